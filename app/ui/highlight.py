@@ -1,0 +1,112 @@
+"""Python source and simple Markdown as styled lines."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from app.sanitize import clean
+from viewers.text import Line
+
+__all__ = ["markdown", "python", "visible"]
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def visible(text: str) -> str:
+    """``text`` with every control character as one U+FFFD, so that columns stay where they are."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+@lru_cache(maxsize=512)
+def python(source: str) -> list[Line]:
+    """One line of spans per source line; characters are those of the source, one for one."""
+    from pygments.lexers.python import PythonLexer
+
+    lines: list[Line] = [[]]
+    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    for _, kind, value in lexer.get_tokens_unprocessed(visible(source)):
+        token = _token(str(kind))
+        first, *rest = value.split("\n")
+        if first:
+            lines[-1].append((first, token))
+        for part in rest:
+            lines.append([(part, token)] if part else [])
+    return lines
+
+
+@lru_cache(maxsize=128)
+def _token(kind: str) -> str:
+    """A pygments token type's style token."""
+    for prefix, token in _TOKENS:
+        if kind.startswith(prefix):
+            return token
+    return ""
+
+
+_TOKENS = (
+    ("Token.Comment", "comment"),
+    ("Token.Keyword.Constant", "number"),
+    ("Token.Keyword", "keyword"),
+    ("Token.Operator.Word", "keyword"),
+    ("Token.Literal.String", "string"),
+    ("Token.Literal.Number", "number"),
+    ("Token.Name.Function", "accent"),
+    ("Token.Name.Class", "module"),
+    ("Token.Name.Decorator", "module"),
+    ("Token.Name.Builtin", "name"),
+    ("Token.Error", "error"),
+)
+
+_INLINE = re.compile(r"\*\*(.+?)\*\*|`([^`]+)`|(?<!\w)[*_]([^*_]+)[*_](?!\w)|\[([^\]]+)\]\([^)]*\)")
+
+
+@lru_cache(maxsize=256)
+def markdown(source: str) -> list[Line]:
+    """Markdown as it reads best in a narrow pane: headings, lists, emphasis, code; one per line."""
+    lines: list[Line] = []
+    fenced = False
+    for text in clean(source).split("\n"):
+        stripped = text.strip()
+        if stripped.startswith("```"):
+            fenced = not fenced
+            continue
+        if fenced:
+            lines.append([("  " + text, "string")])
+            continue
+        heading = re.match(r"(#{1,6})\s+(.*)", stripped)
+        if heading:
+            lines.append(_inline(heading[2], "heading"))
+            continue
+        item = re.match(r"(\s*)[-*+]\s+(.*)", text)
+        if item:
+            lines.append([(item[1] + "• ", "accent"), *_inline(item[2], "")])
+            continue
+        if stripped.startswith(">"):
+            lines.append([("▏ ", "dim"), *_inline(stripped[1:].strip(), "dim")])
+            continue
+        lines.append(_inline(text, ""))
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines or [[]]
+
+
+def _inline(text: str, base: str) -> Line:
+    spans: Line = []
+    end = 0
+    for match in _INLINE.finditer(text):
+        if match.start() > end:
+            spans.append((text[end : match.start()], base))
+        strong, code, soft, link = match.groups()
+        if strong:
+            spans.append((strong, "bold" if base != "heading" else base))
+        elif code:
+            spans.append((code, "string"))
+        elif soft:
+            spans.append((soft, f"{base} italic".strip()))
+        else:
+            spans.append((link, "link"))
+        end = match.end()
+    if end < len(text):
+        spans.append((text[end:], base))
+    return spans

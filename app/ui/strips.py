@@ -1,0 +1,104 @@
+"""Lines of styled spans, as viewers return them, to Textual's strips; and the reverse for text.
+
+A rendered strip is kept in an LRU under what it was made of, so a scroll or a repaint of unchanged
+rows costs a look-up. Nothing here parses markup: a span's text goes to the screen as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.strip import Strip
+
+from app.ui.theme import style_of
+from viewers.text import Line, Span
+
+__all__ = ["blank", "crop", "strip_of", "width_of", "wrap"]
+
+
+def strip_of(line: Line, width: int, dark: bool, ground: str = "", more: str = "…") -> Strip:
+    """One row of exactly ``width`` cells; what is cut off at the right leaves ``more``."""
+    return _strip(tuple(line), width, dark, ground, more)
+
+
+@lru_cache(maxsize=4096)
+def _strip(line: tuple[Span, ...], width: int, dark: bool, ground: str, more: str) -> Strip:
+    spans = crop(list(line), width, more)
+    segments = [Segment(text, style_of(token, dark, ground)) for text, token in spans]
+    rest = width - width_of(spans)
+    if rest > 0:
+        segments.append(Segment(" " * rest, style_of("", dark, ground)))
+    return Strip(segments, width)
+
+
+@lru_cache(maxsize=256)
+def blank(width: int, dark: bool, ground: str = "") -> Strip:
+    """An empty row."""
+    return Strip([Segment(" " * width, style_of("", dark, ground))], width)
+
+
+def width_of(line: Iterable[Span]) -> int:
+    """Cells that a line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def crop(line: Line, width: int, more: str = "…") -> Line:
+    """``line`` cut to ``width`` cells, with ``more`` as its last cell if something was cut off."""
+    if width_of(line) <= width:
+        return line
+    room = width - cell_len(more)
+    cut: Line = []
+    for text, token in line:
+        size = cell_len(text)
+        if size > room:
+            text = _head(text, room)
+            if text:
+                cut.append((text, token))
+            break
+        cut.append((text, token))
+        room -= size
+    if width >= cell_len(more):
+        cut.append((more, "faint"))
+    return cut
+
+
+def _head(text: str, room: int) -> str:
+    """As many characters of ``text`` as fit into ``room`` cells."""
+    if room <= 0:
+        return ""
+    if cell_len(text[:room]) <= room and text.isascii():
+        return text[:room]
+    used = 0
+    for i, character in enumerate(text):
+        used += cell_len(character)
+        if used > room:
+            return text[:i]
+    return text
+
+
+def wrap(line: Line, width: int, indent: int = 0) -> Iterator[Line]:
+    """``line`` in as many rows as it needs; rows after the first begin with ``indent`` blanks."""
+    width = max(width, 1)
+    if width_of(line) <= width:
+        yield line
+        return
+    indent = min(indent, width // 2)
+    row: Line = []
+    room = width
+    for text, token in line:
+        while text:
+            head = _head(text, room)
+            if not head and room == width - indent * (room != width) and room > 0:
+                head = text[:1]  # a wide character in a pane of one column
+            if head:
+                row.append((head, token))
+                room -= cell_len(head)
+                text = text[len(head) :]
+            if text:
+                yield row
+                row = [(" " * indent, "")] if indent else []
+                room = width - indent
+    yield row

@@ -1,0 +1,1 @@
+"""The heart: op table, dispatch, graph, views and the backward engine."""

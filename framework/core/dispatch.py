@@ -1,0 +1,332 @@
+"""`apply`: the choke point that every op goes through.
+
+Dtype rule, device check, kernel, wrapping, graph node, and one test whether a trace is being made.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.graph import Node, Version
+from framework.core.modes import modes
+from framework.core.registry import Op, composites
+from framework.dtypes import FLOAT, INT
+from framework.trace import sink
+
+__all__ = ["RULES", "apply", "composite", "run"]
+
+ndarray = np.ndarray
+_category = dtypes.category
+
+# Filled by framework.tensor, which stands above this layer.
+Tensor: Any = None
+wrap: Any = None
+
+
+def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
+    """Run a primitive on tensors (or Python scalars); returns a tensor or a tuple of tensors.
+
+    Raises:
+        RuntimeError: shapes, dtypes or devices do not fit; names the op and the shapes.
+    """
+    recorder = sink.active
+    if recorder is None or recorder.thread != get_ident():
+        return run(op, args, meta)[0]
+    t0 = perf_counter_ns()
+    try:
+        out, node = run(op, args, meta)
+    except BaseException as error:
+        recorder.op_error(op.name, args, meta, t0, error)
+        raise
+    recorder.op(op.name, args, meta, out, t0, node)
+    return out
+
+
+def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node | None]:
+    """`apply` without the trace: the result and the node that was made, if any."""
+    arrays = []
+    device = None
+    wanted = False
+    for a in args:
+        if isinstance(a, Tensor):
+            arrays.append(a._data)
+            if a._rg or (a._base is not None and a._base._rg):
+                wanted = True
+            if device is None:
+                device = a._device
+            elif a._device is not device:
+                device = _common_device(op, args)
+        else:
+            arrays.append(a)
+    rule = op.rule
+    if rule is not None:
+        arrays = RULES[rule](arrays, args)
+    try:
+        if device is None or device.type == "cpu":
+            result = op.kernel(*arrays, **meta)
+        else:
+            arrays = _on_device(arrays, args, device)
+            result = (op.cuda or op.kernel)(*arrays, **meta)
+    except (ValueError, TypeError, IndexError, MemoryError, OverflowError) as error:
+        raise explained(op, args, error) from None
+
+    if result.__class__ is tuple:
+        out: Any = tuple([wrap(_array(r), device) for r in result])
+        outs = out
+    else:
+        out = wrap(result if result.__class__ is ndarray else _array(result), device)
+        outs = (out,)
+    if op.view:
+        _share(args[0], out, op, meta)
+    if wanted and op.grad is not None and modes.grad:
+        return out, _record(op, args, meta, outs)
+    return out, None
+
+
+def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any, ...]) -> Any:
+    """Make the node of an applied op and point its differentiable outputs at it."""
+    if _category[outs[0]._data.dtype] < FLOAT and not any(
+        _category[o._data.dtype] >= FLOAT for o in outs
+    ):
+        return None
+    edges = tuple([edge_of(a) if isinstance(a, Tensor) else None for a in args])
+    if all(e is None for e in edges):
+        return None  # views, taken without grad mode, of something that wants a gradient
+    plan = op.plan(tuple([e is not None for e in edges]))
+    saved: list[Any] = []
+    for i in plan.inputs:
+        a = args[i]
+        if isinstance(a, Tensor):
+            counter = a._counter
+            saved.append((a, 0 if counter is None else counter.value))
+        else:
+            saved.append(a)
+    for i in plan.outputs:
+        o = outs[i]
+        counter = o._counter
+        if counter is None:
+            counter = o._counter = Version()
+        saved.append((o._data, counter, counter.value, o._device))
+    node = Node(op, edges, meta, plan, saved)
+    metas = []
+    for i, o in enumerate(outs):
+        data = o._data
+        metas.append((data.shape, data.dtype, o._device))
+        if _category[data.dtype] >= FLOAT:
+            o._rg = True
+            o._edge = (node, i)
+    node.metas = tuple(metas)
+    return node
+
+
+def edge_of(tensor: Any) -> Any:
+    """Where a gradient for ``tensor`` goes: (node, output number), a leaf, or None."""
+    base = tensor._base
+    if base is not None and tensor._at != tensor._counter.value and base._rg:
+        from framework.core.views import refresh
+
+        refresh(tensor)
+    if not tensor._rg:
+        return None
+    return tensor._edge or tensor
+
+
+def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
+    """``out`` may be a view of ``source``: share the version counter, remember the way."""
+    if not isinstance(source, Tensor):
+        return
+    array, owner = source._data, out._data.base
+    if out._data is not array and (owner is None or (owner is not array and owner is not array.base)):
+        return  # the kernel had to copy
+    counter = source._counter
+    if counter is None:
+        counter = source._counter = Version()
+    out._counter = counter
+    base = source._base
+    out._base = source if base is None else base
+    out._chain = ((op, meta),) if base is None else (*source._chain, (op, meta))
+    out._at = counter.value
+    if not modes.grad:
+        out._made_without_grad = True
+
+
+def _array(value: Any) -> Any:
+    """NumPy reductions of everything give scalars, which must never get into an expression."""
+    if isinstance(value, (np.generic, bool, int, float, complex)):
+        return np.asarray(value)
+    return value
+
+
+# -- dtype rules -----------------------------------------------------------------------------
+
+
+def _promote(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """Cast all operands to their common type; Python scalars stay scalars where that is safe."""
+    if len(arrays) == 2:
+        a, b = arrays
+        ta, tb = a.__class__, b.__class__
+        if ta is ndarray and tb is ndarray:
+            if a.dtype is b.dtype:
+                return arrays
+        elif ta is ndarray and (tb is float or tb is int):
+            c = _category[a.dtype]
+            if c > INT and a.dtype.kind != "V":
+                return arrays
+        elif tb is ndarray and (ta is float or ta is int):
+            c = _category[b.dtype]
+            if c > INT and b.dtype.kind != "V":
+                return arrays
+    return _cast(arrays, dtypes.result_type(*[a for a in arrays if a is not None]))
+
+
+def _promote_float(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """As `_promote`, and integers become the default float type."""
+    if len(arrays) == 1:
+        a = arrays[0]
+        if a.__class__ is ndarray and _category[a.dtype] > INT:
+            return arrays
+    common = dtypes.result_type(*[a for a in arrays if a is not None])
+    if common.category < FLOAT:
+        common = dtypes.get_default_dtype()
+    elif len(arrays) == 2:
+        return _promote(arrays, args)
+    return _cast(arrays, common)
+
+
+def _cast(arrays: list[Any], common: dtypes.dtype) -> list[Any]:
+    target = common.numpy
+    result = []
+    for a in arrays:
+        if a is None:
+            result.append(a)
+        elif hasattr(a, "astype"):
+            result.append(a if a.dtype == target else a.astype(target))
+        elif common.category == INT and isinstance(a, int) and not isinstance(a, bool):
+            result.append(np.asarray(a, np.int64).astype(target))  # wraps, as in PyTorch
+        else:
+            result.append(np.asarray(a, target))
+    return result
+
+
+def _same(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """All tensors must already have one type: matmul and friends do not promote."""
+    first = None
+    for a in arrays:
+        if hasattr(a, "dtype"):
+            if first is None:
+                first = a.dtype
+            elif a.dtype != first:
+                names = [dtypes.from_numpy_dtype[x.dtype] for x in arrays if hasattr(x, "dtype")]
+                raise RuntimeError(
+                    "expected all arguments to have the same dtype, but got "
+                    + ", ".join(str(n) for n in names)
+                )
+    return arrays
+
+
+RULES: dict[Any, Callable[[list[Any], tuple[Any, ...]], list[Any]]] = {
+    "promote": _promote,
+    "float": _promote_float,
+    "same": _same,
+}
+
+
+# -- devices ---------------------------------------------------------------------------------
+
+
+def _common_device(op: Op, args: tuple[Any, ...]) -> Any:
+    """0-d CPU tensors may meet CUDA tensors; anything else must live in one place."""
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    wide = {t._device for t in tensors if t._data.ndim or t._device.type != "cpu"}
+    if len(wide) > 1:
+        named = sorted({str(t._device) for t in tensors})
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, "
+            f"{' and '.join(named[:2])}! (when running {op.name})"
+        )
+    return wide.pop() if wide else tensors[0]._device
+
+
+def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[Any]:
+    """0-d CPU operands of a CUDA op go along as arrays of that device."""
+    from framework.kernels import to_device
+
+    return [
+        to_device(x, device) if isinstance(a, Tensor) and a._device is not device else x
+        for x, a in zip(arrays, args)
+    ]
+
+
+# -- errors ----------------------------------------------------------------------------------
+
+
+def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
+    """A kernel's complaint in PyTorch's words where known, always with the op and the shapes."""
+    shapes = [list(a._data.shape) for a in args if isinstance(a, Tensor)]
+    text = str(error)
+    if "broadcast" in text and len(shapes) >= 2:
+        text = _broadcast_message(shapes) or text
+    kind = IndexError if isinstance(error, IndexError) else RuntimeError
+    if isinstance(error, (TypeError, MemoryError)):
+        kind = type(error)
+    if text.startswith(f"{op.name}:"):
+        text = text[len(op.name) + 2 :]
+    described = " and ".join(str(s) for s in shapes)
+    line = f"{op.name}: {text}" + (f" (shapes {described})" if shapes else "")
+    return kind(line + _place())
+
+
+def _place() -> str:
+    """Where the user's code stands, for a message that may be read without its traceback."""
+    frame = sink.user_frame(sys._getframe(1))
+    if frame is None:
+        return ""
+    return f", at {os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}"
+
+
+def _broadcast_message(shapes: list[list[int]]) -> str:
+    a, b = shapes[0], shapes[1]
+    for i in range(1, min(len(a), len(b)) + 1):
+        if a[-i] != b[-i] and 1 not in (a[-i], b[-i]):
+            dim = max(len(a), len(b)) - i
+            return (
+                f"The size of tensor a ({a[-i]}) must match the size of tensor b ({b[-i]}) "
+                f"at non-singleton dimension {dim}"
+            )
+    return ""
+
+
+# -- composites ------------------------------------------------------------------------------
+
+
+def composite(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function of other ops as one op of the trace, which a step can go over or into."""
+    name = call.__name__
+
+    @functools.wraps(call)
+    def traced(*args: Any, **meta: Any) -> Any:
+        recorder = sink.active
+        if recorder is None or recorder.thread != get_ident():
+            return call(*args, **meta)
+        begin = recorder.begin_op(name, args, meta)
+        try:
+            out = call(*args, **meta)
+        except BaseException as error:
+            recorder.end_op(begin, (), error)
+            raise
+        recorder.end_op(begin, out)
+        return out
+
+    composites[name] = traced
+    return traced
+
+

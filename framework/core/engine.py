@@ -1,0 +1,346 @@
+"""The backward engine: from roots to leaves, iteratively, newest op first.
+
+A first pass counts how many gradients each node will receive; then a heap on creation order runs
+the nodes that have all of theirs. A leaf's gradient is accumulated as soon as its last contribution
+arrived, within the node that brought it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from threading import get_ident
+from typing import Any
+
+
+from framework import dtypes
+from framework.core import dispatch
+from framework.core.dispatch import edge_of
+from framework.core.graph import Node, Version, edge_meta
+from framework.core.modes import modes
+from framework.core.views import before_write
+from framework.trace import sink
+
+__all__ = ["run_backward"]
+
+
+def run_backward(
+    roots: list[Any],
+    gradients: list[Any],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: list[Any] | None = None,
+    accumulate: bool = True,
+) -> list[Any]:
+    """Propagate ``gradients`` of ``roots``.
+
+    Args:
+        inputs: only these get a gradient; None means every leaf.
+        accumulate: add to ``.grad`` (``backward``); else return the gradients (``grad``).
+
+    Returns:
+        With ``accumulate=False`` one gradient (or None) for each input.
+    """
+    recorder = sink.active
+    if recorder is not None and recorder.thread != get_ident():
+        recorder = None
+    before = modes.grad
+    begin = recorder.begin_backward(tuple(roots)) if recorder is not None else 0
+    modes.grad = create_graph
+    try:
+        task = _Task(roots, inputs, accumulate, retain_graph, create_graph, recorder)
+        result = task.run(gradients)
+    except BaseException as error:
+        modes.grad = before
+        if recorder is not None:
+            recorder.end_backward(begin, error)
+        raise
+    modes.grad = before
+    if recorder is not None:
+        recorder.end_backward(begin)
+    return result
+
+
+class _Task:
+    """One backward pass."""
+
+    def __init__(
+        self,
+        roots: list[Any],
+        inputs: list[Any] | None,
+        accumulate: bool,
+        retain_graph: bool,
+        create_graph: bool,
+        recorder: Any,
+    ) -> None:
+        self.roots = [edge_of(r) for r in roots]
+        self.accumulate = accumulate
+        self.retain = retain_graph
+        self.create = create_graph
+        self.recorder = recorder
+        self.heap: list[tuple[int, Node]] = []
+        self.pending: dict[Node, list[Any]] = {}  # gradients that have arrived, per output
+        self.leaves: dict[int, Any] = {}  # id(leaf) -> gradient so far
+        self.inputs = inputs
+        self.captured: dict[tuple[int, int], Any] = {}
+        self.wanted: set[tuple[int, int]] | None = None
+        if inputs is not None:
+            self.wanted = set()
+            for t in inputs:
+                edge = edge_of(t)
+                if edge is None:
+                    raise RuntimeError("One of the differentiated Tensors does not require grad")
+                self.wanted.add(_key(edge))
+        self.counts: dict[int, int] = {}
+        self.useful: set[Node] | None = None
+        self._count()
+
+    def _count(self) -> None:
+        """How many gradients each node and leaf will get; with inputs, which nodes matter."""
+        counts = self.counts
+        order: list[Node] = []
+        seen: set[Node] = set()
+        todo = [e[0] for e in self.roots if e.__class__ is tuple]
+        while todo:
+            node = todo.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            order.append(node)
+            for edge in node.edges:
+                if edge is None:
+                    continue
+                if edge.__class__ is tuple:
+                    target = edge[0]
+                    counts[id(target)] = counts.get(id(target), 0) + 1
+                    if target not in seen:
+                        todo.append(target)
+                else:
+                    counts[id(edge)] = counts.get(id(edge), 0) + 1
+        for edge in self.roots:
+            target = edge[0] if edge.__class__ is tuple else edge
+            counts[id(target)] = counts.get(id(target), 0) + 1
+        wanted = self.wanted
+        if wanted is None:
+            return
+        useful: set[Node] = set()
+        order.sort(key=lambda n: n.seq)
+        for node in order:  # inputs of a node are older, so they have been judged before it
+            for edge in node.edges:
+                if edge is not None and (
+                    _key(edge) in wanted or (edge.__class__ is tuple and edge[0] in useful)
+                ):
+                    useful.add(node)
+                    break
+        self.useful = useful
+
+    def run(self, gradients: list[Any]) -> list[Any]:
+        for edge, gradient in zip(self.roots, gradients):
+            _mark_shared(gradient)
+            self._send(edge, gradient, None, 0)
+        heap = self.heap
+        while heap:
+            node = heapq.heappop(heap)[1]
+            self._step(node, self.pending.pop(node))
+        if self.inputs is None or self.accumulate:
+            return []
+        return [self.captured.get(_key(edge_of(t))) for t in self.inputs]
+
+    def _step(self, node: Node, grads: list[Any]) -> None:
+        """Run one node."""
+        if node.tensor_hooks is not None:
+            for nr, hooks in node.tensor_hooks.items():
+                if grads[nr] is not None:
+                    grads[nr] = _hooked(hooks, grads[nr])
+        if node.retains is not None and self.accumulate:
+            for nr, reference in node.retains.items():
+                tensor = reference()
+                if tensor is not None and grads[nr] is not None:
+                    self._add_grad(tensor, grads[nr], own=False)
+        if self.wanted is not None:
+            self._capture(node, grads)
+            if node not in self.useful:  # type: ignore[operator]
+                self._skip(node)
+                return
+        recorder = self.recorder
+        if recorder is None:
+            self._run_node(node, grads)
+            return
+        module = recorder.module
+        begin = recorder.begin_node(node, tuple(grads))
+        try:
+            outs = self._run_node(node, grads)
+        except BaseException as error:
+            recorder.end_node(begin, (), error)
+            raise
+        finally:
+            recorder.module = module
+        recorder.end_node(begin, outs)
+
+    def _run_node(self, node: Node, grads: list[Any]) -> tuple[Any, ...]:
+        given = tuple(grads)
+        if node._prehooks:
+            for hook in list(node._prehooks.values()):
+                changed = hook(given)
+                if changed is not None:
+                    given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+        if any(g is not None for g in given):
+            outs = node.apply(given)
+        else:
+            outs = (None,) * len(node.edges)
+        if node._hooks:
+            for hook in list(node._hooks.values()):
+                changed = hook(outs, given)
+                if changed is not None:
+                    outs = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+        if not self.retain:
+            node.release()
+        edges = node.edges
+        if len(outs) != len(edges):
+            raise RuntimeError(
+                f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
+            )
+        if self.recorder is not None:  # the trace shows what is sent: summed and cast
+            outs = tuple([
+                None if o is None or e is None else self._fit(o, e, node, i)
+                for i, (o, e) in enumerate(zip(outs, edges))
+            ])  # fmt: skip
+        for i, edge in enumerate(edges):
+            if edge is not None:
+                out = outs[i]
+                if out is not None and any(out is other for other in (*given, *outs[:i])):
+                    _mark_shared(out)  # passed through: another leaf may get the same tensor
+                self._send(edge, out, node, i)
+        return outs
+
+    def _skip(self, node: Node) -> None:
+        for i, edge in enumerate(node.edges):
+            if edge is not None:
+                self._send(edge, None, node, i)
+
+    def _send(self, edge: Any, grad: Any, sender: Node | None, index: int) -> None:
+        """One contribution arrives at an edge."""
+        if grad is not None:
+            grad = self._fit(grad, edge, sender, index)
+        if edge.__class__ is not tuple:
+            self._send_leaf(edge, grad)
+            return
+        node, nr = edge
+        slots = self.pending.get(node)
+        if slots is None:
+            slots = self.pending[node] = [None] * len(node.metas)
+        if grad is not None:
+            slots[nr] = grad if slots[nr] is None else slots[nr] + grad
+        left = self.counts[id(node)] = self.counts[id(node)] - 1
+        if not left:
+            heapq.heappush(self.heap, (-node.seq, node))
+
+    def _send_leaf(self, leaf: Any, grad: Any) -> None:
+        key = id(leaf)
+        if grad is not None:
+            so_far = self.leaves.get(key)
+            self.leaves[key] = grad if so_far is None else so_far + grad
+        left = self.counts[key] = self.counts[key] - 1
+        if left:
+            return
+        total = self.leaves.pop(key, None)
+        if total is None:
+            return
+        if leaf._hooks:
+            total = _hooked(leaf._hooks, total)
+        wanted = self.wanted
+        if wanted is not None and _key(leaf) not in wanted:
+            return
+        if self.accumulate:
+            self._add_grad(leaf, total, own=_unshared(total))
+            for hook in list((leaf._post_hooks or {}).values()):
+                hook(leaf)
+        else:
+            self.captured[_key(leaf)] = total
+
+    def _capture(self, node: Node, grads: list[Any]) -> None:
+        for nr, grad in enumerate(grads):
+            if (id(node), nr) in self.wanted and grad is not None:  # type: ignore[operator]
+                self.captured[id(node), nr] = grad
+        if self.accumulate and self.inputs is not None:
+            for t in self.inputs:
+                if t._edge is not None and t._edge[0] is node and grads[t._edge[1]] is not None:
+                    self._add_grad(t, grads[t._edge[1]], own=False)
+
+    def _add_grad(self, tensor: Any, grad: Any, own: bool) -> None:
+        """Accumulate into ``tensor.grad``; a gradient that is not its ``own`` is copied first."""
+        first = tensor.grad is None
+        if first:
+            if self.create:
+                tensor.grad = grad if own else grad.clone()
+            else:
+                tensor.grad = dispatch.wrap(grad._data if own else grad._data.copy(), grad._device)
+        elif self.create:
+            tensor.grad = tensor.grad + grad
+        else:
+            total = tensor.grad
+            before_write(total)
+            total._data[...] = total._data + grad._data
+        if self.recorder is not None:
+            self.recorder.grad(tensor, grad, tensor.grad, first)
+
+    def _fit(self, grad: Any, edge: Any, sender: Node | None, index: int) -> Any:
+        """Undo broadcasting, cast to the input's dtype; refuse what cannot be its gradient."""
+        shape, dtype, device = edge_meta(edge)
+        data = grad._data
+        if data.shape != shape:
+            if not _broadcastable(shape, data.shape):
+                raise RuntimeError(
+                    f"{_sender(sender)} returned an invalid gradient at index {index} - got "
+                    f"{list(data.shape)} but expected shape compatible with {list(shape)}"
+                )
+            grad = grad.sum_to_size(shape)
+            data = grad._data
+        if data.dtype is not dtype and data.dtype != dtype:
+            wanted = dtypes.from_numpy_dtype[dtype]
+            if dtypes.category[data.dtype] == dtypes.COMPLEX and wanted.category < dtypes.COMPLEX:
+                grad = grad.real
+            grad = grad.to(wanted)
+        if grad._device is not device:
+            if data.ndim:
+                raise RuntimeError(
+                    f"{_sender(sender)} returned a gradient at index {index} on {grad._device} "
+                    f"but expected {device}"
+                )
+            grad = grad.to(device)
+        return grad
+
+
+def _sender(node: Node | None) -> str:
+    return "the given gradient" if node is None else f"Function {node.name()}{node.where()}"
+
+
+def _unshared(grad: Any) -> bool:
+    """Whether nobody else can see this gradient's memory (a counter says that somebody does)."""
+    return grad._counter is None and grad._base is None and grad._data.base is None
+
+
+def _mark_shared(grad: Any) -> None:
+    if grad is not None and grad._counter is None:
+        grad._counter = Version()
+
+
+def _broadcastable(small: tuple[int, ...], big: tuple[int, ...]) -> bool:
+    if len(small) > len(big):
+        return False
+    return all(s in (1, b) for s, b in zip(reversed(small), reversed(big)))
+
+
+def _key(edge: Any) -> tuple[int, int]:
+    return (id(edge[0]), edge[1]) if edge.__class__ is tuple else (id(edge), -1)
+
+
+def _hooked(hooks: dict[int, Any], grad: Any) -> Any:
+    for hook in list(hooks.values()):
+        changed = hook(grad)
+        if changed is not None:
+            grad = changed
+            _mark_shared(grad)
+    return grad
+
+

@@ -1,0 +1,282 @@
+"""Nodes of the backward graph.
+
+A tensor that an op made points to its maker by ``_edge = (node, output number)``; a node points to
+its inputs' makers by ``edges``: such a pair, or the leaf tensor itself, or None where no gradient is
+wanted. Nodes never hold their outputs, so a graph is freed when its last tensor is dropped.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from framework.core.registry import G, INPUT, META, NODE, Op, Plan
+
+__all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock"]
+
+_order = count(1)
+
+
+def clock() -> int:
+    """A number between the `Node.seq` of the nodes made so far and of those made from now on."""
+    return next(_order)
+
+
+FREED: Any = "freed"  # what `Node.saved` is once the engine has released it
+
+
+class Version:
+    """Counts the writes to one memory; shared by a tensor, its views and its detached aliases."""
+
+    __slots__ = ("aliases", "value")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.aliases: list[int] | None = None  # ids that the trace knows this memory by
+
+
+class Hook:
+    """What ``register_hook`` returns: ``remove()`` takes the hook away again."""
+
+    __slots__ = ("_hooks", "_key")
+    _next = count()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, first: bool = False) -> None:
+        self._hooks = hooks
+        self._key = next(self._next)
+        hooks[self._key] = hook
+        if first:
+            rest = [k for k in hooks if k != self._key]
+            for key in rest:
+                hooks[key] = hooks.pop(key)
+
+    @property
+    def id(self) -> int:
+        return self._key
+
+    def remove(self) -> None:
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Hook:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Node:
+    """One applied op: how to turn its outputs' gradients into its inputs'.
+
+    Attributes:
+        edges: per array argument the maker of that input, see the module's docstring.
+        saved: what its rules need, in the order of ``plan``; `FREED` after a backward pass.
+        metas: (shape, NumPy dtype, device) of each output; what its gradient must look like.
+        origin: the raw trace record of the forward op, None if that was not traced.
+    """
+
+    __slots__ = (
+        "__weakref__", "_hooks", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
+        "retains", "saved", "seq", "tensor_hooks", "values",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, edges: tuple[Any, ...], meta: dict[str, Any], plan: Plan, saved: Any
+    ) -> None:
+        self.op = op
+        self.edges = edges
+        self.meta = meta
+        self.plan = plan
+        self.saved = saved
+        self.metas: tuple[Any, ...] = ()
+        self.seq = next(_order)
+        self.origin: Any = None
+        self.tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
+        self.retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
+        self._hooks: dict[int, Any] | None = None
+        self._prehooks: dict[int, Any] | None = None
+
+    # -- for gradient rules -----------------------------------------------------------------
+
+    def needs(self, i: int) -> bool:
+        """Whether input ``i`` wants a gradient."""
+        return self.edges[i] is not None
+
+    def shape(self, i: int) -> tuple[int, ...]:
+        """Shape of input ``i``, which must want a gradient."""
+        return edge_meta(self.edges[i])[0]
+
+    def dtype(self, i: int) -> Any:
+        """NumPy dtype of input ``i``, which must want a gradient."""
+        return edge_meta(self.edges[i])[1]
+
+    def input(self, i: int) -> Any:
+        """Saved input ``i``, with its own history."""
+        saved = self._saved(self.plan.inputs.index(i))
+        if saved.__class__ is not tuple:
+            return saved  # a Python scalar or None
+        tensor, version = saved
+        now = tensor._counter
+        if now is not None and now.value != version:
+            self._modified(tensor.shape, now.value, version)
+        return tensor
+
+    def output(self, i: int) -> Any:
+        """Saved output ``i``, as a tensor that this node made."""
+        from framework.tensor import wrap
+
+        array, counter, version, device = self._saved(
+            len(self.plan.inputs) + self.plan.outputs.index(i)
+        )
+        if counter.value != version:
+            self._modified(array.shape, counter.value, version)
+        tensor = wrap(array, device)
+        tensor._rg = True
+        tensor._edge = (self, i)
+        tensor._counter = counter
+        return tensor
+
+    def _saved(self, index: int) -> Any:
+        if self.saved is FREED:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors after they have already been freed). Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors after calling backward." + self.where()
+            )
+        return self.saved[index]
+
+    def _modified(self, shape: Any, now: int, expected: int) -> None:
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: a tensor of shape {list(shape)}, saved by {self.name()}, is at version "
+            f"{now}; expected version {expected} instead." + self.where()
+        )
+
+    def where(self) -> str:
+        """Where the forward op stands in the user's code, if that was traced."""
+        if self.origin is None:
+            return ""
+        from framework.trace.sink import line_of
+
+        _, _, _, _, name, _, _, _, code, lasti, module, *_ = self.origin
+        if code is None:
+            return ""
+        inside = f" in {module}" if module else ""
+        place = f"{code.co_filename}, line {line_of(code, lasti)}"
+        return f" (forward op: {name}{inside}, at {place})"
+
+    # -- the engine's --------------------------------------------------------------------------
+
+    def apply(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Gradients of the outputs (None: none came) to gradients of the inputs."""
+        op = self.op
+        g = grads[0] if len(grads) == 1 else grads
+        rules = op.grad
+        if callable(rules):
+            return tuple(rules(*self._arguments(g, op.wants[0])))
+        assert rules is not None
+        return tuple(
+            [
+                rule(*self._arguments(g, want)) if rule is not None and edge is not None else None
+                for rule, want, edge in zip(rules, op.wants, self.edges)
+            ]
+        )
+
+    def _arguments(self, g: Any, want: tuple[tuple[int, Any], ...]) -> list[Any]:
+        result = []
+        for kind, key in want:
+            if kind == G:
+                result.append(g)
+            elif kind == INPUT:
+                result.append(self.input(key))
+            elif kind == META:
+                result.append(self.meta[key])
+            elif kind == NODE:
+                result.append(self)
+            else:
+                result.append(self.output(key))
+        return result
+
+    def release(self) -> None:
+        """Drop what was saved, after a backward pass that need not be repeated."""
+        if self.saved:
+            self.saved = FREED
+
+    # -- PyTorch's surface ---------------------------------------------------------------------
+
+    @property
+    def op_name(self) -> str:
+        return self.op.name
+
+    def name(self) -> str:
+        """PyTorch's name for it: ``AddBackward0``."""
+        return "".join(part.capitalize() for part in self.op_name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The makers of the inputs: ((node or AccumulateGrad or None, output number), ...)."""
+        result: list[tuple[Any, int]] = []
+        for edge in self.edges:
+            if edge is None:
+                result.append((None, 0))
+            elif edge.__class__ is tuple:
+                result.append(edge)
+            else:
+                result.append((AccumulateGrad(edge), 0))
+        return tuple(result)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return {}
+
+    def register_hook(self, hook: Any) -> Hook:
+        """``hook(grad_inputs, grad_outputs)`` after this node ran; may return new grad_inputs."""
+        if self._hooks is None:
+            self._hooks = {}
+        return Hook(self._hooks, hook)
+
+    def register_prehook(self, hook: Any) -> Hook:
+        """``hook(grad_outputs)`` before this node runs; may return new grad_outputs."""
+        if self._prehooks is None:
+            self._prehooks = {}
+        return Hook(self._prehooks, hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {hex(id(self))}>"
+
+
+class AccumulateGrad:
+    """The end of the graph at a leaf, for display: the engine knows the leaf itself."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        return ()
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self.variable))}>"
+
+
+def edge_meta(edge: Any) -> tuple[Any, ...]:
+    """(shape, NumPy dtype, device) of the tensor that an edge stands for."""
+    if edge.__class__ is tuple:
+        node, nr = edge
+        return node.metas[nr]
+    data = edge._data
+    return data.shape, data.dtype, edge._device
+
+

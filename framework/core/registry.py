@@ -1,0 +1,169 @@
+"""The op table: one `Op` record per primitive, and the decorators that publish functions.
+
+Adding an op is one entry:
+
+    EXP = op("exp", np.exp, "a", rule="float", grad=(lambda g, y: g * y,),
+             samples=lambda s: [s(3, 2), s()])
+
+    @function(inplace=True)
+    def exp(input):
+        '''e to the power of each element; any shape.'''
+        return apply(EXP, input)
+
+A gradient rule says what it saves by the names of its parameters, which are read once, here:
+``g`` the output's gradient (a tuple of them for an op with several outputs), a name of an array
+argument that input, ``y`` or ``y0``, ``y1``, ... an output, ``n`` the node, any other name the
+keyword argument of that name. ``grad`` is one rule per array argument (None: no gradient), or one
+function for all of them that returns a tuple. Rules are written in differentiable ops, so gradients
+of any order follow. They may return a gradient that still has the broadcast shape or another float
+type: the engine sums and casts it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "op"]
+
+# What a rule's parameter stands for.
+G, NODE, INPUT, OUTPUT, META = range(5)
+
+Rule = Callable[..., Any]
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """One primitive: everything that dispatch, the engine, the tests and the trace know of it."""
+
+    name: str
+    kernel: Callable[..., Any]
+    params: tuple[str, ...]
+    variadic: bool = False
+    rule: str | Callable[..., Any] | None = None  # dtype rule: see core.dispatch.RULES
+    grad: tuple[Rule | None, ...] | Rule | None = None
+    view: bool = False  # the kernel's result may share its first argument's memory
+    cuda: Callable[..., Any] | None = None  # a kernel of its own for CuPy arrays
+    samples: Callable[..., Any] | None = None
+    # Derived from the rules' parameters:
+    wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
+    plans: dict[tuple[bool, ...], Plan] = field(default_factory=dict)
+
+    def plan(self, needs: tuple[bool, ...]) -> Plan:
+        """Which inputs and outputs to save when these arguments want a gradient."""
+        found = self.plans.get(needs)
+        if found is None:
+            chosen = self.wants if self._joint else [
+                want for want, need in zip(self.wants, needs) if need
+            ]  # fmt: skip
+            ins = sorted({k for want in chosen for kind, k in want if kind == INPUT})
+            outs = sorted({k for want in chosen for kind, k in want if kind == OUTPUT})
+            found = self.plans[needs] = Plan(tuple(ins), tuple(outs))
+        return found
+
+    @property
+    def _joint(self) -> bool:
+        return callable(self.grad)
+
+
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """Indices of what a node saves: inputs first, then outputs."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+OPS: dict[str, Op] = {}
+composites: dict[str, Callable[..., Any]] = {}
+
+
+def op(
+    name: str,
+    kernel: Callable[..., Any],
+    params: str,
+    *,
+    rule: str | Callable[..., Any] | None = None,
+    grad: tuple[Rule | None, ...] | Rule | None = None,
+    view: bool = False,
+    cuda: Callable[..., Any] | None = None,
+    samples: Callable[..., Any] | None = None,
+) -> Op:
+    """Register a primitive.
+
+    Args:
+        kernel: ``kernel(*arrays, **meta)`` on NumPy or CuPy arrays; returns an array or a tuple.
+        params: names of the array arguments, one per letter ("ab") or separated by blanks
+            ("input weight bias"); "*xs" for any number.
+        samples: ``samples(s)`` returns a list of argument tuples for the tests; see
+            ``tests/framework/ops``.
+    """
+    if name in OPS:
+        raise ValueError(f"op {name!r} is registered twice")
+    variadic = params.startswith("*")
+    names = (params[1:],) if variadic else tuple(params.split() if " " in params else params)
+    record = Op(name, kernel, names, variadic, rule, grad, view, cuda, samples)
+    if grad is not None:
+        rules = (grad,) if callable(grad) else grad
+        record.wants = tuple(_wants(r, names) for r in rules)
+    OPS[name] = record
+    return record
+
+
+def _wants(rule: Rule | None, names: tuple[str, ...]) -> tuple[tuple[int, Any], ...]:
+    if rule is None:
+        return ()
+    result: list[tuple[int, Any]] = []
+    for p in inspect.signature(rule).parameters:
+        if p == "g":
+            result.append((G, None))
+        elif p == "n":
+            result.append((NODE, None))
+        elif p in names:
+            result.append((INPUT, names.index(p)))
+        elif match := re.fullmatch(r"y(\d*)", p):
+            result.append((OUTPUT, int(match[1] or 0)))
+        else:
+            result.append((META, p))
+    return tuple(result)
+
+
+@dataclass(slots=True, frozen=True)
+class Function:
+    """A public function and where it is published."""
+
+    call: Callable[..., Any]
+    namespaces: tuple[str, ...]  # "" is the top: framework.NAME
+    method: str  # name as a Tensor method, "" if it is none
+    dunder: tuple[str, ...]
+    inplace: str  # name of the in-place twin, "" if there is none
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def function(
+    *,
+    namespaces: tuple[str, ...] = ("",),
+    method: bool | str = True,
+    dunder: tuple[str, ...] = (),
+    inplace: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Publish a function: in namespaces, as a Tensor method, as an operator, as an in-place twin.
+
+    The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
+    `core.views.inplace_twin`.
+    """
+
+    def publish(call: Callable[..., Any]) -> Callable[..., Any]:
+        name = call.__name__.rstrip("_") if call.__name__.endswith("__") else call.__name__
+        as_method = name if method is True else (method or "")
+        FUNCTIONS[f"{call.__module__}.{name}"] = Function(
+            call, namespaces, as_method, dunder, f"{name}_" if inplace else ""
+        )
+        return call
+
+    return publish

@@ -1,0 +1,219 @@
+"""Views and writes in place.
+
+A view remembers its base and the chain of view ops that leads to it; both share one version
+counter. A write through a view gives the *base* a new history, ``view_scatter(old base, value)``,
+and every view of it finds its own anew from the base when it is next used (`refresh`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any
+
+from framework import dtypes
+from framework.core import dispatch
+from framework.core.dispatch import apply, edge_of, run
+from framework.core.graph import Node, Version, clock
+from framework.core.modes import modes
+from framework.core.registry import op
+from framework.dtypes import FLOAT
+from framework.trace import sink
+
+__all__ = ["assign", "check_inplace", "inplace_twin", "refresh"]
+
+
+def refresh(view: Any) -> None:
+    """Give ``view`` its gradient edge anew: its base was written in place."""
+    tensor = view._base
+    edge = edge_of(tensor)
+    view._at = view._counter.value
+    if edge is None:
+        return
+    grad, modes.grad = modes.grad, True
+    try:
+        for view_op, meta in view._chain:
+            tensor, _ = run(view_op, (tensor,), meta)
+    finally:
+        modes.grad = grad
+    view._edge = tensor._edge
+    view._rg = True
+
+
+def _scatter_kernel(base: Any, value: Any, *, chain: Any) -> Any:
+    result = base.copy()
+    part = result
+    for view_op, meta in chain:
+        part = view_op.kernel(part, **meta)
+    part[...] = value
+    return result
+
+
+def _through(tensor: Any, chain: Any) -> Any:
+    for view_op, meta in chain:
+        tensor = apply(view_op, tensor, **meta)
+    return tensor
+
+
+VIEW_SCATTER = op(
+    "view_scatter",
+    _scatter_kernel,
+    "base value",
+    grad=(
+        lambda g, chain: apply(VIEW_SCATTER, g, _through(g, chain) * 0, chain=chain),
+        lambda g, chain: _through(g, chain),
+    ),
+)
+
+
+def check_inplace(tensor: Any) -> None:
+    """Refuse a write that autograd could not follow, in PyTorch's words."""
+    if not modes.grad:
+        return
+    base = tensor._base
+    if base is None:
+        if tensor._rg and tensor._edge is None:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    elif base._rg and base._edge is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    elif tensor._made_without_grad and base._rg:
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden."
+        )
+
+
+def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
+    """Write ``value`` (just computed, perhaps from ``tensor``) into ``tensor``'s memory.
+
+    ``since`` is `graph.clock()` of before ``value`` was computed.
+
+    ``tensor`` takes over ``value``'s history, so that ``x.mul_(y)`` is ``x = x * y`` to autograd.
+    A node that saved ``tensor`` itself for its gradient gets a private copy of the old value.
+    """
+    target, data = tensor._data, value._data
+    if target.shape != data.shape:
+        raise RuntimeError(
+            f"{name}: output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(data.shape)}"
+        )
+    to, got = dtypes.from_numpy_dtype[target.dtype], dtypes.from_numpy_dtype[data.dtype]
+    if to is not got:
+        if got.category > to.category:
+            raise RuntimeError(
+                f"{name}: result type {got} can't be cast to the desired output type {to}"
+            )
+        if value._rg:
+            value = value.to(to)
+            data = value._data
+    record = modes.grad and (value._rg or (tensor.requires_grad and to.category >= FLOAT))
+    if record and value._edge is not None:
+        _keep_private(value._edge[0], tensor, since)
+    before_write(tensor)
+    target[...] = data
+    if record:
+        _take_history(tensor, value)
+    return tensor
+
+
+def before_write(tensor: Any) -> None:
+    """Announce a write to ``tensor``'s memory: to the trace, and to whoever saved it."""
+    recorder = sink.active
+    if recorder is not None and recorder.values is not None:
+        recorder.write(tensor)
+    counter = tensor._counter
+    if counter is None:
+        counter = tensor._counter = Version()
+    counter.value += 1
+
+
+def _take_history(tensor: Any, value: Any) -> None:
+    edge = edge_of(value)
+    base = tensor._base
+    if base is None:
+        tensor._edge = edge if edge.__class__ is tuple else None
+        tensor._rg = edge is not None
+        if edge is not None:
+            _resave_output(edge[0], edge[1], value, tensor)
+        return
+    base_edge = base._edge or (base if base._rg else None)
+    node = Node(VIEW_SCATTER, (base_edge, edge), {"chain": tensor._chain}, VIEW_SCATTER.plan((False, False)), [])  # fmt: skip
+    data = base._data
+    node.metas = ((data.shape, data.dtype, base._device),)
+    base._edge = (node, 0)
+    base._rg = True
+    base._at = tensor._counter.value
+    if edge is not None:
+        _resave_output(edge[0], edge[1], value, tensor)
+    refresh(tensor)
+
+
+def _resave_output(node: Node, nr: int, value: Any, tensor: Any) -> None:
+    """A node that saved its output saves the tensor's own memory, so that a later write shows."""
+    if node.saved and nr in node.plan.outputs:
+        at = len(node.plan.inputs) + node.plan.outputs.index(nr)
+        if node.saved[at][0] is value._data:
+            counter = tensor._counter
+            node.saved[at] = (tensor._data, counter, counter.value, tensor._device)
+
+
+def _keep_private(newest: Node, tensor: Any, since: int) -> None:
+    """Replace ``tensor`` by a copy in what the nodes made after ``since`` saved of it."""
+    copy = None
+    todo, seen = [newest], {newest}
+    while todo:
+        node = todo.pop()
+        if node.seq <= since:
+            continue
+        for i, entry in enumerate(node.saved or ()):
+            if entry.__class__ is tuple and entry[0] is tensor:
+                if copy is None:
+                    copy = _private_copy(tensor)
+                node.saved[i] = (copy, 0)
+        for edge in node.edges:
+            if edge.__class__ is tuple and edge[0] not in seen:
+                seen.add(edge[0])
+                todo.append(edge[0])
+
+
+def _private_copy(tensor: Any) -> Any:
+    copy = dispatch.wrap(tensor._data.copy(), tensor._device)
+    edge = edge_of(tensor)
+    copy._rg = edge is not None
+    copy._edge = edge if edge.__class__ is tuple else None
+    return copy
+
+
+def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The method ``NAME_``: compute ``NAME`` and write the result into ``self``."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_inplace(self)
+        since = clock()
+        recorder = sink.active
+        if recorder is None or recorder.thread != get_ident():
+            return assign(self, call(self, *args, **kwargs), name, since)
+        t0 = perf_counter_ns()
+        thread, recorder.thread = recorder.thread, 0  # the inner op is not an event of its own
+        try:
+            value = call(self, *args, **kwargs)
+        except BaseException as error:
+            recorder.thread = thread
+            recorder.op_error(name, (self, *args), kwargs, t0, error)
+            raise
+        finally:
+            recorder.thread = thread
+        assign(self, value, name, since)
+        node = self._edge[0] if self._rg and self._edge is not None else None
+        recorder.op(name, (self, *args), kwargs, self, t0, node)
+        return self
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"In-place version of `{call.__name__}`: writes the result into ``self``."
+    return method

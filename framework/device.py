@@ -1,0 +1,99 @@
+"""Devices: ``cpu``, ``cuda`` through CuPy, and a fake ``cuda`` for machines without a GPU.
+
+With ``TAPEBOOK_FAKE_CUDA=1`` (or a number of devices) in the environment, the device ``cuda``
+exists everywhere and computes with NumPy: every rule about devices can then be tested.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+__all__ = ["CPU", "cuda_problem", "device", "device_count", "is_fake_cuda"]
+
+
+class device:
+    """Where a tensor lives: ``device("cpu")``, ``device("cuda", 0)``, ``device("cuda:1")``.
+
+    Equal devices are one object, so they are compared by identity.
+
+    >>> from framework.device import device
+    >>> device("cuda") is device("cuda:0"), device("cpu").index
+    (True, None)
+    """
+
+    __slots__ = ("index", "type")
+    _known: dict[tuple[str, int | None], device] = {}
+    type: str
+    index: int | None
+
+    def __new__(cls, type: Any = "cpu", index: int | None = None) -> device:
+        if isinstance(type, device):
+            return type
+        if isinstance(type, int):
+            type, index = "cuda", type
+        name, _, number = str(type).partition(":")
+        if number:
+            if index is not None or not number.isdigit():
+                raise RuntimeError(f"Invalid device string: '{type}'")
+            index = int(number)
+        if name not in ("cpu", "cuda"):
+            raise RuntimeError(f"Expected one of cpu, cuda device type at start of device: {type}")
+        index = None if name == "cpu" else (index or 0)
+        found = cls._known.get((name, index))
+        if found is None:
+            found = cls._known[name, index] = object.__new__(cls)
+            found.type, found.index = name, index
+        return found
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (self.type, self.index)
+
+
+CPU = device("cpu")
+
+
+def is_fake_cuda() -> bool:
+    """Whether ``cuda`` is NumPy under another name."""
+    return bool(_fake_count())
+
+
+@cache
+def _fake_count() -> int:
+    text = os.environ.get("TAPEBOOK_FAKE_CUDA", "")
+    return int(text) if text.isdigit() else int(bool(text))
+
+
+@cache
+def cuda_problem() -> str:
+    """Why there is no ``cuda`` device, in one line; empty if there is one."""
+    if is_fake_cuda():
+        return ""
+    try:
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+    except ImportError:
+        return "CuPy is not installed (pip install 'tapebook[cuda12]')"
+    except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
+        return f"CuPy found no usable GPU: {str(error).splitlines()[0]}"
+    return "" if count else "CuPy found no GPU"
+
+
+def device_count() -> int:
+    """Number of ``cuda`` devices."""
+    if cuda_problem():
+        return 0
+    if is_fake_cuda():
+        return _fake_count()
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceCount())

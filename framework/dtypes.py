@@ -1,0 +1,244 @@
+"""Data types, and PyTorch's rules for mixing them.
+
+The table is PyTorch's, not NumPy's: they differ for 14 of 121 pairs, for integer division, for
+0-d tensors and for Python scalars, and a dict lookup is ten times cheaper than `np.result_type`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+__all__ = [
+    "BOOL", "INT", "FLOAT", "COMPLEX",
+    "bfloat16", "bool_", "category", "complex128", "complex64", "dtype", "finfo", "float16",
+    "float32", "float64", "from_numpy_dtype", "get_default_dtype", "iinfo", "int16", "int32",
+    "int64", "int8", "promote_types", "result_type", "scalar_dtype", "set_default_dtype", "to_dtype",
+    "uint8",
+]  # fmt: skip
+
+BOOL, INT, FLOAT, COMPLEX = range(4)  # categories; a higher one wins a promotion
+
+
+class dtype:
+    """A tensor's element type, as in ``torch.float32``.
+
+    >>> import framework as torch
+    >>> torch.float16.itemsize, torch.float16.is_floating_point, torch.promote_types(
+    ...     torch.float16, torch.bfloat16)
+    (2, True, torch.float32)
+    """
+
+    __slots__ = ("category", "itemsize", "name", "numpy")
+
+    def __init__(self, name: str, numpy_type: Any, category: int) -> None:
+        self.name = name
+        self.numpy = np.dtype(numpy_type)
+        self.category = category
+        self.itemsize = self.numpy.itemsize
+
+    @property
+    def is_floating_point(self) -> bool:
+        return self.category == FLOAT
+
+    @property
+    def is_complex(self) -> bool:
+        return self.category == COMPLEX
+
+    @property
+    def is_signed(self) -> bool:
+        return self.name not in ("uint8", "bool")
+
+    def to_real(self) -> dtype:
+        """The real type of a complex one; itself otherwise."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+    def to_complex(self) -> dtype:
+        """The complex type that holds this one."""
+        return {float64: complex128, complex128: complex128}.get(self, complex64)
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return "bool_" if self.name == "bool" else self.name
+
+
+bool_ = dtype("bool", np.bool_, BOOL)
+uint8 = dtype("uint8", np.uint8, INT)
+int8 = dtype("int8", np.int8, INT)
+int16 = dtype("int16", np.int16, INT)
+int32 = dtype("int32", np.int32, INT)
+int64 = dtype("int64", np.int64, INT)
+float16 = dtype("float16", np.float16, FLOAT)
+bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16, FLOAT)
+float32 = dtype("float32", np.float32, FLOAT)
+float64 = dtype("float64", np.float64, FLOAT)
+complex64 = dtype("complex64", np.complex64, COMPLEX)
+complex128 = dtype("complex128", np.complex128, COMPLEX)
+
+ALL = (
+    bool_, uint8, int8, int16, int32, int64,
+    float16, bfloat16, float32, float64, complex64, complex128,
+)  # fmt: skip
+
+from_numpy_dtype: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
+category: dict[np.dtype, int] = {d.numpy: d.category for d in ALL}
+
+_default = float32
+
+
+def get_default_dtype() -> dtype:
+    """The floating type that creation functions and integer division give."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the type that `get_default_dtype` returns; only floating types are taken."""
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
+    _default = d
+
+
+def to_dtype(value: Any) -> dtype:
+    """A dtype from a dtype, a Python type (float, int, bool, complex) or a NumPy dtype."""
+    if isinstance(value, dtype):
+        return value
+    if value is float:
+        return _default
+    if value in (int, bool, complex):
+        return {int: int64, bool: bool_, complex: _default.to_complex()}[value]
+    try:
+        return from_numpy_dtype[np.dtype(value)]
+    except (TypeError, KeyError):
+        raise TypeError(f"expected a dtype such as torch.float32, but got {value!r}") from None
+
+
+def _promote(a: dtype, b: dtype) -> dtype:
+    if a is b:
+        return a
+    if a.category != b.category:
+        low, high = sorted((a, b), key=lambda d: d.category)
+        if high.category == COMPLEX and low is float64:
+            return complex128
+        return high
+    if a.category == INT and uint8 in (a, b):
+        other = b if a is uint8 else a
+        return int16 if other is int8 else other
+    if {a, b} == {float16, bfloat16}:
+        return float32
+    return a if a.itemsize > b.itemsize else b
+
+
+_promotions = {(a, b): _promote(a, b) for a in ALL for b in ALL}
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest type of PyTorch's lattice that both can be cast to."""
+    return _promotions[type1, type2]
+
+
+def scalar_dtype(value: Any) -> dtype:
+    """The type that a bare Python scalar stands for."""
+    if isinstance(value, bool):
+        return bool_
+    if isinstance(value, int):
+        return int64
+    if isinstance(value, float):
+        return _default
+    if isinstance(value, complex):
+        return _default.to_complex()
+    if isinstance(value, np.generic):
+        return from_numpy_dtype[value.dtype]
+    raise TypeError(f"expected a number, but got {type(value).__name__}")
+
+
+def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
+    """PyTorch's combine_categories: the lower priority only counts for a higher category."""
+    if higher is None or lower is None:
+        return higher or lower
+    if higher.category == COMPLEX:
+        return higher
+    if higher.category == FLOAT:
+        return higher.to_complex() if lower.category == COMPLEX else higher
+    if higher is bool_ or lower.category >= FLOAT:
+        return _promotions[higher, lower]
+    return higher
+
+
+def result_type(*operands: Any) -> dtype:
+    """The type that an op on these tensors, arrays and Python scalars computes in.
+
+    Tensors with dimensions outrank 0-d tensors, which outrank Python scalars; a lower rank only
+    matters when its category (bool < int < float < complex) is higher.
+
+    >>> import framework as torch
+    >>> torch.result_type(torch.ones(2, dtype=torch.int8), 3)
+    torch.int8
+    >>> torch.result_type(torch.ones(2, dtype=torch.int8), 3.0)
+    torch.float32
+    """
+    dims: dtype | None = None
+    zero: dtype | None = None
+    number: dtype | None = None
+    for x in operands:
+        x = getattr(x, "_data", x)
+        shape = getattr(x, "shape", None)
+        if shape is None or isinstance(x, np.generic):
+            d = scalar_dtype(x)
+            number = d if number is None else _promotions[number, d]
+            continue
+        d = from_numpy_dtype[x.dtype]
+        if len(shape):
+            dims = d if dims is None else _promotions[dims, d]
+        else:
+            zero = d if zero is None else _promotions[zero, d]
+    found = _combine(_combine(dims, zero), number)
+    if found is None:
+        raise ValueError("result_type: expected at least one operand")
+    return found
+
+
+class finfo:
+    """Limits of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    def __init__(self, type: dtype | None = None) -> None:
+        self._dtype = type or _default
+        if self._dtype.category < FLOAT:
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, but got {self._dtype}"
+            )
+        real = self._dtype.to_real()
+        info: Any = ml_dtypes.finfo(real.numpy)
+        self.bits = real.itemsize * 8
+        self.eps = float(info.eps)
+        self.max = float(info.max)
+        self.min = float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(10.0 ** -math.floor(-math.log10(self.eps)))
+        self.dtype = real.name
+
+    def __repr__(self) -> str:
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, "
+            f"dtype={self.dtype})"
+        )
+
+
+class iinfo:
+    """Limits of an integer type: bits, max, min."""
+
+    def __init__(self, type: dtype) -> None:
+        if type.category != INT:
+            raise TypeError(f"torch.iinfo() requires an integer input type, but got {type}")
+        info = np.iinfo(type.numpy)
+        self.bits, self.min, self.max = int(info.bits), int(info.min), int(info.max)
+        self.dtype = type.name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

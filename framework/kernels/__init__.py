@@ -1,0 +1,37 @@
+"""Kernels: what computes on raw arrays, NumPy's and CuPy's alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.device import CPU, device, is_fake_cuda
+
+__all__ = ["module_of", "to_device", "to_host"]
+
+
+def module_of(array: Any) -> Any:
+    """The array module that an array belongs to: `numpy` or `cupy`."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    import cupy
+
+    return cupy
+
+
+def to_device(array: Any, target: device) -> Any:
+    """Copy an array to a device (the fake ``cuda`` is host memory)."""
+    if target is CPU:
+        return to_host(array)
+    if is_fake_cuda():
+        return array.copy()
+    import cupy
+
+    with cupy.cuda.Device(target.index):
+        return cupy.asarray(array)
+
+
+def to_host(array: Any) -> np.ndarray:
+    """A NumPy array with the same contents (a copy)."""
+    return array.copy() if isinstance(array, np.ndarray) else array.get()

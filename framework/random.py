@@ -1,0 +1,130 @@
+"""Random numbers: a counter-based Philox generator with the same bits on every device.
+
+The stream is a function of (seed, offset): Philox-4x64 with 10 rounds (Salmon et al., "Parallel
+random numbers: as easy as 1, 2, 3", SC'11), key ``(seed, 0)``, one block of four 64-bit words per
+counter value. A draw advances the offset by the blocks that it used, so a dropout mask can be drawn
+again from two integers instead of being stored.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed",
+    "set_rng_state",
+]  # fmt: skip
+
+_WORDS = 4  # 64-bit words per counter value
+
+
+class Generator:
+    """A random stream: ``Generator().manual_seed(0)``.
+
+    >>> g = Generator().manual_seed(7)
+    >>> a = g.uniform((3,), np.float32)
+    >>> bool((Generator().manual_seed(7).uniform((3,), np.float32) == a).all())
+    True
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = device
+        self._seed = 67280421310721  # PyTorch's default seed
+        self.offset = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of ``seed`` (any 64-bit integer) from its beginning."""
+        seed = int(seed)
+        if not -(1 << 63) <= seed < 1 << 64:
+            raise RuntimeError(f"Overflow when unpacking long: expected a 64-bit seed, got {seed}")
+        self._seed = seed % (1 << 64)
+        self.offset = 0
+        return self
+
+    def initial_seed(self) -> int:
+        return self._seed
+
+    def seed(self) -> int:
+        """Take a new seed from the system and return it."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
+        return self._seed
+
+    def get_state(self) -> Any:
+        """(seed, offset) as an int64 tensor of shape [2]."""
+        from framework.tensor import wrap
+
+        state = np.array([self._seed, self.offset], np.uint64).view(np.int64)
+        return wrap(state)
+
+    def set_state(self, new_state: Any) -> Generator:
+        words = np.ascontiguousarray(new_state._data).view(np.uint64)
+        if words.shape != (2,):
+            raise RuntimeError(f"RNG state must have shape [2], but got {list(words.shape)}")
+        self._seed, self.offset = int(words[0]), int(words[1])
+        return self
+
+    def words(self, count: int) -> np.ndarray:
+        """The next ``count`` 64-bit words of the stream; advances it by whole blocks."""
+        bits = np.random.Philox(key=[self._seed, 0], counter=[self.offset, 0, 0, 0])
+        self.offset += -(-count // _WORDS)
+        return bits.random_raw(count)
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Uniform in [0, 1): 53 random bits for float64, 24 for narrower types."""
+        count = int(np.prod(shape, dtype=np.int64))
+        if np.dtype(dtype) == np.float64:
+            return ((self.words(count) >> 11) * (1.0 / (1 << 53))).reshape(shape)
+        halves = self.words(-(-count // 2)).view(np.uint32)[:count]
+        unit = (halves >> np.uint32(8)).astype(np.float32) * np.float32(1.0 / (1 << 24))
+        return unit.reshape(shape).astype(dtype, copy=False)
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Standard normal, by the Box-Muller transform of two uniforms."""
+        count = int(np.prod(shape, dtype=np.int64))
+        wide = np.float64 if np.dtype(dtype) == np.float64 else np.float32
+        pairs = -(-count // 2)
+        u = self.uniform((2, pairs), wide)
+        radius = np.sqrt(-2.0 * np.log1p(-u[0]))
+        angle = (2.0 * np.pi) * u[1]
+        both = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+        return both[:count].reshape(shape).astype(dtype, copy=False)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Integers in [low, high), as int64."""
+        count = int(np.prod(shape, dtype=np.int64))
+        return (self.words(count) % np.uint64(high - low)).astype(np.int64).reshape(shape) + low
+
+    def permutation(self, n: int) -> np.ndarray:
+        """A permutation of range(n): the order of n random words (ties by position)."""
+        return np.argsort(self.words(n), kind="stable").astype(np.int64)
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator, which every random function uses unless told otherwise."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator from the system; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The default generator's seed."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    """State of the default generator, as a tensor."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Put the default generator back into a state."""
+    default_generator.set_state(new_state)

@@ -1,0 +1,513 @@
+"""`Tensor`: an array, its device, its gradient and the place it has in the graph.
+
+Arithmetic and the other methods are published by the functions in `framework.ops` and bound in
+`framework/__init__.py`; this file holds what a tensor *is*.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core import dispatch
+from framework.core.graph import Hook, Version
+from framework.device import CPU, device
+from framework.kernels import to_device, to_host
+from framework.trace import sink
+
+__all__ = ["Size", "Tensor", "tensor", "wrap"]
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of ints that prints as PyTorch's."""
+
+    def numel(self) -> int:
+        """Number of elements."""
+        n = 1
+        for d in self:
+            n *= d
+        return n
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+
+class Tensor:
+    """A multi-dimensional array with a gradient.
+
+    Made by `tensor`, `zeros`, `randn`, ... or by an op. ``Tensor(2, 3)`` is an uninitialised one
+    and ``Tensor([1, 2])`` one of the default dtype, as in PyTorch.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # Class-level defaults: creating a tensor in `wrap` then costs two attribute writes.
+    _rg: bool = False  # requires_grad, but see the property for views
+    _edge: Any = None  # (node, output number) of its maker; None for a leaf
+    _counter: Version | None = None  # made with the first write, view or save
+    _base: Any = None  # the tensor that owns the memory, for a view
+    _chain: Any = ()  # view ops from the base: ((op, meta), ...)
+    _at: int = 0  # the counter's value when `_edge` was found, for a view
+    _made_without_grad: bool = False
+    _hooks: Any = None
+    _post_hooks: Any = None
+    _id: int = 0  # the trace's number for it
+    _data: Any
+    _device: device
+    grad: Tensor | None = None
+
+    def __init__(self, *args: Any, device: Any = None) -> None:
+        default = dtypes.get_default_dtype().numpy
+        if len(args) == 1 and not isinstance(args[0], int):
+            value = args[0]
+            if isinstance(value, Size):
+                array = np.zeros(value, default)
+            elif isinstance(value, Tensor):
+                array = value._data
+            else:
+                array = np.array(value, default)
+        else:
+            array = np.zeros(args, default) if args else np.zeros(0, default)
+        target = CPU if device is None else _device(device)
+        self._data = array if target is CPU else to_device(array, target)
+        self._device = target
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._data.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes.from_numpy_dtype[self._data.dtype]
+
+    @property
+    def device(self) -> device:
+        return self._device
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def is_cuda(self) -> bool:
+        return self._device.type == "cuda"
+
+    @property
+    def itemsize(self) -> int:
+        return self._data.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes
+
+    @property
+    def layout(self) -> str:
+        return "torch.strided"
+
+    @property
+    def is_sparse(self) -> bool:
+        return False
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its length in one dimension."""
+        return self.shape if dim is None else self._data.shape[dim]
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self._data.ndim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(self._data.size)
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._data.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements to skip for the next one, per dimension."""
+        steps = tuple(s // self._data.itemsize for s in self._data.strides)
+        return steps if dim is None else steps[dim]
+
+    def storage_offset(self) -> int:
+        """Elements between the start of the memory and the first element."""
+        owner = self if self._base is None else self._base
+        return (self.data_ptr() - owner.data_ptr()) // self._data.itemsize
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        data = self._data
+        return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in C order."""
+        return bool(self._data.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating type."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.dtype.is_complex
+
+    def get_device(self) -> int:
+        """Index of the CUDA device, -1 on the CPU."""
+        return -1 if self._device.index is None else self._device.index
+
+    # -- autograd ----------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._rg or (self._base is not None and self._base._rg and self._stale())
+
+    def _stale(self) -> bool:
+        """A view whose base was written in place since: it has the base's history now."""
+        assert self._counter is not None
+        return self._at != self._counter.value
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for (or waive) a gradient; only leaves of a floating or complex type can."""
+        if self._edge is not None and not requires_grad:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        if requires_grad and self.dtype.category < dtypes.FLOAT:
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients, but got "
+                f"{self.dtype}"
+            )
+        self._rg = bool(requires_grad)
+        return self
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made it; None for a leaf."""
+        edge = dispatch.edge_of(self)
+        return edge[0] if edge.__class__ is tuple else None
+
+    @property
+    def output_nr(self) -> int:
+        return self._edge[1] if self._edge is not None else 0
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.grad_fn is None
+
+    @property
+    def _version(self) -> int:
+        return 0 if self._counter is None else self._counter.value
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history, whose writes autograd does not see."""
+        other = wrap(self._data, self._device)
+        counter = self._counter
+        if counter is None:
+            counter = self._counter = Version()
+        other._counter = Version()
+        if counter.aliases is None:
+            counter.aliases = [self._id] if self._id else []
+        other._counter.aliases = counter.aliases  # the trace shall see them all the same
+        return other
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        from framework.core.views import before_write
+
+        before_write(self)
+        self._data, self._device = value._data, value._device
+
+    def detach(self) -> Tensor:
+        """The same memory without history."""
+        from framework.ops.creation import detach
+
+        return detach(self)
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off from its history."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._edge, self._rg = None, False
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Accumulate the gradient of this tensor into the ``.grad`` of the leaves it came from."""
+        from framework.autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf tensor in ``.grad``."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        edge = dispatch.edge_of(self)
+        if edge.__class__ is tuple:
+            node, nr = edge
+            if node.retains is None:
+                node.retains = {}
+            node.retains[nr] = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        edge = self._edge
+        return edge is not None and bool(edge[0].retains) and edge[1] in edge[0].retains
+
+    def register_hook(self, hook: Any) -> Hook:
+        """Call ``hook(grad)`` when this tensor's gradient is known; it may return another one.
+
+        Raises:
+            RuntimeError: the tensor wants no gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        edge = dispatch.edge_of(self)
+        if edge.__class__ is tuple:
+            node, nr = edge
+            if node.tensor_hooks is None:
+                node.tensor_hooks = {}
+            return Hook(node.tensor_hooks.setdefault(nr, {}), hook)
+        if self._hooks is None:
+            self._hooks = {}
+        return Hook(self._hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Hook:
+        """Call ``hook(tensor)`` after ``.grad`` of this leaf was accumulated into."""
+        if not self.requires_grad or self._edge is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if self._post_hooks is None:
+            self._post_hooks = {}
+        return Hook(self._post_hooks, hook)
+
+    # -- out of the tensor world ---------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._data.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
+            )
+        value = to_host(self._data).reshape(()).item()
+        return value if isinstance(value, (bool, int, float, complex)) else float(value)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers (one number for a 0-d tensor)."""
+        data = to_host(self._data)
+        return data.astype(np.float32).tolist() if data.dtype.kind == "V" else data.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """A NumPy array that shares the memory of a CPU tensor."""
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        if self._device is not CPU:
+            if not force:
+                raise TypeError(
+                    f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
+                    "to copy the tensor to host memory first."
+                )
+            return to_host(self._data)
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        data = self.numpy()
+        if dtype is not None and data.dtype != dtype:
+            return data.astype(dtype)
+        return data.copy() if copy else data
+
+    __array_priority__ = 1000  # NumPy arrays on the left leave the operator to us
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with "
+                + ("no values" if not self._data.size else "more than one value")
+                + " is ambiguous"
+            )
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.category > dtypes.INT or self._data.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._data.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter([self[i] for i in range(self._data.shape[0])])  # type: ignore[index]
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self == element).any())  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        from framework.printing import tensor_text
+
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        if self._data.ndim == 0:
+            return format(self.item(), spec)
+        return object.__format__(self, spec) if spec else repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self._edge is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment."
+            )
+        other = self.__class__.__new__(self.__class__)
+        memo[id(self)] = other
+        other._data, other._device, other._rg = self._data.copy(), self._device, self._rg
+        if self.grad is not None:
+            other.grad = self.grad.__deepcopy__(memo)
+        return other
+
+    def __reduce__(self) -> Any:
+        data = to_host(self._data)
+        if data.dtype.kind == "V":  # ml_dtypes arrays travel as their bits
+            data = data.view(np.uint16)
+        return _rebuild, (type(self), data, self.dtype.name, str(self._device), self._rg)
+
+
+def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool) -> Tensor:
+    wanted = next(d for d in dtypes.ALL if d.name == name)
+    array = data if data.dtype == wanted.numpy else data.view(wanted.numpy)
+    target = device(where)
+    made = kind.__new__(kind)
+    made._data = array if target is CPU else to_device(array, target)
+    made._device = target
+    made._rg = requires_grad
+    return made
+
+
+_new = object.__new__
+
+
+def wrap(array: Any, on: device | None = None) -> Tensor:
+    """A leaf tensor around an array, sharing its memory. ``on`` None is the CPU."""
+    made = _new(Tensor)
+    made._data = array
+    made._device = on or CPU
+    return made
+
+
+def _device(value: Any) -> device:
+    """A device that exists, from what a user gave for it."""
+    found = device(value)
+    if found.type == "cuda":
+        from framework.device import cuda_problem, device_count
+
+        problem = cuda_problem()
+        if problem:
+            raise RuntimeError(f"device {found}: {problem}")
+        if (found.index or 0) >= device_count():
+            raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
+    return found
+
+
+def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
+    """A fresh NumPy array from nested lists, numbers, arrays or tensors, in PyTorch's types."""
+    if isinstance(data, Tensor):
+        array = to_host(data._data)
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = np.array(data)
+    else:
+        try:
+            array = np.array(_unwrapped(data))
+        except ValueError as error:
+            raise ValueError(f"tensor: cannot make a tensor of nested sequences: {error}") from None
+        if dtype is None and array.dtype == np.float64:
+            array = array.astype(dtypes.get_default_dtype().numpy)
+        elif dtype is None and array.dtype == np.complex128:
+            array = array.astype(dtypes.get_default_dtype().to_complex().numpy)
+    if array.dtype not in dtypes.from_numpy_dtype and dtype is None:
+        if array.size == 0:
+            return array.astype(dtypes.get_default_dtype().numpy)
+        raise TypeError(f"can't convert an array of type {array.dtype} to a Tensor")
+    return array if dtype is None else array.astype(dtype.numpy, copy=False)
+
+
+def _unwrapped(data: Any) -> Any:
+    """Nested lists with the tensors in them replaced by numbers and lists."""
+    if isinstance(data, Tensor):
+        return data.tolist()
+    if isinstance(data, (list, tuple)):
+        return [_unwrapped(x) for x in data] if _holds_tensor(data) else data
+    return data
+
+
+def _holds_tensor(data: Any) -> bool:
+    return any(isinstance(x, (Tensor, list, tuple)) for x in data)
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A new tensor with a copy of ``data``: numbers, nested lists, arrays or tensors.
+
+    Floats become the default dtype (float32), ints int64, bools bool; arrays keep their type.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).dtype
+    torch.int64
+    """
+    array = as_array(data, None if dtype is None else dtypes.to_dtype(dtype))
+    target = CPU if device is None else _device(device)
+    if device is None and isinstance(data, Tensor):
+        target = data._device
+    made = wrap(array if target is CPU else to_device(array, target), target)
+    return made.requires_grad_() if requires_grad else made
+
+
+sink.tensor_type = Tensor
+dispatch.Tensor = Tensor
+dispatch.wrap = wrap

@@ -1,0 +1,508 @@
+"""The recorder: what the choke points call, and the ring that they fill.
+
+`active` is the one switch. The choke points (`core.dispatch`, `nn.Module.__call__`, the engine,
+`optim.Optimizer.step`, writes in place, `mark`, notebook cells) test ``sink.active is None`` and do
+nothing more when it is. When it is a `Recorder`, they hand over what happened; the recorder appends
+one plain tuple to its ring and keeps references to the values. Making records that others can read
+out of the tuples is the reader's work (`Recorder.read`), on the reader's thread.
+
+Raw tuples start ``(seq, t, kind, ...)``; the rest is private to this file and `gate`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns
+from types import CodeType, FrameType
+from typing import Any
+
+from framework.trace.values import Values
+
+__all__ = [
+    "ATTACHED",
+    "Recorder",
+    "active",
+    "mark",
+    "recording",
+    "start",
+    "stop",
+    "user_frame",
+]
+
+active: Recorder | None = None
+
+# Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
+LEAF, OP, GRAD, UPDATE, WRITE, MARK = 2, 4, 6, 8, 10, 12
+OP_BEGIN, OP_END = 21, 22
+MODULE_BEGIN, MODULE_END = 23, 24
+BACKWARD_BEGIN, BACKWARD_END = 25, 26
+NODE_BEGIN, NODE_END = 27, 28
+OPTIM_BEGIN, OPTIM_END = 29, 30
+CELL_BEGIN, CELL_END = 31, 32
+
+ATTACHED = "_tapebook"  # attribute of a frame's globals that marks the namespace of a traced script
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_getframe = sys._getframe
+
+# Set by framework.tensor when it is loaded: the recorder must know a tensor from a scalar.
+tensor_type: type = type(None)
+
+
+class _Internal(dict[str, bool]):
+    """Is a source file one of the framework's own? Asked per op, so answered from a dict."""
+
+    def __missing__(self, filename: str) -> bool:
+        inside = filename.startswith((_PACKAGE, "<frozen", "<__array_function__"))
+        self[filename] = inside
+        return inside
+
+
+_internal = _Internal()
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame from ``frame`` outwards that is not the framework's own."""
+    while frame is not None and _internal[frame.f_code.co_filename]:
+        frame = frame.f_back
+    return frame
+
+
+class Recorder:
+    """Receives every event of one thread and keeps the newest in a ring.
+
+    Args:
+        capacity: events kept; rounded up to a power of two.
+        keep: "all" keeps a reference to every value that an event names, "none" keeps none.
+        budget: bytes of values kept, oldest out first.
+    """
+
+    def __init__(
+        self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20
+    ) -> None:
+        if keep not in ("all", "none"):
+            raise ValueError(f"keep must be 'all' or 'none', but got {keep!r}")
+        size = 1 << max(4, (capacity - 1).bit_length())
+        self.ring: list[tuple[Any, ...] | None] = [None] * size
+        self.mask = size - 1
+        self.seq = 0
+        self.thread = threading.get_ident()
+        self.values = Values(budget) if keep == "all" else None
+        self.open: list[int] = []  # seq of every open container, outermost first
+        self.modules: list[str] = []  # paths to go back to when a module ends
+        self.module = ""
+        self.phase = "forward"
+        self.gate: Any = None
+        self.armed = False  # True while the gate wants to see every event
+        self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.names: dict[int, str] = {}
+        self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._ids = 0
+
+    # -- what the choke points call ----------------------------------------------------------
+
+    def op(
+        self, name: str, args: tuple[Any, ...], meta: dict[str, Any], out: Any, t0: int, node: Any
+    ) -> None:
+        """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
+        t1 = perf_counter_ns()
+        ins = self._inputs(args)
+        frame = user_frame(_getframe(2))
+        outs = out if out.__class__ is tuple else (out,)
+        described = self._describe(outs)
+        self.seq = seq = self.seq + 1
+        raw = (
+            seq, t0, OP, t1, name, ins, described, meta,
+            frame and frame.f_code, frame and frame.f_lasti,
+            self.module, self.open[-1] if self.open else 0, node is not None, self.phase, "",
+        )  # fmt: skip
+        if node is not None:
+            node.origin = raw
+        values = self.values
+        if values is not None:
+            for tensor in outs:
+                values.keep(tensor._id, seq, tensor._data)
+                counter = tensor._counter
+                if counter is not None:
+                    self._alias(counter, tensor, args)
+        self.ring[seq & self.mask] = raw
+        if self.armed:
+            self.gate.event(raw, outs)
+
+    def op_error(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        meta: dict[str, Any],
+        t0: int,
+        error: BaseException,
+    ) -> None:
+        """One primitive op raised."""
+        ins = self._inputs(args)
+        frame = user_frame(_getframe(2))
+        self._put(
+            (),
+            OP, perf_counter_ns(), name, ins, (), meta,
+            frame and frame.f_code, frame and frame.f_lasti,
+            self.module, self.open[-1] if self.open else 0, False, self.phase, _text(error),
+            t=t0,
+        )  # fmt: skip
+
+    def begin_op(self, name: str, args: tuple[Any, ...], meta: dict[str, Any]) -> int:
+        """A composite op begins; returns the number that `end_op` wants."""
+        ins = self._inputs(args)
+        frame = user_frame(_getframe(2))
+        return self._open(
+            (),
+            OP_BEGIN, name, ins, meta, frame and frame.f_code, frame and frame.f_lasti,
+            self.module, self.open[-1] if self.open else 0, self.phase,
+        )  # fmt: skip
+
+    def end_op(self, begin: int, out: Any, error: BaseException | None = None) -> None:
+        outs = out if out.__class__ is tuple else (out,)
+        outs = tuple(o for o in outs if isinstance(o, tensor_type))
+        for tensor in outs:
+            if not tensor._id:
+                self._leaf(tensor)
+        self._close(begin, outs, OP_END, self._describe(outs), error)
+
+    def begin_module(self, module: Any, args: tuple[Any, ...]) -> int:
+        """A module is called with ``args``."""
+        frame = user_frame(_getframe(2))
+        path = self._path(module, frame)
+        ins = self._inputs(tuple(a for a in args if isinstance(a, tensor_type)))
+        begin = self._open(
+            (),
+            MODULE_BEGIN, path, type(module).__name__, module.extra_repr(), ins,
+            frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
+        )  # fmt: skip
+        self.modules.append(self.module)
+        self.module = path
+        return begin
+
+    def end_module(self, begin: int, out: Any, error: BaseException | None = None) -> None:
+        if self.modules:
+            self.module = self.modules.pop()
+        outs = tuple(o for o in _flat(out) if isinstance(o, tensor_type))
+        ids = tuple(o._id or self._leaf(o) for o in outs)
+        self._close(begin, outs, MODULE_END, ids, error)
+
+    def begin_backward(self, roots: tuple[Any, ...]) -> int:
+        """The engine starts from ``roots``; its thread's phase is "backward" until it ends."""
+        ids = tuple(r._id or self._leaf(r) for r in roots)
+        frame = user_frame(_getframe(2))
+        begin = self._open(
+            (), BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
+            self.open[-1] if self.open else 0,
+        )  # fmt: skip
+        self.modules.append(self.module)
+        self.phase = "backward"
+        return begin
+
+    def end_backward(self, begin: int, error: BaseException | None = None) -> None:
+        self.phase = "forward"
+        if self.modules:
+            self.module = self.modules.pop()
+        self._close(begin, (), BACKWARD_END, error)
+
+    def begin_node(self, node: Any, grads: tuple[Any, ...]) -> int:
+        """A backward node starts with ``grads`` (a tensor or None for each forward output)."""
+        described = self._describe_grads(grads)
+        origin = node.origin
+        if origin is not None:
+            self.module = origin[10]
+        return self._open(
+            tuple(g for g in grads if g is not None),
+            NODE_BEGIN, node.op_name, origin, described, self.open[-1] if self.open else 0,
+        )  # fmt: skip
+
+    def end_node(
+        self, begin: int, grads: tuple[Any, ...], error: BaseException | None = None
+    ) -> None:
+        described = self._describe_grads(grads)
+        outs = tuple(g for g in grads if g is not None)
+        self._close(begin, outs, NODE_END, described, error)
+
+    def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
+        """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
+        ident = leaf._id or self._leaf(leaf)
+        described = self._describe_grads((arrived, total))
+        self._put(
+            (total,), GRAD, ident, self.names.get(ident, ""), described, first,
+            self.open[-1] if self.open else 0,
+        )  # fmt: skip
+        if self.values is not None:
+            self.values.keep(total._id, self.seq, total._data)
+
+    def begin_optim(self, optimizer: Any, step: int) -> int:
+        frame = user_frame(_getframe(2))
+        self.phase = "optimizer"
+        return self._open(
+            (), OPTIM_BEGIN, type(optimizer).__name__, step,
+            frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
+        )  # fmt: skip
+
+    def update(self, param: Any, state: dict[str, Any]) -> None:
+        """``param`` has its new value; ``state`` is what the optimizer remembers for it."""
+        ident = param._id or self._leaf(param)
+        tensors = {k: v for k, v in state.items() if isinstance(v, tensor_type)}
+        described = dict(zip(tensors, self._describe_grads(tuple(tensors.values()))))
+        grad = param.grad
+        self._put(
+            (param,), UPDATE, self._describe((param,))[0], self.names.get(ident, ""),
+            grad._id if grad is not None else 0, described, self.open[-1] if self.open else 0,
+        )  # fmt: skip
+
+    def end_optim(self, begin: int, error: BaseException | None = None) -> None:
+        self.phase = "forward"
+        self._close(begin, (), OPTIM_END, error)
+
+    def write(self, tensor: Any) -> None:
+        """``tensor``'s memory is about to be written: keep what others still want to see."""
+        ident = tensor._id or self._leaf(tensor)
+        counter = tensor._counter
+        ids = tuple(counter.aliases) if counter is not None and counter.aliases else (ident,)
+        if ident not in ids:
+            ids = (ident, *ids)
+        values = self.values
+        if values is not None:
+            for i in ids:
+                values.freeze(i, self.leaves.get(i))
+        self._put((), WRITE, ids)
+        if values is not None:
+            for i in ids:
+                values.renew(i, self.seq)
+
+    def begin_cell(self, cell: str, count: int) -> int:
+        self.modules.clear()
+        self.module = ""
+        return self._open((), CELL_BEGIN, cell, count)
+
+    def end_cell(self, begin: int, error: BaseException | None = None) -> None:
+        self._close(begin, (), CELL_END, error)
+
+    def mark(self, name: str) -> None:
+        self._put((), MARK, name)
+
+    # -- names -------------------------------------------------------------------------------
+
+    def _path(self, module: Any, frame: FrameType | None) -> str:
+        """The dotted path of a module that is being called.
+
+        A root (called outside of any other module, or not found below the caller) has the name of
+        the variable that holds it where it is called; its children are named from it once.
+        """
+        known = self.paths.get(id(module))
+        if known is not None and known[0]() is module:
+            return known[1]
+        name = _variable_name(module, frame) or type(module).__name__.lower()
+        for path, child in module.named_modules(prefix=name):
+            self.paths[id(child)] = (weakref.ref(child), path)
+        for path, param in module.named_parameters(prefix=name):
+            self._name_leaf(param, path, "parameter")
+        for path, buffer in module.named_buffers(prefix=name):
+            self._name_leaf(buffer, path, "buffer")
+        return name
+
+    def _name_leaf(self, tensor: Any, name: str, role: str) -> None:
+        ident = tensor._id
+        if ident and self.names.get(ident):
+            return
+        self._leaf(tensor, name, role)
+
+    def _leaf(self, tensor: Any, name: str | None = None, role: str = "input") -> int:
+        """Give a tensor that no traced op made its id, and say so; returns the id."""
+        if not tensor._id:
+            self._ids += 1
+            tensor._id = self._ids
+        ident: int = tensor._id
+        if name is None:
+            name = _variable_name(tensor, user_frame(_getframe(2))) or ""
+        self.names[ident] = name
+        self.leaves[ident] = tensor
+        self._put((), LEAF, self._describe((tensor,))[0], name, role)
+        values = self.values
+        if values is not None:
+            values.keep(ident, self.seq, tensor._data)
+            if tensor._counter is not None:
+                self._alias(tensor._counter, tensor, ())
+        return ident
+
+    # -- plumbing ----------------------------------------------------------------------------
+
+    def _inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Ids of the tensors among ``args``; anything else in a 1-tuple, to be told apart."""
+        return tuple(
+            [(a._id or self._leaf(a)) if isinstance(a, tensor_type) else (a,) for a in args]
+        )
+
+    def _describe(self, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+        result = []
+        for t in tensors:
+            if not t._id:
+                self._ids += 1
+                t._id = self._ids
+            data = t._data
+            result.append((t._id, data.shape, data.dtype, t._device, t.requires_grad))
+        return tuple(result)
+
+    def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for g in grads:
+            if g is not None and not g._id:
+                self._leaf(g, "", "input")
+        return tuple([None if g is None else self._describe((g,))[0] for g in grads])
+
+    def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:
+        """Remember which ids share one memory: a write to one is a write to all."""
+        aliases = counter.aliases
+        if aliases is None:
+            aliases = counter.aliases = []
+        for t in (tensor, *args):
+            if isinstance(t, tensor_type) and t._counter is counter and t._id not in aliases:
+                aliases.append(t._id)
+
+    def _put(self, tensors: tuple[Any, ...], kind: int, *payload: Any, t: int = 0) -> int:
+        self.seq = seq = self.seq + 1
+        raw = (seq, t or perf_counter_ns(), kind, *payload)
+        self.ring[seq & self.mask] = raw
+        if self.armed:
+            self.gate.event(raw, tensors)
+        return seq
+
+    def _open(self, tensors: tuple[Any, ...], kind: int, *payload: Any) -> int:
+        # Opened before the gate sees the event, so that an interrupt raised there is balanced.
+        self.seq = seq = self.seq + 1
+        raw = (seq, perf_counter_ns(), kind, *payload)
+        self.ring[seq & self.mask] = raw
+        self.open.append(seq)
+        if self.armed:
+            self.gate.event(raw, tensors)
+        return seq
+
+    def _close(self, begin: int, tensors: tuple[Any, ...], kind: int, *payload: Any) -> None:
+        while self.open and self.open[-1] >= begin:
+            self.open.pop()
+        *rest, error = payload
+        self._put(tensors, kind, begin, *rest, _text(error) if error is not None else "")
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest event that is still in the ring (1 if it never ran over)."""
+        return max(1, self.seq - self.mask)
+
+    def raw(self, seq: int) -> tuple[Any, ...] | None:
+        """The raw tuple with this number, or None if the ring has run over it."""
+        raw = self.ring[seq & self.mask]
+        return raw if raw is not None and raw[0] == seq else None
+
+    def read(self, first: int = 1, last: int | None = None) -> list[Any]:
+        """Typed events ``first`` to ``last`` (default: the newest), as many as are still there."""
+        from framework.trace.reader import typed
+
+        stop = self.seq if last is None else min(last, self.seq)
+        found = (self.raw(seq) for seq in range(max(first, self.first_seq), stop + 1))
+        return [typed(raw) for raw in found if raw is not None]
+
+
+def start(**options: Any) -> Recorder:
+    """Start tracing this thread; returns the recorder. Options are `Recorder`'s."""
+    global active
+    active = Recorder(**options)
+    return active
+
+
+def stop() -> None:
+    """Stop tracing."""
+    global active
+    active = None
+
+
+@contextmanager
+def recording(**options: Any) -> Iterator[Recorder]:
+    """Trace a block.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> with recording() as tape:
+    ...     y = torch.ones(2).exp()
+    >>> [event.name for event in tape.read() if type(event).__name__ == "Op"]
+    ['ones', 'exp']
+    """
+    global active
+    before = active
+    recorder = active = Recorder(**options)
+    try:
+        yield recorder
+    finally:
+        active = before
+
+
+def mark(name: str) -> None:
+    """Put a named mark into the trace, if one is being made."""
+    if active is not None and active.thread == threading.get_ident():
+        active.mark(str(name))
+
+
+def _text(error: BaseException) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _flat(value: Any) -> list[Any]:
+    """The leaves of nested tuples, lists and dicts, in order; not recursive on purpose."""
+    result, todo = [], [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, (tuple, list)):
+            todo.extend(reversed(item))
+        elif isinstance(item, dict):
+            todo.extend(reversed(item.values()))
+        else:
+            result.append(item)
+    return result
+
+
+def _variable_name(value: Any, frame: FrameType | None) -> str | None:
+    """The name that ``frame`` (or the ``self`` in it) has for ``value``."""
+    if frame is None:
+        return None
+    for name, found in list(frame.f_locals.items()):
+        if found is value and not name.startswith("_"):
+            return name
+    owner = frame.f_locals.get("self")
+    for name, found in list(getattr(owner, "__dict__", {}).items()):
+        if found is value:
+            return name
+    if frame.f_globals is not frame.f_locals:
+        for name, found in list(frame.f_globals.items()):
+            if found is value and not name.startswith("_"):
+                return name
+    return None
+
+
+def line_of(code: CodeType | None, lasti: int | None) -> int:
+    """The source line of an instruction; 0 if it has none."""
+    if code is None or lasti is None:
+        return 0
+    key = (id(code), lasti)
+    found = _lines.get(key)
+    if found is None or found[0] is not code:
+        line = 0
+        for start_, end, number in code.co_lines():
+            if start_ <= lasti < end:
+                line = number or 0
+                break
+        found = _lines[key] = (code, line)
+        if len(_lines) > 100_000:
+            _lines.clear()
+    return found[1]
+
+
+_lines: dict[tuple[int, int], tuple[CodeType, int]] = {}

@@ -1,0 +1,95 @@
+"""Values of the tape: references to arrays by (tensor id, seq), under a byte budget.
+
+Keeping a value costs a reference. A write in place would change what was kept, so the recorder
+calls `freeze` before it (the kept array is copied) and `renew` after it was announced (the live
+array is kept again, as the value from then on).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+__all__ = ["Values"]
+
+
+class Values:
+    """What tensors held, and when.
+
+    >>> import numpy as np
+    >>> values = Values(budget=1 << 20)
+    >>> a = np.zeros(2)
+    >>> values.keep(1, 10, a)
+    >>> values.freeze(1); a += 1; values.renew(1, 20)
+    >>> values.get(1, 15), values.get(1, 20)
+    (array([0., 0.]), array([1., 1.]))
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.bytes = 0
+        self.evicted = 0
+        # id -> [[seq, array], ...] in seq order; the last may be the live array, others are frozen.
+        self._entries: dict[int, list[list[Any]]] = {}
+        self._order: deque[tuple[int, list[Any], int]] = deque()
+        self._live: dict[int, Any] = {}  # the array that a frozen id lives in
+
+    def keep(self, ident: int, seq: int, array: Any) -> None:
+        """From ``seq`` on, tensor ``ident`` holds ``array``."""
+        entries = self._entries.get(ident)
+        if entries is None:
+            entries = self._entries[ident] = []
+        elif entries[-1][1] is array:
+            return
+        entry = [seq, array]
+        entries.append(entry)
+        size = array.nbytes
+        self._order.append((ident, entry, size))
+        self.bytes += size
+        if self.bytes > self.budget:
+            self._evict()
+
+    def freeze(self, ident: int, leaf: Any = None) -> None:
+        """``ident`` is about to be written: what was kept of it becomes a copy.
+
+        A leaf (a parameter) whose old value has left the budget is copied all the same: its value
+        before an optimizer's step is always asked for.
+        """
+        entries = self._entries.get(ident)
+        if entries:
+            entry = entries[-1]
+            if ident not in self._live:
+                self._live[ident] = entry[1]
+            entry[1] = entry[1].copy()
+        elif leaf is not None:
+            self._live[ident] = leaf._data
+            self.keep(ident, 0, leaf._data.copy())
+
+    def renew(self, ident: int, seq: int) -> None:
+        """The write at ``seq`` is under way: from there on, ``ident`` holds its live array again."""
+        array = self._live.pop(ident, None)
+        if array is not None:
+            self.keep(ident, seq, array)
+
+    def get(self, ident: int, seq: int = 0) -> Any | None:
+        """What ``ident`` held as of ``seq`` (0: the newest), or None if that is not kept."""
+        entries = self._entries.get(ident)
+        if not entries:
+            return None
+        if not seq:
+            return entries[-1][1]
+        for entry in reversed(list(entries)):
+            if entry[0] <= seq:
+                return entry[1]
+        return None
+
+    def _evict(self) -> None:
+        while self.bytes > self.budget and len(self._order) > 1:
+            ident, entry, size = self._order.popleft()
+            self.bytes -= size
+            self.evicted += 1
+            entries = self._entries.get(ident)
+            if entries is not None:
+                entries[:] = [e for e in entries if e is not entry]
+                if not entries:
+                    del self._entries[ident]

@@ -1,0 +1,288 @@
+"""What every text viewer shares: styled spans, cell widths, short numbers, bars.
+
+A viewer returns lines of ``(text, token)``; what a token looks like is the theme's business. Texts
+of a trace (names, messages) are passed through unchanged: whoever shows them sanitises them.
+
+>>> line = pad_line([("relu", "op"), (" ", ""), ("f32[64,128]", "shape")], 20)
+>>> plain(line)
+'relu f32[64,128]    '
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+__all__ = [
+    "STYLES",
+    "Line",
+    "Span",
+    "bar",
+    "count_text",
+    "crop",
+    "crop_line",
+    "dtype_name",
+    "pad",
+    "pad_line",
+    "plain",
+    "shape_text",
+    "short",
+    "size_text",
+    "sparkline",
+    "tensor_text",
+    "width_of",
+]
+
+Span = tuple[str, str]
+Line = list[Span]
+
+#: Style tokens and what they stand for. A span's token may be several of them with spaces between.
+STYLES = {
+    "": "ordinary text",
+    "title": "a heading: a mark, a pane's title",
+    "muted": "less important: descriptions, counts, arguments",
+    "faint": "least important: fillers, rules",
+    "module": "a module's name or path",
+    "op": "a primitive op's name",
+    "composite": "a composite op's name",
+    "leaf": "a tensor that no op made",
+    "param": "a parameter's name and shape",
+    "shape": "dtype and shape of a tensor",
+    "lane": "data flow: lanes and corners",
+    "dot": "the node of a row on its lane",
+    "forward": "of the forward phase",
+    "backward": "of the backward phase",
+    "optimizer": "of the optimizer's step",
+    "grad": "a gradient or its name",
+    "update": "a parameter's update",
+    "loss": "what backward started from",
+    "value": "a number of a tensor: a statistic, an element",
+    "nan": "NaN",
+    "inf": "an infinity",
+    "bad": "anything that needs attention: non-finite values",
+    "error": "an exception and what it went through",
+    "future": "happens after the cursor",
+    "cursor": "the moment that is looked at",
+    "head": "where the model is",
+    "breakpoint": "stops here",
+    "match": "found by a search",
+    "bar": "a filled part of a bar, a sparkline",
+    "note": "said by the viewer, not by the trace",
+}
+
+_DTYPES = {
+    "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16",
+    "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
+    "uint64": "u64", "uint32": "u32", "uint16": "u16", "uint8": "u8",
+    "complex128": "c128", "complex64": "c64", "bool": "bool",
+    "float8_e4m3fn": "f8e4m3", "float8_e5m2": "f8e5m2",
+}  # fmt: skip
+
+
+# -- cells -----------------------------------------------------------------------------------
+
+
+def _cells(char: str) -> int:
+    """Columns that one character takes on a terminal."""
+    if unicodedata.east_asian_width(char) in "WF":
+        return 2
+    return 0 if unicodedata.category(char) in ("Mn", "Me", "Cf") else 1
+
+
+def width_of(text: str | Iterable[Span]) -> int:
+    """Columns of a text or a line.
+
+    >>> width_of("日本"), width_of([("ab", ""), ("c", "op")])
+    (4, 3)
+    """
+    if not isinstance(text, str):
+        return sum(width_of(part) for part, _ in text)
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def crop(text: str, width: int, more: str = "…") -> str:
+    """``text`` in at most ``width`` columns; ``more`` ends it where something was cut off.
+
+    >>> crop("cross_entropy", 8)
+    'cross_e…'
+    """
+    if width_of(text) <= width:
+        return text
+    room = width - width_of(more)
+    if room < 0:
+        return ""
+    if text.isascii():
+        return text[:room] + more
+    used = 0
+    for i, char in enumerate(text):
+        used += _cells(char)
+        if used > room:
+            return text[:i] + more
+    return text
+
+
+def pad(text: str, width: int, align: str = "left") -> str:
+    """``text`` in exactly ``width`` columns, "left" or "right" aligned.
+
+    >>> pad("7", 3, "right"), pad("abcd", 3)
+    ('  7', 'ab…')
+    """
+    text = crop(text, width)
+    fill = " " * (width - width_of(text))
+    return fill + text if align == "right" else text + fill
+
+
+def plain(line: Iterable[Span]) -> str:
+    """A line without its styles."""
+    return "".join(text for text, _ in line)
+
+
+def crop_line(line: Line, width: int, more: str = "…") -> Line:
+    """A line in at most ``width`` columns."""
+    if width_of(line) <= width:
+        return line
+    result: Line = []
+    room = width - width_of(more)
+    for text, style in line:
+        size = width_of(text)
+        if size <= room:
+            result.append((text, style))
+            room -= size
+            continue
+        cut = crop(text, room, "")
+        if cut:
+            result.append((cut, style))
+        break
+    if width >= width_of(more):
+        result.append((more, "faint"))
+    return result
+
+
+def pad_line(line: Line, width: int) -> Line:
+    """A line in exactly ``width`` columns."""
+    line = crop_line(line, width)
+    fill = width - width_of(line)
+    return [*line, (" " * fill, "")] if fill else line
+
+
+# -- numbers and shapes ----------------------------------------------------------------------
+
+
+def short(value: float, digits: int = 3) -> str:
+    """A number in few characters; never one that reads as exact when it is not finite.
+
+    >>> [short(v) for v in (0, 2.31, 1.234e-5, 123456.0, -0.5, 17, float("nan"), float("-inf"))]
+    ['0', '2.31', '1.23e-5', '1.23e5', '-0.5', '17', 'NaN', '-Inf']
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Inf" if value > 0 else "-Inf"
+    if isinstance(value, int) and abs(value) < 100_000:
+        return str(value)
+    size = abs(value)
+    if size and not 1e-3 <= size < 1e5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        return f"{mantissa}e{int(exponent)}"
+    if size >= 10**digits:
+        return f"{value:.0f}"
+    return f"{value:.{digits}g}"
+
+
+def size_text(count: float) -> str:
+    """Bytes as a person reads them; 1 kB is 1024 bytes.
+
+    >>> [size_text(n) for n in (0, 900, 32768, 5_500_000, 3 << 30)]
+    ['0 B', '900 B', '32 kB', '5.2 MB', '3 GB']
+    """
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while abs(count) >= 1000 and len(units) > 1:
+        count /= 1024
+        del units[0]
+    text = f"{count:.1f}" if abs(count) < 10 else f"{count:.0f}"
+    return f"{text.removesuffix('.0')} {units[0]}"
+
+
+def count_text(count: int) -> str:
+    """A count in few characters.
+
+    >>> [count_text(n) for n in (7, 1234, 101_770, 25_557_032)]
+    ['7', '1234', '102k', '25.6M']
+    """
+    if count < 10_000:
+        return str(count)
+    for limit, unit in ((1e6, "k"), (1e9, "M"), (1e12, "G")):
+        if count < limit * 0.9995:
+            return f"{count / (limit / 1000):.3g}{unit}"
+    return short(float(count))
+
+
+def dtype_name(dtype: str) -> str:
+    """The short name of a dtype; one that is not known stays as it is.
+
+    >>> dtype_name("float32"), dtype_name("int4")
+    ('f32', 'int4')
+    """
+    return _DTYPES.get(dtype, dtype)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """
+    >>> shape_text((64, 128)), shape_text(())
+    ('[64,128]', '[]')
+    """
+    return "[" + ",".join(map(str, shape)) + "]"
+
+
+def tensor_text(dtype: str, shape: Sequence[int]) -> str:
+    """
+    >>> tensor_text("float32", (64, 128))
+    'f32[64,128]'
+    """
+    return dtype_name(dtype) + shape_text(shape)
+
+
+# -- bars ------------------------------------------------------------------------------------
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+_SPARKS_ASCII = "_.-:=+*#"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def sparkline(values: Sequence[float], width: int, ascii: bool = False) -> str:
+    """The last ``width`` values' course when they fit, else means of equal pieces.
+
+    A value that is not finite shows as ``!``; a piece of which any is not, too.
+
+    >>> sparkline([1, 2, 3, float("nan"), 8], 8)
+    '▁▂▃!█'
+    """
+    count = len(values)
+    if not count or width < 1:
+        return ""
+    if count > width:
+        cuts = [i * count // width for i in range(width + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    finite = [v for v in values if math.isfinite(v)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    scale = 7.999 / (high - low) if high > low and math.isfinite(high - low) else 0.0
+    sparks = _SPARKS_ASCII if ascii else _SPARKS
+    return "".join(sparks[int((v - low) * scale)] if math.isfinite(v) else "!" for v in values)
+
+
+def bar(fraction: float, width: int, ascii: bool = False) -> str:
+    """A bar of ``width`` columns, ``fraction`` of it filled.
+
+    >>> bar(0.5, 5), bar(0.5, 4, ascii=True)
+    ('██▌  ', '##..')
+    """
+    fraction = min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else 0.0
+    if ascii:
+        full = round(fraction * width)
+        return "#" * full + "." * (width - full)
+    full, rest = divmod(round(fraction * width * 8), 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
