@@ -125,7 +125,7 @@ class _Pen:
         return " ".join(words)
 
     def apply(self, codes: str) -> None:
-        """Apply the parameters of one SGR sequence; what is unknown or malformed changes nothing."""
+        """Apply the parameters of one SGR sequence; what is unknown changes nothing."""
         fields = codes.split(";")
         index = 0
         while index < len(fields):

@@ -207,7 +207,7 @@ class Notebook:
         cell = self.cells[index]
         if _kind(kind) == cell.kind:
             return
-        after = {"kind": kind, "outputs": [], "execution_count": None}
+        after: dict[str, Any] = {"kind": kind, "outputs": [], "execution_count": None}
         self._do(_Change(index, {name: getattr(cell, name) for name in after}, after))
 
     def set_metadata(self, cell_id: str, metadata: dict[str, Any]) -> None:
@@ -245,7 +245,7 @@ class Notebook:
         self.touched.update(cell.id for cell in self.cells)
 
     def undo(self) -> str | None:
-        """Take the last edit back; return the id of the cell it was about, None if there is none."""
+        """Take the last edit back; return the id of the cell it was about, if there was one."""
         return self._shift(self._undo, self._redo, back=True)
 
     def redo(self) -> str | None:
@@ -278,7 +278,9 @@ class Notebook:
         _drop_middle(cell)
         return True
 
-    def update_display(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> int:
+    def update_display(
+        self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]
+    ) -> int:
         """Change the outputs that were shown under a display id; return how many there were."""
         found = 0
         for cell in self.cells:
@@ -358,7 +360,7 @@ class Notebook:
 def _kind(kind: str) -> Kind:
     if kind not in KINDS:
         raise ValueError(f"cell kind {kind!r} is none of {', '.join(KINDS)}")
-    return kind  # type: ignore[return-value]
+    return kind
 
 
 def _copy(cell: Cell, *, source: str) -> Cell:
@@ -389,9 +391,7 @@ def _drop_middle(cell: Cell) -> None:
         outputs.insert(head, hidden)
     end = head + 1
     goal = MAX_OUTPUTS - MAX_OUTPUTS // 5  # in portions, so that it is not done for each output
-    while end < len(outputs) - 1 and (
-        len(outputs) - (end - head - 1) > goal or total > MAX_WEIGHT
-    ):
+    while end < len(outputs) - 1 and (len(outputs) - (end - head - 1) > goal or total > MAX_WEIGHT):
         total -= weight(outputs[end])
         end += 1
     outputs[head] = Hidden(hidden.count + end - head - 1)

@@ -9,38 +9,33 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import errno
 import hashlib
 import os
 import re
-import secrets
-import stat
-import time
 from pathlib import Path
 from typing import Literal
 
 from app.notebook import ipynb, script
 from app.notebook.cell import NotebookError
+from app.notebook.disk import atomic_write, read_file, too_large
 from app.notebook.document import Notebook
 from app.notebook.ipynb import NotebookLayout
 from app.notebook.script import ScriptLayout
+from app.notebook.sidecar import remove_autosave
 
 __all__ = [
-    "atomic_write",
-    "beside",
     "changed_on_disk",
     "new_notebook",
     "open_damaged",
     "open_notebook",
-    "read_file",
     "reload",
     "save",
     "save_as",
 ]
 
-SUFFIXES: dict[str, Literal["script", "ipynb"]] = {".py": "script", ".ipynb": "ipynb"}
+FileKind = Literal["script", "ipynb"]
+SUFFIXES: dict[str, FileKind] = {".py": "script", ".ipynb": "ipynb"}
 MAX_BYTES = {"script": 32 * 2**20, "ipynb": 512 * 2**20}
-_STALE_TEMP = 3600.0  # seconds after which a temporary file of a dead process is removed
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -62,7 +57,7 @@ def open_notebook(path: str | os.PathLike[str]) -> Notebook:
     data = read_file(path, MAX_BYTES["ipynb"])
     kind = _kind_of(path)
     if len(data) > MAX_BYTES[kind]:
-        raise _too_large(path, MAX_BYTES[kind])
+        raise too_large(path, MAX_BYTES[kind])
     text = _decode(path, data)
     notebook = _parse(path, kind, text.removeprefix("\ufeff"))
     notebook.bom = text.startswith("\ufeff")
@@ -104,27 +99,7 @@ def reload(notebook: Notebook) -> None:
     notebook.mark_saved()
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Read a regular file of at most `limit` bytes; never blocks on a pipe or a device."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotebookError(f"{path}: {_special(status.st_mode)}")
-        # Non-blocking, in case that a pipe took the file's place in between.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise NotebookError(f"{path}: not a regular file")
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise NotebookError(f"{path}: no such file; check the name") from None
-    except (OSError, ValueError) as error:
-        raise NotebookError(f"{path}: cannot be read: {_reason(error)}") from None
-    if len(data) > limit:
-        raise _too_large(path, limit)
-    return data
-
-
-def _parse(path: Path, kind: Literal["script", "ipynb"], text: str) -> Notebook:
+def _parse(path: Path, kind: FileKind, text: str) -> Notebook:
     if kind == "script":
         cells, layout = script.parse(text)
         return Notebook(path, kind, cells, layout)
@@ -136,7 +111,7 @@ def _new_ipynb(path: Path) -> Notebook:
     return Notebook(path, "ipynb", layout=NotebookLayout())
 
 
-def _kind_of(path: Path) -> Literal["script", "ipynb"]:
+def _kind_of(path: Path) -> FileKind:
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         got = f"unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
@@ -180,19 +155,16 @@ def save(notebook: Notebook, *, overwrite: bool = False) -> None:
     current = None if overwrite else _digest_of(path)
     if current is not None and current != notebook.digest:
         what = "changed on disk since it was opened" if notebook.digest else "exists already"
-        raise NotebookError(
-            f"{path}: {what}; reload it, overwrite it, or save under another name"
-        )
+        raise NotebookError(f"{path}: {what}; reload it, overwrite it, or save under another name")
     if current is None or notebook.dirty:
         data = _encode(notebook, notebook.kind)
         atomic_write(path, data)
         notebook.digest = _digest(data)
     notebook.mark_saved()
+    remove_autosave(notebook)
 
 
-def save_as(
-    notebook: Notebook, path: str | os.PathLike[str], *, overwrite: bool = False
-) -> None:
+def save_as(notebook: Notebook, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Save a notebook to another file, which it is from then on; the suffix decides the format.
 
     Refuses when the file exists, unless `overwrite`.
@@ -213,6 +185,7 @@ def save_as(
             notebook.notices.append(f"{path}: a script holds no outputs and no attachments")
         notebook.layout = _layout_for(notebook, kind)
         notebook.bom = notebook.bom and kind == "script"
+    remove_autosave(notebook)
     notebook.path, notebook.kind, notebook.digest = path, kind, _digest(data)
     notebook.read_only = False
     notebook.mark_saved()
@@ -228,96 +201,7 @@ def changed_on_disk(notebook: Notebook) -> bool:
         return True
 
 
-def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Replace a file's content in one step: temporary file, fsync, rename.
-
-    Symbolic links are followed; an existing file's permissions are kept (`mode` is for others).
-    Raises `NotebookError`; then the file is as it was and the temporary file is gone.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        old = _writable(path, target)
-        _sweep(target)
-        temporary = beside(target, f".tapebook-tmp-{os.getpid()}-{secrets.token_hex(4)}")
-        permissions = mode if mode is not None else 0o666
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        handle = os.open(temporary, flags, permissions if old is None else 0o600)
-    except (OSError, ValueError) as error:
-        raise NotebookError(f"{path}: cannot be saved: {_reason(error)}") from None
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            if old is not None:
-                with contextlib.suppress(OSError):  # only root may give files away
-                    os.fchown(handle, old.st_uid, old.st_gid)
-                os.fchmod(handle, stat.S_IMODE(old.st_mode))
-            os.fsync(handle)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise NotebookError(
-            f"{path}: not saved: {_reason(error)}; the file on disk is unchanged"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # it is there only if something went wrong
-    _sync_directory(target.parent)
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """Return the name of a hidden companion of a file, short enough for the file system."""
-    name = f".{path.name}{suffix}"
-    if len(os.fsencode(name)) > 255:
-        name = f".{hashlib.blake2s(os.fsencode(path.name)).hexdigest()[:32]}{suffix}"
-    return path.with_name(name)
-
-
-def _writable(path: Path, target: Path) -> os.stat_result | None:
-    """Return the state of the file to be replaced, None for a new one; refuse what is no file."""
-    try:
-        old = os.stat(target)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(old.st_mode):
-        raise NotebookError(f"{path}: {_special(old.st_mode)}")
-    if not os.access(target, os.W_OK):
-        raise NotebookError(f"{path}: write-protected; save under another name")
-    return old
-
-
-def _sweep(target: Path) -> None:
-    """Remove temporary files that killed processes left beside a file, an hour later."""
-    stem = beside(target, ".tapebook-tmp-").name
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(target.parent):
-            if not entry.name.startswith(stem):
-                continue
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(entry.name.removeprefix(stem).partition("-")[0])
-                if not _alive(pid) and time.time() - entry.stat().st_mtime > _STALE_TEMP:
-                    os.unlink(entry.path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems cannot; the data itself is safe
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _encode(notebook: Notebook, kind: Literal["script", "ipynb"]) -> bytes:
+def _encode(notebook: Notebook, kind: FileKind) -> bytes:
     layout = _layout_for(notebook, kind)
     if isinstance(layout, ScriptLayout):
         text = script.render(notebook.cells, layout)
@@ -338,9 +222,7 @@ def _encode(notebook: Notebook, kind: Literal["script", "ipynb"]) -> bytes:
         raise NotebookError(f"text with a lone surrogate (U+{code:04X}) cannot be saved") from None
 
 
-def _layout_for(
-    notebook: Notebook, kind: Literal["script", "ipynb"]
-) -> ScriptLayout | NotebookLayout:
+def _layout_for(notebook: Notebook, kind: FileKind) -> ScriptLayout | NotebookLayout:
     """Return the notebook's layout if it is of this kind, else a new one."""
     wanted = ScriptLayout if kind == "script" else NotebookLayout
     return notebook.layout if isinstance(notebook.layout, wanted) else wanted()
@@ -372,24 +254,3 @@ def _digest_of(path: Path) -> str | None:
     if not os.path.exists(path):
         return None
     return _digest(read_file(path, MAX_BYTES["ipynb"]))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
-        return f"{error.strerror} (is the directory writable?)"
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def _too_large(path: Path, limit: int) -> NotebookError:
-    return NotebookError(f"{path}: larger than {limit // 2**20} MB; clear outputs or split it")
-
-
-def _special(mode: int) -> str:
-    """Say what something is that is not a regular file."""
-    if stat.S_ISDIR(mode):
-        return "is a directory; give a .py or .ipynb file"
-    if stat.S_ISFIFO(mode):
-        return "is a named pipe, expected a .py or .ipynb file"
-    if stat.S_ISSOCK(mode):
-        return "is a socket, expected a .py or .ipynb file"
-    return "is a device, expected a .py or .ipynb file"

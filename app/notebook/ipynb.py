@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from app.notebook.cell import KINDS, Cell, Kind, NotebookError, new_id, stable_id
 from app.notebook.outputs import Display, Error, Hidden, Output, Stream
 
-__all__ = ["NotebookLayout", "parse", "render", "salvage", "write_output", "read_output"]
+__all__ = ["NotebookLayout", "parse", "render", "salvage", "write_output", "read_output", "depth"]
 
 # nbformat is imported where it is used: it costs 0.2 s, and a script does not need it.
 
@@ -74,7 +74,6 @@ def parse(text: str, name: str) -> tuple[list[Cell], NotebookLayout, list[str]]:
         while cell.id in seen:
             cell.id = new_id()
         seen.add(cell.id)
-    layout.top = {**top, "cells": None}
     language = _language(layout.top)
     if language != "python":
         notices.append(f"{name} is a notebook for {language}; only Python cells can run here")
@@ -120,7 +119,7 @@ def salvage(text: str, name: str) -> tuple[list[Cell], NotebookLayout, list[str]
         except (ValueError, RecursionError):
             break
         try:
-            if _depth(item) > MAX_DEPTH:
+            if depth(item) > MAX_DEPTH:
                 raise NotebookError("too deep")
             cells.append(_read_cell(item, len(cells), name))
             cells[-1].id = new_id()
@@ -165,7 +164,7 @@ def _load(text: str, name: str) -> dict[str, Any]:
             f"{name}: written in nbformat {major}; this version reads up to nbformat 4"
             " (save it as version 4 in the program that wrote it)"
         )
-    if _depth(top) > MAX_DEPTH:
+    if depth(top) > MAX_DEPTH:
         raise NotebookError(f"{name}: JSON nested more than {MAX_DEPTH} levels deep")
     return top
 
@@ -192,7 +191,8 @@ def _upgrade(text: str, name: str) -> dict[str, Any]:
 def _layout(text: str, top: dict[str, Any]) -> NotebookLayout:
     """Find out how the file's JSON is laid out."""
     body = text.rstrip()
-    layout = NotebookLayout(ending=text[len(body) :], sort_keys=_is_sorted(top))
+    kept = {**top, "cells": None}
+    layout = NotebookLayout(kept, ending=text[len(body) :], sort_keys=_is_sorted(top))
     first = re.match(r"\s*\{(\r?\n)([ \t]*)\S", text)
     if first:
         layout.newline, layout.indent = first[1], first[2]
@@ -249,7 +249,7 @@ def _read_cell(raw: Any, index: int, name: str) -> Cell:
     cell_type = raw.get("cell_type")
     if not isinstance(cell_type, str):
         refuse('"cell_type"', cell_type, "code, markdown or raw")
-    kind: Kind = cell_type if cell_type in KINDS else "raw"  # type: ignore[assignment]
+    kind: Kind = cell_type if cell_type in KINDS else "raw"
     source = raw.get("source", "")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
@@ -313,9 +313,9 @@ def _write_cell(cell: Cell, has_ids: bool) -> dict[str, Any]:
     data: dict[str, Any] = {key: raw[key] for key in raw if key not in _CELL_KEYS}
     known = raw.get("cell_type") in KINDS or cell.kind != "raw"
     data["cell_type"] = cell.kind if known else raw.get("cell_type", cell.kind)
-    if cell.attachments or "attachments" in raw:
-        data["attachments"] = cell.attachments
     unchanged = raw.get("cell_type") == data["cell_type"]  # invalid, yet not ours to drop
+    if (cell.kind != "code" and cell.attachments) or (unchanged and "attachments" in raw):
+        data["attachments"] = cell.attachments
     if cell.kind == "code" or (unchanged and "execution_count" in raw):
         data["execution_count"] = cell.execution_count
     if cell.kind == "code" or (unchanged and "outputs" in raw):
@@ -410,7 +410,7 @@ def _what(value: Any) -> str:
     return "missing" if value is None else names.get(type(value), "a number")
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
     """Return how deeply a JSON value is nested, level by level, without recursion."""
     depth, level = 0, [value]
     while level:

@@ -33,8 +33,9 @@ CHUNK = 8_192  # small appends are gathered into chunks of about this size
 DISPLAY_CHARS = 32_000_000  # a single mime value above this is not kept
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What moves within a line, for text that overwrites itself: escapes, the two movers, a character.
-_TOKEN = re.compile(r"\x1b\[([0-?]*)[ -/]*([@-~])|[\r\b]|.", re.DOTALL)
+# What a line that overwrites itself is made of: escapes, the two movers, characters.
+_TOKEN = re.compile(r"\x1b\[([0-?]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|.", re.DOTALL)
+_CUT_OFF = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*)?\Z")
 
 
 class Stream:
@@ -297,56 +298,73 @@ def _length(value: Any) -> int:
 def _overwritten(text: str) -> str:
     """Apply carriage returns and backspaces as a terminal does, line by line.
 
-    An unfinished last line whose cursor is not at its end comes back as `line`, a carriage return,
-    and the part of the line before the cursor: applying that again gives the same state, so more
-    text can simply be added to it.
+    An unfinished last line whose cursor is not at its end comes back as the line, a carriage
+    return, and what brings the cursor back to its place: applying that again gives the same state,
+    so more text can simply be added to it.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    text = text.replace("\r\n", "\n")
+    if "\r" not in text and "\b" not in text:
+        return text
+    lines = text.split("\n")
     last = len(lines) - 1
     for index, line in enumerate(lines):
         if "\b" in line or ("\r" in line and "\x1b" in line):
-            shown, before = _typed(line)
+            shown, resume = _typed(line)
         elif "\r" in line:
-            shown = before = ""
-            for before in line.split("\r"):
-                shown = before + shown[len(before) :]
+            shown = resume = ""
+            for resume in line.split("\r"):
+                shown = resume + shown[len(resume) :]
+            resume = "\r" + resume if len(resume) < len(shown) else ""
         else:
             continue
-        unfinished = index == last and len(before) < len(shown)
-        lines[index] = f"{shown}\r{before}" if unfinished else shown
+        lines[index] = shown + resume if index == last else shown
     return "\n".join(lines)
 
 
 def _typed(line: str) -> tuple[str, str]:
-    """Type one line with escapes in it into cells; return it and its part before the cursor.
+    """Type one line with escapes in it; return the line, and what puts the cursor back in it.
 
-    Colours stay with the character they precede. `ESC [ K` erases, as progress bars expect.
+    Every character keeps the colour it was written in. `ESC [ K` erases, as progress bars expect;
+    other escapes are dropped. An escape cut off at the end waits for its rest.
     """
-    cells: list[str] = []
-    column, pending = 0, ""
-    for match in _TOKEN.finditer(line):
-        token = match[0]
+    match = _CUT_OFF.search(line)
+    rest = match[0] if match else ""
+    cells: list[tuple[str, str]] = []  # colour codes since the last reset, character
+    column, pen = 0, ""
+    for match in _TOKEN.finditer(line, 0, len(line) - len(rest)):
+        token, parameters, final = match[0], match[1], match[2]
         if token == "\r":
             column = 0
         elif token == "\b":
             column = max(0, column - 1)
-        elif match[2] == "K":
-            if match[1] in ("", "0"):
+        elif final == "m":
+            reset = parameters.startswith(("0", ";")) or not parameters
+            pen = "" if parameters in ("", "0") else ("" if reset else pen[-200:]) + token
+        elif final == "K":
+            if parameters in ("", "0"):
                 del cells[column:]
+            elif parameters == "2":
+                cells.clear()
             else:
-                blank = column if match[1] == "1" else len(cells)
-                cells[:blank] = [" "] * min(blank, len(cells))
-        elif match[2] is not None:
-            pending += token
-            continue
-        else:
-            cells[column : column + 1] = [pending + token]
+                cells[:column] = [("", " ")] * min(column, len(cells))
+        elif token[0] != "\x1b":
+            cells += [("", " ")] * (column - len(cells))
+            cells[column : column + 1] = [(pen, token)]
             column += 1
-            pending = ""
-    if pending:  # a reset after the last character belongs to it
-        if 0 < column <= len(cells):
-            cells[column - 1] += pending
-        else:
-            cells.append(pending)
-            column += column == len(cells) - 1
-    return "".join(cells), "".join(cells[:column])
+    shown = _coloured(cells, "", pen)
+    if column == len(cells) and not rest:
+        return shown, ""
+    before = cells[:column] + [("", " ")] * (column - len(cells))
+    return shown, "\r" + _coloured(before, pen, pen) + rest
+
+
+def _coloured(cells: list[tuple[str, str]], pen: str, after: str) -> str:
+    """Write cells with the codes between them that take one colour to the next."""
+    parts: list[str] = []
+    for colour, character in [*cells, (after, "")]:
+        if colour != pen:
+            extends = colour.startswith(pen) and colour
+            parts.append(colour[len(pen) :] if extends else "\x1b[0m" + colour)
+            pen = colour
+        parts.append(character)
+    return "".join(parts)

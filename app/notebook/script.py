@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.notebook.cell import Cell, Kind, stable_id
+from app.notebook.cell import KINDS, Cell, Kind, stable_id
 
 __all__ = ["ScriptForm", "ScriptLayout", "parse", "render", "first_lines"]
 
@@ -47,6 +47,18 @@ class ScriptForm:
     style: list[str] = field(default_factory=list)  # how text became Python: see _decode
     metadata: dict[str, Any] = field(default_factory=dict)
     final: bool = False  # the last cell of its file, with no blank line to the next
+
+    @classmethod
+    def from_json(cls, data: Any) -> ScriptForm | None:
+        """Make a form from what `dataclasses.asdict` gave, None if it is not that."""
+        if not isinstance(data, dict) or set(data) != set(cls.__slots__):
+            return None
+        form = cls(**data)
+        texts = [form.header, form.lead, form.body, form.tail, form.source]
+        good = all(isinstance(text, str) for text in texts) and form.kind in KINDS
+        good = good and isinstance(form.style, list) and isinstance(form.metadata, dict)
+        good = good and len(form.style) <= 2 and all(isinstance(part, str) for part in form.style)
+        return form if good and (not form.header or _MARKER.match(form.header)) else None
 
 
 @dataclass(slots=True)
@@ -105,7 +117,7 @@ def _markers(lines: list[str]) -> list[int]:
     """
     marks: list[int] = []
     start = 0
-    for _ in range(64):  # each round reads to the end; a file made to repeat it may not
+    for _ in range(8):  # each round reads to the end; a file made to repeat it may not
         found, reopened = _scan(lines, start)
         if reopened is None:
             return marks + found
@@ -273,7 +285,7 @@ def _pieces(cells: list[Cell], layout: ScriptLayout) -> list[tuple[str, str, str
 
 
 def _separator(piece: tuple[str, str, str], newline: str, *, blank: bool) -> str:
-    """Return what a marker needs before it: to start on a line of its own, a new one after a gap."""
+    """Return what a marker needs before it to start a line, a new one after a blank line."""
     text = "".join(piece)
     if not text:
         return ""
@@ -309,7 +321,12 @@ def _marker(kind: Kind, metadata: dict[str, Any]) -> str:
     """Make a marker line for a new cell."""
     words = ["# %%"]
     title = metadata.get("title")
-    if isinstance(title, str) and title.isprintable() and not _KIND.search(title) and "=" not in title:
+    if (
+        isinstance(title, str)
+        and title.isprintable()
+        and not _KIND.search(title)
+        and "=" not in title
+    ):
         words += title.split()
     if kind != "code":
         words.append(f"[{kind}]")
@@ -324,7 +341,7 @@ def _encode(cell: Cell, form: ScriptForm) -> str:
     source, style = cell.source, form.style
     if cell.kind == "code" or not source:
         return source
-    if cell.kind == form.kind and not style and form.body:
+    if cell.kind == form.kind and form.body and not style and _stands_alone(source, cell.kind):
         return source
     commented = "\n".join(f"# {line}" if line else "#" for line in source.split("\n"))
     if len(style) == 2:
@@ -333,6 +350,12 @@ def _encode(cell: Cell, form: ScriptForm) -> str:
     if any(_MARKER.match(line) for line in commented.split("\n")):  # would start a cell
         return _quote(source, '"""\n', '\n"""') or _quote(source, "'''\n", "\n'''") or commented
     return commented
+
+
+def _stands_alone(source: str, kind: Kind) -> bool:
+    """Would text be read back as it is, without comment signs or quotes?"""
+    plain = _decode(source, kind)[1] == []
+    return plain and not any(_MARKER.match(line) for line in source.split("\n"))
 
 
 def _quote(source: str, opening: str, closing: str) -> str | None:

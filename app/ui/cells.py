@@ -6,8 +6,6 @@ sight. So a notebook of 1,000 cells opens as fast as one of ten.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -191,16 +189,15 @@ class Rows:
         assert isinstance(output, Display)
         for kind in ("image/png", "image/jpeg"):
             if kind in output.data:
-                lines = self._picture(output.data[kind])
-                if lines:
-                    return lines
+                from viewers.tensor import picture_lines
+
+                return picture_lines(_joined(output.data[kind]), max(4, self.width - 2), 24)
         for kind in ("text/markdown", "text/plain", "text/latex", "text/html"):
             text = output.data.get(kind)
             if text is not None:
-                text = "".join(text) if isinstance(text, list) else str(text)
                 if kind == "text/html":
                     text = "[an HTML output, which a terminal cannot show]"
-                return self._bounded(text, "" if output.result else "")
+                return self._bounded(_joined(text))
         if not output.data:
             return []
         names = clean(", ".join(sorted(map(str, output.data))), keep_newlines=False)
@@ -230,15 +227,10 @@ class Rows:
             rows += parts
         return rows
 
-    def _picture(self, data: object) -> list[Line]:
-        from viewers.tensor.picture import picture
 
-        try:
-            text = "".join(data) if isinstance(data, list) else str(data)
-            raw = base64.b64decode(text, validate=False)
-            return list(picture(raw, max(4, self.width - 2), 30))
-        except (binascii.Error, ValueError, OSError):
-            return []
+def _joined(value: object) -> str:
+    """A MIME value, which a file may have as a list of lines."""
+    return "".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def sgr_lines(text: str, token: str = "") -> list[Line]:

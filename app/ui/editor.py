@@ -15,7 +15,7 @@ __all__ = ["CellEditor"]
 
 
 class CellEditor(TextArea):
-    """A text area that highlights Python, makes control characters visible, and leaves on Escape."""
+    """A text area that highlights Python, shows control characters, leaves on Escape."""
 
     DEFAULT_CSS = """
     CellEditor {

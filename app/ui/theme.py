@@ -6,6 +6,7 @@ differs from another that matters by colour alone: a mark, a word or a text attr
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from rich.style import Style
@@ -107,6 +108,16 @@ _EXTRA = {
     "heading": "bold {accent}",
     "key": "bold {accent}",
     "muted": "{dim}",
+    "note": "italic {dim}",
+    "value": "{text}",
+    "composite": "{text}",
+    "leaf": "{name}",
+    "dot": "{accent}",
+    "grad": "{backward}",
+    "bar": "{accent}",
+    "bad": "bold {error}",
+    "future": "{faint}",
+    "head": "bold {good}",
     "ok": "{good}",
     "nan": "bold {error}",
     "inf": "bold {warning}",
@@ -145,13 +156,16 @@ LINE = {
 def style_of(token: str, dark: bool, ground: str = "") -> Style:
     """The Rich style of a token.
 
-    A token is a word of this file, several of them, ``fg:#rrggbb bg:#rrggbb``, or ``sgr `` and a
-    style of `app.sanitize.Segment`.
+    A token is a word of this file, several of them, ``PIXEL on PIXEL`` (a pixel is a colour of the
+    heat map's palette or ``#rrggbb``), or ``sgr `` and a style of `app.sanitize.Segment`.
     """
     colors = _DARK if dark else _LIGHT
     style = Style()
     if token.startswith("sgr "):
         style = _sgr(token[4:], colors)
+    elif " on " in token:
+        upper, lower = token.split(" on ")
+        style = Style(color=_pixel(upper, colors), bgcolor=_pixel(lower, colors))
     else:
         for word in token.split() or ("",):
             style += _word(word, colors)
@@ -163,19 +177,25 @@ def style_of(token: str, dark: bool, ground: str = "") -> Style:
 
 
 def _word(word: str, colors: dict[str, str]) -> Style:
-    if word.startswith("fg:"):
-        return Style(color=word[3:])
-    if word.startswith("bg:"):
-        return Style(bgcolor=word[3:])
     spec = _EXTRA.get(word)
     if spec is not None:
         return Style.parse(spec.format_map(colors))
     if word in colors:
         return Style(color=colors[word])
+    if word.startswith(("#", "heat-", "cool-", "warm-")):
+        return Style(color=_pixel(word, colors))
     if word in ("italic", "underline", "reverse", "strike", "dim"):
         return Style.parse(word)
     return Style()
 
+
+def _pixel(word: str, colors: dict[str, str]) -> str:
+    from viewers.tensor.heatmap import PALETTE  # late: the first screen shows no tensor
+
+    return PALETTE.get(word) or (word if _HEX.match(word) else colors["text"])
+
+
+_HEX = re.compile(r"#[0-9a-f]{6}\Z")
 
 # The eight colours of a program's output, in colours that can be read on our ground.
 _ANSI = {

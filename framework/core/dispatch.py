@@ -69,7 +69,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             arrays.append(a)
     rule = op.rule
     if rule is not None:
-        arrays = RULES[rule](arrays, args)
+        arrays = (RULES[rule] if rule.__class__ is str else rule)(arrays, args)
     try:
         if device is None or device.type == "cpu":
             result = op.kernel(*arrays, **meta)

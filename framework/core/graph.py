@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from framework.core.registry import G, INPUT, META, NODE, Op, Plan
+from framework.core.registry import G, INPUT, META, NODE, TAIL, Op, Plan
 
 __all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock"]
 
@@ -174,7 +174,8 @@ class Node:
         g = grads[0] if len(grads) == 1 else grads
         rules = op.grad
         if callable(rules):
-            return tuple(rules(*self._arguments(g, op.wants[0])))
+            outs = tuple(rules(*self._arguments(g, op.wants[0])))
+            return outs + (None,) * (len(self.edges) - len(outs))
         assert rules is not None
         return tuple(
             [
@@ -194,6 +195,8 @@ class Node:
                 result.append(self.meta[key])
             elif kind == NODE:
                 result.append(self)
+            elif kind == TAIL:
+                result.append(tuple([self.input(i) for i in range(key, len(self.edges))]))
             else:
                 result.append(self.output(key))
         return result

@@ -14,7 +14,7 @@ A gradient rule says what it saves by the names of its parameters, which are rea
 ``g`` the output's gradient (a tuple of them for an op with several outputs), a name of an array
 argument that input, ``y`` or ``y0``, ``y1``, ... an output, ``n`` the node, any other name the
 keyword argument of that name. ``grad`` is one rule per array argument (None: no gradient), or one
-function for all of them that returns a tuple. Rules are written in differentiable ops, so gradients
+function for all of them that returns a tuple (missing ones at its end are None). Rules are written in differentiable ops, so gradients
 of any order follow. They may return a gradient that still has the broadcast shape or another float
 type: the engine sums and casts it.
 """
@@ -30,7 +30,7 @@ from typing import Any
 __all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "op"]
 
 # What a rule's parameter stands for.
-G, NODE, INPUT, OUTPUT, META = range(5)
+G, NODE, INPUT, OUTPUT, META, TAIL = range(6)
 
 Rule = Callable[..., Any]
 
@@ -42,7 +42,6 @@ class Op:
     name: str
     kernel: Callable[..., Any]
     params: tuple[str, ...]
-    variadic: bool = False
     rule: str | Callable[..., Any] | None = None  # dtype rule: see core.dispatch.RULES
     grad: tuple[Rule | None, ...] | Rule | None = None
     view: bool = False  # the kernel's result may share its first argument's memory
@@ -59,9 +58,11 @@ class Op:
             chosen = self.wants if self._joint else [
                 want for want, need in zip(self.wants, needs) if need
             ]  # fmt: skip
-            ins = sorted({k for want in chosen for kind, k in want if kind == INPUT})
+            ins = {k for want in chosen for kind, k in want if kind == INPUT}
+            for want in chosen:
+                ins.update(i for kind, k in want if kind == TAIL for i in range(k, len(needs)))
             outs = sorted({k for want in chosen for kind, k in want if kind == OUTPUT})
-            found = self.plans[needs] = Plan(tuple(ins), tuple(outs))
+            found = self.plans[needs] = Plan(tuple(sorted(ins)), tuple(outs))
         return found
 
     @property
@@ -97,15 +98,15 @@ def op(
     Args:
         kernel: ``kernel(*arrays, **meta)`` on NumPy or CuPy arrays; returns an array or a tuple.
         params: names of the array arguments, one per letter ("ab") or separated by blanks
-            ("input weight bias"); "*xs" for any number.
+            ("input weight bias"); the last may be "*xs": any number, which a joint rule that
+            names it gets as a tuple.
         samples: ``samples(s)`` returns a list of argument tuples for the tests; see
             ``tests/framework/ops``.
     """
     if name in OPS:
         raise ValueError(f"op {name!r} is registered twice")
-    variadic = params.startswith("*")
-    names = (params[1:],) if variadic else tuple(params.split() if " " in params else params)
-    record = Op(name, kernel, names, variadic, rule, grad, view, cuda, samples)
+    names = tuple(params.split() if " " in params or "*" in params else params)
+    record = Op(name, kernel, names, rule, grad, view, cuda, samples)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)
@@ -124,6 +125,8 @@ def _wants(rule: Rule | None, names: tuple[str, ...]) -> tuple[tuple[int, Any], 
             result.append((NODE, None))
         elif p in names:
             result.append((INPUT, names.index(p)))
+        elif f"*{p}" in names:
+            result.append((TAIL, names.index(f"*{p}")))
         elif match := re.fullmatch(r"y(\d*)", p):
             result.append((OUTPUT, int(match[1] or 0)))
         else:

@@ -103,7 +103,7 @@ class Stop(msgspec.Struct):
     """Why and where the model's thread is blocked."""
 
     seq: int  # the event it stopped at: the newest one
-    reason: str  # "breakpoint 2", "step", "nan", "interrupt", "exception", "line"
+    reason: str  # "breakpoint 2", a condition's name, "step", "line", "pause", "exception"
     source: Source
     message: str = ""  # for an exception: its one-line text
     breakpoint: int = 0
@@ -207,7 +207,7 @@ class Output(msgspec.Struct, tag="output"):
     """Something a cell (or script) put out; ``kind`` says which fields count."""
 
     cell: str
-    kind: str  # "stream" | "display" | "result" | "error" | "clear"
+    kind: str  # "stream" | "display" | "update" (of a display_id) | "result" | "error" | "clear"
     name: str = ""  # "stdout" | "stderr"
     text: str = ""
     data: dict[str, Any] = {}  # MIME bundle
@@ -216,6 +216,8 @@ class Output(msgspec.Struct, tag="output"):
     ename: str = ""
     evalue: str = ""
     traceback: list[str] = []
+    display_id: str = ""
+    wait: bool = False  # "clear" takes effect with the next output
 
 
 Message = Hello | Welcome | Request | Reply | Events | Dropped | StateChanged | Output

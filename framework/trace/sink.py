@@ -152,6 +152,8 @@ class Recorder:
             self.module, self.open[-1] if self.open else 0, False, self.phase, _text(error),
             t=t0,
         )  # fmt: skip
+        if self.gate is not None:
+            self.gate.error(OP, error)
 
     def begin_op(self, name: str, args: tuple[Any, ...], meta: dict[str, Any]) -> int:
         """A composite op begins; returns the number that `end_op` wants."""
@@ -241,11 +243,12 @@ class Recorder:
 
     def begin_optim(self, optimizer: Any, step: int) -> int:
         frame = user_frame(_getframe(2))
-        self.phase = "optimizer"
-        return self._open(
+        begin = self._open(
             (), OPTIM_BEGIN, type(optimizer).__name__, step,
             frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
         )  # fmt: skip
+        self.phase = "optimizer"
+        return begin
 
     def update(self, param: Any, state: dict[str, Any]) -> None:
         """``param`` has its new value; ``state`` is what the optimizer remembers for it."""
@@ -375,13 +378,17 @@ class Recorder:
         return seq
 
     def _open(self, tensors: tuple[Any, ...], kind: int, *payload: Any) -> int:
-        # Opened before the gate sees the event, so that an interrupt raised there is balanced.
         self.seq = seq = self.seq + 1
         raw = (seq, perf_counter_ns(), kind, *payload)
         self.ring[seq & self.mask] = raw
         self.open.append(seq)
         if self.armed:
-            self.gate.event(raw, tensors)
+            try:
+                self.gate.event(raw, tensors)
+            except BaseException as error:  # an interrupt: the caller will not come to the end
+                outputs = ((),) if kind in (OP_BEGIN, MODULE_BEGIN, NODE_BEGIN) else ()
+                self._close(seq, (), kind + 1, *outputs, error)
+                raise
         return seq
 
     def _close(self, begin: int, tensors: tuple[Any, ...], kind: int, *payload: Any) -> None:
@@ -389,6 +396,8 @@ class Recorder:
             self.open.pop()
         *rest, error = payload
         self._put(tensors, kind, begin, *rest, _text(error) if error is not None else "")
+        if error is not None and self.gate is not None:
+            self.gate.error(kind, error)
 
     # -- reading -----------------------------------------------------------------------------
 

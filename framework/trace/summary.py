@@ -38,6 +38,7 @@ __all__ = [
     "table",
     "to_2d",
     "view",
+    "wrap_width",
 ]
 
 EXACT = 1 << 24  # elements; the statistics of more than these come from an even sample
@@ -57,7 +58,7 @@ class SliceError(ValueError):
 
 # -- slices ----------------------------------------------------------------------------------
 
-_ITEM = re.compile(r"\s*([+-]?\d+)?\s*(?:(:)\s*([+-]?\d+)?\s*(?:(:)\s*([+-]?\d+)?\s*)?)?")
+_ITEM = re.compile(r"\s*([+-]?\d+)?\s*(?:(:)\s*([+-]?\d+)?\s*(?:(:)\s*([+-]?\d+)?\s*)?)?", re.ASCII)
 
 
 def parse_slice(text: str, shape: Sequence[int]) -> tuple[Index, ...]:
@@ -149,7 +150,7 @@ def _expand(index: Sequence[Index], ndim: int) -> list[int | slice | None]:
             items += rest
             rest = []
         else:
-            items.append(item)  # type: ignore[arg-type]
+            items.append(item)
     return items + rest
 
 
@@ -494,16 +495,24 @@ def to_2d(array: Any, index: Sequence[Index] = ()) -> Plane:
     a = array[index if Ellipsis in index else (*index, Ellipsis)]
     if a.ndim == 2:
         return Plane(a)
-    if a.ndim == 0 or a.size <= ONE_ROW:
-        return Plane(a.reshape(1, -1))
-    width = _wrap_width(a.size)
+    if not a.size or a.ndim == 0:
+        return Plane(a.reshape(1, a.size))
+    width = wrap_width(a.size)
     whole = a.size - a.size % width
     return Plane(a[:whole].reshape(-1, width), a[whole:] if whole < a.size else None)
 
 
-def _wrap_width(count: int) -> int:
+def wrap_width(count: int) -> int:
+    """The length of the rows in which a vector of ``count`` elements is pictured.
+
+    >>> from framework.trace.summary import wrap_width
+    >>> [wrap_width(n) for n in (10, 64, 127, 128, 1000)]
+    [10, 8, 16, 16, 40]
+    """
+    if count <= ONE_ROW:
+        return count
     root = math.isqrt(count - 1) + 1
-    for width in range(root, 2 * root + 1):
+    for width in range(root, min(2 * root, root + (1 << 16)) + 1):
         if count % width == 0:
             return width
     return 1 << (root - 1).bit_length()

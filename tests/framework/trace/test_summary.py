@@ -75,7 +75,7 @@ def check(s, a, bins=32):
     np.testing.assert_allclose((s.mean, s.std, s.norm), want, rtol=1e-12, atol=1e-13)
     assert len(s.counts) == bins and sum(s.counts) == finite.size
     # Both round where a value lies on the edge of a bin, so compare with edges moved a little.
-    counts, edges = np.histogram(finite, bins)
+    edges = np.histogram_bin_edges(finite, bins)
     slack = (edges[1] - edges[0]) * 1e-9
     below = np.cumsum(s.counts)
     assert all(
@@ -158,7 +158,7 @@ def test_bins_and_scalars():
     assert summarize(np.arange(5.0), bins=1).counts == (5,)
     assert summarize(2.5).max == 2.5 and summarize(True).count == 1
     assert summarize(np.float32(-0.0)).zeros == 1
-    assert summarize(np.matrix([[1.0, 2.0]])).mean == 1.5
+    assert summarize(np.ma.array([1.0, 2.0])).mean == 1.5
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_slices_are_read_like_numpy(text, index):
 
 def test_random_slices_match_numpy():
     rng = np.random.default_rng(0)
-    a = np.arange(3 * 4 * 1 * 5).reshape(3, 4, 1, 5)
+    a = np.arange(81).reshape(3, 3, 3, 3)  # of one size: ... moves the items after it
     for _ in range(300):
         items = []
         for size in a.shape[: rng.integers(0, 5)]:
@@ -313,7 +313,8 @@ def test_random_slices_match_numpy():
         ("[:" + "9" * 5000 + "]", "longer than 200 characters"),
         ("[" + "None," * 39 + "]", "more than 32 dimensions"),
         ("0\x1b[2J\n0", "is not an index"),
-        ("[１:２:３:４]", "is not an index"),
+        ("[1:2:3:4]", "1:2:3:4 is not an index"),
+        ("[１]", "１ is not an index"),
         (None, "not NoneType"),
         (0, "not int"),
     ],
@@ -608,7 +609,8 @@ def device_function(function):
     return call
 
 
-for operator in ("add radd sub rsub mul rmul eq and or invert imul".split()):
+OPERATORS = ("add", "radd", "sub", "rsub", "mul", "rmul", "imul", "eq", "and", "or", "invert")
+for operator in OPERATORS:
     setattr(
         DeviceArray,
         f"__{operator}__",
@@ -622,7 +624,10 @@ DeviceArray.__module__ = "cupy._core.core"
 @pytest.fixture
 def cupy(monkeypatch):
     module = types.ModuleType("cupy")
-    for name in "abs where isnan isinf isfinite multiply subtract bincount stack empty".split():
+    for name in (
+        "abs", "where", "isnan", "isinf", "isfinite", "multiply", "subtract", "bincount", "stack",
+        "empty",
+    ):  # fmt: skip
         setattr(module, name, device_function(getattr(np, name)))
     module.add = types.SimpleNamespace(reduceat=device_function(np.add.reduceat))
     module.asarray = lambda values: DeviceArray(np.asarray(values))

@@ -1,0 +1,291 @@
+"""The one-line widgets: status line, footer, tab bar, and the prompt that asks for a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from app.actions import ACTIONS
+from app.keymap import Keymap
+from app.ui.describe import one_line
+from app.ui.strips import crop, strip_of, width_of
+from framework.trace.events import NodeBegin, ParamUpdate
+from viewers.text import Line
+
+if TYPE_CHECKING:
+    from app.session import Session
+
+__all__ = ["FooterBar", "Prompt", "StatusBar", "TabBar"]
+
+_STATES = {
+    "paused": "stop reverse",
+    "running": "accent reverse",
+    "idle": "good reverse",
+    "finished": "good reverse",
+    "dead": "error reverse",
+    "starting": "dim reverse",
+}
+
+
+class StatusBar(Widget):
+    """Where everything stands, in one line."""
+
+    DEFAULT_CSS = "StatusBar { height: 1; background: $panel; }"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(id="status")
+        self.session = session
+        self.hint = ""  # what a started key sequence or a mode says
+
+    def render_line(self, y: int) -> Strip:
+        dark = self.app.current_theme.dark
+        width = self.size.width
+        left, right = self.left(), self.right()
+        room = width - width_of(left) - 2
+        right = crop(right, max(0, room))
+        gap = width - width_of(left) - width_of(right) - 1
+        line: Line = [*left, (" " * max(0, gap), ""), *right]
+        return strip_of(line, width, dark, "panel")
+
+    def left(self) -> Line:
+        """State, phase, the op under the cursor, the step."""
+        session = self.session
+        line: Line = [(f" {session.state} ", _STATES.get(session.state, "reverse")), (" ", "")]
+        if not session.cursor:
+            return line
+        moment = session.moment
+        if session.behind:
+            back = session.live_seq - session.cursor
+            line += [("◀ looking back ", "stop"), (f"{back} events ", "dim")]
+        if moment.phase != "idle":
+            line.append((f" {moment.phase} ", moment.phase))
+        subject = moment.subject
+        name = getattr(subject, "name", "") or getattr(subject, "path", "")
+        name = name or getattr(subject, "cls", "")
+        if isinstance(subject, NodeBegin):
+            name += " backward"
+        if isinstance(subject, ParamUpdate):
+            name = f"update {name}"
+        if name:
+            line.append((f" {one_line(name)}", "bold"))
+        if moment.module and moment.module != name:
+            line.append((f"  {one_line(moment.module)}", "module"))
+        if moment.step is not None and moment.step.number:
+            line.append((f"  step {moment.step.number}", "dim"))
+        line.append((f"  event {session.cursor}", "dim"))
+        return line
+
+    def right(self) -> Line:
+        """The last word to the user, or whose kernel it is."""
+        session = self.session
+        line: Line = []
+        if session.dropped:
+            line.append((f"{session.dropped} dropped  ", "warn"))
+        if self.hint:
+            return [*line, (self.hint, "accent")]
+        if session.message:
+            return [*line, (session.message, "warn" if session.problem else "text")]
+        return [*line, (one_line(session.name), "dim")]
+
+
+class FooterBar(Widget):
+    """The keys that are most useful where the focus is; a click on one does it."""
+
+    DEFAULT_CSS = "FooterBar { height: 1; }"
+
+    class Chosen(Message):
+        """A key of the footer was clicked."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self, keymap: Keymap) -> None:
+        super().__init__(id="footer")
+        self.keymap = keymap
+        self.place = ""
+        self.editing = False
+        self.text = ""  # instead of keys
+        self._spots: list[tuple[int, int, str]] = []
+
+    def update(self, place: str, editing: bool, text: str = "") -> None:
+        """The focus has moved."""
+        if (place, editing, text) != (self.place, self.editing, self.text):
+            self.place, self.editing, self.text = place, editing, text
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        dark = self.app.current_theme.dark
+        if self.text:
+            return strip_of([(" " + self.text, "accent")], width, dark)
+        line: Line = [(" ", "")]
+        self._spots = []
+        at = 1
+        if self.editing:
+            line += [("esc", "key"), (" leave  ", "dim")]
+            at += 11
+        for name, key, short in self._entries():
+            size = len(key) + len(short) + 3
+            if at + size > width:
+                break
+            self._spots.append((at, at + size, name))
+            line += [(key, "key"), (f" {short}  ", "dim")]
+            at += size
+        return strip_of(line, width, dark)
+
+    def _entries(self) -> list[tuple[str, str, str]]:
+        found = [
+            a
+            for a in ACTIONS
+            if a.footer
+            and self.keymap.keys[a.id]
+            and (not a.where or self.place in a.where)
+            and (a.always or not self.editing)
+        ]
+        # What only works here comes first, then the common ones; the help is always named.
+        found.sort(key=lambda a: (a.id != "help" or not self.editing, a.footer))
+        return [(a.id, self.keymap.label(a.id), a.short) for a in found]
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, name in self._spots:
+            if start <= event.x < end:
+                self.post_message(self.Chosen(name))
+
+
+class TabBar(Widget):
+    """The titles of the lower tab set, in the line that is its frame."""
+
+    DEFAULT_CSS = "TabBar { height: 1; }"
+
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self) -> None:
+        super().__init__(id="tabs")
+        self.tabs: list[tuple[str, str]] = []
+        self.active = ""
+        self.focused = False
+        self._spots: list[tuple[int, int, str]] = []
+
+    def update(self, tabs: list[tuple[str, str]], active: str, focused: bool) -> None:
+        """Set the titles; each is (name, title)."""
+        if (tabs, active, focused) != (self.tabs, self.active, self.focused):
+            self.tabs, self.active, self.focused = tabs, active, focused
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        rule = "━" if self.focused else "─"
+        token = "accent" if self.focused else "edge"
+        line: Line = [(rule, token)]
+        self._spots = []
+        at = 1
+        for name, title in self.tabs:
+            here = name == self.active
+            text = f" {title} "
+            style = ("bold accent" if self.focused else "bold") if here else "dim"
+            self._spots.append((at, at + len(text), name))
+            line += [(f"▸{title} " if here else text, style), (rule, token)]
+            at += len(text) + 1
+        rest = self.size.width - width_of(line)
+        line.append((rule * max(0, rest), token))
+        return strip_of(line, self.size.width, self.app.current_theme.dark, more="")
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, name in self._spots:
+            if start <= event.x < end:
+                self.post_message(self.Chosen(name))
+
+
+class Prompt(Horizontal):
+    """Asks for one line above the status line; Escape gives up."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; display: none; background: $panel; }
+    Prompt.open { display: block; }
+    Prompt > Label { width: auto; padding: 0 1; color: $accent; text-style: bold; }
+    Prompt > Input { width: 1fr; border: none; height: 1; padding: 0; background: $panel; }
+    Prompt > Input:focus { border: none; }
+    Prompt > #prompt-note { color: $dim; text-style: none; }
+    """
+
+    class Closed(Message):
+        """The prompt has gone; the focus is free."""
+
+    def __init__(self) -> None:
+        super().__init__(id="prompt")
+        self._done: Callable[[str], bool | None] | None = None
+        self._change: Callable[[str, int], str] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Label("", id="prompt-label", markup=False)
+        yield Input(id="prompt-input", compact=True, select_on_focus=False)
+        yield Label("", id="prompt-note", markup=False)
+
+    @property
+    def is_open(self) -> bool:
+        return self.has_class("open")
+
+    def ask(
+        self, label: str, done: Callable[[str], bool | None], value: str = "",
+        change: Callable[[str, int], str] | None = None,
+    ) -> None:  # fmt: skip
+        """Ask. ``done`` gets the line on enter; if it returns True, the prompt stays.
+
+        ``change`` is called for each keystroke and for up (-1) and down (1); what it returns is
+        shown beside the line.
+        """
+        self._done, self._change = done, change
+        self.query_one("#prompt-label", Label).update(label)
+        self.query_one("#prompt-note", Label).update("")
+        line = self.query_one(Input)
+        line.value = value
+        line.cursor_position = len(value)
+        self.add_class("open")
+        line.focus()
+
+    def close(self) -> None:
+        """Put it away."""
+        if self.is_open:
+            self.remove_class("open")
+            self._done = self._change = None
+            self.post_message(self.Closed())
+
+    def _changed(self, by: int) -> None:
+        if self._change is not None:
+            note = self._change(self.query_one(Input).value, by)
+            self.query_one("#prompt-note", Label).update(note)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.is_open:
+            self._changed(0)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        done = self._done
+        if done is None or not done(event.value):
+            self.close()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape":
+            event.stop()
+            self.close()
+        elif event.key in ("up", "down") and self._change is not None:
+            event.stop()
+            self._changed(-1 if event.key == "up" else 1)
+        elif event.key == "shift+enter" and self._change is not None:
+            event.stop()
+            self._changed(-1)

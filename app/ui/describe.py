@@ -1,0 +1,143 @@
+"""Events, variables and breakpoints as one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.sanitize import clean
+from framework.trace.events import (
+    BackwardBegin,
+    CellBegin,
+    Event,
+    Grad,
+    Leaf,
+    Mark,
+    ModuleBegin,
+    NodeBegin,
+    Op,
+    OpBegin,
+    OptimBegin,
+    ParamUpdate,
+    TensorMeta,
+    Write,
+)
+from framework.trace.protocol import Breakpoint
+from viewers.text import Line, pad, tensor_text
+
+if TYPE_CHECKING:
+    from app.session import Session
+
+__all__ = ["breakpoint_text", "duration_text", "event_line", "meta_text", "one_line"]
+
+PHASE_WORDS = {"forward": "fwd", "backward": "bwd", "optimizer": "opt", "idle": "   "}
+
+
+def one_line(text: str) -> str:
+    """Untrusted text on one line."""
+    return clean(text, keep_newlines=False)
+
+
+def duration_text(ns: int) -> str:
+    """
+    >>> [duration_text(ns) for ns in (900, 12_340, 3_200_000, 2_000_000_000)]
+    ['900 ns', '12 µs', '3.2 ms', '2 s']
+    """
+    if ns < 0:
+        return ""
+    value, unit = float(ns), "ns"
+    for larger in ("µs", "ms", "s"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}".replace(".0 ", " ") if value < 10 else f"{value:.0f} {unit}"
+
+
+def meta_text(meta: TensorMeta | None) -> str:
+    """
+    >>> meta_text(TensorMeta(1, (64, 128), "float32", "cpu"))
+    'f32[64,128]'
+    """
+    if meta is None or not meta.dtype:
+        return "" if meta is None else "?"
+    return tensor_text(meta.dtype, meta.shape)
+
+
+def breakpoint_text(session: Session, point: Breakpoint) -> str:
+    """Where a breakpoint is, and when it stops."""
+    parts = []
+    if point.op:
+        parts.append(f"op {point.op}")
+    if point.module:
+        parts.append(f"module {point.module}")
+    if point.line:
+        from framework.trace.events import Source
+
+        parts.append(session.source_text(Source(point.file, point.line, "")))
+    text = " in ".join(parts) or "any op"
+    if point.condition:
+        text += f" when {point.condition}"
+    if point.phase != "forward":
+        text += f" ({point.phase})"
+    return one_line(text)
+
+
+def event_line(session: Session, event: Event, depth: int) -> Line:
+    """One event of the list, without its number."""
+    store = session.store
+    phase = store.phase(event.seq)
+    word, rest = _words(session, event)
+    name = getattr(event, "module", "") or ""
+    source = session.source_text(getattr(event, "source", None))
+    tone = {"backward": "backward", "optimizer": "optimizer"}.get(phase, "")
+    line: Line = [
+        (f"{PHASE_WORDS.get(phase, '   ')} ", phase if phase != "idle" else "dim"),
+        (pad("  " * min(depth, 8) + one_line(word), 34) + " ", tone),
+        (pad(one_line(name), 18) + " ", "module"),
+        (pad(one_line(rest), 30) + " ", "dim"),
+        (source, "dim"),
+    ]
+    duration = getattr(event, "duration", -1)
+    if duration >= 0:
+        line.append((f"  {duration_text(duration)}", "faint"))
+    error = getattr(event, "error", "")
+    if error:
+        line.insert(2, (one_line(error) + "  ", "error"))
+    return line
+
+
+def _words(session: Session, event: Event) -> tuple[str, str]:
+    """What happened, and to what."""
+    store = session.store
+    if isinstance(event, Op):
+        return event.name, ", ".join(meta_text(m) for m in event.outputs)
+    if isinstance(event, OpBegin):
+        return f"▾ {event.name}", ""
+    if isinstance(event, ModuleBegin):
+        return f"▾ {event.path} {event.cls}", event.description
+    if isinstance(event, BackwardBegin):
+        return "▾ backward", ""
+    if isinstance(event, NodeBegin):
+        return f"▾ {event.name} backward", ", ".join(meta_text(m) for m in event.grad_in if m.id)
+    if isinstance(event, OptimBegin):
+        return f"▾ {event.cls} step {event.step}", ""
+    if isinstance(event, CellBegin):
+        try:
+            assert session.notebook is not None
+            return f"▾ cell {session.notebook.index(event.cell) + 1}", f"run {event.count}"
+        except (KeyError, AssertionError):
+            return f"▾ cell {event.cell}", f"run {event.count}"
+    if isinstance(event, Leaf):
+        return f"{event.role} {event.name}", meta_text(event.tensor)
+    if isinstance(event, Grad):
+        sign = "=" if event.first else "+="
+        return f"{event.name or 'leaf'}.grad {sign}", meta_text(event.total)
+    if isinstance(event, ParamUpdate):
+        return f"update {event.name}", meta_text(event.tensor)
+    if isinstance(event, Write):
+        names = (store.name(i) or f"tensor {i}" for i in event.tensors)
+        return "write in place", ", ".join(names)
+    if isinstance(event, Mark):
+        return f"◆ {event.name}", ""
+    begin = store.event(getattr(event, "begin", 0))
+    word = _words(session, begin)[0].removeprefix("▾ ") if begin is not None else "end"
+    return f"▴ {word}", ""

@@ -1,0 +1,382 @@
+"""The inspector: what an op, node, update or module is, and its tensors with their gradients."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import msgspec
+
+from app.session import Session
+from app.subject import Subject, TensorRef, subject_at
+from app.ui.describe import duration_text, meta_text, one_line
+from app.ui.panes.base import Pane
+from framework.trace.events import TensorMeta
+from framework.trace.protocol import Grid, TensorView
+from viewers.text import Line, crop, pad, pad_line, width_of
+
+__all__ = ["InspectorPane"]
+
+BESIDE = 76  # columns from which value and gradient stand side by side
+LISTED = 7  # tensors named above the picture; more scroll with the choice
+TABLE = (12, 24)  # rows and columns asked for
+_KEPT = 96  # replies remembered
+
+
+class _Want(NamedTuple):
+    """One question of the wire's ``view``; also the key of its answer."""
+
+    tensor: int
+    seq: int
+    slice: str
+    row0: int
+    col0: int
+    width: int
+
+
+class InspectorPane(Pane):
+    """Lines made anew when subject, choice, size or an answer change."""
+
+    where = "inspector"
+    selectable = False
+    empty = "nothing is selected yet: run a cell, then walk through the graph"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, id="inspector")
+        self.subject: Subject | None = None
+        self.choice = 0
+        self.slice = ""
+        self.corner = (0, 0)
+        self._lines: list[Line] = []
+        self._first_tensor = 0  # row of the first tensor of the list
+        self._list_from = 0
+        self._answers: OrderedDict[_Want, TensorView | str] = OrderedDict()
+        self._asked: set[_Want] = set()
+        self._generation = 0
+
+    # -- what it shows -----------------------------------------------------------------------
+
+    def show(self, seq: int) -> None:
+        """Show the subject of an event as of the cursor."""
+        session = self.session
+        before = self.subject
+        as_of = session.cursor
+        self.set_subject(subject_at(session.store, seq, as_of) if seq else None, before)
+
+    def show_tensor(self, name: str, meta: TensorMeta, grad: TensorMeta | None, seq: int) -> None:
+        """Show a variable's tensor."""
+        subject = Subject(seq, seq, "variable", name, self.session.moment.phase)
+        subject.tensors.append(TensorRef(name, meta, seq, "", grad, seq))
+        if grad is not None:
+            subject.tensors.append(TensorRef(f"{name}.grad", grad, seq, "", kind="grad"))
+        self.set_subject(subject, self.subject)
+
+    def set_subject(self, subject: Subject | None, before: Subject | None) -> None:
+        """Keep the choice where the same thing is shown again, else begin with the first tensor."""
+        self.subject = subject
+        same = before is not None and subject is not None and before.seq == subject.seq
+        if not same:
+            self.choice, self._list_from = self._first_choice(), 0
+            self.corner = (0, 0)
+            self.slice = ""
+            self.jump(0)
+        self.choice = min(self.choice, max(0, len(subject.tensors) - 1)) if subject else 0
+        self.rebuild()
+
+    def _first_choice(self) -> int:
+        """What is most worth seeing of a subject: what it made last."""
+        subject = self.subject
+        if subject is None:
+            return 0
+        kind = {"node": "grad out", "update": "after"}.get(subject.kind)
+        for i, ref in enumerate(subject.tensors):
+            if kind is not None and ref.label.startswith(kind):
+                return i
+        return 0
+
+    @property
+    def chosen(self) -> TensorRef | None:
+        """The tensor that is pictured."""
+        tensors = self.subject.tensors if self.subject is not None else []
+        return tensors[self.choice] if self.choice < len(tensors) else None
+
+    def choose(self, by: int) -> None:
+        """The next or previous tensor."""
+        count = len(self.subject.tensors) if self.subject is not None else 0
+        if count:
+            self.choice = (self.choice + by) % count
+            self.corner, self.slice = (0, 0), ""
+            self.rebuild()
+
+    def set_slice(self, text: str) -> None:
+        """Show a slice of the chosen tensor, "" for the whole."""
+        self.slice = text.strip()
+        self.corner = (0, 0)
+        self.rebuild()
+
+    def move_table(self, rows: int, cols: int) -> None:
+        """Move the table's window."""
+        view = self._answer(self.chosen)
+        if not isinstance(view, TensorView) or view.table is None:
+            return
+        shape = view.table.shape
+        row = max(0, min(self.corner[0] + rows, max(0, shape[0] - 1)))
+        col = max(0, min(self.corner[1] + cols, max(0, shape[1] - 1)))
+        self.corner = (row, col)
+        self.rebuild()
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def _want(self, ident: int, seq: int) -> _Want:
+        return _Want(ident, seq, self.slice, *self.corner, self._picture_width)
+
+    @property
+    def _picture_width(self) -> int:
+        width = max(12, self.size.width - 2)
+        return width // 2 - 1 if width >= BESIDE else width
+
+    def _ask(self, want: _Want) -> TensorView | str | None:
+        """The answer if it is there; else it is asked for and comes by `rebuild`."""
+        found = self._answers.get(want)
+        if found is not None:
+            self._answers.move_to_end(want)
+            return found
+        if want in self._asked:
+            return None
+        if not want.tensor:
+            return "not known"
+        self._asked.add(want)
+        generation = self._generation
+
+        def arrived(answer: TensorView | str) -> None:
+            self._asked.discard(want)
+            if generation != self._generation:
+                return  # of a kernel that is gone
+            self._answers[want] = answer
+            if len(self._answers) > _KEPT:
+                self._answers.popitem(last=False)
+            self.rebuild()
+
+        self.session.view(
+            want.tensor, want.seq, arrived, slice=want.slice, row0=want.row0, col0=want.col0,
+            rows=TABLE[0], cols=TABLE[1], grid=[24, want.width],
+        )  # fmt: skip
+        return None
+
+    def _answer(self, ref: TensorRef | None) -> TensorView | str | None:
+        return None if ref is None else self._answers.get(self._want(ref.meta.id, ref.seq))
+
+    def forget(self) -> None:
+        """The kernel is another one: no answer is of it."""
+        self._generation += 1
+        self._answers.clear()
+        self._asked.clear()
+        self.set_subject(None, None)
+
+    # -- lines -------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        return len(self._lines)
+
+    def row(self, index: int, width: int) -> Line:
+        return [(" ", ""), *self._lines[index]]
+
+    def update_rows(self) -> None:
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make all lines anew."""
+        self._lines = self._make(max(10, self.size.width - 2)) if self.subject is not None else []
+        super().update_rows()
+
+    def _make(self, width: int) -> list[Line]:
+        subject = self.subject
+        assert subject is not None
+        lines = self._head(subject, width)
+        self._first_tensor = len(lines)
+        lines += self._list(subject, width)
+        ref = self.chosen
+        if ref is None:
+            return lines
+        value = self._picture(ref, width if width < BESIDE else width // 2 - 1)
+        lines.append([])
+        if ref.grad is None:
+            return lines + value
+        grad_ref = TensorRef("gradient", ref.grad, ref.grad_seq, "", kind="grad")
+        size = width if width < BESIDE else width // 2 - 1
+        grad = [[("gradient ", "backward"), *self._tensor_words(grad_ref)]]
+        grad += self._picture(grad_ref, size)
+        if width >= BESIDE:
+            head: Line = [("value ", "title"), *self._tensor_words(ref)]
+            left, right = [head, *value], grad
+            for i in range(max(len(left), len(right))):
+                row = pad_line(left[i], size) if i < len(left) else [(" " * size, "")]
+                lines.append([*row, (" │ ", "edge"), *(right[i] if i < len(right) else [])])
+            return lines
+        summary = self._grad_summary(grad_ref, width)
+        return [*lines, *summary, *value, [], *grad]
+
+    def _head(self, subject: Subject, width: int) -> list[Line]:
+        session = self.session
+        title: Line = [(one_line(subject.title), "title")]
+        if subject.module:
+            title.append((f"  {one_line(subject.module)}", "module"))
+        tone = subject.phase if subject.phase in ("forward", "backward", "optimizer") else "dim"
+        room = width - width_of(title) - len(subject.phase) - 1
+        if room > 0:
+            title += [(" " * room + " ", ""), (subject.phase, tone)]
+        lines = [title]
+        facts = [session.source_text(subject.source), duration_text(subject.duration)]
+        if subject.duration < 0 and subject.kind in ("module", "node", "composite"):
+            facts[1] = "still open"
+        text = " · ".join(fact for fact in facts if fact)
+        if text:
+            lines.append([(text, "dim")])
+        if subject.note:
+            lines.append([(crop(one_line(subject.note), width), "dim")])
+        if subject.meta:
+            words = ", ".join(f"{k}={v}" for k, v in subject.meta.items())
+            lines.append([(crop(one_line(words), width), "dim")])
+        if subject.error:
+            lines += [[(part, "error")] for part in _fold(one_line(subject.error)[:600], width)]
+        return lines
+
+    def _list(self, subject: Subject, width: int) -> list[Line]:
+        tensors = subject.tensors
+        if not tensors:
+            return []
+        start = max(0, min(self._list_from, len(tensors) - LISTED))
+        if self.choice < start:
+            start = self.choice
+        elif self.choice >= start + LISTED:
+            start = self.choice - LISTED + 1
+        self._list_from = start
+        shown = tensors[start : start + LISTED]
+        size = max(len(ref.label) for ref in shown)
+        lines: list[Line] = [[]]
+        for i, ref in enumerate(shown, start=start):
+            here = i == self.choice
+            tone = "backward" if ref.kind == "grad" else "optimizer" if ref.kind == "state" else ""
+            line: Line = [
+                ("▸ " if here else "  ", "accent"),
+                (pad(one_line(ref.label), min(size, 14)) + " ", f"bold {tone}" if here else tone),
+                *self._tensor_words(ref, bold=here),
+            ]
+            lines.append(line)
+        if len(tensors) > LISTED:
+            lines.append([(f"  {self.choice + 1} of {len(tensors)}: [ and ] go on", "dim")])
+        return lines
+
+    def _tensor_words(self, ref: TensorRef, bold: bool = False) -> Line:
+        meta = ref.meta
+        line: Line = [(meta_text(meta), "bold" if bold else "shape")]
+        if ref.name:
+            line.append((f" {one_line(ref.name)}", "param"))
+        if meta.device and meta.device != "cpu":
+            line.append((f" {one_line(meta.device)}", "warning"))
+        if ref.grad is not None:
+            line.append((" ∇", "backward"))
+        return line
+
+    def _grad_summary(self, ref: TensorRef, width: int) -> list[Line]:
+        from viewers.tensor import summary_line
+
+        view = self._ask(self._want(ref.meta.id, ref.seq))
+        head: Line = [("∇ ", "backward")]
+        if not isinstance(view, TensorView):
+            return [[*head, (self._why(view), "dim")]]
+        return [[*head, *summary_line(view.summary, width - 2)]]
+
+    def _why(self, answer: TensorView | str | None) -> str:
+        """Why there is no picture."""
+        if answer is None:
+            if self.session.state == "dead":
+                return "the kernel is gone, and the values with it"
+            return "…"
+        return one_line(str(answer))
+
+    def _picture(self, ref: TensorRef, width: int) -> list[Line]:
+        """Statistics, histogram, heat map and table of one tensor."""
+        from viewers.tensor import (
+            heatmap_lines,
+            histogram_lines,
+            picture_text,
+            statistics_lines,
+            table_lines,
+        )
+
+        view = self._ask(self._want(ref.meta.id, ref.seq))
+        before = self._ask(self._want(ref.meta.id, ref.minus)) if ref.kind == "change" else None
+        if not isinstance(view, TensorView):
+            return [[(part, "note")] for part in _fold(self._why(view), width)]
+        if ref.kind == "change":
+            return self._change(view, before, width)
+        lines = _trimmed(statistics_lines(view.tensor, view.summary, width, 6, slice=view.slice))
+        if view.summary.counts and view.summary.count > 1:
+            lines += histogram_lines(view.summary, width, 4)
+        colour = not self.app.no_color
+        if view.grid is not None and view.summary.count > 1:
+            height = _grid_height(view.grid, width)
+            part = picture_text(view.tensor.shape, view.slice)
+            if part:
+                lines.append([(part, "dim")])
+            lines += heatmap_lines(view.grid, width, height, colour=colour)
+        if view.table is not None and view.summary.count:
+            vector = len(view.tensor.shape) == 1 and not view.slice
+            lines.append([])
+            rows = min(TABLE[0], view.table.shape[0]) + 2
+            lines += _trimmed(table_lines(view.table, width, rows, vector=vector))
+        return lines
+
+    def _change(self, view: TensorView, before: TensorView | str | None, width: int) -> list[Line]:
+        """The difference of two moments, as the difference of their pictures."""
+        from viewers.tensor import heatmap_lines
+
+        if not isinstance(before, TensorView):
+            return [[(self._why(before), "note")]]
+        after_grid, before_grid = view.grid, before.grid
+        norm, old = view.summary.norm, before.summary.norm
+        lines: list[Line] = [[("after - before, as block means", "dim")]]
+        if norm is not None and old:
+            lines.append([(f"norm {old:.4g} → {norm:.4g}", "value")])
+        if after_grid is None or before_grid is None or after_grid.shape != before_grid.shape:
+            return lines
+        values = [a - b for a, b in zip(after_grid.values, before_grid.values)]
+        grid = msgspec.structs.replace(after_grid, values=values)
+        height = _grid_height(grid, width)
+        return lines + heatmap_lines(grid, width, height, colour=not self.app.no_color)
+
+    def clicked_line(self, index: int) -> None:
+        """A click on a tensor of the list chooses it."""
+        first = self._first_tensor + 1
+        number = index - first + self._list_from
+        tensors = self.subject.tensors if self.subject is not None else []
+        if first <= index < first + LISTED and 0 <= number < len(tensors):
+            self.choice = number
+            self.corner, self.slice = (0, 0), ""
+            self.rebuild()
+
+    def on_click(self, event) -> None:  # type: ignore[no-untyped-def]
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            self.clicked_line(self.scroll_offset.y + offset.y)
+
+
+def _grid_height(grid: Grid, width: int) -> int:
+    """Rows of a heat map that keeps small tensors small; one of them is the scale."""
+    rows = max(1, grid.rows)
+    return max(3, min(9, (rows + 1) // 2 + 1 if rows > 4 else 3))
+
+
+def _trimmed(lines: list[Line]) -> list[Line]:
+    """Without the blank lines that fill up the height."""
+    while lines and not "".join(text for text, _ in lines[-1]).strip():
+        lines.pop()
+    return lines
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """A sentence in rows."""
+    import textwrap
+
+    return textwrap.wrap(text, max(8, width)) or [""]

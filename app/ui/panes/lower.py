@@ -1,0 +1,82 @@
+"""The lower tab set: events, variables, breakpoints, watches, output; one of them in sight."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from app.session import Session
+from app.ui.bars import TabBar
+from app.ui.panes.base import Pane
+from app.ui.panes.breakpoints import BreakpointsPane
+from app.ui.panes.console import ConsolePane
+from app.ui.panes.events import EventsPane
+from app.ui.panes.variables import VariablesPane
+from app.ui.panes.watches import WatchesPane
+
+__all__ = ["LowerPane"]
+
+
+class LowerPane(Container):
+    """Five panes with a bar of titles above them; folded, only the bar is in sight."""
+
+    DEFAULT_CSS = """
+    LowerPane > .tab { display: none; height: 1fr; }
+    LowerPane > .tab.active { display: block; }
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(id="lower")
+        self.session = session
+        self.bar = TabBar()
+        self.events = EventsPane(session)
+        self.variables = VariablesPane(session)
+        self.breakpoints = BreakpointsPane(session)
+        self.watches = WatchesPane(session)
+        self.console = ConsolePane(session)
+        self.panes: list[Pane] = [
+            self.events, self.variables, self.breakpoints, self.watches, self.console,
+        ]  # fmt: skip
+        self.active: Pane = self.events
+        for pane in self.panes:
+            pane.add_class("tab")
+        self.active.add_class("active")
+
+    def compose(self) -> ComposeResult:
+        yield self.bar
+        yield from self.panes
+
+    def show(self, name: str) -> Pane:
+        """Bring a tab into sight."""
+        for pane in self.panes:
+            pane.set_class(pane.where == name, "active")
+            if pane.where == name:
+                self.active = pane
+        self.titles()
+        self.fresh()
+        return self.active
+
+    def step(self, by: int) -> Pane:
+        """The next or previous tab."""
+        index = (self.panes.index(self.active) + by) % len(self.panes)
+        return self.show(self.panes[index].where)
+
+    def titles(self) -> None:
+        """The titles, with how many there are of what can be counted at a glance."""
+        points, watches = len(self.session.breakpoints), len(self.session.watches)
+        tabs = [
+            ("events", "events"),
+            ("variables", "variables"),
+            ("breakpoints", f"breakpoints ({points})" if points else "breakpoints"),
+            ("watches", f"watches ({watches})" if watches else "watches"),
+            ("console", "output"),
+        ]
+        self.bar.update(tabs, self.active.where, self.active.has_focus)
+
+    def fresh(self) -> None:
+        """Bring the tab in sight up to date; the others are when they come into sight."""
+        pane = self.active
+        if isinstance(pane, (EventsPane, ConsolePane)):
+            pane.follow()
+        else:
+            pane.update_rows()

@@ -1,0 +1,73 @@
+"""The help: every action with its keys, from the one table."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from app.actions import ACTIONS, GROUPS
+from app.keymap import Keymap
+
+__all__ = ["HelpScreen"]
+
+_INTRO = (
+    "Letters act while no cell is being edited: Enter edits a cell, Escape leaves it.\n"
+    "What you look at (the cursor) and where the model stands (the live head) are two places:\n"
+    "N and C look back, end is live again. Everything on screen is as of the cursor."
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """All keys; any of the closing keys goes back."""
+
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; background: $background 60%; }
+    HelpScreen > VerticalScroll {
+        width: 92%; max-width: 100; height: 92%; background: $surface; padding: 0 2;
+        border: round $accent; border-title-color: $accent; border-title-style: bold;
+        border-subtitle-color: $dim;
+    }
+    """
+    BINDINGS = [
+        Binding(key, "close", show=False)
+        for key in ("escape", "f1", "question_mark", "q", "enter", "space")
+    ] + [
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, keymap: Keymap) -> None:
+        super().__init__()
+        self.keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll() as box:
+            box.border_title = "keys"
+            box.border_subtitle = "↑ ↓ scroll · Esc closes"
+            yield Static(self._text())
+
+    def _text(self) -> Content:
+        parts: list[Content | str | tuple[str, str]] = [Content.styled(_INTRO, "$dim"), "\n"]
+        for group in GROUPS:
+            parts.append(Content.styled(f"\n{group}\n", "bold $accent"))
+            for action in ACTIONS:
+                keys = self.keymap.labels(action.id)
+                if action.group != group or not keys:
+                    continue
+                where = f"  [{', '.join(action.where)}]" if 0 < len(action.where) < 3 else ""
+                parts.append(Content.styled(f"  {keys:<18} ", "bold"))
+                parts.append(Content(f"{action.title}"))
+                parts.append(Content.styled(f"{where}\n", "$dim"))
+                if action.help:
+                    parts.append(Content.styled(f"  {'':<18} {action.help}\n", "$dim"))
+        return Content.assemble(*parts)
+
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by * 3, animate=False)

@@ -1,0 +1,60 @@
+"""Floating types in kernels: half precision computes in float32, integers are refused."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+
+__all__ = ["floating", "type_name", "wide", "widening"]
+
+_NAMES = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
+    "int64": "Long", "float16": "Half", "bfloat16": "BFloat16", "float32": "Float",
+    "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+}  # fmt: skip
+
+
+def type_name(array: Any) -> str:
+    """PyTorch's name for an array's type in messages: ``Float``, ``Long``."""
+    return _NAMES[dtypes.from_numpy_dtype[array.dtype].name]
+
+
+def floating(array: Any, name: str) -> Any:
+    """``array`` itself; refuses bools and integers, for which op ``name`` is not defined."""
+    if array.dtype.kind in "biu":
+        raise ValueError(f"\"{name}\" not implemented for '{type_name(array)}'")
+    return array
+
+
+def wide(array: Any) -> Any:
+    """float16 and bfloat16 as float32, to compute and accumulate in; others as they are."""
+    dtype = array.dtype
+    if dtype.itemsize == 2 and dtype.kind in "fV":
+        return array.astype(np.float32)
+    return array
+
+
+def widening(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a kernel on `wide` copies of its arrays; the result has the first one's type again."""
+
+    @functools.wraps(kernel)
+    def wrapped(first: Any, *rest: Any, **meta: Any) -> Any:
+        dtype = first.dtype
+        if dtype.itemsize != 2 or dtype.kind not in "fV":
+            return kernel(first, *rest, **meta)
+        others = [wide(a) if hasattr(a, "dtype") else a for a in rest]
+        result = kernel(first.astype(np.float32), *others, **meta)
+        if result.__class__ is tuple:
+            return tuple([_back(r, dtype) for r in result])
+        return _back(result, dtype)
+
+    return wrapped
+
+
+def _back(array: Any, dtype: Any) -> Any:
+    return array.astype(dtype) if array.dtype.kind == "f" else array

@@ -1,0 +1,537 @@
+"""Activation functions: rectifiers, smooth units, softmax.
+
+Each elementwise activation is two primitives: the function, and ``NAME_backward(grad, input)``,
+which is grad times the slope in one pass. The latter's own gradients use the slope again and the
+curvature, written in differentiable ops, so that gradients of any order follow.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.dispatch import apply, composite
+from framework.core.registry import Op, function, op
+from framework.core.views import inplace_twin
+from framework.kernels import module_of
+from framework.kernels.floats import floating, widening
+from framework.ops.pointwise import relu as _relu
+from framework.ops.pointwise import sigmoid, tanh, where
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+    "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softsign", "tanh", "tanhshrink",
+]  # fmt: skip
+
+_F = ("nn.functional",)
+
+
+def _activation(
+    name: str,
+    value: Callable[..., Any],
+    slope: Callable[..., Any],
+    curvature: Callable[..., Any] | None = None,
+    *,
+    domain: str = "",
+    samples: tuple[dict[str, Any], ...] = ({},),
+) -> Op:
+    """Register an elementwise op and its backward op.
+
+    Args:
+        value, slope: kernels of (array, **meta) for the function and its derivative.
+        curvature: the second derivative in differentiable ops; None where it is zero.
+        domain: which of the tests' random tensors avoid the kinks.
+        samples: keywords to try.
+    """
+
+    def forward(a: Any, **meta: Any) -> Any:
+        return value(floating(a, name), **meta)
+
+    def backward(grad: Any, a: Any, **meta: Any) -> Any:
+        return grad * slope(a, **meta)
+
+    def draws(s: Any) -> list[Any]:
+        draw = getattr(s, domain) if domain else s
+        return [(draw(3, 2), meta) for meta in samples]
+
+    bend = None
+    if curvature is not None:
+        bend = lambda g, grad, a, n: g * grad * curvature(a, **n.meta)  # noqa: E731
+    back = op(
+        f"{name}_backward", widening(backward), "grad a",
+        grad=(lambda g, a, n: apply(back, g, a, **n.meta), bend),
+        samples=lambda s: [((s(3, 2), a), meta) for a, meta in draws(s)],
+    )  # fmt: skip
+    return op(
+        name, widening(forward), "a", grad=(lambda g, a, n: apply(back, g, a, **n.meta),),
+        samples=lambda s: [((a,), meta) for a, meta in draws(s)],
+    )  # fmt: skip
+
+
+# -- kernels and curvatures --------------------------------------------------------------------
+
+
+def _exp_minus(a: Any) -> Any:
+    """e^-|a|, which never overflows."""
+    return np.exp(-np.abs(a))
+
+
+def _logistic(a: Any) -> Any:
+    small = _exp_minus(a)
+    return np.where(a >= 0, small * 0 + 1, small) / (1 + small)
+
+
+def _log_sigmoid(a: Any) -> Any:
+    return np.minimum(a, 0) - np.log1p(_exp_minus(a))
+
+
+def _sigmoid_bend(a: Any) -> Any:
+    s = sigmoid(a)
+    return s * (1 - s)
+
+
+def _erf(a: Any) -> Any:
+    if module_of(a) is np:
+        from framework.kernels.special import erf
+
+        return erf(a)
+    from cupyx.scipy.special import erf as device_erf
+
+    return device_erf(a)
+
+
+_INV_SQRT2 = math.sqrt(0.5)
+_INV_SQRT2PI = 1.0 / math.sqrt(2.0 * math.pi)
+_GELU_A, _GELU_B = math.sqrt(2.0 / math.pi), 0.044715
+
+
+def _gelu(a: Any, *, approximate: str) -> Any:
+    if approximate == "none":
+        return 0.5 * a * (1 + _erf(a * _INV_SQRT2))
+    return 0.5 * a * (1 + np.tanh(_GELU_A * (a + _GELU_B * a * a * a)))
+
+
+def _gelu_slope(a: Any, *, approximate: str) -> Any:
+    if approximate == "none":
+        return 0.5 * (1 + _erf(a * _INV_SQRT2)) + a * (np.exp(-0.5 * a * a) * _INV_SQRT2PI)
+    t = np.tanh(_GELU_A * (a + _GELU_B * a * a * a))
+    inner = _GELU_A * (1 + 3 * _GELU_B * a * a)
+    return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * inner
+
+
+def _gelu_bend(a: Any, *, approximate: str) -> Any:
+    square = a * a
+    if approximate == "none":
+        return (square * -0.5).exp() * _INV_SQRT2PI * (2 - square)
+    t = (_GELU_A * (a + _GELU_B * square * a)).tanh()
+    first = _GELU_A * (1 + 3 * _GELU_B * square)
+    second = 6 * _GELU_A * _GELU_B * a
+    return (1 - t * t) * (first + 0.5 * a * (second - 2 * t * first * first))
+
+
+def _silu_slope(a: Any) -> Any:
+    s = _logistic(a)
+    return s * (1 + a * (1 - s))
+
+
+def _silu_bend(a: Any) -> Any:
+    s = sigmoid(a)
+    return s * (1 - s) * (2 + a * (1 - 2 * s))
+
+
+def _mish_slope(a: Any) -> Any:
+    t = np.tanh(_softplus(a, beta=1.0, threshold=20.0))
+    return t + a * _logistic(a) * (1 - t * t)
+
+
+def _mish_bend(a: Any) -> Any:
+    t, s = softplus(a).tanh(), sigmoid(a)
+    d = 1 - t * t
+    return d * s * (2 + a * (1 - s) - 2 * a * s * t)
+
+
+def _softplus(a: Any, *, beta: float, threshold: float) -> Any:
+    scaled = a * beta
+    smooth = (np.maximum(scaled, 0) + np.log1p(_exp_minus(scaled))) / beta
+    return np.where(scaled > threshold, a, smooth)
+
+
+def _softplus_slope(a: Any, *, beta: float, threshold: float) -> Any:
+    scaled = a * beta
+    return np.where(scaled > threshold, a * 0 + 1, _logistic(scaled))
+
+
+def _softplus_bend(a: Any, *, beta: float, threshold: float) -> Any:
+    scaled = a * beta
+    return _sigmoid_bend(scaled) * beta * (scaled <= threshold)
+
+
+def _elu(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    below = alpha * scale * np.expm1(np.minimum(a, 0) * input_scale)
+    return np.where(a > 0, a * scale, below)
+
+
+def _elu_slope(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    below = alpha * scale * input_scale * np.exp(np.minimum(a, 0) * input_scale)
+    return np.where(a > 0, a * 0 + scale, below)
+
+
+def _elu_bend(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    below = alpha * scale * input_scale**2 * (a.clamp(max=0) * input_scale).exp()
+    return below * (a <= 0)
+
+
+def _leaky_relu(a: Any, *, negative_slope: float) -> Any:
+    return np.where(a > 0, a, a * negative_slope)
+
+
+def _leaky_relu_slope(a: Any, *, negative_slope: float) -> Any:
+    return np.where(a > 0, a * 0 + 1, a * 0 + negative_slope)
+
+
+def _hardtanh(a: Any, *, min_val: float, max_val: float) -> Any:
+    return np.minimum(np.maximum(a, min_val), max_val)
+
+
+def _hardtanh_slope(a: Any, *, min_val: float, max_val: float) -> Any:
+    return (a > min_val) & (a < max_val)
+
+
+def _hardswish(a: Any) -> Any:
+    return a * np.minimum(np.maximum(a + 3, 0), 6) / 6
+
+
+def _hardswish_slope(a: Any) -> Any:
+    return np.where(a <= -3, a * 0, np.where(a < 3, a / 3 + 0.5, a * 0 + 1))
+
+
+def _hardswish_bend(a: Any) -> Any:
+    return ((a > -3) & (a < 3)) / 3.0
+
+
+def _hardsigmoid(a: Any) -> Any:
+    return np.minimum(np.maximum(a + 3, 0), 6) / 6
+
+
+def _hardsigmoid_slope(a: Any) -> Any:
+    return np.where((a > -3) & (a < 3), a * 0 + 1 / 6, a * 0)
+
+
+GELU = _activation(
+    "gelu", _gelu, _gelu_slope, _gelu_bend,
+    samples=({"approximate": "none"}, {"approximate": "tanh"}),
+)  # fmt: skip
+SILU = _activation("silu", lambda a: a * _logistic(a), _silu_slope, _silu_bend)
+MISH = _activation(
+    "mish", lambda a: a * np.tanh(_softplus(a, beta=1.0, threshold=20.0)), _mish_slope, _mish_bend
+)
+SOFTPLUS = _activation(
+    "softplus", _softplus, _softplus_slope, _softplus_bend,
+    samples=({"beta": 1.0, "threshold": 20.0}, {"beta": 2.5, "threshold": 20.0}),
+)  # fmt: skip
+LOGSIGMOID = _activation(
+    "logsigmoid", _log_sigmoid, lambda a: _logistic(-a), lambda a: -_sigmoid_bend(a)
+)
+ELU = _activation(
+    "elu", _elu, _elu_slope, _elu_bend, domain="away",
+    samples=({"alpha": 1.0}, {"alpha": 0.7}, {"alpha": 0.7, "scale": 1.5, "input_scale": 2.0}),
+)  # fmt: skip
+LEAKY_RELU = _activation(
+    "leaky_relu", _leaky_relu, _leaky_relu_slope, domain="away",
+    samples=({"negative_slope": 0.01}, {"negative_slope": 0.3}),
+)  # fmt: skip
+HARDTANH = _activation(
+    "hardtanh", _hardtanh, _hardtanh_slope, domain="away",
+    samples=({"min_val": -0.05, "max_val": 0.05}, {"min_val": -9.0, "max_val": 0.0}),
+)  # fmt: skip
+RELU6 = _activation(
+    "relu6",
+    lambda a: _hardtanh(a, min_val=0, max_val=6),
+    lambda a: _hardtanh_slope(a, min_val=0, max_val=6),
+    domain="away",
+)
+HARDSWISH = _activation("hardswish", _hardswish, _hardswish_slope, _hardswish_bend)
+HARDSIGMOID = _activation("hardsigmoid", _hardsigmoid, _hardsigmoid_slope)
+
+
+twins: dict[str, Callable[..., Any]] = {}  # the in-place versions, by name
+
+
+def _published(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Publish an activation in `nn.functional`, with its ``inplace`` keyword made to work."""
+    name = call.__name__
+    twin = inplace_twin(call, f"{name}_")
+    twins[name] = twin
+    return function(namespaces=_F, method=False)(call)
+
+
+def relu(input: Any, inplace: bool = False) -> Any:
+    """max(0, input), elementwise.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return input.relu_() if inplace else _relu(input)
+
+
+@_published
+def relu6(input: Any, inplace: bool = False) -> Any:
+    """min(max(0, input), 6), elementwise."""
+    return twins["relu6"](input) if inplace else apply(RELU6, input)
+
+
+@_published
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """max(0, input) + negative_slope * min(0, input), elementwise."""
+    if inplace:
+        return twins["leaky_relu"](input, negative_slope)
+    return apply(LEAKY_RELU, input, negative_slope=negative_slope)
+
+
+@_published
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """input where it is positive, else alpha * (exp(input) - 1)."""
+    return twins["elu"](input, alpha) if inplace else apply(ELU, input, alpha=alpha)
+
+
+@_published
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """max(0, input) + min(0, alpha * (exp(input / alpha) - 1))."""
+    if inplace:
+        return twins["celu"](input, alpha)
+    return apply(ELU, input, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+
+
+@_published
+def selu(input: Any, inplace: bool = False) -> Any:
+    """The self-normalising `elu` (Klambauer et al. 2017), with its two fixed constants."""
+    if inplace:
+        return twins["selu"](input)
+    return apply(
+        ELU, input, alpha=1.6732632423543772, scale=1.0507009873554805, input_scale=1.0
+    )  # fmt: skip
+
+
+@_published
+def hardtanh(
+    input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Any:
+    """input limited to [min_val, max_val]; its gradient at the limits is zero."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    if inplace:
+        return twins["hardtanh"](input, min_val, max_val)
+    return apply(HARDTANH, input, min_val=min_val, max_val=max_val)
+
+
+@_published
+def hardswish(input: Any, inplace: bool = False) -> Any:
+    """input * relu6(input + 3) / 6 (Howard et al. 2019)."""
+    return twins["hardswish"](input) if inplace else apply(HARDSWISH, input)
+
+
+@_published
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:
+    """relu6(input + 3) / 6."""
+    return twins["hardsigmoid"](input) if inplace else apply(HARDSIGMOID, input)
+
+
+@_published
+def silu(input: Any, inplace: bool = False) -> Any:
+    """input * sigmoid(input), also called swish."""
+    return twins["silu"](input) if inplace else apply(SILU, input)
+
+
+@_published
+def mish(input: Any, inplace: bool = False) -> Any:
+    """input * tanh(softplus(input))."""
+    return twins["mish"](input) if inplace else apply(MISH, input)
+
+
+@function(namespaces=_F, method=False)
+def gelu(input: Any, *, approximate: str = "none") -> Any:
+    """input * Φ(input), Φ the normal distribution function (Hendrycks and Gimpel 2016).
+
+    Args:
+        approximate: "none" is exact; "tanh" is
+            0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))).
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return apply(GELU, input, approximate=approximate)
+
+
+@function(namespaces=_F, method=False)
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
+    return apply(SOFTPLUS, input, beta=beta, threshold=threshold)
+
+
+@function(namespaces=_F, method=False)
+def logsigmoid(input: Any) -> Any:
+    """log(sigmoid(input)), without underflow."""
+    return apply(LOGSIGMOID, input)
+
+
+@function(namespaces=_F, method=False)
+@composite
+def softsign(input: Any) -> Any:
+    """input / (1 + |input|)."""
+    return input / (input.abs() + 1)
+
+
+@function(namespaces=_F, method=False)
+@composite
+def tanhshrink(input: Any) -> Any:
+    """input - tanh(input)."""
+    return input - input.tanh()
+
+
+@function(namespaces=_F, method=False)
+@composite
+def glu(input: Any, dim: int = -1) -> Any:
+    """a * sigmoid(b), where a and b are the halves of ``input`` along ``dim``."""
+    if input.shape[dim] % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
+            f"{input.shape[dim]}"
+        )
+    a, b = input.chunk(2, dim)
+    return a * sigmoid(b)
+
+
+@function(namespaces=("", "nn.functional"))
+@composite
+def prelu(input: Any, weight: Any) -> Any:
+    """max(0, input) + weight * min(0, input); one weight, or one per channel (dimension 1)."""
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if weight.numel() != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
+    return where(input > 0, input, weight * input)
+
+
+# -- softmax ----------------------------------------------------------------------------------
+
+
+def _softmax(a: Any, *, dim: int) -> Any:
+    floating(a, "softmax")
+    shifted = np.exp(a - _peak(a, dim))
+    return shifted / shifted.sum(axis=dim, keepdims=True)
+
+
+def _log_softmax(a: Any, *, dim: int) -> Any:
+    floating(a, "log_softmax")
+    shifted = a - _peak(a, dim)
+    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+
+
+def _peak(a: Any, dim: int) -> Any:
+    return a.max(axis=dim, keepdims=True) if a.size else a.sum(axis=dim, keepdims=True)
+
+
+def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
+    product = grad * y
+    return product - y * product.sum(axis=dim, keepdims=True)
+
+
+def _log_softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
+    return grad - np.exp(y) * grad.sum(axis=dim, keepdims=True)
+
+
+def _total(x: Any, dim: int) -> Any:
+    return x.sum(dim, keepdim=True)
+
+
+SOFTMAX_BACKWARD = op(
+    "softmax_backward", widening(_softmax_backward), "grad out",
+    grad=(
+        lambda g, out, dim: apply(SOFTMAX_BACKWARD, g, out, dim=dim),
+        lambda g, grad, out, dim: (
+            g * grad - g * _total(grad * out, dim) - grad * _total(g * out, dim)
+        ),
+    ),
+    samples=lambda s: [((s(3, 4), s(3, 4)), {"dim": 1}), ((s(3, 4), s(3, 4)), {"dim": 0})],
+)  # fmt: skip
+LOG_SOFTMAX_BACKWARD = op(
+    "log_softmax_backward", widening(_log_softmax_backward), "grad out",
+    grad=(
+        lambda g, out, dim: g - _total(g * out.exp(), dim),
+        lambda g, grad, out, dim: -(g * out.exp() * _total(grad, dim)),
+    ),
+    samples=lambda s: [((s(3, 4), s(3, 4)), {"dim": 1}), ((s(3, 4), s(3, 4)), {"dim": 0})],
+)  # fmt: skip
+SOFTMAX = op(
+    "softmax", widening(_softmax), "a",
+    grad=(lambda g, y, dim: apply(SOFTMAX_BACKWARD, g, y, dim=dim),),
+    samples=lambda s: [((s(3, 4),), {"dim": 1}), ((s(2, 3, 2),), {"dim": 0})],
+)  # fmt: skip
+LOG_SOFTMAX = op(
+    "log_softmax", widening(_log_softmax), "a",
+    grad=(lambda g, y, dim: apply(LOG_SOFTMAX_BACKWARD, g, y, dim=dim),),
+    samples=lambda s: [((s(3, 4),), {"dim": 1}), ((s(2, 3, 2),), {"dim": 0})],
+)  # fmt: skip
+
+
+def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
+    """Run a softmax-like op along ``dim``, in ``dtype`` if one is given."""
+    rank = input.ndim
+    if dim is None:
+        warnings.warn(
+            f"Implicit dimension choice for {record.name} has been deprecated. Change the call to "
+            "include dim=X as an argument.",
+            stacklevel=3,
+        )
+        dim = 0 if rank in (0, 1, 3) else 1
+    low = max(rank, 1)
+    if not -low <= dim < low:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-low}, {low - 1}], "
+            f"but got {dim})"
+        )
+    if dtype is not None:
+        input = input.to(dtypes.to_dtype(dtype))
+    if rank == 0:
+        return apply(record, input.reshape(1), dim=0).reshape(())
+    return apply(record, input, dim=dim % rank)
+
+
+@function(namespaces=("", "nn.functional"))
+def softmax(
+    input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
+) -> Any:
+    """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
+
+    Args:
+        dtype: compute and return in this type (float16 input is summed in float32 anyway).
+
+    >>> import framework as torch
+    >>> torch.softmax(torch.zeros(4), dim=0)
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+    return _along(SOFTMAX, input, dim, dtype)
+
+
+@function(namespaces=("", "nn.functional"))
+def log_softmax(
+    input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
+) -> Any:
+    """log(softmax(input)) along ``dim``, without underflow."""
+    return _along(LOG_SOFTMAX, input, dim, dtype)
+
+
+@function(namespaces=_F, method=False)
+def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """softmax(-input) along ``dim``."""
+    return softmax(-input, dim, dtype)

@@ -1,0 +1,560 @@
+"""Convolutions in one, two and three dimensions, and what undoes them.
+
+The sum Σ g[n,o,p] w[o,c,k] x[n,c,p·stride+k·dilation-padding] is linear in x, w and g. Its three
+derivatives are the three primitives here: with respect to g the convolution, to x
+``conv_input`` (the transposed convolution), to w ``conv_weight``. Each one's gradients are the
+other two, so gradients of any order stay in this file.
+
+Kernels unfold patches into columns (N, groups, C/groups · K, positions) and multiply matrices, a
+part of the batch at a time, so that the columns stay small.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from framework.core.dispatch import apply
+from framework.core.registry import Op, function, op
+from framework.kernels import module_of
+from framework.kernels.floats import floating, type_name, wide
+
+__all__ = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "fold", "unfold",
+]  # fmt: skip
+
+_COLUMNS = 1 << 22  # elements of the unfolded patches at a time
+
+
+# -- patches ----------------------------------------------------------------------------------
+
+
+def _windows(
+    x: Any, kernel: Any, stride: Any, dilation: Any, out: Any
+) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """For each offset in the kernel, the elements of the padded ``x`` that it meets (a view)."""
+    for offset in itertools.product(*[range(k) for k in kernel]):
+        part = tuple(
+            slice(o * d, o * d + s * (n - 1) + 1, s)
+            for o, d, s, n in zip(offset, dilation, stride, out)
+        )
+        yield offset, x[(..., *part)]
+
+
+def _padded(x: Any, padding: Any, extra: Any = None) -> Any:
+    """``x`` with zeros around its spatial dimensions."""
+    if not any(padding) and extra is None:
+        return x
+    lead = x.ndim - len(padding)
+    after = extra or padding
+    shape = (*x.shape[:lead], *[n + a + b for n, a, b in zip(x.shape[lead:], padding, after)])
+    result = module_of(x).zeros(shape, x.dtype)
+    result[(..., *[slice(p, p + n) for p, n in zip(padding, x.shape[lead:])])] = x
+    return result
+
+
+def _columns(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
+    """Patches (N, C, *kernel, *out) of ``x`` (N, C, *size)."""
+    if all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding):
+        return x.reshape(*x.shape[:2], *kernel, *out)
+    x = _padded(x, padding)
+    result = module_of(x).empty((*x.shape[:2], *kernel, *out), x.dtype)
+    for offset, part in _windows(x, kernel, stride, dilation, out):
+        result[(slice(None), slice(None), *offset)] = part
+    return result
+
+
+def _uncolumns(
+    columns: Any, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any
+) -> Any:
+    """The adjoint of `_columns`: add patches up where they came from."""
+    if all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding):
+        return columns.reshape(*columns.shape[:2], *size)
+    xp = module_of(columns)
+    full = xp.zeros((*columns.shape[:2], *[n + 2 * p for n, p in zip(size, padding)]),
+                    columns.dtype)  # fmt: skip
+    for offset, part in _windows(full, kernel, stride, dilation, out):
+        part += columns[(slice(None), slice(None), *offset)]
+    return full[(..., *[slice(p, p + n) for p, n in zip(padding, size)])]
+
+
+def _chunks(batch: int, each: int) -> Iterator[slice]:
+    step = max(1, _COLUMNS // max(each, 1))
+    return (slice(i, i + step) for i in range(0, batch, step))
+
+
+# -- kernels ----------------------------------------------------------------------------------
+
+
+def _out_size(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
+    )
+
+
+def _conv_kernel(
+    x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    _check(x, w, b, stride, padding, dilation, groups)
+    dtype, kernel = x.dtype, w.shape[2:]
+    x, w = wide(x), wide(w)
+    out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
+    batch, channels = x.shape[:2]
+    y = module_of(x).empty((batch, w.shape[0], *out), x.dtype)
+    inner = channels // groups * math.prod(kernel)
+    matrix = w.reshape(groups, w.shape[0] // groups, inner)
+    positions = math.prod(out)
+    for part in _chunks(batch, groups * inner * positions):
+        columns = _columns(x[part], kernel, stride, padding, dilation, out)
+        columns = columns.reshape(-1, groups, inner, positions)
+        y[part] = (matrix @ columns).reshape(-1, w.shape[0], *out)
+    if b is not None:
+        y += wide(b).reshape(-1, *[1] * len(out))
+    return y.astype(dtype, copy=False)
+
+
+def _input_kernel(
+    g: Any, w: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    dtype, kernel, out = g.dtype, w.shape[2:], g.shape[2:]
+    g, w = wide(g), wide(w)
+    batch, channels = g.shape[0], w.shape[1] * groups
+    x = module_of(g).empty((batch, channels, *size), g.dtype)
+    inner = w.shape[1] * math.prod(kernel)
+    matrix = w.reshape(groups, w.shape[0] // groups, inner).transpose(0, 2, 1)
+    positions = math.prod(out)
+    for part in _chunks(batch, groups * inner * positions):
+        rows = g[part].reshape(-1, groups, w.shape[0] // groups, positions)
+        columns = (matrix @ rows).reshape(-1, channels, *kernel, *out)
+        x[part] = _uncolumns(columns, size, kernel, stride, padding, dilation, out)
+    return x.astype(dtype, copy=False)
+
+
+def _weight_kernel(
+    x: Any, g: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    dtype, out = x.dtype, g.shape[2:]
+    x, g = wide(x), wide(g)
+    xp = module_of(x)
+    batch, channels = x.shape[:2]
+    inner = channels // groups * math.prod(kernel)
+    per_group = g.shape[1] // groups
+    positions = math.prod(out)
+    total = xp.zeros((groups, per_group, inner), x.dtype)
+    for part in _chunks(batch, groups * inner * positions):
+        columns = _columns(x[part], kernel, stride, padding, dilation, out)
+        columns = columns.reshape(-1, groups, inner, positions)
+        rows = g[part].reshape(-1, groups, per_group, positions)
+        if groups == 1 and positions * len(rows) <= 1 << 16:  # one product for all images
+            total[0] += xp.tensordot(rows[:, 0], columns[:, 0], axes=([0, 2], [0, 2]))
+        else:
+            total += (rows @ columns.transpose(0, 1, 3, 2)).sum(axis=0)
+    return total.reshape(g.shape[1], channels // groups, *kernel).astype(dtype, copy=False)
+
+
+def _transpose_kernel(
+    x: Any, w: Any, b: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    y = _input_kernel(x, w, size=size, stride=stride, padding=padding, dilation=dilation,
+                      groups=groups)  # fmt: skip
+    return y if b is None else y + b.reshape(-1, *[1] * len(size))
+
+
+# -- checks -----------------------------------------------------------------------------------
+
+
+def _check(
+    x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> None:
+    """Refuse what cannot be convolved, in PyTorch's words."""
+    _check_types(x, w, b)
+    _check_steps(stride, padding, dilation, groups)
+    if w.ndim != x.ndim:
+        raise ValueError(
+            f"expected a weight of {x.ndim} dimensions for input{list(x.shape)}, but got weight of "
+            f"size {list(w.shape)}"
+        )
+    if w.shape[0] % groups or w.shape[0] < groups:
+        raise ValueError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0 and "
+            f"divisible by it, but got weight of size {list(w.shape)} instead"
+        )
+    if x.shape[1] != w.shape[1] * groups:
+        raise ValueError(
+            f"Given groups={groups}, weight of size {list(w.shape)}, expected "
+            f"input{list(x.shape)} to have {w.shape[1] * groups} channels, but got {x.shape[1]} "
+            "channels instead"
+        )
+    _check_bias(b, w, w.shape[0])
+    padded = [n + 2 * p for n, p in zip(x.shape[2:], padding)]
+    needed = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation)]
+    if any(k > n for k, n in zip(needed, padded)):
+        raise ValueError(
+            f"Calculated padded input size per channel: ({_times(padded)}). Kernel size: "
+            f"({_times(needed)}). Kernel size can't be greater than actual input size"
+        )
+
+
+def _check_types(x: Any, w: Any, b: Any) -> None:
+    floating(x, "conv")
+    for other, name in ((w, "weight"), (b, "bias")):
+        if other is not None and other.dtype != x.dtype:
+            raise ValueError(
+                f"Input type ({type_name(x).lower()}) and {name} type "
+                f"({type_name(other).lower()}) should be the same"
+            )
+
+
+def _check_steps(stride: Any, padding: Any, dilation: Any, groups: int) -> None:
+    if groups <= 0:
+        raise ValueError("non-positive groups is not supported")
+    if min(padding) < 0:
+        raise ValueError("negative padding is not supported")
+    if min(stride) <= 0:
+        raise ValueError("non-positive stride is not supported")
+    if min(dilation) <= 0:
+        raise ValueError("dilation should be greater than zero")
+
+
+def _check_bias(b: Any, w: Any, channels: int) -> None:
+    if b is not None and b.shape != (channels,):
+        raise ValueError(
+            f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with "
+            f"{channels} elements, but got bias of size {list(b.shape)} instead"
+        )
+
+
+def _times(sizes: Any) -> str:
+    return " x ".join(str(n) for n in sizes)
+
+
+# -- the ops ----------------------------------------------------------------------------------
+
+
+def _steps(meta: dict[str, Any]) -> dict[str, Any]:
+    return {key: meta[key] for key in ("stride", "padding", "dilation", "groups")}
+
+
+def _channel_sum(g: Any) -> Any:
+    return g.sum((0, *range(2, g.ndim)))
+
+
+def _family(dims: int) -> tuple[Op, Op]:
+    """The four primitives for this many spatial dimensions; returns conv and conv_transpose."""
+    unit = {"stride": (1,) * dims, "padding": (0,) * dims, "dilation": (1,) * dims, "groups": 1}
+    odd = {"stride": (2, 1, 1)[:dims], "padding": (1, 2, 0)[:dims],
+           "dilation": (2, 1, 1)[:dims], "groups": 2}  # fmt: skip
+    size = (5, 4, 2)[:dims]
+    out = _out_size(size, (2,) * dims, odd["stride"], odd["padding"], odd["dilation"])
+    kernel = (2,) * dims
+
+    def to_input(g: Any, w: Any, meta: dict[str, Any], size: Any) -> Any:
+        return apply(INPUT, g, w, size=tuple(size), **_steps(meta))
+
+    def to_weight(x: Any, g: Any, meta: dict[str, Any], kernel: Any) -> Any:
+        return apply(WEIGHT, x, g, kernel=tuple(kernel), **_steps(meta))
+
+    def conv(x: Any, w: Any, meta: dict[str, Any]) -> Any:
+        return apply(CONV, x, w, None, **_steps(meta))
+
+    CONV = op(
+        f"conv{dims}d", _conv_kernel, "input weight bias",
+        grad=(
+            lambda g, weight, n: to_input(g, weight, n.meta, n.shape(0)[2:]),
+            lambda g, input, n: to_weight(input, g, n.meta, n.shape(1)[2:]),
+            lambda g: _channel_sum(g),
+        ),
+        samples=lambda s: [
+            ((s(2, 2, *size), s(3, 2, *kernel), s(3)), unit),
+            ((s(1, 4, *size), s(2, 2, *kernel), None), odd),
+        ],
+    )  # fmt: skip
+    INPUT = op(
+        f"conv{dims}d_input", _input_kernel, "grad weight",
+        grad=(
+            lambda g, weight, n: conv(g, weight, n.meta),
+            lambda g, grad, n: to_weight(g, grad, n.meta, n.shape(1)[2:]),
+        ),
+        samples=lambda s: [((s(1, 2, *out), s(2, 2, *kernel)), {"size": size, **odd})],
+    )  # fmt: skip
+    WEIGHT = op(
+        f"conv{dims}d_weight", _weight_kernel, "input grad",
+        grad=(
+            lambda g, grad, n: to_input(grad, g, n.meta, n.shape(0)[2:]),
+            lambda g, input, n: conv(input, g, n.meta),
+        ),
+        samples=lambda s: [((s(2, 4, *size), s(2, 2, *out)), {"kernel": kernel, **odd})],
+    )  # fmt: skip
+    TRANSPOSE = op(
+        f"conv_transpose{dims}d", _transpose_kernel, "input weight bias",
+        grad=(
+            lambda g, weight, n: conv(g, weight, n.meta),
+            lambda g, input, n: to_weight(g, input, n.meta, n.shape(1)[2:]),
+            lambda g: _channel_sum(g),
+        ),
+        samples=lambda s: [
+            ((s(1, 2, *out), s(2, 2, *kernel), s(4)), {"size": size, **odd}),
+        ],
+    )  # fmt: skip
+    return CONV, TRANSPOSE
+
+
+CONVS = {dims: _family(dims) for dims in (1, 2, 3)}
+
+
+# -- the functions ----------------------------------------------------------------------------
+
+
+def spread(value: Any, dims: int, name: str) -> tuple[int, ...]:
+    """One int for all spatial dimensions, or one for each."""
+    if isinstance(value, int):
+        return (value,) * dims
+    result = tuple(int(v) for v in value)
+    if len(result) == 1:
+        return result * dims
+    if len(result) != dims:
+        raise RuntimeError(
+            f"expected {name} to be a single integer value or a list of {dims} values to match "
+            f"the convolution dimensions, but got {name}={list(result)}"
+        )
+    return result
+
+
+def _convolve(
+    dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+    groups: int,
+) -> Any:  # fmt: skip
+    record = CONVS[dims][0]
+    batched = _batched(input, dims, record.name)
+    steps = spread(stride, dims, "stride")
+    spacing = spread(dilation, dims, "dilation")
+    if isinstance(padding, str):
+        batched, around = _named_padding(batched, weight, padding, steps, spacing, record.name)
+    else:
+        around = spread(padding, dims, "padding")
+    out = apply(record, batched, weight, bias, stride=steps, padding=around, dilation=spacing,
+                groups=groups)  # fmt: skip
+    return out if batched.ndim == input.ndim else out.squeeze(0)
+
+
+def _batched(input: Any, dims: int, name: str) -> Any:
+    if input.ndim == dims + 2:
+        return input
+    if input.ndim == dims + 1:
+        return input.unsqueeze(0)
+    raise RuntimeError(
+        f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
+        f"input of size: {list(input.shape)}"
+    )
+
+
+def _named_padding(
+    input: Any, weight: Any, padding: str, stride: Any, dilation: Any, name: str
+) -> tuple[Any, tuple[int, ...]]:
+    """Padding "same" or "valid" as numbers; an odd total is made even by padding the input."""
+    dims = len(stride)
+    if padding == "valid":
+        return input, (0,) * dims
+    if padding != "same":
+        raise RuntimeError(f"{name}: Invalid padding string: '{padding}'")
+    if any(s != 1 for s in stride):
+        raise RuntimeError("padding='same' is not supported for strided convolutions")
+    totals = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation)]
+    if any(t % 2 for t in totals):
+        from framework.ops.padding import pad
+
+        right = [t % 2 for t in totals]
+        input = pad(input, [p for r in reversed(right) for p in (0, r)])
+    return input, tuple(t // 2 for t in totals)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv1d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    """Cross-correlation of a signal with ``weight``; see `conv2d`.
+
+    Shapes: input (N, C, L) or (C, L), weight (O, C/groups, K), bias (O,) or None.
+    """
+    return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    """Cross-correlation of images with ``weight``.
+
+    Shapes: input (N, C, H, W) or (C, H, W), weight (O, C/groups, KH, KW), bias (O,) or None;
+    result (N, O, H', W') with H' = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
+
+    Args:
+        padding: zeros on both sides: an int, one per dimension, "valid" (none) or "same"
+            (the result has the input's size; stride 1 only).
+
+    >>> import framework as torch
+    >>> torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)).shape
+    torch.Size([1, 1, 2, 2])
+    """
+    return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    """Cross-correlation of volumes with ``weight``; see `conv2d`.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C/groups, KD, KH, KW).
+    """
+    return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _deconvolve(
+    dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+    output_padding: Any, groups: int, dilation: Any,
+) -> Any:  # fmt: skip
+    record = CONVS[dims][1]
+    batched = _batched(input, dims, record.name)
+    steps, around = spread(stride, dims, "stride"), spread(padding, dims, "padding")
+    spacing = spread(dilation, dims, "dilation")
+    more = spread(output_padding, dims, "output_padding")
+    _check_types(batched._data, weight._data, None if bias is None else bias._data)
+    _check_steps(steps, around, spacing, groups)
+    if weight.ndim != dims + 2 or batched.shape[1] != weight.shape[0]:
+        raise RuntimeError(
+            f"{record.name}: Given transposed=1, weight of size {list(weight.shape)}, expected "
+            f"input{list(batched.shape)} to have {weight.shape[0]} channels, but got "
+            f"{batched.shape[1]} channels instead"
+        )
+    _check_bias(bias if bias is None else bias._data, weight, weight.shape[1] * groups)
+    if any(m >= max(s, d) for m, s, d in zip(more, steps, spacing)):
+        raise RuntimeError(
+            "output padding must be smaller than either stride or dilation, but got "
+            f"output_padding={list(more)}, stride={list(steps)}, dilation={list(spacing)}"
+        )
+    size = tuple(
+        (n - 1) * s - 2 * p + d * (k - 1) + m + 1
+        for n, s, p, d, k, m in zip(
+            batched.shape[2:], steps, around, spacing, weight.shape[2:], more
+        )
+    )
+    if min(size) <= 0:
+        raise RuntimeError(
+            f"{record.name}: Given input size per channel: ({_times(batched.shape[2:])}). "
+            f"Calculated output size per channel: ({_times(size)}). Output size is too small"
+        )
+    out = apply(record, batched, weight, bias, size=size, stride=steps, padding=around,
+                dilation=spacing, groups=groups)  # fmt: skip
+    return out if batched.ndim == input.ndim else out.squeeze(0)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv_transpose1d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    """The gradient of `conv1d` with respect to its input, as a layer of its own.
+
+    Shapes: input (N, C, L) or (C, L), weight (C, O/groups, K), bias (O,) or None.
+    """
+    return _deconvolve(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv_transpose2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    """The gradient of `conv2d` with respect to its input, as a layer of its own.
+
+    Shapes: input (N, C, H, W) or (C, H, W), weight (C, O/groups, KH, KW), bias (O,) or None;
+    result (N, O, H', W'), H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    """
+    return _deconvolve(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def conv_transpose3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    """The gradient of `conv3d` with respect to its input, as a layer of its own."""
+    return _deconvolve(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+# -- unfold and fold ---------------------------------------------------------------------------
+
+
+def _unfold_kernel(
+    x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any
+) -> Any:
+    out = _out_size(size, kernel, stride, padding, dilation)
+    columns = _columns(x, kernel, stride, padding, dilation, out)
+    return columns.reshape(x.shape[0], -1, math.prod(out))
+
+
+def _fold_kernel(
+    x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any
+) -> Any:
+    out = _out_size(size, kernel, stride, padding, dilation)
+    columns = x.reshape(x.shape[0], -1, *kernel, *out)
+    return _uncolumns(columns, size, kernel, stride, padding, dilation, out)
+
+
+_FOLD = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0), "dilation": (1, 1), "size": (3, 4)}
+UNFOLD = op(
+    "unfold", _unfold_kernel, "input", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
+    samples=lambda s: [((s(2, 2, 3, 4),), _FOLD)],
+)  # fmt: skip
+FOLD = op(
+    "fold", _fold_kernel, "input", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
+    samples=lambda s: [((s(2, 8, 8),), _FOLD)],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+def unfold(
+    input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
+    """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions)."""
+    if input.ndim not in (3, 4):
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            f"dimensions for input, but got: {list(input.shape)}"
+        )
+    batched = input if input.ndim == 4 else input.unsqueeze(0)
+    out = apply(
+        UNFOLD, batched, kernel=spread(kernel_size, 2, "kernel_size"),
+        stride=spread(stride, 2, "stride"), padding=spread(padding, 2, "padding"),
+        dilation=spread(dilation, 2, "dilation"), size=tuple(batched.shape[2:]),
+    )  # fmt: skip
+    return out if input.ndim == 4 else out.squeeze(0)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def fold(
+    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+    stride: Any = 1,
+) -> Any:  # fmt: skip
+    """The adjoint of `unfold`: add columns up into images (N, C, *output_size)."""
+    kernel, size = spread(kernel_size, 2, "kernel_size"), spread(output_size, 2, "output_size")
+    steps, around = spread(stride, 2, "stride"), spread(padding, 2, "padding")
+    spacing = spread(dilation, 2, "dilation")
+    batched = input if input.ndim == 3 else input.unsqueeze(0)
+    positions = math.prod(_out_size(size, kernel, steps, around, spacing))
+    if batched.ndim != 3 or batched.shape[1] % math.prod(kernel) or batched.shape[2] != positions:
+        raise RuntimeError(
+            f"fold: expected input of shape [N, C * {math.prod(kernel)}, {positions}] for "
+            f"output_size={list(size)}, but got {list(input.shape)}"
+        )
+    out = apply(FOLD, batched, kernel=kernel, stride=steps, padding=around, dilation=spacing,
+                size=size)  # fmt: skip
+    return out if input.ndim == 3 else out.squeeze(0)

@@ -1,0 +1,108 @@
+"""The affine maps of layers: linear and bilinear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.core.dispatch import apply, composite
+from framework.core.registry import function, op
+from framework.kernels.floats import type_name, wide
+
+__all__ = ["bilinear", "linear"]
+
+
+def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
+    if w.ndim not in (1, 2):
+        raise ValueError(f"expected a weight of 1 or 2 dimensions, but got {list(w.shape)}")
+    if x.ndim == 0 or x.shape[-1] != w.shape[-1]:
+        rows = x.size // x.shape[-1] if x.ndim and x.shape[-1] else 0
+        mat1 = f"{rows}x{x.shape[-1] if x.ndim else 1}"
+        mat2 = f"{w.shape[-1]}x{w.shape[0] if w.ndim == 2 else 1}"
+        raise ValueError(f"mat1 and mat2 shapes cannot be multiplied ({mat1} and {mat2})")
+    if x.dtype != w.dtype:
+        raise ValueError(
+            "mat1 and mat2 must have the same dtype, but got "
+            f"{type_name(x)} and {type_name(w)}"
+        )
+    if b is not None and b.shape not in (w.shape[:-1], (1,), ()):
+        raise ValueError(f"expected a bias of shape {list(w.shape[:-1])}, but got {list(b.shape)}")
+    dtype = x.dtype
+    x, w = wide(x), wide(w).T
+    if x.ndim > 2 and w.ndim == 2:  # one large product is faster than many small ones
+        y = (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[1])
+    else:
+        y = x @ w
+    if b is not None:
+        y = y + b if y.ndim == 0 or b.dtype != y.dtype else _add(y, b)
+    return y if y.dtype == dtype else y.astype(dtype)
+
+
+def _add(y: Any, b: Any) -> Any:
+    y += b
+    return y
+
+
+def _linear_weight(g: Any, x: Any, w: Any) -> Any:
+    """gᵀ x over all leading dimensions."""
+    rows = x.reshape(-1, x.shape[-1])
+    if w.ndim == 1:
+        return g.reshape(-1) @ rows
+    return g.reshape(-1, w.shape[0]).t() @ rows
+
+
+def _linear_input(g: Any, w: Any) -> Any:
+    return g.unsqueeze(-1) * w if w.ndim == 1 else g @ w
+
+
+LINEAR = op(
+    "linear", _linear_kernel, "input weight bias",
+    grad=(
+        lambda g, weight: _linear_input(g, weight),
+        lambda g, input, weight: _linear_weight(g, input, weight),
+        lambda g: g,
+    ),
+    samples=lambda s: [
+        ((s(3, 4), s(2, 4), s(2)), {}), ((s(2, 3, 4), s(2, 4), None), {}),
+        ((s(4), s(2, 4), s(2)), {}), ((s(3, 4), s(4), None), {}),
+    ],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """``input @ weight.T + bias``.
+
+    Shapes: input (*, in), weight (out, in) or (in,), bias (out,) or None; result (*, out).
+
+    >>> import framework as torch
+    >>> torch.nn.functional.linear(torch.ones(2, 3), torch.ones(1, 3), torch.ones(1))
+    tensor([[4.],
+            [4.]])
+    """
+    return apply(LINEAR, input, weight, bias)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+@composite
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """``y[..., k] = Σᵢⱼ input1[..., i] weight[k, i, j] input2[..., j] + bias[k]``.
+
+    Shapes: input1 (*, in1), input2 (*, in2), weight (out, in1, in2), bias (out,) or None;
+    result (*, out).
+    """
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and "
+            f"{list(input2.shape)}"
+        )
+    out, in1, in2 = weight.shape
+    if input1.shape[-1] != in1 or input2.shape[-1] != in2:
+        raise RuntimeError(
+            f"bilinear(): input sizes ({input1.shape[-1]}, {input2.shape[-1]}) do not match the "
+            f"weight's {list(weight.shape)}"
+        )
+    left = linear(input1, weight.transpose(1, 2).reshape(out * in2, in1))
+    result = (left.reshape(*input1.shape[:-1], out, in2) * input2.unsqueeze(-2)).sum(-1)
+    return result if bias is None else result + bias
+
+

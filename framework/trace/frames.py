@@ -1,0 +1,227 @@
+"""The user's frames at a stop: call stack, variables, expressions.
+
+Everything here runs on a service thread while the model's thread is blocked (or runs on), reads
+that thread's frames, and returns plain data. Frames of the framework, of IPython, of the standard
+library and of whatever called `hide` are left out.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import sysconfig
+import types
+from collections import OrderedDict
+from types import FrameType
+from typing import Any
+
+from framework.trace import sink
+from framework.trace.events import Source, TensorMeta
+from framework.trace.protocol import Frame, Variable
+from framework.trace.reader import describe, short, tensor_meta
+
+__all__ = [
+    "Adhoc",
+    "evaluate",
+    "hide",
+    "is_user_file",
+    "source",
+    "stack",
+    "user_frames",
+    "variables",
+]
+
+MAX_FRAMES = 100
+MAX_VARIABLES = 500
+TEXT = 120
+
+_hidden: list[str] = []
+_known: dict[str, bool] = {}
+
+
+def hide(*directories: str) -> None:
+    """Leave frames of files in these directories out of every stack."""
+    _hidden.extend(os.path.join(d, "") for d in directories)
+    _known.clear()
+
+
+_STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
+hide(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def is_user_file(name: str) -> bool:
+    """Is this the user's code, as far as a file name can tell?"""
+    found = _known.get(name)
+    if found is None:
+        if name.startswith("<"):
+            found = not name.startswith(("<frozen", "<__array_function__", "<ipython"))
+        elif name.startswith(_STDLIB):
+            found = "site-packages" in name or "dist-packages" in name
+        else:
+            found = True
+        found = _known[name] = found and not name.startswith(tuple(_hidden))
+    return found
+
+
+def user_frames(frame: FrameType | None) -> list[FrameType]:
+    """The user's frames from ``frame`` outwards, innermost first."""
+    found: list[FrameType] = []
+    while frame is not None and len(found) < MAX_FRAMES:
+        if is_user_file(frame.f_code.co_filename):
+            found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def raised_frames(error: BaseException | None) -> list[FrameType]:
+    """The user's frames that an exception has already left, innermost first."""
+    found: list[FrameType] = []
+    tb = error.__traceback__ if error is not None else None
+    while tb is not None:
+        if is_user_file(tb.tb_frame.f_code.co_filename):
+            found.append(tb.tb_frame)
+        tb = tb.tb_next
+    return found[::-1][:MAX_FRAMES]
+
+
+def source(frame: FrameType | None) -> Source:
+    """Where a frame stands."""
+    if frame is None:
+        return Source("", 0, "")
+    code = frame.f_code
+    return Source(code.co_filename, frame.f_lineno or 0, code.co_name)
+
+
+def stack(frames: list[FrameType]) -> list[Frame]:
+    """The call stack as plain data."""
+    found = []
+    for frame in frames:
+        place = source(frame)
+        text = linecache.getline(place.file, place.line, frame.f_globals).strip()
+        found.append(Frame(place, text[:300]))
+    return found
+
+
+# -- tensors without an id -------------------------------------------------------------------
+
+
+class Adhoc:
+    """Tensors that a viewer may ask about though no event names them: results of expressions.
+
+    They get ids of their own, far from the recorder's, and the newest few are kept alive.
+    """
+
+    FIRST = 1 << 48
+
+    def __init__(self, keep: int = 64) -> None:
+        self._keep = keep
+        self._tensors: OrderedDict[int, Any] = OrderedDict()
+        self._next = self.FIRST
+
+    def meta(self, tensor: Any) -> TensorMeta:
+        """Describe a tensor, under an id that `get` knows."""
+        if tensor._id:
+            return tensor_meta(tensor)
+        for ident, known in list(self._tensors.items()):
+            if known is tensor:
+                self._tensors.move_to_end(ident)
+                return tensor_meta(tensor, ident)
+        ident = self._next
+        self._next += 1
+        self._tensors[ident] = tensor
+        while len(self._tensors) > self._keep:
+            self._tensors.popitem(last=False)
+        return tensor_meta(tensor, ident)
+
+    def get(self, ident: int) -> Any | None:
+        return self._tensors.get(ident)
+
+    def clear(self) -> None:
+        self._tensors.clear()
+
+
+# -- variables -------------------------------------------------------------------------------
+
+_UNINTERESTING = (
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    type,
+)
+_SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "get_ipython", "open"))
+
+
+def variables(namespace: dict[str, Any], adhoc: Adhoc, *, all_names: bool) -> list[Variable]:
+    """Names and values; of a module's namespace, only what is likely to be data."""
+    found: list[Variable] = []
+    for name, value in list(namespace.items()):
+        if name.startswith(("__", ".")) or len(found) >= MAX_VARIABLES:
+            continue
+        if not all_names and (
+            name.startswith("_") or name in _SHELL_NAMES or isinstance(value, _UNINTERESTING)
+        ):
+            continue
+        found.append(variable(name, value, adhoc))
+    return found
+
+
+def variable(name: str, value: Any, adhoc: Adhoc) -> Variable:
+    """One value as a line; never raises."""
+    kind = type(value).__name__
+    try:
+        if isinstance(value, sink.tensor_type):
+            grad = getattr(value, "grad", None)
+            return Variable(
+                name,
+                kind,
+                describe(value),
+                adhoc.meta(value),
+                adhoc.meta(grad) if grad is not None else None,
+            )
+        return Variable(name, kind, text_of(value))
+    except Exception as error:
+        return Variable(name, kind, f"<{type(error).__name__} while describing it>")
+
+
+def text_of(value: Any) -> str:
+    """One bounded line: plain values by our own rules, other objects by their ``__repr__``."""
+    kind = type(value)
+    if callable(getattr(value, "extra_repr", None)) and hasattr(value, "named_modules"):
+        return one_line(f"{kind.__name__}({value.extra_repr()})")
+    text = short(value, TEXT)
+    if not text.startswith("<") or kind.__repr__ is object.__repr__:
+        return one_line(text)
+    return one_line(repr(value))
+
+
+def one_line(text: str, limit: int = TEXT) -> str:
+    """Text on one line, cut to a length."""
+    text = " ".join(str(text[: 8 * limit]).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def evaluate(expression: str, frame: FrameType | None, names: dict[str, Any]) -> Any:
+    """The value of an expression in a frame, or in a namespace if there is no frame.
+
+    Raises ValueError with one line for the user, whatever goes wrong.
+    """
+    if frame is not None:
+        # One dict for both, so that comprehensions and lambdas see the locals too.
+        names = {**frame.f_globals, **frame.f_locals}
+    if len(expression) > 10_000:
+        raise ValueError("the expression is longer than 10,000 characters")
+    try:
+        code = compile(expression.strip(), "<watch>", "eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        reason = getattr(error, "msg", None) or str(error)
+        raise ValueError(f"not an expression: {one_line(reason)}") from None
+    try:
+        return eval(code, dict(names))
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt: it is the user's code
+        raise ValueError(one_line(f"{type(error).__name__}: {error}")) from None
+
+
+def current_frame(thread: int) -> FrameType | None:
+    """The innermost frame of a thread."""
+    return sys._current_frames().get(thread)

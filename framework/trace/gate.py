@@ -1,0 +1,618 @@
+"""The gate: where the model's thread stops, and what makes it stop.
+
+While the recorder is ``armed``, it shows the gate every event on the model's thread. The gate looks
+at the step command in force and at the breakpoints of the op's name; when one of them says so, it
+blocks the thread until another thread calls `Gate.resume` or `Gate.interrupt`. Stops at source
+lines come from the interpreter's trace hook, which is installed only while somebody steps by line,
+pauses, or has a breakpoint on a line; it slows plain Python down two to three times.
+
+Nothing on the model's thread waits for a lock that a service thread holds for longer than a few
+assignments, and that only at a stop, never at an event.
+
+>>> import framework as torch
+>>> from framework.trace import recording
+>>> from framework.trace.gate import Gate
+>>> from framework.trace.protocol import Breakpoint
+>>> with recording() as tape:
+...     gate = Gate(tape)
+...     gate.console = lambda stop: print(stop.reason, stop.breakpoint) or "continue"
+...     gate.set_breakpoints([Breakpoint(1, op="exp", condition="inf")])[0].error
+...     y = torch.ones(2).exp() + (torch.ones(2) * 1000).exp()
+''
+inf 1
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
+
+from framework.trace import frames, sink
+from framework.trace.breakpoints import Compiled
+from framework.trace.events import TensorMeta
+from framework.trace.frames import Adhoc
+from framework.trace.lines import Lines, call_in_main_thread
+from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
+from framework.trace.reader import dtype_name, tensor_meta
+from framework.trace.sink import (
+    BACKWARD_BEGIN,
+    CELL_END,
+    MODULE_BEGIN,
+    NODE_BEGIN,
+    NODE_END,
+    OP,
+    OP_BEGIN,
+    OP_END,
+    OPTIM_BEGIN,
+    OPTIM_END,
+    UPDATE,
+)
+
+__all__ = ["STEPS", "Command", "Gate", "GateError", "raise_in"]
+
+
+class GateError(Exception):
+    """A request that cannot be met; one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a stopped thread is told."""
+
+    how: str
+    target: Breakpoint | None = None
+
+
+# -- step commands: each makes a test of raw events ---------------------------------------------
+
+Test = Callable[[tuple[Any, ...]], bool]
+
+_ENDS = frozenset((OP, OP_END, NODE_END, UPDATE))
+_PLACES = frozenset((*_ENDS, OP_BEGIN, MODULE_BEGIN, NODE_BEGIN, BACKWARD_BEGIN, OPTIM_BEGIN))
+_INTO = frozenset((OP, UPDATE, OP_BEGIN, MODULE_BEGIN, NODE_BEGIN, OPTIM_BEGIN))
+_NESTING = frozenset((OP_BEGIN, NODE_BEGIN))
+
+
+def _next(gate: Gate) -> Test:
+    level = gate.depth()
+    return lambda raw: raw[2] in _ENDS and gate.depth() <= level
+
+
+def _into(gate: Gate) -> Test:
+    return lambda raw: raw[2] in _INTO
+
+
+def _out(gate: Gate) -> Test | None:
+    begin = gate.innermost(OP_BEGIN, NODE_BEGIN, OPTIM_BEGIN)
+    begin = begin or gate.innermost(MODULE_BEGIN) or gate.innermost(BACKWARD_BEGIN)
+    if begin is None:
+        return None
+    seq, end = begin[0], begin[2] + 1
+    return lambda raw: raw[2] == end and raw[3] == seq
+
+
+def _step(gate: Gate) -> Test:
+    return lambda raw: raw[2] == OPTIM_END
+
+
+# What each command makes the model's thread run until; None: until a breakpoint.
+STEPS: dict[str, Callable[[Gate], Test | None]] = {
+    "next": _next,
+    "into": _into,
+    "out": _out,
+    "step": _step,
+    "line": lambda gate: None,  # the trace hook sees to it
+    "until": lambda gate: None,  # a breakpoint of its own sees to it
+    "continue": lambda gate: None,
+}
+
+
+# Where raw tuples hold (phase, module, code, instruction, parent).
+_OF_OP = itemgetter(13, 10, 8, 9, 11)
+_OF_COMPOSITE = itemgetter(10, 8, 6, 7, 9)
+_PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM_BEGIN: 7}
+
+
+class _ByName(dict[str, tuple[Compiled, ...]]):
+    """The breakpoints that an op of a name can hit: asked per op, so answered from a dict."""
+
+    def __init__(self, breakpoints: list[Compiled]) -> None:
+        self.breakpoints = breakpoints
+
+    def __missing__(self, name: str) -> tuple[Compiled, ...]:
+        self[name] = found = tuple(b for b in self.breakpoints if b.op(name))
+        return found
+
+
+class Gate:
+    """Decides about stops for one recorder, and is where its thread waits.
+
+    Attributes:
+        state: "idle" | "running" | "paused" | "finished".
+        stop: why and where the thread is blocked; None if it is not.
+        break_on_error: stop where an op, a module or a hook raises, before the stack unwinds.
+        console: answers stops on the model's own thread, in place of a viewer; it is given the
+            stop and returns a command's name (or a `Command`).
+        attended: whether somebody is there to answer; nobody stops where nobody answers.
+        on_change: called on the model's thread after every change of state; must not block.
+        namespace: the names that expressions see when the thread is not stopped.
+    """
+
+    def __init__(self, recorder: sink.Recorder) -> None:
+        self.recorder = recorder
+        self.state = "running"
+        self.stop: Stop | None = None
+        self.stops = 0  # how many there were: tells two stops at one place apart
+        self.break_on_error = False
+        self.console: Callable[[Stop], Any] | None = None
+        self.attended: Callable[[], bool] = lambda: True
+        self.on_change: Callable[[], None] | None = None
+        self.namespace: dict[str, Any] = sys.modules["__main__"].__dict__
+        self.adhoc = Adhoc()
+        self._lock = threading.Lock()
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._error: BaseException | None = None  # that the thread is stopped at
+        self._test: Test | None = None
+        self._stale = False  # the thread must look at what it traces, see _refresh
+        self._interrupted = False  # an interrupt came at a bad moment: see on_sigint
+        self._breakpoints: list[Compiled] = []
+        self._until: list[Compiled] = []
+        self._lines = Lines(self._halt_at_line)
+        self._index()
+        recorder.gate = self
+
+    # -- on the model's thread: events ----------------------------------------------------------
+
+    def event(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
+        """Look at an event; called by the recorder while it is armed."""
+        if self._stale or self._interrupted:
+            self._refresh()
+        kind = raw[2]
+        if kind in _ENDS and kind != UPDATE and raw[-1]:
+            return  # it raised: `error` comes next
+        hit = self._find(raw, kind, tensors) if kind in _ENDS and kind != UPDATE else None
+        if hit is not None:
+            self._halt_at(hit)
+        elif self._test is not None and self._test(raw):
+            self._halt("step")
+        elif self._lines.pausing and kind in _PLACES:
+            self._halt("pause")
+        elif kind == CELL_END:
+            self._forget_step()
+
+    def error(self, kind: int, error: BaseException) -> None:
+        """An op or a container raised; called by the recorder for each as the exception passes."""
+        if kind == CELL_END or not isinstance(error, Exception):
+            return
+        if not (self.break_on_error or self._test is not None or self._lines.pausing):
+            return
+        if getattr(error, "_tapebook_seen", False):
+            return
+        try:
+            error._tapebook_seen = True  # type: ignore[attr-defined]
+        except AttributeError:
+            return  # an exception with slots cannot be told from the next one
+        self._error = error
+        try:
+            self._halt("exception", message=one_line_of(error))
+        finally:
+            self._error = None
+
+    def depth(self) -> int:
+        """How many composite ops and backward nodes are open."""
+        raw = self.recorder.raw
+        return sum([(r := raw(seq)) is not None and r[2] in _NESTING for seq in self.recorder.open])
+
+    def innermost(self, *kinds: int) -> tuple[Any, ...] | None:
+        """The begin of the innermost open container of these kinds."""
+        for seq in reversed(self.recorder.open):
+            raw = self.recorder.raw(seq)
+            if raw is not None and raw[2] in kinds:
+                return raw
+        return None
+
+    def _find(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
+        """The first breakpoint that the end of an op or node hits; counts the hits of all."""
+        if kind == OP:
+            candidates = self._at_ops[raw[4]]
+            if not candidates:
+                return None
+            phase, module, code, lasti, parent = _OF_OP(raw)
+        else:
+            begin = self.recorder.raw(raw[3])
+            if begin is None:
+                return None
+            candidates = (self._at_composites if kind == OP_END else self._at_nodes)[begin[3]]
+            if not candidates:
+                return None
+            if kind == OP_END:
+                phase, module, code, lasti, parent = _OF_COMPOSITE(begin)
+            else:
+                origin = begin[4]  # the forward op
+                place = (None, "", None, None, 0) if origin is None else _OF_OP(origin)
+                phase, (_, module, code, lasti, parent) = "backward", place
+        hit = None
+        for b in candidates:
+            if not b.in_phase(phase) or not b.at(code, lasti):
+                continue
+            call = None
+            if b.spec.module:
+                if not b.within(module):
+                    continue
+                call = (phase, self._call_of(b, parent))
+                if call == b.call:
+                    continue  # it has stopped in this call already
+            if b.holds(tensors):
+                b.call = call
+                if b.hit() and hit is None:
+                    hit = b
+        return hit
+
+    def _call_of(self, b: Compiled, seq: int) -> int:
+        """The innermost call of the breakpoint's module around a position."""
+        while seq:
+            raw = self.recorder.raw(seq)
+            if raw is None:
+                break
+            if raw[2] == MODULE_BEGIN and b.module(raw[3]):
+                return seq
+            seq = raw[_PARENT[raw[2]]] if raw[2] in _PARENT else 0
+        return 0
+
+    def _forget_step(self) -> None:
+        """What was to stop here, or in this cell, does not reach further."""
+        self._test = None
+        self._lines.forget_step()
+        if self._until:
+            self._until = []
+            self._index()
+        self._arm()
+
+    # -- on the model's thread: stopping ----------------------------------------------------------
+
+    def _halt_at(self, b: Compiled, frame: FrameType | None = None) -> None:
+        """Stop at a breakpoint; those with a condition are named by it."""
+        ident = b.spec.id
+        if b in self._until:
+            self._halt("step", frame=frame)
+        else:
+            reason = b.condition[0].name if b.condition else f"breakpoint {ident}"
+            self._halt(reason, breakpoint=ident, frame=frame)
+
+    def _halt_at_line(self, frame: FrameType, b: Compiled | None) -> None:
+        """The trace hook has come to a line that ends a step, or has a breakpoint."""
+        if self._interrupted:
+            self._refresh()
+        if b is not None:
+            self._halt_at(b, frame)
+        else:
+            self._halt("pause" if self._lines.pausing else "line", frame=frame)
+
+    def _halt(
+        self, reason: str, *, message: str = "", breakpoint: int = 0, frame: FrameType | None = None
+    ) -> None:
+        """Block until told to go on. Raises KeyboardInterrupt if told to give up."""
+        self._forget_step()
+        if self.console is None and not self.attended():
+            return
+        users = frames.raised_frames(self._error) or frames.user_frames(frame or sys._getframe(1))
+        place = frames.source(users[0] if users else None)
+        del users  # a frame that holds itself lives until a garbage collection
+        stop = Stop(self.recorder.seq, reason, place, message, breakpoint)
+        with self._lock:
+            self.stop = stop
+            self.state = "paused"
+            self.stops += 1
+        self._changed()
+        try:
+            command = self._ask(stop)
+        finally:
+            with self._lock:
+                self.stop = None
+                self.state = "running"
+                while not self._commands.empty():
+                    self._commands.get()
+            self.adhoc.clear()
+            self._changed()
+        if command.how == "interrupt":
+            raise KeyboardInterrupt
+        self._obey(command)
+
+    def _ask(self, stop: Stop) -> Command:
+        console = self.console
+        if console is None:
+            return self._commands.get()
+        command = console(stop)
+        return command if isinstance(command, Command) else Command(command)
+
+    def _obey(self, command: Command) -> None:
+        """Set up what the thread runs until."""
+        self._test = STEPS[command.how](self)
+        if command.how == "line":
+            self._lines.step_from(sys._getframe(1))
+        elif command.how == "until" and command.target is not None:
+            wanted = max(1, command.target.hits)
+            command.target.hits = 0
+            self._until = [Compiled(command.target, wanted)]
+            self._index()
+        self._arm()
+
+    def _arm(self) -> None:
+        """On the model's thread: see every event, and lines, exactly while that is of use."""
+        self._stale = False
+        self.recorder.armed = bool(
+            self._at_ops.breakpoints
+            or self._at_nodes.breakpoints
+            or self._test is not None
+            or self._lines.wanted
+            or self._interrupted
+        )
+        self._lines.install(sys._getframe(1))
+
+    def _refresh(self) -> None:
+        """Another thread has changed what is wanted of this one."""
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        self._arm()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    # -- on any thread: commands -----------------------------------------------------------------
+
+    def resume(self, how: str, target: Breakpoint | None = None) -> None:
+        """Let the stopped thread go on: ``how`` is a key of `STEPS`."""
+        if how not in STEPS:
+            raise GateError(f"unknown step {how!r}: expected {', '.join(STEPS)}")
+        if how == "until":
+            if target is None:
+                raise GateError("run until what? name an op, a module or a line")
+            if error := Compiled(target).spec.error:
+                raise GateError(error)
+        self._tell(Command(how, target))
+
+    def _tell(self, command: Command) -> None:
+        with self._lock:
+            if self.stop is None:
+                raise GateError(f"the model is {self.state}, not paused")
+            if self.console is not None:
+                raise GateError("the model is stopped at its own console")
+            # From here on it counts as running: a second command must wait for the next stop.
+            self.stop = None
+            self.state = "running"
+            self._commands.put(command)
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the model's thread, stopped or running."""
+        with self._lock:
+            if self.stop is not None and self.console is None:
+                self.stop = None
+                self.state = "running"
+                self._commands.put(Command("interrupt"))
+                return
+        if self.state != "running":
+            raise GateError(f"nothing to interrupt: the model is {self.state}")
+        self.send_interrupt()
+
+    def send_interrupt(self) -> None:
+        """Send the model's thread what Ctrl-C would."""
+        thread = self.recorder.thread
+        if thread == threading.main_thread().ident:
+            signal.pthread_kill(thread, signal.SIGINT)
+        else:
+            raise_in(thread, KeyboardInterrupt)
+
+    @property
+    def interrupt_due(self) -> bool:
+        """An interrupt came while the recorder was at work and waits for the next event."""
+        return self._interrupted
+
+    def on_sigint(self, signum: int, frame: FrameType | None) -> None:
+        """A handler for SIGINT that never cuts a record of the trace in two.
+
+        An interrupt within the recorder is raised at the end of the record; the service sends it
+        once more if there is no further event.
+        """
+        if self.on_change is not None and self.stop is None and _recording(frame):
+            self._interrupted = True
+            self.recorder.armed = True
+            self.on_change()
+            return
+        self._interrupted = False
+        raise KeyboardInterrupt
+
+    def pause(self) -> None:
+        """Stop at the next event or source line."""
+        if self.state != "running":
+            raise GateError(f"nothing to pause: the model is {self.state}")
+        self._lines.pausing = True
+        self._nudge()
+
+    def set_breakpoints(self, wanted: list[Breakpoint]) -> list[Breakpoint]:
+        """Replace all breakpoints; returns them as accepted, with errors and hits."""
+        known = {b.spec.id: b for b in self._breakpoints}
+        result = []
+        for spec in wanted:
+            before = known.get(spec.id)
+            compiled = Compiled(spec)
+            if before is not None and _same(before.spec, spec):
+                spec.hits = before.spec.hits
+                compiled.call = before.call
+            elif spec.module and not spec.condition:
+                compiled.call = self._current_call(compiled)
+            result.append(compiled)
+        self._breakpoints = result
+        self._index()
+        self._nudge()
+        return [b.spec for b in result]
+
+    @property
+    def breakpoints(self) -> list[Breakpoint]:
+        return [b.spec for b in self._breakpoints]
+
+    def set_state(self, state: str) -> None:
+        """A cell or a script began ("running") or ended ("idle", "finished")."""
+        with self._lock:
+            self.state = state
+            self._interrupted = False
+        if state != "running":
+            self._lines.pausing = False
+        self._changed()
+
+    def detach(self) -> None:
+        """Nobody is left to answer: let a stopped thread go on."""
+        self._lines.pausing = False
+        with self._lock:
+            if self.stop is not None and self.console is None:
+                self.stop = None
+                self.state = "running"
+                self._commands.put(Command("continue"))
+
+    def _current_call(self, b: Compiled) -> tuple[str, int] | None:
+        """A call that is already under way is not stopped at its first op any more."""
+        seqs = list(self.recorder.open)
+        if not seqs:
+            return None
+        seq = self._call_of(b, seqs[-1])
+        return ("forward", seq) if seq else None
+
+    def _index(self) -> None:
+        """Sort the breakpoints by what can hit them."""
+        armed = [b for b in (*self._breakpoints, *self._until) if b.armed]
+        at_events = [b for b in armed if not b.before]
+        forward = [b for b in at_events if b.in_phase("forward")]
+        self._at_ops = _ByName(forward)
+        # Without a name, the primitive ops inside of a composite one are what is looked at.
+        self._at_composites = _ByName([b for b in forward if b.spec.op])
+        self._at_nodes = _ByName([b for b in at_events if b.in_phase("backward")])
+        self._lines.set_breakpoints([b for b in armed if b.before])
+
+    def _nudge(self) -> None:
+        """Make the model's thread look at what is wanted of it, also if it makes no events."""
+        self._stale = True
+        self.recorder.armed = True
+        main = self.recorder.thread == threading.main_thread().ident
+        if main and self.state == "running" and self._lines.wanted:
+            call_in_main_thread(self._look)
+
+    def _look(self) -> None:
+        if self.stop is None and self._stale:
+            self._lines.install(sys._getframe(1))
+
+    # -- on a service thread: looking ------------------------------------------------------------
+
+    def frames(self) -> list[FrameType]:
+        """The user's frames of the model's thread, innermost first."""
+        found = frames.user_frames(frames.current_frame(self.recorder.thread))
+        error = self._error
+        if error is not None:
+            raised = frames.raised_frames(error)
+            found = [f for f in raised if f not in found] + found
+        return found
+
+    def stack(self) -> list[Frame]:
+        return frames.stack(self.frames())
+
+    def variables(self, frame: int = 0) -> list[Variable]:
+        """The variables of a frame of a stopped thread; else of the namespace."""
+        chosen = self._frame(frame)
+        if chosen is None:
+            return frames.variables(self.namespace, self.adhoc, all_names=False)
+        top = chosen.f_locals is chosen.f_globals
+        return frames.variables(chosen.f_locals, self.adhoc, all_names=not top)
+
+    def evaluate(self, expression: str, frame: int = 0) -> Variable:
+        """The value of an expression, as a line; GateError if it has none."""
+        try:
+            value = frames.evaluate(expression, self._frame(frame), self.namespace)
+        except ValueError as error:
+            raise GateError(str(error)) from None
+        return frames.variable(frames.one_line(expression, 80), value, self.adhoc)
+
+    def _frame(self, index: int) -> FrameType | None:
+        if self.stop is None:
+            return None
+        found = self.frames()
+        if not found:
+            return None
+        if not 0 <= index < len(found):
+            raise GateError(f"there is no frame {index}: the stack has {len(found)}")
+        return found[index]
+
+    def value(self, ident: int, seq: int = 0) -> tuple[Any, TensorMeta] | None:
+        """What a tensor held as of ``seq`` (0: now) and its description; None if not kept."""
+        tensor = self.adhoc.get(ident)
+        if tensor is not None:
+            return tensor._data, tensor_meta(tensor, ident)
+        recorder = self.recorder
+        leaf = recorder.leaves.get(ident)
+        array = recorder.values.get(ident, seq) if recorder.values is not None else None
+        if array is None and leaf is not None and not self._written_since(ident, seq):
+            array = leaf._data
+        if array is None:
+            return None
+        meta = tensor_meta(leaf) if leaf is not None else _meta_of(ident, array)
+        return array, meta
+
+    def _written_since(self, ident: int, seq: int) -> bool:
+        """Whether a tensor's memory was written after ``seq``, as far as the ring goes back."""
+        recorder = self.recorder
+        if not seq:
+            return False
+        if seq < recorder.first_seq - 1:
+            return True
+        for number in range(seq + 1, recorder.seq + 1):
+            raw = recorder.raw(number)
+            if raw is None or (raw[2] == sink.WRITE and ident in raw[3]):
+                return True
+        return False
+
+
+def _same(a: Breakpoint, b: Breakpoint) -> bool:
+    """Do two breakpoints ask for the same?"""
+    fields = ("op", "module", "file", "line", "phase", "condition")
+    return all(getattr(a, f) == getattr(b, f) for f in fields)
+
+
+def _meta_of(ident: int, array: Any) -> TensorMeta:
+    """What is known of a tensor of which only the array is kept."""
+    device = getattr(array, "device", "cpu")
+    name = "cpu" if isinstance(device, str) else f"cuda:{getattr(device, 'id', 0)}"
+    return TensorMeta(ident, tuple(array.shape), dtype_name(array.dtype), name)
+
+
+def _recording(frame: FrameType | None) -> bool:
+    """Is a record of the trace being made in this frame, or in what it was called for?"""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == sink.__file__:
+            return True
+        if frames.is_user_file(name):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Raise an exception in another thread, between two of its instructions."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+
+
+def one_line_of(error: BaseException) -> str:
+    """An exception as one bounded line."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    name = type(error).__name__
+    return frames.one_line(f"{name}: {text}" if text else name, 500)

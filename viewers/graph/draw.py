@@ -1,0 +1,277 @@
+"""One row of an outline as styled text."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from framework.trace.events import ModuleBegin, OpBegin, OptimBegin, ParamUpdate
+from viewers.graph.step import Item
+from viewers.text import Line, Span, count_text, crop_line, shape_text, tensor_text, width_of
+
+if TYPE_CHECKING:
+    from viewers.graph.rows import Outline, Row
+
+__all__ = ["ASCII", "UNICODE", "Glyphs", "line"]
+
+
+class Glyphs(NamedTuple):
+    """The marks of an outline."""
+
+    op: str
+    leaf: str
+    group: str
+    node: str
+    failed: str
+    opened: str
+    closed: str
+    waiting: str
+    running: str
+    done: str
+    cursor: str
+    head: str
+    breakpoint: str
+    both: str  # cursor and breakpoint
+    to: str
+    source: str
+    down: str
+    up: str
+    times: str
+    more: str
+    update: str
+    rule: str
+    error: str
+
+
+UNICODE = Glyphs(
+    op="●", leaf="○", group="◉", node="◀", failed="✗", opened="▾", closed="▸",
+    waiting="◁", running="◧", done="◀", cursor="▶", head="▷", breakpoint="■", both="◆",
+    to="→", source="←", down="↓", up="↑", times="×", more="…", update="↻", rule="─", error="✗",
+)  # fmt: skip
+ASCII = Glyphs(
+    op="*", leaf="o", group="@", node="<", failed="x", opened="v", closed=">",
+    waiting="-", running="~", done="<", cursor="=", head="+", breakpoint="#", both="%",
+    to="->", source="<-", down="v", up="^", times="x", more="..", update="u", rule="-", error="x",
+)  # fmt: skip
+
+_SHORT = {"weight": "W", "bias": "b"}
+_NAME_STYLE = {
+    "module": "module", "composite": "composite", "leaf": "leaf", "op": "op", "node": "backward",
+    "backward": "backward", "optimizer": "optimizer", "update": "update", "mark": "title",
+}  # fmt: skip
+
+
+def line(
+    outline: Outline,
+    index: int,
+    width: int,
+    cursor: int | None,
+    head: int | None,
+    annotations: Mapping[int | str, str],
+    breakpoints: Collection[str],
+    ascii: bool,
+) -> Line:
+    """See `Outline.line`."""
+    row = outline.rows[index]
+    g = ASCII if ascii else UNICODE
+    left = _mark(outline, index, cursor, head, row.key in breakpoints, g)
+    left += _lanes(outline, index, g, ascii)
+    if outline.phase == "both":
+        left.append((_state(row, cursor, g) + " ", "backward"))
+    left.append(("  " * min(row.depth, width // 6), ""))
+    fixed = len(left)
+    left += _label(outline, row, cursor, g)
+    left += _stubs(outline, index, g)
+    right = _right(row, annotations, cursor)
+    if cursor is not None and row.begin > cursor:
+        left[1:] = [(text, "future") for text, _ in left[1:]]
+        right = [(text, "future") for text, _ in right]
+    return _fit(left, right, width, fixed)
+
+
+def _fit(left: Line, right: Line, width: int, fixed: int) -> Line:
+    """Left text, and right text at the right edge; what does not fit is cropped from the left's."""
+    while right and width_of(right) + width_of(left[:fixed]) + 6 > width:
+        right = right[2:]  # the annotation goes first, then the shape
+    room = width - width_of(right) - bool(right)
+    left = crop_line(left, room)
+    if not right:
+        return left
+    return [*left, (" " * (width - width_of(left) - width_of(right)), ""), *right]
+
+
+def _mark(
+    outline: Outline, index: int, cursor: int | None, head: int | None, stops: bool, g: Glyphs
+) -> Line:
+    if cursor is not None and outline.index_of(cursor) == index:
+        return [(g.both if stops else g.cursor, "cursor")]
+    if stops:
+        return [(g.breakpoint, "breakpoint")]
+    if head is not None and outline.index_of(head) == index:
+        return [(g.head, "head")]
+    return [(" ", "")]
+
+
+def _lanes(outline: Outline, index: int, g: Glyphs, ascii: bool) -> Line:
+    row = outline.rows[index]
+    before, glyph, after = outline.lanes.cells_text(index, _glyph(row, g), ascii)
+    fill = " " * (outline.gutter - outline.lanes.used + 1)
+    if not glyph:
+        return [(before + fill, "lane")]
+    style = "error" if row.item.error else "dot"
+    spans = [(before, "lane"), (glyph, style), (after + fill, "lane")]
+    return [span for span in spans if span[0]]
+
+
+def _glyph(row: Row, g: Glyphs) -> str:
+    item = row.item
+    if item.error:
+        return g.failed
+    if item.kind == "leaf":
+        return g.leaf
+    if item.phase == "backward":
+        return g.node
+    return g.group if row.fold > 1 else g.op
+
+
+def _state(row: Row, cursor: int | None, g: Glyphs) -> str:
+    state = row.state(cursor)
+    return {"": " ", "waiting": g.waiting, "running": g.running, "done": g.done}[state]
+
+
+# -- the label -------------------------------------------------------------------------------
+
+
+def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
+    item = row.item
+    spans: Line = []
+    if row.collapsed is not None and (item.kind not in ("node", "update") or row.count):
+        spans.append((f"{g.closed if row.collapsed else g.opened} ", "muted"))
+    if item.kind == "module":
+        spans += _module(outline, row, g)
+    else:
+        spans += _plain(row, g)
+    ended = row.end if cursor is None or row.end <= cursor else 0
+    if row.item.group and not ended and item.kind != "update":
+        spans.append((g.more, "muted"))
+    if item.phase == "backward":
+        spans += _grads(outline, row, cursor, g)
+    if item.is_root or row.last.is_root:
+        spans.append((" (loss)" if _scalar(item) else " (root)", "loss"))
+    if item.error:
+        spans.append((f" {g.error} {item.error}", "error"))
+    return spans
+
+
+def _scalar(item: Item) -> bool:
+    return any(m.shape == () for m in item.outputs)
+
+
+def _module(outline: Outline, row: Row, g: Glyphs) -> Line:
+    item = row.item
+    name = _local(item)
+    if row.fold > 1:
+        name = f"{_called(item, name)} {g.more} {_called(row.last, _local(row.last))}"
+        name = f"{name} ({g.times}{row.fold})"
+    else:
+        name = _called(item, name)
+    spans: Line = [(name, "module")]
+    event = item.event
+    if not isinstance(event, ModuleBegin):
+        return spans
+    if event.cls:
+        spans.append((f" {event.cls}", "muted"))
+    params = list(_params(outline, item))
+    if params:
+        spans.append((f"  {' '.join(params)}", "param"))
+    elif event.description and row.fold == 1:
+        spans.append((f"  {event.description}", "muted"))
+    return spans
+
+
+def _local(item: Item) -> str:
+    """A module's path, relative to the module around it."""
+    for group in item.ancestors():
+        if group.kind == "module":
+            return item.path.removeprefix(group.path + ".") or item.path
+    return item.path
+
+
+def _called(item: Item, name: str) -> str:
+    return f"{name} #{item.call}" if item.call > 1 else name
+
+
+def _params(outline: Outline, item: Item) -> Iterable[str]:
+    for tensor, local in item.params.items():
+        meta = outline.graph.store.meta(tensor)
+        yield f"{_SHORT.get(local, local)}{shape_text(meta.shape) if meta else ''}"
+
+
+def _plain(row: Row, g: Glyphs) -> Line:
+    item, event = row.item, row.item.event
+    spans: Line = [(item.name, _NAME_STYLE.get(item.kind, ""))]
+    if item.kind == "leaf" and item.role != "input":
+        spans.append((f" {'of an earlier step' if item.role == 'earlier' else item.role}", "muted"))
+    elif item.kind == "backward":
+        names = " ".join(i.name for i in item.inputs)
+        spans.append((f" from {names}" if names else "", "muted"))
+    elif isinstance(event, OptimBegin):
+        spans.append((f" step {event.step}", "muted"))
+    elif item.kind == "update":
+        spans.insert(0, (f"{g.update} ", "update"))
+        if isinstance(event, ParamUpdate) and event.state:
+            spans.append((f"  {' '.join(event.state)}", "muted"))
+    elif item.kind == "mark":
+        spans = [(f"{g.rule * 2} {item.name} {g.rule * 2}", "title")]
+    else:
+        meta: dict[str, str] = getattr(event, "meta", {})
+        if meta:
+            spans.append((" " + " ".join(f"{k}={v}" for k, v in meta.items()), "muted"))
+        if isinstance(event, OpBegin) and row.collapsed and row.count:
+            spans.append((f" ({count_text(row.count)} op{'s' * (row.count > 1)})", "muted"))
+    return spans
+
+
+def _grads(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
+    """The leaves that the row's nodes accumulated into."""
+    if row.item.kind == "backward" or not row.grads:
+        return []
+    seen = row.grads
+    if cursor is not None:
+        seen = seen[: bisect_right([e.seq for e in seen], cursor)] or seen
+    prefix = row.item.path + "." if row.item.kind == "module" else ""
+    names = [f"{(e.name or f'tensor {e.leaf}').removeprefix(prefix)}.grad" for e in seen]
+    return [(f" {g.to} {' '.join(names)}", "grad")]
+
+
+def _stubs(outline: Outline, index: int, g: Glyphs) -> Line:
+    """Labels for edges that have no lane."""
+    row = outline.rows[index]
+    spans: Line = []
+    for arrow, way, others in ((g.source, g.up, row.stubs_in), (g.to, g.down, row.stubs_out)):
+        if others:
+            other = outline.rows[others[0]]
+            name = _local(other.item) if other.item.kind == "module" else other.item.name
+            more = f" +{len(others) - 1}" if len(others) > 1 else ""
+            spans.append((f" {arrow} {name} {way}{abs(others[0] - index)}{more}", "lane"))
+    return spans
+
+
+# -- at the right ----------------------------------------------------------------------------
+
+
+def _right(row: Row, annotations: Mapping[int | str, str], cursor: int | None) -> Line:
+    """Annotation and shape, each after a space; cropped in this order."""
+    spans: Line = []
+    text = annotations.get(row.key)
+    if text is None:
+        text = next((annotations[t] for t in row.tensors if t in annotations), None)
+    if text:
+        bad = "nan" in text.lower() or "inf" in text.lower()
+        spans += [("  ", ""), (text, "bad" if bad else "value")]
+    meta = row.last.shape
+    if meta is not None and (row.collapsed is not False):
+        shape: Span = (tensor_text(meta.dtype, meta.shape), "shape")
+        spans += [("  ", ""), shape]
+    return spans

@@ -1,0 +1,278 @@
+"""Stepping along the tape: the stops of ``docs/architecture.md``, for a cursor behind the head.
+
+The same words mean the same as for the model itself: ``next`` goes over composite ops and backward
+nodes, ``into`` takes everything, ``out`` leaves the innermost container, ``line`` goes to another
+source line of the same function or of one around it, ``step`` to the end of the training step. An
+exception is a stop for all of them. Containers that are passed over are jumped, not walked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from framework.trace.events import (
+    BackwardBegin,
+    Event,
+    ModuleBegin,
+    NodeBegin,
+    NodeEnd,
+    Op,
+    OpBegin,
+    OpEnd,
+    OptimBegin,
+    ParamUpdate,
+    Source,
+)
+
+if TYPE_CHECKING:
+    from viewers.graph.store import Container, TraceStore
+
+__all__ = ["HOWS", "next_stop", "previous_stop"]
+
+HOWS = ("next", "into", "out", "line", "step")
+
+_ENDS = {Op, OpEnd, NodeEnd, ParamUpdate}  # stops of `next`
+_NESTS = {OpBegin, NodeBegin}  # what `next` goes over
+_INTO = {Op, ModuleBegin, OpBegin, NodeBegin, OptimBegin, ParamUpdate}
+_OUT_FIRST = {OpBegin, NodeBegin, OptimBegin}  # what `out` leaves, before any module
+_LINES = {
+    Op,
+    OpBegin,
+    ModuleBegin,
+    BackwardBegin,
+    OptimBegin,
+}  # events at a line of the user's code
+
+
+def next_stop(store: TraceStore, seq: int, how: str) -> int | None:
+    """See `TraceStore.next_stop`."""
+    stop = _FORWARD[how](store, seq)
+    raised = store.raised_after(seq)
+    if raised and (stop is None or raised < stop):
+        return raised
+    return stop
+
+
+def previous_stop(store: TraceStore, seq: int, how: str) -> int | None:
+    """See `TraceStore.previous_stop`."""
+    return _BACKWARD[how](store, seq)
+
+
+def _start(store: TraceStore, seq: int) -> int:
+    """Column index of the position after event ``seq``; -1 before all."""
+    return store._index_before(seq)
+
+
+def _nest(container: Container | None) -> int:
+    return 0 if container is None else container.nest
+
+
+# -- next ------------------------------------------------------------------------------------
+
+
+def _next(store: TraceStore, seq: int) -> int | None:
+    tape, inner = store.tape, store.inner
+    i = _start(store, seq)
+    nest = _nest(inner[i]) if i >= 0 else 0
+    i += 1
+    while i < len(tape):
+        event = tape[i]
+        kind = type(event)
+        if kind in _ENDS and _nest(inner[i]) <= nest:
+            return event.seq
+        if kind in _NESTS:
+            container = inner[i]
+            if container is not None and container.nest > nest and container.end:
+                end = store._index_before(container.end)
+                i = max(i + 1, end)
+                continue
+        i += 1
+    return None
+
+
+def _previous(store: TraceStore, seq: int) -> int | None:
+    tape, inner = store.tape, store.inner
+    i = _start(store, seq)
+    nest = _nest(inner[i]) if i >= 0 else 0
+    i -= 1
+    while i >= 0:
+        event = tape[i]
+        kind = type(event)
+        if kind in _ENDS and _nest(inner[i]) <= nest:
+            return event.seq
+        if (kind is OpEnd or kind is NodeEnd) and _nest(inner[i]) >= nest:
+            begin = store.index(event.begin)  # type: ignore[union-attr]
+            if begin >= 0:
+                i = begin
+        i -= 1
+    return None
+
+
+# -- into ------------------------------------------------------------------------------------
+
+
+def _into(store: TraceStore, seq: int) -> int | None:
+    tape = store.tape
+    for i in range(_start(store, seq) + 1, len(tape)):
+        if type(tape[i]) in _INTO:
+            return tape[i].seq
+    return None
+
+
+def _into_back(store: TraceStore, seq: int) -> int | None:
+    tape = store.tape
+    for i in range(_start(store, seq) - 1, -1, -1):
+        if type(tape[i]) in _INTO:
+            return tape[i].seq
+    return None
+
+
+# -- out -------------------------------------------------------------------------------------
+
+
+def _innermost(store: TraceStore, seq: int) -> Container | None:
+    module = None
+    container = store.around(seq)
+    while container is not None:
+        kind = type(container.event)
+        if kind in _OUT_FIRST:
+            return container
+        if kind is ModuleBegin and module is None:
+            module = container
+        container = container.outer
+    return module
+
+
+def _out(store: TraceStore, seq: int) -> int | None:
+    container = _innermost(store, seq)
+    return (container.end or None) if container is not None else None
+
+
+def _out_back(store: TraceStore, seq: int) -> int | None:
+    container = _innermost(store, seq)
+    while container is not None:
+        if container.seq < seq and container.seq >= store.first_seq:
+            return container.seq
+        container = container.outer
+    return None
+
+
+# -- line ------------------------------------------------------------------------------------
+
+
+def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str]], int]:
+    """Where the user's code stands at a position.
+
+    Returns the line, the (file, function)s that are known to be around it, and how many modules
+    are open there.
+    """
+    for j in range(i, max(-1, i - 100), -1):  # events of no line stand where the one before does
+        event, container = store.tape[j], store.inner[j]
+        here = getattr(event, "source", None) if type(event) in _LINES else None
+        begin = store.container(getattr(event, "begin", 0))
+        if begin is not None:
+            here = getattr(begin.event, "source", None)
+            container = begin.outer
+        elif type(event) is ModuleBegin and container is not None:
+            container = container.outer  # it is called from the line, the line is not inside it
+        depth = container.depth if container is not None else 0
+        around = set()
+        while container is not None:
+            source = getattr(container.event, "source", None)
+            if container.opaque and source is not None:
+                here = source  # the outermost wins: it is what the user's line waits for
+            if type(container.event) is ModuleBegin and source is not None:
+                around.add((source.file, source.function))
+            container = container.outer
+        if here is not None:
+            return here, around, depth
+    return None, set(), 0
+
+
+def _outside(store: TraceStore, i: int) -> Container | None:
+    """What the event at ``i`` happens in; for a begin, what is around that."""
+    container = store.inner[i]
+    if container is not None and container.event is store.tape[i]:
+        return container.outer
+    return container
+
+
+def _is_line(event: Event, outside: Container | None) -> bool:
+    return type(event) in _LINES and (outside is None or not outside.opaque)
+
+
+def _other_line(
+    source: Source, depth: int, here: Source | None, around: set[tuple[str, str]], at: int
+) -> bool | None:
+    """Is it another line of the same or an outer function? None where nothing says."""
+    if here is None:
+        return True
+    if source == here or depth > at:
+        return False
+    place = (source.file, source.function)
+    if place == (here.file, here.function):
+        return True
+    if place in around or source.function == "<module>" or depth < at:
+        return True
+    return None
+
+
+def _line(store: TraceStore, seq: int) -> int | None:
+    tape = store.tape
+    i = _start(store, seq)
+    here, around, depth = _place(store, i)
+    perhaps = None
+    i += 1
+    while i < len(tape):
+        event = tape[i]
+        outside = _outside(store, i)
+        if _is_line(event, outside):
+            level = outside.depth if outside is not None else 0
+            found = _other_line(event.source, level, here, around, depth)  # type: ignore[union-attr]
+            if found:
+                return event.seq
+            if found is None and perhaps is None:
+                perhaps = event.seq
+        inside = store.inner[i]
+        if inside is not None and inside.event is event and inside.opaque and inside.end:
+            i = max(i, store._index_before(inside.end) - 1)
+        i += 1
+    return perhaps
+
+
+def _line_back(store: TraceStore, seq: int) -> int | None:
+    tape = store.tape
+    i = _start(store, seq)
+    here, around, depth = _place(store, i)
+    for j in range(i - 1, -1, -1):
+        event = tape[j]
+        outside = _outside(store, j)
+        if _is_line(event, outside):
+            level = outside.depth if outside is not None else 0
+            if _other_line(event.source, level, here, around, depth):  # type: ignore[union-attr]
+                return event.seq
+    return None
+
+
+# -- step ------------------------------------------------------------------------------------
+
+
+def _step(store: TraceStore, seq: int) -> int | None:
+    for step in store.steps[store._step_index(seq) :]:
+        if step.done and step.end_seq > seq:
+            return step.end_seq
+    return None
+
+
+def _step_back(store: TraceStore, seq: int) -> int | None:
+    for k in range(store._step_index(seq), -1, -1) if store.steps else ():
+        step = store.steps[k]
+        if step.done and step.end_seq < seq:
+            return step.end_seq
+    return None
+
+
+_FORWARD = {"next": _next, "into": _into, "out": _out, "line": _line, "step": _step}
+_BACKWARD = {
+    "next": _previous, "into": _into_back, "out": _out_back, "line": _line_back, "step": _step_back,
+}  # fmt: skip

@@ -1,0 +1,725 @@
+"""The store of a trace: events in, and everything that a view asks about a moment out.
+
+Columns run parallel to the events: for each the innermost container that is open after it and its
+phase. Containers (cells, modules, composite ops, backward passes, nodes, optimizer steps) know
+their begin, end and outer container, so that a moment costs the depth of the nesting, not the
+length of the tape. The graph of a training step is made when it is asked for (`TraceStore.graph`).
+
+The store is bounded: it drops whole training steps, oldest first, and only where one step alone is
+too long, that step's own beginning.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from framework.trace.events import (
+    BackwardBegin,
+    BackwardEnd,
+    CellBegin,
+    CellEnd,
+    Event,
+    Grad,
+    Leaf,
+    Mark,
+    ModuleBegin,
+    ModuleEnd,
+    NodeBegin,
+    NodeEnd,
+    Op,
+    OpBegin,
+    OpEnd,
+    OptimBegin,
+    OptimEnd,
+    ParamUpdate,
+    Source,
+    TensorMeta,
+    Write,
+)
+from viewers.graph import stops
+from viewers.graph.step import StepGraph
+
+__all__ = ["PHASES", "Container", "Moment", "Step", "TraceStore"]
+
+PHASES = ("forward", "backward", "optimizer", "idle")
+FORWARD, BACKWARD, OPTIMIZER, IDLE = range(4)
+_CODES = {name: code for code, name in enumerate(PHASES)}
+_INPUTS_KEPT = 100_000  # input leaves whose name and shape are remembered
+
+
+#: The tensors that an event of a kind describes, by kind.
+_MADE: dict[type, Callable[[Any], Iterable[TensorMeta]]] = {
+    Leaf: lambda e: (e.tensor,),
+    Op: lambda e: e.outputs,
+    OpEnd: lambda e: e.outputs,
+    NodeBegin: lambda e: e.grad_in,
+    NodeEnd: lambda e: e.grad_out,
+    Grad: lambda e: (e.arrived, e.total),
+    ParamUpdate: lambda e: e.state.values(),
+}
+
+
+class Container:
+    """Something with a begin and an end that other events happen in."""
+
+    __slots__ = ("depth", "end", "event", "nest", "opaque", "outer", "phase")
+
+    def __init__(self, event: Event, outer: Container | None, phase: int) -> None:
+        kind = type(event)
+        self.event = event  # its begin
+        self.outer = outer
+        self.end = 0  # seq of its end, 0 while it is open
+        self.phase = phase
+        # How many composite ops and nodes are open in it, itself among them; how many modules.
+        self.nest: int = (outer.nest if outer else 0) + (kind is OpBegin or kind is NodeBegin)
+        self.depth: int = (outer.depth if outer else 0) + (kind is ModuleBegin)
+        # Whether a step by source line passes it over: its inside has no lines of its own.
+        self.opaque: bool = kind in _OPAQUE or (outer is not None and outer.opaque)
+
+    @property
+    def seq(self) -> int:
+        return self.event.seq
+
+
+_OPAQUE = {OpBegin, BackwardBegin, NodeBegin, OptimBegin}
+
+
+class Step:
+    """A training step: the events up to an optimizer's end, or to a cell's begin or end."""
+
+    __slots__ = (
+        "cell", "content", "counts", "done", "end_seq", "error", "first_seq", "index", "last_seq",
+        "number", "runs", "truncated", "updated",
+    )  # fmt: skip
+
+    def __init__(self, index: int, number: int, cell: str, seq: int) -> None:
+        self.index = index  # counts all steps since the beginning, from 0
+        self.number = number  # the optimizer's count of it; 0 for a step without an update
+        self.cell = cell
+        self.first_seq = seq
+        self.last_seq = seq
+        self.end_seq = 0  # where a step by training steps stops: its OptimEnd or CellEnd
+        self.done = False
+        self.truncated = False  # its beginning is no longer kept
+        self.error = ""
+        self.counts = [0, 0, 0]  # events per phase
+        self.runs: list[list[int]] = []  # [phase, first_seq, last_seq], one after the other
+        self.content = False  # anything but marks and names has happened
+        self.updated = False  # an optimizer has begun
+
+    def __repr__(self) -> str:
+        state = "done" if self.done else "open"
+        return (
+            f"Step({self.index}, number={self.number}, {self.first_seq}..{self.last_seq}, {state})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where one position of the tape is: the position after event ``seq``."""
+
+    seq: int
+    event: Event | None
+    phase: str  # "forward" | "backward" | "optimizer" | "idle"
+    step: Step | None
+    stack: tuple[Event, ...]  # begins of the open containers, outermost first
+    subject: (
+        Event | None
+    )  # what it stands at: an op, module, node, update ... (for an end: its begin)
+    node: NodeBegin | None  # the innermost open backward node, or the one that just ended
+    module: str  # path of the innermost module it belongs to
+    source: Source | None  # the line of the user's code
+
+
+class TraceStore:
+    """Everything that is known of a trace.
+
+    Args:
+        max_steps: training steps kept.
+        max_events: events kept, give or take a quarter.
+
+    >>> from framework.trace.events import Mark
+    >>> store = TraceStore()
+    >>> store.feed([Mark(1, 10, "epoch 1"), Mark(2, 20, "epoch 2")])
+    >>> store.last_seq, store.event(2).name, store.moment(2).phase
+    (2, 'epoch 2', 'idle')
+    """
+
+    def __init__(self, max_steps: int = 1000, max_events: int = 500_000) -> None:
+        self.max_steps = max(1, max_steps)
+        self.max_events = max(16, max_events)
+        self.steps: list[Step] = []
+        self._firsts: list[int] = []  # first_seq of each step
+        # The columns; not to be changed from outside.
+        self.tape: list[Event] = []
+        self.inner: list[Container | None] = []  # innermost open container after the event
+        self.codes = bytearray()  # index into PHASES
+        # Runs of consecutive numbers: events[_at[i]] has seq _from[i]; a gap lies between runs.
+        self._from: list[int] = []
+        self._at: list[int] = []
+        self._next = 0  # the seq that would follow without a gap
+        self._top: Container | None = None
+        self.base: Container | None = None  # what was open where the kept tape begins
+        self._lost = False  # after a gap, until the open containers are certain again
+        self._containers: dict[int, Container] = {}
+        self._steps_made = 0
+        self._raised: list[int] = []  # seqs of the events at which an exception was raised
+        self._metas: dict[int, TensorMeta] = {}
+        self._makers: dict[int, int] = {}  # tensor -> seq of the newest event that made it
+        self._leaves: dict[int, Leaf] = {}  # parameters and buffers
+        self._inputs: dict[int, Leaf] = {}
+        self._names: dict[int, str] = {}
+        self._owned: dict[str, dict[int, str]] = {}  # module path -> its parameters' local names
+        self._grads: dict[int, tuple[list[int], list[int]]] = {}  # leaf -> seqs, ids of its .grad
+        self._graphs: dict[int, tuple[Step, StepGraph]] = {}
+        self._handlers = {
+            kind: getattr(self, f"_{kind.__name__.lower()}")
+            for kind in (
+                Leaf, Op, OpBegin, OpEnd, ModuleBegin, ModuleEnd, BackwardBegin, BackwardEnd,
+                NodeBegin, NodeEnd, Grad, OptimBegin, ParamUpdate, OptimEnd, Write, CellBegin,
+                CellEnd, Mark,
+            )
+        }  # fmt: skip
+
+    # -- feeding -----------------------------------------------------------------------------
+
+    def feed(self, events: Iterable[Event]) -> None:
+        """Add events. Those that fill a gap take their place; what is known already is left out."""
+        late = self._append(events)
+        if late:
+            self._fill(late)
+        if len(self.tape) > self.max_events * 5 // 4 or len(self.steps) > self.max_steps:
+            self._evict()
+
+    def _append(self, events: Iterable[Event]) -> list[Event]:
+        """Events in order go on the tape; the others come back."""
+        late: list[Event] = []
+        handlers = self._handlers
+        append, inner, phases = self.tape.append, self.inner.append, self.codes.append
+        following = self._next
+        step = self.steps[-1] if self.steps and not self.steps[-1].done else None
+        for event in events:
+            seq = event.seq
+            if seq != following:
+                if seq < max(following, 1):
+                    late.append(event)
+                    continue
+                self._start_run(seq, gap=following > 0)
+            following = self._next = seq + 1
+            if step is None or step.done:
+                step = self._open_step(event)
+            elif type(event) is CellBegin and step.content:
+                self._end_step(step)
+                step = self._open_step(event)
+            code = handlers[type(event)](event)
+            append(event)
+            inner(self._top)
+            phases(code)
+            step.last_seq = seq
+            if code != IDLE:
+                step.counts[code] += 1
+                runs = step.runs
+                if runs and runs[-1][0] == code:
+                    runs[-1][2] = seq
+                else:
+                    runs.append([code, seq, seq])
+            elif step.runs:
+                step.runs[-1][2] = seq
+            if step.done and not step.end_seq:
+                self._end_step(step)
+        return late
+
+    def _end_step(self, step: Step) -> None:
+        step.done = True
+        step.end_seq = step.last_seq
+        if not step.updated:
+            step.number = 0
+
+    def _start_run(self, seq: int, gap: bool) -> None:
+        self._from.append(seq)
+        self._at.append(len(self.tape))
+        self._lost = gap
+
+    def _open_step(self, event: Event) -> Step:
+        """A new step, unless this is the end of a cell right after a step's end."""
+        before = self.steps[-1] if self.steps else None
+        if before is not None and type(event) is CellEnd:
+            return before
+        cell = event if type(event) is CellBegin else self._cell()
+        name = cell.cell if cell is not None else ""
+        # A guess until the optimizer says: the step after an update is the next update's.
+        goes_on = before is not None and before.updated and before.cell == name
+        number = before.number + 1 if before is not None and goes_on else 0
+        step = Step(self._steps_made, number, name, event.seq)
+        self._steps_made += 1
+        self.steps.append(step)
+        self._firsts.append(event.seq)
+        return step
+
+    def _cell(self) -> CellBegin | None:
+        c = self._top
+        while c is not None:
+            if type(c.event) is CellBegin:
+                return c.event
+            c = c.outer
+        return None
+
+    # What each kind of event does; returns its phase. Called once per event, in order.
+
+    def _push(self, event: Event, phase: int | None = None) -> int:
+        if self._lost:
+            self._realign(event)
+        top = self._top
+        if phase is None:
+            phase = FORWARD if top is None else top.phase
+        self._top = self._containers[event.seq] = Container(event, top, phase)
+        return phase
+
+    def _pop(self, event: OpEnd | ModuleEnd | BackwardEnd | NodeEnd | OptimEnd | CellEnd) -> int:
+        """Close a container and all in it; returns its phase. An unknown one is left out."""
+        if event.error:
+            self._error(event.seq, event.error)
+        closed = self._containers.get(event.begin)
+        if closed is None or closed.end:
+            return FORWARD if self._top is None else self._top.phase
+        c = self._top
+        while c is not None and c is not closed:
+            c = c.outer
+        if c is None:
+            return closed.phase
+        while self._top is not None and self._top is not closed.outer:
+            self._top.end = event.seq
+            self._top = self._top.outer
+        return closed.phase
+
+    def _realign(self, event: Event) -> None:
+        """After a gap: an event's parent says which of the containers before it are still open."""
+        parent = getattr(event, "parent", None)
+        if parent is None:
+            return
+        self._lost = False
+        c = self._top
+        while c is not None and c.seq != parent:
+            if not parent and type(c.event) is CellBegin:
+                break
+            c = c.outer
+        if c is None and parent:
+            return  # its begin was lost: what was open may be around it
+        while self._top is not None and self._top is not c:
+            self._top.end = event.seq
+            self._top = self._top.outer
+
+    def _error(self, seq: int, text: str) -> None:
+        """Remember where an exception was raised, not the ends that it flew through."""
+        last = self.tape[-1] if self.tape else None
+        if getattr(last, "error", "") != text:
+            self._raised.append(seq)
+        self.steps[-1].error = text
+
+    def _here(self) -> int:
+        return FORWARD if self._top is None else self._top.phase
+
+    def _leaf(self, e: Leaf) -> int:
+        ident = e.tensor.id
+        self._metas[ident] = e.tensor
+        self._makers[ident] = e.seq
+        self._names[ident] = e.name
+        if e.role == "input":
+            self._inputs.pop(ident, None)
+            self._inputs[ident] = e
+            if len(self._inputs) > _INPUTS_KEPT:
+                oldest = next(iter(self._inputs))
+                del self._inputs[oldest]
+                self._drop_tensor(oldest)
+        else:
+            self._leaves[ident] = e
+            path, _, local = e.name.rpartition(".")
+            if path:
+                self._owned.setdefault(path, {})[ident] = local
+        return self._here()
+
+    def _op(self, e: Op) -> int:
+        if self._lost:
+            self._realign(e)
+        metas, makers, seq = self._metas, self._makers, e.seq
+        for meta in e.outputs:
+            metas[meta.id] = meta
+            makers[meta.id] = seq
+        if e.error:
+            self._error(seq, e.error)
+        self.steps[-1].content = True
+        return _CODES.get(e.phase, FORWARD)
+
+    def _opbegin(self, e: OpBegin) -> int:
+        self.steps[-1].content = True
+        return self._push(e, _CODES.get(e.phase, FORWARD))
+
+    def _opend(self, e: OpEnd) -> int:
+        for meta in e.outputs:
+            self._metas[meta.id] = meta
+            self._makers.setdefault(meta.id, e.begin)
+        return self._pop(e)
+
+    def _modulebegin(self, e: ModuleBegin) -> int:
+        self.steps[-1].content = True
+        return self._push(e)
+
+    def _moduleend(self, e: ModuleEnd) -> int:
+        return self._pop(e)
+
+    def _backwardbegin(self, e: BackwardBegin) -> int:
+        self.steps[-1].content = True
+        return self._push(e, BACKWARD)
+
+    def _backwardend(self, e: BackwardEnd) -> int:
+        self._pop(e)
+        return BACKWARD
+
+    def _nodebegin(self, e: NodeBegin) -> int:
+        self._see(e.grad_in)
+        return self._push(e, BACKWARD)
+
+    def _nodeend(self, e: NodeEnd) -> int:
+        self._see(e.grad_out)
+        self._pop(e)
+        return BACKWARD
+
+    def _see(self, metas: Iterable[TensorMeta]) -> None:
+        for meta in metas:
+            if meta.id:
+                self._metas[meta.id] = meta
+
+    def _grad(self, e: Grad) -> int:
+        self._see((e.arrived, e.total))
+        self._names[e.total.id] = f"{e.name}.grad" if e.name else ""
+        self._makers[e.total.id] = e.seq
+        seqs, ids = self._grads.setdefault(e.leaf, ([], []))
+        seqs.append(e.seq)
+        ids.append(e.total.id)
+        return self._here() if self._top is not None else BACKWARD
+
+    def _optimbegin(self, e: OptimBegin) -> int:
+        step = self.steps[-1]
+        step.content = step.updated = True
+        step.number = e.step
+        return self._push(e, OPTIMIZER)
+
+    def _paramupdate(self, e: ParamUpdate) -> int:
+        self._metas[e.tensor.id] = e.tensor
+        for key, meta in e.state.items():
+            self._metas[meta.id] = meta
+            self._makers[meta.id] = e.seq
+            self._names[meta.id] = f"{e.name}.{key}" if e.name else key
+        return OPTIMIZER
+
+    def _optimend(self, e: OptimEnd) -> int:
+        self.steps[-1].done = True
+        self._pop(e)
+        return OPTIMIZER
+
+    def _write(self, e: Write) -> int:
+        return self.codes[-1] if self.codes else FORWARD
+
+    def _cellbegin(self, e: CellBegin) -> int:
+        if not self.steps[-1].content:
+            self.steps[-1].cell = e.cell
+        self._push(e, FORWARD)
+        return IDLE
+
+    def _cellend(self, e: CellEnd) -> int:
+        self.steps[-1].done = self.steps[-1].content
+        self._pop(e)
+        return IDLE
+
+    def _mark(self, e: Mark) -> int:
+        top = self._top
+        return IDLE if top is None or type(top.event) is CellBegin else top.phase
+
+    # -- late events, and the bound ----------------------------------------------------------
+
+    def _fill(self, late: list[Event]) -> None:
+        """Put late events into their gaps: the tape is taken back to that step and fed again."""
+        wanted = {e.seq: e for e in late if self.first_seq < e.seq and self.index(e.seq) < 0}
+        if not wanted:
+            return
+        start = self.steps[self._step_index(min(wanted))]
+        i = bisect_left(self.tape, start.first_seq, key=_seq)
+        again = sorted([*wanted.values(), *self.tape[i:]], key=_seq)
+        self._cut(i, start)
+        self._append(again)
+        self.step_at(again[0].seq).truncated = start.truncated  # type: ignore[union-attr]
+
+    def _cut(self, i: int, step: Step) -> None:
+        """Forget the events from index ``i``, the first one of ``step``."""
+        seq = step.first_seq
+        for event in self.tape[i:]:
+            self._containers.pop(event.seq, None)
+            begin = getattr(event, "begin", 0)
+            if begin in self._containers:
+                self._containers[begin].end = 0
+        del self.tape[i:], self.inner[i:], self.codes[i:]
+        run = bisect_left(self._at, i)
+        del self._from[run:], self._at[run:]
+        self._next = self.tape[-1].seq + 1 if self.tape else 0
+        self._top = self.inner[-1] if self.inner else self.base
+        self._steps_made = step.index
+        kept = self.steps.index(step)
+        del self.steps[kept:], self._firsts[kept:]
+        del self._raised[bisect_left(self._raised, seq) :]
+        for seqs, ids in self._grads.values():
+            keep = bisect_left(seqs, seq)
+            del seqs[keep:], ids[keep:]
+
+    def _evict(self) -> None:
+        """Drop the oldest steps, and if one step alone is too long, its beginning."""
+        drop = max(0, len(self.steps) - self.max_steps)
+        last = len(self.steps) - 1
+        total = len(self.tape)
+        many = total > self.max_events * 5 // 4
+        while many and drop < last:
+            if total - bisect_left(self.tape, self._firsts[drop], key=_seq) <= self.max_events:
+                break
+            drop += 1
+        first = self._firsts[drop]
+        i = bisect_left(self.tape, first, key=_seq)
+        if total - i > self.max_events * 5 // 4:
+            i = total - self.max_events
+            old = self.steps[drop]
+            step = self.steps[drop] = _copy(old)
+            step.truncated, step.first_seq = True, self.tape[i].seq
+            step.runs = [
+                [c, max(a, step.first_seq), b] for c, a, b in old.runs if b >= step.first_seq
+            ]
+            self._firsts[drop] = step.first_seq
+        self._forget(i)
+        del self.steps[:drop], self._firsts[:drop]
+        self._graphs = {k: v for k, v in self._graphs.items() if v[0] in self.steps}
+
+    def _forget(self, i: int) -> None:
+        """Forget the events before index ``i`` and what only they said."""
+        if not i:
+            return
+        first = self.tape[i].seq
+        for event in self.tape[:i]:
+            made = _MADE.get(type(event))
+            if made is not None:
+                for meta in made(event):
+                    if self._makers.get(meta.id, 0) < first and meta.id not in self._inputs:
+                        self._drop_tensor(meta.id)
+            begin = getattr(event, "begin", 0)
+            if begin:
+                self._containers.pop(begin, None)
+        self.base = self.inner[i - 1]
+        del self.tape[:i], self.inner[:i], self.codes[:i]
+        run = bisect_right(self._at, i) - 1
+        self._from[run] += i - self._at[run]
+        self._at[run] = i
+        self._from = self._from[run:]
+        self._at = [at - i for at in self._at[run:]]
+        del self._raised[: bisect_left(self._raised, first)]
+        for seqs, ids in self._grads.values():
+            old = max(0, bisect_right(seqs, first) - 1)
+            del seqs[:old], ids[:old]
+
+    def _drop_tensor(self, ident: int) -> None:
+        if ident not in self._leaves:
+            self._makers.pop(ident, None)
+            self._metas.pop(ident, None)
+            self._names.pop(ident, None)
+
+    # -- events ------------------------------------------------------------------------------
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest event that is kept; 0 without any."""
+        return self.tape[0].seq if self.tape else 0
+
+    @property
+    def last_seq(self) -> int:
+        """The newest event; 0 without any."""
+        return self._next - 1 if self.tape else 0
+
+    def __len__(self) -> int:
+        return len(self.tape)
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """First and last number of each piece that never came, oldest first."""
+        ends = [*self._at[1:], len(self.tape)]
+        lasts = [f + end - at for f, at, end in zip(self._from, self._at, ends)]
+        return [(last, first - 1) for last, first in zip(lasts, self._from[1:])]
+
+    def index(self, seq: int) -> int:
+        """Position of an event in the columns, -1 if it is not there."""
+        i = self._index_before(seq)
+        return i if i >= 0 and self.tape[i].seq == seq else -1
+
+    def _index_before(self, seq: int) -> int:
+        """Position of the newest event with this number or a smaller one, or -1."""
+        run = bisect_right(self._from, seq) - 1
+        if run < 0:
+            return -1
+        end = self._at[run + 1] if run + 1 < len(self._at) else len(self.tape)
+        return min(self._at[run] + seq - self._from[run], end - 1)
+
+    def event(self, seq: int) -> Event | None:
+        """The event with this number, or None if it is not (or no longer) there."""
+        i = self.index(seq)
+        return self.tape[i] if i >= 0 else None
+
+    def events(self, first: int, last: int) -> Iterator[Event]:
+        """Events ``first`` to ``last``, as many as are there."""
+        i = max(0, self._index_before(first - 1) + 1)
+        while i < len(self.tape) and self.tape[i].seq <= last:
+            yield self.tape[i]
+            i += 1
+
+    def container(self, begin: int) -> Container | None:
+        """What began at this event, if that or its end is still kept."""
+        return self._containers.get(begin)
+
+    def around(self, seq: int) -> Container | None:
+        """The innermost container that is open after event ``seq``."""
+        i = self._index_before(seq)
+        return self.inner[i] if i >= 0 else None
+
+    def phase(self, seq: int) -> str:
+        i = self._index_before(seq)
+        return PHASES[self.codes[i]] if i >= 0 else "idle"
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _step_index(self, seq: int) -> int:
+        return max(0, bisect_right(self._firsts, seq) - 1)
+
+    def step_at(self, seq: int) -> Step | None:
+        """The training step that event ``seq`` belongs to; the nearest one outside of all."""
+        return self.steps[self._step_index(seq)] if self.steps else None
+
+    def step_numbered(self, number: int) -> Step | None:
+        """The newest step that an optimizer counted so."""
+        return next((s for s in reversed(self.steps) if s.number == number), None)
+
+    def graph(self, step: Step | int) -> StepGraph:
+        """The graph of a step (or of the step with this index), up to date.
+
+        The same object is given again until the step's events change other than by growing.
+        """
+        if isinstance(step, int):
+            first = self.steps[0].index if self.steps else 0
+            if not 0 <= step - first < len(self.steps):
+                raise KeyError(f"no step with index {step} is kept")
+            step = self.steps[step - first]
+        known = self._graphs.pop(step.index, None)
+        if known is None or known[0] is not step:
+            known = (step, StepGraph(self, step))
+        self._graphs[step.index] = known
+        while len(self._graphs) > 4:
+            del self._graphs[next(iter(self._graphs))]
+        known[1].update()
+        return known[1]
+
+    # -- tensors -----------------------------------------------------------------------------
+
+    def meta(self, tensor: int) -> TensorMeta | None:
+        """Shape, dtype and device of a tensor, as last seen."""
+        return self._metas.get(tensor)
+
+    def name(self, tensor: int) -> str:
+        """A leaf's name, ``NAME.grad`` for its gradient, "" for what has none."""
+        return self._names.get(tensor, "")
+
+    def leaf(self, tensor: int) -> Leaf | None:
+        """The `Leaf` of a parameter, buffer or input."""
+        return self._leaves.get(tensor) or self._inputs.get(tensor)
+
+    def maker(self, tensor: int) -> int:
+        """The newest event that made a tensor (or wrote it as its output), 0 if none is known."""
+        return self._makers.get(tensor, 0)
+
+    def parameters(self, module: str) -> dict[int, str]:
+        """Tensor id to local name of the parameters and buffers that a module itself holds."""
+        return self._owned.get(module, {})
+
+    def grad_of(self, leaf: int, seq: int | None = None) -> int:
+        """The id of a leaf's ``.grad`` as of an event, 0 if none was accumulated yet."""
+        seqs, ids = self._grads.get(leaf, ((), ()))
+        i = len(seqs) if seq is None else bisect_right(seqs, seq)
+        return ids[i - 1] if i else 0
+
+    # -- moments and stops -------------------------------------------------------------------
+
+    def moment(self, seq: int) -> Moment:
+        """What the position after event ``seq`` is; the nearest one before it if that is gone."""
+        i = self._index_before(seq)
+        if i < 0:
+            return Moment(seq, None, "idle", None, (), None, None, "", None)
+        event, inner = self.tape[i], self.inner[i]
+        stack = []
+        c = inner
+        while c is not None:
+            stack.append(c.event)
+            c = c.outer
+        subject = self._subject(event, inner)
+        ended = self._containers.get(getattr(event, "begin", 0))
+        around = [ended.event, *stack] if ended is not None else stack
+        node = next((e for e in around if type(e) is NodeBegin), None)
+        module = _module_of(subject) or next(
+            (_module_of(e) for e in around if type(e) in (ModuleBegin, NodeBegin)), ""
+        )
+        return Moment(
+            seq=event.seq,
+            event=event,
+            phase=PHASES[self.codes[i]],
+            step=self.step_at(event.seq),
+            stack=tuple(reversed(stack)),
+            subject=subject,
+            node=node,
+            module=module,
+            source=next(
+                filter(None, (getattr(e, "source", None) for e in (subject, *around))), None
+            ),
+        )
+
+    def _subject(self, event: Event, inner: Container | None) -> Event | None:
+        if type(event) in (Op, ParamUpdate, Mark):
+            return event
+        begin = getattr(event, "begin", 0)
+        if begin:
+            closed = self._containers.get(begin)
+            return closed.event if closed is not None else event
+        return inner.event if inner is not None else event
+
+    def next_stop(self, seq: int, how: str = "next") -> int | None:
+        """Where a step from ``seq`` along the tape stops: "next", "into", "out", "line" or "step".
+
+        None: not before the newest event, so that the model has to go on.
+        """
+        return stops.next_stop(self, seq, how)
+
+    def previous_stop(self, seq: int, how: str = "next") -> int | None:
+        """The same backwards; None at the beginning of what is kept."""
+        return stops.previous_stop(self, seq, how)
+
+    def raised_after(self, seq: int) -> int:
+        """The first event after ``seq`` at which an exception was raised, 0 without one."""
+        i = bisect_right(self._raised, seq)
+        return self._raised[i] if i < len(self._raised) else 0
+
+
+def _seq(event: Event) -> int:
+    return event.seq
+
+
+def _module_of(event: Event | None) -> str:
+    return getattr(event, "path", "") or getattr(event, "module", "")
+
+
+def _copy(step: Step) -> Step:
+    new = Step.__new__(Step)
+    for slot in Step.__slots__:
+        setattr(new, slot, getattr(step, slot))
+    return new
