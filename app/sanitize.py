@@ -19,7 +19,8 @@ REPLACEMENT = "\ufffd"
 # `str.splitlines` honours, fillers that Python accepts in identifiers, tags, byte order marks.
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001345f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _UNSAFE = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
 _RARE = re.compile(f"[\x80-\x9f\ud800-\udfff{_INVISIBLE}]")
@@ -78,7 +79,8 @@ def clean_sgr(text: str, *, tab: int = 8) -> list[Segment]:
 
     def add(piece: str) -> None:
         nonlocal column
-        piece = _visible(piece)
+        if _UNSAFE.search(piece) is not None:
+            piece = _visible(piece)
         if "\t" in piece:
             piece = (" " * column + piece).expandtabs(tab)[column:]
         if not piece:

@@ -10,30 +10,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.points import Points, Snapshot
 from app.sanitize import clean
-from framework.trace.events import BackwardBegin, OptimBegin, Source
-from framework.trace.protocol import (
-    Breakpoint,
-    Dropped,
-    Events,
-    Frame,
-    Output,
-    Reply,
-    StateChanged,
-    Stop,
-    Summary,
-    TensorView,
-    Variable,
-)
+from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
+from framework.trace.protocol import Breakpoint, Dropped, Events, Output, StateChanged, TensorView
 from viewers.graph.store import Moment, TraceStore
 
 if TYPE_CHECKING:
@@ -44,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Session", "Snapshot", "cell_of"]
 
 _CELL = re.compile(r"<cell (.+)>\Z")
-_SNAPSHOTS = 500  # stops whose variables are remembered
-_LOG = 5_000  # lines of console
 BUDGET = 0.012  # seconds that a tick may spend on messages
 
 
@@ -69,18 +55,7 @@ class Run:
     note: str = ""  # shown under the outputs
 
 
-@dataclass(slots=True)
-class Snapshot:
-    """What was seen at a live stop: names are only known while the model stands there."""
-
-    seq: int
-    stack: list[Frame] = field(default_factory=list)
-    variables: dict[int, list[Variable]] = field(default_factory=dict)  # by frame
-    watches: dict[str, Variable | str] = field(default_factory=dict)  # a text is an error
-    norms: dict[int, float | None] = field(default_factory=dict)  # 2-norm of gradients, by id
-
-
-class Session:
+class Session(Points):
     """One notebook (or one attached program) and the process that runs it.
 
     Args:
@@ -88,64 +63,25 @@ class Session:
     """
 
     def __init__(self, notebook: Notebook | None = None) -> None:
+        super().__init__()
         self.notebook = notebook
         self.store = TraceStore()
-        self.client: Client | None = None
         self.kernel: KernelProcess | None = None
         self.attached = False
         self.name = ""
-        self.state = "starting"  # "idle" | "running" | "paused" | "finished" | "dead"
-        self.stop: Stop | None = None
         self.cursor = 0
         self.following = True
         self.stops: list[int] = []
         self.dropped = 0
-        self.frame = 0
-        self.breakpoints: list[Breakpoint] = []
-        self.watches: list[str] = []
-        self.snapshots: OrderedDict[int, Snapshot] = OrderedDict()
         self.runs: dict[str, Run] = {}
-        self.log: deque[tuple[str, str]] = deque(maxlen=_LOG)  # (text, token), one line each
-        self.logged = 0  # lines ever
-        self.message = ""
-        self.problem = False  # the message is about something that went wrong
-        self.changed: set[str] = set()
         self.outputs: set[str] = set()  # cells with new output
+        self.on_message: Callable[[], None] | None = None  # called on another thread
         self._queue: deque[str] = deque()
-        self._waiting: list[tuple[Future[Any], Callable[[Any], None] | None, bool]] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._moving = False  # a step was sent, and it has not stopped again
+        self._and_then = ""  # the step that was asked for meanwhile
         self._interrupted = 0.0
-        self._open_line = False
         self._checked = 0.0
-        self._next_id = 1
         self._moment: tuple[tuple[int, int], Moment] | None = None
-
-    # -- messages for the user ---------------------------------------------------------------
-
-    def say(self, text: str, problem: bool = False) -> None:
-        """One line for the status line and the console."""
-        self.message = clean(text, keep_newlines=False)
-        self.problem = problem
-        self._log_line(self.message, "warn" if problem else "note")
-        self.changed.add("message")
-
-    def _log_line(self, text: str, token: str = "") -> None:
-        self._open_line = False
-        self.log.append((text, token))
-        self.logged += 1
-        self.changed.add("console")
-
-    def _log_text(self, text: str, token: str = "") -> None:
-        """Program output, which comes in pieces of lines."""
-        for i, part in enumerate(text.split("\n")):
-            if i == 0 and self._open_line and self.log:
-                before, kind = self.log[-1]
-                self.log[-1] = (before + part)[:10_000], kind
-            elif part or i < text.count("\n"):
-                self.log.append((part[:10_000], token))
-                self.logged += 1
-        self._open_line = not text.endswith("\n")
-        self.changed.add("console")
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -154,84 +90,55 @@ class Session:
         from app.kernel.process import KernelProcess
 
         def start() -> KernelProcess:
-            kernel = KernelProcess(cwd=directory)
+            kernel = KernelProcess(directory)
             kernel.start()
             return kernel
 
         self.state = "starting"
-        self._in_background(start, self._kernel_started)
+        self.in_background(start, self._kernel_started, self._not_started)
 
     def _kernel_started(self, kernel: KernelProcess) -> None:
         self.kernel = kernel
         self.connect(kernel.client)
 
+    def _not_started(self, why: str) -> None:
+        self.state = "dead"
+        self.changed.add("state")
+        self.say(f"the kernel did not start: {why}", problem=True)
+
     def connect(self, client: Client, attached: bool = False) -> None:
         """Use a connected client from now on."""
         self.client = client
         self.attached = attached
+        client.on_message = self.on_message
         welcome = client.welcome
         self.name = welcome.name
         self.state, self.stop = welcome.state, welcome.stop
         self.changed.update(("state", "events", "cursor"))
-        if welcome.last_seq and attached:
+        if welcome.last_seq:
             self._fetch(welcome.first_seq, welcome.last_seq)
+        if not attached:
+            self.ask("options", break_on_error=True)
         if self.breakpoints:
-            self._send_breakpoints()
+            self.send_breakpoints()
         if self.state == "paused":
             self._stopped()
         self._run_queued()
 
     def close(self) -> None:
         """End: detach from a program, shut an own kernel down."""
-        if self.client is not None:
-            self.client.close()
-            self.client = None
+        self.hang_up()
         if self.kernel is not None:
             self.kernel.kill()
             self.kernel = None
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def ask(
-        self, method: str, then: Callable[[Any], None] | None = None, *, quiet: bool = False,
-        **params: Any,
-    ) -> Future[Any] | None:  # fmt: skip
-        """Send a request; ``then`` gets its result in a later `tick`, the user its error."""
-        if self.client is None:
-            if not quiet:
-                self.say(self._why_not(), problem=True)
-            return None
-        try:
-            future = self.client.request(method, **params)
-        except OSError:
-            return None  # the next tick finds the connection closed
-        self._waiting.append((future, then, quiet))
-        return future
-
-    def _why_not(self) -> str:
-        if self.state == "dead":
-            return "the kernel is dead: 0 0 starts a new one"
-        return "the kernel is still starting" if self.state == "starting" else "not connected"
-
-    def _in_background(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Do something slow in a thread; ``then`` gets its result in a later `tick`."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(2, thread_name_prefix="tapebook")
-        self._waiting.append((self._pool.submit(work), then, False))
 
     # -- what comes in -----------------------------------------------------------------------
-
-    @property
-    def waiting(self) -> bool:
-        """Has something been asked that is not answered?"""
-        return bool(self._waiting)
 
     def tick(self, budget: float = BUDGET) -> set[str]:
         """Take in what has arrived, for at most ``budget`` seconds; returns what has changed.
 
         The parts are "events", "cursor", "state", "output", "console", "breakpoints", "watches",
-        "snapshot", "runs" and "message".
+        "snapshot", "runs", "message" and "reset".
         """
         end = time.perf_counter() + budget
         client = self.client
@@ -239,7 +146,7 @@ class Session:
             inbox = client.inbox
             while inbox and time.perf_counter() < end:
                 self._receive(inbox.popleft())
-        self._settle()
+        self.settle()
         now = time.monotonic()
         if now - self._checked > 0.1:
             self._checked = now
@@ -247,30 +154,10 @@ class Session:
         changed, self.changed = self.changed, set()
         return changed
 
-    def _settle(self) -> None:
-        """Hand out answers that have come."""
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
-        for item in waiting:
-            future, then, quiet = item
-            if not future.done():
-                self._waiting.append(item)
-                continue
-            if future.cancelled():
-                continue
-            error = future.exception()
-            if error is not None:
-                if not quiet:
-                    self.say(str(error) or type(error).__name__, problem=True)
-                if then is not None and getattr(then, "wants_errors", False):
-                    then(error)
-                continue
-            result = future.result()
-            if isinstance(result, Reply):
-                result = result.result
-            if then is not None:
-                then(result)
+    @property
+    def pending(self) -> bool:
+        """Is there more to take in?"""
+        return self.client is not None and bool(self.client.inbox)
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, Events):
@@ -285,7 +172,9 @@ class Session:
             self.changed.add("state")
             if message.state == "paused":
                 self._stopped()
-            elif self.following:
+                return
+            self._moving = False
+            if self.following:
                 self.cursor = self.live_seq
                 self.changed.add("cursor")
         elif isinstance(message, Output):
@@ -298,92 +187,59 @@ class Session:
     def _fetch(self, first: int, last: int) -> None:
         """Ask for events that are not in the live stream; those still in the ring come."""
 
-        def arrived(result: Any) -> None:
-            from framework.trace.events import Event
-
-            events = msgspec.convert(result, list[Event])
-            before = self.dropped
+        def arrived(events: list[Event]) -> None:
             self.store.feed(events)
-            self.dropped = max(0, before - len(events))
+            self.dropped = max(0, self.dropped - len(events))
             if self.following:
                 self.cursor = self.live_seq
             self.changed.update(("events", "cursor", "state"))
+            if events and events[-1].seq < last:  # long answers come in pieces
+                self._fetch(events[-1].seq + 1, last)
 
-        self.ask("events", arrived, quiet=True, first=first, last=last)
+        self.ask("events", arrived, lambda _: None, first=first, last=last)
 
     def _stopped(self) -> None:
         """The model stands: look at it."""
         assert self.stop is not None
         seq = self.stop.seq
+        self._moving = False
+        self.epoch += 1
         self.frame = 0
         if not self.stops or self.stops[-1] < seq:
             self.stops.append(seq)
         self.following = True
         self.cursor = seq
         self.changed.update(("cursor", "state"))
-        if self.stop.reason not in ("step", "line"):
-            text = f"stopped: {self.stop.reason}"
+        how, self._and_then = self._and_then, ""
+        if how and self.stop.reason in ("step", "line"):
+            self._step(how)
+            return
+        if self.stop.reason in ("step", "line"):
+            self.message = ""
+        else:
+            text = f"stopped at {self._reason()}"
             if self.stop.message:
                 text += f": {self.stop.message}"
             self.say(text, problem=self.stop.reason == "exception")
-        else:
-            self.message = ""
-        self._snapshot(seq)
+        self.take_snapshot(seq)
 
-    def _snapshot(self, seq: int) -> None:
-        snapshot = Snapshot(seq)
-        self.snapshots[seq] = snapshot
-        if len(self.snapshots) > _SNAPSHOTS:
-            self.snapshots.popitem(last=False)
-
-        def stack(result: Any) -> None:
-            snapshot.stack = msgspec.convert(result, list[Frame])
-            self.changed.add("snapshot")
-
-        self.ask("stack", stack, quiet=True)
-        self._ask_variables(snapshot, 0)
-        for expression in self.watches:
-            self._ask_watch(snapshot, expression)
-        self._refresh_hits()
-
-    def _ask_variables(self, snapshot: Snapshot, frame: int) -> None:
-        def arrived(result: Any) -> None:
-            found = snapshot.variables[frame] = msgspec.convert(result, list[Variable])
-            self.changed.add("snapshot")
-            grads = [v.grad.id for v in found if v.grad is not None]
-
-            def norms(result: Any) -> None:
-                summaries = msgspec.convert(result, list[Summary | None])
-                snapshot.norms.update(
-                    (ident, s.norm if s is not None else None) for ident, s in zip(grads, summaries)
-                )
-                self.changed.add("snapshot")
-
-            if grads:
-                self.ask("summary", norms, quiet=True, tensors=grads, seq=snapshot.seq)
-
-        self.ask("variables", arrived, quiet=True, frame=frame)
-
-    def _ask_watch(self, snapshot: Snapshot, expression: str) -> None:
-        def arrived(result: Any) -> None:
-            if isinstance(result, BaseException):
-                snapshot.watches[expression] = str(result)
-            else:
-                snapshot.watches[expression] = msgspec.convert(result, Variable)
-            self.changed.add("watches")
-
-        arrived.wants_errors = True  # type: ignore[attr-defined]
-        self.ask("evaluate", arrived, quiet=True, expression=expression, frame=self.frame)
+    def _reason(self) -> str:
+        stop = self.stop
+        assert stop is not None
+        if stop.breakpoint:
+            return f"breakpoint {stop.breakpoint}" + (
+                f" ({stop.reason})" if stop.reason in ("nan", "inf") else ""
+            )
+        return {"exception": "an exception", "pause": "your request"}.get(stop.reason, stop.reason)
 
     def _check_alive(self) -> None:
-        if self.state in ("dead", "starting", "detached"):
+        if self.state in ("dead", "starting"):
             return
         client, kernel = self.client, self.kernel
         gone = kernel is not None and kernel.poll() is not None
         if not gone and (client is None or not client.closed):
             return
-        why = kernel.death if kernel is not None else ""
-        self._died(why or ("the program has ended" if self.attached else "kernel died"))
+        self._died(kernel.death if kernel is not None else "the program has ended")
 
     def _died(self, why: str) -> None:
         client = self.client
@@ -394,13 +250,15 @@ class Session:
         self.client = None
         self.state = "finished" if self.attached else "dead"
         self.stop = None
+        self.epoch += 1
+        self._moving, self._and_then = False, ""
         self._queue.clear()
+        for cell in [cell for cell, run in self.runs.items() if run.state == "queued"]:
+            del self.runs[cell]
         for run in self.runs.values():
-            if run.state in ("running", "queued"):
-                died = run.state == "running"
-                run.state, run.note = ("died", why) if died else ("failed", "")
-        self._waiting = [item for item in self._waiting if not item[2] and not item[0].done()]
-        self._waiting.clear()
+            if run.state == "running":
+                run.state, run.note = "died", why
+        self.forget_requests()
         self.following = True
         self.cursor = self.store.last_seq
         self.say(why if self.attached else f"{why}: 0 0 starts a new one", problem=True)
@@ -434,7 +292,7 @@ class Session:
                 message.metadata.get("display_id"),
             )  # fmt: skip
         if text:
-            self._log_text(text, "error" if message.name == "stderr" else "")
+            self.log_text(text, "error" if message.name == "stderr" else "")
         if notebook is not None and message.cell:
             notebook.append_output(message.cell, output)
             self.outputs.add(message.cell)
@@ -446,7 +304,7 @@ class Session:
             self.say("attached to a program: it runs by itself", problem=True)
             return
         if self.state == "dead":
-            self.say(self._why_not(), problem=True)
+            self.say(self.why_not(), problem=True)
             return
         for cell in cells:
             if cell in self._queue:
@@ -479,14 +337,15 @@ class Session:
         self.go_live()
         self.changed.update(("runs", "output"))
 
-        def ended(result: Any) -> None:
+        def ended(result: dict[str, Any] | str) -> None:
             run.seconds = time.monotonic() - run.began
-            failed = isinstance(result, BaseException) or bool(result.get("error"))
+            if isinstance(result, str):
+                failed, run.note = True, result
+            else:
+                failed = bool(result.get("error"))
+                if self.notebook is not None:
+                    self.notebook.set_execution_count(cell, result.get("count") or None)
             run.state = "failed" if failed else "done"
-            if isinstance(result, BaseException):
-                run.note = str(result)
-            elif self.notebook is not None:
-                self.notebook.set_execution_count(cell, result.get("count") or None)
             if failed:
                 for other in self._queue:
                     self.runs.pop(other, None)
@@ -495,8 +354,7 @@ class Session:
             self.changed.update(("runs", "output"))
             self._run_queued()
 
-        ended.wants_errors = True  # type: ignore[attr-defined]
-        self.ask("execute", ended, quiet=True, cell=cell, code=source)
+        self.ask("execute", ended, ended, cell=cell, code=source)
 
     def cell_note(self, cell: str) -> str:
         """What the notebook says under a cell's outputs."""
@@ -545,13 +403,27 @@ class Session:
                 self.go(seq)
             return
         if self.state == "paused":
-            self.ask("step", how=how)
+            self._step(how)
         elif self.state == "running":
             self.say("the model is running: p pauses it")
         elif self.state == "idle":
             self.say("nothing is running: ctrl+r runs the cell, b sets a breakpoint to stop at")
         else:
-            self.say(self._why_not() if self.state != "finished" else "the program has finished")
+            self.say(self.why_not() if self.state != "finished" else "the program has finished")
+
+    def _step(self, how: str, target: Breakpoint | None = None) -> None:
+        """Let the model go on; a key that is held down waits for the stop before."""
+        if self._moving:
+            self._and_then = "" if target is not None else how
+            return
+        self._moving = True
+        self.epoch += 1
+        params = {} if target is None else {"target": msgspec.to_builtins(target)}
+        self.ask("step", None, self._refused, how=how, **params)
+
+    def _refused(self, why: str) -> None:
+        self._moving = False
+        self.say(why, problem=True)
 
     def later(self) -> None:
         """One op forward on the tape, never of the model."""
@@ -582,7 +454,7 @@ class Session:
             self.forward("until")
             return
         self.go_live()
-        self.ask("step", how="until", target=msgspec.to_builtins(target))
+        self._step("until", target)
 
     def pause(self) -> None:
         """Stop a running model at its next event."""
@@ -604,7 +476,7 @@ class Session:
         if self.kernel is not None:
             self.kernel.interrupt()
         else:
-            self.ask("interrupt", quiet=True)
+            self.ask("interrupt")
         self.say("interrupt sent")
         return again and self.kernel is not None
 
@@ -624,7 +496,9 @@ class Session:
         for run in self.runs.values():
             if run.state in ("running", "queued"):
                 run.state = "failed"
-        self._waiting.clear()
+        self.forget_requests()
+        self.epoch += 1
+        self._moving, self._and_then = False, ""
         self.state, self.stop = "starting", None
         self.store = TraceStore()
         self._moment = None
@@ -639,106 +513,9 @@ class Session:
             kernel.restart()
             return kernel
 
-        self._in_background(again, self._kernel_started)
+        self.in_background(again, self._kernel_started, self._not_started)
         self.say("the kernel is restarting")
         self.changed.update(("state", "events", "cursor", "runs", "snapshot", "reset"))
-
-    # -- breakpoints and watches -------------------------------------------------------------
-
-    def breakpoint_at(self, cell: str, line: int) -> Breakpoint | None:
-        """The breakpoint on a line of a cell."""
-        file = f"<cell {cell}>"
-        return next((b for b in self.breakpoints if b.line == line and b.file == file), None)
-
-    def toggle_breakpoint(self, **where: Any) -> Breakpoint | None:
-        """Set a breakpoint, or remove the one that is there; returns it if it was set."""
-        same = [
-            b for b in self.breakpoints if not b.condition and self._where(b) == self._where_of(where)
-        ]
-        if same:
-            self.remove_breakpoint(same[0].id)
-            return None
-        return self.add_breakpoint(**where)
-
-    def add_breakpoint(self, **where: Any) -> Breakpoint:
-        """Set a breakpoint; the arguments are `Breakpoint`'s."""
-        point = Breakpoint(self._next_id, **where)
-        self._next_id += 1
-        self.breakpoints.append(point)
-        self._send_breakpoints()
-        return point
-
-    def change_breakpoint(self, ident: int, **fields: Any) -> None:
-        """Change fields of a breakpoint."""
-        for i, point in enumerate(self.breakpoints):
-            if point.id == ident:
-                self.breakpoints[i] = msgspec.structs.replace(point, error="", **fields)
-        self._send_breakpoints()
-
-    def remove_breakpoint(self, ident: int) -> None:
-        """Delete a breakpoint."""
-        self.breakpoints = [b for b in self.breakpoints if b.id != ident]
-        self._send_breakpoints()
-
-    @staticmethod
-    def _where(point: Breakpoint) -> tuple[str, str, str, int]:
-        return point.op, point.module, point.file, point.line
-
-    @staticmethod
-    def _where_of(where: dict[str, Any]) -> tuple[str, str, str, int]:
-        return (
-            where.get("op", ""), where.get("module", ""), where.get("file", ""),
-            where.get("line", 0),
-        )  # fmt: skip
-
-    def _send_breakpoints(self) -> None:
-        self.changed.add("breakpoints")
-        if self.client is None:
-            return  # they are sent when the kernel is up
-        points = [msgspec.to_builtins(b) for b in self.breakpoints]
-        self.ask("breakpoints", self._accepted, breakpoints=points)
-
-    def _accepted(self, result: Any) -> None:
-        known = {b.id: b for b in msgspec.convert(result, list[Breakpoint])}
-        self.breakpoints = [known.get(b.id, b) for b in self.breakpoints]
-        self.changed.add("breakpoints")
-
-    def _refresh_hits(self) -> None:
-        if self.breakpoints:
-            self.ask("status", self._status, quiet=True)
-
-    def _status(self, result: Any) -> None:
-        points = result.get("breakpoints") if isinstance(result, dict) else None
-        if points:
-            self._accepted(points)
-
-    def add_watch(self, expression: str) -> None:
-        """Evaluate an expression at every stop, and now if the model stands."""
-        expression = expression.strip()
-        if not expression or expression in self.watches:
-            return
-        self.watches.append(expression)
-        self.changed.add("watches")
-        if self.state in ("paused", "idle") and self.client is not None:
-            self._ask_watch(self._latest_snapshot(), expression)
-
-    def change_watch(self, index: int, expression: str) -> None:
-        """Put another expression in a watch's place."""
-        if 0 <= index < len(self.watches):
-            del self.watches[index]
-            self.add_watch(expression)
-
-    def remove_watch(self, index: int) -> None:
-        """Delete a watch."""
-        if 0 <= index < len(self.watches):
-            del self.watches[index]
-            self.changed.add("watches")
-
-    def _latest_snapshot(self) -> Snapshot:
-        seq = self.live_seq
-        if seq not in self.snapshots:
-            self.snapshots[seq] = Snapshot(seq)
-        return self.snapshots[seq]
 
     # -- what is known at the cursor ---------------------------------------------------------
 
@@ -760,7 +537,7 @@ class Session:
         self.frame = max(0, min(self.frame + by, len(snapshot.stack) - 1))
         self.changed.add("snapshot")
         if self.frame not in snapshot.variables and snapshot.seq == self.live_seq:
-            self._ask_variables(snapshot, self.frame)
+            self.ask_variables(snapshot, self.frame)
 
     @property
     def moment(self) -> Moment:
@@ -819,12 +596,4 @@ class Session:
     ) -> None:
         """Ask for what the inspector draws of a tensor; ``then`` gets it, or an error's text."""
 
-        def arrived(result: Any) -> None:
-            if isinstance(result, BaseException):
-                then(str(result))
-            else:
-                then(msgspec.convert(result, TensorView))
-
-        arrived.wants_errors = True  # type: ignore[attr-defined]
-        if self.ask("view", arrived, quiet=True, tensor=tensor, seq=seq, **options) is None:
-            then(self._why_not())
+        self.ask("view", then, then, tensor=tensor, seq=seq, **options)

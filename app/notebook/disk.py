@@ -16,50 +16,59 @@ from app.notebook.cell import NotebookError
 __all__ = [
     "atomic_write",
     "beside",
+    "check_file",
     "companions",
     "read_file",
     "read_private",
     "remove_companions",
-    "too_large",
     "write_companion",
 ]
 
 _STALE_TEMP = 3600.0  # seconds after which a temporary file of a dead process is removed
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Read a regular file of at most `limit` bytes; never blocks on a pipe or a device."""
+def check_file(path: Path) -> None:
+    """Refuse what is missing, or no regular file."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotebookError(f"{path}: {_special(status.st_mode)}")
-        # Non-blocking, in case that a pipe took the file's place in between.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise NotebookError(f"{path}: not a regular file")
-            data = file.read(limit + 1)
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         raise NotebookError(f"{path}: no such file; check the name") from None
     except (OSError, ValueError) as error:
         raise NotebookError(f"{path}: cannot be read: {_reason(error)}") from None
-    if len(data) > limit:
-        raise too_large(path, limit)
+    if not stat.S_ISREG(mode):
+        raise NotebookError(f"{path}: {_special(mode)}")
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; never blocks on a pipe or a device."""
+    check_file(path)
+    try:
+        # Non-blocking, in case that a pipe took the file's place in between.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise NotebookError(f"{path}: not a regular file")
+            data = file.read(limit + 1) if status.st_size <= limit else None
+    except (OSError, ValueError) as error:
+        raise NotebookError(f"{path}: cannot be read: {_reason(error)}") from None
+    if data is None or len(data) > limit:
+        raise NotebookError(
+            f"{path}: larger than {limit / 2**20:.0f} MB; clear outputs or split it"
+        )
     return data
 
 
 def read_private(path: Path, limit: int) -> bytes:
-    """Read a regular file that belongs to this user, not through a link: others may plant those."""
+    """Read at most `limit` bytes of a file of this user's own; others may plant links and pipes."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         with open(os.open(path, flags), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
                 raise NotebookError(f"{path}: not a file of yours")
-            data = file.read(limit + 1)
+            data = file.read(limit)
     except (OSError, ValueError) as error:
         raise NotebookError(f"{path}: cannot be read: {_reason(error)}") from None
-    if len(data) > limit:
-        raise too_large(path, limit)
     return data
 
 
@@ -185,10 +194,6 @@ def remove_companions(path: Path, suffix: str) -> None:
 
 def _reason(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def too_large(path: Path, limit: int) -> NotebookError:
-    return NotebookError(f"{path}: larger than {limit // 2**20} MB; clear outputs or split it")
 
 
 def _special(mode: int) -> str:

@@ -191,7 +191,12 @@ class Notebook:
         last = self._undo[-1].edit if self._undo and self._coalesce else None
         if isinstance(last, _Change) and last.index == index and list(last.after) == ["source"]:
             last.after["source"] = cell.source = text
-            self._undo[-1].stamp = self._stamp = self._next_stamp()
+            if text == last.before["source"]:  # typed and taken back: as if nothing was
+                self._undo.pop()
+                self._coalesce = False
+                self._stamp = self._undo[-1].stamp if self._undo else self._base
+            else:
+                self._undo[-1].stamp = self._stamp = self._next_stamp()
             self.revision += 1
             return
         self._do(_Change(index, {"source": cell.source}, {"source": text}))

@@ -17,7 +17,7 @@ from typing import Literal
 
 from app.notebook import ipynb, script
 from app.notebook.cell import NotebookError
-from app.notebook.disk import atomic_write, read_file, too_large
+from app.notebook.disk import atomic_write, check_file, read_file
 from app.notebook.document import Notebook
 from app.notebook.ipynb import NotebookLayout
 from app.notebook.script import ScriptLayout
@@ -54,10 +54,7 @@ def open_notebook(path: str | os.PathLike[str]) -> Notebook:
     Raises `NotebookError` with one line that names the file, the reason and what to do.
     """
     path = Path(path)
-    data = read_file(path, MAX_BYTES["ipynb"])
-    kind = _kind_of(path)
-    if len(data) > MAX_BYTES[kind]:
-        raise too_large(path, MAX_BYTES[kind])
+    kind, data = _read(path)
     text = _decode(path, data)
     notebook = _parse(path, kind, text.removeprefix("\ufeff"))
     notebook.bom = text.startswith("\ufeff")
@@ -78,8 +75,8 @@ def open_damaged(path: str | os.PathLike[str]) -> Notebook:
     cannot be saved over: the result is for reading, and for saving under another name.
     """
     path = Path(path)
-    kind = _kind_of(path)
-    text = read_file(path, MAX_BYTES[kind]).decode("utf-8-sig", "replace").replace("\0", "\ufffd")
+    kind, data = _read(path)
+    text = data.decode("utf-8-sig", "replace").replace("\0", "\ufffd")
     try:
         notebook = _parse(path, kind, text)
         notebook.notices.append(f"{path} is damaged; it is open read-only")
@@ -97,6 +94,14 @@ def reload(notebook: Notebook) -> None:
     notebook.layout, notebook.bom, notebook.digest = fresh.layout, fresh.bom, fresh.digest
     notebook.notices += fresh.notices
     notebook.mark_saved()
+
+
+def _read(path: Path) -> tuple[FileKind, bytes]:
+    """Read a notebook's file; a file that is none is named as such before its suffix is."""
+    if path.suffix.lower() not in SUFFIXES:
+        check_file(path)
+    kind = _kind_of(path)
+    return kind, read_file(path, MAX_BYTES[kind])
 
 
 def _parse(path: Path, kind: FileKind, text: str) -> Notebook:

@@ -418,7 +418,7 @@ def depth(value: Any) -> int:
         nested: list[Any] = []
         for item in level:
             inner = item.values() if isinstance(item, dict) else item
-            nested.extend(part for part in inner if isinstance(part, dict | list))
+            nested += [part for part in inner if type(part) in (dict, list)]
         level = nested
     return depth
 
@@ -427,7 +427,9 @@ def _is_sorted(value: Any) -> bool:
     """Are the keys of every object in order, as nbformat writes them?"""
     if isinstance(value, dict):
         return list(value) == sorted(value) and all(map(_is_sorted, value.values()))
-    return not isinstance(value, list) or all(map(_is_sorted, value))
+    if isinstance(value, list):  # a stream may be a million lines
+        return all(_is_sorted(item) for item in value if type(item) is not str)
+    return True
 
 
 def _same(ours: Any, theirs: Any) -> bool:
@@ -439,5 +441,7 @@ def _same(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, dict):
         return list(ours) == list(theirs) and all(_same(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, list):
+        if _is_lines(ours):
+            return bool(ours == theirs)
         return len(ours) == len(theirs) and all(map(_same, ours, theirs))
     return bool(ours == theirs)

@@ -30,7 +30,7 @@ _MAX_OPTIONS = 4096  # a longer marker line is a title
 # View state that other programs keep in a cell; not worth a marker line.
 _VIEW_STATE = frozenset(
     {"ExecuteTime", "autoscroll", "collapsed", "colab", "execution", "id", "jupyter", "outputId"}
-    | {"scrolled", "trusted", "vscode", "title"}
+    | {"scrolled", "trusted", "vscode"}
 )
 
 
@@ -91,7 +91,10 @@ def parse(text: str) -> tuple[list[Cell], ScriptLayout]:
 
 
 def render(cells: list[Cell], layout: ScriptLayout) -> str:
-    """Return the text of a script."""
+    """Return the text of a script.
+
+    A code cell whose own text has a marker line outside a string is read back as two cells.
+    """
     return layout.prefix + "".join(piece for cell in _pieces(cells, layout) for piece in cell)
 
 
@@ -291,7 +294,8 @@ def _separator(piece: tuple[str, str, str], newline: str, *, blank: bool) -> str
         return ""
     if not text.endswith(("\n", "\r")):
         return newline * (1 + blank)
-    return newline if blank and not re.search(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)\Z", text) else ""
+    ends_blank = re.search(r"\n[ \t]*\n\Z", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return newline if blank and not ends_blank else ""
 
 
 def _newline(form: ScriptForm, default: str) -> str:
@@ -320,17 +324,15 @@ def _header(cell: Cell, form: ScriptForm | None, newline: str) -> str:
 def _marker(kind: Kind, metadata: dict[str, Any]) -> str:
     """Make a marker line for a new cell."""
     words = ["# %%"]
+    options = dict(metadata)
     title = metadata.get("title")
-    if (
-        isinstance(title, str)
-        and title.isprintable()
-        and not _KIND.search(title)
-        and "=" not in title
-    ):
-        words += title.split()
+    if isinstance(title, str) and title == " ".join(title.split()) and title.isprintable():
+        if not _KIND.search(title) and "=" not in title:
+            words += [title]
+            del options["title"]
     if kind != "code":
         words.append(f"[{kind}]")
-    for key, value in metadata.items():
+    for key, value in options.items():
         if key not in _VIEW_STATE and _OPTION.fullmatch(key + "="):
             words.append(f"{key}={json.dumps(value)}")
     return " ".join(words)

@@ -155,7 +155,7 @@ def _restore(stored: dict[str, Any], known: Cell | None) -> Cell:
         stored["kind"],
         stored["source"],
         outputs,
-        stored["execution_count"],
+        stored.get("execution_count"),
         stored["metadata"],
         stored["attachments"],
         form,

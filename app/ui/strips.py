@@ -1,7 +1,8 @@
 """Lines of styled spans, as viewers return them, to Textual's strips; and the reverse for text.
 
 A rendered strip is kept in an LRU under what it was made of, so a scroll or a repaint of unchanged
-rows costs a look-up. Nothing here parses markup: a span's text goes to the screen as it is.
+rows costs a look-up. Every text passes `app.sanitize.clean` here, whatever was done to it before,
+and nothing parses markup. Widths are Rich's, which are those that Textual lays out by.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 
+from app.sanitize import clean
 from app.ui.theme import style_of
 from viewers.text import Line, Span
 
@@ -26,7 +28,8 @@ def strip_of(line: Line, width: int, dark: bool, ground: str = "", more: str = "
 
 @lru_cache(maxsize=4096)
 def _strip(line: tuple[Span, ...], width: int, dark: bool, ground: str, more: str) -> Strip:
-    spans = crop(list(line), width, more)
+    spans = [(clean(text, keep_newlines=False), token) for text, token in line]
+    spans = crop(spans, width, more)
     segments = [Segment(text, style_of(token, dark, ground)) for text, token in spans]
     rest = width - width_of(spans)
     if rest > 0:

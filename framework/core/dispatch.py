@@ -25,7 +25,6 @@ from framework.trace import sink
 __all__ = ["RULES", "apply", "composite", "run"]
 
 ndarray = np.ndarray
-_category = dtypes.category
 
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
@@ -94,14 +93,20 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
 
 def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any, ...]) -> Any:
     """Make the node of an applied op and point its differentiable outputs at it."""
-    if _category[outs[0]._data.dtype] < FLOAT and not any(
-        _category[o._data.dtype] >= FLOAT for o in outs
-    ):
-        return None
-    edges = tuple([edge_of(a) if isinstance(a, Tensor) else None for a in args])
-    if all(e is None for e in edges):
+    edges = []
+    needs = []
+    for a in args:
+        edge = None
+        if isinstance(a, Tensor):
+            if a._base is not None:
+                edge = edge_of(a)
+            elif a._rg:
+                edge = a._edge or a
+        edges.append(edge)
+        needs.append(edge is not None)
+    if True not in needs:
         return None  # views, taken without grad mode, of something that wants a gradient
-    plan = op.plan(tuple([e is not None for e in edges]))
+    plan = op.plan(tuple(needs))
     saved: list[Any] = []
     for i in plan.inputs:
         a = args[i]
@@ -116,15 +121,20 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
         if counter is None:
             counter = o._counter = Version()
         saved.append((o._data, counter, counter.value, o._device))
-    node = Node(op, edges, meta, plan, saved)
     metas = []
-    for i, o in enumerate(outs):
+    floating = False
+    for o in outs:
         data = o._data
         metas.append((data.shape, data.dtype, o._device))
-        if _category[data.dtype] >= FLOAT:
+        if data.dtype.kind in "fcV":
+            floating = True
+    if not floating:
+        return None
+    node = Node(op, edges, meta, plan, saved, metas)
+    for i, o in enumerate(outs):
+        if metas[i][1].kind in "fcV":
             o._rg = True
             o._edge = (node, i)
-    node.metas = tuple(metas)
     return node
 
 
@@ -178,12 +188,10 @@ def _promote(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
             if a.dtype is b.dtype:
                 return arrays
         elif ta is ndarray and (tb is float or tb is int):
-            c = _category[a.dtype]
-            if c > INT and a.dtype.kind != "V":
+            if a.dtype.kind in "fc":
                 return arrays
         elif tb is ndarray and (ta is float or ta is int):
-            c = _category[b.dtype]
-            if c > INT and b.dtype.kind != "V":
+            if b.dtype.kind in "fc":
                 return arrays
     return _cast(arrays, dtypes.result_type(*[a for a in arrays if a is not None]))
 
@@ -192,7 +200,7 @@ def _promote_float(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """As `_promote`, and integers become the default float type."""
     if len(arrays) == 1:
         a = arrays[0]
-        if a.__class__ is ndarray and _category[a.dtype] > INT:
+        if a.__class__ is ndarray and a.dtype.kind in "fcV":
             return arrays
     common = dtypes.result_type(*[a for a in arrays if a is not None])
     if common.category < FLOAT:

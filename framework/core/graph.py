@@ -74,26 +74,23 @@ class Node:
         origin: the raw trace record of the forward op, None if that was not traced.
     """
 
-    __slots__ = (
-        "__weakref__", "_hooks", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
-        "retains", "saved", "seq", "tensor_hooks", "values",
-    )  # fmt: skip
+    # Class-level defaults, so that making a node writes only what differs per op.
+    origin: Any = None
+    tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
+    retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
+    _hooks: dict[int, Any] | None = None
+    _prehooks: dict[int, Any] | None = None
 
     def __init__(
-        self, op: Op, edges: tuple[Any, ...], meta: dict[str, Any], plan: Plan, saved: Any
+        self, op: Op, edges: Any, meta: dict[str, Any], plan: Plan, saved: Any, metas: Any
     ) -> None:
         self.op = op
         self.edges = edges
         self.meta = meta
         self.plan = plan
         self.saved = saved
-        self.metas: tuple[Any, ...] = ()
+        self.metas = metas
         self.seq = next(_order)
-        self.origin: Any = None
-        self.tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
-        self.retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
-        self._hooks: dict[int, Any] | None = None
-        self._prehooks: dict[int, Any] | None = None
 
     # -- for gradient rules -----------------------------------------------------------------
 

@@ -142,9 +142,11 @@ def _take_history(tensor: Any, value: Any) -> None:
             _resave_output(edge[0], edge[1], value, tensor)
         return
     base_edge = base._edge or (base if base._rg else None)
-    node = Node(VIEW_SCATTER, (base_edge, edge), {"chain": tensor._chain}, VIEW_SCATTER.plan((False, False)), [])  # fmt: skip
     data = base._data
-    node.metas = ((data.shape, data.dtype, base._device),)
+    meta = {"chain": tensor._chain}
+    plan = VIEW_SCATTER.plan((base_edge is not None, edge is not None))
+    metas = [(data.shape, data.dtype, base._device)]
+    node = Node(VIEW_SCATTER, [base_edge, edge], meta, plan, [], metas)
     base._edge = (node, 0)
     base._rg = True
     base._at = tensor._counter.value

@@ -159,6 +159,7 @@ def _weight_kernel(
 def _transpose_kernel(
     x: Any, w: Any, b: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
+    _check_transpose(x, w, b, size, stride, padding, dilation, groups)
     y = _input_kernel(x, w, size=size, stride=stride, padding=padding, dilation=dilation,
                       groups=groups)  # fmt: skip
     return y if b is None else y + b.reshape(-1, *[1] * len(size))
@@ -196,6 +197,24 @@ def _check(
         raise ValueError(
             f"Calculated padded input size per channel: ({_times(padded)}). Kernel size: "
             f"({_times(needed)}). Kernel size can't be greater than actual input size"
+        )
+
+
+def _check_transpose(
+    x: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> None:
+    _check_types(x, w, b)
+    _check_steps(stride, padding, dilation, groups)
+    if w.ndim != x.ndim or x.shape[1] != w.shape[0] or w.shape[0] % groups:
+        raise ValueError(
+            f"Given transposed=1, weight of size {list(w.shape)}, expected input{list(x.shape)} to "
+            f"have {w.shape[0]} channels, but got {x.shape[1]} channels instead"
+        )
+    _check_bias(b, w, w.shape[1] * groups)
+    if min(size) <= 0:
+        raise ValueError(
+            f"Given input size per channel: ({_times(x.shape[2:])}). Calculated output size per "
+            f"channel: ({_times(size)}). Output size is too small"
         )
 
 
@@ -426,15 +445,6 @@ def _deconvolve(
     steps, around = spread(stride, dims, "stride"), spread(padding, dims, "padding")
     spacing = spread(dilation, dims, "dilation")
     more = spread(output_padding, dims, "output_padding")
-    _check_types(batched._data, weight._data, None if bias is None else bias._data)
-    _check_steps(steps, around, spacing, groups)
-    if weight.ndim != dims + 2 or batched.shape[1] != weight.shape[0]:
-        raise RuntimeError(
-            f"{record.name}: Given transposed=1, weight of size {list(weight.shape)}, expected "
-            f"input{list(batched.shape)} to have {weight.shape[0]} channels, but got "
-            f"{batched.shape[1]} channels instead"
-        )
-    _check_bias(bias if bias is None else bias._data, weight, weight.shape[1] * groups)
     if any(m >= max(s, d) for m, s, d in zip(more, steps, spacing)):
         raise RuntimeError(
             "output padding must be smaller than either stride or dilation, but got "
@@ -446,11 +456,6 @@ def _deconvolve(
             batched.shape[2:], steps, around, spacing, weight.shape[2:], more
         )
     )
-    if min(size) <= 0:
-        raise RuntimeError(
-            f"{record.name}: Given input size per channel: ({_times(batched.shape[2:])}). "
-            f"Calculated output size per channel: ({_times(size)}). Output size is too small"
-        )
     out = apply(record, batched, weight, bias, size=size, stride=steps, padding=around,
                 dilation=spacing, groups=groups)  # fmt: skip
     return out if batched.ndim == input.ndim else out.squeeze(0)

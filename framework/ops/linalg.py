@@ -327,8 +327,13 @@ def _cholesky_grad(g: Any, y: Any) -> Any:
     return (full + _t(full)) * 0.5
 
 
+def _cholesky_kernel(a: Any) -> Any:
+    # The mean of both triangles, so that the gradient is symmetric for any direction.
+    return np.linalg.cholesky((a + a.swapaxes(-2, -1)) / 2)
+
+
 CHOLESKY = op(
-    "cholesky", np.linalg.cholesky, "a", rule="float", grad=(_cholesky_grad,),
+    "cholesky", _cholesky_kernel, "a", rule="float", grad=(_cholesky_grad,),
     samples=lambda s: [((s.definite(3),), {})],
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.dtypes import FLOAT
 from framework.kernels import module_of
+from framework.kernels.special import erf as _special_erf
 from framework.tensor import Tensor, wrap
 
 __all__ = ["add", "div", "exp", "mul", "neg", "pow", "sub", "where"]
@@ -280,16 +281,6 @@ def _sigmoid_kernel(a: Any) -> Any:
     return np.where(a >= 0, one, small) / (one + small)
 
 
-def _erf_kernel(a: Any) -> Any:
-    if module_of(a) is not np:
-        from cupyx.scipy.special import erf
-    else:
-        from scipy.special import erf
-    if a.dtype.kind == "V" or a.dtype == np.float16:
-        return erf(a.astype(np.float32)).astype(a.dtype)
-    return erf(a)
-
-
 _, neg = _unary("neg", np.negative, lambda g: -g, "The negative of each element.",
                 rule=None, dunder=("__neg__",), alias="negative")  # fmt: skip
 ABS, absolute = _unary("abs", np.abs, _abs_grad, "The absolute value of each element.",
@@ -322,7 +313,7 @@ _, cosh = _unary("cosh", np.cosh, lambda g, a: g * sinh(a), "The hyperbolic cosi
 _, tanh = _unary("tanh", np.tanh, lambda g, y: g * (1 - y * y), "The hyperbolic tangent.")
 _, sigmoid = _unary("sigmoid", _sigmoid_kernel, lambda g, y: g * y * (1 - y),
                     "The logistic function 1 / (1 + exp(-input)).")  # fmt: skip
-_, erf = _unary("erf", _erf_kernel, lambda g, a: g * exp(-a * a) * (2 / math.sqrt(math.pi)),
+_, erf = _unary("erf", _special_erf, lambda g, a: g * exp(-a * a) * (2 / math.sqrt(math.pi)),
                 "The error function.")  # fmt: skip
 _, reciprocal = _unary("reciprocal", np.reciprocal, lambda g, y: -g * _conj(y * y),
                        "One over each element.", domain="away")  # fmt: skip

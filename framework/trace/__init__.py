@@ -1,0 +1,57 @@
+"""The trace: what a model did, event by event, and the ways to look at it while it runs.
+
+    from framework import trace
+
+    with trace.recording() as tape:     # record a block
+        train_step()
+    tape.read()                         # its events, typed
+
+    trace.listen()                      # let `tapebook attach` look into this program
+    trace.mark("epoch 3")               # a label on the time line
+
+The recorder is loaded with the framework and costs nothing until it is started. What needs
+msgspec (typed events, the wire, the service) is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from framework.trace.sink import Recorder, mark, recording, start, stop
+
+if TYPE_CHECKING:
+    from framework.trace.client import Client, sessions
+    from framework.trace.gate import Gate
+    from framework.trace.protocol import Breakpoint
+    from framework.trace.server import Service, listen
+
+__all__ = [
+    "Breakpoint",
+    "Client",
+    "Gate",
+    "Recorder",
+    "Service",
+    "listen",
+    "mark",
+    "recording",
+    "sessions",
+    "start",
+    "stop",
+]
+
+_LAZY = {
+    "Breakpoint": "protocol",
+    "Client": "client",
+    "Gate": "gate",
+    "Service": "server",
+    "listen": "server",
+    "sessions": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)

@@ -24,7 +24,6 @@ inf 1
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import sys
 import threading
@@ -55,8 +54,9 @@ from framework.trace.sink import (
     OPTIM_END,
     UPDATE,
 )
+from framework.trace.worker import raise_in
 
-__all__ = ["STEPS", "Command", "Gate", "GateError", "raise_in"]
+__all__ = ["STEPS", "Command", "Gate", "GateError"]
 
 
 class GateError(Exception):
@@ -601,11 +601,6 @@ def _recording(frame: FrameType | None) -> bool:
             return False
         frame = frame.f_back
     return False
-
-
-def raise_in(thread: int, kind: type[BaseException]) -> None:
-    """Raise an exception in another thread, between two of its instructions."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
 
 
 def one_line_of(error: BaseException) -> str:

@@ -23,6 +23,7 @@ __all__ = ["describe", "dtype_name", "short", "source_of", "tensor_meta", "typed
 TEXT = 60  # characters of one argument
 ITEMS = 8  # elements of a sequence that are shown
 
+_BRACKETS: dict[type, tuple[str, str]] = {tuple: ("(", ")"), list: ("[", "]")}
 _EMPTY = TensorMeta(0, (), "", "")
 _NOWHERE = Source("", 0, "")
 
@@ -85,8 +86,7 @@ def _short(value: Any, depth: int) -> str:
 
 
 def _short_sequence(value: Any, depth: int) -> str:
-    brackets: dict[Any, str] = {tuple: "()", list: "[]"}
-    opening, closing = brackets.get(type(value), "{}")
+    opening, closing = _BRACKETS.get(type(value), ("{", "}"))
     if depth > 2:
         return f"{opening}…{closing}"
     shown = [_short(item, depth + 1) for item, _ in zip(value, range(ITEMS))]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import hmac
 import os
 import secrets
@@ -34,8 +35,9 @@ import msgspec
 
 from framework.trace import session as sessions
 from framework.trace import sink
-from framework.trace.events import Event
-from framework.trace.gate import Gate, GateError, raise_in
+from framework.trace.events import Event, Mark
+from framework.trace.gate import Gate, GateError
+from framework.trace.peer import NEVER, Peer, framed
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
     Breakpoint,
@@ -49,16 +51,13 @@ from framework.trace.protocol import (
     StateChanged,
     Welcome,
     decode,
-    encode,
 )
 from framework.trace.reader import typed
+from framework.trace.worker import Worker
 
 __all__ = ["RequestError", "Service", "listen"]
 
-MAX_HELLO = 4096  # bytes of the first frame, before the peer has shown its token
-MAX_REQUEST = 16 << 20  # bytes of any other frame
 PEERS = 32  # connections at a time
-PATIENCE = 5.0  # seconds for a token, or for the rest of a frame that has begun
 BACKLOG = 4 << 20  # bytes that a viewer may have to fetch before its live stream waits
 GIVE_UP = 64 << 20  # bytes of output and replies it may have to fetch before it is cut off
 TICK = 0.02  # seconds between two looks at the ring while a model runs
@@ -67,9 +66,7 @@ BATCH = 2000  # events in one message
 LAG = 20_000  # events that a live stream may be behind before it skips some
 SHARE = 0.15  # of the time, spent on events while the model runs
 REPLY_EVENTS = 20_000  # events in one answer
-SLOW = 5.0  # seconds for one request that runs a user's code
-
-_HEAD = struct.Struct(">I")
+SETTLE = 0.01  # seconds that a model may run between two stops without a word about it
 
 
 class RequestError(Exception):
@@ -115,15 +112,16 @@ class Service:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake_in, selectors.EVENT_READ, self._drain_wake)
-        self._peers: list[_Peer] = []
+        self._peers: list[Peer] = []
         self._todo: deque[Callable[[], None]] = deque()  # from other threads
         self._handlers: dict[str, tuple[Handler, bool, bool]] = {}
-        self._worker = _Worker()
+        self._worker = Worker("tapebook-look")
         self._encoded: tuple[int, int, bytes] = (0, 0, b"")  # the last batch: first, last, frame
         self._state: tuple[str, int, str] = ("", 0, "")  # what the viewers were told last
         self._looked = 0  # newest event when the ring was last looked at
         self._pause = TICK
         self._next_look = 0.0
+        self._settled = 0.0  # when a model that has just gone on is said to be running
         self._closing = False
         self._pid = os.getpid()
         self._register_own()
@@ -221,13 +219,17 @@ class Service:
         self._worker.check()
         self._stream(now)
 
+    def _drain_wake(self, mask: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_in, 65536)
+
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        waits = [p.deadline for p in self._peers if p.deadline != _NEVER]
+        waits = [p.deadline for p in self._peers if p.deadline != NEVER]
         if self.gate.interrupt_due:
             waits.append(now + 0.01)
-        if self._worker.deadline:
-            waits.append(self._worker.deadline)
+        if self._worker.busy:
+            waits.append(now + 0.25)
         if any(p.role for p in self._peers) and self.gate.state == "running":
             waits.append(self._next_look)
         return max(0.0, min(waits) - now) if waits else None
@@ -235,7 +237,7 @@ class Service:
     def _say_goodbye(self) -> None:
         """Hand over what is waiting, within a second."""
         end = time.monotonic() + 1.0
-        self._worker.stop()
+        self._worker.cancel()
         while self._todo:
             self._todo.popleft()()
         self._next_look = 0.0
@@ -256,11 +258,11 @@ class Service:
             sock.close()
             return
         sock.setblocking(False)
-        peer = _Peer(sock)
+        peer = Peer(sock)
         self._peers.append(peer)
         self._selector.register(sock, selectors.EVENT_READ, lambda m: self._on_peer(peer, m))
 
-    def _on_peer(self, peer: _Peer, mask: int) -> None:
+    def _on_peer(self, peer: Peer, mask: int) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
                 peer.flush()
@@ -270,7 +272,7 @@ class Service:
         except (OSError, ProtocolError):
             self._drop(peer)
 
-    def _read(self, peer: _Peer) -> None:
+    def _read(self, peer: Peer) -> None:
         data = peer.sock.recv(1 << 18)
         if not data:
             raise ProtocolError("closed")
@@ -283,7 +285,7 @@ class Service:
             else:
                 raise ProtocolError("a viewer sends requests only")
 
-    def _greet(self, peer: _Peer, message: Message) -> None:
+    def _greet(self, peer: Peer, message: Message) -> None:
         """Nothing is sent before the token was right, except the reason for hanging up."""
         if not isinstance(message, Hello) or not hmac.compare_digest(
             message.token.encode(), self._token.encode()
@@ -292,7 +294,7 @@ class Service:
         if message.version != PROTOCOL_VERSION:
             raise ProtocolError("another version")
         peer.role = "observe" if message.role == "observe" else "control"
-        peer.deadline = _NEVER
+        peer.deadline = NEVER
         recorder, gate = self.recorder, self.gate
         stop = gate.stop
         last = recorder.seq
@@ -305,7 +307,7 @@ class Service:
             ),
         )
 
-    def _drop(self, peer: _Peer) -> None:
+    def _drop(self, peer: Peer) -> None:
         if peer not in self._peers:
             return
         self._peers.remove(peer)
@@ -316,19 +318,21 @@ class Service:
             self.gate.detach()
 
     def _push(self, message: Message) -> None:
-        data = _framed(message)
+        data = framed(message)
         for peer in list(self._peers):
             if peer.role:
                 self._send_bytes(peer, data)
 
-    def _send(self, peer: _Peer, message: Message) -> None:
+    def _send(self, peer: Peer, message: Message) -> None:
         try:
-            self._send_bytes(peer, _framed(message))
-        except ProtocolError as error:
+            self._send_bytes(peer, framed(message))
+        except ProtocolError as error:  # it holds what cannot be sent
             if isinstance(message, Reply):
-                self._send_bytes(peer, _framed(Reply(message.id, error=str(error))))
+                self._send_bytes(peer, framed(Reply(message.id, error=str(error))))
 
-    def _send_bytes(self, peer: _Peer, data: bytes) -> None:
+    def _send_bytes(self, peer: Peer, data: bytes) -> None:
+        if peer not in self._peers:
+            return
         try:
             peer.send(data)
         except OSError:
@@ -339,31 +343,35 @@ class Service:
         elif peer.waiting:
             self._listen_to(peer)
 
-    def _listen_to(self, peer: _Peer) -> None:
+    def _listen_to(self, peer: Peer) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
         key = self._selector.get_key(peer.sock)
         if key.events != wanted:
             self._selector.modify(peer.sock, wanted, key.data)
 
-    # -- the live stream ----------------------------------------------------------------------------
+    # -- the live stream -------------------------------------------------------------------------
 
     def _stream(self, now: float, last: bool = False) -> None:
         """Send what is new in the ring, and then what has become of the model."""
         viewers = [p for p in self._peers if p.role]
         gate = self.gate
         state = (gate.state, gate.stops, self.cell)
-        stop = gate.stop
+        stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
             self._state = state
             return
+        if changed and state[0] == "running" and self._state[0] == "paused" and not last:
+            # Most steps are over before a viewer could show that the model was running.
+            self._settled = self._settled or now + SETTLE
+            self._next_look = self._settled
+            changed = now >= self._settled
         if not (changed or last or now >= self._next_look):
             return
-        running = state[0] == "running" and not changed
         newest = self.recorder.seq
         for peer in viewers:
             if peer.next <= newest:
-                self._send_events(peer, newest, everything=not running)
+                self._send_events(peer, newest, everything=changed or state[0] != "running")
         # Look again soon while there is something to see, ever less often when there is not.
         self._pause = min(self._pause * 1.5, REST) if newest == self._looked else TICK
         self._looked = newest
@@ -371,12 +379,12 @@ class Service:
         self._next_look = ended + max(self._pause, (ended - now) * (1 / SHARE - 1))
         if changed:
             self._state = state
-            if stop is None and state[0] == "paused":
-                return  # it has gone on meanwhile: the next turn says so
+            self._settled = 0.0
             self._pause = TICK
-            self._push(StateChanged(state[0], stop, self.cell))
+            if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
+                self._push(StateChanged(state[0], stop, self.cell))
 
-    def _send_events(self, peer: _Peer, newest: int, everything: bool) -> None:
+    def _send_events(self, peer: Peer, newest: int, everything: bool) -> None:
         """Bring a viewer up to date as far as its connection takes it."""
         if newest - peer.next >= LAG:
             self._skip(peer, self._whole_steps(newest))
@@ -393,7 +401,7 @@ class Service:
             if not everything:
                 break
 
-    def _skip(self, peer: _Peer, first: int) -> None:
+    def _skip(self, peer: Peer, first: int) -> None:
         """Leave events out, and say so."""
         if first > peer.next:
             self._send(peer, Dropped(peer.next, first - 1))
@@ -416,14 +424,14 @@ class Service:
             return self._encoded[2], True
         events = _events(self.recorder, first, last)
         complete = len(events) == last - first + 1
-        data = _framed(Events(events)) if events else b""
+        data = framed(Events(events)) if events else b""
         if complete:
             self._encoded = (first, last, data)
         return data, complete
 
-    # -- requests --------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------
 
-    def _answer(self, peer: _Peer, request: Request) -> None:
+    def _answer(self, peer: Peer, request: Request) -> None:
         found = self._handlers.get(request.method)
         if found is None:
             self._send(peer, Reply(request.id, error=f"unknown method {request.method[:40]!r}"))
@@ -435,7 +443,7 @@ class Service:
             )
             return
         if slow:
-            result: Any = self._worker.submit(handler, request.params)
+            result: Any = self._worker.submit(functools.partial(handler, request.params))
         else:
             try:
                 result = handler(request.params)
@@ -449,9 +457,7 @@ class Service:
         else:
             self._send(peer, Reply(request.id, result))
 
-    def _reply_later(self, peer: _Peer, ident: int, future: Future[Any]) -> None:
-        if peer not in self._peers:
-            return
+    def _reply_later(self, peer: Peer, ident: int, future: Future[Any]) -> None:
         if future.cancelled():
             self._send(peer, Reply(ident, error="cancelled"))
             return
@@ -459,10 +465,7 @@ class Service:
         if error is not None:
             self._send(peer, Reply(ident, error=_one_line(error)))
             return
-        try:
-            self._send(peer, Reply(ident, future.result()))
-        except (TypeError, ValueError, OverflowError) as problem:  # no MessagePack for it
-            self._send(peer, Reply(ident, error=f"the answer cannot be sent: {problem}"))
+        self._send(peer, Reply(ident, future.result()))
 
     def _register_own(self) -> None:
         look, act = {"control": False}, {"control": True}
@@ -554,167 +557,17 @@ class Service:
         return result
 
 
-_NEVER = float("inf")
-
-
-class _Peer:
-    """One connection: what has come of its next frame, and what it still has to fetch."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.role = ""  # until its token was right
-        self.next = 0  # the event that its live stream goes on with
-        self.waiting = 0  # bytes
-        self.deadline = time.monotonic() + PATIENCE
-        self._in = bytearray()
-        self._out: deque[memoryview] = deque()
-
-    def frames(self, data: bytes) -> list[bytes]:
-        """Whole frames, now that these bytes have come."""
-        buffer = self._in
-        buffer += data
-        found = []
-        limit = MAX_REQUEST if self.role else MAX_HELLO
-        while len(buffer) >= _HEAD.size:
-            (length,) = _HEAD.unpack_from(buffer)
-            if length > limit:
-                raise ProtocolError(f"frame of {length} bytes is above the cap of {limit}")
-            if len(buffer) < _HEAD.size + length:
-                break
-            found.append(bytes(buffer[_HEAD.size : _HEAD.size + length]))
-            del buffer[: _HEAD.size + length]
-            if not self.role:
-                break  # what follows a greeting is judged by its outcome
-        if self.role:
-            self.deadline = time.monotonic() + PATIENCE if buffer else _NEVER
-        return found
-
-    def send(self, data: bytes) -> None:
-        """Send, or remember what the connection does not take now."""
-        view = memoryview(data)
-        if not self._out:
-            try:
-                view = view[self.sock.send(view) :]
-            except BlockingIOError:
-                pass
-        if view:
-            self._out.append(view)
-            self.waiting += len(view)
-
-    def flush(self) -> None:
-        while self._out:
-            view = self._out[0]
-            try:
-                sent = self.sock.send(view)
-            except BlockingIOError:
-                return
-            self.waiting -= sent
-            if sent < len(view):
-                self._out[0] = view[sent:]
-                return
-            self._out.popleft()
-
-
-class TooSlow(BaseException):
-    """Raised in the worker's thread when nobody waits for it any more."""
-
-
-class _Worker:
-    """Runs slow requests one after the other in a thread of its own, each for a limited time."""
-
-    def __init__(self) -> None:
-        self._jobs: deque[tuple[Future[Any], Handler, dict[str, Any]]] = deque()
-        self._ready = threading.Semaphore(0)
-        self._thread: threading.Thread | None = None
-        self._now: tuple[Future[Any], float] | None = None  # the job at work, its deadline
-
-    @property
-    def deadline(self) -> float:
-        now = self._now
-        return now[1] if now is not None else 0.0
-
-    def submit(self, handler: Handler, params: dict[str, Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._jobs.append((future, handler, params))
-        if self._thread is None:
-            self._start()
-        self._ready.release()
-        return future
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="tapebook-look", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        for future, _, _ in self._jobs:
-            future.cancel()
-        self._jobs.clear()
-
-    def check(self) -> None:
-        """Give up a job that takes too long."""
-        now = self._now
-        if now is None or time.monotonic() < now[1]:
-            return
-        thread, self._thread, self._now = self._thread, None, None
-        if thread is not None and thread.ident is not None:
-            raise_in(thread.ident, TooSlow)
-        if not now[0].done():
-            now[0].set_exception(RequestError(f"that took longer than {SLOW:g} seconds"))
-        if self._jobs:
-            self._start()
-
-    def _work(self) -> None:
-        mine = threading.current_thread()
-        try:
-            while True:
-                self._ready.acquire()
-                if self._thread is not mine:
-                    self._ready.release()  # another has taken over
-                    return
-                try:
-                    future, handler, params = self._jobs.popleft()
-                except IndexError:
-                    continue
-                if not future.set_running_or_notify_cancel():
-                    continue
-                self._run(future, handler, params, mine)
-        except TooSlow:
-            return
-
-    def _run(
-        self, future: Future[Any], handler: Handler, params: dict[str, Any], mine: Any
-    ) -> None:
-        self._now = (future, time.monotonic() + SLOW)
-        result: Any = None
-        problem: BaseException | None = None
-        try:
-            result = handler(params)
-        except BaseException as error:
-            problem = error
-        if self._thread is not mine or future.done():
-            return
-        self._now = None
-        if problem is not None:
-            future.set_exception(problem)
-        else:
-            future.set_result(result)
-
-
 def _events(recorder: sink.Recorder, first: int, last: int) -> list[Event]:
     """Typed events, as many as are still there."""
-    found = []
+    found: list[Event] = []
     for seq in range(first, last + 1):
         raw = recorder.raw(seq)
         if raw is not None:
-            found.append(typed(raw))
+            try:
+                found.append(typed(raw))
+            except Exception as error:  # one strange argument must not end the stream
+                found.append(Mark(seq, raw[1], f"unreadable event: {type(error).__name__}"))
     return found
-
-
-def _framed(message: Message) -> bytes:
-    data = encode(message)
-    if len(data) > 64 << 20:
-        raise ProtocolError(f"an answer of {len(data)} bytes is too long")
-    return _HEAD.pack(len(data)) + data
 
 
 def _same_user(sock: socket.socket) -> bool:
@@ -743,7 +596,7 @@ def _typed(value: Any, kind: Any, name: str) -> Any:
 def _one_line(error: BaseException) -> str:
     """What a viewer is told; a fault of ours is named with its type."""
     text = " ".join(str(error).split())[:500]
-    if isinstance(error, (RequestError, GateError, ValueError)) and text:
+    if isinstance(error, (RequestError, GateError, ValueError, TimeoutError)) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -97,6 +97,7 @@ class Recorder:
         self.modules: list[str] = []  # paths to go back to when a module ends
         self.module = ""
         self.phase = "forward"
+        self.here = ("", 0, "forward")  # module, innermost open container, phase
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -111,25 +112,42 @@ class Recorder:
     ) -> None:
         """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
         t1 = perf_counter_ns()
-        ins = self._inputs(args)
-        frame = user_frame(_getframe(2))
-        outs = out if out.__class__ is tuple else (out,)
-        described = self._describe(outs)
+        ins = []
+        for a in args:
+            if isinstance(a, tensor_type):
+                ins.append(a._id or self._leaf(a))
+            else:
+                ins.append((a,))
+        # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
+        # Frames 0 to 2 are this method, `apply` and the function that called it.
+        frame = _getframe(3)
+        code = frame.f_code
+        while _internal[code.co_filename]:
+            frame = frame.f_back  # type: ignore[assignment]
+            if frame is None:
+                break
+            code = frame.f_code
+        values = self.values
         self.seq = seq = self.seq + 1
+        outs = out if out.__class__ is tuple else (out,)
+        described = []
+        for o in outs:
+            ident = o._id
+            if not ident:
+                self._ids = o._id = ident = self._ids + 1
+            data = o._data
+            described.append((ident, data.shape, data.dtype, o._device, o._rg))
+            if values is not None:
+                values.keep(ident, seq, data)
+                if o._counter is not None:
+                    self._alias(o._counter, o, args)
+        module, parent, phase = self.here
         raw = (
             seq, t0, OP, t1, name, ins, described, meta,
-            frame and frame.f_code, frame and frame.f_lasti,
-            self.module, self.open[-1] if self.open else 0, node is not None, self.phase, "",
+            frame and code, frame and frame.f_lasti, module, parent, node is not None, phase, "",
         )  # fmt: skip
         if node is not None:
             node.origin = raw
-        values = self.values
-        if values is not None:
-            for tensor in outs:
-                values.keep(tensor._id, seq, tensor._data)
-                counter = tensor._counter
-                if counter is not None:
-                    self._alias(counter, tensor, args)
         self.ring[seq & self.mask] = raw
         if self.armed:
             self.gate.event(raw, outs)
@@ -185,6 +203,7 @@ class Recorder:
         )  # fmt: skip
         self.modules.append(self.module)
         self.module = path
+        self._here()
         return begin
 
     def end_module(self, begin: int, out: Any, error: BaseException | None = None) -> None:
@@ -204,6 +223,7 @@ class Recorder:
         )  # fmt: skip
         self.modules.append(self.module)
         self.phase = "backward"
+        self._here()
         return begin
 
     def end_backward(self, begin: int, error: BaseException | None = None) -> None:
@@ -369,6 +389,10 @@ class Recorder:
             if isinstance(t, tensor_type) and t._counter is counter and t._id not in aliases:
                 aliases.append(t._id)
 
+    def _here(self) -> None:
+        """Renew what every op's record says of where it ran."""
+        self.here = (self.module, self.open[-1] if self.open else 0, self.phase)
+
     def _put(self, tensors: tuple[Any, ...], kind: int, *payload: Any, t: int = 0) -> int:
         self.seq = seq = self.seq + 1
         raw = (seq, t or perf_counter_ns(), kind, *payload)
@@ -382,6 +406,7 @@ class Recorder:
         raw = (seq, perf_counter_ns(), kind, *payload)
         self.ring[seq & self.mask] = raw
         self.open.append(seq)
+        self._here()
         if self.armed:
             try:
                 self.gate.event(raw, tensors)
@@ -394,6 +419,7 @@ class Recorder:
     def _close(self, begin: int, tensors: tuple[Any, ...], kind: int, *payload: Any) -> None:
         while self.open and self.open[-1] >= begin:
             self.open.pop()
+        self._here()
         *rest, error = payload
         self._put(tensors, kind, begin, *rest, _text(error) if error is not None else "")
         if error is not None and self.gate is not None:

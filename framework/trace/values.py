@@ -12,6 +12,8 @@ from typing import Any
 
 __all__ = ["Values"]
 
+ENTRY = 512  # bytes that keeping one array costs beside its elements, so that many tiny ones count
+
 
 class Values:
     """What tensors held, and when.
@@ -29,23 +31,23 @@ class Values:
         self.budget = budget
         self.bytes = 0
         self.evicted = 0
-        # id -> [[seq, array], ...] in seq order; the last may be the live array, others are frozen.
+        # id -> [[seq, array, id], ...] in seq order; the last may be the live array.
         self._entries: dict[int, list[list[Any]]] = {}
-        self._order: deque[tuple[int, list[Any], int]] = deque()
+        self._order: deque[list[Any]] = deque()  # entries, oldest first
         self._live: dict[int, Any] = {}  # the array that a frozen id lives in
 
     def keep(self, ident: int, seq: int, array: Any) -> None:
         """From ``seq`` on, tensor ``ident`` holds ``array``."""
+        entry = [seq, array, ident]
         entries = self._entries.get(ident)
         if entries is None:
-            entries = self._entries[ident] = []
+            self._entries[ident] = [entry]
         elif entries[-1][1] is array:
             return
-        entry = [seq, array]
-        entries.append(entry)
-        size = array.nbytes
-        self._order.append((ident, entry, size))
-        self.bytes += size
+        else:
+            entries.append(entry)
+        self._order.append(entry)
+        self.bytes += array.nbytes + ENTRY
         if self.bytes > self.budget:
             self._evict()
 
@@ -85,11 +87,11 @@ class Values:
 
     def _evict(self) -> None:
         while self.bytes > self.budget and len(self._order) > 1:
-            ident, entry, size = self._order.popleft()
-            self.bytes -= size
+            entry = self._order.popleft()
+            self.bytes -= entry[1].nbytes + ENTRY
             self.evicted += 1
-            entries = self._entries.get(ident)
+            entries = self._entries.get(entry[2])
             if entries is not None:
                 entries[:] = [e for e in entries if e is not entry]
                 if not entries:
-                    del self._entries[ident]
+                    del self._entries[entry[2]]

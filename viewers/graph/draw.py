@@ -160,7 +160,9 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     if item.is_root or row.last.is_root:
         spans.append((" (loss)" if _scalar(item) else " (root)", "loss"))
     if item.error:
-        spans.append((f" {g.error} {item.error}", "error"))
+        # Where the rows below say what it was, the mark is enough.
+        told = item.failed_inside and row.collapsed is False
+        spans.append((f" {g.error}" if told else f" {g.error} {item.error}", "error"))
     return spans
 
 
@@ -172,8 +174,9 @@ def _module(outline: Outline, row: Row, g: Glyphs) -> Line:
     item = row.item
     name = _local(item)
     if row.fold > 1:
-        name = f"{_called(item, name)} {g.more} {_called(row.last, _local(row.last))}"
-        name = f"{name} ({g.times}{row.fold})"
+        last = _local(row.last)
+        to = f"#{row.last.call}" if last == name else _called(row.last, last)
+        name = f"{_called(item, name)} {g.more} {to} ({g.times}{row.fold})"
     else:
         name = _called(item, name)
     spans: Line = [(name, "module")]

@@ -43,6 +43,7 @@ class Lanes:
         self.used = 0  # columns in use anywhere
         self.nodes: list[int] = []  # column of each row's node, -1 for a row without one
         self._cells: list[int] = []  # 4 bits per column
+        self._vertical = sum((UP | DOWN) << 4 * c for c in range(most))
         self._users = bytearray()  # edges drawn out of each row's node, counted up to 255
         self._lanes: dict[int, tuple[int, int]] = {}  # row -> column, last row of its lane
         self._last = [-1] * most  # newest row with a node or a lane's end in each column
@@ -73,8 +74,6 @@ class Lanes:
 
     def _place(self, row: int, sources: Iterable[int]) -> int:
         near = {s for s in sources if row - s <= self.reach and self.nodes[s] >= 0}
-        if self._node in near:
-            return self.nodes[self._node]
         columns = sorted((self.nodes[s], s) for s in near)
         for column, source in columns:
             if not self._busy(source, row) >> 4 * column & 15:
@@ -94,10 +93,10 @@ class Lanes:
         return waiting and row - last <= self.reach
 
     def _busy(self, above: int, below: int) -> int:
-        """Bits of the columns in use between two rows."""
+        """Bits in the columns in use between two rows; what only crosses does not use one."""
         busy = 0
         for row in range(above + 1, below):
-            busy |= self._cells[row]
+            busy |= self._cells[row] & self._vertical
             if self.nodes[row] >= 0:
                 busy |= 15 << 4 * self.nodes[row]
         return busy

@@ -55,9 +55,10 @@ class Item:
     """
 
     __slots__ = (
-        "_names", "begin", "call", "count", "end", "error", "event", "forward", "grads", "index",
-        "inputs", "is_root", "key", "kind", "level", "made", "name", "nodes", "occurrence",
-        "outputs", "params", "parent", "path", "phase", "role", "signature", "sources", "targets",
+        "_names", "begin", "call", "count", "end", "error", "event", "failed_inside", "forward",
+        "grads", "index", "inputs", "is_root", "key", "kind", "level", "made", "name", "nodes",
+        "occurrence", "outputs", "params", "parent", "path", "phase", "role", "signature",
+        "sources", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,7 @@ class Item:
         self.begin = event.seq
         self.end = 0  # 0 while it is open
         self.error = ""
+        self.failed_inside = False  # the exception was raised in an item of this group
         self.sources: list[Item] = []  # edges in, in argument order, each once
         self.targets: list[Item] = []  # edges out
         self.inputs: list[Item] = []  # makers of a group's inputs: where its edges will come from
@@ -351,6 +353,7 @@ class StepGraph:
         if parent is not None:
             parent.count += 1
             parent.signature = hash((parent.signature, item.signature))
+            parent.failed_inside |= bool(item.error)
         self._say(NEW, item)
 
     def _sources(self, inputs: tuple[int, ...], e: Op | OpBegin, phase: str) -> list[Item]:
@@ -419,9 +422,14 @@ class StepGraph:
         item = self._new("backward", "backward", e, "backward", None)
         for root in e.roots:
             made = self._made.get(root)
-            if made is not None:
-                made.is_root = True
-                item.inputs.append(made)
+            if made is None:
+                continue
+            made.is_root = True
+            for group in made.ancestors():  # the composite op is what the user calls the loss
+                if any(m.id == root for m in group.outputs):
+                    group.is_root = True
+                    made = group if group.kind == "composite" else made
+            item.inputs.append(made)
         self._push(item)
 
     def _optim_begin(self, e: OptimBegin) -> None:
@@ -477,6 +485,7 @@ class StepGraph:
         if parent is not None:
             parent.count += item.count
             parent.signature = hash((parent.signature, item.signature))
+            parent.failed_inside |= bool(item.error)
         self._say(END, item)
 
     # -- backward ----------------------------------------------------------------------------
@@ -518,6 +527,7 @@ class StepGraph:
             group = self._module(e, path, run[-1] if run else backward)
             group.call = call
             group.inputs = sources
+            group.outputs = e.grad_in
             group.signature = hash(path if forward is None else _class_of(forward, path))
             group.key = f"{backward.key}/{path}#{call}.{group.occurrence}"
             run.append(group)

@@ -85,6 +85,18 @@ def test_an_edit_that_changes_nothing_is_no_step() -> None:
     assert not notebook.dirty and notebook.undo() is None
 
 
+def test_text_typed_and_taken_back_leaves_no_trace() -> None:
+    notebook = made("a", "b")
+    notebook.set_source("c1", "b1")
+    notebook.set_source("c0", "a1")
+    notebook.set_source("c0", "a")
+    assert notebook.dirty and notebook.undo() == "c1"
+    assert sources(notebook) == ["a", "b"] and not notebook.dirty
+    notebook.set_source("c0", "x")
+    notebook.set_source("c0", "a")
+    assert not notebook.dirty and notebook.undo() is None
+
+
 def test_a_new_edit_ends_redo() -> None:
     notebook = made("a")
     notebook.set_source("c0", "b")
@@ -103,9 +115,9 @@ def test_kind_and_metadata() -> None:
     notebook.undo()
     assert notebook.cells[0].kind == "code" and notebook.cells[0].outputs == [Error("E", "v")]
     with pytest.raises(ValueError, match="cell kind 'heading' is none of code, markdown, raw"):
-        notebook.set_kind("c0", "heading")  # type: ignore[arg-type]
+        notebook.set_kind("c0", "heading")
     with pytest.raises(ValueError, match="is none of"):
-        notebook.insert(0, "x")  # type: ignore[arg-type]
+        notebook.insert(0, "x")
     with pytest.raises(KeyError):
         notebook.set_source("nope", "")
 

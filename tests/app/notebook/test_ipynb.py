@@ -12,8 +12,8 @@ import nbformat
 import pytest
 
 from app.notebook import open_damaged, open_notebook, save, save_as
-from app.notebook.cell import NotebookError
-from app.notebook.document import Display, Error, Notebook, Stream
+from app.notebook.cell import KINDS, NotebookError
+from app.notebook.document import Display, Error, Notebook, Output, Stream
 from app.notebook.ipynb import parse, render
 
 V4 = nbformat.v4
@@ -130,6 +130,12 @@ def test_an_edit_changes_only_its_lines(tmp_path: Path) -> None:
 
 def test_edited_notebooks_are_valid_and_equal_what_nbformat_writes(tmp_path: Path) -> None:
     rng = random.Random(4)
+    made: list[Output] = [
+        Stream("stdout", "out\nmore"),
+        Display({"text/plain": "z", "image/png": b"a"}, {"b": 1, "a": 2}, 7),
+        Display({"text/html": "<p>\n"}, display_id="d"),
+        Error("E", "v", ["t"]),
+    ]
     for minor in (2, 4, 5):
         path = tmp_path / f"x{minor}.ipynb"
         path.write_text(with_minor(minor), encoding="utf-8")
@@ -138,25 +144,15 @@ def test_edited_notebooks_are_valid_and_equal_what_nbformat_writes(tmp_path: Pat
             cell = rng.choice(notebook.cells)
             match rng.randrange(7):
                 case 0:
-                    notebook.insert(
-                        rng.randrange(9), rng.choice(["code", "markdown", "raw"]), "n\n"
-                    )
+                    notebook.insert(rng.randrange(9), rng.choice(KINDS), "n\n")
                 case 1 if len(notebook.cells) > 3:
                     notebook.delete(cell.id)
                 case 2:
                     notebook.move(cell.id, rng.choice([-1, 1, 2]))
                 case 3:
-                    notebook.set_kind(cell.id, rng.choice(["code", "markdown", "raw"]))
+                    notebook.set_kind(cell.id, rng.choice(KINDS))
                 case 4 if cell.kind == "code":
-                    made = rng.choice(
-                        [
-                            Stream("stdout", "out\nmore"),
-                            Display({"text/plain": "z", "image/png": b"a"}, {"b": 1, "a": 2}, 7),
-                            Display({"text/html": "<p>\n"}, display_id="d"),
-                            Error("E", "v", ["t"]),
-                        ]
-                    )
-                    notebook.append_output(cell.id, made)
+                    notebook.append_output(cell.id, rng.choice(made))
                     notebook.set_execution_count(cell.id, 9)
                 case 5:
                     notebook.split(cell.id, 2)
@@ -218,7 +214,7 @@ def test_unknown_outputs_and_cells_survive() -> None:
         (b'{"nbformat": 4, "nbformat_minor": "x"}', "not a notebook"),
         (
             b'{"nbformat": 5, "nbformat_minor": 0}',
-            "nbformat 5; this version reads up to nbformat 4",
+            "nbformat 5; this version reads up to",
         ),
         (b'{"nbformat": 4, "metadata": {}}', '"cells" is missing, expected a list'),
         (b'{"nbformat": 4, "cells": {}}', '"cells" is an object'),

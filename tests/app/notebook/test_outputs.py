@@ -95,7 +95,7 @@ def test_memory_is_constant_however_much_is_printed(unit: str) -> None:
     stream = Stream("stdout")
     tracemalloc.start()
     try:
-        for _ in range(30 if "\r" in unit else 300):  # 2 and 20 MB
+        for _ in range(16 if "\r" in unit else 300):  # 1 and 20 MB
             stream.append(chunk)
         held, peak = tracemalloc.get_traced_memory()
     finally:

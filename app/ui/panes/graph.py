@@ -1,0 +1,296 @@
+"""The graph: the outline of the training step that the cursor is in."""
+
+from __future__ import annotations
+
+import re
+
+from app.session import Session
+from app.ui.panes.base import Pane
+from framework.trace.protocol import Breakpoint
+from viewers.graph.rows import PHASES, Outline, Row, Target
+from viewers.graph.step import StepGraph
+from viewers.graph.store import Step
+from viewers.text import Line
+
+__all__ = ["GraphPane"]
+
+FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
+
+
+class GraphPane(Pane):
+    """Rows of `viewers.graph.rows.Outline`; what is looked at stays in place while it grows."""
+
+    where = "graph"
+    empty = "the graph of a training step appears here when a cell runs"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, id="graph")
+        self.phase = "forward"
+        self.chosen_phase = False  # the user has chosen it: it no longer changes by itself
+        self.outline: Outline | None = None
+        self.step: Step | None = None
+        self.following = True
+        self._graph: StepGraph | None = None
+        self._collapsed: dict[str, dict[str, bool]] = {phase: {} for phase in PHASES}
+        self._points: tuple[tuple[object, ...], set[str]] = ((), set())
+        self._cursor = -1
+        self._matches: list[int] = []
+
+    # -- which graph -------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Follow the tape and the cursor."""
+        session = self.session
+        moment = session.moment
+        step = moment.step
+        running = session.state == "running" and session.following
+        if running and step is not None and not step.done:
+            step = self._last_fast(step)
+        if not self.chosen_phase and not running and moment.phase in ("forward", "backward"):
+            self._set_phase(moment.phase)
+        elif not self.chosen_phase and moment.phase == "optimizer" and not running:
+            self._set_phase("both")
+        if step is None:
+            if self.outline is not None:
+                self.outline = self._graph = None
+                self.update_rows()
+            return
+        self._use(step)
+        moved = session.cursor != self._cursor
+        self._cursor = session.cursor
+        self.update_rows()
+        if moved and (self.following or not running):
+            self.following = True
+            self.show_cursor()
+
+    def _last_fast(self, step: Step) -> Step:
+        """While steps fly by, the last whole one; a slow one is shown as it grows."""
+        steps = self.session.store.steps
+        last = next((s for s in reversed(steps[:-1]) if s.done), None) if len(steps) > 1 else None
+        if last is None or last.cell != step.cell:
+            return step
+        store = self.session.store
+        first, end = store.event(last.first_seq), store.event(last.last_seq)
+        fast = first is not None and end is not None and end.t - first.t < FAST
+        return last if fast else step
+
+    def _set_phase(self, phase: str) -> None:
+        if phase != self.phase:
+            self.phase = phase
+            self._graph = None
+
+    def _use(self, step: Step) -> None:
+        """Draw a step."""
+        graph = self.session.store.graph(step)
+        if graph is not self._graph or self.outline is None:
+            gutter = self.outline.gutter if self.outline is not None else 1
+            self.outline = Outline(
+                graph, self.phase, depth=2, collapsed=self._collapsed[self.phase], gutter=gutter
+            )
+            self._graph = graph
+            self._matches = []
+        else:
+            self.outline.update()
+        self.step = step
+
+    def title_text(self) -> str:
+        """The pane's title: which step, which half."""
+        step = self.step
+        words = ["graph"]
+        if step is not None and self.outline is not None:
+            words.append(f"step {step.number}" if step.number else "no update")
+        words.append(self.phase if self.phase != "both" else "forward + backward")
+        if self._matches:
+            words.append(f"{len(self._matches)} found")
+        return " · ".join(words)
+
+    def next_phase(self) -> None:
+        """forward, backward, both, and again; from then on as the user wants it."""
+        self.chosen_phase = True
+        self._set_phase(PHASES[(PHASES.index(self.phase) + 1) % len(PHASES)])
+        self._cursor = -1
+        self.sync()
+
+    def reset(self) -> None:
+        """A new tape."""
+        self.outline = self._graph = self.step = None
+        self._cursor = -1
+        self.update_rows()
+
+    # -- rows --------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        return len(self.outline) if self.outline is not None else 0
+
+    def row(self, index: int, width: int) -> Line:
+        assert self.outline is not None
+        session = self.session
+        head = session.live_seq if session.behind else None
+        return self.outline.line(
+            index, width, cursor=session.cursor, head=head, breakpoints=self._breakpoint_keys()
+        )
+
+    def ground(self, index: int) -> str:
+        if self.outline is not None and self.outline.index_of(self.session.cursor) == index:
+            return "stop"
+        return "quiet" if index in self._matches else ""
+
+    def _breakpoint_keys(self) -> set[str]:
+        """Keys of the rows on which the model would stop."""
+        outline = self.outline
+        assert outline is not None
+        points = [p for p in self.session.breakpoints if p.enabled]
+        places = tuple((p.id, p.op, p.module, p.line, p.phase) for p in points)
+        state = (id(outline), len(outline.rows), places)
+        if state != self._points[0]:
+            keys = {
+                row.key for row in outline.rows if any(_matches(row.target, p) for p in points)
+            } if points else set()  # fmt: skip
+            self._points = (state, keys)
+        return self._points[1]
+
+    def show_cursor(self) -> None:
+        """Select the row of the cursor, with its surroundings in sight."""
+        outline = self.outline
+        if outline is None:
+            return
+        row = outline.index_of(self.session.cursor)
+        if row is None:
+            return
+        self.select(row, tell=False)
+        self.show_row(row, margin=3)
+
+    # -- what the user does ------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> Row | None:
+        """The selected row."""
+        rows = self.outline.rows if self.outline is not None else []
+        return rows[self.selected] if 0 <= self.selected < len(rows) else None
+
+    def select(self, index: int, *, tell: bool = True) -> None:
+        if tell:
+            self.following = False
+        super().select(index, tell=tell)
+
+    def seq_of(self, row: Row) -> int:
+        """The moment that a row stands for: its end if that has come, else its begin."""
+        live = self.session.live_seq
+        open_group = row.collapsed is False
+        end = row.end if row.end and not open_group else row.begin
+        return end if end <= live else row.begin
+
+    def fold(self) -> None:
+        """Open or close the selected row."""
+        outline, row = self.outline, self.chosen
+        if outline is None or row is None:
+            return
+        item = row.item
+        if not outline.toggle(self.selected) and not outline.refold(self.selected):
+            parent = outline.parent_of(self.selected)
+            if parent is None:
+                return
+            item = outline.rows[parent].item
+            outline.toggle(parent)
+        self._reselect(item.begin)
+
+    def fold_all(self) -> None:
+        """Open all rows; if all are open, close all but the outermost."""
+        outline, row = self.outline, self.chosen
+        if outline is None or row is None:
+            return
+        closed = any(r.collapsed and r.kind in ("module", "fold") for r in outline.rows)
+        outline.show(99 if closed else 1)
+        self._reselect(row.item.begin)
+
+    def go_parent(self) -> None:
+        """Select the group around the selected row."""
+        parent = self.outline.parent_of(self.selected) if self.outline is not None else None
+        if parent is not None:
+            self.select(parent)
+
+    def go_child(self) -> None:
+        """Open the selected group and select its first row."""
+        row = self.chosen
+        if self.outline is None or row is None or row.collapsed is None:
+            return
+        if row.collapsed:
+            self.fold()
+        after = self.selected + 1
+        if after < self.count() and self.outline.rows[after].depth > row.depth:
+            self.select(after)
+
+    def _reselect(self, begin: int) -> None:
+        """After rows have changed, the same thing stays selected and in its place."""
+        outline = self.outline
+        assert outline is not None
+        before = self.selected - self.scroll_offset.y
+        self.update_rows()
+        index = outline.index_of(begin)
+        if index is not None:
+            self.selected = index
+            self.jump(max(0, index - before))
+            self.show_row(index)
+        self.refresh()
+
+    def search(self, pattern: str, by: int) -> str:
+        """Mark rows and go to one; returns what there is to say."""
+        outline = self.outline
+        if outline is None or not pattern:
+            self._matches = []
+            self.refresh()
+            return ""
+        try:
+            self._matches = outline.find(pattern)
+        except ValueError as error:
+            return str(error)
+        if not self._matches:
+            self.refresh()
+            return "nothing found"
+        if by > 0:
+            after = [i for i in self._matches if i > self.selected] or self._matches
+            target = after[0]
+        elif by < 0:
+            before = [i for i in self._matches if i < self.selected] or self._matches
+            target = before[-1]
+        else:
+            target = next((i for i in self._matches if i >= self.selected), self._matches[0])
+        self.select(target)
+        return f"{self._matches.index(target) + 1} of {len(self._matches)}"
+
+    def end_search(self) -> None:
+        """No rows are marked any more."""
+        self._matches = []
+        self.refresh()
+
+    def on_mouse_scroll_up(self) -> None:
+        self.following = False
+
+    def on_mouse_scroll_down(self) -> None:
+        self.following = False
+
+
+def _matches(target: Target, point: Breakpoint) -> bool:
+    """Would a breakpoint stop on a row?"""
+    if point.phase not in ("both", target.phase):
+        return False
+    if point.line and not point.op and not point.module:
+        return False  # it is shown in the notebook's gutter
+    if point.module and not target.op and point.op:
+        return False
+    if not point.op and point.module and target.op:
+        return False  # shown on the module's row
+    if point.line and (point.file, point.line) != (target.file, target.line):
+        return False
+    return _same(point.op, target.op) and _same(point.module, target.module)
+
+
+def _same(pattern: str, name: str) -> bool:
+    if not pattern:
+        return True
+    if len(pattern) > 2 and pattern[0] == pattern[-1] == "/":
+        try:
+            return re.search(pattern[1:-1], name) is not None
+        except re.error:
+            return False
+    return pattern == name

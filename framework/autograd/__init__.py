@@ -1,0 +1,195 @@
+"""Gradients: `backward`, `grad`, custom `Function`s, checks of them, and anomaly detection.
+
+>>> import framework as torch
+>>> x = torch.tensor(3.0, requires_grad=True)
+>>> (g,) = torch.autograd.grad(x**3, x, create_graph=True)
+>>> torch.autograd.grad(g, x)
+(tensor(18.),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from framework import dtypes
+from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from framework.autograd.function import Function, once_differentiable
+from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from framework.core.engine import run_backward
+from framework.core.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from framework.tensor import Size, Tensor, ones_like, zeros_like
+
+__all__ = [
+    "backward", "grad",
+    "Function", "Variable", "once_differentiable",
+    "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly",
+    "GradcheckError", "gradcheck", "gradgradcheck",
+]  # fmt: skip
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
+    """``data`` itself: what was a wrapper around tensors in the PyTorch of before 0.4."""
+    return data.requires_grad_() if requires_grad else data
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradient of ``tensors`` to the ``.grad`` of the leaves they were computed from.
+
+    Args:
+        tensors: a tensor, or several whose gradients are summed.
+        grad_tensors: for each of them the gradient to start from, of the same shape; it may be
+            None for a tensor of one element, and then is 1.
+        retain_graph: keep what the graph saved, for another backward pass; by default
+            ``create_graph``.
+        create_graph: make the gradients differentiable themselves.
+        inputs: accumulate into these tensors only.
+
+    Raises:
+        RuntimeError: a root wants no gradient, a gradient is missing or has another shape, what the
+            graph saved was freed or written in place.
+
+    >>> import framework as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> torch.autograd.backward([x.sum(), 2 * x], [None, torch.tensor([1.0, 10.0])])
+    >>> x.grad
+    tensor([ 3., 21.])
+    """
+    roots = _sequence(tensors)
+    starts = _starts(roots, _matching(grad_tensors, len(roots)))
+    wanted = None
+    if inputs is not None:
+        wanted = list(_sequence(inputs))
+        if not wanted:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    retain = create_graph if retain_graph is None else retain_graph
+    run_backward(
+        list(roots), starts, retain_graph=retain, create_graph=create_graph, inputs=wanted
+    )  # fmt: skip
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradient of (the sum of) ``outputs`` with respect to each of ``inputs``, as a tuple.
+
+    No ``.grad`` changes. The arguments are those of `backward`.
+
+    Args:
+        allow_unused: give None for an input that ``outputs`` do not depend on, instead of raising;
+            by default ``materialize_grads``.
+        materialize_grads: give zeros for such an input.
+
+    Raises:
+        RuntimeError: as `backward`, or an input wants no gradient or was not used.
+
+    >>> import framework as torch
+    >>> x, y = torch.tensor([1.0, 2.0], requires_grad=True), torch.ones(2, requires_grad=True)
+    >>> torch.autograd.grad((x * x).sum(), (x, y), allow_unused=True)
+    (tensor([2., 4.]), None)
+    """
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched is not supported")
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif materialize_grads and not allow_unused:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    roots, wanted = _sequence(outputs), list(_sequence(inputs))
+    if not wanted:
+        raise ValueError("grad requires non-empty inputs.")
+    starts = _starts(roots, _matching(grad_outputs, len(roots)))
+    retain = create_graph if retain_graph is None else retain_graph
+    found = run_backward(
+        list(roots), starts,
+        retain_graph=retain, create_graph=create_graph, inputs=wanted, accumulate=False,
+    )  # fmt: skip
+    for i, g in enumerate(found):
+        if g is not None:
+            continue
+        if not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
+        if materialize_grads:
+            found[i] = zeros_like(wanted[i])
+    return tuple(found)
+
+
+def _sequence(tensors: Any) -> tuple[Tensor, ...]:
+    found = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected a tensor or a sequence of tensors, but got {_kind(t)}")
+    return found
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _matching(gradients: Any, count: int) -> Sequence[Any]:
+    if gradients is None:
+        return [None] * count
+    found = [gradients] if isinstance(gradients, Tensor) else list(gradients)
+    if len(found) != count:
+        raise RuntimeError(f"got {count} tensors and {len(found)} gradients")
+    return found
+
+
+def _starts(roots: tuple[Tensor, ...], gradients: Sequence[Any]) -> list[Tensor]:
+    """The gradient to start from at each root: the given one, checked, or 1 for a scalar."""
+    result = []
+    for i, (root, given) in enumerate(zip(roots, gradients)):
+        if not root.requires_grad:
+            raise RuntimeError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn"
+            )
+        if given is None:
+            if root.numel() != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if not root.is_floating_point():
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but got "
+                    f"{root.dtype}"
+                )
+            result.append(ones_like(root))
+            continue
+        if not isinstance(given, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {_kind(given)}")
+        if given.shape != root.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {Size(given.shape)} and "
+                f"output[{i}] has a shape of {Size(root.shape)}."
+            )
+        if (given.dtype.category == dtypes.COMPLEX) != (root.dtype.category == dtypes.COMPLEX):
+            raise RuntimeError(
+                "For complex Tensors, both grad_output and output are required to have the same "
+                f"dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {given.dtype} and "
+                f"output[{i}] has a dtype of {root.dtype}."
+            )
+        result.append(given)
+    return result

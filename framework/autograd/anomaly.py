@@ -1,0 +1,84 @@
+"""Anomaly detection: which op's gradient became NaN or infinite first, and where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from framework.core.modes import modes
+from framework.trace import sink
+
+__all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether backward passes of this thread look for NaN and Inf."""
+    return modes.anomaly
+
+
+class set_detect_anomaly:
+    """Switch anomaly detection on or off at once; as a context manager, until its end.
+
+    While it is on, a backward pass stops at the first node that returns a NaN or infinite gradient
+    from finite ones, with an error that names the forward op, the module it ran in, and the source
+    line. Ops must run while it is on for their places to be known: a recorder without values is
+    started if there is none.
+
+    Args:
+        mode: on or off.
+        check_nan: look at the values (else only errors get the place of the forward op).
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._before = modes.anomaly, modes.check_nan
+        self._recorder: Any = None
+        modes.anomaly, modes.check_nan = bool(mode), bool(check_nan)
+        if mode and sink.active is None:
+            self._recorder = sink.start(capacity=16, keep="none")
+        elif not mode and isinstance(sink.active, sink.Recorder) and sink.active is _owned[0]:
+            sink.stop()
+        if self._recorder is not None:
+            _owned[0] = self._recorder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        modes.anomaly, modes.check_nan = self._before
+        if self._recorder is not None and sink.active is self._recorder:
+            sink.stop()
+
+
+_owned: list[Any] = [None]  # the recorder that was started for anomaly detection
+
+
+class detect_anomaly:
+    """Anomaly detection as a context manager; see `set_detect_anomaly`.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(1, requires_grad=True)
+    >>> with torch.autograd.detect_anomaly():
+    ...     y = x.sqrt() * 0
+    ...     try:
+    ...         y.sum().backward()
+    ...     except RuntimeError as error:
+    ...         print(str(error).partition(" (")[0])
+    Function 'SqrtBackward0' returned nan values in its 0th output.
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self._setting = set_detect_anomaly(True, self._check_nan)
+
+    def __exit__(self, *exc: object) -> None:
+        self._setting.__exit__(*exc)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with detect_anomaly(self._check_nan):
+                return function(*args, **kwargs)
+
+        wrapped.__name__, wrapped.__doc__ = function.__name__, function.__doc__
+        return wrapped

@@ -1,0 +1,348 @@
+"""`Function`: an op whose forward and backward are written by hand.
+
+A call is a container of the trace under the class's name, with the ops of ``forward`` in it; its
+node of the backward graph runs ``backward``, whose ops the trace shows inside the node.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+from framework import dtypes
+from framework.core.dispatch import edge_of, wrap
+from framework.core.graph import FREED, Node, Version
+from framework.core.modes import modes
+from framework.core.registry import Op, Plan
+from framework.core.views import check_inplace, take_history
+from framework.tensor import Tensor, zeros_of
+from framework.trace import sink
+
+__all__ = ["Function", "FunctionCtx", "FunctionNode", "once_differentiable"]
+
+_NO_PLAN = Plan((), ())
+
+
+class FunctionCtx:
+    """What ``forward`` leaves for ``backward``; any attribute may be set on it.
+
+    Attributes:
+        needs_input_grad: for each argument whether it is a tensor that wants a gradient.
+    """
+
+    def __init__(self, node: Node, needs: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs
+        self._node = weakref.ref(node)
+        self._to_save: tuple[Any, ...] = ()
+        self._saved: Any = ()
+        self._dirty: tuple[Any, ...] = ()
+        self._plain: tuple[Any, ...] = ()
+        self._materialize = True
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (inputs, outputs or others; None is allowed) for `saved_tensors`.
+
+        Unlike attributes, they are checked for writes in place and freed after the backward pass.
+        """
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(
+                    "save_for_backward can only save variables, but argument "
+                    f"{i} is of type {type(t).__name__}"
+                )
+        self._to_save = tensors
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """Accepted for PyTorch's sake: there is no forward-mode differentiation of Functions."""
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say which inputs ``forward`` wrote in place; they must be among its outputs."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Say which outputs have no gradient."""
+        self._plain = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether ``backward`` gets zeros (the default) or None for an output that was not used."""
+        self._materialize = bool(value)
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What was given to `save_for_backward`.
+
+        Raises:
+            RuntimeError: freed by an earlier backward pass, or written in place since.
+        """
+        node = self._node()
+        assert node is not None
+        if self._saved is FREED:
+            node._freed()
+        result: list[Any] = []
+        for entry in self._saved:
+            if entry is None:
+                result.append(None)
+                continue
+            tensor, counter, version, nr = entry
+            if counter.value != version:
+                node._modified(tensor.shape, counter.value, version)
+            if nr >= 0:  # an output, held without its history: that would be a reference cycle
+                output = wrap(tensor._data, tensor._device)
+                output._counter = counter
+                if any(edge is not None for edge in node.edges):
+                    output._rg, output._edge = True, (node, nr)
+                tensor = output
+            result.append(tensor)
+        return tuple(result)
+
+    def _keep(self, outs: tuple[Any, ...]) -> None:
+        """Turn what is to be saved into (tensor, counter, version, output number or -1)."""
+        entries: list[Any] = []
+        for t in self._to_save:
+            if t is None:
+                entries.append(None)
+                continue
+            nr = next((i for i, o in enumerate(outs) if o is t), -1)
+            if t._counter is None:
+                t._counter = Version()
+            held = t if nr < 0 else wrap(t._data, t._device)
+            entries.append((held, t._counter, t._counter.value, nr))
+        self._saved = entries
+        self._to_save = ()
+
+
+class FunctionNode(Node):
+    """A call of a `Function` in the backward graph; has the attributes of its ``ctx`` too."""
+
+    __slots__ = ("ctx", "function", "tensors")
+
+    def __init__(self, function: type[Function], args: tuple[Any, ...]) -> None:
+        edges = tuple([
+            edge_of(a) if modes.grad and isinstance(a, Tensor) else None for a in args
+        ])  # fmt: skip
+        super().__init__(_record(function), edges, {}, _NO_PLAN, ())
+        self.function = function
+        self.tensors = tuple([isinstance(a, Tensor) for a in args])
+        needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        self.ctx = FunctionCtx(self, needs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("ctx", "function", "tensors", "values"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.ctx, name)
+
+    def name(self) -> str:
+        return f"{self.function.__name__}Backward"
+
+    def release(self) -> None:
+        if self.ctx._saved:
+            self.ctx._saved = FREED
+
+    def apply(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        ctx, function = self.ctx, self.function
+        if ctx._materialize:
+            grads = tuple([
+                zeros_of(*m) if g is None and m is not None else g
+                for g, m in zip(grads, self.metas)
+            ])  # fmt: skip
+        rule = function.backward if function.backward is not Function.backward else function.vjp
+        result = rule(ctx, *grads)
+        outs = result if isinstance(result, tuple) else (result,)
+        count = len(self.edges)
+        if len(outs) > count and all(o is None for o in outs[count:]):
+            outs = outs[:count]
+        if len(outs) != count:
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients "
+                f"(expected {count}, got {len(outs)})"
+            )
+        for i, out in enumerate(outs):
+            if out is None:
+                continue
+            if not isinstance(out, Tensor):
+                raise TypeError(
+                    f"function {self.name()} returned a {type(out).__name__} at position {i + 1}, "
+                    "but expected a tensor or None"
+                )
+            if not self.tensors[i]:
+                raise RuntimeError(
+                    f"function {self.name()} returned a gradient different from None at position "
+                    f"{i + 1}, but the corresponding forward input was not a Variable"
+                )
+        return outs
+
+
+@functools.cache
+def _record(function: type[Function]) -> Op:
+    return Op(function.__name__, function.apply, ())
+
+
+class Function:
+    """Base of custom differentiable ops: define ``forward`` and ``backward``, call ``apply``.
+
+    ``forward(ctx, *args)`` computes on the arguments without grad mode and returns a tensor or a
+    tuple; or ``forward(*args)`` with a separate ``setup_context(ctx, inputs, output)``.
+    ``backward(ctx, *grad_outputs)`` returns one gradient (or None) per argument of ``forward``; if
+    it is written in differentiable ops, it can be differentiated again.
+
+    >>> import framework as torch
+    >>> class Cube(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x * x
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         (x,) = ctx.saved_tensors
+    ...         return 3 * x * x * grad
+    >>> x = torch.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
+
+    vjp = backward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run ``forward`` on the arguments and put a node for it into the graph."""
+        node = FunctionNode(cls, args)
+        recorder = sink.active
+        if recorder is None or recorder.thread != get_ident():
+            return _run(cls, node, args)
+        begin = recorder.begin_op(cls.__name__, args, {})
+        node.origin = _origin(recorder.raw(begin))
+        try:
+            out = _run(cls, node, args)
+        except BaseException as error:
+            recorder.end_op(begin, (), error)
+            raise
+        recorder.end_op(begin, out)
+        return out
+
+
+def _origin(begun: Any) -> Any:
+    """The raw record of a composite's begin, laid out as that of an op."""
+    if begun is None:
+        return None
+    seq, t, _, name, ins, meta, code, lasti, module, parent, phase = begun
+    return (seq, t, sink.OP, t, name, ins, (), meta, code, lasti, module, parent, True, phase, "")
+
+
+def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:
+    ctx = node.ctx
+    before, modes.grad = modes.grad, False
+    try:
+        if cls.setup_context is not Function.setup_context:
+            out = cls.forward(*args)
+            cls.setup_context(ctx, args, out)
+        else:
+            out = cls.forward(ctx, *args)
+    finally:
+        modes.grad = before
+    outs = out if isinstance(out, tuple) else (out,)
+    for t in ctx._dirty:
+        if not any(t is o for o in outs):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as "
+                "output. The inputs that are modified inplace must all be outputs of the Function."
+            )
+    if before and any(edge is not None for edge in node.edges):
+        outs = tuple([_made(node, i, o, args) for i, o in enumerate(outs)])
+        node.metas = tuple([
+            (o._data.shape, o._data.dtype, o._device) if isinstance(o, Tensor) else None
+            for o in outs
+        ])  # fmt: skip
+    ctx._keep(outs)
+    ctx._dirty = ctx._plain = ()
+    return outs if isinstance(out, tuple) else outs[0]
+
+
+def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...]) -> Any:
+    """Output ``nr`` with its history."""
+    if not isinstance(out, Tensor):
+        return out
+    ctx = node.ctx
+    plain = any(out is t for t in ctx._plain) or out.dtype.category < dtypes.FLOAT
+    if any(out is t for t in ctx._dirty):
+        if not plain:
+            check_inplace(out)
+            value = wrap(out._data, out._device)
+            value._rg, value._edge = True, (node, nr)
+            take_history(out, value)
+        return out
+    if out._base is not None or any(out is a for a in args):  # an alias that is no view to autograd
+        counter = out._counter
+        if counter is None:
+            counter = out._counter = Version()
+        saved = tuple([i for i, t in enumerate(ctx._to_save) if t is out and t not in_ args])
+        out = wrap(out._data, out._device)
+        out._counter = counter
+    if not plain:
+        out._rg, out._edge = True, (node, nr)
+    return out
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a ``backward`` that is not written in differentiable ops: a second one then raises."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        before, modes.grad = modes.grad, False
+        try:
+            result = backward(ctx, *grads)
+        finally:
+            modes.grad = before
+        if not before or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
+            return result
+        outs = result if isinstance(result, tuple) else (result,)
+        ends = []
+        for o in outs:
+            if o is not None:
+                o = wrap(o._data, o._device)
+                o._rg = True
+            ends.append(o)
+        outs = _Once.apply(*ends)
+        return outs if isinstance(result, tuple) else outs[0]
+
+    return wrapped
+
+
+class _Once(Function):
+    """Passes gradients through and refuses to be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, *grads: Any) -> Any:
+        return grads
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
