@@ -23,9 +23,10 @@ __all__ = ["Keymap"]
 
 _SYMBOLS = {
     "plus": "+", "minus": "-", "slash": "/", "asterisk": "*", "question_mark": "?",
-    "left_square_bracket": "[", "right_square_bracket": "]", "less_than_sign": "<",
-    "greater_than_sign": ">", "equals_sign": "=", "left": "←", "right": "→", "up": "↑",
-    "down": "↓", "pageup": "PgUp", "pagedown": "PgDn", "enter": "⏎",
+    "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{",
+    "right_curly_bracket": "}", "less_than_sign": "<", "greater_than_sign": ">",
+    "equals_sign": "=", "left": "←", "right": "→", "up": "↑", "down": "↓", "pageup": "PgUp",
+    "pagedown": "PgDn", "enter": "⏎",
 }  # fmt: skip
 
 _PATIENCE = 1.5  # seconds that the first key of a sequence waits for the second

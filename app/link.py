@@ -1,4 +1,4 @@
-"""What a session stands on: requests without waiting, work in the background, words for the user."""
+"""What a session stands on: requests without waiting, background work, words for the user."""
 
 from __future__ import annotations
 

@@ -326,16 +326,20 @@ def _marker(kind: Kind, metadata: dict[str, Any]) -> str:
     words = ["# %%"]
     options = dict(metadata)
     title = metadata.get("title")
-    if isinstance(title, str) and title == " ".join(title.split()) and title.isprintable():
-        if not _KIND.search(title) and "=" not in title:
-            words += [title]
-            del options["title"]
+    if isinstance(title, str) and _is_plain(title):
+        words.append(options.pop("title"))
     if kind != "code":
         words.append(f"[{kind}]")
     for key, value in options.items():
         if key not in _VIEW_STATE and _OPTION.fullmatch(key + "="):
             words.append(f"{key}={json.dumps(value)}")
     return " ".join(words)
+
+
+def _is_plain(title: str) -> bool:
+    """Can a title stand on a marker line as it is, not as an option?"""
+    one_line = title and title.isprintable() and title == " ".join(title.split())
+    return bool(one_line) and "=" not in title and not _KIND.search(title)
 
 
 def _encode(cell: Cell, form: ScriptForm) -> str:

@@ -249,12 +249,16 @@ class Prompt(Horizontal):
         """
         self._done, self._change = done, change
         self.query_one("#prompt-label", Label).update(label)
-        self.query_one("#prompt-note", Label).update("")
+        self.note("")
         line = self.query_one(Input)
         line.value = value
         line.cursor_position = len(value)
         self.add_class("open")
         line.focus()
+
+    def note(self, text: str) -> None:
+        """Say something beside the line."""
+        self.query_one("#prompt-note", Label).update(text)
 
     def close(self) -> None:
         """Put it away."""
@@ -265,8 +269,7 @@ class Prompt(Horizontal):
 
     def _changed(self, by: int) -> None:
         if self._change is not None:
-            note = self._change(self.query_one(Input).value, by)
-            self.query_one("#prompt-note", Label).update(note)
+            self.note(self._change(self.query_one(Input).value, by))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -24,7 +24,8 @@ from framework.core.modes import (
     no_grad,
     set_grad_enabled,
 )
-from framework.tensor import Size, Tensor, ones_like, zeros_like
+from framework.kernels import module_of
+from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
     "backward", "grad",
@@ -135,7 +136,8 @@ def grad(
                 "Set allow_unused=True if this is the desired behavior."
             )
         if materialize_grads:
-            found[i] = zeros_like(wanted[i])
+            x = wanted[i]
+            found[i] = wrap(module_of(x._data).zeros_like(x._data), x._device)
     return tuple(found)
 
 
@@ -176,7 +178,7 @@ def _starts(roots: tuple[Tensor, ...], gradients: Sequence[Any]) -> list[Tensor]
                     "grad can be implicitly created only for real scalar outputs but got "
                     f"{root.dtype}"
                 )
-            result.append(ones_like(root))
+            result.append(wrap(module_of(root._data).ones_like(root._data), root._device))
             continue
         if not isinstance(given, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {_kind(given)}")

@@ -12,13 +12,17 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+import numpy as np
+
 from framework import dtypes
 from framework.core.dispatch import edge_of, wrap
 from framework.core.graph import FREED, Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, Plan
 from framework.core.views import check_inplace, take_history
-from framework.tensor import Tensor, zeros_of
+from framework.device import CPU
+from framework.kernels import to_device
+from framework.tensor import Tensor
 from framework.trace import sink
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode", "once_differentiable"]
@@ -123,7 +127,7 @@ class FunctionNode(Node):
         edges = tuple([
             edge_of(a) if modes.grad and isinstance(a, Tensor) else None for a in args
         ])  # fmt: skip
-        super().__init__(_record(function), edges, {}, _NO_PLAN, ())
+        super().__init__(_record(function), edges, {}, _NO_PLAN, (), ())
         self.function = function
         self.tensors = tuple([isinstance(a, Tensor) for a in args])
         needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
@@ -145,7 +149,7 @@ class FunctionNode(Node):
         ctx, function = self.ctx, self.function
         if ctx._materialize:
             grads = tuple([
-                zeros_of(*m) if g is None and m is not None else g
+                _zeros(*m) if g is None and m is not None else g
                 for g, m in zip(grads, self.metas)
             ])  # fmt: skip
         rule = function.backward if function.backward is not Function.backward else function.vjp
@@ -173,6 +177,11 @@ class FunctionNode(Node):
                     f"{i + 1}, but the corresponding forward input was not a Variable"
                 )
         return outs
+
+
+def _zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+    array = np.zeros(shape, dtype)
+    return wrap(array if device is CPU else to_device(array, device), device)
 
 
 @functools.cache
@@ -301,9 +310,11 @@ def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...]) -> Any:
         counter = out._counter
         if counter is None:
             counter = out._counter = Version()
-        saved = tuple([i for i, t in enumerate(ctx._to_save) if t is out and t not in_ args])
-        out = wrap(out._data, out._device)
-        out._counter = counter
+        alias = wrap(out._data, out._device)
+        alias._counter = counter
+        if not any(out is a for a in args):
+            ctx._to_save = tuple([alias if t is out else t for t in ctx._to_save])
+        out = alias
     if not plain:
         out._rg, out._edge = True, (node, nr)
     return out

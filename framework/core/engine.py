@@ -11,13 +11,13 @@ import heapq
 from threading import get_ident
 from typing import Any
 
-
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import edge_of
 from framework.core.graph import Node, Version, edge_meta
 from framework.core.modes import modes
 from framework.core.views import before_write
+from framework.kernels import module_of
 from framework.trace import sink
 
 __all__ = ["run_backward"]
@@ -45,20 +45,24 @@ def run_backward(
     if recorder is not None and recorder.thread != get_ident():
         recorder = None
     before = modes.grad
+    phase = recorder.phase if recorder is not None else ""
     begin = recorder.begin_backward(tuple(roots)) if recorder is not None else 0
     modes.grad = create_graph
+    failure: BaseException | None = None
     try:
         task = _Task(roots, inputs, accumulate, retain_graph, create_graph, recorder)
-        result = task.run(gradients)
+        return task.run(gradients)
     except BaseException as error:
+        failure = error
+        raise
+    finally:
         modes.grad = before
         if recorder is not None:
-            recorder.end_backward(begin, error)
-        raise
-    modes.grad = before
-    if recorder is not None:
-        recorder.end_backward(begin)
-    return result
+            try:
+                recorder.end_backward(begin, failure)
+            finally:
+                recorder.phase = phase  # a pass may run inside another, or in an optimizer's closure
+            failure = None
 
 
 class _Task:
@@ -78,6 +82,7 @@ class _Task:
         self.retain = retain_graph
         self.create = create_graph
         self.recorder = recorder
+        self.anomaly = modes.anomaly and modes.check_nan
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, list[Any]] = {}  # gradients that have arrived, per output
         self.leaves: dict[int, Any] = {}  # id(leaf) -> gradient so far
@@ -91,6 +96,8 @@ class _Task:
                 if edge is None:
                     raise RuntimeError("One of the differentiated Tensors does not require grad")
                 self.wanted.add(_key(edge))
+                if accumulate and edge.__class__ is tuple:
+                    t.retain_grad()  # its node will then put the gradient there
         self.counts: dict[int, int] = {}
         self.useful: set[Node] | None = None
         self._count()
@@ -158,7 +165,9 @@ class _Task:
                 if tensor is not None and grads[nr] is not None:
                     self._add_grad(tensor, grads[nr], own=False)
         if self.wanted is not None:
-            self._capture(node, grads)
+            for nr, grad in enumerate(grads):
+                if (id(node), nr) in self.wanted and grad is not None:
+                    self.captured[id(node), nr] = grad
             if node not in self.useful:  # type: ignore[operator]
                 self._skip(node)
                 return
@@ -185,14 +194,23 @@ class _Task:
                 if changed is not None:
                     given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
         if any(g is not None for g in given):
-            outs = node.apply(given)
+            try:
+                outs = node.apply(given)
+            except Exception as error:
+                if node.origin is not None and node.where() not in str(error):
+                    error.add_note(f"in the backward of {node.op_name}{node.where()}")
+                raise
         else:
             outs = (None,) * len(node.edges)
+        if self.anomaly:
+            _check_finite(node, outs)
         if node._hooks:
             for hook in list(node._hooks.values()):
                 changed = hook(outs, given)
                 if changed is not None:
                     outs = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+            for out in outs:
+                _mark_shared(out)  # the hooks may have kept it
         if not self.retain:
             node.release()
         edges = node.edges
@@ -205,12 +223,14 @@ class _Task:
                 None if o is None or e is None else self._fit(o, e, node, i)
                 for i, (o, e) in enumerate(zip(outs, edges))
             ])  # fmt: skip
+        seen = {id(g) for g in given}
+        for out in outs:
+            if id(out) in seen:
+                _mark_shared(out)  # passed through: another leaf may get the same tensor
+            seen.add(id(out))
         for i, edge in enumerate(edges):
             if edge is not None:
-                out = outs[i]
-                if out is not None and any(out is other for other in (*given, *outs[:i])):
-                    _mark_shared(out)  # passed through: another leaf may get the same tensor
-                self._send(edge, out, node, i)
+                self._send(edge, outs[i], node, i)
         return outs
 
     def _skip(self, node: Node) -> None:
@@ -248,6 +268,7 @@ class _Task:
             return
         if leaf._hooks:
             total = _hooked(leaf._hooks, total)
+            _mark_shared(total)
         wanted = self.wanted
         if wanted is not None and _key(leaf) not in wanted:
             return
@@ -258,29 +279,22 @@ class _Task:
         else:
             self.captured[_key(leaf)] = total
 
-    def _capture(self, node: Node, grads: list[Any]) -> None:
-        for nr, grad in enumerate(grads):
-            if (id(node), nr) in self.wanted and grad is not None:  # type: ignore[operator]
-                self.captured[id(node), nr] = grad
-        if self.accumulate and self.inputs is not None:
-            for t in self.inputs:
-                if t._edge is not None and t._edge[0] is node and grads[t._edge[1]] is not None:
-                    self._add_grad(t, grads[t._edge[1]], own=False)
-
     def _add_grad(self, tensor: Any, grad: Any, own: bool) -> None:
         """Accumulate into ``tensor.grad``; a gradient that is not its ``own`` is copied first."""
         first = tensor.grad is None
         if first:
             if self.create:
                 tensor.grad = grad if own else grad.clone()
+            elif own and not grad._rg:
+                tensor.grad = grad
             else:
-                tensor.grad = dispatch.wrap(grad._data if own else grad._data.copy(), grad._device)
+                tensor.grad = dispatch.wrap(grad._data.copy(), grad._device)
         elif self.create:
             tensor.grad = tensor.grad + grad
         else:
             total = tensor.grad
             before_write(total)
-            total._data[...] = total._data + grad._data
+            total._data += grad._data
         if self.recorder is not None:
             self.recorder.grad(tensor, grad, tensor.grad, first)
 
@@ -309,6 +323,19 @@ class _Task:
                 )
             grad = grad.to(device)
         return grad
+
+
+def _check_finite(node: Node, outs: tuple[Any, ...]) -> None:
+    for i, out in enumerate(outs):
+        if out is None or dtypes.category[out._data.dtype] < dtypes.FLOAT:
+            continue
+        xp = module_of(out._data)
+        if xp.isfinite(out._data).all():
+            continue
+        what = "nan" if xp.isnan(out._data).any() else "inf"
+        raise RuntimeError(
+            f"Function '{node.name()}' returned {what} values in its {i}th output." + node.where()
+        )
 
 
 def _sender(node: Node | None) -> str:

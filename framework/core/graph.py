@@ -134,14 +134,17 @@ class Node:
 
     def _saved(self, index: int) -> Any:
         if self.saved is FREED:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved "
-                "tensors after they have already been freed). Saved intermediate values of the "
-                "graph are freed when you call .backward() or autograd.grad(). Specify "
-                "retain_graph=True if you need to backward through the graph a second time or if "
-                "you need to access saved tensors after calling backward." + self.where()
-            )
+            self._freed()
         return self.saved[index]
+
+    def _freed(self) -> None:
+        raise RuntimeError(
+            "Trying to backward through the graph a second time (or directly access saved tensors "
+            "after they have already been freed). Saved intermediate values of the graph are freed "
+            "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+            "to backward through the graph a second time or if you need to access saved tensors "
+            "after calling backward." + self.where()
+        )
 
     def _modified(self, shape: Any, now: int, expected: int) -> None:
         raise RuntimeError(

@@ -20,6 +20,8 @@ __all__ = [
 class _Modes(threading.local):
     grad = True
     inference = False
+    anomaly = False  # backward passes look for the first NaN or Inf
+    check_nan = True
 
 
 modes = _Modes()

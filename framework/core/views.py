@@ -21,7 +21,9 @@ from framework.core.registry import op
 from framework.dtypes import FLOAT
 from framework.trace import sink
 
-__all__ = ["assign", "check_inplace", "inplace_twin", "refresh"]
+__all__ = [
+    "assign", "before_write", "check_inplace", "inplace_twin", "refresh", "take_history",
+]  # fmt: skip
 
 
 def refresh(view: Any) -> None:
@@ -117,7 +119,7 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     before_write(tensor)
     target[...] = data
     if record:
-        _take_history(tensor, value)
+        take_history(tensor, value)
     return tensor
 
 
@@ -132,10 +134,12 @@ def before_write(tensor: Any) -> None:
     counter.value += 1
 
 
-def _take_history(tensor: Any, value: Any) -> None:
+def take_history(tensor: Any, value: Any) -> None:
+    """``tensor`` was written: from here on its gradient goes where ``value``'s would."""
     edge = edge_of(value)
     base = tensor._base
     if base is None:
+        _move_retained(tensor, edge)
         tensor._edge = edge if edge.__class__ is tuple else None
         tensor._rg = edge is not None
         if edge is not None:
@@ -153,6 +157,20 @@ def _take_history(tensor: Any, value: Any) -> None:
     if edge is not None:
         _resave_output(edge[0], edge[1], value, tensor)
     refresh(tensor)
+
+
+def _move_retained(tensor: Any, edge: Any) -> None:
+    """A tensor that keeps its gradient keeps that of its newest value."""
+    old = tensor._edge
+    if old is None or not old[0].retains or edge.__class__ is not tuple:
+        return
+    kept = old[0].retains.get(old[1])
+    if kept is not None and kept() is tensor:
+        del old[0].retains[old[1]]
+        node, nr = edge
+        if node.retains is None:
+            node.retains = {}
+        node.retains[nr] = kept
 
 
 def _resave_output(node: Node, nr: int, value: Any, tensor: Any) -> None:

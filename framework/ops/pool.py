@@ -119,8 +119,10 @@ def _max_kernel(
             better |= part != part  # NaN wins, as in PyTorch
         best = xp.where(better, part, best)
         which = xp.where(better, which.dtype.type(i), which)
-    starts = _starts(xp, out, stride, padding, size)
-    index = xp.asarray(offsets, np.int64)[which] + starts
+    index = xp.asarray(offsets, np.int64)[which] + _starts(xp, out, stride, padding, size)
+    if any(padding) and (best == _lowest(x.dtype)).any():  # the padding must not be named
+        inside = _starts(xp, out, stride, padding, size, dilation)
+        index = xp.where(best == _lowest(x.dtype), inside, index)
     return best, index
 
 
@@ -137,11 +139,18 @@ def _flat(position: Any, size: Any) -> int:
     return result
 
 
-def _starts(xp: Any, out: Any, stride: Any, padding: Any, size: Any) -> Any:
-    """Flat position in the unpadded input of each window's first element."""
+def _starts(
+    xp: Any, out: Any, stride: Any, padding: Any, size: Any, inside: Any = None
+) -> Any:  # fmt: skip
+    """Flat position in the unpadded input of each window's first element.
+
+    With ``inside`` (the dilation) that of the first element that is not padding.
+    """
     result = xp.zeros((), np.int64)
     for axis, (n, s, p, length) in enumerate(zip(out, stride, padding, size)):
         line = xp.arange(n, dtype=np.int64) * s - p
+        if inside is not None:
+            line = xp.where(line < 0, line % inside[axis], line)
         result = result * length + line.reshape(-1, *[1] * (len(out) - 1 - axis))
     return result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from framework.trace.events import Grad, ModuleBegin
 from viewers.graph.step import Item, StepGraph
@@ -17,8 +18,8 @@ __all__ = ["Arrow", "Backward", "Cell", "Cluster", "Picture", "PictureError", "m
 
 _CELLS = 150  # a picture without a given depth stays below, if some depth allows it
 _PILLS = 3  # parameters named beside a cell
-_DRAWN = ("op", "leaf", "module", "composite", "node", "backward")
-_GROUPS = ("module", "composite", "backward")
+_GROUPS = ("module", "composite")
+_CELL_KINDS = ("op", "leaf", "node", *_GROUPS)
 
 
 class PictureError(Exception):
@@ -29,13 +30,11 @@ class PictureError(Exception):
 class Backward:
     """The backward side of a cell: its nodes and what they accumulated."""
 
-    title: str
-    shape: str
-    done: int = 0
-    wants: int = 0
+    shape: str  # of the gradient that came
+    note: str = ""
+    done: int = 0  # nodes that ended
     grads: list[Grad] = field(default_factory=list)
     pills: list[str] = field(default_factory=list)
-    note: str = ""
 
 
 @dataclass(slots=True)
@@ -46,19 +45,18 @@ class Cell:
     title: str
     detail: str  # class, name of the op in it, or the role of a leaf
     shape: str
-    parent: int  # cluster, -1 for none
+    parent: int = -1  # cluster, -1 for none
     item: Item | None = None
     note: str = ""  # the caller's annotation
     error: str = ""
-    is_root: bool = False
-    pills: list[str] = field(default_factory=list)  # parameters, or the gradients of a node
+    is_root: bool = False  # backward starts from it
     params: dict[int, str] = field(default_factory=dict)
+    grads: list[Grad] = field(default_factory=list)
+    pills: list[str] = field(default_factory=list)  # parameters, or the gradients of a node
     backward: Backward | None = None
-    far_out: list[str] = field(default_factory=list)  # labels of arrows that are not drawn
-    far_in: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A box around cells."""
 
@@ -80,14 +78,15 @@ class Arrow:
 
 @dataclass(slots=True)
 class Picture:
+    """All of it, in program order."""
+
     phase: str
-    depth: int
     title: str
+    depth: int = 0
     cells: list[Cell] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
-    # In the order of the program: (True, cluster) where it begins, (False, cell).
-    order: list[tuple[bool, int]] = field(default_factory=list)
+    order: list[tuple[bool, int]] = field(default_factory=list)  # (is a cluster, its number)
 
 
 def make(
@@ -101,8 +100,8 @@ def make(
 
     Args:
         phase: "forward", "backward" or "both".
-        depth: groups (modules and composite ops) open down to this depth; None: as deep as the
-            picture stays readable.
+        depth: groups (modules and composite ops) are open down to this depth; None: as deep as
+            the picture stays readable, and a module with a single op is one cell.
         module: only the calls of this module; other tensors that they use are shown as inputs.
         annotations: a short text by tensor id or by item key.
 
@@ -127,298 +126,212 @@ class _Maker:
         self.annotations = annotations
         self.drawn = "backward" if phase == "backward" else "forward"
         self.items = self._chosen()
-        self.base = self._base_levels()
-        self.nest = {item: self._nest(item) for item in self.items}
-        self.single = depth is None
-        self.depth = self._readable() if depth is None else max(depth, 0)
-        self.cell_of: dict[Item, int] = {}
-        self.cluster_of: dict[Item, int] = {}
-        self.outside: dict[Item, int] = {}
+        self.members = set(self.items)
+        self.nest = {i: sum(a in self.members for a in i.ancestors()) for i in self.items}
+        self.merge = depth is None
         step = graph.step
         name = f"step {step.number}" if step.number else f"cell {step.cell}" if step.cell else ""
-        title = " · ".join(filter(None, (module or "", name, phase)))
-        self.picture = Picture(phase, self.depth, title)
-
-    # -- choosing ----------------------------------------------------------------------------
+        self.picture = Picture(phase, " · ".join(filter(None, (module, name, phase))))
+        self.depth = self.picture.depth = self._readable() if depth is None else max(depth, 0)
+        self.cell_of: dict[Item, int] = {}
+        self.cluster_of: dict[Item, int] = {}
 
     def _chosen(self) -> list[Item]:
         """Items of the phase, in order; only those in the module, if one is asked for."""
-        found = []
+        found: list[Item] = []
         inside: set[Item] = set()
         for item in self.graph.items:
-            if item.phase != self.drawn or item.kind not in _DRAWN:
+            parent = item.parent
+            if item.phase != self.drawn or item.kind not in _CELL_KINDS:
                 continue
-            if item.parent is not None and item.parent.kind == "node":
+            if self.drawn == "backward" and item.kind not in ("node", "module"):
                 continue  # what a node does inside is not drawn
             if self.module is not None:
-                if item.kind == "module" and item.path == self.module:
-                    inside.add(item)
-                elif item.parent in inside:
-                    inside.add(item)
-                else:
+                if parent not in inside and not (
+                    item.kind == "module" and item.path == self.module
+                ):
                     continue
+                inside.add(item)
             found.append(item)
         return found
 
-    def _base_levels(self) -> set[Item]:
-        """Groups that are no frame in the picture: the backward pass."""
-        return {i for i in self.items if i.kind == "backward"}
-
-    def _nest(self, item: Item) -> int:
-        return sum(a in self.nest_members and a not in self.base for a in item.ancestors())
-
-    @property
-    def nest_members(self) -> set[Item]:
-        members = self.__dict__.get("_members")
-        if members is None:
-            members = self.__dict__["_members"] = set(self.items)
-        return members
-
     def _readable(self) -> int:
         """The largest depth that does not give too many cells; at least 1."""
-        counts: dict[int, int] = {}
-        deepest = 0
-        for item in self.items:
-            nest = self.nest[item]
-            if item in self.base:
-                continue
-            if item.kind in _GROUPS:
-                counts[nest] = counts.get(nest, 0) + 1  # a cell when the depth is exactly this
-            deepest = max(deepest, nest)
+        deepest = max(self.nest.values(), default=0)
+        closed = [0] * (deepest + 1)  # groups that are a cell at exactly this depth
         plain = [0] * (deepest + 1)
-        for item in self.items:
-            if item.kind not in _GROUPS:
-                plain[self.nest[item]] += 1
+        for item, nest in self.nest.items():
+            (closed if item.kind in _GROUPS else plain)[nest] += 1
         best, seen = 1, 0
         for depth in range(deepest + 1):
             seen += plain[depth]
-            if seen + counts.get(depth, 0) <= _CELLS:
+            if seen + closed[depth] <= _CELLS:
                 best = max(best, depth)
         return best
 
-    # -- making ------------------------------------------------------------------------------
-
     def make(self) -> Picture:
-        for item in self.items:
-            self._item(item)
-        if not self.picture.cells:
+        """Cells, then arrows between them."""
+        picture = self.picture
+        if not self.items:
             what = f"module {self.module!r}" if self.module else f"{self.drawn} op"
             raise PictureError(f"no {what} in this step")
-        self._roots()
+        self._outside()
+        for item in self.items:
+            self._item(item)
         arrows: dict[Arrow, None] = {}
         for item in self.items:
-            if item in self.base:
-                continue
-            for source in item.sources:
+            for source in item.sources or self._starts(item):
                 self._arrow(source, item, arrows)
-        for group in [i for i in self.items if i.kind in _GROUPS]:
-            for source in group.sources:
-                self._arrow(source, group, arrows)
         if self.phase == "both":
             self._backward(arrows)
-        self.picture.arrows = list(arrows)
-        for cell in self.picture.cells:
-            cell.pills = cell.pills or self._pills(cell)
-        return self.picture
+        picture.arrows = list(arrows)
+        for cell in picture.cells:
+            cell.pills = _grad_pills(cell.grads) if cell.grads else self._pills(cell)
+            if cell.backward is not None:
+                cell.backward.pills = _grad_pills(cell.backward.grads)
+        return picture
+
+    # -- cells -------------------------------------------------------------------------------
+
+    def _outside(self) -> None:
+        """Cells for what comes from elsewhere: a module's inputs, what backward starts from."""
+        roots = {i for item in self.items for i in self._starts(item)}
+        others = {}
+        if self.module is not None:
+            others = {
+                source: None
+                for item in self.items
+                for source in (*item.sources, *(item.inputs if item.kind == "module" else ()))
+                if source not in self.members and source.phase == self.drawn
+            }
+        for source in sorted({*roots, *others}, key=lambda i: i.index):
+            kind = "root" if source in roots else "leaf" if source.kind == "leaf" else "outside"
+            self.cell_of[source] = self._add(_cell(kind, source, -1))
+
+    def _starts(self, item: Item) -> list[Item]:
+        """What a node without sources was started from."""
+        if self.drawn != "backward" or item.kind != "node" or item.sources:
+            return []
+        backward = next((a for a in item.ancestors() if a.kind == "backward"), None)
+        forward = item.forward
+        if backward is None:
+            return []
+        around = (forward, *forward.ancestors()) if forward is not None else ()
+        return [r for r in backward.inputs if r in around] or backward.inputs
 
     def _item(self, item: Item) -> None:
-        if item in self.base:
-            return
-        parent = item.parent
-        known = parent is not None and parent in self.nest_members and parent not in self.base
-        if known and parent in self.cell_of:  # hidden in a group's cell
+        parent = item.parent if item.parent in self.members else None
+        if parent is not None and parent in self.cell_of:  # hidden in a group's cell
             self.cell_of[item] = self.cell_of[parent]
             self._hide(item, self.picture.cells[self.cell_of[item]])
             return
-        cluster = self.cluster_of[parent] if known and parent is not None else -1
+        cluster = self.cluster_of[parent] if parent is not None else -1
         if item.kind in _GROUPS and self.nest[item] < self.depth and not self._alone(item):
-            self._cluster(item, cluster)
-        else:
-            self._cell(item, cluster)
+            self._open(item, cluster)
+            return
+        cell = _cell("group" if item.kind in _GROUPS else item.kind, item, cluster)
+        cell.note = self._note(item)
+        cell.grads = item.grads[:]
+        if item.kind == "module":
+            self._owned(cell, item.params, item.path)
+        elif item.kind == "op":
+            self._used(cell, item)
+        self.cell_of[item] = self._add(cell)
 
     def _alone(self, item: Item) -> bool:
         """A module around a single op is one cell, unless a depth was asked for."""
-        if not self.single or item.kind != "module":
-            return False
-        return item.count <= 1 and not item.failed_inside
+        return self.merge and item.kind == "module" and self.phase != "backward" and item.count == 1
 
-    def _cluster(self, item: Item, parent: int) -> None:
+    def _open(self, item: Item, parent: int) -> None:
         self.cluster_of[item] = len(self.picture.clusters)
         self.picture.order.append((True, len(self.picture.clusters)))
         title, detail = _names(item)
-        kind = "composite" if item.kind == "composite" else "module"
-        error = item.error if not item.failed_inside else ""
-        self.picture.clusters.append(Cluster(title, detail, kind, parent, error))
-
-    def _cell(self, item: Item, parent: int) -> None:
-        title, detail = _names(item)
-        kind = "group" if item.kind in _GROUPS else item.kind
-        meta = item.shape
-        shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
-        cell = Cell(kind, title, detail, shape, parent, item, error=item.error)
-        cell.is_root = item.is_root
-        cell.note = self._note(item.key, [m.id for m in item.outputs])
-        if item.kind == "module":
-            cell.params = dict(item.params)
-        if item.kind == "node":
-            cell.pills = _grad_pills(item.grads)
-        self.cell_of[item] = self._add(cell)
-        if item.kind == "op":
-            self._owned(item, cell)
+        error = "" if item.failed_inside else item.error
+        self.picture.clusters.append(Cluster(title, detail, item.kind, parent, error))
 
     def _add(self, cell: Cell) -> int:
-        index = len(self.picture.cells)
+        self.picture.order.append((False, len(self.picture.cells)))
         self.picture.cells.append(cell)
-        self.picture.order.append((False, index))
-        return index
+        return len(self.picture.cells) - 1
 
-    def _note(self, key: str, tensors: Iterable[int]) -> str:
-        text = self.annotations.get(key)
-        if text is not None:
-            return text
-        return next((self.annotations[t] for t in tensors if t in self.annotations), "")
+    def _note(self, item: Item) -> str:
+        keys: Iterable[int | str] = (item.key, *(m.id for m in item.outputs))
+        return next((self.annotations[k] for k in keys if k in self.annotations), "")
 
     def _hide(self, item: Item, cell: Cell) -> None:
         """Add what a hidden item says to the cell that hides it."""
-        cell.is_root |= item.is_root
         group = cell.item
-        if item.kind == "op" and group is not None and group.kind == "module":
-            cell.detail = item.name if group.count <= 1 else f"{group.count} ops"
-            self._owned(item, cell)
-        elif item.kind == "op" and group is not None:
-            cell.detail = f"{group.count} op{'s' * (group.count != 1)}"
-            self._owned(item, cell)
-        elif item.kind == "node":
-            cell.pills = _grad_pills([*self._grads_in(group)])
+        cell.is_root |= item.is_root
+        cell.grads += item.grads
+        if item.kind == "op" and group is not None:
+            count = group.count
+            cell.detail = item.name if count == 1 else f"{count} ops"
+            self._used(cell, item)
+            cell.note = cell.note or (self._note(item) if count == 1 else "")
 
-    def _grads_in(self, group: Item | None) -> list[Grad]:
-        return [g for i in self.items if i.kind == "node" and group in i.ancestors() for g in i.grads]
+    def _used(self, cell: Cell, op: Item) -> None:
+        """The parameters of an op, out of the module header that they are in."""
+        for group in op.ancestors():
+            if group.kind == "module":
+                inputs = getattr(op.event, "inputs", ())
+                self._owned(
+                    cell, {t: n for t, n in group.params.items() if t in inputs}, group.path
+                )
 
-    def _owned(self, op: Item, cell: Cell) -> None:
-        """The parameters that an op uses, with their names in the header that they are in."""
-        for tensor in getattr(op.event, "inputs", ()):
-            for group in op.ancestors():
-                if tensor in group.params and group.kind == "module":
-                    cell.params.setdefault(tensor, group.params[tensor])
+    def _owned(self, cell: Cell, params: Mapping[int, str], path: str) -> None:
+        base = cell.item.path + "." if cell.item is not None and cell.kind == "group" else ""
+        for tensor, local in params.items():
+            name = f"{path}.{local}".removeprefix(base) if base else local
+            cell.params.setdefault(tensor, name)
 
     def _pills(self, cell: Cell) -> list[str]:
-        names = []
-        for tensor, local in cell.params.items():
-            meta = self.graph.store.meta(tensor)
-            names.append(f"{local} {shape_text(meta.shape) if meta else ''}".strip())
-        if len(names) > _PILLS:
-            return [f"{len(names)} parameters", f"{count_text(self._elements(cell))} elements"]
-        return names
-
-    def _elements(self, cell: Cell) -> int:
-        total = 0
-        for tensor in cell.params:
-            meta = self.graph.store.meta(tensor)
-            size = 1
-            for n in meta.shape if meta is not None else (0,):
-                size *= n
-            total += size
-        return total
+        metas = {t: self.graph.store.meta(t) for t in cell.params}
+        if len(metas) > _PILLS:
+            size = sum(prod(m.shape) for m in metas.values() if m is not None)
+            return [f"{len(metas)} parameters", f"{count_text(size)} elements"]
+        shapes = {t: shape_text(m.shape) if m is not None else "" for t, m in metas.items()}
+        return [f"{name} {shapes[t]}".strip() for t, name in cell.params.items()]
 
     # -- arrows ------------------------------------------------------------------------------
 
-    def _visible(self, item: Item) -> int | None:
+    def _visible(self, item: Item | None) -> int | None:
         """The cell of an item or of the group that hides it."""
-        found: Item | None = item
-        while found is not None:
-            if found in self.cell_of:
-                return self.cell_of[found]
-            if found in self.cluster_of:
-                return None
-            found = found.parent
-        return None
+        while item is not None and item not in self.cell_of:
+            item = item.parent
+        return self.cell_of[item] if item is not None else None
 
     def _arrow(self, source: Item, target: Item, arrows: dict[Arrow, None]) -> None:
-        b = self._visible(target)
-        if b is None:
-            return
-        a = self._visible(source)
-        if a is None and self.module is not None and source not in self.nest_members:
-            a = self._from_outside(source)
-        if a is not None and a < b:
+        a, b = self._visible(source), self._visible(target)
+        if a is not None and b is not None and a < b:
             arrows[Arrow(a, b)] = None
-
-    def _from_outside(self, source: Item) -> int:
-        """A cell for something that a module gets from elsewhere; before all others."""
-        known = self.outside.get(source)
-        if known is None:
-            raise KeyError(source)
-        return known
-
-    def _roots(self) -> None:
-        """Cells that stand for what is outside: a module's inputs, what backward starts from."""
-        new: list[tuple[Item, Cell]] = []
-        if self.module is not None:
-            for item in self.items:
-                for source in item.sources:
-                    if source in self.nest_members or any(source is s for s, _ in new):
-                        continue
-                    if source.phase == self.drawn and self._visible(source) is None:
-                        meta = source.shape
-                        shape = tensor_text(meta.dtype, meta.shape) if meta else ""
-                        new.append((source, Cell("outside", _names(source)[0], "", shape, -1)))
-        elif self.phase == "backward":
-            for item in self.base:
-                for root in item.inputs:
-                    meta = root.shape
-                    shape = tensor_text(meta.dtype, meta.shape) if meta else ""
-                    new.append((root, Cell("root", root.name, "", shape, -1, root)))
-        if not new:
-            return
-        count = len(new)
-        self.picture.cells[:0] = [cell for _, cell in new]
-        self.cell_of = {k: v + count for k, v in self.cell_of.items()}
-        for i, (source, _) in enumerate(new):
-            self.outside[source] = i
-        shifted = [(g, i if g else i + count) for g, i in self.picture.order]
-        self.picture.order = [(False, i) for i in range(count)] + shifted
-        if self.phase == "backward" and self.module is None:
-            self._first_nodes(count)
-
-    def _first_nodes(self, count: int) -> None:
-        """Backward begins at the nodes that no other node feeds."""
-        for item in self.items:
-            if item.kind == "node" and not item.sources and item.forward is not None:
-                forward = {item.forward, *item.forward.ancestors()}
-                for root, index in self.outside.items():
-                    if root in forward:
-                        self.cell_of.setdefault(root, index)
-                        item.sources[:0] = []
-                        self.picture.arrows.append(Arrow(index, self.cell_of[item]))
 
     def _backward(self, arrows: dict[Arrow, None]) -> None:
         """Put backward nodes beside their forward cells, and the gradients' arrows between them."""
-        cells = self.picture.cells
         for item in self.graph.items:
-            if item.kind != "node" or item.forward is None:
-                continue
-            at = self._visible(item.forward)
+            at = self._visible(item.forward) if item.kind == "node" else None
             if at is None:
                 continue
-            cell = cells[at]
-            side = cell.backward
-            if side is None:
+            cell = self.picture.cells[at]
+            if cell.backward is None:
                 meta = item.shape
                 shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
-                side = cell.backward = Backward(cell.title, shape)
-                side.note = self._note(item.key, [m.id for m in item.outputs])
-            side.done += item.end > 0
-            side.grads += item.grads
+                cell.backward = Backward(shape, self._note(item))
+            cell.backward.done += item.end > 0
+            cell.backward.grads += item.grads
             for source in item.sources:
                 node = source if source.kind == "node" else source.parent
-                if node is None or node.forward is None:
-                    continue
-                below = self._visible(node.forward)
+                below = self._visible(node.forward) if node is not None else None
                 if below is not None and at < below:
                     arrows[Arrow(at, below, True)] = None
-        for cell in cells:
-            if cell.backward is not None:
-                cell.backward.pills = _grad_pills(cell.backward.grads)
+
+
+def _cell(kind: str, item: Item, parent: int) -> Cell:
+    title, detail = _names(item)
+    if item.kind == "module":
+        title, detail = f"{title} {detail}".strip(), ""
+    meta = item.shape
+    shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
+    return Cell(kind, title, detail, shape, parent, item, error=item.error, is_root=item.is_root)
 
 
 def _names(item: Item) -> tuple[str, str]:
@@ -431,18 +344,14 @@ def _names(item: Item) -> tuple[str, str]:
                 break
         if item.call > 1:
             name = f"{name} #{item.call}"
-        event = item.event
-        return name, event.cls if isinstance(event, ModuleBegin) else ""
+        return name, item.event.cls if isinstance(item.event, ModuleBegin) else ""
     if item.kind == "leaf":
         return item.name, {"input": "", "earlier": "of an earlier step"}.get(item.role, item.role)
     return item.name, ""
 
 
 def _grad_pills(grads: list[Grad]) -> list[str]:
-    names = []
-    for e in grads:
-        local = e.name.rpartition(".")[2] or f"tensor {e.leaf}"
-        names.append(f"{local}.grad {shape_text(e.total.shape)}")
-    if len(names) > _PILLS:
-        return [f"{len(names)} gradients"]
-    return names
+    if len(grads) > _PILLS:
+        return [f"{len(grads)} gradients"]
+    names = [e.name.rpartition(".")[2] or f"tensor {e.leaf}" for e in grads]
+    return [f"{name}.grad {shape_text(e.total.shape)}" for name, e in zip(names, grads)]

@@ -1,0 +1,451 @@
+"""The program: one notebook on the main screen, a session, and how it all begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from app.actions import ACTIONS
+from app.keymap import Keymap
+from app.notebook import Notebook, NotebookError
+from app.sanitize import clean
+from app.session import Session
+from app.ui.main import MainScreen
+from app.ui.screens.confirm import ConfirmScreen
+from app.ui.theme import DARK, LIGHT
+from framework.trace.protocol import Breakpoint
+
+if TYPE_CHECKING:
+    from app.notebook import Lock
+    from framework.trace.client import Client
+    from viewers.graph.store import Step
+
+__all__ = ["TapebookApp", "run_ui"]
+
+AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
+FRAME = 1 / 30  # seconds between repaints while much comes in
+IDLE = 0.25  # seconds between looks at whether the kernel lives
+
+
+class ActionProvider(Provider):
+    """The action table in the command palette."""
+
+    async def discover(self) -> Hits:
+        for title, help, run in self._entries():
+            yield DiscoveryHit(title, run, help=help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, help, run in self._entries():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=help)
+
+    def _entries(self) -> Iterator[tuple[str, str, Any]]:
+        app = self.app
+        assert isinstance(app, TapebookApp)
+        seen = set()
+        for action in ACTIONS:
+            if action.title in seen or action.id == "palette":
+                continue
+            seen.add(action.title)
+            keys = app.keymap.labels(action.id)
+            help = f"{keys:<12} {action.help}".rstrip() if keys else action.help
+            yield action.title, help, lambda name=action.id: app.main.commands.perform(name)
+
+
+class TapebookApp(App[int], inherit_bindings=False):
+    """The terminal program.
+
+    Args:
+        notebook: what is open; empty when attached.
+        client: a connection to a running program, instead of an own kernel.
+        lock: released at the end.
+    """
+
+    TITLE = "Tapebook"
+    COMMANDS: ClassVar = {ActionProvider}
+    BINDINGS: ClassVar = [Binding("ctrl+q", "ask_to_quit", show=False, priority=True)]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        notebook: Notebook,
+        client: Client | None = None,
+        lock: Lock | None = None,
+        theme: str | None = None,
+        kernel: bool = True,
+    ) -> None:
+        super().__init__()
+        self.notebook = notebook
+        self.session = Session(notebook)
+        self.keymap = Keymap()
+        self.lock = lock
+        self.next_path: str | None = None  # another notebook to open when this one is left
+        self.crash_log: Path | None = None
+        self._attach = client
+        self._with_kernel = kernel
+        self._last_tick = 0.0
+        self._woken = False
+        self._first_theme = theme
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.main = MainScreen(self.session, notebook, self.keymap)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return dict(DARK.variables)
+
+    # -- beginning ---------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        wanted = {"light": LIGHT.name, "dark": DARK.name}.get(self._first_theme or "", DARK.name)
+        self.theme = wanted
+        self.push_screen(self.main)
+        self._catch_signals()
+        self.session.on_message = self._message_came
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """After the first paint: what takes time."""
+        self._restore_session()
+        if self._attach is not None:
+            self.session.connect(self._attach, attached=True)
+        elif self._with_kernel:
+            path = self.notebook.path
+            self.session.start_kernel(path.resolve().parent if path is not None else None)
+        self.set_interval(IDLE, self.tick)
+        self.set_interval(AUTOSAVE, self.autosave)
+        for notice in self.notebook.notices:
+            self.session.say(notice, problem=True)
+        self.notebook.notices.clear()
+        self._offer_recovery()
+        self.tick()
+
+    def _restore_session(self) -> None:
+        """Breakpoints and watches of the last time."""
+        if self.notebook.path is None:
+            return
+        import msgspec
+
+        from app.notebook import load_session
+
+        kept = load_session(self.notebook.path)
+        with contextlib.suppress(msgspec.ValidationError, TypeError, ValueError):
+            for point in msgspec.convert(kept.get("breakpoints", []), list[Breakpoint])[:200]:
+                fields = msgspec.structs.asdict(point)
+                fields.update(hits=0, error="")
+                del fields["id"]
+                self.session.add_breakpoint(**fields)
+            self.session.watches += [str(w) for w in kept.get("watches", [])][:100]
+
+    def _keep_session(self) -> None:
+        if self.notebook.path is None or self.session.attached or self.notebook.read_only:
+            return
+        import msgspec
+
+        from app.notebook import save_session
+
+        kept: dict[str, Any] = {}
+        if self.session.breakpoints:
+            kept["breakpoints"] = [msgspec.to_builtins(b) for b in self.session.breakpoints]
+        if self.session.watches:
+            kept["watches"] = list(self.session.watches)
+        save_session(self.notebook.path, kept)
+
+    def _offer_recovery(self) -> None:
+        if self.notebook.path is None:
+            return
+        from app.notebook import discard, find_recovery, recover
+
+        found = find_recovery(self.notebook.path, self.notebook)
+        if found is None:
+            return
+        if found.problem:
+            self.session.say(found.problem, problem=True)
+            return
+        when = time.strftime("%H:%M on %d %B", time.localtime(found.saved_at))
+        note = "" if found.same_base else "\nThe file has changed since then."
+
+        def done(answer: str | None) -> None:
+            if answer == "r":
+                with contextlib.suppress(NotebookError):
+                    recover(self.notebook, found)
+                self.main.notebook.view.update_rows()
+                self.session.say("recovered; ctrl+s saves it, z takes it back")
+            elif answer == "d":
+                discard(found)
+
+        self.push_screen(
+            ConfirmScreen(
+                f"There is unsaved work from {when}.{note}",
+                [("r", "recover it"), ("d", "discard it")],
+            ),
+            done,
+        )
+
+    # -- the pulse ---------------------------------------------------------------------------
+
+    def _message_came(self) -> None:
+        """On the connection's thread: something has arrived."""
+        if not self._woken:
+            self._woken = True
+            loop = self._loop_of_app
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self.wake)
+
+    @property
+    def _loop_of_app(self) -> asyncio.AbstractEventLoop | None:
+        return getattr(self, "_loop", None)
+
+    def wake(self) -> None:
+        """Look at what has come: at once if the last look is a frame ago, else when it is."""
+        wait = self._last_tick + FRAME - time.monotonic()
+        if wait <= 0 or self.session.state != "running":
+            self.tick()
+        else:
+            self.set_timer(wait, self.tick)
+
+    def tick(self) -> None:
+        """Take in what has come and repaint what it changes."""
+        self._woken = False
+        self._last_tick = time.monotonic()
+        changed = self.session.tick()
+        if changed and self.main.is_mounted:
+            self.main.commands.refresh(changed)
+        if self.session.pending:
+            self._message_came()
+
+    # -- files -------------------------------------------------------------------------------
+
+    def save(self, overwrite: bool = False) -> bool:
+        """Save the notebook; says what is in the way."""
+        from app.notebook import remove_autosave, save
+
+        try:
+            save(self.notebook, overwrite=overwrite)
+        except NotebookError as error:
+            text = str(error)
+            self.session.say(text, problem=True)
+            if "changed on disk" in text:
+                self._ask_overwrite(text)
+            self.tick()
+            return False
+        with contextlib.suppress(NotebookError):
+            remove_autosave(self.notebook)
+        self._keep_session()
+        name = self.notebook.path.name if self.notebook.path is not None else ""
+        self.session.say(f"saved {name}")
+        self.tick()
+        return True
+
+    def _ask_overwrite(self, text: str) -> None:
+        def done(answer: str | None) -> None:
+            if answer == "o":
+                self.save(overwrite=True)
+            elif answer == "r":
+                from app.notebook import reload
+
+                with contextlib.suppress(NotebookError):
+                    reload(self.notebook)
+                self.main.notebook.view.update_rows()
+
+        answers = [("o", "overwrite it"), ("r", "reload it (z takes that back)")]
+        self.push_screen(ConfirmScreen(clean(text, keep_newlines=False), answers), done)
+
+    def autosave(self) -> None:
+        """Write unsaved work beside the notebook."""
+        from app.notebook import autosave
+
+        self.main.notebook.take_text()
+        try:
+            autosave(self.notebook)
+        except NotebookError as error:
+            self.session.say(f"no autosave: {error}", problem=True)
+            self.tick()
+
+    def export(self, path: Path, step: Step, phase: str) -> None:
+        """Write a step's graph to a file, in the background."""
+        from viewers.graph.export import export
+
+        store = self.session.store
+
+        def work() -> str:
+            return str(export(store.graph(step), path, phase=phase) or path)
+
+        self.session.in_background(
+            work,
+            lambda written: self.session.say(f"written: {written}"),
+            lambda why: self.session.say(f"not exported: {why}", problem=True),
+        )
+        self.session.say(f"exporting to {path} ...")
+
+    def open_other(self, text: str) -> None:
+        """Leave this notebook for another."""
+        if not text:
+            return
+        from app.notebook import open_notebook
+
+        try:
+            open_notebook(Path(text).expanduser())
+        except NotebookError as error:
+            self.session.say(str(error), problem=True)
+            self.tick()
+            return
+        self.next_path = str(Path(text).expanduser())
+        self.ask_to_quit()
+
+    def switch_theme(self) -> None:
+        """Dark or light."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+        self.main.refresh(layout=True)
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def action_ask_to_quit(self) -> None:
+        self.ask_to_quit()
+
+    def ask_to_quit(self) -> None:
+        """Quit, unless there is something to save: then ask."""
+        if isinstance(self.screen, ConfirmScreen):
+            self.screen.dismiss("")
+            return
+        self.main.notebook.take_text()
+        if self.session.attached or not self.notebook.dirty or self.notebook.read_only:
+            self._leave(0)
+            return
+
+        def done(answer: str | None) -> None:
+            if answer == "s":
+                if self.save():
+                    self._leave(0)
+            elif answer == "d":
+                from app.notebook import remove_autosave
+
+                with contextlib.suppress(NotebookError):
+                    remove_autosave(self.notebook)
+                self._leave(0)
+            else:
+                self.next_path = None
+
+        name = self.notebook.path.name if self.notebook.path is not None else "The notebook"
+        self.push_screen(
+            ConfirmScreen(
+                f"{clean(name, keep_newlines=False)} has unsaved changes.",
+                [("s", "save and quit"), ("d", "discard them and quit")],
+            ),
+            done,
+        )
+
+    def _leave(self, code: int) -> None:
+        self._keep_session()
+        self.exit(code, return_code=code)
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._end_by_signal, number)
+
+    def _end_by_signal(self, number: int) -> None:
+        """Somebody ends us: keep the work, restore the terminal, go."""
+        with contextlib.suppress(Exception):
+            self.autosave()
+        self.exit(128 + number, return_code=128 + number)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug of ours: the work is kept, the report is written down, then Textual ends."""
+        with contextlib.suppress(Exception):
+            self.autosave()
+        with contextlib.suppress(Exception):
+            self.crash_log = _write_crash_log(error)
+        super()._handle_exception(error)
+
+    async def on_unmount(self) -> None:
+        self.session.close()
+        if self.lock is not None:
+            self.lock.release()
+
+
+def _write_crash_log(error: Exception) -> Path:
+    """The traceback in the user's state directory."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tapebook"
+    base.mkdir(parents=True, exist_ok=True)
+    path = base / time.strftime("crash-%Y%m%d-%H%M%S.log")
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+    return path
+
+
+def run_ui(
+    path: str | os.PathLike[str] | None = None, attach: Any = None, theme: str | None = None
+) -> int:
+    """Open the program; returns the exit status.
+
+    Args:
+        path: a notebook; without one (and without ``attach``) the start page.
+        attach: a connected `Client` or what `Client.connect` takes.
+        theme: "dark" or "light".
+    """
+    problem = _unusable_terminal()
+    if problem:
+        print(f"tapebook: {problem}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        while True:
+            app = _make(path, attach, theme)
+            if app is None:
+                return 0
+            code = app.run() or 0
+            if app.crash_log is not None:
+                print(f"tapebook: report written to {app.crash_log}", file=sys.stderr)  # noqa: T201
+                return 1
+            code = app.return_code or code
+            if code or app.next_path is None:
+                return code
+            path, attach = app.next_path, None
+    except (NotebookError, OSError, ValueError) as error:
+        print(f"tapebook: {clean(str(error), keep_newlines=False)}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
+    from app.notebook import lock, open_notebook
+
+    if attach is not None:
+        from framework.trace.client import Client, SessionError
+
+        try:
+            client = attach if isinstance(attach, Client) else Client.connect(attach)
+        except SessionError as error:
+            raise ValueError(str(error)) from None
+        return TapebookApp(Notebook(), client=client, theme=theme)
+    if path is None:
+        from app.ui.screens.start import choose
+
+        path = choose(theme)
+        if path is None:
+            return None
+    notebook = open_notebook(path)
+    return TapebookApp(notebook, lock=lock(notebook), theme=theme)
+
+
+def _unusable_terminal() -> str:
+    """Why the screen cannot be drawn here, "" if it can."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return "the output is no terminal; `tapebook run FILE` works without one"
+    if os.environ.get("TERM", "") in ("dumb", ""):
+        return "this terminal (TERM=dumb) cannot draw a screen; use `tapebook run FILE`"
+    return ""
+

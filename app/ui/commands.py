@@ -1,0 +1,631 @@
+"""What each action of the table does, on the main screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.actions import by_id
+from app.sanitize import clean
+from app.ui.describe import breakpoint_text
+from app.ui.panes.base import Pane
+from app.ui.panes.console import ConsolePane
+from app.ui.panes.events import EventsPane
+from app.ui.panes.graph import GraphPane
+from app.ui.panes.notebook import NotebookView
+from app.ui.screens.condition import ConditionScreen
+from app.ui.screens.confirm import ConfirmScreen
+from framework.trace.events import Op
+from framework.trace.protocol import Breakpoint
+
+if TYPE_CHECKING:
+    from app.ui.main import MainScreen
+
+__all__ = ["Commands"]
+
+
+class Commands:
+    """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
+
+    def __init__(self, screen: MainScreen) -> None:
+        self.screen = screen
+        self.session = screen.session
+        self._search = ""
+        self._export = ""
+
+    def perform(self, name: str) -> bool:
+        """Run an action; False if it does not apply here and the key is free for others."""
+        method = getattr(self, f"do_{name}", None)
+        if method is None:
+            step = by_id[name].group == "Step" and name in ("next", "into", "out", "line", "step")
+            if step or name == "continue":
+                self.session.message = ""
+                self.session.forward(name)
+                self.update()
+                return True
+            if name.startswith("pane_"):
+                self._go_to_number(int(name[5:]))
+                return True
+            raise KeyError(f"no action is called {name!r}")
+        if name not in ("row_up", "row_down", "page_up", "page_down"):
+            self.session.message = ""
+        done = method() is not False
+        self.update()
+        return done
+
+    def update(self) -> None:
+        """Take in what the action has changed, without waiting for the next tick."""
+        self.app.wake()
+
+    @property
+    def app(self) -> Any:
+        return self.screen.app
+
+    # -- keeping the panes up to date --------------------------------------------------------
+
+    def refresh(self, changed: set[str]) -> None:
+        """Repaint what has to do with the parts of the session that have changed."""
+        screen, session = self.screen, self.session
+        if "reset" in changed:
+            screen.graph.reset()
+            screen.inspector.forget()
+        tape = bool(changed & {"events", "cursor", "state", "reset"})
+        if tape:
+            screen.graph.sync()
+            screen.timeline.sync()
+        if changed & {"events", "cursor", "reset"}:
+            self._inspect(changed)
+        if changed & {"output", "runs"}:
+            view = screen.notebook.view
+            for cell in session.outputs:
+                view.rows.forget(cell)
+            session.outputs.clear()
+        if changed & {"output", "runs", "state", "cursor", "breakpoints"}:
+            screen.notebook.view.update_rows()
+            screen.notebook.place_editor()
+        if "cursor" in changed:
+            self._reveal_place()
+        if "breakpoints" in changed:
+            screen.graph.refresh()
+        active = screen.lower.active
+        interest = {
+            "events": {"events", "cursor"},
+            "variables": {"snapshot", "cursor"},
+            "breakpoints": {"breakpoints", "state"},
+            "watches": {"watches", "cursor"},
+            "console": {"console"},
+        }[active.where]
+        if changed & (interest | {"reset"}) and screen.lower.display:
+            screen.lower.fresh()
+        screen.titles()
+        screen.status.refresh()
+
+    def refresh_pane(self, pane: Pane) -> None:
+        """Bring one pane up to date that comes into sight."""
+        if isinstance(pane, (EventsPane, ConsolePane)):
+            pane.follow()
+        elif isinstance(pane, GraphPane):
+            pane.sync()
+        else:
+            pane.update_rows()
+
+    def _inspect(self, changed: set[str]) -> None:
+        """The inspector shows the cursor; while a model runs freely, nothing it could ask for."""
+        session, inspector = self.session, self.screen.inspector
+        if "cursor" not in changed and "reset" not in changed:
+            return
+        if session.state == "running" and session.following:
+            return
+        subject = session.moment.subject if session.cursor else None
+        if subject is not None and type(subject).__name__ in ("CellBegin", "CellEnd"):
+            return  # the cell is over: what was shown last is worth more than its name
+        inspector.show(subject.seq if subject is not None else 0)
+
+    def _reveal_place(self) -> None:
+        """Bring the line where the model stands into sight, unless somebody edits."""
+        session, notebook = self.session, self.screen.notebook
+        running = session.state == "running" and session.following
+        if session.place is not None and not notebook.editing and not running:
+            notebook.view.reveal(*session.place)
+
+    def notebook_title(self) -> str:
+        """The file, with a mark if it is not saved."""
+        notebook = self.screen.notebook.notebook
+        name = notebook.path.name if notebook.path is not None else "untitled"
+        mark = " ●" if notebook.dirty else ""
+        note = " (read-only)" if notebook.read_only else ""
+        editing = " · editing" if self.screen.notebook.editing else ""
+        return f"{clean(name, keep_newlines=False)}{mark}{note}{editing}"
+
+    def selected(self, pane: Pane, row: int) -> None:
+        """The user selected a row: the inspector shows it."""
+        if isinstance(pane, GraphPane) and pane.chosen is not None:
+            self.screen.inspector.show(pane.chosen.begin)
+        elif isinstance(pane, EventsPane):
+            moment = self.session.store.moment(pane.seq_of(row))
+            if moment.subject is not None:
+                self.screen.inspector.show(moment.subject.seq)
+
+    def activated(self, pane: Pane) -> None:
+        """A double click is enter."""
+        name = {
+            "notebook": "edit", "graph": "run_to_row", "events": "run_to_row",
+            "variables": "show_variable", "breakpoints": "toggle_row", "watches": "edit_row",
+        }.get(pane.where)  # fmt: skip
+        if name is not None:
+            self.perform(name)
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def do_back(self) -> None:
+        self.session.back()
+
+    def do_back_stop(self) -> None:
+        self.session.back_stop()
+
+    def do_earlier(self) -> None:
+        self.session.back()
+
+    def do_later(self) -> None:
+        self.session.later()
+
+    def do_first(self) -> None:
+        self.session.go(self.session.store.first_seq)
+
+    def do_live(self) -> None:
+        self.session.go_live()
+        self.session.changed.add("cursor")
+        self.screen.graph.following = True
+        self.screen.graph.show_cursor()
+
+    def do_pause(self) -> None:
+        self.session.pause()
+
+    def do_run_to_row(self) -> None:
+        screen, session = self.screen, self.session
+        if screen.where == "events":
+            session.go(screen.lower.events.seq_of(screen.lower.events.selected))
+        elif screen.graph.chosen is not None:
+            session.go(screen.graph.seq_of(screen.graph.chosen))
+
+    def do_run_to(self) -> None:
+        screen, session = self.screen, self.session
+        if screen.where == "notebook":
+            view = screen.notebook.view
+            self._run_to_line(f"<cell {view.cell.id}>", view.line)
+        elif screen.where == "graph" and screen.graph.chosen is not None:
+            row = screen.graph.chosen
+            if row.begin > session.cursor or session.behind or session.state != "paused":
+                session.go(screen.graph.seq_of(row))
+                return
+            target = row.target  # it happened already: its next time
+            session.run_until(
+                Breakpoint(
+                    0, op=target.op, module=target.module, phase=target.phase,
+                    file=target.file if target.op else "", line=target.line if target.op else 0,
+                )
+            )  # fmt: skip
+        elif screen.where == "events":
+            self.do_run_to_row()
+        else:
+            session.say("t runs to the line in the notebook or to the row in the graph")
+
+    def _run_to_line(self, file: str, line: int) -> None:
+        session = self.session
+        if session.behind:
+            for event in session.store.events(session.cursor + 1, session.live_seq):
+                source = getattr(event, "source", None)
+                if type(event) is Op and source is not None and (source.file, source.line) == (
+                    file, line,
+                ):  # fmt: skip
+                    session.go(event.seq)
+                    return
+        session.run_until(Breakpoint(0, file=file, line=line))
+
+    # -- stops -------------------------------------------------------------------------------
+
+    def _target(self) -> dict[str, Any] | None:
+        """What a breakpoint is about where the focus is."""
+        screen = self.screen
+        if screen.where == "notebook":
+            view = screen.notebook.view
+            if view.cell.kind != "code":
+                return None
+            line = view.line
+            if screen.editing:
+                line = screen.notebook.editor.cursor_location[0] + 1
+            return {"file": f"<cell {view.cell.id}>", "line": line}
+        row = screen.graph.chosen
+        if screen.where in ("graph", "inspector") and row is not None:
+            target = row.target
+            if row.kind in ("module", "fold"):
+                return {"module": target.module, "phase": target.phase}
+            if target.op:
+                found = {"op": target.op, "module": target.module, "phase": target.phase}
+                if not target.module and target.line:
+                    found |= {"file": target.file, "line": target.line}
+                return found
+        return None
+
+    def do_break(self) -> None:
+        target = self._target()
+        if target is None:
+            self.session.say("b: select a line in the notebook, or an op or module in the graph")
+            return
+        point = self.session.toggle_breakpoint(**target)
+        if point is None:
+            self.session.say("the breakpoint is gone")
+        else:
+            self.session.say(f"breakpoint {point.id}: {breakpoint_text(self.session, point)}")
+
+    def do_break_if(self) -> None:
+        target = self._target() or {}
+        self._edit_breakpoint(Breakpoint(0, **target), "new breakpoint")
+
+    def _edit_breakpoint(self, point: Breakpoint, title: str) -> None:
+        def done(fields: dict[str, Any] | None) -> None:
+            if fields is None:
+                return
+            if point.id:
+                self.session.change_breakpoint(point.id, **fields)
+            else:
+                self.session.add_breakpoint(**fields)
+            self.update()
+
+        self.app.push_screen(ConditionScreen(point, title), done)
+
+    def do_toggle_row(self) -> None:
+        point = self.screen.lower.breakpoints.chosen
+        if point is not None:
+            self.session.change_breakpoint(point.id, enabled=not point.enabled)
+
+    def do_delete_row(self) -> None:
+        lower = self.screen.lower
+        if self.screen.where == "watches":
+            self.session.remove_watch(lower.watches.selected)
+        elif lower.breakpoints.chosen is not None:
+            self.session.remove_breakpoint(lower.breakpoints.chosen.id)
+
+    def do_edit_row(self) -> None:
+        lower = self.screen.lower
+        if self.screen.where == "watches":
+            index = lower.watches.selected
+            if 0 <= index < len(self.session.watches):
+                old = self.session.watches[index]
+                self._ask_watch(old, lambda text: self.session.change_watch(index, text))
+        elif lower.breakpoints.chosen is not None:
+            point = lower.breakpoints.chosen
+            self._edit_breakpoint(point, f"breakpoint {point.id}")
+
+    def do_watch(self) -> None:
+        variable = None
+        if self.screen.where == "variables":
+            pane = self.screen.lower.variables
+            variable = pane.variable(pane.selected)
+        self._ask_watch(variable.name if variable is not None else "", self.session.add_watch)
+
+    def _ask_watch(self, value: str, add: Any) -> None:
+        def done(text: str) -> None:
+            add(text)
+            self.screen.lower.show("watches")
+            self.update()
+
+        self.screen.ask("watch", done, value)
+
+    # -- notebook ----------------------------------------------------------------------------
+
+    @property
+    def view(self) -> NotebookView:
+        return self.screen.notebook.view
+
+    def _writable(self) -> bool:
+        if self.session.attached:
+            self.session.say("attached to a program: its source is only shown", problem=True)
+            return False
+        return True
+
+    def do_edit(self) -> None:
+        if self._writable():
+            self.screen.notebook.edit()
+
+    def _code_cells(self) -> list[str]:
+        return [c.id for c in self.view.notebook.cells if c.kind == "code"]
+
+    def do_run(self) -> None:
+        self.screen.notebook.take_text()
+        cell = self.view.cell
+        if cell.kind != "code":
+            self.session.say("this cell is text; y makes it code")
+            return
+        self.session.run([cell.id])
+
+    def do_run_next(self) -> None:
+        notebook = self.screen.notebook
+        if self.screen.where != "notebook":
+            return self.do_run()
+        notebook.leave()
+        cell = self.view.cell
+        if cell.kind == "code":
+            self.session.run([cell.id])
+        cells = self.view.notebook.cells
+        if cells[-1] is cell:
+            new = self.view.notebook.insert(len(cells))
+            self._cells_changed(new.id)
+        else:
+            self.view.step_cell(1)
+
+    def do_run_all(self) -> None:
+        self.screen.notebook.take_text()
+        self.session.run(self._code_cells())
+
+    def _cells_changed(self, cell: str) -> None:
+        self.view.update_rows()
+        self.view.select_cell(cell)
+
+    def do_insert_above(self) -> None:
+        self._insert(0)
+
+    def do_insert_below(self) -> None:
+        self._insert(1)
+
+    def _insert(self, offset: int) -> None:
+        if self._writable():
+            notebook = self.view.notebook
+            cell = notebook.insert(notebook.index(self.view.cell.id) + offset)
+            self._cells_changed(cell.id)
+            self.screen.notebook.edit(1)
+
+    def do_delete_cell(self) -> None:
+        if not self._writable():
+            return
+        notebook = self.view.notebook
+        cell = self.view.cell
+        index = notebook.index(cell.id)
+        notebook.delete(cell.id)
+        self._cells_changed(notebook.cells[min(index, len(notebook.cells) - 1)].id)
+        self.session.say("the cell is deleted; z brings it back")
+
+    def do_undo(self) -> None:
+        self._restore(self.view.notebook.undo(), "there is nothing to undo")
+
+    def do_redo(self) -> None:
+        self._restore(self.view.notebook.redo(), "there is nothing to do again")
+
+    def _restore(self, cell: str | None, nothing: str) -> None:
+        if cell is None:
+            self.session.say(nothing)
+        else:
+            self.view.rows.forget(cell)
+            self._cells_changed(cell)
+
+    def do_move_up(self) -> None:
+        self._move(-1)
+
+    def do_move_down(self) -> None:
+        self._move(1)
+
+    def _move(self, by: int) -> None:
+        if self._writable():
+            cell = self.view.cell
+            self.view.notebook.move(cell.id, by)
+            self._cells_changed(cell.id)
+
+    def do_cell_up(self) -> None:
+        self.view.step_cell(-1)
+
+    def do_cell_down(self) -> None:
+        self.view.step_cell(1)
+
+    def do_kind(self) -> None:
+        if self._writable():
+            cell = self.view.cell
+            self.view.notebook.set_kind(cell.id, "markdown" if cell.kind == "code" else "code")
+            self._cells_changed(cell.id)
+
+    def do_clear_outputs(self) -> None:
+        for cell in self.view.notebook.cells:
+            self.view.notebook.clear_outputs(cell.id)
+            self.view.rows.forget(cell.id)
+        self.view.update_rows()
+
+    def do_save(self) -> None:
+        self.screen.notebook.take_text()
+        self.app.save()
+
+    # -- graph -------------------------------------------------------------------------------
+
+    def do_phases(self) -> None:
+        self.screen.graph.next_phase()
+        self.screen.titles()
+
+    def do_fold(self) -> None:
+        self.screen.graph.fold()
+
+    def do_fold_all(self) -> None:
+        self.screen.graph.fold_all()
+
+    def do_search(self) -> None:
+        screen, graph = self.screen, self.screen.graph
+
+        def change(text: str, by: int) -> str:
+            self._search = text
+            return graph.search(text, by)
+
+        def done(text: str) -> bool:
+            if text == self._search and text:
+                self.screen.prompt.note(graph.search(text, 1))
+                return True
+            return False
+
+        if not graph.display:
+            screen.go_to("graph")
+        self._search = ""
+        screen.ask("/", done, "", change)
+
+    def do_parent(self) -> None:
+        if self.screen.where == "graph":
+            self.screen.graph.go_parent()
+        else:
+            self.session.select_frame(1)
+
+    def do_child(self) -> None:
+        if self.screen.where == "graph":
+            self.screen.graph.go_child()
+        else:
+            self.session.select_frame(-1)
+
+    def do_export(self) -> None:
+        step = self.screen.graph.step
+        if step is None:
+            self.session.say("there is no graph yet: run a cell")
+            return
+        notebook = self.view.notebook
+        stem = notebook.path.stem if notebook.path is not None else "graph"
+        name = self._export or f"{clean(stem, keep_newlines=False)}-graph.svg"
+        self.screen.ask("export to (.svg .png .dot)", self._export_to, name)
+
+    def _export_to(self, text: str) -> None:
+        text = text.strip()
+        graph = self.screen.graph
+        if not text or graph.step is None:
+            return
+        self._export = text
+        self.app.export(Path(text).expanduser(), graph.step, graph.phase)
+
+    # -- inspector ---------------------------------------------------------------------------
+
+    def do_next_tensor(self) -> None:
+        self.screen.inspector.choose(1)
+
+    def do_previous_tensor(self) -> None:
+        self.screen.inspector.choose(-1)
+
+    def do_slice(self) -> None:
+        inspector = self.screen.inspector
+        ref = inspector.chosen
+        if ref is None:
+            return
+        example = inspector.slice or "[" + ", ".join(":" for _ in ref.meta.shape) + "]"
+        self.screen.ask("slice", lambda text: inspector.set_slice(text), example)
+
+    def do_table_left(self) -> None:
+        self.screen.inspector.move_table(0, -6)
+
+    def do_table_right(self) -> None:
+        self.screen.inspector.move_table(0, 6)
+
+    def do_table_up(self) -> None:
+        self.screen.inspector.move_table(-10, 0)
+
+    def do_table_down(self) -> None:
+        self.screen.inspector.move_table(10, 0)
+
+    def do_show_variable(self) -> None:
+        pane = self.screen.lower.variables
+        variable, snapshot = pane.variable(pane.selected), self.session.snapshot
+        if variable is None or snapshot is None or variable.tensor is None:
+            return
+        self.screen.inspector.show_tensor(
+            variable.name, variable.tensor, variable.grad, snapshot.seq
+        )
+
+    # -- kernel ------------------------------------------------------------------------------
+
+    def do_interrupt(self) -> None:
+        if self.session.interrupt():
+            self.do_kill()
+
+    def do_interrupt_key(self) -> bool | None:
+        editor = self.screen.notebook.editor
+        busy = self.session.state in ("running", "paused") or bool(self.session.executing)
+        if self.screen.focused is editor and not busy and editor.selected_text:
+            return False  # the editor copies
+        self.do_interrupt()
+        return None
+
+    def do_kill(self) -> None:
+        def done(answer: str | None) -> None:
+            if answer == "k":
+                self.session.kill()
+
+        question = "Kill the kernel? Its variables are lost; the notebook and outputs stay."
+        self.app.push_screen(ConfirmScreen(question, [("k", "kill it")]), done)
+
+    def do_restart(self) -> None:
+        self.session.restart()
+
+    # -- view --------------------------------------------------------------------------------
+
+    def _go_to_number(self, number: int) -> None:
+        screen = self.screen
+        lower = [pane.where for pane in screen.lower.panes]
+        if number == 5:
+            if screen.where in lower:
+                screen.go_to(screen.lower.step(1).where)
+            else:
+                screen.go_to(screen.lower.active.where)
+        else:
+            name = ("notebook", "graph", "inspector", "timeline", "", "console")[number - 1]
+            screen.go_to(name)
+
+    def do_zoom(self) -> None:
+        self.screen.zoomed = not self.screen.zoomed
+        self.screen.arrange()
+
+    def do_jump(self) -> None:
+        self.screen.set_jumping(True)
+
+    def do_next_pane(self) -> None:
+        self._cycle(1)
+
+    def do_previous_pane(self) -> None:
+        self._cycle(-1)
+
+    def _cycle(self, by: int) -> None:
+        order = self.screen.order()
+        where = self.screen.where
+        index = order.index(where) if where in order else 0
+        self.screen.go_to(order[(index + by) % len(order)])
+
+    def do_next_tab(self) -> None:
+        self.screen.go_to(self.screen.lower.step(1).where)
+
+    def do_previous_tab(self) -> None:
+        self.screen.go_to(self.screen.lower.step(-1).where)
+
+    def _pane(self) -> Pane:
+        return self.screen.pane(self.screen.where)
+
+    def do_row_up(self) -> None:
+        self._pane().move(-1)
+
+    def do_row_down(self) -> None:
+        self._pane().move(1)
+
+    def do_page_up(self) -> None:
+        self._pane().move(-self._pane().page)
+
+    def do_page_down(self) -> None:
+        self._pane().move(self._pane().page)
+
+    def do_top(self) -> None:
+        self._pane().go_top()
+
+    def do_theme(self) -> None:
+        self.app.switch_theme()
+
+    # -- program -----------------------------------------------------------------------------
+
+    def do_open(self) -> None:
+        self.screen.ask("open", lambda text: self.app.open_other(text.strip()), "")
+
+    def do_palette(self) -> None:
+        self.app.action_command_palette()
+
+    def do_help(self) -> None:
+        from app.ui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.screen.keymap))
+
+    def do_quit(self) -> None:
+        self.app.ask_to_quit()

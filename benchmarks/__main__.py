@@ -1,0 +1,23 @@
+"""Print every figure: ``python -m benchmarks [tracing] [start] [ui]``."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import start, tracing, ui
+
+PARTS = {"tracing": tracing.report, "start": start.report, "ui": ui.report}
+
+
+def main(names: list[str]) -> int:
+    unknown = [n for n in names if n not in PARTS]
+    if unknown:
+        print(f"unknown part {unknown[0]!r}; choose from {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    for name in names or PARTS:
+        PARTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

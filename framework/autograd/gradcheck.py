@@ -1,0 +1,246 @@
+"""Numeric checks of gradients: central differences against the engine, in double precision."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.engine import run_backward
+from framework.core.modes import enable_grad, no_grad
+from framework.kernels import module_of, to_host
+from framework.tensor import Tensor, wrap
+
+__all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
+
+
+class GradcheckError(RuntimeError):
+    """A gradient differs from the numeric one."""
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    seed: int = 0,
+) -> bool:
+    """Compare the gradient of ``func`` with finite differences.
+
+    With a random cotangent ``w_k`` for each output, the scalar ``L = sum_k Re(conj(w_k) f_k(x))``
+    is differentiated by the engine, and numerically as ``(L(x + eps) - L(x - eps)) / (2 eps)`` for
+    every element of every input that wants a gradient (in PyTorch's convention for complex inputs:
+    the derivative by the real part plus i times that by the imaginary part).
+
+    Args:
+        func: takes the inputs, returns a tensor or a sequence of them; others are ignored. It must
+            give the same result each time.
+        inputs: a tensor or a sequence; those that want a gradient should be double precision.
+        seed: of the random cotangents, which leave the default generator alone.
+
+    Returns:
+        True, or False for a wrong gradient with ``raise_exception=False``.
+
+    Raises:
+        GradcheckError: with the input, the element and both values.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
+    >>> torch.autograd.gradcheck(lambda x: x.exp() * x, x)
+    True
+    """
+    args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them "
+            "have requires_grad=True."
+        )
+    _warn_of_precision(args)
+    try:
+        _check(func, args, eps, atol, rtol, np.random.Generator(np.random.Philox(seed)))
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    seed: int = 0,
+) -> bool:
+    """`gradcheck` of the gradient of ``func``, by its inputs and by the incoming gradients.
+
+    Args:
+        grad_outputs: incoming gradients to check at; by default random ones.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
+    >>> torch.autograd.gradgradcheck(lambda x: x.exp() * x, x)
+    True
+    """
+    args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    with enable_grad():
+        outs = _differentiable(func(*args))
+    if not outs:
+        raise GradcheckError("gradgradcheck: no output of the function wants a gradient")
+    if grad_outputs is None:
+        random = np.random.Generator(np.random.Philox(seed + 1))
+        starts: tuple[Any, ...] = tuple([_random_like(o, random) for o in outs])
+    else:
+        starts = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
+    starts = tuple([wrap(s._data, s._device).requires_grad_() for s in starts])
+
+    def gradient(*both: Any) -> tuple[Any, ...]:
+        xs, gs = both[: len(args)], both[len(args) :]
+        wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
+        found = run_backward(
+            list(_differentiable(func(*xs))), list(gs),
+            retain_graph=True, create_graph=True, inputs=wanted, accumulate=False,
+        )  # fmt: skip
+        return tuple([g for g in found if g is not None])
+
+    return gradcheck(
+        gradient, args + starts,
+        eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed,
+    )  # fmt: skip
+
+
+def _check(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    eps: float,
+    atol: float,
+    rtol: float,
+    random: np.random.Generator,
+) -> None:
+    with enable_grad():
+        outs = _differentiable(func(*args))
+        again = _differentiable(func(*args))
+    if len(outs) != len(again) or any(
+        not np.array_equal(to_host(a._data), to_host(b._data), equal_nan=True)
+        for a, b in zip(outs, again)
+    ):
+        raise GradcheckError(
+            "gradcheck: the function gives another result when it is called again with the same "
+            "inputs; seed its randomness inside of it"
+        )
+    wanted = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+    if not outs:  # nothing depends on the inputs: then the numeric gradient must be zero
+        with no_grad():
+            outs = _floating(func(*args))
+        cotangents = [_random_like(o, random) for o in outs]
+        found: list[Any] = [None] * len(wanted)
+    else:
+        cotangents = [_random_like(o, random) for o in outs]
+        found = run_backward(
+            list(outs), list(cotangents),
+            retain_graph=False, create_graph=False, inputs=[a for _, a in wanted],
+            accumulate=False,
+        )  # fmt: skip
+    weights = [to_host(c._data) for c in cotangents]
+    differentiable = any(o.requires_grad for o in outs)
+
+    def loss(position: int, array: np.ndarray) -> float:
+        moved = list(args)
+        moved[position] = _leaf(args[position], array)
+        with enable_grad():
+            result = func(*moved)
+        values = _differentiable(result) if differentiable else _floating(result)
+        return sum(_dot(w, to_host(v._data)) for w, v in zip(weights, values))
+
+    for (position, tensor), got in zip(wanted, found):
+        numeric = _numeric(loss, position, to_host(tensor._data), eps)
+        analytic = np.zeros_like(numeric) if got is None else to_host(got._data)
+        if analytic.shape != numeric.shape or analytic.dtype != numeric.dtype:
+            raise GradcheckError(
+                f"gradcheck: the gradient of input {position} is {analytic.dtype} "
+                f"{list(analytic.shape)}, but the input is {numeric.dtype} {list(numeric.shape)}"
+            )
+        _compare(position, analytic, numeric, atol, rtol)
+
+
+def _numeric(
+    loss: Callable[[int, np.ndarray], float], position: int, array: np.ndarray, eps: float
+) -> np.ndarray:
+    """The gradient of ``loss`` by one input, element by element."""
+    result = np.zeros_like(array)
+    directions = (1.0, 1j) if array.dtype.kind == "c" else (1.0,)
+    for index in np.ndindex(array.shape):
+        for direction in directions:
+            ends = []
+            for sign in (1, -1):
+                moved = array.copy()
+                moved[index] += sign * eps * direction
+                ends.append(loss(position, moved))
+            result[index] += (ends[0] - ends[1]) / (2 * eps) * direction
+    return result
+
+
+def _compare(
+    position: int, analytic: np.ndarray, numeric: np.ndarray, atol: float, rtol: float
+) -> None:
+    difference = np.abs(analytic - numeric)
+    bad = ~(difference <= atol + rtol * np.abs(numeric))
+    if not bad.any():
+        return
+    ranked = np.where(bad, np.where(np.isnan(difference), np.inf, difference), -1)
+    worst = np.unravel_index(int(np.argmax(ranked)), bad.shape)
+    where = list(map(int, worst))
+    raise GradcheckError(
+        f"Jacobian mismatch for input {position}: {int(bad.sum())} of {bad.size} elements differ, "
+        f"most of all {where}: numerical {numeric[worst]:.10g}, analytical {analytic[worst]:.10g}"
+    )
+
+
+def _leaf(like: Tensor, array: np.ndarray) -> Tensor:
+    moved = wrap(module_of(like._data).asarray(array), like._device)
+    moved._rg = True
+    return moved
+
+
+def _dot(w: np.ndarray, v: np.ndarray) -> float:
+    return float(np.real(np.sum(np.conj(w) * v)))
+
+
+def _random_like(tensor: Tensor, random: np.random.Generator) -> Tensor:
+    data = tensor._data
+    drawn = random.standard_normal(data.shape)
+    if data.dtype.kind == "c":
+        drawn = drawn + 1j * random.standard_normal(data.shape)
+    drawn = np.asarray(drawn).astype(data.dtype)
+    return wrap(module_of(data).asarray(drawn), tensor._device)
+
+
+def _floating(result: Any) -> list[Tensor]:
+    outs: Sequence[Any] = [result] if isinstance(result, Tensor) else result
+    return [o for o in outs if isinstance(o, Tensor) and o.dtype.category >= dtypes.FLOAT]
+
+
+def _differentiable(result: Any) -> list[Tensor]:
+    return [o for o in _floating(result) if o.requires_grad]
+
+
+def _warn_of_precision(args: tuple[Any, ...]) -> None:
+    for i, a in enumerate(args):
+        if isinstance(a, Tensor) and a.requires_grad and a.dtype.to_real() is not dtypes.float64:
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point or "
+                "complex. This check will likely fail if all the inputs are not of double "
+                "precision floating point or complex.",
+                stacklevel=3,
+            )

@@ -1,0 +1,117 @@
+"""Padding: a constant, a mirror image, the border or the other side around a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.core.dispatch import apply, composite
+from framework.core.registry import function, op
+from framework.kernels import module_of, to_device
+from framework.tensor import wrap
+
+__all__ = ["pad"]
+
+
+def _pad_kernel(a: Any, *, pad: tuple[tuple[int, int], ...], value: float) -> Any:
+    """``pad``: (before, after) of each dimension; negative numbers cut off."""
+    shape = [n + before + after for n, (before, after) in zip(a.shape, pad)]
+    if min(shape, default=0) < 0:
+        raise ValueError(
+            f"The input size {list(a.shape)}, plus negative padding {list(pad)}, resulted in a "
+            f"negative output size {shape}, which is invalid"
+        )
+    inner = tuple([slice(max(-b, 0), max(n - max(-e, 0), 0)) for n, (b, e) in zip(a.shape, pad)])
+    if all(b <= 0 and e <= 0 for b, e in pad):
+        return a[inner].copy()
+    result = module_of(a).full(shape, value, a.dtype)
+    outer = tuple([slice(max(b, 0), n - max(e, 0)) for n, (b, e) in zip(shape, pad)])
+    result[outer] = a[inner]
+    return result
+
+
+def _negated(pad: Any) -> tuple[tuple[int, int], ...]:
+    return tuple((-before, -after) for before, after in pad)
+
+
+PAD = op(
+    "pad", _pad_kernel, "input",
+    grad=(lambda g, pad: apply(PAD, g, pad=_negated(pad), value=0.0),),
+    samples=lambda s: [
+        ((s(2, 3),), {"pad": ((0, 0), (1, 2)), "value": 0.5}),
+        ((s(3, 4),), {"pad": ((1, -1), (-1, -2)), "value": 0.0}),
+    ],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
+    """``input`` with elements added around its last dimensions.
+
+    Args:
+        pad: (before, after) of the last dimension, then of the one before it, and so on; negative
+            numbers cut off.
+        mode: "constant" (``value``, default 0), "reflect", "replicate" or "circular".
+
+    >>> import framework as torch
+    >>> torch.nn.functional.pad(torch.ones(2), (1, 2))
+    tensor([0., 1., 1., 0., 0.])
+    """
+    sizes = [int(p) for p in pad]
+    if len(sizes) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(sizes) // 2 > input.ndim:
+        raise RuntimeError(
+            f"Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(sizes)} and input of dimension {input.ndim}"
+        )
+    if mode == "constant":
+        pairs = [(0, 0)] * (input.ndim - len(sizes) // 2)
+        pairs += [(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 2, -1, -2)]
+        return apply(PAD, input, pad=tuple(pairs), value=0.0 if value is None else value)
+    if value is not None and value != 0:
+        raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
+    if mode not in _SOURCES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    return pad_by_index(input, sizes, mode)
+
+
+@composite
+def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
+    """Padding with the input's own elements: select them, dimension by dimension."""
+    for i in range(0, len(sizes), 2):
+        before, after = sizes[i], sizes[i + 1]
+        if before or after:
+            dim = input.ndim - 1 - i // 2
+            source = _SOURCES[mode](input.shape[dim], before, after)
+            device = input._device
+            index = wrap(source if device.type == "cpu" else to_device(source, device), device)
+            input = input.index_select(dim, index)
+    return input
+
+
+
+
+
+def _reflected(n: int, before: int, after: int) -> Any:
+    if max(before, after) >= n:
+        raise RuntimeError(
+            "Padding size should be less than the corresponding input dimension, but got: padding "
+            f"({before}, {after}) at a dimension of size {n}"
+        )
+    line = np.abs(np.arange(-before, n + after))
+    return np.where(line >= n, 2 * (n - 1) - line, line)
+
+
+def _replicated(n: int, before: int, after: int) -> Any:
+    return np.clip(np.arange(-before, n + after), 0, n - 1)
+
+
+def _circled(n: int, before: int, after: int) -> Any:
+    if max(before, after) > n:
+        raise RuntimeError("Padding value causes wrapping around more than once.")
+    return np.arange(-before, n + after) % n
+
+
+_SOURCES = {"reflect": _reflected, "replicate": _replicated, "circular": _circled}

@@ -1,0 +1,176 @@
+"""Views, writes in place and version counters: values, gradients, and who raises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import framework as torch
+
+
+def test_views_share_memory_and_their_version() -> None:
+    x = torch.zeros(2, 3)
+    v = x.view(6)[1:4]
+    v += 1
+    assert x.tolist() == [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]
+    assert x._version == v._version == 1
+    assert x.t()[2, 0].item() == 1.0
+    assert x.reshape(3, 2)._base is x
+    assert x.t().reshape(6)._base is None  # had to copy
+
+
+def test_a_write_through_a_view_reaches_the_base_s_gradient() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 1
+    y[1:].mul_(10)
+    y[0] = 7.0
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 10.0, 10.0]
+
+
+def test_a_view_taken_before_a_write_to_its_base_follows_it() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    base = x * 1
+    view = base[0:1]
+    base.mul_(5)
+    assert view.requires_grad
+    view.sum().backward()
+    assert x.grad.tolist() == [5.0, 0.0]
+
+
+def test_writing_a_value_with_history_into_plain_memory() -> None:
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    table = torch.zeros(3, 2)
+    row = table[1]
+    row.copy_(x * x)
+    assert table.requires_grad and row.requires_grad
+    (table * torch.arange(6.0).reshape(3, 2)).sum().backward()
+    assert x.grad.tolist() == [8.0, 18.0]
+
+
+def test_in_place_ops_keep_what_their_gradient_needs() -> None:
+    x = torch.tensor([0.5, 1.5], requires_grad=True)
+    w = torch.tensor([3.0, 4.0], requires_grad=True)
+    y = x * 1
+    y *= w  # the gradient of w needs y's old value
+    y.exp_()
+    y.sum().backward()
+    e = np.exp(np.array([1.5, 6.0]))
+    np.testing.assert_allclose(x.grad._data, e * [3, 4], rtol=1e-6)
+    np.testing.assert_allclose(w.grad._data, e * [0.5, 1.5], rtol=1e-6)
+
+
+def test_a_saved_tensor_that_was_written_is_noticed() -> None:
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    z = y * y
+    y.add_(1)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation.*version 1; expected version 0"):
+        z.sum().backward()
+    e = (x * 2).exp()
+    f = e.sum()
+    e.add_(1)  # exp saved its output
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        f.backward()
+
+
+def test_a_saved_tensor_written_through_an_alias_is_noticed() -> None:
+    w = torch.ones(2, requires_grad=True)
+    x = torch.ones(2)
+    y = w * x
+    x.detach().add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+    y = w * x
+    x.data.add_(1)  # .data hides the write, as in PyTorch
+    y.sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+
+
+def test_leaves_that_want_a_gradient_cannot_be_written() -> None:
+    w = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        w.add_(1)
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
+        w[0].add_(1)
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable"):
+        w[0] = 1.0
+    with torch.no_grad():
+        w.add_(1)
+        hidden = w[0:1]
+    assert w.tolist() == [2.0, 2.0] and w.is_leaf
+    assert not hidden.requires_grad
+
+
+def test_a_view_made_without_grad_cannot_be_written_with_it() -> None:
+    y = torch.ones(2, requires_grad=True) * 1
+    with torch.no_grad():
+        v = y[0:1]
+    with pytest.raises(RuntimeError, match="A view was created in no_grad mode"):
+        v.mul_(2)
+
+
+def test_setitem_with_masks_and_indices() -> None:
+    x = torch.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x * 1
+    y[y > 3] = 0.0
+    y[:, [0, 2]] = torch.tensor([[9.0, 8.0]])
+    assert y.tolist() == [[9.0, 1.0, 8.0], [9.0, 0.0, 8.0]]
+    y.sum().backward()
+    assert x.grad.tolist() == [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_a_write_of_the_wrong_shape_changes_nothing() -> None:
+    x = torch.zeros(2)
+    with pytest.raises(RuntimeError, match=r"output with shape \[2\] doesn't match the broadcast"):
+        x.add_(torch.ones(3, 2))
+    with pytest.raises((IndexError, RuntimeError)):
+        x[torch.tensor([5])] = 1.0
+    assert x.tolist() == [0.0, 0.0] and x._version == 0
+
+
+def test_out_of_range_and_bad_indices() -> None:
+    x = torch.zeros(2, 3)
+    with pytest.raises(IndexError, match="index 2 is out of bounds for dimension 0 with size 2"):
+        x[2]
+    with pytest.raises(IndexError, match="too many indices for tensor of dimension 2"):
+        x[0, 0, 0]
+    with pytest.raises(IndexError, match="must be long, int, byte or bool"):
+        x[torch.tensor([0.5])]
+    with pytest.raises(ValueError, match="step must be greater than zero"):
+        x[::-1]
+    assert [row.tolist() for row in x] == [[0.0] * 3] * 2
+
+
+def test_random_programs_agree_with_functional_ones() -> None:
+    """Programs of views and in-place writes against the same maths without any write."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        x = torch.tensor(rng.standard_normal((3, 4)), requires_grad=True)
+        u = torch.tensor(rng.standard_normal((3, 4)), requires_grad=True)
+        a, b = x * 1, x * 1
+        for _ in range(4):
+            i, j = sorted(rng.choice(5, 2, replace=False))
+            kind = rng.integers(4)
+            mask = torch.zeros(3, 4, dtype=torch.bool)
+            mask._data[:, i:j] = True
+            if kind == 0:
+                a[:, i:j].mul_(u[:, i:j])
+                b = torch.where(mask, b * u, b)
+            elif kind == 1:
+                a[:, i:j] = u[:, i:j].sin()
+                b = torch.where(mask, u.sin(), b)
+            elif kind == 2:
+                a.t()[i:j].add_(a.t()[i:j].exp() * 0.1)
+                b = torch.where(mask, b + b.exp() * 0.1, b)
+            else:
+                a.tanh_()
+                b = b.tanh()
+        v = torch.tensor(rng.standard_normal((3, 4)))
+        ga = torch.autograd.grad((a * v).sum(), (x, u), allow_unused=True)
+        gb = torch.autograd.grad((b * v).sum(), (x, u), allow_unused=True)
+        np.testing.assert_allclose(a._data, b._data, rtol=1e-12)
+        for p, q in zip(ga, gb):
+            p = np.zeros((3, 4)) if p is None else p._data
+            q = np.zeros((3, 4)) if q is None else q._data
+            np.testing.assert_allclose(p, q, rtol=1e-10, atol=1e-12)
