@@ -267,7 +267,7 @@ class Session(Points):
     # -- outputs and runs --------------------------------------------------------------------
 
     def _output(self, message: Output) -> None:
-        from app.notebook.document import Display, Error, Stream
+        from app.notebook import Display, Error, Stream
 
         text = ""
         notebook = self.notebook

@@ -88,11 +88,10 @@ def _publish() -> None:
     for family in _pkgutil.iter_modules(_ops.__path__, "framework.ops."):
         _importlib.import_module(family.name)
     spaces = {"": globals(), "linalg": vars(linalg)}
-    for key, record in _registry.FUNCTIONS.items():
-        name = key.rpartition(".")[2]
+    for record in _registry.FUNCTIONS:
         for space in record.namespaces:
             if space in spaces:
-                spaces[space][name] = record.call
+                spaces[space][record.name] = record.call
         if record.method:
             setattr(Tensor, record.method, record.call)
         for special in record.dunder:

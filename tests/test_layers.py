@@ -63,7 +63,7 @@ def test_the_kernel_never_imports_the_user_interface() -> None:
     "module, absent",
     [
         ("framework", ("textual", "IPython", "cupy", "numba", "msgspec", "scipy", "PIL")),
-        ("app.cli", ("textual", "IPython", "cupy", "framework.nn")),
+        ("app.cli", ("textual", "IPython", "cupy", "viewers")),
         ("app.kernel.__main__", ("textual", "viewers", "cupy")),
     ],
 )

@@ -7,6 +7,7 @@ import atexit
 import faulthandler
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from app.kernel.output import Outputs
-from app.kernel.shell import KernelShell, make_shell, remove_home
+from app.kernel.shell import KernelShell, make_shell
 from framework.trace import sink
 from framework.trace.gate import Gate
 from framework.trace.server import RequestError, Service
@@ -40,7 +41,9 @@ class Kernel:
             self.recorder, self.gate, name, file=file, directory=directory, stay_paused=True
         )
         self.outputs = Outputs(self.service.push, lambda: self.service.backlog > CONGESTED)
-        self.shell: KernelShell = make_shell(self.outputs)
+        session = self.service.session
+        self.home = session.directory / f"{session.name}.ipython"
+        self.shell: KernelShell = make_shell(self.outputs, self.home)
         self.gate.namespace = self.shell.user_ns
         self._jobs: SimpleQueue[tuple[str, str, Future[Any]] | None] = SimpleQueue()
         self._waiting: list[Future[Any]] = []
@@ -111,7 +114,6 @@ class Kernel:
             self._running = False
             error = raised
             self.shell.showtraceback()
-        sys.settrace(None)
         recorder.end_cell(begin, error)
         outputs.flush()
         service.set_state("idle", "")
@@ -124,7 +126,7 @@ class Kernel:
     def close(self) -> None:
         self.outputs.flush()
         self.service.close()
-        remove_home(self.shell)
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 def _text(params: dict[str, Any], name: str) -> str:
@@ -151,8 +153,7 @@ def _die_with(parent: int, kernel: Kernel) -> None:
                     break
             except OSError:
                 break
-        kernel.service.close()
-        remove_home(kernel.shell)
+        kernel.close()
         os._exit(0)
 
     threading.Thread(target=watch, name="tapebook-parent", daemon=True).start()

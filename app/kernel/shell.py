@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import builtins
 import os
-import shutil
 import sys
-import tempfile
 import types
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import IPython
@@ -166,30 +165,29 @@ class KernelShell(InteractiveShell):
         return {"found": bool(text), "name": name, "text": text[:50_000]}
 
 
-def make_shell(outputs: Outputs) -> KernelShell:
-    """The shell of this process, with ``__main__`` as the cells' namespace and streams redirected."""
-    frames.hide(
-        os.path.dirname(IPython.__file__), os.path.dirname(os.path.dirname(__file__))
-    )  # fmt: skip
+def make_shell(outputs: Outputs, home: Path) -> KernelShell:
+    """The shell of this process: ``__main__`` is the cells' namespace, the streams are redirected.
+
+    ``home`` is a directory that IPython is given in place of one in the user's home.
+    """
+    frames.hide(os.path.dirname(IPython.__file__), os.path.dirname(os.path.dirname(__file__)))
     main = types.ModuleType("__main__", "The namespace of the notebook's cells.")
     config = Config()
     config.HistoryManager.enabled = False  # no file for it: the notebook is the history
     config.Completer.use_jedi = False  # slow, and blind to what a name holds now
     config.InteractiveShell.colors = "neutral"
     config.InteractiveShell.banner1 = ""
-    home = tempfile.mkdtemp(prefix="tapebook-ipython-")
     sys.stdin = NoInput()
     sys.stdout = CellStream(outputs, "stdout", 1)
     sys.stderr = CellStream(outputs, "stderr", 2)
     warnings.filterwarnings("ignore", message="To exit: use 'exit'")
     shell: KernelShell = KernelShell.instance(
         config=config,
-        ipython_dir=home,
-        profile_dir=ProfileDir.create_profile_dir(home),
+        ipython_dir=str(home),
+        profile_dir=ProfileDir.create_profile_dir(str(home)),
         user_module=main,
         outputs=outputs,
     )
-    shell.atexit_operations_home = home
     builtins.input = no_input
     return shell
 
@@ -210,8 +208,3 @@ def prune(error: BaseException | None) -> None:
             chain = types.TracebackType(chain, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
         error.__traceback__ = chain or error.__traceback__
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def remove_home(shell: KernelShell) -> None:
-    """Remove the directory that IPython was given in place of the user's."""
-    shutil.rmtree(shell.ipython_dir, ignore_errors=True)

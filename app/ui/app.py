@@ -95,7 +95,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.lock = lock
         self.next_path: str | None = None  # another notebook to open when this one is left
         self.crash_log: Path | None = None
-        self._attach = client
+        self._program = client
         self._with_kernel = kernel
         self._last_tick = 0.0
         self._woken = False
@@ -113,6 +113,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         wanted = {"light": LIGHT.name, "dark": DARK.name}.get(self._first_theme or "", DARK.name)
         self.theme = wanted
         self.push_screen(self.main)
+        self._own_loop = asyncio.get_running_loop()
         self._catch_signals()
         self.session.on_message = self._message_came
         self.call_after_refresh(self._begin)
@@ -120,8 +121,8 @@ class TapebookApp(App[int], inherit_bindings=False):
     def _begin(self) -> None:
         """After the first paint: what takes time."""
         self._restore_session()
-        if self._attach is not None:
-            self.session.connect(self._attach, attached=True)
+        if self._program is not None:
+            self.session.connect(self._program, attached=True)
         elif self._with_kernel:
             path = self.notebook.path
             self.session.start_kernel(path.resolve().parent if path is not None else None)
@@ -201,14 +202,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         """On the connection's thread: something has arrived."""
         if not self._woken:
             self._woken = True
-            loop = self._loop_of_app
-            if loop is not None:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(self.wake)
-
-    @property
-    def _loop_of_app(self) -> asyncio.AbstractEventLoop | None:
-        return getattr(self, "_loop", None)
+            with contextlib.suppress(RuntimeError):  # the program has ended
+                self._own_loop.call_soon_threadsafe(self.wake)
 
     def wake(self) -> None:
         """Look at what has come: at once if the last look is a frame ago, else when it is."""
@@ -354,10 +349,9 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.exit(code, return_code=code)
 
     def _catch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self._end_by_signal, number)
+                self._own_loop.add_signal_handler(number, self._end_by_signal, number)
 
     def _end_by_signal(self, number: int) -> None:
         """Somebody ends us: keep the work, restore the terminal, go."""

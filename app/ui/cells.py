@@ -161,8 +161,6 @@ class Rows:
         if cell.kind == "code":
             for output in cell.outputs:
                 outputs += self._output(output)
-            if cell.hidden_outputs:
-                outputs.append([(f"{cell.hidden_outputs:,} outputs are not shown", "dim")])
         if note:
             outputs.append([(clean(note, keep_newlines=False), "error")])
         rows += [("output", 0, i) for i in range(len(outputs))]
@@ -180,12 +178,14 @@ class Rows:
         return len(list(wrap([(visible(text), "")], width, indent)))
 
     def _output(self, output: Output) -> list[Line]:
-        from app.notebook.document import Display, Error, Stream
+        from app.notebook import Display, Error, Hidden, Stream
 
         if isinstance(output, Stream):
             return self._bounded(output.shown, "error" if output.name == "stderr" else "")
         if isinstance(output, Error):
             return self._bounded("\n".join(output.traceback) or f"{output.ename}: {output.evalue}")
+        if isinstance(output, Hidden):
+            return [[(f"⋯ {output.count:,} outputs are not kept", "dim")]]
         assert isinstance(output, Display)
         for kind in ("image/png", "image/jpeg"):
             if kind in output.data:

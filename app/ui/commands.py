@@ -570,7 +570,7 @@ class Commands:
 
     def do_zoom(self) -> None:
         self.screen.zoomed = not self.screen.zoomed
-        self.screen.arrange()
+        self.screen.lay_out()
 
     def do_jump(self) -> None:
         self.screen.set_jumping(True)

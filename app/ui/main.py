@@ -107,14 +107,14 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         self.titles()
         self.notebook.view.focus()
-        self.arrange()
+        self.lay_out()
 
     # -- layout ------------------------------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
-        self.arrange()
+        self.lay_out()
 
-    def arrange(self) -> None:
+    def lay_out(self) -> None:
         """Put into sight what has room; what the focus is in always has."""
         width, height = self.app.size
         small = width < MIN_WIDTH or height < MIN_HEIGHT
@@ -224,7 +224,7 @@ class MainScreen(Screen[None]):
         return ["notebook", "graph", "inspector", "timeline", self.lower.active.where]
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        self.arrange()
+        self.lay_out()
         self._footer()
         self.call_after_refresh(self._focused_pane)
 

@@ -139,13 +139,14 @@ class Function:
     """A public function and where it is published."""
 
     call: Callable[..., Any]
+    name: str
     namespaces: tuple[str, ...]  # "" is the top: framework.NAME
     method: str  # name as a Tensor method, "" if it is none
     dunder: tuple[str, ...]
     inplace: str  # name of the in-place twin, "" if there is none
 
 
-FUNCTIONS: dict[str, Function] = {}
+FUNCTIONS: list[Function] = []
 
 
 def function(
@@ -162,11 +163,10 @@ def function(
     """
 
     def publish(call: Callable[..., Any]) -> Callable[..., Any]:
-        name = call.__name__.rstrip("_") if call.__name__.endswith("__") else call.__name__
+        name = call.__name__
         as_method = name if method is True else (method or "")
-        FUNCTIONS[f"{call.__module__}.{name}"] = Function(
-            call, namespaces, as_method, dunder, f"{name}_" if inplace else ""
-        )
+        twin = f"{name}_" if inplace else ""
+        FUNCTIONS.append(Function(call, name, namespaces, as_method, dunder, twin))
         return call
 
     return publish

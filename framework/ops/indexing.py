@@ -24,6 +24,11 @@ __all__ = ["gather", "index_select", "nonzero", "scatter_add", "tril", "triu"]
 # -- basic indexing: views -------------------------------------------------------------------
 
 
+def _slice_kernel(a: Any, *, index: Any) -> Any:
+    # With an Ellipsis even a single element stays a view; without, NumPy would return a scalar.
+    return a[index] if Ellipsis in index else a[(*index, Ellipsis)]
+
+
 def _slice_grad(g: Any, n: Any, index: Any) -> Any:
     return apply(SLICE_SCATTER, g, shape=n.shape(0), index=index)
 
@@ -35,7 +40,7 @@ def _slice_scatter_kernel(a: Any, *, shape: tuple[int, ...], index: Any) -> Any:
 
 
 SLICE = op(
-    "getitem", lambda a, *, index: a[index], "a", view=True, grad=(_slice_grad,),
+    "getitem", _slice_kernel, "a", view=True, grad=(_slice_grad,),
     samples=lambda s: [((s(3, 4),), {"index": (slice(1, None), 2)}),
                        ((s(3),), {"index": (None, Ellipsis, slice(None, None, 2))})],
 )  # fmt: skip

@@ -43,6 +43,7 @@ from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
 from framework.trace.reader import dtype_name, tensor_meta
 from framework.trace.sink import (
     BACKWARD_BEGIN,
+    CELL_BEGIN,
     CELL_END,
     MODULE_BEGIN,
     NODE_BEGIN,
@@ -187,6 +188,9 @@ class Gate:
             self._halt("pause")
         elif kind == CELL_END:
             self._forget_step()
+            self._lines.remove()
+        elif kind == CELL_BEGIN:
+            self._arm()
 
     def error(self, kind: int, error: BaseException) -> None:
         """An op or a container raised; called by the recorder for each as the exception passes."""

@@ -60,13 +60,17 @@ class Lines:
     def install(self, frame: FrameType) -> None:
         """Install or remove the hook; on the model's thread, ``frame`` being a frame of it."""
         if not self.wanted:
-            if sys.gettrace() == self._call:
-                sys.settrace(None)
+            self.remove()
             return
         for f in user_frames(frame):
             if self.pausing or f in self._steps or self._has_breakpoint(f.f_code):
                 f.f_trace = self._line
         sys.settrace(self._call)
+
+    def remove(self) -> None:
+        """Remove the hook, on the model's thread."""
+        if sys.gettrace() == self._call:
+            sys.settrace(None)
 
     def _has_breakpoint(self, code: CodeType) -> bool:
         known = self._codes.get(id(code))

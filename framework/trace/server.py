@@ -181,10 +181,15 @@ class Service:
     @property
     def viewers(self) -> int:
         """How many viewers may control this session."""
-        return sum(p.role == "control" for p in self._peers)
+        return sum(p.role == "control" for p in list(self._peers))
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the slowest viewer has yet to fetch."""
+        return max((p.waiting for p in list(self._peers)), default=0)
 
     def _attended(self) -> bool:
-        return any(p.role == "control" for p in self._peers)
+        return self.viewers > 0
 
     # -- the thread -----------------------------------------------------------------------------
 
