@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, help="where to say that the service is up")
     parser.add_argument("--parent-fd", type=int, help="a pipe that closes when the parent ends")
     options = parser.parse_args(arguments)
-    faulthandler.enable(sys.__stderr__)
+    faulthandler.enable(2)
     if options.path:
         sys.path.insert(0, options.path)
     sys.argv = [options.file or ""]

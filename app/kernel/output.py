@@ -22,6 +22,8 @@ __all__ = ["CellStream", "NoInput", "Outputs", "no_input"]
 PERIOD = 0.03  # seconds between two messages of a stream
 HEAD = 16_000  # characters of one message's beginning
 TAIL = 32_000  # characters of its end
+GATHER = 1 << 16  # characters that are gathered before they are joined
+RUNS = 1000  # changes between stdout and stderr in one message period
 MAX_DATA = 32 << 20  # bytes of one displayed object
 
 
@@ -39,27 +41,44 @@ class Outputs:
         self.cell = ""
         self._push = push
         self._congested = congested
-        self._texts: list[_Text] = []
+        self._parts: deque[tuple[str, str, str]] = deque()  # (cell, stream, text), as written
+        self._size = 0  # characters in them, about
+        self._texts: list[_Text] = []  # the same, joined and bounded
         self._lock = threading.Lock()
+        self._awake = False
         self._written = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tapebook-output", daemon=True)
         self._thread.start()
 
     def write(self, name: str, text: str) -> None:
-        """Text for ``stdout`` or ``stderr`` of the current cell."""
-        with self._lock:
+        """Text for ``stdout`` or ``stderr`` of the current cell; called for every print."""
+        self._parts.append((self.cell, name, text))
+        self._size += len(text) + 10
+        if self._size > GATHER:
+            with self._lock:
+                self._join()
+        if not self._awake:
+            self._awake = True
+            self._written.set()
+
+    def _join(self) -> None:
+        """Join what was written, and leave out the middle of what is too much."""
+        self._size = 0
+        parts = self._parts
+        while parts:
+            cell, name, text = parts.popleft()
             last = self._texts[-1] if self._texts else None
-            if last is None or last.name != name or last.cell != self.cell:
-                last = _Text(self.cell, name)
-                if len(self._texts) >= 1000:  # alternating streams: forget the middle
-                    del self._texts[500]
+            if last is None or last.name != name or last.cell != cell:
+                if len(self._texts) >= RUNS:  # streams that take turns: forget the middle
+                    del self._texts[RUNS // 2]
+                last = _Text(cell, name)
                 self._texts.append(last)
             last.add(text)
-        self._written.set()
 
     def flush(self) -> None:
         """Send what has been written so far."""
         with self._lock:
+            self._join()
             texts, self._texts = self._texts, []
             for text in texts:
                 self._push(Output(text.cell, "stream", name=text.name, text=_valid(text.join())))
@@ -109,6 +128,7 @@ class Outputs:
             pause.wait(PERIOD)
             if not self._congested():
                 self._written.clear()
+                self._awake = False
                 self.flush()
 
 
@@ -160,7 +180,7 @@ class CellStream(io.TextIOBase):
         self._stream = name
         self.buffer = _Bytes(self)
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
     errors = "replace"
 
     def write(self, text: str) -> int:
@@ -207,7 +227,7 @@ class _Bytes(io.RawIOBase):
 class NoInput(io.TextIOBase):
     """What ``sys.stdin`` is in a kernel: at its end, so that nothing waits for it."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def readable(self) -> bool:
         return True

@@ -18,8 +18,8 @@ from typing import Any
 
 import IPython
 from IPython.core.application import ProfileDir
-from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.compilerop import CachingCompiler
+from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -63,8 +63,9 @@ class CellDisplayHook(DisplayHook):
         pass
 
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
-        count = self.shell.execution_count - 1
-        self.shell.outputs.display("result", format_dict, md_dict, count=count)
+        shell: Any = self.shell
+        count = shell.execution_count - 1
+        shell.outputs.display("result", format_dict, md_dict, count=count)
 
     def log_output(self, format_dict: Any) -> None:
         pass  # the notebook keeps it
@@ -110,15 +111,16 @@ class KernelShell(InteractiveShell):
             raise NotImplementedError(f"there is no event loop for {gui!r} in a kernel")
 
     def ask_exit(self) -> None:
-        print("The kernel runs on; restart it for a fresh one.", file=sys.stderr)
+        sys.stderr.write("The kernel runs on; restart it for a fresh one.\n")
 
     def run(self, cell: str, code: str) -> Ran:
         """Run a cell; what it shows has been handed on when this returns."""
-        self.compile.cell = cell
+        compiler: Any = self.compile
+        compiler.cell = cell
         try:
             result = self.run_cell(code, store_history=True, cell_id=cell)
         finally:
-            self.compile.cell = ""
+            compiler.cell = ""
         return Ran(result.execution_count or 0, result.error_before_exec or result.error_in_exec)
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:

@@ -121,8 +121,6 @@ class FunctionCtx:
 class FunctionNode(Node):
     """A call of a `Function` in the backward graph; has the attributes of its ``ctx`` too."""
 
-    __slots__ = ("ctx", "function", "tensors")
-
     def __init__(self, function: type[Function], args: tuple[Any, ...]) -> None:
         edges = tuple([
             edge_of(a) if modes.grad and isinstance(a, Tensor) else None for a in args
@@ -134,7 +132,7 @@ class FunctionNode(Node):
         self.ctx = FunctionCtx(self, needs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name in ("ctx", "function", "tensors", "values"):
+        if name.startswith("_") or name == "ctx":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.ctx, name)
 

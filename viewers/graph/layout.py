@@ -441,7 +441,7 @@ def _fit(graph: _Graph, layer: list[int], x: list[float], down: bool, both: bool
             near = graph.above[e] + graph.below[e]
         total = weight = 0.0
         for n, own, its in near:
-            w = 8.0 if line[e] and line[n] else 2.0 if line[e] or line[n] else 1.0
+            w = 8.0 if line[e] and line[n] else 2.0 if line[e] or line[n] else 4.0
             total += w * (x[n] + its - own)
             weight += w
         wanted.append(total / weight if weight else x[e])

@@ -37,6 +37,7 @@ _FRAMES = ("#f8fafc", "#f1f5f9", "#e9eef5")  # modules, by nesting
 
 _TITLE, _SMALL, _PILL = 12.0, 10.0, 9.5  # sizes of text
 _MARGIN = 26.0
+_APART = 220.0
 _BAD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -154,14 +155,20 @@ def _shape_of(cell: Cell) -> _Shape:
         side = cell.backward
         shape.back = _face(_Face("node", title, side.shape, crop(side.note, 40), ""))
         shape.grads = tuple(crop(p, 36) for p in side.pills)
-    x = 0.0
+    return shape
+
+
+def _arrange(shape: _Shape, apart: float) -> None:
+    """Place the parts of a cell; ``apart``: from the middle of the face to that of the other."""
+    face, x = shape.face, 0.0
     if shape.pills:
         shape.pills_w = max(_width(p, _PILL, mono=True) for p in shape.pills) + 14.0
         x += shape.pills_w + 12.0
     shape.at = x
     x += face.w
     if shape.back is not None:
-        shape.back_at = x + 18.0
+        apart = max(apart, _apart(shape))
+        shape.back_at = shape.at + face.w / 2 + apart - shape.back.w / 2
         x = shape.back_at + shape.back.w
     if shape.grads:
         shape.grads_w = max(_width(p, _PILL, mono=True) for p in shape.grads) + 14.0
@@ -169,7 +176,11 @@ def _shape_of(cell: Cell) -> _Shape:
     shape.w = x
     back_h = shape.back.h if shape.back is not None else 0.0
     shape.h = max(face.h, back_h, 20.0 * max(len(shape.pills), len(shape.grads)))
-    return shape
+
+
+def _apart(shape: _Shape) -> float:
+    """How far the middles of a cell's two faces have to be from each other."""
+    return (shape.face.w + shape.back.w) / 2 + 18.0 if shape.back is not None else 0.0
 
 
 # -- drawing ---------------------------------------------------------------------------------
@@ -178,6 +189,9 @@ def _shape_of(cell: Cell) -> _Shape:
 def render(picture: Picture) -> str:
     """The whole SVG document."""
     shapes = [_shape_of(cell) for cell in picture.cells]
+    apart = min(max(map(_apart, shapes), default=0.0), _APART)  # the same for all: straight lines
+    for shape in shapes:
+        _arrange(shape, apart)
     diagram, box_of, group_of, edges = _diagram(picture, shapes)
     placed = layout(diagram)
     legend, legend_w = _legend(picture)
@@ -304,7 +318,7 @@ def _cell(cell: Cell, shape: _Shape, rect: Rect) -> str:
 
 
 def _line(x0: float, x1: float, y: float, color: str) -> str:
-    return f'<path d="M{x0:.1f} {y:.1f}H{x1:.1f}" stroke="{color}" stroke-dasharray="2 3" fill="none"/>'
+    return f'<path d="M{x0:.1f} {y:.1f}H{x1:.1f}" stroke="{color}" stroke-dasharray="2 3"/>'
 
 
 def _pills(
