@@ -77,6 +77,7 @@ class Session(Points):
         self.outputs: set[str] = set()  # cells with new output
         self.on_message: Callable[[], None] | None = None  # called on another thread
         self._queue: deque[str] = deque()
+        self._stray: deque[str] = deque(maxlen=5000)  # lines that came past the cells
         self._moving = False  # a step was sent, and it has not stopped again
         self._and_then = ""  # the step that was asked for meanwhile
         self._interrupted = 0.0
@@ -85,12 +86,15 @@ class Session(Points):
 
     # -- the connection ----------------------------------------------------------------------
 
-    def start_kernel(self, directory: Path | None = None) -> None:
+    def start_kernel(self, file: Path | None = None) -> None:
         """Start a kernel process in the background; `tick` takes it over when it is up."""
         from app.kernel.process import KernelProcess
 
+        path = file.resolve().parent if file is not None else None
+
         def start() -> KernelProcess:
-            kernel = KernelProcess(directory)
+            kernel = KernelProcess(path=path, file=file or "")
+            kernel.on_output = self._stray.append
             kernel.start()
             return kernel
 
@@ -99,6 +103,7 @@ class Session(Points):
 
     def _kernel_started(self, kernel: KernelProcess) -> None:
         self.kernel = kernel
+        assert kernel.client is not None
         self.connect(kernel.client)
 
     def _not_started(self, why: str) -> None:
@@ -146,6 +151,8 @@ class Session(Points):
             inbox = client.inbox
             while inbox and time.perf_counter() < end:
                 self._receive(inbox.popleft())
+        while self._stray:
+            self.log_text(self._stray.popleft() + "\n", "dim")
         self.settle()
         now = time.monotonic()
         if now - self._checked > 0.1:

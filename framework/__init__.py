@@ -14,6 +14,7 @@ import importlib as _importlib
 import math as _math
 import pkgutil as _pkgutil
 import types as _types
+import warnings as _warnings
 from typing import Any
 
 from framework import ops as _ops
@@ -81,6 +82,13 @@ preserve_format = "torch.preserve_format"
 channels_last = "torch.channels_last"
 
 linalg = _types.ModuleType("framework.linalg", "Linear algebra, by PyTorch's names.")
+
+
+# PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
+# the user's own NumPy code keeps its warnings.
+_warnings.filterwarnings(
+    "ignore", ".* encountered in ", RuntimeWarning, module=r"framework\.(core|ops|kernels)\."
+)
 
 
 def _publish() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import signal
 import sys
@@ -114,6 +115,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.theme = wanted
         self.push_screen(self.main)
         self._own_loop = asyncio.get_running_loop()
+        self._own_context = contextvars.copy_context()
         self._catch_signals()
         self.session.on_message = self._message_came
         self.call_after_refresh(self._begin)
@@ -124,8 +126,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         if self._program is not None:
             self.session.connect(self._program, attached=True)
         elif self._with_kernel:
-            path = self.notebook.path
-            self.session.start_kernel(path.resolve().parent if path is not None else None)
+            self.session.start_kernel(self.notebook.path)
         self.set_interval(IDLE, self.tick)
         self.set_interval(AUTOSAVE, self.autosave)
         for notice in self.notebook.notices:
@@ -203,7 +204,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         if not self._woken:
             self._woken = True
             with contextlib.suppress(RuntimeError):  # the program has ended
-                self._own_loop.call_soon_threadsafe(self.wake)
+                self._own_loop.call_soon_threadsafe(self.wake, context=self._own_context)
 
     def wake(self) -> None:
         """Look at what has come: at once if the last look is a frame ago, else when it is."""

@@ -127,19 +127,22 @@ class FooterBar(Widget):
         dark = self.app.current_theme.dark
         if self.text:
             return strip_of([(" " + self.text, "accent")], width, dark)
+        last = f"{self.keymap.label('help')} help "
         line: Line = [(" ", "")]
         self._spots = []
-        at = 1
         if self.editing:
             line += [("esc", "key"), (" leave  ", "dim")]
-            at += 11
+        at = width_of(line)
         for name, key, short in self._entries():
             size = len(key) + len(short) + 3
-            if at + size > width:
+            if at + size + len(last) > width:
                 break
             self._spots.append((at, at + size, name))
             line += [(key, "key"), (f" {short}  ", "dim")]
             at += size
+        at = width - len(last)
+        line += [(" " * (at - width_of(line)), ""), (last[:-6], "key"), (" help ", "dim")]
+        self._spots.append((at, width, "help"))
         return strip_of(line, width, dark)
 
     def _entries(self) -> list[tuple[str, str, str]]:
@@ -151,8 +154,7 @@ class FooterBar(Widget):
             and (not a.where or self.place in a.where)
             and (a.always or not self.editing)
         ]
-        # What only works here comes first, then the common ones; the help is always named.
-        found.sort(key=lambda a: (a.id != "help" or not self.editing, a.footer))
+        found.sort(key=lambda action: action.footer)
         return [(a.id, self.keymap.label(a.id), a.short) for a in found]
 
     def on_click(self, event: events.Click) -> None:

@@ -15,7 +15,7 @@ from app.ui.panes.graph import GraphPane
 from app.ui.panes.notebook import NotebookView
 from app.ui.screens.condition import ConditionScreen
 from app.ui.screens.confirm import ConfirmScreen
-from framework.trace.events import Op
+from framework.trace.events import CellBegin, CellEnd, Op
 from framework.trace.protocol import Breakpoint
 
 if TYPE_CHECKING:
@@ -117,8 +117,11 @@ class Commands:
         if session.state == "running" and session.following:
             return
         subject = session.moment.subject if session.cursor else None
-        if subject is not None and type(subject).__name__ in ("CellBegin", "CellEnd"):
-            return  # the cell is over: what was shown last is worth more than its name
+        if isinstance(subject, (CellBegin, CellEnd)):
+            row = self.screen.graph.chosen  # the cell is over: its last op says more
+            if row is not None:
+                inspector.show(row.begin)
+            return
         inspector.show(subject.seq if subject is not None else 0)
 
     def _reveal_place(self) -> None:

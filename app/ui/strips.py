@@ -18,7 +18,7 @@ from app.sanitize import clean
 from app.ui.theme import style_of
 from viewers.text import Line, Span
 
-__all__ = ["blank", "crop", "strip_of", "width_of", "wrap"]
+__all__ = ["crop", "strip_of", "width_of", "wrap"]
 
 
 def strip_of(line: Line, width: int, dark: bool, ground: str = "", more: str = "…") -> Strip:
@@ -35,12 +35,6 @@ def _strip(line: tuple[Span, ...], width: int, dark: bool, ground: str, more: st
     if rest > 0:
         segments.append(Segment(" " * rest, style_of("", dark, ground)))
     return Strip(segments, width)
-
-
-@lru_cache(maxsize=256)
-def blank(width: int, dark: bool, ground: str = "") -> Strip:
-    """An empty row."""
-    return Strip([Segment(" " * width, style_of("", dark, ground))], width)
 
 
 def width_of(line: Iterable[Span]) -> int:

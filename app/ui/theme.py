@@ -144,6 +144,7 @@ _EXTRA = {
 
 # Grounds that a line may have as a whole.
 LINE = {
+    "": "background",
     "stop": "stop-ground",
     "select": "select-ground",
     "quiet": "quiet-ground",
@@ -171,8 +172,8 @@ def style_of(token: str, dark: bool, ground: str = "") -> Style:
             style += _word(word, colors)
     if style.color is None:
         style = Style.parse(colors["text"]) + style
-    if ground:
-        style += Style(bgcolor=colors[LINE[ground]]) if style.bgcolor is None else Style()
+    if style.bgcolor is None:
+        style += Style(bgcolor=colors[LINE[ground]])
     return style
 
 

@@ -144,7 +144,7 @@ class _Task:
     def run(self, gradients: list[Any]) -> list[Any]:
         for edge, gradient in zip(self.roots, gradients):
             _mark_shared(gradient)
-            self._send(edge, gradient, None, 0)
+            self._send(edge, self._fit(gradient, edge, None, 0))
         heap = self.heap
         while heap:
             node = heapq.heappop(heap)[1]
@@ -193,7 +193,8 @@ class _Task:
                 changed = hook(given)
                 if changed is not None:
                     given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
-        if any(g is not None for g in given):
+        edges = node.edges
+        if given[0] is not None or any([g is not None for g in given]):
             try:
                 outs = node.apply(given)
             except Exception as error:
@@ -201,7 +202,7 @@ class _Task:
                     error.add_note(f"in the backward of {node.op_name}{node.where()}")
                 raise
         else:
-            outs = (None,) * len(node.edges)
+            outs = (None,) * len(edges)
         if self.anomaly:
             _check_finite(node, outs)
         if node._hooks:
@@ -210,45 +211,50 @@ class _Task:
                 if changed is not None:
                     outs = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
             for out in outs:
-                _mark_shared(out)  # the hooks may have kept it
+                _mark_shared(out)  # a hook may have kept it
         if not self.retain:
             node.release()
-        edges = node.edges
         if len(outs) != len(edges):
             raise RuntimeError(
                 f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
             )
-        if self.recorder is not None:  # the trace shows what is sent: summed and cast
-            outs = tuple([
-                None if o is None or e is None else self._fit(o, e, node, i)
-                for i, (o, e) in enumerate(zip(outs, edges))
-            ])  # fmt: skip
-        seen = {id(g) for g in given}
-        for out in outs:
-            if id(out) in seen:
-                _mark_shared(out)  # passed through: another leaf may get the same tensor
-            seen.add(id(out))
+        sent = []
+        seen = set(map(id, given))
         for i, edge in enumerate(edges):
+            out = outs[i]
+            if edge is None:
+                out = None
+            elif out is not None:
+                shape, dtype, device = (
+                    edge[0].metas[edge[1]] if edge.__class__ is tuple else edge_meta(edge)
+                )
+                data = out._data
+                if data.shape != shape or data.dtype is not dtype or out._device is not device:
+                    out = self._fit(out, edge, node, i)
+                if id(out) in seen:
+                    _mark_shared(out)  # passed through: another leaf may get the same tensor
+                seen.add(id(out))
+            sent.append(out)
+        for edge, out in zip(edges, sent):
             if edge is not None:
-                self._send(edge, outs[i], node, i)
-        return outs
+                self._send(edge, out)
+        return tuple(sent)
 
     def _skip(self, node: Node) -> None:
-        for i, edge in enumerate(node.edges):
+        for edge in node.edges:
             if edge is not None:
-                self._send(edge, None, node, i)
+                self._send(edge, None)
 
-    def _send(self, edge: Any, grad: Any, sender: Node | None, index: int) -> None:
-        """One contribution arrives at an edge."""
-        if grad is not None:
-            grad = self._fit(grad, edge, sender, index)
+    def _send(self, edge: Any, grad: Any) -> None:
+        """One contribution, already fitted, arrives at an edge."""
         if edge.__class__ is not tuple:
             self._send_leaf(edge, grad)
             return
         node, nr = edge
-        slots = self.pending.get(node)
+        pending = self.pending
+        slots = pending.get(node)
         if slots is None:
-            slots = self.pending[node] = [None] * len(node.metas)
+            slots = pending[node] = [None] * len(node.metas)
         if grad is not None:
             slots[nr] = grad if slots[nr] is None else slots[nr] + grad
         left = self.counts[id(node)] = self.counts[id(node)] - 1

@@ -320,9 +320,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
 
 
 @_published
-def hardtanh(
-    input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> Any:
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """input limited to [min_val, max_val]; its gradient at the limits is zero."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
@@ -508,9 +506,7 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
 
 
 @function(namespaces=("", "nn.functional"))
-def softmax(
-    input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
-) -> Any:
+def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
     Args:

@@ -168,9 +168,7 @@ def _transpose_kernel(
 # -- checks -----------------------------------------------------------------------------------
 
 
-def _check(
-    x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int
-) -> None:
+def _check(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
     """Refuse what cannot be convolved, in PyTorch's words."""
     _check_types(x, w, b)
     _check_steps(stride, padding, dilation, groups)
@@ -516,11 +514,11 @@ def _fold_kernel(
 
 _FOLD = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0), "dilation": (1, 1), "size": (3, 4)}
 UNFOLD = op(
-    "unfold", _unfold_kernel, "input", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
+    "unfold", _unfold_kernel, "a", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
     samples=lambda s: [((s(2, 2, 3, 4),), _FOLD)],
 )  # fmt: skip
 FOLD = op(
-    "fold", _fold_kernel, "input", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
+    "fold", _fold_kernel, "a", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
     samples=lambda s: [((s(2, 8, 8),), _FOLD)],
 )  # fmt: skip
 

@@ -36,7 +36,7 @@ def _dropout_kernel(
 
 
 DROPOUT = op(
-    "dropout", _dropout_kernel, "input", grad=(lambda g, n: apply(DROPOUT, g, **n.meta),),
+    "dropout", _dropout_kernel, "a", grad=(lambda g, n: apply(DROPOUT, g, **n.meta),),
     samples=lambda s: [
         ((s(3, 4),), {"p": 0.4, "shape": (3, 4), "seed": 1, "offset": 5}),
         ((s(2, 3, 4),), {"p": 0.4, "shape": (2, 3, 1), "seed": 2, "offset": 0}),

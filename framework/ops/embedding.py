@@ -24,7 +24,7 @@ def _embedding_kernel(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {type_name(index)} instead"
         )
-    if index.size and not (0 <= int(index.min()) and int(index.max()) < len(weight)):
+    if index.size and not (int(index.min()) >= 0 and int(index.max()) < len(weight)):
         raise IndexError(
             f"index out of range in self: got indices from {int(index.min())} to "
             f"{int(index.max())} for a table of {len(weight)} rows"
@@ -149,7 +149,7 @@ def _one_hot_kernel(index: Any, *, num_classes: int) -> Any:
     return (index[..., None] == xp.arange(num_classes)).astype(np.int64)
 
 
-ONE_HOT = op("one_hot", _one_hot_kernel, "index")
+ONE_HOT = op("one_hot", _one_hot_kernel, "a")
 
 
 @function(namespaces=("nn.functional",), method=False)
@@ -181,5 +181,3 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     elif largest >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     return apply(ONE_HOT, tensor, num_classes=num_classes)
-
-

@@ -21,8 +21,7 @@ def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
         raise ValueError(f"mat1 and mat2 shapes cannot be multiplied ({mat1} and {mat2})")
     if x.dtype != w.dtype:
         raise ValueError(
-            "mat1 and mat2 must have the same dtype, but got "
-            f"{type_name(x)} and {type_name(w)}"
+            f"mat1 and mat2 must have the same dtype, but got {type_name(x)} and {type_name(w)}"
         )
     if b is not None and b.shape not in (w.shape[:-1], (1,), ()):
         raise ValueError(f"expected a bias of shape {list(w.shape[:-1])}, but got {list(b.shape)}")
@@ -104,5 +103,3 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     left = linear(input1, weight.transpose(1, 2).reshape(out * in2, in1))
     result = (left.reshape(*input1.shape[:-1], out, in2) * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
-
-

@@ -36,7 +36,7 @@ def _negated(pad: Any) -> tuple[tuple[int, int], ...]:
 
 
 PAD = op(
-    "pad", _pad_kernel, "input",
+    "pad", _pad_kernel, "a",
     grad=(lambda g, pad: apply(PAD, g, pad=_negated(pad), value=0.0),),
     samples=lambda s: [
         ((s(2, 3),), {"pad": ((0, 0), (1, 2)), "value": 0.5}),
@@ -89,9 +89,6 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
             index = wrap(source if device.type == "cpu" else to_device(source, device), device)
             input = input.index_select(dim, index)
     return input
-
-
-
 
 
 def _reflected(n: int, before: int, after: int) -> Any:

@@ -216,7 +216,7 @@ def _max_op(dims: int) -> Op:
     wide = {**base, "dilation": (2,) * dims, "stride": (1,) * dims}
     size = (4, 5, 4)[-dims:]
     return op(
-        f"max_pool{dims}d", _max_kernel, "input",
+        f"max_pool{dims}d", _max_kernel, "a",
         grad=(lambda g, y1, n, kernel: apply(
             UNPOOL, g[0], _constant(y1), size=tuple(n.shape(0)[-len(kernel):])),),
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd, wide)],
@@ -242,8 +242,7 @@ def _spread(value: Any, dims: int, name: str) -> tuple[int, ...]:
 def _batch_check(input: Any, dims: int, name: str) -> None:
     if input.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(
-            f"{name}: Expected {dims + 1}D or {dims + 2}D input tensor, but got "
-            f"{list(input.shape)}"
+            f"{name}: Expected {dims + 1}D or {dims + 2}D input tensor, but got {list(input.shape)}"
         )
 
 
@@ -376,12 +375,12 @@ def _avg_op(dims: int) -> Op:
                          meta["ceil_mode"])  # fmt: skip
 
     avg = op(
-        f"avg_pool{dims}d", widening(_avg_kernel), "input",
+        f"avg_pool{dims}d", widening(_avg_kernel), "a",
         grad=(lambda g, n: apply(spread, g, **n.meta),),
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd)],
     )  # fmt: skip
     spread = op(
-        f"avg_unpool{dims}d", widening(_unavg_kernel), "grad",
+        f"avg_unpool{dims}d", widening(_unavg_kernel), "a",
         grad=(lambda g, n: apply(avg, g, **n.meta),),
         samples=lambda s: [((s(2, 1, *outs(meta)),), meta) for meta in (base, odd)],
     )  # fmt: skip
@@ -485,11 +484,11 @@ def _adaptive_op(dims: int) -> Op:
     size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
     meta = {"size": size, "out": out}
     avg = op(
-        f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "input",
+        f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
         grad=(lambda g, n: apply(spread, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
     )  # fmt: skip
     spread = op(
-        f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "grad",
+        f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "a",
         grad=(lambda g, n: apply(avg, g, **n.meta),), samples=lambda s: [((s(2, *out),), meta)],
     )  # fmt: skip
     return avg
@@ -503,9 +502,7 @@ def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
     index = xp.empty(values.shape, np.int64)
     flat = xp.arange(math.prod(size), dtype=np.int64).reshape(size)
     for at in itertools.product(*[range(m) for m in out]):
-        window = tuple(
-            slice(*_bins(n, m)[i]) for i, n, m in zip(at, size, out)
-        )
+        window = tuple(slice(*_bins(n, m)[i]) for i, n, m in zip(at, size, out))
         part = x[(..., *window)].reshape(*x.shape[:-dims], -1)
         best = part.argmax(axis=-1)
         index[(..., *at)] = flat[window].reshape(-1)[best]
@@ -516,7 +513,7 @@ def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
 def _adaptive_max_op(dims: int) -> Op:
     size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
     return op(
-        f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "input",
+        f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "a",
         grad=(lambda g, y1, n, out: apply(
             UNPOOL, g[0], _constant(y1), size=tuple(n.shape(0)[-len(out):])),),
         samples=lambda s: [((s(2, *size),), {"out": out})],

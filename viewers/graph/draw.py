@@ -180,15 +180,13 @@ def _module(outline: Outline, row: Row, g: Glyphs) -> Line:
     else:
         name = _called(item, name)
     spans: Line = [(name, "module")]
+    if item.cls:
+        spans.append((f" {item.cls}", "muted"))
     event = item.event
-    if not isinstance(event, ModuleBegin):
-        return spans
-    if event.cls:
-        spans.append((f" {event.cls}", "muted"))
     params = list(_params(outline, item))
     if params:
         spans.append((f"  {' '.join(params)}", "param"))
-    elif event.description and row.fold == 1:
+    elif isinstance(event, ModuleBegin) and event.description and row.fold == 1:
         spans.append((f"  {event.description}", "muted"))
     return spans
 

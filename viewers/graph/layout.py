@@ -372,7 +372,7 @@ def _uncross(graph: _Graph, layers: list[list[int]]) -> None:
         for i, e in enumerate(layer):
             place[e] = i
     best = [layers[r].copy() for r in wide]
-    fewest = _crossings(graph, layers, wide, place)
+    fewest = _crossings(graph, layers, place)
     for sweep in range(_SWEEPS):
         if not fewest:
             break
@@ -388,24 +388,30 @@ def _uncross(graph: _Graph, layers: list[list[int]]) -> None:
             layer.sort(key=centre.__getitem__)
             for i, e in enumerate(layer):
                 place[e] = i
-        now = _crossings(graph, layers, wide, place)
+        now = _crossings(graph, layers, place)
         if now < fewest:
             fewest, best = now, [layers[r].copy() for r in wide]
     for r, layer in zip(wide, best):
         layers[r][:] = layer
 
 
-def _crossings(graph: _Graph, layers: list[list[int]], wide: list[int], place: list[int]) -> int:
+def _crossings(graph: _Graph, layers: list[list[int]], place: list[int]) -> int:
     """Pairs of edges that cross, counted between neighbouring ranks."""
     total = 0
-    for r in wide:
-        ends: list[float] = []
-        for e in layers[r]:
-            at = sorted(place[n] + p / (graph.w[n] + 1) for n, _, p in graph.above[e])
-            for value in at:
-                total += len(ends) - bisect_right(ends, value)
-            for value in at:
-                insort(ends, value)
+    w, above = graph.w, graph.above
+    for layer in layers:
+        if len(layer) == 1 and len(above[layer[0]]) < 2:
+            continue
+        edges = [
+            (place[e] + own / (w[e] + 1.0), place[n] + its / (w[n] + 1.0))
+            for e in layer
+            for n, own, its in above[e]
+        ]
+        edges.sort()
+        starts: list[float] = []
+        for _, start in edges:
+            total += len(starts) - bisect_right(starts, start)
+            insort(starts, start)
     return total
 
 

@@ -6,11 +6,12 @@ at its side, and the gradients' arrows run beside the forward ones, upwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from framework.trace.events import Grad, ModuleBegin
+from framework.trace.events import Grad
 from viewers.graph.step import Item, StepGraph
 from viewers.text import count_text, shape_text, tensor_text
 
@@ -39,7 +40,10 @@ class Backward:
 
 @dataclass(slots=True)
 class Cell:
-    """A node of the picture. Kinds: op, leaf, group, node, root, outside."""
+    """A node of the picture.
+
+    Kinds: op, leaf, node, module (with one op), group (closed), root (of backward), outside.
+    """
 
     kind: str
     title: str
@@ -128,6 +132,10 @@ class _Maker:
         self.items = self._chosen()
         self.members = set(self.items)
         self.nest = {i: sum(a in self.members for a in i.ancestors()) for i in self.items}
+        # Modules that hold one thing and no groups.
+        held = Counter(i.parent for i in self.items)
+        around = {i.parent for i in self.items if i.kind in _GROUPS}
+        self.simple = {i for i, n in held.items() if i and n == 1 and i not in around}
         self.merge = depth is None
         step = graph.step
         name = f"step {step.number}" if step.number else f"cell {step.cell}" if step.cell else ""
@@ -226,10 +234,14 @@ class _Maker:
             self._hide(item, self.picture.cells[self.cell_of[item]])
             return
         cluster = self.cluster_of[parent] if parent is not None else -1
-        if item.kind in _GROUPS and self.nest[item] < self.depth and not self._alone(item):
+        simple = self.merge and item.kind == "module" and item in self.simple
+        if item.kind in _GROUPS and self.nest[item] < self.depth and not simple:
             self._open(item, cluster)
             return
-        cell = _cell("group" if item.kind in _GROUPS else item.kind, item, cluster)
+        kind = item.kind
+        if kind in _GROUPS:
+            kind = "group" if not simple else "node" if item.phase == "backward" else "module"
+        cell = _cell(kind, item, cluster)
         cell.note = self._note(item)
         cell.grads = item.grads[:]
         if item.kind == "module":
@@ -237,10 +249,6 @@ class _Maker:
         elif item.kind == "op":
             self._used(cell, item)
         self.cell_of[item] = self._add(cell)
-
-    def _alone(self, item: Item) -> bool:
-        """A module around a single op is one cell, unless a depth was asked for."""
-        return self.merge and item.kind == "module" and self.phase != "backward" and item.count == 1
 
     def _open(self, item: Item, parent: int) -> None:
         self.cluster_of[item] = len(self.picture.clusters)
@@ -263,7 +271,9 @@ class _Maker:
         group = cell.item
         cell.is_root |= item.is_root
         cell.grads += item.grads
-        if item.kind == "op" and group is not None:
+        if item.kind == "node" and cell.kind == "node":
+            cell.detail = item.name
+        elif item.kind == "op" and group is not None:
             count = group.count
             cell.detail = item.name if count == 1 else f"{count} ops"
             self._used(cell, item)
@@ -279,7 +289,11 @@ class _Maker:
                 )
 
     def _owned(self, cell: Cell, params: Mapping[int, str], path: str) -> None:
-        base = cell.item.path + "." if cell.item is not None and cell.kind == "group" else ""
+        base = (
+            cell.item.path + "."
+            if cell.item is not None and cell.kind in ("group", "module")
+            else ""
+        )
         for tensor, local in params.items():
             name = f"{path}.{local}".removeprefix(base) if base else local
             cell.params.setdefault(tensor, name)
@@ -344,7 +358,7 @@ def _names(item: Item) -> tuple[str, str]:
                 break
         if item.call > 1:
             name = f"{name} #{item.call}"
-        return name, item.event.cls if isinstance(item.event, ModuleBegin) else ""
+        return name, item.cls
     if item.kind == "leaf":
         return item.name, {"input": "", "earlier": "of an earlier step"}.get(item.role, item.role)
     return item.name, ""

@@ -458,7 +458,7 @@ def _has_node(row: Row) -> bool:
 
 
 def _text_of(item: Item) -> str:
-    parts = [item.name, item.path, getattr(item.event, "cls", ""), item.error]
+    parts = [item.name, item.path, item.cls, item.error]
     parts += [g.name for g in item.grads]
     parts += item.params.values() if item.kind == "module" else ()
     return "\n".join(parts)

@@ -55,7 +55,7 @@ class Item:
     """
 
     __slots__ = (
-        "_names", "begin", "call", "count", "end", "error", "event", "failed_inside", "forward",
+        "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside", "forward",
         "grads", "index", "inputs", "is_root", "key", "kind", "level", "made", "name", "nodes",
         "occurrence", "outputs", "params", "parent", "path", "phase", "role", "signature",
         "sources", "targets",
@@ -73,6 +73,7 @@ class Item:
         )
         # The module that it belongs to.
         self.path: str = parent.path if parent is not None else ""
+        self.cls = ""  # of a module: its class
         self.call = 0  # of a module: the how manieth call of it in this step, from 1
         self.parent = parent
         # How many modules are around it.
@@ -406,6 +407,7 @@ class StepGraph:
         ]
         item = self._module(e, e.path, self._parent("forward"))
         item.inputs = inputs
+        item.cls = e.cls
         item.signature = hash(("module", e.cls, e.description))
         item.params.update(self.store.parameters(e.path))
         call = self._calls[e.path] = self._calls.get(e.path, 0) + 1
@@ -528,7 +530,8 @@ class StepGraph:
             group.call = call
             group.inputs = sources
             group.outputs = e.grad_in
-            group.signature = hash(path if forward is None else _class_of(forward, path))
+            group.cls = _class_of(forward, path) if forward is not None else ""
+            group.signature = hash(group.cls or path)
             group.key = f"{backward.key}/{path}#{call}.{group.occurrence}"
             run.append(group)
             self._say(NEW, group)
@@ -601,5 +604,5 @@ def _pass_of(item: Item) -> Item | None:
 def _class_of(forward: Item, path: str) -> str:
     for item in forward.ancestors():
         if item.kind == "module" and item.path == path:
-            return getattr(item.event, "cls", path)
-    return path
+            return item.cls
+    return ""

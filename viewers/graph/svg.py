@@ -25,6 +25,7 @@ PALETTE = {
     "leaf": ("#eff6ff", "#2563eb", "#1e3a8a"),
     "outside": ("#ffffff", "#64748b", "#334155"),
     "group": ("#eef2ff", "#4f46e5", "#312e81"),
+    "module": ("#eef2ff", "#4f46e5", "#312e81"),
     "root": ("#fefce8", "#a16207", "#713f12"),
     "node": ("#fff7ed", "#c2410c", "#7c2d12"),
     "param": ("#ecfdf5", "#0f766e", "#115e59"),
@@ -92,6 +93,7 @@ class _Face:
     second: str  # detail and shape
     note: str
     error: str
+    down: bool = False  # a node whose gradients go down the page
     w: float = 0.0
     h: float = 0.0
 
@@ -139,10 +141,11 @@ def _face(face: _Face) -> _Face:
 def _shape_of(cell: Cell) -> _Shape:
     second = "  ".join(filter(None, (crop(cell.detail, 28), cell.shape)))
     kind = "error" if cell.error else cell.kind
-    if cell.is_root and kind in ("op", "group"):
+    if cell.is_root and kind in ("op", "group", "module"):
         kind = f"{kind} root"
     title, note = crop(cell.title, 40), crop(cell.note, 40)
     face = _face(_Face(kind, title, second, note, crop(cell.error, 60)))
+    face.down = cell.kind == "node"
     shape = _Shape(face)
     pills = tuple(crop(p, 36) for p in cell.pills)
     if pills and cell.kind == "node":
@@ -448,7 +451,8 @@ def _legend(picture: Picture) -> tuple[str, float]:
     x = 0.0
     samples = [
         ("op", "op", "op" in kinds),
-        ("group", "collapsed group", "group" in kinds),
+        ("module", "module", "module" in kinds),
+        ("group", "closed group", "group" in kinds),
         ("leaf", "input", "leaf" in kinds),
         ("outside", "from outside", "outside" in kinds),
         ("root", "loss", "root" in kinds or any(c.is_root for c in picture.cells)),
@@ -461,7 +465,7 @@ def _legend(picture: Picture) -> tuple[str, float]:
         if not present:
             continue
         fill, line, _ = PALETTE[kind]
-        radius = {"op": 2, "group": 3, "root": 3, "node": 3}.get(kind, 5)
+        radius = {"op": 2, "group": 3, "module": 3, "root": 3, "node": 3}.get(kind, 5)
         if kind == "group":
             parts.append(_box(x + 2, -7, 18, 10, fill, line, radius, ' opacity="0.55"'))
         dashes = ' stroke-dasharray="3 2"' if kind == "outside" else ""

@@ -6,6 +6,7 @@ like (`row`, a line of spans); selection, scrolling, mouse and the strip cache a
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -15,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from app.sanitize import clean
-from app.ui.strips import blank, strip_of
+from app.ui.strips import strip_of
 from viewers.text import Line
 
 if TYPE_CHECKING:
@@ -86,25 +87,28 @@ class Pane(ScrollView, can_focus=True):
         count = self.count()
         if count != self._rows:
             self._rows = count
-            self.virtual_size = Size(self.size.width, max(count, 1))
+            self.virtual_size = Size(self.room, max(count, 1))
         if self.selectable:
             self.selected = max(self.header, min(self.selected, count - 1))
         self.refresh()
+
+    @property
+    def room(self) -> int:
+        """Columns beside the scroll bar."""
+        return self.scrollable_content_region.width
 
     def on_resize(self) -> None:
         self._rows = -1
         self.update_rows()
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         dark = self.app.current_theme.dark
         index = self.scroll_offset.y + y
         if index >= self.count():
-            if index == 0 and self.empty:
-                return strip_of([(" " + self.empty, "dim")], width, dark)
-            if self.empty and self.count() == 0:
-                return self._empty_line(index, width, dark)
-            return blank(width, dark)
+            words = textwrap.wrap(self.empty, max(8, width - 2)) if not self.count() else []
+            words = words[index : index + 1]
+            return strip_of([(f" {word}", "dim") for word in words], width, dark)
         mark, ground = "", self.ground(index)
         if self.selectable:
             chosen = index == self.selected and index >= self.header
@@ -115,9 +119,6 @@ class Pane(ScrollView, can_focus=True):
         if mark:
             line = [(mark, "accent"), *line]
         return strip_of(line, width, dark, ground)
-
-    def _empty_line(self, index: int, width: int, dark: bool) -> Strip:
-        return blank(width, dark)
 
     def clean(self, text: str) -> str:
         """One line of untrusted text, safe to draw."""

@@ -132,7 +132,7 @@ class InspectorPane(Pane):
 
     @property
     def _picture_width(self) -> int:
-        width = max(12, self.size.width - 2)
+        width = max(12, self.room - 2)
         return width // 2 - 1 if width >= BESIDE else width
 
     def _ask(self, want: _Want) -> TensorView | str | None:
@@ -186,7 +186,7 @@ class InspectorPane(Pane):
 
     def rebuild(self) -> None:
         """Make all lines anew."""
-        self._lines = self._make(max(10, self.size.width - 2)) if self.subject is not None else []
+        self._lines = self._make(max(10, self.room - 2)) if self.subject is not None else []
         super().update_rows()
 
     def _make(self, width: int) -> list[Line]:

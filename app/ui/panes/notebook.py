@@ -49,8 +49,8 @@ class NotebookView(Pane):
         return self.rows.total
 
     def update_rows(self) -> None:
-        if self.size.width:
-            self.rows.layout(self.size.width - 1)
+        if self.room:
+            self.rows.layout(self.room - 1)
         super().update_rows()
 
     def row(self, index: int, width: int) -> Line:
@@ -161,9 +161,9 @@ class NotebookView(Pane):
             self.parent.place_editor()
 
     def render_line(self, y: int) -> Strip:
-        if self.rows.width != self.size.width - 1:
-            self.rows.layout(self.size.width - 1)
-            self.virtual_size = Size(self.size.width, max(self.rows.total, 1))
+        if self.rows.width != self.room - 1:
+            self.rows.layout(self.room - 1)
+            self.virtual_size = Size(self.room, max(self.rows.total, 1))
         return super().render_line(y)
 
 
@@ -194,7 +194,7 @@ class NotebookPane(Container):
         """Open the selected cell in the editor."""
         cell = self.view.cell
         start = self.view.line if line is None else line
-        self.editor.styles.width = max(8, self.view.size.width - GUTTER - 1)
+        self.editor.styles.width = max(8, self.view.room - GUTTER - 1)
         self.editor.open(cell.id, cell.source, start, cell.kind == "code")
         self.view.rows.editing = cell.id
         self._fit()
@@ -252,7 +252,7 @@ class NotebookPane(Container):
             editor.styles.offset = (GUTTER + 1, max(0, height - 1) if top >= height else 0)
             return
         editor.styles.offset = (GUTTER + 1, visible_top)
-        editor.styles.width = max(8, view.size.width - GUTTER - 1)
+        editor.styles.width = max(8, view.room - GUTTER - 1)
         editor.styles.height = visible
 
     def on_resize(self) -> None:

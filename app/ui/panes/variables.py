@@ -35,13 +35,13 @@ class VariablesPane(Pane):
         return names[index - 1] if 1 <= index <= len(names) else None
 
     def count(self) -> int:
-        beside = self.size.width >= STACK_FROM
+        beside = self.room >= STACK_FROM
         stack = len(self._stack(self.session.snapshot)) if beside else 0
         return max(1 + len(self.variables), stack)
 
     def row(self, index: int, width: int) -> Line:
         snapshot = self.session.snapshot
-        beside = self.size.width >= STACK_FROM
+        beside = self.room >= STACK_FROM
         room = width - STACK_WIDTH - 2 if beside else width
         line = self._head(snapshot, beside) if index == 0 else self._variable(index, snapshot, room)
         if not beside:

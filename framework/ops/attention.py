@@ -1,0 +1,97 @@
+"""Scaled dot product attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.dispatch import composite
+from framework.core.registry import function
+from framework.kernels import to_device
+from framework.ops.activation import softmax
+from framework.ops.dropout import dropout
+from framework.tensor import wrap
+
+__all__ = ["scaled_dot_product_attention"]
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """softmax(query @ keyᵀ * scale + mask) @ value (Vaswani et al. 2017).
+
+    Shapes: query (..., L, E), key (..., S, E), value (..., S, Ev); result (..., L, Ev).
+
+    Args:
+        attn_mask: broadcast to (..., L, S); a boolean one says who takes part, any other is added.
+        dropout_p: probability of dropping an attention weight (also outside of training).
+        is_causal: position i sees the positions up to i.
+        scale: 1 / sqrt(E) unless given.
+        enable_gqa: repeat the heads (dimension -3) of key and value to match the query's.
+
+    >>> import framework as torch
+    >>> q = torch.ones(1, 2, 4)
+    >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+    torch.Size([1, 2, 4])
+    """
+    _check(query, key, value, attn_mask, is_causal)
+    if enable_gqa:
+        heads = query.shape[-3]
+        key = key.repeat_interleave(heads // key.shape[-3], -3)
+        value = value.repeat_interleave(heads // value.shape[-3], -3)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * factor) @ key.transpose(-2, -1)
+    if is_causal:
+        attn_mask = _causal(query, key)
+    hidden = None
+    if attn_mask is not None:
+        if attn_mask.dtype is dtypes.bool_:
+            hidden = ~attn_mask
+            scores = scores.masked_fill(hidden, -math.inf)
+        else:
+            scores = scores + attn_mask
+            hidden = scores == -math.inf
+    weights = softmax(scores, -1)
+    if hidden is not None:
+        blind = hidden.all(-1, keepdim=True)
+        if bool(blind.any()):  # a row that sees nobody is zero, not NaN
+            weights = softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p, True)
+    return weights @ value
+
+
+def _causal(query: Any, key: Any) -> Any:
+    mask = np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_)
+    device = query._device
+    return wrap(mask if device.type == "cpu" else to_device(mask, device), device)
+
+
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
+    if not (query.dtype is key.dtype is value.dtype):
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."
+        )
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be at least 2 dimensional, but got query.dim: "
+            f"{query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+        )
+    if is_causal and attn_mask is not None:
+        raise RuntimeError(
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "is_causal=True"
+        )

@@ -1,0 +1,550 @@
+"""Losses. Most are composites of a few elementwise ops and a reduction, to be stepped into.
+
+``nll_loss`` is linear in its input; it and its gradient ``nll_loss_backward`` are each other's
+adjoints.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from framework.core.dispatch import apply, composite
+from framework.core.registry import function, op
+from framework.kernels import module_of
+from framework.kernels.floats import floating, type_name, widening
+from framework.ops.activation import log_softmax, logsigmoid
+from framework.ops.pointwise import where
+from framework.tensor import wrap
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
+    "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div",
+    "l1_loss", "margin_ranking_loss", "mse_loss", "nll_loss", "poisson_nll_loss",
+    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss",
+]  # fmt: skip
+
+
+# -- reductions -------------------------------------------------------------------------------
+
+
+def _mode(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+    """The reduction's name; the two older keywords are still understood."""
+    if size_average is not None or reduce is not None:
+        if reduce is False:
+            reduction = "none"
+        else:
+            reduction = "sum" if size_average is False else "mean"
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{reduction}' instead.",
+            stacklevel=4,
+        )
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def _reduced(loss: Any, mode: str) -> Any:
+    if mode == "mean":
+        return loss.mean()
+    return loss.sum() if mode == "sum" else loss
+
+
+def _warn_sizes(input: Any, target: Any) -> None:
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            stacklevel=4,
+        )
+
+
+# -- classification ---------------------------------------------------------------------------
+
+
+def _class_weights(target: Any, weight: Any, ignore_index: int, classes: int, dtype: Any) -> Any:
+    """(weight of each target's class, zero where ignored; targets with the ignored made 0)."""
+    xp = module_of(target)
+    kept = target != ignore_index
+    safe = xp.where(kept, target, 0)
+    if safe.size:
+        low, high = int(safe.min()), int(safe.max())
+        if low < 0 or high >= classes:
+            raise IndexError(f"Target {low if low < 0 else high} is out of bounds.")
+    if weight is None:
+        return kept.astype(dtype), safe
+    return kept * weight[safe], safe
+
+
+def _nll_kernel(
+    x: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str
+) -> Any:  # fmt: skip
+    _check_nll(x, target, weight)
+    w, safe = _class_weights(target, weight, ignore_index, x.shape[1], x.dtype)
+    xp = module_of(x)
+    loss = xp.take_along_axis(x, safe[:, None], axis=1)[:, 0]
+    loss = xp.where(w != 0, -loss * w, x.dtype.type(0))  # an ignored infinity counts nothing
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return loss.sum() / w.sum()
+
+
+def _check_nll(x: Any, target: Any, weight: Any) -> None:
+    floating(x, "nll_loss")
+    if target.dtype.kind not in "iu":
+        raise ValueError(f"expected scalar type Long but found {type_name(target)}")
+    if target.shape != (x.shape[0], *x.shape[2:]):
+        if target.ndim == x.ndim - 1 and target.shape[0] != x.shape[0]:
+            raise ValueError(
+                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
+                f"({target.shape[0]})."
+            )
+        raise ValueError(
+            f"Expected target size {[x.shape[0], *x.shape[2:]]}, got {list(target.shape)}"
+        )
+    if weight is not None and weight.shape != (x.shape[1],):
+        raise ValueError(
+            f"weight tensor should be defined either for all {x.shape[1]} classes or no classes "
+            f"but got weight tensor of shape: {list(weight.shape)}"
+        )
+
+
+def _nll_backward_kernel(
+    g: Any, target: Any, weight: Any, *, classes: int, ignore_index: int, reduction: str
+) -> Any:  # fmt: skip
+    w, safe = _class_weights(target, weight, ignore_index, classes, g.dtype)
+    if reduction == "mean":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            w = w / w.sum()
+    xp = module_of(g)
+    result = xp.zeros((target.shape[0], classes, *target.shape[1:]), g.dtype)
+    value = xp.where(w != 0, -w * g, g.dtype.type(0))
+    _put_along(xp, result, safe[:, None], value[:, None])
+    return result
+
+
+def _put_along(xp: Any, result: Any, index: Any, value: Any) -> None:
+    """result[n, index[n, 0, ...], ...] = value[n, 0, ...]."""
+    grids = list(xp.indices(index.shape, sparse=True))
+    grids[1] = index
+    result[tuple(grids)] = value
+
+
+def _targets(s: Any, *shape: int) -> Any:
+    data = np.arange(np.prod(shape)).reshape(shape) * 2 % 3
+    data.flat[1] = -100
+    return wrap(data)
+
+
+NLL_LOSS = op(
+    "nll_loss", widening(_nll_kernel), "input target weight",
+    grad=(
+        lambda g, target, weight, n, ignore_index, reduction: apply(
+            NLL_LOSS_BACKWARD, g, target, weight, classes=n.shape(0)[1],
+            ignore_index=ignore_index, reduction=reduction),
+        None,
+        None,
+    ),
+    samples=lambda s: [
+        ((s(4, 3), _targets(s, 4), None), {"ignore_index": -100, "reduction": "mean"}),
+        ((s(4, 3), _targets(s, 4), s.positive(3).detach()),
+         {"ignore_index": -100, "reduction": "mean"}),
+        ((s(2, 3, 2), _targets(s, 2, 2), None), {"ignore_index": -100, "reduction": "none"}),
+        ((s(2, 3, 2), _targets(s, 2, 2), None), {"ignore_index": -100, "reduction": "sum"}),
+    ],
+)  # fmt: skip
+NLL_LOSS_BACKWARD = op(
+    "nll_loss_backward", widening(_nll_backward_kernel), "grad target weight",
+    grad=(
+        lambda g, target, weight, ignore_index, reduction: apply(
+            NLL_LOSS, g, target, weight, ignore_index=ignore_index, reduction=reduction),
+        None,
+        None,
+    ),
+    samples=lambda s: [
+        ((s(), _targets(s, 4), s.positive(3).detach()),
+         {"classes": 3, "ignore_index": -100, "reduction": "mean"}),
+        ((s(2, 2), _targets(s, 2, 2), None),
+         {"classes": 3, "ignore_index": -100, "reduction": "none"}),
+    ],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """-weight[target] * input[target]: the loss of log-probabilities.
+
+    Shapes: input (N, C), (C,) or (N, C, *), target (N,), () or (N, *) of class numbers, weight
+    (C,) or None. The mean is weighted: the sum over the sum of the targets' weights.
+    """
+    mode = _mode(reduction, size_average, reduce)
+    if input.ndim == 0:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
+    if input.ndim == 1:
+        loss = apply(NLL_LOSS, input.unsqueeze(0), target.reshape(1), weight,
+                     ignore_index=ignore_index, reduction=mode)  # fmt: skip
+        return loss.squeeze(0) if mode == "none" else loss
+    return apply(NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """The loss of unnormalised scores: nll_loss(log_softmax(input), target).
+
+    Shapes: input (N, C), (C,) or (N, C, *); target class numbers (N,), () or (N, *), or class
+    probabilities of the input's shape; weight (C,) or None.
+
+    Args:
+        ignore_index: targets with this number count nothing.
+        label_smoothing: mix the target with the uniform distribution, by this much.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.cross_entropy(torch.zeros(2, 4), torch.tensor([0, 3]))
+    tensor(1.3863)
+    """
+    mode = _mode(reduction, size_average, reduce)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(
+            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
+        )  # fmt: skip
+    dim = 0 if input.ndim == 1 else 1
+    if target.is_floating_point():
+        return _soft_cross_entropy(input, target, weight, mode, label_smoothing, dim)
+    scores = log_softmax(input, dim)
+    loss = nll_loss(scores, target, weight, ignore_index=ignore_index, reduction=mode)
+    if not label_smoothing:
+        return loss
+    smooth = -(scores if weight is None else scores * _along_classes(weight, scores, dim)).sum(dim)
+    ignored = target == ignore_index
+    smooth = smooth.masked_fill(ignored, 0.0)
+    if mode == "mean":
+        smooth = smooth.sum() / _kept_weight(target, weight, ignored, scores)
+    elif mode == "sum":
+        smooth = smooth.sum()
+    return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[dim])
+
+
+def _along_classes(weight: Any, scores: Any, dim: int) -> Any:
+    return weight.reshape(*[-1 if d == dim else 1 for d in range(scores.ndim)])
+
+
+def _kept_weight(target: Any, weight: Any, ignored: Any, scores: Any) -> Any:
+    if weight is None:
+        return (~ignored).sum().to(scores.dtype)
+    return weight[target.masked_fill(ignored, 0)].masked_fill(ignored, 0.0).sum()
+
+
+def _soft_cross_entropy(
+    input: Any, target: Any, weight: Any, mode: str, smoothing: float, dim: int
+) -> Any:
+    if input.shape != target.shape:
+        raise RuntimeError(
+            "cross_entropy: Expected floating point type for target with class probabilities to "
+            f"have the input's shape {list(input.shape)}, got {list(target.shape)}"
+        )
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / input.shape[dim]
+    scores = log_softmax(input, dim)
+    if weight is not None:
+        scores = scores * _along_classes(weight, scores, dim)
+    loss = -(scores * target)
+    if mode == "none":
+        return loss.sum(dim)
+    total = loss.sum()
+    return total / (input.numel() // input.shape[dim]) if mode == "mean" else total
+
+
+# -- regression -------------------------------------------------------------------------------
+
+
+def _weighted(loss: Any, weight: Any, mode: str) -> Any:
+    """Reduce, with a weight per element: the mean is over the sum of the weights."""
+    if weight is None:
+        return _reduced(loss, mode)
+    if weight.shape != loss.shape:
+        raise ValueError("Weights and input must have the same size.")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if mode == "mean" else _reduced(loss, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def mse_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", weight: Any = None,
+) -> Any:  # fmt: skip
+    """(input - target)², averaged.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
+    tensor(2.)
+    """
+    mode = _mode(reduction, size_average, reduce)
+    _warn_sizes(input, target)
+    return _weighted((input - target).square(), weight, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def l1_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", weight: Any = None,
+) -> Any:  # fmt: skip
+    """|input - target|, averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    _warn_sizes(input, target)
+    return _weighted((input - target).abs(), weight, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def smooth_l1_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", beta: float = 1.0,
+) -> Any:  # fmt: skip
+    """d² / (2 beta) where d = |input - target| is below beta, else d - beta / 2; averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    _warn_sizes(input, target)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    distance = (input - target).abs()
+    if beta == 0.0:
+        return _reduced(distance, mode)
+    near = distance.square() * (0.5 / beta)
+    return _reduced(where(distance < beta, near, distance - 0.5 * beta), mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def huber_loss(
+    input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Any:
+    """d² / 2 where d = |input - target| is at most delta, else delta (d - delta / 2); averaged."""
+    mode = _mode(reduction)
+    _warn_sizes(input, target)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    distance = (input - target).abs()
+    far = delta * (distance - 0.5 * delta)
+    return _weighted(where(distance <= delta, 0.5 * distance.square(), far), weight, mode)
+
+
+# -- probabilities ----------------------------------------------------------------------------
+
+
+def _bce_kernel(p: Any, t: Any) -> Any:
+    floating(p, "binary_cross_entropy")
+    if p.size and not (float(p.min()) >= 0 and float(p.max()) <= 1):
+        raise ValueError("all elements of input should be between 0 and 1")
+    xp = module_of(p)
+    with np.errstate(divide="ignore"):
+        yes, no = xp.maximum(xp.log(p), -100), xp.maximum(xp.log1p(-p), -100)
+    return (t - 1) * no - t * yes
+
+
+BCE = op(
+    "bce", widening(_bce_kernel), "p target", rule="promote",
+    grad=(
+        lambda g, p, target: g * (p - target) / (p * (1 - p)).clamp(min=1e-12),
+        lambda g, p: g * ((-p).log1p().clamp(min=-100) - p.log().clamp(min=-100)),
+    ),
+    samples=lambda s: [((s(3, 2).sigmoid(), s.unit(3, 2)), {})],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def binary_cross_entropy(
+    input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """-(t log p + (1 - t) log(1 - p)) of probabilities p, averaged; logs are at least -100."""
+    mode = _mode(reduction, size_average, reduce)
+    if input.shape != target.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is deprecated. Please ensure they have the same size."
+        )
+    loss = apply(BCE, input, target)
+    return _reduced(loss if weight is None else loss * weight, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", pos_weight: Any = None,
+) -> Any:  # fmt: skip
+    """`binary_cross_entropy` of sigmoid(input), without overflow.
+
+    Args:
+        pos_weight: factor of the positive targets' part, broadcast.
+    """
+    mode = _mode(reduction, size_average, reduce)
+    if input.shape != target.shape:
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    scores = logsigmoid(input)
+    if pos_weight is not None:
+        scores = scores * ((pos_weight - 1) * target + 1)
+    loss = (1 - target) * input - scores
+    return _reduced(loss if weight is None else loss * weight, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def kl_div(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", log_target: bool = False,
+) -> Any:  # fmt: skip
+    """target * (log target - input): the divergence of log-probabilities ``input``.
+
+    Args:
+        reduction: also "batchmean", the sum over the first dimension's size, which is the
+            divergence's definition.
+        log_target: ``target`` is given as its logarithm.
+    """
+    if reduction == "batchmean" and size_average is None and reduce is None:
+        mode = "batchmean"
+    else:
+        mode = _mode(reduction, size_average, reduce)
+    if log_target:
+        loss = target.exp() * (target - input)
+    else:
+        positive = where(target > 0, target, 1.0)
+        loss = target * positive.log() - target * input
+    if mode == "batchmean":
+        total = loss.sum()
+        return total / input.shape[0] if input.ndim else total
+    return _reduced(loss, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def poisson_nll_loss(
+    input: Any, target: Any, log_input: bool = True, full: bool = False, size_average: Any = None,
+    eps: float = 1e-8, reduce: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """exp(input) - target * input, averaged; with ``full`` Stirling's term is added."""
+    mode = _mode(reduction, size_average, reduce)
+    if log_input:
+        loss = input.exp() - target * input
+    else:
+        loss = input - target * (input + eps).log()
+    if full:
+        stirling = target * target.log() - target + 0.5 * (2 * np.pi * target).log()
+        loss = loss + stirling.masked_fill(target <= 1, 0.0)
+    return _reduced(loss, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def gaussian_nll_loss(
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """(log var + (input - target)² / var) / 2, averaged; var is at least eps."""
+    mode = _mode(reduction)
+    limited = var + (var.clamp(min=eps) - var).detach()
+    loss = 0.5 * (limited.log() + (input - target).square() / limited)
+    if full:
+        loss = loss + float(0.5 * np.log(2 * np.pi))
+    return _reduced(loss, mode)
+
+
+# -- margins ----------------------------------------------------------------------------------
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def margin_ranking_loss(
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
+    reduce: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """max(0, -target * (input1 - input2) + margin), averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    return _reduced((-target * (input1 - input2) + margin).clamp(min=0), mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def hinge_embedding_loss(
+    input: Any, target: Any, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """input where target is 1, max(0, margin - input) where it is -1; averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
+    together = where(target != -1, input, 0.0)
+    return _reduced(apart + together, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def soft_margin_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Any:
+    """log(1 + exp(-target * input)), averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    return _reduced(-logsigmoid(target * input), mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def cosine_embedding_loss(
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
+    reduce: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged."""
+    mode = _mode(reduction, size_average, reduce)
+    eps = 1e-12
+    product = (input1 * input2).sum(-1)
+    lengths = (input1.square().sum(-1) + eps) * (input2.square().sum(-1) + eps)
+    cosine = product / lengths.sqrt()
+    together = where(target == 1, 1 - cosine, 0.0)
+    apart = where(target == -1, (cosine - margin).clamp(min=0), 0.0)
+    return _reduced(together + apart, mode)
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def triplet_margin_loss(
+    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged."""
+    from framework.ops.norm import pairwise_distance
+
+    mode = _mode(reduction, size_average, reduce)
+    near = pairwise_distance(anchor, positive, p, eps)
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = far.minimum(pairwise_distance(positive, negative, p, eps))
+    return _reduced((near - far + margin).clamp(min=0), mode)

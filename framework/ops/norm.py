@@ -1,0 +1,527 @@
+"""Normalisation: batch, layer, group, instance and RMS norm; `normalize` and `cosine_similarity`.
+
+All of them standardise over some dimensions D, x̂ = (x - mean) · r with r = 1 / sqrt(var + eps)
+(RMS norm: no mean, and the mean square for the variance), and then scale and shift. The gradient
+of the first part is
+
+    N(g) = r · (g - mean(g) - x̂ · mean(g x̂)),
+
+a primitive of its own (``standardize_backward``). N is symmetric, so its gradient with respect to g
+is N again; the one with respect to x is derived in `_second`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework import dtypes
+from framework.core.dispatch import apply, composite
+from framework.core.registry import function, op
+from framework.core.views import before_write
+from framework.kernels import module_of
+from framework.kernels.floats import floating, widening
+
+__all__ = [
+    "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
+    "local_response_norm", "normalize", "pairwise_distance", "rms_norm",
+]  # fmt: skip
+
+# -- standardisation --------------------------------------------------------------------------
+
+
+def _moments(x: Any, dims: tuple[int, ...], center: bool) -> tuple[Any, Any, Any]:
+    """Mean (None unless ``center``), the centred x and its mean square, dimensions kept."""
+    mean = x.mean(axis=dims, keepdims=True) if center else None
+    centred = x - mean if center else x
+    return mean, centred, (centred * centred).mean(axis=dims, keepdims=True)
+
+
+def _standardize_kernel(
+    x: Any, *, dims: tuple[int, ...], eps: float, center: bool
+) -> Any:  # fmt: skip
+    floating(x, "norm")
+    _, centred, square = _moments(x, dims, center)
+    return centred / module_of(x).sqrt(square + eps)
+
+
+def _backward_kernel(
+    g: Any, x: Any, *, dims: tuple[int, ...], eps: float, center: bool
+) -> Any:  # fmt: skip
+    _, centred, square = _moments(x, dims, center)
+    r = 1 / module_of(x).sqrt(square + eps)
+    normal = centred * r
+    result = g - normal * (g * normal).mean(axis=dims, keepdims=True)
+    if center:
+        result -= g.mean(axis=dims, keepdims=True)
+    result *= r
+    return result
+
+
+def _mean(x: Any, dims: tuple[int, ...]) -> Any:
+    return x.mean(dims, keepdim=True)
+
+
+def _second(g: Any, v: Any, x: Any, dims: Any, eps: float, center: bool) -> Any:
+    """Gradient of <g, N(v)> with respect to x.
+
+    Per group of m elements <g, N(v)> = m r (cov(g, v) - a b), a = mean(g x̂), b = mean(v x̂), and
+    dr/dx = -r² x̂ / m; x̂'s own derivative is N.
+    """
+    centred = x - _mean(x, dims) if center else x
+    r = (_mean(centred * centred, dims) + eps).rsqrt()
+    normal = centred * r
+    a, b = _mean(g * normal, dims), _mean(v * normal, dims)
+    cov = _mean(g * v, dims)
+    if center:
+        cov = cov - _mean(g, dims) * _mean(v, dims)
+    inner = _unscaled(g * b + v * a, x, dims, eps, center)
+    return -(r * inner + r * r * normal * (cov - a * b))
+
+
+def _unscaled(v: Any, x: Any, dims: Any, eps: float, center: bool) -> Any:
+    return apply(STANDARDIZE_BACKWARD, v, x, dims=dims, eps=eps, center=center)
+
+
+_META = (
+    {"dims": (1,), "eps": 0.01, "center": True},
+    {"dims": (0, 2), "eps": 0.1, "center": True},
+    {"dims": (2,), "eps": 0.01, "center": False},
+)
+STANDARDIZE_BACKWARD = op(
+    "standardize_backward", widening(_backward_kernel), "grad input",
+    grad=(lambda g, input, n: apply(STANDARDIZE_BACKWARD, g, input, **n.meta),
+          lambda g, grad, input, n: _second(g, grad, input, **n.meta)),
+    samples=lambda s: [((s(2, 3, 2), s(2, 3, 2)), meta) for meta in _META],
+)  # fmt: skip
+STANDARDIZE = op(
+    "standardize", widening(_standardize_kernel), "a",
+    grad=(lambda g, a, n: apply(STANDARDIZE_BACKWARD, g, a, **n.meta),),
+    samples=lambda s: [((s(2, 3, 2),), meta) for meta in _META],
+)  # fmt: skip
+
+
+def _standardized(x: Any, dims: Any, eps: float, center: bool = True) -> Any:
+    return apply(STANDARDIZE, x, dims=dims, eps=eps, center=center)
+
+
+def _affine(normal: Any, weight: Any, bias: Any) -> Any:
+    """normal * weight + bias, in place: ``normal`` is the kernel's own."""
+    if weight is not None:
+        normal *= weight
+    if bias is not None:
+        normal += bias
+    return normal
+
+
+# -- layer and RMS norm -----------------------------------------------------------------------
+
+
+def _last(x: Any, count: int) -> tuple[int, ...]:
+    return tuple(range(x.ndim - count, x.ndim))
+
+
+def _layer_kernel(x: Any, w: Any, b: Any, *, dims: int, eps: float) -> Any:
+    _check_like(x, w, b)
+    normal = _standardize_kernel(x, dims=_last(x, dims), eps=eps, center=True)
+    return _affine(normal, w, b)
+
+
+def _rms_kernel(x: Any, w: Any, *, dims: int, eps: float) -> Any:
+    _check_like(x, w, None)
+    normal = _standardize_kernel(x, dims=_last(x, dims), eps=eps, center=False)
+    return _affine(normal, w, None)
+
+
+def _check_like(x: Any, w: Any, b: Any) -> None:
+    for p in (w, b):
+        if p is not None and p.dtype != x.dtype and p.dtype.kind != "f":
+            raise ValueError(f"mixed dtype: expect parameter to have the type {x.dtype}")
+
+
+def _scaled(g: Any, weight: Any) -> Any:
+    return g if weight is None else g * weight
+
+
+def _layer_grad_x(g: Any, input: Any, weight: Any, dims: int, eps: float, center: bool) -> Any:
+    return _unscaled(_scaled(g, weight), input, _last(input, dims), eps, center)
+
+
+LAYER_NORM = op(
+    "layer_norm", widening(_layer_kernel), "input weight bias",
+    grad=(
+        lambda g, input, weight, dims, eps: _layer_grad_x(g, input, weight, dims, eps, True),
+        lambda g, input, dims, eps: g * _standardized(input, _last(input, dims), eps),
+        lambda g: g,
+    ),
+    samples=lambda s: [
+        ((s(3, 4), s(4), s(4)), {"dims": 1, "eps": 0.01}),
+        ((s(2, 3, 2), s(3, 2), None), {"dims": 2, "eps": 0.01}),
+        ((s(3, 4), None, None), {"dims": 1, "eps": 0.01}),
+    ],
+)  # fmt: skip
+RMS_NORM = op(
+    "rms_norm", widening(_rms_kernel), "input weight",
+    grad=(
+        lambda g, input, weight, dims, eps: _layer_grad_x(g, input, weight, dims, eps, False),
+        lambda g, input, dims, eps: g * _standardized(input, _last(input, dims), eps, False),
+    ),
+    samples=lambda s: [
+        ((s(3, 4), s(4)), {"dims": 1, "eps": 0.01}),
+        ((s(2, 3, 2), None), {"dims": 2, "eps": 0.01}),
+    ],
+)  # fmt: skip
+
+
+def _normalized_shape(name: str, input: Any, shape: Any, **params: Any) -> tuple[int, ...]:
+    """The dimensions to normalise over, checked against the input and the parameters."""
+    wanted = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not wanted:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
+    for key, p in params.items():
+        if p is not None and tuple(p.shape) != wanted:
+            raise RuntimeError(
+                f"{name}: Expected {key} to be of same shape as normalized_shape, but got {key} of "
+                f"shape {list(p.shape)} and normalized_shape = {list(wanted)}"
+            )
+    if tuple(input.shape[-len(wanted) :]) != wanted or input.ndim < len(wanted):
+        raise RuntimeError(
+            f"{name}: Given normalized_shape={list(wanted)}, expected input with shape "
+            f"[*, {', '.join(map(str, wanted))}], but got input of size{list(input.shape)}"
+        )
+    return wanted
+
+
+@function(namespaces=("nn.functional",), method=False)
+def layer_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016).
+
+    ``normalized_shape``, ``weight`` and ``bias`` have the shape of these dimensions; the variance
+    is the biased one.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), [2])
+    tensor([[-1.0000,  1.0000]])
+    """
+    shape = _normalized_shape("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    return apply(LAYER_NORM, input, weight, bias, dims=len(shape), eps=eps)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+def rms_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
+) -> Any:
+    """x / sqrt(mean(x²) + eps) * weight over the last dimensions (Zhang and Sennrich 2019).
+
+    ``eps`` is the type's machine epsilon unless given.
+    """
+    shape = _normalized_shape("rms_norm", input, normalized_shape, weight=weight)
+    if eps is None:
+        d = input.dtype
+        eps = dtypes.finfo(d if d.itemsize > 2 else dtypes.float32).eps
+    return apply(RMS_NORM, input, weight, dims=len(shape), eps=eps)
+
+
+# -- group and instance norm ------------------------------------------------------------------
+
+
+def _column(p: Any, ndim: int) -> Any:
+    """A per-channel vector, to broadcast against (N, C, ...)."""
+    return None if p is None else p.reshape(-1, *[1] * (ndim - 2))
+
+
+def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any:
+    grouped = x.reshape(x.shape[0], num_groups, -1)
+    normal = _standardize_kernel(grouped, dims=(2,), eps=eps, center=True).reshape(x.shape)
+    return _affine(normal, _column(w, x.ndim), _column(b, x.ndim))
+
+
+def _grouped(x: Any, num_groups: int) -> Any:
+    return x.reshape(x.shape[0], num_groups, -1)
+
+
+def _group_grad_x(g: Any, input: Any, weight: Any, num_groups: int, eps: float) -> Any:
+    inner = _grouped(_scaled(g, _column(weight, input.ndim)), num_groups)
+    return _unscaled(inner, _grouped(input, num_groups), (2,), eps, True).reshape(input.shape)
+
+
+def _channel_sum(g: Any) -> Any:
+    return g.sum((0, *range(2, g.ndim)))
+
+
+GROUP_NORM = op(
+    "group_norm", widening(_group_kernel), "input weight bias",
+    grad=(
+        lambda g, input, weight, num_groups, eps: _group_grad_x(
+            g, input, weight, num_groups, eps),
+        lambda g, input, num_groups, eps: _channel_sum(
+            g * _standardized(_grouped(input, num_groups), (2,), eps).reshape(input.shape)),
+        lambda g: _channel_sum(g),
+    ),
+    samples=lambda s: [
+        ((s(2, 4, 3), s(4), s(4)), {"num_groups": 2, "eps": 0.01}),
+        ((s(1, 2, 2, 2), None, None), {"num_groups": 1, "eps": 0.01}),
+    ],
+)  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+def group_norm(
+    input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Standardise each sample's groups of channels (Wu and He 2018).
+
+    Shapes: input (N, C, *), C a multiple of ``num_groups``; weight and bias (C,) or None.
+    """
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {input.ndim}"
+        )
+    channels = input.shape[1]
+    if num_groups <= 0 or channels % num_groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of "
+            f"shape {list(input.shape)} and num_groups={num_groups}"
+        )
+    _check_channels("group_norm", channels, weight=weight, bias=bias)
+    return apply(GROUP_NORM, input, weight, bias, num_groups=num_groups, eps=eps)
+
+
+def _check_channels(name: str, channels: int, **params: Any) -> None:
+    for key, p in params.items():
+        if p is not None and tuple(p.shape) != (channels,):
+            raise RuntimeError(
+                f"{name}: {key} should contain {channels} elements not {p.numel()}"
+            )  # fmt: skip
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Standardise each channel of each sample (Ulyanov et al. 2016).
+
+    Shapes: input (N, C, *) with more than one element per channel.
+    """
+    channels = input.shape[1]
+    _check_channels("instance_norm", channels, running_mean=running_mean, running_var=running_var,
+                    weight=weight, bias=bias)  # fmt: skip
+    if not use_input_stats:
+        return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
+                     eps=eps)  # fmt: skip
+    _check_values(input, per_channel=False)
+    if running_mean is not None:
+        x = input.detach()
+        axes = tuple(range(2, input.ndim))
+        _update(running_mean, x.mean(axes).mean(0)._data, momentum)
+        _update(running_var, x.var(axes).mean(0)._data, momentum)
+    return apply(GROUP_NORM, input, weight, bias, num_groups=channels, eps=eps)
+
+
+# -- batch norm -------------------------------------------------------------------------------
+
+
+def _batch_kernel(
+    x: Any, w: Any, b: Any, mean: Any, var: Any, *, training: bool, eps: float
+) -> Any:  # fmt: skip
+    """In training also the batch's mean and biased variance."""
+    floating(x, "batch_norm")
+    w, b = _column(w, x.ndim), _column(b, x.ndim)
+    if training:
+        dims = (0, *range(2, x.ndim))
+        center, centred, square = _moments(x, dims, True)
+        y = _affine(centred / module_of(x).sqrt(square + eps), w, b)
+        return y, center.reshape(-1), square.reshape(-1)
+    mean, var = _column(mean, x.ndim), _column(var, x.ndim)
+    return _affine((x - mean) / module_of(x).sqrt(var + eps), w, b)
+
+
+def _batch_dims(x: Any) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _batch_normal(input: Any, mean: Any, var: Any, training: bool, eps: float) -> Any:
+    if training:
+        return _standardized(input, _batch_dims(input), eps)
+    column = (-1, *[1] * (input.ndim - 2))
+    return (input - mean.reshape(column)) * (var.reshape(column) + eps).rsqrt()
+
+
+def _batch_grad_x(
+    g: Any, input: Any, weight: Any, var: Any, training: bool, eps: float
+) -> Any:  # fmt: skip
+    rank = input.ndim
+    if not training:
+        return _scaled(g, _column(weight, rank)) * _column((var + eps).rsqrt(), rank)
+    dims = _batch_dims(input)
+    size = input.numel() // max(input.shape[1], 1)
+    gy, g_mean, g_var = g
+    total = None
+    if gy is not None:
+        total = _unscaled(_scaled(gy, _column(weight, rank)), input, dims, eps, True)
+    if g_mean is not None:
+        part = (_column(g_mean, rank) / size).expand(input.shape)
+        total = part if total is None else total + part
+    if g_var is not None:
+        centred = input - _mean(input, dims)
+        part = _column(g_var, rank) * centred * (2 / size)
+        total = part if total is None else total + part
+    return total
+
+
+def _batch_gy(g: Any) -> Any:
+    return g[0] if isinstance(g, tuple) else g
+
+
+def _batch_grads(
+    g: Any, n: Any, input: Any, weight: Any, mean: Any, var: Any, training: bool, eps: float
+) -> tuple[Any, ...]:
+    gy = _batch_gy(g)
+    g_weight = g_bias = None
+    if gy is not None and n.needs(1):
+        g_weight = _channel_sum(gy * _batch_normal(input, mean, var, training, eps))
+    if gy is not None and n.needs(2):
+        g_bias = _channel_sum(gy)
+    g_input = None
+    if n.needs(0):
+        g_input = _batch_grad_x(g, input, weight, var, training, eps)
+    return g_input, g_weight, g_bias, None, None
+
+
+BATCH_NORM = op(
+    "batch_norm", widening(_batch_kernel), "input weight bias mean var", grad=_batch_grads,
+    samples=lambda s: [
+        ((s(3, 2, 2), s(2), s(2), None, None), {"training": True, "eps": 0.01}),
+        ((s(4, 3), None, None, None, None), {"training": True, "eps": 0.01}),
+        ((s(2, 3, 1, 2), s(3), s(3), s(3).detach(), s.positive(3).detach()),
+         {"training": False, "eps": 0.01}),
+    ],
+)  # fmt: skip
+
+
+def _check_values(input: Any, per_channel: bool) -> None:
+    size = input.numel() // max(input.shape[1], 1)
+    if not per_channel:
+        size //= max(input.shape[0], 1)
+    if size == 1:
+        raise ValueError(
+            f"Expected more than 1 {'value per channel' if per_channel else 'spatial element'} "
+            f"when training, got input size {input.shape}"
+        )
+
+
+def _update(running: Any, value: Any, momentum: float) -> None:
+    """running = (1 - momentum) * running + momentum * value, in place and outside of autograd."""
+    if running is None:
+        return
+    before_write(running)
+    data = running._data
+    data[...] = (1 - momentum) * data + momentum * value.astype(data.dtype, copy=False)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Standardise each channel over the batch (Ioffe and Szegedy 2015).
+
+    In training the batch's own mean and biased variance are used, and the running ones (which may
+    be None) move towards them by ``momentum``, with the unbiased variance; else the running ones
+    are used.
+
+    Shapes: input (N, C, *); all others (C,) or None.
+    """
+    if training:
+        _check_values(input, per_channel=True)
+    elif running_mean is None or running_var is None:
+        raise RuntimeError(
+            "Expected running_mean and running_var to be defined when training=False"
+        )
+    if input.ndim < 2:
+        raise RuntimeError(f"batch_norm: expected an input of (N, C, ...), got {list(input.shape)}")
+    _check_channels("batch_norm", input.shape[1], running_mean=running_mean,
+                    running_var=running_var, weight=weight, bias=bias)  # fmt: skip
+    if not training:
+        return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
+                     eps=eps)  # fmt: skip
+    y, mean, var = apply(BATCH_NORM, input, weight, bias, None, None, training=True, eps=eps)
+    count = input.numel() // input.shape[1]
+    _update(running_mean, mean._data, momentum)
+    _update(running_var, var._data * (count / (count - 1)), momentum)
+    return y
+
+
+# -- vectors ----------------------------------------------------------------------------------
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """x / (k + alpha * mean of x² over ``size`` neighbouring channels) ** beta."""
+    if input.ndim < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
+        )
+    from framework.ops.padding import pad
+
+    square = input * input
+    around = pad(square, [0, 0] * (input.ndim - 2) + [size // 2, (size - 1) // 2])
+    channels = input.shape[1]
+    total = sum(around.narrow(1, i, channels) for i in range(size))
+    return input / (total * (alpha / size) + k) ** beta
+
+
+@function(namespaces=("nn.functional",), method=False)
+@composite
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+    """input / max(‖input‖ₚ, eps), the norm taken along ``dim``.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.normalize(torch.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    return input / input.norm(p, dim, keepdim=True).clamp(min=eps).expand_as(input)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+@composite
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along ``dim``; the others broadcast.
+
+    >>> import framework as torch
+    >>> torch.cosine_similarity(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([0.7071])
+    """
+    length1 = x1.norm(2, dim, keepdim=True).clamp(min=eps)
+    length2 = x2.norm(2, dim, keepdim=True).clamp(min=eps)
+    return ((x1 / length1) * (x2 / length2)).sum(dim)
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+@composite
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """‖x1 - x2 + eps‖ₚ along the last dimension."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
