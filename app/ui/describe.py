@@ -91,14 +91,14 @@ def event_line(session: Session, event: Event, depth: int) -> Line:
     tone = {"backward": "backward", "optimizer": "optimizer"}.get(phase, "")
     line: Line = [
         (f"{PHASE_WORDS.get(phase, '   ')} ", phase if phase != "idle" else "dim"),
-        (pad("  " * min(depth, 8) + one_line(word), 34) + " ", tone),
-        (pad(one_line(name), 18) + " ", "module"),
-        (pad(one_line(rest), 30) + " ", "dim"),
-        (source, "dim"),
+        (pad("  " * min(depth, 8) + one_line(word), 30) + " ", tone),
+        (pad(one_line(name), 14) + " ", "module"),
+        (pad(one_line(rest), 22) + " ", "dim"),
+        (pad(source, 15), "dim"),
     ]
     duration = getattr(event, "duration", -1)
     if duration >= 0:
-        line.append((f"  {duration_text(duration)}", "faint"))
+        line.append((f" {duration_text(duration)}", "faint"))
     error = getattr(event, "error", "")
     if error:
         line.insert(2, (one_line(error) + "  ", "error"))

@@ -61,7 +61,7 @@ def run_backward(
             try:
                 recorder.end_backward(begin, failure)
             finally:
-                recorder.phase = phase  # a pass may run inside another, or in an optimizer's closure
+                recorder.phase = phase  # a pass may run inside another one
             failure = None
 
 

@@ -55,10 +55,10 @@ class Item:
     """
 
     __slots__ = (
-        "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside", "forward",
-        "grads", "index", "inputs", "is_root", "key", "kind", "level", "made", "name", "nodes",
-        "occurrence", "outputs", "params", "parent", "path", "phase", "role", "signature",
-        "sources", "targets",
+        "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside",
+        "forward", "grads", "index", "inputs", "is_root", "key", "kind", "level", "made", "name",
+        "nodes", "occurrence", "outputs", "params", "parent", "path", "phase", "role",
+        "signature", "sources", "targets",
     )  # fmt: skip
 
     def __init__(

@@ -361,7 +361,8 @@ def _draw_face(face: _Face, x: float, y: float) -> str:
     if kind == "node":
         title_at = centre + 7.0
         left = centre - _width(face.title, _TITLE, bold=True) / 2 - 5.0
-        parts.append(f'<path d="M{left - 4:.1f} {at - 0.5:.1f}h8l-4 -8z" fill="{line}"/>')
+        base, tip = (at - 8.5, 8) if face.down else (at - 0.5, -8)
+        parts.append(f'<path d="M{left - 4:.1f} {base:.1f}h8l-4 {tip}z" fill="{line}"/>')
     parts.append(_text(title_at, at, face.title, _TITLE, ink, bold=True, anchor="middle"))
     lines = [(face.second, _MUTED, True), (face.note, "#1d4ed8", False), (face.error, ink, False)]
     for text, color, mono in lines:

@@ -66,12 +66,13 @@ class NotebookView(Pane):
             return [(" " * GUTTER, ""), *self.rows.spans(index)]
         session = self.session
         here = session.place == (cell.id, where.line)
+        origin = not here and session.origin == (cell.id, where.line)
         point = session.breakpoint_at(cell.id, where.line)
         mark = " " if point is None else "●" if point.enabled else "○"
         number = f"{where.line:>2}" if where.line < 100 else f"{where.line % 1000:>3}"[-3:]
         gutter: Line = [
             (mark, "break" if point is not None and point.enabled else "dim"),
-            ("▶" if here else " ", "stop"),
+            ("▶" if here else "◁" if origin else " ", "stop" if here else "backward"),
             (f"{number} "[: GUTTER - 2].ljust(GUTTER - 2), "stop" if here else "faint"),
         ]
         return [*gutter, *self.rows.spans(index)]
@@ -82,6 +83,8 @@ class NotebookView(Pane):
             cell = self.notebook.cells[where.cell]
             if self.session.place == (cell.id, where.line):
                 return "stop"
+            if self.session.origin == (cell.id, where.line):
+                return "quiet"
         return ""
 
     def _header(self, number: int, cell: Cell, width: int) -> Line:

@@ -177,7 +177,7 @@ def test_a_saved_tensor_must_not_be_written():
     y = h * h
     h.add_(1)
     with pytest.raises(
-        RuntimeError, match="modified by an inplace operation.*version 1; expected version 0"
+        RuntimeError, match=r"modified by an inplace operation.*version 1; expected version 0"
     ):
         y.sum().backward()
 

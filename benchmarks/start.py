@@ -1,0 +1,62 @@
+"""How long it takes to begin: the import, the command line, the first paint, the kernel."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.terminal import Terminal
+
+__all__ = ["report"]
+
+ROOT = Path(__file__).parent.parent
+
+
+def report(rounds: int = 7) -> None:
+    """Medians over some rounds, in milliseconds."""
+    print("start: milliseconds, median (fastest to slowest)")
+    bare = python("pass", rounds)
+    numpy = python("import numpy", rounds)
+    framework = python("import framework", rounds)
+    print(f"  python                    {spread(bare)}")
+    print(f"  import numpy              {spread(above(numpy, bare))}")
+    print(f"  import framework          {spread(above(framework, bare))}   (under 300)")
+    print(f"  tapebook --version        {spread(command(['-m', 'app', '--version'], rounds))}")
+    print(f"  first paint of the program{spread(first_paint(rounds))}   (under 1000)")
+
+
+def spread(seconds: list[float]) -> str:
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    return f" {middle * 1000:6.0f}  ({low * 1000:.0f} to {high * 1000:.0f})"
+
+
+def above(times: list[float], base: list[float]) -> list[float]:
+    return [t - statistics.median(base) for t in times]
+
+
+def python(code: str, rounds: int) -> list[float]:
+    return command(["-c", code], rounds)
+
+
+def command(args: list[str], rounds: int) -> list[float]:
+    times = []
+    for _ in range(rounds + 1):
+        start = perf_counter()
+        subprocess.run([sys.executable, *args], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        times.append(perf_counter() - start)
+    return times[1:]  # the first one filled the disk cache
+
+
+def first_paint(rounds: int) -> list[float]:
+    """From the start of the process to the first cell of the notebook on the screen."""
+    times = []
+    for _ in range(rounds + 1):
+        with Terminal([sys.executable, "-m", "app", str(ROOT / "examples/digits_mlp.py")]) as term:
+            at = term.read(20.0, until=b"nn")
+            if at is None:
+                raise RuntimeError("the program painted nothing within 20 s")
+            times.append(at - term.started)
+    return times[1:]

@@ -1,0 +1,414 @@
+"""`Optimizer`: parameter groups, state, hooks, and the step that the trace sees."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.graph import Hook
+from framework.core.modes import enable_grad, modes
+from framework.core.views import before_write
+from framework.kernels import module_of
+from framework.tensor import Tensor, wrap
+from framework.trace import sink
+
+__all__ = ["Optimizer", "required"]
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
+
+
+class Optimizer:
+    """Base of the optimizers.
+
+    A subclass gives `_update`, which computes on raw arrays; `step` calls it for each parameter
+    that has a gradient. A subclass may instead define a ``step`` of its own, as in PyTorch; the
+    trace then sees its writes, and the parameters' updates when it ends.
+
+    Args:
+        params: tensors, ``(name, tensor)`` pairs, or dicts with "params" and options of that group.
+        defaults: options for groups that do not give them.
+
+    Attributes:
+        param_groups: list of dicts: "params" and the options.
+        state: what is remembered for each parameter.
+    """
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self._pre_hooks: dict[int, Any] = {}
+        self._post_hooks: dict[int, Any] = {}
+        self._steps = 0  # taken so far, for the trace and for schedulers
+        self._inside = False  # a step is being traced: calls of super().step() are part of it
+        self._scratch: dict[Any, Any] = {}
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                "but got torch.FloatTensor"
+            )
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:
+            cls.step = _traced(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    # -- groups ------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Optimize more parameters: ``{"params": [...], "lr": 0.1}``."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        group = dict(param_group)
+        params = group["params"]
+        if isinstance(params, Tensor):
+            params = [params]
+        elif isinstance(params, (set, frozenset)):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the "
+                "ordering of tensors in sets will change between runs. Please use a list instead."
+            )
+        params = list(params)
+        named = [p for p in params if isinstance(p, tuple)]
+        if named:
+            if len(named) != len(params):
+                raise ValueError(
+                    "all optimizer params should be with/without names. Some param names are "
+                    "missing"
+                )
+            group["param_names"] = [name for name, _ in params]
+            params = [p for _, p in params]
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(
+                    "optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(p).__name__}"
+                )
+            if p.grad_fn is not None and not p.retains_grad:
+                raise ValueError("can't optimize a non-leaf Tensor")
+        for name, default in self.defaults.items():
+            if default is required and name not in group:
+                raise ValueError(
+                    "parameter group didn't specify a value of required optimization parameter "
+                    f"{name}"
+                )
+            group.setdefault(name, default)
+        ids = [id(p) for p in params]
+        if len(set(ids)) != len(ids):
+            raise ValueError("optimizer contains a parameter group with duplicate parameters")
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        if known.intersection(ids):
+            raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append({"params": params, **{k: v for k, v in group.items() if k != "params"}})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                grad = p.grad
+                if grad is None:
+                    continue
+                if set_to_none:
+                    p.grad = None
+                    continue
+                if grad._edge is not None or grad._rg:
+                    grad.detach_()
+                before_write(grad)
+                grad._data[...] = 0
+
+    # -- the step ----------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: called first, with grad mode on, to compute the loss and its gradients anew.
+
+        Returns:
+            What ``closure`` returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        self._take_step(lambda recorder: self._update_all(recorder))
+        return loss
+
+    def _take_step(self, work: Callable[[Any], None]) -> None:
+        """Count a step and run ``work(recorder)`` without grad mode between its begin and end."""
+        self._steps += 1
+        recorder = _recorder()
+        before, modes.grad = modes.grad, False
+        failure: BaseException | None = None
+        phase = recorder.phase if recorder is not None else ""
+        begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
+        try:
+            work(recorder)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            modes.grad = before
+            if recorder is not None:
+                try:
+                    recorder.end_optim(begin, failure)
+                finally:
+                    recorder.phase = phase
+                failure = None
+
+    def _update_all(self, recorder: Any) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p] if p in self.state else {}
+                self._update_one(p, group, state)
+                if state:
+                    self.state[p] = state
+                if recorder is not None:
+                    recorder.update(p, state)
+
+    def _update_one(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Announce the writes, prepare the arrays, and update one parameter."""
+        self._begin(p, group, state)
+        before_write(p)
+        buffers = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
+        for tensor in buffers.values():
+            before_write(tensor)
+        step = state.get("step")
+        if step is not None:
+            before_write(step)
+            step._data += 1
+        assert p.grad is not None
+        arrays = {k: v._data for k, v in buffers.items()}
+        param, grad = p._data, p.grad._data
+        kind = param.dtype.kind
+        if kind == "c" or param.dtype.itemsize == 2:
+            self._update_converted(param, grad, arrays, group, step)
+        else:
+            self._update(param, grad, arrays, group, 0.0 if step is None else float(step._data))
+
+    def _update_converted(
+        self, param: Any, grad: Any, arrays: dict[str, Any], group: dict[str, Any], step: Any
+    ) -> None:
+        """Half precision computes in float32; complex numbers as pairs of real ones."""
+
+        def convert(a: Any) -> Any:
+            if a.dtype.kind == "c":
+                xp = module_of(a)
+                return xp.stack([a.real, a.imag])
+            return a.astype(np.float32)
+
+        wide = convert(param)
+        kept = {k: convert(a) for k, a in arrays.items()}
+        self._update(wide, convert(grad), kept, group, 0.0 if step is None else float(step._data))
+        for target, result in ((param, wide), *((arrays[k], kept[k]) for k in arrays)):
+            if target.dtype.kind == "c":
+                target.real[...], target.imag[...] = result[0], result[1]
+            else:
+                target[...] = result.astype(target.dtype)
+
+    def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Make the tensors of ``state`` that this step needs."""
+
+    def _update(
+        self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float
+    ) -> None:
+        """Write the new value into the array ``param``, with the arrays of ``state``.
+
+        ``grad`` must not be written. ``step`` is the count of this parameter's updates, with this
+        one, if its state has a "step".
+        """
+        raise NotImplementedError
+
+    def _room(self, like: Any, number: int = 0) -> Any:
+        """An array to compute in, with the shape and type of ``like``; it is used again and again."""
+        xp = module_of(like)
+        key = (xp.__name__, like.dtype, number)
+        flat = self._scratch.get(key)
+        if flat is None or flat.size < like.size:
+            flat = self._scratch[key] = xp.empty(max(like.size, 1), like.dtype)
+        return flat[: like.size].reshape(like.shape)
+
+    def _count(self, state: dict[str, Any]) -> None:
+        """Start the count of updates: a float32 scalar on the CPU, as in PyTorch."""
+        if "step" not in state:
+            state["step"] = wrap(np.zeros((), np.float32))
+
+    def _buffer(self, p: Tensor, state: dict[str, Any], name: str, value: float = 0.0) -> None:
+        """A tensor of the state that is like the parameter and starts as ``value``."""
+        if name not in state:
+            state[name] = wrap(module_of(p._data).full_like(p._data, value), p._device)
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Hook:
+        """``hook(optimizer, args, kwargs)`` before each step; may return new ``(args, kwargs)``."""
+        return Hook(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Hook:
+        """``hook(optimizer, args, kwargs)`` after each step."""
+        return Hook(self._post_hooks, hook)
+
+    # -- state dict --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and options, with parameters replaced by their number, in PyTorch's layout.
+
+        The tensors of the state are the live ones, not copies.
+        """
+        numbers: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            packed = {k: v for k, v in group.items() if k != "params"}
+            for p in group["params"]:
+                numbers.setdefault(id(p), len(numbers))
+            packed["params"] = [numbers[id(p)] for p in group["params"]]
+            groups.append(packed)
+        state = {
+            (numbers[id(p)] if isinstance(p, Tensor) else p): value
+            for p, value in self.state.items()
+        }
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, for the same parameters in the same order.
+
+        State tensors are copied to their parameter's dtype and device, the count of steps is not.
+
+        Raises:
+            ValueError: other groups than this optimizer's.
+        """
+        saved = state_dict["param_groups"]
+        if len(saved) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        if any(len(a["params"]) != len(b["params"]) for a, b in zip(self.param_groups, saved)):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                "optimizer's group"
+            )
+        numbers = [n for group in saved for n in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        owner = dict(zip(numbers, params))
+        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for number, value in state_dict["state"].items():
+            if number in owner:
+                p = owner[number]
+                state[p] = {k: _placed(v, p, k) for k, v in value.items()}
+            else:
+                state[number] = deepcopy(value)
+        self.state = state
+        for group, given in zip(self.param_groups, saved):
+            names = {"param_names": group["param_names"]} if "param_names" in group else {}
+            params_here = group["params"]
+            group.clear()
+            group["params"] = params_here
+            group.update(deepcopy({k: v for k, v in given.items() if k != "params"}))
+            group.update(names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._pre_hooks, self._post_hooks, self._scratch = {}, {}, {}
+        self._steps, self._inside = 0, False
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def _recorder() -> Any:
+    recorder = sink.active
+    return recorder if recorder is not None and recorder.thread == get_ident() else None
+
+
+def _placed(value: Any, p: Tensor, key: str) -> Any:
+    """A loaded piece of state, where parameter ``p`` wants it."""
+    if not isinstance(value, Tensor):
+        return deepcopy(value)
+    made = value.detach().clone()  # type: ignore[attr-defined]
+    if key == "step":
+        return made
+    if p.dtype.category >= dtypes.FLOAT:
+        return made.to(p.device, p.dtype)
+    return made.to(p.device)
+
+
+def _traced(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``step`` with its hooks; one that a user wrote also gets its begin and end in the trace."""
+    own = step.__module__ == __name__
+
+    @functools.wraps(step)
+    def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._inside:
+            return step(self, *args, **kwargs)
+        for hook in list(self._pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                if not isinstance(changed, tuple) or len(changed) != 2:
+                    raise RuntimeError(
+                        f"{type(self).__name__}.step must return None or a tuple of (new_args, "
+                        f"new_kwargs), but got {changed}."
+                    )
+                args, kwargs = changed
+        self._inside = True
+        try:
+            result = step(self, *args, **kwargs) if own else _own_step(self, step, args, kwargs)
+        finally:
+            self._inside = False
+        for hook in list(self._post_hooks.values()):
+            hook(self, args, kwargs)
+        return result
+
+    return wrapped
+
+
+def _own_step(optimizer: Optimizer, step: Any, args: Any, kwargs: Any) -> Any:
+    """Run a ``step`` that a user wrote as one container of the trace."""
+    result = None
+
+    def work(recorder: Any) -> None:
+        nonlocal result
+        modes.grad = before
+        versions = [(p, p._version) for p in _params(optimizer)] if recorder is not None else []
+        result = step(optimizer, *args, **kwargs)
+        for p, version in versions:
+            if p.grad is not None or p._version != version:
+                state = optimizer.state[p] if p in optimizer.state else {}
+                recorder.update(p, state)
+
+    before = modes.grad
+    optimizer._take_step(work)
+    return result
+
+
+def _params(optimizer: Optimizer) -> Iterable[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+Optimizer.step = _traced(Optimizer.step)  # type: ignore[method-assign]

@@ -1,0 +1,222 @@
+"""Pictures of a training step as files: ``.dot``, ``.svg`` and ``.png``.
+
+A ``.dot`` file can always be written. For the others Graphviz's ``dot`` draws, under a time limit;
+where it is missing, fails or takes too long, our own layout does. `Result` says which one did, and
+why. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from viewers.graph import dot, picture, svg
+from viewers.graph.picture import Picture
+from viewers.graph.step import StepGraph
+from viewers.graph.store import Step, TraceStore
+
+__all__ = ["ENGINES", "SUFFIXES", "ExportError", "Result", "export"]
+
+SUFFIXES = (".dot", ".svg", ".png")
+ENGINES = ("auto", "dot", "own")
+PHASES = ("forward", "backward", "both")
+
+_SCALE = 2.0  # pixels per unit of a png
+_PIXELS = 60_000_000  # a larger png is scaled down, and refused where it could not be read then
+_SIDE = 30_000
+_MANY = 2_000  # cells from which `dot` would not be done in time anyway
+
+
+class ExportError(Exception):
+    """The export was not done; one line says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was written.
+
+    ``engine`` is "dot" or "own" (or "" for a ``.dot`` file); ``note`` says why it was not the
+    other one, if that needs saying.
+    """
+
+    path: Path
+    engine: str
+    note: str
+    cells: int
+    depth: int
+
+
+def export(
+    source: TraceStore | StepGraph,
+    step: int | Step | None,
+    path: str | os.PathLike[str],
+    phase: str = "forward",
+    depth: int | None = None,
+    module: str | None = None,
+    annotations: Mapping[int | str, str] | None = None,
+    engine: str = "auto",
+    time_limit: float = 20.0,
+) -> Result:
+    """Write a picture of a training step.
+
+    Args:
+        source: the store; with the graph of a step, ``step`` says nothing.
+        step: a `Step`, the number that the optimizer gave it, or None for the newest one with ops.
+        path: ends in ``.dot``, ``.svg`` or ``.png``.
+        phase: "forward", "backward" or "both".
+        depth: groups are open down to this depth; None: as deep as it stays readable.
+        module: only the calls of this module.
+        annotations: a short text by tensor id or by row key.
+        engine: "dot", "own", or "auto": ``dot`` if it is there and done in time.
+        time_limit: seconds that ``dot`` may take.
+
+    Raises:
+        ExportError: an unknown suffix, phase or engine, no such step or module, a place that cannot
+            be written to, or with ``engine="dot"`` what was wrong with that.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    _one_of("suffix", suffix, SUFFIXES)
+    _one_of("phase", phase, PHASES)
+    _one_of("engine", engine, ENGINES)
+    graph = source if isinstance(source, StepGraph) else source.graph(_step(source, step))
+    try:
+        made = picture.make(graph, phase, depth, module, annotations)
+    except picture.PictureError as error:
+        raise ExportError(str(error)) from None
+    text = dot.source(made)
+    if suffix == ".dot":
+        data, used, note = text.encode(), "", ""
+    else:
+        data, used, note = _draw(made, text, suffix, engine, time_limit)
+    _write(target, data)
+    return Result(target, used, note, len(made.cells), made.depth)
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ExportError(f"unknown {what} {value!r}: must be one of {', '.join(known)}")
+
+
+def _step(store: TraceStore, wanted: int | Step | None) -> Step:
+    if isinstance(wanted, Step):
+        return wanted
+    if wanted is None:
+        found = next((s for s in reversed(store.steps) if s.counts[0] or s.counts[1]), None)
+        if found is None:
+            raise ExportError("there is no step with ops in this trace")
+        return found
+    found = store.step_numbered(wanted) if wanted > 0 else None
+    if found is None:
+        numbers = sorted({s.number for s in store.steps if s.number})
+        has = (
+            f"it has steps {numbers[0]} to {numbers[-1]}" if numbers else "it has no numbered step"
+        )
+        raise ExportError(f"no step {wanted} in this trace: {has}")
+    return found
+
+
+# -- drawing ---------------------------------------------------------------------------------
+
+
+def _draw(
+    made: Picture, text: str, suffix: str, engine: str, limit: float
+) -> tuple[bytes, str, str]:
+    """The file's bytes, who drew them, and why not the other one."""
+    note = ""
+    if engine != "own":
+        try:
+            if engine == "auto" and len(made.cells) > _MANY:
+                raise ExportError(f"{len(made.cells)} nodes are too many for Graphviz's dot")
+            return _graphviz(text, suffix, limit), "dot", ""
+        except ExportError as error:
+            if engine == "dot":
+                raise
+            note = f"{error}; drawn with the built-in layout"
+    document = svg.render(made)
+    return (document.encode() if suffix == ".svg" else _png(document)), "own", note
+
+
+def _graphviz(text: str, suffix: str, limit: float) -> bytes:
+    """What ``dot`` makes of it. It is killed, with all that it started, when time is up."""
+    program = shutil.which("dot")
+    if program is None:
+        raise ExportError("Graphviz's program dot is not on the PATH")
+    process = subprocess.Popen(
+        [program, f"-T{suffix[1:]}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(text.encode(), timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise ExportError(f"Graphviz's dot was not done after {limit:g} s") from None
+    finally:
+        if process.returncode is None:
+            _kill(process)
+    if process.returncode or not out:
+        said = err.decode(errors="replace").strip().splitlines()
+        raise ExportError(f"Graphviz's dot failed: {said[0] if said else process.returncode}")
+    return out
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def _png(document: str) -> bytes:
+    """An SVG document as pixels."""
+    import resvg_py
+
+    head = document[: document.index(">")]
+    width, height = (
+        float(head.split(f'{name}="')[1].split('"')[0]) for name in ("width", "height")
+    )
+    zoom = min(_SCALE, (_PIXELS / (width * height)) ** 0.5, _SIDE / max(width, height))
+    if zoom < 0.25:
+        raise ExportError(
+            f"a picture of {width:.0f} x {height:.0f} is too large for a .png: "
+            "write an .svg, or choose a module or a smaller depth"
+        )
+    try:
+        return bytes(resvg_py.svg_to_bytes(svg_string=document, zoom=zoom))
+    except ValueError as error:
+        raise ExportError(f"the .png could not be drawn: {str(error).splitlines()[0]}") from None
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Put a file in place as a whole."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        temporary = None
+    except OSError as error:
+        raise ExportError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
