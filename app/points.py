@@ -42,11 +42,6 @@ class Points(Link):
 
     # -- breakpoints -------------------------------------------------------------------------
 
-    def breakpoint_at(self, cell: str, line: int) -> Breakpoint | None:
-        """The breakpoint on a line of a cell."""
-        file = f"<cell {cell}>"
-        return next((b for b in self.breakpoints if b.line == line and b.file == file), None)
-
     def toggle_breakpoint(self, **where: Any) -> Breakpoint | None:
         """Set a breakpoint, or remove the one that is there; returns it if it was set."""
         wanted = Breakpoint(0, **where)

@@ -82,7 +82,7 @@ class Session(Points):
         self._and_then = ""  # the step that was asked for meanwhile
         self._interrupted = 0.0
         self._checked = 0.0
-        self._moment: tuple[tuple[int, int], Moment] | None = None
+        self._moment: tuple[tuple[int, int, int], Moment] | None = None
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -549,7 +549,7 @@ class Session(Points):
     @property
     def moment(self) -> Moment:
         """What the tape says about the cursor."""
-        key = (self.cursor, self.store.last_seq)
+        key = (self.cursor, self.store.last_seq, len(self.store))
         if self._moment is None or self._moment[0] != key:
             self._moment = key, self.store.moment(self.cursor)
         return self._moment[1]
@@ -571,20 +571,37 @@ class Session(Points):
         """The cell and line where the model stands as of the cursor; None while it is idle."""
         if self.state in ("idle", "finished", "dead", "starting") and not self.behind:
             return None
-        source = self.source
-        if source is None:
-            return None
-        cell = cell_of(source.file)
-        return (cell, source.line) if cell else None
+        return self.place_of(self.source)
 
     @property
     def origin(self) -> tuple[str, int] | None:
         """The cell and line of the forward op that the backward node at the cursor belongs to."""
         node = self.moment.node if self.cursor else None
-        if node is None or not node.source.line or self.place is None:
+        return self.place_of(node.source) if node is not None and self.place is not None else None
+
+    def place_of(self, source: Source | None) -> tuple[str, int] | None:
+        """The cell of the notebook and the line in it; None for any other place."""
+        if source is None or not source.line or self.notebook is None:
             return None
-        cell = cell_of(node.source.file)
-        return (cell, node.source.line) if cell else None
+        cell = cell_of(source.file)
+        if cell:
+            return cell, source.line
+        if self.notebook.path is not None and source.file == str(self.notebook.path):
+            return self.notebook.cell_at(source.line)
+        return None
+
+    def file_line(self, cell: str, line: int) -> tuple[str, int]:
+        """The other way round: what a breakpoint on a line of a cell names."""
+        if self.attached and self.notebook is not None:
+            start = self.notebook.location(cell)
+            if start is not None:
+                return str(self.notebook.path), start + line - 1
+        return f"<cell {cell}>", line
+
+    def breakpoint_at(self, cell: str, line: int) -> Breakpoint | None:
+        """The breakpoint on a line of a cell."""
+        file, line = self.file_line(cell, line)
+        return next((b for b in self.breakpoints if b.line == line and b.file == file), None)
 
     def source_text(self, source: Source | None) -> str:
         """``cell 4, line 3`` or ``model.py, line 17``."""

@@ -7,9 +7,9 @@ left it, a gradient when it arrived.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from framework.trace.events import (
     BackwardBegin,
@@ -208,10 +208,10 @@ def _module(store: TraceStore, event: ModuleBegin, as_of: int) -> Subject:
         grad, grad_seq = _gradient(store, meta.id, event.seq, as_of)
         tensors.append(TensorRef(label, meta, event.seq, store.name(meta.id), grad, grad_seq))
     for ident, name in store.parameters(event.path).items():
-        meta = store.meta(ident)
-        if meta is not None and len(tensors) < MAX_TENSORS:
+        found = store.meta(ident)
+        if found is not None and len(tensors) < MAX_TENSORS:
             grad, grad_seq = _gradient(store, ident, at, as_of)
-            tensors.append(TensorRef(name, meta, at, "", grad, grad_seq))
+            tensors.append(TensorRef(name, found, at, "", grad, grad_seq))
     return subject
 
 
@@ -315,7 +315,7 @@ def _mark(store: TraceStore, event: Mark, as_of: int) -> Subject:
     return Subject(event.seq, as_of, "mark", event.name)
 
 
-_MAKERS = {
+_MAKERS: dict[type, Callable[[TraceStore, Any, int], Subject]] = {
     Op: _op,
     OpBegin: _composite,
     ModuleBegin: _module,

@@ -136,7 +136,8 @@ def _formatter(data: np.ndarray) -> Any:
     if not finite.size:
         plain = lambda x: f"{float(x):.0f}." if math.isfinite(x) else str(float(x))  # noqa: E731
     elif (finite == np.floor(finite)).all():
-        big = finite.max() >= 1e9 or finite.max() / finite.min() > 1000 * 10**p
+        big = finite.max() > 1e8 or finite.max() / finite.min() > 1000
+        big = options.sci_mode if options.sci_mode is not None else big
         plain = (lambda x: f"{float(x):.{p}e}") if big else (
             lambda x: f"{float(x):.0f}." if math.isfinite(x) else str(float(x)))  # fmt: skip
     else:

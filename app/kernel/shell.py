@@ -31,7 +31,7 @@ from traitlets.config import Config
 from app.kernel.output import CellStream, NoInput, Outputs, no_input
 from framework.trace import frames
 
-__all__ = ["KernelShell", "Ran", "make_shell", "prune"]
+__all__ = ["KernelShell", "Ran", "make_shell"]
 
 MAX_COMPLETIONS = 500
 
@@ -133,7 +133,7 @@ class KernelShell(InteractiveShell):
             line = f"SystemExit: {code}" if code else "SystemExit"
             self.outputs.error("SystemExit", code, [f"{line} (the kernel runs on)"])
             return
-        prune(error)
+        frames.prune(error)
         exc_tuple = (type(error), error, error.__traceback__)
         super().showtraceback(exc_tuple, *args, **{**kwargs, "tb_offset": 0})
 
@@ -192,21 +192,3 @@ def make_shell(outputs: Outputs, home: Path) -> KernelShell:
     )
     builtins.input = no_input
     return shell
-
-
-def prune(error: BaseException | None) -> None:
-    """Leave only the user's frames in an exception's traceback, and in those of its causes."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        users: list[types.TracebackType] = []
-        tb = error.__traceback__
-        while tb is not None:
-            if frames.is_user_file(tb.tb_frame.f_code.co_filename):
-                users.append(tb)
-            tb = tb.tb_next
-        chain = None
-        for tb in reversed(users):
-            chain = types.TracebackType(chain, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
-        error.__traceback__ = chain or error.__traceback__
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -274,16 +274,19 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     def export(self, path: Path, step: Step, phase: str) -> None:
         """Write a step's graph to a file, in the background."""
-        from viewers.graph.export import export
+        from viewers.graph.export import Result, export
+        from viewers.graph.step import StepGraph
 
-        store = self.session.store
+        graph = StepGraph(self.session.store, step)  # its own, which nothing changes meanwhile
+        graph.update()
 
-        def work() -> str:
-            return str(export(store.graph(step), path, phase=phase) or path)
+        def written(result: Result) -> None:
+            note = f" ({result.note})" if result.note else ""
+            self.session.say(f"written: {result.path}{note}")
 
         self.session.in_background(
-            work,
-            lambda written: self.session.say(f"written: {written}"),
+            lambda: export(graph, None, path, phase=phase),
+            written,
             lambda why: self.session.say(f"not exported: {why}", problem=True),
         )
         self.session.say(f"exporting to {path} ...")
@@ -425,7 +428,7 @@ def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
             client = attach if isinstance(attach, Client) else Client.connect(attach)
         except SessionError as error:
             raise ValueError(str(error)) from None
-        return TapebookApp(Notebook(), client=client, theme=theme)
+        return TapebookApp(_source_of(client), client=client, theme=theme)
     if path is None:
         from app.ui.screens.start import choose
 
@@ -434,6 +437,18 @@ def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
             return None
     notebook = open_notebook(path)
     return TapebookApp(notebook, lock=lock(notebook), theme=theme)
+
+
+def _source_of(client: Client) -> Notebook:
+    """What an attached program runs, to be read; empty if it cannot be had."""
+    from app.notebook import open_notebook
+
+    notebook = Notebook()
+    with contextlib.suppress(NotebookError):
+        if client.session.file:
+            notebook = open_notebook(client.session.file)
+    notebook.read_only = True
+    return notebook
 
 
 def _unusable_terminal() -> str:

@@ -131,6 +131,12 @@ class Commands:
         if session.place is not None and not notebook.editing and not running:
             notebook.view.reveal(*session.place)
 
+    def reveal(self) -> None:
+        """After a change of sizes: the cursor is in sight again."""
+        self._reveal_place()
+        if self.screen.graph.display:
+            self.screen.graph.show_row(self.screen.graph.selected, margin=2)
+
     def notebook_title(self) -> str:
         """The file, with a mark if it is not saved."""
         notebook = self.screen.notebook.notebook
@@ -195,7 +201,7 @@ class Commands:
         screen, session = self.screen, self.session
         if screen.where == "notebook":
             view = screen.notebook.view
-            self._run_to_line(f"<cell {view.cell.id}>", view.line)
+            self._run_to_line(*session.file_line(view.cell.id, view.line))
         elif screen.where == "graph" and screen.graph.chosen is not None:
             row = screen.graph.chosen
             if row.begin > session.cursor or session.behind or session.state != "paused":
@@ -237,14 +243,16 @@ class Commands:
             line = view.line
             if screen.editing:
                 line = screen.notebook.editor.cursor_location[0] + 1
-            return {"file": f"<cell {view.cell.id}>", "line": line}
+            file, line = self.session.file_line(view.cell.id, line)
+            return {"file": file, "line": line}
         row = screen.graph.chosen
         if screen.where in ("graph", "inspector") and row is not None:
             target = row.target
             if row.kind in ("module", "fold"):
                 return {"module": target.module, "phase": target.phase}
             if target.op:
-                found = {"op": target.op, "module": target.module, "phase": target.phase}
+                found: dict[str, Any] = {"op": target.op, "module": target.module}
+                found["phase"] = target.phase
                 if not target.module and target.line:
                     found |= {"file": target.file, "line": target.line}
                 return found

@@ -81,7 +81,7 @@ def breakpoint_text(session: Session, point: Breakpoint) -> str:
     return one_line(text)
 
 
-def event_line(session: Session, event: Event, depth: int) -> Line:
+def event_line(session: Session, event: Event, depth: int, width: int) -> Line:
     """One event of the list, without its number."""
     store = session.store
     phase = store.phase(event.seq)
@@ -92,10 +92,10 @@ def event_line(session: Session, event: Event, depth: int) -> Line:
     line: Line = [
         (f"{PHASE_WORDS.get(phase, '   ')} ", phase if phase != "idle" else "dim"),
         (pad("  " * min(depth, 8) + one_line(word), 30) + " ", tone),
-        (pad(one_line(name), 14) + " ", "module"),
-        (pad(one_line(rest), 22) + " ", "dim"),
-        (pad(source, 15), "dim"),
     ]
+    if width >= 100:
+        line.append((pad(one_line(name), 14) + " ", "module"))
+    line += [(pad(one_line(rest), 16 if width < 80 else 22) + " ", "dim"), (pad(source, 15), "dim")]
     duration = getattr(event, "duration", -1)
     if duration >= 0:
         line.append((f" {duration_text(duration)}", "faint"))

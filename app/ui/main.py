@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -82,6 +83,7 @@ class MainScreen(Screen[None]):
         self.body = Vertical(id="body")
         self.too_small = Static("", id="too-small", markup=False)
         self.zoomed = False
+        self._titles: dict[str, str] = {}
         self.jumping = False
         self.main = "notebook"  # of the three upper panes, the one last used
         self.second = "notebook"  # what stands beside the graph where two have room
@@ -113,6 +115,7 @@ class MainScreen(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.lay_out()
+        self.call_after_refresh(self.commands.reveal)
 
     def lay_out(self) -> None:
         """Put into sight what has room; what the focus is in always has."""
@@ -171,15 +174,17 @@ class MainScreen(Screen[None]):
             ("inspector", self.inspector, "inspector"),
             ("timeline", self.timeline, self.timeline.title_text()),
         ):
-            text = Content(f" {title} ")
+            space = "" if widget.has_class("column") else " "  # Textual adds one to a corner
+            text = Content(f"{space}{title} ")
             if self.jumping:
                 text = Content.assemble(
                     Content.styled(f" {_LETTERS[name]} ", "bold $stop reverse"), f" {title} "
                 )
             widget.set_class(self.jumping, "lit")
-            if str(widget.border_title or "") != str(text) or self.jumping:
-                widget.border_title = text  # type: ignore[assignment]
-        self.lower.titles()
+            if self._titles.get(name) != text.markup:
+                self._titles[name] = text.markup
+                widget.border_title = text
+        self.lower.titles(_LETTERS if self.jumping else {})
 
     # -- the focus ---------------------------------------------------------------------------
 
@@ -214,8 +219,8 @@ class MainScreen(Screen[None]):
         if pane in self.lower.panes:
             self.lower.show(name)
             self.lower.display = True
-        for part in (pane, *pane.ancestors):
-            if isinstance(part, Widget) and part is not self:
+        if pane not in self.lower.panes:
+            for part in (pane, self.notebook if name == "notebook" else pane, self.columns):
                 part.display = True
         pane.focus()
 
@@ -224,25 +229,28 @@ class MainScreen(Screen[None]):
         return ["notebook", "graph", "inspector", "timeline", self.lower.active.where]
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        before = self.notebook.size, self.graph.size
         self.lay_out()
         self._footer()
-        self.call_after_refresh(self._focused_pane)
+        self.call_after_refresh(self._focused_pane, before)
 
-    def _focused_pane(self) -> None:
-        """A pane that came into sight is brought up to date."""
+    def _focused_pane(self, before: tuple[Size, Size]) -> None:
+        """A pane that came into sight is brought up to date; others may have shrunk."""
         widget = self.focused
         if isinstance(widget, Pane):
             self.commands.refresh_pane(widget)
+        if before != (self.notebook.size, self.graph.size):
+            self.commands.reveal()
 
     def _footer(self) -> None:
         text = ""
         if self.jumping:
-            text = "go to: " + "  ".join(f"{key} {name}" for key, name in _JUMPS.items())
+            text = "go to: press the letter of a pane; any other key stays here"
         elif self.prompt.is_open:
             text = "enter: do it   esc: leave"
         self.footer.update(self.where, self.editing, text)
 
-    def ask(self, *args, **options) -> None:  # type: ignore[no-untyped-def]
+    def ask(self, *args: Any, **options: Any) -> None:
         """Open the prompt; the focus comes back when it closes. Arguments are `Prompt.ask`'s."""
         if not self.prompt.is_open:
             self._return = self.focused
@@ -300,7 +308,8 @@ class MainScreen(Screen[None]):
         self.commands.activated(event.pane)
 
     def on_notebook_view_gutter_clicked(self, event: NotebookView.GutterClicked) -> None:
-        self.session.toggle_breakpoint(file=f"<cell {event.cell}>", line=event.line)
+        file, line = self.session.file_line(event.cell, event.line)
+        self.session.toggle_breakpoint(file=file, line=line)
 
     def on_cell_editor_left(self) -> None:
         self.notebook.leave()

@@ -66,6 +66,11 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
                 device = _common_device(op, args)
         else:
             arrays.append(a)
+    if device is None and args:
+        raise TypeError(
+            f"{op.name}(): argument 'input' (position 1) must be Tensor, not "
+            f"{type(args[0]).__name__}"
+        )
     rule = op.rule
     if rule is not None:
         arrays = (RULES[rule] if rule.__class__ is str else rule)(arrays, args)

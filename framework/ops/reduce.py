@@ -133,7 +133,8 @@ def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
 def _prod_grad(g: Any, a: Any, dim: Any, keepdim: bool) -> Any:
     """The product of all *other* elements, from cumulative products on both sides (zeros are fine)."""
     last = a.movedim(dim, list(range(-len(dim), 0))) if dim else a
-    flat = last.reshape(*last.shape[: last.ndim - len(dim)], -1)
+    kept = last.shape[: last.ndim - len(dim)]
+    flat = last.reshape(*kept, math.prod(last.shape[len(kept) :]))
     one = flat[..., :1] * 0 + 1
     before = cumprod(_cat([one, flat[..., :-1]]), -1)
     after = cumprod(_cat([one, flat[..., 1:].flip(-1)]), -1).flip(-1)
@@ -223,8 +224,10 @@ def pair(values: Any, indices: Any) -> Any:
 
 def _arg_kernel(name: str) -> Any:
     def kernel(a: Any, *, dim: int | None, keepdim: bool) -> Any:
-        if not a.size:
+        if not (a.size if dim is None else a.shape[dim] if a.ndim else 1):
             raise ValueError("Expected reduction dim to be specified for input.numel() == 0.")
+        if a.dtype.kind == "b":
+            raise TypeError(f"{name}(): does not support bool input")
         if a.dtype.kind == "V":
             a = a.astype(np.float32)
         found = getattr(a, name)(axis=dim)
@@ -253,7 +256,10 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _dim_or_none(dim: int | None, input: Tensor) -> int | None:
-    return None if dim is None or not input.ndim else axis(dim, input.ndim)
+    if dim is None:
+        return None
+    d = axis(dim, input.ndim)
+    return d if input.ndim else None
 
 
 def _max_or_min(name: str, largest: Any, arg: Any, two: Any) -> None:
@@ -350,6 +356,11 @@ def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, 
     At zero the 2-norm has the subgradient zero.
     """
     input = _cast_in(input, dtype)
+    if input.dtype.category < FLOAT:
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{input.dtype}"
+        )
     dims = axes(dim, input.ndim)
     size = input.abs()  # type: ignore[attr-defined]
     if p in ("fro", None, 2, 2.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from threading import get_ident
 from typing import Any
@@ -53,7 +53,9 @@ class Optimizer:
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
         self._steps = 0  # taken so far, for the trace and for schedulers
-        self._inside = False  # a step is being traced: calls of super().step() are part of it
+        self._inside = False  # in a step: a call of super().step() is part of it
+        self._reported = False  # this step's updates are in the trace
+        self._inside_own = False  # in a step that a subclass wrote
         self._scratch: dict[Any, Any] = {}
         if isinstance(params, Tensor):
             raise TypeError(
@@ -119,7 +121,8 @@ class Optimizer:
         known = {id(p) for g in self.param_groups for p in g["params"]}
         if known.intersection(ids):
             raise ValueError("some parameters appear in more than one parameter group")
-        self.param_groups.append({"params": params, **{k: v for k, v in group.items() if k != "params"}})
+        del group["params"]
+        self.param_groups.append({"params": params, **group})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
@@ -151,14 +154,16 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._take_step(lambda recorder: self._update_all(recorder))
+        if self._inside_own:
+            self._update_all(_recorder())
+        else:
+            self._take_step(self._update_all)
         return loss
 
     def _take_step(self, work: Callable[[Any], None]) -> None:
-        """Count a step and run ``work(recorder)`` without grad mode between its begin and end."""
+        """Count a step and run ``work(recorder)`` between its begin and its end in the trace."""
         self._steps += 1
         recorder = _recorder()
-        before, modes.grad = modes.grad, False
         failure: BaseException | None = None
         phase = recorder.phase if recorder is not None else ""
         begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
@@ -168,7 +173,6 @@ class Optimizer:
             failure = error
             raise
         finally:
-            modes.grad = before
             if recorder is not None:
                 try:
                     recorder.end_optim(begin, failure)
@@ -177,6 +181,14 @@ class Optimizer:
                 failure = None
 
     def _update_all(self, recorder: Any) -> None:
+        self._reported = True
+        before, modes.grad = modes.grad, False
+        try:
+            self._update_groups(recorder)
+        finally:
+            modes.grad = before
+
+    def _update_groups(self, recorder: Any) -> None:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -194,10 +206,12 @@ class Optimizer:
         before_write(p)
         buffers = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
         for tensor in buffers.values():
-            before_write(tensor)
+            if tensor._id:  # the trace has seen it
+                before_write(tensor)
         step = state.get("step")
         if step is not None:
-            before_write(step)
+            if step._id:
+                before_write(step)
             step._data += 1
         assert p.grad is not None
         arrays = {k: v._data for k, v in buffers.items()}
@@ -257,8 +271,9 @@ class Optimizer:
 
     def _buffer(self, p: Tensor, state: dict[str, Any], name: str, value: float = 0.0) -> None:
         """A tensor of the state that is like the parameter and starts as ``value``."""
-        if name not in state:
-            state[name] = wrap(module_of(p._data).full_like(p._data, value), p._device)
+        if state.get(name) is None:
+            start = complex(value, value) if p.is_complex() else value
+            state[name] = wrap(module_of(p._data).full_like(p._data, start), p._device)
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -332,11 +347,13 @@ class Optimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._pre_hooks, self._post_hooks, self._scratch = {}, {}, {}
-        self._steps, self._inside = 0, False
+        self._steps, self._inside, self._inside_own = 0, False, False
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
+            if i:
+                lines.append("")
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return "\n".join([*lines, ")"])
@@ -394,21 +411,20 @@ def _own_step(optimizer: Optimizer, step: Any, args: Any, kwargs: Any) -> Any:
 
     def work(recorder: Any) -> None:
         nonlocal result
-        modes.grad = before
-        versions = [(p, p._version) for p in _params(optimizer)] if recorder is not None else []
         result = step(optimizer, *args, **kwargs)
-        for p, version in versions:
-            if p.grad is not None or p._version != version:
-                state = optimizer.state[p] if p in optimizer.state else {}
-                recorder.update(p, state)
+        if recorder is None or optimizer._reported:
+            return
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    recorder.update(p, optimizer.state[p] if p in optimizer.state else {})
 
-    before = modes.grad
-    optimizer._take_step(work)
+    optimizer._reported, optimizer._inside_own = False, True
+    try:
+        optimizer._take_step(work)
+    finally:
+        optimizer._inside_own = False
     return result
-
-
-def _params(optimizer: Optimizer) -> Iterable[Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 Optimizer.step = _traced(Optimizer.step)  # type: ignore[method-assign]

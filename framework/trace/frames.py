@@ -25,6 +25,7 @@ __all__ = [
     "Adhoc",
     "evaluate",
     "hide",
+    "host",
     "is_user_file",
     "source",
     "stack",
@@ -37,6 +38,7 @@ MAX_VARIABLES = 500
 TEXT = 120
 
 _hidden: list[str] = []
+_hosts: set[str] = set()
 _known: dict[str, bool] = {}
 
 
@@ -44,6 +46,11 @@ def hide(*directories: str) -> None:
     """Leave frames of files in these directories out of every stack."""
     _hidden.extend(os.path.join(d, "") for d in directories)
     _known.clear()
+
+
+def host(file: str) -> None:
+    """Say that a file runs the user's code: what called it is never the user's."""
+    _hosts.add(file)
 
 
 _STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
@@ -68,7 +75,10 @@ def user_frames(frame: FrameType | None) -> list[FrameType]:
     """The user's frames from ``frame`` outwards, innermost first."""
     found: list[FrameType] = []
     while frame is not None and len(found) < MAX_FRAMES:
-        if is_user_file(frame.f_code.co_filename):
+        name = frame.f_code.co_filename
+        if name in _hosts:
+            break
+        if is_user_file(name):
             found.append(frame)
         frame = frame.f_back
     return found
@@ -83,6 +93,24 @@ def raised_frames(error: BaseException | None) -> list[FrameType]:
             found.append(tb.tb_frame)
         tb = tb.tb_next
     return found[::-1][:MAX_FRAMES]
+
+
+def prune(error: BaseException | None) -> None:
+    """Leave only the user's frames in an exception's traceback, and in those of its causes."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kept: list[types.TracebackType] = []
+        tb = error.__traceback__
+        while tb is not None:
+            if is_user_file(tb.tb_frame.f_code.co_filename):
+                kept.append(tb)
+            tb = tb.tb_next
+        chain = None
+        for tb in reversed(kept):
+            chain = types.TracebackType(chain, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
+        error.__traceback__ = chain
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def source(frame: FrameType | None) -> Source:

@@ -349,6 +349,10 @@ class Gate:
             self._index()
         self._arm()
 
+    def begin(self, how: str) -> None:
+        """On the model's thread, before it starts: run until, as after a stop."""
+        self._obey(Command(how))
+
     def _arm(self) -> None:
         """On the model's thread: see every event, and lines, exactly while that is of use."""
         self._stale = False

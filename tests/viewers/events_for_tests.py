@@ -372,3 +372,55 @@ def chain_events(count: int, skip: int = 0) -> list[Event]:
         ins = (h, before) if skip and i > 1 and i % skip == 0 else (h,)
         before, h = h, t.op("add" if len(ins) == 2 else "relu", *ins, shape=(4, 4))
     return t.events
+
+
+def transformer_events(layers: int = 12, width: int = 64, backward: bool = True) -> list[Event]:
+    """Equal blocks with skip connections: ``net.layers.N`` with an attention and an MLP each."""
+    t = Tape(file="transformer.py")
+    shape = (2, 16, width)
+    tokens = t.leaf((2, 16), "tokens", dtype="int64")
+    params: dict[str, int] = {}
+
+    def param(path: str, size: Shape) -> int:
+        if path not in params:
+            params[path] = t.parameter(size, path)
+        return params[path]
+
+    def dense(path: str, x: int, out: Shape = shape) -> int:
+        w = param(f"{path}.weight", (out[-1], width))
+        return linear(t, path, x, w, param(f"{path}.bias", (out[-1],)), out)
+
+    def norm(path: str, x: int) -> int:
+        with t.module(path, "LayerNorm", x) as out:
+            out.append(t.op("layer_norm", x, param(f"{path}.weight", (width,)), shape=shape))
+        return out[0]
+
+    for i in range(layers):  # all are named before the first call
+        for name in ("attn.q", "attn.k", "attn.v", "attn.out", "up", "down"):
+            param(f"net.layers.{i}.{name}.weight", (width, width))
+            param(f"net.layers.{i}.{name}.bias", (width,))
+    with t.module("net", "Transformer", tokens, line=40) as out:
+        with t.module("net.embed", "Embedding", tokens) as made:
+            h = t.op("embedding", tokens, param("net.embed.weight", (256, width)), shape=shape)
+            made.append(h)
+        for i in range(layers):
+            path = f"net.layers.{i}"
+            with t.module(path, "Block", h, line=31) as made:
+                n = norm(f"{path}.norm1", h)
+                with t.module(f"{path}.attn", "Attention", n, line=24) as inner:
+                    q, k, v = (dense(f"{path}.attn.{c}", n) for c in "qkv")
+                    a = t.op("matmul", q, k, shape=(2, 16, 16), line=14)
+                    a = t.op("softmax", a, shape=(2, 16, 16), dim="-1", line=15)
+                    a = t.op("matmul", a, v, shape=shape, line=16)
+                    inner.append(dense(f"{path}.attn.out", a))
+                h = t.op("add", h, inner[0], shape=shape, line=25)
+                m = dense(f"{path}.up", norm(f"{path}.norm2", h))
+                m = dense(f"{path}.down", t.op("gelu", m, shape=shape, line=26))
+                h = t.op("add", h, m, shape=shape, line=27)
+                made.append(h)
+        out.append(dense("net.head", h, (2, 16, 256)))
+    loss = cross_entropy(t, out[0], t.leaf((2, 16), "targets", dtype="int64"), line=41)
+    if backward:
+        t.backward(loss, line=42)
+        t.optimizer(*params.values(), cls="AdamW", line=43)
+    return t.events

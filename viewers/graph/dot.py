@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import graphviz
 
 from viewers.graph.picture import Cell, Cluster, Picture
@@ -22,7 +24,7 @@ _SHAPES = {
     "grad": {"shape": "box", "style": "rounded,filled", "fontsize": "9", "height": "0.2"},
 }
 _FORWARD, _BACKWARD = "#334155", "#c2410c"
-_SIDE = {"arrowhead": "none", "weight": "0", "fontsize": "9"}
+_SIDE = {"arrowhead": "none", "weight": "20"}
 
 
 def source(picture: Picture) -> str:
@@ -89,23 +91,27 @@ def _cell(graph: graphviz.Digraph, index: int, cell: Cell) -> None:
         crop(cell.error, 60),
     ]
     _node(graph, name, cell.kind, lines, bool(cell.error), cell.is_root)
+    row = [name]  # from left to right: parameters, the cell, its backward node, gradients
     pills = [crop(p, 36) for p in cell.pills]
+    side = cell.backward
     if pills:
         kind = "grad" if cell.grads else "param"
         _node(graph, f"p{index}", kind, pills)
-        ends = (name, f"p{index}") if kind == "grad" else (f"p{index}", name)
-        graph.edge(*ends, color=PALETTE[kind][1], **_SIDE)
-    side = cell.backward
-    if side is None:
+        row.insert(1 if kind == "grad" else 0, f"p{index}")
+    if side is not None:
+        lines = [f"{crop(cell.title, 40)} backward", side.shape, crop(side.note, 40)]
+        _node(graph, f"b{index}", "node", lines)
+        row.append(f"b{index}")
+        if side.pills:
+            _node(graph, f"g{index}", "grad", [crop(p, 36) for p in side.pills])
+            row.append(f"g{index}")
+    if len(row) == 1:
         return
-    _node(graph, f"b{index}", "node", [f"{crop(cell.title, 40)} backward", side.shape, side.note])
-    beside = [name, f"b{index}"]
-    if side.pills:
-        _node(graph, f"g{index}", "grad", [crop(p, 36) for p in side.pills])
-        graph.edge(f"b{index}", f"g{index}", color=PALETTE["grad"][1], **_SIDE)
-        beside.append(f"g{index}")
-    graph.edge(name, f"b{index}", style="dotted", color="#94a3b8", **_SIDE)
-    graph.body.append(f"\t{{ rank=same; {'; '.join(beside)} }}\n")
+    for left, right in pairwise(row):
+        kind = "param" if left[0] == "p" else "grad" if right[0] in "pg" else ""
+        color = PALETTE[kind][1] if kind else "#94a3b8"
+        graph.edge(left, right, color=color, style="solid" if kind else "dotted", **_SIDE)
+    graph.body.append(f"\t{{ rank=same; {'; '.join(row)} }}\n")
 
 
 def _node(

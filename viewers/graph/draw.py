@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from framework.trace.events import ModuleBegin, OpBegin, OptimBegin, ParamUpdate
+from framework.trace.events import ModuleBegin, OptimBegin, ParamUpdate
 from viewers.graph.step import Item
 from viewers.text import Line, Span, count_text, crop_line, shape_text, tensor_text, width_of
 
@@ -188,7 +188,16 @@ def _module(outline: Outline, row: Row, g: Glyphs) -> Line:
         spans.append((f"  {' '.join(params)}", "param"))
     elif isinstance(event, ModuleBegin) and event.description and row.fold == 1:
         spans.append((f"  {event.description}", "muted"))
-    return spans
+    return spans + _count(row)
+
+
+def _count(row: Row) -> Line:
+    """How many ops a collapsed group hides; a module with one is as good as the op."""
+    if row.item.phase == "backward" or row.fold > 1 or not row.collapsed:
+        return []
+    if row.count < 1 + (row.item.kind == "module"):
+        return []
+    return [(f" ({count_text(row.count)} op{'s' * (row.count > 1)})", "muted")]
 
 
 def _local(item: Item) -> str:
@@ -229,8 +238,8 @@ def _plain(row: Row, g: Glyphs) -> Line:
         meta: dict[str, str] = getattr(event, "meta", {})
         if meta:
             spans.append((" " + " ".join(f"{k}={v}" for k, v in meta.items()), "muted"))
-        if isinstance(event, OpBegin) and row.collapsed and row.count:
-            spans.append((f" ({count_text(row.count)} op{'s' * (row.count > 1)})", "muted"))
+        if item.kind == "composite":
+            spans += _count(row)
     return spans
 
 
@@ -242,6 +251,8 @@ def _grads(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     if cursor is not None:
         seen = seen[: bisect_right([e.seq for e in seen], cursor)] or seen
     prefix = row.item.path + "." if row.item.kind == "module" else ""
+    if len(seen) > 4:
+        return [(f" {g.to} {len(seen)} gradients", "grad")]
     names = [f"{(e.name or f'tensor {e.leaf}').removeprefix(prefix)}.grad" for e in seen]
     return [(f" {g.to} {' '.join(names)}", "grad")]
 

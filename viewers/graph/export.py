@@ -149,7 +149,7 @@ def _graphviz(text: str, suffix: str, limit: float) -> bytes:
     if program is None:
         raise ExportError("Graphviz's program dot is not on the PATH")
     process = subprocess.Popen(
-        [program, f"-T{suffix[1:]}"],
+        [program, f"-T{suffix[1:]}", *(["-Gdpi=144"] if suffix == ".png" else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

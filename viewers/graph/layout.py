@@ -22,6 +22,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["REACH", "Diagram", "Placed", "Point", "Rect", "layout"]
@@ -31,7 +32,15 @@ GAP_X = 24.0
 GAP_Y = 30.0
 _LINE = 8.0  # width of a line that passes a rank
 _SWEEPS = 4
-_PASSES = 8
+# Passes over the ranks that straighten: down or up, looking at the neighbours of one side or both.
+# The last one goes down, so that what has one source hangs straight below it.
+_PASSES = (
+    (True, False), (False, False), (True, False), (False, False), (True, True), (False, True),
+    (True, False),
+)  # fmt: skip
+_REAL, _PORT, _DUMMY = range(3)
+# How much an edge wants to be straight, by the kinds of its ends.
+_PULL = ((20.0, 20.0, 0.02), (20.0, 20.0, 0.02), (0.02, 0.02, 8.0))
 
 Point = tuple[float, float]
 
@@ -241,17 +250,17 @@ class _Graph:
         self.h: list[float] = []
         self.rank: list[int] = []
         self.order: list[float] = []  # place in program order
-        self.line: list[bool] = []  # a port or a dummy: a line passes
+        self.kind: list[int] = []  # _REAL, _PORT or _DUMMY
         # Neighbours: (element, own attachment, its attachment), both from the element's middle.
         self.above: list[list[tuple[int, float, float]]] = []
         self.below: list[list[tuple[int, float, float]]] = []
 
-    def add(self, w: float, h: float, rank: int, order: float, line: bool) -> int:
+    def add(self, w: float, h: float, rank: int, order: float, kind: int) -> int:
         self.w.append(w)
         self.h.append(h)
         self.rank.append(rank)
         self.order.append(order)
-        self.line.append(line)
+        self.kind.append(kind)
         self.above.append([])
         self.below.append([])
         return len(self.w) - 1
@@ -265,11 +274,11 @@ def _solve(local: _Local, boxes: Sequence[_Box], inner: dict[int, _Inner]) -> _I
     graph = _Graph()
     element = {child: i for i, child in enumerate(local.children)}
     for child in local.children:
-        graph.add(boxes[child].w, boxes[child].h, 0, float(child), False)
+        graph.add(boxes[child].w, boxes[child].h, 0, float(child), _REAL)
     _rank(graph, local, element)
     bottom = max(graph.rank, default=0)
-    entries = {k: graph.add(_LINE, 0.0, 0, float(k[0]), True) for k in local.entries}
-    exits = {k: graph.add(_LINE, 0.0, bottom + 1, float(k[0]), True) for k in local.exits}
+    entries = {k: graph.add(_LINE, 0.0, 0, float(k[0]), _PORT) for k in local.entries}
+    exits = {k: graph.add(_LINE, 0.0, bottom + 1, float(k[0]), _PORT) for k in local.exits}
     chains = _lines(graph, local, boxes, inner, element, entries, exits)
     layers: list[list[int]] = [[] for _ in range(max(graph.rank, default=0) + 1)]
     for i, rank in enumerate(graph.rank):
@@ -347,10 +356,10 @@ def _lines(
             dummy = dummies.get((key, a, rank))
             if dummy is None:
                 order = graph.order[first] + 0.5
-                dummy = dummies[key, a, rank] = graph.add(_LINE, 0.0, rank, order, True)
+                dummy = dummies[key, a, rank] = graph.add(_LINE, 0.0, rank, order, _DUMMY)
             chain.append((dummy, 0.0))
         chain.append((last, end))
-        for (u, p), (v, q) in zip(chain, chain[1:]):  # noqa: RUF007
+        for (u, p), (v, q) in pairwise(chain):
             link = (u, v, p, q)
             if link not in seen:
                 seen.add(link)
@@ -429,53 +438,78 @@ def _straighten(graph: _Graph, layers: list[list[int]]) -> list[float]:
         for e in layer:
             x[e] = at + graph.w[e] / 2
             at += graph.w[e] + GAP_X
-    for turn in range(_PASSES):
-        down = turn % 2 == 0
-        both = turn >= _PASSES - 2
-        for layer in layers if down else reversed(layers):
-            _fit(graph, layer, x, down, both)
+    up, down = _pulls(graph, graph.above), _pulls(graph, graph.below)
+    all_ = [_Pull(a.ends + b.ends, a.weight + b.weight) for a, b in zip(up, down)]
+    distances = [_distances(graph, layer) for layer in layers]
+    order = range(len(layers))
+    for downwards, both in _PASSES:
+        pulls = all_ if both else up if downwards else down
+        for r in order if downwards else reversed(order):
+            layer = layers[r]
+            if len(layer) > 1:
+                _fit(layer, distances[r], pulls, x)
+                continue
+            e = layer[0]
+            pull = pulls[e]
+            if pull.weight:
+                x[e] = sum([w * (x[n] + by) for n, by, w in pull.ends]) / pull.weight
     return x
 
 
-def _fit(graph: _Graph, layer: list[int], x: list[float], down: bool, both: bool) -> None:
-    wanted: list[float] = []
+class _Pull(NamedTuple):
+    """Where an element wants to be: as the weighted mean of its neighbours, each with a shift."""
+
+    ends: list[tuple[int, float, float]]  # (neighbour, shift, weight)
+    weight: float
+
+
+def _pulls(graph: _Graph, neighbours: list[list[tuple[int, float, float]]]) -> list[_Pull]:
+    kind = graph.kind
+    result = []
+    for e, near in enumerate(neighbours):
+        row = _PULL[kind[e]]
+        ends = [(n, its - own, row[kind[n]]) for n, own, its in near]
+        result.append(_Pull(ends, sum([end[2] for end in ends])))
+    return result
+
+
+def _distances(graph: _Graph, layer: list[int]) -> list[float]:
+    """How far each element of a rank has to be from the first one, at least."""
+    kind, w = graph.kind, graph.w
+    result = [0.0]
+    for before, e in pairwise(layer):
+        gap = _LINE if kind[e] and kind[before] else GAP_X
+        result.append(result[-1] + (w[before] + w[e]) / 2 + gap)
+    return result
+
+
+def _fit(layer: list[int], offsets: list[float], pulls: list[_Pull], x: list[float]) -> None:
+    """Place a rank as near to where its elements want to be as their distances allow.
+
+    Least squares by pooling adjacent violators, on positions less the distances before them.
+    """
+    means: list[float] = []
     weights: list[float] = []
-    line = graph.line
-    for e in layer:
-        near = graph.above[e] if down else graph.below[e]
-        if both:
-            near = graph.above[e] + graph.below[e]
-        total = weight = 0.0
-        for n, own, its in near:
-            w = 8.0 if line[e] and line[n] else 2.0 if line[e] or line[n] else 4.0
-            total += w * (x[n] + its - own)
-            weight += w
-        wanted.append(total / weight if weight else x[e])
-        weights.append(weight or 0.1)
-    if len(layer) == 1:
-        x[layer[0]] = wanted[0]
-        return
-    # Pool adjacent violators on positions less the distances that have to lie before them.
-    offset = 0.0
-    offsets = []
-    for i, e in enumerate(layer):
-        if i:
-            before = layer[i - 1]
-            gap = _LINE if line[e] and line[before] else GAP_X
-            offset += (graph.w[before] + graph.w[e]) / 2 + gap
-        offsets.append(offset)
-    blocks: list[list[float]] = []  # [weighted sum, weight, count]
-    for i in range(len(layer)):
-        blocks.append([weights[i] * (wanted[i] - offsets[i]), weights[i], 1])
-        while len(blocks) > 1 and blocks[-2][0] * blocks[-1][1] > blocks[-1][0] * blocks[-2][1]:
-            total, weight, count = blocks.pop()
-            blocks[-1][0] += total
-            blocks[-1][1] += weight
-            blocks[-1][2] += count
+    counts: list[int] = []
+    for e, offset in zip(layer, offsets):
+        ends, weight = pulls[e]
+        if weight:
+            mean = sum([w * (x[n] + by) for n, by, w in ends]) / weight - offset
+        else:
+            mean, weight = x[e] - offset, 0.001
+        count = 1
+        while means and means[-1] > mean:
+            other = weights.pop()
+            mean = (means.pop() * other + mean * weight) / (other + weight)
+            weight += other
+            count += counts.pop()
+        means.append(mean)
+        weights.append(weight)
+        counts.append(count)
     i = 0
-    for total, weight, count in blocks:
-        for _ in range(int(count)):
-            x[layer[i]] = total / weight + offsets[i]
+    for mean, count in zip(means, counts):
+        for _ in range(count):
+            x[layer[i]] = mean + offsets[i]
             i += 1
 
 
@@ -539,11 +573,11 @@ def _finish(
             rank = graph.rank[e]
             px = x[e] + shift + at
             half = graph.h[e] / 2
-            if e != chain[0][0] or graph.line[e]:
+            if e != chain[0][0] or graph.kind[e]:
                 points.append((px, tops[rank] + upper))
-            if e == chain[-1][0] and not graph.line[e]:
+            if e == chain[-1][0] and not graph.kind[e]:
                 points.append((px, middle[rank] - half))
-            elif e == chain[0][0] and not graph.line[e]:
+            elif e == chain[0][0] and not graph.kind[e]:
                 points += [(px, middle[rank] + half), (px, bottoms[rank] + upper)]
             else:
                 points.append((px, bottoms[rank] + upper))

@@ -33,7 +33,6 @@ class Backward:
 
     shape: str  # of the gradient that came
     note: str = ""
-    done: int = 0  # nodes that ended
     grads: list[Grad] = field(default_factory=list)
     pills: list[str] = field(default_factory=list)
 
@@ -326,12 +325,11 @@ class _Maker:
             if at is None:
                 continue
             cell = self.picture.cells[at]
-            if cell.backward is None:
+            if cell.kind != "outside":
                 meta = item.shape
                 shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
-                cell.backward = Backward(shape, self._note(item))
-            cell.backward.done += item.end > 0
-            cell.backward.grads += item.grads
+                cell.backward = cell.backward or Backward(shape, self._note(item))
+                cell.backward.grads += item.grads
             for source in item.sources:
                 node = source if source.kind == "node" else source.parent
                 below = self._visible(node.forward) if node is not None else None

@@ -262,7 +262,10 @@ class StepGraph:
 
     def _leaf(self, e: Leaf) -> None:
         if e.role != "input":
-            self._own(e.tensor.id, e.name)
+            path, _, local = e.name.rpartition(".")
+            module = next((i for i in reversed(self._stack) if i.path == path and i.call), None)
+            if module is not None:
+                self._add_param(module, e.tensor.id, local)
             return
         phase = self._stack[-1].phase if self._stack else "forward"
         if phase == "forward":

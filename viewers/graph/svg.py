@@ -121,7 +121,9 @@ class _Shape:
     @property
     def back_out(self) -> float:
         """Where backward arrows meet the cell."""
-        return self.back_at + self.back.w / 2 if self.back is not None else self.out
+        if self.back is not None:
+            return self.back_at + self.back.w / 2
+        return self.out + min(16.0, self.face.w / 4)
 
 
 def _face(face: _Face) -> _Face:
@@ -383,6 +385,7 @@ def _arrows(picture: Picture, placed: Placed, edges: list[int]) -> list[str]:
         route = placed.routes[edge]
         if route is None:
             continue
+        route = _snapped(route)
         color = _BACKWARD if arrow.backward or picture.phase == "backward" else _FORWARD
         dashes = ' stroke-dasharray="6 3"' if arrow.backward else ""
         out.append(
@@ -390,6 +393,15 @@ def _arrows(picture: Picture, placed: Placed, edges: list[int]) -> list[str]:
             f"{_head(route, arrow.backward, color)}"
         )
     return out
+
+
+def _snapped(route: list[Point]) -> list[Point]:
+    """The same without steps to the side that look like a slip."""
+    result = route[:1]
+    for x, y in route[1:]:
+        before = result[-1][0]
+        result.append((before if abs(x - before) < 2.0 else x, y))
+    return result
 
 
 def _curve(route: list[Point]) -> str:

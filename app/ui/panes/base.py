@@ -60,8 +60,8 @@ class Pane(ScrollView, can_focus=True):
             self.pane = pane
             self.row = row
 
-    def __init__(self, session: Session, **options: str) -> None:
-        super().__init__(**options)
+    def __init__(self, session: Session, id: str) -> None:
+        super().__init__(id=id)
         self.session = session
         self.selected = self.header
         self._rows = -1
@@ -87,10 +87,20 @@ class Pane(ScrollView, can_focus=True):
         count = self.count()
         if count != self._rows:
             self._rows = count
-            self.virtual_size = Size(self.room, max(count, 1))
+            self._set_height(max(count, 1))
         if self.selectable:
             self.selected = max(self.header, min(self.selected, count - 1))
         self.refresh()
+
+    def _set_height(self, rows: int) -> None:
+        """Tell Textual how high the content is; a new layout (10 ms) only for a scroll bar."""
+        height = self.container_size.height
+        size = Size(self.room, rows)
+        if (rows > height) != (self.virtual_size.height > height):
+            self.virtual_size = size
+        else:
+            self.set_reactive(Pane.virtual_size, size)
+            self._scroll_update(size)
 
     @property
     def room(self) -> int:

@@ -18,7 +18,7 @@ class BreakpointsPane(Pane):
     empty = "no breakpoints: b sets one on the line or the op under the cursor, B with a condition"
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="breakpoints")
+        super().__init__(session, "breakpoints")
 
     def count(self) -> int:
         return len(self.session.breakpoints)

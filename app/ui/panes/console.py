@@ -18,7 +18,7 @@ class ConsolePane(Pane):
     selectable = False
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="console")
+        super().__init__(session, "console")
         self._seen = 0
 
     def count(self) -> int:

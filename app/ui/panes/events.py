@@ -17,7 +17,7 @@ class EventsPane(Pane):
     empty = "no events yet: run a cell"
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="events")
+        super().__init__(session, "events")
         self._first = 0
 
     def count(self) -> int:
@@ -42,7 +42,7 @@ class EventsPane(Pane):
             container = container.outer
         if around is not None and around.seq == seq:
             depth -= 1
-        return [*head, *event_line(session, event, depth)]
+        return [*head, *event_line(session, event, depth, width)]
 
     def ground(self, index: int) -> str:
         return "stop" if self.seq_of(index) == self.session.cursor else ""

@@ -24,7 +24,7 @@ class GraphPane(Pane):
     empty = "the graph of a training step appears here when a cell runs"
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="graph")
+        super().__init__(session, "graph")
         self.phase = "forward"
         self.chosen_phase = False  # the user has chosen it: it no longer changes by itself
         self.outline: Outline | None = None

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 import msgspec
+from textual import events
 
 from app.session import Session
 from app.subject import Subject, TensorRef, subject_at
@@ -42,7 +43,7 @@ class InspectorPane(Pane):
     empty = "nothing is selected yet: run a cell, then walk through the graph"
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="inspector")
+        super().__init__(session, "inspector")
         self.subject: Subject | None = None
         self.choice = 0
         self.slice = ""
@@ -159,7 +160,7 @@ class InspectorPane(Pane):
 
         self.session.view(
             want.tensor, want.seq, arrived, slice=want.slice, row0=want.row0, col0=want.col0,
-            rows=TABLE[0], cols=TABLE[1], grid=[24, want.width],
+            rows=TABLE[0], cols=TABLE[1], grid=[16, want.width],
         )  # fmt: skip
         return None
 
@@ -285,6 +286,8 @@ class InspectorPane(Pane):
         head: Line = [("∇ ", "backward")]
         if not isinstance(view, TensorView):
             return [[*head, (self._why(view), "dim")]]
+        if view.summary.count == 1:
+            return []
         return [[*head, *summary_line(view.summary, width - 2)]]
 
     def _why(self, answer: TensorView | str | None) -> str:
@@ -311,6 +314,10 @@ class InspectorPane(Pane):
             return [[(part, "note")] for part in _fold(self._why(view), width)]
         if ref.kind == "change":
             return self._change(view, before, width)
+        if view.summary.count == 1 and view.table is not None and not view.slice:
+            text = view.table.cells[0][0] if view.table.cells and view.table.cells[0] else ""
+            bad = view.summary.nan or view.summary.inf
+            return [[("value ", "dim"), (text, "bad" if bad else "title")]]
         lines = _trimmed(statistics_lines(view.tensor, view.summary, width, 6, slice=view.slice))
         if view.summary.counts and view.summary.count > 1:
             lines += histogram_lines(view.summary, width, 4)
@@ -356,7 +363,7 @@ class InspectorPane(Pane):
             self.corner, self.slice = (0, 0), ""
             self.rebuild()
 
-    def on_click(self, event) -> None:  # type: ignore[no-untyped-def]
+    def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if offset is not None:
             self.clicked_line(self.scroll_offset.y + offset.y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.containers import Container
 
@@ -61,7 +63,7 @@ class LowerPane(Container):
         index = (self.panes.index(self.active) + by) % len(self.panes)
         return self.show(self.panes[index].where)
 
-    def titles(self) -> None:
+    def titles(self, letters: Mapping[str, str] | None = None) -> None:
         """The titles, with how many there are of what can be counted at a glance."""
         points, watches = len(self.session.breakpoints), len(self.session.watches)
         tabs = [
@@ -71,6 +73,8 @@ class LowerPane(Container):
             ("watches", f"watches ({watches})" if watches else "watches"),
             ("console", "output"),
         ]
+        if letters:
+            tabs = [(name, f"[{letters[name]}] {title}") for name, title in tabs]
         self.bar.update(tabs, self.active.where, self.active.has_focus)
 
     def fresh(self) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -38,7 +37,7 @@ class NotebookView(Pane):
             self.line = line
 
     def __init__(self, session: Session, notebook: Notebook) -> None:
-        super().__init__(session, id="notebook")
+        super().__init__(session, "notebook")
         self.notebook = notebook
         self.rows = Rows(notebook, session.cell_note)
         self._marks: tuple[object, ...] = ()
@@ -166,7 +165,7 @@ class NotebookView(Pane):
     def render_line(self, y: int) -> Strip:
         if self.rows.width != self.room - 1:
             self.rows.layout(self.room - 1)
-            self.virtual_size = Size(self.room, max(self.rows.total, 1))
+            self._set_height(max(self.rows.total, 1))
         return super().render_line(y)
 
 

@@ -14,7 +14,7 @@ class TimelinePane(Pane):
     selectable = False
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="timeline")
+        super().__init__(session, "timeline")
 
     def title_text(self) -> str:
         return "time"

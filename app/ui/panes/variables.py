@@ -22,7 +22,7 @@ class VariablesPane(Pane):
     header = 1
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="variables")
+        super().__init__(session, "variables")
 
     @property
     def variables(self) -> list[Variable]:

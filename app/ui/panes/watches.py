@@ -18,7 +18,7 @@ class WatchesPane(Pane):
     empty = "no watches: W adds an expression, which is evaluated at every stop"
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, id="watches")
+        super().__init__(session, "watches")
 
     def count(self) -> int:
         return len(self.session.watches)

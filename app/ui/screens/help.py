@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import ClassVar
+
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,10 +18,11 @@ from app.keymap import Keymap
 __all__ = ["HelpScreen"]
 
 _INTRO = (
-    "Letters act while no cell is being edited: Enter edits a cell, Escape leaves it.\n"
-    "What you look at (the cursor) and where the model stands (the live head) are two places:\n"
+    "Letters act while no cell is being edited: Enter edits a cell, Escape leaves it. "
+    "What you look at (the cursor) and where the model stands (the live head) are two places: "
     "N and C look back, end is live again. Everything on screen is as of the cursor."
 )
+_KEYS = 16  # columns of the keys
 
 
 class HelpScreen(ModalScreen[None]):
@@ -32,10 +36,11 @@ class HelpScreen(ModalScreen[None]):
         border-subtitle-color: $dim;
     }
     """
-    BINDINGS = [
-        Binding(key, "close", show=False)
-        for key in ("escape", "f1", "question_mark", "q", "enter", "space")
-    ] + [
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, "close", show=False)
+            for key in ("escape", "f1", "question_mark", "q", "enter", "space")
+        ),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]
@@ -51,7 +56,10 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._text())
 
     def _text(self) -> Content:
-        parts: list[Content | str | tuple[str, str]] = [Content.styled(_INTRO, "$dim"), "\n"]
+        width = max(20, min(100, self.app.size.width * 92 // 100) - 8)
+        parts: list[Content | str] = [
+            Content.styled(f"{line}\n", "$dim") for line in textwrap.wrap(_INTRO, width)
+        ]
         for group in GROUPS:
             parts.append(Content.styled(f"\n{group}\n", "bold $accent"))
             for action in ACTIONS:
@@ -59,11 +67,11 @@ class HelpScreen(ModalScreen[None]):
                 if action.group != group or not keys:
                     continue
                 where = f"  [{', '.join(action.where)}]" if 0 < len(action.where) < 3 else ""
-                parts.append(Content.styled(f"  {keys:<18} ", "bold"))
+                parts.append(Content.styled(f"  {keys:<{_KEYS}} ", "bold"))
                 parts.append(Content(f"{action.title}"))
                 parts.append(Content.styled(f"{where}\n", "$dim"))
-                if action.help:
-                    parts.append(Content.styled(f"  {'':<18} {action.help}\n", "$dim"))
+                for line in textwrap.wrap(action.help, width - _KEYS - 3):
+                    parts.append(Content.styled(f"{'':<{_KEYS + 3}}{line}\n", "$dim"))
         return Content.assemble(*parts)
 
     def action_close(self) -> None:

@@ -1,0 +1,275 @@
+"""The command line: `tapebook [FILE]` and its subcommands.
+
+Exit status: 0 done, 1 the model failed or a breakpoint was hit, 2 unusable input (one line on
+stderr says why). Everything heavy is imported by the subcommand that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+A notebook that plays the autograd tape.
+
+  tapebook FILE                open a .py script with # %% cells, or an .ipynb
+  tapebook run FILE [-- ARGS]  run it without the screen; a viewer can attach
+  tapebook ps | attach [NAME]  the programs that run; look into one of them
+  tapebook export FILE -o OUT  the graph of a training step as .dot, .svg or .png
+  tapebook doctor              what this machine has, and what is missing
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        _say(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in ("--version", "-V"):
+        print(f"tapebook {_version()}")
+        return 0
+    _tolerate_any_text()
+    try:
+        if arguments and arguments[0] in _SUBCOMMANDS:
+            return _SUBCOMMANDS[arguments[0]](arguments[1:])
+        return _open(arguments)
+    except BrokenPipeError:
+        # The reader has gone, as in `tapebook ps | head -1`: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _open(arguments: list[str]) -> int:
+    """``tapebook [FILE]``: the screen."""
+    parser = _Parser(
+        prog="tapebook",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="tapebook [FILE] [--theme dark|light] | COMMAND ...",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", nargs="?", help="a .py script or an .ipynb notebook")
+    parser.add_argument("--theme", choices=("dark", "light"))
+    parser.add_argument("--version", "-V", action="store_true", help="print the version")
+    options = parser.parse_args(arguments)
+    if options.file is not None:
+        problem = _unusable(options.file)
+        if problem:
+            return _refuse(problem)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _refuse("the screen needs a terminal; without one: tapebook run FILE")
+    from app.ui.app import run_ui
+
+    return run_ui(options.file, theme=options.theme)
+
+
+def _run(arguments: list[str]) -> int:
+    """``tapebook run FILE``."""
+    own, rest = _split(arguments)
+    parser = _Parser(
+        prog="tapebook run", usage="%(prog)s FILE [options] [-- ARGS]", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a .py script or an .ipynb notebook")
+    parser.add_argument(
+        "--break",
+        dest="breaks",
+        action="append",
+        default=[],
+        metavar="COND",
+        help="nan | inf | 'absmax > 1e3' | op:NAME | module:PATH | FILE:LINE | error, "
+        "each but the first three also with ' if CONDITION'; may be given several times",
+    )
+    parser.add_argument("--no-listen", action="store_true", help="let no viewer attach")
+    options = parser.parse_args(own)
+    from app.notebook import NotebookError
+    from app.runner import run
+
+    try:
+        return run(
+            options.file,
+            rest,
+            breaks=options.breaks,
+            listen=not options.no_listen,
+        )
+    except (NotebookError, ValueError) as error:
+        return _refuse(str(error))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what comes after ``--``: the program's own."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _ps(arguments: list[str]) -> int:
+    """``tapebook ps``."""
+    _Parser(prog="tapebook ps").parse_args(arguments)
+    import time
+
+    from framework.trace.session import SessionError, sessions
+
+    try:
+        found = sessions()
+    except SessionError as error:
+        return _refuse(str(error))
+    if not found:
+        print("no session is running (tapebook run FILE starts one)")
+        return 0
+    width = max(len(s.name) for s in found)
+    for s in found:
+        minutes, seconds = divmod(int(max(0.0, time.time() - s.started)), 60)
+        print(_clean(f"{s.name:<{width}}  {minutes:>4}:{seconds:02}  {s.file}"))
+    return 0
+
+
+def _attach(arguments: list[str]) -> int:
+    """``tapebook attach [NAME]``."""
+    parser = _Parser(prog="tapebook attach", allow_abbrev=False)
+    parser.add_argument("name", nargs="?", default="", help="of the session, or its beginning")
+    parser.add_argument("--theme", choices=("dark", "light"))
+    options = parser.parse_args(arguments)
+    from framework.trace.client import Client, SessionError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _refuse("the screen needs a terminal; tapebook ps lists what runs")
+    try:
+        client = Client.connect(options.name)
+    except SessionError as error:
+        return _refuse(str(error))
+    from app.ui.app import run_ui
+
+    return run_ui(None, attach=client, theme=options.theme)
+
+
+def _export(arguments: list[str]) -> int:
+    """``tapebook export FILE -o OUT``."""
+    own, rest = _split(arguments)
+    parser = _Parser(
+        prog="tapebook export", usage="%(prog)s FILE -o OUT [options] [-- ARGS]", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a .py script or an .ipynb notebook")
+    parser.add_argument("-o", "--output", required=True, help="ends in .dot, .svg or .png")
+    parser.add_argument("--phase", choices=("forward", "backward", "both"), default="forward")
+    parser.add_argument("--depth", type=int, help="how deep modules and composite ops are open")
+    parser.add_argument("--module", help="only this module: model.encoder")
+    parser.add_argument("--step", type=int, default=1, help="number of the training step")
+    options = parser.parse_args(own)
+    from app.notebook import NotebookError
+
+    problem = _bad_output(options.output) or (
+        f"--step {options.step}: steps count from 1" if options.step < 1 else ""
+    )
+    if problem:
+        return _refuse(problem)
+    from app.runner import record_step
+    from viewers.graph.export import ExportError, export
+    from viewers.graph.store import TraceStore
+
+    try:
+        recorder, ended = record_step(options.file, rest, step=options.step)
+        if ended < options.step and (ended or options.step > 1):
+            raise ExportError(f"the program ended after {ended} training steps")
+        store = TraceStore()
+        store.feed(recorder.read())
+        chosen = store.step_at(store.last_seq) if ended else None
+        made = export(
+            store, chosen, options.output, options.phase, options.depth, options.module
+        )  # fmt: skip
+    except (NotebookError, ValueError) as error:
+        return _refuse(str(error))
+    except (ExportError, RuntimeError) as error:
+        _say(str(error))
+        return 1
+    way = {"dot": " by Graphviz's dot", "own": " by the built-in layout"}.get(made.engine, "")
+    print(_clean(f"{made.path}: {made.cells} nodes{way}{'; ' if made.note else ''}{made.note}"))
+    return 0
+
+
+def _bad_output(text: str) -> str:
+    """Why nothing can be written there, "" if it can."""
+    path = Path(text)
+    if path.suffix.lower() not in (".dot", ".svg", ".png"):
+        return f"{text}: the file's name must end in .dot, .svg or .png"
+    if path.is_dir():
+        return f"{text}: is a directory"
+    if not path.absolute().parent.is_dir():
+        return f"{text}: there is no directory {path.absolute().parent}"
+    return ""
+
+
+def _doctor(arguments: list[str]) -> int:
+    """``tapebook doctor``."""
+    _Parser(prog="tapebook doctor").parse_args(arguments)
+    from app.doctor import lines
+
+    for line in lines():
+        print(_clean(line))
+    return 0
+
+
+_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "ps": _ps,
+    "attach": _attach,
+    "export": _export,
+    "doctor": _doctor,
+}
+
+
+def _unusable(file: str) -> str:
+    """Why a file cannot be opened, before anything heavy is loaded; "" if nothing is seen yet."""
+    from app.notebook import NotebookError
+    from app.notebook.disk import check_file
+
+    path = Path(file)
+    try:
+        check_file(path)
+    except NotebookError as error:
+        return str(error)
+    if path.suffix.lower() not in (".py", ".ipynb"):
+        return f"{file}: expected a .py script or an .ipynb notebook"
+    return ""
+
+
+def _refuse(problem: str) -> int:
+    _say(problem)
+    return 2
+
+
+def _say(text: str) -> None:
+    print(f"tapebook: {_clean(text)}", file=sys.stderr)
+
+
+def _clean(text: str) -> str:
+    from app.sanitize import clean
+
+    return clean(text, keep_newlines=False)
+
+
+def _tolerate_any_text() -> None:
+    """File names and text that the terminal's encoding lacks are shown with question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _version() -> str:
+    """Without loading the framework."""
+    names: dict[str, str] = {}
+    path = Path(__file__).resolve().parent.parent / "framework" / "version.py"
+    exec(path.read_text("utf-8"), names)
+    return names["__version__"]

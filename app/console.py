@@ -1,0 +1,357 @@
+"""The console of `tapebook run --break`: what a stop looks like as text, and a prompt to go on.
+
+The letters are those of the screen. Without a terminal there is no prompt: the report is printed
+and the program ends.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.sanitize import clean
+from framework.trace import sink
+from framework.trace.events import (
+    Event,
+    NodeBegin,
+    NodeEnd,
+    Op,
+    OpBegin,
+    OpEnd,
+    ParamUpdate,
+    Source,
+    TensorMeta,
+)
+from framework.trace.gate import Gate, GateError
+from framework.trace.protocol import Stop
+from framework.trace.reader import tensor_meta, typed
+
+__all__ = ["Console", "Ended", "describe_inputs", "report"]
+
+LOOK_BACK = 20_000  # events that are searched for the maker of a tensor
+CONTEXT = 2  # source lines around the one that is shown
+
+
+class Ended(BaseException):
+    """Raised in the program to end it at a stop; no ``except Exception`` takes it."""
+
+
+class Console:
+    """Answers stops: prints a report, then asks what to do, if there is somebody to ask."""
+
+    def __init__(self, gate: Gate, path: Path) -> None:
+        self.gate = gate
+        self.path = path
+        self.cursor = 0  # event that is shown; behind the newest after "back"
+        self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        self._last = ""
+
+    def __call__(self, stop: Stop) -> str:
+        self.cursor = stop.seq
+        self._print(report(self.gate, stop))
+        if not self.interactive:
+            self._print(
+                [
+                    "",
+                    f"go on from here in a terminal: tapebook run {self.path} --break ...",
+                    f"or step through it on the screen: tapebook {self.path}",
+                ]
+            )
+            raise Ended
+        self._print(["", "n next  s into  f out  l line  c continue  p EXPR  h help  q quit"])
+        while True:
+            how = self._ask()
+            if how:
+                return how
+
+    def _ask(self) -> str:
+        """One command; the name of a step if the program is to go on."""
+        try:
+            line = input("(tapebook) ").strip()
+        except EOFError:
+            self._print([""])
+            raise Ended from None
+        except KeyboardInterrupt:
+            self._print(["", "q ends the program, c lets it run on"])
+            return ""
+        line = line or self._last  # enter repeats, as in pdb
+        self._last = line
+        name, _, rest = line.partition(" ")
+        command = COMMANDS.get(name)
+        if command is None:
+            if name:
+                self._print([f"no command {name!r}: h shows those there are"])
+            return ""
+        try:
+            return command[1](self, rest.strip()) or ""
+        except GateError as error:
+            self._print([str(error)])
+            return ""
+
+    def _print(self, lines: list[str]) -> None:
+        sys.stdout.write(clean("\n".join(lines)) + "\n")
+        sys.stdout.flush()
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def step(self, how: str) -> str:
+        """Forward: along the tape while an earlier op is shown, else of the program."""
+        newest = self.gate.recorder.seq
+        if how == "next" and self.cursor < newest:
+            self._show(self._neighbour(1) or newest)
+            return ""
+        return how
+
+    def back(self, _: str) -> None:
+        """The op before the one that is shown."""
+        seq = self._neighbour(-1)
+        if seq is None:
+            self._print(["this is the first op on the tape"])
+        else:
+            self._show(seq)
+
+    def _neighbour(self, by: int) -> int | None:
+        recorder = self.gate.recorder
+        seq = self.cursor + by
+        while recorder.first_seq <= seq <= recorder.seq:
+            raw = recorder.raw(seq)
+            if raw is not None and raw[2] in (sink.OP, sink.NODE_END, sink.UPDATE):
+                return seq
+            seq += by
+        return None
+
+    def _show(self, seq: int) -> None:
+        self.cursor = seq
+        behind = "" if seq == self.gate.recorder.seq else f"  (event {seq}, on the tape)"
+        self._print(["", *_event_lines(self.gate, seq, behind)])
+
+    def where(self, _: str) -> None:
+        self._print(_stack_lines(self.gate))
+
+    def variables(self, _: str) -> None:
+        found = self.gate.variables()
+        width = max((len(v.name) for v in found), default=0)
+        self._print([f"{v.name:<{width}}  {v.text}" for v in found] or ["no variables"])
+
+    def evaluate(self, expression: str) -> None:
+        if not expression:
+            self._print(["p what? p x.mean()"])
+            return
+        found = self.gate.evaluate(expression)
+        lines = [f"{found.type}  {found.text}"]
+        if found.tensor is not None:
+            value = self.gate.value(found.tensor.id)
+            if value is not None and value[0].size <= 100:
+                lines = str(value[0]).splitlines()
+            elif value is not None:
+                lines.append(_statistics(value[0]))
+        self._print(lines)
+
+    def help(self, _: str) -> None:
+        self._print([f"{name:<6} {text}" for name, (text, _) in COMMANDS.items()])
+
+    def quit(self, _: str) -> None:
+        raise Ended
+
+
+def _stepper(how: str) -> Callable[[Console, str], str | None]:
+    return lambda console, _: console.step(how)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
+    "n": ("the next op, backward node or parameter update", _stepper("next")),
+    "s": ("into a module, a composite op or a backward node", _stepper("into")),
+    "f": ("out: to the end of what encloses it", _stepper("out")),
+    "l": ("the next source line", _stepper("line")),
+    "+": ("the end of the training step", _stepper("step")),
+    "c": ("continue to the next breakpoint", _stepper("continue")),
+    "N": ("back: the op before, as it was", Console.back),
+    "w": ("where: the call stack", Console.where),
+    "v": ("variables", Console.variables),
+    "p": ("p EXPR: the value of an expression", Console.evaluate),
+    "h": ("this list", Console.help),
+    "q": ("end the program", Console.quit),
+}
+
+
+# -- a stop as text ----------------------------------------------------------------------------
+
+
+def report(gate: Gate, stop: Stop) -> list[str]:
+    """What there is to say about a stop."""
+    reason = stop.reason + (f": {stop.message}" if stop.message else "")
+    lines = ["", f"── stopped: {reason} ──", ""]
+    if stop.reason == "line":
+        lines += _source_lines(stop.source)
+    else:
+        lines += _event_lines(gate, stop.seq, "")
+    return [*lines, "", "call stack", *(f"  {line}" for line in _stack_lines(gate))]
+
+
+def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
+    """An op, node or update with its tensors."""
+    recorder = gate.recorder
+    event = _event(recorder, seq)
+    begin = _event(recorder, getattr(event, "begin", 0))
+    if isinstance(event, Op):
+        return [
+            _title(event.name, event.module, event.phase, note),
+            *_source_lines(event.source),
+            *_meta_lines(event.meta),
+            *_tensor_lines(gate, "inputs", _metas_of(recorder, event.inputs, seq), seq),
+            *_tensor_lines(gate, "outputs", event.outputs, seq),
+        ]
+    if isinstance(event, OpEnd) and isinstance(begin, OpBegin):
+        return [
+            _title(begin.name, begin.module, begin.phase, note),
+            *_source_lines(begin.source),
+            *_meta_lines(begin.meta),
+            *_tensor_lines(gate, "inputs", _metas_of(recorder, begin.inputs, seq), seq),
+            *_tensor_lines(gate, "outputs", event.outputs, seq),
+        ]
+    if isinstance(event, NodeEnd) and isinstance(begin, NodeBegin):
+        return [
+            _title(f"{begin.name} backward", begin.module, "backward", note),
+            *_source_lines(begin.source),
+            *_tensor_lines(gate, "gradient in", begin.grad_in, seq),
+            *_tensor_lines(gate, "gradients out", event.grad_out, seq),
+        ]
+    if isinstance(event, ParamUpdate):
+        grad = tuple(_metas_of(recorder, (event.grad,), seq))
+        return [
+            _title(f"update of {event.name or 'a parameter'}", "", "optimizer", note),
+            *_tensor_lines(gate, "new value", (event.tensor,), seq),
+            *_tensor_lines(gate, "gradient", grad, seq),
+            *_tensor_lines(gate, "state", tuple(event.state.values()), seq),
+        ]
+    return [f"{type(event).__name__}{note}"]
+
+
+def _event(recorder: sink.Recorder, seq: int) -> Event | None:
+    raw = recorder.raw(seq) if seq else None
+    return typed(raw) if raw is not None else None
+
+
+def _title(name: str, module: str, phase: str, note: str) -> str:
+    inside = f"  in module {module}" if module else "  outside of any module"
+    return f"{name}{inside}  ({phase}){note}"
+
+
+def _meta_lines(meta: dict[str, str]) -> list[str]:
+    return [f"  {key} = {value}" for key, value in meta.items()]
+
+
+def _source_lines(place: Source) -> list[str]:
+    """A source line among its neighbours."""
+    if not place.line:
+        return []
+    lines = [f"  {place.file}:{place.line} in {place.function}"]
+    for number in range(max(1, place.line - CONTEXT), place.line + CONTEXT + 1):
+        text = linecache.getline(place.file, number).rstrip()
+        if text or number == place.line:
+            lines.append(f"  {'→' if number == place.line else ' '} {number:>4}  {text}"[:200])
+    return lines
+
+
+def _stack_lines(gate: Gate) -> list[str]:
+    return [
+        f"{frame.source.file}:{frame.source.line} in {frame.source.function}    {frame.text}"
+        for frame in gate.stack()
+    ] or ["no frames"]
+
+
+def _tensor_lines(gate: Gate, title: str, metas: Any, seq: int) -> Iterator[str]:
+    """Tensors with what is known of their values as of an event."""
+    yield title
+    shown = 0
+    for meta in metas:
+        if not meta.id:
+            continue
+        shown += 1
+        if shown > 20:
+            yield "  …"
+            return
+        found = gate.value(meta.id, seq)
+        values = _statistics(found[0]) if found is not None else "values no longer kept"
+        name = "result" if title == "outputs" else _name(gate.recorder, meta.id, seq)
+        yield f"  {name:<24} {_shape(meta):<22} {values}".rstrip()
+    if not shown:
+        yield "  none"
+
+
+def _shape(meta: TensorMeta) -> str:
+    device = "" if meta.device == "cpu" else f" {meta.device}"
+    return f"{list(meta.shape)} {meta.dtype}{device}"
+
+
+def _statistics(array: Any) -> str:
+    """Counts of what is not finite, and the range of the rest."""
+    from framework.trace.summary import summarize
+
+    if isinstance(array, np.ndarray) and array.size == 1:
+        return f"= {array.reshape(-1)[0]}"
+    found = summarize(array)
+    bad = [f"{n} {name}" for n, name in ((found.nan, "NaN"), (found.inf, "Inf")) if n]
+    text = f"{', '.join(bad) or 'no NaN or Inf'} of {found.count}"
+    if found.min is not None and found.max is not None and found.mean is not None:
+        text += f"; min {found.min:.4g}, max {found.max:.4g}, mean {found.mean:.4g}"
+    return text
+
+
+def _name(recorder: sink.Recorder, ident: int, seq: int) -> str:
+    """A parameter's or input's name, or the op that made the tensor."""
+    name = recorder.names.get(ident)
+    if name:
+        return name
+    made = _maker(recorder, ident, seq)
+    return f"from {made[4]}" if made is not None else f"#{ident}"
+
+
+def _maker(recorder: sink.Recorder, ident: int, seq: int) -> tuple[Any, ...] | None:
+    for number in range(seq, max(0, seq - LOOK_BACK), -1):
+        raw = recorder.raw(number)
+        if raw is not None and raw[2] == sink.OP and any(d[0] == ident for d in raw[6]):
+            return raw
+    return None
+
+
+# The tensors that an event of a kind describes.
+_METAS: dict[int, Callable[[Any], tuple[TensorMeta, ...]]] = {
+    sink.LEAF: lambda event: (event.tensor,),
+    sink.OP: lambda event: event.outputs,
+    sink.NODE_END: lambda event: event.grad_out,
+    sink.GRAD: lambda event: (event.arrived, event.total),
+}
+
+
+def _metas_of(recorder: sink.Recorder, idents: tuple[int, ...], seq: int) -> list[TensorMeta]:
+    """Descriptions of tensors that an event names by id."""
+    wanted = {i for i in idents if i}
+    found: dict[int, TensorMeta] = {}
+    for number in range(seq, max(0, seq - LOOK_BACK), -1):
+        if not wanted:
+            break
+        raw = recorder.raw(number)
+        if raw is None or raw[2] not in _METAS:
+            continue
+        for meta in _METAS[raw[2]](typed(raw)):
+            if meta.id in wanted:
+                wanted.discard(meta.id)
+                found[meta.id] = meta
+    for ident in list(wanted):
+        leaf = recorder.leaves.get(ident)
+        if leaf is not None:
+            found[ident] = tensor_meta(leaf)
+    return [found[i] for i in idents if i in found]
+
+
+def describe_inputs(recorder: sink.Recorder, event: Op) -> str:
+    """The operands of an op: ``[64, 10] float32 (x) and [5, 9] float32 (model.0.weight)``."""
+    metas = _metas_of(recorder, event.inputs, event.seq)
+    names = [f"{_shape(m)} ({_name(recorder, m.id, event.seq)})" for m in metas]
+    return " and ".join(names) or "no tensors"

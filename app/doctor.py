@@ -1,0 +1,134 @@
+"""`tapebook doctor`: what this machine has, one line each, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import locale
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+__all__ = ["lines"]
+
+OK, NOTE, BAD = "ok  ", "note", "MISS"  # words, not colours: they are read by people and scripts
+
+
+def lines() -> Iterator[str]:
+    """The report, line by line; a check that fails is a line, too."""
+    for name, check in CHECKS.items():
+        try:
+            state, text = check()
+        except Exception as error:
+            state, text = BAD, f"{type(error).__name__}: {error}"
+        yield f"{state}  {name:<11} {text}"
+
+
+def _python() -> tuple[str, str]:
+    return OK, f"{platform.python_version()} at {sys.executable} on {platform.platform()}"
+
+
+def _framework() -> tuple[str, str]:
+    import numpy
+
+    import framework
+
+    count = os.cpu_count()
+    return OK, f"tapebook {framework.__version__}, NumPy {numpy.__version__}, {count} processors"
+
+
+def _devices() -> tuple[str, str]:
+    from framework.device import cuda_problem, device_count, is_fake_cuda
+
+    problem = cuda_problem()
+    if problem:
+        return NOTE, f"cpu only: {problem}; everything works on the CPU"
+    kind = "fake (NumPy under another name)" if is_fake_cuda() else "CUDA"
+    return OK, f"cpu and {device_count()} {kind} device(s)"
+
+
+def _cupy() -> tuple[str, str]:
+    if importlib.util.find_spec("cupy") is None:
+        return NOTE, "not installed; for an NVIDIA GPU: pip install 'tapebook[cuda12]'"
+    version = next(
+        (
+            d.version
+            for d in importlib.metadata.distributions()
+            if (d.metadata["Name"] or "").startswith("cupy")
+        ),
+        "of unknown version",
+    )
+    return OK, f"CuPy {version}"
+
+
+def _graphviz() -> tuple[str, str]:
+    program = shutil.which("dot")
+    if program is None:
+        return NOTE, (
+            "dot is not on the PATH: pictures are drawn with the built-in layout "
+            "(apt install graphviz)"
+        )
+    said = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10)
+    version = (said.stderr or said.stdout).strip().splitlines() or ["dot"]
+    return OK, f"{version[0]} at {program}"
+
+
+def _matplotlib() -> tuple[str, str]:
+    try:
+        return OK, f"matplotlib {importlib.metadata.version('matplotlib')}"
+    except importlib.metadata.PackageNotFoundError:
+        return NOTE, "matplotlib is not installed: cells cannot plot (pip install matplotlib)"
+
+
+def _terminal() -> tuple[str, str]:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return NOTE, "this is no terminal; the screen needs one, tapebook run does not"
+    size = shutil.get_terminal_size()
+    term = os.environ.get("TERM", "")
+    if term in ("", "dumb"):
+        return BAD, f"TERM={term or '(not set)'} cannot draw a screen: use another terminal"
+    text = f"{term}, {size.columns}x{size.lines}, {_colours()}"
+    if size.columns < 80 or size.lines < 24:
+        return NOTE, f"{text}; small: 80x24 shows more"
+    return OK, text
+
+
+def _colours() -> str:
+    if os.environ.get("NO_COLOR"):
+        return "no colours (NO_COLOR)"
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "true colour"
+    return "256 colours" if "256" in os.environ.get("TERM", "") else "16 colours"
+
+
+def _unicode() -> tuple[str, str]:
+    encoding = (getattr(sys.stdout, "encoding", "") or locale.getpreferredencoding()).lower()
+    if encoding.replace("-", "") == "utf8":
+        return OK, "UTF-8: ▁▂▃▄▅▆▇█ ─│╭╮╰╯ ▶ ●"
+    return NOTE, f"the output is {encoding}: set LC_ALL=C.UTF-8 for drawings"
+
+
+def _runtime() -> tuple[str, str]:
+    from framework.trace.session import SessionError, runtime_dir, sessions
+
+    try:
+        path = runtime_dir()
+        return OK, f"sessions are in {path}: {len(sessions())} running"
+    except SessionError as error:
+        return BAD, str(error)
+
+
+CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
+    "python": _python,
+    "framework": _framework,
+    "devices": _devices,
+    "cupy": _cupy,
+    "graphviz": _graphviz,
+    "matplotlib": _matplotlib,
+    "terminal": _terminal,
+    "unicode": _unicode,
+    "runtime": _runtime,
+}

@@ -1,0 +1,330 @@
+"""`tapebook run` and `tapebook export`: a script or a notebook's code as ``__main__``, watched.
+
+The program runs in this process, on the main thread, as `python FILE` would run it. A recorder
+keeps its tape, a service lets a viewer attach, and breakpoints given on the command line stop it at
+a console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import signal
+import sys
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from app.console import Console, Ended, describe_inputs
+from app.notebook import open_notebook
+from app.sanitize import clean
+from framework.trace import frames, sink
+from framework.trace.breakpoints import parse_condition
+from framework.trace.gate import Gate
+from framework.trace.protocol import Breakpoint, Stop
+
+__all__ = ["BREAK_FORMS", "Program", "parse_break", "record_step", "run"]
+
+BREAK_FORMS = "nan, inf, 'absmax > 1e3', op:NAME, module:PATH, FILE:LINE or error"
+BUDGET = 512 << 20  # bytes of values that are kept
+
+
+# -- what is run ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A file's code, compiled in parts: a script is one, a notebook has one per cell.
+
+    Attributes:
+        parts: (cell id or "", code), in order.
+        magics: whether IPython is needed for lines such as ``%time``.
+    """
+
+    path: Path
+    parts: list[tuple[str, Callable[[], CodeType]]]
+    magics: bool = False
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Program:
+        """Read a file. Raises NotebookError with one line if it cannot be run."""
+        path = Path(path)
+        notebook = open_notebook(path)
+        if notebook.kind == "script":
+            data = path.read_bytes()
+            return cls(path, [("", lambda: compile(data, str(path), "exec", dont_inherit=True))])
+        cells = [cell for cell in notebook.cells if cell.kind == "code"]
+        sources = {cell.id: cell.source for cell in cells}
+        magics = any(
+            line.lstrip().startswith(("%", "!")) for s in sources.values() for line in s.split("\n")
+        )
+        if magics:
+            sources = {ident: _transformed(source) for ident, source in sources.items()}
+        return cls(path, [_cell_part(i, s) for i, s in sources.items()], magics)
+
+
+def _cell_part(ident: str, source: str) -> tuple[str, Callable[[], CodeType]]:
+    name = f"<cell {ident}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    return ident, lambda: compile(source, name, "exec", dont_inherit=True)
+
+
+def _transformed(source: str) -> str:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return str(TransformerManager().transform_cell(source))
+
+
+class _AsMain:
+    """``__main__``, ``sys.argv`` and ``sys.path`` as the program expects them."""
+
+    def __init__(self, program: Program, arguments: list[str]) -> None:
+        path = str(program.path)
+        self.module = types.ModuleType("__main__")
+        self.module.__dict__.update(__file__=path, __builtins__=__builtins__)
+        self._new = [path, *arguments]
+        self._folder = os.path.dirname(os.path.abspath(path))
+
+    def __enter__(self) -> dict[str, Any]:
+        self._old = sys.argv, sys.path[:], sys.modules["__main__"]
+        sys.argv = self._new
+        sys.path.insert(0, self._folder)
+        sys.modules["__main__"] = self.module
+        return self.module.__dict__
+
+    def __exit__(self, *exc: object) -> None:
+        sys.argv, sys.path[:], sys.modules["__main__"] = self._old
+
+
+def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -> None:
+    """Run all parts; cells are told to the tape."""
+    if program.magics:
+        from IPython.core.interactiveshell import InteractiveShell
+
+        InteractiveShell.instance(user_module=sys.modules["__main__"], user_ns=names)
+    for count, (cell, make) in enumerate(program.parts, 1):
+        if not cell:
+            exec(make(), names)
+            continue
+        begin = recorder.begin_cell(cell, count)
+        try:
+            exec(make(), names)
+        except BaseException as error:
+            recorder.end_cell(begin, error)
+            raise
+        recorder.end_cell(begin)
+
+
+# -- breakpoints from the command line -----------------------------------------------------------
+
+
+def parse_break(text: str, ident: int) -> Breakpoint:
+    """``nan``, ``op:exp``, ``module:model.2 if absmax > 10``, ``train.py:12``.
+
+    Raises ValueError with one line for the user.
+
+    >>> from app.runner import parse_break
+    >>> point = parse_break("op:exp if inf", 1)
+    >>> point.op, point.condition, point.phase
+    ('exp', 'inf', 'both')
+    """
+    where, _, condition = (part.strip() for part in text.partition(" if "))
+    point = Breakpoint(ident, condition=condition)
+    kind, _, name = where.partition(":")
+    try:
+        if kind == "op" and name:
+            point.op = name.strip()
+        elif kind == "module" and name:
+            point.module = name.strip()
+        elif name and where.rpartition(":")[2].strip().isdigit():
+            point.file, _, line = where.rpartition(":")
+            point.line = int(line)
+        elif not condition:
+            point.condition = where
+        else:
+            raise ValueError(f"{where!r} is no place")
+        parse_condition(point.condition)
+    except ValueError as error:
+        raise ValueError(f"--break {text!r}: {error}; expected {BREAK_FORMS}") from None
+    if point.condition:
+        point.phase = "both"
+    return point
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+def run(
+    path: str | os.PathLike[str],
+    arguments: list[str] | None = None,
+    *,
+    breaks: list[str] | None = None,
+    listen: bool = True,
+) -> int:
+    """Run a file; returns the exit status. NotebookError or ValueError: it cannot be used."""
+    program = Program.load(path)
+    wanted = [text for text in breaks or [] if text.strip() != "error"]
+    points = [parse_break(text, number) for number, text in enumerate(wanted, 1)]
+    recorder, gate = _watch()
+    gate.break_on_error = bool(breaks) and len(wanted) < len(breaks or [])
+    bad = [point for point in gate.set_breakpoints(points) if point.error]
+    if bad:
+        raise ValueError(f"--break: {bad[0].error}; expected {BREAK_FORMS}")
+    if breaks:
+        gate.console = Console(gate, program.path)
+    with _served(recorder, gate, program.path) if listen else contextlib.nullcontext():
+        return _run(program, arguments or [], recorder, gate)
+
+
+def record_step(
+    path: str | os.PathLike[str], arguments: list[str] | None = None, *, step: int = 1
+) -> tuple[sink.Recorder, int]:
+    """The tape of a file's run until its training step number ``step`` has ended.
+
+    A program that ends before is recorded to its end. What it prints goes to stderr. Returns the
+    recorder and how many training steps have ended. Raises NotebookError if it cannot be run, and
+    RuntimeError with one line if it failed.
+    """
+    program = Program.load(path)
+    recorder, gate = _watch(keep="none")
+    ended = 0
+
+    def at_step(stop: Stop) -> str:
+        nonlocal ended
+        ended += 1
+        if ended >= step:
+            raise Ended
+        return "step"
+
+    gate.console = at_step
+    gate.begin("step")
+    with contextlib.redirect_stdout(sys.stderr):
+        status = _run(program, arguments or [], recorder, gate)
+    if status and ended < step:
+        raise RuntimeError(f"{path} failed (status {status}) before training step {step} ended")
+    return recorder, ended
+
+
+def _watch(**options: Any) -> tuple[sink.Recorder, Gate]:
+    """A recorder of this thread and its gate; our own frames are not the user's."""
+    frames.hide(os.path.dirname(os.path.abspath(__file__)))
+    frames.host(_execute.__code__.co_filename)
+    recorder = sink.start(**{"keep": "all", "budget": BUDGET, **options})
+    return recorder, Gate(recorder)
+
+
+@contextlib.contextmanager
+def _served(recorder: sink.Recorder, gate: Gate, path: Path) -> Iterator[None]:
+    """The service that a viewer attaches to; without one, the program runs all the same."""
+    from framework.trace.server import Service
+    from framework.trace.session import SessionError
+
+    try:
+        service = Service(recorder, gate, path.stem, file=str(path.absolute()))
+    except SessionError as error:
+        _say(f"nobody can attach: {error}")
+        yield
+        return
+    try:
+        yield
+    finally:
+        service.close()
+
+
+def _run(program: Program, arguments: list[str], recorder: sink.Recorder, gate: Gate) -> int:
+    """Run it and say how it ended."""
+    with _AsMain(program, arguments) as names, _signals(gate):
+        gate.namespace = names
+        try:
+            _execute(program, names, recorder)
+            status = 0
+        except Ended:
+            status = 1
+        except SystemExit as error:
+            status = _exit_status(error)
+        except KeyboardInterrupt as error:
+            _say(f"interrupted{_place_of(error)}")
+            status = 130
+        except BaseException as error:
+            _report_failure(error, recorder)
+            status = 1
+        finally:
+            sink.stop()
+            gate.set_state("finished")
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    return status
+
+
+@contextlib.contextmanager
+def _signals(gate: Gate) -> Iterator[None]:
+    """Interrupts leave the tape whole; SIGTERM and SIGHUP let the program's exit handlers run."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_DFL)  # the second time, at once
+        raise SystemExit(128 + signum)
+
+    wanted: dict[int, Any] = {signal.SIGTERM: leave, signal.SIGHUP: leave}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        wanted[signal.SIGINT] = gate.on_sigint
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_status(error: SystemExit) -> int:
+    """As the interpreter does it."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _place_of(error: BaseException) -> str:
+    inner = frames.raised_frames(error)
+    if not inner:
+        return ""
+    place = frames.source(inner[0])
+    return f" at {place.file}:{place.line}"
+
+
+def _report_failure(error: BaseException, recorder: sink.Recorder) -> None:
+    """The user's part of the traceback, and the op that raised."""
+    frames.prune(error)
+    lines = "".join(traceback.format_exception(error))
+    sys.stderr.write(clean(lines))
+    op = failed_op(recorder)
+    if op:
+        sys.stderr.write(clean(f"{op}\n"))
+
+
+def failed_op(recorder: sink.Recorder) -> str:
+    """The op whose error ended the run, with its operands, on one line; "" if it was no op."""
+    from framework.trace.events import Op
+    from framework.trace.reader import typed
+
+    for seq in range(recorder.seq, max(0, recorder.seq - 200), -1):
+        raw = recorder.raw(seq)
+        if raw is None or raw[2] == sink.OP:
+            event = typed(raw) if raw is not None else None
+            if not isinstance(event, Op) or not event.error:
+                return ""
+            inside = f" in {event.module}" if event.module else ""
+            place = f"{event.source.file}:{event.source.line}"
+            operands = describe_inputs(recorder, event)
+            return f"failing op: {event.name}{inside} of {operands}, at {place}"
+    return ""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"tapebook: {clean(text, keep_newlines=False)}\n")

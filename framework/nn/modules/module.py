@@ -1,0 +1,583 @@
+"""`Module`: the base of layers and models. Its ``__call__`` is the trace's choke point for modules.
+
+State dicts are in `state`, full backward hooks in `hooks`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from typing import Any
+
+from framework import dtypes
+from framework.core.graph import Hook
+from framework.core.modes import no_grad
+from framework.nn.modules.hooks import BackwardHook
+from framework.nn.modules.state import StateDict, type_name
+from framework.nn.parameter import Buffer, Parameter
+from framework.tensor import Tensor
+from framework.trace import sink
+
+__all__ = ["Module"]
+
+_HOOKS = (
+    "_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+    "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)  # fmt: skip
+
+
+class Module(StateDict):
+    """Base class of all layers and models: parameters, buffers, children and a ``forward``.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> class Twice(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.scale = nn.Parameter(torch.ones(1))
+    ...
+    ...     def forward(self, x):
+    ...         return x * self.scale * 2
+    >>> Twice()(torch.ones(3))
+    tensor([2., 2., 2.], grad_fn=<MulBackward0>)
+    >>> [name for name, _ in Twice().named_parameters()]
+    ['scale']
+    """
+
+    training: bool
+    _version = 1
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        own = self.__dict__
+        own["training"] = True
+        own["_parameters"] = {}
+        own["_buffers"] = {}
+        own["_modules"] = {}
+        own["_non_persistent_buffers_set"] = set()
+        for name in _HOOKS:
+            own[name] = OrderedDict()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; every subclass defines it."""
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
+
+    # -- the call ----------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recorder = sink.active
+        if recorder is None or recorder.thread != get_ident():
+            if (
+                self._forward_hooks
+                or self._forward_pre_hooks
+                or self._backward_hooks
+                or self._backward_pre_hooks
+            ):
+                return self._call_with_hooks(args, kwargs)
+            return self.forward(*args, **kwargs)
+        begin = recorder.begin_module(self, (*args, *kwargs.values()))
+        try:
+            out = self._call_with_hooks(args, kwargs)
+        except BaseException as error:
+            recorder.end_module(begin, None, error)
+            raise
+        recorder.end_module(begin, out)
+        return out
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        ran: set[int] = set()
+        try:
+            return self._hooked_forward(args, kwargs, ran)
+        except Exception:
+            for key in list(self._forward_hooks_always_called):
+                if key not in ran and key in self._forward_hooks:
+                    try:
+                        self._run_forward_hook(key, args, kwargs, None)
+                    except Exception as error:
+                        warnings.warn(
+                            "module forward hook with ``always_call=True`` raised an exception "
+                            f"that was silenced as another error was raised in forward: {error}",
+                            stacklevel=3,
+                        )
+            raise
+
+    def _hooked_forward(self, args: Any, kwargs: dict[str, Any], ran: set[int]) -> Any:
+        for key, hook in list(self._forward_pre_hooks.items()):
+            args, kwargs = self._pre_hooked(key, hook, args, kwargs)
+        backward = None
+        if self._backward_hooks or self._backward_pre_hooks:
+            backward = BackwardHook(
+                self, list(self._backward_hooks.values()), list(self._backward_pre_hooks.values())
+            )
+            args = backward.take_inputs(args)
+        result = self.forward(*args, **kwargs)
+        for key in list(self._forward_hooks):
+            ran.add(key)
+            changed = self._run_forward_hook(key, args, kwargs, result)
+            if changed is not None:
+                result = changed
+        return result if backward is None else backward.take_output(result)
+
+    def _pre_hooked(self, key: int, hook: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        if key not in self._forward_pre_hooks_with_kwargs:
+            changed = hook(self, args)
+            if changed is None:
+                return args, kwargs
+            return (changed if isinstance(changed, tuple) else (changed,)), kwargs
+        changed = hook(self, args, kwargs)
+        if changed is None:
+            return args, kwargs
+        if isinstance(changed, tuple) and len(changed) == 2:
+            return changed
+        raise RuntimeError(
+            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
+            f"{changed}."
+        )
+
+    def _run_forward_hook(self, key: int, args: Any, kwargs: Any, result: Any) -> Any:
+        hook = self._forward_hooks[key]
+        if key in self._forward_hooks_with_kwargs:
+            return hook(self, args, kwargs, result)
+        return hook(self, args, result)
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Hook:
+        """``hook(module, args)`` before ``forward``; may return new arguments.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)`` and returns both or None.
+        """
+        handle = Hook(self._forward_pre_hooks, hook, prepend)
+        if with_kwargs:
+            self._forward_pre_hooks_with_kwargs[handle.id] = True
+        return handle
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Hook:
+        """``hook(module, args, output)`` after ``forward``; may return another output.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``always_call`` it
+        runs (with output None) even if ``forward`` raised.
+        """
+        handle = Hook(self._forward_hooks, hook, prepend)
+        if with_kwargs:
+            self._forward_hooks_with_kwargs[handle.id] = True
+        if always_call:
+            self._forward_hooks_always_called[handle.id] = True
+        return handle
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(module, grad_input, grad_output)`` when the inputs' gradients are known.
+
+        Both are tuples with None for what is no tensor or wants no gradient; the hook may return
+        other gradients for the inputs.
+        """
+        return Hook(self._backward_hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(module, grad_output)`` when the outputs' gradients are known; may change them."""
+        return Hook(self._backward_pre_hooks, hook, prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    # -- registration ------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter; None stands for one that the module does without."""
+        self._check_name("parameter", name, self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{type_name(param)}' object to parameter '{name}' "
+                "(torch.nn.Parameter or None required)"
+            )
+        if param is not None and param._edge is not None:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
+                f"created explicitly. To express '{name}' as a function of another Tensor, compute "
+                "the value in the forward() method."
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is part of the module's state but no parameter.
+
+        Args:
+            persistent: part of the ``state_dict``.
+        """
+        self._check_name("buffer", name, self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type_name(module)} is not a Module subclass")
+        self._check_name("module", name, self._modules)
+        self._modules[name] = module
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Alias of `add_module`."""
+        self.add_module(name, module)
+
+    def _check_name(self, kind: str, name: Any, known: dict[str, Any]) -> None:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {type_name(name)}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain "."' + (f", got: {name}" if kind == "module" else ""))  # fmt: skip  # noqa: E501
+        if name == "":
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if hasattr(self, name) and name not in known:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        if isinstance(value, Parameter):
+            if "_parameters" not in own:
+                raise AttributeError("cannot assign parameters before Module.__init__() call")
+            _forget(name, own, self._buffers, self._modules)
+            self._non_persistent_buffers_set.discard(name)
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            if "_modules" not in own:
+                raise AttributeError("cannot assign module before Module.__init__() call")
+            _forget(name, own, self._parameters, self._buffers)
+            self._non_persistent_buffers_set.discard(name)
+            self.add_module(name, value)
+        elif isinstance(value, Buffer):
+            _forget(name, own, self._parameters, self._modules)
+            self.register_buffer(name, value, value.persistent)
+        elif name in own:
+            own[name] = value
+        else:
+            self._set_plain(name, value)
+
+    def _set_plain(self, name: str, value: Any) -> None:
+        """Neither parameter nor module: it may still replace one, or be a buffer."""
+        own = self.__dict__
+        for table, kind, wanted in (
+            ("_parameters", "parameter", "torch.nn.Parameter"),
+            ("_modules", "child module", "torch.nn.Module"),
+        ):
+            if name in own.get(table, ()):
+                if value is not None:
+                    raise TypeError(
+                        f"cannot assign '{type_name(value)}' as {kind} '{name}' "
+                        f"({wanted} or None expected)"
+                    )
+                own[table][name] = None
+                return
+        if name in own.get("_buffers", ()):
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"cannot assign '{type_name(value)}' as buffer '{name}' "
+                    "(torch.nn.Buffer, torch.Tensor or None expected)"
+                )
+            own["_buffers"][name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__
+        for table in ("_parameters", "_modules", "_buffers"):
+            found = own.get(table)
+            if found is not None and name in found:
+                return found[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]
+                self._non_persistent_buffers_set.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(n for n in names if not n[:1].isdigit())
+
+    # -- walking -----------------------------------------------------------------------------
+
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their dotted paths; each one once."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below, with their names; each one once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below."""
+        for _, module in self.named_children():
+            yield module
+
+    def _named(
+        self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        inside: Any = [(prefix, self)]
+        if recurse:
+            inside = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        for path, module in inside:
+            for name, value in getattr(module, table).items():
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their dotted paths; each one once."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters of this module and, with ``recurse``, of all below it."""
+        for _, param in self.named_parameters(recurse=recurse):
+            yield param
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their dotted paths; each one once."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers of this module and, with ``recurse``, of all below it."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path; "" is this one."""
+        module = self
+        for name in target.split(".") if target else ():
+            if not hasattr(module, name):
+                raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f"`{name}` is not an nn.Module")
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path."""
+        return self._get(target, Parameter, "an nn.Parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+        if name not in module._buffers:
+            raise AttributeError(f"`{name}` is not a buffer")
+        return getattr(module, name)
+
+    def _get(self, target: str, kind: type, described: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+        found = getattr(module, name)
+        if not isinstance(found, kind):
+            raise AttributeError(f"`{name}` is not {described}")
+        return found
+
+    # -- changing all of it ------------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], None]) -> Any:
+        """Call ``fn`` with every module below and then with this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Replace the memory of every parameter and buffer; the parameters stay the same objects."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for param in self._parameters.values():
+            if param is None:
+                continue
+            with no_grad():
+                param.data = fn(param.data)
+                if param.grad is not None:
+                    param.grad = fn(param.grad)
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = fn(buffer)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """Move to a device and, floating parameters and buffers only, to a dtype; in place.
+
+        ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(other_tensor)``.
+        """
+        device, dtype = _destination(*args, **kwargs)
+        if dtype is not None and dtype.category < dtypes.FLOAT:
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                f"dtype={dtype}"
+            )
+
+        def convert(t: Tensor) -> Tensor:
+            wanted = dtype if t.dtype.category >= dtypes.FLOAT else None
+            return t.to(device=device, dtype=wanted)  # type: ignore[attr-defined]
+
+        return self._apply(convert)
+
+    def cpu(self) -> Any:
+        """Move to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Any:
+        """Move to a CUDA device (the first one unless given)."""
+        where = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+        return self.to(where)
+
+    def float(self) -> Any:
+        """Floating parameters and buffers to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Any:
+        """Floating parameters and buffers to float64."""
+        return self.to(dtypes.float64)
+
+    def half(self) -> Any:
+        """Floating parameters and buffers to float16."""
+        return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Any:
+        """Floating parameters and buffers to bfloat16."""
+        return self.to(dtypes.bfloat16)
+
+    def type(self, dst_type: Any) -> Any:
+        """All parameters and buffers to ``dst_type``."""
+        return self._apply(lambda t: t.type(dst_type))  # type: ignore[attr-defined]
+
+    def train(self, mode: bool = True) -> Any:
+        """Training mode for this module and all below it; what that means is theirs to say."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self) -> Any:
+        """Evaluation mode: ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Ask for (or waive) gradients of all parameters."""
+        for param in self.parameters():
+            param.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all parameters' gradients, or set them to zero."""
+        for param in self.parameters():
+            if param.grad is None:
+                continue
+            if set_to_none:
+                param.grad = None
+            else:
+                param.grad = param.grad.detach()
+                param.grad.zero_()  # type: ignore[attr-defined]
+
+    def share_memory(self) -> Any:
+        """Accepted for PyTorch's sake; memory is shared only within the process."""
+        return self
+
+    # -- text --------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """The part of ``repr`` between the parentheses; subclasses say what they were made with."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        own = len(lines)
+        for name, module in self._modules.items():
+            lines.append(f"({name}): " + repr(module).replace("\n", "\n  "))
+        if not lines:
+            return self._get_name() + "()"
+        if own == 1 and len(lines) == 1:
+            return f"{self._get_name()}({lines[0]})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+def _forget(name: str, *tables: dict[str, Any]) -> None:
+    for table in tables:
+        table.pop(name, None)
+
+
+def _destination(
+    *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False,
+    memory_format: Any = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    for a in args:
+        if isinstance(a, Tensor):
+            device, dtype = a.device, a.dtype
+        elif isinstance(a, bool):
+            continue  # non_blocking
+        elif isinstance(a, dtypes.dtype) or a is float:
+            dtype = a
+        elif a is not None:
+            device = a
+    return device, None if dtype is None else dtypes.to_dtype(dtype)

@@ -1,0 +1,95 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.kernels import module_of
+from framework.optim.checks import nonnegative, unsupported
+from framework.optim.optimizer import Optimizer
+from framework.tensor import Tensor, wrap
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent, with momentum.
+
+    With gradient g of parameter p: g' = g + weight_decay p; buf = momentum buf + (1 - dampening) g'
+    (the first time buf = g'); p = p - lr buf, with ``nesterov`` p - lr (g' + momentum buf), without
+    momentum p - lr g'. Nesterov's form is that of Sutskever et al., "On the importance of
+    initialization and momentum in deep learning", ICML 2013, as PyTorch has it.
+
+    Args:
+        maximize: go up the gradient instead of down.
+        foreach, fused: accepted and ignored; there is one implementation.
+
+    >>> import framework as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = torch.optim.SGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0.8000, 1.6000], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        nonnegative("learning rate", lr)
+        nonnegative("momentum value", momentum)
+        nonnegative("weight_decay value", weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        unsupported(differentiable=differentiable)
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize, "foreach": foreach,
+            "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        self._first = False
+        if group["momentum"] and state.get("momentum_buffer") is None:
+            self._first = True
+            state["momentum_buffer"] = wrap(module_of(p._data).empty_like(p._data), p._device)
+
+    def _update(
+        self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float
+    ) -> None:
+        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        room = self._room(param)
+        if group["maximize"]:
+            grad = np.negative(grad, out=self._room(param, 1))
+        if decay:
+            np.multiply(param, decay, out=room)
+            grad = np.add(grad, room, out=self._room(param, 1))
+        if momentum:
+            buffer = state["momentum_buffer"]
+            if self._first:
+                buffer[...] = grad
+            else:
+                buffer *= momentum
+                dampening = group["dampening"]
+                buffer += np.multiply(grad, 1 - dampening, out=room) if dampening else grad
+            if group["nesterov"]:
+                np.multiply(buffer, momentum, out=room)
+                room += grad
+                grad = room
+            else:
+                grad = buffer
+        param -= np.multiply(grad, lr, out=room)

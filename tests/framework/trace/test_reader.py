@@ -1,0 +1,224 @@
+"""Raw tuples to typed events: complete, bounded, and without running a model's code."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework.trace import recording, sink
+from framework.trace.events import (
+    BackwardBegin,
+    Grad,
+    Leaf,
+    Mark,
+    NodeBegin,
+    NodeEnd,
+    Op,
+    Write,
+    decode_events,
+    encode_events,
+)
+from framework.trace.reader import describe, short, source_of, typed
+
+
+def _line() -> int:
+    """The line of the caller."""
+    frame = inspect.currentframe()
+    assert frame is not None and frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+def _of(events, kind):
+    return [e for e in events if isinstance(e, kind)]
+
+
+def test_an_op_is_complete():
+    with recording() as tape:
+        x = torch.ones(2, 3, requires_grad=True)
+        y = x * 2.5
+        line = _line() - 1
+    op = _of(tape.read(), Op)[-1]
+    assert op.name == "mul"
+    assert op.inputs == (x._id, 0)
+    assert op.meta == {"arg1": "2.5"}
+    assert [(m.id, m.shape, m.dtype, m.device, m.requires_grad) for m in op.outputs] == [
+        (y._id, (2, 3), "float32", "cpu", True)
+    ]
+    assert op.source.line == line
+    assert op.source.file == __file__
+    assert op.source.function == "test_an_op_is_complete"
+    assert op.node == op.seq
+    assert op.phase == "forward" and op.error == "" and op.duration > 0
+
+
+def test_backward_is_linked_to_forward():
+    with recording() as tape:
+        w = torch.ones(3, requires_grad=True)
+        loss = (w * w).sum()
+        loss.backward()
+        loss = (w * 2).sum()
+        loss.backward()
+    events = tape.read()
+    ops = {e.seq: e for e in _of(events, Op) if e.phase == "forward"}
+    nodes = _of(events, NodeBegin)
+    assert [n.name for n in nodes] == ["sum", "mul", "sum", "mul"]
+    for node in nodes:
+        assert ops[node.forward].name == node.name
+        assert ops[node.forward].node == node.node
+        assert ops[node.forward].source == node.source
+    assert _of(events, BackwardBegin)[0].roots == (ops[nodes[0].forward].outputs[0].id,)
+    first, second = _of(events, Grad)
+    assert (first.leaf, first.name, first.first) == (w._id, "w", True)
+    assert second.first is False and second.total.id == w.grad._id
+    ends = {e.begin: e for e in _of(events, NodeEnd)}
+    assert ends[nodes[0].seq].grad_out[0].shape == (3,)
+
+
+def test_seqs_are_consecutive_and_begins_have_ends():
+    with recording() as tape:
+        w = torch.ones(3, requires_grad=True)
+        for _ in range(3):
+            (w * 2).exp().sum().backward()
+        with pytest.raises(RuntimeError):
+            torch.ones(3) @ torch.ones(4)
+    events = tape.read()
+    assert [e.seq for e in events] == list(range(1, tape.seq + 1))
+    open_, closed = [], 0
+    for e in events:
+        if type(e).__name__.endswith("Begin"):
+            open_.append(e.seq)
+        elif type(e).__name__.endswith("End"):
+            assert open_.pop() == e.begin
+            closed += 1
+    assert not open_ and closed
+    assert "RuntimeError" in _of(events, Op)[-1].error
+    assert _of(events, Op)[-1].outputs == ()
+
+
+def test_events_survive_the_wire():
+    with recording() as tape:
+        w = torch.ones(3, requires_grad=True)
+        (w * 2).sum().backward()
+        tape.mark("a mark")
+        with torch.no_grad():
+            w += 1
+    events = tape.read()
+    assert decode_events(encode_events(events)) == events
+    assert {type(e) for e in events} >= {Leaf, Op, NodeBegin, NodeEnd, Grad, Mark, Write}
+
+
+class _Hostile:
+    def __repr__(self) -> str:
+        raise AssertionError("reading a trace must not run this")
+
+    __str__ = __repr__
+
+    def __getattr__(self, name: str):
+        raise AssertionError("nor this")
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (3, "3"),
+        (2.0, "2.0"),
+        (True, "True"),
+        (None, "None"),
+        (..., "..."),
+        ("a\nb", "'a\\nb'"),
+        ((1,), "(1,)"),
+        ([1, [2, (3, [4])]], "[1, [2, (3, […])]]"),
+        ({"a": 1}, "{'a': 1}"),
+        (slice(1, None, 2), "1::2"),
+        (np.float32(1.5), "1.5"),
+        (np.dtype("int64"), "int64"),
+        (np.zeros((2, 3)), "array [2, 3] float64"),
+        (torch.float32, "float32"),
+        (torch.device("cpu"), "cpu"),
+        (b"1234", "4 bytes"),
+        (len, "len"),
+        (int, "int"),
+    ],
+)
+def test_values_are_short_texts(value, text):
+    assert short(value) == text
+
+
+def test_no_code_of_a_value_runs():
+    assert short(_Hostile()) == "<_Hostile>"
+    assert short([_Hostile()]) == "[<_Hostile>]"
+
+
+def test_texts_are_bounded():
+    for value in ("x" * 10**6, list(range(10**5)), 10**1000, {i: "y" * 100 for i in range(1000)}):
+        assert len(short(value)) <= 60
+    endless: list[object] = []
+    endless.append(endless)
+    assert len(short(endless)) <= 60
+
+
+def test_tensors_are_described_by_shape_and_a_single_value():
+    assert describe(torch.ones(2, 3)) == "[2, 3] float32"
+    assert describe(torch.tensor(2.5)) == "2.5 float32"
+    assert describe(torch.tensor([7])) == "7 [1] int64"
+    assert short(torch.ones(4)) == "[4] float32"
+
+
+def test_source_of_is_remembered_by_code_object():
+    code = compile("a = 1\nb = 2\n", "<cell x>", "exec")
+    first = source_of(code, 0)
+    assert first is source_of(code, 0)
+    assert (first.file, source_of(None, None).line) == ("<cell x>", 0)
+    other = compile("\n\nc = 3\n", "<cell y>", "exec")
+    assert source_of(other, len(other.co_code) - 2).line == 3
+
+
+def test_a_ring_that_ran_over_gives_what_is_left():
+    with recording(capacity=16) as tape:
+        x = torch.ones(2)
+        for _ in range(50):
+            x = x + 1
+    events = tape.read()
+    assert len(events) == 16
+    assert events[-1].seq == tape.seq and events[0].seq == tape.first_seq
+    assert tape.raw(1) is None
+
+
+def test_reading_needs_no_framework_class():
+    """A typed record holds plain data only."""
+    with recording() as tape:
+        torch.ones(2) * 2
+    for event in tape.read():
+        for value in (getattr(event, f) for f in event.__struct_fields__):
+            module = type(value).__module__
+            assert module in ("builtins", "framework.trace.events"), (event, value)
+
+
+def test_the_trace_module_is_lazy():
+    """`import framework` loads the recorder and nothing of the wire."""
+    import subprocess
+
+    code = (
+        "import sys, framework, framework.trace;"
+        "print([m for m in sys.modules if m in ('msgspec', 'socket', 'selectors')"
+        " or m.startswith('framework.trace.')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "msgspec" not in out.stdout and "selectors" not in out.stdout
+    assert "framework.trace.sink" in out.stdout and "framework.trace.reader" not in out.stdout
+
+
+def test_every_kind_has_a_reader():
+    kinds = {
+        value
+        for name, value in vars(sink).items()
+        if name.isupper() and isinstance(value, int) and not name.startswith("_")
+    }
+    from framework.trace.reader import _READERS
+
+    assert kinds == set(_READERS)
+    assert typed((1, 2, sink.MARK, "x")) == Mark(1, 2, "x")
