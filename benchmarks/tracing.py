@@ -17,7 +17,8 @@ def report() -> None:
     """Ratios of a traced to an untraced run, measured in turn."""
     print("tracing: extra time of a training step")
     step = workloads.mlp()
-    print(f"  off, small MLP            {in_turn(without_the_test(step), step, 60)}   (at most 1 %)")
+    off = in_turn(without_the_test(step), step, 60)
+    print(f"  off, small MLP            {off}   (at most 1 %)")
     for name, make, bound in (
         ("transformer-like", workloads.transformer, "at most 15 %"),
         ("8-element ops", workloads.eight_elements, "at most 50 %"),

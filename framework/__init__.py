@@ -13,7 +13,6 @@ import builtins as _builtins
 import importlib as _importlib
 import math as _math
 import pkgutil as _pkgutil
-import types as _types
 import warnings as _warnings
 from typing import Any
 
@@ -48,7 +47,7 @@ from framework.dtypes import (
     set_default_dtype,
     uint8,
 )
-from framework.dtypes import bool_ as bool  # noqa: A004
+from framework.dtypes import bool_ as bool
 from framework.printing import set_printoptions
 from framework.random import (
     Generator,
@@ -81,8 +80,6 @@ contiguous_format = "torch.contiguous_format"
 preserve_format = "torch.preserve_format"
 channels_last = "torch.channels_last"
 
-linalg = _types.ModuleType("framework.linalg", "Linear algebra, by PyTorch's names.")
-
 
 # PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
 # the user's own NumPy code keeps its warnings.
@@ -95,11 +92,9 @@ def _publish() -> None:
     """Put every function of the registry where PyTorch has it."""
     for family in _pkgutil.iter_modules(_ops.__path__, "framework.ops."):
         _importlib.import_module(family.name)
-    spaces = {"": globals(), "linalg": vars(linalg)}
     for record in _registry.FUNCTIONS:
-        for space in record.namespaces:
-            if space in spaces:
-                spaces[space][record.name] = record.call
+        if "" in record.namespaces:
+            globals()[record.name] = record.call
         if record.method:
             setattr(Tensor, record.method, record.call)
         for special in record.dunder:
@@ -127,11 +122,8 @@ _INPLACE_OPERATORS = {
 
 _publish()
 
-for _name in ("autograd", "nn", "optim", "trace", "utils"):
-    try:
-        _importlib.import_module("framework." + _name)
-    except ImportError as _e:
-        print("MISSING", _name, _e)
+from framework import autograd, linalg, nn, optim, trace, utils  # noqa: E402
+from framework.serialization import load, save  # noqa: E402
 
 
 def is_tensor(obj: Any) -> _builtins.bool:
@@ -152,3 +144,10 @@ def is_complex(input: Tensor) -> _builtins.bool:
 def numel(input: Tensor) -> _builtins.int:
     """Number of elements."""
     return input.numel()
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"module 'framework' has no attribute {name!r}")
+
+
+__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["CPU", "cuda_problem", "device", "device_count", "is_fake_cuda"]
 
@@ -24,7 +24,7 @@ class device:
     """
 
     __slots__ = ("index", "type")
-    _known: dict[tuple[str, int | None], device] = {}
+    _known: ClassVar[dict[tuple[str, int | None], device]] = {}
     type: str
     index: int | None
 

@@ -16,8 +16,8 @@ __all__ = [
     "BOOL", "INT", "FLOAT", "COMPLEX",
     "bfloat16", "bool_", "category", "complex128", "complex64", "dtype", "finfo", "float16",
     "float32", "float64", "from_numpy_dtype", "get_default_dtype", "iinfo", "int16", "int32",
-    "int64", "int8", "promote_types", "result_type", "scalar_dtype", "set_default_dtype", "to_dtype",
-    "uint8",
+    "int64", "int8", "promote_types", "result_type", "scalar_dtype", "set_default_dtype",
+    "to_dtype", "uint8",
 ]  # fmt: skip
 
 BOOL, INT, FLOAT, COMPLEX = range(4)  # categories; a higher one wins a promotion

@@ -65,9 +65,9 @@ def tensor_text(tensor: Any) -> str:
         extra.append(f"size={tuple(tensor._data.shape)}")
     if tensor.device.type != "cpu":
         extra.append(f"device='{tensor.device}'")
-    if kind not in plain or (tensor._data.size == 0 and kind is not plain[0]):
-        if not (kind.is_complex and kind is plain[0].to_complex()):
-            extra.append(f"dtype={kind}")
+    usual = kind in plain and (tensor._data.size or kind is plain[0])
+    if not usual and kind is not plain[0].to_complex():
+        extra.append(f"dtype={kind}")
     if tensor.requires_grad:
         node = tensor.grad_fn
         extra.append("requires_grad=True" if node is None else f"grad_fn=<{node.name()}>")

@@ -7,7 +7,7 @@ Arithmetic and the other methods are published by the functions in `framework.op
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,6 +69,40 @@ class Tensor:
     _data: Any
     _device: device
     grad: Tensor | None = None
+
+    if TYPE_CHECKING:  # what framework/__init__.py binds from the registry
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __abs__: Any
+        __invert__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __getitem__: Any
+        __setitem__: Any
+        __eq__: Any
+        __ne__: Any
+        T: Any
+        mT: Any
 
     def __init__(self, *args: Any, device: Any = None) -> None:
         default = dtypes.get_default_dtype().numpy
@@ -175,14 +209,14 @@ class Tensor:
 
     # -- autograd ----------------------------------------------------------------------------
 
-    @property
-    def requires_grad(self) -> bool:
-        return self._rg or (self._base is not None and self._base._rg and self._stale())
-
     def _stale(self) -> bool:
         """A view whose base was written in place since: it has the base's history now."""
         assert self._counter is not None
         return self._at != self._counter.value
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._rg or (self._base is not None and self._base._rg and self._stale())
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -304,7 +338,9 @@ class Tensor:
     def register_post_accumulate_grad_hook(self, hook: Any) -> Hook:
         """Call ``hook(tensor)`` after ``.grad`` of this leaf was accumulated into."""
         if not self.requires_grad or self._edge is not None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         if self._post_hooks is None:
             self._post_hooks = {}
         return Hook(self._post_hooks, hook)
@@ -380,10 +416,10 @@ class Tensor:
     def __iter__(self) -> Any:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(self._data.shape[0])])  # type: ignore[index]
+        return iter([self[i] for i in range(self._data.shape[0])])
 
     def __contains__(self, element: Any) -> bool:
-        return bool((self == element).any())  # type: ignore[attr-defined]
+        return bool((self == element).any())
 
     def __hash__(self) -> int:
         return id(self)

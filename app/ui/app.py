@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import os
 import signal
 import sys
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TapebookApp", "run_ui"]
 
+TIDY = 10.0  # seconds without a change after which garbage is collected
 AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
+ANSWERS = 0.01  # seconds in which answers are collected before they are shown
 IDLE = 0.25  # seconds between looks at whether the kernel lives
 
 
@@ -98,7 +101,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.crash_log: Path | None = None
         self._program = client
         self._with_kernel = kernel
-        self._last_tick = 0.0
+        self._last_tick = self._last_change = 0.0
         self._woken = False
         self._first_theme = theme
         self.register_theme(DARK)
@@ -128,12 +131,24 @@ class TapebookApp(App[int], inherit_bindings=False):
         elif self._with_kernel:
             self.session.start_kernel(self.notebook.path)
         self.set_interval(IDLE, self.tick)
+        self._tune_garbage_collection()
         self.set_interval(AUTOSAVE, self.autosave)
         for notice in self.notebook.notices:
             self.session.say(notice, problem=True)
         self.notebook.notices.clear()
         self._offer_recovery()
         self.tick()
+
+    def _tune_garbage_collection(self) -> None:
+        """A full collection over a long tape takes 0.3 s: it waits until nobody is looking."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 1_000_000)
+        self.set_interval(TIDY, self._tidy)
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._last_change > TIDY and gc.get_count()[2] > 20:
+            gc.collect()
 
     def _restore_session(self) -> None:
         """Breakpoints and watches of the last time."""
@@ -207,9 +222,10 @@ class TapebookApp(App[int], inherit_bindings=False):
                 self._own_loop.call_soon_threadsafe(self.wake, context=self._own_context)
 
     def wake(self) -> None:
-        """Look at what has come: at once if the last look is a frame ago, else when it is."""
-        wait = self._last_tick + FRAME - time.monotonic()
-        if wait <= 0 or self.session.state != "running":
+        """Look at what has come: at once, or when the last look is long enough ago."""
+        frame = FRAME if self.session.state == "running" else ANSWERS
+        wait = self._last_tick + frame - time.monotonic()
+        if wait <= 0:
             self.tick()
         else:
             self.set_timer(wait, self.tick)
@@ -219,6 +235,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         self._woken = False
         self._last_tick = time.monotonic()
         changed = self.session.tick()
+        if changed:
+            self._last_change = self._last_tick
         if changed and self.main.is_mounted:
             self.main.commands.refresh(changed)
         if self.session.pending:

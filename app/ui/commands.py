@@ -55,7 +55,7 @@ class Commands:
 
     def update(self) -> None:
         """Take in what the action has changed, without waiting for the next tick."""
-        self.app.wake()
+        self.app.tick()
 
     @property
     def app(self) -> Any:

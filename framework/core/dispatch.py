@@ -73,7 +73,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
         )
     rule = op.rule
     if rule is not None:
-        arrays = (RULES[rule] if rule.__class__ is str else rule)(arrays, args)
+        arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
     try:
         if device is None or device.type == "cpu":
             result = op.kernel(*arrays, **meta)
@@ -160,7 +160,8 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
     if not isinstance(source, Tensor):
         return
     array, owner = source._data, out._data.base
-    if out._data is not array and (owner is None or (owner is not array and owner is not array.base)):
+    alien = owner is None or (owner is not array and owner is not array.base)
+    if alien and out._data is not array:
         return  # the kernel had to copy
     counter = source._counter
     if counter is None:
@@ -190,14 +191,13 @@ def _promote(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
         a, b = arrays
         ta, tb = a.__class__, b.__class__
         if ta is ndarray and tb is ndarray:
-            if a.dtype is b.dtype:
-                return arrays
+            safe = a.dtype is b.dtype
         elif ta is ndarray and (tb is float or tb is int):
-            if a.dtype.kind in "fc":
-                return arrays
-        elif tb is ndarray and (ta is float or ta is int):
-            if b.dtype.kind in "fc":
-                return arrays
+            safe = a.dtype.kind in "fc"
+        else:
+            safe = tb is ndarray and (ta is float or ta is int) and b.dtype.kind in "fc"
+        if safe:
+            return arrays
     return _cast(arrays, dtypes.result_type(*[a for a in arrays if a is not None]))
 
 
@@ -217,7 +217,7 @@ def _promote_float(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
 
 def _cast(arrays: list[Any], common: dtypes.dtype) -> list[Any]:
     target = common.numpy
-    result = []
+    result: list[Any] = []
     for a in arrays:
         if a is None:
             result.append(a)
@@ -288,7 +288,7 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     text = str(error)
     if "broadcast" in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
-    kind = IndexError if isinstance(error, IndexError) else RuntimeError
+    kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
     if isinstance(error, (TypeError, MemoryError)):
         kind = type(error)
     if text.startswith(f"{op.name}:"):
@@ -341,5 +341,3 @@ def composite(call: Callable[..., Any]) -> Callable[..., Any]:
 
     composites[name] = traced
     return traced
-
-

@@ -45,7 +45,6 @@ def run_backward(
     if recorder is not None and recorder.thread != get_ident():
         recorder = None
     before = modes.grad
-    phase = recorder.phase if recorder is not None else ""
     begin = recorder.begin_backward(tuple(roots)) if recorder is not None else 0
     modes.grad = create_graph
     failure: BaseException | None = None
@@ -58,10 +57,7 @@ def run_backward(
     finally:
         modes.grad = before
         if recorder is not None:
-            try:
-                recorder.end_backward(begin, failure)
-            finally:
-                recorder.phase = phase  # a pass may run inside another one
+            recorder.end_backward(begin, failure)
             failure = None
 
 
@@ -194,7 +190,7 @@ class _Task:
                 if changed is not None:
                     given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
         edges = node.edges
-        if given[0] is not None or any([g is not None for g in given]):
+        if given[0] is not None or any(g is not None for g in given):
             try:
                 outs = node.apply(given)
             except Exception as error:
@@ -375,5 +371,3 @@ def _hooked(hooks: dict[int, Any], grad: Any) -> Any:
             grad = changed
             _mark_shared(grad)
     return grad
-
-

@@ -1,7 +1,7 @@
 """Nodes of the backward graph.
 
 A tensor that an op made points to its maker by ``_edge = (node, output number)``; a node points to
-its inputs' makers by ``edges``: such a pair, or the leaf tensor itself, or None where no gradient is
+its inputs' makers by ``edges``: such a pair, the leaf tensor itself, or None where no gradient is
 wanted. Nodes never hold their outputs, so a graph is freed when its last tensor is dropped.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from framework.core.registry import G, INPUT, META, NODE, TAIL, Op, Plan
+from framework.core.registry import INPUT, META, NODE, TAIL, G, Op, Plan
 
 __all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock"]
 
@@ -281,5 +281,3 @@ def edge_meta(edge: Any) -> tuple[Any, ...]:
         return node.metas[nr]
     data = edge._data
     return data.shape, data.dtype, edge._device
-
-

@@ -99,7 +99,7 @@ class set_grad_enabled(_GradMode):
     @staticmethod
     def _again(mode: _GradMode) -> Callable[[], Any]:
         value = mode._value
-        modes.grad = mode._before  # type: ignore[attr-defined]
+        modes.grad = mode._before
         return lambda: set_grad_enabled(value)
 
 

@@ -14,9 +14,9 @@ A gradient rule says what it saves by the names of its parameters, which are rea
 ``g`` the output's gradient (a tuple of them for an op with several outputs), a name of an array
 argument that input, ``y`` or ``y0``, ``y1``, ... an output, ``n`` the node, any other name the
 keyword argument of that name. ``grad`` is one rule per array argument (None: no gradient), or one
-function for all of them that returns a tuple (missing ones at its end are None). Rules are written in differentiable ops, so gradients
-of any order follow. They may return a gradient that still has the broadcast shape or another float
-type: the engine sums and casts it.
+function for all of them that returns a tuple (missing ones at its end are None). Rules are written
+in differentiable ops, so gradients of any order follow. They may return a gradient that still has
+the broadcast shape or another float type: the engine sums and casts it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "op"]
+__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "op", "published"]
 
 # What a rule's parameter stands for.
 G, NODE, INPUT, OUTPUT, META, TAIL = range(6)
@@ -147,6 +147,11 @@ class Function:
 
 
 FUNCTIONS: list[Function] = []
+
+
+def published(namespace: str) -> dict[str, Callable[..., Any]]:
+    """The public functions of a namespace such as "linalg", by name."""
+    return {f.name: f.call for f in FUNCTIONS if namespace in f.namespaces}
 
 
 def function(

@@ -45,19 +45,19 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [a, b)."""
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator)  # type: ignore[attr-defined]
+        return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with this mean and standard deviation."""
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator)  # type: ignore[attr-defined]
+        return tensor.normal_(mean, std, generator=generator)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """All elements ``val``."""
     with no_grad():
-        return tensor.fill_(val)  # type: ignore[attr-defined]
+        return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
         array = values.astype(tensor._data.dtype)
         on = tensor._device
         source = wrap(array if on.type == "cpu" else to_device(array, on), on)
-        return tensor.copy_(source)  # type: ignore[attr-defined]
+        return tensor.copy_(source)
 
 
 def eye_(tensor: Tensor) -> Tensor:
@@ -191,14 +191,16 @@ def trunc_normal_(
             "values may be incorrect.",
             stacklevel=2,
         )
-    from statistics import NormalDist
-
-    unit = NormalDist()
-    low, high = unit.cdf((a - mean) / std), unit.cdf((b - mean) / std)
-    u = _draw(generator).uniform(tuple(tensor.shape), np.float64)
-    spread = low + (high - low) * u
-    values = np.array([unit.inv_cdf(min(max(p, 1e-300), 1 - 1e-16)) for p in spread.ravel().tolist()])
-    return _write(tensor, np.clip(values.reshape(spread.shape) * std + mean, a, b))
+    stream, count = _draw(generator), tensor.numel()
+    values = np.full(count, np.nan)
+    for _ in range(1000):
+        wrong = np.flatnonzero(~((values >= a) & (values <= b)))
+        if not wrong.size:
+            break
+        values[wrong] = stream.normal((wrong.size,), np.float64) * std + mean
+    else:  # [a, b] is so far out that next to nothing falls into it
+        values[wrong] = stream.uniform((wrong.size,), np.float64) * (b - a) + a
+    return _write(tensor, values.reshape(tuple(tensor.shape)))
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
@@ -224,5 +226,3 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     for col in range(cols):
         values[stream.permutation(rows)[: math.ceil(sparsity * rows)], col] = 0
     return _write(tensor, values)
-
-

@@ -58,7 +58,7 @@ EYE = _made(lambda n, m, dtype: np.eye(n, m, dtype=dtype), "eye")
 def _arange_kernel(start: Any, end: Any, step: Any, dtype: Any) -> Any:
     count = max(0, int(np.ceil((end - start) / step)))
     if dtype.kind in "iu" and all(isinstance(v, int) for v in (start, end, step)):
-        return np.arange(start, end, step, np.int64).astype(dtype, copy=False)
+        return np.arange(start, end, step, dtype=np.dtype(np.int64)).astype(dtype, copy=False)
     return (start + step * np.arange(count, dtype=np.float64)).astype(dtype)
 
 
@@ -204,12 +204,12 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of ``data`` that shares its memory where it can."""
     if isinstance(data, Tensor):
-        return data.to(device or data.device, dtype or data.dtype)  # type: ignore[attr-defined]
+        return data.to(device or data.device, dtype or data.dtype)
     if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
         made = wrap(data)
     else:
         made = wrap(as_array(data, None))
-    return made.to(device or CPU, dtype or made.dtype)  # type: ignore[attr-defined]
+    return made.to(device or CPU, dtype or made.dtype)
 
 
 # -- copies ----------------------------------------------------------------------------------
@@ -279,8 +279,8 @@ for _name, _kind in (
     _converter(_name, _kind)
 
 
-@function(namespaces=())
-def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+@function(namespaces=(), method="type")
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The type's name, or this tensor cast to another."""
     if dtype is None:
         legacy = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long",
@@ -366,7 +366,7 @@ def zero(self: Tensor) -> Tensor:
 def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """The elements of ``src``, broadcast and cast to this tensor's type."""
     if src._device is not self._device:
-        src = src.to(self._device)  # type: ignore[attr-defined]
+        src = src.to(self._device)
     return apply(COPY, self, src)
 
 
@@ -445,7 +445,7 @@ def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
     """1 with the probability that each element gives, else 0."""
     chance = input.detach()
     return (rand(input.shape, dtype=input.dtype, device=input.device, generator=generator)
-            < chance).to(input.dtype)  # type: ignore[operator]  # fmt: skip
+            < chance).to(input.dtype)  # fmt: skip
 
 
 @function()
@@ -456,7 +456,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     Shapes: [n] -> [num_samples], or [rows, n] -> [rows, num_samples]. Without replacement by the
     exponential races of Efraimidis and Spirakis (2006).
     """
-    p = np.asarray(input.detach().cpu()._data, np.float64)  # type: ignore[attr-defined]
+    p = np.asarray(input.detach().cpu()._data, np.float64)
     if (p < 0).any() or not np.isfinite(p).all() or (p.sum(-1) <= 0).any():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     source = _generator(generator)
@@ -473,7 +473,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
         with np.errstate(divide="ignore"):
             race = -np.log1p(-u) / p
         chosen = np.argsort(race, -1, kind="stable")[..., :num_samples]
-    return wrap(chosen.astype(np.int64)).to(input.device)  # type: ignore[attr-defined]
+    return wrap(chosen.astype(np.int64)).to(input.device)
 
 
 def _random_in_place(name: str, doc: str, draw: Any) -> None:
@@ -516,4 +516,3 @@ _random_in_place(
     lambda gen, t, lambd=1.0: -np.log1p(-gen.uniform(t._data.shape, np.float64)) / lambd,
 )  # fmt: skip
 _random_in_place("random_", "Fill with integers in [from, to).", _random_range)
-

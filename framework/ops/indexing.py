@@ -135,7 +135,8 @@ INDEX = op(
 INDEX_BACKWARD = op(
     "index_backward", _index_backward_kernel, "a *indices",
     grad=lambda g, indices, layout: (apply(INDEX, g, *indices, layout=layout),),
-    samples=lambda s: [((s(3, 2), wrap(np.array([0, 2, 0]))), {"shape": (3, 2), "layout": (_ARRAY,)})],
+    samples=lambda s: [
+        ((s(3, 2), wrap(np.array([0, 2, 0]))), {"shape": (3, 2), "layout": (_ARRAY,)})],
 )  # fmt: skip
 INDEX_PUT = op(
     "index_put", _index_put_kernel, "a values *indices", grad=_index_put_grad,
@@ -165,14 +166,14 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
             layout.append(int(p))  # selects, as an int does
             continue
         if p._device is not tensor._device:
-            p = p.to(tensor._device)  # type: ignore[attr-defined]
+            p = p.to(tensor._device)
         arrays.append(p)
         layout.append(_ARRAY)
     return tuple(arrays), tuple(layout)
 
 
 def _basic(index: Any) -> Any:
-    """Slices of 0-d tensors and NumPy numbers as Python ints, so that they can be kept and shown."""
+    """0-d tensors and NumPy numbers as Python ints, so that the index can be kept and shown."""
     parts = index if isinstance(index, tuple) else (index,)
     clean = []
     for p in parts:
@@ -199,7 +200,7 @@ def _int(value: Any) -> int | None:
 def _is_basic(index: Any) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
     for p in parts:
-        if isinstance(p, bool) or isinstance(p, (np.ndarray, list)):
+        if isinstance(p, (bool, np.ndarray, list)):
             return False
         if isinstance(p, Tensor) and (p._data.ndim or p._data.dtype.kind == "b"):
             return False
@@ -250,8 +251,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if _is_basic(index):
         part = _getitem(self, index)
         if value._data.ndim > part._data.ndim and value._data.size == part._data.size:
-            value = value.reshape(part.shape)  # type: ignore[attr-defined]
-        part.copy_(value)  # type: ignore[attr-defined]
+            value = value.reshape(part.shape)
+        part.copy_(value)
     else:
         _write_at(self, *_split_index(self, _bools_as_masks(index)), value, False, "__setitem__")
 
@@ -264,36 +265,40 @@ function(namespaces=(), method=False, dunder=("__setitem__",))(_setitem)
 def _write_at(
     self: Tensor, indices: Any, layout: Any, values: Tensor, accumulate: bool, name: str
 ) -> Tensor:
-    """Write ``values`` at index arrays; only those elements are touched unless autograd looks on."""
+    """Write ``values`` at index arrays; touches only those elements unless autograd looks on."""
     check_inplace(self)
     if values._device is not self._device:
-        values = values.to(self._device)  # type: ignore[attr-defined]
+        values = values.to(self._device)
     recorder = sink.active
-    traced = recorder is not None and recorder.thread == get_ident()
+    if recorder is None or recorder.thread != get_ident():
+        _write_now(self, indices, layout, values, accumulate, name)
+        return self
     t0 = perf_counter_ns()
+    thread, recorder.thread = recorder.thread, 0  # what it does inside is not an event of its own
+    try:
+        _write_now(self, indices, layout, values, accumulate, name)
+    finally:
+        recorder.thread = thread
+    node = self._edge[0] if self._rg and self._edge is not None else None
+    recorder.op(name, (self, values, *indices), {"accumulate": accumulate}, self, t0, node)
+    return self
+
+
+def _write_now(
+    self: Tensor, indices: Any, layout: Any, values: Tensor, accumulate: bool, name: str
+) -> None:
     if modes.grad and (edge_of(self) is not None or edge_of(values) is not None):
         since = clock()
-        thread = recorder.thread if recorder is not None else 0
-        if traced:
-            recorder.thread = 0
-        try:
-            made = apply(INDEX_PUT, self, values, *indices, layout=layout, accumulate=accumulate)
-        finally:
-            if traced:
-                recorder.thread = thread
+        made = apply(INDEX_PUT, self, values, *indices, layout=layout, accumulate=accumulate)
         assign(self, made, name, since)
-    else:
-        arrays = [i._data for i in indices]
-        try:
-            self._data[_assembled(arrays, layout)]  # refuse a bad index before anything is written
-        except IndexError as error:
-            raise IndexError(f"{name}: {error}") from None
-        before_write(self)
-        _put_into(self._data, values._data, arrays, layout, accumulate)
-    if traced:
-        node = self._edge[0] if self._rg and self._edge is not None else None
-        recorder.op(name, (self, values, *indices), {"accumulate": accumulate}, self, t0, node)
-    return self
+        return
+    arrays = [i._data for i in indices]
+    try:
+        self._data[_assembled(arrays, layout)]  # refuse a bad index before anything is written
+    except IndexError as error:
+        raise IndexError(f"{name}: {error}") from None
+    before_write(self)
+    _put_into(self._data, values._data, arrays, layout, accumulate)
 
 
 @function(namespaces=())
@@ -399,7 +404,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with broadcasting of the other dimensions; of the flattened tensor without dim."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))  # type: ignore[attr-defined]
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
     d = axis(dim, input.ndim)
     shape = list(np.broadcast_shapes(
         [1 if i == d else n for i, n in enumerate(input.shape)],
@@ -407,7 +412,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     ))  # fmt: skip
     wide = list(shape)
     shape[d], wide[d] = input.shape[d], indices.shape[d]
-    return gather(input.expand(*shape), d, indices.expand(*wide))  # type: ignore[attr-defined]
+    return gather(input.expand(*shape), d, indices.expand(*wide))
 
 
 @function(inplace=True)
@@ -438,8 +443,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise IndexError("index_select(): Index is supposed to be a vector")
     d = axis(dim, input.ndim)
     if not input.ndim:
-        return input.clone()  # type: ignore[attr-defined]
-    index = index.reshape(-1)  # type: ignore[attr-defined]
+        return input.clone()
+    index = index.reshape(-1)
     _check_index(index._data, input._data.shape[d], "index_select", d)
     return apply(INDEX, input, index, layout=(slice(None),) * d + (_ARRAY,))
 
@@ -477,7 +482,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector; both broadcast."""
     shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    return _getitem(input.expand(*shape), mask.expand(*shape))  # type: ignore[attr-defined]
+    return _getitem(input.expand(*shape), mask.expand(*shape))
 
 
 @function()
@@ -520,7 +525,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions, as the last one."""
     a, b = axis(dim1, input.ndim), axis(dim2, input.ndim)
-    last = input.movedim((a, b), (-2, -1))  # type: ignore[attr-defined]
+    last = input.movedim((a, b), (-2, -1))
     rows, cols = last.shape[-2:]
     start = max(offset, 0)
     n = max(0, min(rows + min(offset, 0), cols - start))
@@ -538,7 +543,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     n = input.shape[0] + abs(diagonal)
     i = np.arange(input.shape[0])
     rows, cols = wrap(i + max(-diagonal, 0)), wrap(i + max(diagonal, 0))
-    flat = input.new_zeros(n, n)  # type: ignore[attr-defined]
+    flat = input.new_zeros(n, n)
     return apply(INDEX_PUT, flat, input, rows, cols, layout=(_ARRAY, _ARRAY), accumulate=False)
 
 
@@ -551,7 +556,7 @@ def unique(
     values, inverse, counts = (wrap(np.asarray(f)) for f in found)
     result = [values]
     if return_inverse:
-        result.append(inverse.reshape(input.shape))  # type: ignore[attr-defined]
+        result.append(inverse.reshape(input.shape))
     if return_counts:
         result.append(counts)
     return result[0] if len(result) == 1 else tuple(result)

@@ -28,7 +28,7 @@ def _matmul_kernel(a: Any, b: Any) -> Any:
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":  # accumulate in float32
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
     if a.dtype.kind == "b":
-        raise TypeError('"addmm_impl_cpu_" not implemented for \'Bool\'')
+        raise TypeError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     return np.matmul(a, b)
 
 
@@ -134,7 +134,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """``input[i] * vec2[j]``."""
     _need("outer", input, 1)
     _need("outer", vec2, 1, "vec2")
-    return input.unsqueeze(-1) * vec2  # type: ignore[attr-defined]
+    return input.unsqueeze(-1) * vec2
 
 
 @function(inplace=True)
@@ -142,8 +142,8 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``."""
     product = mm(mat1, mat2)
-    product = product if alpha == 1 else product * alpha  # type: ignore[operator]
-    return (input if beta == 1 else input * beta) + product  # type: ignore[operator]
+    product = product if alpha == 1 else product * alpha
+    return (input if beta == 1 else input * beta) + product
 
 
 @function(inplace=True)
@@ -153,8 +153,8 @@ def baddbmm(
 ) -> Tensor:
     """``beta * input + alpha * batch1 @ batch2``, for batches of matrices."""
     product = bmm(batch1, batch2)
-    product = product if alpha == 1 else product * alpha  # type: ignore[operator]
-    return (input if beta == 1 else input * beta) + product  # type: ignore[operator]
+    product = product if alpha == 1 else product * alpha
+    return (input if beta == 1 else input * beta) + product
 
 
 @function(method=False)
@@ -306,9 +306,7 @@ def _solve_kernel(a: Any, b: Any) -> Any:
 def _solve_grad(g: Any, n: Any, a: Any, y: Any) -> tuple[Any, Any]:
     back = apply(SOLVE, _t(a), g)
     vector = g.ndim == a.ndim - 1
-    product = (
-        back.unsqueeze(-1) * y.unsqueeze(-2) if vector else matmul(back, _t(y))
-    )
+    product = back.unsqueeze(-1) * y.unsqueeze(-2) if vector else matmul(back, _t(y))
     return -product, back
 
 
@@ -370,4 +368,4 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     if offset or (dim1, dim2) != (-2, -1):
         raise RuntimeError("diag_embed: only the main diagonal of the last two dims is supported")
     n = input.shape[-1]
-    return input.unsqueeze(-1) * eye(n, dtype=input.dtype, device=input.device)  # type: ignore[attr-defined]
+    return input.unsqueeze(-1) * eye(n, dtype=input.dtype, device=input.device)

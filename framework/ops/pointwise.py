@@ -43,12 +43,12 @@ DIV = op(
 
 def _pow_kernel(a: Any, b: Any) -> Any:
     if not isinstance(b, (int, float, complex)) or getattr(a, "dtype", None) is None:
-        if _is_int(a) and _is_int(b) and (b < 0).any():
+        if _is_int(a) and _is_int(b) and np.any(np.less(b, 0)):
             raise ValueError("Integers to negative integer powers are not allowed.")
         return np.power(a, b)
     if b == 2:
         return np.multiply(a, a)
-    if _is_int(a) and b < 0:
+    if _is_int(a) and not isinstance(b, complex) and b < 0:
         raise ValueError("Integers to negative integer powers are not allowed.")
     return np.power(a, b)
 
@@ -103,7 +103,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """``input - alpha * other``, with broadcasting and type promotion; not for bool."""
     for x in (input, other):
-        if isinstance(x, Tensor) and x.dtype is dtypes.bool_ or isinstance(x, bool):
+        if (isinstance(x, Tensor) and x.dtype is dtypes.bool_) or isinstance(x, bool):
             raise RuntimeError(
                 "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
                 "trying to invert a mask, use the `~` or `logical_not()` operator instead."
@@ -167,9 +167,8 @@ _reflected(pow, "__rpow__")
 
 
 def _floor_kernel(a: Any, b: Any) -> Any:
-    if _is_int(a) or _is_int(b):
-        if np.any(np.asarray(b) == 0) if isinstance(b, (int, np.ndarray)) else (b == 0).any():
-            raise ValueError("ZeroDivisionError: integer division or modulo by zero")
+    if (_is_int(a) or _is_int(b)) and module_of(b if hasattr(b, "dtype") else a).any(b == 0):
+        raise ValueError("ZeroDivisionError: integer division or modulo by zero")
     return np.floor_divide(a, b)
 
 
@@ -263,7 +262,7 @@ def _renamed(call: Callable[..., Any], name: str, doc: str) -> Callable[..., Any
 
 
 def _abs_grad(g: Any, a: Any) -> Any:
-    return g * sgn(a) if a._data.dtype.kind != "c" else (g * sgn(a))
+    return g * sgn(a)
 
 
 def _sign_kernel(a: Any) -> Any:
@@ -439,7 +438,8 @@ def _bitwise(name: str, kernel: Callable[..., Any], dunder: tuple[str, ...]) -> 
     def call(input: Any, other: Any) -> Any:
         return apply(record, input, other)
 
-    call.__name__, call.__doc__ = name, f"Elementwise {name.replace('_', ' ')} of integers or bools."
+    call.__name__ = name
+    call.__doc__ = f"Elementwise {name.replace('_', ' ')} of integers or bools."
     function(inplace=True, dunder=dunder)(call)
 
 
@@ -494,7 +494,8 @@ ATAN2 = op(
     samples=lambda s: [((s.away(3), s.away(3)), {})],
 )  # fmt: skip
 HYPOT = op(
-    "hypot", np.hypot, "ab", rule="promote", grad=(lambda g, a, y: g * a / y, lambda g, b, y: g * b / y),
+    "hypot", np.hypot, "ab", rule="promote",
+    grad=(lambda g, a, y: g * a / y, lambda g, b, y: g * b / y),
     samples=lambda s: [((s.away(3), s.away(3)), {})],
 )  # fmt: skip
 LOGADDEXP = op(
@@ -630,9 +631,13 @@ def clamp_max(input: Any, max: Any) -> Any:
     return clamp(input, None, max)
 
 
+def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
+    filled: Any = np.where(mask, value, a)
+    return filled.astype(a.dtype, copy=False)
+
+
 MASKED_FILL = op(
-    "masked_fill", lambda a, mask, value: np.where(mask, value, a).astype(a.dtype, copy=False),
-    "a mask value",
+    "masked_fill", _masked_fill_kernel, "a mask value",
     grad=(lambda g, mask: where(mask, 0.0, g), None, lambda g, mask: where(mask, g, 0.0)),
     samples=lambda s: [((s(3, 2), s.mask(3, 2), 0.5), {}), ((s(3), s.mask(3), s()), {})],
 )  # fmt: skip
@@ -701,5 +706,3 @@ def allclose(
 def equal(input: Any, other: Any) -> bool:
     """Whether shape and all elements are the same."""
     return input.shape == other.shape and bool((input._data == other._data).all())
-
-

@@ -363,12 +363,12 @@ def _unavg_kernel(
 
 
 def _avg_op(dims: int) -> Op:
-    base = {"size": (4, 5, 4)[-dims:], "kernel": (2,) * dims, "stride": (2,) * dims,
+    size = (4, 5, 4)[-dims:]
+    base = {"size": size, "kernel": (2,) * dims, "stride": (2,) * dims,
             "padding": (0,) * dims, "ceil_mode": False, "count_include_pad": True,
             "divisor_override": None}  # fmt: skip
     odd = {**base, "kernel": (3,) * dims, "padding": (1,) * dims, "ceil_mode": True,
            "count_include_pad": False}  # fmt: skip
-    size = base["size"]
 
     def outs(meta: dict[str, Any]) -> tuple[int, ...]:
         return _out_size(size, meta["kernel"], meta["stride"], meta["padding"], (1,) * dims,

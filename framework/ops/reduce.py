@@ -72,7 +72,8 @@ SUM = op(
     "sum", _sum_kernel, "a",
     grad=(lambda g, n, dim, keepdim: _spread(g, n.shape(0), dim, keepdim),),
     samples=lambda s: [
-        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}), ((s(3, 2),), {"dim": (1,), "keepdim": True}),
+        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
+        ((s(3, 2),), {"dim": (1,), "keepdim": True}),
         ((s(),), {"dim": (), "keepdim": False}),
     ],
 )  # fmt: skip
@@ -92,13 +93,14 @@ MEAN = op(
     grad=(lambda g, n, dim, keepdim: _spread(
         g / math.prod(n.shape(0)[d] for d in dim), n.shape(0), dim, keepdim),),
     samples=lambda s: [
-        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}), ((s(3, 2),), {"dim": (0,), "keepdim": False}),
+        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
+        ((s(3, 2),), {"dim": (0,), "keepdim": False}),
     ],
 )  # fmt: skip
 
 
 def _cast_in(input: Tensor, dtype: Any) -> Tensor:
-    return input if dtype is None else input.to(dtype)  # type: ignore[attr-defined]
+    return input if dtype is None else input.to(dtype)
 
 
 @function()
@@ -131,7 +133,7 @@ def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
 
 
 def _prod_grad(g: Any, a: Any, dim: Any, keepdim: bool) -> Any:
-    """The product of all *other* elements, from cumulative products on both sides (zeros are fine)."""
+    """The product of all *other* elements, from running products of both sides: zeros are fine."""
     last = a.movedim(dim, list(range(-len(dim), 0))) if dim else a
     kept = last.shape[: last.ndim - len(dim)]
     flat = last.reshape(*kept, math.prod(last.shape[len(kept) :]))
@@ -158,7 +160,9 @@ PROD = op(
 
 
 @function()
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """The product over one or all dimensions."""
     input = _cast_in(input, dtype)
     return apply(PROD, input, dim=axes(dim, input.ndim), keepdim=keepdim)
@@ -226,8 +230,6 @@ def _arg_kernel(name: str) -> Any:
     def kernel(a: Any, *, dim: int | None, keepdim: bool) -> Any:
         if not (a.size if dim is None else a.shape[dim] if a.ndim else 1):
             raise ValueError("Expected reduction dim to be specified for input.numel() == 0.")
-        if a.dtype.kind == "b":
-            raise TypeError(f"{name}(): does not support bool input")
         if a.dtype.kind == "V":
             a = a.astype(np.float32)
         found = getattr(a, name)(axis=dim)
@@ -246,13 +248,19 @@ ARGMAX, ARGMIN = _arg_kernel("argmax"), _arg_kernel("argmin")
 @function()
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element (of the flattened tensor if no dim is given)."""
-    return apply(ARGMAX, input, dim=_dim_or_none(dim, input), keepdim=keepdim)
+    return _arg(ARGMAX, input, dim, keepdim)
 
 
 @function()
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first smallest element (of the flattened tensor if no dim is given)."""
-    return apply(ARGMIN, input, dim=_dim_or_none(dim, input), keepdim=keepdim)
+    return _arg(ARGMIN, input, dim, keepdim)
+
+
+def _arg(record: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if input._data.dtype.kind == "b":
+        raise RuntimeError(f"{record.name}(): does not support bool input")
+    return apply(record, input, dim=_dim_or_none(dim, input), keepdim=keepdim)
 
 
 def _dim_or_none(dim: int | None, input: Tensor) -> int | None:
@@ -268,10 +276,10 @@ def _max_or_min(name: str, largest: Any, arg: Any, two: Any) -> None:
             return two(input, dim if other is None else other)
         if dim is None:
             return apply(largest, input, dim=axes(None, input.ndim), keepdim=False)
-        index = arg(input, dim, True)
-        values = input.gather(dim, index) if input.ndim else input  # type: ignore[attr-defined]
+        index = apply(arg, input, dim=_dim_or_none(dim, input), keepdim=True)
+        values = input.gather(dim, index) if input.ndim else input
         if not keepdim and input.ndim:
-            values, index = values.squeeze(dim), index.squeeze(dim)  # type: ignore[attr-defined]
+            values, index = values.squeeze(dim), index.squeeze(dim)
         return pair(values, index)
 
     call.__name__ = name
@@ -284,8 +292,8 @@ def _max_or_min(name: str, largest: Any, arg: Any, two: Any) -> None:
 
 from framework.ops.pointwise import maximum, minimum  # noqa: E402
 
-_max_or_min("max", AMAX, argmax, maximum)
-_max_or_min("min", AMIN, argmin, minimum)
+_max_or_min("max", AMAX, ARGMAX, maximum)
+_max_or_min("min", AMIN, ARGMIN, minimum)
 
 
 # -- spread ----------------------------------------------------------------------------------
@@ -307,7 +315,7 @@ def var(
     n = math.prod(input.shape[d] for d in dims)
     by = float(int(unbiased) if correction is None else correction)
     centred = input - mean(input, dims, True) if input.ndim else input - input
-    total = (centred * centred).sum(dims, keepdim)  # type: ignore[attr-defined]
+    total = (centred * centred).sum(dims, keepdim)
     return total / (n - by) if n > by else total * math.nan
 
 
@@ -337,7 +345,8 @@ LOGSUMEXP = op(
     grad=(lambda g, a, y, dim, keepdim: _with_dims(g, a.shape, dim, keepdim)
           * (a - _with_dims(y, a.shape, dim, keepdim)).exp(),),
     samples=lambda s: [
-        ((s(3, 2),), {"dim": (1,), "keepdim": False}), ((s(3, 2),), {"dim": (0, 1), "keepdim": True}),
+        ((s(3, 2),), {"dim": (1,), "keepdim": False}),
+        ((s(3, 2),), {"dim": (0, 1), "keepdim": True}),
     ],
 )  # fmt: skip
 
@@ -350,7 +359,9 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 
 @function()
 @composite
-def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+def norm(
+    input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:
     """The p-norm of all elements or over dimensions; "fro" is the 2-norm; inf and 0 too.
 
     At zero the 2-norm has the subgradient zero.
@@ -362,7 +373,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, 
             f"{input.dtype}"
         )
     dims = axes(dim, input.ndim)
-    size = input.abs()  # type: ignore[attr-defined]
+    size = input.abs()
     if p in ("fro", None, 2, 2.0):
         return apply(NORM2, input, dim=dims, keepdim=keepdim)
     if p == math.inf:
@@ -370,7 +381,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, 
     if p == -math.inf:
         return amin(size, dims, keepdim)
     if p == 0:
-        return (input != 0).to(input.dtype).sum(dims, keepdim)  # type: ignore[attr-defined]
+        return (input != 0).to(input.dtype).sum(dims, keepdim)
     if p == 1:
         return size.sum(dims, keepdim)
     return (size**p).sum(dims, keepdim) ** (1.0 / p)
@@ -396,7 +407,8 @@ def _norm_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
 NORM2 = op(
     "norm", _norm_kernel, "a", rule="float", grad=(_norm_grad,),
     samples=lambda s: [
-        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}), ((s(3, 2),), {"dim": (1,), "keepdim": True}),
+        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
+        ((s(3, 2),), {"dim": (1,), "keepdim": True}),
     ],
 )  # fmt: skip
 
@@ -422,7 +434,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 @function()
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """How many elements are not zero."""
-    return (input != 0).sum(dim)  # type: ignore[attr-defined]
+    return (input != 0).sum(dim)
 
 
 # -- cumulative ------------------------------------------------------------------------------
@@ -446,7 +458,7 @@ CUMSUM = op(
 
 
 def _cumprod_grad(g: Any, a: Any, y: Any, dim: int) -> Any:
-    """For non-zero input the sum of later outputs over this input; exact with zeros by expansion."""
+    """For non-zero input the sum of later outputs over this input; with zeros, by expansion."""
     if not a.ndim:
         return g
     if not bool((a._data == 0).any()):
@@ -496,6 +508,4 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         [i + extra for i, n in enumerate(shape) if n == 1 and self._data.shape[i + extra] != 1]
     )
     result = sum(self, dims, True) if dims else self
-    return result.reshape(shape) if extra else result  # type: ignore[attr-defined]
-
-
+    return result.reshape(shape) if extra else result

@@ -330,17 +330,15 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     n = input._data.shape[d]
     start = int(start) + n if int(start) < 0 else int(start)
     if not 0 <= start <= n or start + length > n:
-        raise RuntimeError(
-            f"start ({start}) + length ({length}) exceeds dimension size ({n})."
-        )
-    return input[(slice(None),) * d + (slice(start, start + length),)]  # type: ignore[index]
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return input[(slice(None),) * d + (slice(start, start + length),)]
 
 
 @function()
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """One slice along a dimension, which disappears: a view."""
     d = axis(dim, input.ndim)
-    return input[(slice(None),) * d + (int(index),)]  # type: ignore[index]
+    return input[(slice(None),) * d + (int(index),)]
 
 
 @function()
@@ -395,9 +393,7 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
     have = (1,) * (len(times) - self.ndim) + tuple(self._data.shape)
     between = [n for pair in zip((1,) * len(have), have) for n in pair]
     wide = [n for pair in zip(times, have) for n in pair]
-    return reshape(
-        expand(reshape(self, *between), *wide), *[m * n for m, n in zip(times, have)]
-    )
+    return reshape(expand(reshape(self, *between), *wide), *[m * n for m, n in zip(times, have)])
 
 
 @function()
@@ -472,8 +468,8 @@ def _as_matrix_transpose(self: Tensor) -> Tensor:
     return transpose(self, -2, -1)
 
 
-Tensor.T = property(  # type: ignore[attr-defined]
+Tensor.T = property(
     lambda self: permute(self, *reversed(range(self.ndim))),
     doc="The dimensions in reverse order: a view.",
 )
-Tensor.mT = property(_as_matrix_transpose, doc="The last two dimensions swapped: a view.")  # type: ignore[attr-defined]
+Tensor.mT = property(_as_matrix_transpose, doc="The last two dimensions swapped: a view.")

@@ -48,26 +48,24 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 
 @function()
-def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> Any:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """(values, indices) of the k largest or smallest along a dimension."""
     n = input.shape[axis(dim, input.ndim)] if input.ndim else 1
     if not 0 <= k <= n:
         raise RuntimeError(f"selected index k out of range: k = {k}, size of dimension = {n}")
     order = argsort(input, dim, largest)
     if input.ndim:
-        order = order.narrow(dim, 0, k)  # type: ignore[attr-defined]
+        order = order.narrow(dim, 0, k)
     return pair(gather(input, dim, order) if input.ndim else input, order)
 
 
 @function()
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest along a dimension."""
-    order = argsort(input, dim).narrow(dim, k - 1, 1)  # type: ignore[attr-defined]
+    order = argsort(input, dim).narrow(dim, k - 1, 1)
     values = gather(input, dim, order)
     if not keepdim:
-        values, order = values.squeeze(dim), order.squeeze(dim)  # type: ignore[attr-defined]
+        values, order = values.squeeze(dim), order.squeeze(dim)
     return pair(values, order)
 
 
@@ -75,7 +73,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median: of all elements, or (values, indices) along a dimension."""
     if dim is None:
-        flat = input.reshape(-1)  # type: ignore[attr-defined]
+        flat = input.reshape(-1)
         if not flat.numel():
             return wrap(np.asarray(np.nan, input._data.dtype), input._device)
         return kthvalue(flat, (flat.shape[0] + 1) // 2, 0)[0]

@@ -164,8 +164,9 @@ class Optimizer:
         """Count a step and run ``work(recorder)`` between its begin and its end in the trace."""
         self._steps += 1
         recorder = _recorder()
+        if recorder is not None:
+            self._announce(recorder)
         failure: BaseException | None = None
-        phase = recorder.phase if recorder is not None else ""
         begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
         try:
             work(recorder)
@@ -174,11 +175,15 @@ class Optimizer:
             raise
         finally:
             if recorder is not None:
-                try:
-                    recorder.end_optim(begin, failure)
-                finally:
-                    recorder.phase = phase
+                recorder.end_optim(begin, failure)
                 failure = None
+
+    def _announce(self, recorder: Any) -> None:
+        """Parameters that the trace has not seen yet shall be in it as they are before the step."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and not p._id:
+                    recorder._leaf(p, role="parameter")
 
     def _update_all(self, recorder: Any) -> None:
         self._reported = True

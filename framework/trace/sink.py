@@ -51,7 +51,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _getframe = sys._getframe
 
 # Set by framework.tensor when it is loaded: the recorder must know a tensor from a scalar.
-tensor_type: type = type(None)
+tensor_type: Any = type(None)
 
 
 class _Internal(dict[str, bool]):
@@ -82,9 +82,7 @@ class Recorder:
         budget: bytes of values kept, oldest out first.
     """
 
-    def __init__(
-        self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20
-    ) -> None:
+    def __init__(self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20) -> None:
         if keep not in ("all", "none"):
             raise ValueError(f"keep must be 'all' or 'none', but got {keep!r}")
         size = 1 << max(4, (capacity - 1).bit_length())
@@ -97,6 +95,9 @@ class Recorder:
         self.modules: list[str] = []  # paths to go back to when a module ends
         self.module = ""
         self.phase = "forward"
+        self.phases: list[
+            str
+        ] = []  # to go back to when a backward pass or an optimizer's step ends
         self.here = ("", 0, "forward")  # module, innermost open container, phase
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
@@ -222,12 +223,11 @@ class Recorder:
             self.open[-1] if self.open else 0,
         )  # fmt: skip
         self.modules.append(self.module)
-        self.phase = "backward"
-        self._here()
+        self._enter_phase("backward")
         return begin
 
     def end_backward(self, begin: int, error: BaseException | None = None) -> None:
-        self.phase = "forward"
+        self._leave_phase()
         if self.modules:
             self.module = self.modules.pop()
         self._close(begin, (), BACKWARD_END, error)
@@ -267,7 +267,7 @@ class Recorder:
             (), OPTIM_BEGIN, type(optimizer).__name__, step,
             frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
         )  # fmt: skip
-        self.phase = "optimizer"
+        self._enter_phase("optimizer")
         return begin
 
     def update(self, param: Any, state: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ class Recorder:
         )  # fmt: skip
 
     def end_optim(self, begin: int, error: BaseException | None = None) -> None:
-        self.phase = "forward"
+        self._leave_phase()
         self._close(begin, (), OPTIM_END, error)
 
     def write(self, tensor: Any) -> None:
@@ -303,7 +303,8 @@ class Recorder:
 
     def begin_cell(self, cell: str, count: int) -> int:
         self.modules.clear()
-        self.module = ""
+        self.phases.clear()
+        self.module, self.phase = "", "forward"
         return self._open((), CELL_BEGIN, cell, count)
 
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
@@ -388,6 +389,15 @@ class Recorder:
         for t in (tensor, *args):
             if isinstance(t, tensor_type) and t._counter is counter and t._id not in aliases:
                 aliases.append(t._id)
+
+    def _enter_phase(self, phase: str) -> None:
+        """A pass may run inside another one, or in an optimizer's closure: remember both."""
+        self.phases.append(self.phase)
+        self.phase = phase
+        self._here()
+
+    def _leave_phase(self) -> None:
+        self.phase = self.phases.pop() if self.phases else "forward"
 
     def _here(self) -> None:
         """Renew what every op's record says of where it ran."""

@@ -68,7 +68,7 @@ class Values:
             self.keep(ident, 0, leaf._data.copy())
 
     def renew(self, ident: int, seq: int) -> None:
-        """The write at ``seq`` is under way: from there on, ``ident`` holds its live array again."""
+        """The write at ``seq`` is under way: from there on ``ident`` is its live array again."""
         array = self._live.pop(ident, None)
         if array is not None:
             self.keep(ident, seq, array)

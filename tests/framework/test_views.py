@@ -65,7 +65,8 @@ def test_a_saved_tensor_that_was_written_is_noticed() -> None:
     y = x * 2
     z = y * y
     y.add_(1)
-    with pytest.raises(RuntimeError, match=r"modified by an inplace operation.*version 1; expected version 0"):
+    words = r"modified by an inplace operation.*version 1; expected version 0"
+    with pytest.raises(RuntimeError, match=words):
         z.sum().backward()
     e = (x * 2).exp()
     f = e.sum()

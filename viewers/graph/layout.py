@@ -282,7 +282,7 @@ def _solve(local: _Local, boxes: Sequence[_Box], inner: dict[int, _Inner]) -> _I
     chains = _lines(graph, local, boxes, inner, element, entries, exits)
     layers: list[list[int]] = [[] for _ in range(max(graph.rank, default=0) + 1)]
     for i, rank in enumerate(graph.rank):
-        layers[rank].append(i)
+        layers[rank].append(i)  # a rank may stay empty: what was alone in it went down
     for layer in layers:
         layer.sort(key=graph.order.__getitem__)
     _uncross(graph, layers)
@@ -446,7 +446,7 @@ def _straighten(graph: _Graph, layers: list[list[int]]) -> list[float]:
         pulls = all_ if both else up if downwards else down
         for r in order if downwards else reversed(order):
             layer = layers[r]
-            if len(layer) > 1:
+            if len(layer) != 1:
                 _fit(layer, distances[r], pulls, x)
                 continue
             e = layer[0]

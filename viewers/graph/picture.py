@@ -233,8 +233,8 @@ class _Maker:
             self._hide(item, self.picture.cells[self.cell_of[item]])
             return
         cluster = self.cluster_of[parent] if parent is not None else -1
-        simple = self.merge and item.kind == "module" and item in self.simple
-        if item.kind in _GROUPS and self.nest[item] < self.depth and not simple:
+        simple = item.kind == "module" and item in self.simple
+        if item.kind in _GROUPS and self.nest[item] < self.depth and not (simple and self.merge):
             self._open(item, cluster)
             return
         kind = item.kind

@@ -54,6 +54,7 @@ class InspectorPane(Pane):
         self._answers: OrderedDict[_Want, TensorView | str] = OrderedDict()
         self._asked: set[_Want] = set()
         self._generation = 0
+        self._due = False
 
     # -- what it shows -----------------------------------------------------------------------
 
@@ -156,7 +157,9 @@ class InspectorPane(Pane):
             self._answers[want] = answer
             if len(self._answers) > _KEPT:
                 self._answers.popitem(last=False)
-            self.rebuild()
+            if not self._due:  # answers come in twos
+                self._due = True
+                self.call_next(self.rebuild)
 
         self.session.view(
             want.tensor, want.seq, arrived, slice=want.slice, row0=want.row0, col0=want.col0,
@@ -187,7 +190,11 @@ class InspectorPane(Pane):
 
     def rebuild(self) -> None:
         """Make all lines anew."""
+        self._due = False
+        before = len(self._lines)
         self._lines = self._make(max(10, self.room - 2)) if self.subject is not None else []
+        if self._asked:  # until the answer is here nothing moves
+            self._lines += [[] for _ in range(before - len(self._lines))]
         super().update_rows()
 
     def _make(self, width: int) -> list[Line]:

@@ -443,7 +443,7 @@ class Module(StateDict):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Replace the memory of every parameter and buffer; the parameters stay the same objects."""
+        """Give every parameter and buffer new memory; the parameters stay the same objects."""
         if recurse:
             for module in self.children():
                 module._apply(fn)
@@ -473,7 +473,7 @@ class Module(StateDict):
 
         def convert(t: Tensor) -> Tensor:
             wanted = dtype if t.dtype.category >= dtypes.FLOAT else None
-            return t.to(device=device, dtype=wanted)  # type: ignore[attr-defined]
+            return t.to(device=device, dtype=wanted)
 
         return self._apply(convert)
 
@@ -483,7 +483,9 @@ class Module(StateDict):
 
     def cuda(self, device: Any = None) -> Any:
         """Move to a CUDA device (the first one unless given)."""
-        where = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+        where = (
+            "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+        )
         return self.to(where)
 
     def float(self) -> Any:
@@ -504,7 +506,7 @@ class Module(StateDict):
 
     def type(self, dst_type: Any) -> Any:
         """All parameters and buffers to ``dst_type``."""
-        return self._apply(lambda t: t.type(dst_type))  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.type(dst_type))
 
     def train(self, mode: bool = True) -> Any:
         """Training mode for this module and all below it; what that means is theirs to say."""
@@ -534,7 +536,7 @@ class Module(StateDict):
                 param.grad = None
             else:
                 param.grad = param.grad.detach()
-                param.grad.zero_()  # type: ignore[attr-defined]
+                param.grad.zero_()
 
     def share_memory(self) -> Any:
         """Accepted for PyTorch's sake; memory is shared only within the process."""

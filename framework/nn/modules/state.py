@@ -39,9 +39,10 @@ class IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__()
-
-    __str__ = __repr__
+        return (
+            f"_IncompatibleKeys(missing_keys={self.missing_keys}, "
+            f"unexpected_keys={self.unexpected_keys})"
+        )
 
 
 class StateDict:
@@ -227,7 +228,7 @@ class StateDict:
                 f"object from checkpoint but received {type(new)}"
             )
         if value.ndim == 0 and new.ndim == 1:
-            new = new[0]  # type: ignore[index]  # written before there were 0-d tensors
+            new = new[0]  # written before there were 0-d tensors
         if value.shape != new.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape {new.shape} from checkpoint, "

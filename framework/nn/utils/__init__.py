@@ -91,5 +91,5 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     start = 0
     for p in parameters:
         end = start + p.numel()
-        p.data = vec[start:end].view(p.shape).data  # type: ignore[index]
+        p.data = vec[start:end].view(p.shape).data
         start = end

@@ -91,11 +91,10 @@ def test_second_gradient(name: str, i: int) -> None:
         torch.manual_seed(0)
         outs = outputs_of(apply(OPS[name], *full, **meta))
         if not cotangents:
-            cotangents.extend(
-                wrap(np.asarray(rng.standard_normal(o._data.shape))) for o in outs
-            )
+            cotangents.extend(wrap(np.asarray(rng.standard_normal(o._data.shape))) for o in outs)
         # A linear tail would hide errors of the cotangent's own path.
-        found = grad([o * o for o in outs], inputs, cotangents, create_graph=True, allow_unused=True)
+        squares = [o * o for o in outs]
+        found = grad(squares, inputs, cotangents, create_graph=True, allow_unused=True)
         return [g * 1.0 for g in found if g is not None and g.requires_grad] or [
             sum((x * 0.0).sum() for x in inputs)
         ]

@@ -95,7 +95,7 @@ def parameter(*shape, seed=0, dtype="float64"):
 
 
 def give(p, values):
-    p.grad = torch.tensor(np.asarray(values)).to(p.dtype)
+    p.grad = torch.tensor(np.asarray(values), dtype=p.dtype)
 
 
 @pytest.mark.parametrize(("kind", "reference", "options"), CASES, ids=IDS)

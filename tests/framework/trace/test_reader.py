@@ -56,8 +56,8 @@ def test_an_op_is_complete():
 
 
 def test_backward_is_linked_to_forward():
+    w = torch.ones(3, requires_grad=True)
     with recording() as tape:
-        w = torch.ones(3, requires_grad=True)
         loss = (w * w).sum()
         loss.backward()
         loss = (w * 2).sum()

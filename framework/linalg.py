@@ -1,0 +1,7 @@
+"""Linear algebra under PyTorch's names: ``framework.linalg.inv`` and the rest of its family."""
+
+from __future__ import annotations
+
+from framework.core.registry import published
+
+globals().update(published("linalg"))

@@ -1,0 +1,262 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from framework.nn import functional as F
+from framework.nn import init
+from framework.nn.modules.module import Module
+from framework.nn.parameter import Parameter
+from framework.ops.creation import empty
+
+__all__ = [
+    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold",
+    "Unfold",
+]  # fmt: skip
+
+_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def _each(value: Any, dims: int) -> tuple[int, ...]:
+    return (value,) * dims if isinstance(value, int) else tuple(value)
+
+
+class _ConvNd(Module):
+    """What all convolutions share; subclasses set ``_dims`` and ``_transposed``."""
+
+    _dims = 0
+    _transposed = False
+    padding: Any  # a tuple, or "same" or "valid"
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any,
+        dilation: Any, output_padding: Any, groups: int, bias: bool, padding_mode: str,
+        device: Any, dtype: Any,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        dims = self._dims
+        if groups <= 0:
+            raise ValueError("groups must be a positive integer")
+        if in_channels % groups:
+            raise ValueError("in_channels must be divisible by groups")
+        if out_channels % groups:
+            raise ValueError("out_channels must be divisible by groups")
+        if isinstance(padding, str):
+            if padding not in ("same", "valid"):
+                raise ValueError(
+                    f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}"
+                )
+            if padding == "same" and any(s != 1 for s in _each(stride, dims)):
+                raise ValueError("padding='same' is not supported for strided convolutions")
+        if padding_mode not in _MODES:
+            raise ValueError(
+                f"padding_mode must be one of {set(_MODES)}, but got padding_mode={padding_mode!r}"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = _each(kernel_size, dims)
+        self.stride = _each(stride, dims)
+        self.padding = padding if isinstance(padding, str) else _each(padding, dims)
+        self.dilation = _each(dilation, dims)
+        self.transposed = self._transposed
+        self.output_padding = _each(output_padding, dims)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        first, second = (out_channels, in_channels // groups)
+        if self._transposed:
+            first, second = (in_channels, out_channels // groups)
+        shape = (first, second, *self.kernel_size)
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        if bias:
+            self.bias = Parameter(empty(out_channels, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            fan_in = self.weight.shape[1] * math.prod(self.kernel_size)
+            if fan_in:
+                bound = 1 / math.sqrt(fan_in)
+                init.uniform_(self.bias, -bound, bound)
+
+    def extra_repr(self) -> str:
+        s = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        )
+        if self.padding != (0,) * self._dims:
+            s += f", padding={self.padding}"
+        if self.dilation != (1,) * self._dims:
+            s += f", dilation={self.dilation}"
+        if self.output_padding != (0,) * self._dims:
+            s += f", output_padding={self.output_padding}"
+        if self.groups != 1:
+            s += f", groups={self.groups}"
+        if self.bias is None:
+            s += ", bias=False"
+        if self.padding_mode != "zeros":
+            s += f", padding_mode={self.padding_mode}"
+        return s
+
+
+class _Conv(_ConvNd):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1,
+        padding: Any = 0, dilation: Any = 1, groups: int = 1, bias: bool = True,
+        padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, 0,
+                         groups, bias, padding_mode, device, dtype)  # fmt: skip
+
+    def forward(self, input: Any) -> Any:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._around(), mode=self.padding_mode)
+            padding = 0
+        call = (F.conv1d, F.conv2d, F.conv3d)[self._dims - 1]
+        return call(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _around(self) -> list[int]:
+        """(before, after) of each dimension, the last one first."""
+        result: list[int] = []
+        for i in reversed(range(self._dims)):
+            if self.padding == "valid":
+                result += [0, 0]
+            elif self.padding == "same":
+                total = self.dilation[i] * (self.kernel_size[i] - 1)
+                result += [total // 2, total - total // 2]
+            else:
+                result += [int(self.padding[i])] * 2
+        return result
+
+
+class Conv1d(_Conv):
+    """Convolution of signals: (N, C, L) to (N, out_channels, L')."""
+
+    _dims = 1
+
+
+class Conv2d(_Conv):
+    """Convolution of images: (N, C, H, W) to (N, out_channels, H', W').
+
+    Weight (out, in / groups, KH, KW) and bias start uniform in ±1/sqrt(fan_in). ``padding`` is a
+    number, one per dimension, "same" or "valid".
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Conv2d(1, 8, 3, padding=1)(torch.zeros(2, 1, 5, 5)).shape
+    torch.Size([2, 8, 5, 5])
+    """
+
+    _dims = 2
+
+
+class Conv3d(_Conv):
+    """Convolution of volumes: (N, C, D, H, W) to (N, out_channels, D', H', W')."""
+
+    _dims = 3
+
+
+class _ConvTranspose(_ConvNd):
+    _transposed = True
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1,
+        padding: Any = 0, output_padding: Any = 0, groups: int = 1, bias: bool = True,
+        dilation: Any = 1, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if padding_mode != "zeros":
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation,
+                         output_padding, groups, bias, padding_mode, device, dtype)  # fmt: skip
+
+    def forward(self, input: Any, output_size: Any = None) -> Any:
+        more: Any = self.output_padding
+        if output_size is not None:
+            more = self._more(input, list(output_size))
+        call = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self._dims - 1]
+        return call(input, self.weight, self.bias, self.stride, self.padding, more, self.groups,
+                    self.dilation)  # fmt: skip
+
+    def _more(self, input: Any, wanted: list[int]) -> tuple[int, ...]:
+        """The output_padding that leads to this output size."""
+        wanted = wanted[-self._dims :]
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[-self._dims :], self.stride, self.padding, self.dilation,
+                self.kernel_size,
+            )
+        ]  # fmt: skip
+        most = [m + s - 1 for m, s in zip(least, self.stride)]
+        if any(not low <= w <= high for w, low, high in zip(wanted, least, most)):
+            raise ValueError(
+                f"requested an output size of {wanted}, but valid sizes range from {least} to "
+                f"{most} (for an input of {list(input.shape[-self._dims :])})"
+            )
+        return tuple(w - m for w, m in zip(wanted, least))
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """The transposed convolution of signals: (N, C, L) to (N, out_channels, L')."""
+
+    _dims = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """The transposed convolution of images: (N, C, H, W) to (N, out_channels, H', W')."""
+
+    _dims = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The transposed convolution of volumes."""
+
+    _dims = 3
+
+
+class Unfold(Module):
+    """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions)."""
+
+    def __init__(
+        self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.dilation = kernel_size, dilation
+        self.padding, self.stride = padding, stride
+
+    def forward(self, input: Any) -> Any:
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
+        )
+
+
+class Fold(Module):
+    """The adjoint of `Unfold`: add columns up into images."""
+
+    def __init__(
+        self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+        stride: Any = 1,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.output_size, self.kernel_size = output_size, kernel_size
+        self.dilation, self.padding, self.stride = dilation, padding, stride
+
+    def forward(self, input: Any) -> Any:
+        return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding,
+                      self.stride)  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
+            f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
+        )

@@ -1,0 +1,372 @@
+"""`save` and `load`: nested containers of tensors and plain values, as one safetensors file.
+
+The tensors are stored under their paths in the object ("model.0.weight"), so that any reader of
+safetensors can use them; the object around them is a JSON skeleton in the file's metadata. Nothing
+that is read can run code: there is no unpickler here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.device import CPU, device
+from framework.kernels import to_device, to_host
+from framework.tensor import Size, Tensor, wrap
+
+__all__ = ["load", "save"]
+
+_KEY = "tapebook"  # the skeleton's name in the metadata
+_DEPTH = 200  # levels of nesting
+
+# safetensors' names of the dtypes that it has; complex numbers are stored as pairs.
+_NAMES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+    "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
+}  # fmt: skip
+_READ = {short: name for name, short in _NAMES.items()}
+
+
+# -- saving ----------------------------------------------------------------------------------
+
+
+def save(obj: Any, f: Any) -> None:
+    """Write an object to a file: a path, or a binary file that is open for writing.
+
+    ``obj`` may be a tensor or nested dicts, lists and tuples of tensors, numbers, strings, None,
+    dtypes, devices and shapes, such as ``model.state_dict()``. A path is written atomically: to a
+    temporary file beside it, which then takes its name. A tensor that occurs twice is stored once;
+    views that share memory are stored each.
+
+    Raises:
+        TypeError: for anything else; names where it is.
+
+    >>> import framework as torch, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> torch.save({"weight": torch.ones(2), "epoch": 3}, path)
+    >>> torch.load(path)
+    {'weight': tensor([1., 1.]), 'epoch': 3}
+    """
+    packer = _Packer()
+    skeleton = packer.pack(obj, (), 0)
+    text = json.dumps(skeleton, allow_nan=False, separators=(",", ":"))
+    parts = _file(packer.arrays, {"format": "pt", _KEY: text})
+    if hasattr(f, "write"):
+        for part in parts:
+            f.write(part)
+    else:
+        _write_atomically(os.fspath(f), parts)
+
+
+def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
+    """The parts of a safetensors file: length of the header, header (JSON), then the arrays."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    parts: list[Any] = []
+    end = 0
+    for name in sorted(arrays, key=lambda n: (-arrays[n].itemsize, n)):  # so that all are aligned
+        array = arrays[name]
+        begin, end = end, end + array.nbytes
+        kind = _NAMES[dtypes.from_numpy_dtype[array.dtype].name]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
+        parts.append(array.reshape(-1).view(np.uint8).data)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, *parts]
+
+
+def _write_atomically(path: str, parts: list[Any]) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(prefix=".saving-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with contextlib.suppress(OSError):  # not every file system lets a folder be synced
+        folder_handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(folder_handle)
+        finally:
+            os.close(folder_handle)
+
+
+class _Packer:
+    """Turns an object into a JSON skeleton and a dict of named tensors."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self._stored: dict[int, dict[str, Any]] = {}
+        self._kept: list[Any] = []  # keeps the ids in `_stored` valid
+
+    def pack(self, obj: Any, path: tuple[str, ...], depth: int) -> Any:
+        if depth > _DEPTH:
+            raise ValueError(
+                f"save: {_shown(path[:6])}… is nested deeper than {_DEPTH} levels, or contains itself"
+            )
+        if isinstance(obj, Tensor):
+            return self._tensor(obj, path)
+        if obj is None or isinstance(obj, (bool, str)):
+            return obj
+        if isinstance(obj, np.generic):
+            obj = obj.item()
+        if isinstance(obj, int):
+            return int(obj)
+        if isinstance(obj, float):
+            return float(obj) if math.isfinite(obj) else {"$float": repr(float(obj))}
+        if isinstance(obj, complex):
+            return {"$complex": [repr(obj.real), repr(obj.imag)]}
+        if isinstance(obj, np.ndarray):
+            if obj.dtype not in dtypes.from_numpy_dtype:
+                raise TypeError(f"save: {_shown(path)} is an array of {obj.dtype}")
+            return {**self._tensor(wrap(obj), path), "kind": "array"}
+        if isinstance(obj, dtypes.dtype):
+            return {"$dtype": obj.name}
+        if isinstance(obj, device):
+            return {"$device": str(obj)}
+        if isinstance(obj, Mapping):
+            return self._mapping(obj, path, depth)
+        if isinstance(obj, (list, tuple)):
+            items = [self.pack(v, (*path, str(i)), depth + 1) for i, v in enumerate(obj)]
+            if isinstance(obj, list):
+                return items
+            return {"$size" if isinstance(obj, Size) else "$tuple": items}
+        hint = "; save its state_dict() instead" if hasattr(obj, "state_dict") else ""
+        raise TypeError(f"save: {_shown(path)} is a {type(obj).__name__}, which has no form{hint}")
+
+    def _mapping(self, obj: Mapping[Any, Any], path: tuple[str, ...], depth: int) -> Any:
+        if all(isinstance(k, str) and not k.startswith("$") for k in obj):
+            return {k: self.pack(v, (*path, k), depth + 1) for k, v in obj.items()}
+        pairs = []
+        for k, v in obj.items():
+            if not isinstance(k, (str, int, float, tuple, type(None))):
+                raise TypeError(f"save: {_shown(path)} has a key of type {type(k).__name__}")
+            key = self.pack(k, path, depth + 1)
+            pairs.append([key, self.pack(v, (*path, str(k)), depth + 1)])
+        return {"$dict": pairs}
+
+    def _tensor(self, tensor: Tensor, path: tuple[str, ...]) -> dict[str, Any]:
+        stored = self._stored.get(id(tensor))
+        if stored is not None:
+            return stored
+        name = ".".join(path) or "tensor"
+        while name in self.arrays or name == "__metadata__":
+            name += "_"
+        array = to_host(tensor._data)
+        record: dict[str, Any] = {"$tensor": name}
+        if tensor.requires_grad:
+            record["requires_grad"] = True
+        if array.dtype.kind == "c":
+            record["complex"] = True
+            array = np.stack([array.real, array.imag], axis=-1)
+        self.arrays[name] = np.asarray(array, order="C")
+        self._stored[id(tensor)] = record
+        self._kept.append(tensor)
+        return record
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return "the object" + "".join(f"[{p!r}]" for p in path)
+
+
+# -- loading ---------------------------------------------------------------------------------
+
+
+def load(f: Any, map_location: Any = None, **options: Any) -> Any:
+    """Read what `save` wrote, or the tensors of any other safetensors file as a dict.
+
+    Args:
+        f: a path, or a binary file that is open for reading.
+        map_location: the device for all tensors; by default the CPU.
+        options: ``weights_only`` and ``mmap`` are accepted: only plain data is ever read.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is something else, or damaged; the message names the file and the reason.
+    """
+    unknown = set(options) - {"weights_only", "mmap", "pickle_module"}
+    if unknown:
+        raise TypeError(f"load() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+    name = "the file" if hasattr(f, "read") else os.fspath(f)
+    if hasattr(f, "read"):
+        data = f.read()
+    else:
+        with open(f, "rb") as file:
+            data = file.read()
+    try:
+        return _parse(data, _place(map_location))
+    except _Unusable as error:
+        raise ValueError(f"load: {name}: {error}") from None
+
+
+class _Unusable(Exception):
+    """Why a file cannot be read, in one line."""
+
+
+def _place(map_location: Any) -> device:
+    from framework.tensor import _device
+
+    if map_location is None:
+        return CPU
+    if not isinstance(map_location, (str, int, device)):
+        raise TypeError("load: map_location must be a device or its name")
+    return _device(map_location)
+
+
+def _parse(data: bytes, place: device) -> Any:
+    _check_kind(data)
+    metadata, arrays = _read(data)
+    unpack = _Unpacker(arrays, place)
+    text = metadata.get(_KEY)
+    if text is None:
+        return {key: unpack.tensor({"$tensor": key}) for key in arrays}
+    try:
+        return unpack(json.loads(text), 0)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise _Unusable(f"its skeleton is damaged ({type(error).__name__}: {error})") from None
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The metadata and the arrays of a safetensors file, which are copies of its bytes."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    if start > len(data):
+        raise _Unusable("it is not a safetensors file, or it is cut off: its header does not end")
+    try:
+        header = json.loads(data[8:start])
+    except (ValueError, RecursionError):
+        raise _Unusable("it is not a safetensors file: its header is not JSON") from None
+    if not isinstance(header, dict):
+        raise _Unusable("it is not a safetensors file: its header is not a JSON object")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict):
+        raise _Unusable("its header is damaged: the metadata are not a JSON object")
+    try:
+        spans = sorted((*map(int, v["data_offsets"]), k) for k, v in header.items())
+    except (KeyError, TypeError, ValueError):
+        raise _Unusable("its header is damaged: a tensor has no data_offsets") from None
+    arrays: dict[str, np.ndarray] = {}
+    at = 0
+    for begin, end, name in spans:
+        if begin != at or end < begin:
+            raise _Unusable(
+                f"its header is damaged: tensor {name!r} does not follow the one before"
+            )
+        if start + end > len(data):
+            raise _Unusable(
+                f"it is cut off in tensor {name!r}: {len(data)} bytes instead of {start + end}"
+            )
+        arrays[name] = _array(name, header[name], data[start + begin : start + end])
+        at = end
+    if start + at != len(data):
+        raise _Unusable(f"it has {len(data) - start - at} bytes after its last tensor")
+    return metadata, {name: arrays[name] for name in header}
+
+
+def _array(name: str, entry: dict[str, Any], data: bytes) -> np.ndarray:
+    kind, shape = entry.get("dtype"), entry.get("shape")
+    if kind not in _READ:
+        raise _Unusable(f"tensor {name!r} has the type {kind!r}, which is not supported")
+    if not isinstance(shape, list) or any(type(n) is not int or n < 0 for n in shape):
+        raise _Unusable(f"its header is damaged: tensor {name!r} has the shape {shape!r}")
+    dtype = next(d for d in dtypes.ALL if d.name == _READ[kind]).numpy
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise _Unusable(
+            f"its header is damaged: tensor {name!r} of type {kind} and shape {shape} does not "
+            f"have {len(data)} bytes"
+        )
+    return np.frombuffer(bytearray(data), dtype).reshape(shape)
+
+
+def _check_kind(data: bytes) -> None:
+    """Name what is not a safetensors file for what it is."""
+    if data[:4] == b"PK\x03\x04":
+        try:
+            names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+        except (zipfile.BadZipFile, ValueError, OSError):
+            names = []
+        if any(n.endswith("data.pkl") for n in names):
+            raise _Unusable(
+                "it is a PyTorch checkpoint (a pickle inside a zip file), which can run code when "
+                "it is read; convert it to safetensors"
+            )
+        if any(n.endswith(".npy") for n in names):
+            raise _Unusable("it is a NumPy .npz archive; read it with numpy.load")
+        raise _Unusable("it is a zip file, not a safetensors file")
+    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise _Unusable(
+            "it is a pickle, which can run code when it is read; convert it to safetensors"
+        )
+    if data[:6] == b"\x93NUMPY":
+        raise _Unusable("it is a NumPy .npy file; read it with numpy.load")
+    if data[:8] == b"\x89HDF\r\n\x1a\n":
+        raise _Unusable("it is an HDF5 file, not a safetensors file")
+    if len(data) < 8:
+        raise _Unusable(f"not a whole safetensors file (it has {len(data)} bytes)")
+
+
+class _Unpacker:
+    """Puts the tensors back into a skeleton."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], place: device) -> None:
+        self._arrays = arrays
+        self._place = place
+        self._made: dict[str, Any] = {}
+        self._forms: dict[str, Callable[[Any, int], Any]] = {
+            "$dict": lambda v, d: {self(k, d): self(x, d) for k, x in v},
+            "$tuple": lambda v, d: tuple(self(x, d) for x in v),
+            "$size": lambda v, d: Size(int(x) for x in v),
+            "$float": lambda v, d: float(v),
+            "$complex": lambda v, d: complex(float(v[0]), float(v[1])),
+            "$dtype": lambda v, d: next(t for t in dtypes.ALL if t.name == v),
+            "$device": lambda v, d: device(v),
+        }
+
+    def __call__(self, value: Any, depth: int) -> Any:
+        if depth > _DEPTH + 1:
+            raise ValueError("it is nested too deeply")
+        if isinstance(value, list):
+            return [self(v, depth + 1) for v in value]
+        if not isinstance(value, dict):
+            return value
+        if "$tensor" in value:
+            return self.tensor(value)
+        if len(value) == 1:
+            (key, inner) = next(iter(value.items()))
+            if key in self._forms:
+                return self._forms[key](inner, depth + 1)
+        return {k: self(v, depth + 1) for k, v in value.items()}
+
+    def tensor(self, record: dict[str, Any]) -> Any:
+        name = record["$tensor"]
+        if name in self._made:
+            return self._made[name]
+        array = self._arrays[name]
+        if record.get("complex"):
+            wide = np.complex64 if array.dtype == np.float32 else np.complex128
+            array = array.view(wide)[..., 0]
+        if record.get("kind") == "array":
+            made: Any = array
+        else:
+            place = self._place
+            made = wrap(array if place is CPU else to_device(array, place), place)
+            made._rg = bool(record.get("requires_grad"))
+        self._made[name] = made
+        return made

@@ -1,0 +1,251 @@
+"""The time line: training steps as one line, the one that is looked at in full.
+
+The current step shows its phases with as many columns as they have events; what a running step
+has still to come is guessed from the step before it. Below, a sparkline for each sequence given.
+
+    9 ── 10 ── 11 ─[12: forward ▇▇▇▇▇│backward ▇▇▮░░▯····│optimizer ··]
+    loss ▇▆▅▅▄▄▃▃▂▂ 0.31
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from viewers.graph.store import PHASES, Step, TraceStore
+from viewers.text import Line, crop_line, short, sparkline, width_of
+
+__all__ = ["seq_at", "timeline"]
+
+_RUNS = 7  # phases of one step that are told apart
+_SHORT = {"forward": "fwd", "backward": "bwd", "optimizer": "opt"}
+
+
+class _Marks(NamedTuple):
+    """What the columns of a phase show, and what stands between phases and steps."""
+
+    seen: str  # up to the cursor
+    ahead: str  # has happened, after the cursor
+    future: str
+    cursor: str
+    head: str
+    wall: str
+    dash: str
+    more: str
+
+
+_UNICODE = _Marks("▇", "░", "·", "▮", "▯", "│", "─", "…")
+_ASCII = _Marks("#", "-", ".", "@", ">", "|", "-", "~")
+
+
+class _Cell(NamedTuple):
+    """One column: what it shows and where a click on it leads."""
+
+    text: str
+    style: str
+    seq: int
+
+
+class _Run(NamedTuple):
+    """A phase of a step: its first event and how many there are, or are expected."""
+
+    phase: str
+    first: int  # 0: has not begun
+    size: int
+
+
+def timeline(
+    store: TraceStore,
+    cursor: int,
+    head: int,
+    width: int,
+    values: Mapping[str, Sequence[float]] | Sequence[float] | None = None,
+    ascii: bool = False,
+) -> list[Line]:
+    """One line for the steps, then one for each sequence of ``values`` (by name, at most two).
+
+    >>> from framework.trace.events import Mark
+    >>> from viewers.text import plain
+    >>> store = TraceStore()
+    >>> [plain(line) for line in timeline(store, 0, 0, 40, {"loss": [3, 2, 1]})]
+    ['nothing recorded yet', 'loss █▄▁ 1']
+    """
+    cells = _cells(store, cursor, head, width, ascii)
+    lines = [_spans(cells) if cells else [("nothing recorded yet"[:width], "note")]]
+    if values is not None and not isinstance(values, Mapping):
+        values = {"": values}
+    for name, sequence in list((values or {}).items())[:2]:
+        if len(sequence):
+            lines.append(_spark(name, sequence, width, ascii))
+    return lines
+
+
+def seq_at(
+    store: TraceStore, cursor: int, head: int, width: int, column: int, ascii: bool = False
+) -> int | None:
+    """The event that a column of the first line stands for; None where there is none."""
+    cells = _cells(store, cursor, head, width, ascii)
+    return (cells[column].seq or None) if 0 <= column < len(cells) else None
+
+
+def _spans(cells: list[_Cell]) -> Line:
+    line: Line = []
+    for cell in cells:
+        if line and line[-1][1] == cell.style:
+            line[-1] = (line[-1][0] + cell.text, cell.style)
+        else:
+            line.append((cell.text, cell.style))
+    return line
+
+
+def _spark(name: str, sequence: Sequence[float], width: int, ascii: bool) -> Line:
+    last = short(float(sequence[-1]))
+    label = f"{name} " if name else ""
+    room = max(0, width - width_of(label) - len(last) - 1)
+    style = "bad" if last in ("NaN", "Inf", "-Inf") else "value"
+    line: Line = [(label, "title"), (sparkline(sequence, room, ascii), "bar"), (f" {last}", style)]
+    return crop_line([span for span in line if span[0]], width)
+
+
+# -- the first line --------------------------------------------------------------------------
+
+
+def _cells(store: TraceStore, cursor: int, head: int, width: int, ascii: bool) -> list[_Cell]:
+    """The columns of the first line."""
+    step = store.step_at(cursor)
+    if step is None or width < 1:
+        return []
+    marks = _ASCII if ascii else _UNICODE
+    at = store.steps.index(step)
+    around = len(store.steps) - 1
+    room = width if not around else max(min(width, 30), width * 2 // 3)
+    box = _box(store, at, cursor, head, room, marks)
+    left_room = right_room = 0
+    if around and width > len(box):
+        spare = width - len(box)
+        right = _labels(store, range(at + 1, around + 1), head, spare // 2, marks, False)
+        right_room = len(right)
+        left_room = spare - right_room
+        left = _labels(store, range(at - 1, -1, -1), head, left_room, marks, True)
+        if len(left) < left_room:  # what the left side does not need, the right may have
+            room = spare - len(left)
+            right = _labels(store, range(at + 1, around + 1), head, room, marks, False)
+        box = left + box + right
+    return box[:width]
+
+
+def _name(step: Step) -> str:
+    return str(step.number) if step.number else "·"
+
+
+def _labels(
+    store: TraceStore, indices: range, head: int, room: int, marks: _Marks, before: bool
+) -> list[_Cell]:
+    """Names of the steps on one side, nearest to the current one first, as many as there is room.
+
+    Those before read `` 9 ── 10 ──``, those after ``── 13 ── 14``.
+    """
+    result: list[_Cell] = []
+    for index in indices:
+        step = store.steps[index]
+        here = step.first_seq <= head <= step.last_seq and head > 0
+        mark = marks.head if here and not before else ""
+        style = "head" if mark else "error" if step.error else "muted"
+        error = "!" if step.error else ""
+        name = [_Cell(c, style, step.end_seq or step.last_seq) for c in _name(step) + mark + error]
+        dashes = [_Cell(c, "faint", step.end_seq or step.last_seq) for c in f" {marks.dash * 2} "]
+        if len(result) + len(name) + len(dashes) > room:
+            if len(result) + 2 <= room:  # there are more
+                more = [_Cell(c, "faint", step.last_seq) for c in f"{marks.more} "]
+                result = more + result if before else result + more[::-1]
+            break
+        result = name + dashes + result if before else result + dashes + name
+    return result
+
+
+def _box(
+    store: TraceStore, at: int, cursor: int, head: int, room: int, marks: _Marks
+) -> list[_Cell]:
+    """The current step, in full."""
+    step = store.steps[at]
+    runs = _runs(store, at)
+    number = _name(step) if step.number else step.cell or "·"
+    title = f"[{number[:20]}: "
+    inner = room - len(title) - 1 - max(0, len(runs) - 1)
+    names = _names(runs, inner)
+    inner -= sum(len(name) for name in names)
+    columns = _share([run.size for run in runs], max(inner, len(runs)))
+    style = "error" if step.error else "title"
+    cells = [_Cell(c, style, step.first_seq) for c in title]
+    for i, (run, name, count) in enumerate(zip(runs, names, columns)):
+        if i:
+            cells.append(_Cell(marks.wall, "faint", run.first or head))
+        cells += [_Cell(c, run.phase, run.first or head) for c in name]
+        cells += _bar(store, run, count, cursor, head, marks)
+    cells.append(_Cell("]" if step.done else " ", style, step.end_seq or step.last_seq))
+    return cells
+
+
+def _runs(store: TraceStore, at: int) -> list[_Run]:
+    """The phases of a step, and those that it will have if it is like the one before."""
+    step = store.steps[at]
+    if len(step.runs) > _RUNS:
+        count = step.last_seq - step.first_seq + 1
+        return [_Run("forward", step.first_seq, count)]
+    runs = [_Run(PHASES[code], first, last - first + 1) for code, first, last in step.runs]
+    if not runs:
+        runs = [_Run("forward", step.first_seq, step.last_seq - step.first_seq + 1)]
+    if step.done:
+        return runs
+    like = next((s for s in reversed(store.steps[:at]) if s.done and s.updated), None)
+    if like is None or len(like.runs) > _RUNS or len(like.runs) < len(runs):
+        return runs
+    expected = [_Run(PHASES[code], 0, last - first + 1) for code, first, last in like.runs]
+    if [r.phase for r in expected[: len(runs)]] != [r.phase for r in runs]:
+        return runs
+    newest = len(runs) - 1
+    runs[newest] = runs[newest]._replace(size=max(runs[newest].size, expected[newest].size))
+    return runs + expected[newest + 1 :]
+
+
+def _names(runs: list[_Run], room: int) -> list[str]:
+    """Names of the phases, as long as leaves each some columns for its bar."""
+    for names in (
+        [f"{r.phase} " for r in runs],
+        [f"{_SHORT[r.phase]} " for r in runs],
+        [r.phase[0] for r in runs],
+    ):
+        if sum(map(len, names)) + 4 * len(runs) <= room:
+            return names
+    return [""] * len(runs)
+
+
+def _share(counts: list[int], columns: int) -> list[int]:
+    """Columns for each phase, by its events, at least one each."""
+    total = sum(counts) or 1
+    spare = max(0, columns - len(counts))
+    ends, seen = [], 0
+    for count in counts:
+        seen += count
+        ends.append(round(seen * spare / total))
+    return [b - a + 1 for a, b in zip([0, *ends], ends)]
+
+
+def _bar(
+    store: TraceStore, run: _Run, columns: int, cursor: int, head: int, marks: _Marks
+) -> list[_Cell]:
+    cells = []
+    for i in range(columns):
+        a = run.first + i * run.size // columns
+        b = run.first + (i + 1) * run.size // columns - 1  # events a..b are in this column
+        if not run.first or a > head:
+            cells.append(_Cell(marks.future, "future", min(store.last_seq, head)))
+        elif a <= cursor <= max(a, b):
+            cells.append(_Cell(marks.cursor, "cursor", a))
+        elif a <= head <= max(a, b):
+            cells.append(_Cell(marks.head, "head", min(b, head)))
+        elif a > cursor:
+            cells.append(_Cell(marks.ahead, run.phase, a))
+        else:
+            cells.append(_Cell(marks.seen, run.phase, a))
+    return cells
