@@ -72,9 +72,9 @@ class Link:
         self._waiting.append(_Waiting(self._pool.submit(work), then, otherwise))
 
     @property
-    def waiting(self) -> bool:
-        """Has something been asked that is not answered?"""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many answers are to come."""
+        return len(self._waiting)
 
     def settle(self) -> None:
         """Hand out the answers that have come."""

@@ -133,7 +133,7 @@ def parse_break(text: str, ident: int) -> Breakpoint:
     >>> point.op, point.condition, point.phase
     ('exp', 'inf', 'both')
     """
-    where, _, condition = (part.strip() for part in text.partition(" if "))
+    where, joined, condition = (part.strip() for part in f"{text} ".partition(" if "))
     point = Breakpoint(ident, condition=condition)
     kind, _, name = where.partition(":")
     try:
@@ -144,11 +144,12 @@ def parse_break(text: str, ident: int) -> Breakpoint:
         elif name and where.rpartition(":")[2].strip().isdigit():
             point.file, _, line = where.rpartition(":")
             point.line = int(line)
-        elif not condition:
+        elif not joined:
             point.condition = where
         else:
             raise ValueError(f"{where!r} is no place")
-        parse_condition(point.condition)
+        if parse_condition(point.condition) is None and (joined or not (kind and name)):
+            raise ValueError("the condition is missing")
     except ValueError as error:
         raise ValueError(f"--break {text!r}: {error}; expected {BREAK_FORMS}") from None
     if point.condition:
@@ -196,6 +197,8 @@ def record_step(
 
     def at_step(stop: Stop) -> str:
         nonlocal ended
+        if stop.reason == "exception":  # the program may catch it
+            return "step"
         ended += 1
         if ended >= step:
             raise Ended

@@ -8,6 +8,7 @@ moves the cursor while it is behind, and the model when it is not.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -21,7 +22,15 @@ import msgspec
 from app.points import Points, Snapshot
 from app.sanitize import clean
 from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
-from framework.trace.protocol import Breakpoint, Dropped, Events, Output, StateChanged, TensorView
+from framework.trace.protocol import (
+    Breakpoint,
+    Dropped,
+    Events,
+    Output,
+    StateChanged,
+    Summary,
+    TensorView,
+)
 from viewers.graph.store import Moment, TraceStore
 
 if TYPE_CHECKING:
@@ -73,13 +82,17 @@ class Session(Points):
         self.following = True
         self.stops: list[int] = []
         self.dropped = 0
+        self.losses: list[tuple[int, float]] = []  # what backward started from, by event
         self.runs: dict[str, Run] = {}
         self.outputs: set[str] = set()  # cells with new output
         self.on_message: Callable[[], None] | None = None  # called on another thread
         self._queue: deque[str] = deque()
         self._stray: deque[str] = deque(maxlen=5000)  # lines that came past the cells
         self._moving = False  # a step was sent, and it has not stopped again
+        self._how = ""  # which one
         self._and_then = ""  # the step that was asked for meanwhile
+        self._roots: list[tuple[int, int]] = []  # losses whose values are still to be asked for
+        self._asked_roots = 0.0
         self._interrupted = 0.0
         self._checked = 0.0
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
@@ -155,6 +168,7 @@ class Session(Points):
             self.log_text(self._stray.popleft() + "\n", "dim")
         self.settle()
         now = time.monotonic()
+        self._ask_losses(now)
         if now - self._checked > 0.1:
             self._checked = now
             self._check_alive()
@@ -166,9 +180,14 @@ class Session(Points):
         """Is there more to take in?"""
         return self.client is not None and bool(self.client.inbox)
 
+    @property
+    def waiting_for_stop(self) -> bool:
+        """Is anything asked, but for the end of the cell that runs, or a step under way?"""
+        return self._moving or self.waiting > bool(self.executing)
+
     def _receive(self, message: Any) -> None:
         if isinstance(message, Events):
-            self.store.feed(message.events)
+            self._feed(message.events)
             self.changed.add("events")
             if self.following:
                 self.cursor = self.live_seq
@@ -180,7 +199,8 @@ class Session(Points):
             if message.state == "paused":
                 self._stopped()
                 return
-            self._moving = False
+            if message.state != "running" or self._how == "continue":
+                self._moving = False
             if self.following:
                 self.cursor = self.live_seq
                 self.changed.add("cursor")
@@ -191,11 +211,33 @@ class Session(Points):
             self.changed.add("state")
             self._fetch(message.first, message.last)
 
+    def _feed(self, events: list[Event]) -> None:
+        self.store.feed(events)
+        self._roots += [(e.seq, e.roots[0]) for e in events if type(e) is BackwardBegin and e.roots]
+
+    def _ask_losses(self, now: float) -> None:
+        """The values of the losses that are new, a few times a second."""
+        if not self._roots or now - self._asked_roots < 0.2 or self.client is None:
+            return
+        self._asked_roots = now
+        roots, self._roots = self._roots[-500:], []
+
+        def arrived(summaries: list[Summary | None]) -> None:
+            self.losses += [
+                (seq, summary.mean if summary.mean is not None else math.nan)
+                for (seq, _), summary in zip(roots, summaries)
+                if summary is not None and summary.count == 1
+            ]
+            self.losses = sorted(self.losses)[-2000:]
+            self.changed.add("events")
+
+        self.ask("summary", arrived, lambda _: None, tensors=[root for _, root in roots], seq=0)
+
     def _fetch(self, first: int, last: int) -> None:
         """Ask for events that are not in the live stream; those still in the ring come."""
 
         def arrived(events: list[Event]) -> None:
-            self.store.feed(events)
+            self._feed(events)
             self.dropped = max(0, self.dropped - len(events))
             if self.following:
                 self.cursor = self.live_seq
@@ -409,7 +451,7 @@ class Session(Points):
             else:
                 self.go(seq)
             return
-        if self.state == "paused":
+        if self.state == "paused" or self._moving:
             self._step(how)
         elif self.state == "running":
             self.say("the model is running: p pauses it")
@@ -423,7 +465,7 @@ class Session(Points):
         if self._moving:
             self._and_then = "" if target is not None else how
             return
-        self._moving = True
+        self._moving, self._how = True, how
         self.epoch += 1
         params = {} if target is None else {"target": msgspec.to_builtins(target)}
         self.ask("step", None, self._refused, how=how, **params)
@@ -511,6 +553,8 @@ class Session(Points):
         self._moment = None
         self.cursor, self.following = 0, True
         self.stops.clear()
+        self.losses.clear()
+        self._roots.clear()
         self.snapshots.clear()
         self.dropped = 0
 
@@ -603,17 +647,22 @@ class Session(Points):
         file, line = self.file_line(cell, line)
         return next((b for b in self.breakpoints if b.line == line and b.file == file), None)
 
+    def cell_text(self, cell: str) -> str:
+        """``cell 4``; "" for none."""
+        if not cell or self.notebook is None:
+            return ""
+        try:
+            return f"cell {self.notebook.index(cell) + 1}"
+        except KeyError:
+            return "a deleted cell"
+
     def source_text(self, source: Source | None) -> str:
         """``cell 4, line 3`` or ``model.py, line 17``."""
         if source is None or not source.line:
             return ""
-        cell = cell_of(source.file)
-        if cell and self.notebook is not None:
-            try:
-                return f"cell {self.notebook.index(cell) + 1}, line {source.line}"
-            except KeyError:
-                return f"a deleted cell, line {source.line}"
-        return f"{clean(Path(source.file).name, keep_newlines=False)}, line {source.line}"
+        name = self.cell_text(cell_of(source.file))
+        name = name or clean(Path(source.file).name, keep_newlines=False)
+        return f"{name}, line {source.line}"
 
     def view(
         self, tensor: int, seq: int, then: Callable[[TensorView | str], None], **options: Any

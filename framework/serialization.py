@@ -120,7 +120,7 @@ class _Packer:
     def pack(self, obj: Any, path: tuple[str, ...], depth: int) -> Any:
         if depth > _DEPTH:
             raise ValueError(
-                f"save: {_shown(path[:6])}… is nested deeper than {_DEPTH} levels, or contains itself"
+                f"save: {_shown(path[:6])}… is nested deeper than {_DEPTH} levels, or holds itself"
             )
         if isinstance(obj, Tensor):
             return self._tensor(obj, path)
@@ -297,6 +297,8 @@ def _array(name: str, entry: dict[str, Any], data: bytes) -> np.ndarray:
 
 def _check_kind(data: bytes) -> None:
     """Name what is not a safetensors file for what it is."""
+    if data[8:9] == b"{":  # after the length of the header, which may look like anything
+        return
     if data[:4] == b"PK\x03\x04":
         try:
             names = zipfile.ZipFile(io.BytesIO(data)).namelist()

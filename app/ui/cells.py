@@ -128,7 +128,8 @@ class Rows:
         if where.kind == "code":
             lines = python(cell.source)
             line = lines[where.line - 1] if where.line <= len(lines) else []
-            parts = list(wrap(line, self._code_width, _indent(cell.source, where.line) + 4))
+            indent = _indent(cell.source, where.line) + 4
+            parts = list(wrap(line, self._code_width, indent, words=True))
             return parts[where.part] if where.part < len(parts) else []
         return []
 
@@ -154,7 +155,9 @@ class Rows:
                 rows += [("code", number, part) for part in range(self._parts(text))]
         else:
             texts = [
-                part for line in markdown(cell.source) for part in wrap(line, self.width - 2, 2)
+                part
+                for line in markdown(cell.source)
+                for part in wrap(line, self.width - 2, 2 if line and "•" in line[0][0] else 0, True)
             ]
             rows += [("text", i + 1, i) for i in range(len(texts))]
         outputs: list[Line] = []
@@ -175,7 +178,7 @@ class Rows:
         if size <= width:
             return 1
         indent = len(text) - len(text.lstrip(" ")) + 4
-        return len(list(wrap([(visible(text), "")], width, indent)))
+        return len(list(wrap([(visible(text), "")], width, indent, words=True)))
 
     def _output(self, output: Output) -> list[Line]:
         from app.notebook import Display, Error, Hidden, Stream

@@ -13,6 +13,7 @@ from app.ui.panes.console import ConsolePane
 from app.ui.panes.events import EventsPane
 from app.ui.panes.graph import GraphPane
 from app.ui.panes.notebook import NotebookView
+from app.ui.panes.timeline import TimelinePane
 from app.ui.screens.condition import ConditionScreen
 from app.ui.screens.confirm import ConfirmScreen
 from framework.trace.events import CellBegin, CellEnd, Op
@@ -148,7 +149,9 @@ class Commands:
 
     def selected(self, pane: Pane, row: int) -> None:
         """The user selected a row: the inspector shows it."""
-        if isinstance(pane, GraphPane) and pane.chosen is not None:
+        if isinstance(pane, TimelinePane):
+            self.update()
+        elif isinstance(pane, GraphPane) and pane.chosen is not None:
             self.screen.inspector.show(pane.chosen.begin)
         elif isinstance(pane, EventsPane):
             moment = self.session.store.moment(pane.seq_of(row))

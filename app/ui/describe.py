@@ -121,11 +121,7 @@ def _words(session: Session, event: Event) -> tuple[str, str]:
     if isinstance(event, OptimBegin):
         return f"▾ {event.cls} step {event.step}", ""
     if isinstance(event, CellBegin):
-        try:
-            assert session.notebook is not None
-            return f"▾ cell {session.notebook.index(event.cell) + 1}", f"run {event.count}"
-        except (KeyError, AssertionError):
-            return f"▾ cell {event.cell}", f"run {event.count}"
+        return f"▾ {session.cell_text(event.cell) or event.cell}", f"run {event.count}"
     if isinstance(event, Leaf):
         return f"{event.role} {event.name}", meta_text(event.tensor)
     if isinstance(event, Grad):

@@ -63,29 +63,38 @@ _INLINE = re.compile(r"\*\*(.+?)\*\*|`([^`]+)`|(?<!\w)[*_]([^*_]+)[*_](?!\w)|\[(
 
 @lru_cache(maxsize=256)
 def markdown(source: str) -> list[Line]:
-    """Markdown as it reads best in a narrow pane: headings, lists, emphasis, code; one per line."""
+    """Markdown as it reads best in a narrow pane: a paragraph, heading or list item is one line."""
     lines: list[Line] = []
+    paragraph: list[str] = []
+
+    def end_paragraph() -> None:
+        if paragraph:
+            lines.append(_inline(" ".join(paragraph), ""))
+            paragraph.clear()
+
     fenced = False
     for text in clean(source).split("\n"):
         stripped = text.strip()
-        if stripped.startswith("```"):
-            fenced = not fenced
-            continue
-        if fenced:
-            lines.append([("  " + text, "string")])
-            continue
         heading = re.match(r"(#{1,6})\s+(.*)", stripped)
-        if heading:
-            lines.append(_inline(heading[2], "heading"))
-            continue
-        item = re.match(r"(\s*)[-*+]\s+(.*)", text)
-        if item:
-            lines.append([(item[1] + "• ", "accent"), *_inline(item[2], "")])
-            continue
-        if stripped.startswith(">"):
-            lines.append([("▏ ", "dim"), *_inline(stripped[1:].strip(), "dim")])
-            continue
-        lines.append(_inline(text, ""))
+        item = re.match(r"(\s*)(?:[-*+]|\d+[.)])\s+(.*)", text)
+        if stripped.startswith("```"):
+            end_paragraph()
+            fenced = not fenced
+        elif fenced:
+            lines.append([("  " + text, "string")])
+        elif heading or item or not stripped or stripped.startswith((">", "|")):
+            end_paragraph()
+            if heading:
+                lines.append(_inline(heading[2], "heading"))
+            elif item:
+                lines.append([(item[1] + "• ", "accent"), *_inline(item[2], "")])
+            elif stripped.startswith(">"):
+                lines.append([("▏ ", "dim"), *_inline(stripped[1:].strip(), "dim")])
+            else:
+                lines.append(_inline(text, ""))
+        else:
+            paragraph.append(stripped)
+    end_paragraph()
     while lines and not lines[-1]:
         lines.pop()
     return lines or [[]]

@@ -56,7 +56,7 @@ class MainScreen(Screen[None]):
     .column { border-left: solid $edge; }
     #notebook-pane { width: 11fr; height: 100%; }
     #graph { width: 11fr; height: 100%; }
-    #inspector { width: 9fr; height: 100%; }
+    #inspector { width: 9fr; height: 100%; overflow-y: scroll; }
     #timeline { height: 3; }
     #lower { height: 9; }
     #lower.folded { height: 1; }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -76,26 +77,32 @@ def _head(text: str, room: int) -> str:
     return text
 
 
-def wrap(line: Line, width: int, indent: int = 0) -> Iterator[Line]:
-    """``line`` in as many rows as it needs; rows after the first begin with ``indent`` blanks."""
+def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterator[Line]:
+    """``line`` in as many rows as it needs; rows after the first begin with ``indent`` blanks.
+
+    With ``words`` a row ends after a blank or a comma, if there is one in its second half.
+
+    >>> ["".join(text for text, _ in row) for row in wrap([("ab, cd, ef", "")], 6, 2, words=True)]
+    ['ab, ', '  cd, ', '  ef']
+    """
     width = max(width, 1)
+    indent = min(indent, width // 2)
     if width_of(line) <= width:
         yield line
         return
-    indent = min(indent, width // 2)
-    row: Line = []
-    room = width
-    for text, token in line:
-        while text:
-            head = _head(text, room)
-            if not head and room == width - indent * (room != width) and room > 0:
-                head = text[:1]  # a wide character in a pane of one column
-            if head:
-                row.append((head, token))
-                room -= cell_len(head)
-                text = text[len(head) :]
-            if text:
-                yield row
-                row = [(" " * indent, "")] if indent else []
-                room = width - indent
-    yield row
+    marked = [(character, token) for text, token in line for character in text]
+    start, room = 0, width
+    while start < len(marked):
+        end, used = start, 0
+        while end < len(marked) and used + cell_len(marked[end][0]) <= room:
+            used += cell_len(marked[end][0])
+            end += 1
+        end = max(end, start + 1)  # a wide character in a pane of one column
+        if words and end < len(marked):
+            second_half = range(end, start + room // 2, -1)
+            end = next((i for i in second_half if marked[i - 1][0] in " ,"), end)
+        row: Line = [(" " * indent, "")] if start and indent else []
+        for token, run in groupby(marked[start:end], key=lambda item: item[1]):
+            row.append(("".join(character for character, _ in run), token))
+        yield row
+        start, room = end, width - indent

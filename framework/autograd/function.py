@@ -125,7 +125,7 @@ class FunctionNode(Node):
         edges = tuple([
             edge_of(a) if modes.grad and isinstance(a, Tensor) else None for a in args
         ])  # fmt: skip
-        super().__init__(_record(function), edges, {}, _NO_PLAN, (), ())
+        super().__init__(_op_of(function), edges, {}, _NO_PLAN, (), ())
         self.function = function
         self.tensors = tuple([isinstance(a, Tensor) for a in args])
         needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
@@ -138,6 +138,9 @@ class FunctionNode(Node):
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
+
+    def runs_user_code(self) -> bool:
+        return True
 
     def release(self) -> None:
         if self.ctx._saved:
@@ -182,9 +185,14 @@ def _zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
     return wrap(array if device is CPU else to_device(array, device), device)
 
 
-@functools.cache
-def _record(function: type[Function]) -> Op:
-    return Op(function.__name__, function.apply, ())
+_ops: weakref.WeakKeyDictionary[type[Function], Op] = weakref.WeakKeyDictionary()
+
+
+def _op_of(function: type[Function]) -> Op:
+    op = _ops.get(function)
+    if op is None:
+        op = _ops[function] = Op(function.__name__, function.apply, ())
+    return op
 
 
 class Function:

@@ -80,7 +80,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
         else:
             arrays = _on_device(arrays, args, device)
             result = (op.cuda or op.kernel)(*arrays, **meta)
-    except (ValueError, TypeError, IndexError, MemoryError, OverflowError) as error:
+    except _EXPLAINED as error:
         raise explained(op, args, error) from None
 
     if result.__class__ is tuple:
@@ -281,6 +281,11 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
 
 # -- errors ----------------------------------------------------------------------------------
 
+# What a kernel may complain with; NotImplementedError is for a dtype that it is not defined for.
+_EXPLAINED = (
+    ValueError, TypeError, IndexError, MemoryError, OverflowError, NotImplementedError,
+)  # fmt: skip
+
 
 def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     """A kernel's complaint in PyTorch's words where known, always with the op and the shapes."""
@@ -289,7 +294,7 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     if "broadcast" in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
-    if isinstance(error, (TypeError, MemoryError)):
+    if isinstance(error, (TypeError, MemoryError, NotImplementedError)):
         kind = type(error)
     if text.startswith(f"{op.name}:"):
         text = text[len(op.name) + 2 :]

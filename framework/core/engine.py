@@ -268,6 +268,8 @@ class _Task:
         total = self.leaves.pop(key, None)
         if total is None:
             return
+        if self.recorder is not None and (leaf._hooks or leaf._post_hooks):
+            self.recorder.source = None  # ops of a hook stand at its own lines
         if leaf._hooks:
             total = _hooked(leaf._hooks, total)
             _mark_shared(total)

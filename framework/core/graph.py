@@ -130,6 +130,8 @@ class Node:
         tensor._rg = True
         tensor._edge = (self, i)
         tensor._counter = counter
+        if self.origin is not None:
+            tensor._id = self.origin[6][i][0]  # to the trace it is the forward op's output
         return tensor
 
     def _saved(self, index: int) -> Any:
@@ -200,6 +202,10 @@ class Node:
             else:
                 result.append(self.output(key))
         return result
+
+    def runs_user_code(self) -> bool:
+        """Whether more than a built-in rule runs with this node: hooks (or a custom Function)."""
+        return bool(self._hooks or self._prehooks or self.tensor_hooks)
 
     def release(self) -> None:
         """Drop what was saved, after a backward pass that need not be repeated."""

@@ -27,7 +27,7 @@ def type_name(array: Any) -> str:
 def floating(array: Any, name: str) -> Any:
     """``array`` itself; refuses bools and integers, for which op ``name`` is not defined."""
     if array.dtype.kind in "biu":
-        raise ValueError(f"\"{name}\" not implemented for '{type_name(array)}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(array)}'")
     return array
 
 

@@ -39,6 +39,7 @@ def _activation(
     curvature: Callable[..., Any] | None = None,
     *,
     domain: str = "",
+    integers: bool = False,
     samples: tuple[dict[str, Any], ...] = ({},),
 ) -> Op:
     """Register an elementwise op and its backward op.
@@ -47,11 +48,12 @@ def _activation(
         value, slope: kernels of (array, **meta) for the function and its derivative.
         curvature: the second derivative in differentiable ops; None where it is zero.
         domain: which of the tests' random tensors avoid the kinks.
+        integers: defined for them too.
         samples: keywords to try.
     """
 
     def forward(a: Any, **meta: Any) -> Any:
-        return value(floating(a, name), **meta)
+        return value(a if integers else floating(a, name), **meta)
 
     def backward(grad: Any, a: Any, **meta: Any) -> Any:
         return grad * slope(a, **meta)
@@ -196,6 +198,8 @@ def _leaky_relu_slope(a: Any, *, negative_slope: float) -> Any:
 
 
 def _hardtanh(a: Any, *, min_val: float, max_val: float) -> Any:
+    if a.dtype.kind in "iu":
+        min_val, max_val = int(min_val), int(max_val)
     return np.minimum(np.maximum(a, min_val), max_val)
 
 
@@ -247,7 +251,7 @@ LEAKY_RELU = _activation(
     samples=({"negative_slope": 0.01}, {"negative_slope": 0.3}),
 )  # fmt: skip
 HARDTANH = _activation(
-    "hardtanh", _hardtanh, _hardtanh_slope, domain="away",
+    "hardtanh", _hardtanh, _hardtanh_slope, domain="away", integers=True,
     samples=({"min_val": -0.05, "max_val": 0.05}, {"min_val": -9.0, "max_val": 0.0}),
 )  # fmt: skip
 RELU6 = _activation(
@@ -255,6 +259,7 @@ RELU6 = _activation(
     lambda a: _hardtanh(a, min_val=0, max_val=6),
     lambda a: _hardtanh_slope(a, min_val=0, max_val=6),
     domain="away",
+    integers=True,
 )
 HARDSWISH = _activation("hardswish", _hardswish, _hardswish_slope, _hardswish_bend)
 HARDSIGMOID = _activation("hardsigmoid", _hardsigmoid, _hardsigmoid_slope)

@@ -90,6 +90,11 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
             "Expected query, key, and value to all be at least 2 dimensional, but got query.dim: "
             f"{query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
         )
+    if attn_mask is not None and attn_mask.dtype.category == dtypes.INT:
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {attn_mask.dtype} and query.dtype: {query.dtype} instead."
+        )
     if is_causal and attn_mask is not None:
         raise RuntimeError(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "

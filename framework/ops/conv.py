@@ -19,7 +19,7 @@ from typing import Any
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
-from framework.kernels.floats import floating, type_name, wide
+from framework.kernels.floats import type_name, wide
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -217,7 +217,8 @@ def _check_transpose(
 
 
 def _check_types(x: Any, w: Any, b: Any) -> None:
-    floating(x, "conv")
+    if x.dtype.kind == "b":
+        raise NotImplementedError("\"conv\" not implemented for 'Bool'")
     for other, name in ((w, "weight"), (b, "bias")):
         if other is not None and other.dtype != x.dtype:
             raise ValueError(

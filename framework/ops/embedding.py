@@ -20,9 +20,9 @@ def _embedding_kernel(
     weight: Any, index: Any, *, padding_idx: int, scale_grad_by_freq: bool
 ) -> Any:  # fmt: skip
     if index.dtype.kind not in "iu" or index.dtype.itemsize < 4:
-        raise TypeError(
+        raise ValueError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got {type_name(index)} instead"
+            f"Long, Int; but got torch.{type_name(index)}Tensor instead"
         )
     if index.size and not (int(index.min()) >= 0 and int(index.max()) < len(weight)):
         raise IndexError(

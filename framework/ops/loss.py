@@ -13,6 +13,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.dtypes import FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import floating, type_name, widening
 from framework.ops.activation import log_softmax, logsigmoid
@@ -98,14 +99,9 @@ def _nll_kernel(
 
 def _check_nll(x: Any, target: Any, weight: Any) -> None:
     floating(x, "nll_loss")
-    if target.dtype.kind not in "iu":
-        raise ValueError(f"expected scalar type Long but found {type_name(target)}")
+    if target.dtype not in (np.int64, np.uint8):
+        raise ValueError(f"expected target dtype to be Long or Byte, but got {type_name(target)}")
     if target.shape != (x.shape[0], *x.shape[2:]):
-        if target.ndim == x.ndim - 1 and target.shape[0] != x.shape[0]:
-            raise ValueError(
-                f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
-                f"({target.shape[0]})."
-            )
         raise ValueError(
             f"Expected target size {[x.shape[0], *x.shape[2:]]}, got {list(target.shape)}"
         )
@@ -120,12 +116,13 @@ def _nll_backward_kernel(
     g: Any, target: Any, weight: Any, *, classes: int, ignore_index: int, reduction: str
 ) -> Any:  # fmt: skip
     w, safe = _class_weights(target, weight, ignore_index, classes, g.dtype)
+    xp = module_of(g)
+    kept = w != 0
     if reduction == "mean":
         with np.errstate(invalid="ignore", divide="ignore"):
             w = w / w.sum()
-    xp = module_of(g)
     result = xp.zeros((target.shape[0], classes, *target.shape[1:]), g.dtype)
-    value = xp.where(w != 0, -w * g, g.dtype.type(0))
+    value = xp.where(kept, -w * g, g.dtype.type(0))
     _put_along(xp, result, safe[:, None], value[:, None])
     return result
 
@@ -199,6 +196,11 @@ def nll_loss(
         loss = apply(NLL_LOSS, input.unsqueeze(0), target.reshape(1), weight,
                      ignore_index=ignore_index, reduction=mode)  # fmt: skip
         return loss.squeeze(0) if mode == "none" else loss
+    if target.ndim and target.shape[0] != input.shape[0]:
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+            f"({target.shape[0]})."
+        )
     return apply(NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=mode)
 
 
@@ -233,7 +235,7 @@ def cross_entropy(
             f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
         )  # fmt: skip
     dim = 0 if input.ndim == 1 else 1
-    if target.is_floating_point():
+    if input.shape == target.shape:
         return _soft_cross_entropy(input, target, weight, mode, label_smoothing, dim)
     scores = log_softmax(input, dim)
     loss = nll_loss(scores, target, weight, ignore_index=ignore_index, reduction=mode)
@@ -262,10 +264,11 @@ def _kept_weight(target: Any, weight: Any, ignored: Any, scores: Any) -> Any:
 def _soft_cross_entropy(
     input: Any, target: Any, weight: Any, mode: str, smoothing: float, dim: int
 ) -> Any:
-    if input.shape != target.shape:
+    if not target.is_floating_point():
         raise RuntimeError(
-            "cross_entropy: Expected floating point type for target with class probabilities to "
-            f"have the input's shape {list(input.shape)}, got {list(target.shape)}"
+            "cross_entropy: Expected floating point type for target with class probabilities, got "
+            f"{type_name(target._data)} (input and target have the same shape "
+            f"{list(input.shape)})"
         )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / input.shape[dim]
@@ -286,10 +289,21 @@ def _weighted(loss: Any, weight: Any, mode: str) -> Any:
     """Reduce, with a weight per element: the mean is over the sum of the weights."""
     if weight is None:
         return _reduced(loss, mode)
-    if weight.shape != loss.shape:
-        raise ValueError("Weights and input must have the same size.")
+    _check_weight(weight, loss)
     loss = loss * weight
     return loss.sum() / weight.sum() if mode == "mean" else _reduced(loss, mode)
+
+
+def _check_weight(weight: Any, loss: Any) -> None:
+    if weight.shape != loss.shape:
+        raise ValueError("Weights and input must have the same size.")
+
+
+def _no_integers(name: str, input: Any, target: Any) -> None:
+    if input.dtype.category < FLOAT and target.dtype.category < FLOAT:
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{type_name(input._data)}'"
+        )  # fmt: skip
 
 
 @function(namespaces=("nn.functional",), method=False)
@@ -306,6 +320,7 @@ def mse_loss(
     """
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
+    _no_integers("mse_loss", input, target)
     return _weighted((input - target).square(), weight, mode)
 
 
@@ -330,6 +345,7 @@ def smooth_l1_loss(
     """d² / (2 beta) where d = |input - target| is below beta, else d - beta / 2; averaged."""
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
+    _no_integers("smooth_l1_loss", input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     distance = (input - target).abs()
@@ -347,11 +363,16 @@ def huber_loss(
     """d² / 2 where d = |input - target| is at most delta, else delta (d - delta / 2); averaged."""
     mode = _mode(reduction)
     _warn_sizes(input, target)
+    _no_integers("huber_loss", input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     distance = (input - target).abs()
     far = delta * (distance - 0.5 * delta)
-    return _weighted(where(distance <= delta, 0.5 * distance.square(), far), weight, mode)
+    loss = where(distance <= delta, 0.5 * distance.square(), far)
+    if weight is None:
+        return _reduced(loss, mode)
+    _check_weight(weight, loss)
+    return _reduced(loss * weight, mode)  # unlike mse_loss, not over the sum of the weights
 
 
 # -- probabilities ----------------------------------------------------------------------------
@@ -390,6 +411,11 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
+    if target.dtype.category < FLOAT:
+        raise RuntimeError(
+            f"Found dtype {type_name(target._data)} but expected {type_name(input._data)}: "
+            "binary_cross_entropy takes targets of the input's type"
+        )
     loss = apply(BCE, input, target)
     return _reduced(loss if weight is None else loss * weight, mode)
 
@@ -409,6 +435,11 @@ def binary_cross_entropy_with_logits(
     if input.shape != target.shape:
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    if target.dtype.category < FLOAT:
+        raise RuntimeError(
+            f"result type {type_name(input._data)} can't be cast to the desired output type "
+            f"{type_name(target._data)}: binary_cross_entropy_with_logits takes floating targets"
         )
     scores = logsigmoid(input)
     if pos_weight is not None:
@@ -437,8 +468,8 @@ def kl_div(
     if log_target:
         loss = target.exp() * (target - input)
     else:
-        positive = where(target > 0, target, 1.0)
-        loss = target * positive.log() - target * input
+        logarithm = where(target == 0, 1.0, target).log()  # 0 log 0 is 0
+        loss = target * logarithm - target * input
     if mode == "batchmean":
         total = loss.sum()
         return total / input.shape[0] if input.ndim else total
@@ -471,6 +502,13 @@ def gaussian_nll_loss(
 ) -> Any:  # fmt: skip
     """(log var + (input - target)² / var) / 2, averaged; var is at least eps."""
     mode = _mode(reduction)
+    if var.shape != input.shape:
+        if tuple(input.shape[:-1]) == tuple(var.shape):
+            var = var.unsqueeze(-1)  # one variance for each row
+        elif tuple(var.shape) != (*input.shape[:-1], 1):
+            raise ValueError("var is of incorrect size")
+    if bool((var < 0).any()):
+        raise ValueError("var has negative entry/entries")
     limited = var + (var.clamp(min=eps) - var).detach()
     loss = 0.5 * (limited.log() + (input - target).square() / limited)
     if full:

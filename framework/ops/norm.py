@@ -12,6 +12,7 @@ is N again; the one with respect to x is derived in `_second`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from framework import dtypes
@@ -235,13 +236,14 @@ def _column(p: Any, ndim: int) -> Any:
 
 
 def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any:
-    grouped = x.reshape(x.shape[0], num_groups, -1)
+    grouped = _grouped(x, num_groups)
     normal = _standardize_kernel(grouped, dims=(2,), eps=eps, center=True).reshape(x.shape)
     return _affine(normal, _column(w, x.ndim), _column(b, x.ndim))
 
 
 def _grouped(x: Any, num_groups: int) -> Any:
-    return x.reshape(x.shape[0], num_groups, -1)
+    each = x.shape[1] // num_groups * math.prod(x.shape[2:])
+    return x.reshape(x.shape[0], num_groups, each)
 
 
 def _group_grad_x(g: Any, input: Any, weight: Any, num_groups: int, eps: float) -> Any:
@@ -288,6 +290,11 @@ def group_norm(
             f"shape {list(input.shape)} and num_groups={num_groups}"
         )
     _check_channels("group_norm", channels, weight=weight, bias=bias)
+    if input.numel() // num_groups == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size "
+            f"{list(input.shape)}"
+        )
     return apply(GROUP_NORM, input, weight, bias, num_groups=num_groups, eps=eps)
 
 

@@ -74,6 +74,11 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
     if mode not in _SOURCES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if input.ndim - len(sizes) // 2 not in (1, 2):
+        raise NotImplementedError(
+            f"Padding size {len(sizes)} is not supported for {input.ndim}D input tensor: with mode "
+            f"{mode!r} one or two leading dimensions must be left alone"
+        )
     return pad_by_index(input, sizes, mode)
 
 
@@ -108,7 +113,9 @@ def _replicated(n: int, before: int, after: int) -> Any:
 def _circled(n: int, before: int, after: int) -> Any:
     if max(before, after) > n:
         raise RuntimeError("Padding value causes wrapping around more than once.")
-    return np.arange(-before, n + after) % n
+    first, last = max(-before, 0), n - max(-after, 0)  # what is cut off does not come back
+    line = np.arange(-max(before, 0), last - first + max(after, 0)) % (last - first)
+    return line + first
 
 
 _SOURCES = {"reflect": _reflected, "replicate": _replicated, "circular": _circled}

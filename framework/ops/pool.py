@@ -33,6 +33,11 @@ __all__ = [
 def _out_size(
     size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[int, ...]:
+    if min(kernel) <= 0 or min(stride) <= 0:
+        raise ValueError(
+            "kernel size and stride should be greater than zero, but got "
+            f"kernel_size={list(kernel)}, stride={list(stride)}"
+        )
     result = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation):
         room = n + 2 * p - d * (k - 1) - 1
@@ -72,12 +77,7 @@ def _parts(
         yield offset, x[(..., *part)]
 
 
-def _check(x: Any, kernel: Any, stride: Any, padding: Any, out: Any) -> None:
-    if min(kernel) <= 0 or min(stride) <= 0:
-        raise ValueError(
-            "kernel size and stride should be greater than zero, but got "
-            f"kernel_size={list(kernel)}, stride={list(stride)}"
-        )
+def _check(x: Any, kernel: Any, padding: Any, out: Any) -> None:
     if any(p < 0 or 2 * p > k for p, k in zip(padding, kernel)):
         raise ValueError(
             f"pad should be at most half of effective kernel size, but got pad={max(padding)}, "
@@ -100,9 +100,11 @@ def _max_kernel(
     x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Any, Any]:
     dims = len(kernel)
+    if dims == 1:
+        floating(x, "max_pool1d")  # PyTorch pools integers in two and three dimensions only
     size = x.shape[-dims:]
     out = _out_size(size, kernel, stride, padding, dilation, ceil_mode)
-    _check(x, kernel, stride, padding, out)
+    _check(x, kernel, padding, out)
     xp = module_of(x)
     full = _padded(x, padding, _reach(out, kernel, stride, dilation), _lowest(x.dtype))
     real = x.dtype.kind not in "biu"
@@ -329,10 +331,9 @@ def _avg_kernel(
     x: Any, *, size: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
-    floating(x, "avg_pool")
     unit = (1,) * len(kernel)
     out = _out_size(size, kernel, stride, padding, unit, ceil_mode)
-    _check(x, kernel, stride, padding, out)
+    _check(x, kernel, padding, out)
     full = _padded(x, padding, _reach(out, kernel, stride, unit), 0)
     total: Any = None
     for _, part in _parts(full, out, kernel, stride, unit):
@@ -340,8 +341,11 @@ def _avg_kernel(
             total = part.copy()
         else:
             total += part
-    return total / _divisor(module_of(x), size, out, kernel, stride, padding, count_include_pad,
-                            divisor_override, x.dtype)  # fmt: skip
+    count = _divisor(module_of(x), size, out, kernel, stride, padding, count_include_pad,
+                     divisor_override, x.dtype)  # fmt: skip
+    if x.dtype.kind in "iu":
+        return (total / count).astype(x.dtype)  # rounds towards zero
+    return total / count
 
 
 def _unavg_kernel(
@@ -496,6 +500,7 @@ def _adaptive_op(dims: int) -> Op:
 
 def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
     """Values and flat positions; window by window, for there is no common stride."""
+    floating(x, "adaptive_max_pool")
     dims, xp = len(out), module_of(x)
     size = x.shape[-dims:]
     values = xp.empty((*x.shape[:-dims], *out), x.dtype)

@@ -26,7 +26,7 @@ class Adam(Optimizer):
     Args:
         betas: decay rates of the two running means.
         eps: added to the denominator.
-        weight_decay: added to the gradient as weight_decay * p; see also ``decoupled_weight_decay``.
+        weight_decay: weight_decay * p is added to the gradient.
         maximize: go up the gradient instead of down.
         decoupled_weight_decay: shrink the parameter instead, as `AdamW` does.
         foreach, fused, capturable: accepted and ignored; there is one implementation.

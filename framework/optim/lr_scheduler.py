@@ -148,7 +148,7 @@ class LambdaLR(LRScheduler):
         return [b * f(self.last_epoch) for f, b in zip(self.lr_lambdas, self.base_lrs)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer and plain functions; callable objects give their attributes."""
+        """Everything but the optimizer and functions; of callable objects their attributes."""
         state = {k: v for k, v in self.__dict__.items() if k not in ("optimizer", "lr_lambdas")}
         state["lr_lambdas"] = [
             None if isinstance(f, FunctionType) else dict(f.__dict__) for f in self.lr_lambdas
@@ -299,9 +299,7 @@ class CosineAnnealingLR(LRScheduler):
             return self._closed_form()
         if (t - 1 - period) % (2 * period) == 0:  # at the lowest point the quotient below is 0 / 0
             rise = (1 - math.cos(math.pi / period)) / 2
-            return [
-                lr + (base - self.eta_min) * rise for base, lr in zip(self.base_lrs, self._lrs)
-            ]
+            return [lr + (base - self.eta_min) * rise for base, lr in zip(self.base_lrs, self._lrs)]
         ratio = (1 + math.cos(math.pi * t / period)) / (1 + math.cos(math.pi * (t - 1) / period))
         return [ratio * (lr - self.eta_min) + self.eta_min for lr in self._lrs]
 
@@ -434,9 +432,7 @@ def _total_steps(total: Any, epochs: Any, per_epoch: Any) -> int:
     given = {"total_steps": total}
     if total is None:
         if epochs is None or per_epoch is None:
-            raise ValueError(
-                "You must define either total_steps OR (epochs AND steps_per_epoch)"
-            )
+            raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
         given = {"epochs": epochs, "steps_per_epoch": per_epoch}
     for name, value in given.items():
         if not isinstance(value, int) or value <= 0:

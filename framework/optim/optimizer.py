@@ -198,7 +198,7 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                state = self.state[p] if p in self.state else {}
+                state = self.state.get(p, {})
                 self._update_one(p, group, state)
                 if state:
                     self.state[p] = state
@@ -261,7 +261,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _room(self, like: Any, number: int = 0) -> Any:
-        """An array to compute in, with the shape and type of ``like``; it is used again and again."""
+        """An array to compute in, with the shape and type of ``like``; the same one each time."""
         xp = module_of(like)
         key = (xp.__name__, like.dtype, number)
         flat = self._scratch.get(key)
@@ -373,7 +373,7 @@ def _placed(value: Any, p: Tensor, key: str) -> Any:
     """A loaded piece of state, where parameter ``p`` wants it."""
     if not isinstance(value, Tensor):
         return deepcopy(value)
-    made = value.detach().clone()  # type: ignore[attr-defined]
+    made = value.detach().clone()
     if key == "step":
         return made
     if p.dtype.category >= dtypes.FLOAT:
@@ -422,7 +422,7 @@ def _own_step(optimizer: Optimizer, step: Any, args: Any, kwargs: Any) -> Any:
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    recorder.update(p, optimizer.state[p] if p in optimizer.state else {})
+                    recorder.update(p, optimizer.state.get(p, {}))
 
     optimizer._reported, optimizer._inside_own = False, True
     try:

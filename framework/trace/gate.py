@@ -151,7 +151,8 @@ class Gate:
         self.recorder = recorder
         self.state = "running"
         self.stop: Stop | None = None
-        self.stops = 0  # how many there were: tells two stops at one place apart
+        self.stops = 0
+        self.changes = 0  # of the state: tells two stops, or two runs of a cell, apart
         self.break_on_error = False
         self.console: Callable[[Stop], Any] | None = None
         self.attended: Callable[[], bool] = lambda: True
@@ -161,6 +162,7 @@ class Gate:
         self._lock = threading.Lock()
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._error: BaseException | None = None  # that the thread is stopped at
+        self._at: FrameType | None = None  # the innermost frame of the stop
         self._test: Test | None = None
         self._stale = False  # the thread must look at what it traces, see _refresh
         self._interrupted = False  # an interrupt came at a bad moment: see on_sigint
@@ -243,9 +245,11 @@ class Gate:
                 origin = begin[4]  # the forward op
                 place = (None, "", None, None, 0) if origin is None else _OF_OP(origin)
                 phase, (_, module, code, lasti, parent) = "backward", place
+        if phase == "backward" and kind != NODE_END:
+            return None  # in backward it is the nodes that are looked at, not the ops in them
         hit = None
         for b in candidates:
-            if not b.in_phase(phase) or not b.at(code, lasti):
+            if not b.at(code, lasti):
                 continue
             call = None
             if b.spec.module:
@@ -307,14 +311,15 @@ class Gate:
         self._forget_step()
         if self.console is None and not self.attended():
             return
-        users = frames.raised_frames(self._error) or frames.user_frames(frame or sys._getframe(1))
-        place = frames.source(users[0] if users else None)
-        del users  # a frame that holds itself lives until a garbage collection
-        stop = Stop(self.recorder.seq, reason, place, message, breakpoint)
+        self._at = frame or sys._getframe(1)
+        inner = next(iter(self.frames()), None)
+        stop = Stop(self.recorder.seq, reason, frames.source(inner), message, breakpoint)
+        del inner  # a frame that holds itself lives until a garbage collection
         with self._lock:
             self.stop = stop
             self.state = "paused"
             self.stops += 1
+            self.changes += 1
         self._changed()
         try:
             command = self._ask(stop)
@@ -324,6 +329,7 @@ class Gate:
                 self.state = "running"
                 while not self._commands.empty():
                     self._commands.get()
+            self._at = None
             self.adhoc.clear()
             self._changed()
         if command.how == "interrupt":
@@ -334,7 +340,11 @@ class Gate:
         console = self.console
         if console is None:
             return self._commands.get()
-        command = console(stop)
+        recorder, sink.active = sink.active, None  # what it evaluates is not the model's
+        try:
+            command = console(stop)
+        finally:
+            sink.active = recorder
         return command if isinstance(command, Command) else Command(command)
 
     def _obey(self, command: Command) -> None:
@@ -472,6 +482,7 @@ class Gate:
         """A cell or a script began ("running") or ended ("idle", "finished")."""
         with self._lock:
             self.state = state
+            self.changes += 1
             self._interrupted = False
         if state != "running":
             self._lines.pausing = False
@@ -521,7 +532,8 @@ class Gate:
 
     def frames(self) -> list[FrameType]:
         """The user's frames of the model's thread, innermost first."""
-        found = frames.user_frames(frames.current_frame(self.recorder.thread))
+        at = self._at
+        found = frames.user_frames(at or frames.current_frame(self.recorder.thread))
         error = self._error
         if error is not None:
             raised = frames.raised_frames(error)

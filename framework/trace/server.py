@@ -242,7 +242,7 @@ class Service:
     def _say_goodbye(self) -> None:
         """Hand over what is waiting, within a second."""
         end = time.monotonic() + 1.0
-        self._worker.cancel()
+        self._worker.close()
         while self._todo:
             self._todo.popleft()()
         self._next_look = 0.0
@@ -360,7 +360,7 @@ class Service:
         """Send what is new in the ring, and then what has become of the model."""
         viewers = [p for p in self._peers if p.role]
         gate = self.gate
-        state = (gate.state, gate.stops, self.cell)
+        state = (gate.state, gate.changes, self.cell)
         stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
@@ -463,6 +463,8 @@ class Service:
             self._send(peer, Reply(request.id, result))
 
     def _reply_later(self, peer: Peer, ident: int, future: Future[Any]) -> None:
+        if self.gate.state != "running":
+            self._stream(time.monotonic(), last=True)  # what happened comes before "it is over"
         if future.cancelled():
             self._send(peer, Reply(ident, error="cancelled"))
             return

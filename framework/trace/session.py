@@ -126,15 +126,22 @@ def bind(session: Session, token: str) -> socket.socket:
 
 def connect(path: Path, timeout: float = 5.0) -> socket.socket:
     """A connection to a session's socket; raises OSError."""
+    end = time.monotonic() + timeout
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
     try:
         with _short(path) as address:
-            sock.connect(address)
+            while True:
+                try:
+                    sock.connect(address)
+                    return sock
+                except BlockingIOError:  # too many are waiting to be accepted
+                    if time.monotonic() > end:
+                        raise
+                time.sleep(0.01)
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 def read_token(session: Session) -> str:

@@ -99,6 +99,10 @@ class Recorder:
             str
         ] = []  # to go back to when a backward pass or an optimizer's step ends
         self.here = ("", 0, "forward")  # module, innermost open container, phase
+        # Ops of a built-in gradient rule stand at the line that called backward; looking for it
+        # through the engine's frames once for each of them would double the cost of a trace.
+        self.source: tuple[CodeType | None, int | None] | None = None
+        self.calls: list[tuple[CodeType | None, int | None]] = []
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -121,13 +125,17 @@ class Recorder:
                 ins.append((a,))
         # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
         # Frames 0 to 2 are this method, `apply` and the function that called it.
-        frame = _getframe(3)
-        code = frame.f_code
-        while _internal[code.co_filename]:
-            frame = frame.f_back  # type: ignore[assignment]
-            if frame is None:
-                break
+        if self.source is not None:
+            code, lasti = self.source
+        else:
+            frame = _getframe(3)
             code = frame.f_code
+            while _internal[code.co_filename]:
+                frame = frame.f_back  # type: ignore[assignment]
+                if frame is None:
+                    break
+                code = frame.f_code
+            lasti = frame and frame.f_lasti
         values = self.values
         self.seq = seq = self.seq + 1
         outs = out if out.__class__ is tuple else (out,)
@@ -145,7 +153,7 @@ class Recorder:
         module, parent, phase = self.here
         raw = (
             seq, t0, OP, t1, name, ins, described, meta,
-            frame and code, frame and frame.f_lasti, module, parent, node is not None, phase, "",
+            code, lasti, module, parent, node is not None, phase, "",
         )  # fmt: skip
         if node is not None:
             node.origin = raw
@@ -223,6 +231,8 @@ class Recorder:
             self.open[-1] if self.open else 0,
         )  # fmt: skip
         self.modules.append(self.module)
+        self.calls.append((frame and frame.f_code, frame and frame.f_lasti))
+        self.source = None
         self._enter_phase("backward")
         return begin
 
@@ -230,6 +240,9 @@ class Recorder:
         self._leave_phase()
         if self.modules:
             self.module = self.modules.pop()
+        if self.calls:
+            self.calls.pop()
+        self.source = None
         self._close(begin, (), BACKWARD_END, error)
 
     def begin_node(self, node: Any, grads: tuple[Any, ...]) -> int:
@@ -238,17 +251,36 @@ class Recorder:
         origin = node.origin
         if origin is not None:
             self.module = origin[10]
-        return self._open(
-            tuple(g for g in grads if g is not None),
-            NODE_BEGIN, node.op_name, origin, described, self.open[-1] if self.open else 0,
+        self.source = None if node.runs_user_code() or not self.calls else self.calls[-1]
+        # `_open`, written out: this and `end_node` run once for every node of every backward.
+        parents = self.open
+        self.seq = seq = self.seq + 1
+        raw = (
+            seq, perf_counter_ns(), NODE_BEGIN, node.op_name, origin, described,
+            parents[-1] if parents else 0,
         )  # fmt: skip
+        self.ring[seq & self.mask] = raw
+        parents.append(seq)
+        self.here = (self.module, seq, self.phase)
+        if self.armed:
+            self.gate.event(raw, tuple(g for g in grads if g is not None))
+        return seq
 
     def end_node(
         self, begin: int, grads: tuple[Any, ...], error: BaseException | None = None
     ) -> None:
         described = self._describe_grads(grads)
-        outs = tuple(g for g in grads if g is not None)
-        self._close(begin, outs, NODE_END, described, error)
+        self.source = None
+        parents = self.open
+        while parents and parents[-1] >= begin:
+            parents.pop()
+        self.here = (self.module, parents[-1] if parents else 0, self.phase)
+        self.seq = seq = self.seq + 1
+        text = _text(error) if error is not None else ""
+        raw = (seq, perf_counter_ns(), NODE_END, begin, described, text)
+        self.ring[seq & self.mask] = raw
+        if self.armed:
+            self.gate.event(raw, tuple(g for g in grads if g is not None))
 
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
@@ -345,8 +377,9 @@ class Recorder:
             self._ids += 1
             tensor._id = self._ids
         ident: int = tensor._id
-        if name is None:
-            name = _variable_name(tensor, user_frame(_getframe(2))) or ""
+        if name is None and self.phase == "forward":
+            name = _variable_name(tensor, user_frame(_getframe(2)))
+        name = name or ""
         self.names[ident] = name
         self.leaves[ident] = tensor
         self._put((), LEAF, self._describe((tensor,))[0], name, role)
@@ -376,10 +409,15 @@ class Recorder:
         return tuple(result)
 
     def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        result = []
         for g in grads:
-            if g is not None and not g._id:
-                self._leaf(g, "", "input")
-        return tuple([None if g is None else self._describe((g,))[0] for g in grads])
+            if g is None:
+                result.append(None)
+                continue
+            ident = g._id or self._leaf(g, "")
+            data = g._data
+            result.append((ident, data.shape, data.dtype, g._device, g._rg))
+        return tuple(result)
 
     def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:
         """Remember which ids share one memory: a write to one is a write to all."""

@@ -48,10 +48,12 @@ class Worker:
         self._ready.release()
         return future
 
-    def cancel(self) -> None:
-        """Drop what has not begun."""
+    def close(self) -> None:
+        """Drop what has not begun, and let the thread end."""
         while self._jobs:
             self._jobs.popleft()[0].cancel()
+        self._thread = None
+        self._ready.release()
 
     def check(self) -> None:
         now = self._now

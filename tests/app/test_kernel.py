@@ -393,8 +393,12 @@ def test_a_crash_is_named_and_leaves_the_parent_whole(own, code, how):
 
 
 def test_a_cell_that_swallows_interrupts_can_be_killed(own):
-    own.start("while True:\n    try:\n        while True: pass\n    except KeyboardInterrupt: pass")
+    own.start(
+        "import time\nwhile True:\n    try:\n        time.sleep(100)\n"
+        "    except KeyboardInterrupt:\n        pass"
+    )
     own.wait(lambda: own.state == "running")
+    time.sleep(0.2)  # the cell's code is being run by now
     own.kernel.interrupt()
     time.sleep(0.2)
     assert own.kernel.poll() is None and own.ask("status")["state"] == "running"
@@ -496,7 +500,7 @@ def test_names_come_from_the_cells_variables(own):
     own.run(STEP, cell="s")
     assert [e.path for e in own.events(ModuleBegin)] == ["model", "model.0", "model.1", "model.2"]
     names = [e.name for e in own.events(Leaf)]
-    assert {"model.0.weight", "model.2.bias", "x"} <= set(names)
+    assert {"model.0.weight", "model.2.bias"} <= set(names)
     assert own.events(ModuleBegin)[0].source.file == "<cell s>"
     assert own.events(ModuleBegin)[0].source.line == 1
 

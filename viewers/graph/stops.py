@@ -102,7 +102,7 @@ def _previous(store: TraceStore, seq: int) -> int | None:
             return event.seq
         if (kind is OpEnd or kind is NodeEnd) and _nest(inner[i]) >= nest:
             begin = store.index(event.begin)  # type: ignore[union-attr]
-            if begin >= 0:
+            if 0 <= begin < i:
                 i = begin
         i -= 1
     return None
@@ -131,21 +131,23 @@ def _into_back(store: TraceStore, seq: int) -> int | None:
 
 
 def _innermost(store: TraceStore, seq: int) -> Container | None:
-    module = None
+    module = backward = None
     container = store.around(seq)
     while container is not None:
         kind = type(container.event)
         if kind in _OUT_FIRST:
             return container
-        if kind is ModuleBegin and module is None:
-            module = container
+        if kind is ModuleBegin:
+            module = module or container
+        elif kind is BackwardBegin:
+            backward = backward or container
         container = container.outer
-    return module
+    return module or backward
 
 
 def _out(store: TraceStore, seq: int) -> int | None:
     container = _innermost(store, seq)
-    return (container.end or None) if container is not None else None
+    return container.end if container is not None and container.end > seq else None
 
 
 def _out_back(store: TraceStore, seq: int) -> int | None:

@@ -98,11 +98,12 @@ class GraphPane(Pane):
         step = self.step
         words = ["graph"]
         if step is not None and self.outline is not None:
-            words.append(f"step {step.number}" if step.number else "no update")
+            cell = self.session.cell_text(step.cell)
+            words.append(f"step {step.number}" if step.number else cell)
         words.append(self.phase if self.phase != "both" else "forward + backward")
         if self._matches:
             words.append(f"{len(self._matches)} found")
-        return " · ".join(words)
+        return " · ".join(filter(None, words))
 
     def next_phase(self) -> None:
         """forward, backward, both, and again; from then on as the user wants it."""

@@ -1,29 +1,71 @@
-"""The time line (to be drawn by viewers.timeline)."""
+"""The time line: training steps, the phases of the one that is looked at, and the loss."""
 
 from __future__ import annotations
+
+from textual import events
 
 from app.session import Session
 from app.ui.panes.base import Pane
 from viewers.text import Line
+from viewers.timeline import seq_at, timeline
 
 __all__ = ["TimelinePane"]
 
 
 class TimelinePane(Pane):
+    """Left and right walk along the tape, a click goes to the place."""
+
     where = "timeline"
     selectable = False
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, "timeline")
+        self._lines: list[Line] = []
 
     def title_text(self) -> str:
-        return "time"
+        """The title: which step of how many."""
+        store = self.session.store
+        step = store.step_at(self.session.cursor) if self.session.cursor else None
+        if step is None:
+            return "time"
+        last = store.steps[-1]
+        words = ["time"]
+        if step.number:
+            words.append(f"step {step.number} of {last.number or step.number}")
+        if self.session.behind:
+            words.append("looking back: end goes live again")
+        return " · ".join(words)
 
     def sync(self) -> None:
-        self.refresh()
+        """The cursor or the tape has moved."""
+        session = self.session
+        losses = [value for seq, value in session.losses if seq <= session.cursor]
+        values = {"loss": losses} if len(losses) > 1 else None
+        width = max(8, self.room - 2)
+        self._lines = timeline(session.store, session.cursor, session.live_seq, width, values)
+        step = session.store.step_at(session.cursor)
+        if step is not None and step.cell and not step.number:  # it knows cells by their ids only
+            name = session.cell_text(step.cell).center(len(step.cell))
+            first = [(text.replace(f"[{step.cell}:", f"[{name}:"), t) for text, t in self._lines[0]]
+            self._lines[0] = first
+        self.update_rows()
+
+    def on_resize(self) -> None:
+        self.sync()
 
     def count(self) -> int:
-        return 1
+        return min(len(self._lines), max(1, self.size.height))
 
     def row(self, index: int, width: int) -> Line:
-        return []
+        return [(" ", ""), *self._lines[index]]
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y != 0:
+            return
+        session = self.session
+        width = max(8, self.room - 2)
+        seq = seq_at(session.store, session.cursor, session.live_seq, width, offset.x - 1)
+        if seq is not None:
+            session.go(seq)
+            self.post_message(self.Selected(self, 0))

@@ -68,11 +68,17 @@ class Hardswish(_InPlace):
 
     _call = staticmethod(F.hardswish)
 
+    def extra_repr(self) -> str:
+        return ""
+
 
 class Hardsigmoid(_InPlace):
     """relu6(x + 3) / 6."""
 
     _call = staticmethod(F.hardsigmoid)
+
+    def extra_repr(self) -> str:
+        return ""
 
 
 class LeakyReLU(Module):

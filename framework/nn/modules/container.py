@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from framework.nn.modules.module import Module
+from framework.nn.modules.state import type_name
 from framework.nn.parameter import Parameter
 from framework.tensor import Tensor
 
@@ -253,13 +254,15 @@ class ModuleDict(Module):
             self[key] = module
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, old_name: bool = False) -> str:
+    """One line for ``repr``; ParameterDict still names types as ``torch.FloatTensor``."""
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     size = "x".join(str(n) for n in value.shape)
     where = "" if not value.is_cuda else f" ({value.device})"
-    return f"{kind} containing: [{value.dtype} of size {size}{where}]"
+    dtype = type_name(Tensor.detach(value)) if old_name else value.dtype
+    return f"{kind} containing: [{dtype} of size {size}{where}]"
 
 
 def _as_parameter(value: Any) -> Any:
@@ -390,7 +393,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({k}): {_described(v)}" for k, v in self.items())
+        return "\n".join(f"  ({k}): {_described(v, True)}" for k, v in self.items())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

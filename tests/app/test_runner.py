@@ -1,0 +1,386 @@
+"""`tapebook run`: scripts and notebooks as ``__main__``, breakpoints at a console. Real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from app.cli import main
+from app.runner import parse_break
+from framework.trace import session as sessions
+from framework.trace.client import Client
+from framework.trace.protocol import StateChanged
+
+NAN = """\
+# %% The model
+import framework as torch
+from framework import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = self.lin(x)
+        return torch.log(h - h.max())
+
+torch.manual_seed(0)
+net = Net()
+
+# %% The run
+for step in range(3):
+    out = net(torch.randn(2, 4))
+    print("step", step)
+    loss = out.sum()
+"""
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path_factory, monkeypatch):
+    path = tmp_path_factory.mktemp("run")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    return path
+
+
+def _tapebook(*arguments, cwd=None, stdin=subprocess.DEVNULL, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "app", *map(str, arguments)],
+        stdin=stdin, capture_output=True, text=True, timeout=60, cwd=cwd, **options,
+    )  # fmt: skip
+
+
+def _write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def nan(tmp_path):
+    return _write(tmp_path / "nan_net.py", NAN)
+
+
+# -- a program as Python would run it ---------------------------------------------------------------
+
+
+def test_a_script_runs_as_main(tmp_path):
+    (tmp_path / "beside.py").write_text("VALUE = 5\n")
+    script = _write(
+        tmp_path / "script.py",
+        "import os, sys, beside\n"
+        "print(__name__, sys.argv[1:], os.path.basename(__file__), beside.VALUE)\n"
+        "import __main__\nprint(__main__.beside is beside)\n",
+    )
+    done = _tapebook("run", script, "--", "--break", "a b")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "__main__ ['--break', 'a b'] script.py 5\nTrue\n"
+
+
+def test_a_notebook_runs_cell_by_cell(tmp_path):
+    cells = [
+        {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# Title"},
+        {"cell_type": "code", "id": "one", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": "x = 3\n%time y = x + 1"},
+        {"cell_type": "code", "id": "two", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": "def f():\n    return 1 / (y - 4)\n\nprint('y', y)\nf()"},
+    ]  # fmt: skip
+    path = _write(
+        tmp_path / "n.ipynb",
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}),
+    )
+    done = _tapebook("run", path)
+    assert done.returncode == 1
+    assert "y 4" in done.stdout
+    assert 'File "<cell two>", line 5, in <module>' in done.stderr
+    assert "return 1 / (y - 4)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "code, status, said",
+    [
+        ("raise SystemExit(7)", 7, ""),
+        ("import sys; sys.exit()", 0, ""),
+        ("import sys; sys.exit('the reason')", 1, "the reason\n"),
+        ("x = (", 1, "SyntaxError"),
+        ("raise KeyboardInterrupt", 130, "interrupted at"),
+        ("import os; os._exit(9)", 9, ""),
+    ],
+)
+def test_exit_statuses(tmp_path, code, status, said):
+    done = _tapebook("run", _write(tmp_path / "s.py", code))
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "app/runner.py" not in done.stderr
+
+
+def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_path):
+    script = _write(
+        tmp_path / "bad.py",
+        "import framework as torch\nfrom framework import nn\nmodel = nn.Sequential(nn.Linear(4, 3))\n"
+        "def train(x):\n    return model(x)\ntrain(torch.ones(2, 5))\n",
+    )
+    done = _tapebook("run", script)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert [m[1] for line in lines if (m := re.search(r'File "(.*?)"', line))] == [str(script)] * 2
+    assert lines[-1] == (
+        "failing op: linear in model.0 of [2, 5] float32 (from ones) and [3, 4] float32 (model.0.weight) "
+        f"and [3] float32 (model.0.bias), at {script}:5"
+    )
+
+
+def test_control_characters_of_a_program_do_not_reach_the_terminal_from_us(tmp_path):
+    script = _write(tmp_path / "s.py", "raise ValueError('\\x1b]52;c;evil\\x07')")
+    done = _tapebook("run", script)
+    assert "\x1b" not in done.stderr and "evil" in done.stderr
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_termination_runs_exit_handlers_and_leaves_no_files(tmp_path, runtime, number, status):
+    script = _write(
+        tmp_path / "s.py",
+        "import atexit, time\natexit.register(lambda: print('handler ran'))\n"
+        "try:\n    print('up', flush=True)\n    time.sleep(60)\nfinally:\n    print('finally ran')\n",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "run", script], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=10)
+    assert process.returncode == status
+    assert out == "finally ran\nhandler ran\n"
+    assert list((runtime / "tapebook").iterdir()) == []
+
+
+def test_interrupt_names_the_place(tmp_path):
+    script = _write(tmp_path / "s.py", "print('up', flush=True)\nwhile True:\n    pass\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "run", script],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert re.fullmatch(rf"tapebook: interrupted at {re.escape(str(script))}:[23]\n", err)
+
+
+# -- breakpoints -----------------------------------------------------------------------------------
+
+
+def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
+    done = _tapebook("run", nan, "--break", "nan")
+    assert done.returncode == 1
+    out = done.stdout
+    assert "── stopped: nan ──" in out
+    assert "log  in module net  (forward)" in out
+    line = NAN.splitlines().index("        return torch.log(h - h.max())") + 1
+    assert f"{nan}:{line} in forward" in out
+    assert f"→ {line:>4}          return torch.log(h - h.max())" in out
+    assert re.search(r"inputs\n  from sub +\[2, 4\] float32 +no NaN or Inf of 8; min -", out)
+    assert re.search(r"outputs\n  result +\[2, 4\] float32 +7 NaN, 1 Inf of 8", out)
+    assert re.search(rf"call stack\n  {re.escape(str(nan))}:{line} in forward", out)
+    assert "in <module>    out = net(torch.randn(2, 4))" in out
+    assert "step 0" not in out
+    assert "app/" not in out.split("call stack")[1].split("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    "point, title, status",
+    [
+        ("inf", "log  in module net", 1),
+        ("absmax > 0.5", "randn", 1),
+        ("op:log", "log  in module net", 1),
+        ("op:log if inf", "log  in module net", 1),
+        ("module:net.lin", "linear  in module net.lin", 1),
+        ("nan_net.py:20", "stopped: breakpoint 1", 1),
+        ("op:conv2d", None, 0),
+        ("op:linear if absmax > 1e30", None, 0),
+    ],
+)
+def test_forms_of_breakpoints(nan, point, title, status):
+    done = _tapebook("run", nan, "--break", point, cwd=nan.parent)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert (title is None) == ("stopped" not in done.stdout)
+    assert (title or "") in done.stdout
+
+
+def test_break_in_backward_and_on_an_error(tmp_path):
+    script = _write(
+        tmp_path / "s.py",
+        "import framework as torch\nx = torch.zeros(3, requires_grad=True)\n"
+        "y = x.sqrt()\ny.sum().backward()\ntorch.ones(2) @ torch.ones(3)\n",
+    )
+    done = _tapebook("run", script, "--break", "inf")
+    assert "sqrt backward  outside of any module  (backward)" in done.stdout
+    assert "gradients out" in done.stdout and "3 Inf of 3" in done.stdout
+    done = _tapebook("run", script, "--break", "error")
+    assert "stopped: exception: RuntimeError" in done.stdout
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "foo", "absmax", "absmax > x", "op:", "op:/(/", "file.py:", "op:exp if", "op:exp if foo"],
+)
+def test_a_bad_breakpoint_is_refused_before_the_program_runs(nan, text, capfd):
+    assert main(["run", str(nan), "--break", text]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1 and "expected nan, inf" in err
+
+
+def test_parse_break():
+    point = parse_break("module:/enc.*/ if absmax > 10", 3)
+    assert (point.id, point.module, point.condition) == (3, "/enc.*/", "absmax > 10")
+    point = parse_break("C:/a b/train.py:12", 1)
+    assert (point.file, point.line, point.phase) == ("C:/a b/train.py", 12, "forward")
+
+
+# -- the console in a real terminal ----------------------------------------------------------------
+
+
+class Terminal:
+    """A program in a pseudo terminal."""
+
+    def __init__(self, *arguments):
+        master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "app", *map(str, arguments)],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            env={**os.environ, "TERM": "xterm"},
+        )  # fmt: skip
+        os.close(slave)
+        self.master = master
+        self.text = ""
+
+    def expect(self, text, seconds=15):
+        """What has come up to a text, which is taken away."""
+        end = time.monotonic() + seconds
+        while text not in self.text:
+            left = end - time.monotonic()
+            assert left > 0, self.text
+            if select.select([self.master], [], [], left)[0]:
+                try:
+                    part = os.read(self.master, 65536)
+                except OSError:
+                    part = b""
+                assert part, f"ended without {text!r}: {self.text}"
+                self.text += part.decode().replace("\r\n", "\n")
+        before, _, self.text = self.text.partition(text)
+        return before
+
+    def send(self, line):
+        os.write(self.master, line.encode() + b"\n")
+
+    def ask(self, line):
+        self.send(line)
+        return self.expect("(tapebook) ")
+
+    def end(self):
+        try:
+            return self.process.wait(10)
+        finally:
+            self.process.kill()
+            os.close(self.master)
+
+
+def test_the_console_steps_looks_back_and_goes_on(nan):
+    terminal = Terminal("run", nan, "--break", "op:linear")
+    first = terminal.expect("(tapebook) ")
+    assert "linear  in module net.lin" in first and "n next  s into" in first
+    assert "max  in module net" in terminal.ask("n")
+    assert "sub  in module net" in terminal.ask("")  # enter repeats
+    back = terminal.ask("N")
+    assert "max  in module net" in back and "on the tape" in back
+    assert "sub  in module net" in terminal.ask("n")
+    assert "x " in terminal.ask("v")
+    assert "torch.log" not in terminal.ask("p x.shape")
+    assert "nan_net.py" in terminal.ask("w")
+    assert "NameError" in terminal.ask("p nothing")
+    assert "no command 'zz'" in terminal.ask("zz")
+    assert "the next source line" in terminal.ask("h")
+    assert "stopped: line" in terminal.ask("l")
+    terminal.process.send_signal(signal.SIGINT)
+    assert "q ends the program" in terminal.expect("(tapebook) ")
+    out = terminal.ask("c")
+    assert "step 0" in out and "stopped: breakpoint 1" in out
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
+def test_ctrl_d_at_the_console_ends_the_program(nan):
+    terminal = Terminal("run", nan, "--break", "nan")
+    terminal.expect("(tapebook) ")
+    os.write(terminal.master, b"\x04")
+    assert terminal.end() == 1
+
+
+# -- with a viewer -----------------------------------------------------------------------------------
+
+
+def _session_of(process):
+    end = time.monotonic() + 15
+    while not (found := [s for s in sessions.sessions() if s.pid == process.pid]):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    return found[0]
+
+
+def test_a_viewer_attaches_to_a_running_program(tmp_path):
+    script = _write(
+        tmp_path / "loop.py",
+        "import framework as torch\nw = torch.ones(4, requires_grad=True)\n"
+        "for step in range(10**9):\n    loss = (w * 2).exp().sum()\n    loss.backward()\n",
+    )
+    process = subprocess.Popen([sys.executable, "-m", "app", "run", script])
+    try:
+        session = _session_of(process)
+        assert session.name == f"loop-{process.pid}" and session.file == str(script)
+        with Client.connect(session) as client:
+            client.request("breakpoints", breakpoints=[{"id": 1, "op": "exp"}]).result(5)
+            end = time.monotonic() + 5
+            stop = None
+            while stop is None:
+                assert time.monotonic() < end
+                while client.inbox:
+                    message = client.inbox.popleft()
+                    if isinstance(message, StateChanged) and message.stop:
+                        stop = message.stop
+            assert (stop.source.file, stop.source.line) == (str(script), 4)
+            assert [f.source.function for f in client.request("stack").result(5)] == ["<module>"]
+            assert "step" in [v.name for v in client.request("variables").result(5)]
+            listed = _tapebook("ps").stdout
+            assert session.name in listed and str(script) in listed
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_without_listening_there_is_no_session(tmp_path):
+    script = _write(
+        tmp_path / "s.py",
+        "from framework.trace.session import sessions\nprint(len(sessions()))\n",
+    )
+    assert _tapebook("run", script).stdout == "1\n"
+    assert _tapebook("run", script, "--no-listen").stdout == "0\n"
+
+
+def test_a_directory_that_cannot_be_used_does_not_stop_the_program(tmp_path, monkeypatch):
+    (tmp_path / "tapebook").write_text("in the way")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    done = _tapebook("run", _write(tmp_path / "s.py", "print('ran')"))
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "nobody can attach" in done.stderr and done.stderr.count("\n") == 1

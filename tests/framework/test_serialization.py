@@ -1,0 +1,233 @@
+"""save and load: what goes in comes out; what is something else, or damaged, is named."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework import dtypes
+
+
+def roundtrip(obj, **options):
+    file = io.BytesIO()
+    torch.save(obj, file)
+    file.seek(0)
+    return torch.load(file, **options)
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)], ids=str)
+def test_every_dtype_and_shape(dtype, shape):
+    values = np.random.default_rng(0).integers(0, 5, shape) * (1 + 2j if dtype.is_complex else 1)
+    t = torch.tensor(np.asarray(values), dtype=dtype)
+    back = roundtrip(t)
+    assert back.dtype is dtype and back.shape == shape
+    assert back._data.tobytes() == t._data.tobytes()
+    back._data[...] = 0  # its memory is its own
+
+
+def test_nested_containers_and_plain_values():
+    obj = {
+        "list": [1, 2.5, None, True, "text", -0.0, 10**30],
+        "tuple": (1, ("a", [torch.ones(2)])),
+        "empty": [{}, [], ()],
+        3: "a key that is no string",
+        ("a", 1): {"$tensor": "not a tensor"},
+        "numbers": [float("inf"), float("-inf"), 1 + 2j],
+        "torch": [torch.float16, torch.device("cpu"), torch.ones(2, 3).shape],
+        "array": np.arange(3),
+    }
+    back = roundtrip(obj)
+    assert list(back) == list(obj)
+    for key in ("list", "empty", 3, ("a", 1), "numbers", "torch"):
+        assert back[key] == obj[key]
+    assert str(back["list"][5]) == "-0.0"
+    assert back["tuple"][1][1][0].tolist() == [1, 1] and isinstance(back["tuple"][1], tuple)
+    assert isinstance(back["array"], np.ndarray) and back["array"].tolist() == [0, 1, 2]
+    assert isinstance(back["torch"][2], torch.Size)
+    assert np.isnan(roundtrip(float("nan")))
+
+
+def test_a_tensor_that_occurs_twice_is_one():
+    w = torch.ones(3, requires_grad=True)
+    back = roundtrip({"a": w, "b": [w]})
+    assert back["a"] is back["b"][0] and back["a"].requires_grad and back["a"].is_leaf
+
+
+def test_views_and_other_orders_of_memory():
+    x = torch.arange(6).reshape(2, 3)
+    back = roundtrip([x.t(), x[:, 1], x[1:]])
+    assert [t.tolist() for t in back] == [x.t().tolist(), [1, 4], [[3, 4, 5]]]
+
+
+def test_an_optimizer_and_a_model_go_on(tmp_path):
+    path = tmp_path / "check.safetensors"
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "n": 1}, path)
+    back = torch.load(path)
+    other = torch.nn.Linear(2, 1)
+    other.load_state_dict(back["model"])
+    again = torch.optim.Adam(other.parameters(), lr=5)
+    again.load_state_dict(back["optimizer"])
+    assert other.weight.tolist() == model.weight.tolist()
+    assert again.param_groups[0]["betas"] == (0.9, 0.999) and again.param_groups[0]["lr"] == 1e-3
+    for m, o in ((model, optimizer), (other, again)):
+        m.zero_grad()
+        m(torch.ones(3, 2)).sum().backward()
+        o.step()
+    assert other.weight.tolist() == model.weight.tolist()
+
+
+def test_other_programs_read_it_and_theirs_are_read(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "a.safetensors"
+    torch.save({"w": torch.ones(2, 3), "inner": {"b": torch.arange(4)}}, path)
+    theirs = safetensors.load_file(path)
+    assert sorted(theirs) == ["inner.b", "w"] and theirs["inner.b"].tolist() == [0, 1, 2, 3]
+    safetensors.save_file({"x": np.eye(2, dtype=np.float16)}, path)
+    assert torch.load(path)["x"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_map_location(monkeypatch):
+    assert roundtrip(torch.ones(1), map_location="cpu", weights_only=True).device.type == "cpu"
+    with pytest.raises(TypeError, match="map_location"):
+        roundtrip(torch.ones(1), map_location=lambda storage, place: storage)
+
+
+# -- what cannot be saved --------------------------------------------------------------------
+
+
+def test_what_has_no_form(tmp_path):
+    path = tmp_path / "x"
+    with pytest.raises(TypeError, match=r"the object\['a'\]\['1'\] is a object, which has no form"):
+        torch.save({"a": [1, object()]}, path)
+    with pytest.raises(TypeError, match=r"is a Linear.*save its state_dict\(\) instead"):
+        torch.save(torch.nn.Linear(1, 1), path)
+    loop: list = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match="or holds itself"):
+        torch.save(loop, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    torch.save({"n": 1}, path)
+
+    def fail(handle):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        torch.save({"n": 2}, path)
+    monkeypatch.undo()
+    assert torch.load(path) == {"n": 1} and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+# -- what cannot be loaded -------------------------------------------------------------------
+
+
+def zipped(*names):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return file.getvalue()
+
+
+def npy():
+    file = io.BytesIO()
+    np.save(file, np.ones(2))
+    return file.getvalue()
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os.abort, ())
+
+
+def good():
+    file = io.BytesIO()
+    torch.save({"a": torch.arange(4), "b": torch.ones(2)}, file)
+    return file.getvalue()
+
+
+def headed(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+BAD = {
+    "pt": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch checkpoint .* can run code"),
+    "npz": (zipped("a.npy"), "NumPy .npz archive"),
+    "zip": (zipped("a.txt"), "a zip file"),
+    "cut zip": (zipped("a.txt")[:20], "a zip file"),
+    "pickle": (pickle.dumps(Bomb()), "it is a pickle, which can run code"),
+    "npy": (npy(), "NumPy .npy file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "HDF5"),
+    "empty": (b"", "it has 0 bytes"),
+    "text": (b"hello, this is text", "header does not end"),
+    "cut": (good()[:-3], "it is cut off in tensor 'b'"),
+    "cut header": (good()[:60], "header does not end"),
+    "longer": (good() + b"!", "1 bytes after its last tensor"),
+    "no json": (headed(b"{nonsense"), "header is not JSON"),
+    "deep json": (headed(b"[" * 100_000), "header is not JSON"),
+    "a list": (headed([1]), "not a JSON object"),
+    "no offsets": (headed({"a": {"dtype": "F32", "shape": [1]}}), "has no data_offsets"),
+    "overlap": (headed({"a": ONE, "b": ONE}, b"1234"), "does not follow"),
+    "negative": (headed({"a": {**ONE, "data_offsets": [-4, 0]}}, b"1234"), "does not follow"),
+    "wrong size": (headed({"a": {**ONE, "shape": [2]}}, b"1234"), "does not have 4 bytes"),
+    "huge shape": (headed({"a": {**ONE, "shape": [1 << 62, 4]}}, b"1234"), "does not have 4"),
+    "wrong shape": (headed({"a": {**ONE, "shape": [-1]}}, b"1234"), "has the shape"),
+    "wrong type": (headed({"a": {**ONE, "dtype": "F8_E4M3"}}, b"1234"), "not supported"),
+    "metadata": (headed({"__metadata__": 3}), "metadata are not"),
+    "skeleton": (
+        headed({"__metadata__": {"tapebook": '{"$tensor": "gone"}'}, "a": ONE}, b"1234"),
+        "skeleton is damaged",
+    ),
+    "deep skeleton": (
+        headed({"__metadata__": {"tapebook": '{"$tuple":[' * 400 + "1" + "]}" * 400}}),
+        "nested too deeply",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_something_else_or_damaged(name, tmp_path):
+    data, message = BAD[name]
+    path = tmp_path / "x.bin"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=message) as caught:
+        torch.load(path)
+    assert str(caught.value).startswith(f"load: {path}: ") and "\n" not in str(caught.value)
+
+
+def test_a_flipped_byte_never_does_more_than_raise():
+    data = bytearray(good())
+    for i in range(len(data)):
+        for value in (0, 0xFF, ord('"')):
+            broken = bytearray(data)
+            broken[i] = value
+            try:
+                torch.load(io.BytesIO(bytes(broken)))
+            except ValueError as error:
+                assert str(error).startswith("load: the file: ")
+
+
+def test_no_file_and_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        torch.load(tmp_path / "none")
+    with pytest.raises(IsADirectoryError):
+        torch.load(tmp_path)
