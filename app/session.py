@@ -94,7 +94,7 @@ class Session(Points):
         self._roots: list[tuple[int, int]] = []  # losses whose values are still to be asked for
         self._asked_roots = 0.0
         self._interrupted = 0.0
-        self._checked = 0.0
+        self._checked = self._closed = 0.0
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
 
     # -- the connection ----------------------------------------------------------------------
@@ -166,12 +166,13 @@ class Session(Points):
                 self._receive(inbox.popleft())
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
-        self.settle()
         now = time.monotonic()
-        self._ask_losses(now)
-        if now - self._checked > 0.1:
+        if now - self._checked > 0.1 or (client is not None and client.closed):
             self._checked = now
-            self._check_alive()
+            self._check_alive(now)
+        if client is None or not client.closed:
+            self.settle()
+        self._ask_losses(now)
         changed, self.changed = self.changed, set()
         return changed
 
@@ -281,14 +282,22 @@ class Session(Points):
             )
         return {"exception": "an exception", "pause": "your request"}.get(stop.reason, stop.reason)
 
-    def _check_alive(self) -> None:
-        if self.state in ("dead", "starting"):
-            return
+    def _check_alive(self, now: float) -> None:
         client, kernel = self.client, self.kernel
-        gone = kernel is not None and kernel.poll() is not None
-        if not gone and (client is None or not client.closed):
+        if client is None:
             return
-        self._died(kernel.death if kernel is not None else "the program has ended")
+        if kernel is None:
+            if client.closed:
+                self._died("the program has ended")
+        elif kernel.poll() is not None:
+            self._died(kernel.death)
+        elif not client.closed:
+            self._closed = 0.0
+        elif not self._closed:
+            self._closed = now  # how the process ended is known in a moment
+        elif now - self._closed > 2.0:
+            kernel.kill()
+            self._died("the connection to the kernel broke")
 
     def _died(self, why: str) -> None:
         client = self.client

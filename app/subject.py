@@ -60,7 +60,7 @@ class Subject:
     kind: str  # "op" | "composite" | "module" | "node" | "backward" | "optimizer" | "update" ...
     title: str
     phase: str = "forward"
-    module: str = ""
+    module: str = ""  # path of the module, or of the parameter
     source: Source | None = None
     duration: int = -1  # ns; -1 while it is open
     meta: dict[str, str] = field(default_factory=dict)
@@ -291,17 +291,15 @@ def _update(store: TraceStore, event: ParamUpdate, as_of: int) -> Subject:
     cls = begin.cls if isinstance(begin, OptimBegin) else "update"
     subject = Subject(
         event.seq, as_of, "update", f"{cls} update", "optimizer",
-        event.name.rpartition(".")[0], begin.source if isinstance(begin, OptimBegin) else None,
+        event.name, begin.source if isinstance(begin, OptimBegin) else None,
     )  # fmt: skip
     grad = store.meta(event.grad) if event.grad else None
     tensors = subject.tensors
-    tensors.append(TensorRef("after", event.tensor, event.seq, event.name, grad, event.seq))
-    tensors.append(TensorRef("before", event.tensor, before, event.name))
-    tensors.append(
-        TensorRef("change", event.tensor, event.seq, event.name, None, 0, before, "change")
-    )
+    tensors.append(TensorRef("after", event.tensor, event.seq, "", grad, event.seq))
+    tensors.append(TensorRef("before", event.tensor, before))
+    tensors.append(TensorRef("change", event.tensor, event.seq, "", None, 0, before, "change"))
     if grad is not None:
-        tensors.append(TensorRef("grad", grad, event.seq, f"{event.name}.grad", kind="grad"))
+        tensors.append(TensorRef("grad", grad, event.seq, kind="grad"))
     for key, meta in event.state.items():
         tensors.append(TensorRef(key, meta, event.seq, "", kind="state"))
     return subject

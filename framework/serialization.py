@@ -12,8 +12,6 @@ import io
 import json
 import math
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -85,6 +83,8 @@ def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
 
 
 def _write_atomically(path: str, parts: list[Any]) -> None:
+    import tempfile
+
     folder = os.path.dirname(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(prefix=".saving-", dir=folder)
     try:
@@ -300,6 +300,8 @@ def _check_kind(data: bytes) -> None:
     if data[8:9] == b"{":  # after the length of the header, which may look like anything
         return
     if data[:4] == b"PK\x03\x04":
+        import zipfile
+
         try:
             names = zipfile.ZipFile(io.BytesIO(data)).namelist()
         except (zipfile.BadZipFile, ValueError, OSError):

@@ -31,25 +31,29 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self._before = modes.anomaly, modes.check_nan
-        self._recorder: Any = None
         modes.anomaly, modes.check_nan = bool(mode), bool(check_nan)
-        if mode and sink.active is None:
-            self._recorder = sink.start(capacity=16, keep="none")
-        elif not mode and isinstance(sink.active, sink.Recorder) and sink.active is _owned[0]:
-            sink.stop()
-        if self._recorder is not None:
-            _owned[0] = self._recorder
+        self._started = bool(mode) and sink.active is None
+        if self._started:
+            _started.append(sink.start(capacity=16, keep="none"))
+        elif not mode:
+            _stop()
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *exc: object) -> None:
         modes.anomaly, modes.check_nan = self._before
-        if self._recorder is not None and sink.active is self._recorder:
-            sink.stop()
+        if self._started:
+            _stop()
 
 
-_owned: list[Any] = [None]  # the recorder that was started for anomaly detection
+_started: list[Any] = []  # the recorder that was started for anomaly detection
+
+
+def _stop() -> None:
+    """Stop the recorder that was started here, if it is still the one in use."""
+    if _started and _started.pop() is sink.active:
+        sink.stop()
 
 
 class detect_anomaly:

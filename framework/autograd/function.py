@@ -95,7 +95,7 @@ class FunctionCtx:
                 node._modified(tensor.shape, counter.value, version)
             if nr >= 0:  # an output, held without its history: that would be a reference cycle
                 output = wrap(tensor._data, tensor._device)
-                output._counter = counter
+                output._counter, output._id = counter, tensor._id
                 if any(edge is not None for edge in node.edges):
                     output._rg, output._edge = True, (node, nr)
                 tensor = output
@@ -116,6 +116,12 @@ class FunctionCtx:
             entries.append((held, t._counter, t._counter.value, nr))
         self._saved = entries
         self._to_save = ()
+
+    def _identify(self, outs: tuple[Any, ...]) -> None:
+        """A saved output is to the trace the one that it knows."""
+        for entry in self._saved:
+            if entry is not None and entry[3] >= 0:
+                entry[0]._id = outs[entry[3]]._id
 
 
 class FunctionNode(Node):
@@ -259,6 +265,7 @@ class Function:
             recorder.end_op(begin, (), error)
             raise
         recorder.end_op(begin, out)
+        node.ctx._identify(out if isinstance(out, tuple) else (out,))
         return out
 
 

@@ -16,6 +16,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
@@ -26,7 +28,10 @@ __all__ = [
     "fold", "unfold",
 ]  # fmt: skip
 
-_COLUMNS = 1 << 22  # elements of the unfolded patches at a time
+# Elements of the unfolded patches at a time. On a CPU they should stay in its cache, and below the
+# size from which every allocation is fresh pages (measured: 3 times as fast as 16 MiB).
+_COLUMNS = 1 << 18
+_COLUMNS_CUDA = 1 << 26
 
 
 # -- patches ----------------------------------------------------------------------------------
@@ -81,9 +86,11 @@ def _uncolumns(
     return full[(..., *[slice(p, p + n) for p, n in zip(padding, size)])]
 
 
-def _chunks(batch: int, each: int) -> Iterator[slice]:
-    step = max(1, _COLUMNS // max(each, 1))
-    return (slice(i, i + step) for i in range(0, batch, step))
+def _chunks(x: Any, each: int) -> Iterator[slice]:
+    """Parts of the batch with ``each`` elements of columns per image."""
+    room = _COLUMNS if module_of(x) is np else _COLUMNS_CUDA
+    step = max(1, room // max(each, 1))
+    return (slice(i, i + step) for i in range(0, len(x), step))
 
 
 # -- kernels ----------------------------------------------------------------------------------
@@ -108,7 +115,7 @@ def _conv_kernel(
     inner = channels // groups * math.prod(kernel)
     matrix = w.reshape(groups, w.shape[0] // groups, inner)
     positions = math.prod(out)
-    for part in _chunks(batch, groups * inner * positions):
+    for part in _chunks(x, groups * inner * positions):
         columns = _columns(x[part], kernel, stride, padding, dilation, out)
         columns = columns.reshape(-1, groups, inner, positions)
         y[part] = (matrix @ columns).reshape(-1, w.shape[0], *out)
@@ -127,7 +134,7 @@ def _input_kernel(
     inner = w.shape[1] * math.prod(kernel)
     matrix = w.reshape(groups, w.shape[0] // groups, inner).transpose(0, 2, 1)
     positions = math.prod(out)
-    for part in _chunks(batch, groups * inner * positions):
+    for part in _chunks(g, groups * inner * positions):
         rows = g[part].reshape(-1, groups, w.shape[0] // groups, positions)
         columns = (matrix @ rows).reshape(-1, channels, *kernel, *out)
         x[part] = _uncolumns(columns, size, kernel, stride, padding, dilation, out)
@@ -140,12 +147,12 @@ def _weight_kernel(
     dtype, out = x.dtype, g.shape[2:]
     x, g = wide(x), wide(g)
     xp = module_of(x)
-    batch, channels = x.shape[:2]
+    channels = x.shape[1]
     inner = channels // groups * math.prod(kernel)
     per_group = g.shape[1] // groups
     positions = math.prod(out)
     total = xp.zeros((groups, per_group, inner), x.dtype)
-    for part in _chunks(batch, groups * inner * positions):
+    for part in _chunks(x, groups * inner * positions):
         columns = _columns(x[part], kernel, stride, padding, dilation, out)
         columns = columns.reshape(-1, groups, inner, positions)
         rows = g[part].reshape(-1, groups, per_group, positions)

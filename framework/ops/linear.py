@@ -43,10 +43,17 @@ def _add(y: Any, b: Any) -> Any:
 
 def _linear_weight(g: Any, x: Any, w: Any) -> Any:
     """gᵀ x over all leading dimensions."""
-    rows = x.reshape(-1, x.shape[-1])
     if w.ndim == 1:
-        return g.reshape(-1) @ rows
-    return g.reshape(-1, w.shape[0]).t() @ rows
+        return g.reshape(-1) @ x.reshape(-1, x.shape[-1])
+    if x.ndim == 1:
+        return g.unsqueeze(-1) * x
+    if x.ndim > 2:
+        g, x = g.reshape(-1, w.shape[0]), x.reshape(-1, x.shape[-1])
+    return g.t() @ x
+
+
+def _linear_bias(g: Any, n: Any) -> Any:
+    return g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 and len(n.shape(2)) == 1 else g
 
 
 def _linear_input(g: Any, w: Any) -> Any:
@@ -58,7 +65,7 @@ LINEAR = op(
     grad=(
         lambda g, weight: _linear_input(g, weight),
         lambda g, input, weight: _linear_weight(g, input, weight),
-        lambda g: g,
+        lambda g, n: _linear_bias(g, n),
     ),
     samples=lambda s: [
         ((s(3, 4), s(2, 4), s(2)), {}), ((s(2, 3, 4), s(2, 4), None), {}),

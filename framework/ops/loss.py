@@ -465,6 +465,8 @@ def kl_div(
         mode = "batchmean"
     else:
         mode = _mode(reduction, size_average, reduce)
+    if min(input.dtype.category, target.dtype.category) < FLOAT:
+        raise RuntimeError("kl_div: Integral inputs not supported.")
     if log_target:
         loss = target.exp() * (target - input)
     else:

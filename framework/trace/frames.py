@@ -1,8 +1,8 @@
 """The user's frames at a stop: call stack, variables, expressions.
 
 Everything here runs on a service thread while the model's thread is blocked (or runs on), reads
-that thread's frames, and returns plain data. Frames of the framework, of IPython, of the standard
-library and of whatever called `hide` are left out.
+that thread's frames, and returns plain data. Frames of the framework, of installed packages, of the
+standard library and of what `hide` was told are left out.
 """
 
 from __future__ import annotations
@@ -58,16 +58,18 @@ hide(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def is_user_file(name: str) -> bool:
-    """Is this the user's code, as far as a file name can tell?"""
+    """Is this the user's code, as far as a file name can tell? Installed packages are not."""
     found = _known.get(name)
     if found is None:
         if name.startswith("<"):
             found = not name.startswith(("<frozen", "<__array_function__", "<ipython"))
-        elif name.startswith(_STDLIB):
-            found = "site-packages" in name or "dist-packages" in name
         else:
-            found = True
-        found = _known[name] = found and not name.startswith(tuple(_hidden))
+            found = not (
+                name.startswith((_STDLIB, *_hidden))
+                or f"{os.sep}site-packages{os.sep}" in name
+                or f"{os.sep}dist-packages{os.sep}" in name
+            )
+        _known[name] = found
     return found
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
@@ -163,6 +164,7 @@ class Gate:
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._error: BaseException | None = None  # that the thread is stopped at
         self._at: FrameType | None = None  # the innermost frame of the stop
+        self._at_line = False  # that frame is where the trace hook stopped
         self._test: Test | None = None
         self._stale = False  # the thread must look at what it traces, see _refresh
         self._interrupted = False  # an interrupt came at a bad moment: see on_sigint
@@ -311,7 +313,7 @@ class Gate:
         self._forget_step()
         if self.console is None and not self.attended():
             return
-        self._at = frame or sys._getframe(1)
+        self._at, self._at_line = frame or sys._getframe(1), frame is not None
         inner = next(iter(self.frames()), None)
         stop = Stop(self.recorder.seq, reason, frames.source(inner), message, breakpoint)
         del inner  # a frame that holds itself lives until a garbage collection
@@ -534,6 +536,8 @@ class Gate:
         """The user's frames of the model's thread, innermost first."""
         at = self._at
         found = frames.user_frames(at or frames.current_frame(self.recorder.thread))
+        if at is not None and self._at_line and at not in found:
+            found.insert(0, at)  # a breakpoint in a package that is not the user's own
         error = self._error
         if error is not None:
             raised = frames.raised_frames(error)
@@ -612,10 +616,13 @@ def _meta_of(ident: int, array: Any) -> TensorMeta:
 
 
 def _recording(frame: FrameType | None) -> bool:
-    """Is a record of the trace being made in this frame, or in what it was called for?"""
+    """Is a record of the trace being made in this frame, or in what it was called for?
+
+    Neither can an interrupt be raised in the callback of a weak reference: it would be lost.
+    """
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == sink.__file__:
+        if name in (sink.__file__, weakref.__file__):
             return True
         if frames.is_user_file(name):
             return False

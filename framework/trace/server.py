@@ -302,7 +302,7 @@ class Service:
         peer.deadline = NEVER
         recorder, gate = self.recorder, self.gate
         stop = gate.stop
-        last = recorder.seq
+        last = self._newest()
         peer.next = last + 1
         state = "paused" if stop is not None else gate.state
         self._send(
@@ -373,7 +373,7 @@ class Service:
             changed = now >= self._settled
         if not (changed or last or now >= self._next_look):
             return
-        newest = self.recorder.seq
+        newest = self._newest()
         for peer in viewers:
             if peer.next <= newest:
                 self._send_events(peer, newest, everything=changed or state[0] != "running")
@@ -388,6 +388,11 @@ class Service:
             self._pause = TICK
             if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
                 self._push(StateChanged(state[0], stop, self.cell))
+
+    def _newest(self) -> int:
+        """The newest event that is in the ring; one that is being made has its number already."""
+        seq = self.recorder.seq
+        return seq if self.recorder.raw(seq) is not None else seq - 1
 
     def _send_events(self, peer: Peer, newest: int, everything: bool) -> None:
         """Bring a viewer up to date as far as its connection takes it."""
@@ -497,7 +502,7 @@ class Service:
             "state": "paused" if stop is not None else gate.state,
             "stop": stop,
             "first_seq": recorder.first_seq,
-            "last_seq": recorder.seq,
+            "last_seq": self._newest(),
             "dropped": recorder.first_seq - 1,
             "kept_bytes": values.bytes if values is not None else 0,
             "cell": self.cell,
@@ -508,7 +513,7 @@ class Service:
     def _events(self, params: dict[str, Any]) -> list[Event]:
         first = max(_integer(params, "first", 1), self.recorder.first_seq)
         last = min(_integer(params, "last", self.recorder.seq), first + REPLY_EVENTS - 1)
-        return _events(self.recorder, first, min(last, self.recorder.seq))
+        return _events(self.recorder, first, min(last, self._newest()))
 
     def _step(self, params: dict[str, Any]) -> None:
         target = params.get("target")

@@ -17,6 +17,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any
@@ -73,6 +74,9 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
+_recorders = count()
+
+
 class Recorder:
     """Receives every event of one thread and keeps the newest in a ring.
 
@@ -108,7 +112,8 @@ class Recorder:
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.names: dict[int, str] = {}
         self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
-        self._ids = 0
+        # Tensors outlive a recorder: ids up to this one were given by an earlier one.
+        self.first_id = self._ids = next(_recorders) << 32
 
     # -- what the choke points call ----------------------------------------------------------
 
@@ -117,10 +122,12 @@ class Recorder:
     ) -> None:
         """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
         t1 = perf_counter_ns()
+        first_id = self.first_id
         ins = []
         for a in args:
             if isinstance(a, tensor_type):
-                ins.append(a._id or self._leaf(a))
+                ident = a._id
+                ins.append(ident if ident > first_id else self._leaf(a))
             else:
                 ins.append((a,))
         # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
@@ -142,7 +149,7 @@ class Recorder:
         described = []
         for o in outs:
             ident = o._id
-            if not ident:
+            if ident <= first_id:
                 self._ids = o._id = ident = self._ids + 1
             data = o._data
             described.append((ident, data.shape, data.dtype, o._device, o._rg))
@@ -196,7 +203,7 @@ class Recorder:
         outs = out if out.__class__ is tuple else (out,)
         outs = tuple(o for o in outs if isinstance(o, tensor_type))
         for tensor in outs:
-            if not tensor._id:
+            if tensor._id <= self.first_id:
                 self._leaf(tensor)
         self._close(begin, outs, OP_END, self._describe(outs), error)
 
@@ -219,12 +226,12 @@ class Recorder:
         if self.modules:
             self.module = self.modules.pop()
         outs = tuple(o for o in _flat(out) if isinstance(o, tensor_type))
-        ids = tuple(o._id or self._leaf(o) for o in outs)
+        ids = tuple(self._ident(o) for o in outs)
         self._close(begin, outs, MODULE_END, ids, error)
 
     def begin_backward(self, roots: tuple[Any, ...]) -> int:
         """The engine starts from ``roots``; its thread's phase is "backward" until it ends."""
-        ids = tuple(r._id or self._leaf(r) for r in roots)
+        ids = tuple(self._ident(r) for r in roots)
         frame = user_frame(_getframe(2))
         begin = self._open(
             (), BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
@@ -263,7 +270,7 @@ class Recorder:
         parents.append(seq)
         self.here = (self.module, seq, self.phase)
         if self.armed:
-            self.gate.event(raw, tuple(g for g in grads if g is not None))
+            self._show_begin(raw, tuple(g for g in grads if g is not None))
         return seq
 
     def end_node(
@@ -281,10 +288,12 @@ class Recorder:
         self.ring[seq & self.mask] = raw
         if self.armed:
             self.gate.event(raw, tuple(g for g in grads if g is not None))
+        if error is not None and self.gate is not None:
+            self.gate.error(NODE_END, error)
 
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
-        ident = leaf._id or self._leaf(leaf)
+        ident = self._ident(leaf)
         described = self._describe_grads((arrived, total))
         self._put(
             (total,), GRAD, ident, self.names.get(ident, ""), described, first,
@@ -304,7 +313,7 @@ class Recorder:
 
     def update(self, param: Any, state: dict[str, Any]) -> None:
         """``param`` has its new value; ``state`` is what the optimizer remembers for it."""
-        ident = param._id or self._leaf(param)
+        ident = self._ident(param)
         tensors = {k: v for k, v in state.items() if isinstance(v, tensor_type)}
         described = dict(zip(tensors, self._describe_grads(tuple(tensors.values()))))
         grad = param.grad
@@ -319,7 +328,7 @@ class Recorder:
 
     def write(self, tensor: Any) -> None:
         """``tensor``'s memory is about to be written: keep what others still want to see."""
-        ident = tensor._id or self._leaf(tensor)
+        ident = self._ident(tensor)
         counter = tensor._counter
         ids = tuple(counter.aliases) if counter is not None and counter.aliases else (ident,)
         if ident not in ids:
@@ -373,7 +382,7 @@ class Recorder:
 
     def _leaf(self, tensor: Any, name: str | None = None, role: str = "input") -> int:
         """Give a tensor that no traced op made its id, and say so; returns the id."""
-        if not tensor._id:
+        if tensor._id <= self.first_id:
             self._ids += 1
             tensor._id = self._ids
         ident: int = tensor._id
@@ -394,14 +403,17 @@ class Recorder:
 
     def _inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Ids of the tensors among ``args``; anything else in a 1-tuple, to be told apart."""
-        return tuple(
-            [(a._id or self._leaf(a)) if isinstance(a, tensor_type) else (a,) for a in args]
-        )
+        return tuple([self._ident(a) if isinstance(a, tensor_type) else (a,) for a in args])
+
+    def _ident(self, tensor: Any) -> int:
+        """The id of a tensor, which is announced if nobody has."""
+        ident: int = tensor._id
+        return ident if ident > self.first_id else self._leaf(tensor)
 
     def _describe(self, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         result = []
         for t in tensors:
-            if not t._id:
+            if t._id <= self.first_id:
                 self._ids += 1
                 t._id = self._ids
             data = t._data
@@ -414,7 +426,9 @@ class Recorder:
             if g is None:
                 result.append(None)
                 continue
-            ident = g._id or self._leaf(g, "")
+            ident = g._id
+            if ident <= self.first_id:
+                ident = self._leaf(g, "")
             data = g._data
             result.append((ident, data.shape, data.dtype, g._device, g._rg))
         return tuple(result)
@@ -456,13 +470,18 @@ class Recorder:
         self.open.append(seq)
         self._here()
         if self.armed:
-            try:
-                self.gate.event(raw, tensors)
-            except BaseException as error:  # an interrupt: the caller will not come to the end
-                outputs = ((),) if kind in (OP_BEGIN, MODULE_BEGIN, NODE_BEGIN) else ()
-                self._close(seq, (), kind + 1, *outputs, error)
-                raise
+            self._show_begin(raw, tensors)
         return seq
+
+    def _show_begin(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
+        """Let the gate see the begin of a container, which ends here if it is interrupted there."""
+        try:
+            self.gate.event(raw, tensors)
+        except BaseException as error:
+            kind = raw[2]
+            outputs = ((),) if kind in (OP_BEGIN, MODULE_BEGIN, NODE_BEGIN) else ()
+            self._close(raw[0], (), kind + 1, *outputs, error)
+            raise
 
     def _close(self, begin: int, tensors: tuple[Any, ...], kind: int, *payload: Any) -> None:
         while self.open and self.open[-1] >= begin:

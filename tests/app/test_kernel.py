@@ -473,9 +473,7 @@ def test_a_kernel_that_cannot_start_says_why(tmp_path, monkeypatch):
 
 
 def test_a_forked_child_of_a_cell_does_no_harm(kernel):
-    kernel.run(
-        "import os\npid = os.fork()\nif pid == 0:\n    os._exit(0)\nos.waitpid(pid, 0)[1]"
-    )
+    kernel.run("import os\npid = os.fork()\nif pid == 0:\n    os._exit(0)\nos.waitpid(pid, 0)[1]")
     assert kernel.run("import framework as torch\ntorch.ones(2).exp()")["error"] == ""
 
 
@@ -528,7 +526,9 @@ def test_breakpoint_and_line_steps_in_a_cell(own):
 
 
 def test_line_breakpoint_in_a_cell_that_already_runs(own):
-    future = own.start("import time\ngo = True\nwhile go:\n    time.sleep(0.01)\n    n = 1", cell="w")
+    future = own.start(
+        "import time\ngo = True\nwhile go:\n    time.sleep(0.01)\n    n = 1", cell="w"
+    )
     own.wait(lambda: own.state == "running")
     time.sleep(0.1)
     own.ask("breakpoints", breakpoints=[{"id": 4, "file": "<cell w>", "line": 5}])

@@ -312,6 +312,7 @@ def test_the_console_steps_looks_back_and_goes_on(nan):
     assert "no command 'zz'" in terminal.ask("zz")
     assert "the next source line" in terminal.ask("h")
     assert "stopped: line" in terminal.ask("l")
+    time.sleep(0.1)  # C's input is waiting by now
     terminal.process.send_signal(signal.SIGINT)
     assert "q ends the program" in terminal.expect("(tapebook) ")
     out = terminal.ask("c")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from framework.trace.events import ModuleBegin, OptimBegin, ParamUpdate
 from viewers.graph.step import Item
-from viewers.text import Line, Span, count_text, crop_line, shape_text, tensor_text, width_of
+from viewers.text import Line, Span, count_text, crop, crop_line, shape_text, tensor_text, width_of
 
 if TYPE_CHECKING:
     from viewers.graph.rows import Outline, Row
@@ -146,7 +146,8 @@ def _state(row: Row, cursor: int | None, g: Glyphs) -> str:
 def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     item = row.item
     spans: Line = []
-    if row.collapsed is not None and (item.kind not in ("node", "update") or row.count):
+    hides = row.count or row.collapsed is False or item.kind not in ("node", "update")
+    if row.collapsed is not None and hides:
         spans.append((f"{g.closed if row.collapsed else g.opened} ", "muted"))
     if item.kind == "module":
         spans += _module(outline, row, g)
@@ -237,7 +238,8 @@ def _plain(row: Row, g: Glyphs) -> Line:
     else:
         meta: dict[str, str] = getattr(event, "meta", {})
         if meta:
-            spans.append((" " + " ".join(f"{k}={v}" for k, v in meta.items()), "muted"))
+            texts = [f"{k}={crop(v, 16)}" for k, v in meta.items()]
+            spans.append((f" {' '.join(texts)}", "muted"))
         if item.kind == "composite":
             spans += _count(row)
     return spans

@@ -409,7 +409,7 @@ class Outline:
         """
         if len(pattern) > 2 and pattern[0] == pattern[-1] == "/":
             try:
-                match = re.compile(pattern[1:-1], re.IGNORECASE).search
+                match = re.compile(pattern[1:-1], re.IGNORECASE | re.MULTILINE).search
             except re.error as error:
                 raise ValueError(f"not a regular expression: {error}") from None
         else:

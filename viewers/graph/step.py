@@ -37,7 +37,8 @@ from framework.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from viewers.graph.store import Container, Step, TraceStore
+    from viewers.graph.moments import Container, Step
+    from viewers.graph.store import TraceStore
 
 __all__ = ["END", "GRAD", "NEW", "PARAM", "Item", "StepGraph"]
 

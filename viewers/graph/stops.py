@@ -25,7 +25,8 @@ from framework.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from viewers.graph.store import Container, TraceStore
+    from viewers.graph.moments import Container
+    from viewers.graph.store import TraceStore
 
 __all__ = ["HOWS", "next_stop", "previous_stop"]
 
@@ -60,7 +61,7 @@ def previous_stop(store: TraceStore, seq: int, how: str) -> int | None:
 
 def _start(store: TraceStore, seq: int) -> int:
     """Column index of the position after event ``seq``; -1 before all."""
-    return store._index_before(seq)
+    return store.index_before(seq)
 
 
 def _nest(container: Container | None) -> int:
@@ -83,7 +84,7 @@ def _next(store: TraceStore, seq: int) -> int | None:
         if kind in _NESTS:
             container = inner[i]
             if container is not None and container.nest > nest and container.end:
-                end = store._index_before(container.end)
+                end = store.index_before(container.end)
                 i = max(i + 1, end)
                 continue
         i += 1
@@ -237,7 +238,7 @@ def _line(store: TraceStore, seq: int) -> int | None:
                 perhaps = event.seq
         inside = store.inner[i]
         if inside is not None and inside.event is event and inside.opaque and inside.end:
-            i = max(i, store._index_before(inside.end) - 1)
+            i = max(i, store.index_before(inside.end) - 1)
         i += 1
     return perhaps
 
@@ -260,14 +261,14 @@ def _line_back(store: TraceStore, seq: int) -> int | None:
 
 
 def _step(store: TraceStore, seq: int) -> int | None:
-    for step in store.steps[store._step_index(seq) :]:
+    for step in store.steps[store.step_index(seq) :]:
         if step.done and step.end_seq > seq:
             return step.end_seq
     return None
 
 
 def _step_back(store: TraceStore, seq: int) -> int | None:
-    for k in range(store._step_index(seq), -1, -1) if store.steps else ():
+    for k in range(store.step_index(seq), -1, -1) if store.steps else ():
         step = store.steps[k]
         if step.done and step.end_seq < seq:
             return step.end_seq

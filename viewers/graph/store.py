@@ -12,8 +12,7 @@ too long, that step's own beginning.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from framework.trace.events import (
@@ -35,17 +34,25 @@ from framework.trace.events import (
     OptimBegin,
     OptimEnd,
     ParamUpdate,
-    Source,
     TensorMeta,
     Write,
 )
 from viewers.graph import stops
+from viewers.graph.moments import (
+    BACKWARD,
+    FORWARD,
+    IDLE,
+    OPTIMIZER,
+    PHASES,
+    Container,
+    Moment,
+    Step,
+)
 from viewers.graph.step import StepGraph
+from viewers.graph.tape import Tape
 
 __all__ = ["PHASES", "Container", "Moment", "Step", "TraceStore"]
 
-PHASES = ("forward", "backward", "optimizer", "idle")
-FORWARD, BACKWARD, OPTIMIZER, IDLE = range(4)
 _CODES = {name: code for code, name in enumerate(PHASES)}
 _INPUTS_KEPT = 100_000  # input leaves whose name and shape are remembered
 
@@ -62,79 +69,7 @@ _MADE: dict[type, Callable[[Any], Iterable[TensorMeta]]] = {
 }
 
 
-class Container:
-    """Something with a begin and an end that other events happen in."""
-
-    __slots__ = ("depth", "end", "event", "nest", "opaque", "outer", "phase")
-
-    def __init__(self, event: Event, outer: Container | None, phase: int) -> None:
-        kind = type(event)
-        self.event = event  # its begin
-        self.outer = outer
-        self.end = 0  # seq of its end, 0 while it is open
-        self.phase = phase
-        # How many composite ops and nodes are open in it, itself among them; how many modules.
-        self.nest: int = (outer.nest if outer else 0) + (kind is OpBegin or kind is NodeBegin)
-        self.depth: int = (outer.depth if outer else 0) + (kind is ModuleBegin)
-        # Whether a step by source line passes it over: its inside has no lines of its own.
-        self.opaque: bool = kind in _OPAQUE or (outer is not None and outer.opaque)
-
-    @property
-    def seq(self) -> int:
-        return self.event.seq
-
-
-_OPAQUE = {OpBegin, BackwardBegin, NodeBegin, OptimBegin}
-
-
-class Step:
-    """A training step: the events up to an optimizer's end, or to a cell's begin or end."""
-
-    __slots__ = (
-        "cell", "content", "counts", "done", "end_seq", "error", "first_seq", "index", "last_seq",
-        "number", "runs", "truncated", "updated",
-    )  # fmt: skip
-
-    def __init__(self, index: int, number: int, cell: str, seq: int) -> None:
-        self.index = index  # counts all steps since the beginning, from 0
-        self.number = number  # the optimizer's count of it; 0 for a step without an update
-        self.cell = cell
-        self.first_seq = seq
-        self.last_seq = seq
-        self.end_seq = 0  # where a step by training steps stops: its OptimEnd or CellEnd
-        self.done = False
-        self.truncated = False  # its beginning is no longer kept
-        self.error = ""
-        self.counts = [0, 0, 0]  # events per phase
-        self.runs: list[list[int]] = []  # [phase, first_seq, last_seq], one after the other
-        self.content = False  # anything but marks and names has happened
-        self.updated = False  # an optimizer has begun
-
-    def __repr__(self) -> str:
-        state = "done" if self.done else "open"
-        return (
-            f"Step({self.index}, number={self.number}, {self.first_seq}..{self.last_seq}, {state})"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Where one position of the tape is: the position after event ``seq``."""
-
-    seq: int
-    event: Event | None
-    phase: str  # "forward" | "backward" | "optimizer" | "idle"
-    step: Step | None
-    stack: tuple[Event, ...]  # begins of the open containers, outermost first
-    subject: (
-        Event | None
-    )  # what it stands at: an op, module, node, update ... (for an end: its begin)
-    node: NodeBegin | None  # the innermost open backward node, or the one that just ended
-    module: str  # path of the innermost module it belongs to
-    source: Source | None  # the line of the user's code
-
-
-class TraceStore:
+class TraceStore(Tape):
     """Everything that is known of a trace.
 
     Args:
@@ -149,20 +84,12 @@ class TraceStore:
     """
 
     def __init__(self, max_steps: int = 1000, max_events: int = 500_000) -> None:
+        super().__init__()
         self.max_steps = max(1, max_steps)
         self.max_events = max(16, max_events)
         self.steps: list[Step] = []
         self._firsts: list[int] = []  # first_seq of each step
-        # The columns; not to be changed from outside.
-        self.tape: list[Event] = []
-        self.inner: list[Container | None] = []  # innermost open container after the event
-        self.codes = bytearray()  # index into PHASES
-        # Runs of consecutive numbers: events[_at[i]] has seq _from[i]; a gap lies between runs.
-        self._from: list[int] = []
-        self._at: list[int] = []
-        self._next = 0  # the seq that would follow without a gap
         self._top: Container | None = None
-        self.base: Container | None = None  # what was open where the kept tape begins
         self._lost = False  # after a gap, until the open containers are certain again
         self._containers: dict[int, Container] = {}
         self._steps_made = 0
@@ -203,11 +130,12 @@ class TraceStore:
         step = self.steps[-1] if self.steps and not self.steps[-1].done else None
         for event in events:
             seq = event.seq
-            if seq != following:
+            if seq != following or seq < 1:
                 if seq < max(following, 1):
                     late.append(event)
                     continue
-                self._start_run(seq, gap=following > 0)
+                self._start_run(seq)
+                self._lost = following > 0
             following = self._next = seq + 1
             if step is None or step.done:
                 step = self._open_step(event)
@@ -237,11 +165,6 @@ class TraceStore:
         step.end_seq = step.last_seq
         if not step.updated:
             step.number = 0
-
-    def _start_run(self, seq: int, gap: bool) -> None:
-        self._from.append(seq)
-        self._at.append(len(self.tape))
-        self._lost = gap
 
     def _open_step(self, event: Event) -> Step:
         """A new step, unless this is the end of a cell right after a step's end."""
@@ -445,7 +368,7 @@ class TraceStore:
         wanted = {e.seq: e for e in late if self.first_seq < e.seq and self.index(e.seq) < 0}
         if not wanted:
             return
-        start = self.steps[self._step_index(min(wanted))]
+        start = self.steps[self.step_index(min(wanted))]
         i = bisect_left(self.tape, start.first_seq, key=_seq)
         again = sorted([*wanted.values(), *self.tape[i:]], key=_seq)
         self._cut(i, start)
@@ -460,10 +383,7 @@ class TraceStore:
             begin = getattr(event, "begin", 0)
             if begin in self._containers:
                 self._containers[begin].end = 0
-        del self.tape[i:], self.inner[i:], self.codes[i:]
-        run = bisect_left(self._at, i)
-        del self._from[run:], self._at[run:]
-        self._next = self.tape[-1].seq + 1 if self.tape else 0
+        self._drop_after(i)
         self._top = self.inner[-1] if self.inner else self.base
         self._steps_made = step.index
         kept = self.steps.index(step)
@@ -512,13 +432,7 @@ class TraceStore:
             begin = getattr(event, "begin", 0)
             if begin:
                 self._containers.pop(begin, None)
-        self.base = self.inner[i - 1]
-        del self.tape[:i], self.inner[:i], self.codes[:i]
-        run = bisect_right(self._at, i) - 1
-        self._from[run] += i - self._at[run]
-        self._at[run] = i
-        self._from = self._from[run:]
-        self._at = [at - i for at in self._at[run:]]
+        self._drop_before(i)
         del self._raised[: bisect_left(self._raised, first)]
         for seqs, ids in self._grads.values():
             old = max(0, bisect_right(seqs, first) - 1)
@@ -532,72 +446,22 @@ class TraceStore:
 
     # -- events ------------------------------------------------------------------------------
 
-    @property
-    def first_seq(self) -> int:
-        """The oldest event that is kept; 0 without any."""
-        return self.tape[0].seq if self.tape else 0
-
-    @property
-    def last_seq(self) -> int:
-        """The newest event; 0 without any."""
-        return self._next - 1 if self.tape else 0
-
-    def __len__(self) -> int:
-        return len(self.tape)
-
-    @property
-    def gaps(self) -> list[tuple[int, int]]:
-        """First and last number of each piece that never came, oldest first."""
-        ends = [*self._at[1:], len(self.tape)]
-        lasts = [f + end - at for f, at, end in zip(self._from, self._at, ends)]
-        return [(last, first - 1) for last, first in zip(lasts, self._from[1:])]
-
-    def index(self, seq: int) -> int:
-        """Position of an event in the columns, -1 if it is not there."""
-        i = self._index_before(seq)
-        return i if i >= 0 and self.tape[i].seq == seq else -1
-
-    def _index_before(self, seq: int) -> int:
-        """Position of the newest event with this number or a smaller one, or -1."""
-        run = bisect_right(self._from, seq) - 1
-        if run < 0:
-            return -1
-        end = self._at[run + 1] if run + 1 < len(self._at) else len(self.tape)
-        return min(self._at[run] + seq - self._from[run], end - 1)
-
-    def event(self, seq: int) -> Event | None:
-        """The event with this number, or None if it is not (or no longer) there."""
-        i = self.index(seq)
-        return self.tape[i] if i >= 0 else None
-
-    def events(self, first: int, last: int) -> Iterator[Event]:
-        """Events ``first`` to ``last``, as many as are there."""
-        i = max(0, self._index_before(first - 1) + 1)
-        while i < len(self.tape) and self.tape[i].seq <= last:
-            yield self.tape[i]
-            i += 1
-
     def container(self, begin: int) -> Container | None:
         """What began at this event, if that or its end is still kept."""
         return self._containers.get(begin)
 
-    def around(self, seq: int) -> Container | None:
-        """The innermost container that is open after event ``seq``."""
-        i = self._index_before(seq)
-        return self.inner[i] if i >= 0 else None
-
     def phase(self, seq: int) -> str:
-        i = self._index_before(seq)
+        i = self.index_before(seq)
         return PHASES[self.codes[i]] if i >= 0 else "idle"
 
     # -- steps -------------------------------------------------------------------------------
 
-    def _step_index(self, seq: int) -> int:
+    def step_index(self, seq: int) -> int:
         return max(0, bisect_right(self._firsts, seq) - 1)
 
     def step_at(self, seq: int) -> Step | None:
         """The training step that event ``seq`` belongs to; the nearest one outside of all."""
-        return self.steps[self._step_index(seq)] if self.steps else None
+        return self.steps[self.step_index(seq)] if self.steps else None
 
     def step_numbered(self, number: int) -> Step | None:
         """The newest step that an optimizer counted so."""
@@ -654,7 +518,7 @@ class TraceStore:
 
     def moment(self, seq: int) -> Moment:
         """What the position after event ``seq`` is; the nearest one before it if that is gone."""
-        i = self._index_before(seq)
+        i = self.index_before(seq)
         if i < 0:
             return Moment(seq, None, "idle", None, (), None, None, "", None)
         event, inner = self.tape[i], self.inner[i]

@@ -279,7 +279,9 @@ class InspectorPane(Pane):
         meta = ref.meta
         line: Line = [(meta_text(meta), "bold" if bold else "shape")]
         if ref.name:
-            line.append((f" {one_line(ref.name)}", "param"))
+            module = self.subject.module if self.subject is not None else ""
+            name = ref.name.removeprefix(f"{module}.") if module else ref.name
+            line.append((f" {one_line(name)}", "param"))
         if meta.device and meta.device != "cpu":
             line.append((f" {one_line(meta.device)}", "warning"))
         if ref.grad is not None:

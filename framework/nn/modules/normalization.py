@@ -35,10 +35,9 @@ class _NormBase(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         made = {"device": device, "dtype": dtype}
-        self.register_parameter("weight", Parameter(empty(num_features, **made)) if affine else None)
-        self.register_parameter(
-            "bias", Parameter(empty(num_features, **made)) if affine and bias else None
-        )
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            param = Parameter(empty(num_features, **made)) if wanted else None
+            self.register_parameter(name, param)
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features, **made))
             self.register_buffer("running_var", ones(num_features, **made))
@@ -272,10 +271,9 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         made = {"device": device, "dtype": dtype}
-        self.register_parameter("weight", Parameter(empty(num_channels, **made)) if affine else None)
-        self.register_parameter(
-            "bias", Parameter(empty(num_channels, **made)) if affine and bias else None
-        )
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            param = Parameter(empty(num_channels, **made)) if wanted else None
+            self.register_parameter(name, param)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -52,7 +52,7 @@ class RNNCellBase(Module):
         for weight in self.parameters():
             init.uniform_(weight, -bound, bound)
 
-    def _started(self, input: Any, state: Any, name: str) -> tuple[Any, Any]:
+    def _started(self, input: Any, state: Any) -> tuple[Any, Any]:
         """The input's part of the gates, and the state (zeros if there is none yet)."""
         if input.ndim not in (1, 2):
             raise ValueError(
@@ -65,12 +65,22 @@ class RNNCellBase(Module):
             )
         shape = (*input.shape[:-1], self.hidden_size)
         states = state if isinstance(state, (tuple, list)) else (state,)
-        for s in states:
-            if s is not None and tuple(s.shape) != shape:
-                raise RuntimeError(
-                    f"{type(self).__name__}: {name} has inconsistent size: got {list(s.shape)}, "
-                    f"expected {list(shape)}"
+        for i, h in enumerate(states):
+            if h is None or tuple(h.shape) == shape:
+                continue
+            if h.ndim != input.ndim:
+                raise ValueError(
+                    f"{type(self).__name__}: Expected hidden to be {input.ndim}D, got {h.ndim}D "
+                    "instead"
                 )
+            if h.shape[-1] != self.hidden_size:
+                raise RuntimeError(
+                    f"hidden{i} has inconsistent hidden_size: got {h.shape[-1]}, expected "
+                    f"{self.hidden_size}"
+                )
+            raise RuntimeError(
+                f"Input batch size {input.shape[0]} doesn't match hidden{i} batch size {h.shape[0]}"
+            )
         if state is None:
             state = zeros(shape, dtype=input.dtype, device=input.device)
         return F.linear(input, self.weight_ih, self.bias_ih), state
@@ -105,7 +115,7 @@ class RNNCell(RNNCellBase):
     def forward(self, input: Any, hx: Any = None) -> Any:
         if self.nonlinearity not in _RNN_STEPS:
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        projected, h = self._started(input, hx, "hidden")
+        projected, h = self._started(input, hx)
         return _RNN_STEPS[self.nonlinearity](projected, h, self.weight_hh, self.bias_hh)
 
 
@@ -115,7 +125,7 @@ class LSTMCell(RNNCellBase):
     _gates = 4
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        projected, state = self._started(input, hx, "hidden")
+        projected, state = self._started(input, hx)
         h, c = state if isinstance(state, (tuple, list)) else (state, state)
         return lstm_cell(projected, h, c, self.weight_hh, self.bias_hh)
 
@@ -126,7 +136,7 @@ class GRUCell(RNNCellBase):
     _gates = 3
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        projected, h = self._started(input, hx, "hidden")
+        projected, h = self._started(input, hx)
         return gru_cell(projected, h, self.weight_hh, self.bias_hh)
 
 

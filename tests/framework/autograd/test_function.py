@@ -279,7 +279,9 @@ def test_a_function_is_a_container_of_the_trace():
     begin = next(e for e in events if type(e).__name__ == "OpBegin")
     node = next(e for e in events if type(e).__name__ == "NodeBegin")
     assert node.forward == begin.seq and node.source.line == begin.source.line > 0
-    assert [e.name for e in events if type(e).__name__ == "Op"] == ["exp", "mul"]
+    ops = [e for e in events if type(e).__name__ == "Op"]
+    assert [e.name for e in ops] == ["exp", "mul"]
+    assert ops[0].outputs[0].id in ops[1].inputs  # the saved output is the one that was made
     assert [e.parent for e in events if type(e).__name__ == "Op"] == [begin.seq, node.seq]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 import re
 import time
@@ -62,7 +63,9 @@ class Driver:
         for key in keys:
             await self.pilot.press(key)
 
-    async def until(self, condition: Callable[[], object], what: str = "", limit: float = 15) -> None:
+    async def until(
+        self, condition: Callable[[], object], what: str = "", limit: float = 15
+    ) -> None:
         """Wait for something; the screen is in the message if it does not come."""
         end = time.monotonic() + limit
         while not condition():
@@ -84,11 +87,13 @@ class Driver:
         await self.until(lambda: not self.session.waiting_for_stop, "answers")
 
     async def idle(self) -> None:
-        """Wait until no cell runs."""
-        await self.until(
-            lambda: self.session.state == "idle" and not self.session.executing, "idle"
-        )
-        await self.settled()
+        """Wait until no cell runs; a state may come a moment after the answer it belongs to."""
+        for _ in range(2):
+            await self.until(
+                lambda: self.session.state == "idle" and not self.session.executing, "idle"
+            )
+            await asyncio.sleep(0.05)
+            await self.settled()
 
     async def step(self, key: str = "n") -> None:
         """A step of the model, and its stop."""
@@ -112,6 +117,12 @@ class Driver:
         """The rows of one pane that are in sight."""
         pane = self.main.pane(name)
         return "\n".join(pane.render_line(y).text.rstrip() for y in range(pane.size.height))
+
+    def rows(self, name: str) -> str:
+        """All rows of one pane, in sight or not."""
+        pane = self.main.pane(name)
+        rows = (pane.row(index, pane.room) for index in range(pane.count()))
+        return "\n".join("".join(text for text, _ in row) for row in rows)
 
 
 @asynccontextmanager
@@ -149,4 +160,6 @@ def check_snapshot(name: str, text: str) -> None:
     if os.environ.get("TAPEBOOK_SNAPSHOTS") == "write":
         path.write_text(text + "\n")
     assert path.exists(), f"no snapshot {path}: run with TAPEBOOK_SNAPSHOTS=write and look at it"
-    assert text + "\n" == path.read_text(), f"{path} differs; the screen is now:\n{text}"
+    if text + "\n" != path.read_text():
+        lines = difflib.unified_diff(path.read_text().split("\n"), text.split("\n"), "then", "now")
+        raise AssertionError(f"{path} differs:\n" + "\n".join(lines))

@@ -1,0 +1,165 @@
+"""The notebook pane: editing, cells, saving, recovery; and the one table of actions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from ui_driver import MLP, program, write
+
+from app.actions import ACTIONS, PANES, by_id
+from app.keymap import Keymap
+from app.notebook import open_notebook
+from app.ui.commands import Commands
+
+
+def test_cells_are_edited_moved_deleted_and_saved(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = write(tmp_path / "a.py", "# %%\na = 1\n\n# %%\nb = 2\n")
+        async with program(path, kernel=False) as d:
+            pane, notebook = d.main.notebook, d.app.notebook
+            await d.press("down", "enter")
+            assert pane.editing and "esc leave" in d.text()
+            await d.press("end", "plus", "1", "n", "b")  # letters are text now
+            assert notebook.cells[0].source == "a = 1+1nb"
+            await d.press("backspace", "backspace", "enter", *"if a:", "enter", *"b")
+            assert notebook.cells[0].source == "a = 1+1\nif a:\n    b"
+            await d.press("escape")
+            assert not pane.editing and d.main.where == "notebook"
+            assert "● " not in d.pane("notebook"), "a letter typed in the editor set a breakpoint"
+            assert "mlp" not in d.text() and "a.py ●" in d.text()  # not saved yet
+
+            await d.press("o", *"c = 3", "escape")
+            assert [c.source for c in notebook.cells][1:] == ["c = 3", "b = 2"]
+            await d.press("K")
+            assert [c.source for c in notebook.cells][0] == "c = 3"
+            await d.press("d", "d")
+            assert len(notebook.cells) == 2
+            await d.press("z")
+            assert len(notebook.cells) == 3 and notebook.cells[0].source == "c = 3"
+            await d.press("y")
+            assert notebook.cells[0].kind == "markdown"
+            await d.press("y", "b")  # a breakpoint on its first line, before there is a kernel
+            assert d.session.breakpoints[0].line == 1 and "●" in d.pane("notebook")
+
+            await d.press("ctrl+s")
+            assert not notebook.dirty and "saved" in d.text()
+            assert [c.source for c in open_notebook(path).cells] == [
+                c.source for c in notebook.cells
+            ]
+
+    asyncio.run(scenario())
+
+
+def test_the_editor_grows_and_follows(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "".join(f"# %%\nx{i} = {i}\n\n" for i in range(1000))
+        async with program(write(tmp_path / "many.py", text), kernel=False) as d:
+            view, pane = d.main.notebook.view, d.main.notebook
+            view.select_cell(d.app.notebook.cells[700].id)
+            await d.press("enter", *"a = [", "enter", "1", "enter", "2", "escape")
+            assert d.app.notebook.cells[700].source.startswith("a = [\n1\n2")
+            assert "x700 = 700" in d.pane("notebook")
+            await d.press("enter")
+            row = pane.editor.region.y - view.region.y + view.scroll_offset.y
+            assert row == view.rows.span_of(d.app.notebook.cells[700].id)[0]
+            await d.press("escape", "right_curly_bracket")
+            assert view.cell is d.app.notebook.cells[701]
+
+    asyncio.run(scenario())
+
+
+def test_unsaved_work_is_asked_about_and_recovered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = write(tmp_path / "a.py", "# %%\na = 1\n")
+        async with program(path, kernel=False) as d:
+            await d.press("down", "enter", "end", "0", "escape", "ctrl+q")
+            assert "unsaved changes" in d.text()
+            await d.press("escape")
+            d.app.autosave()
+            await d.press("ctrl+q", "escape")
+            assert path.read_text() == "# %%\na = 1\n"
+        async with program(path, kernel=False) as d:
+            await d.until(lambda: "unsaved work" in d.text(), "the offer")
+            await d.press("r")
+            assert d.app.notebook.cells[0].source == "a = 10"
+            await d.press("ctrl+q", "d")
+
+    asyncio.run(scenario())
+
+
+def test_a_breakpoint_with_a_condition(tmp_path: Path) -> None:
+    """The form checks what it is given; the breakpoint is listed, switched off, and deleted."""
+
+    async def scenario() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
+            await d.press("2", "B")
+            await d.press(*"absmax", "enter")
+            assert "needs a number" in d.text()
+            await d.press(*" > 10", "enter")
+            (point,) = d.session.breakpoints
+            assert point.condition == "absmax > 10"
+            await d.press("ctrl+o", "b")
+            assert "any op when absmax > 10" in d.pane("breakpoints")
+            await d.press("space")
+            assert not d.session.breakpoints[0].enabled and "○" in d.pane("breakpoints")
+            await d.press("x")
+            assert not d.session.breakpoints
+
+    asyncio.run(scenario())
+
+
+def test_panes_are_reached_by_key_and_mouse(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
+            for number, name in enumerate(PANES, start=1):
+                await d.press(str(number))
+                assert d.main.where == name
+            await d.press("ctrl+o")
+            assert " n  mlp.py" in d.text() and " g  graph" in d.text()
+            await d.press("w")
+            assert d.main.where == "watches"
+            await d.press("tab")
+            assert d.main.where == "notebook"
+            await d.press("m")
+            assert not d.main.graph.display
+            await d.press("m")
+            assert d.main.graph.display
+            # The gutter sets a breakpoint, the tab bar shows a tab, the footer does what it says.
+            view = d.main.notebook.view
+            row = view.rows.row_of(d.app.notebook.cells[2].id, 2)
+            await d.pilot.click("#notebook", offset=(2, row))
+            assert [p.line for p in d.session.breakpoints] == [2]
+            await d.pilot.click("#tabs", offset=(14, 0))
+            assert d.main.where == "variables"
+            await d.press("f1")
+            assert "Next op" in d.text()
+            await d.press("escape", "ctrl+p")
+            await d.pilot.pause()
+            await d.press(*"zoom")
+            await d.until(lambda: "Zoom the pane" in d.text(), "the palette")
+            await d.press("escape")
+
+    asyncio.run(scenario())
+
+
+def test_every_action_can_be_done() -> None:
+    """Each has a method, a group that the help shows, and keys that no other has where it acts."""
+    generic = {"next", "into", "out", "line", "step", "continue"}
+    taken: dict[tuple[str, str], str] = {}
+    for action in ACTIONS:
+        numbered = action.id.startswith("pane_")
+        assert action.id in generic or numbered or hasattr(Commands, f"do_{action.id}"), action.id
+        for key in action.keys:
+            for where in action.where or ("",):
+                assert (where, key) not in taken, f"{key}: {action.id} and {taken[where, key]}"
+                taken[where, key] = action.id
+
+
+def test_keys_can_be_rebound() -> None:
+    keys = Keymap({"next": ["N"], "back": ["p"]})
+    assert keys.press("N", "graph", editing=False) is by_id["next"]
+    assert keys.label("back") == "p"
+    with pytest.raises(KeyError, match="nonsense"):
+        Keymap({"nonsense": ["x"]})
