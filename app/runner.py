@@ -57,7 +57,8 @@ class Program:
         notebook = open_notebook(path)
         if notebook.kind == "script":
             data = path.read_bytes()
-            return cls(path, [("", lambda: compile(data, str(path), "exec", dont_inherit=True))])
+            name = str(path.absolute())  # as the interpreter names it, whatever was typed
+            return cls(path, [("", lambda: compile(data, name, "exec", dont_inherit=True))])
         cells = [cell for cell in notebook.cells if cell.kind == "code"]
         sources = {cell.id: cell.source for cell in cells}
         magics = any(
@@ -84,11 +85,11 @@ class _AsMain:
     """``__main__``, ``sys.argv`` and ``sys.path`` as the program expects them."""
 
     def __init__(self, program: Program, arguments: list[str]) -> None:
-        path = str(program.path)
+        path = program.path.absolute()
         self.module = types.ModuleType("__main__")
-        self.module.__dict__.update(__file__=path, __builtins__=__builtins__)
-        self._new = [path, *arguments]
-        self._folder = os.path.dirname(os.path.abspath(path))
+        self.module.__dict__.update(__file__=str(path), __builtins__=__builtins__)
+        self._new = [str(program.path), *arguments]
+        self._folder = str(path.parent)
 
     def __enter__(self) -> dict[str, Any]:
         self._old = sys.argv, sys.path[:], sys.modules["__main__"]
@@ -172,7 +173,8 @@ def run(
     wanted = [text for text in breaks or [] if text.strip() != "error"]
     points = [parse_break(text, number) for number, text in enumerate(wanted, 1)]
     recorder, gate = _watch()
-    gate.break_on_error = bool(breaks) and len(wanted) < len(breaks or [])
+    # Without a console, an error stops the program only while a viewer is there to look at it.
+    gate.break_on_error = not breaks or len(wanted) < len(breaks)
     bad = [point for point in gate.set_breakpoints(points) if point.error]
     if bad:
         raise ValueError(f"--break: {bad[0].error}; expected {BREAK_FORMS}")
@@ -218,7 +220,9 @@ def _watch(**options: Any) -> tuple[sink.Recorder, Gate]:
     frames.hide(os.path.dirname(os.path.abspath(__file__)))
     frames.host(_execute.__code__.co_filename)
     recorder = sink.start(**{"keep": "all", "budget": BUDGET, **options})
-    return recorder, Gate(recorder)
+    gate = Gate(recorder)
+    gate.attended = lambda: False  # until there is a service that says otherwise
+    return recorder, gate
 
 
 @contextlib.contextmanager

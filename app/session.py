@@ -392,6 +392,7 @@ class Session(Points):
         self.notebook.clear_outputs(cell)
         self.outputs.add(cell)
         run = self.runs[cell] = Run("running", time.monotonic())
+        self._interrupted = 0.0
         self.go_live()
         self.changed.update(("runs", "output"))
 

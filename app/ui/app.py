@@ -225,10 +225,13 @@ class TapebookApp(App[int], inherit_bindings=False):
         """Look at what has come: at once, or when the last look is long enough ago."""
         frame = FRAME if self.session.state == "running" else ANSWERS
         wait = self._last_tick + frame - time.monotonic()
-        if wait <= 0:
-            self.tick()
-        else:
-            self.set_timer(wait, self.tick)
+        try:
+            if wait <= 0:
+                self.tick()
+            else:
+                self.set_timer(wait, self.tick)
+        except Exception as error:  # called by the loop itself, which would only log it
+            self._handle_exception(error)
 
     def tick(self) -> None:
         """Take in what has come and repaint what it changes."""

@@ -87,7 +87,8 @@ class Rows:
 
     def forget(self, cell: str) -> None:
         """A cell's outputs have changed."""
-        self._blocks.pop(cell, None)
+        if cell in self._blocks:
+            self._blocks[cell].key = ()  # its rows stay until the next layout
 
     def locate(self, index: int) -> CellRow:
         """What is in a row."""
@@ -99,7 +100,7 @@ class Rows:
     def row_of(self, cell: str, line: int = 1) -> int:
         """The first row of a source line; -1 if there is no such cell."""
         for number, found in enumerate(self.notebook.cells):
-            if found.id == cell:
+            if found.id == cell and number < len(self.starts):
                 rows = self._blocks[cell].rows
                 for offset, (_, at, _) in enumerate(rows):
                     if at == line:
@@ -110,7 +111,7 @@ class Rows:
     def span_of(self, cell: str) -> tuple[int, int]:
         """First row of a cell's source, and one after its last row of all."""
         for number, found in enumerate(self.notebook.cells):
-            if found.id == cell:
+            if found.id == cell and number < len(self.starts):
                 start = self.starts[number]
                 return start + 1, start + self._blocks[cell].height
         return 0, 0

@@ -83,6 +83,8 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
     except _EXPLAINED as error:
         raise explained(op, args, error) from None
 
+    if op.moves:
+        device = meta["target"]
     if result.__class__ is tuple:
         out: Any = tuple([wrap(_array(r), device) for r in result])
         outs = out

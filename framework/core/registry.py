@@ -45,6 +45,7 @@ class Op:
     rule: str | Callable[..., Any] | None = None  # dtype rule: see core.dispatch.RULES
     grad: tuple[Rule | None, ...] | Rule | None = None
     view: bool = False  # the kernel's result may share its first argument's memory
+    moves: bool = False  # the result lives on the device that the keyword ``target`` names
     cuda: Callable[..., Any] | None = None  # a kernel of its own for CuPy arrays
     samples: Callable[..., Any] | None = None
     # Derived from the rules' parameters:
@@ -90,6 +91,7 @@ def op(
     rule: str | Callable[..., Any] | None = None,
     grad: tuple[Rule | None, ...] | Rule | None = None,
     view: bool = False,
+    moves: bool = False,
     cuda: Callable[..., Any] | None = None,
     samples: Callable[..., Any] | None = None,
 ) -> Op:
@@ -106,7 +108,7 @@ def op(
     if name in OPS:
         raise ValueError(f"op {name!r} is registered twice")
     names = tuple(params.split() if " " in params or "*" in params else params)
-    record = Op(name, kernel, names, rule, grad, view, cuda, samples)
+    record = Op(name, kernel, names, rule, grad, view, moves, cuda, samples)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)

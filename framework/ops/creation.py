@@ -227,7 +227,11 @@ def _copy_grad(g: Any, n: Any) -> Any:
 
 
 CLONE_TO = op(
-    "copy_to_device", lambda a, target, source: to_device(a, target), "a", grad=(_copy_grad,)
+    "copy_to_device",
+    lambda a, target, source: to_device(a, target),
+    "a",
+    grad=(_copy_grad,),
+    moves=True,
 )
 CONTIGUOUS = op("contiguous", lambda a: np.ascontiguousarray(a).reshape(a.shape), "a",
                 grad=(lambda g: g,))  # fmt: skip
@@ -235,9 +239,7 @@ DETACH = op("detach", lambda a: a, "a")
 
 
 def _copied(tensor: Tensor, target: Device) -> Tensor:
-    made = apply(CLONE_TO, tensor, target=target, source=tensor._device)
-    made._device = target
-    return made
+    return apply(CLONE_TO, tensor, target=target, source=tensor._device)
 
 
 @function(namespaces=(), method="to")

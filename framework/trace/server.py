@@ -392,7 +392,7 @@ class Service:
     def _newest(self) -> int:
         """The newest event that is in the ring; one that is being made has its number already."""
         seq = self.recorder.seq
-        return seq if self.recorder.raw(seq) is not None else seq - 1
+        return seq if not seq or self.recorder.raw(seq) is not None else seq - 1
 
     def _send_events(self, peer: Peer, newest: int, everything: bool) -> None:
         """Bring a viewer up to date as far as its connection takes it."""
@@ -638,6 +638,7 @@ def listen(
     if recorder is None:
         recorder = sink.start(**options)
     gate = recorder.gate or Gate(recorder)
+    gate.break_on_error = True
     main = sys.modules["__main__"]
     file = file or os.path.abspath(getattr(main, "__file__", "") or "")
     service = Service(recorder, gate, name or Path(file).stem, file=file, directory=directory)

@@ -76,7 +76,7 @@ def _refused(done, *words):
     return True
 
 
-# -- unusable input ----------------------------------------------------------------------------------
+# -- unusable input -------------------------------------------------------------------------------
 
 
 def _make_bad(folder, kind):
@@ -207,7 +207,7 @@ def test_ps_without_sessions(called):
     assert done.returncode == 0 and "no session is running" in done.stdout
 
 
-# -- export ------------------------------------------------------------------------------------------
+# -- export ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ["dot", "svg", "png"])

@@ -118,7 +118,7 @@ def own(place):
     process.kill()
 
 
-# -- cells -----------------------------------------------------------------------------------------
+# -- cells ----------------------------------------------------------------------------------------
 
 
 def test_starts_fast_and_without_textual(kernel):
@@ -223,7 +223,7 @@ def test_completion_and_inspection(kernel):
         kernel.ask("complete", code=3)
 
 
-# -- errors ----------------------------------------------------------------------------------------
+# -- errors ---------------------------------------------------------------------------------------
 
 
 def _traceback(output):
@@ -280,7 +280,7 @@ def test_an_exception_without_a_text_is_shown(kernel):
     kernel.run("1")
 
 
-# -- much output -----------------------------------------------------------------------------------
+# -- much output ----------------------------------------------------------------------------------
 
 
 def test_a_million_lines_become_a_few_messages(kernel):
@@ -306,7 +306,7 @@ def test_output_past_the_cell_goes_to_the_parents_log(kernel):
     assert kernel.text() == ""
 
 
-# -- interrupts --------------------------------------------------------------------------------------
+# -- interrupts -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_cells_wait_their_turn(kernel):
     assert first.result(5)["error"] == "" and second.result(5)["error"] == ""
 
 
-# -- crashes -----------------------------------------------------------------------------------------
+# -- crashes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_a_forked_child_of_a_cell_does_no_harm(kernel):
     assert kernel.run("import framework as torch\ntorch.ones(2).exp()")["error"] == ""
 
 
-# -- the debugger in a notebook ----------------------------------------------------------------------
+# -- the debugger in a notebook -------------------------------------------------------------------
 
 MODEL = """
 import framework as torch

@@ -1,4 +1,4 @@
-"""`tapebook run`: scripts and notebooks as ``__main__``, breakpoints at a console. Real processes."""
+"""`tapebook run`: scripts and notebooks as ``__main__``, breakpoints, the console."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def nan(tmp_path):
     return _write(tmp_path / "nan_net.py", NAN)
 
 
-# -- a program as Python would run it ---------------------------------------------------------------
+# -- a program as Python would run it -------------------------------------------------------------
 
 
 def test_a_script_runs_as_main(tmp_path):
@@ -125,16 +125,18 @@ def test_exit_statuses(tmp_path, code, status, said):
 def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_path):
     script = _write(
         tmp_path / "bad.py",
-        "import framework as torch\nfrom framework import nn\nmodel = nn.Sequential(nn.Linear(4, 3))\n"
-        "def train(x):\n    return model(x)\ntrain(torch.ones(2, 5))\n",
+        "import framework as torch\nfrom framework import nn\n"
+        "model = nn.Sequential(nn.Linear(4, 3))\ndef train(x):\n    return model(x)\n"
+        "train(torch.ones(2, 5))\n",
     )
+    assert _tapebook("run", script, "--no-listen").returncode == 1
     done = _tapebook("run", script)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert [m[1] for line in lines if (m := re.search(r'File "(.*?)"', line))] == [str(script)] * 2
     assert lines[-1] == (
-        "failing op: linear in model.0 of [2, 5] float32 (from ones) and [3, 4] float32 (model.0.weight) "
-        f"and [3] float32 (model.0.bias), at {script}:5"
+        "failing op: linear in model.0 of [2, 5] float32 (from ones) and [3, 4] float32 "
+        f"(model.0.weight) and [3] float32 (model.0.bias), at {script}:5"
     )
 
 
@@ -149,7 +151,8 @@ def test_termination_runs_exit_handlers_and_leaves_no_files(tmp_path, runtime, n
     script = _write(
         tmp_path / "s.py",
         "import atexit, time\natexit.register(lambda: print('handler ran'))\n"
-        "try:\n    print('up', flush=True)\n    time.sleep(60)\nfinally:\n    print('finally ran')\n",
+        "try:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "finally:\n    print('finally ran')\n",
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "run", script], stdout=subprocess.PIPE, text=True
@@ -176,7 +179,7 @@ def test_interrupt_names_the_place(tmp_path):
     assert re.fullmatch(rf"tapebook: interrupted at {re.escape(str(script))}:[23]\n", err)
 
 
-# -- breakpoints -----------------------------------------------------------------------------------
+# -- breakpoints ----------------------------------------------------------------------------------
 
 
 def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
@@ -248,7 +251,7 @@ def test_parse_break():
     assert (point.file, point.line, point.phase) == ("C:/a b/train.py", 12, "forward")
 
 
-# -- the console in a real terminal ----------------------------------------------------------------
+# -- the console in a real terminal ---------------------------------------------------------------
 
 
 class Terminal:
@@ -328,7 +331,7 @@ def test_ctrl_d_at_the_console_ends_the_program(nan):
     assert terminal.end() == 1
 
 
-# -- with a viewer -----------------------------------------------------------------------------------
+# -- with a viewer --------------------------------------------------------------------------------
 
 
 def _session_of(process):

@@ -20,7 +20,7 @@ from framework.trace import events as ev
 from viewers.graph.lanes import Lanes
 from viewers.graph.rows import Outline, Target
 from viewers.graph.store import TraceStore
-from viewers.text import plain, width_of
+from viewers.text import STYLES, plain, width_of
 
 
 def outline(events: list[ev.Event], phase: str = "forward", step: int = 0, **kw: object) -> Outline:
@@ -244,6 +244,16 @@ def test_annotations_breakpoints_and_narrow_panes():
     assert all(width_of(view.line(i, w)) <= w for i in range(len(view)) for w in range(40))
 
 
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+def test_every_style_is_listed(phase: str):
+    for events in (mlp_events(1, ops=1), failing_events(), transformer_events(2)):
+        view = outline(events, phase, depth=2)
+        for i in range(len(view)):
+            for cursor in (None, 5, events[-1].seq):
+                line = view.line(i, 70, cursor, 3, {r.key: "NaN" for r in view.rows[:2]}, ["x#1"])
+                assert {style for _, style in line} <= STYLES.keys()
+
+
 # -- folding ---------------------------------------------------------------------------------
 
 
@@ -412,9 +422,12 @@ def test_backward_of_an_earlier_cell_s_forward_has_rows_of_its_own():
      ▾ backward
  ◀     ▸ nll_loss                                      f32[]
  ◀     ▸ log_softmax                              f32[64,10]
- ◀     ▸ model.2 → weight.grad bias.grad          f32[64,10]
- ◀     ▸ model.1                                 f32[64,128]
- ◀     ▸ model.0 → weight.grad bias.grad         f32[64,128]
+ │     ▾ model.2
+ ◀       ▸ linear → weight.grad bias.grad         f32[64,10]
+ │     ▾ model.1
+ ◀       ▸ relu                                  f32[64,128]
+ │     ▾ model.0
+ ◀       ▸ linear → weight.grad bias.grad        f32[64,128]
 """,
     )
 

@@ -252,7 +252,9 @@ def _grads(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     seen = row.grads
     if cursor is not None:
         seen = seen[: bisect_right([e.seq for e in seen], cursor)] or seen
-    prefix = row.item.path + "." if row.item.kind == "module" else ""
+    # Full names, but for what the module's own header says already.
+    module = row.item if row.item.kind == "module" else row.item.parent
+    prefix = module.path + "." if module is not None and module.kind == "module" else ""
     if len(seen) > 4:
         return [(f" {g.to} {len(seen)} gradients", "grad")]
     names = [f"{(e.name or f'tensor {e.leaf}').removeprefix(prefix)}.grad" for e in seen]

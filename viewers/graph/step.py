@@ -75,7 +75,7 @@ class Item:
         # The module that it belongs to.
         self.path: str = parent.path if parent is not None else ""
         self.cls = ""  # of a module: its class
-        self.call = 0  # of a module: the how manieth call of it in this step, from 1
+        self.call = 0  # of a module: which call of it in this step, from 1
         self.parent = parent
         # How many modules are around it.
         self.level: int = parent.level + (parent.kind == "module") if parent is not None else 0

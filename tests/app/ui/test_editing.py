@@ -33,7 +33,7 @@ def test_cells_are_edited_moved_deleted_and_saved(tmp_path: Path) -> None:
             await d.press("o", *"c = 3", "escape")
             assert [c.source for c in notebook.cells][1:] == ["c = 3", "b = 2"]
             await d.press("K")
-            assert [c.source for c in notebook.cells][0] == "c = 3"
+            assert notebook.cells[0].source == "c = 3"
             await d.press("d", "d")
             assert len(notebook.cells) == 2
             await d.press("z")

@@ -38,7 +38,7 @@ def test_endless_loop_is_interrupted(tmp_path: Path) -> None:
             d.main.notebook.view.select_cell(d.app.notebook.cells[1].id)
             await d.press("ctrl+r")
             await d.idle()
-            assert "after" in d.pane("notebook")
+            assert "\n  after" in d.pane("notebook")
             await d.press("ctrl+c")
             assert d.app.is_running and "ctrl+q quits" in d.session.message, d.session.message
 

@@ -62,6 +62,7 @@ class Driver:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
+        await self.pilot.pause()  # a key goes up from the focused widget to the screen
 
     async def until(
         self, condition: Callable[[], object], what: str = "", limit: float = 15

@@ -124,7 +124,10 @@ def test_binary_cross_entropy_at_the_ends() -> None:
 
 
 def test_kl_div() -> None:
-    q, p = log_softmax(RNG.standard_normal((3, 4))), np.exp(log_softmax(RNG.standard_normal((3, 4))))
+    q, p = (
+        log_softmax(RNG.standard_normal((3, 4))),
+        np.exp(log_softmax(RNG.standard_normal((3, 4)))),
+    )
     p[0, 0] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.where(p > 0, p * (np.log(p) - q), 0)
@@ -156,7 +159,7 @@ ONES = torch.ones(2, 3)
     "call, kind, message",
     [
         (lambda: F.cross_entropy(ONES, torch.tensor([0, 3])), IndexError, "Target 3 is out of b"),
-        (lambda: F.cross_entropy(ONES, torch.tensor([0])), ValueError, r"batch_size \(2\) to match"),
+        (lambda: F.cross_entropy(ONES, torch.tensor([0])), ValueError, r"size \(2\) to match"),
         (lambda: F.cross_entropy(ONES, torch.tensor([0.0, 1.0])), RuntimeError, "but got Float"),
         (lambda: F.cross_entropy(ONES, torch.tensor([0, 1]), torch.ones(4)), RuntimeError,
          "all 3 classes"),

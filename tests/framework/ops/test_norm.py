@@ -44,9 +44,7 @@ def test_group_norm() -> None:
 def test_batch_norm_in_training(shape) -> None:
     x, w, b = randn(*shape), randn(3), randn(3)
     mean, var = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    y = F.batch_norm(
-        torch.tensor(x), mean, var, torch.tensor(w), torch.tensor(b), True, 0.3, 0.1
-    )
+    y = F.batch_norm(torch.tensor(x), mean, var, torch.tensor(w), torch.tensor(b), True, 0.3, 0.1)
     axes = (0, *range(2, x.ndim))
     column = (-1, *[1] * (x.ndim - 2))
     wanted = standard(x, axes, 0.1) * w.reshape(column) + b.reshape(column)

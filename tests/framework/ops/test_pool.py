@@ -87,8 +87,9 @@ def test_overlapping_windows_add_their_gradients() -> None:
 def test_adaptive(out) -> None:
     x = RNG.standard_normal((2, 5, 4))
     wide = (out, out) if isinstance(out, int) else (2, 4)
-    mean, largest = F.adaptive_avg_pool2d(torch.tensor(x), out), F.adaptive_max_pool2d(
-        torch.tensor(x), out
+    mean, largest = (
+        F.adaptive_avg_pool2d(torch.tensor(x), out),
+        F.adaptive_max_pool2d(torch.tensor(x), out),
     )
     for i, j in itertools.product(range(wide[0]), range(wide[1])):
         rows = slice(i * 5 // wide[0], -(-(i + 1) * 5 // wide[0]))
@@ -109,10 +110,10 @@ def test_integers() -> None:
 @pytest.mark.parametrize(
     "kwargs, message",
     [
-        (dict(kernel_size=2, padding=2), "at most half of effective kernel size"),
-        (dict(kernel_size=9), r"Given input size: \(1x4x4\). Calculated output size"),
-        (dict(kernel_size=2, stride=0), "greater than zero"),
-        (dict(kernel_size=(1, 2, 3)), "must either be a single int, or a tuple of 2 ints"),
+        ({"kernel_size": 2, "padding": 2}, "at most half of effective kernel size"),
+        ({"kernel_size": 9}, r"Given input size: \(1x4x4\). Calculated output size"),
+        ({"kernel_size": 2, "stride": 0}, "greater than zero"),
+        ({"kernel_size": (1, 2, 3)}, "must either be a single int, or a tuple of 2 ints"),
     ],
 )
 def test_errors(call, kwargs, message) -> None:

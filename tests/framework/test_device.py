@@ -1,0 +1,99 @@
+"""Devices: the fake ``cuda`` in a process of its own, and what happens where there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import framework as torch
+
+
+def run_with_fake_cuda(code: str) -> str:
+    env = {**os.environ, "TAPEBOOK_FAKE_CUDA": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_training_on_the_fake_device() -> None:
+    out = run_with_fake_cuda("""
+        import framework as torch
+        from framework import nn
+        from framework.trace import recording
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+        model.to("cuda")
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+        x, y = torch.randn(16, 4).cuda(), torch.randint(0, 2, (16,), device="cuda")
+        with recording() as tape:
+            for _ in range(30):
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+        assert loss.item() < 0.5, loss
+        assert {p.grad.device for p in model.parameters()} == {torch.device("cuda:0")}
+        devices = {o.device for e in tape.read() if type(e).__name__ == "Op" for o in e.outputs}
+        print(loss.device, devices)
+        """)
+    assert out == "cuda:0 {'cuda:0'}"
+
+
+def test_devices_are_not_mixed() -> None:
+    out = run_with_fake_cuda("""
+        import framework as torch
+        a, b = torch.ones(2), torch.ones(2, device="cuda:1")
+        for call in (lambda: a + b, lambda: b.cuda(0) + b, lambda: torch.ones(2, device="cuda:5")):
+            try:
+                call()
+            except RuntimeError as error:
+                print(str(error).split("!")[0])
+        print((b * torch.tensor(2.0)).device, b.cpu().device, repr(b))
+        x = torch.ones(2, requires_grad=True)
+        (x.cuda() * 3).sum().backward()
+        print(x.grad)
+        """)
+    assert out.splitlines() == [
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        "cpu and cuda:1",
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        "cuda:0 and cuda:1",
+        "device cuda:5: only 2 CUDA device(s) available",
+        "cuda:1 cpu tensor([1., 1.], device='cuda:1')",
+        "tensor([3., 3.])",
+    ]
+
+
+def test_numpy_wants_host_memory() -> None:
+    out = run_with_fake_cuda("""
+        import framework as torch
+        try:
+            torch.ones(1, device="cuda").numpy()
+        except TypeError as error:
+            print(error)
+        """)
+    assert out.startswith("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu()")
+
+
+def test_without_a_gpu_the_error_says_why() -> None:
+    from framework.device import cuda_problem
+
+    if not cuda_problem():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(RuntimeError, match="device cuda:0: CuPy"):
+        torch.ones(2).cuda()
+
+
+def test_device_names() -> None:
+    assert torch.device("cuda") is torch.device("cuda", 0) is torch.device("cuda:0")
+    assert str(torch.device("cpu")) == "cpu" and repr(torch.device("cpu")) == "device(type='cpu')"
+    with pytest.raises(RuntimeError, match="Expected one of cpu, cuda"):
+        torch.device("tpu")
+    with pytest.raises(RuntimeError, match="Invalid device string"):
+        torch.device("cuda:x")

@@ -1,0 +1,45 @@
+"""Every example in a docstring runs and gives what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import app
+import framework
+import viewers
+
+SKIP = {"app.__main__", "app.kernel.__main__"}  # these are programs
+
+
+def modules() -> list[str]:
+    found = []
+    for package in (framework, viewers, app):
+        found.append(package.__name__)
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if info.name not in SKIP and not info.name.startswith("framework.kernels.cuda"):
+                found.append(info.name)
+    return found
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name: str) -> None:
+    framework.manual_seed(0)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert not result.failed
+
+
+def test_the_framework_s_core_has_examples() -> None:
+    """A doctest run that finds nothing would pass too."""
+    finder = doctest.DocTestFinder()
+    count = sum(
+        bool(test.examples)
+        for name in modules()
+        if name.startswith("framework")
+        for test in finder.find(importlib.import_module(name))
+    )
+    assert count > 60

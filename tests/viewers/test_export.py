@@ -1,0 +1,324 @@
+"""Pictures: what is on them, escaping, engines, the time limit, files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from events_for_tests import (
+    Tape,
+    chain_events,
+    failing_events,
+    mlp_events,
+    residual,
+    rnn_events,
+    transformer_events,
+)
+
+from framework.trace import events as ev
+from viewers.graph import dot, picture, svg
+from viewers.graph.export import ExportError, export
+from viewers.graph.picture import Picture, PictureError
+from viewers.graph.store import TraceStore
+
+HOSTILE = "a\x00\x1b]0;t\x07\"'<b onload='x'>&\\N{}|\\l]]>\ud800\u202e日本"
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's dot")
+
+
+def store_of(events: list[ev.Event]) -> TraceStore:
+    store = TraceStore()
+    store.feed(events)
+    return store
+
+
+def made(events: list[ev.Event], *args: object, **kw: object) -> Picture:
+    return picture.make(store_of(events).graph(0), *args, **kw)
+
+
+def summary(shown: Picture) -> list[str]:
+    """One line per cell: where, what, and what it feeds."""
+    lines = []
+    for i, cell in enumerate(shown.cells):
+        where, parent = [], cell.parent
+        while parent >= 0:
+            where.insert(0, shown.clusters[parent].title)
+            parent = shown.clusters[parent].parent
+        pills = f" ({', '.join(cell.pills)})" if cell.pills else ""
+        to = [shown.cells[a.target].title for a in shown.arrows if a.source == i and not a.backward]
+        back = [shown.cells[a.source].title for a in shown.arrows if a.target == i and a.backward]
+        line = f"{'/'.join([*where, cell.title])}: {cell.kind} {cell.shape}{pills}"
+        lines.append(line + "".join(f" > {t}" for t in to) + "".join(f" ^ {t}" for t in back))
+    return lines
+
+
+def texts(document: str) -> list[str]:
+    root = ElementTree.fromstring(document)
+    return [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+# -- what is on a picture --------------------------------------------------------------------
+
+
+def test_forward():
+    assert summary(made(mlp_events(1))) == [
+        "x: leaf f32[64,784] > 0 Linear",
+        "model/0 Linear: module f32[64,128] (weight [128,784], bias [128]) > 1 ReLU",
+        "model/1 ReLU: module f32[64,128] > 2 Linear",
+        "model/2 Linear: module f32[64,10] (weight [10,128], bias [10]) > log_softmax",
+        "y: leaf i64[64] > nll_loss",
+        "cross_entropy/log_softmax: op f32[64,10] > nll_loss",
+        "cross_entropy/nll_loss: op f32[]",
+    ]
+
+
+def test_depth_closes_groups_and_gathers_what_they_hold():
+    assert summary(made(mlp_events(1), depth=0)) == [
+        "x: leaf f32[64,784] > model Sequential",
+        "model Sequential: group f32[64,10] (4 parameters, 102k elements) > cross_entropy",
+        "y: leaf i64[64] > cross_entropy",
+        "cross_entropy: group f32[]",
+    ]
+    assert [c.title for c in made(mlp_events(1), depth=9).clusters] == [
+        "model", "0", "1", "2", "cross_entropy",
+    ]  # fmt: skip
+
+
+def test_backward():
+    assert summary(made(mlp_events(1), "backward")) == [
+        "cross_entropy: root f32[] > nll_loss",
+        "nll_loss: node f32[] > log_softmax",
+        "log_softmax: node f32[64,10] > 2 Linear",
+        "model/2 Linear: node f32[64,10] (weight.grad [10,128], bias.grad [10]) > 1 ReLU",
+        "model/1 ReLU: node f32[64,128] > 0 Linear",
+        "model/0 Linear: node f32[64,128] (weight.grad [128,784], bias.grad [128])",
+    ]
+
+
+def test_both_links_backward_with_forward():
+    shown = made(mlp_events(1), "both")
+    assert [line.partition(" ^ ")[2] for line in summary(shown)] == [
+        "", "", "0 Linear", "1 ReLU", "", "2 Linear", "log_softmax",
+    ]  # fmt: skip
+    linear = shown.cells[1]
+    assert linear.backward.shape == "f32[64,128]"
+    assert linear.backward.pills == ["weight.grad [128,784]", "bias.grad [128]"]
+    assert shown.cells[0].backward is None
+
+
+def test_one_module_shows_what_comes_in_as_inputs():
+    shown = made(transformer_events(3), module="net.layers.1.attn")
+    lines = summary(shown)
+    assert lines[0] == ("layer_norm: outside f32[2,16,64] > q Linear > k Linear > v Linear")
+    assert [c.title for c in shown.clusters] == ["attn"]
+    assert {c.title for c in shown.cells} >= {"softmax", "out Linear"}
+    with pytest.raises(PictureError, match=r"no module 'net\.nothing' in this step"):
+        made(transformer_events(1), module="net.nothing")
+
+
+def test_a_large_model_opens_as_deep_as_it_stays_readable():
+    shown = made(transformer_events(60, backward=False))
+    assert (shown.depth, len(shown.cells)) == (1, 66)
+    assert len(made(transformer_events(60, backward=False), depth=9).cells) > 700
+
+
+def test_annotations_and_errors_are_shown():
+    events = mlp_events(1)
+    relu = next(e for e in events if type(e) is ev.Op and e.name == "relu")
+    shown = made(events, annotations={relu.outputs[0].id: "0 48 %", "x#1": "NaN 3"})
+    assert {c.title: c.note for c in shown.cells if c.note} == {"1 ReLU": "0 48 %", "x": "NaN 3"}
+    document = svg.render(shown)
+    assert {"0 48 %", "NaN 3"} <= set(texts(document))
+    failed = svg.render(made(failing_events()))
+    assert "RuntimeError: linear: shapes do not match" in texts(failed)
+
+
+# -- the built-in drawing --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+def test_every_cell_shape_and_legend_is_in_the_svg(phase: str):
+    shown = made(rnn_events((3,)), phase)
+    document = svg.render(shown)
+    said = texts(document)
+    for cell in shown.cells:
+        assert cell.title in said
+        assert any(cell.shape in text for text in said)
+    assert {"forward": "data", "backward": "gradient", "both": "gradient"}[phase] in said
+    heads = len(re.findall(r"l-3\.6 -?7h7\.2z", document))
+    assert heads == len(shown.arrows)
+
+
+def test_hostile_names_are_escaped_in_svg_and_dot(tmp_path: Path):
+    t = Tape()
+    x = t.leaf((2,), HOSTILE)
+    w = t.parameter((2,), f"{HOSTILE}.{HOSTILE}")
+    with t.module(HOSTILE, HOSTILE, x), t.module(f"{HOSTILE}.a", HOSTILE, x):
+        y = t.op(HOSTILE, x, w, shape=(2,))
+        t.op(HOSTILE, y, shape=(2,), error=f"E: {HOSTILE}")
+    store = store_of(t.events)
+    for depth in (0, 9):
+        shown = picture.make(store.graph(0), "both", depth, annotations={y: HOSTILE})
+        document = svg.render(shown)
+        root = ElementTree.fromstring(document)
+        assert not [e for e in root.iter() if "onload" in e.attrib or e.tag.endswith("}b")]
+        assert "\x1b" not in document and "\x00" not in document
+        source = dot.source(shown)
+        assert "\x1b" not in source and "\x00" not in source
+        source.encode()
+    if shutil.which("dot"):
+        drawn = export(store, store.steps[0], tmp_path / "a.svg", engine="dot", depth=9)
+        said = "".join(e.text or "" for e in ElementTree.parse(drawn.path).getroot().iter())
+        assert "<b onload='x'>&\\N{}|\\l" in said
+
+
+def test_arrows_that_are_too_long_are_named_at_both_ends():
+    t = Tape()
+    first = h = t.op("exp", t.leaf((4,), "x"), shape=(4,))
+    for _ in range(50):
+        h = t.op("relu", h, shape=(4,))
+    t.op("add", first, h, shape=(4,))
+    said = texts(svg.render(made(t.events)))
+    assert "to add" in said
+    assert "from exp" in said
+
+
+# -- dot -------------------------------------------------------------------------------------
+
+
+def test_dot_has_clusters_in_program_order_and_no_saved_tensors():
+    source = dot.source(made(mlp_events(1), "both", depth=9))
+    assert source.count("subgraph cluster_") == 5
+    assert source.index('label="0 Linear"') < source.index('label="1 ReLU"')
+    edges = re.findall(r"^\t(\w+) -> (\w+)", source, re.MULTILINE)
+    assert ("n1", "n2") in edges
+    assert ("b2", "b1") in edges
+    assert len(edges) == 6 + 4  # six of data, four of gradients; those within a row are nested
+
+
+@needs_dot
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+def test_dot_accepts_it(tmp_path: Path, phase: str):
+    store = store_of(transformer_events(2))
+    result = export(store, 1, tmp_path / "a.svg", phase, depth=9)
+    assert (result.engine, result.note) == ("dot", "")
+    ElementTree.parse(result.path)
+
+
+# -- files and engines -----------------------------------------------------------------------
+
+
+def test_without_dot_the_built_in_layout_draws_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    store = store_of(mlp_events(2))
+    result = export(store, 2, tmp_path / "a.svg", "both")
+    assert result.engine == "own"
+    assert result.note == (
+        "Graphviz's program dot is not on the PATH; drawn with the built-in layout"
+    )
+    ElementTree.parse(result.path)
+    png = export(store, 2, tmp_path / "a.png", "both")
+    assert png.path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ExportError, match="dot is not on the PATH"):
+        export(store, 2, tmp_path / "a.svg", engine="dot")
+    text = export(store, 2, tmp_path / "a.dot")
+    assert (text.engine, text.path.read_text()[:7]) == ("", "digraph")
+
+
+def fake_dot(folder: Path, script: str) -> None:
+    program = folder / "dot"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def test_a_slow_dot_is_killed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fake_dot(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child\nwait")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    store = store_of(mlp_events(1))
+    result = export(store, None, tmp_path / "a.svg", time_limit=0.3)
+    assert result.engine == "own"
+    assert result.note.startswith("Graphviz's dot was not done after 0.3 s")
+    child = int((tmp_path / "child").read_text())
+    for _ in range(100):
+        if not _alive(child):
+            break
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def test_a_failing_dot_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fake_dot(tmp_path, "echo 'Error: trouble in init_rank' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    result = export(store_of(mlp_events(1)), None, tmp_path / "a.svg")
+    assert result.engine == "own"
+    assert "dot failed: Error: trouble in init_rank" in result.note
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = store_of(mlp_events(1))
+    target = tmp_path / "a.svg"
+    target.write_text("before")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("viewers.graph.export.os.replace", fail)
+        with pytest.raises(ExportError, match=r"^cannot write .*a\.svg: No space left on device$"):
+            export(store, None, target, engine="own")
+    assert target.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.svg"]
+    export(store, None, target, engine="own")
+    assert stat.S_IMODE(target.stat().st_mode) & 0o444 == 0o444
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "a.pdf"}, "unknown suffix '.pdf': must be one of .dot, .svg, .png"),
+        ({"path": "a"}, "unknown suffix ''"),
+        ({"phase": "up"}, "unknown phase 'up'"),
+        ({"engine": "neato"}, "unknown engine 'neato'"),
+        ({"step": 99}, "no step 99 in this trace: it has steps 1 to 3"),
+        ({"module": "model.9"}, "no module 'model.9' in this step"),
+        ({"path": "no/such/folder/a.svg"}, "cannot write no/such/folder/a.svg: No such file"),
+    ],
+)
+def test_errors_are_one_line(arguments: dict[str, object], message: str, tmp_path: Path):
+    given = {"step": 1, "path": tmp_path / "a.svg", "engine": "own", **arguments}
+    with pytest.raises(ExportError) as raised:
+        export(store_of(mlp_events(3)), **given)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_picture_too_large_for_pixels_is_refused(tmp_path: Path):
+    store = store_of(chain_events(3000))
+    with pytest.raises(ExportError, match=r"is too large for a \.png: write an \.svg"):
+        export(store, None, tmp_path / "a.png", engine="own", depth=9)
+    assert os.listdir(tmp_path) == []
+    assert export(store, None, tmp_path / "a.svg", depth=9).note.startswith("3001 nodes are too")
+
+
+def test_nothing_to_draw(tmp_path: Path):
+    with pytest.raises(ExportError, match="there is no step with ops in this trace"):
+        export(TraceStore(), None, tmp_path / "a.svg")
+    t = Tape()
+    residual(t)
+    with pytest.raises(ExportError, match="no backward op in this step"):
+        export(store_of(t.events), None, tmp_path / "a.svg", "backward")

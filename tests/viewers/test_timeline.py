@@ -1,0 +1,97 @@
+"""The time line: what it shows at a width, and where its columns lead."""
+
+from __future__ import annotations
+
+import pytest
+from events_for_tests import MLP, Tape, failing_events, mlp_events
+
+from framework.trace import events as ev
+from viewers.graph.store import TraceStore
+from viewers.text import STYLES, plain, width_of
+from viewers.timeline import seq_at, timeline
+
+
+def store_of(events: list[ev.Event]) -> TraceStore:
+    store = TraceStore()
+    store.feed(events)
+    return store
+
+
+def first(store: TraceStore, cursor: int, width: int, **kw: bool) -> str:
+    return plain(timeline(store, cursor, store.last_seq, width, **kw)[0])
+
+
+def test_the_current_step_in_full_between_its_neighbours():
+    line = first(store_of(mlp_events(9)), 180, 84)
+    assert line == (
+        "1 ── 2 ── 3 ── [4: forward ▇▇▇▇▇▇▇│backward ▮░░░░░░░░░│optimizer ░░░░░] ── 5 ── 6 …"
+    )
+
+
+def test_the_rest_of_a_running_step_is_expected_to_be_like_the_one_before():
+    events = mlp_events(9)
+    cut = next(i for i, e in enumerate(events) if e.seq > 420 and type(e) is ev.Grad)
+    store = store_of(events[:cut])
+    line = first(store, store.last_seq - 4, 80)
+    assert line == (
+        "… 4 ── 5 ── 6 ── 7 ── 8 ── [9: forward ▇▇▇▇▇▇│backward ▇▇▮░▯····│optimizer ···· "
+    )
+
+
+def test_in_ascii():
+    line = first(store_of(mlp_events(3)), 128, 60, ascii=True)
+    assert line == "1 -- 2 -- [3: fwd #######|bwd @--------|opt ---->]"
+
+
+@pytest.mark.parametrize("width", range(1, 120))
+def test_it_fits_and_every_column_leads_to_an_event_of_its_step(width: int):
+    store = store_of(mlp_events(6)[:-20])
+    for cursor in (1, 60, 200, store.last_seq):
+        lines = timeline(store, cursor, store.last_seq, width, {"loss": [3.0, 2.0], "x": [1.0]})
+        assert all(width_of(line) <= width for line in lines)
+        assert {style for line in lines for _, style in line} <= STYLES.keys()
+        seqs = [seq_at(store, cursor, store.last_seq, width, c) for c in range(width)]
+        known = [s for s in seqs if s is not None]
+        assert known == sorted(known)
+        assert all(store.event(s) is not None for s in known)
+    assert seq_at(store, 1, 1, width, width + 5) is None
+    assert seq_at(store, 1, 1, width, -1) is None
+
+
+def test_the_column_of_the_cursor_leads_near_the_cursor():
+    store = store_of(mlp_events(6))
+    for cursor in range(60, 100):
+        line = first(store, cursor, 100)
+        at = seq_at(store, cursor, store.last_seq, 100, line.index("▮"))
+        assert abs(at - cursor) <= 4
+
+
+def test_a_step_with_many_phases_is_one_bar():
+    t = Tape()
+    model = MLP(t)
+    for _ in range(6):
+        model.step(update=False)
+    t.optimizer(*model.parameters)
+    line = first(store_of(t.events), 50, 60)
+    assert "backward" not in line
+    assert "▮" in line
+
+
+def test_a_cell_without_training_and_an_exception():
+    store = store_of(failing_events())
+    assert first(store, 6, 40) == "[bad: forward ▇▇▇▇▇▇▇▇▇▇▇▇▇▮▮▮░░░░░░▯▯▯]"
+    assert timeline(store, 6, 9, 40)[0][0][1] == "error"
+
+
+def test_values_as_sparklines():
+    store = store_of(mlp_events(1))
+    lines = timeline(store, 5, 5, 40, {"loss": [3.0, 2.5, 2.0, 1.0], "memory": [1.0, float("nan")]})
+    assert [plain(line) for line in lines[1:]] == ["loss █▆▄▁ 1", "memory ▁! NaN"]
+    assert lines[2][-1] == (" NaN", "bad")
+    assert [plain(line) for line in timeline(store, 5, 5, 40, [1, 2])[1:]] == ["▁█ 2"]
+    assert len(timeline(store, 5, 5, 40, {"loss": []})) == 1
+
+
+def test_nothing_recorded():
+    assert plain(timeline(TraceStore(), 0, 0, 40)[0]) == "nothing recorded yet"
+    assert seq_at(TraceStore(), 0, 0, 40, 3) is None
