@@ -224,7 +224,7 @@ class _Maker:
         if backward is None:
             return []
         around = (forward, *forward.ancestors()) if forward is not None else ()
-        return [r for r in backward.inputs if r in around] or backward.inputs
+        return [r for r in backward.inputs if r in around] or list(backward.inputs)
 
     def _item(self, item: Item) -> None:
         parent = item.parent if item.parent in self.members else None
@@ -242,7 +242,7 @@ class _Maker:
             kind = "group" if not simple else "node" if item.phase == "backward" else "module"
         cell = _cell(kind, item, cluster)
         cell.note = self._note(item)
-        cell.grads = item.grads[:]
+        cell.grads = list(item.grads)
         if item.kind == "module":
             self._owned(cell, item.params, item.path)
         elif item.kind == "op":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from framework.trace.events import Grad, NodeBegin, Op
 from viewers.graph import draw
@@ -31,6 +31,7 @@ _SHOWN = {
     "both": {"forward", "optimizer"},
 }
 _FOLDABLE = {"module"}
+_NONE: list[Any] = []  # what most rows have none of; shared, so never written to
 
 
 class Target(NamedTuple):
@@ -60,13 +61,21 @@ class Row:
         self.fold = 1  # identical siblings that this row stands for
         self.fold_key = ""  # of the fold that it is in, or would be in
         self.last = item  # the last one of them
-        self.sources: list[int] = []  # rows that feed it
-        self.stubs_in: list[int] = []  # rows that feed it from too far for a lane
-        self.stubs_out: list[int] = []
+        self.sources: list[int] = _NONE  # rows that feed it
+        self.stubs_in: list[int] = _NONE  # rows that feed it from too far for a lane
+        self.stubs_out: list[int] = _NONE
         self.wants = 0  # backward nodes that its ops made
-        self.begins: list[int] = []  # begin and end of those that ran
-        self.ends: list[int] = []
-        self.grads: list[Grad] = []  # of a backward row: what was accumulated in it
+        self.begins: list[int] = _NONE  # begin and end of those that ran
+        self.ends: list[int] = _NONE
+        self.grads: list[Grad] = _NONE  # of a backward row: what was accumulated in it
+
+    def note(self, what: str, value: object) -> None:
+        """Append to one of its lists."""
+        known = getattr(self, what)
+        if known is _NONE:
+            setattr(self, what, [value])
+        else:
+            known.append(value)
 
     @property
     def kind(self) -> str:
@@ -173,7 +182,7 @@ class Outline:
             elif what == GRAD:
                 row = self._row_of[item.index]
                 if row >= 0 and self.rows[row].item.phase == "backward":
-                    self.rows[row].grads.append(payload)
+                    self.rows[row].note("grads", payload)
         self._read = len(log)
         self.work += self._read - start
         return self._read > start
@@ -185,7 +194,7 @@ class Outline:
         if item.phase not in _SHOWN[self.phase]:
             forward = item.forward
             if item.kind == "node" and forward is not None and self._row_of[forward.index] >= 0:
-                self.rows[self._row_of[forward.index]].begins.append(item.begin)
+                self.rows[self._row_of[forward.index]].note("begins", item.begin)
                 return
             parent = item.parent
             inside = parent is not None and self._row_of[parent.index] >= 0
@@ -245,17 +254,17 @@ class Outline:
         if above < 0 or above >= row or (above, row) in self._edges:
             return
         self._edges.add((above, row))
-        self.rows[row].sources.append(above)
+        self.rows[row].note("sources", above)
         if not self.lanes.edge(above, row):
-            self.rows[row].stubs_in.append(above)
-            self.rows[above].stubs_out.append(row)
+            self.rows[row].note("stubs_in", above)
+            self.rows[above].note("stubs_out", row)
 
     def _end(self, item: Item) -> None:
         index = self._row_of[item.index]
         if item.kind == "node":
             forward = item.forward
             if forward is not None and index < 0 and self._row_of[forward.index] >= 0:
-                self.rows[self._row_of[forward.index]].ends.append(item.end)
+                self.rows[self._row_of[forward.index]].note("ends", item.end)
         if index < 0:
             return
         for source in item.sources:
@@ -312,9 +321,9 @@ class Outline:
         above.end = row.end
         above.count += row.count
         above.wants += row.wants
-        above.begins += row.begins
-        above.ends += row.ends
-        above.grads += row.grads
+        for what in ("begins", "ends", "grads"):
+            for value in getattr(row, what):
+                above.note(what, value)
         for source in row.sources:
             self._edge(self.rows[source].last, index - 1)
 

@@ -47,6 +47,11 @@ NEW, END, GRAD, PARAM = range(4)
 
 _GROUPS = ("module", "composite", "node", "backward", "optimizer", "update")
 
+# What most items have none of. Shared, so never written to: six empty containers for each of 20,000
+# items cost more in garbage collection than all the rest.
+_NO_ITEMS: list[Any] = []
+_NO_PARAMS: dict[int, str] = {}
+
 
 class Item:
     """One thing of a step's graph.
@@ -83,18 +88,20 @@ class Item:
         self.end = 0  # 0 while it is open
         self.error = ""
         self.failed_inside = False  # the exception was raised in an item of this group
-        self.sources: list[Item] = []  # edges in, in argument order, each once
-        self.targets: list[Item] = []  # edges out
-        self.inputs: list[Item] = []  # makers of a group's inputs: where its edges will come from
+        self.sources: list[Item] = _NO_ITEMS  # edges in, in argument order, each once
+        self.targets: list[Item] = _NO_ITEMS  # edges out
+        self.inputs: tuple[Item, ...] = ()  # makers of a group's inputs: its edges will start there
         self.outputs: tuple[TensorMeta, ...] = ()
         self.occurrence = 1
         self.key = ""  # names it in every step: module path, call, op, occurrence
         self.count = 0  # ops in it
         self.signature = 0  # equal for groups of equal structure
-        self.params: dict[int, str] = {}  # of a module: its parameters' names, relative to it
+        self.params: dict[int, str] = (
+            _NO_PARAMS  # of a module: its parameters' names, relative to it
+        )
         self.forward: Item | None = None  # of a node: the forward op
-        self.nodes: list[Item] = []  # of a forward op: the nodes that were run for it
-        self.grads: list[Grad] = []  # of a node: what it accumulated into leaves
+        self.nodes: tuple[Item, ...] = ()  # of a forward op: the nodes that were run for it
+        self.grads: tuple[Grad, ...] = ()  # of a node: what it accumulated into leaves
         self.made: tuple[Item | None, ...] = ()  # of a node: what made each gradient that it sent
         self.role = ""  # of a leaf: "input", "parameter", "buffer", "earlier"
         self.is_root = False  # backward started from its output
@@ -248,9 +255,16 @@ class StepGraph:
         self.log.append((what, item, payload))
 
     def _link(self, source: Item, target: Item) -> None:
-        if source is not target and source not in target.sources:
+        if source is target or source in target.sources:
+            return
+        if target.sources:
             target.sources.append(source)
+        else:
+            target.sources = [source]
+        if source.targets:
             source.targets.append(target)
+        else:
+            source.targets = [target]
 
     def _makes(self, item: Item, tensor: int) -> None:
         before = self._made.get(tensor)
@@ -389,7 +403,7 @@ class StepGraph:
         sources = self._sources(e.inputs, e, phase)
         item = self._new("composite", phase, e, e.name, self._parent(phase))
         item.path = e.module
-        item.inputs = sources
+        item.inputs = tuple(sources)
         item.signature = hash(e.name)
         self._push(item)
 
@@ -410,10 +424,10 @@ class StepGraph:
             m for t in e.inputs if t for m in (self._maker(t, e, "forward"),) if m is not None
         ]
         item = self._module(e, e.path, self._parent("forward"))
-        item.inputs = inputs
+        item.inputs = tuple(inputs)
         item.cls = e.cls
         item.signature = hash(("module", e.cls, e.description))
-        item.params.update(self.store.parameters(e.path))
+        item.params = dict(self.store.parameters(e.path))
         call = self._calls[e.path] = self._calls.get(e.path, 0) + 1
         item.call = call
         item.key = f"{e.path}#{call}"
@@ -435,7 +449,7 @@ class StepGraph:
                 if any(m.id == root for m in group.outputs):
                     group.is_root = True
                     made = group if group.kind == "composite" else made
-            item.inputs.append(made)
+            item.inputs += (made,)
         self._push(item)
 
     def _optim_begin(self, e: OptimBegin) -> None:
@@ -512,7 +526,7 @@ class StepGraph:
         for source in sources:
             self._link(source, item)
         if forward is not None:
-            forward.nodes.append(item)
+            forward.nodes += (item,)
         self._push(item)
 
     def _module_run(
@@ -532,7 +546,7 @@ class StepGraph:
         for path, call in calls[same:]:
             group = self._module(e, path, run[-1] if run else backward)
             group.call = call
-            group.inputs = sources
+            group.inputs = tuple(sources)
             group.outputs = e.grad_in
             group.cls = _class_of(forward, path) if forward is not None else ""
             group.signature = hash(group.cls or path)
@@ -578,7 +592,7 @@ class StepGraph:
         self.grads.setdefault(e.leaf, []).append(e)
         node = self._node() or self._parent("backward")
         if node is not None:
-            node.grads.append(e)
+            node.grads += (e,)
             self._say(GRAD, node, e)
 
     # -- the optimizer -----------------------------------------------------------------------

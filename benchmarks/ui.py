@@ -1,0 +1,107 @@
+"""What a user waits for, in a real terminal with the real kernel: keys, scrolling, idling."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.terminal import Terminal
+
+__all__ = ["report"]
+
+STEPS = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x, y = torch.randn(64, 64), torch.randint(0, 10, (64,))
+for _ in range(20):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+"""
+
+LONG = """\
+import framework as torch
+x = torch.ones(8, requires_grad=True)
+for i in range(2500):
+    x = (x * 1.001).tanh()
+"""
+
+DOWN, PAGE_DOWN, PAGE_UP = b"\x1b[B", b"\x1b[6~", b"\x1b[5~"
+
+
+def report() -> None:
+    """Print the latency of a step key, the CPU time per scrolled page, and of doing nothing."""
+    print("user interface, in a terminal of 120x40")
+    first, settled = step_latency()
+    print(f"  step key to first change   {spread(first)} ms   (under 50)")
+    print(f"  step key to a quiet screen {spread(settled)} ms")
+    pages, idle = scrolling()
+    print(f"  page through 5,000 ops     {pages * 1000:.1f} ms of CPU per page")
+    print(f"  idle                       {idle * 100:.1f} % of a core")
+
+
+def spread(seconds: list[float]) -> str:
+    cuts = statistics.quantiles(seconds, n=20)
+    return f"{statistics.median(seconds) * 1000:6.1f} (95 % within {cuts[18] * 1000:.1f})"
+
+
+def opened(text: str) -> Terminal:
+    folder = tempfile.mkdtemp()
+    path = Path(folder) / "bench.py"
+    path.write_text(text, encoding="utf-8")
+    terminal = Terminal([sys.executable, "-m", "app", str(path)])
+    terminal.read(20.0, until=b"torch")
+    terminal.quiet(1.0)
+    return terminal
+
+
+def step_latency(count: int = 60) -> tuple[list[float], list[float]]:
+    """Seconds from typing ``n`` to the first and to the last byte that the program writes."""
+    with opened(STEPS) as terminal:
+        terminal.type(DOWN * 6 + b"b")  # a breakpoint on the loop's line
+        terminal.quiet(0.5)
+        terminal.type(b"r")
+        if terminal.read(20.0, until=b"paused") is None:
+            raise RuntimeError("the program did not pause at the breakpoint")
+        terminal.quiet(1.0)
+        first, settled = [], []
+        for _ in range(count):
+            start = time.perf_counter()
+            answer = terminal.answer(b"n")
+            if answer is None:
+                raise RuntimeError("a step key was not answered")
+            last = time.perf_counter()
+            while True:
+                before = len(terminal.output)
+                terminal.read(0.12)
+                if len(terminal.output) == before:
+                    break
+                last = time.perf_counter() - 0.12
+            first.append(answer)
+            settled.append(max(answer, last - start))
+        return first, settled
+
+
+def scrolling(pages: int = 60) -> tuple[float, float]:
+    """CPU seconds of the program per page of a 5,000-op graph, and per second of doing nothing."""
+    with opened(LONG) as terminal:
+        terminal.type(b"r")
+        terminal.quiet(2.0, 60.0)
+        terminal.type(b"2")
+        terminal.quiet(0.5)
+        before = terminal.cpu()
+        time.sleep(3.0)
+        terminal.quiet(0.1)
+        idle = (terminal.cpu() - before) / 3.0
+        before = terminal.cpu()
+        for i in range(pages):
+            terminal.type(PAGE_UP if i < pages // 2 else PAGE_DOWN)
+            terminal.read(1 / 30)
+        terminal.quiet(0.3)
+        return (terminal.cpu() - before) / pages, idle
