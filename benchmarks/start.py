@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from benchmarks.terminal import Terminal
 __all__ = ["report"]
 
 ROOT = Path(__file__).parent.parent
+
+# As a user starts it: with byte code on disk. Some environments switch that off, and every start
+# would then compile a hundred files.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def report(rounds: int = 7) -> None:

@@ -183,6 +183,8 @@ def _path(boxes: Sequence[_Box], index: int) -> list[int]:
 
 def _legs(boxes: Sequence[_Box], edge: _Edge) -> list[tuple[int, int, int]]:
     """An edge as pieces (group, from, to), from its source to its target."""
+    if boxes[edge.source].parent == boxes[edge.target].parent:
+        return [(boxes[edge.source].parent, edge.source, edge.target)]
     up, down = _path(boxes, edge.source), _path(boxes, edge.target)
     while len(up) > 1 and len(down) > 1 and up[-2] == down[-2]:
         up.pop()

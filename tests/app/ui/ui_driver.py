@@ -148,7 +148,7 @@ def write(path: Path, text: str) -> Path:
 _VOLATILE = (
     (re.compile(r"\d+(\.\d+)? (ns|µs|ms)(?=\W|$)"), "# µs"),
     (re.compile(r"✓ \d+\.\d\d s"), "✓ #.## s"),
-    (re.compile(r" (\w+)-\d+$", re.MULTILINE), r" \1-#"),
+    (re.compile(r" {2,}(\w+)-\d+$", re.MULTILINE), r"  \1-#"),
 )
 
 
