@@ -23,10 +23,11 @@ class device:
     (True, None)
     """
 
-    __slots__ = ("index", "type")
+    __slots__ = ("index", "name", "type")
     _known: ClassVar[dict[tuple[str, int | None], device]] = {}
     type: str
     index: int | None
+    name: str  # "cpu", "cuda:0"
 
     def __new__(cls, type: Any = "cpu", index: int | None = None) -> device:
         if isinstance(type, device):
@@ -45,10 +46,11 @@ class device:
         if found is None:
             found = cls._known[name, index] = object.__new__(cls)
             found.type, found.index = name, index
+            found.name = name if index is None else f"{name}:{index}"
         return found
 
     def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
+        return self.name
 
     def __repr__(self) -> str:
         index = "" if self.index is None else f", index={self.index}"

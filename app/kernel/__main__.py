@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import faulthandler
+import gc
 import json
 import os
 import shutil
@@ -180,6 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         with os.fdopen(options.ready_fd, "w") as ready:
             json.dump({"socket": str(kernel.service.session.socket)}, ready)
     atexit.register(kernel.close)
+    gc.freeze()  # what has been loaded stays: collections need not look at it again and again
     kernel.run()
     return 0
 

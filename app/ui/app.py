@@ -479,4 +479,3 @@ def _unusable_terminal() -> str:
     if os.environ.get("TERM", "") in ("dumb", ""):
         return "this terminal (TERM=dumb) cannot draw a screen; use `tapebook run FILE`"
     return ""
-

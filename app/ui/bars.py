@@ -256,7 +256,7 @@ class Prompt(Horizontal):
         line.value = value
         line.cursor_position = len(value)
         self.add_class("open")
-        line.focus()
+        self.screen.set_focus(line)
 
     def note(self, text: str) -> None:
         """Say something beside the line."""

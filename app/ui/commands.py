@@ -466,10 +466,10 @@ class Commands:
             return graph.search(text, by)
 
         def done(text: str) -> bool:
-            if text == self._search and text:
-                self.screen.prompt.note(graph.search(text, 1))
-                return True
-            return False
+            if text:
+                self.screen.prompt.note(graph.search(text, int(text == self._search)))
+                self._search = text
+            return bool(text)
 
         if not graph.display:
             screen.go_to("graph")

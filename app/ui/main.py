@@ -108,7 +108,7 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.titles()
-        self.notebook.view.focus()
+        self.set_focus(self.notebook.view)
         self.lay_out()
 
     # -- layout ------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class MainScreen(Screen[None]):
         if pane not in self.lower.panes:
             for part in (pane, self.notebook if name == "notebook" else pane, self.columns):
                 part.display = True
-        pane.focus()
+        self.set_focus(pane)
 
     def order(self) -> list[str]:
         """The panes in the order that tab goes through them."""
@@ -259,13 +259,19 @@ class MainScreen(Screen[None]):
 
     def on_prompt_closed(self, event: Prompt.Closed) -> None:
         if self._return is not None and self._return.is_mounted:
-            self._return.focus()
+            self.set_focus(self._return)
         self._return = None
         self._footer()
 
     # -- keys and clicks ---------------------------------------------------------------------
 
     def on_key(self, event: events.Key) -> None:
+        if self.editing and event.is_printable:
+            # Typed before the focus had moved: an editor lets no text pass.
+            event.stop()
+            if self.focused is not None:
+                self.focused.post_message(events.Key(event.key, event.character))
+            return
         if self.prompt.is_open:
             return
         if self.jumping:

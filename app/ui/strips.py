@@ -80,7 +80,7 @@ def _head(text: str, room: int) -> str:
 def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterator[Line]:
     """``line`` in as many rows as it needs; rows after the first begin with ``indent`` blanks.
 
-    With ``words`` a row ends after a blank or a comma, if there is one in its second half.
+    With ``words`` a row ends after a blank, a comma or a bracket, if one is in its second half.
 
     >>> ["".join(text for text, _ in row) for row in wrap([("ab, cd, ef", "")], 6, 2, words=True)]
     ['ab, ', '  cd, ', '  ef']
@@ -100,7 +100,8 @@ def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterat
         end = max(end, start + 1)  # a wide character in a pane of one column
         if words and end < len(marked):
             second_half = range(end, start + room // 2, -1)
-            end = next((i for i in second_half if marked[i - 1][0] in " ,"), end)
+            cuts = [i for i in second_half if marked[i - 1][0] in " ,([{."]
+            end = next((i for i in cuts if marked[i - 1][0] in " ,"), cuts[0] if cuts else end)
         row: Line = [(" " * indent, "")] if start and indent else []
         for token, run in groupby(marked[start:end], key=lambda item: item[1]):
             row.append(("".join(character for character, _ in run), token))

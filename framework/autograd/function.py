@@ -127,6 +127,8 @@ class FunctionCtx:
 class FunctionNode(Node):
     """A call of a `Function` in the backward graph; has the attributes of its ``ctx`` too."""
 
+    custom = True
+
     def __init__(self, function: type[Function], args: tuple[Any, ...]) -> None:
         edges = tuple([
             edge_of(a) if modes.grad and isinstance(a, Tensor) else None for a in args
@@ -144,9 +146,6 @@ class FunctionNode(Node):
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
-
-    def runs_user_code(self) -> bool:
-        return True
 
     def release(self) -> None:
         if self.ctx._saved:

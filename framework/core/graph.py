@@ -75,6 +75,7 @@ class Node:
     """
 
     # Class-level defaults, so that making a node writes only what differs per op.
+    custom: bool = False  # whether its rule is the user's own code
     origin: Any = None
     tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
     retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
@@ -131,7 +132,8 @@ class Node:
         tensor._edge = (self, i)
         tensor._counter = counter
         if self.origin is not None:
-            tensor._id = self.origin[6][i][0]  # to the trace it is the forward op's output
+            made = self.origin[6]  # to the trace it is the forward op's output
+            tensor._id = made[0] if made[0].__class__ is int else made[i][0]
         return tensor
 
     def _saved(self, index: int) -> Any:
@@ -202,10 +204,6 @@ class Node:
             else:
                 result.append(self.output(key))
         return result
-
-    def runs_user_code(self) -> bool:
-        """Whether more than a built-in rule runs with this node: hooks (or a custom Function)."""
-        return bool(self._hooks or self._prehooks or self.tensor_hooks)
 
     def release(self) -> None:
         """Drop what was saved, after a backward pass that need not be repeated."""

@@ -10,7 +10,7 @@ from collections import deque
 
 from framework.trace.protocol import MAX_FRAME, Message, ProtocolError, encode
 
-__all__ = ["NEVER", "Peer", "framed"]
+__all__ = ["NEVER", "Peer", "frame", "framed"]
 
 MAX_HELLO = 4096  # bytes of the first frame, before the peer has shown its token
 MAX_REQUEST = 16 << 20  # bytes of any other frame
@@ -26,6 +26,11 @@ def framed(message: Message) -> bytes:
         data = encode(message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ProtocolError(f"the answer cannot be sent: {error}") from None
+    return frame(data)
+
+
+def frame(data: bytes) -> bytes:
+    """An encoded message with its frame."""
     if len(data) > MAX_FRAME:
         raise ProtocolError(f"the answer of {len(data)} bytes is above the cap of {MAX_FRAME}")
     return _HEAD.pack(len(data)) + data

@@ -203,8 +203,10 @@ def _leaf(raw: tuple[Any, ...]) -> Event:
 
 def _op(raw: tuple[Any, ...]) -> Event:
     seq, t, _, t1, name, ins, outs, meta, code, lasti, module, parent, node, phase, error = raw
+    one = outs and outs[0].__class__ is int  # a single output is written without a tuple around it
+    outputs = (_tensor(outs),) if one else _tensors(outs)
     return ev.Op(
-        seq, t, t1 - t, name, _inputs(ins), _tensors(outs), _meta(ins, meta),
+        seq, t, t1 - t, name, _inputs(ins), outputs, _meta(ins, meta),
         source_of(code, lasti), module, parent, seq if node else 0, phase, error,
     )  # fmt: skip
 

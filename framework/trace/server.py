@@ -35,9 +35,9 @@ import msgspec
 
 from framework.trace import session as sessions
 from framework.trace import sink
-from framework.trace.events import Event, Mark
+from framework.trace.events import Mark
 from framework.trace.gate import Gate, GateError
-from framework.trace.peer import NEVER, Peer, framed
+from framework.trace.peer import NEVER, Peer, frame, framed
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
     Breakpoint,
@@ -51,6 +51,7 @@ from framework.trace.protocol import (
     StateChanged,
     Welcome,
     decode,
+    encode,
 )
 from framework.trace.reader import typed
 from framework.trace.worker import Worker
@@ -373,6 +374,7 @@ class Service:
             changed = now >= self._settled
         if not (changed or last or now >= self._next_look):
             return
+        began = time.thread_time()  # not the time that it waited for the interpreter's lock
         newest = self._newest()
         for peer in viewers:
             if peer.next <= newest:
@@ -380,8 +382,9 @@ class Service:
         # Look again soon while there is something to see, ever less often when there is not.
         self._pause = min(self._pause * 1.5, REST) if newest == self._looked else TICK
         self._looked = newest
-        ended = time.monotonic()
-        self._next_look = ended + max(self._pause, (ended - now) * (1 / SHARE - 1))
+        spent = time.thread_time() - began
+        # A garbage collection may fall into it and take long; that is no reason to fall silent.
+        self._next_look = time.monotonic() + max(self._pause, min(spent * (1 / SHARE - 1), REST))
         if changed:
             self._state = state
             self._settled = 0.0
@@ -432,9 +435,9 @@ class Service:
         """A frame of events; the second is False if some of them are gone."""
         if self._encoded[:2] == (first, last):
             return self._encoded[2], True
-        events = _events(self.recorder, first, last)
-        complete = len(events) == last - first + 1
-        data = framed(Events(events)) if events else b""
+        count, array = _events(self.recorder, first, last)
+        data = frame(_EVENTS + array) if count else b""
+        complete = count == last - first + 1
         if complete:
             self._encoded = (first, last, data)
         return data, complete
@@ -510,10 +513,10 @@ class Service:
             "break_on_error": gate.break_on_error,
         }
 
-    def _events(self, params: dict[str, Any]) -> list[Event]:
+    def _events(self, params: dict[str, Any]) -> msgspec.Raw:
         first = max(_integer(params, "first", 1), self.recorder.first_seq)
         last = min(_integer(params, "last", self.recorder.seq), first + REPLY_EVENTS - 1)
-        return _events(self.recorder, first, min(last, self._newest()))
+        return msgspec.Raw(_events(self.recorder, first, min(last, self._newest()))[1])
 
     def _step(self, params: dict[str, Any]) -> None:
         target = params.get("target")
@@ -569,17 +572,30 @@ class Service:
         return result
 
 
-def _events(recorder: sink.Recorder, first: int, last: int) -> list[Event]:
-    """Typed events, as many as are still there."""
-    found: list[Event] = []
+_encode_into = msgspec.msgpack.Encoder().encode_into
+_EVENTS = encode(Events([]))[:-1]  # a message up to its empty array
+
+
+def _events(recorder: sink.Recorder, first: int, last: int) -> tuple[int, bytes]:
+    """How many events of a stretch are still there, and those as a MessagePack array.
+
+    Each is encoded and dropped before the next one is made: thousands of young objects at a time
+    would set off garbage collections, which are long in a process that keeps a tape.
+    """
+    data = bytearray(b"\xdd\0\0\0\0")  # an array whose length is put in at the end
+    count = 0
     for seq in range(first, last + 1):
         raw = recorder.raw(seq)
-        if raw is not None:
-            try:
-                found.append(typed(raw))
-            except Exception as error:  # one strange argument must not end the stream
-                found.append(Mark(seq, raw[1], f"unreadable event: {type(error).__name__}"))
-    return found
+        if raw is None:
+            continue
+        try:
+            event = typed(raw)
+        except Exception as error:  # one strange argument must not end the stream
+            event = Mark(seq, raw[1], f"unreadable event: {type(error).__name__}")
+        _encode_into(event, data, -1)
+        count += 1
+    data[1:5] = count.to_bytes(4, "big")
+    return count, bytes(data)
 
 
 def _same_user(sock: socket.socket) -> bool:

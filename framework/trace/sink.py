@@ -123,13 +123,18 @@ class Recorder:
         """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
         t1 = perf_counter_ns()
         first_id = self.first_id
-        ins = []
-        for a in args:
-            if isinstance(a, tensor_type):
-                ident = a._id
-                ins.append(ident if ident > first_id else self._leaf(a))
-            else:
-                ins.append((a,))
+        kind = tensor_type
+        if len(args) == 2:  # two and one are nearly all ops: spelled out, without a list
+            a, b = args
+            ins: Any = (
+                (a._id if a._id > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),
+                (b._id if b._id > first_id else self._leaf(b)) if isinstance(b, kind) else (b,),
+            )
+        elif len(args) == 1:
+            a = args[0]
+            ins = ((a._id if a._id > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),)
+        else:
+            ins = self._inputs(args)
         # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
         # Frames 0 to 2 are this method, `apply` and the function that called it.
         if self.source is not None:
@@ -143,20 +148,15 @@ class Recorder:
                     break
                 code = frame.f_code
             lasti = frame and frame.f_lasti
-        values = self.values
         self.seq = seq = self.seq + 1
-        outs = out if out.__class__ is tuple else (out,)
-        described = []
-        for o in outs:
-            ident = o._id
+        if out.__class__ is tuple:
+            described: Any = self._describe(out)
+        else:
+            ident = out._id
             if ident <= first_id:
-                self._ids = o._id = ident = self._ids + 1
-            data = o._data
-            described.append((ident, data.shape, data.dtype, o._device, o._rg))
-            if values is not None:
-                values.keep(ident, seq, data)
-                if o._counter is not None:
-                    self._alias(o._counter, o, args)
+                self._ids = out._id = ident = self._ids + 1
+            data = out._data
+            described = (ident, data.shape, data.dtype, out._device.name, out._rg)
         module, parent, phase = self.here
         raw = (
             seq, t0, OP, t1, name, ins, described, meta,
@@ -165,6 +165,19 @@ class Recorder:
         if node is not None:
             node.origin = raw
         self.ring[seq & self.mask] = raw
+        if self.values is not None or self.armed:
+            self._after_op(raw, out if out.__class__ is tuple else (out,), args)
+
+    def _after_op(
+        self, raw: tuple[Any, ...], outs: tuple[Any, ...], args: tuple[Any, ...]
+    ) -> None:
+        """Keep the values of an op's outputs, and let the gate have a look."""
+        values = self.values
+        if values is not None:
+            for o in outs:
+                values.keep(o._id, raw[0], o._data)
+                if o._counter is not None:
+                    self._alias(o._counter, o, args)
         if self.armed:
             self.gate.event(raw, outs)
 
@@ -254,16 +267,23 @@ class Recorder:
 
     def begin_node(self, node: Any, grads: tuple[Any, ...]) -> int:
         """A backward node starts with ``grads`` (a tensor or None for each forward output)."""
-        described = self._describe_grads(grads)
+        # `_describe_grads` and `_open`, written out: this and `end_node` run for every node.
+        g = grads[0]
+        if len(grads) == 1 and g is not None and g._id > self.first_id:
+            data = g._data
+            described: Any = ((g._id, data.shape, data.dtype, g._device.name, g._rg),)
+        else:
+            described = self._describe_grads(grads)
         origin = node.origin
         if origin is not None:
             self.module = origin[10]
-        self.source = None if node.runs_user_code() or not self.calls else self.calls[-1]
-        # `_open`, written out: this and `end_node` run once for every node of every backward.
+        calls = self.calls
+        custom = node.custom or node._hooks or node._prehooks or node.tensor_hooks
+        self.source = None if custom or not calls else calls[-1]
         parents = self.open
         self.seq = seq = self.seq + 1
         raw = (
-            seq, perf_counter_ns(), NODE_BEGIN, node.op_name, origin, described,
+            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described,
             parents[-1] if parents else 0,
         )  # fmt: skip
         self.ring[seq & self.mask] = raw
@@ -417,7 +437,7 @@ class Recorder:
                 self._ids += 1
                 t._id = self._ids
             data = t._data
-            result.append((t._id, data.shape, data.dtype, t._device, t.requires_grad))
+            result.append((t._id, data.shape, data.dtype, t._device.name, t.requires_grad))
         return tuple(result)
 
     def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -430,7 +450,7 @@ class Recorder:
             if ident <= self.first_id:
                 ident = self._leaf(g, "")
             data = g._data
-            result.append((ident, data.shape, data.dtype, g._device, g._rg))
+            result.append((ident, data.shape, data.dtype, g._device.name, g._rg))
         return tuple(result)
 
     def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:

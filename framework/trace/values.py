@@ -92,6 +92,9 @@ class Values:
             self.evicted += 1
             entries = self._entries.get(entry[2])
             if entries is not None:
-                entries[:] = [e for e in entries if e is not entry]
+                if entries[0] is entry:  # nearly always; rebuilding a long list would be dear
+                    del entries[0]
+                else:
+                    entries[:] = [e for e in entries if e is not entry]
                 if not entries:
                     del self._entries[entry[2]]

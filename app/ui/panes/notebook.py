@@ -202,7 +202,7 @@ class NotebookPane(Container):
         self._fit()
         self.editor.display = True
         self.place_editor()
-        self.editor.focus()
+        self.screen.set_focus(self.editor)
 
     def leave(self, *, focus: bool = True) -> None:
         """Back to command mode; the text is the cell's already."""
@@ -215,7 +215,7 @@ class NotebookPane(Container):
         self.editor.display = False
         self.view.select_cell(cell, line)
         if focus:
-            self.view.focus()
+            self.screen.set_focus(self.view)
 
     def take_text(self) -> None:
         """Give the notebook what is in the editor."""

@@ -73,9 +73,7 @@ class StartApp(App[str | None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         yield Static("Tapebook", id="title")
-        yield Static(
-            "a notebook that plays the autograd tape · enter opens · esc quits", id="hint"
-        )
+        yield Static("a notebook that plays the autograd tape · enter opens · esc quits", id="hint")
         names = [clean(os.path.relpath(p, self.directory), keep_newlines=False) for p in self.found]
         yield OptionList(*(Option(Content(name)) for name in names))
         yield Input(placeholder="or a path: model.py, notebook.ipynb", compact=True)

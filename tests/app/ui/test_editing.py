@@ -11,6 +11,7 @@ from ui_driver import MLP, program, write
 from app.actions import ACTIONS, PANES, by_id
 from app.keymap import Keymap
 from app.notebook import open_notebook
+from app.ui.app import TapebookApp
 from app.ui.commands import Commands
 
 
@@ -140,6 +141,31 @@ def test_panes_are_reached_by_key_and_mouse(tmp_path: Path) -> None:
             await d.press(*"zoom")
             await d.until(lambda: "Zoom the pane" in d.text(), "the palette")
             await d.press("escape")
+
+    asyncio.run(scenario())
+
+
+def test_a_bug_of_ours_costs_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in the program: the report and the unsaved work are on disk."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    async def scenario() -> None:
+        path = write(tmp_path / "a.py", "# %%\na = 1\n")
+        app: TapebookApp | None = None
+        with pytest.raises(RuntimeError, match="a bug"):
+            async with program(path, kernel=False) as d:
+                app = d.app
+                await d.press("down", "enter", "end", "7", "escape")
+
+                def bug(*_: object) -> None:
+                    raise RuntimeError("a bug")
+
+                monkeypatch.setattr(d.main.commands, "do_zoom", bug)
+                await d.press("m")
+        assert app is not None and app.crash_log is not None
+        assert "RuntimeError: a bug" in app.crash_log.read_text()
+        (kept,) = tmp_path.glob(".*.tapebook-autosave")
+        assert "a = 17" in kept.read_text()
 
     asyncio.run(scenario())
 

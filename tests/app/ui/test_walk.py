@@ -94,8 +94,7 @@ async def _walk(path: Path, size: tuple[int, int]) -> None:
         assert session.cursor == live and session.following
 
         # On to the next hit of the breakpoint, then to the end.
-        await d.press("c")
-        await d.stopped()
+        await d.step("c")
         assert session.moment.module == "model.2" and session.breakpoints[0].hits == 2
         session.remove_breakpoint(session.breakpoints[0].id)
         await d.press("c")
@@ -119,9 +118,7 @@ async def _values(path: Path, tmp_path: Path) -> None:
         await d.press("1", "ctrl+r")
         await d.stopped()
         d.main.lower.show("watches")
-        await d.press("n")
-        await d.stopped()
-        await d.settled()
+        await d.step()
         watch = d.main.lower.watches.value(0)[0]
         assert watch is not None and not isinstance(watch, str) and watch.tensor is not None
         assert "loss" in d.pane("watches") and "f32[]" in d.pane("watches")
@@ -138,8 +135,7 @@ async def _values(path: Path, tmp_path: Path) -> None:
         assert inspector.slice == "[0:2, 1]" and "[0:2, 1]" in d.pane("inspector")
 
         # Through backward: the op of the loss now has its gradient beside its value.
-        await d.press("plus")  # the end of the training step
-        await d.stopped()
+        await d.step("plus")  # the end of the training step
         tape = session.store.events(session.stops[0], session.live_seq)
         event = next(e for e in tape if isinstance(e, NodeBegin) and e.name == "relu")
         session.go(event.forward)

@@ -62,7 +62,8 @@ class Driver:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
-        await self.pilot.pause()  # a key goes up from the focused widget to the screen
+        for _ in range(5):  # a key goes up from the focused widget to the screen, one at a time
+            await self.pilot.pause()
 
     async def until(
         self, condition: Callable[[], object], what: str = "", limit: float = 15
