@@ -184,7 +184,7 @@ class Session(Points):
     @property
     def waiting_for_stop(self) -> bool:
         """Is anything asked, but for the end of the cell that runs, or a step under way?"""
-        return self._moving or self.waiting > bool(self.executing)
+        return self._moving or bool(self._roots) or self.waiting > bool(self.executing)
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, Events):
@@ -218,7 +218,8 @@ class Session(Points):
 
     def _ask_losses(self, now: float) -> None:
         """The values of the losses that are new, a few times a second."""
-        if not self._roots or now - self._asked_roots < 0.2 or self.client is None:
+        soon = self.state == "running" and now - self._asked_roots < 0.2
+        if not self._roots or soon or self.client is None:
             return
         self._asked_roots = now
         roots, self._roots = self._roots[-500:], []

@@ -68,6 +68,7 @@ class Breakpoint(msgspec.Struct):
     ``condition`` is "" (always), "nan", "inf" or "absmax > X"; it looks at the op's outputs in
     forward and at the gradients it sends in backward.
     A ``line`` without a condition stops before the line runs, as in pdb.
+    ``hits`` counts; as the target of "until", it says which occurrence is meant (0: the first).
     """
 
     id: int

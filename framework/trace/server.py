@@ -109,7 +109,9 @@ class Service:
         self._token = secrets.token_hex(32)
         self._listener = sessions.bind(self.session, self._token)
         self._listener.setblocking(False)
-        self._wake_in, self._wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_in, self._wake_out = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake_in, selectors.EVENT_READ, self._drain_wake)
@@ -176,6 +178,7 @@ class Service:
         self._closing = True
         self.wake()
         self._thread.join(2.0)
+        self.gate.on_change = None
         sessions.remove(self.session)
         atexit.unregister(self.close)
 
@@ -282,8 +285,8 @@ class Service:
         data = peer.sock.recv(1 << 18)
         if not data:
             raise ProtocolError("closed")
-        for frame in peer.frames(data):
-            message = decode(frame)
+        for part in peer.frames(data):
+            message = decode(part)
             if not peer.role:
                 self._greet(peer, message)
             elif isinstance(message, Request):

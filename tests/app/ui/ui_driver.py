@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from app.notebook import open_notebook
 from app.ui.app import TapebookApp
 from app.ui.main import MainScreen
+from framework.trace.events import CellBegin, CellEnd
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -89,13 +90,25 @@ class Driver:
         await self.until(lambda: not self.session.waiting_for_stop, "answers")
 
     async def idle(self) -> None:
-        """Wait until no cell runs; a state may come a moment after the answer it belongs to."""
-        for _ in range(2):
-            await self.until(
-                lambda: self.session.state == "idle" and not self.session.executing, "idle"
-            )
-            await asyncio.sleep(0.05)
-            await self.settled()
+        """Wait until no cell runs and its events are here: they may come after its answer."""
+        await self.until(
+            lambda: self.session.state == "idle" and not self.session.executing, "idle"
+        )
+        end = time.monotonic() + 1.0  # a cell that does not compile has no events
+        while not self._whole() and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        await self.until(lambda: self.session.state == "idle", "idle")
+        await self.settled()
+
+    def _whole(self) -> bool:
+        """Is the last event the end of the cell that ran last?"""
+        session, store = self.session, self.session.store
+        last = store.event(store.last_seq)
+        begin = store.event(last.begin) if isinstance(last, CellEnd) else None
+        if not isinstance(begin, CellBegin) or not session.runs:
+            return False
+        cell = max(session.runs, key=lambda cell: session.runs[cell].began)
+        return begin.cell == cell and begin.count == self.app.notebook.cell(cell).execution_count
 
     async def step(self, key: str = "n") -> None:
         """A step of the model, and its stop."""
