@@ -309,14 +309,16 @@ def _name(recorder: sink.Recorder, ident: int, seq: int) -> str:
     if name:
         return name
     made = _maker(recorder, ident, seq)
-    return f"from {made[4]}" if made is not None else f"#{ident}"
+    return f"from {made.name}" if made is not None else f"#{ident}"
 
 
-def _maker(recorder: sink.Recorder, ident: int, seq: int) -> tuple[Any, ...] | None:
+def _maker(recorder: sink.Recorder, ident: int, seq: int) -> Op | None:
     for number in range(seq, max(0, seq - LOOK_BACK), -1):
         raw = recorder.raw(number)
-        if raw is not None and raw[2] == sink.OP and any(d[0] == ident for d in raw[6]):
-            return raw
+        if raw is not None and raw[2] == sink.OP:
+            event = typed(raw)
+            if isinstance(event, Op) and any(meta.id == ident for meta in event.outputs):
+                return event
     return None
 
 

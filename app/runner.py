@@ -270,7 +270,10 @@ def _run(program: Program, arguments: list[str], recorder: sink.Recorder, gate: 
 
 @contextlib.contextmanager
 def _signals(gate: Gate) -> Iterator[None]:
-    """Interrupts leave the tape whole; SIGTERM and SIGHUP let the program's exit handlers run."""
+    """What reaches the program from outside, and ``breakpoint()``, goes through the gate.
+
+    Interrupts leave the tape whole; SIGTERM and SIGHUP let the program's exit handlers run.
+    """
 
     def leave(signum: int, frame: FrameType | None) -> None:
         signal.signal(signum, signal.SIG_DFL)  # the second time, at once
@@ -280,9 +283,11 @@ def _signals(gate: Gate) -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         wanted[signal.SIGINT] = gate.on_sigint
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    hook, sys.breakpointhook = sys.breakpointhook, gate.on_breakpoint
     try:
         yield
     finally:
+        sys.breakpointhook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -91,6 +91,7 @@ class Session(Points):
         self._moving = False  # a step was sent, and it has not stopped again
         self._how = ""  # which one
         self._and_then = ""  # the step that was asked for meanwhile
+        self._held: list[Event] | None = None  # live events that wait for those before them
         self._roots: list[tuple[int, int]] = []  # losses whose values are still to be asked for
         self._asked_roots = 0.0
         self._interrupted = 0.0
@@ -134,6 +135,7 @@ class Session(Points):
         self.state, self.stop = welcome.state, welcome.stop
         self.changed.update(("state", "events", "cursor"))
         if welcome.last_seq:
+            self._held = []  # the tape begins with what happened before we came
             self._fetch(welcome.first_seq, welcome.last_seq)
         if not attached:
             self.ask("options", break_on_error=True)
@@ -188,6 +190,9 @@ class Session(Points):
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, Events):
+            if self._held is not None:
+                self._held += message.events
+                return
             self._feed(message.events)
             self.changed.add("events")
             if self.following:
@@ -238,16 +243,25 @@ class Session(Points):
     def _fetch(self, first: int, last: int) -> None:
         """Ask for events that are not in the live stream; those still in the ring come."""
 
+        history = self._held is not None
+
         def arrived(events: list[Event]) -> None:
             self._feed(events)
-            self.dropped = max(0, self.dropped - len(events))
+            if not history:
+                self.dropped = max(0, self.dropped - len(events))
+            if events and events[-1].seq < last:  # long answers come in pieces
+                self._fetch(events[-1].seq + 1, last)
+            elif history:
+                release("")
             if self.following:
                 self.cursor = self.live_seq
             self.changed.update(("events", "cursor", "state"))
-            if events and events[-1].seq < last:  # long answers come in pieces
-                self._fetch(events[-1].seq + 1, last)
 
-        self.ask("events", arrived, lambda _: None, first=first, last=last)
+        def release(_: str) -> None:
+            held, self._held = self._held, None
+            self._feed(held or [])
+
+        self.ask("events", arrived, release, first=first, last=last)
 
     def _stopped(self) -> None:
         """The model stands: look at it."""
@@ -564,6 +578,7 @@ class Session(Points):
         self._moment = None
         self.cursor, self.following = 0, True
         self.stops.clear()
+        self._held = None
         self.losses.clear()
         self._roots.clear()
         self.snapshots.clear()

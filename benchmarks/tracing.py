@@ -22,12 +22,13 @@ def report() -> None:
     for name, make, bound in (
         ("transformer-like", workloads.transformer, "at most 15 %"),
         ("8-element ops", workloads.eight_elements, "at most 50 %"),
+        ("the same and backward", lambda: workloads.eight_elements(backward=True), ""),
         ("small MLP", workloads.mlp, ""),
     ):
         step = make()
         for level, keep in (("structure", "none"), ("all values kept", "all")):
             note = f"   ({bound})" if bound and keep == "none" else ""
-            print(f"  {level}, {name:<22} {in_turn(step, traced(step, keep))}{note}")
+            print(f"  {level + ', ' + name:<40} {in_turn(step, traced(step, keep))}{note}")
 
 
 def traced(step: Callable[[], object], keep: str) -> Callable[[], object]:

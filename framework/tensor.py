@@ -55,20 +55,33 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    # Class-level defaults: creating a tensor in `wrap` then costs two attribute writes.
-    _rg: bool = False  # requires_grad, but see the property for views
-    _edge: Any = None  # (node, output number) of its maker; None for a leaf
-    _counter: Version | None = None  # made with the first write, view or save
-    _base: Any = None  # the tensor that owns the memory, for a view
+    # What every op reads is in slots (CPython specialises their access); the rest has defaults.
+    __slots__ = (
+        "__dict__", "__weakref__", "_base", "_counter", "_data", "_device", "_edge", "_id", "_rg",
+        "grad",
+    )  # fmt: skip
+
+    _data: Any
+    _device: device
+    _rg: bool  # requires_grad, but see the property for views
+    _edge: Any  # (node, output number) of its maker; None for a leaf
+    _counter: Version | None  # made with the first write, view or save
+    _base: Any  # the tensor that owns the memory, for a view
+    _id: int  # the trace's number for it
+    grad: Tensor | None
+
     _chain: Any = ()  # view ops from the base: ((op, meta), ...)
     _at: int = 0  # the counter's value when `_edge` was found, for a view
     _made_without_grad: bool = False
     _hooks: Any = None
     _post_hooks: Any = None
-    _id: int = 0  # the trace's number for it
-    _data: Any
-    _device: device
-    grad: Tensor | None = None
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        made = _new(cls)
+        made._rg = False
+        made._edge = made._counter = made._base = made.grad = None
+        made._id = 0
+        return made
 
     if TYPE_CHECKING:  # what framework/__init__.py binds from the registry
 
@@ -473,6 +486,9 @@ def wrap(array: Any, on: device | None = None) -> Tensor:
     made = _new(Tensor)
     made._data = array
     made._device = on or CPU
+    made._rg = False
+    made._edge = made._counter = made._base = made.grad = None
+    made._id = 0
     return made
 
 

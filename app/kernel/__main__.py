@@ -8,7 +8,6 @@ import faulthandler
 import gc
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -42,15 +41,14 @@ class Kernel:
             self.recorder, self.gate, name, file=file, directory=directory, stay_paused=True
         )
         self.outputs = Outputs(self.service.push, lambda: self.service.backlog > CONGESTED)
-        session = self.service.session
-        self.home = session.directory / f"{session.name}.ipython"
-        self.shell: KernelShell = make_shell(self.outputs, self.home)
+        self.shell: KernelShell = make_shell(self.outputs, self.service.session.scratch)
         self.gate.namespace = self.shell.user_ns
         self._jobs: SimpleQueue[tuple[str, str, Future[Any]] | None] = SimpleQueue()
         self._waiting: list[Future[Any]] = []
         self._running = False
         self._register()
         signal.signal(signal.SIGINT, self._on_sigint)
+        sys.breakpointhook = self.gate.on_breakpoint
 
     def _register(self) -> None:
         shell, service = self.shell, self.service
@@ -127,7 +125,6 @@ class Kernel:
     def close(self) -> None:
         self.outputs.flush()
         self.service.close()
-        shutil.rmtree(self.home, ignore_errors=True)
 
 
 def _text(params: dict[str, Any], name: str) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -211,10 +210,7 @@ class KernelProcess:
         if parent >= 0:
             os.close(parent)
             if self.client is not None:
-                session = self.client.session
-                sessions.remove_stale(session)
-                home = session.directory / f"{session.name}.ipython"
-                shutil.rmtree(home, ignore_errors=True)
+                sessions.remove_stale(self.client.session)
 
     def _log(self, process: subprocess.Popen[bytes]) -> None:
         """Keep what the process writes past its cells, line by line, each of bounded length."""

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import gc
 import os
+import select
 import signal
 import sys
 import time
@@ -131,6 +132,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         elif self._with_kernel:
             self.session.start_kernel(self.notebook.path)
         self.set_interval(IDLE, self.tick)
+        if not self.is_headless:
+            self.set_interval(1.0, self._check_terminal)
         self._tune_garbage_collection()
         self.set_interval(AUTOSAVE, self.autosave)
         for notice in self.notebook.notices:
@@ -383,6 +386,13 @@ class TapebookApp(App[int], inherit_bindings=False):
         with contextlib.suppress(Exception):
             self.autosave()
         self.exit(128 + number, return_code=128 + number)
+
+    def _check_terminal(self) -> None:
+        """A terminal can go without a signal; reading from what is left of it never waits."""
+        poll = select.poll()
+        poll.register(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0, select.POLLHUP)
+        if any(flags & (select.POLLHUP | select.POLLNVAL) for _, flags in poll.poll(0)):
+            self._end_by_signal(signal.SIGHUP)
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours: the work is kept, the report is written down, then Textual ends."""

@@ -74,13 +74,12 @@ class Node:
         origin: the raw trace record of the forward op, None if that was not traced.
     """
 
-    # Class-level defaults, so that making a node writes only what differs per op.
-    custom: bool = False  # whether its rule is the user's own code
-    origin: Any = None
-    tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
-    retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
-    _hooks: dict[int, Any] | None = None
-    _prehooks: dict[int, Any] | None = None
+    __slots__ = (
+        "__weakref__", "_hooks", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
+        "retains", "saved", "seq", "tensor_hooks",
+    )  # fmt: skip
+
+    custom = False  # whether its rule is the user's own code
 
     def __init__(
         self, op: Op, edges: Any, meta: dict[str, Any], plan: Plan, saved: Any, metas: Any
@@ -92,6 +91,11 @@ class Node:
         self.saved = saved
         self.metas = metas
         self.seq = next(_order)
+        self.origin: Any = None
+        self.tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
+        self.retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
+        self._hooks: dict[int, Any] | None = None
+        self._prehooks: dict[int, Any] | None = None
 
     # -- for gradient rules -----------------------------------------------------------------
 

@@ -24,6 +24,7 @@ inf 1
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -213,6 +214,17 @@ class Gate:
             self._halt("exception", message=one_line_of(error))
         finally:
             self._error = None
+
+    def on_breakpoint(self, *args: Any, **options: Any) -> Any:
+        """A `sys.breakpointhook`: ``breakpoint()`` in the model's thread is a stop, too."""
+        answered = self.console is not None or self.attended()
+        if answered and threading.get_ident() == self.recorder.thread:
+            return self._halt("breakpoint()", frame=sys._getframe(1))
+        if os.environ.get("PYTHONBREAKPOINT"):
+            return sys.__breakpointhook__(*args, **options)
+        import pdb
+
+        return pdb.Pdb().set_trace(sys._getframe(1))  # as the interpreter does, at the caller
 
     def depth(self) -> int:
         """How many composite ops and backward nodes are open."""

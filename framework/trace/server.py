@@ -640,6 +640,10 @@ def _complain(error: BaseException) -> None:
         traceback.print_exception(error, file=stream)
 
 
+# A forked child has the recorder but no service: it must not stop where nobody can answer.
+os.register_at_fork(after_in_child=sink.stop)
+
+
 def listen(
     name: str = "",
     *,
@@ -661,7 +665,6 @@ def listen(
     main = sys.modules["__main__"]
     file = file or os.path.abspath(getattr(main, "__file__", "") or "")
     service = Service(recorder, gate, name or Path(file).stem, file=file, directory=directory)
-    os.register_at_fork(after_in_child=sink.stop)
     while wait and not service.viewers:
         time.sleep(0.02)
     return service

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import tempfile
@@ -67,6 +68,11 @@ class Session:
     @property
     def note(self) -> Path:
         return self.directory / f"{self.name}.json"
+
+    @property
+    def scratch(self) -> Path:
+        """A directory that the session may make for what ends with it."""
+        return self.directory / f"{self.name}.d"
 
 
 def runtime_dir(create: bool = True) -> Path:
@@ -206,19 +212,17 @@ def answers(session: Session) -> bool:
 
 def remove_stale(session: Session) -> None:
     """Remove the files of a session that is dead; leave all that is not ours, or answers."""
-    if answers(session):
-        return
-    for path in (session.socket, session.token, session.note):
-        with suppress(OSError):
-            if path.lstat().st_uid == os.getuid():
-                path.unlink()
+    if not answers(session):
+        remove(session)
 
 
 def remove(session: Session) -> None:
-    """Remove the files of our own session."""
+    """Remove a session's files, if they are this user's."""
     for path in (session.note, session.socket, session.token):
         with suppress(OSError):
-            path.unlink()
+            if path.lstat().st_uid == os.getuid():
+                path.unlink()
+    shutil.rmtree(session.scratch, ignore_errors=True)
 
 
 def unique_name(label: str, directory: Path) -> str:

@@ -211,6 +211,11 @@ def test_a_matplotlib_picture(kernel):
     assert base64.b64decode(shown.data["image/png"]).startswith(b"\x89PNG")
 
 
+def test_top_level_await(kernel):
+    kernel.run("import asyncio\nawait asyncio.sleep(0.01)\nprint('awaited')")
+    assert kernel.text() == "awaited\n"
+
+
 def test_completion_and_inspection(kernel):
     kernel.run("import framework as torch\nabcdef = torch.ones(3)")
     found = kernel.ask("complete", code="y = abcd", pos=8)
@@ -546,6 +551,17 @@ def test_line_breakpoint_of_the_next_run(own):
         own.ask("step", how="continue")
         assert future.result(5)["error"] == ""
     assert own.run("print(b)", cell="other")["error"] == ""
+
+
+def test_the_breakpoint_function_is_a_stop(own):
+    future = own.start("def f(n):\n    breakpoint()\n    return n\nprint(f(3))", cell="b")
+    stop = own.stop()
+    assert (stop.reason, stop.source.file, stop.source.line) == ("breakpoint()", "<cell b>", 2)
+    assert own.ask("evaluate", expression="n").text == "3"
+    own.ask("step", how="line")
+    assert own.stop().source.line == 3
+    own.ask("step", how="continue")
+    assert future.result(5)["error"] == "" and own.text() == "3\n"
 
 
 def test_a_shape_error_stops_with_the_operands(own):

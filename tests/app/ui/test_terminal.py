@@ -105,6 +105,17 @@ def test_ended_by_a_signal(tmp_path: Path, number: int, status: int) -> None:
     assert "b = 2" in kept.read_text()
 
 
+def test_the_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
+    """It ends by itself, with the work kept, and does not spin for ever."""
+    terminal = Terminal(str(write(tmp_path / "a.py", "# %%\na = 1\n")))
+    terminal.until(b" idle ")
+    terminal.type(b"o")  # a new cell
+    terminal.until(b"esc")
+    os.close(terminal.master)
+    assert terminal.process.wait(10) == 129
+    assert list(tmp_path.glob(".*.tapebook-autosave"))
+
+
 @pytest.mark.parametrize(
     "name, content, says",
     [
