@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-class TensorMeta(msgspec.Struct, array_like=True, frozen=True):
+class TensorMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A tensor at the time of an event: what a picture of it needs, never its values."""
 
     id: int  # unique in a run, never reused; 0 is "no tensor"
@@ -61,7 +61,7 @@ class TensorMeta(msgspec.Struct, array_like=True, frozen=True):
     requires_grad: bool = False
 
 
-class Source(msgspec.Struct, array_like=True, frozen=True):
+class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A place in the user's code. Notebook cells have files named ``<cell ID>``."""
 
     file: str
@@ -69,12 +69,12 @@ class Source(msgspec.Struct, array_like=True, frozen=True):
     function: str
 
 
-class _Event(msgspec.Struct, array_like=True, frozen=True, tag_field="kind"):
+class _Event(msgspec.Struct, array_like=True, frozen=True, gc=False, tag_field="kind"):
     seq: int
     t: int
 
 
-class Leaf(_Event, frozen=True, tag=1):
+class Leaf(_Event, frozen=True, gc=False, tag=1):
     """First sight of a tensor that no traced op made: a parameter, a buffer, an input."""
 
     tensor: TensorMeta
@@ -82,7 +82,7 @@ class Leaf(_Event, frozen=True, tag=1):
     role: str  # "parameter" | "buffer" | "input"
 
 
-class Op(_Event, frozen=True, tag=2):
+class Op(_Event, frozen=True, gc=False, tag=2):
     """One primitive op, complete: it began at ``t`` and ended at ``t + duration``."""
 
     duration: int  # ns
@@ -98,7 +98,7 @@ class Op(_Event, frozen=True, tag=2):
     error: str = ""  # "ValueError: ..." if it raised
 
 
-class OpBegin(_Event, frozen=True, tag=3):
+class OpBegin(_Event, frozen=True, gc=False, tag=3):
     """A composite op (cross_entropy, einsum, ...) begins: its own ops follow, up to its OpEnd."""
 
     name: str
@@ -110,13 +110,13 @@ class OpBegin(_Event, frozen=True, tag=3):
     phase: str
 
 
-class OpEnd(_Event, frozen=True, tag=4):
+class OpEnd(_Event, frozen=True, gc=False, tag=4):
     begin: int
     outputs: tuple[TensorMeta, ...]
     error: str = ""
 
 
-class ModuleBegin(_Event, frozen=True, tag=5):
+class ModuleBegin(_Event, frozen=True, gc=False, tag=5):
     path: str  # "model.2": the root's variable name, then attribute names
     cls: str  # "Linear"
     description: str  # extra_repr: "in_features=64, out_features=128, bias=True"
@@ -125,13 +125,13 @@ class ModuleBegin(_Event, frozen=True, tag=5):
     parent: int
 
 
-class ModuleEnd(_Event, frozen=True, tag=6):
+class ModuleEnd(_Event, frozen=True, gc=False, tag=6):
     begin: int
     outputs: tuple[int, ...]
     error: str = ""
 
 
-class BackwardBegin(_Event, frozen=True, tag=7):
+class BackwardBegin(_Event, frozen=True, gc=False, tag=7):
     """The engine starts: ``loss.backward()`` or ``autograd.grad``."""
 
     roots: tuple[int, ...]  # tensor ids
@@ -139,12 +139,12 @@ class BackwardBegin(_Event, frozen=True, tag=7):
     parent: int
 
 
-class BackwardEnd(_Event, frozen=True, tag=8):
+class BackwardEnd(_Event, frozen=True, gc=False, tag=8):
     begin: int
     error: str = ""
 
 
-class NodeBegin(_Event, frozen=True, tag=9):
+class NodeBegin(_Event, frozen=True, gc=False, tag=9):
     """A backward node starts; the ops of its vjp and the `Grad` events it completes follow."""
 
     node: int  # the id that `Op.node` names
@@ -156,13 +156,13 @@ class NodeBegin(_Event, frozen=True, tag=9):
     parent: int  # the BackwardBegin
 
 
-class NodeEnd(_Event, frozen=True, tag=10):
+class NodeEnd(_Event, frozen=True, gc=False, tag=10):
     begin: int
     grad_out: tuple[TensorMeta, ...]  # gradient for each input of the forward op (id 0: none)
     error: str = ""
 
 
-class Grad(_Event, frozen=True, tag=11):
+class Grad(_Event, frozen=True, gc=False, tag=11):
     """A gradient was accumulated into a leaf's ``.grad``, inside the node that completed it."""
 
     leaf: int  # tensor id of the leaf
@@ -173,14 +173,14 @@ class Grad(_Event, frozen=True, tag=11):
     parent: int
 
 
-class OptimBegin(_Event, frozen=True, tag=12):
+class OptimBegin(_Event, frozen=True, gc=False, tag=12):
     cls: str  # "SGD"
     step: int  # 1-based count of this optimizer's steps
     source: Source
     parent: int
 
 
-class ParamUpdate(_Event, frozen=True, tag=13):
+class ParamUpdate(_Event, frozen=True, gc=False, tag=13):
     """One parameter was updated; the value before is the one as of the OptimBegin."""
 
     tensor: TensorMeta
@@ -190,28 +190,28 @@ class ParamUpdate(_Event, frozen=True, tag=13):
     parent: int  # the OptimBegin
 
 
-class OptimEnd(_Event, frozen=True, tag=14):
+class OptimEnd(_Event, frozen=True, gc=False, tag=14):
     begin: int
     error: str = ""
 
 
-class Write(_Event, frozen=True, tag=15):
+class Write(_Event, frozen=True, gc=False, tag=15):
     """A tensor's memory was written in place; every id that shares the memory changed with it."""
 
     tensors: tuple[int, ...]
 
 
-class CellBegin(_Event, frozen=True, tag=16):
+class CellBegin(_Event, frozen=True, gc=False, tag=16):
     cell: str
     count: int
 
 
-class CellEnd(_Event, frozen=True, tag=17):
+class CellEnd(_Event, frozen=True, gc=False, tag=17):
     begin: int
     error: str = ""
 
 
-class Mark(_Event, frozen=True, tag=18):
+class Mark(_Event, frozen=True, gc=False, tag=18):
     name: str
 
 

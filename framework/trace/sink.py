@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -84,9 +85,12 @@ class Recorder:
         capacity: events kept; rounded up to a power of two.
         keep: "all" keeps a reference to every value that an event names, "none" keeps none.
         budget: bytes of values kept, oldest out first.
+        steps: training steps (as the optimizer counts them) whose values are kept.
     """
 
-    def __init__(self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20) -> None:
+    def __init__(
+        self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20, steps: int = 8
+    ) -> None:
         if keep not in ("all", "none"):
             raise ValueError(f"keep must be 'all' or 'none', but got {keep!r}")
         size = 1 << max(4, (capacity - 1).bit_length())
@@ -95,6 +99,8 @@ class Recorder:
         self.seq = 0
         self.thread = threading.get_ident()
         self.values = Values(budget) if keep == "all" else None
+        self.ends: deque[int] = deque()  # seq of the ends of the steps whose values are kept
+        self.steps = steps
         self.open: list[int] = []  # seq of every open container, outermost first
         self.modules: list[str] = []  # paths to go back to when a module ends
         self.module = ""
@@ -168,9 +174,7 @@ class Recorder:
         if self.values is not None or self.armed:
             self._after_op(raw, out if out.__class__ is tuple else (out,), args)
 
-    def _after_op(
-        self, raw: tuple[Any, ...], outs: tuple[Any, ...], args: tuple[Any, ...]
-    ) -> None:
+    def _after_op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], args: tuple[Any, ...]) -> None:
         """Keep the values of an op's outputs, and let the gate have a look."""
         values = self.values
         if values is not None:
@@ -345,6 +349,11 @@ class Recorder:
     def end_optim(self, begin: int, error: BaseException | None = None) -> None:
         self._leave_phase()
         self._close(begin, (), OPTIM_END, error)
+        self.ends.append(self.seq)
+        if len(self.ends) > self.steps:
+            oldest = self.ends.popleft()
+            if self.values is not None:
+                self.values.forget(oldest)
 
     def write(self, tensor: Any) -> None:
         """``tensor``'s memory is about to be written: keep what others still want to see."""

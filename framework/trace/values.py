@@ -7,10 +7,20 @@ array is kept again, as the value from then on).
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
+from functools import partial
+from sys import getrefcount
 from typing import Any
 
 __all__ = ["Values"]
+
+IN_USE = 3  # references to an array that only the dropped entry, a local name and the call hold
+
+
+def _gone() -> None:
+    """A weak reference to nothing."""
+
 
 ENTRY = 512  # bytes that keeping one array costs beside its elements, so that many tiny ones count
 
@@ -35,6 +45,8 @@ class Values:
         self._entries: dict[int, list[list[Any]]] = {}
         self._order: deque[list[Any]] = deque()  # entries, oldest first
         self._live: dict[int, Any] = {}  # the array that a frozen id lives in
+        # id -> (seq, weak reference) of values that were dropped while the program still held them
+        self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
     def keep(self, ident: int, seq: int, array: Any) -> None:
         """From ``seq`` on, tensor ``ident`` holds ``array``."""
@@ -63,9 +75,14 @@ class Values:
             if ident not in self._live:
                 self._live[ident] = entry[1]
             entry[1] = entry[1].copy()
-        elif leaf is not None:
-            self._live[ident] = leaf._data
-            self.keep(ident, 0, leaf._data.copy())
+            return
+        seq, alive = self._alive.pop(ident, (0, _gone))
+        array = alive()
+        if array is None and leaf is not None:
+            array = leaf._data
+        if array is not None:
+            self._live[ident] = array
+            self.keep(ident, seq, array.copy())
 
     def renew(self, ident: int, seq: int) -> None:
         """The write at ``seq`` is under way: from there on ``ident`` is its live array again."""
@@ -77,7 +94,8 @@ class Values:
         """What ``ident`` held as of ``seq`` (0: the newest), or None if that is not kept."""
         entries = self._entries.get(ident)
         if not entries:
-            return None
+            born, array = self._alive.get(ident, (0, _gone))
+            return array() if not seq or born <= seq else None
         if not seq:
             return entries[-1][1]
         for entry in reversed(list(entries)):
@@ -85,16 +103,33 @@ class Values:
                 return entry[1]
         return None
 
+    def forget(self, seq: int) -> None:
+        """Drop what was kept up to ``seq``; the newest value of an array in use stays known."""
+        order = self._order
+        while order and order[0][0] <= seq:
+            self._drop_oldest()
+
     def _evict(self) -> None:
         while self.bytes > self.budget and len(self._order) > 1:
-            entry = self._order.popleft()
-            self.bytes -= entry[1].nbytes + ENTRY
-            self.evicted += 1
-            entries = self._entries.get(entry[2])
-            if entries is not None:
-                if entries[0] is entry:  # nearly always; rebuilding a long list would be dear
-                    del entries[0]
-                else:
-                    entries[:] = [e for e in entries if e is not entry]
-                if not entries:
-                    del self._entries[entry[2]]
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        entry = self._order.popleft()
+        seq, array, ident = entry
+        self.bytes -= array.nbytes + ENTRY
+        self.evicted += 1
+        entries = self._entries.get(ident)
+        if entries is None:
+            return
+        if entries[0] is entry:  # nearly always; rebuilding a long list would be dear
+            del entries[0]
+        else:
+            entries[:] = [e for e in entries if e is not entry]
+        if entries:
+            return
+        del self._entries[ident]
+        if getrefcount(array) > IN_USE:
+            self._alive[ident] = (seq, weakref.ref(array, partial(self._died, ident)))
+
+    def _died(self, ident: int, _: Any) -> None:
+        self._alive.pop(ident, None)
