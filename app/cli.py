@@ -166,6 +166,9 @@ def _export(arguments: list[str]) -> int:
     parser.add_argument("--depth", type=int, help="how deep modules and composite ops are open")
     parser.add_argument("--module", help="only this module: model.encoder")
     parser.add_argument("--step", type=int, default=1, help="number of the training step")
+    parser.add_argument(
+        "--all", action="store_true", help="also ops that the loss does not depend on"
+    )
     options = parser.parse_args(own)
     from app.notebook import NotebookError
 
@@ -186,7 +189,8 @@ def _export(arguments: list[str]) -> int:
         store.feed(recorder.read())
         chosen = store.step_at(store.last_seq) if ended else None
         made = export(
-            store, chosen, options.output, options.phase, options.depth, options.module
+            store, chosen, options.output, options.phase, options.depth, options.module,
+            everything=options.all,
         )  # fmt: skip
     except (NotebookError, ValueError) as error:
         return _refuse(str(error))

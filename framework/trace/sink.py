@@ -450,7 +450,7 @@ class Recorder:
         return tuple(result)
 
     def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        result = []
+        result: list[Any] = []
         for g in grads:
             if g is None:
                 result.append(None)

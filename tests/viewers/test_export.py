@@ -322,3 +322,21 @@ def test_nothing_to_draw(tmp_path: Path):
     residual(t)
     with pytest.raises(ExportError, match="no backward op in this step"):
         export(store_of(t.events), None, tmp_path / "a.svg", "backward")
+
+
+def test_what_the_loss_does_not_depend_on_is_left_out_unless_asked_for() -> None:
+    import framework as torch
+    from framework.trace import recording
+
+    w = torch.ones(3, requires_grad=True)
+    with recording() as tape:
+        x = torch.ones(3).mul(2.0)
+        unrelated = x.neg()
+        loss = (w * x).sum()
+        (unrelated + loss.detach()).mean()
+        loss.backward()
+    graph = store_of(tape.read()).graph(0)
+    names = [c.title for c in picture.make(graph).cells if c.kind == "op"]
+    assert names == ["ones", "mul", "mul", "sum"]
+    everything = [c.title for c in picture.make(graph, everything=True).cells if c.kind == "op"]
+    assert {"neg", "mean"} <= set(everything)

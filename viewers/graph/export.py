@@ -62,6 +62,7 @@ def export(
     annotations: Mapping[int | str, str] | None = None,
     engine: str = "auto",
     time_limit: float = 20.0,
+    everything: bool = False,
 ) -> Result:
     """Write a picture of a training step.
 
@@ -75,6 +76,7 @@ def export(
         annotations: a short text by tensor id or by row key.
         engine: "dot", "own", or "auto": ``dot`` if it is there and done in time.
         time_limit: seconds that ``dot`` may take.
+        everything: also ops that the loss does not depend on.
 
     Raises:
         ExportError: an unknown suffix, phase or engine, no such step or module, a place that cannot
@@ -87,7 +89,7 @@ def export(
     _one_of("engine", engine, ENGINES)
     graph = source if isinstance(source, StepGraph) else source.graph(_step(source, step))
     try:
-        made = picture.make(graph, phase, depth, module, annotations)
+        made = picture.make(graph, phase, depth, module, annotations, everything)
     except picture.PictureError as error:
         raise ExportError(str(error)) from None
     text = dot.source(made)

@@ -98,6 +98,7 @@ def make(
     depth: int | None = None,
     module: str | None = None,
     annotations: Mapping[int | str, str] | None = None,
+    everything: bool = False,
 ) -> Picture:
     """Choose what a picture of a step shows.
 
@@ -107,11 +108,13 @@ def make(
             the picture stays readable, and a module with a single op is one cell.
         module: only the calls of this module; other tensors that they use are shown as inputs.
         annotations: a short text by tensor id or by item key.
+        everything: also ops that backward's roots do not depend on (the preparation of data,
+            metrics); without a backward all ops are shown anyway.
 
     Raises:
         PictureError: there is nothing to show.
     """
-    return _Maker(graph, phase, depth, module, annotations or {}).make()
+    return _Maker(graph, phase, depth, module, annotations or {}, everything).make()
 
 
 class _Maker:
@@ -122,6 +125,7 @@ class _Maker:
         depth: int | None,
         module: str | None,
         annotations: Mapping[int | str, str],
+        everything: bool,
     ) -> None:
         self.graph = graph
         self.phase = phase
@@ -129,6 +133,8 @@ class _Maker:
         self.annotations = annotations
         self.drawn = "backward" if phase == "backward" else "forward"
         self.items = self._chosen()
+        if self.drawn == "forward" and module is None and not everything:
+            self.items = _what_matters(self.items)
         self.members = set(self.items)
         self.nest = {i: sum(a in self.members for a in i.ancestors()) for i in self.items}
         # Modules that hold one thing and no groups.
@@ -335,6 +341,22 @@ class _Maker:
                 below = self._visible(node.forward) if node is not None else None
                 if below is not None and at < below:
                     arrows[Arrow(at, below, True)] = None
+
+
+def _what_matters(items: list[Item]) -> list[Item]:
+    """What backward's roots depend on, and whatever failed; all of it if there is no root."""
+    todo = [i for i in items if i.is_root]
+    if not todo:
+        return items
+    todo += [i for i in items if i.error]
+    useful: set[Item] = set()
+    while todo:
+        item = todo.pop()
+        if item not in useful:
+            useful.add(item)
+            todo.extend(item.sources)
+            todo.extend(item.ancestors())
+    return [i for i in items if i in useful]
 
 
 def _cell(kind: str, item: Item, parent: int) -> Cell:

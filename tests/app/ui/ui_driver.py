@@ -67,7 +67,7 @@ class Driver:
             await self.pilot.pause()
 
     async def until(
-        self, condition: Callable[[], object], what: str = "", limit: float = 15
+        self, condition: Callable[[], object], what: str = "", limit: float = 30
     ) -> None:
         """Wait for something; the screen is in the message if it does not come."""
         end = time.monotonic() + limit
@@ -91,13 +91,15 @@ class Driver:
 
     async def idle(self) -> None:
         """Wait until no cell runs and its events are here: they may come after its answer."""
+        session = self.session
         await self.until(
-            lambda: self.session.state == "idle" and not self.session.executing, "idle"
+            lambda: session.runs and session.state == "idle" and not session.executing, "idle"
         )
-        end = time.monotonic() + 1.0  # a cell that does not compile has no events
+        failed = any(run.state == "failed" for run in session.runs.values())
+        end = time.monotonic() + (1.0 if failed else 15.0)  # what does not compile has no events
         while not self._whole() and time.monotonic() < end:
             await asyncio.sleep(0.02)
-        await self.until(lambda: self.session.state == "idle", "idle")
+        await self.until(lambda: session.state == "idle", "idle")
         await self.settled()
 
     def _whole(self) -> bool:
