@@ -134,7 +134,7 @@ class _Maker:
         self.drawn = "backward" if phase == "backward" else "forward"
         self.items = self._chosen()
         if self.drawn == "forward" and module is None and not everything:
-            self.items = _what_matters(self.items)
+            self.items = _what_matters(self.items, graph)
         self.members = set(self.items)
         self.nest = {i: sum(a in self.members for a in i.ancestors()) for i in self.items}
         # Modules that hold one thing and no groups.
@@ -343,8 +343,18 @@ class _Maker:
                     arrows[Arrow(at, below, True)] = None
 
 
-def _what_matters(items: list[Item]) -> list[Item]:
-    """What backward's roots depend on, and whatever failed; all of it if there is no root."""
+def _what_matters(items: list[Item], graph: StepGraph) -> list[Item]:
+    """What backward's roots depend on, and whatever failed; all of it if there is no root.
+
+    How a parameter or buffer got its first value is not part of it.
+    """
+
+    def sets_up(item: Item) -> bool:
+        leaves = [graph.store.leaf(m.id) for m in item.outputs]
+        return item.kind == "op" and any(
+            leaf is not None and leaf.role in ("parameter", "buffer") for leaf in leaves
+        )
+
     todo = [i for i in items if i.is_root]
     if not todo:
         return items
@@ -352,7 +362,7 @@ def _what_matters(items: list[Item]) -> list[Item]:
     useful: set[Item] = set()
     while todo:
         item = todo.pop()
-        if item not in useful:
+        if item not in useful and not sets_up(item):
             useful.add(item)
             todo.extend(item.sources)
             todo.extend(item.ancestors())
