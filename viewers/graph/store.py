@@ -261,7 +261,11 @@ class TraceStore(Tape):
             self._leaves[ident] = e
             path, _, local = e.name.rpartition(".")
             if path:
-                self._owned.setdefault(path, {})[ident] = local
+                owned = self._owned.setdefault(path, {})
+                # A module made anew: its parameter takes the place of the one it is named after.
+                for old in [i for i, name in owned.items() if name == local]:
+                    del owned[old]
+                owned[ident] = local
         return self._here()
 
     def _op(self, e: Op) -> int:

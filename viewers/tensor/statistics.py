@@ -184,7 +184,8 @@ def _percent(part: int, whole: int) -> str:
 
 def _aligned(items: list[tuple[str, str]], width: int, height: int) -> list[Line]:
     """The figures in columns, an even number of them if possible; [] if that is too high."""
-    across = max(1, width // _CELL)
+    cell = max(_CELL, *[6 + len(value) + 1 for _, value in items])
+    across = max(1, width // cell)
     if across > 1:
         across = min(across - across % 2, len(items))
     if -(-len(items) // across) > height:
@@ -196,7 +197,7 @@ def _aligned(items: list[tuple[str, str]], width: int, height: int) -> list[Line
     for first in range(0, len(items), across):
         line: Line = []
         for name, value in items[first : first + across]:
-            line += [(name.ljust(6), "muted"), (value.ljust(_CELL - 6), "value")]
+            line += [(name.ljust(6), "muted"), (value.ljust(cell - 6), "value")]
         lines.append(line)
     return lines
 
