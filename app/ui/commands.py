@@ -188,6 +188,7 @@ class Commands:
         self.session.go_live()
         self.session.changed.add("cursor")
         self.screen.graph.following = True
+        self.screen.graph.follow_phase()
         self.screen.graph.show_cursor()
 
     def do_pause(self) -> None:

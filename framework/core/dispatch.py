@@ -310,7 +310,10 @@ def _place() -> str:
     frame = sink.user_frame(sys._getframe(1))
     if frame is None:
         return ""
-    return f", at {os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}"
+    name = os.path.basename(frame.f_code.co_filename)
+    if name.startswith("<cell "):
+        return f", at line {frame.f_lineno} of the cell"
+    return f", at {name}, line {frame.f_lineno}"
 
 
 def _broadcast_message(shapes: list[list[int]]) -> str:

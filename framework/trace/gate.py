@@ -347,6 +347,8 @@ class Gate:
             self.adhoc.clear()
             self._changed()
         if command.how == "interrupt":
+            if reason == "exception":
+                return  # the program is ending already, by the error that is worth seeing
             raise KeyboardInterrupt
         self._obey(command)
 
@@ -418,7 +420,7 @@ class Gate:
             if self.stop is None:
                 raise GateError(f"the model is {self.state}, not paused")
             if self.console is not None:
-                raise GateError("the model is stopped at its own console")
+                raise GateError("step at the program's own prompt")
             # From here on it counts as running: a second command must wait for the next stop.
             self.stop = None
             self.state = "running"

@@ -66,6 +66,8 @@ def _short(value: Any, depth: int) -> str:
     if kind is slice:
         ends = ["" if p is None else _short(p, depth + 1) for p in (value.start, value.stop)]
         return ":".join(ends + ([] if value.step is None else [_short(value.step, depth + 1)]))
+    if kind.__module__ == "framework.tensor" and kind.__name__ == "Size":
+        return f"Size({list(map(int, value))})"
     if isinstance(value, sink.tensor_type):
         return describe(value)
     if isinstance(value, np.generic):

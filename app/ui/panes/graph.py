@@ -100,17 +100,27 @@ class GraphPane(Pane):
         if step is not None and self.outline is not None:
             cell = self.session.cell_text(step.cell)
             words.append(f"step {step.number}" if step.number else cell)
-        words.append(self.phase if self.phase != "both" else "forward + backward")
+        phase = self.phase if self.phase != "both" else "forward + backward"
+        words.append(f"{phase} (kept)" if self.chosen_phase else phase)
         if self._matches:
             words.append(f"{len(self._matches)} found")
         return " · ".join(filter(None, words))
 
     def next_phase(self) -> None:
-        """forward, backward, both, and again; from then on as the user wants it."""
-        self.chosen_phase = True
-        self._set_phase(PHASES[(PHASES.index(self.phase) + 1) % len(PHASES)])
+        """forward, backward and both as the user wants it, then as the cursor goes again."""
+        if not self.chosen_phase:
+            self.chosen_phase = True
+            self._set_phase(PHASES[(PHASES.index(self.phase) + 1) % len(PHASES)])
+        elif self.phase == PHASES[-1]:
+            self.follow_phase()
+        else:
+            self._set_phase(PHASES[PHASES.index(self.phase) + 1])
         self._cursor = -1
         self.sync()
+
+    def follow_phase(self) -> None:
+        """Show the half that the cursor is in, whatever was chosen before."""
+        self.chosen_phase = False
 
     def reset(self) -> None:
         """A new tape."""
