@@ -122,7 +122,7 @@ _INPLACE_OPERATORS = {
 
 _publish()
 
-from framework import autograd, linalg, nn, optim, trace, utils  # noqa: E402
+from framework import autograd, cuda, linalg, nn, optim, trace, utils  # noqa: E402
 from framework.serialization import load, save  # noqa: E402
 
 

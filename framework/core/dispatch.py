@@ -302,7 +302,9 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
         text = text[len(op.name) + 2 :]
     described = " and ".join(str(s) for s in shapes)
     line = f"{op.name}: {text}" + (f" (shapes {described})" if shapes else "")
-    return kind(line + _place())
+    better: Exception = kind(line + _place())
+    better._explained = True  # type: ignore[attr-defined]
+    return better
 
 
 def _place() -> str:
@@ -329,6 +331,41 @@ def _broadcast_message(shapes: list[list[int]]) -> str:
 
 
 # -- composites ------------------------------------------------------------------------------
+
+
+def checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function's refusal of its arguments look like the failure of an op."""
+    name = call.__name__
+
+    @functools.wraps(call)
+    def function(*args: Any, **meta: Any) -> Any:
+        try:
+            return call(*args, **meta)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            if getattr(error, "_explained", False):
+                raise
+            tensors = _tensors_in(args)
+            shapes = " and ".join(str(list(t._data.shape)) for t in tensors)
+            text = str(error)
+            named = text if text.startswith(f"{name}") else f"{name}: {text}"
+            better = type(error)(named + (f" (shapes {shapes})" if shapes else "") + _place())
+            better._explained = True  # type: ignore[attr-defined]
+            recorder = sink.active
+            if recorder is not None and recorder.thread == get_ident():
+                recorder.op_error(name, tensors, {}, perf_counter_ns(), better)
+            raise better from None
+
+    return function
+
+
+def _tensors_in(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    found: list[Any] = []
+    for a in args:
+        if isinstance(a, Tensor):
+            found.append(a)
+        elif isinstance(a, (list, tuple)):
+            found += [x for x in a if isinstance(x, Tensor)]
+    return tuple(found)
 
 
 def composite(call: Callable[..., Any]) -> Callable[..., Any]:

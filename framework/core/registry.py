@@ -162,8 +162,12 @@ def function(
     method: bool | str = True,
     dunder: tuple[str, ...] = (),
     inplace: bool = False,
+    checks: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function: in namespaces, as a Tensor method, as an operator, as an in-place twin.
+
+    A function that ``checks`` its arguments before any op runs fails as an op does: its error names
+    it, the shapes and the place, and is an event of the trace.
 
     The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
     `core.views.inplace_twin`.
@@ -171,6 +175,10 @@ def function(
 
     def publish(call: Callable[..., Any]) -> Callable[..., Any]:
         name = call.__name__
+        if checks:
+            from framework.core.dispatch import checked
+
+            call = checked(call)
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
         FUNCTIONS.append(Function(call, name, namespaces, as_method, dunder, twin))

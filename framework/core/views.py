@@ -113,6 +113,12 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
         if value._rg:
             value = value.to(to)
             data = value._data
+    if not getattr(target.flags, "writeable", True):
+        raise RuntimeError(
+            f"{name}: unsupported operation: more than one element of the written-to tensor refers "
+            "to a single memory location. Please clone() the tensor before performing the "
+            "operation."
+        )
     record = modes.grad and (value._rg or (tensor.requires_grad and to.category >= FLOAT))
     if record and value._edge is not None:
         _keep_private(value._edge[0], tensor, since)

@@ -18,7 +18,7 @@ from framework.tensor import wrap
 __all__ = ["scaled_dot_product_attention"]
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def scaled_dot_product_attention(
     query: Any,

@@ -258,8 +258,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
 
 
 _getitem.__name__, _setitem.__name__ = "__getitem__", "__setitem__"
-function(namespaces=(), method=False, dunder=("__getitem__",))(_getitem)
-function(namespaces=(), method=False, dunder=("__setitem__",))(_setitem)
+function(namespaces=(), method=False, dunder=("__getitem__",), checks=True)(_getitem)
+function(namespaces=(), method=False, dunder=("__setitem__",), checks=True)(_setitem)
 
 
 def _write_at(
@@ -301,7 +301,7 @@ def _write_now(
     _put_into(self._data, values._data, arrays, layout, accumulate)
 
 
-@function(namespaces=())
+@function(namespaces=(), checks=True)
 def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """Write ``values`` at ``self[indices]``; with accumulate add to what is there."""
     arrays, layout = _split_index(self, tuple(indices))
@@ -394,7 +394,7 @@ def _within(g: Any, shape: tuple[int, ...]) -> Any:
     return apply(SLICE_SCATTER, g, shape=shape, index=index)
 
 
-@function()
+@function(checks=True)
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for dim 0): elements picked along a dimension."""
     return apply(GATHER, input, index, dim=axis(dim, input.ndim))
@@ -415,7 +415,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     return gather(input.expand(*shape), d, indices.expand(*wide))
 
 
-@function(inplace=True)
+@function(inplace=True, checks=True)
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
     reduce: str | None = None,
@@ -430,13 +430,13 @@ def scatter(
     )  # fmt: skip
 
 
-@function(inplace=True)
+@function(inplace=True, checks=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`scatter` that adds, repeated indices counted each time."""
     return apply(SCATTER_ADD, input, index, src, dim=axis(dim, input.ndim), add=True)
 
 
-@function()
+@function(checks=True)
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Slices picked along a dimension by a 1-d index."""
     if index.ndim > 1:
@@ -449,7 +449,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return apply(INDEX, input, index, layout=(slice(None),) * d + (_ARRAY,))
 
 
-@function(inplace=True)
+@function(inplace=True, checks=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """``input[index[i]] += alpha * source[i]`` along a dimension, repeats counted each time."""
     d = axis(dim, input.ndim)
@@ -478,7 +478,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 # -- masks and positions ---------------------------------------------------------------------
 
 
-@function()
+@function(checks=True)
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector; both broadcast."""
     shape = np.broadcast_shapes(input._data.shape, mask._data.shape)

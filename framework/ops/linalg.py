@@ -92,7 +92,7 @@ def _need(name: str, input: Tensor, n: int, which: str = "self") -> None:
         raise RuntimeError(f"{name}: {which} must be a {n}D tensor, but got {input.ndim}D")
 
 
-@function()
+@function(checks=True)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Product of two matrices."""
     _need("mm", input, 2)
@@ -100,7 +100,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return apply(MATMUL, input, mat2)
 
 
-@function()
+@function(checks=True)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two batches of matrices: [b, n, m] x [b, m, p] -> [b, n, p]."""
     _need("bmm", input, 3, "batch1")
@@ -113,7 +113,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return apply(MATMUL, input, mat2)
 
 
-@function()
+@function(checks=True)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector."""
     _need("mv", input, 2)
@@ -121,7 +121,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return apply(MATMUL, input, vec)
 
 
-@function()
+@function(checks=True)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Inner product of two vectors."""
     _need("dot", input, 1)
@@ -129,7 +129,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return apply(MATMUL, input, tensor)
 
 
-@function()
+@function(checks=True)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """``input[i] * vec2[j]``."""
     _need("outer", input, 1)
@@ -157,7 +157,7 @@ def baddbmm(
     return (input if beta == 1 else input * beta) + product
 
 
-@function(method=False)
+@function(method=False, checks=True)
 @composite
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products by index letters (Einstein's convention): ``einsum("bij,bjk->bik", a, b)``.

@@ -174,7 +174,7 @@ NLL_LOSS_BACKWARD = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def nll_loss(
     input: Any,
     target: Any,
@@ -204,7 +204,7 @@ def nll_loss(
     return apply(NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def cross_entropy(
     input: Any,
@@ -306,7 +306,7 @@ def _no_integers(name: str, input: Any, target: Any) -> None:
         )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def mse_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
@@ -324,7 +324,7 @@ def mse_loss(
     return _weighted((input - target).square(), weight, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
@@ -336,7 +336,7 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def smooth_l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
@@ -355,7 +355,7 @@ def smooth_l1_loss(
     return _reduced(where(distance < beta, near, distance - 0.5 * beta), mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
@@ -398,7 +398,7 @@ BCE = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
@@ -420,7 +420,7 @@ def binary_cross_entropy(
     return _reduced(loss if weight is None else loss * weight, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
@@ -448,7 +448,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(loss if weight is None else loss * weight, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def kl_div(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
@@ -478,7 +478,7 @@ def kl_div(
     return _reduced(loss, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def poisson_nll_loss(
     input: Any, target: Any, log_input: bool = True, full: bool = False, size_average: Any = None,
@@ -496,7 +496,7 @@ def poisson_nll_loss(
     return _reduced(loss, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
@@ -521,7 +521,7 @@ def gaussian_nll_loss(
 # -- margins ----------------------------------------------------------------------------------
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
@@ -532,7 +532,7 @@ def margin_ranking_loss(
     return _reduced((-target * (input1 - input2) + margin).clamp(min=0), mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def hinge_embedding_loss(
     input: Any, target: Any, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
@@ -545,7 +545,7 @@ def hinge_embedding_loss(
     return _reduced(apart + together, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def soft_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
@@ -555,7 +555,7 @@ def soft_margin_loss(
     return _reduced(-logsigmoid(target * input), mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
@@ -572,7 +572,7 @@ def cosine_embedding_loss(
     return _reduced(together + apart, mode)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def triplet_margin_loss(
     anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,

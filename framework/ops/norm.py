@@ -195,7 +195,7 @@ def _normalized_shape(name: str, input: Any, shape: Any, **params: Any) -> tuple
     return wanted
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -212,7 +212,7 @@ def layer_norm(
     return apply(LAYER_NORM, input, weight, bias, dims=len(shape), eps=eps)
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def rms_norm(
     input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Any:
@@ -271,7 +271,7 @@ GROUP_NORM = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -306,7 +306,7 @@ def _check_channels(name: str, channels: int, **params: Any) -> None:
             )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def instance_norm(
     input: Any,
@@ -438,7 +438,7 @@ def _update(running: Any, value: Any, momentum: float) -> None:
     data[...] = (1 - momentum) * data + momentum * value.astype(data.dtype, copy=False)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -480,7 +480,7 @@ def batch_norm(
 # -- vectors ----------------------------------------------------------------------------------
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
@@ -499,7 +499,7 @@ def local_response_norm(
     return input / (total * (alpha / size) + k) ** beta
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """input / max(‖input‖ₚ, eps), the norm taken along ``dim``.
@@ -511,7 +511,7 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps).expand_as(input)
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 @composite
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along ``dim``; the others broadcast.
@@ -525,7 +525,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return ((x1 / length1) * (x2 / length2)).sum(dim)
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 @composite
 def pairwise_distance(
     x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False

@@ -45,7 +45,7 @@ PAD = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
     """``input`` with elements added around its last dimensions.
 

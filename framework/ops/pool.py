@@ -264,7 +264,7 @@ def _max_pool(
     return (values, index) if return_indices else values
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def max_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -276,7 +276,7 @@ def max_pool1d(
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def max_pool2d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -298,7 +298,7 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def max_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -411,7 +411,7 @@ def _avg_pool(
     )  # fmt: skip
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def avg_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -420,7 +420,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def avg_pool2d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -441,7 +441,7 @@ def avg_pool2d(
                      divisor_override)  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def avg_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -551,13 +551,13 @@ def _adaptive_max(dims: int, input: Any, output_size: Any, return_indices: bool)
     return (values, index) if return_indices else values
 
 
-@function(namespaces=("", "nn.functional"), method=False)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Means of ``output_size`` windows that cover a signal; see `adaptive_avg_pool2d`."""
     return _adaptive_avg(1, input, output_size)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Means of ``output_size`` windows that cover an image.
 
@@ -571,25 +571,25 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg(2, input, output_size)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """Means of ``output_size`` windows that cover a volume; see `adaptive_avg_pool2d`."""
     return _adaptive_avg(3, input, output_size)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements of ``output_size`` windows that cover a signal."""
     return _adaptive_max(1, input, output_size, return_indices)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements of ``output_size`` windows that cover an image."""
     return _adaptive_max(2, input, output_size, return_indices)
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements of ``output_size`` windows that cover a volume."""
     return _adaptive_max(3, input, output_size, return_indices)

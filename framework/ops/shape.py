@@ -43,14 +43,14 @@ RESHAPE = op(
 )  # fmt: skip
 
 
-@function()
+@function(checks=True)
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape (one length may be -1): a view where possible."""
     data = input._data
     return apply(RESHAPE, input, shape=_full_shape(_ints(shape), data.size, "reshape"))
 
 
-@function(namespaces=())
+@function(namespaces=(), checks=True)
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The same memory in another shape; `reshape` if that would need a copy.
 
@@ -80,7 +80,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return reshape(self, other.shape)
 
 
-@function()
+@function(checks=True)
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim merged into one."""
     if not input.ndim:
@@ -98,7 +98,7 @@ def ravel(input: Tensor) -> Tensor:
     return reshape(input, -1)
 
 
-@function()
+@function(checks=True)
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension split into several."""
     d, shape = axis(dim, input.ndim), input._data.shape
@@ -113,7 +113,7 @@ PERMUTE = op(
 )  # fmt: skip
 
 
-@function()
+@function(checks=True)
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order: a view."""
     order = tuple([axis(d, input.ndim) for d in _ints(dims)])
@@ -128,7 +128,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     return apply(PERMUTE, input, dims=order)
 
 
-@function()
+@function(checks=True)
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions swapped: a view."""
     a, b = axis(dim0, input.ndim), axis(dim1, input.ndim)
@@ -158,7 +158,7 @@ def t(input: Tensor) -> Tensor:
     return transpose(input, 0, 1) if input.ndim == 2 else permute(input, *range(input.ndim))
 
 
-@function()
+@function(checks=True)
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to other places: a view."""
     many = isinstance(source, (tuple, list))
@@ -181,7 +181,7 @@ EXPAND = op(
 )  # fmt: skip
 
 
-@function(namespaces=())
+@function(namespaces=(), checks=True)
 def expand(self: Tensor, *sizes: Any) -> Tensor:
     """Dimensions of length 1 repeated without copying: a view; -1 keeps a length."""
     wanted = _ints(sizes)
@@ -222,7 +222,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     return tuple([expand(x, *shape) for x in tensors])
 
 
-@function()
+@function(checks=True)
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Dimensions of length 1 removed (all, or the given ones): a view."""
     shape = input._data.shape
@@ -232,7 +232,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     return reshape(input, tuple(n for i, n in enumerate(shape) if i not in dims or n != 1))
 
 
-@function()
+@function(checks=True)
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dimension of length 1 inserted: a view."""
     d = axis(dim, input.ndim + 1)
@@ -257,7 +257,7 @@ CAT = op(
 )  # fmt: skip
 
 
-@function(method=False, namespaces=("",))
+@function(method=False, namespaces=("",), checks=True)
 def cat(tensors: Any, dim: int = 0) -> Tensor:
     """Tensors joined along a dimension; all other lengths must agree.
 
@@ -295,7 +295,7 @@ def concat(tensors: Any, dim: int = 0) -> Tensor:
     return cat(tensors, dim)
 
 
-@function(method=False)
+@function(method=False, checks=True)
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension."""
     tensors = tuple(tensors)
@@ -310,20 +310,20 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, dim) for x in tensors], axis(dim, tensors[0].ndim + 1))
 
 
-@function(method=False)
+@function(method=False, checks=True)
 def hstack(tensors: Any) -> Tensor:
     """Joined side by side: along dimension 1 (0 for vectors)."""
     many = [x if x.ndim else reshape(x, 1) for x in tensors]
     return cat(many, 0 if many[0].ndim == 1 else 1)
 
 
-@function(method=False)
+@function(method=False, checks=True)
 def vstack(tensors: Any) -> Tensor:
     """Joined on top of each other: along dimension 0, vectors as rows."""
     return cat([x if x.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
 
 
-@function()
+@function(checks=True)
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` slices from ``start`` along a dimension: a view."""
     d = axis(dim, input.ndim)
@@ -334,14 +334,14 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     return input[(slice(None),) * d + (slice(start, start + length),)]
 
 
-@function()
+@function(checks=True)
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """One slice along a dimension, which disappears: a view."""
     d = axis(dim, input.ndim)
     return input[(slice(None),) * d + (int(index),)]
 
 
-@function()
+@function(checks=True)
 def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along a dimension: of a size (the last may be shorter), or of given sizes."""
     d = axis(dim, input.ndim)
@@ -363,7 +363,7 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
     return tuple(result)
 
 
-@function()
+@function(checks=True)
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size (the last may be shorter)."""
     if chunks < 1:
@@ -423,7 +423,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     return apply(FLIP, input, dims=tuple([axis(d, input.ndim) for d in _ints(dims)]))
 
 
-@function()
+@function(checks=True)
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements shifted along dimensions; those that fall out come in at the other end."""
     if dims is None:

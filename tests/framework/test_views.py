@@ -175,3 +175,36 @@ def test_random_programs_agree_with_functional_ones() -> None:
             p = np.zeros((3, 4)) if p is None else p._data
             q = np.zeros((3, 4)) if q is None else q._data
             np.testing.assert_allclose(p, q, rtol=1e-10, atol=1e-12)
+
+
+def test_an_expanded_tensor_cannot_be_written() -> None:
+    x = torch.zeros(1, 3).expand(4, 3)
+    with pytest.raises(RuntimeError, match=r"Please clone\(\) the tensor"):
+        x.add_(1)
+    with pytest.raises(RuntimeError, match=r"Please clone\(\) the tensor"):
+        x[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    "call, name, shapes",
+    [
+        (lambda: torch.cat([torch.ones(2, 2), torch.ones(3, 3)], 1), "cat", "[2, 2] and [3, 3]"),
+        (lambda: torch.ones(4).reshape(3, 3), "reshape", "[4]"),
+        (lambda: torch.ones(2, 3) @ torch.ones(2, 3), "matmul", "[2, 3] and [2, 3]"),
+        (lambda: torch.stack([torch.ones(2), torch.ones(3)]), "stack", "[2] and [3]"),
+        (lambda: torch.ones(2) + torch.ones(3), "add", "[2] and [3]"),
+        (lambda: torch.ones(4)[7], "__getitem__", "[4]"),
+        (lambda: torch.nn.functional.layer_norm(torch.ones(2, 3), (4,)), "layer_norm", "[2, 3]"),
+        (lambda: torch.bmm(torch.ones(2, 2), torch.ones(3)), "bmm", "[2, 2] and [3]"),
+    ],
+)  # fmt: skip
+def test_a_shape_error_names_the_op_the_shapes_and_the_line(call, name, shapes) -> None:
+    from framework.trace import recording
+
+    with recording() as tape, pytest.raises((RuntimeError, IndexError)) as caught:
+        call()
+    line = call.__code__.co_firstlineno
+    assert name in str(caught.value) and f"(shapes {shapes}" in str(caught.value)
+    assert f"at test_views.py, line {line}" in str(caught.value)
+    (failed,) = [e for e in tape.read() if type(e).__name__ == "Op" and e.error]
+    assert failed.name == name and all(failed.inputs) and failed.source.line == line
