@@ -112,7 +112,8 @@ def gradgradcheck(
             list(_differentiable(func(*xs))), list(gs),
             retain_graph=True, create_graph=True, inputs=wanted, accumulate=False,
         )  # fmt: skip
-        return tuple([g for g in found if g is not None])
+        # Tied to its input, so that a gradient which has lost its history is not left out but wrong.
+        return tuple([g + x * 0 for g, x in zip(found, wanted) if g is not None])
 
     return gradcheck(
         gradient, args + starts,

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from ui_driver import write
 
-RUN = "import sys; from app.ui.app import run_ui; sys.exit(run_ui(*sys.argv[1:]))"
+# The program as it was installed beside this interpreter.
+TAPEBOOK = str(Path(sys.executable).with_name("tapebook"))
 RESTORED = (b"\x1b[?1049l", b"\x1b[?1000l", b"\x1b[?25h")  # screen, mouse, cursor
 
 
@@ -29,7 +30,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.seen = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *arguments],
+            [TAPEBOOK, *arguments],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             env={**os.environ, "TERM": term, "COLUMNS": "", "LINES": ""},
         )  # fmt: skip
@@ -121,7 +122,7 @@ def test_the_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
     [
         ("missing.py", None, "no such file"),
         ("binary.py", b"\x7fELF\x00\x00\x01", "binary"),
-        ("notes.txt", b"hello", "suffix"),
+        ("notes.txt", b"hello", "expected a .py script"),
         ("broken.ipynb", b'{"cells": [', "broken.ipynb"),
     ],
     ids=["missing", "binary", "suffix", "ipynb"],
@@ -147,8 +148,6 @@ def test_a_dumb_terminal_is_refused(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.py", "# %%\na = 1\n")
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(path)], capture_output=True, text=True, timeout=30
-    )
+    done = subprocess.run([TAPEBOOK, str(path)], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and done.stdout == ""
-    assert "no terminal" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "needs a terminal" in done.stderr and len(done.stderr.splitlines()) == 1

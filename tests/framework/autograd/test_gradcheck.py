@@ -71,6 +71,26 @@ def test_a_wrong_second_gradient_is_found():
     assert not gradgradcheck(WrongSecond.apply, x, raise_exception=False)
 
 
+class LostHistory(Function):
+    """exp whose backward is right, but cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx, x):
+        y = x.exp()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        return (g * ctx.saved_tensors[0]).detach()
+
+
+def test_a_backward_that_loses_its_history_is_found():
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(LostHistory.apply, (x,))
+    assert not gradgradcheck(LostHistory.apply, (x,), raise_exception=False)
+
+
 def test_a_nan_is_no_match():
     class Nan(WrongSquare):
         @staticmethod
