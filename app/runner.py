@@ -7,7 +7,10 @@ a console.
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import contextlib
+import inspect
 import linecache
 import os
 import signal
@@ -61,9 +64,8 @@ class Program:
             return cls(path, [("", lambda: compile(data, name, "exec", dont_inherit=True))])
         cells = [cell for cell in notebook.cells if cell.kind == "code"]
         sources = {cell.id: cell.source for cell in cells}
-        magics = any(
-            line.lstrip().startswith(("%", "!")) for s in sources.values() for line in s.split("\n")
-        )
+        lines = [line.strip() for source in sources.values() for line in source.split("\n")]
+        magics = any(li.startswith(("%", "!", "?")) or li.endswith("?") for li in lines)
         if magics:
             sources = {ident: _transformed(source) for ident, source in sources.items()}
         return cls(path, [_cell_part(i, s) for i, s in sources.items()], magics)
@@ -72,7 +74,14 @@ class Program:
 def _cell_part(ident: str, source: str) -> tuple[str, Callable[[], CodeType]]:
     name = f"<cell {ident}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    return ident, lambda: compile(source, name, "exec", dont_inherit=True)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return ident, lambda: compile(source, name, "exec", flags, dont_inherit=True)
+
+
+def _run_cell(code: CodeType, names: dict[str, Any]) -> None:
+    waiting = eval(code, names)  # a coroutine, if the cell awaits at its top level
+    if code.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(waiting)
 
 
 def _transformed(source: str) -> str:
@@ -107,14 +116,22 @@ def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -
     if program.magics:
         from IPython.core.interactiveshell import InteractiveShell
 
-        InteractiveShell.instance(user_module=sys.modules["__main__"], user_ns=names)
+        class Shell(InteractiveShell):
+            def enable_gui(self, gui: Any = None) -> None:
+                """There are no windows here; ``%matplotlib`` is accepted all the same."""
+
+        Shell.instance(user_module=sys.modules["__main__"], user_ns=names)
+    if program.parts and program.parts[0][0]:
+        from IPython.display import display
+
+        names.setdefault("display", display)  # as in every notebook
     for count, (cell, make) in enumerate(program.parts, 1):
         if not cell:
             exec(make(), names)
             continue
         begin = recorder.begin_cell(cell, count)
         try:
-            exec(make(), names)
+            _run_cell(make(), names)
         except BaseException as error:
             recorder.end_cell(begin, error)
             raise

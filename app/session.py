@@ -421,6 +421,8 @@ class Session(Points):
                     self.notebook.set_execution_count(cell, result.get("count") or None)
             run.state = "failed" if failed else "done"
             if failed:
+                what = result if isinstance(result, str) else str(result.get("error"))
+                self.say(f"{self.cell_text(cell)} failed: {what}", problem=True)
                 for other in self._queue:
                     self.runs.pop(other, None)
                 self._queue.clear()

@@ -114,7 +114,10 @@ class MainScreen(Screen[None]):
     # -- layout ------------------------------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
+        where = self.where
         self.lay_out()
+        if self.focused is None and not self.too_small.display:
+            self.go_to(where)  # what was too small to show had lost the focus
         self.call_after_refresh(self.commands.reveal)
 
     def lay_out(self) -> None:
@@ -273,6 +276,9 @@ class MainScreen(Screen[None]):
                 self.focused.post_message(events.Key(event.key, event.character))
             return
         if self.prompt.is_open:
+            return
+        if self.too_small.display and event.key != "ctrl+q":
+            event.stop()  # nobody should steer what cannot be seen
             return
         if self.jumping:
             event.stop()

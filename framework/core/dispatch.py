@@ -302,8 +302,8 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
         text = text[len(op.name) + 2 :]
     described = " and ".join(str(s) for s in shapes)
     line = f"{op.name}: {text}" + (f" (shapes {described})" if shapes else "")
-    better: Exception = kind(line + _place())
-    better._explained = True  # type: ignore[attr-defined]
+    better = kind(line + _place())
+    better._explained = True
     return better
 
 
@@ -348,8 +348,9 @@ def checked(call: Callable[..., Any]) -> Callable[..., Any]:
             shapes = " and ".join(str(list(t._data.shape)) for t in tensors)
             text = str(error)
             named = text if text.startswith(f"{name}") else f"{name}: {text}"
-            better = type(error)(named + (f" (shapes {shapes})" if shapes else "") + _place())
-            better._explained = True  # type: ignore[attr-defined]
+            words = named + (f" (shapes {shapes})" if shapes else "") + _place()
+            better: Any = type(error)(words)
+            better._explained = True
             recorder = sink.active
             if recorder is not None and recorder.thread == get_ident():
                 recorder.op_error(name, tensors, {}, perf_counter_ns(), better)

@@ -85,6 +85,24 @@ def test_a_script_runs_as_main(tmp_path):
     assert done.stdout == "__main__ ['--break', 'a b'] script.py 5\nTrue\n"
 
 
+def test_a_notebook_s_own_ways_work(tmp_path):
+    """Magics, ``display``, ``name?`` and a top-level ``await``, as in the kernel."""
+    sources = [
+        "%matplotlib inline\nx = 1",
+        "display('shown')\nx?",
+        "import asyncio\nawait asyncio.sleep(0)\nprint('awaited')",
+    ]
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [],
+         "execution_count": None, "source": source}
+        for i, source in enumerate(sources)
+    ]  # fmt: skip
+    document = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    done = _tapebook("run", _write(tmp_path / "n.ipynb", json.dumps(document)))
+    assert done.returncode == 0, done.stderr
+    assert "shown" in done.stdout and "int" in done.stdout and "awaited" in done.stdout
+
+
 def test_a_notebook_runs_cell_by_cell(tmp_path):
     cells = [
         {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# Title"},

@@ -38,7 +38,7 @@ class Pane(ScrollView, can_focus=True):
     #: The pane's name in the action table.
     where: ClassVar[str] = ""
     #: What an empty pane says.
-    empty: ClassVar[str] = ""
+    empty: str = ""
     #: Rows before the first one that can be selected.
     header: ClassVar[int] = 0
     #: False: rows are for reading, the arrows scroll.

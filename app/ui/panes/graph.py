@@ -53,9 +53,11 @@ class GraphPane(Pane):
         if step is None:
             if self.outline is not None:
                 self.outline = self._graph = None
+                self.empty = type(self).empty
                 self.update_rows()
             return
         self._use(step)
+        self.empty = f"no {self.phase} yet in this step"
         moved = session.cursor != self._cursor
         self._cursor = session.cursor
         self.update_rows()
