@@ -111,8 +111,8 @@ def gradgradcheck(
         found = run_backward(
             list(_differentiable(func(*xs))), list(gs),
             retain_graph=True, create_graph=True, inputs=wanted, accumulate=False,
+        )  # fmt: skip
         # Tied to its input: a gradient which has lost its history is not left out, but wrong.
-        # Tied to its input, so that a gradient which has lost its history is not left out but wrong.
         return tuple([g + x * 0 for g, x in zip(found, wanted) if g is not None])
 
     return gradcheck(
