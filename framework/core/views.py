@@ -17,7 +17,7 @@ from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of, run
 from framework.core.graph import Node, Version, clock
 from framework.core.modes import modes
-from framework.core.registry import op
+from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
 from framework.trace import sink
 
@@ -66,6 +66,7 @@ VIEW_SCATTER = op(
         lambda g, chain: apply(VIEW_SCATTER, g, _through(g, chain) * 0, chain=chain),
         lambda g, chain: _through(g, chain),
     ),
+    samples=lambda s: [((s(3, 2), s(2)), {"chain": ((OPS["getitem"], {"index": (1,)}),)})],
 )
 
 

@@ -232,9 +232,10 @@ CLONE_TO = op(
     "a",
     grad=(_copy_grad,),
     moves=True,
+    samples=lambda s: [((s(3),), {"target": CPU, "source": CPU})],
 )
 CONTIGUOUS = op("contiguous", lambda a: np.ascontiguousarray(a).reshape(a.shape), "a",
-                grad=(lambda g: g,))  # fmt: skip
+                grad=(lambda g: g,), samples=lambda s: [((s(3, 2),), {})])  # fmt: skip
 DETACH = op("detach", lambda a: a, "a")
 
 

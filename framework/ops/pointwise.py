@@ -180,10 +180,12 @@ def _trunc_kernel(a: Any, b: Any) -> Any:
 FLOOR_DIVIDE = op(
     "floor_divide", _floor_kernel, "ab", rule="promote",
     grad=(lambda g: g * 0.0, lambda g: g * 0.0),
+    samples=lambda s: [((s.away(3), s.positive(3)), {}), ((s.away(3), 0.7), {})],
 )  # fmt: skip
 TRUNC_DIVIDE = op(
     "trunc_divide", _trunc_kernel, "ab", rule="promote",
     grad=(lambda g: g * 0.0, lambda g: g * 0.0),
+    samples=lambda s: [((s.away(3), s.positive(3)), {})],
 )  # fmt: skip
 REMAINDER = op(
     "remainder", np.remainder, "ab", rule="promote",
