@@ -94,7 +94,7 @@ def _publish() -> None:
         _importlib.import_module(family.name)
     for record in _registry.FUNCTIONS:
         if "" in record.namespaces:
-            globals()[record.name] = record.call
+            globals()[record.name] = record.public
         if record.method:
             setattr(Tensor, record.method, record.call)
         for special in record.dunder:

@@ -179,6 +179,12 @@ class Node:
     def apply(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """Gradients of the outputs (None: none came) to gradients of the inputs."""
         op = self.op
+        if self.metas[0][1].kind == "c" and not op.wirtinger:
+            return _conjugated(self._apply(_conjugated(grads)))
+        return self._apply(grads)
+
+    def _apply(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        op = self.op
         g = grads[0] if len(grads) == 1 else grads
         rules = op.grad
         if callable(rules):
@@ -280,6 +286,11 @@ class AccumulateGrad:
 
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {hex(id(self.variable))}>"
+
+
+def _conjugated(grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Turns the transpose that a rule computes into the adjoint: conj(J^T conj(g)) = J^H g."""
+    return tuple([g.conj() if g is not None and g._data.dtype.kind == "c" else g for g in grads])
 
 
 def edge_meta(edge: Any) -> tuple[Any, ...]:

@@ -17,6 +17,12 @@ keyword argument of that name. ``grad`` is one rule per array argument (None: no
 function for all of them that returns a tuple (missing ones at its end are None). Rules are written
 in differentiable ops, so gradients of any order follow. They may return a gradient that still has
 the broadcast shape or another float type: the engine sums and casts it.
+
+A rule is the transpose of the derivative, without any conjugate: for complex outputs the engine
+conjugates what goes in and what comes out, which turns the transpose into the adjoint that
+PyTorch's convention asks for. Only an op that is not holomorphic (conj, sgn, ...) has to write its
+rule for that convention itself, and says so by ``wirtinger=True``; an op with a real output (abs,
+real) is never touched.
 """
 
 from __future__ import annotations
@@ -47,6 +53,7 @@ class Op:
     view: bool = False  # the kernel's result may share its first argument's memory
     moves: bool = False  # the result lives on the device that the keyword ``target`` names
     cuda: Callable[..., Any] | None = None  # a kernel of its own for CuPy arrays
+    wirtinger: bool = False  # its rules know complex numbers: see the module's docstring
     samples: Callable[..., Any] | None = None
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
@@ -93,6 +100,7 @@ def op(
     view: bool = False,
     moves: bool = False,
     cuda: Callable[..., Any] | None = None,
+    wirtinger: bool = False,
     samples: Callable[..., Any] | None = None,
 ) -> Op:
     """Register a primitive.
@@ -108,7 +116,7 @@ def op(
     if name in OPS:
         raise ValueError(f"op {name!r} is registered twice")
     names = tuple(params.split() if " " in params or "*" in params else params)
-    record = Op(name, kernel, names, rule, grad, view, moves, cuda, samples)
+    record = Op(name, kernel, names, rule, grad, view, moves, cuda, wirtinger, samples)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)
@@ -141,6 +149,7 @@ class Function:
     """A public function and where it is published."""
 
     call: Callable[..., Any]
+    public: Callable[..., Any]  # the same for the namespaces: knows ``out=`` if it has that
     name: str
     namespaces: tuple[str, ...]  # "" is the top: framework.NAME
     method: str  # name as a Tensor method, "" if it is none
@@ -153,7 +162,7 @@ FUNCTIONS: list[Function] = []
 
 def published(namespace: str) -> dict[str, Callable[..., Any]]:
     """The public functions of a namespace such as "linalg", by name."""
-    return {f.name: f.call for f in FUNCTIONS if namespace in f.namespaces}
+    return {f.name: f.public for f in FUNCTIONS if namespace in f.namespaces}
 
 
 def function(
@@ -163,11 +172,14 @@ def function(
     dunder: tuple[str, ...] = (),
     inplace: bool = False,
     checks: bool = False,
+    out: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function: in namespaces, as a Tensor method, as an operator, as an in-place twin.
 
     A function that ``checks`` its arguments before any op runs fails as an op does: its error names
     it, the shapes and the place, and is an event of the trace.
+
+    With ``out`` the namespaces' function (not the method) takes ``out=``, see `core.out.with_out`.
 
     The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
     `core.views.inplace_twin`.
@@ -181,7 +193,12 @@ def function(
             call = checked(call)
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
-        FUNCTIONS.append(Function(call, name, namespaces, as_method, dunder, twin))
+        public = call
+        if out:
+            from framework.core.out import with_out
+
+            public = with_out(call)
+        FUNCTIONS.append(Function(call, public, name, namespaces, as_method, dunder, twin))
         return call
 
     return publish

@@ -32,38 +32,28 @@ def _matmul_kernel(a: Any, b: Any) -> Any:
     return np.matmul(a, b)
 
 
-def _h(x: Any) -> Any:
-    """The conjugate transpose of the last two dimensions."""
-    x = x.transpose(-2, -1)
-    return x.conj() if x._data.dtype.kind == "c" else x
-
-
 def _matmul_grad_a(g: Any, n: Any, b: Any) -> Any:
     a_ndim = len(n.shape(0))
     if b.ndim == 1:
         g = g.unsqueeze(-1)
-        return g * _c(b) if a_ndim > 1 else g.squeeze(-1) * _c(b)
+        return g * b if a_ndim > 1 else g.squeeze(-1) * b
     if a_ndim == 1:
-        return matmul(_c(b), g.unsqueeze(-1)).squeeze(-1)
-    return matmul(g, _h(b))
+        return matmul(b, g.unsqueeze(-1)).squeeze(-1)
+    return matmul(g, b.transpose(-2, -1))
 
 
 def _matmul_grad_b(g: Any, n: Any, a: Any) -> Any:
     b_ndim = len(n.shape(1))
     if a.ndim == 1:
         if b_ndim == 1:
-            return g * _c(a)
-        return _c(a).unsqueeze(-1) * g.unsqueeze(-2)
+            return g * a
+        return a.unsqueeze(-1) * g.unsqueeze(-2)
     if b_ndim == 1:
-        return matmul(_h(a), g.unsqueeze(-1)).squeeze(-1)
+        return matmul(a.transpose(-2, -1), g.unsqueeze(-1)).squeeze(-1)
     if b_ndim == 2 and a.ndim > 2:  # one product instead of a batch of them that is summed
         flat = a.reshape(-1, a.shape[-1])
-        return matmul(_h(flat), g.reshape(-1, g.shape[-1]))
-    return matmul(_h(a), g)
-
-
-def _c(x: Any) -> Any:
-    return x.conj() if x._data.dtype.kind == "c" else x
+        return matmul(flat.transpose(-2, -1), g.reshape(-1, g.shape[-1]))
+    return matmul(a.transpose(-2, -1), g)
 
 
 MATMUL = op(

@@ -31,12 +31,12 @@ SUB = op(
 )  # fmt: skip
 MUL = op(
     "mul", np.multiply, "ab", rule="promote",
-    grad=(lambda g, b: g * _conj(b), lambda g, a: g * _conj(a)),
+    grad=(lambda g, b: g * b, lambda g, a: g * a),
     samples=lambda s: [((s(3, 2), s(2)), {}), ((s(2), 2.5), {})],
 )  # fmt: skip
 DIV = op(
     "div", np.true_divide, "ab", rule="float",
-    grad=(lambda g, b: g / _conj(b), lambda g, a, b: -g * _conj(a / (b * b))),
+    grad=(lambda g, b: g / b, lambda g, a, b: -g * (a / (b * b))),
     samples=lambda s: [((s(3, 2), s.away(2)), {}), ((2.0, s.away(3)), {}), ((s(3), 2.5), {})],
 )  # fmt: skip
 
@@ -61,7 +61,7 @@ def _pow_grad_base(g: Any, a: Any, b: Any) -> Any:
     if isinstance(b, (int, float, complex)):
         if b == 0:
             return zeros_like(g)
-        return g * (_conj(a) * 2 if b == 2 else b * pow(a, b - 1))
+        return g * (a * 2 if b == 2 else b * pow(a, b - 1))
     return g * where(b == 0.0, zeros_like(g), b * pow(a, b - 1))
 
 
@@ -82,10 +82,6 @@ POW = op(
 
 def zeros_like(x: Any) -> Any:
     return wrap(module_of(x._data).zeros_like(x._data), x._device)
-
-
-def _conj(x: Any) -> Any:
-    return conj(x) if isinstance(x, Tensor) and x._data.dtype.kind == "c" else x
 
 
 @function(dunder=("__add__", "__radd__"), inplace=True)
@@ -289,9 +285,9 @@ ABS, absolute = _unary("abs", np.abs, _abs_grad, "The absolute value of each ele
 _, sqrt = _unary("sqrt", np.sqrt, lambda g, y: g / (2 * y), "The square root.", domain="positive")
 _, rsqrt = _unary("rsqrt", _rsqrt_kernel, lambda g, y: g * y * y * y * -0.5,
                   "One over the square root.", domain="positive")  # fmt: skip
-_, exp = _unary("exp", np.exp, lambda g, y: g * _conj(y), "e to the power of each element.")
+_, exp = _unary("exp", np.exp, lambda g, y: g * y, "e to the power of each element.")
 _, exp2 = _unary("exp2", np.exp2, lambda g, y: g * y * math.log(2), "2 to the power of each.")
-_, log = _unary("log", np.log, lambda g, a: g / _conj(a), "The natural logarithm.",
+_, log = _unary("log", np.log, lambda g, a: g / a, "The natural logarithm.",
                 domain="positive")  # fmt: skip
 _, log2 = _unary("log2", np.log2, lambda g, a: g / (a * math.log(2)), "Logarithm to base 2.",
                  domain="positive")  # fmt: skip
@@ -316,9 +312,9 @@ _, sigmoid = _unary("sigmoid", _sigmoid_kernel, lambda g, y: g * y * (1 - y),
                     "The logistic function 1 / (1 + exp(-input)).")  # fmt: skip
 _, erf = _unary("erf", _special_erf, lambda g, a: g * exp(-a * a) * (2 / math.sqrt(math.pi)),
                 "The error function.")  # fmt: skip
-_, reciprocal = _unary("reciprocal", np.reciprocal, lambda g, y: -g * _conj(y * y),
+_, reciprocal = _unary("reciprocal", np.reciprocal, lambda g, y: -g * (y * y),
                        "One over each element.", domain="away")  # fmt: skip
-_, square = _unary("square", np.square, lambda g, a: g * (2 * _conj(a)),
+_, square = _unary("square", np.square, lambda g, a: g * (2 * a),
                    "The square of each element.", rule=None)  # fmt: skip
 _, sign = _unary("sign", _sign_kernel, lambda g: g * 0.0, "-1, 0 or 1.", rule=None, domain="away")
 _, sgn = _unary("sgn", _sign_kernel, lambda g: g * 0.0, "`sign`, also of complex numbers.",
@@ -345,7 +341,7 @@ _, isfinite = _unary("isfinite", np.isfinite, None, "Whether each element is fin
                      inplace=False)  # fmt: skip
 _, logical_not = _unary("logical_not", np.logical_not, None, "Whether each element is zero.",
                         rule=None)  # fmt: skip
-_, conj = _unary("conj", np.conj, lambda g: _conj(g), "The complex conjugate.", rule=None,
+_, conj = _unary("conj", np.conj, lambda g: conj(g), "The complex conjugate.", rule=None,
                  inplace=False)  # fmt: skip
 
 ROUND = op("round", lambda a, decimals=0: np.round(a, decimals), "a", grad=(lambda g: g * 0.0,),
