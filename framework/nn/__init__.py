@@ -12,8 +12,14 @@ from __future__ import annotations
 from framework.nn import functional, init, modules, parameter, utils
 from framework.nn.modules import *  # noqa: F403
 from framework.nn.modules import __all__ as _modules
-from framework.nn.parameter import Buffer, Parameter
+from framework.nn.parameter import (
+    Buffer,
+    Parameter,
+    UninitializedBuffer,
+    UninitializedParameter,
+)
 
 __all__ = [
-    *_modules, "Buffer", "Parameter", "functional", "init", "modules", "parameter", "utils",
+    *_modules, "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional",
+    "init", "modules", "parameter", "utils",
 ]  # fmt: skip

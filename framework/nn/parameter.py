@@ -1,4 +1,8 @@
-"""`Parameter` and `Buffer`: tensors that a module registers when they are assigned to it."""
+"""`Parameter` and `Buffer`: tensors that a module registers when they are assigned to it.
+
+`UninitializedParameter` and `UninitializedBuffer` stand for those of lazy modules, whose shape is
+not known before the first input.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.device import CPU
 from framework.tensor import Tensor, wrap
+from framework.tensor import _device as real_device
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = [
+    "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter",
+    "UninitializedTensorMixin", "is_lazy",
+]  # fmt: skip
 
 
 class Parameter(Tensor):
@@ -40,6 +49,8 @@ class Parameter(Tensor):
         self._rg = bool(requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
         made = Parameter(wrap(self._data.copy(), self._device), self._rg)
         made.__class__ = self.__class__
         memo[id(self)] = made
@@ -54,6 +65,13 @@ class Buffer(Tensor):
 
     Args:
         persistent: part of the module's ``state_dict``.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> module = nn.Module()
+    >>> module.mean = nn.Buffer(torch.zeros(2))
+    >>> list(module.state_dict())
+    ['mean']
     """
 
     persistent: bool = True
@@ -64,4 +82,137 @@ class Buffer(Tensor):
         self._data = data._data
         self._device = data._device
         self._rg = data._rg
+        self.persistent = persistent
+
+
+class UninitializedTensorMixin:
+    """A tensor of known dtype and device but without a shape, until it is materialized.
+
+    Any op on it is refused; moving it and changing its dtype is not.
+    """
+
+    __slots__ = ()
+    cls_to_become: type = Tensor
+    _rg: bool
+    _device: Any
+
+    def _start(self, requires_grad: bool, device: Any, dtype: Any) -> None:
+        kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
+        self._rg = bool(requires_grad)
+        self._device = CPU if device is None else real_device(device)
+        self.__dict__["_kind"] = kind
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Give it memory of this shape, uninitialised; it becomes an ordinary tensor."""
+        from framework.ops.creation import empty
+
+        kind = self.__dict__.pop("_kind")
+        made = empty(tuple(shape), dtype=dtype or kind, device=device or self._device)
+        self.__class__ = self.cls_to_become
+        self._data, self._device = made._data, made._device
+
+    @property
+    def _data(self) -> Any:
+        raise ValueError(
+            "Attempted to use an uninitialized parameter. This error happens when you are using a "
+            "`LazyModule` or explicitly manipulating "
+            f"`torch.nn.parameter.{type(self).__name__}` objects. When using LazyModules Call "
+            "`forward` with a dummy batch to initialize the parameters before calling torch "
+            "functions"
+        )
+
+    @_data.setter
+    def _data(self, value: Any) -> None:
+        raise ValueError("an uninitialized parameter takes no values before it is materialized")
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually "
+            "happens in `load_state_dict` when trying to load an uninitialized parameter into an "
+            "initialized one. Call `forward` to initialize the parameters before accessing their "
+            "attributes."
+        )
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return self.__dict__["_kind"]
+
+    @property
+    def data(self) -> Any:
+        return self
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._device, self.__dict__["_kind"] = value._device, value.dtype
+
+    def share_memory_(self) -> Any:
+        """Refused, as in PyTorch."""
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to "
+            "initialize the parameters before calling `module.share_memory()`."
+        )
+
+    def to(self, device: Any = None, dtype: Any = None, **options: Any) -> Any:
+        """The same for another device or dtype."""
+        if isinstance(device, dtypes.dtype):
+            device, dtype = None, device
+        return type(self)(  # type: ignore[call-arg]
+            requires_grad=self._rg,
+            device=self._device if device is None else device,
+            dtype=self.dtype if dtype is None else dtype,
+        )
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating type."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.dtype.is_complex
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = self.to()
+        return memo[id(self)]
+
+    def __reduce__(self) -> Any:
+        return type(self), (self._rg,)
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether a parameter or buffer still waits for its shape."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
+    """A parameter of a lazy module, before its first input.
+
+    >>> from framework import nn
+    >>> weight = nn.UninitializedParameter()
+    >>> weight
+    <UninitializedParameter>
+    >>> weight.materialize((2, 3)); weight.shape
+    torch.Size([2, 3])
+    """
+
+    cls_to_become = Parameter
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        self._start(requires_grad, device, dtype)
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
+    """A buffer of a lazy module, before its first input."""
+
+    cls_to_become = Tensor
+
+    def __init__(
+        self, requires_grad: bool = False, device: Any = None, dtype: Any = None,
+        persistent: bool = True,
+    ) -> None:  # fmt: skip
+        self._start(requires_grad, device, dtype)
         self.persistent = persistent

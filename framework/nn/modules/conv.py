@@ -7,13 +7,15 @@ from typing import Any
 
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.lazy import LazyModuleMixin
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.ops.creation import empty
 
 __all__ = [
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold",
-    "Unfold",
+    "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d",
+    "LazyConvTranspose3d", "Unfold",
 ]  # fmt: skip
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
@@ -218,6 +220,101 @@ class ConvTranspose3d(_ConvTranspose):
     """The transposed convolution of volumes."""
 
     _dims = 3
+
+
+class _LazyConvNd(LazyModuleMixin, _ConvNd):
+    """A convolution whose ``in_channels`` come from the first input."""
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values, once there is something to draw."""
+        if not self.has_uninitialized_params() and self.in_channels != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any, *args: Any, **kwargs: Any) -> None:
+        """Materialize the parameters for this input."""
+        if not self.has_uninitialized_params():
+            return
+        self.in_channels = self._channels_of(input)
+        if self.in_channels % self.groups:
+            raise ValueError("in_channels must be divisible by groups")
+        shape = (self.out_channels, self.in_channels // self.groups)
+        if self.transposed:
+            shape = (self.in_channels, self.out_channels // self.groups)
+        self.weight.materialize((*shape, *self.kernel_size))  # type: ignore[attr-defined]
+        if self.bias is not None:
+            self.bias.materialize((self.out_channels,))  # type: ignore[attr-defined]
+        self.reset_parameters()
+
+    def _channels_of(self, input: Any) -> int:
+        single = self._dims + 1
+        if input.ndim not in (single, single + 1):
+            raise RuntimeError(
+                f"Expected {single}D (unbatched) or {single + 1}D (batched) input to "
+                f"{type(self).__name__}, but got input of size: {input.shape}"
+            )
+        return input.shape[-single]
+
+    def _make_lazy(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
+        self._add_uninitialized(("weight", "bias") if bias else ("weight",), device, dtype)
+        self.out_channels = out_channels
+
+
+class _LazyConv(_LazyConvNd, _Conv):
+    def __init__(
+        self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode,
+                         device, dtype)  # fmt: skip
+        self._make_lazy(out_channels, bias, device, dtype)
+
+
+class _LazyConvTranspose(_LazyConvNd, _ConvTranspose):
+    def __init__(
+        self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1,
+        padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False,
+                         dilation, padding_mode, device, dtype)  # fmt: skip
+        self._make_lazy(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(_LazyConv, Conv1d):
+    """A `Conv1d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(_LazyConv, Conv2d):
+    """A `Conv2d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_LazyConv, Conv3d):
+    """A `Conv3d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
+    """A `ConvTranspose1d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
+    """A `ConvTranspose2d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
+    """A `ConvTranspose3d` that finds ``in_channels`` out from its first input."""
+
+    cls_to_become = ConvTranspose3d
 
 
 class Unfold(Module):

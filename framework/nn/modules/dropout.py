@@ -7,7 +7,9 @@ from typing import Any
 from framework.nn import functional as F
 from framework.nn.modules.module import Module
 
-__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+__all__ = [
+    "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout",
+]  # fmt: skip
 
 
 class Dropout(Module):
@@ -56,4 +58,12 @@ class Dropout3d(Dropout):
 class AlphaDropout(Dropout):
     """Dropout that keeps mean and variance of a self-normalising network."""
 
-    _call = staticmethod(F.alpha_dropout)
+    def forward(self, input: Any) -> Any:
+        return F.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(Dropout):
+    """`AlphaDropout` of whole channels."""
+
+    def forward(self, input: Any) -> Any:
+        return F.feature_alpha_dropout(input, self.p, self.training)

@@ -7,11 +7,12 @@ from typing import Any
 
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.lazy import LazyModuleMixin
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.ops.creation import empty
 
-__all__ = ["Bilinear", "Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "LazyLinear", "Linear"]
 
 
 class Identity(Module):
@@ -63,6 +64,47 @@ class Linear(Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
         )
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """A `Linear` that finds ``in_features`` out from its first input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyLinear(2)
+    >>> layer(torch.zeros(1, 5)).shape, layer
+    (torch.Size([1, 2]), Linear(in_features=5, out_features=2, bias=True))
+    """
+
+    cls_to_become = Linear
+
+    def __init__(
+        self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(0, 0, False)
+        self._add_uninitialized(("weight", "bias") if bias else ("weight",), device, dtype)
+        self.out_features = out_features
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values, once there is something to draw."""
+        if not self.has_uninitialized_params() and self.in_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:  # type: ignore[override]
+        """Materialize the parameters for this input."""
+        if self.has_uninitialized_params():
+            self.in_features = input.shape[-1]
+            self.weight.materialize((self.out_features, self.in_features))  # type: ignore[attr-defined]
+            if self.bias is not None:
+                self.bias.materialize((self.out_features,))  # type: ignore[attr-defined]
+            self.reset_parameters()
+        if self.in_features == 0:
+            if input.shape[-1] != self.weight.shape[-1]:
+                raise AssertionError(
+                    f"The in_features inferred from input: {input.shape[-1]} is not equal to "
+                    f"in_features from self.weight: {self.weight.shape[-1]}"
+                )
+            self.in_features = input.shape[-1]
 
 
 class Bilinear(Module):

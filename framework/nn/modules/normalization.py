@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from framework import dtypes
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.lazy import LazyModuleMixin
 from framework.nn.modules.module import Module
-from framework.nn.parameter import Parameter
+from framework.nn.parameter import Parameter, UninitializedBuffer
 from framework.ops.creation import empty, ones, zeros
-from framework.tensor import tensor
+from framework.tensor import tensor, wrap
 
 __all__ = [
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d",
-    "InstanceNorm3d", "LayerNorm", "LocalResponseNorm", "RMSNorm",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "CrossMapLRN2d", "GroupNorm", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "LazyBatchNorm1d", "LazyBatchNorm2d",
+    "LazyBatchNorm3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d",
+    "LocalResponseNorm", "RMSNorm", "SyncBatchNorm",
 ]  # fmt: skip
 
 
@@ -181,6 +186,130 @@ class InstanceNorm3d(_InstanceNorm):
     _ranks = (4, 5)
 
 
+class _LazyNorm(LazyModuleMixin, _NormBase):
+    """A normalisation whose ``num_features`` come from the first input."""
+
+    def _make_lazy(self, affine: bool, tracked: bool, bias: bool, device: Any, dtype: Any) -> None:
+        self.affine, self.track_running_stats = affine, tracked
+        if affine:
+            self._add_uninitialized(("weight", "bias") if bias else ("weight",), device, dtype)
+        if tracked:
+            self.running_mean = UninitializedBuffer(device=device, dtype=dtype)
+            self.running_var = UninitializedBuffer(device=device, dtype=dtype)
+            self.num_batches_tracked = tensor(0, dtype=dtypes.int64, device=device)
+
+    def reset_parameters(self) -> None:
+        """Scale 1, shift 0, once they have a shape."""
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:  # type: ignore[override]
+        """Materialize parameters and buffers for this input."""
+        if not self.has_uninitialized_params():
+            return
+        self.num_features = input.shape[1]
+        for part in (self.weight, self.bias, self.running_mean, self.running_var):
+            if part is not None:
+                part.materialize((self.num_features,))
+        self.reset_parameters()
+
+
+class _LazyBatchNorm(_LazyNorm, _BatchNorm):
+    def __init__(
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
+        bias: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(0, eps, momentum, False, False, device, dtype, bias=False)
+        self._make_lazy(affine, track_running_stats, bias, device, dtype)
+
+
+class _LazyInstanceNorm(_LazyNorm, _InstanceNorm):
+    def __init__(
+        self, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
+        bias: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(0, eps, momentum, False, False, device, dtype, bias=False)
+        self._make_lazy(affine, track_running_stats, bias, device, dtype)
+
+
+class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
+    """A `BatchNorm1d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = BatchNorm1d
+
+
+class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
+    """A `BatchNorm2d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
+    """A `BatchNorm3d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = BatchNorm3d
+
+
+class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
+    """A `InstanceNorm1d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
+    """A `InstanceNorm2d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
+    """A `InstanceNorm3d` that finds ``num_features`` out from its first input."""
+
+    cls_to_become = InstanceNorm3d
+
+
+class SyncBatchNorm(_BatchNorm):
+    """A batch norm of (N, C, *) that would share its statistics between processes.
+
+    There is one process here, so it computes what `BatchNorm1d` and its sisters do, as PyTorch's
+    does outside of `torch.distributed`.
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+        affine: bool = True, track_running_stats: bool = True, process_group: Any = None,
+        device: Any = None, dtype: Any = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype,
+                         bias=bias)  # fmt: skip
+        self.process_group = process_group
+
+    def _check_input(self, input: Any) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
+        if input.shape[1] == 0:
+            raise ValueError("SyncBatchNorm number of input channels should be non-zero")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """``module`` with every batch norm replaced by a SyncBatchNorm of the same state."""
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(module.num_features, module.eps, module.momentum, module.affine,
+                         module.track_running_stats, process_group,
+                         bias=module.bias is not None)  # fmt: skip
+            if module.affine:
+                result.weight, result.bias = module.weight, module.bias
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                setattr(result, name, getattr(module, name))
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
+
+
 class LayerNorm(Module):
     """`nn.functional.layer_norm` over the last dimensions, which have ``normalized_shape``.
 
@@ -305,3 +434,40 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """x / (k + alpha / size · Σ x²)^beta over ``size`` neighbouring channels of (N, C, H, W).
+
+    The older form of `LocalResponseNorm` (Krizhevsky et al. 2012). The windows are those of
+    PyTorch, where channel 0 never leaves a window again; the gradient is that of these windows.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Any) -> Any:
+        if input.ndim != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+        windows = wrap(_windows(input.shape[1], self.size)).to(input.device, input.dtype)
+        squares = (windows @ (input * input).flatten(2)).view(input.shape)
+        return (squares * (self.alpha / self.size) + self.k) ** -self.beta * input
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+def _windows(channels: int, size: int) -> Any:
+    """Row c says which channels' squares PyTorch's running sum holds at channel c."""
+    reach = int((size - 1) / 2 + 1)
+    inside = np.zeros(channels)
+    inside[:reach] = 1
+    rows = [inside.copy()]
+    for c in range(1, channels):
+        if c < channels - reach + 1:
+            inside[c + reach - 1] += 1
+        if c > reach:
+            inside[c - reach] -= 1
+        rows.append(inside.copy())
+    return np.stack(rows)

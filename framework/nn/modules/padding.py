@@ -8,9 +8,9 @@ from framework.nn import functional as F
 from framework.nn.modules.module import Module
 
 __all__ = [
-    "CircularPad1d", "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
-    "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "ZeroPad1d",
-    "ZeroPad2d", "ZeroPad3d",
+    "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d",
+    "ConstantPad3d", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d",
+    "ReplicationPad2d", "ReplicationPad3d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
 ]  # fmt: skip
 
 
@@ -102,6 +102,12 @@ class ReflectionPad2d(_PadNd):
     _dims, _kind = 2, "reflect"
 
 
+class ReflectionPad3d(_PadNd):
+    """The mirror image around the last three dimensions."""
+
+    _dims, _kind = 3, "reflect"
+
+
 class ReplicationPad1d(_PadNd):
     """The border's elements around the last dimension."""
 
@@ -114,6 +120,12 @@ class ReplicationPad2d(_PadNd):
     _dims, _kind = 2, "replicate"
 
 
+class ReplicationPad3d(_PadNd):
+    """The border's elements around the last three dimensions."""
+
+    _dims, _kind = 3, "replicate"
+
+
 class CircularPad1d(_PadNd):
     """The other side's elements around the last dimension."""
 
@@ -124,3 +136,9 @@ class CircularPad2d(_PadNd):
     """The other side's elements around the last two dimensions."""
 
     _dims, _kind = 2, "circular"
+
+
+class CircularPad3d(_PadNd):
+    """The other side's elements around the last three dimensions."""
+
+    _dims, _kind = 3, "circular"

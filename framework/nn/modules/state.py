@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
-from framework.nn.parameter import Parameter
+from framework.nn.parameter import Parameter, is_lazy
 from framework.tensor import Tensor
 
 __all__ = ["IncompatibleKeys", "StateDict", "type_name"]
@@ -111,7 +111,7 @@ class StateDict:
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         for name, value in self._own_state():
-            destination[prefix + name] = value if keep_vars else value.detach()
+            destination[prefix + name] = value if keep_vars or is_lazy(value) else value.detach()
         if type(self).get_extra_state is not StateDict.get_extra_state:
             destination[prefix + EXTRA_STATE] = self.get_extra_state()
 
@@ -227,6 +227,8 @@ class StateDict:
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
                 f"object from checkpoint but received {type(new)}"
             )
+        if is_lazy(value):
+            return ""  # both are: nothing to copy yet
         if value.ndim == 0 and new.ndim == 1:
             new = new[0]  # written before there were 0-d tensors
         if value.shape != new.shape:
