@@ -1,4 +1,4 @@
-"""Recurrent cells and layers."""
+"""Recurrent cells and layers, over padded and over packed sequences."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from framework.nn import functional as F
 from framework.nn import init
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
+from framework.nn.utils.rnn import PackedSequence
 from framework.ops.creation import empty, zeros
 from framework.ops.recurrent import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from framework.ops.shape import cat, stack
 
-__all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _RNN_STEPS = {"tanh": rnn_tanh_cell, "relu": rnn_relu_cell}
 
@@ -25,21 +26,19 @@ _RNN_STEPS = {"tanh": rnn_tanh_cell, "relu": rnn_relu_cell}
 class RNNCellBase(Module):
     """Weights of one step: ``weight_ih`` (gates · hidden, input), ``weight_hh``, two biases.
 
-    All start uniform in ±1/sqrt(hidden_size).
+    All start uniform in ±1/sqrt(hidden_size). ``num_chunks`` is the number of gates.
     """
 
-    _gates = 1
-
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
-        dtype: Any = None,
+        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int,
+        device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
         made = {"device": device, "dtype": dtype}
-        rows = self._gates * hidden_size
+        rows = num_chunks * hidden_size
         self.weight_ih = Parameter(empty((rows, input_size), **made))
         self.weight_hh = Parameter(empty((rows, hidden_size), **made))
         for name in ("bias_ih", "bias_hh"):
@@ -109,7 +108,7 @@ class RNNCell(RNNCellBase):
         self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -122,7 +121,11 @@ class RNNCell(RNNCellBase):
 class LSTMCell(RNNCellBase):
     """One step of an LSTM; takes and returns (h, c)."""
 
-    _gates = 4
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         projected, state = self._started(input, hx)
@@ -133,7 +136,11 @@ class LSTMCell(RNNCellBase):
 class GRUCell(RNNCellBase):
     """One step of a GRU."""
 
-    _gates = 3
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         projected, h = self._started(input, hx)
@@ -142,35 +149,25 @@ class GRUCell(RNNCellBase):
 
 # -- layers -----------------------------------------------------------------------------------
 
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
 
 class RNNBase(Module):
-    """Layers of cells over a sequence; parameters are named ``weight_ih_l0`` and so on."""
+    """Layers of cells over a sequence; parameters are named ``weight_ih_l0`` and so on.
 
-    _gates = 1
-    mode = "RNN"
+    Args:
+        mode: "LSTM", "GRU", "RNN_TANH" or "RNN_RELU".
+    """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+        self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        device: Any = None, dtype: Any = None,
+        proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-            raise ValueError(
-                "dropout should be a number in range [0, 1] representing the probability of an "
-                "element being zeroed"
-            )
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero "
-                f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
-                f"num_layers={num_layers}",
-                stacklevel=3,
-            )
-        if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
-        if num_layers <= 0:
-            raise ValueError("num_layers must be greater than zero")
+        _check_options(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout,
+                       proj_size)  # fmt: skip
+        self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -178,16 +175,19 @@ class RNNBase(Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
+        self.proj_size = proj_size
         made = {"device": device, "dtype": dtype}
-        rows = self._gates * hidden_size
+        rows, state = _GATES[mode] * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * self._directions
+            width = input_size if layer == 0 else state * self._directions
+            shapes: dict[str, Any] = {"weight_ih": (rows, width), "weight_hh": (rows, state)}
+            if bias:
+                shapes |= {"bias_ih": rows, "bias_hh": rows}
+            if proj_size:
+                shapes["weight_hr"] = (proj_size, hidden_size)
             for suffix in self._suffixes(layer):
-                setattr(self, f"weight_ih{suffix}", Parameter(empty((rows, width), **made)))
-                setattr(self, f"weight_hh{suffix}", Parameter(empty((rows, hidden_size), **made)))
-                if bias:
-                    setattr(self, f"bias_ih{suffix}", Parameter(empty(rows, **made)))
-                    setattr(self, f"bias_hh{suffix}", Parameter(empty(rows, **made)))
+                for name, shape in shapes.items():
+                    setattr(self, name + suffix, Parameter(empty(shape, **made)))
         self.reset_parameters()
 
     @property
@@ -208,26 +208,31 @@ class RNNBase(Module):
 
     @property
     def all_weights(self) -> list[list[Any]]:
-        """Per layer and direction: weight_ih, weight_hh and, if there are any, the biases."""
+        """Per layer and direction: weight_ih, weight_hh, and what there is of biases, weight_hr."""
         names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
+        names += ["weight_hr"] if self.proj_size else []
         return [
             [getattr(self, name + suffix) for name in names]
             for layer in range(self.num_layers)
             for suffix in self._suffixes(layer)
         ]
 
+    @property
+    def _flat_weights(self) -> list[Any]:
+        return [weight for weights in self.all_weights for weight in weights]
+
     # What the three kinds differ in: the state is a tuple of tensors.
     def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
         raise NotImplementedError
 
-    def _run(self, input: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-        """``input`` (L, N, width) through all layers; ``states`` one tuple per layer and way."""
+    def _run(self, input: Any, states: list[Any], sizes: Any) -> tuple[Any, list[Any]]:
+        """All layers. ``states``: one tuple per layer and way; input and ``sizes``: `_one_way`."""
         finals = []
         for layer in range(self.num_layers):
             ways = []
             for way, suffix in enumerate(self._suffixes(layer)):
                 state = states[layer * self._directions + way]
-                out, final = self._one_way(input, state, suffix, backwards=way == 1)
+                out, final = self._one_way(input, state, suffix, way == 1, sizes)
                 ways.append(out)
                 finals.append(final)
             input = ways[0] if len(ways) == 1 else cat(ways, -1)
@@ -236,81 +241,127 @@ class RNNBase(Module):
         return input, finals
 
     def _one_way(
-        self, input: Any, state: tuple[Any, ...], suffix: str, backwards: bool
+        self, input: Any, state: tuple[Any, ...], suffix: str, backwards: bool, sizes: Any
     ) -> tuple[Any, tuple[Any, ...]]:
+        """One layer in one direction: (outputs, final state).
+
+        ``input`` is (L, N, width) with ``sizes`` None; or packed, (sum of sizes, width), where
+        ``sizes`` is the number of sequences in each step.
+        """
         w_ih, w_hh = getattr(self, "weight_ih" + suffix), getattr(self, "weight_hh" + suffix)
         b_ih = getattr(self, "bias_ih" + suffix) if self.bias else None
         b_hh = getattr(self, "bias_hh" + suffix) if self.bias else None
-        steps = list(F.linear(input, w_ih, b_ih).unbind(0))
-        if backwards:
-            steps.reverse()
+        w_hr = getattr(self, "weight_hr" + suffix) if self.proj_size else None
+        projected = F.linear(input, w_ih, b_ih)
+        steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
+        batch = _Batch(state, sizes, backwards)
         outs = []
-        for projected in steps:
-            state = self._advance(projected, state, w_hh, b_hh)
+        for part in reversed(steps) if backwards else steps:
+            state = self._advance(part, batch.state_for(part.shape[0]), w_hh, b_hh)
+            if w_hr is not None:
+                state = (F.linear(state[0], w_hr), *state[1:])
+            batch.state = state
             outs.append(state[0])
         if backwards:
             outs.reverse()
-        return stack(outs, 0), state
+        return (stack(outs, 0) if sizes is None else cat(outs, 0)), batch.final()
 
     def _forward(self, input: Any, hx: Any, parts: int) -> tuple[Any, tuple[Any, ...]]:
         """Check, bring into (L, N, width), run; returns the output and the final states."""
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, parts)
         batched = self._check_input(input)
         if not batched:
             input = input.unsqueeze(1)
         elif self.batch_first:
             input = input.transpose(0, 1)
-        given = self._check_state(hx, input, batched, parts)
-        layers = self.num_layers * self._directions
-        states = [tuple(part[i] for part in given) for i in range(layers)]
-        out, finals = self._run(input, states)
-        last = tuple(stack([f[k] for f in finals], 0) for k in range(parts))
+        given = self._check_state(hx, input.shape[1], input, batched, parts)
+        out, last = self._layers(input, given, None)
         if not batched:
             return out.squeeze(1), tuple(part.squeeze(1) for part in last)
         return (out.transpose(0, 1) if self.batch_first else out), last
 
+    def _forward_packed(
+        self, packed: PackedSequence, hx: Any, parts: int
+    ) -> tuple[Any, tuple[Any, ...]]:
+        data, sizes, order, back = packed
+        if data.ndim != 2:
+            raise RuntimeError(f"input must have 2 dimensions, got {data.ndim}")
+        self._check_width(data)
+        if hx is not None and order is not None:
+            given = hx if parts > 1 else (hx,)
+            given = tuple(h.index_select(1, order) for h in given)
+            hx = given if parts > 1 else given[0]
+        counts = [int(n) for n in sizes.tolist()]
+        states = self._check_state(hx, counts[0], data, True, parts)
+        out, last = self._layers(data, states, counts)
+        if back is not None:
+            last = tuple(part.index_select(1, back) for part in last)
+        return PackedSequence(out, sizes, order, back), last
+
+    def _layers(self, input: Any, given: list[Any], sizes: Any) -> tuple[Any, tuple[Any, ...]]:
+        layers = self.num_layers * self._directions
+        states = [tuple(part[i] for part in given) for i in range(layers)]
+        out, finals = self._run(input, states, sizes)
+        return out, tuple(stack([f[k] for f in finals], 0) for k in range(len(given)))
+
     def _check_input(self, input: Any) -> bool:
         if input.ndim not in (2, 3):
             raise ValueError(
-                f"{self.mode}: Expected input to be 2D or 3D, got {input.ndim}D instead"
+                f"{self.mode[:4].rstrip('_')}: Expected input to be 2D or 3D, got {input.ndim}D "
+                "instead"
+            )
+        self._check_width(input)
+        if not input.shape[0 if input.ndim == 2 or not self.batch_first else 1]:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        return input.ndim == 3
+
+    def _check_width(self, input: Any) -> None:
+        kind = self.weight_ih_l0.dtype
+        if input.dtype is not kind:
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({kind}). Convert "
+                f"input: input.to({kind}), or convert model: model.to({input.dtype})"
             )
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
                 f"{input.shape[-1]}"
             )
-        if not input.shape[0 if input.ndim == 2 or not self.batch_first else 1]:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        return input.ndim == 3
 
-    def _check_state(self, hx: Any, input: Any, batched: bool, parts: int) -> list[Any]:
-        shape = (self.num_layers * self._directions, input.shape[1], self.hidden_size)
+    def _check_state(
+        self, hx: Any, batch: int, input: Any, batched: bool, parts: int
+    ) -> list[Any]:  # fmt: skip
+        """The initial state's parts, (layers · directions, N, width) each; zeros if not given."""
+        rows = self.num_layers * self._directions
+        widths = [self.proj_size or self.hidden_size, self.hidden_size][:parts]
         if hx is None:
-            start = zeros(shape, dtype=input.dtype, device=input.device)
-            return [start] * parts
+            return [zeros((rows, batch, w), dtype=input.dtype, device=input.device) for w in widths]
         given = list(hx) if parts > 1 else [hx]
-        checked = []
-        for i, h in enumerate(given):
-            if not batched:
-                if h.ndim != 2:
-                    raise RuntimeError(
-                        f"For unbatched 2-D input, hx should also be 2-D but got {h.ndim}-D tensor"
-                    )
-                h = h.unsqueeze(1)
-            elif h.ndim != 3:
-                raise RuntimeError(
-                    f"For batched 3-D input, hx should also be 3-D but got {h.ndim}-D tensor"
-                )
-            if tuple(h.shape) != shape:
+        wanted = 3 if batched else 2
+        if any(h.ndim != wanted for h in given):
+            got = f"({given[0].ndim}-D, {given[1].ndim}-D)" if parts > 1 else f"{given[0].ndim}-D"
+            kind = "batched 3-D" if batched else "unbatched 2-D"
+            names = "hx and cx" if parts > 1 else "hx"
+            raise RuntimeError(
+                f"For {kind} input, {names} should also be {wanted}-D but got {got} "
+                f"tensor{'s' if parts > 1 else ''}"
+            )
+        if not batched:
+            given = [h.unsqueeze(1) for h in given]
+        for i, (h, width) in enumerate(zip(given, widths)):
+            if tuple(h.shape) != (rows, batch, width):
                 name = f"hidden[{i}]" if parts > 1 else "hidden"
-                raise RuntimeError(f"Expected {name} size {shape}, got {list(h.shape)}")
-            checked.append(h)
-        return checked
+                raise RuntimeError(
+                    f"Expected {name} size {(rows, batch, width)}, got {list(h.shape)}"
+                )
+        return given
 
     def extra_repr(self) -> str:
         s = f"{self.input_size}, {self.hidden_size}"
         for name, default in (
-            ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
-            ("bidirectional", False),
+            ("proj_size", 0), ("num_layers", 1), ("bias", True), ("batch_first", False),
+            ("dropout", 0.0), ("bidirectional", False),
         ):  # fmt: skip
             value = getattr(self, name)
             if value != default:
@@ -318,23 +369,94 @@ class RNNBase(Module):
         return s
 
 
+def _check_options(
+    mode: Any, input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any,
+    dropout: Any, proj_size: Any,
+) -> None:  # fmt: skip
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            "element being zeroed"
+        )
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero "
+            f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
+            f"num_layers={num_layers}",
+            stacklevel=4,
+        )
+    for name, value in (("bias", bias), ("batch_first", batch_first)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if not isinstance(value, int):
+            raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than zero")
+    if num_layers <= 0:
+        raise ValueError("num_layers must be greater than zero")
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+    if mode not in _GATES:
+        raise ValueError("Unrecognized RNN mode: " + mode)
+
+
+class _Batch:
+    """The state of the sequences that are under way; of packed ones, longest first.
+
+    Going forwards sequences end one after the other, and their state is put aside. Going backwards
+    the short ones join in with their initial state.
+    """
+
+    def __init__(self, state: tuple[Any, ...], sizes: Any, backwards: bool) -> None:
+        self.initial = state
+        self.ended: list[tuple[Any, ...]] = []
+        self.state = state
+        if sizes is not None and backwards:
+            self.state = tuple(part[: sizes[-1]] for part in state)
+
+    def state_for(self, count: int) -> tuple[Any, ...]:
+        """The state of the first ``count`` sequences, for the next step."""
+        now = self.state[0].shape[0]
+        if count < now:
+            self.ended.append(tuple(part[count:] for part in self.state))
+            self.state = tuple(part[:count] for part in self.state)
+        elif count > now:
+            self.state = tuple(
+                cat([part, first[now:count]], 0) for part, first in zip(self.state, self.initial)
+            )
+        return self.state
+
+    def final(self) -> tuple[Any, ...]:
+        if not self.ended:
+            return self.state
+        pieces = [self.state, *reversed(self.ended)]
+        return tuple(cat(list(parts), 0) for parts in zip(*pieces))
+
+
 class RNN(RNNBase):
-    """Layers of `RNNCell` over a sequence.
+    """Layers of `RNNCell` over a sequence, padded or packed (`nn.utils.rnn`).
+
+    ``RNN(input_size, hidden_size, num_layers=1, nonlinearity="tanh", bias=True, batch_first=False,
+    dropout=0.0, bidirectional=False, device=None, dtype=None)``.
 
     Shapes: input (L, N, input_size), (N, L, input_size) with ``batch_first``, or (L, input_size);
     state (layers · directions, N, hidden_size); output (L, N, directions · hidden_size).
     """
 
-    def __init__(self, *args: Any, nonlinearity: str = "tanh", **kwargs: Any) -> None:
-        if len(args) > 3:  # positional: after num_layers
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _no_projection(kwargs)
+        nonlinearity = kwargs.pop("nonlinearity", "tanh")
+        if len(args) > 3:
             nonlinearity, args = args[3], (*args[:3], *args[4:])
         if nonlinearity not in _RNN_STEPS:
             raise ValueError(
                 f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
             )
-        self.__dict__["nonlinearity"] = nonlinearity
-        super().__init__(*args, **kwargs)
-        self.mode = f"RNN_{nonlinearity.upper()}"
+        super().__init__(f"RNN_{nonlinearity.upper()}", *args, **kwargs)
+        self.nonlinearity = nonlinearity
 
     def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
         return (_RNN_STEPS[self.nonlinearity](projected, state[0], w, b),)
@@ -347,6 +469,11 @@ class RNN(RNNBase):
 class LSTM(RNNBase):
     """Layers of `LSTMCell` over a sequence; the state is (h, c). Shapes as of `RNN`.
 
+    ``LSTM(input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
+    bidirectional=False, proj_size=0, device=None, dtype=None)``. With ``proj_size`` h is
+    ``weight_hr @ h``, of that size (Sak et al., "Long short-term memory based recurrent neural
+    network architectures", 2014).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> out, (h, c) = nn.LSTM(3, 4, num_layers=2)(torch.zeros(5, 1, 3))
@@ -354,8 +481,8 @@ class LSTM(RNNBase):
     (torch.Size([5, 1, 4]), torch.Size([2, 1, 4]))
     """
 
-    _gates = 4
-    mode = "LSTM"
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)
 
     def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
         return lstm_cell(projected, *state, w, b)
@@ -366,10 +493,11 @@ class LSTM(RNNBase):
 
 
 class GRU(RNNBase):
-    """Layers of `GRUCell` over a sequence. Shapes as of `RNN`."""
+    """Layers of `GRUCell` over a sequence. Arguments and shapes as of `LSTM`, no ``proj_size``."""
 
-    _gates = 3
-    mode = "GRU"
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _no_projection(kwargs)
+        super().__init__("GRU", *args, **kwargs)
 
     def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
         return (gru_cell(projected, state[0], w, b),)
@@ -377,3 +505,8 @@ class GRU(RNNBase):
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         out, (h,) = self._forward(input, hx, 1)
         return out, h
+
+
+def _no_projection(options: dict[str, Any]) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
