@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework.optim.checks import betas as checked_betas
-from framework.optim.checks import nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -56,10 +56,11 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        nonnegative("learning rate", lr)
+        learning_rate(lr, foreach, capturable)
         nonnegative("epsilon value", eps)
         betas = checked_betas(betas)
         nonnegative("weight_decay value", weight_decay)
+        exclusive(fused, foreach, differentiable)
         unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
@@ -68,6 +69,7 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
         super().__init__(params, defaults)
+        floating(self, fused)
 
     def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         self._count(state)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.optim.checks import nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -56,7 +56,7 @@ class RMSprop(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        nonnegative("learning rate", lr)
+        learning_rate(lr)
         nonnegative("epsilon value", eps)
         nonnegative("momentum value", momentum)
         nonnegative("weight_decay value", weight_decay)
@@ -139,11 +139,12 @@ class Adagrad(_Adaptive):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        nonnegative("learning rate", lr)
+        learning_rate(lr)
         nonnegative("lr_decay value", lr_decay)
         nonnegative("weight_decay value", weight_decay)
         nonnegative("initial_accumulator_value value", initial_accumulator_value)
         nonnegative("epsilon value", eps)
+        exclusive(fused, foreach, differentiable)
         unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
@@ -151,6 +152,7 @@ class Adagrad(_Adaptive):
             "maximize": maximize, "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(params, defaults)
+        floating(self, fused)
         for group in self.param_groups:  # PyTorch's optimizer has its state from the start
             for p in group["params"]:
                 self._begin(p, group, self.state[p])
@@ -202,7 +204,7 @@ class Adadelta(_Adaptive):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        nonnegative("learning rate", lr)
+        learning_rate(lr)
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho}")
         nonnegative("epsilon value", eps)

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["betas", "nonnegative", "unsupported"]
+from framework.tensor import Tensor
+
+__all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "unsupported"]
 
 
 def nonnegative(name: str, value: Any) -> None:
     """Refuse a negative (or NaN) hyperparameter."""
     if not value >= 0.0:
         raise ValueError(f"Invalid {name}: {value}")
+
+
+def learning_rate(lr: Any, foreach: Any = None, capturable: bool = False) -> None:
+    """Refuse a negative rate, and a tensor that is no single number."""
+    if isinstance(lr, Tensor):
+        if foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
+        if lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+    nonnegative("learning rate", lr)
 
 
 def betas(values: Any) -> tuple[float, float]:
@@ -20,6 +34,26 @@ def betas(values: Any) -> tuple[float, float]:
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
     return first, second
+
+
+def exclusive(fused: Any, foreach: Any, differentiable: bool) -> None:
+    """Refuse combinations of implementations that PyTorch refuses."""
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def floating(optimizer: Any, fused: Any) -> None:
+    """Refuse the fused implementation for parameters that PyTorch's does not take."""
+    for group in optimizer.param_groups if fused else ():
+        for p in group["params"]:
+            if not p.is_floating_point():
+                raise RuntimeError(
+                    "`fused=True` requires all the params to be floating point Tensors of "
+                    "supported devices: ['mps', 'cuda', 'xpu', 'hpu', 'cpu', 'mtia', "
+                    f"'privateuseone'] but {p.dtype} and {p.device.type}"
+                )
 
 
 def unsupported(**options: bool) -> None:

@@ -19,7 +19,10 @@ from framework.kernels import module_of
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
 
-__all__ = ["Optimizer", "required"]
+__all__ = [
+    "Optimizer", "recorder_here", "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook", "required",
+]  # fmt: skip
 
 
 class _Required:
@@ -28,6 +31,20 @@ class _Required:
 
 
 required = _Required()
+
+_STATE_HOOKS = ("state_dict_pre", "state_dict_post", "load_pre", "load_post")
+_global_pre_hooks: dict[int, Any] = {}
+_global_post_hooks: dict[int, Any] = {}
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(optimizer, args, kwargs)`` before each step of every optimizer."""
+    return Hook(_global_pre_hooks, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(optimizer, args, kwargs)`` after each step of every optimizer."""
+    return Hook(_global_post_hooks, hook)
 
 
 class Optimizer:
@@ -52,6 +69,7 @@ class Optimizer:
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
+        self._state_hooks: dict[str, dict[int, Any]] = {name: {} for name in _STATE_HOOKS}
         self._steps = 0  # taken so far, for the trace and for schedulers
         self._inside = False  # in a step: a call of super().step() is part of it
         self._reported = False  # this step's updates are in the trace
@@ -155,7 +173,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         if self._inside_own:
-            self._update_all(_recorder())
+            self._update_all(recorder_here())
         else:
             self._take_step(self._update_all)
         return loss
@@ -163,7 +181,7 @@ class Optimizer:
     def _take_step(self, work: Callable[[Any], None]) -> None:
         """Count a step and run ``work(recorder)`` between its begin and its end in the trace."""
         self._steps += 1
-        recorder = _recorder()
+        recorder = recorder_here()
         if recorder is not None:
             self._announce(recorder)
         failure: BaseException | None = None
@@ -207,6 +225,8 @@ class Optimizer:
 
     def _update_one(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Announce the writes, prepare the arrays, and update one parameter."""
+        if p.grad is not None and p.grad.is_sparse:
+            self._refuse_sparse()
         self._begin(p, group, state)
         before_write(p)
         buffers = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
@@ -247,6 +267,11 @@ class Optimizer:
             else:
                 target[...] = result.astype(target.dtype)
 
+    def _refuse_sparse(self) -> None:
+        name = type(self).__name__
+        advice = ", please consider SparseAdam instead" if name in ("Adam", "AdamW") else ""
+        raise RuntimeError(f"{name} does not support sparse gradients{advice}")
+
     def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Make the tensors of ``state`` that this step needs."""
 
@@ -270,9 +295,14 @@ class Optimizer:
         return flat[: like.size].reshape(like.shape)
 
     def _count(self, state: dict[str, Any]) -> None:
-        """Start the count of updates: a float32 scalar on the CPU, as in PyTorch."""
-        if "step" not in state:
-            state["step"] = wrap(np.zeros((), np.float32))
+        """Start the count of updates: a scalar on the CPU, as in PyTorch."""
+        self._scalar(state, "step", 0.0)
+
+    def _scalar(self, state: dict[str, Any], name: str, value: float) -> None:
+        """A number of the state: float32, or float64 if that is the default type."""
+        if name not in state:
+            wide = dtypes.get_default_dtype() is dtypes.float64
+            state[name] = wrap(np.full((), value, np.float64 if wide else np.float32))
 
     def _buffer(self, p: Tensor, state: dict[str, Any], name: str, value: float = 0.0) -> None:
         """A tensor of the state that is like the parameter and starts as ``value``."""
@@ -290,6 +320,35 @@ class Optimizer:
         """``hook(optimizer, args, kwargs)`` after each step."""
         return Hook(self._post_hooks, hook)
 
+    def register_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(optimizer)`` before `state_dict`."""
+        return Hook(self._state_hooks["state_dict_pre"], hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(optimizer, state_dict)`` after `state_dict`; may return another one."""
+        return Hook(self._state_hooks["state_dict_post"], hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(optimizer, state_dict)`` before loading a copy; may return another one."""
+        return Hook(self._state_hooks["load_pre"], hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Hook:  # fmt: skip
+        """``hook(optimizer)`` after loading."""
+        return Hook(self._state_hooks["load_post"], hook, prepend)
+
+    @staticmethod
+    def profile_hook_step(func: Callable[..., Any]) -> Callable[..., Any]:
+        """Accepted for PyTorch's sake: every ``step`` is in the trace already."""
+        return func
+
     # -- state dict --------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -297,6 +356,8 @@ class Optimizer:
 
         The tensors of the state are the live ones, not copies.
         """
+        for hook in list(self._state_hooks["state_dict_pre"].values()):
+            hook(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -309,7 +370,12 @@ class Optimizer:
             (numbers[id(p)] if isinstance(p, Tensor) else p): value
             for p, value in self.state.items()
         }
-        return {"state": state, "param_groups": groups}
+        result = {"state": state, "param_groups": groups}
+        for hook in list(self._state_hooks["state_dict_post"].values()):
+            changed = hook(self, result)
+            if changed is not None:
+                result = changed
+        return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave, for the same parameters in the same order.
@@ -319,6 +385,11 @@ class Optimizer:
         Raises:
             ValueError: other groups than this optimizer's.
         """
+        state_dict = dict(state_dict)
+        for hook in list(self._state_hooks["load_pre"].values()):
+            changed = hook(self, state_dict)
+            if changed is not None:
+                state_dict = changed
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -345,6 +416,8 @@ class Optimizer:
             group["params"] = params_here
             group.update(deepcopy({k: v for k, v in given.items() if k != "params"}))
             group.update(names)
+        for hook in list(self._state_hooks["load_post"].values()):
+            hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -352,6 +425,7 @@ class Optimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._pre_hooks, self._post_hooks, self._scratch = {}, {}, {}
+        self._state_hooks = {name: {} for name in _STATE_HOOKS}
         self._steps, self._inside, self._inside_own = 0, False, False
 
     def __repr__(self) -> str:
@@ -364,19 +438,24 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _recorder() -> Any:
+def recorder_here() -> Any:
+    """The trace's recorder, if this thread is traced."""
     recorder = sink.active
     return recorder if recorder is not None and recorder.thread == get_ident() else None
 
 
 def _placed(value: Any, p: Tensor, key: str) -> Any:
     """A loaded piece of state, where parameter ``p`` wants it."""
+    if isinstance(value, dict):
+        return {k: _placed(v, p, k) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_placed(v, p, key) for v in value)
     if not isinstance(value, Tensor):
         return deepcopy(value)
     made = value.detach().clone()
     if key == "step":
         return made
-    if p.dtype.category >= dtypes.FLOAT:
+    if p.is_floating_point():
         return made.to(p.device, p.dtype)
     return made.to(p.device)
 
@@ -389,7 +468,7 @@ def _traced(step: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._inside:
             return step(self, *args, **kwargs)
-        for hook in list(self._pre_hooks.values()):
+        for hook in (*_global_pre_hooks.values(), *self._pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:
                 if not isinstance(changed, tuple) or len(changed) != 2:
@@ -403,7 +482,7 @@ def _traced(step: Callable[..., Any]) -> Callable[..., Any]:
             result = step(self, *args, **kwargs) if own else _own_step(self, step, args, kwargs)
         finally:
             self._inside = False
-        for hook in list(self._post_hooks.values()):
+        for hook in (*self._post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return result
 

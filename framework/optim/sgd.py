@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework.kernels import module_of
-from framework.optim.checks import nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor, wrap
 
@@ -49,11 +49,12 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        nonnegative("learning rate", lr)
+        learning_rate(lr)
         nonnegative("momentum value", momentum)
         nonnegative("weight_decay value", weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        exclusive(fused, foreach, differentiable)
         unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
@@ -61,6 +62,7 @@ class SGD(Optimizer):
             "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(params, defaults)
+        floating(self, fused)
 
     def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         self._first = False
