@@ -19,6 +19,8 @@ from framework.nn.parameter import (
     UninitializedParameter,
 )
 
+utils._complete()
+
 __all__ = [
     *_modules, "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional",
     "init", "modules", "parameter", "utils",

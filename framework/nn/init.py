@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,20 @@ __all__ = [
     "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
     "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+
+class _Mode:
+    skip = False
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Inside of it nothing here writes anything; see `nn.utils.skip_init`."""
+    before, _Mode.skip = _Mode.skip, True
+    try:
+        yield
+    finally:
+        _Mode.skip = before
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -45,19 +62,19 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [a, b)."""
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator)
+        return tensor if _Mode.skip else tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with this mean and standard deviation."""
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator)
+        return tensor if _Mode.skip else tensor.normal_(mean, std, generator=generator)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """All elements ``val``."""
     with no_grad():
-        return tensor.fill_(val)
+        return tensor if _Mode.skip else tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -75,6 +92,8 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
     from framework.kernels import to_device
     from framework.tensor import wrap
 
+    if _Mode.skip:
+        return tensor
     with no_grad():
         array = values.astype(tensor._data.dtype)
         on = tensor._device
@@ -226,3 +245,33 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     for col in range(cols):
         values[stream.permutation(rows)[: math.ceil(sparsity * rows)], col] = 0
     return _write(tensor, values)
+
+
+def _older(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The name without the underscore, which PyTorch still has."""
+    new = function.__name__
+
+    @functools.wraps(function)
+    def deprecated(*args: Any, **kwargs: Any) -> Any:
+        warnings.warn(
+            f"`nn.init.{new[:-1]}` is now deprecated in favor of `nn.init.{new}`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return function(*args, **kwargs)
+
+    deprecated.__name__ = new[:-1]
+    return deprecated
+
+
+uniform = _older(uniform_)
+normal = _older(normal_)
+constant = _older(constant_)
+eye = _older(eye_)
+dirac = _older(dirac_)
+xavier_uniform = _older(xavier_uniform_)
+xavier_normal = _older(xavier_normal_)
+kaiming_uniform = _older(kaiming_uniform_)
+kaiming_normal = _older(kaiming_normal_)
+orthogonal = _older(orthogonal_)
+sparse = _older(sparse_)

@@ -269,6 +269,23 @@ class StateDict:
         """
         return Hook(self._load_state_dict_pre_hooks, hook)
 
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., None], with_module: bool = False
+    ) -> Hook:
+        """The older form: the hook gets the module only ``with_module``."""
+        taken = hook if with_module else _WithoutModule(hook)
+        return Hook(self._load_state_dict_pre_hooks, taken)
+
     def register_load_state_dict_post_hook(self, hook: Callable[..., None]) -> Hook:
         """``hook(module, incompatible_keys)`` after this module's part; may edit the lists."""
         return Hook(self._load_state_dict_post_hooks, hook)
+
+
+class _WithoutModule:
+    """A hook that is called without its first argument."""
+
+    def __init__(self, hook: Callable[..., None]) -> None:
+        self.hook = hook
+
+    def __call__(self, module: Any, *args: Any) -> None:
+        self.hook(*args)

@@ -1,0 +1,44 @@
+"""Parameters as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from framework.nn.modules.state import type_name
+from framework.ops.shape import cat
+from framework.tensor import Tensor
+
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
+
+def _check_devices(parameters: list[Any]) -> None:
+    if len({p.get_device() for p in parameters}) > 1:
+        raise TypeError(
+            "Found two parameters on different devices, this is currently not supported."
+        )
+
+
+def parameters_to_vector(parameters: Iterable[Any]) -> Any:
+    """All parameters' elements as one vector.
+
+    >>> import framework as torch
+    >>> torch.nn.utils.parameters_to_vector([torch.zeros(2), torch.ones(1, 1)])
+    tensor([0., 0., 1.])
+    """
+    parameters = list(parameters)
+    _check_devices(parameters)
+    return cat([p.view(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
+    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected torch.Tensor, but got: {type_name(vec)}")
+    parameters = list(parameters)
+    _check_devices(parameters)
+    start = 0
+    for p in parameters:
+        end = start + p.numel()
+        p.data = vec[start:end].view(p.shape).data
+        start = end

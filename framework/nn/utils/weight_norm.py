@@ -1,0 +1,97 @@
+"""Weight normalisation as a forward pre-hook: the older form of `parametrizations.weight_norm`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from framework.nn.parameter import Parameter, is_lazy
+
+__all__ = ["WeightNorm", "norm_except_dim", "remove_weight_norm", "scaled", "weight_norm"]
+
+
+def norm_except_dim(v: Any, pow: float = 2, dim: int = 0) -> Any:
+    """The norm over all dimensions but one, which are kept as 1; ``dim=-1``: over all, 0-d."""
+    if dim == -1:
+        return v.norm(pow)
+    others = [d for d in range(v.ndim) if d != dim]
+    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()
+
+
+def scaled(v: Any, g: Any, dim: int) -> Any:
+    """g v / ‖v‖ (Salimans and Kingma, "Weight normalization", 2016)."""
+    return v * (g / norm_except_dim(v, 2, dim))
+
+
+class WeightNorm:
+    """The hook: computes ``name`` from ``name_g`` and ``name_v`` before each forward pass."""
+
+    def __init__(self, name: str, dim: int | None) -> None:
+        self.name = name
+        self.dim = -1 if dim is None else dim
+
+    def compute_weight(self, module: Any) -> Any:
+        """The weight of the present g and v."""
+        return scaled(getattr(module, self.name + "_v"), getattr(module, self.name + "_g"),
+                      self.dim)  # fmt: skip
+
+    @staticmethod
+    def apply(module: Any, name: str, dim: int | None) -> WeightNorm:
+        """Split the parameter ``name`` and register the hook."""
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm) and hook.name == name:
+                raise RuntimeError(
+                    f"Cannot register two weight_norm hooks on the same parameter {name}"
+                )
+        hook = WeightNorm(name, dim)
+        weight = getattr(module, name)
+        if is_lazy(weight):
+            raise ValueError(
+                "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure "
+                "to run the dummy forward before applying weight normalization"
+            )
+        del module._parameters[name]
+        norm = norm_except_dim(weight.detach(), 2, hook.dim)
+        module.register_parameter(name + "_g", Parameter(norm))
+        module.register_parameter(name + "_v", Parameter(weight.data))
+        setattr(module, name, hook.compute_weight(module))
+        module.register_forward_pre_hook(hook)
+        return hook
+
+    def remove(self, module: Any) -> None:
+        """Make ``name`` an ordinary parameter again."""
+        weight = self.compute_weight(module)
+        delattr(module, self.name)
+        del module._parameters[self.name + "_g"], module._parameters[self.name + "_v"]
+        setattr(module, self.name, Parameter(weight.data))
+
+    def __call__(self, module: Any, inputs: Any) -> None:
+        setattr(module, self.name, self.compute_weight(module))
+
+
+def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
+    """Split a parameter into its norms ``name_g`` (one per index of ``dim``) and ``name_v``.
+
+    >>> from framework import nn
+    >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> [name for name, _ in layer.named_parameters()]
+    ['bias', 'weight_g', 'weight_v']
+    """
+    warnings.warn(
+        "`torch.nn.utils.weight_norm` is deprecated in favor of "
+        "`torch.nn.utils.parametrizations.weight_norm`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    WeightNorm.apply(module, name, dim)
+    return module
+
+
+def remove_weight_norm(module: Any, name: str = "weight") -> Any:
+    """Undo `weight_norm`; the weight keeps its value."""
+    for key, hook in module._forward_pre_hooks.items():
+        if isinstance(hook, WeightNorm) and hook.name == name:
+            hook.remove(module)
+            del module._forward_pre_hooks[key]
+            return module
+    raise ValueError(f"weight_norm of '{name}' not found in {module}")
