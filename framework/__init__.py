@@ -122,8 +122,37 @@ _INPLACE_OPERATORS = {
 
 _publish()
 
-from framework import autograd, cuda, linalg, nn, optim, trace, utils  # noqa: E402
+from framework import (  # noqa: E402
+    autograd,
+    backends,
+    compiler,
+    cuda,
+    jit,
+    linalg,
+    nn,
+    optim,
+    trace,
+    utils,
+)
+from framework.compiler import compile  # noqa: E402
+from framework.flags import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    get_num_threads,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
+from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.serialization import load, save  # noqa: E402
+
+globals().update(_FOREACH)
 
 
 def is_tensor(obj: Any) -> _builtins.bool:

@@ -9,7 +9,7 @@ torch.Size([4, 1])
 
 from __future__ import annotations
 
-from framework.nn import functional, init, modules, parameter, utils
+from framework.nn import attention, functional, init, modules, parameter, utils
 from framework.nn.modules import *  # noqa: F403
 from framework.nn.modules import __all__ as _modules
 from framework.nn.parameter import (
@@ -22,6 +22,6 @@ from framework.nn.parameter import (
 utils._complete()
 
 __all__ = [
-    *_modules, "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional",
-    "init", "modules", "parameter", "utils",
+    *_modules, "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "attention",
+    "functional", "init", "modules", "parameter", "utils",
 ]  # fmt: skip

@@ -12,11 +12,13 @@ from threading import get_ident
 from typing import Any
 
 from framework import dtypes
+from framework.compiler import note_once
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import StateDict, type_name
-from framework.nn.parameter import Buffer, Parameter
+from framework.nn.parameter import Buffer, Parameter, UninitializedBuffer
+from framework.ops.creation import empty
 from framework.tensor import Tensor
 from framework.trace import sink
 
@@ -273,7 +275,7 @@ class Module(StateDict):
             _forget(name, own, self._parameters, self._buffers)
             self._non_persistent_buffers_set.discard(name)
             self.add_module(name, value)
-        elif isinstance(value, Buffer):
+        elif isinstance(value, (Buffer, UninitializedBuffer)):
             _forget(name, own, self._parameters, self._modules)
             self.register_buffer(name, value, value.persistent)
         elif name in own:
@@ -343,9 +345,9 @@ class Module(StateDict):
                 below = f"{prefix}.{name}" if prefix else name
                 yield from module.named_modules(memo, below, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it; each one once unless told otherwise."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -408,6 +410,25 @@ class Module(StateDict):
             if not isinstance(module, Module):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` at a dotted path, in place of the one there or anew.
+
+        Args:
+            strict: there must be one already.
+        """
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if hasattr(parent, name):
+            if not isinstance(getattr(parent, name), Module):
+                raise AttributeError(f"`{name}` is not an nn.Module")
+        elif strict:
+            raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+        setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path."""
@@ -477,6 +498,14 @@ class Module(StateDict):
 
         return self._apply(convert)
 
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Any:
+        """Move to a device without the values."""
+
+        def emptied(t: Tensor) -> Tensor:
+            return empty(t.shape, dtype=t.dtype, device=t.device if device is None else device)
+
+        return self._apply(emptied, recurse)
+
     def cpu(self) -> Any:
         """Move to the CPU."""
         return self.to("cpu")
@@ -537,6 +566,10 @@ class Module(StateDict):
             else:
                 param.grad = param.grad.detach()
                 param.grad.zero_()
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Accepted; the module runs op by op (see `framework.compiler`)."""
+        note_once("torch.nn.Module.compile")
 
     def share_memory(self) -> Any:
         """Accepted for PyTorch's sake; memory is shared only within the process."""

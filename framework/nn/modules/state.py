@@ -229,18 +229,25 @@ class StateDict:
             )
         if is_lazy(value):
             return ""  # both are: nothing to copy yet
-        if value.ndim == 0 and new.ndim == 1:
+        if value.ndim == 0 and tuple(new.shape) == (1,):
             new = new[0]  # written before there were 0-d tensors
         if value.shape != new.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape {new.shape} from checkpoint, "
                 f"the shape in current model is {value.shape}."
             )
-        if assign:
-            self._assign(name, value, new)
-        else:
-            with no_grad():
-                value.copy_(new)
+        try:
+            if assign:
+                self._assign(name, value, new)
+            else:
+                with no_grad():
+                    value.copy_(new)
+        except Exception as error:
+            return (
+                f'While copying the parameter named "{key}", whose dimensions in the model are '
+                f"{value.size()} and whose dimensions in the checkpoint are {new.size()}, an "
+                f"exception occurred : {error.args}."
+            )
         return ""
 
     def _assign(self, name: str, value: Any, new: Tensor) -> None:

@@ -1,0 +1,166 @@
+"""`backends`: PyTorch's switches of libraries, accepted and remembered.
+
+There is one implementation of everything here, so no switch changes a result. What is asked
+(``is_available``) is answered truthfully.
+
+>>> import framework as torch
+>>> torch.backends.cudnn.benchmark = True
+>>> torch.backends.cudnn.is_available()
+False
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+__all__ = [
+    "Backend", "cpu", "cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "openmp", "opt_einsum",
+]  # fmt: skip
+
+
+class Backend:
+    """A library's switches, and ``flags`` to set some of them for a while."""
+
+    def __init__(self, name: str, **switches: Any) -> None:
+        self._name = name
+        self._switches = tuple(switches)
+        self.__dict__.update(switches)
+
+    def is_available(self) -> bool:
+        """Whether this library computes anything here: it does not."""
+        return False
+
+    is_built = is_available
+
+    def version(self) -> None:
+        """None: the library is not there."""
+        return
+
+    def set_flags(self, **flags: Any) -> tuple[Any, ...]:
+        """Set switches; returns their old values, in the switches' order."""
+        before = tuple(getattr(self, name) for name in self._switches)
+        for name, value in flags.items():
+            if name.lstrip("_") not in self._switches:
+                raise TypeError(f"set_flags() got an unexpected keyword argument '{name}'")
+            if value is not None:
+                setattr(self, name.lstrip("_"), value)
+        return before
+
+    @contextmanager
+    def flags(self, **flags: Any) -> Iterator[None]:
+        """Switches as given inside of a ``with`` block, and as before after it."""
+        before = self.set_flags(**flags)
+        try:
+            yield
+        finally:
+            self.__dict__.update(zip(self._switches, before))
+
+    def __repr__(self) -> str:
+        return f"<backends.{self._name}>"
+
+
+class _Cuda(Backend):
+    """`backends.cuda`: matrix products, and which attention kernels may be used."""
+
+    def __init__(self) -> None:
+        super().__init__("cuda")
+        self.matmul = Backend(
+            "cuda.matmul", allow_tf32=False, allow_fp16_reduced_precision_reduction=True,
+            allow_bf16_reduced_precision_reduction=True, allow_fp16_accumulation=False,
+            fp32_precision="none",
+        )  # fmt: skip
+        self.cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
+        self._attention = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
+        self._library = "cusolver"
+
+    def is_built(self) -> bool:  # type: ignore[override]
+        """Whether CUDA arrays can be used: CuPy is there."""
+        from framework import cuda
+
+        return cuda.is_available()
+
+    def enable_flash_sdp(self, enabled: bool) -> None:
+        """Remember whether flash attention may be used."""
+        self._attention["flash"] = bool(enabled)
+
+    def enable_mem_efficient_sdp(self, enabled: bool) -> None:
+        """Remember whether memory-efficient attention may be used."""
+        self._attention["mem_efficient"] = bool(enabled)
+
+    def enable_math_sdp(self, enabled: bool) -> None:
+        """Remember whether plain attention may be used; it is what there is."""
+        self._attention["math"] = bool(enabled)
+
+    def enable_cudnn_sdp(self, enabled: bool) -> None:
+        """Remember whether cuDNN's attention may be used."""
+        self._attention["cudnn"] = bool(enabled)
+
+    def flash_sdp_enabled(self) -> bool:
+        """What `enable_flash_sdp` set."""
+        return self._attention["flash"]
+
+    def mem_efficient_sdp_enabled(self) -> bool:
+        """What `enable_mem_efficient_sdp` set."""
+        return self._attention["mem_efficient"]
+
+    def math_sdp_enabled(self) -> bool:
+        """What `enable_math_sdp` set."""
+        return self._attention["math"]
+
+    def cudnn_sdp_enabled(self) -> bool:
+        """What `enable_cudnn_sdp` set."""
+        return self._attention["cudnn"]
+
+    def is_flash_attention_available(self) -> bool:
+        """False: there is one attention kernel."""
+        return False
+
+    def preferred_linalg_library(self, backend: Any = None) -> Any:
+        """Remember a preference and return it."""
+        self._library = backend or self._library
+        return self._library
+
+
+class _Mha:
+    """`backends.mha`: PyTorch's inference path of transformer encoders."""
+
+    def __init__(self) -> None:
+        self._fast = True
+
+    def get_fastpath_enabled(self) -> bool:
+        """Whether padded positions of an encoder's result are zeroed as that path does."""
+        return self._fast
+
+    def set_fastpath_enabled(self, value: bool) -> None:
+        """Switch that path on or off."""
+        self._fast = bool(value)
+
+
+class _Cpu:
+    """`backends.cpu`."""
+
+    def get_cpu_capability(self) -> str:
+        """The processor's architecture."""
+        return platform.machine()
+
+
+cudnn = Backend(
+    "cudnn", enabled=True, benchmark=False, benchmark_limit=10, deterministic=False,
+    allow_tf32=True, fp32_precision="none",
+)  # fmt: skip
+cudnn.conv = Backend("cudnn.conv", fp32_precision="none")  # type: ignore[attr-defined]
+cudnn.rnn = Backend("cudnn.rnn", fp32_precision="none")  # type: ignore[attr-defined]
+cuda = _Cuda()
+mkldnn = Backend("mkldnn", enabled=True, deterministic=False, allow_tf32=True)
+mkldnn.matmul = Backend("mkldnn.matmul", fp32_precision="none")  # type: ignore[attr-defined]
+mkldnn.conv = Backend("mkldnn.conv", fp32_precision="none")  # type: ignore[attr-defined]
+mkl = Backend("mkl")
+mps = Backend("mps")
+openmp = Backend("openmp")
+opt_einsum = Backend("opt_einsum", enabled=True, strategy="auto")
+mha = _Mha()
+cpu = _Cpu()

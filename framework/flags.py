@@ -1,0 +1,128 @@
+"""Switches of the whole package that PyTorch has: precision, determinism, threads.
+
+Computation here is deterministic and in full precision; the switches are checked, remembered and
+change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+__all__ = [
+    "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
+    "get_float32_matmul_precision", "get_num_interop_threads", "get_num_threads",
+    "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode",
+    "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads",
+    "set_num_threads", "use_deterministic_algorithms",
+]  # fmt: skip
+
+
+class _Flags:
+    precision = "highest"
+    deterministic = False
+    warn_only = False
+    threads = 0
+    interop_threads = 0
+
+
+_PRECISIONS = ("highest", "high", "medium")
+_MODES = ("default", "warn", "error")
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Remember "highest", "high" or "medium"; float32 products are always float32 here.
+
+    >>> import framework as torch
+    >>> torch.set_float32_matmul_precision("high")
+    >>> torch.get_float32_matmul_precision()
+    'high'
+    """
+    if precision not in _PRECISIONS:
+        raise RuntimeError(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current"
+            "setFloat32MatmulPrecision call has no effect."
+        )
+    _Flags.precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` set."""
+    return _Flags.precision
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Remember the wish for determinism; everything here is deterministic anyway.
+
+    >>> import framework as torch
+    >>> torch.use_deterministic_algorithms(True)
+    >>> torch.are_deterministic_algorithms_enabled()
+    True
+    """
+    _Flags.deterministic, _Flags.warn_only = bool(mode), bool(warn_only)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` set."""
+    return _Flags.deterministic
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether it was set with ``warn_only``."""
+    return _Flags.warn_only
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """The same by "default" (or 0), "warn" (1) or "error" (2)."""
+    if not isinstance(debug_mode, (int, str)):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    if isinstance(debug_mode, str):
+        if debug_mode not in _MODES:
+            raise RuntimeError(
+                "invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got "
+                f"{debug_mode}"
+            )
+        debug_mode = _MODES.index(debug_mode)
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}"
+        )  # fmt: skip
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """0, 1 or 2, see `set_deterministic_debug_mode`."""
+    return (1 if _Flags.warn_only else 2) if _Flags.deterministic else 0
+
+
+def _check_threads(name: str, count: Any) -> int:
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise TypeError(f"{name} expects an int, but got {type(count).__name__}")
+    if count <= 0:
+        raise RuntimeError(f"{name} expects a positive integer")
+    return count
+
+
+def set_num_threads(num: int) -> None:
+    """Remember a number of threads; NumPy's BLAS takes its own from the environment."""
+    _Flags.threads = _check_threads("set_num_threads", num)
+
+
+def get_num_threads() -> int:
+    """What `set_num_threads` set, else the number of processors."""
+    return _Flags.threads or os.cpu_count() or 1
+
+
+def set_num_interop_threads(num: int) -> None:
+    """Remember a number of threads; ops run one after the other here."""
+    _Flags.interop_threads = _check_threads("set_num_interop_threads", num)
+
+
+def get_num_interop_threads() -> int:
+    """What `set_num_interop_threads` set, else the number of processors."""
+    return _Flags.interop_threads or os.cpu_count() or 1
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: denormal numbers are always computed with."""
+    return False

@@ -1,0 +1,174 @@
+"""The ``_foreach_`` helpers: one op on each tensor of a list.
+
+``torch._foreach_add(tensors, 1.0)``, ``torch._foreach_mul_(tensors, others)`` and so on, as
+optimizers and timm use them. In PyTorch they save kernel launches; here each tensor gets its op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from framework.tensor import Tensor
+
+__all__ = ["FOREACH"]
+
+_UNARY = [
+    "abs", "acos", "asin", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1",
+    "floor", "frac", "lgamma", "log", "log10", "log1p", "log2", "neg", "reciprocal", "round",
+    "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+]  # fmt: skip
+_BINARY = ["add", "clamp_max", "clamp_min", "div", "maximum", "minimum", "mul", "sub"]
+
+FOREACH: dict[str, Callable[..., Any]] = {}
+
+
+def _listed(name: str, tensors: Any) -> list[Any]:
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(
+            f"_foreach_{name}(): argument 'self' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
+        )
+    if not tensors:
+        raise RuntimeError("Tensor list must have at least one tensor.")
+    return list(tensors)
+
+
+def _each(name: str, tensors: list[Any], other: Any) -> list[Any]:
+    """``other`` for each tensor: a list of them, or one number or tensor for all."""
+    if not isinstance(other, (list, tuple)):
+        return [other] * len(tensors)
+    if len(other) != len(tensors):
+        raise RuntimeError(
+            "Tensor lists must have the same number of tensors, got "
+            f"{len(tensors)} and {len(other)}"
+        )
+    return list(other)
+
+
+def _publish(name: str) -> None:
+    """The method ``name`` for each tensor of a list; and its in-place twin."""
+
+    def made(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = _listed(name, self)
+        columns = [_each(name, tensors, a) for a in args]
+        named = {k: _each(name, tensors, v) for k, v in kwargs.items()}
+        return tuple(
+            _method(name)(t, *(c[i] for c in columns), **{k: v[i] for k, v in named.items()})
+            for i, t in enumerate(tensors)
+        )
+
+    def twin(self: Any, *args: Any, **kwargs: Any) -> None:
+        tensors = _listed(name, self)
+        columns = [_each(name, tensors, a) for a in args]
+        named = {k: _each(name, tensors, v) for k, v in kwargs.items()}
+        for i, t in enumerate(tensors):
+            row = [c[i] for c in columns]
+            _method(name + "_")(t, *row, **{k: v[i] for k, v in named.items()})
+
+    _add(name, made, f"`{name}` of each tensor; a list of tensors, numbers, or one for all.")
+    _add(name + "_", twin, f"`{name}` of each tensor, in place.")
+
+
+def _add(name: str, function: Callable[..., Any], doc: str) -> None:
+    function.__name__ = function.__qualname__ = f"_foreach_{name}"
+    function.__doc__ = doc
+    FOREACH[f"_foreach_{name}"] = function
+
+
+def _method(name: str) -> Callable[..., Any]:
+    """The Tensor method, found when it is called: it is bound when the package is complete."""
+
+    def call(t: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(t, name)(*args, **kwargs)
+
+    return call
+
+
+def _foreach_pow(self: Any, exponent: Any) -> Any:
+    """Each base to its exponent; one number may be the base of a list of exponents."""
+    if not isinstance(self, (list, tuple)):
+        return tuple(self**e for e in _listed("pow", exponent))
+    tensors = _listed("pow", self)
+    return tuple(t**e for t, e in zip(tensors, _each("pow", tensors, exponent)))
+
+
+def _foreach_norm(self: Any, ord: Any = 2, dtype: Any = None) -> Any:
+    """The norm of each tensor's elements."""
+    tensors = _listed("norm", self)
+    if dtype is not None:
+        tensors = [t.to(dtype) for t in tensors]
+    return tuple(t.norm(float(ord)) for t in tensors)
+
+
+def _foreach_copy_(self: Any, src: Any, non_blocking: bool = False) -> None:
+    """Copy each tensor of ``src`` into its partner."""
+    tensors = _listed("copy_", self)
+    for t, s in zip(tensors, _each("copy_", tensors, src)):
+        t.copy_(s)
+
+
+def _foreach_zero_(self: Any) -> None:
+    """Zeros in each tensor."""
+    for t in _listed("zero_", self):
+        t.zero_()
+
+
+def _foreach_clone(self: Any) -> Any:
+    """A copy of each tensor."""
+    return tuple(t.clone() for t in _listed("clone", self))
+
+
+def _foreach_max(self: Any) -> Any:
+    """The largest element of each tensor."""
+    return tuple(t.max() for t in _listed("max", self))
+
+
+for _name in (*_UNARY, *_BINARY, "lerp"):
+    _publish(_name)
+FOREACH["_foreach_pow"] = _foreach_pow
+FOREACH["_foreach_norm"] = _foreach_norm
+FOREACH["_foreach_copy_"] = _foreach_copy_
+FOREACH["_foreach_zero_"] = _foreach_zero_
+FOREACH["_foreach_clone"] = _foreach_clone
+FOREACH["_foreach_max"] = _foreach_max
+
+
+def _pow_(self: Any, exponent: Any) -> None:
+    tensors = _listed("pow_", self)
+    for t, e in zip(tensors, _each("pow_", tensors, exponent)):
+        t.pow_(e)
+
+
+_add("pow_", _pow_, "Each tensor to its exponent, in place.")
+
+
+def _scaled(name: str) -> None:
+    """addcmul and addcdiv: the last argument, ``value`` or ``scalars``, is a keyword there."""
+
+    def made(self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None) -> Any:
+        return tuple(
+            getattr(t, name)(a, b, value=v) for t, a, b, v in rows(self, tensor1, tensor2, value,
+                                                                   scalars)
+        )  # fmt: skip
+
+    def twin(
+        self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None
+    ) -> None:  # fmt: skip
+        for t, a, b, v in rows(self, tensor1, tensor2, value, scalars):
+            getattr(t, name + "_")(a, b, value=v)
+
+    def rows(self: Any, tensor1: Any, tensor2: Any, value: Any, scalars: Any) -> Any:
+        tensors = _listed(name, self)
+        values = value if scalars is None else scalars
+        if isinstance(values, Tensor):
+            values = values.tolist()
+        return zip(tensors, _each(name, tensors, tensor1), _each(name, tensors, tensor2),
+                   _each(name, tensors, values))  # fmt: skip
+
+    _add(name, made, f"`{name}` of each tensor.")
+    _add(name + "_", twin, f"`{name}` of each tensor, in place.")
+
+
+_scaled("addcmul")
+_scaled("addcdiv")

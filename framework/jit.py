@@ -1,0 +1,133 @@
+"""`jit`: TorchScript is not there; scripting and tracing return what they were given.
+
+They say so once. Saving and loading of scripts is refused.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any, Final
+
+from framework.compiler import note_once
+
+__all__ = [
+    "Final", "annotate", "export", "fork", "freeze", "ignore", "interface", "is_scripting",
+    "is_tracing", "isinstance", "load", "optimize_for_inference", "save", "script",
+    "script_method", "set_fusion_strategy", "trace", "trace_module", "unused", "wait",
+]  # fmt: skip
+
+
+def script(obj: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``obj``: a function, class or module.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     @torch.jit.script
+    ...     def double(x):
+    ...         return x * 2
+    >>> double(torch.ones(1))
+    tensor([2.])
+    """
+    note_once("torch.jit.script")
+    return (lambda function: function) if obj is None else obj
+
+
+def trace(func: Any = None, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``func``, which need not be traced to be run."""
+    note_once("torch.jit.trace")
+    return (lambda function: function) if func is None else func
+
+
+def trace_module(mod: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``mod``."""
+    note_once("torch.jit.trace")
+    return mod
+
+
+def script_method(fn: Any) -> Any:
+    """Returns ``fn``."""
+    return fn
+
+
+def export(fn: Any) -> Any:
+    """Returns ``fn``."""
+    return fn
+
+
+def interface(obj: Any) -> Any:
+    """Returns ``obj``."""
+    return obj
+
+
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """Returns the function; also with arguments: ``@torch.jit.ignore(drop=True)``."""
+    return drop if callable(drop) else (lambda function: function)
+
+
+def unused(fn: Any) -> Any:
+    """Returns ``fn``."""
+    return fn
+
+
+def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``mod``."""
+    return mod
+
+
+def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
+    """Returns ``mod``."""
+    return mod
+
+
+def annotate(the_type: Any, the_value: Any) -> Any:
+    """Returns ``the_value``."""
+    return the_value
+
+
+def isinstance(obj: Any, target_type: Any) -> bool:
+    """Python's own."""
+    return _isinstance(obj, target_type)
+
+
+_isinstance = builtins.isinstance
+
+
+def is_scripting() -> bool:
+    """False."""
+    return False
+
+
+def is_tracing() -> bool:
+    """False."""
+    return False
+
+
+def fork(func: Any, *args: Any, **kwargs: Any) -> Any:
+    """Calls ``func`` now; `wait` gives its result."""
+    return func(*args, **kwargs)
+
+
+def wait(future: Any) -> Any:
+    """The result of `fork`."""
+    return future
+
+
+def set_fusion_strategy(strategy: Any) -> list[Any]:
+    """Accepted; there is no fusion."""
+    return []
+
+
+def save(m: Any, f: Any, _extra_files: Any = None) -> None:
+    """Refused: use ``torch.save(model.state_dict(), path)``."""
+    raise NotImplementedError(
+        "torch.jit.save: there is no TorchScript here; save model.state_dict() with torch.save"
+    )
+
+
+def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Refused: a script is a program, and none is run from a file."""
+    raise NotImplementedError(
+        "torch.jit.load: there is no TorchScript here; load a state dict with torch.load"
+    )
