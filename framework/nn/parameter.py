@@ -91,7 +91,6 @@ class UninitializedTensorMixin:
     Any op on it is refused; moving it and changing its dtype is not.
     """
 
-    __slots__ = ()
     cls_to_become: type = Tensor
     _rg: bool
     _device: Any
@@ -188,7 +187,7 @@ def is_lazy(param: Any) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter of a lazy module, before its first input.
 
     >>> from framework import nn
@@ -205,7 +204,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
         self._start(requires_grad, device, dtype)
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """A buffer of a lazy module, before its first input."""
 
     cls_to_become = Tensor

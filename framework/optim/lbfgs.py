@@ -339,7 +339,7 @@ def _strong_wolfe(
 
 def _inside(bracket: list[_Point], stuck: bool) -> tuple[Any, bool]:
     """The next length to try, and whether it is the first that lies too near to an end."""
-    t = _cubic(*bracket)
+    t = _cubic(bracket[0], bracket[1])
     first, last = sorted((bracket[0].t, bracket[1].t))
     margin = 0.1 * (last - first)
     if not min(last - t, t - first) < margin:

@@ -240,9 +240,9 @@ class _LazyConvNd(LazyModuleMixin, _ConvNd):
         shape = (self.out_channels, self.in_channels // self.groups)
         if self.transposed:
             shape = (self.in_channels, self.out_channels // self.groups)
-        self.weight.materialize((*shape, *self.kernel_size))  # type: ignore[attr-defined]
+        self.weight.materialize((*shape, *self.kernel_size))
         if self.bias is not None:
-            self.bias.materialize((self.out_channels,))  # type: ignore[attr-defined]
+            self.bias.materialize((self.out_channels,))
         self.reset_parameters()
 
     def _channels_of(self, input: Any) -> int:

@@ -215,7 +215,7 @@ class _ByAmount(BasePruningMethod):
                 f"amount={amount} should either be a float in the range [0, 1] or a non-negative "
                 "integer"
             )
-        self.amount = amount
+        self.amount: Any = amount
 
     def _count(self, size: int) -> int:
         """How many of ``size`` are to be pruned."""

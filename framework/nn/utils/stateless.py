@@ -132,17 +132,18 @@ def _swap(module: Any, path: str, value: Any) -> Any:
         raise TypeError(f"{value} is not an instance of torch.Tensor")
     where, _, name = path.rpartition(".")
     owner: Module = module.get_submodule(where)
-    for table in (owner._parameters, owner._buffers):
+    tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+    for table in tables:
         if name in table:
             old = table[name]
             if value is _MISSING:
                 del table[name]
             else:
-                table[name] = value  # type: ignore[assignment]
+                table[name] = value
             return old
-    old = getattr(owner, name, _MISSING)
+    found: Any = getattr(owner, name, _MISSING)
     if value is _MISSING:
         delattr(owner, name)
     else:
         setattr(owner, name, value)
-    return old
+    return found
