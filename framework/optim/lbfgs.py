@@ -42,7 +42,7 @@ class LBFGS(Optimizer):
     ...     return loss
     >>> first = optimizer.step(closure)
     >>> w
-    tensor([1., 1.], requires_grad=True)
+    tensor([1.0000, 1.0000], requires_grad=True)
     """
 
     def __init__(

@@ -120,7 +120,7 @@ class NAdam(_Moments):
     >>> w.sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.8612], requires_grad=True)
+    tensor([0.8944], requires_grad=True)
     """
 
     def __init__(
