@@ -77,7 +77,7 @@ class _Cuda(Backend):
         self._attention = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
         self._library = "cusolver"
 
-    def is_built(self) -> bool:  # type: ignore[override]
+    def is_built(self) -> bool:
         """Whether CUDA arrays can be used: CuPy is there."""
         from framework import cuda
 
