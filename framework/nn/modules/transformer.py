@@ -51,7 +51,11 @@ class _Layer(Module):
             self.add_module(f"norm{i}", part)
         for i in range(1, count + 1):
             self.add_module(f"dropout{i}", Dropout(dropout))
-        self.activation = _activation(activation)
+        self.activation = act = _activation(activation)
+        if count == 2:
+            gelu = act is F.gelu or isinstance(act, GELU)
+            relu = act is F.relu or isinstance(act, ReLU)
+            self.activation_relu_or_gelu = 1 if relu else 2 if gelu else 0
 
     _attentions: tuple[str, ...] = ("self_attn",)
 
@@ -79,14 +83,6 @@ class TransformerEncoderLayer(_Layer):
     >>> layer(torch.zeros(3, 5, 8)).shape
     torch.Size([3, 5, 8])
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        act = self.activation
-        if act is F.relu or isinstance(act, ReLU):
-            self.activation_relu_or_gelu = 1
-        else:
-            self.activation_relu_or_gelu = 2 if act is F.gelu or isinstance(act, GELU) else 0
 
     def forward(
         self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None,
