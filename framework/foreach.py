@@ -64,7 +64,7 @@ def _publish(name: str) -> None:
         named = {k: _each(name, tensors, v) for k, v in kwargs.items()}
         for i, t in enumerate(tensors):
             row = [c[i] for c in columns]
-            _method(name + "_")(t, *row, **{k: v[i] for k, v in named.items()})
+            _in_place(name)(t, *row, **{k: v[i] for k, v in named.items()})
 
     _add(name, made, f"`{name}` of each tensor; a list of tensors, numbers, or one for all.")
     _add(name + "_", twin, f"`{name}` of each tensor, in place.")
@@ -79,10 +79,27 @@ def _add(name: str, function: Callable[..., Any], doc: str) -> None:
 def _method(name: str) -> Callable[..., Any]:
     """The Tensor method, found when it is called: it is bound when the package is complete."""
 
+    if name in ("maximum", "minimum"):
+        return lambda t, other: _extreme(name, t, other)
+
     def call(t: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(t, name)(*args, **kwargs)
 
     return call
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    """The method ``name_``; maximum and minimum have none, as in PyTorch."""
+    if name not in ("maximum", "minimum"):
+        return _method(name + "_")
+    return lambda t, other: t.copy_(_extreme(name, t, other))
+
+
+def _extreme(name: str, t: Any, other: Any) -> Any:
+    """The larger (smaller) of each element and a tensor's, or a number."""
+    if isinstance(other, Tensor):
+        return getattr(t, name)(other)
+    return t.clamp(min=other) if name == "maximum" else t.clamp(max=other)
 
 
 def _foreach_pow(self: Any, exponent: Any) -> Any:
