@@ -10,7 +10,7 @@ import numpy as np
 
 from framework import dtypes
 
-__all__ = ["floating", "type_name", "wide", "widening"]
+__all__ = ["floating", "real_floating", "type_name", "wide", "widening"]
 
 _NAMES = {
     "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
@@ -27,6 +27,13 @@ def type_name(array: Any) -> str:
 def floating(array: Any, name: str) -> Any:
     """``array`` itself; refuses bools and integers, for which op ``name`` is not defined."""
     if array.dtype.kind in "biu":
+        raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(array)}'")
+    return array
+
+
+def real_floating(array: Any, name: str) -> Any:
+    """As `floating`, and complex numbers are refused too."""
+    if array.dtype.kind not in "fV":
         raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(array)}'")
     return array
 

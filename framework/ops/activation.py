@@ -14,19 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from framework import dtypes
+from framework import dtypes, random
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import module_of
-from framework.kernels.floats import floating, widening
+from framework.kernels import module_of, to_device
+from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.pointwise import relu as _relu
 from framework.ops.pointwise import sigmoid, tanh, where
+from framework.tensor import wrap
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
-    "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu",
-    "softmax", "softmin", "softplus", "softsign", "tanh", "tanhshrink",
+    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
+    "rrelu", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign",
+    "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 _F = ("nn.functional",)
@@ -39,7 +41,7 @@ def _activation(
     curvature: Callable[..., Any] | None = None,
     *,
     domain: str = "",
-    integers: bool = False,
+    kinds: str = "fV",
     samples: tuple[dict[str, Any], ...] = ({},),
 ) -> Op:
     """Register an elementwise op and its backward op.
@@ -48,12 +50,14 @@ def _activation(
         value, slope: kernels of (array, **meta) for the function and its derivative.
         curvature: the second derivative in differentiable ops; None where it is zero.
         domain: which of the tests' random tensors avoid the kinks.
-        integers: defined for them too.
+        kinds: of NumPy's dtypes that it is defined for ("V" is bfloat16).
         samples: keywords to try.
     """
 
     def forward(a: Any, **meta: Any) -> Any:
-        return value(a if integers else floating(a, name), **meta)
+        if a.dtype.kind not in kinds:
+            raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(a)}'")
+        return value(a, **meta)
 
     def backward(grad: Any, a: Any, **meta: Any) -> Any:
         return grad * slope(a, **meta)
@@ -85,6 +89,8 @@ def _exp_minus(a: Any) -> Any:
 
 
 def _logistic(a: Any) -> Any:
+    if a.dtype.kind == "c":
+        return 1 / (1 + np.exp(-a))
     small = _exp_minus(a)
     return np.where(a >= 0, small * 0 + 1, small) / (1 + small)
 
@@ -227,11 +233,31 @@ def _hardsigmoid_slope(a: Any) -> Any:
     return np.where((a > -3) & (a < 3), a * 0 + 1 / 6, a * 0)
 
 
+def _threshold(a: Any, *, threshold: float, value: float) -> Any:
+    return np.where(a <= threshold, np.asarray(value).astype(a.dtype), a)
+
+
+def _threshold_slope(a: Any, *, threshold: float, value: float) -> Any:
+    return ~(a <= threshold)  # NaN passes
+
+
+def _outside(a: Any, *, lambd: float) -> Any:
+    return ~((a >= -lambd) & (a <= lambd))
+
+
+def _hardshrink(a: Any, *, lambd: float) -> Any:
+    return np.where(_outside(a, lambd=lambd), a, a.dtype.type(0))
+
+
+def _softshrink(a: Any, *, lambd: float) -> Any:
+    return np.where(a > lambd, a - lambd, np.where(a < -lambd, a + lambd, a * 0))
+
+
 GELU = _activation(
     "gelu", _gelu, _gelu_slope, _gelu_bend,
     samples=({"approximate": "none"}, {"approximate": "tanh"}),
 )  # fmt: skip
-SILU = _activation("silu", lambda a: a * _logistic(a), _silu_slope, _silu_bend)
+SILU = _activation("silu", lambda a: a * _logistic(a), _silu_slope, _silu_bend, kinds="fVc")
 MISH = _activation(
     "mish", lambda a: a * np.tanh(_softplus(a, beta=1.0, threshold=20.0)), _mish_slope, _mish_bend
 )
@@ -251,7 +277,7 @@ LEAKY_RELU = _activation(
     samples=({"negative_slope": 0.01}, {"negative_slope": 0.3}),
 )  # fmt: skip
 HARDTANH = _activation(
-    "hardtanh", _hardtanh, _hardtanh_slope, domain="away", integers=True,
+    "hardtanh", _hardtanh, _hardtanh_slope, domain="away", kinds="fViu",
     samples=({"min_val": -0.05, "max_val": 0.05}, {"min_val": -9.0, "max_val": 0.0}),
 )  # fmt: skip
 RELU6 = _activation(
@@ -259,13 +285,25 @@ RELU6 = _activation(
     lambda a: _hardtanh(a, min_val=0, max_val=6),
     lambda a: _hardtanh_slope(a, min_val=0, max_val=6),
     domain="away",
-    integers=True,
+    kinds="fViu",
 )
 HARDSWISH = _activation("hardswish", _hardswish, _hardswish_slope, _hardswish_bend)
 HARDSIGMOID = _activation("hardsigmoid", _hardsigmoid, _hardsigmoid_slope)
+THRESHOLD = _activation(
+    "threshold", _threshold, _threshold_slope, domain="away", kinds="fViu",
+    samples=({"threshold": 0.05, "value": 2.0}, {"threshold": -0.95, "value": -1.0}),
+)  # fmt: skip
+HARDSHRINK = _activation(
+    "hardshrink", _hardshrink, _outside, domain="away", samples=({"lambd": 0.5}, {"lambd": 0.05})
+)
+SOFTSHRINK = _activation(
+    "softshrink", _softshrink, _outside, domain="away", samples=({"lambd": 0.95}, {"lambd": 0.05})
+)
 
 
 twins: dict[str, Callable[..., Any]] = {}  # the in-place versions, by name
+_TOP = frozenset({"celu", "rrelu", "selu", "threshold"})  # also torch.NAME and torch.NAME_
+_NAMED = frozenset({"elu", "hardtanh", "leaky_relu", *_TOP})  # also nn.functional.NAME_
 
 
 def _published(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -273,9 +311,13 @@ def _published(call: Callable[..., Any]) -> Callable[..., Any]:
     name = call.__name__
     twin = inplace_twin(call, f"{name}_")
     twins[name] = twin
-    return function(namespaces=_F, method=False)(call)
+    places = ("", *_F) if name in _TOP else _F
+    if name in _NAMED:
+        function(namespaces=places, method=False)(twin)
+    return function(namespaces=places, method=False)(call)
 
 
+@function(namespaces=_F, method=False)
 def relu(input: Any, inplace: bool = False) -> Any:
     """max(0, input), elementwise.
 
@@ -284,6 +326,12 @@ def relu(input: Any, inplace: bool = False) -> Any:
     tensor([0., 2.])
     """
     return input.relu_() if inplace else _relu(input)
+
+
+@function(namespaces=("", *_F), method=False)
+def relu_(input: Any) -> Any:
+    """In-place `relu`."""
+    return input.relu_()
 
 
 @_published
@@ -358,6 +406,66 @@ def mish(input: Any, inplace: bool = False) -> Any:
     return twins["mish"](input) if inplace else apply(MISH, input)
 
 
+@_published
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """input where it is larger than ``threshold``, else ``value``; NaN stays NaN.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.threshold(torch.tensor([1.0, 3.0]), 2.0, -1.0)
+    tensor([-1.,  3.])
+    """
+    if inplace:
+        return twins["threshold"](input, threshold, value)
+    return apply(THRESHOLD, input, threshold=threshold, value=value)
+
+
+@_published
+@composite
+def rrelu(
+    input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+    inplace: bool = False,
+) -> Any:  # fmt: skip
+    """`leaky_relu` with a slope drawn from [lower, upper) per element (Xu et al. 2015).
+
+    Outside of ``training`` the slope is the mean of the two, as there is nothing to regularise.
+    """
+    if lower > upper:
+        raise RuntimeError(
+            f"Lower bound should be less than or equal to the upper bound, but got lower={lower} "
+            f"and upper={upper}"
+        )
+    if inplace:
+        return twins["rrelu"](input, lower, upper, training)
+    if not training:
+        return apply(LEAKY_RELU, input, negative_slope=(lower + upper) / 2)
+    real_floating(input._data, "rrelu")
+    return where(input > 0, input, input * (_uniform(input) * (upper - lower) + lower))
+
+
+def _uniform(like: Any) -> Any:
+    """Uniform numbers in [0, 1) of a tensor's shape, type and device."""
+    array = random.default_generator.uniform(tuple(like.shape), like._data.dtype)
+    device = like._device
+    return wrap(array if device.type == "cpu" else to_device(array, device), device)
+
+
+@function(namespaces=("", *_F))
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+    """input, or zero where it is in [-lambd, lambd]."""
+    return apply(HARDSHRINK, input, lambd=lambd)
+
+
+@function(namespaces=_F, method=False)
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
+    """input moved towards zero by ``lambd``, and zero where it is in [-lambd, lambd]."""
+    if lambd < 0:
+        raise RuntimeError(
+            f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype "
+            f"{type_name(input._data)}, but found {lambd:g}"
+        )  # fmt: skip
+    return apply(SOFTSHRINK, input, lambd=lambd)
+
+
 @function(namespaces=_F, method=False)
 def gelu(input: Any, *, approximate: str = "none") -> Any:
     """input * Φ(input), Φ the normal distribution function (Hendrycks and Gimpel 2016).
@@ -401,11 +509,14 @@ def tanhshrink(input: Any) -> Any:
 @composite
 def glu(input: Any, dim: int = -1) -> Any:
     """a * sigmoid(b), where a and b are the halves of ``input`` along ``dim``."""
+    if input.ndim == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     if input.shape[dim] % 2:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
             f"{input.shape[dim]}"
         )
+    real_floating(input._data, "glu")
     a, b = input.chunk(2, dim)
     return a * sigmoid(b)
 
@@ -414,14 +525,29 @@ def glu(input: Any, dim: int = -1) -> Any:
 @composite
 def prelu(input: Any, weight: Any) -> Any:
     """max(0, input) + weight * min(0, input); one weight, or one per channel (dimension 1)."""
+    if input.dtype is not weight.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {type_name(input._data)} and "
+            f"{type_name(weight._data)}"
+        )
+    real_floating(input._data, "prelu")
     if weight.numel() != 1:
+        if input.ndim == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
         channels = input.shape[1] if input.ndim > 1 else 1
         if weight.numel() != channels:
             raise RuntimeError(
                 "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                 f"{weight.numel()} and channel size = {channels}."
             )
-        weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
+        if weight.ndim != 1:
+            raise RuntimeError(
+                "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
+                f"{weight.ndim}"
+            )
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    else:
+        weight = weight.reshape(())
     return where(input > 0, input, weight * input)
 
 
@@ -429,13 +555,13 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 def _softmax(a: Any, *, dim: int) -> Any:
-    floating(a, "softmax")
+    real_floating(a, "softmax")
     shifted = np.exp(a - _peak(a, dim))
     return shifted / shifted.sum(axis=dim, keepdims=True)
 
 
 def _log_softmax(a: Any, *, dim: int) -> Any:
-    floating(a, "log_softmax")
+    real_floating(a, "log_softmax")
     shifted = a - _peak(a, dim)
     return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
 
@@ -536,3 +662,23 @@ def log_softmax(
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """softmax(-input) along ``dim``."""
     return softmax(-input, dim, dtype)
+
+
+@function(namespaces=_F, method=False)
+@composite
+def gumbel_softmax(
+    logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
+    """softmax((logits + Gumbel noise) / tau): a relaxed draw of one class (Jang et al. 2017).
+
+    Args:
+        hard: return the drawn class as a one-hot vector, with the gradient of the relaxed draw.
+        eps: has no effect, as in PyTorch.
+    """
+    noise = -(-(-_uniform(logits)).log1p()).log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.detach().argmax(dim, keepdim=True)
+    one_hot = soft.detach().new_zeros(soft.shape).scatter(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

@@ -360,8 +360,16 @@ def relu(input: Any) -> Any:
     return apply(RELU, input)
 
 
+def _relu_kernel(a: Any) -> Any:
+    if a.dtype.kind == "b":
+        raise ValueError("Boolean inputs not supported for relu")
+    if a.dtype.kind == "c":
+        raise NotImplementedError("\"relu\" not implemented for complex types")
+    return np.maximum(a, a.dtype.type(0))
+
+
 RELU = op(
-    "relu", lambda a: np.maximum(a, a.dtype.type(0)), "a", grad=(lambda g, y: g * (y > 0),),
+    "relu", _relu_kernel, "a", grad=(lambda g, y: g * (y > 0),),
     samples=lambda s: [((s.away(3, 2),), {})],
 )  # fmt: skip
 
