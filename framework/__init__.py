@@ -127,6 +127,7 @@ from framework import (  # noqa: E402
     backends,
     compiler,
     cuda,
+    func,
     jit,
     linalg,
     nn,
@@ -150,6 +151,7 @@ from framework.flags import (  # noqa: E402
     use_deterministic_algorithms,
 )
 from framework.foreach import FOREACH as _FOREACH  # noqa: E402
+from framework.func import vmap  # noqa: E402
 from framework.serialization import load, save  # noqa: E402
 
 globals().update(_FOREACH)

@@ -26,6 +26,9 @@ __all__ = ["RULES", "apply", "composite", "run"]
 
 ndarray = np.ndarray
 
+# What `core.interpose` puts between `apply` and the ops (vmap, autocast, ...) while it is in use.
+interposer: Any = None
+
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
 wrap: Any = None
@@ -37,6 +40,10 @@ def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
     Raises:
         RuntimeError: shapes, dtypes or devices do not fit; names the op and the shapes.
     """
+    if interposer is not None:
+        found = interposer.op(op, args, meta)
+        if found is not NotImplemented:
+            return found
     recorder = sink.active
     if recorder is None or recorder.thread != get_ident():
         return run(op, args, meta)[0]
@@ -375,6 +382,8 @@ def composite(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def traced(*args: Any, **meta: Any) -> Any:
+        if interposer is not None:
+            args, meta = interposer.composite(name, args, meta)
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
             return call(*args, **meta)

@@ -22,6 +22,7 @@ class _Modes(threading.local):
     inference = False
     anomaly = False  # backward passes look for the first NaN or Inf
     check_nan = True
+    dual = False  # a level of forward mode is open
 
 
 modes = _Modes()

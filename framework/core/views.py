@@ -26,6 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Set by framework.func while batched tensors exist: `assign` for them.
+batched_assign: Callable[[Any, Any, str, int], Any] | None = None
+
+
 def refresh(view: Any) -> None:
     """Give ``view`` its gradient edge anew: its base was written in place."""
     tensor = view._base
@@ -36,7 +40,10 @@ def refresh(view: Any) -> None:
     grad, modes.grad = modes.grad, True
     try:
         for view_op, meta in view._chain:
-            tensor, _ = run(view_op, (tensor,), meta)
+            if dispatch.interposer is None:
+                tensor, _ = run(view_op, (tensor,), meta)
+            else:
+                tensor = apply(view_op, tensor, **meta)
     finally:
         modes.grad = grad
     view._edge = tensor._edge
@@ -99,6 +106,9 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     ``tensor`` takes over ``value``'s history, so that ``x.mul_(y)`` is ``x = x * y`` to autograd.
     A node that saved ``tensor`` itself for its gradient gets a private copy of the old value.
     """
+    if dispatch.interposer is not None and _is_batched(tensor, value):
+        assert batched_assign is not None
+        return batched_assign(tensor, value, name, since)
     target, data = tensor._data, value._data
     if target.shape != data.shape:
         raise RuntimeError(
@@ -208,8 +218,16 @@ def _keep_private(newest: Node, tensor: Any, since: int) -> None:
                 todo.append(edge[0])
 
 
+def _is_batched(*tensors: Any) -> bool:
+    return any(hasattr(t, "_level") for t in tensors)
+
+
 def _private_copy(tensor: Any) -> Any:
-    copy = dispatch.wrap(tensor._data.copy(), tensor._device)
+    copy = (
+        tensor._copied()
+        if _is_batched(tensor)
+        else dispatch.wrap(tensor._data.copy(), tensor._device)
+    )
     edge = edge_of(tensor)
     copy._rg = edge is not None
     copy._edge = edge if edge.__class__ is tuple else None

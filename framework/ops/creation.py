@@ -8,6 +8,7 @@ import numpy as np
 
 from framework import dtypes
 from framework import random as _random
+from framework.core import dispatch
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.core.views import before_write, check_inplace
@@ -143,6 +144,8 @@ def _like(make: Any, name: str) -> None:
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
         memory_format: Any = None,
     ) -> Tensor:  # fmt: skip
+        if dispatch.interposer is not None and hasattr(input, f"_new_{name}"):
+            return getattr(input, f"_new_{name}")(input.shape, dtype=dtype or input.dtype)
         return make(
             input.shape, dtype=dtype or input.dtype, device=device or input.device,
             requires_grad=requires_grad,

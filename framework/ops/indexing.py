@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of
 from framework.core.graph import clock
 from framework.core.modes import modes
@@ -162,7 +163,7 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
                 "tensors used as indices must be long, int, byte or bool tensors, but got "
                 f"{p.dtype}"
             )
-        if p._data.ndim == 0 and p._data.dtype.kind in "iu":
+        if p._data.ndim == 0 and p._data.dtype.kind in "iu" and not hasattr(p, "_level"):
             layout.append(int(p))  # selects, as an int does
             continue
         if p._device is not tensor._device:
@@ -202,7 +203,9 @@ def _is_basic(index: Any) -> bool:
     for p in parts:
         if isinstance(p, (bool, np.ndarray, list)):
             return False
-        if isinstance(p, Tensor) and (p._data.ndim or p._data.dtype.kind == "b"):
+        if isinstance(p, Tensor) and (
+            p._data.ndim or p._data.dtype.kind == "b" or hasattr(p, "_level")
+        ):  # inside of vmap a 0-d index may differ from sample to sample
             return False
     return True
 
@@ -287,7 +290,9 @@ def _write_at(
 def _write_now(
     self: Tensor, indices: Any, layout: Any, values: Tensor, accumulate: bool, name: str
 ) -> None:
-    if modes.grad and (edge_of(self) is not None or edge_of(values) is not None):
+    if dispatch.interposer is not None or (
+        modes.grad and (edge_of(self) is not None or edge_of(values) is not None)
+    ):
         since = clock()
         made = apply(INDEX_PUT, self, values, *indices, layout=layout, accumulate=accumulate)
         assign(self, made, name, since)

@@ -207,6 +207,8 @@ PICK = op(
 
 def _constant(tensor: Any) -> Any:
     """The positions that a pooling node saved, without the edge that says who made them."""
+    if hasattr(tensor, "_level"):
+        return tensor  # inside of vmap they come without an edge
     return wrap(tensor._data, tensor._device)
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from framework.utils import data
+from framework.utils import _pytree, data
 
-__all__ = ["data"]
+__all__ = ["_pytree", "data"]

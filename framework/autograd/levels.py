@@ -1,0 +1,232 @@
+"""What `framework.func` and forward mode have in common: aliases of inputs, and tangents.
+
+A transform differentiates with respect to *aliases* of its inputs: tensors of the same memory,
+made by a node of their own that leads on to the input's history. Whatever was computed from the
+input elsewhere is then not differentiated, and transforms nest.
+
+Tangents are pushed through the graph that the ops have recorded, op by op: an op's tangent is found
+from its gradient rule v -> J^T v, which is linear, by differentiating that once more (the "double
+vjp" of J. Townsend, 2017). So every op with a gradient has a forward mode, of any order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.dispatch import edge_of
+from framework.core.engine import run_backward
+from framework.core.graph import Node, Version, edge_meta
+from framework.core.modes import modes
+from framework.core.registry import Plan, op
+from framework.device import CPU
+from framework.kernels import to_device
+from framework.tensor import Tensor, wrap
+
+__all__ = ["ALIAS", "Level", "alias", "depends", "detached", "stripped", "tangents"]
+
+ALIAS = op("alias", lambda a: a, "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
+_NO_PLAN = Plan((), ())
+
+
+class Level:
+    """One call of a transform; ``open`` while results still depend on its aliases."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = True
+
+
+def shallow(tensor: Any) -> Any:
+    """The same memory without history (but with its version counter)."""
+    if hasattr(tensor, "_level"):
+        from framework.func.batched import batched
+
+        made: Any = batched(tensor._value, tensor._level)
+    else:
+        made = wrap(tensor._data, tensor._device)
+        made._id = tensor._id
+    counter = tensor._counter
+    if counter is None:
+        counter = tensor._counter = Version()
+    made._counter = counter
+    return made
+
+
+def alias(tensor: Any, level: Level, stops: Any = None) -> Any:
+    """An alias of ``tensor`` that wants a gradient; its node does not let tangents of ``stops``."""
+    made = shallow(tensor)
+    data = made._data
+    node = Node(
+        ALIAS, [edge_of(tensor)], {"level": level, "stops": stops}, _NO_PLAN, [],
+        [(data.shape, data.dtype, made._device)],
+    )  # fmt: skip
+    made._rg, made._edge = True, (node, 0)
+    return made
+
+
+def depends(roots: list[Any], own: Level) -> bool:
+    """Whether there is anything else than aliases of ``own`` that roots could be differentiated by.
+
+    That is a leaf that wants a gradient, or an alias of a transform that is still open.
+    """
+    todo = []
+    for root in roots:
+        r = root if isinstance(root, Tensor) else None
+        while r is not None:
+            edge = edge_of(r)
+            r = getattr(r, "_value", None)  # what is outside of vmap is recorded by the values
+            if edge is None:
+                continue
+            if edge.__class__ is not tuple:
+                return True
+            todo.append(edge[0])
+    seen = set(todo)
+    while todo:
+        node = todo.pop()
+        if node.op is ALIAS:
+            level = node.meta["level"]
+            if level is not own and level.open:
+                return True
+        for edge in node.edges:
+            if edge is None:
+                continue
+            if edge.__class__ is not tuple:
+                return True
+            if edge[0] not in seen:
+                seen.add(edge[0])
+                todo.append(edge[0])
+    return False
+
+
+def detached(value: Any, own: Level) -> Any:
+    """``value`` as it leaves a transform: without history unless it depends on something else."""
+    if isinstance(value, Tensor) and not depends([value], own):
+        return stripped(value)
+    return value
+
+
+def stripped(tensor: Any) -> Any:
+    """The same memory without any history, inside and outside of vmap."""
+    if hasattr(tensor, "_level"):
+        from framework.func.batched import batched
+
+        return batched(stripped(tensor._value), tensor._level)
+    return shallow(tensor) if tensor.requires_grad else tensor
+
+
+# -- tangents ---------------------------------------------------------------------------------
+
+
+def tangents(
+    outputs: list[Any], seeds: dict[Node, Any], stops: Any, create_graph: bool, known: dict[Any, Any]
+) -> list[Any]:
+    """The derivative of each output along the tangents of the aliases that made ``seeds``.
+
+    Args:
+        stops: nodes of aliases that stop this are not gone through.
+        create_graph: make the tangents differentiable.
+        known: tangents of nodes found so far; is added to.
+
+    Returns:
+        For each output its tangent, or None if it does not depend on the seeds.
+    """
+    if not seeds:
+        return [None] * len(outputs)
+    oldest = min(node.seq for node in seeds)
+    edges = [edge_of(o) for o in outputs]
+    for node in _between([e[0] for e in edges if e.__class__ is tuple], oldest, stops, known):
+        tangent = seeds.get(node)
+        if tangent is not None:
+            known[node] = [tangent]
+            continue
+        arriving = [_at(e, known) for e in node.edges]
+        if not any(t is not None for t in arriving):
+            known[node] = None
+            continue
+        known[node] = _push(node, arriving, create_graph)
+    return [_at(e, known) for e in edges]
+
+
+def _at(edge: Any, known: dict[Any, Any]) -> Any:
+    found = known.get(edge[0]) if edge.__class__ is tuple else None
+    return None if found is None else found[edge[1]]
+
+
+def _between(roots: list[Node], oldest: int, stops: Any, known: dict[Any, Any]) -> list[Node]:
+    """The nodes below ``roots`` that may lead to a seed and are not known yet, oldest first."""
+    found = []
+    todo = list(roots)
+    seen = set(todo)
+    while todo:
+        node = todo.pop()
+        if node in known or node.seq < oldest:
+            continue
+        if node.op is ALIAS and stops is not None and node.meta["stops"] is stops:
+            known[node] = None
+            continue
+        found.append(node)
+        for edge in node.edges:
+            if edge.__class__ is tuple and edge[0] not in seen:
+                seen.add(edge[0])
+                todo.append(edge[0])
+    found.sort(key=lambda n: n.seq)
+    return found
+
+
+def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
+    """The tangents of a node's outputs from those of its inputs."""
+    if node.custom:
+        return node.jvp(arriving)  # type: ignore[attr-defined]
+    before, modes.grad = modes.grad, True
+    try:
+        dummies = [_dummy(meta) for meta in node.metas]
+        outs = node.apply(tuple(dummies))
+        roots, starts = [], []
+        for out, edge, tangent in zip(outs, node.edges, arriving):
+            if out is None or tangent is None:
+                continue
+            out = _fitted(out, edge)
+            if out.requires_grad:
+                roots.append(out)
+                starts.append(tangent.to(out.dtype))
+        if not roots:
+            return None
+        wanted = [d for d in dummies if d is not None]
+        found = iter(
+            run_backward(
+                roots, starts, retain_graph=create_graph, create_graph=create_graph,
+                inputs=wanted, accumulate=False,
+            )
+        )  # fmt: skip
+        return [None if d is None else next(found) for d in dummies]
+    finally:
+        modes.grad = before
+
+
+def _dummy(meta: Any) -> Any:
+    """A cotangent to differentiate by: its value does not matter, for rules are linear in it."""
+    if meta is None or meta[1].kind not in "fcV":
+        return None
+    return alias(zeros(*meta), Level())  # vmap takes leaves for tensors from outside of it
+
+
+def zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+    """A tensor of zeros from a node's note of an output."""
+    array = np.zeros(shape, dtype)
+    return wrap(array if device is CPU else to_device(array, device), device)
+
+
+def _fitted(out: Any, edge: Any) -> Any:
+    shape, dtype, _ = edge_meta(edge)
+    if out._data.shape != shape:
+        out = out.sum_to_size(shape)
+    if out._data.dtype != dtype:
+        wanted = dtypes.from_numpy_dtype[dtype]
+        if out.dtype.category == dtypes.COMPLEX and wanted.category < dtypes.COMPLEX:
+            out = out.real
+        out = out.to(wanted)
+    return out
