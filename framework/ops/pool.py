@@ -17,7 +17,7 @@ import numpy as np
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
-from framework.kernels.floats import floating, widening
+from framework.kernels.floats import real_floating, widening
 from framework.tensor import wrap
 
 __all__ = [
@@ -101,7 +101,7 @@ def _max_kernel(
 ) -> tuple[Any, Any]:
     dims = len(kernel)
     if dims == 1:
-        floating(x, "max_pool1d")  # PyTorch pools integers in two and three dimensions only
+        real_floating(x, "max_pool1d")  # PyTorch pools integers in two and three dimensions only
     size = x.shape[-dims:]
     out = _out_size(size, kernel, stride, padding, dilation, ceil_mode)
     _check(x, kernel, padding, out)
@@ -470,7 +470,7 @@ def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
 
 
 def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
-    floating(x, "adaptive_avg_pool")
+    real_floating(x, "adaptive_avg_pool")
     return _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
 
 
@@ -502,7 +502,7 @@ def _adaptive_op(dims: int) -> Op:
 
 def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
     """Values and flat positions; window by window, for there is no common stride."""
-    floating(x, "adaptive_max_pool")
+    real_floating(x, "adaptive_max_pool")
     dims, xp = len(out), module_of(x)
     size = x.shape[-dims:]
     values = xp.empty((*x.shape[:-dims], *out), x.dtype)
