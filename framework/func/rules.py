@@ -128,6 +128,8 @@ def along(key: str) -> Rule:
     """Ops along dimensions ``key`` of arguments of equal rank."""
 
     def rule(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+        if key not in meta:
+            return NO
         dim = meta[key]
         ranks = {_rank(a, f) for a, f in zip(args, flags) if isinstance(a, Tensor)}
         if len(ranks) > 1:
@@ -247,6 +249,15 @@ def merged(spatial: Callable[[str], int]) -> Rule:
     return rule
 
 
+def folded(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Ops on (N, ...) whose samples do not see each other: all in one N."""
+    if not flags[0] or any(flags[1:]) or args[0].ndim < 3:
+        return NO
+    n = args[0].shape[1]
+    out = apply(op, args[0].reshape(size * n, *args[0].shape[2:]), *args[1:], **meta)
+    return out.reshape(size, n, *out.shape[1:])
+
+
 def _spatial(name: str) -> int:
     return next((int(c) for c in name if c in "123"), 2)
 
@@ -290,6 +301,10 @@ def index(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
 
 def _plain(part: Any) -> bool:
     return part is None or part is Ellipsis or isinstance(part, (slice, int))
+
+
+def pad(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    return apply(op, args[0], **{**meta, "pad": ((0, 0), *meta["pad"])})
 
 
 def one_hot(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
@@ -414,7 +429,7 @@ _NAMES: list[tuple[str, Rule]] = [
     ("max_dim min_dim cumsum cumprod cummax cummin logcumsumexp sort argsort", along("dim")),
     ("softmax log_softmax softmax_backward log_softmax_backward", along("dim")),
     ("gather scatter scatter_add", along("dim")),
-    ("flip", along("dims")),
+    ("flip standardize standardize_backward", along("dims")),
     ("argmax argmin", arg_extreme),
     ("reshape", reshape),
     ("expand", expand),
@@ -423,7 +438,7 @@ _NAMES: list[tuple[str, Rule]] = [
     ("roll", roll),
     ("cat", cat),
     ("matmul", matmul),
-    ("tril triu inv det cholesky pad", leading),
+    ("tril triu inv det cholesky", leading),
     ("avg_unpool1d avg_unpool2d avg_unpool3d", leading),
     ("linear layer_norm rms_norm", leading),
     ("solve", stacked),
@@ -431,9 +446,12 @@ _NAMES: list[tuple[str, Rule]] = [
     ("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d", merged(_spatial)),
     ("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", merged(_spatial)),
     ("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", merged(_spatial)),
+    ("conv1d_input conv2d_input conv3d_input", merged(_spatial)),
+    ("group_norm", folded),
     ("embedding", embedding),
     ("index", index),
     ("one_hot", one_hot),
+    ("pad", pad),
 ]
 
 
@@ -444,6 +462,8 @@ def _fill() -> None:
         home = next((r.__module__ for r in (*rules, op.kernel) if hasattr(r, "__module__")), "")
         if op.params and str(home).startswith(_ELEMENTWISE):
             _RULES[op.name] = pointwise
+        elif op.name.startswith("upsample_"):
+            _RULES[op.name] = leading
     for name in _UFUNCS.split():
         _RULES[name] = pointwise
     for names, rule in _NAMES:

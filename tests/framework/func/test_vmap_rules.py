@@ -1,0 +1,86 @@
+"""Every batching rule against the op applied sample by sample."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework.core.dispatch import apply
+from framework.core.registry import OPS
+from framework.func import rules
+from framework.func.batched import VmapLayer
+from framework.tensor import Tensor, wrap
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
+from sampling import Sampler  # noqa: E402
+
+SIZE = 3
+
+
+def _cases():
+    """Each sample with all of its tensors mapped, and where it has several, with some of them."""
+    for name, op in sorted(OPS.items()):
+        if op.samples is None or not op.params or name in rules.RANDOM:
+            continue
+        for i, (args, _) in enumerate(op.samples(Sampler(0))):
+            tensors = [k for k, a in enumerate(args) if isinstance(a, Tensor)]
+            for which in (tensors, tensors[:1], tensors[1:]) if len(tensors) > 1 else (tensors,):
+                if which:
+                    yield pytest.param(name, i, which, id=f"{name}-{i}-{which}")
+
+
+def sample(name: str, i: int, seed: int):
+    return OPS[name].samples(Sampler(crc32(name.encode()) % 1000 + 17 * seed + i))[i]
+
+
+def outputs(out) -> list[np.ndarray]:
+    return [o._data for o in (out if isinstance(out, tuple) else (out,))]
+
+
+@pytest.mark.parametrize("name, i, mapped", list(_cases()))
+def test_rule_is_the_loop(name: str, i: int, mapped: list[int]) -> None:
+    op = OPS[name]
+    draws = [sample(name, i, seed) for seed in range(SIZE)]
+    args, meta = draws[0]
+
+    def stacked(k: int):
+        parts = [d[0][k]._data for d in draws]
+        return wrap(np.stack([p.reshape(parts[0].shape) for p in parts]))
+
+    values = [stacked(k) if k in mapped else a for k, a in enumerate(args)]
+
+    def one(*given):
+        return apply(op, *given, **meta)
+
+    dims = tuple([0 if k in mapped else None for k in range(len(args))])
+    try:
+        expected = rules.loop(op, values, meta, [d == 0 for d in dims], SIZE)
+    except RuntimeError as error:
+        with pytest.raises(RuntimeError):
+            torch.vmap(one, dims)(*values)
+        assert "dynamic shape" in str(error) or "shape" in str(error)
+        return
+    got = torch.vmap(one, dims)(*values)
+    for e, g in zip(outputs(expected), outputs(got), strict=True):
+        assert g.shape == e.shape and g.dtype == e.dtype
+        np.testing.assert_allclose(
+            np.asarray(g, np.result_type(g.dtype, np.float32) if g.dtype.kind == "V" else None),
+            np.asarray(e, np.result_type(e.dtype, np.float32) if e.dtype.kind == "V" else None),
+            rtol=1e-9, atol=1e-12,
+        )  # fmt: skip
+
+
+def test_layers_leave_nothing_behind() -> None:
+    from framework.core import dispatch
+
+    with pytest.raises(ZeroDivisionError):
+        torch.vmap(lambda x: 1 // 0)(torch.ones(2))
+    assert dispatch.interposer is None
+    with VmapLayer(10**9, 2, "error"):
+        assert dispatch.interposer is not None
+    assert dispatch.interposer is None
