@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from typing import Any
 
-from framework import dtypes
 from framework.nn import functional as F
 from framework.nn import init
 from framework.nn.modules.linear import Linear
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.ops.creation import empty
+from framework.ops.multihead import additive_mask
 
 __all__ = ["MultiheadAttention"]
-
-
-def additive_mask(
-    mask: Any, name: str, dtype: Any, other: Any = None, other_name: str = ""
-) -> Any:  # fmt: skip
-    """A mask that is added to the scores: -inf where a boolean one is True.
-
-    Raises:
-        AssertionError: ``mask`` is neither boolean nor floating.
-    """
-    if mask is None:
-        return None
-    floating = mask.is_floating_point()
-    if mask.dtype is not dtypes.bool_ and not floating:
-        raise AssertionError(f"only bool and floating types of {name} are supported")
-    if other is not None and other.dtype is not mask.dtype:
-        warnings.warn(
-            f"Support for mismatched {name} and {other_name} is deprecated. Use same type for "
-            "both instead.",
-            stacklevel=3,
-        )
-    if floating:
-        return mask
-    return mask.new_zeros(mask.shape, dtype=dtype).masked_fill(mask, -math.inf)
 
 
 class NonDynamicallyQuantizableLinear(Linear):
