@@ -18,14 +18,15 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import edge_of
 from framework.core.engine import run_backward
-from framework.core.graph import Node, Version, edge_meta
+from framework.core.graph import Node, edge_meta
 from framework.core.modes import modes
 from framework.core.registry import Plan, op
+from framework.core.saved import shallow
 from framework.device import CPU
 from framework.kernels import to_device
 from framework.tensor import Tensor, wrap
 
-__all__ = ["ALIAS", "Level", "alias", "depends", "detached", "stripped", "tangents"]
+__all__ = ["ALIAS", "Level", "alias", "depends", "detached", "shallow", "stripped", "tangents"]
 
 ALIAS = op("alias", lambda a: a, "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
 _NO_PLAN = Plan((), ())
@@ -38,22 +39,6 @@ class Level:
 
     def __init__(self) -> None:
         self.open = True
-
-
-def shallow(tensor: Any) -> Any:
-    """The same memory without history (but with its version counter)."""
-    if hasattr(tensor, "_level"):
-        from framework.func.batched import batched
-
-        made: Any = batched(tensor._value, tensor._level)
-    else:
-        made = wrap(tensor._data, tensor._device)
-        made._id = tensor._id
-    counter = tensor._counter
-    if counter is None:
-        counter = tensor._counter = Version()
-    made._counter = counter
-    return made
 
 
 def alias(tensor: Any, level: Level, stops: Any = None) -> Any:

@@ -47,15 +47,18 @@ def run_backward(
     before = modes.grad
     begin = recorder.begin_backward(tuple(roots)) if recorder is not None else 0
     modes.grad = create_graph
+    outer = modes.task
     failure: BaseException | None = None
     try:
         task = _Task(roots, inputs, accumulate, retain_graph, create_graph, recorder)
+        modes.task = task
         return task.run(gradients)
     except BaseException as error:
         failure = error
         raise
     finally:
         modes.grad = before
+        modes.task = outer
         if recorder is not None:
             recorder.end_backward(begin, failure)
             failure = None
@@ -236,6 +239,14 @@ class _Task:
                 self._send(edge, out)
         return tuple(sent)
 
+    def reaches(self, edge: Any) -> bool:
+        """Whether hooks on the tensor of this edge will run."""
+        if edge.__class__ is not tuple:
+            return id(edge) in self.counts and (self.wanted is None or _key(edge) in self.wanted)
+        if id(edge[0]) not in self.counts:
+            return False
+        return self.useful is None or edge[0] in self.useful or _key(edge) in (self.wanted or ())
+
     def _skip(self, node: Node) -> None:
         for edge in node.edges:
             if edge is not None:
@@ -268,14 +279,14 @@ class _Task:
         total = self.leaves.pop(key, None)
         if total is None:
             return
+        wanted = self.wanted
+        if wanted is not None and _key(leaf) not in wanted:
+            return
         if self.recorder is not None and (leaf._hooks or leaf._post_hooks):
             self.recorder.source = None  # ops of a hook stand at its own lines
         if leaf._hooks:
             total = _hooked(leaf._hooks, total)
             _mark_shared(total)
-        wanted = self.wanted
-        if wanted is not None and _key(leaf) not in wanted:
-            return
         if self.accumulate:
             self._add_grad(leaf, total, own=_unshared(total))
             for hook in list((leaf._post_hooks or {}).values()):
@@ -331,6 +342,8 @@ class _Task:
 
 def _check_finite(node: Node, outs: tuple[Any, ...]) -> None:
     for i, out in enumerate(outs):
+        while hasattr(out, "_value"):  # inside of vmap
+            out = out._value
         if out is None or dtypes.category[out._data.dtype] < dtypes.FLOAT:
             continue
         xp = module_of(out._data)

@@ -22,6 +22,8 @@ class _Modes(threading.local):
     inference = False
     anomaly = False  # backward passes look for the first NaN or Inf
     check_nan = True
+    task: Any = None  # the backward pass that is being run
+    transforms = 0  # transforms of framework.func that are being run
     dual = False  # a level of forward mode is open
 
 

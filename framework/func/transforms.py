@@ -15,16 +15,8 @@ from framework.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
     "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
-    "open_levels", "vjp",
+    "vjp",
 ]  # fmt: skip
-
-_open: list[Level] = []
-
-
-def open_levels() -> int:
-    """How many transforms of this module are being run."""
-    return len(_open)
-
 
 class _Transform:
     """The time in which a transform runs its function: grad mode is on, its level is open."""
@@ -32,12 +24,12 @@ class _Transform:
     def __enter__(self) -> Level:
         self.before, modes.grad = modes.grad, True
         self.level = Level()
-        _open.append(self.level)
+        modes.transforms += 1
         return self.level
 
     def __exit__(self, *exc: object) -> None:
         modes.grad = self.before
-        _open.remove(self.level)
+        modes.transforms -= 1
         self.level.open = False
 
 
