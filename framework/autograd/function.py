@@ -7,6 +7,7 @@ node of the backward graph runs ``backward``, whose ops the trace shows inside t
 from __future__ import annotations
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable
 from threading import get_ident
@@ -15,17 +16,19 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core import dispatch
 from framework.core.dispatch import edge_of, wrap
 from framework.core.graph import FREED, Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, Plan
+from framework.core.saved import Packed, hooks_in_use, pack, shallow
 from framework.core.views import check_inplace, take_history
 from framework.device import CPU
 from framework.kernels import to_device
 from framework.tensor import Tensor
 from framework.trace import sink
 
-__all__ = ["Function", "FunctionCtx", "FunctionNode", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "FunctionNode", "InplaceFunction", "once_differentiable"]
 
 _NO_PLAN = Plan((), ())
 
@@ -45,6 +48,8 @@ class FunctionCtx:
         self._dirty: tuple[Any, ...] = ()
         self._plain: tuple[Any, ...] = ()
         self._materialize = True
+        self._for_forward: tuple[Any, ...] = ()
+        self._forwards = False  # whether ``jvp`` is being run
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (inputs, outputs or others; None is allowed) for `saved_tensors`.
@@ -60,7 +65,14 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
-        """Accepted for PyTorch's sake: there is no forward-mode differentiation of Functions."""
+        """Keep tensors for ``jvp``, where they are `saved_tensors`."""
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(
+                    "save_for_forward can only save tensors, but argument "
+                    f"{i} is of type {type(t).__name__}"
+                )
+        self._for_forward = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs ``forward`` wrote in place; they must be among its outputs."""
@@ -85,16 +97,21 @@ class FunctionCtx:
         assert node is not None
         if self._saved is FREED:
             node._freed()
+        if self._forwards and self._for_forward:
+            return self._for_forward
         result: list[Any] = []
         for entry in self._saved:
             if entry is None:
                 result.append(None)
                 continue
             tensor, counter, version, nr = entry
+            if tensor.__class__ is Packed:
+                result.append(tensor.tensor((node, nr) if nr >= 0 else tensor[2]))
+                continue
             if counter.value != version:
                 node._modified(tensor.shape, counter.value, version)
             if nr >= 0:  # an output, held without its history: that would be a reference cycle
-                output = wrap(tensor._data, tensor._device)
+                output = shallow(tensor)
                 output._counter, output._id = counter, tensor._id
                 if any(edge is not None for edge in node.edges):
                     output._rg, output._edge = True, (node, nr)
@@ -105,6 +122,7 @@ class FunctionCtx:
     def _keep(self, outs: tuple[Any, ...]) -> None:
         """Turn what is to be saved into (tensor, counter, version, output number or -1)."""
         entries: list[Any] = []
+        hooks = hooks_in_use() if dispatch.interposer is not None else None
         for t in self._to_save:
             if t is None:
                 entries.append(None)
@@ -112,7 +130,9 @@ class FunctionCtx:
             nr = next((i for i, o in enumerate(outs) if o is t), -1)
             if t._counter is None:
                 t._counter = Version()
-            held = t if nr < 0 else wrap(t._data, t._device)
+            held: Any = t if nr < 0 else shallow(t)
+            if hooks is not None:
+                held = pack(held, hooks, edge_of(t) if nr < 0 else None)
             entries.append((held, t._counter, t._counter.value, nr))
         self._saved = entries
         self._to_save = ()
@@ -120,7 +140,7 @@ class FunctionCtx:
     def _identify(self, outs: tuple[Any, ...]) -> None:
         """A saved output is to the trace the one that it knows."""
         for entry in self._saved:
-            if entry is not None and entry[3] >= 0:
+            if entry is not None and entry[3] >= 0 and entry[0].__class__ is not Packed:
                 entry[0]._id = outs[entry[3]]._id
 
 
@@ -138,6 +158,10 @@ class FunctionNode(Node):
         self.tensors = tuple([isinstance(a, Tensor) for a in args])
         needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
         self.ctx = FunctionCtx(self, needs)
+        self.inputs = tuple([
+            (a._data.shape, a._data.dtype, a._device) if isinstance(a, Tensor) else None
+            for a in args
+        ])  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "ctx":
@@ -158,7 +182,14 @@ class FunctionNode(Node):
                 _zeros(*m) if g is None and m is not None else g
                 for g, m in zip(grads, self.metas)
             ])  # fmt: skip
-        rule = function.backward if function.backward is not Function.backward else function.vjp
+        rule = function.backward
+        if rule is Function.backward:
+            rule = function.vjp
+        elif function.vjp is not Function.vjp:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+                "should only implement one of them."
+            )
         result = rule(ctx, *grads)
         outs = result if isinstance(result, tuple) else (result,)
         count = len(self.edges)
@@ -182,6 +213,27 @@ class FunctionNode(Node):
                     f"function {self.name()} returned a gradient different from None at position "
                     f"{i + 1}, but the corresponding forward input was not a Variable"
                 )
+        return outs
+
+
+    def jvp(self, tangents: list[Any]) -> list[Any]:
+        """Tangents of the outputs from those of the arguments (None: there is none)."""
+        ctx = self.ctx
+        given = [
+            _zeros(*m) if t is None and m is not None and ctx._materialize else t
+            for t, m in zip(tangents, self.inputs)
+        ]
+        ctx._forwards = True
+        try:
+            result = self.function.jvp(ctx, *given)
+        finally:
+            ctx._forwards = False
+        outs = list(result) if isinstance(result, (tuple, list)) else [result]
+        if len(outs) != len(self.metas):
+            raise RuntimeError(
+                f"function {self.function.__name__} returned an incorrect number of forward "
+                f"gradients (expected {len(self.metas)} got {len(outs)})"
+            )
         return outs
 
 
@@ -243,6 +295,24 @@ class Function:
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Tangents of the outputs, from one for each argument of ``forward``: forward mode."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        """``forward`` of a batch: returns (output, out_dims); see PyTorch's notes on functorch."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap static method "
+            "or set generate_vmap_rule=True."
+        )
+
+    generate_vmap_rule = False
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use "
@@ -250,8 +320,27 @@ class Function:
         )
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` on the arguments and put a node for it into the graph."""
+        split = cls.setup_context is not Function.setup_context
+        if kwargs:
+            if not split:
+                raise TypeError(f"{cls.__name__}.apply() takes no keyword arguments")
+            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
+        if modes.transforms and not split:
+            raise RuntimeError(
+                "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, "
+                "jacrev, ...), it must override the setup_context staticmethod. For more details, "
+                "please see https://pytorch.org/docs/main/notes/extending.func.html"
+            )
+        if dispatch.interposer is not None:
+            from framework.func.custom import apply_batched
+
+            found = apply_batched(cls, args)
+            if found is not NotImplemented:
+                return found
         node = FunctionNode(cls, args)
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
@@ -355,6 +444,13 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         return outs if isinstance(result, tuple) else outs[0]
 
     return wrapped
+
+
+class InplaceFunction(Function):
+    """A `Function` with a flag ``inplace``, as older code has it."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
 
 
 class _Once(Function):

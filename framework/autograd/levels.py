@@ -73,7 +73,7 @@ def depends(roots: list[Any], own: Level) -> bool:
     while todo:
         node = todo.pop()
         if node.op is ALIAS:
-            level = node.meta["level"]
+            level = node.meta.get("level", own)
             if level is not own and level.open:
                 return True
         for edge in node.edges:
@@ -150,7 +150,7 @@ def _between(roots: list[Node], oldest: int, stops: Any, known: dict[Any, Any]) 
         node = todo.pop()
         if node in known or node.seq < oldest:
             continue
-        if node.op is ALIAS and stops is not None and node.meta["stops"] is stops:
+        if node.op is ALIAS and stops is not None and node.meta.get("stops") is stops:
             known[node] = None
             continue
         found.append(node)

@@ -393,7 +393,7 @@ def _nll_loss(args: Any, meta: Any, flags: Any) -> Any:
     skip = target == meta["ignore_index"]
     safe = target.masked_fill(skip, 0)
     loss = -x.gather(dim, safe.unsqueeze(dim)).squeeze(dim)
-    scale = x.new_ones(()) if weight is None else weight[safe]
+    scale = x.new_ones(()) if weight is None else weight.detach()[safe]
     scale = choose(skip, scale * 0, scale)
     loss = choose(skip, loss * 0, loss * scale)
     if meta["reduction"] == "none":

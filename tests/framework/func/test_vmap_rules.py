@@ -75,6 +75,65 @@ def test_rule_is_the_loop(name: str, i: int, mapped: list[int]) -> None:
         )  # fmt: skip
 
 
+def gradients(name, meta, args, cotangents):
+    """Of all float outputs of an op with respect to its float arguments."""
+    args = [a.detach() if isinstance(a, Tensor) else a for a in args]
+    floats = [k for k, a in enumerate(args) if isinstance(a, Tensor) and a.is_floating_point()]
+
+    def function(*some):
+        given = list(args)
+        for k, x in zip(floats, some):
+            given[k] = x
+        out = apply(OPS[name], *given, **meta)
+        outs = out if isinstance(out, tuple) else (out,)
+        return tuple([o for o in outs if o.is_floating_point()])
+
+    _, back = torch.func.vjp(function, *[args[k] for k in floats])
+    return back(tuple(cotangents))
+
+
+DIFFERENTIABLE = [c for c in _cases() if OPS[c.values[0]].grad is not None]
+
+
+@pytest.mark.parametrize("name, i, mapped", DIFFERENTIABLE)
+def test_gradient_inside_of_vmap(name: str, i: int, mapped: list[int]) -> None:
+    draws = [sample(name, i, seed) for seed in range(SIZE)]
+    args, meta = draws[0]
+    samples = [
+        [d[0][k] if k in mapped else a for k, a in enumerate(args)] for d in draws
+    ]  # fmt: skip
+    out = apply(OPS[name], *args, **meta)
+    outs = [o for o in (out if isinstance(out, tuple) else (out,)) if o.is_floating_point()]
+    for one in samples:
+        shapes = [
+            o.shape for o in _tuple(apply(OPS[name], *one, **meta)) if o.is_floating_point()
+        ]  # fmt: skip
+        if shapes != [o.shape for o in outs]:
+            return  # a mask, or like it: vmap refuses it
+    rng = np.random.default_rng(0)
+    cots = [wrap(np.asarray(rng.standard_normal((SIZE, *o.shape)))) for o in outs]
+    expected = [
+        gradients(name, meta, one, [c[b] for c in cots]) for b, one in enumerate(samples)
+    ]  # fmt: skip
+    stacked = [
+        wrap(np.stack([d[k]._data for d in samples])) if k in mapped else a
+        for k, a in enumerate(args)
+    ]
+    count = len(args)
+    dims = tuple([0 if k in mapped else None for k in range(count)])
+    got = torch.vmap(
+        lambda *both: gradients(name, meta, both[:count], both[count:]), dims + (0,) * len(cots)
+    )(*stacked, *cots)
+    for k, g in enumerate(got):
+        e = np.stack([x[k]._data for x in expected])
+        assert g._data.shape == e.shape
+        np.testing.assert_allclose(g._data, e, rtol=1e-7, atol=1e-10)
+
+
+def _tuple(out) -> tuple:
+    return out if isinstance(out, tuple) else (out,)
+
+
 def test_layers_leave_nothing_behind() -> None:
     from framework.core import dispatch
 

@@ -1,0 +1,156 @@
+"""Hooks on what nodes save for their backward: pack when it is saved, unpack when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from framework.core import dispatch
+from framework.core.dispatch import apply, edge_of
+from framework.core.graph import Node, Version
+from framework.core.interpose import Layer, stack
+from framework.core.modes import modes
+
+__all__ = ["Packed", "SavedHooks", "hooks_in_use", "pack", "shallow", "values_known"]
+
+Hook = Callable[[Any], Any]
+
+
+def shallow(tensor: Any) -> Any:
+    """The same memory (and version counter) without history; also of a tensor inside of vmap."""
+    if hasattr(tensor, "_level"):
+        from framework.func.batched import batched
+
+        made: Any = batched(tensor._value, tensor._level)
+    else:
+        made = dispatch.wrap(tensor._data, tensor._device)
+        made._id = tensor._id
+    counter = tensor._counter
+    if counter is None:
+        counter = tensor._counter = Version()
+    made._counter = counter
+    return made
+
+
+def values_known(tensor: Any) -> bool:
+    """Whether a gradient rule may look at a tensor's values: not inside of vmap."""
+    return not hasattr(tensor, "_level")
+
+
+class Packed(tuple[Any, ...]):
+    """(what pack made of a tensor, unpack, the tensor's edge or None), in a node's ``saved``."""
+
+    __slots__ = ()
+
+    def tensor(self, edge: Any) -> Any:
+        """What unpack makes of it, with the history of what was saved."""
+        packed, unpack, _ = self
+        before, modes.grad = modes.grad, False
+        try:
+            found = unpack(packed)
+        finally:
+            modes.grad = before
+        if not isinstance(found, dispatch.Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(found).__name__}"
+            )
+        made = shallow(found)
+        if edge is not None:
+            made._rg, made._edge = True, edge
+        return made
+
+
+def pack(tensor: Any, hooks: tuple[Hook, Hook], edge: Any) -> Packed:
+    """Let the hooks pack a tensor."""
+    before, modes.grad = modes.grad, False
+    version = tensor._version
+    layers = stack.layers
+    stack.layers = tuple([x for x in layers if not isinstance(x, SavedHooks)])
+    try:
+        packed = hooks[0](tensor)
+    finally:
+        modes.grad = before
+        stack.layers = layers
+    if tensor._version != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
+            "to pack hook can not be modified by in-place operations as this can lead to "
+            "unexpected side-effects. Please open an issue if you need to perform in-place "
+            "operations on the input to a pack hook."
+        )
+    return Packed((packed, hooks[1], edge))
+
+
+class _Packing:
+    """Nodes whose ``saved`` holds `Packed` entries."""
+
+    __slots__ = ()
+
+    def input(self, i: int) -> Any:
+        entry = self._saved(self.plan.inputs.index(i))  # type: ignore[attr-defined]
+        if entry.__class__ is not Packed:
+            return super().input(i)  # type: ignore[misc]
+        return entry.tensor(entry[2])
+
+    def output(self, i: int) -> Any:
+        at = len(self.plan.inputs) + self.plan.outputs.index(i)  # type: ignore[attr-defined]
+        entry = self._saved(at)  # type: ignore[attr-defined]
+        if entry.__class__ is not Packed:
+            return super().output(i)  # type: ignore[misc]
+        return entry.tensor((self, i))
+
+
+class PackedNode(_Packing, Node):
+    """A node whose saved tensors went through hooks."""
+
+    __slots__ = ()
+
+
+_packed_kinds: dict[type, type] = {Node: PackedNode}
+
+
+class SavedHooks(Layer):
+    """Packs what the nodes save that ops make while it is entered; only the innermost one does."""
+
+    def __init__(self, pack_hook: Hook, unpack_hook: Hook) -> None:
+        super().__init__()
+        self.hooks = (pack_hook, unpack_hook)
+
+    def op(self, op: Any, args: tuple[Any, ...], meta: dict[str, Any]) -> Any:
+        layers = stack.layers
+        stack.layers = tuple([x for x in layers if not isinstance(x, SavedHooks)])
+        try:
+            out = apply(op, *args, **meta)
+        finally:
+            stack.layers = layers
+        outs = out if out.__class__ is tuple else (out,)
+        edge = next((o._edge for o in outs if o._edge.__class__ is tuple), None)
+        if edge is not None and edge[0].saved and edge[0].op is op:
+            pack_node(edge[0], outs, self.hooks)
+        return out
+
+
+def pack_node(node: Any, outs: tuple[Any, ...], hooks: tuple[Hook, Hook]) -> None:
+    """Replace what a new node saved by what the hooks make of it."""
+    count = len(node.plan.inputs)
+    for at, entry in enumerate(node.saved):
+        if entry.__class__ is not tuple:
+            continue
+        if at < count:
+            node.saved[at] = pack(entry[0], hooks, edge_of(entry[0]))
+        else:
+            i = node.plan.outputs[at - count]
+            node.saved[at] = pack(shallow(outs[i]), hooks, None)
+    kind = type(node)
+    if kind not in _packed_kinds:
+        _packed_kinds[kind] = type(f"Packed{kind.__name__}", (_Packing, kind), {"__slots__": ()})
+    node.__class__ = _packed_kinds[kind]
+
+
+def hooks_in_use() -> tuple[Hook, Hook] | None:
+    """The innermost saved-tensor hooks of this thread."""
+    if dispatch.interposer is None:
+        return None
+    found = [layer for layer in stack.layers if isinstance(layer, SavedHooks)]
+    return found[-1].hooks if found else None
