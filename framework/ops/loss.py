@@ -1,4 +1,6 @@
-"""Losses. Most are composites of a few elementwise ops and a reduction, to be stepped into.
+"""Losses of numbers and of probabilities; those of distances and margins are in `margin`.
+
+Most are composites of a few elementwise ops and a reduction, to be stepped into.
 
 ``nll_loss`` is linear in its input; it and its gradient ``nll_loss_backward`` are each other's
 adjoints.
@@ -15,16 +17,16 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
 from framework.kernels import module_of
-from framework.kernels.floats import floating, type_name, widening
+from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.activation import log_softmax, logsigmoid
+from framework.ops.linear import linear
 from framework.ops.pointwise import where
 from framework.tensor import wrap
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
-    "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div",
-    "l1_loss", "margin_ranking_loss", "mse_loss", "nll_loss", "poisson_nll_loss",
-    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
+    "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "mse_loss",
+    "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def _nll_kernel(
 
 
 def _check_nll(x: Any, target: Any, weight: Any) -> None:
-    floating(x, "nll_loss")
+    real_floating(x, "nll_loss")
     if target.dtype not in (np.int64, np.uint8):
         raise ValueError(f"expected target dtype to be Long or Byte, but got {type_name(target)}")
     if target.shape != (x.shape[0], *x.shape[2:]):
@@ -251,6 +253,60 @@ def cross_entropy(
     return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[dim])
 
 
+@function(namespaces=("nn.functional",), method=False, checks=True)
+@composite
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    *,
+    options: Any = None,
+) -> Any:
+    """`cross_entropy` of linear(input, linear_weight, linear_bias), the last layer of a classifier.
+
+    Shapes: input (N, F) or (F,), linear_weight (C, *, F), linear_bias (C, *) or None, target as of
+    `cross_entropy` for scores of shape (N, C, *). ``options`` say how PyTorch is to split the work
+    and have no effect here.
+    """
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.ndim}")
+    if linear_weight.ndim < 2:
+        raise RuntimeError(
+            f"expected linear_weight with dimensionality at least 2, got {linear_weight.ndim}"
+        )
+    features = input.shape[-1]
+    classes, *rest, last = linear_weight.shape
+    if features != last:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{features} and {last}, respectively"
+        )
+    if linear_bias is not None and tuple(linear_bias.shape) != (classes, *rest):
+        raise RuntimeError(
+            f"expected linear_bias shape {(classes, *rest)}, got {tuple(linear_bias.shape)}"
+        )
+    if rest and input.ndim == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "
+            f"requires batched input, (N, {features}), got unbatched input with shape "
+            f"{tuple(input.shape)}"
+        )
+    shape = (*input.shape[:-1], classes, *rest)
+    if ignore_index is not None and tuple(target.shape) == shape:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    flat = None if linear_bias is None else linear_bias.reshape(-1)
+    scores = linear(input, linear_weight.reshape(-1, features), flat).reshape(shape)
+    return cross_entropy(
+        scores, target, weight=weight, reduction=reduction, label_smoothing=label_smoothing,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+    )  # fmt: skip
+
+
 def _along_classes(weight: Any, scores: Any, dim: int) -> Any:
     return weight.reshape(*[-1 if d == dim else 1 for d in range(scores.ndim)])
 
@@ -299,8 +355,15 @@ def _check_weight(weight: Any, loss: Any) -> None:
         raise ValueError("Weights and input must have the same size.")
 
 
-def _no_integers(name: str, input: Any, target: Any) -> None:
-    if input.dtype.category < FLOAT and target.dtype.category < FLOAT:
+def only_real(name: str, *tensors: Any) -> None:
+    """Refuse complex numbers, which have no order."""
+    for t in tensors:
+        if t.dtype.category > FLOAT:
+            raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(t._data)}'")
+
+
+def _only_floats(name: str, input: Any, target: Any) -> None:
+    if max(input.dtype.category, target.dtype.category) != FLOAT:
         raise NotImplementedError(
             f"\"{name}\" not implemented for '{type_name(input._data)}'"
         )  # fmt: skip
@@ -320,7 +383,7 @@ def mse_loss(
     """
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
-    _no_integers("mse_loss", input, target)
+    _only_floats("mse_loss", input, target)
     return _weighted((input - target).square(), weight, mode)
 
 
@@ -345,7 +408,7 @@ def smooth_l1_loss(
     """d² / (2 beta) where d = |input - target| is below beta, else d - beta / 2; averaged."""
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
-    _no_integers("smooth_l1_loss", input, target)
+    _only_floats("smooth_l1_loss", input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     distance = (input - target).abs()
@@ -363,7 +426,7 @@ def huber_loss(
     """d² / 2 where d = |input - target| is at most delta, else delta (d - delta / 2); averaged."""
     mode = _mode(reduction)
     _warn_sizes(input, target)
-    _no_integers("huber_loss", input, target)
+    _only_floats("huber_loss", input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     distance = (input - target).abs()
@@ -379,7 +442,7 @@ def huber_loss(
 
 
 def _bce_kernel(p: Any, t: Any) -> Any:
-    floating(p, "binary_cross_entropy")
+    real_floating(p, "binary_cross_entropy")
     if p.size and not (float(p.min()) >= 0 and float(p.max()) <= 1):
         raise ValueError("all elements of input should be between 0 and 1")
     xp = module_of(p)
@@ -503,88 +566,25 @@ def gaussian_nll_loss(
     reduction: str = "mean",
 ) -> Any:  # fmt: skip
     """(log var + (input - target)² / var) / 2, averaged; var is at least eps."""
-    mode = _mode(reduction)
-    if var.shape != input.shape:
-        if tuple(input.shape[:-1]) == tuple(var.shape):
-            var = var.unsqueeze(-1)  # one variance for each row
-        elif tuple(var.shape) != (*input.shape[:-1], 1):
-            raise ValueError("var is of incorrect size")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    if isinstance(var, (int, float)):
+        var = input.new_full(input.shape, var)
+    only_real("gaussian_nll_loss", input, target, var)
+    if var.dtype.category < FLOAT:
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {type_name(var._data)}"
+        )
     if bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
+    if var.shape != input.shape:
+        unlike = [m for n, m in zip(input.shape, var.shape) if n != m]
+        if tuple(input.shape[:-1]) == tuple(var.shape):
+            var = var.unsqueeze(-1)  # one variance for each row
+        elif input.ndim != var.ndim or sum(unlike) != 1:
+            raise ValueError("var is of incorrect size")
     limited = var + (var.clamp(min=eps) - var).detach()
     loss = 0.5 * (limited.log() + (input - target).square() / limited)
     if full:
         loss = loss + float(0.5 * np.log(2 * np.pi))
-    return _reduced(loss, mode)
-
-
-# -- margins ----------------------------------------------------------------------------------
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-@composite
-def margin_ranking_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
-    reduce: Any = None, reduction: str = "mean",
-) -> Any:  # fmt: skip
-    """max(0, -target * (input1 - input2) + margin), averaged."""
-    mode = _mode(reduction, size_average, reduce)
-    return _reduced((-target * (input1 - input2) + margin).clamp(min=0), mode)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-@composite
-def hinge_embedding_loss(
-    input: Any, target: Any, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Any:  # fmt: skip
-    """input where target is 1, max(0, margin - input) where it is -1; averaged."""
-    mode = _mode(reduction, size_average, reduce)
-    apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
-    together = where(target != -1, input, 0.0)
-    return _reduced(apart + together, mode)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-@composite
-def soft_margin_loss(
-    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
-) -> Any:
-    """log(1 + exp(-target * input)), averaged."""
-    mode = _mode(reduction, size_average, reduce)
-    return _reduced(-logsigmoid(target * input), mode)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-@composite
-def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
-    reduce: Any = None, reduction: str = "mean",
-) -> Any:  # fmt: skip
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged."""
-    mode = _mode(reduction, size_average, reduce)
-    eps = 1e-12
-    product = (input1 * input2).sum(-1)
-    lengths = (input1.square().sum(-1) + eps) * (input2.square().sum(-1) + eps)
-    cosine = product / lengths.sqrt()
-    together = where(target == 1, 1 - cosine, 0.0)
-    apart = where(target == -1, (cosine - margin).clamp(min=0), 0.0)
-    return _reduced(together + apart, mode)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-@composite
-def triplet_margin_loss(
-    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Any:  # fmt: skip
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged."""
-    from framework.ops.norm import pairwise_distance
-
-    mode = _mode(reduction, size_average, reduce)
-    near = pairwise_distance(anchor, positive, p, eps)
-    far = pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = far.minimum(pairwise_distance(positive, negative, p, eps))
-    return _reduced((near - far + margin).clamp(min=0), mode)
+    return _reduced(loss, reduction)
