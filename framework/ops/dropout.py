@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
-from framework import random
+from framework import dtypes, random
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import inplace_twin
 from framework.kernels import module_of
+from framework.kernels.floats import real_floating, type_name
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+__all__ = [
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+    "native_dropout", "native_dropout_backward",
+]  # fmt: skip
 
 
 def _kept(shape: tuple[int, ...], p: float, seed: int, offset: int) -> np.ndarray:
@@ -52,14 +57,22 @@ def _drop(input: Any, p: float, shape: tuple[int, ...]) -> Any:
     return apply(DROPOUT, input, p=p, shape=shape, seed=stream.initial_seed(), offset=offset)
 
 
-def _check(input: Any, p: float) -> None:
+def _check(p: float) -> None:
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(f"dropout: expected a floating point input, but got {input.dtype}")
 
 
-@function(namespaces=("nn.functional",), method=False)
+def _check_type(input: Any, p: float) -> None:
+    if p == 1.0:
+        return  # zero times anything
+    if input.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {type_name(input._data)}"
+        )
+    real_floating(input._data, "bernoulli_scalar_cpu_")
+
+
+@function(namespaces=("", "nn.functional"), method=False)
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Zero each element with probability ``p`` and scale the others by 1 / (1 - p).
 
@@ -71,62 +84,150 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     >>> sorted(set(torch.nn.functional.dropout(torch.ones(100), 0.5).tolist()))
     [0.0, 2.0]
     """
-    _check(input, p)
+    _check(p)
     if not training or p == 0.0:
         return input
-    if inplace:
-        return _twin(input, p, tuple(input.shape))
-    return _drop(input, p, tuple(input.shape))
+    _check_type(input, p)
+    return (_twin if inplace else _drop)(input, p, tuple(input.shape))
 
 
 _twin = inplace_twin(_drop, "dropout_")
 
 
+def _feature_shape(input: Any, first: int = 0) -> tuple[int, ...]:
+    """The mask's shape: one number for each channel of each sample."""
+    if input.ndim < 2 - first:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return (*input.shape[: 2 - first], *[1] * (input.ndim - 2 + first))
+
+
 def _feature_dropout(
-    dims: int, input: Any, p: float, training: bool, inplace: bool
+    input: Any, p: float, training: bool, inplace: bool, single: bool
 ) -> Any:  # fmt: skip
-    _check(input, p)
-    if input.ndim not in (dims + 1, dims + 2):
-        raise RuntimeError(
-            f"dropout{dims}d: Expected {dims + 1}D or {dims + 2}D input, but received a "
-            f"{input.ndim}D input."
-        )
+    """Dropout of channels: dimension 1, or dimension 0 of a ``single`` sample."""
     if not training or p == 0.0:
         return input
-    shape = (*input.shape[:-dims], *[1] * dims)
-    return (_twin if inplace else _drop)(input, p, shape)
+    _check_type(input, p)
+    return (_twin if inplace else _drop)(input, p, _feature_shape(input, int(single)))
+
+
+def _spatial(dims: int) -> str:
+    plural = "dimension" if dims == 1 else "dimensions"
+    return (
+        f"Note that dropout{dims}d exists to provide channel-wise dropout on inputs with {dims} "
+        f"spatial {plural}, a channel dimension, and an optional batch dimension (i.e. "
+        f"{dims + 1}D or {dims + 2}D inputs)."
+    )
+
+
+def _warn_rank(input: Any, dims: int) -> None:
+    if input.ndim not in (dims + 1, dims + 2):
+        warnings.warn(
+            f"dropout{dims}d: Received a {input.ndim}-D input to dropout{dims}d, which is "
+            "deprecated and will result in an error in a future release. To retain the behavior "
+            f"and silence this warning, please use dropout instead. {_spatial(dims)}",
+            stacklevel=4,
+        )
 
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """`dropout` of whole channels of (N, C, L) or (C, L)."""
-    return _feature_dropout(1, input, p, training, inplace)
+    _check(p)
+    if input.ndim not in (2, 3):
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. {_spatial(1)}"
+        )
+    return _feature_dropout(input, p, training, inplace, single=input.ndim == 2)
 
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """`dropout` of whole channels of (N, C, H, W) or (C, H, W)."""
-    return _feature_dropout(2, input, p, training, inplace)
+    """`dropout` of whole channels of (N, C, H, W).
+
+    Three dimensions are taken for (N, C, L), as in PyTorch: it warns that it will change this.
+    """
+    _check(p)
+    _warn_rank(input, 2)
+    if input.ndim == 3:
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+            "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+            "dim. This behavior will change in a future release to interpret the input as one "
+            "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
+            "dropout behavior, please switch to using dropout1d instead.",
+            stacklevel=2,
+        )
+    return _feature_dropout(input, p, training, inplace, single=False)
 
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
-    return _feature_dropout(3, input, p, training, inplace)
+    _check(p)
+    _warn_rank(input, 3)
+    return _feature_dropout(input, p, training, inplace, single=input.ndim == 4)
 
 
-@function(namespaces=("nn.functional",), method=False)
-@composite
-def alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Any:  # fmt: skip
-    """Dropout that keeps the mean and the variance of a self-normalising network's activations."""
-    _check(input, p)
-    if not training or p == 0.0:
-        return input
+# -- for self-normalising networks -------------------------------------------------------------
+
+
+def _alpha_drop(input: Any, p: float, shape: tuple[int, ...]) -> Any:
+    """Set elements to SELU's lower limit, then restore the mean and the variance."""
     if p == 1.0:
         return input * 0.0
     low = -1.7580993408473766
     a = ((1 - p) * (1 + p * low**2)) ** -0.5
-    kept = _drop(input.detach() * 0.0 + 1.0, p, tuple(input.shape)) * (1 - p)
-    return (input * kept + (1 - kept) * low) * a - a * low * p
+    kept = _drop(input.detach().new_ones(shape), p, shape) * (1 - p)
+    return input * (kept * a) + ((1 - kept) * (low * a) - a * low * p)
+
+
+_alpha_twin = inplace_twin(_alpha_drop, "alpha_dropout_")
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+@composite
+def alpha_dropout(
+    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Any:  # fmt: skip
+    """Dropout that keeps the mean and the variance of a self-normalising network's activations.
+
+    Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    _check(p)
+    if not training or p == 0.0:
+        return input
+    _check_type(input, p)
+    return (_alpha_twin if inplace else _alpha_drop)(input, p, tuple(input.shape))
+
+
+@function(namespaces=("", "nn.functional"), method=False)
+@composite
+def feature_alpha_dropout(
+    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Any:  # fmt: skip
+    """`alpha_dropout` of whole channels (dimension 1)."""
+    _check(p)
+    if not training or p == 0.0:
+        return input
+    _check_type(input, p)
+    return (_alpha_twin if inplace else _alpha_drop)(input, p, _feature_shape(input))
+
+
+@function(method=False)
+def native_dropout(input: Any, p: float, train: bool | None) -> tuple[Any, Any]:
+    """(`dropout` of the input, the boolean mask of what was kept)."""
+    ones = input.detach().new_ones(input.shape)
+    if train is False or p == 0.0:
+        return input * 1, ones.bool()
+    _check_type(input, p)
+    scaled = _drop(ones, p, tuple(input.shape))
+    return input * scaled, scaled != 0
+
+
+@function(method=False)
+def native_dropout_backward(grad_output: Any, mask: Any, scale: float) -> Any:
+    """The gradient of `native_dropout`: grad_output * mask * scale."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(f"Mask should be Bool Scalar Type {type_name(mask._data)}")
+    return grad_output * (mask.to(grad_output.dtype) * scale)

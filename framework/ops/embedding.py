@@ -1,4 +1,4 @@
-"""Tables looked up by integers: embedding and one_hot."""
+"""Tables looked up by integers: embedding, embedding_bag and one_hot."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework import dtypes
+from framework.core.dispatch import apply, composite
 from framework.core.modes import no_grad
 from framework.core.registry import function, op
-from framework.kernels import module_of
-from framework.kernels.floats import type_name, widening
+from framework.kernels import module_of, to_device, to_host
+from framework.kernels.floats import type_name, wide, widening
 from framework.tensor import wrap
 
-__all__ = ["embedding", "one_hot"]
+__all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
 def _embedding_kernel(
@@ -57,10 +58,17 @@ def _embedding_backward_kernel(
     return result
 
 
+def _counts(index: Any, like: Any) -> Any:
+    """How often each row of ``like`` is looked up."""
+    data = index._data
+    found = module_of(data).bincount(data.reshape(-1), minlength=like.shape[0])
+    return wrap(found, index._device)
+
+
 def _looked_up(g: Any, index: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
     """The adjoint of `_embedding_backward_kernel`."""
     if scale_grad_by_freq:
-        raise RuntimeError("embedding: scale_grad_by_freq has no second derivative")
+        g = g / _counts(index, g).clamp(min=1).unsqueeze(1)
     rows = apply(EMBEDDING, g, index, padding_idx=-1, scale_grad_by_freq=False)
     return rows * (index != padding_idx).unsqueeze(-1) if padding_idx >= 0 else rows
 
@@ -85,8 +93,8 @@ EMBEDDING_BACKWARD = op(
     ),
     samples=lambda s: [
         ((s(2, 2, 3), wrap(np.array([[0, 3], [3, 1]]))),
-         {"rows": 4, "padding_idx": padding, "scale_grad_by_freq": False})
-        for padding in (-1, 1)
+         {"rows": 4, "padding_idx": padding, "scale_grad_by_freq": by_freq})
+        for padding, by_freq in ((-1, False), (1, False), (-1, True))
     ],
 )  # fmt: skip
 
@@ -142,6 +150,186 @@ def _renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> 
         norms = rows.norm(norm_type, dim=1, keepdim=True)
         scale = (max_norm / (norms + 1e-7)).clamp(max=1.0)
         weight[used] = rows * scale.where(norms > max_norm, 1.0)
+
+
+# -- bags -------------------------------------------------------------------------------------
+
+
+def _longest_rows(weight: Any, index: Any, bags: Any, *, count: int) -> Any:
+    """For each bag and column the row with the largest element, -1 for an empty bag."""
+    xp = module_of(weight)
+    best = xp.full((count, weight.shape[1]), -1, np.int64)
+    values = wide(weight)[index]
+    for bag in range(count):
+        own = xp.flatnonzero(bags == bag)
+        if own.size:
+            best[bag] = index[own][values[own].argmax(axis=0)]
+    return best
+
+
+BAG_MAXIMA = op("embedding_bag_max", _longest_rows, "weight index bags")
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+@composite
+def embedding_bag(
+    input: Any,
+    weight: Any,
+    offsets: Any = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Any:
+    """Sums, means or maxima of bags of rows of ``weight``.
+
+    Shapes: input (B, N): B bags of N row numbers, or (N,): bags that begin at ``offsets`` (B,);
+    weight (V, D); per_sample_weights as input or None; result (B, D), zero for an empty bag.
+
+    Args:
+        per_sample_weights: factors of the rows, in mode "sum".
+        include_last_offset: the last offset is where the last bag ends.
+        padding_idx: this row counts nowhere.
+
+    >>> import framework as torch
+    >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> torch.nn.functional.embedding_bag(torch.tensor([0, 1, 1]), table, torch.tensor([0, 2]))
+    tensor([[2., 3.],
+            [3., 4.]])
+    """
+    if weight.dtype is dtypes.int64 and input.is_floating_point():
+        weight, input = input, weight  # the order of older versions
+    if per_sample_weights is not None and input.shape != per_sample_weights.shape:
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then "
+            f"it must have the same shape as the input ({input.shape})"
+        )
+    if weight.ndim != 2:
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
+    starts, ends = _bag_bounds(input, offsets, include_last_offset)
+    _check_bags(input, weight, mode, sparse, scale_grad_by_freq, per_sample_weights)
+    if max_norm is not None:
+        _renormalise(weight, input, max_norm, norm_type)
+    flat = input.reshape(-1)
+    bags = np.repeat(np.arange(len(starts)), ends - starts)
+    factors = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    if padding_idx is not None:
+        rows = weight.shape[0]
+        if not -rows <= padding_idx < rows:
+            raise RuntimeError(
+                f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, "
+                f"but got {padding_idx}"
+            )
+        kept = flat != padding_idx % rows
+        flat, bags = flat[kept], bags[to_host(kept._data)]
+        factors = None if factors is None else factors[kept]
+    device = weight._device
+    where_to = wrap(bags if device.type == "cpu" else to_device(bags, device), device)
+    return _reduced_bags(flat, weight, where_to, factors, len(starts), mode, scale_grad_by_freq)
+
+
+def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]:
+    """Where each bag begins and ends in the flat input."""
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
+                f"of fixed length sequences. However, found offsets of type {type(offsets)}"
+            )
+        starts = np.arange(input.shape[0]) * input.shape[1]
+        return starts, starts + input.shape[1]
+    if input.ndim != 1:
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
+    if offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    if offsets.ndim != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    if offsets.dtype not in (dtypes.int32, dtypes.int64):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'offsets' to have one of the following scalar types: "
+            f"Long, Int; but got torch.{type_name(offsets._data)}Tensor instead (while checking "
+            "arguments for embedding_bag)"
+        )
+    starts, size = to_host(offsets._data).astype(np.int64), input.shape[0]
+    if include_last and not len(starts):
+        raise RuntimeError("include_last_offset: number of offset should be at least 1")
+    if len(starts) and starts[0] != 0:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+            f"position 0. However, got {starts[0]}"
+        )
+    if len(starts) and starts[-1] > size:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {size} but got offsets[-1] of "
+            f"{starts[-1]}"
+        )
+    if (np.diff(starts) < 0).any():
+        raise RuntimeError("embedding_bag: offsets must not decrease")
+    if include_last:
+        return starts[:-1], starts[1:]
+    return starts, np.append(starts[1:], size)[: len(starts)]
+
+
+def _check_bags(
+    input: Any, weight: Any, mode: str, sparse: bool, by_freq: bool, factors: Any
+) -> None:  # fmt: skip
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    if sparse:
+        raise NotImplementedError("embedding_bag: sparse gradients are not supported")
+    if factors is not None:
+        if mode != "sum":
+            raise NotImplementedError(
+                "embedding_bag: per_sample_weights was not None. per_sample_weights is only "
+                f"supported for mode='sum' (got mode='{mode}'). Please open a feature request on "
+                "GitHub."
+            )
+        if factors.dtype is not weight.dtype:
+            raise RuntimeError(
+                "Expected tensor for argument #1 'weight' to have the same type as tensor for "
+                f"argument #1 'per_sample_weights'; but type torch.{type_name(weight._data)}Tensor "
+                f"does not equal torch.{type_name(factors._data)}Tensor (while checking arguments "
+                "for embedding_bag)"
+            )
+    if not weight.is_floating_point():
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have one of the following scalar types: "
+            f"Half, BFloat16, Float, Double; but got torch.{type_name(weight._data)}Tensor instead "
+            "(while checking arguments for embedding_bag)"
+        )
+
+
+def _reduced_bags(
+    flat: Any, weight: Any, bags: Any, factors: Any, count: int, mode: str, by_freq: bool
+) -> Any:
+    if mode == "max":
+        rows = apply(EMBEDDING, weight, flat, padding_idx=-1, scale_grad_by_freq=False)
+        best = apply(BAG_MAXIMA, weight.detach(), flat, bags, count=count)
+        if not rows.shape[0]:
+            return rows.new_zeros((count, weight.shape[1])) + weight.sum() * 0
+        return weight.gather(0, best.clamp(min=0)).masked_fill(best < 0, 0.0)
+    rows = apply(EMBEDDING, weight, flat, padding_idx=-1, scale_grad_by_freq=by_freq)
+    if rows.dtype.itemsize == 2:
+        rows = rows.float()  # sums in 32 bits
+    if factors is not None:
+        rows = rows * factors.unsqueeze(1)
+    total = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
+    if mode == "mean":
+        total = total / _counts(bags, total).clamp(min=1).unsqueeze(1)
+    return total.to(weight.dtype)
+
+
+# -- one-hot ----------------------------------------------------------------------------------
 
 
 def _one_hot_kernel(index: Any, *, num_classes: int) -> Any:
