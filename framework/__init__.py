@@ -123,6 +123,7 @@ _INPLACE_OPERATORS = {
 _publish()
 
 from framework import (  # noqa: E402
+    amp,
     autograd,
     backends,
     compiler,
@@ -134,6 +135,19 @@ from framework import (  # noqa: E402
     optim,
     trace,
     utils,
+)
+from framework.amp.autocast_mode import (  # noqa: E402
+    autocast,
+    clear_autocast_cache,
+    get_autocast_cpu_dtype,
+    get_autocast_dtype,
+    get_autocast_gpu_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_cpu_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
 )
 from framework.compiler import compile  # noqa: E402
 from framework.flags import (  # noqa: E402

@@ -12,15 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from framework import dtypes
 from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from framework.autograd.function import Function, once_differentiable
+from framework.autograd import forward_ad, graph
+from framework.autograd.graph import GradientEdge
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from framework.core.engine import run_backward
+from framework.core.graph import AccumulateGrad
 from framework.core.modes import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    modes,
     no_grad,
     set_grad_enabled,
 )
@@ -77,6 +83,8 @@ def backward(
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     retain = create_graph if retain_graph is None else retain_graph
+    if modes.dual:  # tangents go through gradients too
+        retain = create_graph = True
     run_backward(
         list(roots), starts, retain_graph=retain, create_graph=create_graph, inputs=wanted
     )  # fmt: skip
@@ -109,8 +117,6 @@ def grad(
     >>> torch.autograd.grad((x * x).sum(), (x, y), allow_unused=True)
     (tensor([2., 4.]), None)
     """
-    if is_grads_batched:
-        raise NotImplementedError("grad: is_grads_batched is not supported")
     if allow_unused is None:
         allow_unused = materialize_grads
     elif materialize_grads and not allow_unused:
@@ -121,12 +127,17 @@ def grad(
     roots, wanted = _sequence(outputs), list(_sequence(inputs))
     if not wanted:
         raise ValueError("grad requires non-empty inputs.")
-    starts = _starts(roots, _matching(grad_outputs, len(roots)))
+    given = _matching(grad_outputs, len(roots))
     retain = create_graph if retain_graph is None else retain_graph
-    found = run_backward(
-        list(roots), starts,
-        retain_graph=retain, create_graph=create_graph, inputs=wanted, accumulate=False,
-    )  # fmt: skip
+    if modes.dual:  # tangents go through gradients too
+        retain = create_graph = True
+    if is_grads_batched:
+        found = _batched(roots, given, wanted, retain, create_graph)
+    else:
+        found = run_backward(
+            list(roots), _starts(roots, given),
+            retain_graph=retain, create_graph=create_graph, inputs=wanted, accumulate=False,
+        )  # fmt: skip
     for i, g in enumerate(found):
         if g is not None:
             continue
@@ -141,8 +152,56 @@ def grad(
     return tuple(found)
 
 
+def _batched(
+    roots: tuple[Tensor, ...], given: Sequence[Any], wanted: list[Any], retain: bool, create: bool
+) -> list[Any]:
+    """Gradients for a batch of starts: the engine runs once, inside of vmap."""
+    from framework.func import vmap
+
+    for i, (root, start) in enumerate(zip(roots, given)):
+        if start is not None and start.shape[1:] != root.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                "match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{i}] has a shape of {start.shape} and output[{i}] has a shape of "
+                f"{root.shape}. If you only want some tensors in `grad_output` to be considered "
+                "batched, consider using vmap."
+            )
+    there: list[int] = []
+
+    def rows(*starts: Any) -> Any:
+        found = run_backward(
+            list(roots), _starts(roots, starts),
+            retain_graph=retain, create_graph=create, inputs=wanted, accumulate=False,
+        )  # fmt: skip
+        there[:] = [i for i, g in enumerate(found) if g is not None]
+        return tuple([found[i] for i in there])
+
+    dims = tuple([None if g is None else 0 for g in given])
+    result: list[Any] = [None] * len(wanted)
+    for i, g in zip(there, vmap(rows, dims)(*given)):
+        result[i] = g
+    return result
+
+
+def _stand_in(edge: GradientEdge) -> Tensor:
+    """A tensor of an edge's shape, to be used as its tensor would be."""
+    node, nr = edge[:2]
+    if isinstance(node, AccumulateGrad):
+        return node.variable
+    shape, dtype, device = node.metas[nr]
+    made = wrap(np.broadcast_to(np.zeros((), dtype), shape), device)
+    made._rg, made._edge = True, (node, nr)
+    return made
+
+
 def _sequence(tensors: Any) -> tuple[Tensor, ...]:
-    found = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    single = isinstance(tensors, (Tensor, GradientEdge))
+    found = tuple([
+        _stand_in(t) if isinstance(t, GradientEdge) else t
+        for t in ((tensors,) if single else tuple(tensors))
+    ])  # fmt: skip
     for t in found:
         if not isinstance(t, Tensor):
             raise TypeError(f"expected a tensor or a sequence of tensors, but got {_kind(t)}")

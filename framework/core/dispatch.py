@@ -115,7 +115,7 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
             if a._base is not None:
                 edge = edge_of(a)
             elif a._rg:
-                edge = a._edge or a
+                edge = a if a._edge is None else a._edge
         edges.append(edge)
         needs.append(edge is not None)
     if True not in needs:
@@ -161,7 +161,7 @@ def edge_of(tensor: Any) -> Any:
         refresh(tensor)
     if not tensor._rg:
         return None
-    return tensor._edge or tensor
+    return tensor if tensor._edge is None else tensor._edge
 
 
 def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ class Node:
     """
 
     __slots__ = (
-        "__weakref__", "_hooks", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
+        "__weakref__", "_hooks", "_metadata", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
         "retains", "saved", "seq", "tensor_hooks",
     )  # fmt: skip
 
@@ -245,7 +245,33 @@ class Node:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        return {}
+        """A dict for whoever wants to note something about this node."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[str, Any] = {}
+            return self._metadata
+
+    def _sequence_nr(self) -> int:
+        return self.seq
+
+    def __getattr__(self, name: str) -> Any:
+        """``_saved_self``, ``_saved_other``, ``_saved_result``, ...: what the node has saved."""
+        if not name.startswith("_saved_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        wanted = name[len("_saved_") :]
+        if wanted in ("result", "output") and self.plan.outputs:
+            return self.output(self.plan.outputs[0])
+        params = self.op.params
+        wanted = {"self": params[0] if params else "", "other": "b", "exponent": "b"}.get(
+            wanted, wanted
+        )
+        for i, param in enumerate(params):
+            if param == wanted and i in self.plan.inputs:
+                return self.input(i)
+        if wanted in self.meta:
+            return self.meta[wanted]
+        raise AttributeError(f"{self.name()!r} object has no attribute {name!r}")
 
     def register_hook(self, hook: Any) -> Hook:
         """``hook(grad_inputs, grad_outputs)`` after this node ran; may return new grad_inputs."""
@@ -275,8 +301,29 @@ class AccumulateGrad:
     def next_functions(self) -> tuple[Any, ...]:
         return ()
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return self.variable.__dict__.setdefault("_grad_metadata", {})
+
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
+
+    def register_hook(self, hook: Any) -> Hook:
+        """``hook(grad_inputs, grad_outputs)`` after the gradient was accumulated."""
+        arrived: list[Any] = [None]
+        self.variable.register_hook(lambda g: arrived.__setitem__(0, g))
+        return self.variable.register_post_accumulate_grad_hook(
+            lambda leaf: hook((), (arrived[0],))
+        )
+
+    def register_prehook(self, hook: Any) -> Hook:
+        """``hook(grad_outputs)`` before the gradient is accumulated; may return another one."""
+
+        def before(grad: Any) -> Any:
+            changed = hook((grad,))
+            return changed[0] if isinstance(changed, (tuple, list)) else changed
+
+        return self.variable.register_hook(before)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccumulateGrad) and other.variable is self.variable

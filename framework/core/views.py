@@ -26,6 +26,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Set by framework.autograd.graph: called before each write in place.
+write_guard: Callable[[Any], None] | None = None
+
 # Set by framework.func while batched tensors exist: `assign` for them.
 batched_assign: Callable[[Any, Any, str, int], Any] | None = None
 
@@ -148,6 +151,8 @@ def before_write(tensor: Any) -> None:
     counter = tensor._counter
     if counter is None:
         counter = tensor._counter = Version()
+    if write_guard is not None:
+        write_guard(tensor)
     counter.value += 1
 
 

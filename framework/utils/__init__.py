@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from framework.utils import _pytree, data
+from framework.utils import _pytree, checkpoint, data
 
-__all__ = ["_pytree", "data"]
+__all__ = ["_pytree", "checkpoint", "data"]

@@ -1,0 +1,267 @@
+"""`GradScaler`: keep small gradients of float16 from becoming zero."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from framework.device import cuda_problem
+from framework.kernels import module_of, to_host
+from framework.ops.creation import full
+from framework.tensor import Tensor
+
+__all__ = ["GradScaler", "OptState"]
+
+
+class OptState:
+    """How far an optimizer has come in this iteration."""
+
+    READY, UNSCALED, STEPPED = 0, 1, 2
+
+
+def _fresh() -> dict[str, Any]:
+    return {"stage": OptState.READY, "found_inf_per_device": {}}
+
+
+class GradScaler:
+    """Scales the loss up before ``backward``, gradients down before the step, and skips bad steps.
+
+    The scale halves whenever a gradient is infinite or NaN, and doubles after ``growth_interval``
+    steps without.
+
+    >>> import framework as torch
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> optimizer = torch.optim.SGD([w], lr=0.5)
+    >>> scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    >>> scaler.scale((w * 2).sum()).backward()
+    >>> _ = scaler.step(optimizer)
+    >>> scaler.update()
+    >>> w
+    tensor([0., 0.], requires_grad=True)
+    """
+
+    def __init__(
+        self, device: str = "cuda", init_scale: float = 2.0**16, growth_factor: float = 2.0,
+        backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True,
+    ) -> None:  # fmt: skip
+        self._device = device
+        self._enabled = enabled
+        if device == "cuda" and enabled and cuda_problem():
+            warnings.warn(
+                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
+                stacklevel=2,
+            )
+            self._enabled = False
+        if self._enabled:
+            if growth_factor <= 1.0:
+                raise AssertionError("The growth factor must be > 1.0.")
+            if backoff_factor >= 1.0:
+                raise AssertionError("The backoff factor must be < 1.0.")
+        self._init_scale = init_scale
+        self._scale: Tensor | None = None
+        self._growth_factor = growth_factor
+        self._backoff_factor = backoff_factor
+        self._growth_interval = growth_interval
+        self._init_growth_tracker = 0
+        self._growth_tracker: Tensor | None = None
+        self._states: dict[int, dict[str, Any]] = {}
+
+    def _lazy(self, device: Any) -> Tensor:
+        if self._scale is None:
+            self._scale = full((), self._init_scale).to(device)
+            self._growth_tracker = full((), self._init_growth_tracker).to(device)
+        return self._scale
+
+    def _checked(self, name: str) -> Tensor:
+        fix = (
+            "This may indicate your script did not use scaler.scale(loss or outputs) earlier in "
+            "the iteration."
+        )
+        if self._scale is None:
+            raise AssertionError(f"Attempted {name} but _scale is None.  {fix}")
+        return self._scale
+
+    def _state(self, optimizer: Any) -> dict[str, Any]:
+        return self._states.setdefault(id(optimizer), _fresh())
+
+    def scale(self, outputs: Any) -> Any:
+        """A tensor, or a nested sequence of them, times the scale."""
+        if not self._enabled:
+            return outputs
+        if isinstance(outputs, Tensor):
+            return outputs * self._lazy(outputs.device).to(outputs.device)
+        if isinstance(outputs, (list, tuple)):
+            return type(outputs)([self.scale(x) for x in outputs])
+        if hasattr(outputs, "__iter__"):
+            return map(self.scale, outputs)
+        raise ValueError("outputs must be a Tensor or an iterable of Tensors")
+
+    def unscale_(self, optimizer: Any) -> None:
+        """Divide the optimizer's gradients by the scale, once: to clip them, for example.
+
+        Raises:
+            RuntimeError: called twice since `update`, or after `step`.
+            ValueError: a gradient is in float16.
+        """
+        if not self._enabled:
+            return
+        scale = self._checked("unscale_")
+        state = self._state(optimizer)
+        if state["stage"] == OptState.UNSCALED:
+            raise RuntimeError(
+                "unscale_() has already been called on this optimizer since the last update()."
+            )
+        if state["stage"] == OptState.STEPPED:
+            raise RuntimeError("unscale_() is being called after step().")
+        inverse = float(1.0 / np.float64(to_host(scale._data)))
+        found: dict[Any, Tensor] = {}
+        for group in optimizer.param_groups:
+            for param in group["params"]:
+                grad = param.grad
+                if grad is None:
+                    continue
+                if grad.dtype.name == "float16":
+                    raise ValueError("Attempting to unscale FP16 gradients.")
+                data = grad._data
+                bad = not bool(module_of(data).isfinite(data).all())
+                np.multiply(data, data.dtype.type(inverse), out=data) if isinstance(
+                    data, np.ndarray
+                ) else data.__imul__(inverse)
+                so_far = found.get(grad.device)
+                if so_far is None:
+                    so_far = found[grad.device] = full((), 0.0).to(grad.device)
+                if bad:
+                    so_far.fill_(1.0)
+        state["found_inf_per_device"] = found
+        state["stage"] = OptState.UNSCALED
+
+    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        """``optimizer.step(*args)`` with unscaled gradients, unless one is infinite or NaN.
+
+        Returns:
+            What the optimizer's step returns, or None if it was skipped.
+        """
+        if not self._enabled:
+            return optimizer.step(*args, **kwargs)
+        if "closure" in kwargs:
+            raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+        self._checked("step")
+        state = self._state(optimizer)
+        if state["stage"] == OptState.STEPPED:
+            raise RuntimeError("step() has already been called since the last update().")
+        if state["stage"] == OptState.READY:
+            self.unscale_(optimizer)
+        found = state["found_inf_per_device"]
+        if not found:
+            raise AssertionError("No inf checks were recorded for this optimizer.")
+        result = None
+        if not any(v.item() for v in found.values()):
+            result = optimizer.step(*args, **kwargs)
+        state["stage"] = OptState.STEPPED
+        return result
+
+    def update(self, new_scale: Any = None) -> None:
+        """Grow the scale or back it off, after the steps of all optimizers; or set a new one."""
+        if not self._enabled:
+            return
+        scale = self._checked("update")
+        assert self._growth_tracker is not None
+        if new_scale is not None:
+            scale.fill_(new_scale.item() if isinstance(new_scale, Tensor) else new_scale)
+        else:
+            found = [
+                v for s in self._states.values() for v in s["found_inf_per_device"].values()
+            ]  # fmt: skip
+            if not found:
+                raise AssertionError("No inf checks were recorded prior to update.")
+            if any(v.item() for v in found):
+                scale.fill_(scale.item() * self._backoff_factor)
+                self._growth_tracker.fill_(0)
+            else:
+                good = int(self._growth_tracker.item()) + 1
+                if good == self._growth_interval:
+                    wider = np.float32(scale.item()) * np.float32(self._growth_factor)
+                    if np.isfinite(wider):
+                        scale.fill_(float(wider))
+                    good = 0
+                self._growth_tracker.fill_(good)
+        self._states = {}
+
+    def get_scale(self) -> float:
+        """The scale; 1 if disabled."""
+        if not self._enabled:
+            return 1.0
+        return self._init_scale if self._scale is None else self._scale.item()
+
+    def get_growth_factor(self) -> float:
+        return self._growth_factor
+
+    def set_growth_factor(self, new_factor: float) -> None:
+        self._growth_factor = new_factor
+
+    def get_backoff_factor(self) -> float:
+        return self._backoff_factor
+
+    def set_backoff_factor(self, new_factor: float) -> None:
+        self._backoff_factor = new_factor
+
+    def get_growth_interval(self) -> int:
+        return self._growth_interval
+
+    def set_growth_interval(self, new_interval: int) -> None:
+        self._growth_interval = new_interval
+
+    def _get_growth_tracker(self) -> int:
+        if not self._enabled:
+            return 0
+        tracker = self._growth_tracker
+        return self._init_growth_tracker if tracker is None else int(tracker.item())
+
+    def is_enabled(self) -> bool:
+        """Whether it does anything."""
+        return self._enabled
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale and the counts; empty if disabled."""
+        if not self._enabled:
+            return {}
+        return {
+            "scale": self.get_scale(),
+            "growth_factor": self._growth_factor,
+            "backoff_factor": self._backoff_factor,
+            "growth_interval": self._growth_interval,
+            "_growth_tracker": self._get_growth_tracker(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a `state_dict`.
+
+        Raises:
+            RuntimeError: it is empty: of a disabled scaler.
+        """
+        if not self._enabled:
+            return
+        if not state_dict:
+            raise RuntimeError(
+                "The source state dict is empty, possibly because it was saved from a disabled "
+                "instance of GradScaler."
+            )
+        self._init_scale = state_dict["scale"]
+        if self._scale is not None:
+            self._scale.fill_(state_dict["scale"])
+        self._growth_factor = state_dict["growth_factor"]
+        self._backoff_factor = state_dict["backoff_factor"]
+        self._growth_interval = state_dict["growth_interval"]
+        self._init_growth_tracker = state_dict["_growth_tracker"]
+        if self._growth_tracker is not None:
+            self._growth_tracker.fill_(state_dict["_growth_tracker"])
+
+    def _check_inf_per_device(self, optimizer: Any) -> dict[Any, Tensor]:
+        return self._found_inf_per_device(optimizer)
+
+    def _found_inf_per_device(self, optimizer: Any) -> dict[Any, Tensor]:
+        return self._state(optimizer)["found_inf_per_device"]
+
+
