@@ -11,7 +11,6 @@ part of the batch at a time, so that the columns stay small.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
+from framework.ops.windows import padded, parts, spread
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -37,37 +37,13 @@ _COLUMNS_CUDA = 1 << 26
 # -- patches ----------------------------------------------------------------------------------
 
 
-def _windows(
-    x: Any, kernel: Any, stride: Any, dilation: Any, out: Any
-) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """For each offset in the kernel, the elements of the padded ``x`` that it meets (a view)."""
-    for offset in itertools.product(*[range(k) for k in kernel]):
-        part = tuple(
-            slice(o * d, o * d + s * (n - 1) + 1, s)
-            for o, d, s, n in zip(offset, dilation, stride, out)
-        )
-        yield offset, x[(..., *part)]
-
-
-def _padded(x: Any, padding: Any, extra: Any = None) -> Any:
-    """``x`` with zeros around its spatial dimensions."""
-    if not any(padding) and extra is None:
-        return x
-    lead = x.ndim - len(padding)
-    after = extra or padding
-    shape = (*x.shape[:lead], *[n + a + b for n, a, b in zip(x.shape[lead:], padding, after)])
-    result = module_of(x).zeros(shape, x.dtype)
-    result[(..., *[slice(p, p + n) for p, n in zip(padding, x.shape[lead:])])] = x
-    return result
-
-
 def _columns(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
     """Patches (N, C, *kernel, *out) of ``x`` (N, C, *size)."""
     if all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding):
         return x.reshape(*x.shape[:2], *kernel, *out)
-    x = _padded(x, padding)
+    x = padded(x, padding)
     result = module_of(x).empty((*x.shape[:2], *kernel, *out), x.dtype)
-    for offset, part in _windows(x, kernel, stride, dilation, out):
+    for offset, part in parts(x, out, kernel, stride, dilation):
         result[(slice(None), slice(None), *offset)] = part
     return result
 
@@ -81,7 +57,7 @@ def _uncolumns(
     xp = module_of(columns)
     full = xp.zeros((*columns.shape[:2], *[n + 2 * p for n, p in zip(size, padding)]),
                     columns.dtype)  # fmt: skip
-    for offset, part in _windows(full, kernel, stride, dilation, out):
+    for offset, part in parts(full, out, kernel, stride, dilation):
         part += columns[(slice(None), slice(None), *offset)]
     return full[(..., *[slice(p, p + n) for p, n in zip(padding, size)])]
 
@@ -334,19 +310,13 @@ CONVS = {dims: _family(dims) for dims in (1, 2, 3)}
 # -- the functions ----------------------------------------------------------------------------
 
 
-def spread(value: Any, dims: int, name: str) -> tuple[int, ...]:
-    """One int for all spatial dimensions, or one for each."""
-    if isinstance(value, int):
-        return (value,) * dims
-    result = tuple(int(v) for v in value)
-    if len(result) == 1:
-        return result * dims
-    if len(result) != dims:
-        raise RuntimeError(
-            f"expected {name} to be a single integer value or a list of {dims} values to match "
-            f"the convolution dimensions, but got {name}={list(result)}"
-        )
-    return result
+def per_dimension(value: Any, dims: int, name: str) -> tuple[int, ...]:
+    """An argument of a convolution, for each spatial dimension."""
+    return spread(
+        value, dims,
+        f"expected {name} to be a single integer value or a list of {dims} values to match the "
+        f"convolution dimensions, but got {name}={value}",
+    )  # fmt: skip
 
 
 def _convolve(
@@ -355,12 +325,12 @@ def _convolve(
 ) -> Any:  # fmt: skip
     record = CONVS[dims][0]
     batched = _batched(input, dims, record.name)
-    steps = spread(stride, dims, "stride")
-    spacing = spread(dilation, dims, "dilation")
+    steps = per_dimension(stride, dims, "stride")
+    spacing = per_dimension(dilation, dims, "dilation")
     if isinstance(padding, str):
         batched, around = _named_padding(batched, weight, padding, steps, spacing, record.name)
     else:
-        around = spread(padding, dims, "padding")
+        around = per_dimension(padding, dims, "padding")
     out = apply(record, batched, weight, bias, stride=steps, padding=around, dilation=spacing,
                 groups=groups)  # fmt: skip
     return out if batched.ndim == input.ndim else out.squeeze(0)
@@ -448,9 +418,9 @@ def _deconvolve(
 ) -> Any:  # fmt: skip
     record = CONVS[dims][1]
     batched = _batched(input, dims, record.name)
-    steps, around = spread(stride, dims, "stride"), spread(padding, dims, "padding")
-    spacing = spread(dilation, dims, "dilation")
-    more = spread(output_padding, dims, "output_padding")
+    steps, around = per_dimension(stride, dims, "stride"), per_dimension(padding, dims, "padding")
+    spacing = per_dimension(dilation, dims, "dilation")
+    more = per_dimension(output_padding, dims, "output_padding")
     if any(m >= max(s, d) for m, s, d in zip(more, steps, spacing)):
         raise RuntimeError(
             "output padding must be smaller than either stride or dilation, but got "
@@ -543,9 +513,9 @@ def unfold(
         )
     batched = input if input.ndim == 4 else input.unsqueeze(0)
     out = apply(
-        UNFOLD, batched, kernel=spread(kernel_size, 2, "kernel_size"),
-        stride=spread(stride, 2, "stride"), padding=spread(padding, 2, "padding"),
-        dilation=spread(dilation, 2, "dilation"), size=tuple(batched.shape[2:]),
+        UNFOLD, batched, kernel=per_dimension(kernel_size, 2, "kernel_size"),
+        stride=per_dimension(stride, 2, "stride"), padding=per_dimension(padding, 2, "padding"),
+        dilation=per_dimension(dilation, 2, "dilation"), size=tuple(batched.shape[2:]),
     )  # fmt: skip
     return out if input.ndim == 4 else out.squeeze(0)
 
@@ -556,9 +526,12 @@ def fold(
     stride: Any = 1,
 ) -> Any:  # fmt: skip
     """The adjoint of `unfold`: add columns up into images (N, C, *output_size)."""
-    kernel, size = spread(kernel_size, 2, "kernel_size"), spread(output_size, 2, "output_size")
-    steps, around = spread(stride, 2, "stride"), spread(padding, 2, "padding")
-    spacing = spread(dilation, 2, "dilation")
+    kernel, size = (
+        per_dimension(kernel_size, 2, "kernel_size"),
+        per_dimension(output_size, 2, "output_size"),
+    )
+    steps, around = per_dimension(stride, 2, "stride"), per_dimension(padding, 2, "padding")
+    spacing = per_dimension(dilation, 2, "dilation")
     batched = input if input.ndim == 3 else input.unsqueeze(0)
     positions = math.prod(_out_size(size, kernel, steps, around, spacing))
     if batched.ndim != 3 or batched.shape[1] % math.prod(kernel) or batched.shape[2] != positions:

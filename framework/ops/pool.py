@@ -1,15 +1,13 @@
 """Pooling: the largest element or the mean of each window.
 
 ``max_pool`` returns positions with its values; its gradient scatters to these positions
-(``max_unpool``), whose own gradient gathers from them. Mean pooling is linear: its gradient
+(``max_scatter``), whose own gradient gathers from them. Mean pooling is linear: its gradient
 spreads (``avg_unpool``), whose gradient is mean pooling again.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +15,13 @@ import numpy as np
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
-from framework.kernels.floats import real_floating, widening
+from framework.kernels.floats import type_name, widening
+from framework.ops.windows import padded, parts, spread
 from framework.tensor import wrap
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
-    "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
-    "max_pool1d", "max_pool2d", "max_pool3d",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool1d_with_indices",
+    "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices",
 ]  # fmt: skip
 
 
@@ -33,11 +31,6 @@ __all__ = [
 def _out_size(
     size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[int, ...]:
-    if min(kernel) <= 0 or min(stride) <= 0:
-        raise ValueError(
-            "kernel size and stride should be greater than zero, but got "
-            f"kernel_size={list(kernel)}, stride={list(stride)}"
-        )
     result = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation):
         room = n + 2 * p - d * (k - 1) - 1
@@ -53,44 +46,42 @@ def _reach(out: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[int, ...]
     return tuple((n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(out, kernel, stride, dilation))
 
 
-def _padded(x: Any, padding: Any, covered: Any, value: Any) -> Any:
-    """``x`` with ``value`` around it, at least as large as ``covered``."""
-    dims = len(padding)
+def _check_window(kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
+    """Refuse windows that no input could be pooled with."""
+    dims = len(kernel)
+    for name, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(values) <= 0:
+            if dims == 1:
+                name = name.replace(" ", "_")
+                raise RuntimeError(f"{name} must be greater than zero, but got {values[0]}")
+            raise RuntimeError(f"{name} should be greater than zero, but got {list(values)}")
+    if min(padding) < 0:
+        raise RuntimeError(f"pad must be non-negative, but got pad: {min(padding)}")
+    for p, k, d in zip(padding, kernel, dilation):
+        if 2 * p > d * (k - 1) + 1:
+            raise RuntimeError(
+                f"pad should be at most half of effective kernel size, but got pad={p}, "
+                f"kernel_size={k} and dilation={d}"
+            )
+
+
+def _check(
+    x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[int, ...]:  # fmt: skip
+    """The output's size, which must have elements."""
+    dims = len(kernel)
     size = x.shape[-dims:]
-    total = tuple(max(c, n + p) for c, n, p in zip(covered, size, padding))
-    if total == size:
-        return x
-    result = module_of(x).full((*x.shape[:-dims], *total), value, x.dtype)
-    result[(..., *[slice(p, p + n) for p, n in zip(padding, size)])] = x
-    return result
-
-
-def _parts(
-    x: Any, out: Any, kernel: Any, stride: Any, dilation: Any
-) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """For each offset in the window, the elements of the padded ``x`` there (a view)."""
-    for offset in itertools.product(*[range(k) for k in kernel]):
-        part = tuple(
-            slice(o * d, o * d + s * (n - 1) + 1, s)
-            for o, d, s, n in zip(offset, dilation, stride, out)
-        )
-        yield offset, x[(..., *part)]
-
-
-def _check(x: Any, kernel: Any, padding: Any, out: Any) -> None:
-    if any(p < 0 or 2 * p > k for p, k in zip(padding, kernel)):
-        raise ValueError(
-            f"pad should be at most half of effective kernel size, but got pad={max(padding)}, "
-            f"kernel_size={max(kernel)}"
-        )
+    out = _out_size(size, kernel, stride, padding, dilation, ceil_mode)
     if min(out) <= 0:
-        dims = len(kernel)
+        if dims == 1:
+            raise ValueError(f"Invalid computed output size: {out[0]}")
         given = "x".join(str(n) for n in x.shape[-dims - 1 :])
         made = "x".join(str(n) for n in (x.shape[-dims - 1], *out))
         raise ValueError(
             f"Given input size: ({given}). Calculated output size: ({made}). Output size is too "
             "small"
         )
+    return out
 
 
 # -- max pooling ------------------------------------------------------------------------------
@@ -100,17 +91,16 @@ def _max_kernel(
     x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Any, Any]:
     dims = len(kernel)
-    if dims == 1:
-        real_floating(x, "max_pool1d")  # PyTorch pools integers in two and three dimensions only
+    if x.dtype.kind in ("bciu" if dims == 1 else "bc"):  # no integers in one dimension: PyTorch
+        raise NotImplementedError(f"\"max_pool{dims}d\" not implemented for '{type_name(x)}'")
     size = x.shape[-dims:]
-    out = _out_size(size, kernel, stride, padding, dilation, ceil_mode)
-    _check(x, kernel, padding, out)
+    out = _check(x, kernel, stride, padding, dilation, ceil_mode)
     xp = module_of(x)
-    full = _padded(x, padding, _reach(out, kernel, stride, dilation), _lowest(x.dtype))
+    full = padded(x, padding, _lowest(x.dtype), _reach(out, kernel, stride, dilation))
     real = x.dtype.kind not in "biu"
     best: Any = None
     offsets = []
-    for i, (offset, part) in enumerate(_parts(full, out, kernel, stride, dilation)):
+    for i, (offset, part) in enumerate(parts(full, out, kernel, stride, dilation)):
         offsets.append(_flat([o * d for o, d in zip(offset, dilation)], size))
         if best is None:
             best = part.copy()
@@ -157,15 +147,15 @@ def _starts(
     return result
 
 
-def _planes(x: Any, dims: int) -> Any:
+def planes(x: Any, dims: int) -> Any:
     return x.reshape(math.prod(x.shape[:-dims]), math.prod(x.shape[-dims:]))
 
 
-def _unpool_kernel(g: Any, index: Any, *, size: Any) -> Any:
+def _scatter_kernel(g: Any, index: Any, *, size: Any) -> Any:
     """Add each element of ``g`` to the position of its plane that ``index`` names."""
     dims = len(size)
     xp = module_of(g)
-    flat, where = _planes(g, dims), _planes(index, dims)
+    flat, where = planes(g, dims), planes(index, dims)
     count = math.prod(size)
     where = (where + xp.arange(len(flat), dtype=np.int64)[:, None] * count).reshape(-1)
     total = len(flat) * count
@@ -177,35 +167,35 @@ def _unpool_kernel(g: Any, index: Any, *, size: Any) -> Any:
     return result.reshape(*g.shape[:-dims], *size)
 
 
-def _pick_kernel(x: Any, index: Any, *, dims: int) -> Any:
-    """The element of each plane of ``x`` that ``index`` names: the adjoint of `_unpool_kernel`."""
+def _gather_kernel(x: Any, index: Any, *, dims: int) -> Any:
+    """The element of each plane of ``x`` that ``index`` names: the adjoint of `_scatter_kernel`."""
     xp = module_of(x)
-    picked = xp.take_along_axis(_planes(x, dims), _planes(index, dims), axis=1)
+    picked = xp.take_along_axis(planes(x, dims), planes(index, dims), axis=1)
     return picked.reshape(index.shape)
 
 
-def _some_index(s: Any, *shape: int, below: int) -> Any:
+def some_index(s: Any, *shape: int, below: int) -> Any:
     """Positions for the tests, some of them twice."""
     data = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
     return wrap(data * 3 % below)
 
 
-UNPOOL = op(
-    "max_unpool", widening(_unpool_kernel), "grad index",
-    grad=(lambda g, index, size: apply(PICK, g, index, dims=len(size)), None),
+MAX_SCATTER = op(
+    "max_scatter", widening(_scatter_kernel), "grad index",
+    grad=(lambda g, index, size: apply(MAX_GATHER, g, index, dims=len(size)), None),
     samples=lambda s: [
-        ((s(2, 3, 4), _some_index(s, 2, 3, 4, below=5)), {"size": (5,)}),
-        ((s(1, 2, 2, 2), _some_index(s, 1, 2, 2, 2, below=6)), {"size": (2, 3)}),
+        ((s(2, 3, 4), some_index(s, 2, 3, 4, below=5)), {"size": (5,)}),
+        ((s(1, 2, 2, 2), some_index(s, 1, 2, 2, 2, below=6)), {"size": (2, 3)}),
     ],
 )  # fmt: skip
-PICK = op(
-    "max_pick", _pick_kernel, "input index",
-    grad=(lambda g, index, dims, n: apply(UNPOOL, g, index, size=n.shape(0)[-dims:]), None),
-    samples=lambda s: [((s(2, 3, 5), _some_index(s, 2, 3, 4, below=5)), {"dims": 1})],
+MAX_GATHER = op(
+    "max_gather", _gather_kernel, "input index",
+    grad=(lambda g, index, dims, n: apply(MAX_SCATTER, g, index, size=n.shape(0)[-dims:]), None),
+    samples=lambda s: [((s(2, 3, 5), some_index(s, 2, 3, 4, below=5)), {"dims": 1})],
 )  # fmt: skip
 
 
-def _constant(tensor: Any) -> Any:
+def constant(tensor: Any) -> Any:
     """The positions that a pooling node saved, without the edge that says who made them."""
     if hasattr(tensor, "_level"):
         return tensor  # inside of vmap they come without an edge
@@ -222,7 +212,7 @@ def _max_op(dims: int) -> Op:
     return op(
         f"max_pool{dims}d", _max_kernel, "a",
         grad=(lambda g, y1, n, kernel: apply(
-            UNPOOL, g[0], _constant(y1), size=tuple(n.shape(0)[-len(kernel):])),),
+            MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(kernel):])),),
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd, wide)],
     )  # fmt: skip
 
@@ -230,37 +220,59 @@ def _max_op(dims: int) -> Op:
 MAX_POOLS = {dims: _max_op(dims) for dims in (1, 2, 3)}
 
 
-def _spread(value: Any, dims: int, name: str) -> tuple[int, ...]:
-    if isinstance(value, int):
-        return (value,) * dims
-    result = tuple(int(v) for v in value)
-    if len(result) == 1:
-        return result * dims
-    if len(result) != dims:
-        raise RuntimeError(
-            f"{name} must either be a single int, or a tuple of {dims} ints, but got {result}"
-        )
-    return result
+_NUMBERS = ("", "one", "two", "three")
 
 
-def _batch_check(input: Any, dims: int, name: str) -> None:
-    if input.ndim not in (dims + 1, dims + 2):
+def per_dimension(value: Any, dims: int, name: str, what: str) -> tuple[int, ...]:
+    """An argument of a pooling function, for each spatial dimension."""
+    omitted = "be omitted, a single int" if what == "stride" else "either be a single int"
+    return spread(
+        value, dims, f"{name}: {what} must {omitted}, or a tuple of {_NUMBERS[dims]} ints"
+    )  # fmt: skip
+
+
+def check_rank(input: Any, dims: int, name: str) -> None:
+    """Refuse anything but (N, C, *) or (C, *) with elements in every sample."""
+    low, high = dims + 1, dims + 2
+    full = input.ndim in (low, high) and 0 not in input.shape[input.ndim - low :]
+    if full:
+        return
+    got = list(input.shape)
+    if dims == 3:
+        if input.ndim not in (low, high):
+            raise RuntimeError(
+                f"{name}: non-empty {low}D or {high}D (batch mode) tensor expected for input, but "
+                f"got: {got}"
+            )
+        at = next(i for i in range(input.ndim - low, input.ndim) if not got[i])
         raise RuntimeError(
-            f"{name}: Expected {dims + 1}D or {dims + 2}D input tensor, but got {list(input.shape)}"
+            f"{name}: Expected input's non-batch dimensions to have positive length, but input has "
+            f"a shape of {got} and non-batch dimension {at} has length zero!"
         )
+    raise RuntimeError(
+        f"{name}: Expected {low}D or {high}D (batch mode) tensor with optional 0 dim batch size "
+        f"for input, but got:{got}"
+    )
+
+
+def _given(stride: Any) -> bool:
+    """Whether a stride is given: PyTorch takes an empty list for none."""
+    return stride is not None and stride != [] and stride != ()
 
 
 def _max_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any,
     ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
-    _batch_check(input, dims, f"max_pool{dims}d")
-    window = _spread(kernel, dims, "kernel_size")
-    given = None if stride is None or stride == [] else stride
+    name = f"max_pool{dims}d"
+    window = per_dimension(kernel, dims, name, "kernel_size")
+    steps = per_dimension(stride, dims, name, "stride") if _given(stride) else window
+    around = per_dimension(padding, dims, name, "padding")
+    spacing = per_dimension(dilation, dims, name, "dilation")
+    _check_window(window, steps, around, spacing)
+    check_rank(input, dims, name)
     values, index = apply(
-        MAX_POOLS[dims], input, kernel=window,
-        stride=window if given is None else _spread(given, dims, "stride"),
-        padding=_spread(padding, dims, "padding"), dilation=_spread(dilation, dims, "dilation"),
+        MAX_POOLS[dims], input, kernel=window, stride=steps, padding=around, dilation=spacing,
         ceil_mode=ceil_mode,
     )  # fmt: skip
     return (values, index) if return_indices else values
@@ -309,6 +321,33 @@ def max_pool3d(
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@function(namespaces=("", "nn.functional"), method=False)
+def max_pool1d_with_indices(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = True,
+) -> Any:  # fmt: skip
+    """`max_pool1d` with the positions of its results."""
+    return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def max_pool2d_with_indices(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = True,
+) -> Any:  # fmt: skip
+    """`max_pool2d` with the positions of its results."""
+    return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def max_pool3d_with_indices(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = True,
+) -> Any:  # fmt: skip
+    """`max_pool3d` with the positions of its results."""
+    return max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
 # -- mean pooling -----------------------------------------------------------------------------
 
 
@@ -334,11 +373,14 @@ def _avg_kernel(
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
     unit = (1,) * len(kernel)
-    out = _out_size(size, kernel, stride, padding, unit, ceil_mode)
-    _check(x, kernel, padding, out)
-    full = _padded(x, padding, _reach(out, kernel, stride, unit), 0)
+    if x.dtype.kind not in "fV" and x.dtype != np.int64:
+        raise NotImplementedError(
+            f"\"avg_pool{len(kernel)}d\" not implemented for '{type_name(x)}'"
+        )
+    out = _check(x, kernel, stride, padding, unit, ceil_mode)
+    full = padded(x, padding, 0, _reach(out, kernel, stride, unit))
     total: Any = None
-    for _, part in _parts(full, out, kernel, stride, unit):
+    for _, part in parts(full, out, kernel, stride, unit):
         if total is None:
             total = part.copy()
         else:
@@ -363,7 +405,7 @@ def _unavg_kernel(
     full = xp.zeros(
         (*g.shape[:-dims], *[max(c, n + p) for c, n, p in zip(covered, size, padding)]), g.dtype
     )
-    for _, part in _parts(full, out, kernel, stride, unit):
+    for _, part in parts(full, out, kernel, stride, unit):
         part += each
     return full[(..., *[slice(p, p + n) for p, n in zip(padding, size)])]
 
@@ -400,15 +442,17 @@ def _avg_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None = None,
 ) -> Any:  # fmt: skip
-    _batch_check(input, dims, f"avg_pool{dims}d")
+    name = f"avg_pool{dims}d"
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    window = _spread(kernel, dims, "kernel_size")
-    given = None if stride is None or stride == [] else stride
+    window = per_dimension(kernel, dims, name, "kernel_size")
+    steps = per_dimension(stride, dims, name, "stride") if _given(stride) else window
+    around = per_dimension(padding, dims, name, "padding")
+    _check_window(window, steps, around, (1,) * dims)
+    check_rank(input, dims, name)
     return apply(
-        AVG_POOLS[dims], input, size=tuple(input.shape[-dims:]), kernel=window,
-        stride=window if given is None else _spread(given, dims, "stride"),
-        padding=_spread(padding, dims, "padding"), ceil_mode=ceil_mode,
+        AVG_POOLS[dims], input, size=tuple(input.shape[-dims:]), kernel=window, stride=steps,
+        padding=around, ceil_mode=ceil_mode,
         count_include_pad=count_include_pad, divisor_override=divisor_override,
     )  # fmt: skip
 
@@ -451,147 +495,3 @@ def avg_pool3d(
     """The mean of each window of a volume; see `avg_pool2d`."""
     return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
                      divisor_override)  # fmt: skip
-
-
-# -- adaptive pooling -------------------------------------------------------------------------
-
-
-def _bins(n: int, out: int) -> list[tuple[int, int]]:
-    """PyTorch's windows: out parts of range(n), overlapping where n is no multiple of out."""
-    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
-
-
-def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
-    """The (out, n) matrix that averages over `_bins`."""
-    matrix = np.zeros((out, n), dtype)
-    for row, (start, end) in zip(matrix, _bins(n, out)):
-        row[start:end] = 1 / (end - start)
-    return xp.asarray(matrix)
-
-
-def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
-    real_floating(x, "adaptive_avg_pool")
-    return _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
-
-
-def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
-    return _mapped(g, [_averaging(module_of(g), n, m, g.dtype).T for n, m in zip(size, out)])
-
-
-def _mapped(x: Any, matrices: list[Any]) -> Any:
-    """Multiply each of the last dimensions by its matrix."""
-    xp = module_of(x)
-    for axis, matrix in zip(range(-len(matrices), 0), matrices):
-        x = xp.moveaxis(xp.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
-    return xp.ascontiguousarray(x)
-
-
-def _adaptive_op(dims: int) -> Op:
-    size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
-    meta = {"size": size, "out": out}
-    avg = op(
-        f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
-        grad=(lambda g, n: apply(spread, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
-    )  # fmt: skip
-    spread = op(
-        f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "a",
-        grad=(lambda g, n: apply(avg, g, **n.meta),), samples=lambda s: [((s(2, *out),), meta)],
-    )  # fmt: skip
-    return avg
-
-
-def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
-    """Values and flat positions; window by window, for there is no common stride."""
-    real_floating(x, "adaptive_max_pool")
-    dims, xp = len(out), module_of(x)
-    size = x.shape[-dims:]
-    values = xp.empty((*x.shape[:-dims], *out), x.dtype)
-    index = xp.empty(values.shape, np.int64)
-    flat = xp.arange(math.prod(size), dtype=np.int64).reshape(size)
-    for at in itertools.product(*[range(m) for m in out]):
-        window = tuple(slice(*_bins(n, m)[i]) for i, n, m in zip(at, size, out))
-        part = x[(..., *window)].reshape(*x.shape[:-dims], -1)
-        best = part.argmax(axis=-1)
-        index[(..., *at)] = flat[window].reshape(-1)[best]
-        values[(..., *at)] = xp.take_along_axis(part, best[..., None], axis=-1)[..., 0]
-    return values, index
-
-
-def _adaptive_max_op(dims: int) -> Op:
-    size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
-    return op(
-        f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "a",
-        grad=(lambda g, y1, n, out: apply(
-            UNPOOL, g[0], _constant(y1), size=tuple(n.shape(0)[-len(out):])),),
-        samples=lambda s: [((s(2, *size),), {"out": out})],
-    )  # fmt: skip
-
-
-ADAPTIVE_AVG = {dims: _adaptive_op(dims) for dims in (1, 2, 3)}
-ADAPTIVE_MAX = {dims: _adaptive_max_op(dims) for dims in (1, 2, 3)}
-
-
-def _target(input: Any, output_size: Any, dims: int, name: str) -> tuple[int, ...]:
-    _batch_check(input, dims, name)
-    wanted = (output_size,) * dims if output_size is None or isinstance(output_size, int) else (
-        tuple(output_size))  # fmt: skip
-    if len(wanted) != dims:
-        raise RuntimeError(f"{name}: output_size must be {dims} numbers, but got {output_size}")
-    return tuple(
-        n if w is None else int(w) for w, n in zip(wanted, input.shape[-dims:])
-    )  # fmt: skip
-
-
-def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:
-    out = _target(input, output_size, dims, f"adaptive_avg_pool{dims}d")
-    return apply(ADAPTIVE_AVG[dims], input, size=tuple(input.shape[-dims:]), out=out)
-
-
-def _adaptive_max(dims: int, input: Any, output_size: Any, return_indices: bool) -> Any:
-    out = _target(input, output_size, dims, f"adaptive_max_pool{dims}d")
-    values, index = apply(ADAPTIVE_MAX[dims], input, out=out)
-    return (values, index) if return_indices else values
-
-
-@function(namespaces=("", "nn.functional"), method=False, checks=True)
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """Means of ``output_size`` windows that cover a signal; see `adaptive_avg_pool2d`."""
-    return _adaptive_avg(1, input, output_size)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Means of ``output_size`` windows that cover an image.
-
-    Window i of m along n elements is from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉. ``output_size`` is an int,
-    or one (or None: the input's size) per dimension.
-
-    >>> import framework as torch
-    >>> torch.nn.functional.adaptive_avg_pool2d(torch.ones(1, 3, 5, 7), 1).shape
-    torch.Size([1, 3, 1, 1])
-    """
-    return _adaptive_avg(2, input, output_size)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """Means of ``output_size`` windows that cover a volume; see `adaptive_avg_pool2d`."""
-    return _adaptive_avg(3, input, output_size)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover a signal."""
-    return _adaptive_max(1, input, output_size, return_indices)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover an image."""
-    return _adaptive_max(2, input, output_size, return_indices)
-
-
-@function(namespaces=("nn.functional",), method=False, checks=True)
-def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover a volume."""
-    return _adaptive_max(3, input, output_size, return_indices)

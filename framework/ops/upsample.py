@@ -18,7 +18,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
-from framework.ops.pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from framework.ops.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 __all__ = [
     "channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample",

@@ -113,7 +113,7 @@ def test_integers() -> None:
         ({"kernel_size": 2, "padding": 2}, "at most half of effective kernel size"),
         ({"kernel_size": 9}, r"Given input size: \(1x4x4\). Calculated output size"),
         ({"kernel_size": 2, "stride": 0}, "greater than zero"),
-        ({"kernel_size": (1, 2, 3)}, "must either be a single int, or a tuple of 2 ints"),
+        ({"kernel_size": (1, 2, 3)}, "must either be a single int, or a tuple of two ints"),
     ],
 )
 def test_errors(call, kwargs, message) -> None:

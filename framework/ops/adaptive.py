@@ -1,0 +1,209 @@
+"""Adaptive pooling: as many windows as wanted, of about the same size, that cover the input."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from framework.core.dispatch import apply
+from framework.core.registry import Op, function, op
+from framework.kernels import module_of
+from framework.kernels.floats import real_floating, widening
+from framework.ops.pool import MAX_SCATTER, constant
+
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices",
+]  # fmt: skip
+
+
+def _bins(n: int, out: int) -> list[tuple[int, int]]:
+    """PyTorch's windows: out parts of range(n), overlapping where n is no multiple of out."""
+    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
+
+
+def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
+    """The (out, n) matrix that averages over `_bins`."""
+    matrix = np.zeros((out, n), dtype)
+    for row, (start, end) in zip(matrix, _bins(n, out)):
+        row[start:end] = 1 / (end - start)
+    return xp.asarray(matrix)
+
+
+def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
+    real_floating(x, "adaptive_avg_pool")
+    return _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
+
+
+def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
+    return _mapped(g, [_averaging(module_of(g), n, m, g.dtype).T for n, m in zip(size, out)])
+
+
+def _mapped(x: Any, matrices: list[Any]) -> Any:
+    """Multiply each of the last dimensions by its matrix."""
+    xp = module_of(x)
+    for axis, matrix in zip(range(-len(matrices), 0), matrices):
+        x = xp.moveaxis(xp.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
+    return xp.ascontiguousarray(x)
+
+
+def _adaptive_op(dims: int) -> Op:
+    size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
+    meta = {"size": size, "out": out}
+    avg = op(
+        f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
+        grad=(lambda g, n: apply(spread, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
+    )  # fmt: skip
+    spread = op(
+        f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "a",
+        grad=(lambda g, n: apply(avg, g, **n.meta),), samples=lambda s: [((s(2, *out),), meta)],
+    )  # fmt: skip
+    return avg
+
+
+def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
+    """Values and flat positions; window by window, for there is no common stride."""
+    real_floating(x, "adaptive_max_pool")
+    dims, xp = len(out), module_of(x)
+    size = x.shape[-dims:]
+    values = xp.empty((*x.shape[:-dims], *out), x.dtype)
+    index = xp.empty(values.shape, np.int64)
+    flat = xp.arange(math.prod(size), dtype=np.int64).reshape(size)
+    for at in itertools.product(*[range(m) for m in out]):
+        window = tuple(slice(*_bins(n, m)[i]) for i, n, m in zip(at, size, out))
+        part = x[(..., *window)].reshape(*x.shape[:-dims], -1)
+        best = part.argmax(axis=-1)
+        index[(..., *at)] = flat[window].reshape(-1)[best]
+        values[(..., *at)] = xp.take_along_axis(part, best[..., None], axis=-1)[..., 0]
+    return values, index
+
+
+def _adaptive_max_op(dims: int) -> Op:
+    size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
+    return op(
+        f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "a",
+        grad=(lambda g, y1, n, out: apply(
+            MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(out):])),),
+        samples=lambda s: [((s(2, *size),), {"out": out})],
+    )  # fmt: skip
+
+
+ADAPTIVE_AVG = {dims: _adaptive_op(dims) for dims in (1, 2, 3)}
+ADAPTIVE_MAX = {dims: _adaptive_max_op(dims) for dims in (1, 2, 3)}
+
+
+def _target(input: Any, output_size: Any, dims: int, name: str) -> tuple[int, ...]:
+    one = output_size is None or isinstance(output_size, int)
+    wanted = (output_size,) * dims if one else tuple(output_size)
+    if dims > 1 and len(wanted) > input.ndim:
+        raise ValueError(f"Input dimension should be at least {len(wanted) + 1}")
+    if dims > 1 and not one and input.ndim <= len(wanted):
+        raise ValueError(f"Input dimension should be at least {len(wanted) + 1}")
+    if len(wanted) != dims:
+        if dims == 1:
+            raise RuntimeError(f"{name}: 'output_size' should contain one int")
+        if "avg" in name:
+            raise RuntimeError(f"{name}: output_size must be {dims}")
+        raise RuntimeError(f"{name}: internal error: output_size.size() == {dims}")
+    if input.ndim not in (dims + 1, dims + 2):
+        raise RuntimeError(
+            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}"
+        )
+    size = tuple([n if w is None else int(w) for w, n in zip(wanted, input.shape[-dims:])])
+    if min(size) < 0:
+        if "avg" in name:
+            raise RuntimeError(
+                f"{name}: elements of output_size must be greater than or equal to 0 but received "
+                f"{list(size)}"
+            )
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(size)}: {size}")
+    for i in range(1, input.ndim):
+        if not input.shape[i] and (i > input.ndim - dims - 1):
+            raise RuntimeError(
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but "
+                f"input has sizes {list(input.shape)} with dimension {i} being empty"
+            )
+    return size
+
+
+def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:
+    out = _target(input, output_size, dims, f"adaptive_avg_pool{dims}d")
+    return apply(ADAPTIVE_AVG[dims], input, size=tuple(input.shape[-dims:]), out=out)
+
+
+def _adaptive_max(dims: int, input: Any, output_size: Any, return_indices: bool) -> Any:
+    out = _target(input, output_size, dims, f"adaptive_max_pool{dims}d")
+    values, index = apply(ADAPTIVE_MAX[dims], input, out=out)
+    return (values, index) if return_indices else values
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """Means of ``output_size`` windows that cover a signal; see `adaptive_avg_pool2d`."""
+    return _adaptive_avg(1, input, output_size)
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """Means of ``output_size`` windows that cover an image.
+
+    Window i of m along n elements is from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉. ``output_size`` is an int,
+    or one (or None: the input's size) per dimension.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.adaptive_avg_pool2d(torch.ones(1, 3, 5, 7), 1).shape
+    torch.Size([1, 3, 1, 1])
+    """
+    return _adaptive_avg(2, input, output_size)
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
+    """Means of ``output_size`` windows that cover a volume; see `adaptive_avg_pool2d`."""
+    return _adaptive_avg(3, input, output_size)
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of ``output_size`` windows that cover a signal."""
+    return _adaptive_max(1, input, output_size, return_indices)
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of ``output_size`` windows that cover an image."""
+    return _adaptive_max(2, input, output_size, return_indices)
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of ``output_size`` windows that cover a volume."""
+    return _adaptive_max(3, input, output_size, return_indices)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def adaptive_max_pool1d_with_indices(
+    input: Any, output_size: Any, return_indices: bool = True
+) -> Any:  # fmt: skip
+    """`adaptive_max_pool1d` with the positions of its results."""
+    return adaptive_max_pool1d(input, output_size, True)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def adaptive_max_pool2d_with_indices(
+    input: Any, output_size: Any, return_indices: bool = True
+) -> Any:  # fmt: skip
+    """`adaptive_max_pool2d` with the positions of its results."""
+    return adaptive_max_pool2d(input, output_size, True)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def adaptive_max_pool3d_with_indices(
+    input: Any, output_size: Any, return_indices: bool = True
+) -> Any:  # fmt: skip
+    """`adaptive_max_pool3d` with the positions of its results."""
+    return adaptive_max_pool3d(input, output_size, True)
