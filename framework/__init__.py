@@ -22,6 +22,7 @@ from framework.core.modes import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -174,6 +175,11 @@ globals().update(_FOREACH)
 def is_tensor(obj: Any) -> _builtins.bool:
     """Whether ``obj`` is a tensor."""
     return isinstance(obj, Tensor)
+
+
+def is_inference(input: Tensor) -> _builtins.bool:
+    """Whether a tensor was made in `inference_mode`."""
+    return input.is_inference()
 
 
 def is_floating_point(input: Tensor) -> _builtins.bool:

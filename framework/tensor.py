@@ -14,6 +14,8 @@ import numpy as np
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.graph import Hook, Version
+from framework.core.inference import InferenceVersion
+from framework.core.modes import modes
 from framework.device import CPU, device
 from framework.kernels import to_device, to_host
 from framework.trace import sink
@@ -225,7 +227,10 @@ class Tensor:
     def _stale(self) -> bool:
         """A view whose base was written in place since: it has the base's history now."""
         assert self._counter is not None
-        return self._at != self._counter.value
+        try:
+            return self._at != self._counter.value
+        except RuntimeError:  # inference tensors do not count
+            return False
 
     @property
     def requires_grad(self) -> bool:
@@ -248,8 +253,17 @@ class Tensor:
                 "only Tensors of floating point and complex dtype can require gradients, but got "
                 f"{self.dtype}"
             )
+        if requires_grad and not modes.inference and self.is_inference():
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
+            )
         self._rg = bool(requires_grad)
         return self
+
+    def is_inference(self) -> bool:
+        """Whether it was made in `inference_mode`."""
+        return self._counter.__class__ is InferenceVersion
 
     @property
     def grad_fn(self) -> Any:
@@ -267,6 +281,8 @@ class Tensor:
 
     @property
     def _version(self) -> int:
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return 0 if self._counter is None else self._counter.value
 
     @property

@@ -26,9 +26,11 @@ from framework.core.modes import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_multithreading_enabled,
     modes,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
 from framework.kernels import module_of
 from framework.tensor import Size, Tensor, wrap
@@ -36,6 +38,8 @@ from framework.tensor import Size, Tensor, wrap
 __all__ = [
     "backward", "grad",
     "Function", "Variable", "once_differentiable",
+    "GradientEdge", "forward_ad", "graph",
+    "is_multithreading_enabled", "set_multithreading_enabled",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly",
     "GradcheckError", "gradcheck", "gradgradcheck",

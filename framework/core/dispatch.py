@@ -155,7 +155,7 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
 def edge_of(tensor: Any) -> Any:
     """Where a gradient for ``tensor`` goes: (node, output number), a leaf, or None."""
     base = tensor._base
-    if base is not None and tensor._at != tensor._counter.value and base._rg:
+    if base is not None and base._rg and tensor._at != tensor._counter.value:
         from framework.core.views import refresh
 
         refresh(tensor)
@@ -179,7 +179,10 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
     base = source._base
     out._base = source if base is None else base
     out._chain = ((op, meta),) if base is None else (*source._chain, (op, meta))
-    out._at = counter.value
+    try:
+        out._at = counter.value
+    except RuntimeError:  # of an inference tensor, which has none
+        out._at = 0
     if not modes.grad:
         out._made_without_grad = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,12 @@ __all__ = [
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_multithreading_enabled",
     "modes",
     "no_grad",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
@@ -22,6 +26,7 @@ class _Modes(threading.local):
     inference = False
     anomaly = False  # backward passes look for the first NaN or Inf
     check_nan = True
+    multithreading = True
     task: Any = None  # the backward pass that is being run
     transforms = 0  # transforms of framework.func that are being run
     dual = False  # a level of forward mode is open
@@ -35,8 +40,13 @@ def is_grad_enabled() -> bool:
     return modes.grad
 
 
+def is_inference_mode_enabled() -> bool:
+    """Whether `inference_mode` is on in this thread."""
+    return modes.inference
+
+
 class _GradMode:
-    """A context manager and a decorator, for functions and generators' first call alike."""
+    """A context manager and a decorator, for functions and for generators."""
 
     _value = True
 
@@ -49,6 +59,8 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         make = type(self)._again(self)
+        if inspect.isgeneratorfunction(function):
+            return _generator_within(make, function)
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -60,6 +72,34 @@ class _GradMode:
     @staticmethod
     def _again(mode: _GradMode) -> Callable[[], Any]:
         return type(mode)
+
+
+def _generator_within(make: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function whose body runs in a mode, and whose caller does not."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        inner = function(*args, **kwargs)
+        try:
+            with make():
+                value = inner.send(None)
+            while True:
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with make():
+                        inner.close()
+                    raise
+                except BaseException as error:
+                    with make():
+                        value = inner.throw(error)
+                else:
+                    with make():
+                        value = inner.send(sent)
+        except StopIteration as stop:
+            return stop.value
+
+    return wrapped
 
 
 class no_grad(_GradMode):
@@ -107,13 +147,20 @@ class set_grad_enabled(_GradMode):
 
 
 class inference_mode(_GradMode):
-    """`no_grad` for code that never needs gradients (here without PyTorch's extra restrictions)."""
+    """`no_grad` for code that never needs gradients: its tensors cannot take part in autograd.
+
+    >>> import framework as torch
+    >>> with torch.inference_mode():
+    ...     y = torch.ones(2) * 2
+    >>> y.is_inference()
+    True
+    """
 
     def __new__(cls, mode: Any = True) -> Any:
         self = object.__new__(cls)
+        self._value = False if callable(mode) else not mode
         if callable(mode):
             return self(mode)
-        self._value = not mode
         return self
 
     def __init__(self, mode: Any = True) -> None:
@@ -122,10 +169,71 @@ class inference_mode(_GradMode):
     def __enter__(self) -> None:
         self._outer = modes.inference
         modes.inference = not self._value
+        _mark_inference(modes.inference)
         super().__enter__()
         if self._value:
             modes.grad = self._before
 
+    @staticmethod
+    def _again(mode: _GradMode) -> Callable[[], Any]:
+        value = not mode._value
+        return lambda: inference_mode(value)
+
     def __exit__(self, *exc: object) -> None:
+        _unmark_inference(modes.inference)
         modes.inference = self._outer
         super().__exit__(*exc)
+
+
+_inferring = 0  # inference modes that are on, in all threads
+_lock = threading.Lock()
+
+
+def _mark_inference(on: bool) -> None:
+    """While an inference mode is on, `dispatch.wrap` marks what it makes; else it costs nothing."""
+    global _inferring
+    if not on:
+        return
+    from framework.core import dispatch, inference
+
+    with _lock:
+        if not _inferring:
+            inference.install(dispatch)
+        _inferring += 1
+
+
+def _unmark_inference(on: bool) -> None:
+    global _inferring
+    if not on:
+        return
+    from framework.core import dispatch, inference
+
+    with _lock:
+        _inferring -= 1
+        if not _inferring:
+            inference.uninstall(dispatch)
+
+
+def is_multithreading_enabled() -> bool:
+    """What `set_multithreading_enabled` has set."""
+    return modes.multithreading
+
+
+class set_multithreading_enabled(_GradMode):
+    """Accepted: backward passes run in the thread that starts them anyway."""
+
+    def __init__(self, mode: bool) -> None:
+        self._value = bool(mode)
+        self._outer = modes.multithreading
+        modes.multithreading = self._value
+
+    def __enter__(self) -> None:
+        modes.multithreading = self._value
+
+    def __exit__(self, *exc: object) -> None:
+        modes.multithreading = self._outer
+
+    @staticmethod
+    def _again(mode: _GradMode) -> Callable[[], Any]:
+        value = mode._value
+        return lambda: set_multithreading_enabled(value)

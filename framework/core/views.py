@@ -153,7 +153,10 @@ def before_write(tensor: Any) -> None:
         counter = tensor._counter = Version()
     if write_guard is not None:
         write_guard(tensor)
-    counter.value += 1
+    try:
+        counter.value += 1
+    except RuntimeError:  # of an inference tensor
+        counter.written()  # type: ignore[attr-defined]
 
 
 def take_history(tensor: Any, value: Any) -> None:
