@@ -250,8 +250,7 @@ class Tensor:
             )
         if requires_grad and self.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
-                "only Tensors of floating point and complex dtype can require gradients, but got "
-                f"{self.dtype}"
+                "only Tensors of floating point dtype can require gradients"
             )
         if requires_grad and not modes.inference and self.is_inference():
             raise RuntimeError(

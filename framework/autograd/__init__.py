@@ -17,7 +17,7 @@ import numpy as np
 from framework import dtypes
 from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from framework.autograd.function import Function, once_differentiable
-from framework.autograd import forward_ad, graph
+from framework.autograd import forward_ad, functional, graph
 from framework.autograd.graph import GradientEdge
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from framework.core.engine import run_backward
@@ -38,7 +38,7 @@ from framework.tensor import Size, Tensor, wrap
 __all__ = [
     "backward", "grad",
     "Function", "Variable", "once_differentiable",
-    "GradientEdge", "forward_ad", "graph",
+    "GradientEdge", "forward_ad", "functional", "graph",
     "is_multithreading_enabled", "set_multithreading_enabled",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly",
@@ -130,7 +130,7 @@ def grad(
         )
     roots, wanted = _sequence(outputs), list(_sequence(inputs))
     if not wanted:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     given = _matching(grad_outputs, len(roots))
     retain = create_graph if retain_graph is None else retain_graph
     if modes.dual:  # tangents go through gradients too
@@ -147,8 +147,8 @@ def grad(
             continue
         if not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior."
+                f"The differentiated Tensor at index {i} appears to not have been used in the "
+                "graph. Set allow_unused=True if this is the desired behavior."
             )
         if materialize_grads:
             x = wanted[i]

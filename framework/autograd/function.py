@@ -109,7 +109,8 @@ class FunctionCtx:
                 result.append(tensor.tensor((node, nr) if nr >= 0 else tensor[2]))
                 continue
             if counter.value != version:
-                node._modified(tensor.shape, counter.value, version)
+                maker = f"output {nr} of {node.name()}" if nr >= 0 else ""
+                node._modified(tensor, maker, counter.value, version)
             if nr >= 0:  # an output, held without its history: that would be a reference cycle
                 output = shallow(tensor)
                 output._counter, output._id = counter, tensor._id

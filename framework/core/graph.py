@@ -119,7 +119,9 @@ class Node:
         tensor, version = saved
         now = tensor._counter
         if now is not None and now.value != version:
-            self._modified(tensor.shape, now.value, version)
+            edge = tensor._edge
+            maker = f"output {edge[1]} of {edge[0].name()}" if edge.__class__ is tuple else ""
+            self._modified(tensor, maker, now.value, version)
         return tensor
 
     def output(self, i: int) -> Any:
@@ -130,7 +132,9 @@ class Node:
             len(self.plan.inputs) + self.plan.outputs.index(i)
         )
         if counter.value != version:
-            self._modified(array.shape, counter.value, version)
+            self._modified(
+                wrap(array, device), f"output {i} of {self.name()}", counter.value, version
+            )
         tensor = wrap(array, device)
         tensor._rg = True
         tensor._edge = (self, i)
@@ -154,11 +158,15 @@ class Node:
             "after calling backward." + self.where()
         )
 
-    def _modified(self, shape: Any, now: int, expected: int) -> None:
+    def _modified(self, tensor: Any, maker: str, now: int, expected: int) -> None:
+        kind = str(tensor.type()).replace("tensor", "Tensor")
+        which = f", which is {maker}," if maker else ""
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: a tensor of shape {list(shape)}, saved by {self.name()}, is at version "
-            f"{now}; expected version {expected} instead." + self.where()
+            f"operation: [{kind} {list(tensor.shape)}]{which} is at version {now}; expected "
+            f"version {expected} instead (saved by {self.name()}). Hint: enable anomaly detection "
+            "to find the operation that failed to compute its gradient, with "
+            "torch.autograd.set_detect_anomaly(True, check_nan=False)." + self.where()
         )
 
     def where(self) -> str:
