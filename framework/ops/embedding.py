@@ -10,6 +10,7 @@ from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.modes import no_grad
 from framework.core.registry import function, op
+from framework.core.saved import values_known
 from framework.kernels import module_of, to_device, to_host
 from framework.kernels.floats import type_name, wide, widening
 from framework.tensor import wrap
@@ -60,6 +61,9 @@ def _embedding_backward_kernel(
 
 def _counts(index: Any, like: Any) -> Any:
     """How often each row of ``like`` is looked up."""
+    if not values_known(index):
+        rows = wrap(np.arange(like.shape[0]))
+        return (index.reshape(-1, 1) == rows).sum(0)
     data = index._data
     found = module_of(data).bincount(data.reshape(-1), minlength=like.shape[0])
     return wrap(found, index._device)
