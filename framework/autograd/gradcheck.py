@@ -29,6 +29,15 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
     seed: int = 0,
 ) -> bool:
     """Compare the gradient of ``func`` with finite differences.
@@ -41,6 +50,17 @@ def gradcheck(
     Args:
         func: takes the inputs, returns a tensor or a sequence of them; others are ignored. It must
             give the same result each time.
+        eps: of the finite differences.
+        atol, rtol: how near the gradients must be to them.
+        nondet_tol: how far results and gradients of two equal runs may be apart.
+        check_undefined_grad: with several outputs, one without a gradient must count as zero.
+        check_grad_dtypes: gradients must have the dtypes of the inputs.
+        check_batched_grad: gradients inside of `vmap` must be those outside.
+        check_forward_ad: the tangents of forward mode must match too.
+        check_batched_forward_grad: and inside of `vmap`.
+        check_backward_ad: False leaves out what needs the backward pass.
+        fast_mode: look at one random direction instead of at every element.
+        masked: accepted; there is nothing sparse to be left out.
         inputs: a tensor or a sequence; those that want a gradient should be double precision.
         seed: of the random cotangents, which leave the default generator alone.
 
@@ -49,12 +69,25 @@ def gradcheck(
 
     Raises:
         GradcheckError: with the input, the element and both values.
+        AssertionError: options that exclude each other.
 
     >>> import framework as torch
     >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradcheck(lambda x: x.exp() * x, x)
     True
     """
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError(
+            "Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError(
+            "Setting check_batched_grad=True requires check_backward_ad to be True"
+        )
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError(
+            "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+        )
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
         raise ValueError(
@@ -62,8 +95,16 @@ def gradcheck(
             "have requires_grad=True."
         )
     _warn_of_precision(args)
+    random = np.random.Generator(np.random.Philox(seed))
     try:
-        _check(func, args, eps, atol, rtol, np.random.Generator(np.random.Philox(seed)))
+        if check_backward_ad:
+            _check(func, args, eps, atol, rtol, random, nondet_tol, fast_mode)
+            if check_undefined_grad:
+                _check_undefined(func, args, atol, rtol, random)
+            if check_batched_grad:
+                _check_batched(func, args, atol, rtol, random)
+        if check_forward_ad:
+            _check_forward(func, args, eps, atol, rtol, random, check_batched_forward_grad)
     except GradcheckError:
         if raise_exception:
             raise
@@ -81,18 +122,34 @@ def gradgradcheck(
     rtol: float = 1e-3,
     gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
     seed: int = 0,
 ) -> bool:
     """`gradcheck` of the gradient of ``func``, by its inputs and by the incoming gradients.
 
     Args:
         grad_outputs: incoming gradients to check at; by default random ones.
+        check_fwd_over_rev: check the gradient's tangents of forward mode.
+        check_rev_over_rev: check the gradient's gradient.
+
+    The other arguments are those of `gradcheck`.
 
     >>> import framework as torch
     >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradgradcheck(lambda x: x.exp() * x, x)
     True
     """
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError(
+            "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
+        )
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     with enable_grad():
         outs = _differentiable(func(*args))
@@ -117,7 +174,10 @@ def gradgradcheck(
 
     return gradcheck(
         gradient, args + starts,
-        eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed,
+        eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev, fast_mode=fast_mode, masked=masked, seed=seed,
     )  # fmt: skip
 
 
@@ -128,12 +188,16 @@ def _check(
     atol: float,
     rtol: float,
     random: np.random.Generator,
+    nondet_tol: float,
+    fast: bool,
 ) -> None:
     with enable_grad():
         outs = _differentiable(func(*args))
         again = _differentiable(func(*args))
     if len(outs) != len(again) or any(
-        not np.array_equal(to_host(a._data), to_host(b._data), equal_nan=True)
+        not np.allclose(
+            to_host(a._data), to_host(b._data), rtol=0, atol=nondet_tol, equal_nan=True
+        )
         for a, b in zip(outs, again)
     ):
         raise GradcheckError(
@@ -165,8 +229,12 @@ def _check(
         return sum(_dot(w, to_host(v._data)) for w, v in zip(weights, values))
 
     for (position, tensor), got in zip(wanted, found):
-        numeric = _numeric(loss, position, to_host(tensor._data), eps)
-        analytic = np.zeros_like(numeric) if got is None else to_host(got._data)
+        array = to_host(tensor._data)
+        analytic = np.zeros_like(array) if got is None else to_host(got._data)
+        if fast and array.size:
+            _compare_along(loss, position, array, analytic, eps, atol, rtol, random)
+            continue
+        numeric = _numeric(loss, position, array, eps)
         if analytic.shape != numeric.shape or analytic.dtype != numeric.dtype:
             raise GradcheckError(
                 f"gradcheck: the gradient of input {position} is {analytic.dtype} "
@@ -190,6 +258,130 @@ def _numeric(
                 ends.append(loss(position, moved))
             result[index] += (ends[0] - ends[1]) / (2 * eps) * direction
     return result
+
+
+def _compare_along(
+    loss: Callable[[int, np.ndarray], float], position: int, array: np.ndarray,
+    analytic: np.ndarray, eps: float, atol: float, rtol: float, random: np.random.Generator,
+) -> None:  # fmt: skip
+    """`_numeric` and `_compare` along one random direction of length 1."""
+    direction = random.standard_normal(array.shape)
+    if array.dtype.kind == "c":
+        direction = direction + 1j * random.standard_normal(array.shape)
+    direction = np.asarray(direction / np.linalg.norm(direction)).astype(array.dtype)
+    ends = [loss(position, np.asarray(array + s * eps * direction)) for s in (1, -1)]
+    numeric = (ends[0] - ends[1]) / (2 * eps)
+    found = _dot(direction, analytic)
+    if not abs(found - numeric) <= atol * max(1.0, array.size**0.5) + rtol * abs(numeric):
+        raise GradcheckError(
+            f"Gradients failed to compare equal for input {position} along a random direction "
+            f"(fast_mode): numerical {numeric:.10g}, analytical {found:.10g}"
+        )
+
+
+def _check_undefined(
+    func: Callable[..., Any], args: tuple[Any, ...], atol: float, rtol: float,
+    random: np.random.Generator,
+) -> None:  # fmt: skip
+    """Outputs without a gradient must count as if it were zero."""
+    with enable_grad():
+        outs = _differentiable(func(*args))
+    if len(outs) < 2:
+        return
+    wanted = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
+    for i, out in enumerate(outs):
+        start = _random_like(out, random)
+        zeros = [
+            start if k == i else wrap(module_of(o._data).zeros_like(o._data), o._device)
+            for k, o in enumerate(outs)
+        ]
+        options: Any = {
+            "retain_graph": True, "create_graph": False, "inputs": wanted, "accumulate": False
+        }  # fmt: skip
+        alone = run_backward([out], [start], **options)
+        filled = run_backward(list(outs), zeros, **options)
+        for k, (a, b) in enumerate(zip(alone, filled)):
+            x = np.zeros(1) if a is None else to_host(a._data)
+            y = np.zeros(1) if b is None else to_host(b._data)
+            if not np.allclose(x, y, atol=atol, rtol=rtol, equal_nan=True):
+                raise GradcheckError(
+                    f"Expected an undefined gradient of an output to count as zeros, but the "
+                    f"gradient of input {k} differs"
+                )
+
+
+def _check_batched(
+    func: Callable[..., Any], args: tuple[Any, ...], atol: float, rtol: float,
+    random: np.random.Generator,
+) -> None:  # fmt: skip
+    """Gradients for a batch of cotangents, at once and one by one."""
+    from framework.autograd import grad
+    from framework.ops.shape import stack
+
+    with enable_grad():
+        outs = _differentiable(func(*args))
+    wanted = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
+    for out in outs:
+        starts = [_random_like(out, random) for _ in range(2)]
+        options: Any = {"retain_graph": True, "allow_unused": True}
+        one = [grad(out, wanted, s, **options) for s in starts]
+        both = grad(out, wanted, stack(starts), is_grads_batched=True, **options)
+        for k, whole in enumerate(both):
+            if whole is None:
+                continue
+            single = np.stack([to_host(g[k]._data) for g in one])
+            if not np.allclose(to_host(whole._data), single, atol=atol, rtol=rtol, equal_nan=True):
+                raise GradcheckError(
+                    f"For input {k}: the gradient that was computed inside of vmap differs from "
+                    "those computed one by one"
+                )
+
+
+def _check_forward(
+    func: Callable[..., Any], args: tuple[Any, ...], eps: float, atol: float, rtol: float,
+    random: np.random.Generator, batched: bool,
+) -> None:  # fmt: skip
+    """The tangents of forward mode along random directions, against finite differences."""
+    from framework.func import jvp, vmap
+    from framework.ops.shape import stack
+
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+
+    def part(*some: Any) -> Any:
+        given = list(args)
+        for i, x in zip(places, some):
+            given[i] = x
+        return tuple(_floating(func(*given)))
+
+    primals = tuple([args[i].detach() for i in places])
+    directions = [tuple([_random_like(p, random) for p in primals]) for _ in range(2)]
+    found = [jvp(part, primals, d)[1] for d in directions]
+    for direction, tangents in zip(directions, found):
+        ends = []
+        for sign in (1, -1):
+            moved = [
+                _leaf(args[i], to_host(p._data) + sign * eps * to_host(d._data))
+                for i, p, d in zip(places, primals, direction)
+            ]
+            with enable_grad():
+                ends.append([to_host(o._data) for o in part(*moved)])
+        for k, (up, down, tangent) in enumerate(zip(*ends, tangents)):
+            numeric = (up - down) / (2 * eps)
+            if not np.allclose(to_host(tangent._data), numeric, atol=atol, rtol=rtol):
+                raise GradcheckError(
+                    f"Jacobian computed with forward mode mismatch for output {k}: numerical "
+                    f"{numeric}, analytical {tangent._data}"
+                )
+    if batched:
+        stacked = [stack(list(ds)) for ds in zip(*directions)]
+        both = vmap(lambda *ds: jvp(part, primals, ds)[1])(*stacked)
+        for k, whole in enumerate(both):
+            single = np.stack([to_host(t[k]._data) for t in found])
+            if not np.allclose(to_host(whole._data), single, atol=atol, rtol=rtol):
+                raise GradcheckError(
+                    f"For output {k}: the tangent that was computed inside of vmap differs from "
+                    "those computed one by one"
+                )
 
 
 def _compare(
