@@ -25,7 +25,6 @@ from framework.ops.windows import padded, parts, spread
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "fold", "unfold",
 ]  # fmt: skip
 
 # Elements of the unfolded patches at a time. On a CPU they should stay in its cache, and below the
@@ -37,7 +36,7 @@ _COLUMNS_CUDA = 1 << 26
 # -- patches ----------------------------------------------------------------------------------
 
 
-def _columns(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
+def columns_of(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
     """Patches (N, C, *kernel, *out) of ``x`` (N, C, *size)."""
     if all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding):
         return x.reshape(*x.shape[:2], *kernel, *out)
@@ -48,10 +47,10 @@ def _columns(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out:
     return result
 
 
-def _uncolumns(
+def sum_columns(
     columns: Any, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any
 ) -> Any:
-    """The adjoint of `_columns`: add patches up where they came from."""
+    """The adjoint of `columns_of`: add patches up where they came from."""
     if all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding):
         return columns.reshape(*columns.shape[:2], *size)
     xp = module_of(columns)
@@ -72,7 +71,7 @@ def _chunks(x: Any, each: int) -> Iterator[slice]:
 # -- kernels ----------------------------------------------------------------------------------
 
 
-def _out_size(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+def out_size(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
     return tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
@@ -85,14 +84,14 @@ def _conv_kernel(
     _check(x, w, b, stride, padding, dilation, groups)
     dtype, kernel = x.dtype, w.shape[2:]
     x, w = wide(x), wide(w)
-    out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
+    out = out_size(x.shape[2:], kernel, stride, padding, dilation)
     batch, channels = x.shape[:2]
     y = module_of(x).empty((batch, w.shape[0], *out), x.dtype)
     inner = channels // groups * math.prod(kernel)
     matrix = w.reshape(groups, w.shape[0] // groups, inner)
     positions = math.prod(out)
     for part in _chunks(x, groups * inner * positions):
-        columns = _columns(x[part], kernel, stride, padding, dilation, out)
+        columns = columns_of(x[part], kernel, stride, padding, dilation, out)
         columns = columns.reshape(-1, groups, inner, positions)
         y[part] = (matrix @ columns).reshape(-1, w.shape[0], *out)
     if b is not None:
@@ -113,7 +112,7 @@ def _input_kernel(
     for part in _chunks(g, groups * inner * positions):
         rows = g[part].reshape(-1, groups, w.shape[0] // groups, positions)
         columns = (matrix @ rows).reshape(-1, channels, *kernel, *out)
-        x[part] = _uncolumns(columns, size, kernel, stride, padding, dilation, out)
+        x[part] = sum_columns(columns, size, kernel, stride, padding, dilation, out)
     return x.astype(dtype, copy=False)
 
 
@@ -129,7 +128,7 @@ def _weight_kernel(
     positions = math.prod(out)
     total = xp.zeros((groups, per_group, inner), x.dtype)
     for part in _chunks(x, groups * inner * positions):
-        columns = _columns(x[part], kernel, stride, padding, dilation, out)
+        columns = columns_of(x[part], kernel, stride, padding, dilation, out)
         columns = columns.reshape(-1, groups, inner, positions)
         rows = g[part].reshape(-1, groups, per_group, positions)
         if groups == 1 and positions * len(rows) <= 1 << 16:  # one product for all images
@@ -155,10 +154,12 @@ def _check(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, gro
     """Refuse what cannot be convolved, in PyTorch's words."""
     _check_types(x, w, b)
     _check_steps(stride, padding, dilation, groups)
+    if w.ndim < 3:
+        raise ValueError("weight should have at least three dimensions")
     if w.ndim != x.ndim:
         raise ValueError(
-            f"expected a weight of {x.ndim} dimensions for input{list(x.shape)}, but got weight of "
-            f"size {list(w.shape)}"
+            f"Expected {w.ndim}-dimensional input for {w.ndim}-dimensional weight "
+            f"{list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead"
         )
     if w.shape[0] % groups or w.shape[0] < groups:
         raise ValueError(
@@ -200,8 +201,8 @@ def _check_transpose(
 
 
 def _check_types(x: Any, w: Any, b: Any) -> None:
-    if x.dtype.kind == "b":
-        raise NotImplementedError("\"conv\" not implemented for 'Bool'")
+    if x.dtype.kind not in "fVc" and x.dtype != np.int64:
+        raise NotImplementedError(f"\"conv\" not implemented for '{type_name(x)}'")
     for other, name in ((w, "weight"), (b, "bias")):
         if other is not None and other.dtype != x.dtype:
             raise ValueError(
@@ -250,7 +251,7 @@ def _family(dims: int) -> tuple[Op, Op]:
     odd = {"stride": (2, 1, 1)[:dims], "padding": (1, 2, 0)[:dims],
            "dilation": (2, 1, 1)[:dims], "groups": 2}  # fmt: skip
     size = (5, 4, 2)[:dims]
-    out = _out_size(size, (2,) * dims, odd["stride"], odd["padding"], odd["dilation"])
+    out = out_size(size, (2,) * dims, odd["stride"], odd["padding"], odd["dilation"])
     kernel = (2,) * dims
 
     def to_input(g: Any, w: Any, meta: dict[str, Any], size: Any) -> Any:
@@ -259,8 +260,11 @@ def _family(dims: int) -> tuple[Op, Op]:
     def to_weight(x: Any, g: Any, meta: dict[str, Any], kernel: Any) -> Any:
         return apply(WEIGHT, x, g, kernel=tuple(kernel), **_steps(meta))
 
-    def conv(x: Any, w: Any, meta: dict[str, Any]) -> Any:
-        return apply(CONV, x, w, None, **_steps(meta))
+    def conv(x: Any, w: Any, meta: dict[str, Any], size: Any) -> Any:
+        out = apply(CONV, x, w, None, **_steps(meta))
+        if tuple(out.shape[2:]) != tuple(size):  # an output_padding of a stride or more
+            out = out[(..., *[slice(n) for n in size])]
+        return out
 
     CONV = op(
         f"conv{dims}d", _conv_kernel, "input weight bias",
@@ -277,7 +281,7 @@ def _family(dims: int) -> tuple[Op, Op]:
     INPUT = op(
         f"conv{dims}d_input", _input_kernel, "grad weight",
         grad=(
-            lambda g, weight, n: conv(g, weight, n.meta),
+            lambda g, weight, n: conv(g, weight, n.meta, n.shape(0)[2:]),
             lambda g, grad, n: to_weight(g, grad, n.meta, n.shape(1)[2:]),
         ),
         samples=lambda s: [((s(1, 2, *out), s(2, 2, *kernel)), {"size": size, **odd})],
@@ -286,14 +290,14 @@ def _family(dims: int) -> tuple[Op, Op]:
         f"conv{dims}d_weight", _weight_kernel, "input grad",
         grad=(
             lambda g, grad, n: to_input(grad, g, n.meta, n.shape(0)[2:]),
-            lambda g, input, n: conv(input, g, n.meta),
+            lambda g, input, n: conv(input, g, n.meta, n.shape(1)[2:]),
         ),
         samples=lambda s: [((s(2, 4, *size), s(2, 2, *out)), {"kernel": kernel, **odd})],
     )  # fmt: skip
     TRANSPOSE = op(
         f"conv_transpose{dims}d", _transpose_kernel, "input weight bias",
         grad=(
-            lambda g, weight, n: conv(g, weight, n.meta),
+            lambda g, weight, n: conv(g, weight, n.meta, n.shape(0)[2:]),
             lambda g, input, n: to_weight(g, input, n.meta, n.shape(1)[2:]),
             lambda g: _channel_sum(g),
         ),
@@ -469,76 +473,3 @@ def conv_transpose3d(
 ) -> Any:  # fmt: skip
     """The gradient of `conv3d` with respect to its input, as a layer of its own."""
     return _deconvolve(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-# -- unfold and fold ---------------------------------------------------------------------------
-
-
-def _unfold_kernel(
-    x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any
-) -> Any:
-    out = _out_size(size, kernel, stride, padding, dilation)
-    columns = _columns(x, kernel, stride, padding, dilation, out)
-    return columns.reshape(x.shape[0], -1, math.prod(out))
-
-
-def _fold_kernel(
-    x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any
-) -> Any:
-    out = _out_size(size, kernel, stride, padding, dilation)
-    columns = x.reshape(x.shape[0], -1, *kernel, *out)
-    return _uncolumns(columns, size, kernel, stride, padding, dilation, out)
-
-
-_FOLD = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0), "dilation": (1, 1), "size": (3, 4)}
-UNFOLD = op(
-    "unfold", _unfold_kernel, "a", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
-    samples=lambda s: [((s(2, 2, 3, 4),), _FOLD)],
-)  # fmt: skip
-FOLD = op(
-    "fold", _fold_kernel, "a", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
-    samples=lambda s: [((s(2, 8, 8),), _FOLD)],
-)  # fmt: skip
-
-
-@function(namespaces=("nn.functional",), method=False)
-def unfold(
-    input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Any:
-    """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions)."""
-    if input.ndim not in (3, 4):
-        raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
-            f"dimensions for input, but got: {list(input.shape)}"
-        )
-    batched = input if input.ndim == 4 else input.unsqueeze(0)
-    out = apply(
-        UNFOLD, batched, kernel=per_dimension(kernel_size, 2, "kernel_size"),
-        stride=per_dimension(stride, 2, "stride"), padding=per_dimension(padding, 2, "padding"),
-        dilation=per_dimension(dilation, 2, "dilation"), size=tuple(batched.shape[2:]),
-    )  # fmt: skip
-    return out if input.ndim == 4 else out.squeeze(0)
-
-
-@function(namespaces=("nn.functional",), method=False)
-def fold(
-    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
-    stride: Any = 1,
-) -> Any:  # fmt: skip
-    """The adjoint of `unfold`: add columns up into images (N, C, *output_size)."""
-    kernel, size = (
-        per_dimension(kernel_size, 2, "kernel_size"),
-        per_dimension(output_size, 2, "output_size"),
-    )
-    steps, around = per_dimension(stride, 2, "stride"), per_dimension(padding, 2, "padding")
-    spacing = per_dimension(dilation, 2, "dilation")
-    batched = input if input.ndim == 3 else input.unsqueeze(0)
-    positions = math.prod(_out_size(size, kernel, steps, around, spacing))
-    if batched.ndim != 3 or batched.shape[1] % math.prod(kernel) or batched.shape[2] != positions:
-        raise RuntimeError(
-            f"fold: expected input of shape [N, C * {math.prod(kernel)}, {positions}] for "
-            f"output_size={list(size)}, but got {list(input.shape)}"
-        )
-    out = apply(FOLD, batched, kernel=kernel, stride=steps, padding=around, dilation=spacing,
-                size=size)  # fmt: skip
-    return out if input.ndim == 3 else out.squeeze(0)

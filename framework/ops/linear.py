@@ -12,6 +12,8 @@ __all__ = ["bilinear", "linear"]
 
 
 def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
+    if x.dtype.kind == "b":
+        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     if w.ndim not in (1, 2):
         raise ValueError(f"expected a weight of 1 or 2 dimensions, but got {list(w.shape)}")
     if x.ndim == 0 or x.shape[-1] != w.shape[-1]:
@@ -108,5 +110,6 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             f"weight's {list(weight.shape)}"
         )
     left = linear(input1, weight.transpose(1, 2).reshape(out * in2, in1))
-    result = (left.reshape(*input1.shape[:-1], out, in2) * input2.unsqueeze(-2)).sum(-1)
+    left = left.reshape(*input1.shape[:-1], out, in2)
+    result = (left @ input2.unsqueeze(-1)).squeeze(-1)
     return result if bias is None else result + bias

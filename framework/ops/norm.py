@@ -15,12 +15,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import before_write
 from framework.kernels import module_of
-from framework.kernels.floats import floating, widening
+from framework.kernels.floats import floating, real_floating, type_name, wide, widening
+from framework.ops.shape import broadcast_tensors
 
 __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
@@ -122,6 +125,7 @@ def _last(x: Any, count: int) -> tuple[int, ...]:
 
 
 def _layer_kernel(x: Any, w: Any, b: Any, *, dims: int, eps: float) -> Any:
+    real_floating(x, "LayerNormKernelImpl")
     _check_like(x, w, b)
     normal = _standardize_kernel(x, dims=_last(x, dims), eps=eps, center=True)
     return _affine(normal, w, b)
@@ -236,6 +240,7 @@ def _column(p: Any, ndim: int) -> Any:
 
 
 def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any:
+    real_floating(x, "GroupNormKernelImpl")
     grouped = _grouped(x, num_groups)
     normal = _standardize_kernel(grouped, dims=(2,), eps=eps, center=True).reshape(x.shape)
     return _affine(normal, _column(w, x.ndim), _column(b, x.ndim))
@@ -330,10 +335,11 @@ def instance_norm(
                      eps=eps)  # fmt: skip
     _check_values(input, per_channel=False)
     if running_mean is not None:
-        x = input.detach()
-        axes = tuple(range(2, input.ndim))
-        _update(running_mean, x.mean(axes).mean(0)._data, momentum)
-        _update(running_var, x.var(axes).mean(0)._data, momentum)
+        mean, _, square = _moments(wide(input._data), tuple(range(2, input.ndim)), True)
+        size = math.prod(input.shape[2:])
+        _update(running_mean, mean.reshape(input.shape[:2]).mean(axis=0), momentum)
+        var = square.reshape(input.shape[:2]) * (size / (size - 1))
+        _update(running_var, var.mean(axis=0), momentum)
     return apply(GROUP_NORM, input, weight, bias, num_groups=channels, eps=eps)
 
 
@@ -344,7 +350,7 @@ def _batch_kernel(
     x: Any, w: Any, b: Any, mean: Any, var: Any, *, training: bool, eps: float
 ) -> Any:  # fmt: skip
     """In training also the batch's mean and biased variance."""
-    floating(x, "batch_norm")
+    real_floating(x, "batch_norm")
     w, b = _column(w, x.ndim), _column(b, x.ndim)
     if training:
         dims = (0, *range(2, x.ndim))
@@ -457,9 +463,21 @@ def batch_norm(
 
     Shapes: input (N, C, *); all others (C,) or None.
     """
+    if input.ndim == 1 and not input.numel():
+        return input * 1  # PyTorch lets an empty vector pass
     if training:
         _check_values(input, per_channel=True)
-    elif running_mean is None or running_var is None:
+    return batch_norm_with_moments(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )[0]
+
+
+def batch_norm_with_moments(
+    input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool,
+    momentum: float, eps: float,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """`batch_norm`, and in training the batch's mean and biased variance as constants."""
+    if not training and (running_mean is None or running_var is None):
         raise RuntimeError(
             "Expected running_mean and running_var to be defined when training=False"
         )
@@ -468,13 +486,15 @@ def batch_norm(
     _check_channels("batch_norm", input.shape[1], running_mean=running_mean,
                     running_var=running_var, weight=weight, bias=bias)  # fmt: skip
     if not training:
-        return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
-                     eps=eps)  # fmt: skip
+        y = apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
+                  eps=eps)  # fmt: skip
+        return y, None, None
     y, mean, var = apply(BATCH_NORM, input, weight, bias, None, None, training=True, eps=eps)
-    count = input.numel() // input.shape[1]
+    count = input.numel() // max(input.shape[1], 1)
     _update(running_mean, mean._data, momentum)
-    _update(running_var, var._data * (count / (count - 1)), momentum)
-    return y
+    unbiased = wide(var._data) * (np.float64(count) / (count - 1) if count > 1 else math.nan)
+    _update(running_var, unbiased, momentum)
+    return y, mean.detach(), var.detach()
 
 
 # -- vectors ----------------------------------------------------------------------------------
@@ -491,12 +511,14 @@ def local_response_norm(
             f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
         )
     from framework.ops.padding import pad
+    from framework.ops.pool import avg_pool2d
 
-    square = input * input
-    around = pad(square, [0, 0] * (input.ndim - 2) + [size // 2, (size - 1) // 2])
-    channels = input.shape[1]
-    total = sum(around.narrow(1, i, channels) for i in range(size))
-    return input / (total * (alpha / size) + k) ** beta
+    if not input.numel():
+        return input
+    columns = (input * input).reshape(input.shape[0], 1, input.shape[1], -1)
+    around = pad(columns, [0, 0, size // 2, (size - 1) // 2])
+    means = avg_pool2d(around, (size, 1), stride=1).reshape(input.shape)
+    return input / (means * alpha + k) ** beta
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
@@ -520,6 +542,13 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> torch.cosine_similarity(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([0.7071])
     """
+    if max(x1.dtype.category, x2.dtype.category) != dtypes.FLOAT:
+        common = dtypes.promote_types(x1.dtype, x2.dtype)
+        raise RuntimeError(
+            "expected common dtype to be floating point, yet common dtype is "
+            f"{type_name(np.empty(0, common.numpy))}"
+        )
+    x1, x2 = broadcast_tensors(x1, x2)
     length1 = x1.norm(2, dim, keepdim=True).clamp(min=eps)
     length2 = x2.norm(2, dim, keepdim=True).clamp(min=eps)
     return ((x1 / length1) * (x2 / length2)).sum(dim)

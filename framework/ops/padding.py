@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels import module_of, to_device
@@ -79,6 +80,8 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
             f"Padding size {len(sizes)} is not supported for {input.ndim}D input tensor: with mode "
             f"{mode!r} one or two leading dimensions must be left alone"
         )
+    if mode != "circular" and input.dtype is dtypes.bool_:
+        raise NotImplementedError(f"\"{mode}_pad\" not implemented for 'Bool'")
     return pad_by_index(input, sizes, mode)
 
 
