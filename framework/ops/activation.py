@@ -658,6 +658,16 @@ def log_softmax(
     return _along(LOG_SOFTMAX, input, dim, dtype)
 
 
+@function(method=False)
+def _softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Any) -> Any:
+    """PyTorch's internal name for the gradient of `softmax`, from its ``output``."""
+    rank = max(output.ndim, 1)
+    if output.ndim == 0:
+        return grad_output * 0
+    found = apply(SOFTMAX_BACKWARD, grad_output, output, dim=dim % rank)
+    return found.to(dtypes.to_dtype(input_dtype))
+
+
 @function(namespaces=_F, method=False)
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """softmax(-input) along ``dim``."""

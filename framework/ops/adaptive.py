@@ -56,9 +56,9 @@ def _adaptive_op(dims: int) -> Op:
     meta = {"size": size, "out": out}
     avg = op(
         f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
-        grad=(lambda g, n: apply(spread, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
+        grad=(lambda g, n: apply(undo, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
     )  # fmt: skip
-    spread = op(
+    undo = op(
         f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "a",
         grad=(lambda g, n: apply(avg, g, **n.meta),), samples=lambda s: [((s(2, *out),), meta)],
     )  # fmt: skip

@@ -11,6 +11,7 @@ from framework import dtypes
 from framework.core.dispatch import composite
 from framework.core.registry import function
 from framework.kernels import to_device
+from framework.kernels.floats import type_name
 from framework.ops.activation import softmax
 from framework.ops.dropout import dropout
 from framework.tensor import wrap
@@ -48,10 +49,12 @@ def scaled_dot_product_attention(
     """
     _check(query, key, value, attn_mask, is_causal)
     if enable_gqa:
-        heads = query.shape[-3]
-        key = key.repeat_interleave(heads // key.shape[-3], -3)
-        value = value.repeat_interleave(heads // value.shape[-3], -3)
-    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        key, value = _repeated(key, query), _repeated(value, query)
+    dtype = query.dtype
+    if dtype.itemsize == 2:  # 16-bit numbers are computed with in 32 bits, as in PyTorch
+        query, key, value = query.float(), key.float(), value.float()
+    width = query.shape[-1]
+    factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
     scores = (query * factor) @ key.transpose(-2, -1)
     if is_causal:
         attn_mask = _causal(query, key)
@@ -70,7 +73,22 @@ def scaled_dot_product_attention(
             weights = softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    return weights @ value
+    return (weights @ value).to(dtype)
+
+
+def _repeated(x: Any, query: Any) -> Any:
+    """Keys or values with as many heads as the query: each serves a group of the query's."""
+    if min(x.ndim, query.ndim) < 3:
+        raise RuntimeError("enable_gqa needs a dimension of heads: inputs of at least 3 dimensions")
+    heads, own = query.shape[-3], x.shape[-3]
+    if own == heads:
+        return x
+    if own == 0 or heads % own:
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in query, but got "
+            f"{own} and {heads}"
+        )
+    return x.repeat_interleave(heads // own, -3)
 
 
 def _causal(query: Any, key: Any) -> Any:
@@ -85,6 +103,8 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
             f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."
         )
+    if query.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f"expected scalar type Float but found {type_name(query._data)}")
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise RuntimeError(
             "Expected query, key, and value to all be at least 2 dimensional, but got query.dim: "

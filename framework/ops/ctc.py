@@ -177,8 +177,8 @@ def _differentiable_grad(
     meta = {"input_lengths": input_lengths, "target_lengths": target_lengths, "blank": blank}
     loss = _likelihoods(log_probs, targets, **meta)
     (post,) = grad([loss], [log_probs], [g], create_graph=True)
-    inside = np.arange(log_probs.shape[0])[:, None] < np.asarray(input_lengths)
-    inside = _placed(inside[:, :, None], log_probs)
+    within = np.arange(log_probs.shape[0])[:, None] < np.asarray(input_lengths)
+    inside: Any = _placed(within[:, :, None], log_probs)
     if zero_infinity:
         inside = inside & (loss < 1e29).unsqueeze(-1)
     return where(inside, post + log_probs.exp() * g.unsqueeze(-1), 0.0)

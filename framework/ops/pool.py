@@ -424,10 +424,10 @@ def _avg_op(dims: int) -> Op:
 
     avg = op(
         f"avg_pool{dims}d", widening(_avg_kernel), "a",
-        grad=(lambda g, n: apply(spread, g, **n.meta),),
+        grad=(lambda g, n: apply(undo, g, **n.meta),),
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd)],
     )  # fmt: skip
-    spread = op(
+    undo = op(
         f"avg_unpool{dims}d", widening(_unavg_kernel), "a",
         grad=(lambda g, n: apply(avg, g, **n.meta),),
         samples=lambda s: [((s(2, 1, *outs(meta)),), meta) for meta in (base, odd)],

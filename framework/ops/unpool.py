@@ -249,9 +249,9 @@ def _fractional_kernel(x: Any, samples: Any, *, kernel: Any, out: Any) -> tuple[
         sample = host[:, dims - 1 - axis] if dims == 2 else host[:, axis]
         starts = _starts(sample, size[axis], out[axis], kernel[axis])
         line = starts[:, :, None] + np.arange(kernel[axis])
-        shape = [len(flat)] + [1] * (2 * dims)
-        shape[1 + axis], shape[1 + dims + axis] = out[axis], kernel[axis]
-        index = index * size[axis] + line.reshape(shape)
+        spread_out = [len(flat)] + [1] * (2 * dims)
+        spread_out[1 + axis], spread_out[1 + dims + axis] = out[axis], kernel[axis]
+        index = index * size[axis] + line.reshape(spread_out)
     index = xp.asarray(index.reshape(len(flat), math.prod(out), math.prod(kernel)))
     values = xp.take_along_axis(flat[:, None, :], index, axis=2)
     best = values.argmax(axis=2)[..., None]
