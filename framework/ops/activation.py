@@ -669,7 +669,9 @@ def _softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype:
 
 
 @function(namespaces=_F, method=False)
-def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def softmin(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Any:  # fmt: skip
     """softmax(-input) along ``dim``."""
     return softmax(-input, dim, dtype)
 

@@ -187,7 +187,7 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
 
 @function(namespaces=("nn.functional",), method=False)
 def adaptive_max_pool1d_with_indices(
-    input: Any, output_size: Any, return_indices: bool = True
+    input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
     """`adaptive_max_pool1d` with the positions of its results."""
     return adaptive_max_pool1d(input, output_size, True)
@@ -195,7 +195,7 @@ def adaptive_max_pool1d_with_indices(
 
 @function(namespaces=("nn.functional",), method=False)
 def adaptive_max_pool2d_with_indices(
-    input: Any, output_size: Any, return_indices: bool = True
+    input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
     """`adaptive_max_pool2d` with the positions of its results."""
     return adaptive_max_pool2d(input, output_size, True)
@@ -203,7 +203,7 @@ def adaptive_max_pool2d_with_indices(
 
 @function(namespaces=("nn.functional",), method=False)
 def adaptive_max_pool3d_with_indices(
-    input: Any, output_size: Any, return_indices: bool = True
+    input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
     """`adaptive_max_pool3d` with the positions of its results."""
     return adaptive_max_pool3d(input, output_size, True)

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
 from framework.ops.windows import padded, parts, spread
 
 __all__ = [
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d",
 ]  # fmt: skip
 
 # Elements of the unfolded patches at a time. On a CPU they should stay in its cache, and below the
@@ -473,3 +474,17 @@ def conv_transpose3d(
 ) -> Any:  # fmt: skip
     """The gradient of `conv3d` with respect to its input, as a layer of its own."""
     return _deconvolve(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@composite
+def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+    """`conv1d` with the time first: input (T, N, C), weight (K, C, O), bias (O,), result (T', N, O).
+
+    ``pad`` zeros are put at both ends of the time.
+    """
+    for x, name, rank in ((input, "Input", 3), (weight, "Weight", 3), (bias, "Bias", 1)):
+        if x.ndim != rank:
+            raise RuntimeError(f"{name} must have {rank} dims")
+    y = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return y.permute(2, 0, 1)

@@ -215,6 +215,20 @@ def feature_alpha_dropout(
 
 
 @function(method=False)
+@composite
+def feature_dropout(input: Any, p: float, train: bool) -> Any:
+    """`dropout` of whole channels (dimension 1) of an input of any number of dimensions."""
+    _check(p)
+    return _feature_dropout(input, p, train, inplace=False, single=False)
+
+
+@function(method=False)
+def dropout_(input: Any, p: float, train: bool) -> Any:
+    """In-place `dropout`."""
+    return dropout(input, p, train, inplace=True)
+
+
+@function(method=False)
 def native_dropout(input: Any, p: float, train: bool | None) -> tuple[Any, Any]:
     """(`dropout` of the input, the boolean mask of what was kept)."""
     ones = input.detach().new_ones(input.shape)

@@ -199,7 +199,7 @@ def _normalized_shape(name: str, input: Any, shape: Any, **params: Any) -> tuple
     return wanted
 
 
-@function(namespaces=("nn.functional",), method=False, checks=True)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -276,7 +276,7 @@ GROUP_NORM = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False, checks=True)
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -521,7 +521,7 @@ def local_response_norm(
     return input / (means * alpha + k) ** beta
 
 
-@function(namespaces=("nn.functional",), method=False, checks=True)
+@function(namespaces=("nn.functional",), method=False, checks=True, out=True)
 @composite
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """input / max(‖input‖ₚ, eps), the norm taken along ``dim``.

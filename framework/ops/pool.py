@@ -324,7 +324,7 @@ def max_pool3d(
 @function(namespaces=("", "nn.functional"), method=False)
 def max_pool1d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = True,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """`max_pool1d` with the positions of its results."""
     return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
@@ -333,7 +333,7 @@ def max_pool1d_with_indices(
 @function(namespaces=("nn.functional",), method=False)
 def max_pool2d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = True,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """`max_pool2d` with the positions of its results."""
     return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
@@ -342,7 +342,7 @@ def max_pool2d_with_indices(
 @function(namespaces=("nn.functional",), method=False)
 def max_pool3d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = True,
+    ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """`max_pool3d` with the positions of its results."""
     return max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)

@@ -377,7 +377,7 @@ def fractional_max_pool3d(
 @function(namespaces=("nn.functional",), method=False)
 def fractional_max_pool2d_with_indices(
     input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
-    return_indices: bool = True, _random_samples: Any = None,
+    return_indices: bool = False, _random_samples: Any = None,
 ) -> Any:  # fmt: skip
     """`fractional_max_pool2d` with the positions of its results."""
     return fractional_max_pool2d(input, kernel_size, output_size, output_ratio, True,
@@ -387,7 +387,7 @@ def fractional_max_pool2d_with_indices(
 @function(namespaces=("nn.functional",), method=False)
 def fractional_max_pool3d_with_indices(
     input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
-    return_indices: bool = True, _random_samples: Any = None,
+    return_indices: bool = False, _random_samples: Any = None,
 ) -> Any:  # fmt: skip
     """`fractional_max_pool3d` with the positions of its results."""
     return fractional_max_pool3d(input, kernel_size, output_size, output_ratio, True,
