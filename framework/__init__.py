@@ -134,6 +134,7 @@ from framework import (  # noqa: E402
     linalg,
     nn,
     optim,
+    overrides,
     trace,
     utils,
 )

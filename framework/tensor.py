@@ -83,7 +83,21 @@ class Tensor:
         made._rg = False
         made._edge = made._counter = made._base = made.grad = None
         made._id = 0
+        if cls._derived:
+            Tensor._fill(made, args, options.get("device"))
         return made
+
+    _derived = False  # outside of this package: its __init__ need not know of ours
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not cls.__module__.startswith("framework."):
+            from framework import overrides
+
+            cls._derived = all(
+                k is Tensor or not k.__module__.startswith("framework.") for k in cls.__mro__
+            )
+            overrides.subclass_made(cls)
 
     if TYPE_CHECKING:  # what framework/__init__.py binds from the registry
 
@@ -119,7 +133,15 @@ class Tensor:
         T: Any
         mT: Any
 
-    def __init__(self, *args: Any, device: Any = None) -> None:
+    def __init__(self, *args: Any, device: Any = None, **options: Any) -> None:
+        if self._derived:
+            return  # __new__ has done it, or has its own idea of the arguments
+        if options:
+            raise TypeError(f"new(): invalid keyword arguments {sorted(options)}")
+        self._fill(args, device)
+
+    def _fill(self, args: tuple[Any, ...], device: Any) -> None:
+        """Give it the memory that the arguments of the constructor describe."""
         default = dtypes.get_default_dtype().numpy
         if len(args) == 1 and not isinstance(args[0], int):
             value = args[0]

@@ -194,10 +194,15 @@ def function(
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
         public = call
-        if out:
-            from framework.core.out import with_out
+        if namespaces:
+            from framework.core.overridable import overridable
 
-            public = with_out(call)
+            plain = None
+            if out:
+                from framework.core.out import with_out
+
+                plain = with_out(call)
+            public = overridable(call, plain)
         FUNCTIONS.append(Function(call, public, name, namespaces, as_method, dunder, twin))
         return call
 

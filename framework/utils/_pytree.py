@@ -68,11 +68,24 @@ def _kind_of(value: Any) -> Any:
     cls = type(value)
     if cls in _kinds:
         return cls
-    if isinstance(value, tuple) and hasattr(cls, "_fields"):
+    if isinstance(value, tuple) and hasattr(cls, "_make"):
         return namedtuple
-    if isinstance(value, tuple) and cls.__module__.startswith("framework."):
-        return tuple  # (values, indices) and its like
+    if isinstance(value, tuple) and cls.__module__.startswith("framework.") and cls is not _size():
+        return _Result
     return None
+
+
+class _Result:
+    """Stands for the classes of results with names: (values, indices) and its like."""
+
+
+register_pytree_node(_Result, lambda v: (list(v), type(v)), lambda xs, c: c(list(xs)))
+
+
+def _size() -> Any:
+    from framework.tensor import Size
+
+    return Size
 
 
 class TreeSpec:

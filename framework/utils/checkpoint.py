@@ -354,7 +354,7 @@ def checkpoint_sequential(
     >>> from framework.utils.checkpoint import checkpoint_sequential
     >>> x = torch.tensor([1.0], requires_grad=True)
     >>> checkpoint_sequential([torch.exp, torch.sin, torch.cos], 2, x, use_reentrant=False)
-    tensor([0.9172], grad_fn=<CosBackward0>)
+    tensor([0.9168], grad_fn=<CosBackward0>)
     """
     if use_reentrant is None:
         warnings.warn(

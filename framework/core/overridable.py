@@ -1,0 +1,179 @@
+"""The functions of the public namespaces: each calls its own, and lets ``__torch_function__`` in.
+
+While no class with a ``__torch_function__`` has been seen, such a function pays one test; it has
+the signature of the function that it stands for, so that nothing is packed and unpacked. A class
+derived from Tensor makes itself known when it is defined (`framework.overrides`). Of another class
+the first call of a function fails, since nothing can be done with its instances: that is when it is
+noticed, and the call goes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["MISSING", "activate", "active", "overridable"]
+
+MISSING: Any = object()
+
+# Globals of the generated functions. ``overriding`` is None until there is something to look for;
+# then it is `overrides.dispatch`.
+_space: dict[str, Any] = {"overriding": None, "MISSING": MISSING}
+_makers: dict[str, Any] = {}
+
+_VARARGS, _VARKEYWORDS = 4, 8
+
+_TEMPLATE = """
+def make(_call, _plain, _values):
+    {defaults}
+    def function({signature}):
+        try:
+            if overriding is None{usual}:
+                return _call({forward})
+            if overriding is not None:
+                found = overriding(function, given(({values}), {{{keywords}}}, _values, {rest}))
+                if found is not MISSING:
+                    return found
+            return _plain({plain})
+        except Exception as error:
+            if overriding is not None:
+                raise
+            found = late(function, given(({values}), {{{keywords}}}, _values, {rest}), error)
+            if found is MISSING:
+                raise
+        return found
+    return function
+"""
+
+
+def activate(dispatch: Any) -> None:
+    """From now on look for arguments that override functions."""
+    _space["overriding"] = dispatch
+
+
+def active() -> bool:
+    return _space["overriding"] is not None
+
+
+def _late(function: Any, given: tuple[Any, Any], error: Exception) -> Any:
+    """A call has failed: perhaps an argument wants to answer it."""
+    args, kwargs = given
+    for a in (*args, *kwargs.values()):
+        for x in a if isinstance(a, (list, tuple)) else (a,):
+            if hasattr(type(x), "__torch_function__"):
+                from framework import overrides
+
+                return overrides.noticed(function, args, kwargs)
+    return MISSING
+
+
+def _given(
+    values: tuple[Any, ...], keywords: dict[str, Any], defaults: Any, rest: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments as the caller gave them: without those that are the defaults."""
+    names, by_position, by_keyword = defaults
+    more, options = rest
+    kwargs = {k: v for k, v in keywords.items() if v is not by_keyword.get(k, MISSING)}
+    kwargs.update(options)
+    if more:
+        return (*values, *more), kwargs
+    count = len(values)
+    first = count - len(by_position)
+    end = count
+    while end > first and values[end - 1] is by_position[end - 1 - first]:
+        end -= 1
+    for i in range(first, end):
+        if values[i] is by_position[i - first]:  # one is left out in between: name the others
+            kwargs.update({
+                names[k]: values[k] for k in range(i, end) if values[k] is not by_position[k - first]
+            })  # fmt: skip
+            return values[:i], kwargs
+    return values[:end], kwargs
+
+
+_space["late"], _space["given"] = _late, _given
+
+
+def overridable(
+    call: Callable[..., Any], plain: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands."""
+    inner: Any = call
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = inner.__code__
+    count = code.co_argcount
+    names = code.co_varnames
+    positional = list(names[:count])
+    only = list(names[count : count + code.co_kwonlyargcount])
+    at = count + code.co_kwonlyargcount
+    varargs = names[at] if code.co_flags & _VARARGS else ""
+    varkeys = names[at + bool(varargs)] if code.co_flags & _VARKEYWORDS else ""
+    by_position = inner.__defaults__ or ()
+    by_keyword = dict(inner.__kwdefaults__ or {})
+    with_out = plain is not None and "out" not in positional + only
+    if with_out:
+        by_keyword["out"] = None
+    text = _text(
+        code.co_posonlyargcount, positional, only, varargs, varkeys, len(by_position), by_keyword,
+        with_out,
+    )  # fmt: skip
+    maker = _makers.get(text)
+    if maker is None:
+        scope: dict[str, Any] = {}
+        exec(compile(text, __file__, "exec"), _space, scope)
+        maker = _makers[text] = scope["make"]
+    made = maker(call, plain or call, (tuple(positional), by_position, by_keyword))
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
+        setattr(made, name, getattr(call, name))
+    made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
+    made._call = call
+    return made
+
+
+def _text(
+    posonly: int, positional: list[str], only: list[str], varargs: str, varkeys: str,
+    defaults: int, by_keyword: dict[str, Any], with_out: bool,
+) -> str:  # fmt: skip
+    """The source of a function with this signature."""
+    first = len(positional) - defaults
+    names: list[str] = []
+    lines = []
+    for i, name in enumerate(positional):
+        if i < first:
+            names.append(name)
+        else:
+            lines.append(f"_p{i} = _values[1][{i - first}]")
+            names.append(f"{name}=_p{i}")
+        if posonly and i == posonly - 1:
+            names.append("/")
+    if varargs:
+        names.append(f"*{varargs}")
+    elif only or with_out:
+        names.append("*")
+    for name in [*only, *(["out"] if with_out else [])]:
+        if name in by_keyword:
+            lines.append(f"_k_{name} = _values[2][{name!r}]")
+            names.append(f"{name}=_k_{name}")
+        else:
+            names.append(name)
+    if varkeys:
+        names.append(f"**{varkeys}")
+    forward = [*positional, *([f"*{varargs}"] if varargs else [])]
+    keywords = [*only, *(["out"] if with_out else [])]
+    plain = [*forward, *[f"{n}={n}" for n in keywords]]
+    plain += [f"**{varkeys}"] if varkeys else []
+    # Keywords are passed on only where one is given: they are what makes a call slow.
+    usual = [f" and {n} is _k_{n}" for n in keywords if n in by_keyword]
+    forward += [f"{n}={n}" for n in only if n not in by_keyword]
+    forward += [f"**{varkeys}"] if varkeys else []
+    return _TEMPLATE.format(
+        defaults="\n    ".join(lines) or "pass",
+        signature=", ".join(names),
+        usual="".join(usual),
+        forward=", ".join(forward),
+        plain=", ".join(plain),
+        values=", ".join(positional) + ("," if positional else ""),
+        keywords=", ".join(f"{n!r}: {n}" for n in keywords),
+        rest=f"({varargs or '()'}, {varkeys or '{}'})",
+    )
