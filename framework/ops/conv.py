@@ -479,9 +479,9 @@ def conv_transpose3d(
 @function(namespaces=("", "nn.functional"), method=False, checks=True)
 @composite
 def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
-    """`conv1d` with the time first: input (T, N, C), weight (K, C, O), bias (O,), result (T', N, O).
+    """`conv1d` with the time first, and ``pad`` zeros at both of its ends.
 
-    ``pad`` zeros are put at both ends of the time.
+    Shapes: input (T, N, C), weight (K, C, O), bias (O,), result (T', N, O).
     """
     for x, name, rank in ((input, "Input", 3), (weight, "Weight", 3), (bias, "Bias", 1)):
         if x.ndim != rank:

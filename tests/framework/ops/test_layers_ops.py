@@ -263,3 +263,80 @@ def test_every_published_function_is_in_functional() -> None:
 
     for name, call in published("nn.functional").items():
         assert getattr(F, name) is call, name
+
+
+# -- more activations --------------------------------------------------------------------------
+
+
+def test_thresholds_and_shrinkages() -> None:
+    x = torch.tensor([-1.0, -0.5, 0.2, 0.5, 2.0, math.nan])
+    np.testing.assert_array_equal(
+        F.threshold(x, 0.2, 7.0), np.array([7, 7, 7, 0.5, 2, math.nan], np.float32)
+    )
+    np.testing.assert_array_equal(F.hardshrink(x), np.array([-1, 0, 0, 0, 2, math.nan], np.float32))
+    np.testing.assert_array_equal(
+        F.softshrink(x), np.array([-0.5, 0, 0, 0, 1.5, math.nan], np.float32)
+    )
+    assert F.threshold(torch.tensor([1, 5]), 2, 0).tolist() == [0, 5]
+    with pytest.raises(RuntimeError, match="lambda must be in range"):
+        F.softshrink(x, -1.0)
+
+
+def test_rrelu_draws_slopes_only_in_training() -> None:
+    x = -torch.ones(1000)
+    assert F.rrelu(x, 0.2, 0.4).unique().tolist() == [pytest.approx(-0.3)]
+    torch.manual_seed(1)
+    y = F.rrelu(x, 0.2, 0.4, training=True)
+    assert -0.4 <= y.min() < -0.39 and -0.21 < y.max() <= -0.2
+    x = x.clone()
+    torch.manual_seed(1)
+    assert F.rrelu_(x, 0.2, 0.4, True) is x and torch.equal(x, y)
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "relu6", "elu", "celu", "selu", "silu", "mish", "hardtanh", "hardswish",
+             "hardsigmoid", "leaky_relu", "rrelu"],
+)  # fmt: skip
+def test_in_place_activations_have_the_same_gradient(name: str) -> None:
+    call = getattr(F, name)
+    x = randn(7, grad=True)
+    (wanted,) = torch.autograd.grad(call(x).sum(), x)
+    y = x * 1
+    assert call(y, inplace=True) is y
+    np.testing.assert_allclose(y.detach(), call(x).detach())
+    np.testing.assert_allclose(torch.autograd.grad(y.sum(), x)[0], wanted)
+
+
+def test_gumbel_softmax() -> None:
+    torch.manual_seed(0)
+    logits = torch.tensor([0.0, math.log(3.0)]).expand(4000, 2).clone().requires_grad_()
+    hard = F.gumbel_softmax(logits, hard=True)
+    assert abs(hard[:, 1].mean().item() - 0.75) < 0.03
+    assert ((hard == 0) | (hard == 1)).all()
+    (g,) = torch.autograd.grad(hard[:, 1].sum(), logits)
+    assert (g[:, 1] > 0).any()
+    np.testing.assert_allclose(F.gumbel_softmax(logits, 0.5).sum(1).detach(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gelu", "softplus", "elu", "silu", "hardtanh", "relu6"])
+def test_activations_refuse_what_pytorch_refuses(name: str) -> None:
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        getattr(F, name)(torch.tensor([True]))
+    if name != "silu":
+        with pytest.raises(NotImplementedError):
+            getattr(F, name)(torch.tensor([1 + 1j]))
+
+
+# -- more dropout ------------------------------------------------------------------------------
+
+
+def test_channels_are_dropped_as_a_whole() -> None:
+    x = torch.ones(50, 8, 3, 3)
+    for call in (F.dropout2d, F.dropout3d, F.feature_alpha_dropout):
+        y = call(x if call is not F.dropout3d else x.unsqueeze(-1), 0.5, training=True)
+        flat = y.reshape(50, 8, -1)
+        assert (flat == flat[..., :1]).all() and len(flat[..., 0].unique()) == 2
+    with pytest.raises(RuntimeError, match="Expected 2D or 3D input, but received a 1D"):
+        F.dropout1d(torch.ones(3))
+    with pytest.warns(UserWarning, match="assuming that channel-wise 1D dropout"):
+        F.dropout2d(torch.ones(2, 3, 4))
