@@ -135,6 +135,7 @@ from framework import (  # noqa: E402
     nn,
     optim,
     overrides,
+    profiler,
     trace,
     utils,
 )

@@ -17,7 +17,7 @@ import numpy as np
 from framework import dtypes
 from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from framework.autograd.function import Function, once_differentiable
-from framework.autograd import forward_ad, functional, graph
+from framework.autograd import forward_ad, functional, graph, profiler
 from framework.autograd.graph import GradientEdge
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from framework.core.engine import run_backward
@@ -38,7 +38,7 @@ from framework.tensor import Size, Tensor, wrap
 __all__ = [
     "backward", "grad",
     "Function", "Variable", "once_differentiable",
-    "GradientEdge", "forward_ad", "functional", "graph",
+    "GradientEdge", "forward_ad", "functional", "graph", "profiler",
     "is_multithreading_enabled", "set_multithreading_enabled",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly",

@@ -1,0 +1,28 @@
+"""Where the time goes: `profile`, made from the trace of what runs within it.
+
+>>> import framework as torch
+>>> from framework.profiler import profile, record_function
+>>> with profile() as prof:
+...     with record_function("twice"):
+...         y = torch.ones(100, 100) * 2
+>>> sorted(event.key for event in prof.key_averages())
+['aten::mul', 'aten::ones', 'twice']
+"""
+
+from __future__ import annotations
+
+from framework.profiler.events import EventList, FunctionEvent, FunctionEventAvg
+from framework.profiler.profile import (
+    ProfilerAction,
+    ProfilerActivity,
+    profile,
+    record_function,
+    schedule,
+    supported_activities,
+    tensorboard_trace_handler,
+)
+
+__all__ = [
+    "EventList", "FunctionEvent", "FunctionEventAvg", "ProfilerAction", "ProfilerActivity",
+    "profile", "record_function", "schedule", "supported_activities", "tensorboard_trace_handler",
+]  # fmt: skip
