@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -164,10 +165,10 @@ def _longest_rows(weight: Any, index: Any, bags: Any, *, count: int) -> Any:
     xp = module_of(weight)
     best = xp.full((count, weight.shape[1]), -1, np.int64)
     values = wide(weight)[index]
-    for bag in range(count):
-        own = xp.flatnonzero(bags == bag)
-        if own.size:
-            best[bag] = index[own][values[own].argmax(axis=0)]
+    bounds = xp.searchsorted(bags, xp.arange(count + 1))  # the bags lie one after another
+    for bag, (start, end) in enumerate(itertools.pairwise(bounds.tolist())):
+        if start < end:
+            best[bag] = index[start:end][values[start:end].argmax(axis=0)]
     return best
 
 
