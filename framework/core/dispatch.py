@@ -20,6 +20,7 @@ from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, composites
 from framework.dtypes import FLOAT, INT
+from framework.kernels import LinAlgError
 from framework.trace import sink
 
 __all__ = ["RULES", "apply", "composite", "run"]
@@ -295,7 +296,7 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
 
 # What a kernel may complain with; NotImplementedError is for a dtype that it is not defined for.
 _EXPLAINED = (
-    ValueError, TypeError, IndexError, MemoryError, OverflowError, NotImplementedError,
+    ValueError, TypeError, IndexError, MemoryError, OverflowError, NotImplementedError, LinAlgError,
 )  # fmt: skip
 
 
@@ -306,15 +307,21 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     if "broadcast" in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
-    if isinstance(error, (TypeError, MemoryError, NotImplementedError)):
+    if isinstance(error, (TypeError, MemoryError, NotImplementedError, LinAlgError)):
         kind = type(error)
-    if text.startswith(f"{op.name}:"):
-        text = text[len(op.name) + 2 :]
     described = " and ".join(str(s) for s in shapes)
-    line = f"{op.name}: {text}" + (f" (shapes {described})" if shapes else "")
+    line = _with_name(op.name, text) + (f" (shapes {described})" if shapes else "")
     better = kind(line + _place())
     better._explained = True
     return better
+
+
+def _with_name(name: str, text: str) -> str:
+    """``text`` with the name in front, unless it begins with it (perhaps as ``linalg.NAME:``)."""
+    start = text.partition(":")[0].partition("(")[0]
+    if text.startswith((f"{name}:", f"{name}(", f"{name} ")) or start.endswith(f".{name}"):
+        return text
+    return f"{name}: {text}"
 
 
 def _place() -> str:
@@ -356,8 +363,7 @@ def checked(call: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             tensors = _tensors_in(args)
             shapes = " and ".join(str(list(t._data.shape)) for t in tensors)
-            text = str(error)
-            named = text if text.startswith(f"{name}") else f"{name}: {text}"
+            named = _with_name(name, str(error))
             words = named + (f" (shapes {shapes})" if shapes else "") + _place()
             better: Any = type(error)(words)
             better._explained = True

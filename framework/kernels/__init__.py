@@ -8,7 +8,11 @@ import numpy as np
 
 from framework.device import CPU, device, is_fake_cuda
 
-__all__ = ["module_of", "to_device", "to_host"]
+__all__ = ["LinAlgError", "module_of", "to_device", "to_host"]
+
+
+class LinAlgError(RuntimeError):
+    """A decomposition that does not exist, such as the inverse of a singular matrix."""
 
 
 def module_of(array: Any) -> Any:

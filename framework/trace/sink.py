@@ -217,7 +217,7 @@ class Recorder:
         )  # fmt: skip
 
     def end_op(self, begin: int, out: Any, error: BaseException | None = None) -> None:
-        outs = out if out.__class__ is tuple else (out,)
+        outs = out if isinstance(out, tuple) else (out,)
         outs = tuple(o for o in outs if isinstance(o, tensor_type))
         for tensor in outs:
             if tensor._id <= self.first_id:
