@@ -21,13 +21,14 @@ from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import before_write
-from framework.kernels import module_of
+from framework.kernels import module_of, to_device
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.shape import broadcast_tensors
+from framework.tensor import wrap
 
 __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
-    "local_response_norm", "normalize", "pairwise_distance", "rms_norm",
+    "local_response_norm", "normalize", "pairwise_distance", "pdist", "rms_norm",
 ]  # fmt: skip
 
 # -- standardisation --------------------------------------------------------------------------
@@ -561,3 +562,26 @@ def pairwise_distance(
 ) -> Any:
     """‖x1 - x2 + eps‖ₚ along the last dimension."""
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@composite
+def pdist(input: Any, p: float = 2) -> Any:
+    """‖xᵢ - xⱼ‖ₚ of every two rows i < j: (N, M) to (N (N - 1) / 2,).
+
+    >>> import framework as torch
+    >>> torch.pdist(torch.tensor([[0.0], [1.0], [3.0]]))
+    tensor([1., 3., 2.])
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.is_floating_point():
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    pairs = []
+    for line in np.triu_indices(input.shape[0], 1):
+        device = input._device
+        index = wrap(line if device.type == "cpu" else to_device(line, device), device)
+        pairs.append(input.index_select(0, index))
+    return (pairs[0] - pairs[1]).norm(p, -1)

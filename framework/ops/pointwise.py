@@ -364,7 +364,7 @@ def _relu_kernel(a: Any) -> Any:
     if a.dtype.kind == "b":
         raise ValueError("Boolean inputs not supported for relu")
     if a.dtype.kind == "c":
-        raise NotImplementedError("\"relu\" not implemented for complex types")
+        raise NotImplementedError('"relu" not implemented for complex types')
     return np.maximum(a, a.dtype.type(0))
 
 
