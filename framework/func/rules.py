@@ -273,6 +273,11 @@ def index(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     a, *indices = args
     layout = meta["layout"]
     places = [i for i, p in enumerate(layout) if not _plain(p)]
+    if any(i._data.dtype.kind == "b" and f for i, f in zip(indices, flags[1:])):
+        raise RuntimeError(
+            "vmap: We do not support batching operators that can output dynamic shape: indexing "
+            "with a mask that differs from sample to sample. Use torch.where instead."
+        )
     if any(i._data.dtype.kind == "b" for i in indices) or Ellipsis in layout or None in layout:
         return NO
     if places != list(range(places[0], places[0] + len(places))) or len(places) != len(indices):

@@ -1,0 +1,84 @@
+"""Dual numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+import framework as torch
+from framework.autograd import forward_ad as fw
+
+
+def test_tangents_go_through_ops_views_and_writes():
+    x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0])
+    with fw.dual_level():
+        d = fw.make_dual(x, v)
+        y = (d * d).clone()
+        y[0] = d[1] * 3
+        assert fw.unpack_dual(y).tangent.tolist() == [30.0, 40.0]
+        assert fw.unpack_dual(y.sum()).primal.item() == 10.0
+        assert fw.unpack_dual(torch.ones(2)).tangent is None
+        assert fw.unpack_dual(d.detach() * 2).tangent is None
+    assert fw.unpack_dual(d).tangent is None
+
+
+def test_several_duals_and_no_grad_around():
+    with torch.no_grad(), fw.dual_level():
+        a = fw.make_dual(torch.tensor(2.0), torch.tensor(1.0))
+        b = fw.make_dual(torch.tensor(5.0), torch.tensor(100.0))
+        assert fw.unpack_dual(a * b).tangent.item() == 205.0
+    assert torch.is_grad_enabled()
+
+
+def test_through_a_gradient():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    with fw.dual_level():
+        d = fw.make_dual(x, torch.tensor([1.0, 0.0]))
+        (g,) = torch.autograd.grad((d**3).sum(), d)
+        assert fw.unpack_dual(g).tangent.tolist() == [6.0, 0.0]
+
+
+def test_a_primal_can_be_dual_again():
+    with fw.dual_level():
+        d = fw.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+        primal, tangent = fw.unpack_dual(d * d)
+        again = fw.make_dual(primal, tangent * 0 + 1)
+        assert fw.unpack_dual(again * 2).tangent.item() == 2.0
+
+
+def test_modules():
+    layer = torch.nn.Linear(2, 1)
+    weight = layer.weight
+    with fw.dual_level():
+        del layer.weight
+        layer.weight = fw.make_dual(weight.detach(), torch.ones(1, 2))
+        out = fw.unpack_dual(layer(torch.tensor([3.0, 4.0])))
+        assert out.tangent.tolist() == [7.0]
+
+
+def test_refusals():
+    with pytest.raises(RuntimeError, match="no level exists"):
+        fw.make_dual(torch.ones(1), torch.ones(1))
+    with fw.dual_level():
+        with pytest.raises(RuntimeError, match="Nested forward mode"):
+            fw.enter_dual_level()
+        with pytest.raises(RuntimeError, match="different size"):
+            fw.make_dual(torch.ones(2), torch.ones(1))
+        with pytest.raises(ValueError, match="floating point or complex"):
+            fw.make_dual(torch.tensor(1), torch.tensor(1))
+
+
+class NoJvp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+def test_a_function_without_jvp_is_refused():
+    with fw.dual_level():
+        d = fw.make_dual(torch.ones(1), torch.ones(1))
+        with pytest.raises(NotImplementedError, match="implement the jvp function"):
+            fw.unpack_dual(NoJvp.apply(d))
