@@ -429,7 +429,7 @@ _UFUNCS = (
 _NAMES: list[tuple[str, Rule]] = [
     ("where", where),
     ("fill copy", copy),
-    ("backward_hook max_unpool max_pick", each),
+    ("backward_hook max_scatter max_gather", each),
     ("sum mean nansum prod amax amin max min logsumexp norm any all count_nonzero", along("dim")),
     ("max_dim min_dim cumsum cumprod cummax cummin logcumsumexp sort argsort", along("dim")),
     ("softmax log_softmax softmax_backward log_softmax_backward", along("dim")),
