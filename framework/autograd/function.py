@@ -363,7 +363,8 @@ def _origin(begun: Any) -> Any:
     if begun is None:
         return None
     seq, t, _, name, ins, meta, code, lasti, module, parent, phase = begun
-    return (seq, t, sink.OP, t, name, ins, (), meta, code, lasti, module, parent, True, phase, "")
+    here = (module, parent, phase)
+    return (seq, t, sink.OP, t, name, ins, (), meta, code, lasti, here, True, "")
 
 
 def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:

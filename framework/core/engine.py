@@ -174,18 +174,16 @@ class _Task:
         if recorder is None:
             self._run_node(node, grads)
             return
-        module = recorder.module
-        begin = recorder.begin_node(node, tuple(grads))
+        outer = recorder.here
+        begin = recorder.begin_node(node, grads, self.create)
         try:
             outs = self._run_node(node, grads)
         except BaseException as error:
-            recorder.end_node(begin, (), error)
+            recorder.end_node(begin, outer, node, (), error)
             raise
-        finally:
-            recorder.module = module
-        recorder.end_node(begin, outs)
+        recorder.end_node(begin, outer, node, outs)
 
-    def _run_node(self, node: Node, grads: list[Any]) -> tuple[Any, ...]:
+    def _run_node(self, node: Node, grads: list[Any]) -> list[Any]:
         given = tuple(grads)
         if node._prehooks:
             for hook in list(node._prehooks.values()):
@@ -237,7 +235,7 @@ class _Task:
         for edge, out in zip(edges, sent):
             if edge is not None:
                 self._send(edge, out)
-        return tuple(sent)
+        return sent
 
     def reaches(self, edge: Any) -> bool:
         """Whether hooks on the tensor of this edge will run."""
@@ -283,7 +281,7 @@ class _Task:
         if wanted is not None and _key(leaf) not in wanted:
             return
         if self.recorder is not None and (leaf._hooks or leaf._post_hooks):
-            self.recorder.source = None  # ops of a hook stand at its own lines
+            self.recorder.enter_hook()
         if leaf._hooks:
             total = _hooked(leaf._hooks, total)
             _mark_shared(total)

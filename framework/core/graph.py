@@ -175,7 +175,7 @@ class Node:
             return ""
         from framework.trace.sink import line_of
 
-        _, _, _, _, name, _, _, _, code, lasti, module, *_ = self.origin
+        _, _, _, _, name, _, _, _, code, lasti, (module, _, _), *_ = self.origin
         if code is None:
             return ""
         inside = f" in {module}" if module else ""

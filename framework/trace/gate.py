@@ -118,8 +118,9 @@ STEPS: dict[str, Callable[[Gate], Test | None]] = {
 }
 
 
-# Where raw tuples hold (phase, module, code, instruction, parent).
-_OF_OP = itemgetter(13, 10, 8, 9, 11)
+# Where raw tuples hold where they ran: ops (code, instruction, (module, parent, phase)), composites
+# (phase, module, code, instruction, parent).
+_OF_OP = itemgetter(8, 9, 10)
 _OF_COMPOSITE = itemgetter(10, 8, 6, 7, 9)
 _PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM_BEGIN: 7}
 
@@ -218,7 +219,7 @@ class Gate:
     def on_breakpoint(self, *args: Any, **options: Any) -> Any:
         """A `sys.breakpointhook`: ``breakpoint()`` in the model's thread is a stop, too."""
         answered = self.console is not None or self.attended()
-        if answered and threading.get_ident() == self.recorder.thread:
+        if answered and threading.get_ident() == self.recorder.owner:
             return self._halt("breakpoint()", frame=sys._getframe(1))
         if os.environ.get("PYTHONBREAKPOINT"):
             return sys.__breakpointhook__(*args, **options)
@@ -245,7 +246,7 @@ class Gate:
             candidates = self._at_ops[raw[4]]
             if not candidates:
                 return None
-            phase, module, code, lasti, parent = _OF_OP(raw)
+            code, lasti, (module, parent, phase) = _OF_OP(raw)
         else:
             begin = self.recorder.raw(raw[3])
             if begin is None:
@@ -257,8 +258,9 @@ class Gate:
                 phase, module, code, lasti, parent = _OF_COMPOSITE(begin)
             else:
                 origin = begin[4]  # the forward op
-                place = (None, "", None, None, 0) if origin is None else _OF_OP(origin)
-                phase, (_, module, code, lasti, parent) = "backward", place
+                place = (None, None, ("", 0, "")) if origin is None else _OF_OP(origin)
+                code, lasti, (module, parent, _) = place
+                phase = "backward"
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
         hit = None
@@ -440,7 +442,7 @@ class Gate:
 
     def send_interrupt(self) -> None:
         """Send the model's thread what Ctrl-C would."""
-        thread = self.recorder.thread
+        thread = self.recorder.owner
         if thread == threading.main_thread().ident:
             signal.pthread_kill(thread, signal.SIGINT)
         else:
@@ -536,7 +538,7 @@ class Gate:
         """Make the model's thread look at what is wanted of it, also if it makes no events."""
         self._stale = True
         self.recorder.armed = True
-        main = self.recorder.thread == threading.main_thread().ident
+        main = self.recorder.owner == threading.main_thread().ident
         if main and self.state == "running" and self._lines.wanted:
             call_in_main_thread(self._look)
 
@@ -549,7 +551,7 @@ class Gate:
     def frames(self) -> list[FrameType]:
         """The user's frames of the model's thread, innermost first."""
         at = self._at
-        found = frames.user_frames(at or frames.current_frame(self.recorder.thread))
+        found = frames.user_frames(at or frames.current_frame(self.recorder.owner))
         if at is not None and self._at_line and at not in found:
             found.insert(0, at)  # a breakpoint in a package that is not the user's own
         error = self._error

@@ -155,11 +155,11 @@ def tensor_meta(tensor: Any, ident: int | None = None) -> TensorMeta:
 def _tensor(described: Any) -> TensorMeta:
     if described is None:
         return _EMPTY
-    ident, shape, dtype, device, requires_grad = described
+    ident, (shape, dtype, device), requires_grad = described
     return TensorMeta(ident, shape, _dtypes[dtype], _devices[device], bool(requires_grad))
 
 
-def _tensors(described: tuple[Any, ...]) -> tuple[TensorMeta, ...]:
+def _tensors(described: Any) -> tuple[TensorMeta, ...]:
     return tuple([_tensor(d) for d in described])
 
 
@@ -204,7 +204,8 @@ def _leaf(raw: tuple[Any, ...]) -> Event:
 
 
 def _op(raw: tuple[Any, ...]) -> Event:
-    seq, t, _, t1, name, ins, outs, meta, code, lasti, module, parent, node, phase, error = raw
+    seq, t, _, t1, name, ins, outs, meta, code, lasti, here, node, error = raw
+    module, parent, phase = here
     one = outs and outs[0].__class__ is int  # a single output is written without a tuple around it
     outputs = (_tensor(outs),) if one else _tensors(outs)
     return ev.Op(
@@ -254,7 +255,7 @@ def _node_begin(raw: tuple[Any, ...]) -> Event:
     source = source_of(origin[8], origin[9])
     forward = origin[0]
     return ev.NodeBegin(
-        seq, t, forward, name, forward, origin[10], source, _tensors(grads), parent
+        seq, t, forward, name, forward, origin[10][0], source, _tensors(grads), parent
     )  # fmt: skip
 
 

@@ -83,7 +83,9 @@ class Recorder:
 
     Args:
         capacity: events kept; rounded up to a power of two.
-        keep: "all" keeps a reference to every value that an event names, "none" keeps none.
+        keep: "all" keeps a reference to every value that an event names. "none" keeps none and
+            records the structure: what the program does. The ops that a built-in gradient rule
+            is made of are then no events, unless a debugger is stepping or looking for something.
         budget: bytes of values kept, oldest out first.
         steps: training steps (as the optimizer counts them) whose values are kept.
     """
@@ -97,7 +99,9 @@ class Recorder:
         self.ring: list[tuple[Any, ...] | None] = [None] * size
         self.mask = size - 1
         self.seq = 0
-        self.thread = threading.get_ident()
+        # The thread that is traced; `thread` is 0 while what it does is not to be events.
+        self.owner = self.thread = threading.get_ident()
+        self.rules = keep == "all"  # whether the ops of built-in gradient rules are events
         self.values = Values(budget) if keep == "all" else None
         self.ends: deque[int] = deque()  # seq of the ends of the steps whose values are kept
         self.steps = steps
@@ -161,12 +165,14 @@ class Recorder:
             ident = out._id
             if ident <= first_id:
                 self._ids = out._id = ident = self._ids + 1
-            data = out._data
-            described = (ident, data.shape, data.dtype, out._device.name, out._rg)
-        module, parent, phase = self.here
+            if node is not None:
+                described = (ident, node.metas[0], True)
+            else:
+                data = out._data
+                described = (ident, (data.shape, data.dtype, out._device), out._rg)
         raw = (
-            seq, t0, OP, t1, name, ins, described, meta,
-            code, lasti, module, parent, node is not None, phase, "",
+            seq, t0, OP, t1, name, ins, described, meta, code, lasti, self.here,
+            node is not None, "",
         )  # fmt: skip
         if node is not None:
             node.origin = raw
@@ -199,8 +205,7 @@ class Recorder:
         self._put(
             (),
             OP, perf_counter_ns(), name, ins, (), meta,
-            frame and frame.f_code, frame and frame.f_lasti,
-            self.module, self.open[-1] if self.open else 0, False, self.phase, _text(error),
+            frame and frame.f_code, frame and frame.f_lasti, self.here, False, _text(error),
             t=t0,
         )  # fmt: skip
         if self.gate is not None:
@@ -269,26 +274,30 @@ class Recorder:
         self.source = None
         self._close(begin, (), BACKWARD_END, error)
 
-    def begin_node(self, node: Any, grads: tuple[Any, ...]) -> int:
+    def begin_node(self, node: Any, grads: Any, create_graph: bool) -> int:
         """A backward node starts with ``grads`` (a tensor or None for each forward output)."""
-        # `_describe_grads` and `_open`, written out: this and `end_node` run for every node.
-        g = grads[0]
-        if len(grads) == 1 and g is not None and g._id > self.first_id:
-            data = g._data
-            described: Any = ((g._id, data.shape, data.dtype, g._device.name, g._rg),)
-        else:
-            described = self._describe_grads(grads)
+        # `_open`, written out: this and `end_node` run for every node. Gradients have been fitted
+        # to what the node knows of its outputs, so their shapes need not be asked again.
+        first_id = self.first_id
+        described = []
+        for g, meta in zip(grads, node.metas):
+            if g is None:
+                described.append(None)
+            else:
+                ident = g._id if g._id > first_id else self._new(g)
+                described.append((ident, meta, g._rg))
         origin = node.origin
         if origin is not None:
-            self.module = origin[10]
+            self.module = origin[10][0]
         calls = self.calls
         custom = node.custom or node._hooks or node._prehooks or node.tensor_hooks
         self.source = None if custom or not calls else calls[-1]
+        if not (self.rules or self.armed or custom or create_graph):
+            self.thread = 0
         parents = self.open
         self.seq = seq = self.seq + 1
         raw = (
-            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described,
-            parents[-1] if parents else 0,
+            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described, self.here[1],
         )  # fmt: skip
         self.ring[seq & self.mask] = raw
         parents.append(seq)
@@ -298,22 +307,44 @@ class Recorder:
         return seq
 
     def end_node(
-        self, begin: int, grads: tuple[Any, ...], error: BaseException | None = None
+        self,
+        begin: int,
+        outer: tuple[str, int, str],
+        node: Any,
+        grads: tuple[Any, ...],
+        error: BaseException | None = None,
     ) -> None:
-        described = self._describe_grads(grads)
+        """It sent ``grads`` to its edges; ``outer`` is what `here` was before it began."""
+        first_id = self.first_id
+        described = []
+        for g, edge in zip(grads, node.edges):
+            if g is None:
+                described.append(None)
+            else:
+                ident = g._id if g._id > first_id else self._new(g)
+                meta = edge[0].metas[edge[1]] if edge.__class__ is tuple else _meta(edge)
+                described.append((ident, meta, g._rg))
         self.source = None
+        self.thread = self.owner
         parents = self.open
         while parents and parents[-1] >= begin:
             parents.pop()
-        self.here = (self.module, parents[-1] if parents else 0, self.phase)
+        self.here = outer
+        self.module = outer[0]
         self.seq = seq = self.seq + 1
         text = _text(error) if error is not None else ""
-        raw = (seq, perf_counter_ns(), NODE_END, begin, described, text)
-        self.ring[seq & self.mask] = raw
+        self.ring[seq & self.mask] = raw = (
+            seq, perf_counter_ns(), NODE_END, begin, described, text,
+        )  # fmt: skip
         if self.armed:
             self.gate.event(raw, tuple(g for g in grads if g is not None))
         if error is not None and self.gate is not None:
             self.gate.error(NODE_END, error)
+
+    def enter_hook(self) -> None:
+        """The user's code runs within a node: its ops are events, at their own lines."""
+        self.source = None
+        self.thread = self.owner
 
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
@@ -439,14 +470,19 @@ class Recorder:
         ident: int = tensor._id
         return ident if ident > self.first_id else self._leaf(tensor)
 
+    def _new(self, tensor: Any) -> int:
+        """An id for a tensor that the event which asks for it describes."""
+        if self.rules:
+            return self._leaf(tensor, "")
+        self._ids = ident = tensor._id = self._ids + 1
+        return ident
+
     def _describe(self, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         result = []
         for t in tensors:
             if t._id <= self.first_id:
-                self._ids += 1
-                t._id = self._ids
-            data = t._data
-            result.append((t._id, data.shape, data.dtype, t._device.name, t.requires_grad))
+                self._ids = t._id = self._ids + 1
+            result.append((t._id, _meta(t), t.requires_grad))
         return tuple(result)
 
     def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -457,9 +493,8 @@ class Recorder:
                 continue
             ident = g._id
             if ident <= self.first_id:
-                ident = self._leaf(g, "")
-            data = g._data
-            result.append((ident, data.shape, data.dtype, g._device.name, g._rg))
+                ident = self._new(g)
+            result.append((ident, _meta(g), g._rg))
         return tuple(result)
 
     def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:
@@ -579,6 +614,12 @@ def mark(name: str) -> None:
     """Put a named mark into the trace, if one is being made."""
     if active is not None and active.thread == threading.get_ident():
         active.mark(str(name))
+
+
+def _meta(tensor: Any) -> tuple[Any, ...]:
+    """(shape, NumPy dtype, device), as `core.graph.Node.metas` has it."""
+    data = tensor._data
+    return data.shape, data.dtype, tensor._device
 
 
 def _text(error: BaseException) -> str:
