@@ -75,8 +75,8 @@ class Node:
     """
 
     __slots__ = (
-        "__weakref__", "_hooks", "_metadata", "_prehooks", "edges", "meta", "metas", "op", "origin", "plan",
-        "retains", "saved", "seq", "tensor_hooks",
+        "__weakref__", "_hooks", "_metadata", "_prehooks", "edges", "meta", "metas", "op",
+        "origin", "plan", "retains", "saved", "seq", "tensor_hooks",
     )  # fmt: skip
 
     custom = False  # whether its rule is the user's own code

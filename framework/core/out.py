@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from framework import dtypes
 from framework.core import dispatch
 from framework.core.modes import modes
 from framework.core.views import before_write
@@ -39,7 +38,9 @@ def with_out(call: Callable[..., Any]) -> Callable[..., Any]:
             )
         results = result if isinstance(result, (tuple, list)) else (result,)
         if len(targets) != len(results):
-            raise TypeError(f"{name}(): expected {len(results)} out tensors, but got {len(targets)}")
+            raise TypeError(
+                f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
+            )
         for target, value in zip(targets, results):
             into(target, value, name)
         return out

@@ -159,7 +159,9 @@ class EventList(list[Any]):
         text = [header] if header else []
         text += [rule, "  ".join(t.rjust(w) for t, w in zip(titles, widths)), rule]
         text += ["  ".join(c.rjust(w) for c, w in zip(line, widths)) for line in lines]
-        return "\n".join([*text, rule, f"Self CPU time total: {_time(self.self_cpu_time_total)}", ""])
+        return "\n".join(
+            [*text, rule, f"Self CPU time total: {_time(self.self_cpu_time_total)}", ""]
+        )
 
     def __str__(self) -> str:
         return self.table()
@@ -213,7 +215,9 @@ def _short(text: str, width: int | None) -> str:
 _SIZES = {"64": 8, "32": 4, "16": 2, "t8": 1, "ol": 1, "28": 16}  # by the end of a dtype's name
 
 
-def spans(events: Iterable[Any], shapes: bool, stacks: bool, memory: bool, modules: bool) -> EventList:
+def spans(
+    events: Iterable[Any], shapes: bool, stacks: bool, memory: bool, modules: bool
+) -> EventList:
     """The calls that typed trace events tell of, in the order in which they began."""
     found: dict[int, FunctionEvent] = {}
     known: dict[int, tuple[int, ...]] = {}

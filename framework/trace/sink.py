@@ -279,7 +279,7 @@ class Recorder:
         # `_open`, written out: this and `end_node` run for every node. Gradients have been fitted
         # to what the node knows of its outputs, so their shapes need not be asked again.
         first_id = self.first_id
-        described = []
+        described: list[Any] = []
         for g, meta in zip(grads, node.metas):
             if g is None:
                 described.append(None)
@@ -316,7 +316,7 @@ class Recorder:
     ) -> None:
         """It sent ``grads`` to its edges; ``outer`` is what `here` was before it began."""
         first_id = self.first_id
-        described = []
+        described: list[Any] = []
         for g, edge in zip(grads, node.edges):
             if g is None:
                 described.append(None)

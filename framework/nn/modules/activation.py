@@ -44,31 +44,31 @@ class ReLU(_InPlace):
     tensor([0., 2.])
     """
 
-    _call = staticmethod(F.relu)
+    _call: Any = staticmethod(F.relu)
 
 
 class SELU(_InPlace):
     """The self-normalising `ELU`."""
 
-    _call = staticmethod(F.selu)
+    _call: Any = staticmethod(F.selu)
 
 
 class SiLU(_InPlace):
     """x sigmoid(x)."""
 
-    _call = staticmethod(F.silu)
+    _call: Any = staticmethod(F.silu)
 
 
 class Mish(_InPlace):
     """x tanh(softplus(x))."""
 
-    _call = staticmethod(F.mish)
+    _call: Any = staticmethod(F.mish)
 
 
 class Hardswish(_InPlace):
     """x relu6(x + 3) / 6."""
 
-    _call = staticmethod(F.hardswish)
+    _call: Any = staticmethod(F.hardswish)
 
     def extra_repr(self) -> str:
         return ""
@@ -77,7 +77,7 @@ class Hardswish(_InPlace):
 class Hardsigmoid(_InPlace):
     """relu6(x + 3) / 6."""
 
-    _call = staticmethod(F.hardsigmoid)
+    _call: Any = staticmethod(F.hardsigmoid)
 
     def extra_repr(self) -> str:
         return ""
@@ -118,7 +118,7 @@ class ELU(Module):
 class CELU(ELU):
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1))."""
 
-    _call = staticmethod(F.celu)
+    _call: Any = staticmethod(F.celu)
 
 
 class Hardtanh(Module):
@@ -307,19 +307,19 @@ class _Along(Module):
 class Softmax(_Along):
     """exp(x) / sum(exp(x)) along ``dim``."""
 
-    _call = staticmethod(F.softmax)
+    _call: Any = staticmethod(F.softmax)
 
 
 class LogSoftmax(_Along):
     """log(softmax(x)) along ``dim``."""
 
-    _call = staticmethod(F.log_softmax)
+    _call: Any = staticmethod(F.log_softmax)
 
 
 class Softmin(_Along):
     """softmax(-x) along ``dim``."""
 
-    _call = staticmethod(F.softmin)
+    _call: Any = staticmethod(F.softmin)
 
 
 class Softmax2d(Module):
@@ -334,7 +334,7 @@ class Softmax2d(Module):
 class GLU(_Along):
     """a sigmoid(b), where a and b are the input's halves along ``dim``."""
 
-    _call = staticmethod(F.glu)
+    _call: Any = staticmethod(F.glu)
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__(dim)

@@ -40,19 +40,19 @@ class Dropout(Module):
 class Dropout1d(Dropout):
     """`Dropout` of whole channels of (N, C, L)."""
 
-    _call = staticmethod(F.dropout1d)
+    _call: Any = staticmethod(F.dropout1d)
 
 
 class Dropout2d(Dropout):
     """`Dropout` of whole channels of (N, C, H, W)."""
 
-    _call = staticmethod(F.dropout2d)
+    _call: Any = staticmethod(F.dropout2d)
 
 
 class Dropout3d(Dropout):
     """`Dropout` of whole channels of (N, C, D, H, W)."""
 
-    _call = staticmethod(F.dropout3d)
+    _call: Any = staticmethod(F.dropout3d)
 
 
 class AlphaDropout(Dropout):

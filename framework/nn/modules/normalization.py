@@ -205,9 +205,12 @@ class _LazyNorm(LazyModuleMixin, _NormBase):
 
     def initialize_parameters(self, input: Any) -> None:
         """Materialize parameters and buffers for this input."""
-        if not self.has_uninitialized_params():
+        loaded = not self.has_uninitialized_params()  # from a state dict
+        if loaded and self.num_features:
             return
         self.num_features = input.shape[1]
+        if loaded:
+            return
         for part in (self.weight, self.bias, self.running_mean, self.running_var):
             if part is not None:
                 part.materialize((self.num_features,))

@@ -91,7 +91,7 @@ class AvgPool1d(Module):
 class AvgPool2d(Module):
     """The mean of each window of (N, C, H, W)."""
 
-    _call = staticmethod(F.avg_pool2d)
+    _call: Any = staticmethod(F.avg_pool2d)
 
     def __init__(
         self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
@@ -116,7 +116,7 @@ class AvgPool2d(Module):
 class AvgPool3d(AvgPool2d):
     """The mean of each window of (N, C, D, H, W)."""
 
-    _call = staticmethod(F.avg_pool3d)
+    _call: Any = staticmethod(F.avg_pool3d)
 
 
 class _AdaptiveAvg(Module):
