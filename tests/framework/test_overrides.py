@@ -1,0 +1,234 @@
+"""__torch_function__: PyTorch's own examples, subclasses, modes. In processes of their own.
+
+A class that overrides functions changes how they are called from then on, so the rest of the tests
+shall not see one.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+
+def run(code: str) -> None:
+    code = "import framework as torch\n" + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_classes_that_are_no_tensors():
+    run("""
+    HANDLED = {}
+    class ScalarTensor:
+        def __init__(self, N, value):
+            self._N, self._value = N, value
+        def tensor(self):
+            return self._value * torch.eye(self._N)
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            kinds = (torch.Tensor, ScalarTensor)
+            if func not in HANDLED or not all(issubclass(t, kinds) for t in types):
+                return NotImplemented
+            return HANDLED[func](*args, **(kwargs or {}))
+    def implements(function):
+        def register(mine):
+            HANDLED[function] = mine
+            return mine
+        return register
+    @implements(torch.mean)
+    def mean(input):
+        return float(input._value) / input._N
+    @implements(torch.add)
+    def add(input, other):
+        if isinstance(input, ScalarTensor) and isinstance(other, ScalarTensor):
+            return ScalarTensor(input._N, input._value + other._value)
+        full = [x.tensor() if isinstance(x, ScalarTensor) else x for x in (input, other)]
+        return torch.add(*full)
+    s = ScalarTensor(2, 2)
+    assert torch.mean(ScalarTensor(5, 2)) == 0.4
+    assert torch.add(s, s)._value == 4
+    t = torch.tensor([[1, 1.0], [1, 1]])
+    assert torch.add(s, t).tolist() == torch.add(t, s).tolist() == [[3, 1], [1, 3]]
+    for call, words in ((lambda: torch.mul(s, 3), "Multiple dispatch failed for 'torch.mul'"),
+                        (lambda: t + s, "unsupported operand type")):
+        try:
+            call()
+        except TypeError as error:
+            assert words in str(error), error
+        else:
+            raise AssertionError(words)
+    """)
+
+
+def test_a_wrapper_with_metadata():
+    run("""
+    class Meta:
+        def __init__(self, data, metadata=None):
+            self._t, self._metadata = torch.as_tensor(data), metadata
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            found = [a._metadata for a in args if hasattr(a, "_metadata")]
+            args = [getattr(a, "_t", a) for a in args]
+            return cls(func(*args, **(kwargs or {})), found[0])
+    m = Meta([[1.0, -2.0]], "mine")
+    t = torch.ones(1, 2)
+    assert torch.add(t, m)._t.tolist() == [[2.0, -1.0]] and torch.mul(m, t)._metadata == "mine"
+    assert torch.sum(m, dim=1)._t.tolist() == [-1.0]
+    assert torch.nn.functional.relu(m)._t.tolist() == [[1.0, 0.0]]
+    assert (t + m)._metadata == "mine"
+    """)
+
+
+def test_subclasses_are_preserved():
+    run("""
+    class Sub(torch.Tensor):
+        pass
+    class Sub2(Sub):
+        pass
+    class Other(torch.Tensor):
+        pass
+    p, a, b = torch.tensor([1.0]), Sub([0.0]), Sub2([0.0])
+    found = [torch.add(p, a), p + a, a + p, a[0], a.view(-1), a.sum(), a.max(0)[0], a.T, a.data,
+             torch.stack([a, a]), torch.cat([p, a]), a.clone(), a.add_(1), p.add(a), a.new_zeros(2)]
+    assert all(type(x) is Sub for x in found), [type(x) for x in found]
+    assert type(torch.add(a, b)) is Sub2 and type(b + a) is Sub2
+    assert type(p * 2) is torch.Tensor and a.shape == (1,)
+    try:
+        torch.add(a, Other([1.0]))
+    except TypeError as error:
+        assert "NotImplemented" in str(error)
+    else:
+        raise AssertionError
+    x = torch.ones(2).as_subclass(Sub).requires_grad_()
+    y = (x * x).sum()
+    y.backward()
+    assert type(y) is Sub and x.grad.tolist() == [2.0, 2.0]
+    w = torch.ones(2, requires_grad=True)
+    (w.as_subclass(Sub) * 3).sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+    assert type(torch.nn.Linear(1, 1)(a)) is Sub
+    class Mine(torch.nn.Parameter):
+        pass
+    assert type(Mine(torch.ones(1)) * 2) is torch.Tensor
+    with torch.overrides.DisableTorchFunctionSubclass():
+        assert type(a + 1) is torch.Tensor
+    class Made(torch.Tensor):
+        @staticmethod
+        def __new__(cls, x, extra):
+            return super().__new__(cls, x)
+        def __init__(self, x, extra):
+            self.extra = extra
+    m = Made([1.0, 2.0], "e")
+    assert m.extra == "e" and (m * 2).tolist() == [2.0, 4.0]
+    """)
+
+
+def test_a_subclass_sees_every_call():
+    run("""
+    log = []
+    class Log(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func is not torch.Tensor.__repr__:
+                log.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs or {})
+    x = Log([1.0, 2.0])
+    log.clear()
+    torch.add(x, 1); x.exp(); x * 2; x.shape; torch.ones(2) + x; repr(x)
+    assert log[:5] == ["add", "exp", "mul", "__get__", "add"], log
+    assert torch.overrides.resolve_name(torch.add) == "torch.add"
+    assert torch.overrides.resolve_name(torch.Tensor.add) == "torch.Tensor.add"
+    assert torch.add in torch.overrides.get_overridable_functions()[torch]
+    assert torch.Tensor.exp in torch.overrides.get_overridable_functions()[torch.Tensor]
+    assert torch.zeros in torch.overrides.get_ignored_functions()
+    """)
+
+
+def test_modes_see_the_rest_too():
+    run("""
+    from framework.overrides import TorchFunctionMode, resolve_name
+    class Seen(TorchFunctionMode):
+        def __init__(self):
+            self.names = []
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            self.names.append(resolve_name(func))
+            return func(*args, **(kwargs or {}))
+    with Seen() as outer, Seen() as inner:
+        y = torch.ones(2) + 1
+        torch.sum(y, dim=0)
+    assert inner.names == ["torch.ones", "torch.Tensor.add", "torch.sum"] == outer.names
+    n = len(inner.names)
+    torch.ones(1)
+    assert len(inner.names) == n
+    """)
+
+
+def test_users_functions():
+    run("""
+    from framework.overrides import handle_torch_function, has_torch_function, is_tensor_like
+    def mine(x, y):
+        if has_torch_function((x, y)):
+            return handle_torch_function(mine, (x, y), x, y)
+        return 1
+    class Yes:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func.__name__ if func is mine else NotImplemented
+    class No(Yes):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return NotImplemented
+    t = torch.ones(1)
+    assert mine(t, t) == 1 and mine(t, Yes()) == "mine" and mine(Yes(), No()) == "mine"
+    assert is_tensor_like(Yes()) and is_tensor_like(t) and not is_tensor_like(1)
+    try:
+        mine(t, No())
+    except TypeError as error:
+        assert "no implementation found for '__main__.mine'" in str(error)
+    else:
+        raise AssertionError
+    """)
+
+
+def test_nothing_is_looked_for_until_there_is_a_class():
+    run("""
+    from framework.core import overridable
+    plain = torch.Tensor.add
+    torch.add(torch.ones(1), 1)
+    assert not overridable.active() and torch.Tensor.add is plain
+    class Sub(torch.nn.Parameter):
+        pass
+    assert not overridable.active()
+    class Mine(torch.Tensor):
+        pass
+    assert overridable.active()
+    """)
+
+
+def test_signatures_are_those_of_the_functions():
+    import inspect
+
+    import framework as torch
+    from framework.core.out import with_out
+    from framework.core.overridable import overridable
+
+    assert list(inspect.signature(torch.logsumexp).parameters)[:3] == ["input", "dim", "keepdim"]
+    assert torch.sum.__name__ == "sum" and torch.sum.__doc__
+
+    def f(a, /, b=1, *rest, c=2, d, **more):
+        """Words."""
+        return a, b, rest, c, d, more
+
+    made = overridable(f)
+    assert made(1, d=4) == (1, 1, (), 2, 4, {})
+    assert made(1, 2, 3, c=4, d=5, e=6) == (1, 2, (3,), 4, 5, {"e": 6})
+    assert made.__doc__ == "Words." and "d" in inspect.signature(made).parameters
+
+    def double(input, *, twice=False):
+        return input * (4 if twice else 2)
+
+    made = overridable(double, with_out(double))
+    out = torch.zeros(2)
+    assert made(torch.ones(2), twice=True, out=out) is out and out.tolist() == [4.0, 4.0]
+    assert "out" in inspect.signature(made).parameters
