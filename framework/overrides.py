@@ -500,7 +500,7 @@ def is_tensor_method_or_property(func: Any) -> bool:
 
 
 Tensor.__torch_function__ = classmethod(_torch_function)  # type: ignore[attr-defined]
-Tensor.as_subclass = as_subclass
-Tensor._make_subclass = staticmethod(_make_subclass)
+Tensor.as_subclass = as_subclass  # type: ignore[attr-defined]
+Tensor._make_subclass = staticmethod(_make_subclass)  # type: ignore[attr-defined]
 for _kind in (Parameter, Buffer):
-    _kind.__torch_function__ = _disabled_torch_function_impl  # type: ignore[attr-defined]
+    setattr(_kind, "__torch_function__", _disabled_torch_function_impl)  # noqa: B010

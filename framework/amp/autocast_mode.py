@@ -87,9 +87,7 @@ _state = _State()
 
 def _device_type(device_type: Any) -> str:
     if not isinstance(device_type, str):
-        raise ValueError(
-            f"Expected `device_type` of type `str`, got: `{type(device_type)}`"
-        )
+        raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
     return device_type
 
 
@@ -187,7 +185,8 @@ def _cast(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         target = _widest(args)
     elif where == "cuda" and name in ("binary_cross_entropy", "bce"):
         raise RuntimeError(
-            "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to autocast.\n"
+            "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to "
+            "autocast.\n"
             "Many models use a sigmoid layer right before the binary cross entropy layer.\n"
             "In this case, combine the two layers using "
             "torch.nn.functional.binary_cross_entropy_with_logits\nor torch.nn.BCEWithLogitsLoss.  "
@@ -254,15 +253,15 @@ class autocast:
         cache_enabled: bool | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(device_type, str):
-            raise ValueError(
-                f"Expected `device_type` of type `str`, got: `{type(device_type)}`"
-            )
+            raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
         if not is_autocast_available(device_type):
             raise RuntimeError(
                 f"User specified an unsupported autocast device_type '{device_type}'"
             )
         self.device = device_type
-        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtypes.to_dtype(dtype)
+        self.fast_dtype = (
+            get_autocast_dtype(device_type) if dtype is None else dtypes.to_dtype(dtype)
+        )
         if device_type == "cuda" and enabled and cuda_problem():
             warnings.warn(
                 "User provided device_type of 'cuda', but CUDA is not available. Disabling",

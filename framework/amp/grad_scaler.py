@@ -263,5 +263,3 @@ class GradScaler:
 
     def _found_inf_per_device(self, optimizer: Any) -> dict[Any, Tensor]:
         return self._state(optimizer)["found_inf_per_device"]
-
-

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.autograd import forward_ad, functional, graph, profiler
 from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from framework.autograd.function import Function, once_differentiable
-from framework.autograd import forward_ad, functional, graph, profiler
-from framework.autograd.graph import GradientEdge
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from framework.autograd.graph import GradientEdge
 from framework.core.engine import run_backward
 from framework.core.graph import AccumulateGrad
 from framework.core.modes import (

@@ -216,7 +216,6 @@ class FunctionNode(Node):
                 )
         return outs
 
-
     def jvp(self, tangents: list[Any]) -> list[Any]:
         """Tangents of the outputs from those of the arguments (None: there is none)."""
         ctx = self.ctx

@@ -60,9 +60,7 @@ def _vector(v: Any, like: Tensors, was_tuple: bool, name: str, what: str) -> Ten
     """The vector to multiply with, checked; ones for a single element."""
     if v is None:
         if len(like) != 1 or like[0].nelement() != 1:
-            raise RuntimeError(
-                f"The vector v can only be None if {what}."
-            )
+            raise RuntimeError(f"The vector v can only be None if {what}.")
         from framework.ops.creation import ones
 
         return (ones(like[0].shape, dtype=like[0].dtype, device=like[0].device),)
@@ -392,7 +390,7 @@ def _forward_jacobian(func: Func, inputs: Any, strict: bool, vectorize: bool) ->
 
     if strict:
         raise RuntimeError(
-            "torch.autograd.functional.jacobian: `strict=True` and `strategy=\"forward-mode\"` are "
+            'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are '
             "not supported together (yet). Please either set `strict=False` or "
             '`strategy="reverse-mode"`.'
         )
@@ -428,9 +426,7 @@ def hessian(
     """
     many_in, given = _tuple(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode".'
-        )
+        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
 
     def one_value(*xs: Tensor) -> Tensor:
         many, outs = _tuple(func(*xs), "outputs of the user-provided function", "hessian")

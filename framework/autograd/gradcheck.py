@@ -195,9 +195,7 @@ def _check(
         outs = _differentiable(func(*args))
         again = _differentiable(func(*args))
     if len(outs) != len(again) or any(
-        not np.allclose(
-            to_host(a._data), to_host(b._data), rtol=0, atol=nondet_tol, equal_nan=True
-        )
+        not np.allclose(to_host(a._data), to_host(b._data), rtol=0, atol=nondet_tol, equal_nan=True)
         for a, b in zip(outs, again)
     ):
         raise GradcheckError(

@@ -107,7 +107,11 @@ def stripped(tensor: Any) -> Any:
 
 
 def tangents(
-    outputs: list[Any], seeds: dict[Node, Any], stops: Any, create_graph: bool, known: dict[Any, Any]
+    outputs: list[Any],
+    seeds: dict[Node, Any],
+    stops: Any,
+    create_graph: bool,
+    known: dict[Any, Any],
 ) -> list[Any]:
     """The derivative of each output along the tangents of the aliases that made ``seeds``.
 
@@ -165,7 +169,7 @@ def _between(roots: list[Node], oldest: int, stops: Any, known: dict[Any, Any]) 
 def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
     """The tangents of a node's outputs from those of its inputs."""
     if node.custom:
-        return node.jvp(arriving)  # type: ignore[attr-defined]
+        return node.jvp(arriving)
     before, modes.grad = modes.grad, True
     try:
         dummies = [_dummy(meta) for meta in node.metas]

@@ -17,7 +17,7 @@ class InferenceVersion(Version):
     __slots__ = ()
 
     @property
-    def value(self) -> int:  # type: ignore[override]
+    def value(self) -> int:
         raise RuntimeError(
             "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
             "inference mode in computation tracked by autograd. To work around this, you can make "

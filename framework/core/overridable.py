@@ -84,9 +84,8 @@ def _given(
         end -= 1
     for i in range(first, end):
         if values[i] is by_position[i - first]:  # one is left out in between: name the others
-            kwargs.update({
-                names[k]: values[k] for k in range(i, end) if values[k] is not by_position[k - first]
-            })  # fmt: skip
+            changed = [k for k in range(i, end) if values[k] is not by_position[k - first]]
+            kwargs.update({names[k]: values[k] for k in changed})
             return values[:i], kwargs
     return values[:end], kwargs
 

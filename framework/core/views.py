@@ -156,7 +156,7 @@ def before_write(tensor: Any) -> None:
     try:
         counter.value += 1
     except RuntimeError:  # of an inference tensor
-        counter.written()  # type: ignore[attr-defined]
+        counter.written()
 
 
 def take_history(tensor: Any, value: Any) -> None:

@@ -51,9 +51,9 @@ class Shadow(np.ndarray):
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(_ESCAPED)
 
-    __getitem__ = __setitem__ = __bool__ = __int__ = __float__ = __index__ = __iter__ = _refuse  # type: ignore[assignment]
-    __contains__ = item = tolist = astype = copy = max = min = sum = any = all = fill = _refuse  # type: ignore[assignment]
-    view = tobytes = nonzero = take = put = reshape = ravel = flatten = __array_wrap__ = _refuse  # type: ignore[assignment]
+    __getitem__ = __setitem__ = __bool__ = __int__ = __float__ = __index__ = __iter__ = _refuse
+    __contains__ = item = tolist = astype = copy = max = min = sum = any = all = fill = _refuse
+    view = tobytes = nonzero = take = put = reshape = ravel = flatten = __array_wrap__ = _refuse
 
 
 _MAKERS: dict[Any, Any] = {
@@ -77,6 +77,10 @@ class BatchedTensor(Tensor):
     @property
     def data(self) -> Tensor:
         return batched(self._value.data, self._level)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        raise RuntimeError("vmap: .data of a batched tensor cannot be set")
 
     def stride(self, dim: int | None = None) -> Any:
         steps = self._value.stride()[1:]
@@ -188,9 +192,7 @@ class BatchedNode(Node):
         """Saved output ``i``, as a batched tensor that this node made."""
         held, counter, version, _ = self._saved(len(self.plan.inputs) + self.plan.outputs.index(i))
         if counter.value != version:
-            self._modified(
-                held.value, f"output {i} of {self.name()}", counter.value, version
-            )
+            self._modified(held.value, f"output {i} of {self.name()}", counter.value, version)
         tensor = batched(held.value, held.level)
         tensor._counter = counter
         if held.dtype.kind in "fcV":
@@ -302,11 +304,11 @@ def _assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     top = max(t._level for t in (tensor, value) if t.__class__ is BatchedTensor)
     if tensor.__class__ is not BatchedTensor or tensor._level != top:
         raise RuntimeError(
-            f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` "
-            "in extra_args that has more elements than `self`. This happened due to `other` being "
-            "vmapped over but `self` not being vmapped over. Please try to use out-of-place "
-            f"operators instead of {name}. If said operator is being called inside the PyTorch "
-            "framework, please file a bug report instead."
+            f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor "
+            "`other` in extra_args that has more elements than `self`. This happened due to "
+            "`other` being vmapped over but `self` not being vmapped over. Please try to use "
+            f"out-of-place operators instead of {name}. If said operator is being called inside "
+            "the PyTorch framework, please file a bug report instead."
         )
     if tensor._data.shape != value._data.shape:
         raise RuntimeError(

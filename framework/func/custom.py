@@ -208,7 +208,7 @@ def _generated(cls: type[Function], layer: VmapLayer, flags: list[bool]) -> type
                 result = rule(proxy, *wrapped(grads, [True] * len(grads), inner.level))
                 proxy.saved_tensors = ()
                 found = result if isinstance(result, tuple) else (result,)
-            back = []
+            back: list[Any] = []
             for g, f in zip(found, flags):
                 if g is None:
                     back.append(None)

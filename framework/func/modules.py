@@ -89,8 +89,6 @@ def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         tensors = [s[name] for s in states]
         wanted = {t.requires_grad for t in tensors}
         if len(wanted) > 1:
-            raise RuntimeError(
-                f"Expected {name} from each model to have the same .requires_grad"
-            )
+            raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
         result[name] = stack([t.detach() for t in tensors]).requires_grad_(wanted.pop())
     return result

@@ -220,7 +220,7 @@ def matmul(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
         a = a.unsqueeze(-2)
     if vector_b:
         b = b.unsqueeze(-1)
-    rank = max(ranks + [2])
+    rank = max([*ranks, 2])
     out = apply(op, _lift(a, flags[0], rank), _lift(b, flags[1], rank), **meta)
     if vector_a:
         out = out.squeeze(-2)

@@ -18,6 +18,7 @@ __all__ = [
     "vjp",
 ]  # fmt: skip
 
+
 class _Transform:
     """The time in which a transform runs its function: grad mode is on, its level is open."""
 

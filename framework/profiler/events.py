@@ -126,16 +126,15 @@ class EventList(list[Any]):
 
         Args:
             sort_by: an attribute to sort by, largest first: "cpu_time_total",
-                "self_cpu_time_total", "cpu_time", "count", "cpu_memory_usage"; None keeps the order.
+                "self_cpu_time_total", "cpu_time", "count", "cpu_memory_usage"; by default unsorted.
         """
         rows = [
             e for e in self
             if not top_level_events_only or getattr(e, "cpu_parent", None) is None
         ]  # fmt: skip
         if sort_by is not None:
-            if not rows or not hasattr(rows[0], sort_by):
-                if rows:
-                    raise AttributeError(f"table: events have no attribute {sort_by!r} to sort by")
+            if rows and not hasattr(rows[0], sort_by):
+                raise AttributeError(f"table: events have no attribute {sort_by!r} to sort by")
             rows.sort(key=lambda e: getattr(e, sort_by), reverse=True)
         total = sum(e.self_cpu_time_total for e in self) or math.nan
         titles = ["Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg"]

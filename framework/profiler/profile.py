@@ -111,8 +111,9 @@ class record_function:
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        recorder, begin = self._begins.pop()
-        if recorder is not None and recorder is sink.active:
+        made, begin = self._begins.pop()
+        recorder: Any = sink.active
+        if made is not None and made is recorder:  # not stopped since
             recorder.end_op(begin, (), error)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -166,7 +166,9 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
 def _build(spec: TreeSpec, leaves: Any) -> Any:
     if spec.type is None:
         return next(leaves)
-    return _kinds[spec.type].unflatten([_build(c, leaves) for c in spec.children_specs], spec.context)
+    return _kinds[spec.type].unflatten(
+        [_build(c, leaves) for c in spec.children_specs], spec.context
+    )
 
 
 def tree_leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:

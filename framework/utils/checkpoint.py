@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from framework import random as streams
@@ -103,8 +103,7 @@ def checkpoint(
     preserve = kwargs.pop("preserve_rng_state", True)
     if determinism_check not in ("default", "none"):
         raise ValueError(
-            "determinism_check should be one of ['default', 'none'], but got "
-            f"{determinism_check}"
+            f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
         )
     if use_reentrant:
         if kwargs:
@@ -209,10 +208,8 @@ class _Frame:
             contexts.enter_context(entered(self.casts))
             contexts.enter_context(SavedHooks(keep, lambda t: t))
             contexts.enter_context(self.context)
-            try:
-                self.function(*args, **kwargs)
-            except _Stop:
-                pass
+            contexts.enter_context(suppress(_Stop))
+            self.function(*args, **kwargs)
         self._compare(saved)
         return saved
 

@@ -145,7 +145,7 @@ def test_disabled():
         scaler = GradScaler("cuda", enabled=False)
     x = torch.ones(1)
     assert scaler.scale(x) is x and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
-    with pytest.raises(AssertionError, match="growth factor must be > 1.0"):
+    with pytest.raises(AssertionError, match="growth factor must be"):
         GradScaler("cpu", growth_factor=1.0)
     with pytest.raises(AssertionError, match="_scale is None"):
         GradScaler("cpu").step(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0))

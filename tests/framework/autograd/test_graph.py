@@ -166,7 +166,7 @@ def test_what_a_node_has_saved():
     node.metadata["note"] = 1
     assert node.metadata == {"note": 1}
     with pytest.raises(AttributeError):
-        node._saved_nothing  # noqa: B018
+        node._saved_nothing
 
 
 def test_writes_to_what_was_saved():

@@ -117,7 +117,7 @@ def test_vjp_can_be_called_again_and_batched():
 
 def test_forward_mode_is_a_directional_derivative():
     x, v = draw(4), draw(4) + 1
-    out, tangent = jvp(lambda x: (x.exp(), x.prod()), (x,), (v,))
+    _, tangent = jvp(lambda x: (x.exp(), x.prod()), (x,), (v,))
     near(tangent[0], x.exp() * v)
     near(tangent[1], (x.prod() / x * v).sum())
     value, push = linearize(lambda x: x.exp(), x)
@@ -198,7 +198,9 @@ def test_vmap_says_what_is_wrong():
 def test_zero_dimensional_samples_promote_as_scalars_do():
     a, b = torch.ones(3, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float32)
     assert vmap(lambda a, b: a * b)(a, b).dtype is torch.float32
-    assert vmap(torch.where, (0, 0, None))(a > 0, a.long(), torch.tensor(1.5)).dtype is torch.float32
+    assert (
+        vmap(torch.where, (0, 0, None))(a > 0, a.long(), torch.tensor(1.5)).dtype is torch.float32
+    )
 
 
 def test_writes_in_place():
@@ -301,7 +303,7 @@ class Scaled(Function):
 
     @staticmethod
     def backward(ctx, g, h):
-        x, y, out = ctx.saved_tensors
+        _, y, out = ctx.saved_tensors
         return g * y.exp() + h, g * out
 
     @staticmethod

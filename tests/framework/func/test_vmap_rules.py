@@ -17,7 +17,7 @@ from framework.func.batched import VmapLayer
 from framework.tensor import Tensor, wrap
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
-from sampling import Sampler  # noqa: E402
+from sampling import Sampler
 
 SIZE = 3
 
