@@ -59,7 +59,7 @@ class Shadow(np.ndarray):
 _MAKERS: dict[Any, Any] = {
     np.zeros_like: np.zeros, np.ones_like: np.ones, np.empty_like: np.zeros,
 }  # fmt: skip
-_NOTHING = bytes(16)
+_NOTHING = b"\xff" * 16  # NaN, -1, True: whoever gets at it in spite of all that shall see
 
 
 def _shadow(shape: tuple[int, ...], dtype: Any) -> Any:

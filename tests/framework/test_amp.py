@@ -149,3 +149,16 @@ def test_disabled():
         GradScaler("cpu", growth_factor=1.0)
     with pytest.raises(AssertionError, match="_scale is None"):
         GradScaler("cpu").step(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0))
+
+
+def test_older_names():
+    from framework.cuda.amp import GradScaler as Old
+    from framework.cuda.amp import autocast as old
+
+    with pytest.warns(FutureWarning, match="torch.amp.GradScaler"):
+        assert not Old(enabled=False).is_enabled()
+    with pytest.warns(FutureWarning, match="torch.amp.autocast"):
+        context = old(enabled=False)
+    with context:
+        assert not torch.is_autocast_enabled("cuda")
+    assert torch.cuda.amp.custom_fwd

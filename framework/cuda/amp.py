@@ -1,0 +1,57 @@
+"""The older names of `framework.amp`, for CUDA devices."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+from framework import amp, dtypes
+from framework.device import cuda_problem
+
+__all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]
+
+
+def amp_definitely_not_available() -> bool:
+    """Whether there is no CUDA device to use it on."""
+    return bool(cuda_problem())
+
+
+def _deprecated(name: str) -> None:
+    warnings.warn(
+        f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('cuda', "
+        "args...)` instead.",
+        FutureWarning,
+        stacklevel=3,
+    )
+
+
+class autocast(amp.autocast):
+    """`amp.autocast` for "cuda"."""
+
+    def __init__(
+        self, enabled: bool = True, dtype: Any = dtypes.float16, cache_enabled: bool = True
+    ) -> None:
+        _deprecated("autocast")
+        super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
+
+
+class GradScaler(amp.GradScaler):
+    """`amp.GradScaler` for "cuda"."""
+
+    def __init__(
+        self,
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        _deprecated("GradScaler")
+        super().__init__(
+            "cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled
+        )
+
+
+custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")
+custom_bwd = functools.partial(amp.custom_bwd, device_type="cuda")
