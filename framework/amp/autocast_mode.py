@@ -43,7 +43,7 @@ NARROW = {
 }
 WIDE = {
     "cpu": frozenset(
-        "avg_pool3d binary_cross_entropy bce grid_sample polar prod quantile nanquantile stft "
+        "avg_pool3d binary_cross_entropy bce grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft "
         "cdist trace view_as_complex cholesky cholesky_inverse cholesky_solve inv inverse lu_solve "
         "orgqr ormqr pinverse pinv max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d "
         "mse_loss cosine_embedding_loss nll_loss hinge_embedding_loss poisson_nll_loss "
