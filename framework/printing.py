@@ -144,5 +144,6 @@ def _formatter(data: np.ndarray) -> Any:
         sci = finite.max() / finite.min() > 1000 or finite.max() > 1e8 or finite.min() < 1e-4
         sci = options.sci_mode if options.sci_mode is not None else sci
         plain = (lambda x: f"{float(x):.{p}e}") if sci else (lambda x: f"{float(x):.{p}f}")
-    width = max(len(plain(x)) for x in data.ravel())
+    # As in PyTorch zeros, infinities and NaNs do not count for the width.
+    width = max((len(plain(x)) for x in data.ravel() if x and math.isfinite(x)), default=0)
     return lambda x: plain(x).rjust(width)

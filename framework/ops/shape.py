@@ -473,3 +473,33 @@ Tensor.T = property(
     doc="The dimensions in reverse order: a view.",
 )
 Tensor.mT = property(_as_matrix_transpose, doc="The last two dimensions swapped: a view.")
+
+
+@function(out=True)
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The ``n``-th difference of neighbours along a dimension; for bool whether they differ.
+
+    Raises:
+        RuntimeError: a 0-d input, or a negative order.
+
+    >>> import framework as torch
+    >>> torch.tensor([1, 4, 9, 16]).diff()
+    tensor([3, 5, 7])
+    """
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    d = axis(dim, input.ndim)
+    around = [t for t in (prepend, input, append) if t is not None]
+    x = cat(around, d) if len(around) > 1 else input
+    if not n:
+        return x.clone() if x is input else x
+    for _ in range(min(n, x._data.shape[d])):
+        length = x._data.shape[d]
+        late, early = x.narrow(d, 1, length - 1), x.narrow(d, 0, length - 1)
+        x = late ^ early if x._data.dtype.kind == "b" else late - early
+    return x
