@@ -43,9 +43,10 @@ NARROW = {
 }
 WIDE = {
     "cpu": frozenset(
-        "avg_pool3d binary_cross_entropy bce grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft "
-        "cdist trace view_as_complex cholesky cholesky_inverse cholesky_solve inv inverse lu_solve "
-        "orgqr ormqr pinverse pinv max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d "
+        "avg_pool3d binary_cross_entropy bce grid_sampler_2d grid_sampler_3d polar prod quantile "
+        "nanquantile stft cdist trace view_as_complex cholesky cholesky_inverse cholesky_solve inv "
+        "inverse lu_solve orgqr ormqr pinverse pinv max_pool3d max_unpool2d max_unpool3d "
+        "adaptive_avg_pool3d "
         "mse_loss cosine_embedding_loss nll_loss hinge_embedding_loss poisson_nll_loss "
         "smooth_l1_loss cross_entropy l1_loss huber_loss margin_ranking_loss soft_margin_loss "
         "triplet_margin_loss multi_margin_loss multilabel_margin_loss ctc_loss kl_div "

@@ -19,29 +19,32 @@ MISSING: Any = object()
 # Globals of the generated functions. ``overriding`` is None until there is something to look for;
 # then it is `overrides.dispatch`.
 _space: dict[str, Any] = {"overriding": None, "MISSING": MISSING}
-_makers: dict[str, Any] = {}
+_makers: dict[tuple[Any, ...], Any] = {}
 
 _VARARGS, _VARKEYWORDS = 4, 8
 
+# Compiled once for each shape of signature; the parameters get their names afterwards.
 _TEMPLATE = """
-def make(_call, _plain, _values):
+def make(_call, _plain, _values, _names):
     {defaults}
     def function({signature}):
         try:
             if overriding is None{usual}:
                 return _call({forward})
+            _keywords = dict(zip(_names, ({keywords})))
             if overriding is not None:
-                found = overriding(function, given(({values}), {{{keywords}}}, _values, {rest}))
-                if found is not MISSING:
-                    return found
+                _found = overriding(function, given(({values}), _keywords, _values, {rest}))
+                if _found is not MISSING:
+                    return _found
             return _plain({plain})
         except Exception as error:
             if overriding is not None:
                 raise
-            found = late(function, given(({values}), {{{keywords}}}, _values, {rest}), error)
-            if found is MISSING:
+            _keywords = dict(zip(_names, ({keywords})))
+            _found = late(function, given(({values}), _keywords, _values, {rest}), error)
+            if _found is MISSING:
                 raise
-        return found
+        return _found
     return function
 """
 
@@ -71,7 +74,7 @@ def _given(
     values: tuple[Any, ...], keywords: dict[str, Any], defaults: Any, rest: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments as the caller gave them: without those that are the defaults."""
-    names, by_position, by_keyword = defaults
+    names, by_position, by_keyword, _ = defaults
     more, options = rest
     kwargs = {k: v for k, v in keywords.items() if v is not by_keyword.get(k, MISSING)}
     kwargs.update(options)
@@ -113,16 +116,24 @@ def overridable(
     with_out = plain is not None and "out" not in positional + only
     if with_out:
         by_keyword["out"] = None
-    text = _text(
-        code.co_posonlyargcount, positional, only, varargs, varkeys, len(by_position), by_keyword,
-        with_out,
+    keywords = [*only, "out"] if with_out else only
+    shape = (
+        code.co_posonlyargcount, len(positional), len(by_position),
+        tuple([n in by_keyword for n in keywords]), bool(varargs), bool(varkeys), with_out,
     )  # fmt: skip
-    maker = _makers.get(text)
+    maker = _makers.get(shape)
     if maker is None:
         scope: dict[str, Any] = {}
-        exec(compile(text, __file__, "exec"), _space, scope)
-        maker = _makers[text] = scope["make"]
-    made = maker(call, plain or call, (tuple(positional), by_position, by_keyword))
+        exec(compile(_text(*shape), __file__, "exec"), _space, scope)
+        maker = _makers[shape] = scope["make"]
+    defaults = (tuple(positional), by_position, by_keyword)
+    only_given = tuple([by_keyword.get(n) for n in keywords])
+    made = maker(call, plain or call, (*defaults, only_given), tuple(keywords))
+    names_now = [*positional, *keywords, *[v for v in (varargs, varkeys) if v]]
+    rest = made.__code__.co_varnames[len(names_now) :]
+    made.__code__ = made.__code__.replace(co_varnames=(*names_now, *rest))
+    if keywords:
+        made.__kwdefaults__ = {n: by_keyword[n] for n in keywords if n in by_keyword}
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(call, name))
     made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
@@ -131,48 +142,44 @@ def overridable(
 
 
 def _text(
-    posonly: int, positional: list[str], only: list[str], varargs: str, varkeys: str,
-    defaults: int, by_keyword: dict[str, Any], with_out: bool,
+    posonly: int, positional: int, defaults: int, keywords: tuple[bool, ...], varargs: bool,
+    varkeys: bool, with_out: bool,
 ) -> str:  # fmt: skip
-    """The source of a function with this signature."""
-    first = len(positional) - defaults
+    """The source of a function with this shape of signature: parameters ``p0``, ``k0``, ..."""
+    first = positional - defaults
     names: list[str] = []
     lines = []
-    for i, name in enumerate(positional):
+    for i in range(positional):
         if i < first:
-            names.append(name)
+            names.append(f"p{i}")
         else:
             lines.append(f"_p{i} = _values[1][{i - first}]")
-            names.append(f"{name}=_p{i}")
+            names.append(f"p{i}=_p{i}")
         if posonly and i == posonly - 1:
             names.append("/")
     if varargs:
-        names.append(f"*{varargs}")
-    elif only or with_out:
+        names.append("*rest")
+    elif keywords:
         names.append("*")
-    for name in [*only, *(["out"] if with_out else [])]:
-        if name in by_keyword:
-            lines.append(f"_k_{name} = _values[2][{name!r}]")
-            names.append(f"{name}=_k_{name}")
-        else:
-            names.append(name)
-    if varkeys:
-        names.append(f"**{varkeys}")
-    forward = [*positional, *([f"*{varargs}"] if varargs else [])]
-    keywords = [*only, *(["out"] if with_out else [])]
-    plain = [*forward, *[f"{n}={n}" for n in keywords]]
-    plain += [f"**{varkeys}"] if varkeys else []
+    for i, has_default in enumerate(keywords):
+        if has_default:
+            lines.append(f"_k{i} = _values[3][{i}]")
+        names.append(f"k{i}=_k{i}" if has_default else f"k{i}")
     # Keywords are passed on only where one is given: they are what makes a call slow.
-    usual = [f" and {n} is _k_{n}" for n in keywords if n in by_keyword]
-    forward += [f"{n}={n}" for n in only if n not in by_keyword]
-    forward += [f"**{varkeys}"] if varkeys else []
+    usual = "".join(f" and k{i} is _k{i}" for i in range(len(keywords)))
+    if not all(keywords):
+        usual = " and False"
+    if varkeys:
+        names.append("**more")
+    forward = [f"p{i}" for i in range(positional)] + (["*rest"] if varargs else [])
+    more = ["**more"] if varkeys else []
     return _TEMPLATE.format(
         defaults="\n    ".join(lines) or "pass",
         signature=", ".join(names),
-        usual="".join(usual),
-        forward=", ".join(forward),
-        plain=", ".join(plain),
-        values=", ".join(positional) + ("," if positional else ""),
-        keywords=", ".join(f"{n!r}: {n}" for n in keywords),
-        rest=f"({varargs or '()'}, {varkeys or '{}'})",
+        usual=usual,
+        forward=", ".join([*forward, *more]),
+        plain=", ".join([*forward, "**_keywords", *more]),
+        values="".join(f"p{i}, " for i in range(positional)),
+        keywords="".join(f"k{i}, " for i in range(len(keywords))),
+        rest=f"({'rest' if varargs else '()'}, {'more' if varkeys else '{}'})",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable
@@ -167,6 +166,8 @@ class EventList(list[Any]):
 
     def export_chrome_trace(self, path: str) -> None:
         """Write the calls for chrome://tracing and Perfetto."""
+        import json
+
         document = {
             "schemaVersion": 1,
             "traceEvents": [

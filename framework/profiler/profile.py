@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import os
-import platform
 import time
 from collections.abc import Callable, Iterable
 from threading import get_ident
@@ -87,7 +86,7 @@ def tensorboard_trace_handler(
 
     def handler(prof: Any) -> None:
         os.makedirs(dir_name, exist_ok=True)
-        worker = worker_name or f"{platform.node()}_{os.getpid()}"
+        worker = worker_name or f"{os.uname().nodename}_{os.getpid()}"
         path = os.path.join(dir_name, f"{worker}.{time.time_ns()}.pt.trace.json")
         prof.export_chrome_trace(path)
 

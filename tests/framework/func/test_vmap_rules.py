@@ -119,9 +119,14 @@ def test_gradient_inside_of_vmap(name: str, i: int, mapped: list[int]) -> None:
             return  # a mask, or like it: vmap refuses it
     rng = np.random.default_rng(0)
     cots = [wrap(np.asarray(rng.standard_normal((SIZE, *o.shape)))) for o in outs]
-    expected = [
-        gradients(name, meta, one, [c[b] for c in cots]) for b, one in enumerate(samples)
-    ]  # fmt: skip
+    if not outs:
+        return  # a complex result
+    try:
+        expected = [
+            gradients(name, meta, one, [c[b] for c in cots]) for b, one in enumerate(samples)
+        ]  # fmt: skip
+    except NotImplementedError:
+        return  # there is no derivative
     stacked = [
         wrap(np.stack([d[k]._data for d in samples])) if k in mapped else a
         for k, a in enumerate(args)
