@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from framework.core.registry import published
+from framework.kernels import LinAlgError
+
+__all__ = ["LinAlgError", *published("linalg")]
 
 globals().update(published("linalg"))

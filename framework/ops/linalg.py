@@ -1,361 +1,520 @@
-"""Linear algebra: products, einsum, and decompositions from NumPy's LAPACK."""
+"""The rest of ``torch.linalg``: determinants, powers, norms, Vandermonde matrices, tensor inverses.
+
+Products are in `products`, equations in `solve`, factors in `factor`, QR, singular values and
+eigenvalues in `spectra`.
+"""
 
 from __future__ import annotations
 
-import string
+import math
 from typing import Any
 
-import numpy as np
-
+from framework import dtypes
 from framework.core.dispatch import apply, composite
-from framework.core.registry import function, op
+from framework.core.registry import OPS, function, op
+from framework.core.saved import values_known
+from framework.dtypes import COMPLEX, FLOAT
+from framework.kernels import module_of
+from framework.kernels.floats import type_name, widening
+from framework.ops import products
+from framework.ops.dims import axes, axis, named
+from framework.ops.matrices import (
+    adjoint,
+    eye_like,
+    floating,
+    floating_or_complex,
+    matrix,
+    square,
+    transposed,
+)
+from framework.ops.products import matmul as _matmul
+from framework.ops.solve import INV, INV_EX, inv, solve
+from framework.ops.spectra import svd_parts, svdvals
 from framework.tensor import Tensor
 
-__all__ = ["bmm", "einsum", "matmul", "mm"]
-
-
-def _matmul_kernel(a: Any, b: Any) -> Any:
-    if not a.ndim or not b.ndim:
-        raise ValueError(
-            f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D"
-        )
-    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
-    if a.shape[-1] != inner:
-        raise ValueError(
-            "mat1 and mat2 shapes cannot be multiplied "
-            f"({'x'.join(map(str, a.shape))} and {'x'.join(map(str, b.shape))})"
-        )
-    if a.dtype.itemsize == 2 and a.dtype.kind in "fV":  # accumulate in float32
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-    if a.dtype.kind == "b":
-        raise TypeError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-    return np.matmul(a, b)
-
-
-def _matmul_grad_a(g: Any, n: Any, b: Any) -> Any:
-    a_ndim = len(n.shape(0))
-    if b.ndim == 1:
-        g = g.unsqueeze(-1)
-        return g * b if a_ndim > 1 else g.squeeze(-1) * b
-    if a_ndim == 1:
-        return matmul(b, g.unsqueeze(-1)).squeeze(-1)
-    return matmul(g, b.transpose(-2, -1))
-
-
-def _matmul_grad_b(g: Any, n: Any, a: Any) -> Any:
-    b_ndim = len(n.shape(1))
-    if a.ndim == 1:
-        if b_ndim == 1:
-            return g * a
-        return a.unsqueeze(-1) * g.unsqueeze(-2)
-    if b_ndim == 1:
-        return matmul(a.transpose(-2, -1), g.unsqueeze(-1)).squeeze(-1)
-    if b_ndim == 2 and a.ndim > 2:  # one product instead of a batch of them that is summed
-        flat = a.reshape(-1, a.shape[-1])
-        return matmul(flat.transpose(-2, -1), g.reshape(-1, g.shape[-1]))
-    return matmul(a.transpose(-2, -1), g)
-
-
-MATMUL = op(
-    "matmul", _matmul_kernel, "ab", rule="same", grad=(_matmul_grad_a, _matmul_grad_b),
-    samples=lambda s: [
-        ((s(3, 2), s(2, 4)), {}), ((s(2), s(2, 3)), {}), ((s(3, 2), s(2)), {}), ((s(2), s(2)), {}),
-        ((s(2, 3, 2), s(2, 3)), {}), ((s(2, 1, 3, 2), s(3, 2, 4)), {}), ((s(2, 3, 2), s(2)), {}),
-        ((s(2), s(3, 2, 4)), {}),
-    ],
-)  # fmt: skip
-
-
-@function(dunder=("__matmul__",))
-def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """Matrix product; vectors are rows or columns, leading dimensions are batches and broadcast.
-
-    >>> import framework as torch
-    >>> torch.matmul(torch.ones(2, 3), torch.ones(3)).tolist()
-    [3.0, 3.0]
-    """
-    return apply(MATMUL, input, other)
-
-
-def _need(name: str, input: Tensor, n: int, which: str = "self") -> None:
-    if input.ndim != n:
-        raise RuntimeError(f"{name}: {which} must be a {n}D tensor, but got {input.ndim}D")
-
-
-@function(checks=True)
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """Product of two matrices."""
-    _need("mm", input, 2)
-    _need("mm", mat2, 2, "mat2")
-    return apply(MATMUL, input, mat2)
-
-
-@function(checks=True)
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """Products of two batches of matrices: [b, n, m] x [b, m, p] -> [b, n, p]."""
-    _need("bmm", input, 3, "batch1")
-    _need("bmm", mat2, 3, "batch2")
-    if input.shape[0] != mat2.shape[0]:
-        raise RuntimeError(
-            "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{input.shape[0]}, {input.shape[2]}] but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
-        )
-    return apply(MATMUL, input, mat2)
-
-
-@function(checks=True)
-def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """Matrix times vector."""
-    _need("mv", input, 2)
-    _need("mv", vec, 1, "vec")
-    return apply(MATMUL, input, vec)
-
-
-@function(checks=True)
-def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """Inner product of two vectors."""
-    _need("dot", input, 1)
-    _need("dot", tensor, 1, "tensor")
-    return apply(MATMUL, input, tensor)
-
-
-@function(checks=True)
-def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """``input[i] * vec2[j]``."""
-    _need("outer", input, 1)
-    _need("outer", vec2, 1, "vec2")
-    return input.unsqueeze(-1) * vec2
-
-
-@function(inplace=True)
-@composite
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """``beta * input + alpha * mat1 @ mat2``."""
-    product = mm(mat1, mat2)
-    product = product if alpha == 1 else product * alpha
-    return (input if beta == 1 else input * beta) + product
-
-
-@function(inplace=True)
-@composite
-def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
-) -> Tensor:
-    """``beta * input + alpha * batch1 @ batch2``, for batches of matrices."""
-    product = bmm(batch1, batch2)
-    product = product if alpha == 1 else product * alpha
-    return (input if beta == 1 else input * beta) + product
-
-
-@function(method=False, checks=True)
-@composite
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products by index letters (Einstein's convention): ``einsum("bij,bjk->bik", a, b)``.
-
-    Two operands at a time, each pair as one batched matrix product.
-
-    >>> import framework as torch
-    >>> torch.einsum("ij,ij->", torch.ones(2, 3), torch.ones(2, 3)).item()
-    6.0
-    """
-    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
-        operands = tuple(operands[0])
-    terms, out = _parse_einsum(equation, operands)
-    labelled = [_diagonals(t, x) for t, x in zip(terms, operands)]
-    sizes: dict[str, int] = {}
-    for term, x in labelled:
-        for letter, n in zip(term, x.shape):
-            if sizes.setdefault(letter, n) == 1:
-                sizes[letter] = n
-            elif n not in (1, sizes[letter]):
-                raise RuntimeError(
-                    f"einsum(): operands do not broadcast: index {letter!r} has sizes "
-                    f"{sizes[letter]} and {n}"
-                )
-    term, x = labelled[0]
-    for k, (other, y) in enumerate(labelled[1:], 2):
-        later = set(out).union(*[t for t, _ in labelled[k:]])
-        term, x = _contract(term, x, other, y, later)
-    gone = [i for i, letter in enumerate(term) if letter not in out]
-    if gone:
-        x = x.sum(gone)
-        term = [letter for letter in term if letter in out]
-    return x.permute(*[term.index(letter) for letter in out])
-
-
-def _parse_einsum(equation: str, operands: Any) -> tuple[list[list[str]], list[str]]:
-    """Index letters of each operand and of the result; an ellipsis becomes letters of its own."""
-    text = equation.replace(" ", "")
-    left, arrow, right = text.partition("->")
-    parts = left.split(",")
-    if len(parts) != len(operands):
-        raise RuntimeError(
-            f"einsum(): the equation {equation!r} names {len(parts)} operands, but got "
-            f"{len(operands)}"
-        )
-    free = [c for c in string.ascii_letters if c not in text]
-    widest = max(
-        [x.ndim - len(p.replace("...", "")) for p, x in zip(parts, operands) if "..." in p],
-        default=0,
-    )
-    dots = free[:widest]
-    terms = []
-    for p, x in zip(parts, operands):
-        if "..." in p:
-            n = x.ndim - len(p.replace("...", ""))
-            p = p.replace("...", "".join(dots[len(dots) - n :]))
-        if len(p) != x.ndim:
-            raise RuntimeError(
-                f"einsum(): the number of subscripts in {p!r} does not match the number of "
-                f"dimensions ({x.ndim}) of its operand"
-            )
-        terms.append(list(p))
-    if arrow:
-        out = list(right.replace("...", "".join(dots)))
-    else:
-        letters = [c for t in terms for c in t]
-        out = dots + sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1)
-    for c in out:
-        if not any(c in t for t in terms):
-            raise RuntimeError(f"einsum(): output subscript {c!r} does not appear in the equation")
-    return terms, out
-
-
-def _diagonals(term: list[str], x: Any) -> tuple[list[str], Any]:
-    """A letter that stands twice in one operand takes the diagonal."""
-    for letter in sorted({c for c in term if term.count(c) > 1}):
-        while term.count(letter) > 1:
-            i = term.index(letter)
-            j = term.index(letter, i + 1)
-            x = x.diagonal(0, i, j)
-            term = [c for k, c in enumerate(term) if k not in (i, j)] + [letter]
-    return term, x
-
-
-def _contract(a: list[str], x: Any, b: list[str], y: Any, later: set[str]) -> tuple[list[str], Any]:
-    """One pair: letters kept in both are batches, shared ones that end here are summed."""
-    lonely = [i for i, c in enumerate(a) if c not in b and c not in later]
-    if lonely:
-        x = x.sum(lonely)
-        a = [c for i, c in enumerate(a) if i not in lonely]
-    lonely = [i for i, c in enumerate(b) if c not in a and c not in later]
-    if lonely:
-        y = y.sum(lonely)
-        b = [c for i, c in enumerate(b) if i not in lonely]
-    batch = [c for c in a if c in b and c in later]
-    summed = [c for c in a if c in b and c not in later]
-    rows = [c for c in a if c not in b]
-    cols = [c for c in b if c not in a]
-    size = {**dict(zip(b, y.shape)), **{c: n for c, n in zip(a, x.shape) if n != 1 or c not in b}}
-    for c, n in zip(b, y.shape):
-        size[c] = max(size.get(c, 1), n)
-    x = x.permute(*[a.index(c) for c in batch + rows + summed])
-    y = y.permute(*[b.index(c) for c in batch + summed + cols])
-
-    def length(letters: list[str]) -> int:
-        n = 1
-        for c in letters:
-            n *= size[c]
-        return n
-
-    lead = [size[c] for c in batch]
-    x = x.expand(*lead, *[size[c] for c in rows + summed])
-    y = y.expand(*lead, *[size[c] for c in summed + cols])
-    x = x.reshape(*lead, length(rows), length(summed))
-    y = y.reshape(*lead, length(summed), length(cols))
-    z = matmul(x, y).reshape(*lead, *[size[c] for c in rows + cols])
-    return batch + rows + cols, z
-
-
-# -- decompositions --------------------------------------------------------------------------
+__all__ = ["det", "logdet", "matrix_exp", "matrix_norm", "matrix_power", "slogdet", "vector_norm"]
 
 _LINALG = ("linalg",)
 
 
-def _t(x: Any) -> Any:
-    return x.transpose(-2, -1)
+# -- PyTorch's second names --------------------------------------------------------------------
 
 
-INV = op(
-    "inv", np.linalg.inv, "a", rule="float",
-    grad=(lambda g, y: -matmul(_t(y), matmul(g, _t(y))),),
-    samples=lambda s: [((s.regular(3),), {})],
-)  # fmt: skip
-DET = op(
-    "det", np.linalg.det, "a", rule="float",
-    grad=(lambda g, a, y: (g * y)[..., None, None] * _t(apply(INV, a)),),
-    samples=lambda s: [((s.regular(3),), {})],
-)  # fmt: skip
+@function(namespaces=_LINALG, method=False, out=True)
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """Alias of `torch.matmul`."""
+    return _matmul(input, other)
 
 
-def _solve_kernel(a: Any, b: Any) -> Any:
-    vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
-    return np.linalg.solve(a, b[..., None])[..., 0] if vector else np.linalg.solve(a, b)
+@function(namespaces=_LINALG, method=False, out=True)
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The vector product along a dimension of length 3; the others broadcast.
 
-
-def _solve_grad(g: Any, n: Any, a: Any, y: Any) -> tuple[Any, Any]:
-    back = apply(SOLVE, _t(a), g)
-    vector = g.ndim == a.ndim - 1
-    product = back.unsqueeze(-1) * y.unsqueeze(-2) if vector else matmul(back, _t(y))
-    return -product, back
-
-
-SOLVE = op(
-    "solve", _solve_kernel, "ab", rule="same", grad=_solve_grad,
-    samples=lambda s: [((s.regular(3), s(3, 2)), {}), ((s.regular(3), s(3)), {})],
-)  # fmt: skip
-
-
-def _cholesky_grad(g: Any, y: Any) -> Any:
-    """I. Murray, Differentiation of the Cholesky decomposition (2016), eq. 10."""
-    inner = matmul(_t(y), g).tril()
-    half = inner - inner.diagonal(0, -2, -1).diag_embed() * 0.5
-    solved = apply(SOLVE, _t(y), half)
-    full = _t(apply(SOLVE, _t(y), _t(solved)))
-    return (full + _t(full)) * 0.5
-
-
-def _cholesky_kernel(a: Any) -> Any:
-    # The mean of both triangles, so that the gradient is symmetric for any direction.
-    return np.linalg.cholesky((a + a.swapaxes(-2, -1)) / 2)
-
-
-CHOLESKY = op(
-    "cholesky", _cholesky_kernel, "a", rule="float", grad=(_cholesky_grad,),
-    samples=lambda s: [((s.definite(3),), {})],
-)  # fmt: skip
-
-
-@function(namespaces=("", "linalg"), method="inverse")
-def inv(A: Tensor) -> Tensor:
-    """The inverse of square matrices."""
-    return apply(INV, A)
-
-
-@function(namespaces=("", "linalg"))
-def det(A: Tensor) -> Tensor:
-    """The determinant of square matrices."""
-    return apply(DET, A)
+    >>> import framework as torch
+    >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
+    return products.cross_along(input, other, dim)
 
 
 @function(namespaces=_LINALG, method=False)
-def solve(A: Tensor, B: Tensor) -> Tensor:
-    """X with ``A @ X = B``."""
-    return apply(SOLVE, A, B)
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """`torch.diagonal` of the last two dimensions."""
+    return A.diagonal(offset, dim1, dim2)
 
 
-@function(namespaces=_LINALG, method="cholesky")
-def cholesky(A: Tensor) -> Tensor:
-    """Lower-triangular L with ``L @ L.mT = A``, for symmetric positive-definite A."""
-    return apply(CHOLESKY, A)
+# -- determinants ------------------------------------------------------------------------------
 
 
-@function()
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Matrices with the last dimension as their diagonal."""
-    from framework.ops.creation import eye
+def _det_grad(g: Any, a: Any, y: Any) -> Any:
+    """g det(A) A^-T; of a singular matrix by the adjugate, from its singular values."""
+    scaled = (g * y).unsqueeze(-1).unsqueeze(-1)
+    if not values_known(a) or (y._data != 0).all():
+        return scaled * transposed(apply(INV, a))
+    u, s, vh = svd_parts(a)
+    others = s.unsqueeze(-1).expand(*s.shape, s.shape[-1])
+    others = others + eye_like(s, s.shape[-1]) * (1 - s.unsqueeze(-1))
+    weights = others.prod(-2)  # for each value the product of the other ones
+    phases = (apply(DET, u) * apply(DET, vh)).unsqueeze(-1).unsqueeze(-1)
+    adjugate = _matmul(u.conj() * weights.unsqueeze(-2), vh.conj())
+    return g.unsqueeze(-1).unsqueeze(-1) * phases * adjugate
 
-    if offset or (dim1, dim2) != (-2, -1):
-        raise RuntimeError("diag_embed: only the main diagonal of the last two dims is supported")
-    n = input.shape[-1]
-    return input.unsqueeze(-1) * eye(n, dtype=input.dtype, device=input.device)
+
+def _det_kernel(a: Any) -> Any:
+    return module_of(a).linalg.det(a)
+
+
+DET = op(
+    "det", _det_kernel, "a", grad=(_det_grad,),
+    samples=lambda s: [((s.regular(3),), {}), ((s(2, 2, 2),), {})],
+)  # fmt: skip
+
+
+@function(namespaces=("", "linalg"), checks=True, out=True)
+def det(A: Tensor) -> Tensor:
+    """The determinants of square matrices: [*, n, n] -> [*].
+
+    >>> import framework as torch
+    >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(-2.)
+    """
+    floating(A, "linalg.det")
+    return apply(DET, A)
+
+
+def _slogdet_kernel(a: Any) -> Any:
+    sign, logarithm = module_of(a).linalg.slogdet(a)
+    return sign, logarithm
+
+
+def _slogdet_grad(g: Any, n: Any, a: Any, y0: Any) -> Any:
+    """A^-H times (g_log - i Im(conj(g_sign) sign)), from d log det A = tr(A^-1 dA)."""
+    gsign, glog = g
+    factor = glog
+    if gsign is not None and y0._data.dtype.kind == "c":
+        turn = (gsign.conj() * y0).imag * -1j
+        factor = turn if factor is None else factor + turn
+    if factor is None:
+        return a * 0
+    return adjoint(apply(INV, a)) * factor.unsqueeze(-1).unsqueeze(-1)
+
+
+SLOGDET = op(
+    "slogdet", _slogdet_kernel, "a", grad=(_slogdet_grad,), wirtinger=True,
+    samples=lambda s: [((s.regular(3),), {})],
+)  # fmt: skip
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+def slogdet(A: Tensor) -> Any:
+    """(sign, logabsdet): the determinant as a sign (a phase) and the logarithm of its size.
+
+    >>> import framework as torch
+    >>> torch.linalg.slogdet(-torch.eye(3)).sign
+    tensor(-1.)
+    """
+    floating(A, "linalg.slogdet")
+    return named("linalg_slogdet", "sign", "logabsdet")(apply(SLOGDET, A))
+
+
+def _legacy_slogdet(input: Tensor) -> Any:
+    """Alias of `linalg.slogdet`."""
+    floating(input, "linalg.slogdet")
+    return named("slogdet", "sign", "logabsdet")(apply(SLOGDET, input))
+
+
+_legacy_slogdet.__name__ = _legacy_slogdet.__qualname__ = "slogdet"
+function(checks=True, out=True)(_legacy_slogdet)
+
+
+@function(checks=True)
+@composite
+def logdet(input: Tensor) -> Tensor:
+    """The logarithm of the determinant; NaN where that is negative, -inf where it is zero.
+
+    >>> import framework as torch
+    >>> torch.logdet(torch.eye(2))
+    tensor(0.)
+    """
+    floating(input, "logdet")
+    sign, logarithm = apply(SLOGDET, input)
+    return logarithm + sign.log()
+
+
+# -- powers and exponentials -------------------------------------------------------------------
+
+
+@function(namespaces=("", "linalg"), checks=True, out=True)
+@composite
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """``A @ A @ ...``, n times, by repeated squaring; of the inverse for negative n.
+
+    >>> import framework as torch
+    >>> torch.linalg.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
+    tensor([[1., 5.],
+            [0., 1.]])
+    """
+    square(A, "linalg.matrix_power")
+    if n == 0:
+        return eye_like(A).expand(A.shape).clone()
+    if n < 0:
+        floating_or_complex(A, "linalg.matrix_power")
+        A, n = apply(INV, A), -n
+    if n == 1:
+        return A.clone()
+    result: Tensor | None = None
+    while n:
+        if n & 1:
+            result = A if result is None else _matmul(result, A)
+        n >>= 1
+        if n:
+            A = _matmul(A, A)
+    assert result is not None
+    return result
+
+
+@widening
+def _expm_kernel(a: Any) -> Any:
+    if not a.size:
+        return a.copy()
+    from scipy.linalg import expm
+
+    return expm(a).astype(a.dtype, copy=False)
+
+
+def _expm_grad(g: Any, a: Any) -> Any:
+    """The upper right block of exp([[A^T, G], [0, A^T]]). R. Mathias (1996)."""
+    from framework.ops.shape import cat
+
+    turned = transposed(a)
+    n = a.shape[-1]
+    top = cat([turned, g], -1)
+    bottom = cat([turned * 0, turned], -1)
+    return apply(EXPM, cat([top, bottom], -2))[..., :n, n:]
+
+
+EXPM = op(
+    "matrix_exp", _expm_kernel, "a", grad=(_expm_grad,),
+    samples=lambda s: [((s(3, 3),), {}), ((s(2, 2, 2),), {})],
+)  # fmt: skip
+
+
+@function(namespaces=("", "linalg"), checks=True)
+def matrix_exp(A: Tensor) -> Tensor:
+    """The matrix exponential, the sum of ``A^k / k!``, of square matrices.
+
+    >>> import framework as torch
+    >>> torch.linalg.matrix_exp(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    square(A, "linalg.matrix_exp")
+    floating_or_complex(A, "linalg.matrix_exp", narrow=True)
+    return apply(EXPM, A)
+
+
+# -- norms -------------------------------------------------------------------------------------
+
+
+def _norm_type(x: Tensor, dtype: Any, api: str) -> Tensor:
+    """``x`` in the type that a norm is asked to compute in, or its own, which must be floating."""
+    if x.dtype.category < FLOAT:
+        raise RuntimeError(
+            f"{api}: Expected a floating point or complex tensor as input. Got {type_name(x._data)}"
+        )
+    if dtype is None:
+        return x
+    if dtype.category < FLOAT:
+        raise RuntimeError(f"{api}: dtype should be floating point or complex. Got {dtype.name}")
+    wide = x.dtype.category == COMPLEX
+    if wide != (dtype.category == COMPLEX):
+        kinds = ("complex", "complex") if wide else ("real", "real")
+        raise RuntimeError(
+            f"{api}: dtype should be {kinds[0]} for {kinds[1]} inputs. Got {dtype.name}"
+        )
+    if dtypes.promote_types(x.dtype, dtype) is not dtype:
+        raise RuntimeError(
+            f"{api}: the dtype of the input ({x.dtype.name}) should be convertible without "
+            f"narrowing to the specified dtype ({dtype.name})"
+        )
+    return x.to(dtype)
+
+
+def _order(ord: Any) -> float:
+    if isinstance(ord, bool) or not isinstance(ord, (int, float)):
+        raise RuntimeError(f"linalg.vector_norm: Expected a number, but got {ord!r}")
+    return float(ord)
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+def vector_norm(
+    x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """``sum(abs(x) ** ord) ** (1 / ord)`` over dimensions, or over all elements; always real.
+
+    Args:
+        ord: any number; inf and -inf are the largest and the smallest size, 0 counts non-zeros.
+        dtype: compute in this type.
+
+    >>> import framework as torch
+    >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    x = _norm_type(x, dtype, "linalg.vector_norm")
+    order = _order(ord)
+    over = axes(dim, x.ndim)
+    if (order < 0 or math.isinf(order)) and not x._data.size:
+        words = (
+            f"linalg.vector_norm cannot compute the {_short(order)} norm on an empty tensor "
+            "because the operation does not have an identity"
+        )
+        if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+            raise RuntimeError(words)
+        for d in over:
+            if x.shape[d] == 0:
+                raise RuntimeError(
+                    f"linalg.vector_norm cannot compute the {_short(order)} norm on the dimension "
+                    f"{d} because this dimension is empty and the operation does not have an "
+                    "identity"
+                )
+    return apply(OPS["norm"], x, p=order, dim=over, keepdim=keepdim)
+
+
+def _short(order: float) -> str:
+    return f"{order:g}"
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+@composite
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """A norm of matrices, which stand in two dimensions.
+
+    Args:
+        ord: "fro", "nuc" (the sum of the singular values), 2 and -2 (the largest, the smallest),
+            1 and -1 (of the columns' sums of sizes), inf and -inf (of the rows').
+
+    >>> import framework as torch
+    >>> torch.linalg.matrix_norm(torch.tensor([[3.0, 0.0], [4.0, 0.0]]), 1)
+    tensor(7.)
+    """
+    api = "linalg.matrix_norm"
+    matrix(A, api)
+    A = _norm_type(A, dtype, api)
+    pair = [dim] if isinstance(dim, int) else list(dim)
+    if len(pair) != 2:
+        raise RuntimeError(f"{api}: dim must be a 2-tuple. Got {' '.join(map(str, pair))}")
+    rows, columns = axis(pair[0], A.ndim), axis(pair[1], A.ndim)
+    if rows == columns:
+        raise RuntimeError(f"{api}: dims must be different. Got ({rows}, {columns})")
+    if isinstance(ord, str):
+        if ord not in ("fro", "nuc"):
+            raise RuntimeError(f"{api}: Order {ord} not supported.")
+        if ord == "fro":
+            return apply(OPS["norm"], A, p=2, dim=axes((rows, columns), A.ndim), keepdim=keepdim)
+        return _of_values(A, lambda s: s.sum(-1), rows, columns, keepdim)
+    size = abs(ord)
+    if size not in (1, 2, math.inf):
+        raise RuntimeError(f"{api}: Order {ord} not supported.")
+    if size == 2:
+        floating_or_complex(A, api)
+        return _of_values(
+            A, (lambda s: s.amax(-1)) if ord > 0 else (lambda s: s.amin(-1)), rows, columns, keepdim
+        )
+    summed, left = (columns, rows) if math.isinf(size) else (rows, columns)
+    sums = apply(OPS["norm"], A, p=1, dim=(summed,), keepdim=keepdim)
+    if not keepdim and left > summed:
+        left -= 1
+    return sums.amax(left, keepdim) if ord > 0 else sums.amin(left, keepdim)
+
+
+def _of_values(A: Tensor, reduce: Any, rows: int, columns: int, keepdim: bool) -> Tensor:
+    """A function of the singular values of the matrices in two dimensions."""
+    found = reduce(svdvals(A.movedim((rows, columns), (-2, -1))))
+    if not keepdim:
+        return found
+    for d in sorted((rows, columns)):
+        found = found.unsqueeze(d)
+    return found
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+def norm(
+    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """`vector_norm` or `matrix_norm`, by ``dim`` (one or two dimensions) or by A's own rank.
+
+    Without ``ord`` and ``dim`` the 2-norm of all elements.
+
+    >>> import framework as torch
+    >>> torch.linalg.norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
+    tensor(7.)
+    """
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if dim is not None:
+        count = 1 if isinstance(dim, int) else len(dim)
+        if count not in (1, 2):
+            raise RuntimeError(
+                "linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
+                f"[{', '.join(map(str, dim))}]"
+            )
+    elif A.ndim not in (1, 2):
+        raise RuntimeError(
+            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
+            f"{A.ndim}D."
+        )
+    if isinstance(ord, str):
+        if dim is None and A.ndim != 2:
+            raise RuntimeError(
+                "linalg.norm: If ord is a string, the input must be 2D if dim is not specified"
+            )
+        return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype)
+    if (dim is not None and not isinstance(dim, int) and len(dim) == 2) or (
+        dim is None and A.ndim == 2
+    ):
+        return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype)
+    return vector_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+@composite
+def cond(A: Tensor, p: Any = None) -> Tensor:
+    """The condition number in a matrix norm (the 2-norm by default); inf for singular matrices.
+
+    >>> import framework as torch
+    >>> torch.linalg.cond(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
+    tensor(2.)
+    """
+    api = "linalg.cond"
+    matrix(A, api)
+    floating_or_complex(A, api)
+    if p is None or (not isinstance(p, str) and abs(p) == 2):
+        values = svdvals(A)
+        if not values._data.size:
+            return A.new_zeros(A.shape[:-2]).to(values.dtype)
+        first, last = values[..., 0], values[..., -1]
+        return last / first if p == -2 else first / last
+    if isinstance(p, str) and p not in ("fro", "nuc"):
+        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+    if not isinstance(p, str) and abs(p) not in (1, math.inf):
+        raise RuntimeError(f"linalg.cond got an invalid norm type: {float(p)}")
+    square(A, api)
+    if not A._data.size:
+        return A.new_zeros(A.shape[:-2]).to(A.dtype.to_real())
+    inverse, info = apply(INV_EX, A)
+    if values_known(info) and info._data.any():
+        inverse = inverse.masked_fill((info > 0).unsqueeze(-1).unsqueeze(-1), math.inf)
+    return matrix_norm(A, p) * matrix_norm(inverse, p)
+
+
+# -- tensors -----------------------------------------------------------------------------------
+
+
+@function(namespaces=_LINALG, method=False, checks=True)
+@composite
+def vander(x: Tensor, N: int | None = None) -> Tensor:
+    """Powers 0 to N-1 of each element, in a new last dimension: [*, n] -> [*, n, N].
+
+    >>> import framework as torch
+    >>> torch.linalg.vander(torch.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    api = "linalg.vander"
+    if x.dtype is dtypes.bool_ or (x.dtype.itemsize == 2 and x.dtype.category >= FLOAT):
+        raise RuntimeError(f"{api}: {type_name(x._data)} is not supported")
+    if not x.ndim:
+        raise RuntimeError("Expected dim >= 1, but got 0")
+    count = x.shape[-1] if N is None else int(N)
+    if count <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    from framework.ops.shape import cat
+
+    powers = x.unsqueeze(-1).expand(*x.shape, count - 1).cumprod(-1)
+    return cat([powers.new_ones(*x.shape, 1), powers], -1)
+
+
+def _legacy_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Powers of a vector's elements as the columns of a matrix, highest first unless increasing."""
+    if x.ndim != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    count = x.shape[0] if N is None else int(N)
+    if count < 0:
+        raise RuntimeError("N must be non-negative.")
+    if count < 2:
+        return (x.unsqueeze(-1) ** 0)[:, :count]
+    columns = vander(x, count)
+    return columns if increasing else columns.flip(-1)
+
+
+_legacy_vander.__name__ = _legacy_vander.__qualname__ = "vander"
+function(method=False, checks=True)(_legacy_vander)
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+@composite
+def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
+    """The inverse of ``tensordot(A, ., A.ndim - ind)``: A as a matrix of its first ``ind`` dims.
+
+    >>> import framework as torch
+    >>> torch.linalg.tensorinv(torch.eye(6).reshape(6, 2, 3), ind=1).shape
+    torch.Size([2, 3, 6])
+    """
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    first, rest = A.shape[:ind], A.shape[ind:]
+    if math.prod(first) != math.prod(rest):
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {math.prod(rest)} != {math.prod(first)}"
+        )
+    n = math.prod(first)
+    return inv(A.reshape(n, n)).reshape(*rest, *first)
+
+
+@function(namespaces=_LINALG, method=False, checks=True, out=True)
+@composite
+def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
+    """X with ``tensordot(A, X, X.ndim) = B``.
+
+    Args:
+        dims: dimensions of A to move to its end first.
+
+    >>> import framework as torch
+    >>> torch.linalg.tensorsolve(torch.eye(6).reshape(2, 3, 6), torch.ones(2, 3)).shape
+    torch.Size([6])
+    """
+    if dims is not None:
+        moved = [dims] if isinstance(dims, int) else list(dims)
+        A = A.movedim(moved, list(range(A.ndim - len(moved), A.ndim)))
+    shape = A.shape[B.ndim :]
+    size = math.prod(shape)
+    if size != math.prod(B.shape):
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {size} != {math.prod(B.shape)}"
+        )
+    return solve(A.reshape(size, size), B.reshape(-1)).reshape(shape)

@@ -15,7 +15,9 @@ msgspec (typed events, the wire, the service) is loaded when it is first asked f
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from framework.trace.sink import Recorder, mark, recording, start, stop
@@ -55,3 +57,13 @@ def __getattr__(name: str) -> Any:
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+class _Package(ModuleType):
+    """PyTorch has a function of this name: ``torch.trace(matrix)`` is the sum of the diagonal."""
+
+    def __call__(self, input: Any) -> Any:
+        return input.trace()
+
+
+sys.modules[__name__].__class__ = _Package
