@@ -1,0 +1,898 @@
+"""PyTorch's op_db (its OpInfo samples) run on our functions, PyTorch being the referee.
+
+Every name gets one status per facet:
+
+    value     values and shapes, every dtype that the entry and we have
+    dtype     dtypes of the results
+    grad      gradients, random cotangents, float64 and complex128
+    gradgrad  second gradients, float64
+    inplace   the in-place twin: value, dtype, who raises, gradient
+    out       ``out=``: a matching, an empty and a too narrow tensor
+    error     the entry's error inputs: both raise, the kind of the exception
+    method    the Tensor method of the same name
+
+A name is *right* when value, dtype and grad are right for all its variants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.testing._internal import common_methods_invocations as invocations
+from torch.testing._internal.common_device_type import toleranceOverride
+
+import framework
+from tests.conformance import bridge
+from tests.conformance.bridge import DTYPES, Unsupported, describe, find, ours, rebound, theirs
+
+__all__ = ["FACETS", "Outcome", "entries", "run"]
+
+FACETS = ("value", "dtype", "grad", "gradgrad", "inplace", "out", "error", "method")
+DECISIVE = ("value", "dtype", "grad")
+
+SAMPLE_SECONDS = 20.0  # longer than this for one sample of ours is a failure
+OP_SECONDS = 60.0  # a name that takes longer is cut short (and says so)
+
+# op_db names that are another function of ours: PyTorch publishes them under an internal path.
+ALIASES: dict[str, str] = {}
+
+# Names that PyTorch's own samples cannot run on a CPU.
+CUDA_ONLY = frozenset(
+    {
+        "jiterator_unary", "jiterator_binary", "jiterator_4inputs_with_extra_args",
+        "jiterator_binary_return_by_ref", "jiterator_2inputs_2outputs",
+    }
+)  # fmt: skip
+
+# Memory that was never written: only shape and dtype can be compared.
+UNWRITTEN = frozenset(
+    {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+     "resize_", "resize_as_"}
+)  # fmt: skip
+
+# Stride-dependent by definition: no gappy inputs for these.
+STRIDES = frozenset(
+    {"as_strided", "as_strided_copy", "as_strided_scatter", "view", "view_copy", "view_as",
+     "view_as_complex", "resize_", "resize_as_"}
+)  # fmt: skip
+
+
+@dataclass
+class Failure:
+    """One sample that went wrong."""
+
+    facet: str
+    variant: str
+    dtype: str
+    index: int
+    args: str
+    text: str
+
+    def __str__(self) -> str:
+        variant = f"{self.variant} " if self.variant else ""
+        return f"{self.facet} {variant}{self.dtype} #{self.index} ({self.args}): {self.text}"
+
+
+@dataclass
+class Outcome:
+    """All that was found out about one name."""
+
+    name: str
+    present: bool = True
+    checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FACETS, 0))
+    failures: list[Failure] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)  # reason -> samples
+    wording: int = 0  # error inputs that raise the right kind in other words
+    cut: bool = False  # ran out of its time
+    seconds: float = 0.0
+
+    def failing(self) -> list[str]:
+        """The facets that are wrong; ["absent"] if we have no such function."""
+        if not self.present:
+            return ["absent"]
+        found = {f.facet for f in self.failures}
+        return [f for f in FACETS if f in found]
+
+    @property
+    def right(self) -> bool:
+        return self.present and not set(self.failing()) & set(DECISIVE)
+
+    def status(self, facet: str) -> str:
+        if not self.present:
+            return "absent"
+        if facet in self.failing():
+            return "wrong"
+        return "right" if self.checks[facet] else "-"
+
+
+class _Late(BaseException):
+    """The time is up; not an Exception, so that no handler in between takes it."""
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+def entries() -> dict[str, list[Any]]:
+    """op_db by name, variants together."""
+    found: dict[str, list[Any]] = {}
+    for info in invocations.op_db:
+        found.setdefault(info.name, []).append(info)
+    return found
+
+
+def implementation(info: Any) -> Any:
+    """Our function for an entry, or None."""
+    name = ALIASES.get(info.name, info.name.removeprefix("torch."))
+    f = info.op
+    is_lambda = getattr(f, "__module__", "").startswith("torch.testing") if f else False
+    if is_lambda and info.name not in ALIASES:
+        return _Rebound(rebound(f), f)
+    if name.startswith("ops.aten."):
+        return None
+    return find(name)
+
+
+class _Rebound:
+    """A lambda of op_db on our names; a name that we lack makes the entry absent."""
+
+    def __init__(self, call: Callable[..., Any], origin: Any) -> None:
+        self.call, self.origin = call, origin
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        try:
+            return self.call(*args, **options)
+        except AttributeError as error:
+            if re.search(r"has no attribute|object 'Tensor'", str(error)):
+                raise _Absent(str(error)) from error
+            raise
+
+
+class _Absent(Exception):
+    pass
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    def ring(*_: Any) -> None:
+        raise _Late
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _seed(number: int = 0) -> None:
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+    framework.manual_seed(number)
+
+
+def _prepare() -> None:
+    """Random lambdas of op_db seed and restore; the harness does that, and looks at the state."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("torch.testing._internal") and hasattr(
+            module, "wrapper_set_seed"
+        ):
+            module.wrapper_set_seed = bridge.wrapper_set_seed  # type: ignore[attr-defined]
+
+
+def run(name: str, infos: list[Any], cap: int = 24, facets: tuple[str, ...] = FACETS) -> Outcome:
+    """Compare all variants of one name."""
+    _prepare()
+    outcome = Outcome(name)
+    start = time.perf_counter()
+    if all(implementation(info) is None for info in infos):
+        outcome.present = False
+        return outcome
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for info in infos:
+            try:
+                _Entry(info, outcome, cap, start + OP_SECONDS).run(facets)
+            except _Absent:
+                outcome.present = False
+                break
+            except _Late:
+                outcome.cut = True
+                break
+            finally:
+                framework.set_grad_enabled(True)
+                framework.set_default_dtype(framework.float32)
+                torch.set_default_dtype(torch.float32)
+    outcome.seconds = time.perf_counter() - start
+    return outcome
+
+
+class _Entry:
+    """One variant of one name."""
+
+    def __init__(self, info: Any, outcome: Outcome, cap: int, deadline: float) -> None:
+        self.info, self.outcome, self.cap, self.deadline = info, outcome, cap, deadline
+        self.call = implementation(info)
+        self.random: bool | None = None
+
+    def run(self, facets: tuple[str, ...]) -> None:
+        info = self.info
+        if self.call is None:
+            self.fail("value", "", 0, "", "no such function (this variant)")
+            return
+        mine = [d for d in DTYPES if d in info.dtypes]
+        if "value" in facets or "dtype" in facets:
+            for k, dtype in enumerate(mine):
+                self.values(dtype, self.cap if k == 0 else max(self.cap // 3, 4))
+        if info.supports_autograd and "grad" in facets:
+            for dtype in (torch.float64, torch.complex128):
+                if dtype in info.supported_backward_dtypes("cpu"):
+                    self.gradients(dtype, second="gradgrad" in facets)
+        if "inplace" in facets:
+            for dtype in (torch.float64, torch.float32, torch.int64, torch.bool, torch.complex64):
+                if dtype in info.dtypes:
+                    self.in_place(dtype)
+        if info.supports_out and "out" in facets:
+            self.out()
+        if "error" in facets:
+            self.errors()
+        if "method" in facets:
+            self.methods()
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def fail(self, facet: str, dtype: Any, index: int, args: str, text: str) -> None:
+        kind = str(dtype).removeprefix("torch.")
+        self.outcome.failures.append(
+            Failure(facet, self.info.variant_test_name, kind, index, args, text)
+        )
+
+    def skip(self, reason: str) -> None:
+        self.outcome.skipped[reason] = self.outcome.skipped.get(reason, 0) + 1
+
+    def samples(self, dtype: Any, cap: int, requires_grad: bool) -> Iterator[tuple[int, Any]]:
+        """At most ``cap`` of the entry's samples, spread evenly, the same in every run."""
+        _seed()
+        if time.perf_counter() > self.deadline:
+            self.outcome.cut = True
+            return
+        try:
+            with _alarm(OP_SECONDS):
+                found = list(self.info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+        except _Late:
+            self.outcome.cut = True
+            return
+        except Exception as error:
+            self.skip(f"PyTorch makes no samples: {_short(error)}")
+            return
+        count = min(cap, len(found))
+        chosen = sorted({round(k * (len(found) - 1) / max(count - 1, 1)) for k in range(count)})
+        for index in chosen:
+            if time.perf_counter() > self.deadline:
+                self.outcome.cut = True
+                return
+            yield index, found[index]
+
+    def compute(self, f: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        with _alarm(SAMPLE_SECONDS):
+            return f(*args, **options)
+
+    def attempt(self, facet: str, dtype: Any, index: int, sample: Any, f: Any) -> None:
+        """Run one comparison: ``f()`` returns what differs, or nothing."""
+        try:
+            text = f()
+        except Unsupported as error:
+            self.skip(f"not in scope: {error}")
+            return
+        except _Absent:
+            raise
+        except _Late:
+            text = f"took longer than {SAMPLE_SECONDS:.0f} s"
+        except _Theirs as error:
+            self.skip(f"PyTorch raises: {_short(error.args[0])}")
+            return
+        except Exception as error:
+            text = f"raised {_short(error)}"
+        self.outcome.checks[facet] += 1
+        if text:
+            self.fail(facet, dtype, index, _arguments(sample), text)
+
+    def referee(self, f: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return f(*args, **options)
+        except Exception as error:
+            raise _Theirs(error) from error
+
+    def tolerances(self, dtype: Any) -> tuple[float, float]:
+        """rtol and atol: PyTorch's defaults, or what the entry's own tests allow on a CPU."""
+        rtol, atol = _TOLERANCES.get(dtype, (0.0, 0.0))
+        for d in self.info.decorators:
+            for inner in getattr(d, "decorators", ()):
+                if isinstance(inner, toleranceOverride) and d.device_type in (None, "cpu"):
+                    found = inner.d.get(dtype)
+                    if found is not None:
+                        rtol, atol = max(rtol, found.rtol), max(atol, found.atol)
+        return rtol, atol
+
+    # -- value, dtype -------------------------------------------------------------------------------
+
+    def values(self, dtype: Any, cap: int) -> None:
+        first = True
+        for index, sample in self.samples(dtype, cap, False):
+            self.attempt("value", dtype, index, sample, lambda s=sample, i=index: self.value(s, dtype, i))
+            if first and self.info.name not in STRIDES and dtype in (torch.float32, torch.int64):
+                with contextlib.suppress(Exception):
+                    gappy = sample.noncontiguous()
+                    self.attempt(
+                        "value", dtype, index, gappy,
+                        lambda s=gappy, i=index: self.value(s, dtype, i),
+                    )  # fmt: skip
+            first = False
+
+    def value(self, sample: Any, dtype: Any, index: int) -> str:
+        args, options = ours(((sample.input, *sample.args), sample.kwargs))
+        _seed(1)
+        state = torch.get_rng_state()
+        expected = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
+        drawn = not torch.equal(state, torch.get_rng_state())
+        if drawn:  # is the result random?
+            _seed(2)
+            again = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
+            drawn = _difference(again, expected, 0.0, 0.0) != ""
+        got = self.compute(self.call, *args, **options)
+        converted = theirs(got)
+        self.outcome.checks["dtype"] += 1
+        kinds = _kinds(converted), _kinds(expected)
+        if kinds[0] != kinds[1]:
+            self.fail("dtype", dtype, index, _arguments(sample), f"{kinds[0]}, not {kinds[1]}")
+        text = _shape_difference(converted, expected)
+        if text or drawn or self.info.name in UNWRITTEN or self.info.has_nondeterministic_output:
+            return text
+        rtol, atol = self.tolerances(dtype)
+        text = _difference(converted, expected, rtol, atol)
+        if not text:
+            return ""
+        # Not unique (signs of eigenvectors, ...): what PyTorch's own tests look at.
+        processed = [_processed(sample, v) for v in (converted, expected)]
+        if None not in processed and not _difference(*processed, rtol, atol):
+            return ""
+        if _no_less_accurate(self.info, sample, dtype, converted, expected):
+            return ""
+        return text
+
+    # -- gradients ----------------------------------------------------------------------------------
+
+    def gradients(self, dtype: Any, second: bool) -> None:
+        cap = self.cap if dtype is torch.float64 else max(self.cap // 2, 4)
+        for index, sample in self.samples(dtype, cap, True):
+            pair = _GradPair(self, sample)
+            self.attempt("grad", dtype, index, sample, pair.first)
+            if second and dtype is torch.float64 and self.info.supports_gradgrad and pair.ready:
+                self.attempt("gradgrad", dtype, index, sample, pair.second)
+
+    # -- in place, out, errors, methods ------------------------------------------------------------
+
+    def in_place(self, dtype: Any) -> None:
+        variant = self.info.inplace_variant
+        if variant is None:
+            return
+        mine = _twin(variant)
+        for index, sample in self.samples(dtype, max(self.cap // 2, 4), False):
+            if not isinstance(sample.input, torch.Tensor) or _overlaps(sample.input):
+                continue
+            self.attempt(
+                "inplace", dtype, index, sample,
+                lambda s=sample: self.one_in_place(variant, mine, s, dtype),
+            )  # fmt: skip
+
+    def one_in_place(self, variant: Any, mine: Any, sample: Any, dtype: Any) -> str:
+        if mine is None:
+            return f"no {variant.__name__}"
+        args, options = ours(((sample.input, *sample.args), sample.kwargs))
+        target, *rest = _copied(sample.input, sample.args)
+        error: Any = None
+        _seed(1)
+        state = torch.get_rng_state()
+        try:
+            variant(target, *rest, **sample.kwargs)
+        except Exception as raised:
+            error = raised
+        drawn = not torch.equal(state, torch.get_rng_state())
+        try:
+            result = self.compute(mine, *args, **options)
+        except _Absent as absent:
+            return str(absent)
+        except Exception as raised:
+            return "" if error is not None else f"raised {_short(raised)}"
+        if error is not None:
+            return f"did not raise {_short(error)}"
+        if result is not args[0]:
+            return "did not return its argument"
+        after = theirs(args[0])
+        text = _shape_difference(after, target)
+        if not text and after.dtype != target.dtype:
+            text = f"{after.dtype}, not {target.dtype}"
+        if text or drawn or self.info.name in UNWRITTEN:
+            return text
+        rtol, atol = self.tolerances(dtype)
+        return _difference(after, target, rtol, atol)
+
+    def out(self) -> None:
+        dtype = next((d for d in (torch.float32, torch.complex64, torch.int64, torch.bool)
+                      if d in self.info.dtypes), None)  # fmt: skip
+        if dtype is None:
+            return
+        for index, sample in self.samples(dtype, 4, False):
+            if self.info.is_factory_function or sample.kwargs.get("out") is not None:
+                continue
+            self.attempt("out", dtype, index, sample, lambda s=sample: self.one_out(s, dtype))
+
+    def one_out(self, sample: Any, dtype: Any) -> str:
+        expected = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
+        several = isinstance(expected, (tuple, list))
+        tensors = list(expected) if several else [expected]
+        if not all(isinstance(t, torch.Tensor) for t in tensors):
+            return ""
+        rtol, atol = self.tolerances(dtype)
+        for how in ("matching", "empty", "narrow"):
+            args, options = ours(((sample.input, *sample.args), sample.kwargs))
+            outs = [_target(t, how) for t in tensors]
+            if any(o is None for o in outs):
+                continue
+            mine = [ours(o) for o in outs]
+            _seed(1)
+            state = torch.get_rng_state()
+            error = None
+            try:
+                inputs = _copied(sample.input, sample.args)
+                self.info.op(*inputs, **sample.kwargs, out=tuple(outs) if several else outs[0])
+            except Exception as raised:
+                error = raised
+            drawn = not torch.equal(state, torch.get_rng_state())
+            if error is not None and how != "narrow":
+                raise _Theirs(error)
+            try:
+                got = self.compute(
+                    self.call, *args, **options, out=tuple(mine) if several else mine[0]
+                )
+            except _Absent:
+                raise
+            except Exception as raised:
+                if error is None:
+                    return f"{how} out: raised {_short(raised)}"
+                continue
+            if error is not None:
+                return f"{how} out: did not raise {_short(error)}"
+            if not several and got is not mine[0]:
+                return f"{how} out: did not return it"
+            if drawn or self.info.name in UNWRITTEN:
+                continue
+            after = [theirs(o) for o in mine]
+            text = _shape_difference(after, outs) or _difference(after, outs, rtol, atol)
+            if text:
+                processed = [_processed(sample, v if several else v[0]) for v in (after, outs)]
+                if None not in processed and not _difference(*processed, rtol, atol):
+                    continue
+                return f"{how} out: {text}"
+        return ""
+
+    def errors(self) -> None:
+        _seed()
+        if self.info.error_inputs_func is None:
+            return
+        try:
+            cases = list(self.info.error_inputs("cpu"))
+        except Exception as error:
+            self.skip(f"PyTorch makes no error inputs: {_short(error)}")
+            return
+        for index, case in enumerate(cases):
+            if time.perf_counter() > self.deadline:
+                self.outcome.cut = True
+                return
+            sample = case.sample_input
+            self.attempt("error", "", index, sample, lambda c=case: self.one_error(c))
+
+    def one_error(self, case: Any) -> str:
+        sample = case.sample_input
+        args, options = ours(((sample.input, *sample.args), sample.kwargs))
+        try:
+            self.info.op(sample.input, *sample.args, **sample.kwargs)
+        except Exception as raised:
+            error = raised
+        else:
+            raise _Theirs(RuntimeError("nothing"))
+        try:
+            self.compute(self.call, *args, **options)
+        except _Absent:
+            raise
+        except Exception as raised:
+            if not _same_kind(raised, error):
+                return f"raised {_short(raised)}, not {_short(error)}"
+            if not re.search(case.error_regex, str(raised)):
+                self.outcome.wording += 1
+            return ""
+        return f"did not raise {_short(error)}"
+
+    def methods(self) -> None:
+        variant = self.info.method_variant
+        if variant is None:
+            return
+        mine = _twin(variant)
+        dtype = next((d for d in DTYPES if d in self.info.dtypes), None)
+        for index, sample in self.samples(dtype, 4, False):
+            if isinstance(sample.input, torch.Tensor):
+                self.attempt(
+                    "method", dtype, index, sample,
+                    lambda s=sample: self.one_method(variant, mine, s, dtype),
+                )  # fmt: skip
+
+    def one_method(self, variant: Any, mine: Any, sample: Any, dtype: Any) -> str:
+        args, options = ours(((sample.input, *sample.args), sample.kwargs))
+        _seed(1)
+        state = torch.get_rng_state()
+        expected = self.referee(variant, *_copied(sample.input, sample.args), **sample.kwargs)
+        drawn = not torch.equal(state, torch.get_rng_state())
+        if mine is None:
+            return "no such method"
+        try:
+            converted = theirs(self.compute(mine, *args, **options))
+        except _Absent as absent:
+            return str(absent)
+        text = _shape_difference(converted, expected)
+        if text or drawn or self.info.name in UNWRITTEN:
+            return text
+        rtol, atol = self.tolerances(dtype)
+        text = _difference(converted, expected, rtol, atol)
+        if text and _no_less_accurate(self.info, sample, dtype, converted, expected):
+            return ""
+        return text
+
+
+class _Theirs(Exception):
+    """PyTorch itself refuses the sample."""
+
+
+class _GradPair:
+    """The same sample differentiated once and twice by both."""
+
+    def __init__(self, entry: _Entry, sample: Any) -> None:
+        self.entry, self.sample = entry, sample
+        self.ready = False
+
+    def first(self) -> str:
+        entry, sample = self.entry, self.sample
+        mine = ours((sample.input, sample.args, sample.kwargs))
+        self.inputs = _wanting((sample.input, sample.args, sample.kwargs))
+        self.mine = _wanting(mine)
+        _seed(1)
+        state = torch.get_rng_state()
+        try:
+            with _alarm(SAMPLE_SECONDS):
+                raw = entry.info.op(sample.input, *sample.args, **sample.kwargs)
+                outs = _flat(sample.output_process_fn_grad(raw))
+        except (Exception, _Late) as error:
+            raise _Theirs(error) from None
+        if not torch.equal(state, torch.get_rng_state()):
+            _seed(2)
+            again = entry.info.op(sample.input, *sample.args, **sample.kwargs)
+            if _difference(again, raw, 0.0, 0.0):
+                return self._random(mine, outs)
+        differentiable = [o.requires_grad for o in outs]
+        process = sample.output_process_fn_grad
+        my_process = rebound(process)
+        with _alarm(SAMPLE_SECONDS):
+            my_outs = _flat(my_process(entry.call(mine[0], *mine[1], **mine[2])))
+        if len(my_outs) != len(outs):
+            return f"{len(my_outs)} tensors, not {len(outs)}"
+        for k, (m, t) in enumerate(zip(my_outs, outs)):
+            if m.requires_grad != t.requires_grad:
+                return f"output {k}: requires_grad is {m.requires_grad}, not {t.requires_grad}"
+        outs = [o for o, d in zip(outs, differentiable) if d]
+        my_outs = [o for o, d in zip(my_outs, differentiable) if d]
+        if not outs:
+            return ""
+        torch.manual_seed(3)
+        cotangents = [_random_like(o).requires_grad_() for o in outs]
+        my_cotangents = [ours(c) for c in cotangents]
+        twice = bool(entry.info.supports_gradgrad)
+        try:
+            grads = torch.autograd.grad(
+                outs, self.inputs, cotangents, create_graph=twice, allow_unused=True
+            )
+        except Exception as error:
+            raise _Theirs(error) from error
+        with _alarm(SAMPLE_SECONDS):
+            my_grads = framework.autograd.grad(
+                my_outs, self.mine, my_cotangents, create_graph=twice, allow_unused=True
+            )
+        text = _gradient_difference(my_grads, grads, self.inputs, entry.info, "gradient")
+        self.grads, self.my_grads = grads, my_grads
+        self.cotangents, self.my_cotangents = cotangents, my_cotangents
+        self.ready = not text
+        return text
+
+    def _random(self, mine: Any, outs: list[Any]) -> str:
+        """Only that a gradient exists where PyTorch has one."""
+        my_outs = _flat(self.entry.compute(self.entry.call, mine[0], *mine[1], **mine[2]))
+        for k, (m, t) in enumerate(zip(my_outs, outs)):
+            if m.requires_grad != t.requires_grad:
+                return f"output {k}: requires_grad is {m.requires_grad}, not {t.requires_grad}"
+        wanted = [o for o in my_outs if o.requires_grad]
+        if wanted:
+            total = sum((o.abs().sum() for o in wanted), framework.zeros(()))
+            framework.autograd.grad(total, self.mine, allow_unused=True)
+        return ""
+
+    def second(self) -> str:
+        chosen = [k for k, g in enumerate(self.grads) if g is not None and g.requires_grad]
+        if not chosen:
+            return ""
+        torch.manual_seed(4)
+        weights = [_random_like(self.grads[k]) for k in chosen]
+        wanted = [*self.inputs, *self.cotangents]
+        try:
+            expected = torch.autograd.grad(
+                [self.grads[k] for k in chosen], wanted, weights, allow_unused=True
+            )
+        except Exception as error:
+            raise _Theirs(error) from error
+        mine = [self.my_grads[k] for k in chosen]
+        lacking = [k for k, g in zip(chosen, mine) if g is None or not g.requires_grad]
+        if lacking:
+            zero = all(e is None or not e.abs().max().item() for e in expected if e is None or e.numel())
+            return "" if zero else f"gradient {lacking[0]} has no history"
+        with _alarm(SAMPLE_SECONDS):
+            got = framework.autograd.grad(
+                mine, [*self.mine, *self.my_cotangents], [ours(w) for w in weights],
+                allow_unused=True,
+            )  # fmt: skip
+        return _gradient_difference(got, expected, wanted, self.entry.info, "second gradient")
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+_TOLERANCES = {  # those of torch.testing.assert_close
+    torch.float16: (1e-3, 1e-5), torch.bfloat16: (1.6e-2, 1e-5), torch.float32: (1.3e-6, 1e-5),
+    torch.float64: (1e-7, 1e-7), torch.complex64: (1.3e-6, 1e-5), torch.complex128: (1e-7, 1e-7),
+}  # fmt: skip
+
+_WIDER = {
+    torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64,
+    torch.complex64: torch.complex128,
+}  # fmt: skip
+
+
+def _difference(got: Any, expected: Any, rtol: float, atol: float) -> str:
+    """What differs in value; dtypes are not compared here."""
+    if isinstance(expected, torch.Tensor):
+        if not isinstance(got, torch.Tensor):
+            return f"a {type(got).__name__}, not a tensor"
+        if expected.layout is not torch.strided:
+            if got.layout is not expected.layout:
+                return f"layout {got.layout}, not {expected.layout}"
+            got, expected = got.to_dense(), expected.to_dense()
+        own = _TOLERANCES.get(expected.dtype, (0.0, 0.0))
+        try:
+            torch.testing.assert_close(
+                got, expected.detach(), rtol=max(rtol, own[0]), atol=max(atol, own[1]),
+                equal_nan=True, check_dtype=False, check_stride=False, check_layout=False,
+            )  # fmt: skip
+        except (AssertionError, RuntimeError, TypeError) as error:
+            return _one_line(error)
+        return ""
+    if isinstance(expected, (tuple, list)):
+        if not isinstance(got, (tuple, list)) or len(got) != len(expected):
+            return f"{describe(got)}, not {describe(expected)}"
+        for k, (g, e) in enumerate(zip(got, expected)):
+            text = _difference(g, e, rtol, atol)
+            if text:
+                return f"output {k}: {text}"
+        return ""
+    if isinstance(got, torch.Tensor):
+        return f"a tensor, not {expected!r}"
+    if isinstance(expected, (int, float, complex)) and isinstance(got, (int, float, complex)):
+        same = got == expected or abs(got - expected) <= 1e-6 * abs(expected)
+        return "" if same or (got != got and expected != expected) else f"{got!r}, not {expected!r}"
+    return "" if got == expected else f"{got!r}, not {expected!r}"
+
+
+def _shape_difference(got: Any, expected: Any) -> str:
+    if isinstance(expected, torch.Tensor) and isinstance(got, torch.Tensor):
+        return "" if got.shape == expected.shape else (
+            f"shape {list(got.shape)}, not {list(expected.shape)}"
+        )  # fmt: skip
+    if isinstance(expected, (tuple, list)) and isinstance(got, (tuple, list)):
+        if len(got) != len(expected):
+            return f"{len(got)} results, not {len(expected)}"
+        texts = [_shape_difference(g, e) for g, e in zip(got, expected)]
+        return next((f"output {k}: {t}" for k, t in enumerate(texts) if t), "")
+    if isinstance(expected, torch.Tensor) != isinstance(got, torch.Tensor):
+        return f"a {type(got).__name__}, not a {type(expected).__name__}"
+    return ""
+
+
+def _kinds(value: Any) -> Any:
+    """The dtypes of a result; plain Python types by name."""
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype).removeprefix("torch.")
+    if isinstance(value, (tuple, list)):
+        return [_kinds(v) for v in value]
+    return type(value).__name__
+
+
+def _processed(sample: Any, value: Any) -> Any:
+    try:
+        return sample.output_process_fn_grad(value)
+    except Exception:
+        return None
+
+
+def _no_less_accurate(info: Any, sample: Any, dtype: Any, got: Any, expected: Any) -> bool:
+    """Whether ours is no further from the result in a wider type than PyTorch's own is.
+
+    Narrow types accumulate rounding: both may be off by more than the tolerance, in another way.
+    """
+    if dtype not in _WIDER:
+        return False
+
+    def widen(t: Any) -> Any:
+        wider = _WIDER.get(t if isinstance(t, torch.dtype) else t.dtype)
+        if wider is None:
+            return t
+        return wider if isinstance(t, torch.dtype) else t.to(wider)
+
+    try:
+        wide = sample.transform(widen)
+        truth = _flat(info.op(wide.input, *wide.args, **wide.kwargs))
+    except Exception:
+        return False
+    mine, other = _flat(got), _flat(expected)
+    if not len(truth) == len(mine) == len(other):
+        return False
+    for t, m, o in zip(truth, mine, other):
+        if not t.dtype.is_floating_point and not t.dtype.is_complex:
+            if not torch.equal(m, o):
+                return False
+            continue
+        rtol, atol = _TOLERANCES.get(o.dtype, (0.0, 0.0))
+        t, m, o = (v.to(torch.complex128 if t.is_complex() else torch.float64) for v in (t, m, o))
+        finite = t.isfinite() & o.isfinite()
+        if not torch.equal(m.isfinite() | ~finite, torch.ones_like(finite)):
+            return False
+        if not torch.allclose(m[~finite], o[~finite], equal_nan=True):
+            return False
+        if not finite.any():
+            continue
+        error, allowed = (m - t)[finite].abs(), (o - t)[finite].abs()
+        scale = t[finite].abs().max()
+        if (error > 2 * allowed + atol + rtol * t[finite].abs()).any() and (
+            error.max() > 2 * allowed.max() + rtol * scale / 4
+        ):
+            return False
+    return True
+
+
+def _gradient_difference(
+    got: Any, expected: Any, inputs: list[Any], info: Any, what: str
+) -> str:
+    for k, (g, e, x) in enumerate(zip(got, expected, inputs)):
+        e = torch.zeros_like(x) if e is None else e.detach()
+        g = torch.zeros_like(x) if g is None else theirs(g)
+        if g.shape != e.shape:
+            return f"{what} {k}: shape {list(g.shape)}, not {list(e.shape)}"
+        if g.dtype != e.dtype:
+            return f"{what} {k}: {g.dtype}, not {e.dtype}"
+        text = _difference(
+            g.to_dense() if g.layout is not torch.strided else g,
+            e.to_dense() if e.layout is not torch.strided else e, 1e-6, 1e-7,
+        )  # fmt: skip
+        if text:
+            return f"{what} {k}: {text}"
+    return ""
+
+
+def _same_kind(mine: BaseException, other: BaseException) -> bool:
+    if isinstance(mine, type(other)) or type(mine).__name__ == type(other).__name__:
+        return True
+    # torch.linalg.LinAlgError and torch.OutOfMemoryError are RuntimeErrors of their own
+    return type(other).__module__.startswith("torch") and type(other).__name__ == type(mine).__name__
+
+
+# -- small things ----------------------------------------------------------------------------------
+
+
+def _flat(value: Any) -> list[Any]:
+    """The tensors in a result."""
+    if isinstance(value, (torch.Tensor, framework.Tensor)):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return [t for v in value for t in _flat(v)]
+    return []
+
+
+def _wanting(value: Any) -> list[Any]:
+    """The tensors that want a gradient, each once."""
+    found: dict[int, Any] = {}
+    for t in _flat(value):
+        if t.requires_grad:
+            found.setdefault(id(t), t)
+    return list(found.values())
+
+
+def _random_like(t: torch.Tensor) -> torch.Tensor:
+    return torch.randn(t.shape, dtype=t.dtype)
+
+
+def _copied(input: Any, args: Any) -> list[Any]:
+    """Samples are used more than once: what an op writes into must not be theirs."""
+
+    def copy(v: Any) -> Any:
+        if isinstance(v, torch.Tensor) and v.layout is torch.strided:
+            fresh = torch.empty_strided(v.shape, v.stride(), dtype=v.dtype)
+            return v if _overlaps(v) or v.is_conj() or v.is_neg() else fresh.copy_(v.detach())
+        if isinstance(v, list):
+            return [copy(x) for x in v]
+        return v
+
+    return [copy(input), *(copy(a) for a in args)]
+
+
+def _overlaps(t: torch.Tensor) -> bool:
+    return any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape)) if (
+        t.layout is torch.strided
+    ) else False  # fmt: skip
+
+
+def _target(t: torch.Tensor, how: str) -> torch.Tensor | None:
+    """A tensor to give as ``out``."""
+    if how == "matching":
+        return torch.zeros(t.shape, dtype=t.dtype)
+    if how == "empty":
+        return torch.zeros((0,), dtype=t.dtype)
+    if t.dtype.is_floating_point or t.dtype.is_complex:
+        return torch.zeros(t.shape, dtype=torch.int64)
+    return None
+
+
+def _twin(variant: Any) -> Any:
+    """Our method for PyTorch's method or in-place variant."""
+    name = getattr(variant, "__name__", "")
+    if name and name != "<lambda>":
+        return getattr(framework.Tensor, name, None)
+    return _Rebound(rebound(variant), variant)
+
+
+def _arguments(sample: Any) -> str:
+    parts = [describe(sample.input), *(describe(a) for a in sample.args)]
+    if sample.kwargs:
+        parts.append(describe(sample.kwargs))
+    text = ", ".join(parts)
+    return text if len(text) < 400 else text[:397] + "..."
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Tensor-likes")]
+    return "; ".join(lines)[:300]
+
+
+def _short(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:160]}"
