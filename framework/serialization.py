@@ -2,7 +2,8 @@
 
 The tensors are stored under their paths in the object ("model.0.weight"), so that any reader of
 safetensors can use them; the object around them is a JSON skeleton in the file's metadata. Nothing
-that is read can run code: there is no unpickler here.
+that is read can run code: there is no unpickler here. PyTorch's own checkpoints of plain tensors
+are read by `framework.torch_files`, which interprets their pickle by a closed list.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import io
 import json
 import math
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from framework import dtypes
+from framework import dtypes, torch_files
 from framework.device import CPU, device
 from framework.kernels import to_device, to_host
 from framework.tensor import Size, Tensor, wrap
@@ -191,7 +193,8 @@ def _shown(path: tuple[str, ...]) -> str:
 
 
 def load(f: Any, map_location: Any = None, **options: Any) -> Any:
-    """Read what `save` wrote, or the tensors of any other safetensors file as a dict.
+    """Read what `save` wrote, any other safetensors file (a dict of its tensors), or a PyTorch
+    checkpoint (``.pt``, ``.pth``) of plain tensors and values.
 
     Args:
         f: a path, or a binary file that is open for reading.
@@ -232,6 +235,11 @@ def _place(map_location: Any) -> device:
 
 
 def _parse(data: bytes, place: device) -> Any:
+    if data[:4] == b"PK\x03\x04" and torch_files.is_checkpoint(_zip_names(data)):
+        try:
+            return torch_files.read(data, place)
+        except torch_files.Refused as error:
+            raise _Unusable(f"a PyTorch checkpoint, but {error}") from None
     _check_kind(data)
     metadata, arrays = _read(data)
     unpack = _Unpacker(arrays, place)
@@ -295,28 +303,28 @@ def _array(name: str, entry: dict[str, Any], data: bytes) -> np.ndarray:
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
 
 
+def _zip_names(data: bytes) -> list[str]:
+    try:
+        return zipfile.ZipFile(io.BytesIO(data)).namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return []
+
+
 def _check_kind(data: bytes) -> None:
     """Name what is not a safetensors file for what it is."""
     if data[8:9] == b"{":  # after the length of the header, which may look like anything
         return
     if data[:4] == b"PK\x03\x04":
-        import zipfile
-
-        try:
-            names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-        except (zipfile.BadZipFile, ValueError, OSError):
-            names = []
-        if any(n.endswith("data.pkl") for n in names):
-            raise _Unusable(
-                "it is a PyTorch checkpoint (a pickle inside a zip file), which can run code when "
-                "it is read; convert it to safetensors"
-            )
+        names = _zip_names(data)
+        if not names:
+            raise _Unusable("it is a zip file that is cut off or damaged")
         if any(n.endswith(".npy") for n in names):
             raise _Unusable("it is a NumPy .npz archive; read it with numpy.load")
         raise _Unusable("it is a zip file, not a safetensors file")
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise _Unusable(
-            "it is a pickle, which can run code when it is read; convert it to safetensors"
+            "it is a pickle (or a PyTorch checkpoint older than 1.6), which can run code when it "
+            "is read; convert it to safetensors"
         )
     if data[:6] == b"\x93NUMPY":
         raise _Unusable("it is a NumPy .npy file; read it with numpy.load")

@@ -170,11 +170,11 @@ def headed(header, data=b""):
 ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 BAD = {
-    "pt": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch checkpoint .* can run code"),
+    "pt": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch checkpoint, but its data.pkl is damaged"),
     "npz": (zipped("a.npy"), "NumPy .npz archive"),
     "zip": (zipped("a.txt"), "a zip file"),
     "cut zip": (zipped("a.txt")[:20], "a zip file"),
-    "pickle": (pickle.dumps(Bomb()), "it is a pickle, which can run code"),
+    "pickle": (pickle.dumps(Bomb()), "it is a pickle .*, which can run code"),
     "npy": (npy(), "NumPy .npy file"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "HDF5"),
     "empty": (b"", "it has 0 bytes"),

@@ -1,0 +1,163 @@
+"""PyTorch's checkpoints: plain tensors come in, everything else is refused by name, nothing runs.
+
+The files in ``checkpoints/`` were written by PyTorch 2.13; ``runs_code.pt`` would call
+``os.system`` if it were unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickletools
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework import nn
+
+FILES = Path(__file__).with_name("checkpoints")
+EVIL = Path("/tmp/tapebook-evil")
+
+
+def test_a_state_dict_is_loaded_into_a_module() -> None:
+    state = torch.load(FILES / "state_dict.pt")
+    assert isinstance(state, OrderedDict)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    assert str(model.load_state_dict(state)) == "<All keys matched successfully>"
+    assert model[0].weight[0, 0].item() == pytest.approx(-0.0043225, abs=1e-6)
+    assert model[1].num_batches_tracked.dtype is torch.int64
+
+
+def test_plain_values_dtypes_and_shared_storage() -> None:
+    found = torch.load(FILES / "nested.pt", weights_only=True)
+    assert found["epoch"] == 3 and found["best"] == 0.5 and found["name"] == "näme"
+    assert found["flags"] == [True, None, (1, 2)] and found["big"] == 10**30
+    assert found["int_keys"] == {1: "a", (1, "b"): 2} and found["size"] == torch.Size([1, 2])
+    for name, t in found["dtypes"].items():
+        assert t.dtype is getattr(torch, name)
+        assert t.to(torch.complex128).tolist() == [0, 1, 1 if name == "bool" else 2]
+    assert found["scalar"].item() == 2.5 and found["empty"].shape == (0, 3)
+    assert isinstance(found["parameter"], nn.Parameter) and found["wants"].requires_grad
+    assert found["view"].tolist() == [[2, 5], [3, 6], [4, 7]]
+    found["base"].zero_()
+    assert found["view"].sum().item() == 0  # as in PyTorch, they share their memory
+    state = found["optimizer"]["state"][0]
+    assert state["exp_avg"].shape == (2, 3) and state["step"].item() == 1
+
+
+def test_map_location() -> None:
+    found = torch.load(FILES / "state_dict.pt", map_location="cpu")
+    assert found["0.weight"].device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("whole_model.pt", "torch.nn.modules.container.Sequential"),
+        ("runs_code.pt", "posix.system"),
+        ("before_1_6.pt", "older than 1.6"),
+    ],
+)
+def test_what_is_no_plain_data_is_refused_by_name(name: str, reason: str) -> None:
+    EVIL.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=reason) as caught:
+        torch.load(FILES / name)
+    assert "\n" not in str(caught.value) and name in str(caught.value)
+    assert not EVIL.exists()
+
+
+def test_every_cut_and_every_changed_byte_is_read_or_refused_in_one_line() -> None:
+    data = (FILES / "state_dict.pt").read_bytes()
+    rng = np.random.default_rng(0)
+    tried = [data[: int(n)] for n in rng.integers(0, len(data), 60)]
+    for at in rng.integers(0, len(data), 400):
+        changed = bytearray(data)
+        changed[at] = rng.integers(256)
+        tried.append(bytes(changed))
+    for bad in tried:
+        try:
+            torch.load(io.BytesIO(bad))
+        except ValueError as error:
+            assert "\n" not in str(error)
+
+
+def checkpoint(pickle: bytes, entries: dict[str, bytes] | None = None, compress: bool = False):
+    """A zip file as PyTorch writes it round these bytes."""
+    file = io.BytesIO()
+    how = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", how) as archive:
+        archive.writestr("archive/data.pkl", pickle)
+        for name, content in (entries or {}).items():
+            archive.writestr(f"archive/{name}", content)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    "pickle, reason",
+    [
+        (b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "os.system"),
+        (b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.", "builtins.eval"),
+        (b"\x80\x02ctorch\nFloatStorage\n)R.", "calls torch.FloatStorage"),
+        (b"\x80\x02}q\x00}(X\x01\x00\x00\x00aK\x01ub.", "attributes"),
+        (b"\x80\x02]q\x00h\x00a.", ""),  # a list that holds itself is only strange
+        (b"\x80\x02}](h\x05s.", "damaged"),
+        (b"\x80\x02}]K\x01s.", "key of type list"),
+        (b"\x80\x02K\x01", "cut off|damaged"),
+        (b"\x80\x02.", "damaged"),
+        (b"\x80\x02R.", "damaged"),
+        (b"\x80\x02(i__main__\nX\n.", "INST"),
+    ],
+)
+def test_pickles_that_are_more_than_data(pickle: bytes, reason: str) -> None:
+    list(pickletools.genops(pickle[:2] + b"."))  # the helper writes pickles by hand: protocol 2
+    if not reason:
+        assert isinstance(torch.load(checkpoint(pickle)), list)
+        return
+    with pytest.raises(ValueError, match=reason):
+        torch.load(checkpoint(pickle))
+
+
+def tensor_pickle(offset: bytes, size: bytes, stride: bytes) -> bytes:
+    """A one-dimensional float tensor in storage 0 of four elements."""
+    return (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage"
+        b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+        + b"K" + offset + b"K" + size + b"\x85K" + stride + b"\x85\x89NtR."
+    )  # fmt: skip
+
+
+def test_a_tensor_stays_within_its_storage() -> None:
+    storage = {"data/0": np.arange(4, dtype=np.float32).tobytes()}
+    good = torch.load(checkpoint(tensor_pickle(b"\x00", b"\x02", b"\x02"), storage))
+    assert good.tolist() == [0, 2]
+    with pytest.raises(ValueError, match="reaches beyond its storage"):
+        torch.load(checkpoint(tensor_pickle(b"\x01", b"\x02", b"\x03"), storage))
+    with pytest.raises(ValueError, match="12 bytes instead of 16"):
+        torch.load(checkpoint(tensor_pickle(b"\x00", b"\x02", b"\x02"), {"data/0": bytes(12)}))
+    with pytest.raises(ValueError, match="data/0 is missing"):
+        torch.load(checkpoint(tensor_pickle(b"\x00", b"\x02", b"\x02")))
+    with pytest.raises(ValueError, match="compressed"):
+        torch.load(checkpoint(tensor_pickle(b"\x00", b"\x02", b"\x02"), storage, compress=True))
+
+
+def test_big_endian_storage() -> None:
+    storage = {
+        "data/0": np.arange(4, dtype=">f4").tobytes(),
+        "byteorder": b"big",
+    }
+    found = torch.load(checkpoint(tensor_pickle(b"\x00", b"\x04", b"\x01"), storage))
+    assert found.tolist() == [0, 1, 2, 3]
+
+
+def test_a_script_module_is_code() -> None:
+    with pytest.raises(ValueError, match="TorchScript"):
+        torch.load(checkpoint(b"\x80\x02}.", {"constants.pkl": b"\x80\x02)."}))
+
+
+def test_nothing_was_written_by_the_files() -> None:
+    assert not os.path.exists(EVIL)
