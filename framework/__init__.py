@@ -129,6 +129,7 @@ from framework import (  # noqa: E402
     backends,
     compiler,
     cuda,
+    fft,
     func,
     jit,
     linalg,
@@ -153,7 +154,7 @@ from framework.amp.autocast_mode import (  # noqa: E402
     set_autocast_enabled,
 )
 from framework.compiler import compile  # noqa: E402
-from framework.cuda import amp as _cuda_amp  # noqa: E402, F401
+from framework.cuda import amp as _cuda_amp  # noqa: E402
 from framework.flags import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     get_deterministic_debug_mode,

@@ -263,12 +263,12 @@ def _summed(term: Term, x: Any, gone: list[int]) -> tuple[Term, Any]:
     if not gone:
         return term, x
     kept = [c for i, c in enumerate(term) if i not in gone]
-    return kept, x.sum(gone, dtype=x.dtype)
+    return kept, x.sum(gone)
 
 
 def _contract(a: Term, x: Any, b: Term, y: Any, later: set[int]) -> tuple[Term, Any]:
     """One pair: letters kept in both are batches, shared ones that end here are summed."""
-    size = _sizes((a, x), (b, y))
+    size, kind = _sizes((a, x), (b, y)), x.dtype
     # What ends here and is in one only (or of length 1 in the other) is summed before.
     whole_a = {c for c, n in zip(a, x.shape) if n == size[c]}
     whole_b = {c for c, n in zip(b, y.shape) if n == size[c]}
@@ -289,6 +289,9 @@ def _contract(a: Term, x: Any, b: Term, y: Any, later: set[int]) -> tuple[Term, 
         x = x.reshape(*x.shape[:n], *(1,) * len(columns))
         y = y.reshape(*y.shape[: len(batch)], *(1,) * len(rows), *y.shape[len(batch) :])
         return batch + rows + columns, x * y
+
+    if x.dtype is not y.dtype:  # a sum of integers is int64
+        x, y = x.to(kind), y.to(kind)
 
     def length(letters: Term) -> int:
         return math.prod([size[c] for c in letters])

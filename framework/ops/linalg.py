@@ -176,7 +176,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     """
     square(A, "linalg.matrix_power")
     if n == 0:
-        return eye_like(A).expand(A.shape).clone()
+        return A.masked_fill(eye_like(A) == 0, 0).masked_fill(eye_like(A) != 0, 1)
     if n < 0:
         floating_or_complex(A, "linalg.matrix_power")
         A, n = apply(INV, A), -n
@@ -339,14 +339,19 @@ def matrix_norm(
         raise RuntimeError(f"{api}: Order {ord} not supported.")
     if size == 2:
         floating_or_complex(A, api)
-        return _of_values(
-            A, (lambda s: s.amax(-1)) if ord > 0 else (lambda s: s.amin(-1)), rows, columns, keepdim
-        )
+        return _of_values(A, lambda s: _extreme(s, -1, False, ord > 0), rows, columns, keepdim)
     summed, left = (columns, rows) if math.isinf(size) else (rows, columns)
     sums = apply(OPS["norm"], A, p=1, dim=(summed,), keepdim=keepdim)
     if not keepdim and left > summed:
         left -= 1
-    return sums.amax(left, keepdim) if ord > 0 else sums.amin(left, keepdim)
+    return _extreme(sums, left, keepdim, ord > 0)
+
+
+def _extreme(x: Tensor, dim: int, keepdim: bool, largest: bool) -> Tensor:
+    """The largest or smallest along a dimension; the largest of nothing is zero, as in PyTorch."""
+    if not largest:
+        return x.amin(dim, keepdim)
+    return x.amax(dim, keepdim) if x.shape[dim] else x.sum(dim, keepdim)
 
 
 def _of_values(A: Tensor, reduce: Any, rows: int, columns: int, keepdim: bool) -> Tensor:
@@ -446,8 +451,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     api = "linalg.vander"
     if x.dtype is dtypes.bool_ or (x.dtype.itemsize == 2 and x.dtype.category >= FLOAT):
         raise RuntimeError(f"{api}: {type_name(x._data)} is not supported")
-    if not x.ndim:
-        raise RuntimeError("Expected dim >= 1, but got 0")
+    x = x if x.ndim else x.reshape(1)
     count = x.shape[-1] if N is None else int(N)
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")

@@ -1,7 +1,12 @@
-"""Reductions: sums, products, extremes, norms, cumulative sums."""
+"""Reductions that combine all elements: sums, means, products, norms, truth.
+
+Extremes are in `extremes`, running reductions in `scan`, spread and order statistics in
+`statistics`. Integers accumulate to int64, float16 and bfloat16 in float32.
+"""
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -9,68 +14,50 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
-from framework.dtypes import FLOAT
+from framework.core.saved import values_known
+from framework.dtypes import COMPLEX
+from framework.ops.dims import (
+    Dim,
+    axes,
+    axis,
+    cast_in,
+    evenly,
+    named,
+    numpy_names,
+    only_floating,
+    spread,
+    wide_type,
+    with_dims,
+)
 from framework.tensor import Tensor
 
-__all__ = ["amax", "amin", "argmax", "logsumexp", "mean", "norm", "sum", "var"]
+__all__ = [
+    "all", "any", "axes", "axis", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "norm",
+    "pair", "prod", "sum", "sum_to_size",
+]  # fmt: skip
 
-Dim = Any  # None, an int or a tuple of ints
-
-
-def axes(dim: Dim, ndim: int) -> tuple[int, ...]:
-    """Dimensions to reduce, as sorted non-negative ints; all of them for None and ().
-
-    Raises:
-        IndexError: one is out of range.
-        RuntimeError: one is given twice.
-    """
-    if dim is None or (isinstance(dim, (tuple, list)) and not len(dim)):
-        return tuple(range(ndim))
-    found = [axis(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
-    if len(set(found)) != len(found):
-        raise RuntimeError(f"dim {found[0]} appears multiple times in the list of dims")
-    return tuple(sorted(found)) if ndim else ()
+pair_type = named("return_types", "values", "indices")
 
 
-def axis(dim: int, ndim: int) -> int:
-    """One dimension as a non-negative int; a 0-d tensor counts as having one."""
-    span = max(ndim, 1)
-    if not -span <= dim < span:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], "
-            f"but got {dim})"
-        )
-    return int(dim) % span
+def pair(values: Any, indices: Any) -> Any:
+    """A (values, indices) result with those names."""
+    return pair_type((values, indices))
 
 
-def _spread(g: Any, shape: tuple[int, ...], dim: tuple[int, ...], keepdim: bool) -> Any:
-    """A reduction's gradient back over the reduced dimensions."""
-    return _with_dims(g, shape, dim, keepdim).expand(shape)
-
-
-def _with_dims(x: Any, shape: tuple[int, ...], dim: tuple[int, ...], keepdim: bool) -> Any:
-    """A reduction's result with the reduced dimensions put back as ones."""
-    if keepdim or not shape:
-        return x
-    return x.reshape([1 if i in dim else n for i, n in enumerate(shape)])
-
-
-def _wide(a: Any) -> Any:
-    """float16 and bfloat16 accumulate in float32."""
-    return np.float32 if a.dtype.itemsize == 2 and a.dtype.kind in "fV" else None
+# -- sums ------------------------------------------------------------------------------------
 
 
 def _sum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-    wide = _wide(a)
+    wide = wide_type(a)
     if wide is not None:
-        return a.astype(wide).sum(axis=dim, keepdims=keepdim).astype(a.dtype)
+        return a.sum(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype)
     kind = np.int64 if a.dtype.kind in "iub" else None
     return a.sum(axis=dim, keepdims=keepdim, dtype=kind)
 
 
 SUM = op(
     "sum", _sum_kernel, "a",
-    grad=(lambda g, n, dim, keepdim: _spread(g, n.shape(0), dim, keepdim),),
+    grad=(lambda g, n, dim, keepdim: spread(g, n.shape(0), dim, keepdim),),
     samples=lambda s: [
         ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
         ((s(3, 2),), {"dim": (1,), "keepdim": True}),
@@ -80,18 +67,23 @@ SUM = op(
 
 
 def _mean_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-    wide = _wide(a)
+    wide = wide_type(a)
     if wide is not None:
-        return a.astype(wide).mean(axis=dim, keepdims=keepdim).astype(a.dtype)
+        a, narrow = a.astype(wide), a.dtype
+        return _mean_kernel(a, dim=dim, keepdim=keepdim).astype(narrow)
     if not a.size:  # NaN, without NumPy's warning
         return a.sum(axis=dim, keepdims=keepdim) * a.dtype.type(np.nan)
     return a.mean(axis=dim, keepdims=keepdim)
 
 
+def _mean_grad(g: Any, n: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
+    shape = n.shape(0)
+    count = math.prod([shape[d] for d in dim])
+    return spread(g / count if count else g, shape, dim, keepdim)
+
+
 MEAN = op(
-    "mean", _mean_kernel, "a",
-    grad=(lambda g, n, dim, keepdim: _spread(
-        g / math.prod(n.shape(0)[d] for d in dim), n.shape(0), dim, keepdim),),
+    "mean", _mean_kernel, "a", grad=(_mean_grad,),
     samples=lambda s: [
         ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
         ((s(3, 2),), {"dim": (0,), "keepdim": False}),
@@ -99,251 +91,173 @@ MEAN = op(
 )  # fmt: skip
 
 
-def _cast_in(input: Tensor, dtype: Any) -> Tensor:
-    return input if dtype is None else input.to(dtype)
+def _nansum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
+    kept = np.where(np.isnan(a), a.dtype.type(0), a) if a.dtype.kind in "fV" else a
+    return _sum_kernel(kept, dim=dim, keepdim=keepdim)
 
 
-@function()
+NANSUM = op(
+    "nansum", _nansum_kernel, "a",
+    grad=(lambda g, a, dim, keepdim: spread(g, a.shape, dim, keepdim) * (a == a),),
+    samples=lambda s: [((s(3, 2),), {"dim": (1,), "keepdim": False})],
+)  # fmt: skip
+
+
+@function(out=True)
+@numpy_names
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over some or all dimensions; integers and bools sum to int64.
+
+    Args:
+        dim: an int or several; None and () are all dimensions.
+        dtype: cast to this type first; the result has it.
 
     >>> import framework as torch
     >>> torch.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
+    >>> torch.tensor([True, True]).sum()
+    tensor(2)
     """
-    input = _cast_in(input, dtype)
-    return apply(SUM, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    if dtype is None:
+        return apply(SUM, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return apply(SUM, input.to(dtype), dim=axes(dim, input.ndim), keepdim=keepdim).to(dtype)
 
 
-@function()
+@function(out=True)
+@numpy_names
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over some or all dimensions, of a floating or complex tensor."""
-    input = _cast_in(input, dtype)
-    if input.dtype.category < FLOAT:
-        raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or "
-            f"complex dtype. Got: {input.dtype}"
-        )
-    return apply(MEAN, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    """The mean over some or all dimensions, of a floating or complex tensor.
+
+    Raises:
+        RuntimeError: ``input`` (or ``dtype``) is neither floating nor complex.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1.0, 3.0], [2.0, 6.0]]).mean(1, keepdim=True)
+    tensor([[2.],
+            [4.]])
+    """
+    given = input if dtype is None else input.to(dtype)
+    only_floating(
+        given,
+        "mean(): could not infer output dtype. "
+        f"{'Input' if dtype is None else 'Optional'} dtype must be either a floating point or "
+        "complex dtype. Got: {got}",
+    )
+    return apply(MEAN, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+
+
+@function(out=True)
+@numpy_names
+def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of what is not NaN.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.0, torch.nan, 2.0]).nansum()
+    tensor(3.)
+    """
+    if input.dtype.category == COMPLEX:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    given = cast_in(input, dtype)
+    total = apply(NANSUM, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return total if dtype is None else total.to(dtype)
+
+
+@function(out=True)
+@numpy_names
+@composite
+def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of what is not NaN; NaN where nothing is left.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.0, torch.nan, 2.0]).nanmean()
+    tensor(1.5000)
+    """
+    only_floating(
+        input,
+        "nanmean(): expected input to have floating point or complex dtype but got {got}",
+    )
+    count = (input == input).detach().sum(dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+# -- products --------------------------------------------------------------------------------
 
 
 def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
+    wide = wide_type(a)
+    if wide is not None:
+        return a.prod(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype)
     kind = np.int64 if a.dtype.kind in "iub" else None
     return a.prod(axis=dim, keepdims=keepdim, dtype=kind)
 
 
-def _prod_grad(g: Any, a: Any, dim: Any, keepdim: bool) -> Any:
-    """The product of all *other* elements, from running products of both sides: zeros are fine."""
-    last = a.movedim(dim, list(range(-len(dim), 0))) if dim else a
+def _prod_grad(g: Any, a: Any, y: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
+    """The product of all *other* elements: by division, or from both sides where one is zero."""
+    g, y = with_dims(g, a.shape, dim, keepdim), with_dims(y, a.shape, dim, keepdim)
+    if values_known(a) and not (a._data == 0).any():
+        return g * (y / a)
+    from framework.ops.scan import cumprod
+    from framework.ops.shape import cat
+
+    if not a.ndim:
+        return g
+    tail = list(range(-len(dim), 0))
+    last = a.movedim(dim, tail)
     kept = last.shape[: last.ndim - len(dim)]
     flat = last.reshape(*kept, math.prod(last.shape[len(kept) :]))
     one = flat[..., :1] * 0 + 1
-    before = cumprod(_cat([one, flat[..., :-1]]), -1)
-    after = cumprod(_cat([one, flat[..., 1:].flip(-1)]), -1).flip(-1)
+    before = cumprod(cat([one, flat[..., :-1]], -1), -1)
+    after = cumprod(cat([one, flat[..., 1:].flip(-1)], -1), -1).flip(-1)
     others = (before * after).reshape(last.shape)
-    others = others.movedim(list(range(-len(dim), 0)), dim) if dim else others
-    return _with_dims(g, a.shape, dim, keepdim) * others
-
-
-def _cat(parts: list[Any]) -> Any:
-    from framework.ops.shape import cat
-
-    return cat(parts, -1)
+    return g * others.movedim(tail, dim)
 
 
 PROD = op(
     "prod", _prod_kernel, "a", grad=(_prod_grad,),
     samples=lambda s: [
         ((s(4),), {"dim": (0,), "keepdim": False}), ((s(2, 3),), {"dim": (1,), "keepdim": True}),
+        ((s(2, 3) * s.mask(2, 3),), {"dim": (0, 1), "keepdim": False}),
+        ((s(),), {"dim": (), "keepdim": False}),
     ],
 )  # fmt: skip
 
 
-@function()
+@function(out=True)
+@numpy_names
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The product over one or all dimensions."""
-    input = _cast_in(input, dtype)
-    return apply(PROD, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    """The product over one or all dimensions; integers multiply to int64.
 
-
-# -- extremes --------------------------------------------------------------------------------
-
-
-def _extreme_grad(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
-    """Shared evenly among equal extremes, as PyTorch's amax and amin."""
-    hit = (a == _with_dims(y, a.shape, dim, keepdim)).to(g.dtype)
-    count = hit.sum(dim=dim, keepdim=True) if a.ndim else hit
-    return _with_dims(g, a.shape, dim, keepdim) * hit / count
-
-
-def _extreme(name: str) -> Any:
-    def kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-        if not a.size and 0 in [a.shape[d] for d in dim]:
-            raise ValueError(
-                "Expected reduction dim to be specified for input.numel() == 0. "
-                "Specify the reduction dim with the 'dim' argument."
-            )
-        return getattr(a, name)(axis=dim, keepdims=keepdim)
-
-    return op(
-        f"a{name}", kernel, "a", grad=(_extreme_grad,),
-        samples=lambda s: [
-            ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
-            ((s(3, 2),), {"dim": (1,), "keepdim": True}),
-        ],
-    )  # fmt: skip
-
-
-AMAX, AMIN = _extreme("max"), _extreme("min")
-
-
-@function()
-def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
-    """The largest element over some or all dimensions; equal ones share the gradient."""
-    return apply(AMAX, input, dim=axes(dim, input.ndim), keepdim=keepdim)
-
-
-@function()
-def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over some or all dimensions; equal ones share the gradient."""
-    return apply(AMIN, input, dim=axes(dim, input.ndim), keepdim=keepdim)
-
-
-class _Pair(tuple[Any, ...]):
-    """(values, indices), as named as PyTorch's return types."""
-
-    values = property(lambda self: self[0])
-    indices = property(lambda self: self[1])
-
-    def __repr__(self) -> str:
-        return f"torch.return_types(\nvalues={self[0]!r},\nindices={self[1]!r})"
-
-
-def pair(values: Any, indices: Any) -> Any:
-    """A (values, indices) result with those names."""
-    return _Pair((values, indices))
-
-
-def _arg_kernel(name: str) -> Any:
-    def kernel(a: Any, *, dim: int | None, keepdim: bool) -> Any:
-        if not (a.size if dim is None else a.shape[dim] if a.ndim else 1):
-            raise ValueError("Expected reduction dim to be specified for input.numel() == 0.")
-        if a.dtype.kind == "V":
-            a = a.astype(np.float32)
-        found = getattr(a, name)(axis=dim)
-        found = np.asarray(found) if isinstance(found, np.generic) else found
-        if keepdim:
-            ones = [1] * a.ndim
-            found = np.expand_dims(found, dim) if dim is not None else found.reshape(ones)
-        return found.astype(np.int64, copy=False)
-
-    return op(name, kernel, "a", samples=lambda s: [((s(3, 2),), {"dim": 1, "keepdim": False})])
-
-
-ARGMAX, ARGMIN = _arg_kernel("argmax"), _arg_kernel("argmin")
-
-
-@function()
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Index of the first largest element (of the flattened tensor if no dim is given)."""
-    return _arg(ARGMAX, input, dim, keepdim)
-
-
-@function()
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Index of the first smallest element (of the flattened tensor if no dim is given)."""
-    return _arg(ARGMIN, input, dim, keepdim)
-
-
-def _arg(record: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    if input._data.dtype.kind == "b":
-        raise RuntimeError(f"{record.name}(): does not support bool input")
-    return apply(record, input, dim=_dim_or_none(dim, input), keepdim=keepdim)
-
-
-def _dim_or_none(dim: int | None, input: Tensor) -> int | None:
-    if dim is None:
-        return None
-    d = axis(dim, input.ndim)
-    return d if input.ndim else None
-
-
-def _max_or_min(name: str, largest: Any, arg: Any, two: Any) -> None:
-    def call(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-        if isinstance(dim, Tensor) or other is not None:
-            return two(input, dim if other is None else other)
-        if dim is None:
-            return apply(largest, input, dim=axes(None, input.ndim), keepdim=False)
-        index = apply(arg, input, dim=_dim_or_none(dim, input), keepdim=True)
-        values = input.gather(dim, index) if input.ndim else input
-        if not keepdim and input.ndim:
-            values, index = values.squeeze(dim), index.squeeze(dim)
-        return pair(values, index)
-
-    call.__name__ = name
-    call.__doc__ = (
-        f"``{name}(input)`` of all elements; ``{name}(input, dim)`` returns (values, indices); "
-        f"``{name}(input, other)`` elementwise of two."
-    )
-    function()(call)
-
-
-from framework.ops.pointwise import maximum, minimum  # noqa: E402
-
-_max_or_min("max", AMAX, ARGMAX, maximum)
-_max_or_min("min", AMIN, ARGMIN, minimum)
-
-
-# -- spread ----------------------------------------------------------------------------------
-
-
-@function()
-@composite
-def var(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
-    correction: Any = None,
-) -> Tensor:  # fmt: skip
-    """The variance: squared distance from the mean, summed, over (n - correction).
-
-    The correction is 1 (unbiased) unless given.
+    >>> import framework as torch
+    >>> torch.tensor([1, 2, 3]).prod()
+    tensor(6)
     """
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    dims = axes(dim, input.ndim)
-    n = math.prod(input.shape[d] for d in dims)
-    by = float(int(unbiased) if correction is None else correction)
-    centred = input - mean(input, dims, True) if input.ndim else input - input
-    total = (centred * centred).sum(dims, keepdim)
-    return total / (n - by) if n > by else total * math.nan
+    if isinstance(dim, (tuple, list)):
+        raise TypeError("prod(): argument 'dim' must be int, not " + type(dim).__name__)
+    given = cast_in(input, dtype)
+    result = apply(PROD, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return result if dtype is None else result.to(dtype)
 
 
-@function()
-@composite
-def std(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
-    correction: Any = None,
-) -> Tensor:  # fmt: skip
-    """The standard deviation: the square root of `var`."""
-    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+# -- logarithms of sums, norms ---------------------------------------------------------------
 
 
 def _logsumexp_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-    wide = _wide(a)
+    wide = wide_type(a)
     x = a if wide is None else a.astype(wide)
-    top = x.max(axis=dim, keepdims=True)
-    top = np.where(np.isfinite(top), top, x.dtype.type(0))
-    total = np.log(np.exp(x - top).sum(axis=dim, keepdims=True)) + top
-    if not keepdim:
-        total = total.reshape([n for i, n in enumerate(a.shape) if i not in dim])
-    return total.astype(a.dtype, copy=False)
+    if not x.size:
+        return np.log(np.exp(x).sum(axis=dim, keepdims=keepdim)).astype(a.dtype, copy=False)
+    top = (x.real if x.dtype.kind == "c" else x).max(axis=dim, keepdims=True)
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    total = np.exp(x - top).sum(axis=dim, keepdims=keepdim)
+    return (np.log(total) + top.reshape(total.shape)).astype(a.dtype, copy=False)
 
 
 LOGSUMEXP = op(
     "logsumexp", _logsumexp_kernel, "a", rule="float",
-    grad=(lambda g, a, y, dim, keepdim: _with_dims(g, a.shape, dim, keepdim)
-          * (a - _with_dims(y, a.shape, dim, keepdim)).exp(),),
+    grad=(lambda g, a, y, dim, keepdim: with_dims(g, a.shape, dim, keepdim)
+          * (a - with_dims(y, a.shape, dim, keepdim)).exp(),),
     samples=lambda s: [
         ((s(3, 2),), {"dim": (1,), "keepdim": False}),
         ((s(3, 2),), {"dim": (0, 1), "keepdim": True}),
@@ -351,161 +265,200 @@ LOGSUMEXP = op(
 )  # fmt: skip
 
 
-@function()
+@function(namespaces=("", "special"), out=True)
+@numpy_names
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over dimensions, without overflow."""
+    """log(sum(exp(input))) over dimensions, without overflow; -inf for no elements.
+
+    >>> import framework as torch
+    >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
+    tensor(1000.6932)
+    """
     return apply(LOGSUMEXP, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
-@function()
-@composite
-def norm(
-    input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None
-) -> Tensor:
-    """The p-norm of all elements or over dimensions; "fro" is the 2-norm; inf and 0 too.
-
-    At zero the 2-norm has the subgradient zero.
-    """
-    input = _cast_in(input, dtype)
-    if input.dtype.category < FLOAT:
-        raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{input.dtype}"
-        )
-    dims = axes(dim, input.ndim)
-    size = input.abs()
-    if p in ("fro", None, 2, 2.0):
-        return apply(NORM2, input, dim=dims, keepdim=keepdim)
-    if p == math.inf:
-        return amax(size, dims, keepdim)
-    if p == -math.inf:
-        return amin(size, dims, keepdim)
-    if p == 0:
-        return (input != 0).to(input.dtype).sum(dims, keepdim)
-    if p == 1:
-        return size.sum(dims, keepdim)
-    return (size**p).sum(dims, keepdim) ** (1.0 / p)
-
-
-def _norm_grad(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
-    from framework.ops.pointwise import where
-
-    y = _with_dims(y, a.shape, dim, keepdim)
-    scale = where(y == 0, 0.0, 1.0 / where(y == 0, 1.0, y))
-    return _with_dims(g, a.shape, dim, keepdim) * a * scale
-
-
-def _norm_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-    wide = _wide(a)
+def _norm_kernel(a: Any, *, p: float, dim: tuple[int, ...], keepdim: bool) -> Any:
+    narrow = a.real.dtype if a.dtype.kind == "c" else a.dtype
+    wide = wide_type(a)
     x = a if wide is None else a.astype(wide)
-    x = np.abs(x) if x.dtype.kind == "c" else x
-    return np.sqrt(np.square(x).sum(axis=dim, keepdims=keepdim)).astype(
-        a.real.dtype if a.dtype.kind == "c" else a.dtype, copy=False
-    )
+    options: dict[str, Any] = {"axis": dim, "keepdims": keepdim}
+    if p == 0:
+        result = (x != 0).sum(**options)
+    elif p == 2:
+        square = np.square(x.real) + np.square(x.imag) if x.dtype.kind == "c" else np.square(x)
+        result = np.sqrt(square.sum(**options))
+    elif p == 1:
+        result = np.abs(x).sum(**options)
+    elif math.isinf(p):
+        x = np.abs(x)
+        result = x.max(**options) if p > 0 else x.min(**options)
+    else:
+        result = np.power(np.power(np.abs(x), p).sum(**options), 1.0 / p)
+    return result.astype(narrow, copy=False)
 
 
-NORM2 = op(
+def _norm_grad(g: Any, a: Any, y: Any, p: float, dim: Any, keepdim: bool) -> Any:
+    """PyTorch's subgradients: zero at zero, shared evenly among the largest for infinite p."""
+    if p == 0:
+        return a * 0
+    g, y = with_dims(g, a.shape, dim, keepdim), with_dims(y, a.shape, dim, keepdim)
+    if p == 2:
+        return a * (g / y).masked_fill((y == 0), 0)
+    size = a.abs()
+    if math.isinf(p):
+        return a.sgn() * evenly(g, (size == y).to(g.dtype), dim)
+    if p == 1:
+        return a.sgn() * g
+    if p < 1:
+        slope = a.sgn() * size.pow(p - 1) * g * y.pow(1 - p)
+        return slope.masked_fill(a == 0, 0)
+    if p < 2:
+        return (a.sgn() * size.pow(p - 1) * (g / y.pow(p - 1))).masked_fill(y == 0, 0)
+    return a * size.pow(p - 2) * (g / y.pow(p - 1)).masked_fill(y == 0, 0)
+
+
+NORM = op(
     "norm", _norm_kernel, "a", rule="float", grad=(_norm_grad,),
     samples=lambda s: [
-        ((s(3, 2),), {"dim": (0, 1), "keepdim": False}),
-        ((s(3, 2),), {"dim": (1,), "keepdim": True}),
+        ((s.away(3, 2),), {"p": p, "dim": dim, "keepdim": keepdim})
+        for p, dim, keepdim in (
+            (2, (0, 1), False), (2, (1,), True), (1, (0,), False), (0.5, (1,), False),
+            (1.5, (0, 1), True), (3, (0,), False), (math.inf, (1,), False), (-1.0, (1,), False),
+        )
     ],
 )  # fmt: skip
 
 
+@function(namespaces=("", "functional"), out=True)
+@numpy_names
+def norm(
+    input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:
+    """The p-norm of all elements or over dimensions, as of a vector.
+
+    Args:
+        p: a number, inf, -inf, "fro" (the 2-norm) or "nuc" (the sum of the singular values of the
+            matrices in two dimensions).
+        dtype: compute in this type.
+
+    At zero the 2-norm has the subgradient zero.
+
+    >>> import framework as torch
+    >>> torch.norm(torch.tensor([3.0, 4.0])), torch.norm(torch.tensor([3.0, -4.0]), 1)
+    (tensor(5.), tensor(7.))
+    """
+    if dtype is not None:
+        input = input.to(dtype)
+    only_floating(
+        input,
+        "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {got}",
+    )
+    if isinstance(p, str):
+        if p == "nuc":
+            return _nuclear(input, dim, keepdim)
+        if p != "fro":
+            raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
+        p = 2
+    order = 2.0 if p is None else float(p)
+    dims = axes(dim, input.ndim)
+    if not input._data.size and (order < 0 or order == math.inf):
+        _refuse_empty(input, order, dims, dim)
+    return apply(NORM, input, p=order, dim=dims, keepdim=keepdim)
+
+
+def _refuse_empty(input: Tensor, p: float, dims: tuple[int, ...], dim: Dim) -> None:
+    order = "inf" if p == math.inf else "-inf" if p == -math.inf else f"{p:g}"
+    words = f"linalg.vector_norm cannot compute the {order} norm on an empty "
+    why = " because the operation does not have an identity"
+    if dim is None or len(dims) == input.ndim:
+        raise RuntimeError(words + "tensor" + why)
+    for d in dims:
+        if not input._data.shape[d]:
+            raise RuntimeError(words + f"dimension {d}" + why)
+
+
+def _nuclear(input: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    from framework.ops.linalg import matrix_norm
+
+    if dim is None:
+        if input.ndim != 2:
+            raise RuntimeError(
+                "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+                if input.ndim < 2
+                else "Expected a tensor with 2 dimensions, but got a tensor with "
+                f"{input.ndim} dimensions instead."
+            )
+        dim = (0, 1)
+    return matrix_norm(input, "nuc", dim, keepdim)
+
+
 # -- truth -----------------------------------------------------------------------------------
 
-ANY = op("any", lambda a, *, dim, keepdim: a.astype(bool).any(axis=dim, keepdims=keepdim), "a")
-ALL = op("all", lambda a, *, dim, keepdim: a.astype(bool).all(axis=dim, keepdims=keepdim), "a")
+
+def _truth(name: str) -> Any:
+    def kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
+        found = getattr(a.astype(bool, copy=False), name)(axis=dim, keepdims=keepdim)
+        # PyTorch's wart, kept for old code: truths of uint8 are uint8.
+        return found.astype(np.uint8) if a.dtype == np.uint8 else found
+
+    return op(name, kernel, "a", samples=lambda s: [((s(3, 2),), {"dim": (1,), "keepdim": False})])
 
 
-@function()
+ANY, ALL = _truth("any"), _truth("all")
+
+
+@function(out=True)
+@numpy_names
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is non-zero."""
+    """Whether any element is non-zero: bool (uint8 for uint8); False for no elements.
+
+    >>> import framework as torch
+    >>> torch.tensor([[0, 1], [0, 0]]).any(dim=1)
+    tensor([ True, False])
+    """
     return apply(ANY, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
-@function()
+@function(out=True)
+@numpy_names
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements are non-zero."""
+    """Whether all elements are non-zero: bool (uint8 for uint8); True for no elements."""
     return apply(ALL, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
+def _count_kernel(a: Any, *, dim: tuple[int, ...]) -> Any:
+    return np.asarray((a != 0).sum(axis=dim, dtype=np.int64))
+
+
+COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")
+
+
 @function()
+@numpy_names
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
-    """How many elements are not zero."""
-    return (input != 0).sum(dim)
+    """How many elements are not zero, as int64.
 
-
-# -- cumulative ------------------------------------------------------------------------------
-
-
-def _cumulative(name: str) -> Any:
-    def kernel(a: Any, *, dim: int) -> Any:
-        if not a.ndim:
-            return a.copy()
-        kind = np.int64 if a.dtype.kind in "iub" else None
-        return getattr(a, name)(axis=dim, dtype=kind)
-
-    return kernel
-
-
-CUMSUM = op(
-    "cumsum", _cumulative("cumsum"), "a",
-    grad=(lambda g, dim: apply(CUMSUM, g.flip(dim), dim=dim).flip(dim) if g.ndim else g,),
-    samples=lambda s: [((s(3, 2),), {"dim": 0}), ((s(),), {"dim": 0})],
-)  # fmt: skip
-
-
-def _cumprod_grad(g: Any, a: Any, y: Any, dim: int) -> Any:
-    """For non-zero input the sum of later outputs over this input; with zeros, by expansion."""
-    if not a.ndim:
-        return g
-    if not bool((a._data == 0).any()):
-        return cumsum((g * y).flip(dim), dim).flip(dim) / a
-    parts = []
-    n = a.shape[dim]
-    for i in range(n):
-        before = a.narrow(dim, 0, i).prod(dim, True) if i else a.narrow(dim, 0, 1) * 0 + 1
-        rest = [before]
-        for j in range(i + 1, n):
-            rest.append(rest[-1] * a.narrow(dim, j, 1))
-        part = rest[0] * g.narrow(dim, i, 1)
-        for j in range(i + 1, n):
-            part = part + rest[j - i] * g.narrow(dim, j, 1)
-        parts.append(part)
-    from framework.ops.shape import cat
-
-    return cat(parts, dim)
-
-
-CUMPROD = op(
-    "cumprod", _cumulative("cumprod"), "a", grad=(_cumprod_grad,),
-    samples=lambda s: [((s.away(3, 2),), {"dim": 0}), ((s.away(4),), {"dim": 0})],
-)  # fmt: skip
-
-
-@function()
-def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running sums along a dimension."""
-    input = _cast_in(input, dtype)
-    return apply(CUMSUM, input, dim=axis(dim, input.ndim))
-
-
-@function()
-def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running products along a dimension."""
-    input = _cast_in(input, dtype)
-    return apply(CUMPROD, input, dim=axis(dim, input.ndim))
+    >>> import framework as torch
+    >>> torch.tensor([[0, 2], [3, 4]]).count_nonzero(0)
+    tensor([1, 2])
+    """
+    return apply(COUNT_NONZERO, input, dim=axes(dim, input.ndim))
 
 
 @function(namespaces=())
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
-    """The sum over the dimensions in which this tensor is larger than ``size``: un-broadcasting."""
+    """The sum over the dimensions in which this tensor is larger than ``size``: un-broadcasting.
+
+    Raises:
+        RuntimeError: ``size`` cannot be broadcast to the tensor's shape.
+    """
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
-    extra = self.ndim - len(shape)
+    have = self._data.shape
+    extra = len(have) - len(shape)
+    if extra < 0 or builtins.any(n not in (1, h) for n, h in zip(shape, have[extra:])):
+        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
     dims = tuple(range(extra)) + tuple(
-        [i + extra for i, n in enumerate(shape) if n == 1 and self._data.shape[i + extra] != 1]
+        [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1]
     )
     result = sum(self, dims, True) if dims else self
     return result.reshape(shape) if extra else result

@@ -104,6 +104,8 @@ def _array(t: torch.Tensor) -> np.ndarray:
     """A copy with the same strides."""
     if t.dtype not in DTYPES:
         raise Unsupported(f"{t.dtype}")
+    if t.ndim > 64:
+        raise Unsupported("more than 64 dimensions, NumPy's limit")
     if t.is_conj() or t.is_neg():
         t = t.resolve_conj().resolve_neg()
     if t.dtype is torch.bfloat16:
@@ -222,7 +224,9 @@ def _by_name(f: Any) -> Any:
             found = find(f"{path}.{name}" if path and path != "Tensor" else name)
             if found is not None:
                 return found
-    if module.startswith("torch.testing") or isinstance(f, types.BuiltinFunctionType) and not module:
+    if module.startswith("torch.testing") or (
+        isinstance(f, types.BuiltinFunctionType) and not module
+    ):
         return f
     raise Unsupported(f"{module}.{name}")
 

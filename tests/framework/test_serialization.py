@@ -170,7 +170,10 @@ def headed(header, data=b""):
 ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 BAD = {
-    "pt": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch checkpoint, but its data.pkl is damaged"),
+    "pt": (
+        zipped("archive/data.pkl", "archive/data/0"),
+        "PyTorch checkpoint, but its data.pkl is damaged",
+    ),
     "npz": (zipped("a.npy"), "NumPy .npz archive"),
     "zip": (zipped("a.txt"), "a zip file"),
     "cut zip": (zipped("a.txt")[:20], "a zip file"),
