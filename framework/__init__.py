@@ -137,6 +137,7 @@ from framework import (  # noqa: E402
     optim,
     overrides,
     profiler,
+    signal,
     trace,
     utils,
 )
