@@ -246,17 +246,11 @@ class Tensor:
 
     # -- autograd ----------------------------------------------------------------------------
 
-    def _stale(self) -> bool:
-        """A view whose base was written in place since: it has the base's history now."""
-        assert self._counter is not None
-        try:
-            return self._at != self._counter.value
-        except RuntimeError:  # inference tensors do not count
-            return False
-
     @property
     def requires_grad(self) -> bool:
-        return self._rg or (self._base is not None and self._base._rg and self._stale())
+        # A view wants a gradient as its base does, even one that was taken without grad mode:
+        # PyTorch's wart. The gradient of such a view goes nowhere.
+        return self._rg or (self._base is not None and self._base._rg)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:

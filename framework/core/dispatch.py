@@ -119,8 +119,6 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
                 edge = a if a._edge is None else a._edge
         edges.append(edge)
         needs.append(edge is not None)
-    if True not in needs:
-        return None  # views, taken without grad mode, of something that wants a gradient
     plan = op.plan(tuple(needs))
     saved: list[Any] = []
     for i in plan.inputs:
@@ -184,7 +182,7 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
         out._at = counter.value
     except RuntimeError:  # of an inference tensor, which has none
         out._at = 0
-    if not modes.grad:
+    if not modes.grad or source._made_without_grad:
         out._made_without_grad = True
 
 

@@ -33,9 +33,21 @@ write_guard: Callable[[Any], None] | None = None
 batched_assign: Callable[[Any, Any, str, int], Any] | None = None
 
 
+_AMBIGUOUS = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+    "code by moving both the view and the inplace either both inside the no_grad block (if you "
+    "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+)
+
+
 def refresh(view: Any) -> None:
     """Give ``view`` its gradient edge anew: its base was written in place."""
     tensor = view._base
+    if view._made_without_grad:
+        raise RuntimeError(
+            "A view was created in no_grad mode and its base or another view of its base has been "
+            f"modified inplace with grad mode enabled. {_AMBIGUOUS}"
+        )
     edge = edge_of(tensor)
     view._at = view._counter.value
     if edge is None:
@@ -90,14 +102,14 @@ def check_inplace(tensor: Any) -> None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
-    elif base._rg and base._edge is None:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation."
-        )
     elif tensor._made_without_grad and base._rg:
         raise RuntimeError(
             "A view was created in no_grad mode and is being modified inplace with grad mode "
-            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden."
+            f"enabled. {_AMBIGUOUS}"
+        )
+    elif base._rg and base._edge is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
 
 

@@ -100,7 +100,23 @@ def test_leaves_that_want_a_gradient_cannot_be_written() -> None:
         w.add_(1)
         hidden = w[0:1]
     assert w.tolist() == [2.0, 2.0] and w.is_leaf
-    assert not hidden.requires_grad
+    assert hidden.requires_grad and hidden.is_leaf  # as in PyTorch: it says so, and ...
+    (hidden * 2).sum().backward()
+    assert hidden.grad is None and w.grad is None  # ... its gradient goes nowhere
+
+
+def test_a_view_made_without_grad_has_no_history_after_a_write() -> None:
+    y = torch.ones(2, requires_grad=True) * 1
+    with torch.no_grad():
+        v = y[0:1]
+        v.mul_(2)
+    assert v.tolist() == [2.0]
+    with pytest.raises(
+        RuntimeError, match="its base or another view of its base has been modified"
+    ):
+        v * 2
+    with pytest.raises(RuntimeError, match="created in no_grad mode and is being modified"):
+        v.mul_(2)
 
 
 def test_a_view_made_without_grad_cannot_be_written_with_it() -> None:
