@@ -93,6 +93,8 @@ class _Task:
             for t in inputs:
                 edge = edge_of(t)
                 if edge is None:
+                    if t.requires_grad:  # a view taken without grad mode: nothing reaches it
+                        continue
                     raise RuntimeError("One of the differentiated Tensors does not require grad")
                 self.wanted.add(_key(edge))
                 if accumulate and edge.__class__ is tuple:

@@ -7,7 +7,7 @@ every tensor's value, ``requires_grad`` and ``is_leaf``; at the end the gradient
 combination of all tensors with respect to the leaves, and the gradients of those gradients.
 
     python -m tests.conformance fuzz --count 2000 --seed 0
-    python -m tests.conformance fuzz --count 1 --seed 1234        one program again, shrunk and printed
+    python -m tests.conformance fuzz --count 1 --seed 1234      one program again, shrunk
 """
 
 from __future__ import annotations
