@@ -23,7 +23,7 @@ from framework.dtypes import FLOAT, INT
 from framework.kernels import LinAlgError
 from framework.trace import sink
 
-__all__ = ["RULES", "apply", "composite", "run"]
+__all__ = ["RULES", "apply", "composite", "only_tensors", "run"]
 
 ndarray = np.ndarray
 
@@ -75,10 +75,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
         else:
             arrays.append(a)
     if device is None and args:
-        raise TypeError(
-            f"{op.name}(): argument 'input' (position 1) must be Tensor, not "
-            f"{type(args[0]).__name__}"
-        )
+        raise TypeError(_must_be_tensor(op.name, "input", 1, args[0]))
     rule = op.rule
     if rule is not None:
         arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
@@ -291,6 +288,21 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
 
 
 # -- errors ----------------------------------------------------------------------------------
+
+
+def only_tensors(name: str, **arguments: Any) -> None:
+    """Refuse arguments of function ``name`` that are no tensors; they are given in its order."""
+    for position, (argument, value) in enumerate(arguments.items(), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(_must_be_tensor(name, argument, position, value))
+
+
+def _must_be_tensor(name: str, argument: str, position: int, value: Any) -> str:
+    return (
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+        f"{type(value).__name__}"
+    )
+
 
 # What a kernel may complain with; NotImplementedError is for a dtype that it is not defined for.
 _EXPLAINED = (

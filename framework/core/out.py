@@ -9,13 +9,17 @@ from typing import Any
 
 from framework.core import dispatch
 from framework.core.modes import modes
-from framework.core.views import before_write
+from framework.core.views import before_write, check_cast, check_writable
+from framework.kernels.floats import type_name
 
 __all__ = ["into", "with_out"]
 
 
-def with_out(call: Callable[..., Any]) -> Callable[..., Any]:
-    """``call`` with a keyword ``out``: a tensor, or a tuple of them for several results."""
+def with_out(call: Callable[..., Any], exact: bool = False) -> Callable[..., Any]:
+    """``call`` with a keyword ``out``: a tensor, or a tuple of them for several results.
+
+    With ``exact`` results are not cast: ``out`` must have their type.
+    """
     name = call.__name__
 
     @functools.wraps(call)
@@ -28,10 +32,7 @@ def with_out(call: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             modes.grad = before
         targets = out if isinstance(out, (tuple, list)) else (out,)
-        if before and any(
-            isinstance(t, dispatch.Tensor) and t.requires_grad
-            for t in (*targets, *args, *options.values())
-        ):
+        if before and _any_wants_gradient((targets, args, *options.values())):
             raise RuntimeError(
                 f"{name}(): functions with out=... arguments don't support automatic "
                 "differentiation, but one of the arguments requires grad."
@@ -42,17 +43,28 @@ def with_out(call: Callable[..., Any]) -> Callable[..., Any]:
                 f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
             )
         for target, value in zip(targets, results):
-            into(target, value, name)
-        return out
+            into(target, value, name, exact)
+        return type(result)(targets) if hasattr(result, "_fields") else out
 
     return function
 
 
-def into(out: Any, result: Any, name: str) -> None:
+def _any_wants_gradient(values: Any) -> bool:
+    for v in values:
+        if isinstance(v, (tuple, list)):
+            if _any_wants_gradient(v):
+                return True
+        elif isinstance(v, dispatch.Tensor) and v.requires_grad:
+            return True
+    return False
+
+
+def into(out: Any, result: Any, name: str, exact: bool = False) -> None:
     """Write ``result`` into ``out``, which takes on its shape if it has another.
 
     Raises:
-        RuntimeError: the result's dtype cannot be cast to ``out``'s, or another device.
+        RuntimeError: the result's dtype cannot be cast to ``out``'s (with ``exact``: is not
+            ``out``'s), another device, or an ``out`` whose elements share memory.
         TypeError: ``out`` is no tensor.
     """
     if not isinstance(out, dispatch.Tensor):
@@ -61,13 +73,15 @@ def into(out: Any, result: Any, name: str) -> None:
         raise RuntimeError(
             f"{name}: Expected out tensor to have device {result._device}, but got {out._device}"
         )
-    target, got = out.dtype, result.dtype
-    if got.category > target.category:
+    target, data = out._data, result._data
+    if exact and target.dtype != data.dtype:
         raise RuntimeError(
-            f"{name}: result type {got} can't be cast to the desired output type {target}"
+            f"{name}: Expected object of scalar type {type_name(data)} but got scalar type "
+            f"{type_name(target)} for argument 'out'"
         )
-    if out._data.shape != result._data.shape:
-        if out._data.size:
+    check_cast(data, target, name)
+    if target.shape != data.shape:
+        if target.size:
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape "
                 f"{list(out.shape)}, which does not match the required output shape "
@@ -76,7 +90,9 @@ def into(out: Any, result: Any, name: str) -> None:
                 UserWarning,
                 stacklevel=4,
             )
-        out._data = result._data.astype(target.numpy)
+        before_write(out)
+        out._data = data.astype(target.dtype)
         return
+    check_writable(out, name)
     before_write(out)
-    out._data[...] = result._data
+    target[...] = data

@@ -172,14 +172,15 @@ def function(
     dunder: tuple[str, ...] = (),
     inplace: bool = False,
     checks: bool = False,
-    out: bool = False,
+    out: bool | str = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function: in namespaces, as a Tensor method, as an operator, as an in-place twin.
 
     A function that ``checks`` its arguments before any op runs fails as an op does: its error names
     it, the shapes and the place, and is an event of the trace.
 
-    With ``out`` the namespaces' function (not the method) takes ``out=``, see `core.out.with_out`.
+    With ``out`` the namespaces' function (not the method) takes ``out=``, see `core.out.with_out`;
+    "exact" if that must have the result's type.
 
     The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
     `core.views.inplace_twin`.
@@ -201,7 +202,7 @@ def function(
             if out:
                 from framework.core.out import with_out
 
-                plain = with_out(call)
+                plain = with_out(call, exact=out == "exact")
             public = overridable(call, plain)
         FUNCTIONS.append(Function(call, public, name, namespaces, as_method, dunder, twin))
         return call

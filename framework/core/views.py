@@ -11,6 +11,7 @@ from collections.abc import Callable
 from threading import get_ident
 from time import perf_counter_ns
 from typing import Any
+from weakref import ref
 
 from framework import dtypes
 from framework.core import dispatch
@@ -19,10 +20,13 @@ from framework.core.graph import Node, Version, clock
 from framework.core.modes import modes
 from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
+from framework.kernels.strided import laid_out, overlaps, strides_of
+from framework.kernels.floats import type_name
 from framework.trace import sink
 
 __all__ = [
-    "assign", "before_write", "check_inplace", "inplace_twin", "refresh", "take_history",
+    "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
+    "refresh", "take_history", "view_twin",
 ]  # fmt: skip
 
 
@@ -40,9 +44,21 @@ _AMBIGUOUS = (
 )
 
 
+def base_of(view: Any) -> Any:
+    """The tensor that owns a view's memory.
+
+    It is not always the one that the view was taken of: that one may have turned into a view itself
+    (see `view_twin`).
+    """
+    base = view._base
+    while base._base is not None:
+        base = view._base = base._base
+    return base
+
+
 def refresh(view: Any) -> None:
     """Give ``view`` its gradient edge anew: its base was written in place."""
-    tensor = view._base
+    tensor = base_of(view)
     if view._made_without_grad:
         raise RuntimeError(
             "A view was created in no_grad mode and its base or another view of its base has been "
@@ -65,8 +81,8 @@ def refresh(view: Any) -> None:
     view._rg = True
 
 
-def _scatter_kernel(base: Any, value: Any, *, chain: Any) -> Any:
-    result = base.copy()
+def _scatter_kernel(base: Any, value: Any, *, chain: Any, strides: Any) -> Any:
+    result = laid_out(base, strides)  # else a step of the chain might have to copy
     part = result
     for view_op, meta in chain:
         part = view_op.kernel(part, **meta)
@@ -85,10 +101,17 @@ VIEW_SCATTER = op(
     _scatter_kernel,
     "base value",
     grad=(
-        lambda g, chain: apply(VIEW_SCATTER, g, _through(g, chain) * 0, chain=chain),
+        lambda g, chain, strides: apply(VIEW_SCATTER, g, 0.0, chain=chain, strides=strides),
         lambda g, chain: _through(g, chain),
     ),
-    samples=lambda s: [((s(3, 2), s(2)), {"chain": ((OPS["getitem"], {"index": (1,)}),)})],
+    wirtinger=True,  # a base and a view of it may be complex and real: nothing to conjugate
+    samples=lambda s: [
+        (
+            (s(3, 2), s(2)),
+            {"chain": ((OPS["getitem"], {"index": (1,)}),), "strides": strides},
+        )
+        for strides in (None, (1, 3))
+    ],
 )
 
 
@@ -96,13 +119,14 @@ def check_inplace(tensor: Any) -> None:
     """Refuse a write that autograd could not follow, in PyTorch's words."""
     if not modes.grad:
         return
-    base = tensor._base
-    if base is None:
-        if tensor._rg and tensor._edge is None:
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
-            )
-    elif tensor._made_without_grad and base._rg:
+    if tensor._rg and tensor._edge is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if tensor._base is None:
+        return
+    base = base_of(tensor)
+    if tensor._made_without_grad and base._rg:
         raise RuntimeError(
             "A view was created in no_grad mode and is being modified inplace with grad mode "
             f"enabled. {_AMBIGUOUS}"
@@ -130,22 +154,15 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
             f"{name}: output with shape {list(target.shape)} doesn't match the broadcast shape "
             f"{list(data.shape)}"
         )
-    to, got = dtypes.from_numpy_dtype[target.dtype], dtypes.from_numpy_dtype[data.dtype]
-    if to is not got:
-        if got.category > to.category:
-            raise RuntimeError(
-                f"{name}: result type {got} can't be cast to the desired output type {to}"
-            )
+    if target.dtype is not data.dtype:
+        check_cast(data, target, name)
         if value._rg:
-            value = value.to(to)
+            value = value.to(dtypes.from_numpy_dtype[target.dtype])
             data = value._data
-    if not getattr(target.flags, "writeable", True):
-        raise RuntimeError(
-            f"{name}: unsupported operation: more than one element of the written-to tensor refers "
-            "to a single memory location. Please clone() the tensor before performing the "
-            "operation."
-        )
-    record = modes.grad and (value._rg or (tensor.requires_grad and to.category >= FLOAT))
+    check_writable(tensor, name)
+    record = modes.grad and (
+        value._rg or (tensor.requires_grad and dtypes.category[target.dtype] >= FLOAT)
+    )
     if record and value._edge is not None:
         _keep_private(value._edge[0], tensor, since)
     before_write(tensor)
@@ -153,6 +170,25 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     if record:
         take_history(tensor, value)
     return tensor
+
+
+def check_cast(data: Any, target: Any, name: str) -> None:
+    """Refuse to write an array into one of a lower category (bool < int < float < complex)."""
+    if dtypes.category[data.dtype] > dtypes.category[target.dtype]:
+        raise RuntimeError(
+            f"{name}: result type {type_name(data)} can't be cast to the desired output type "
+            f"{type_name(target)}"
+        )
+
+
+def check_writable(tensor: Any, name: str) -> None:
+    """Refuse to write to a tensor of which several elements are one place in memory."""
+    if overlaps(tensor._data) or not getattr(tensor._data.flags, "writeable", True):
+        raise RuntimeError(
+            f"{name}: unsupported operation: more than one element of the written-to tensor refers "
+            "to a single memory location. Please clone() the tensor before performing the "
+            "operation."
+        )
 
 
 def before_write(tensor: Any) -> None:
@@ -174,23 +210,27 @@ def before_write(tensor: Any) -> None:
 def take_history(tensor: Any, value: Any) -> None:
     """``tensor`` was written: from here on its gradient goes where ``value``'s would."""
     edge = edge_of(value)
-    base = tensor._base
-    if base is None:
+    if tensor._base is None:
         _move_retained(tensor, edge)
         tensor._edge = edge if edge.__class__ is tuple else None
         tensor._rg = edge is not None
         if edge is not None:
             _resave_output(edge[0], edge[1], value, tensor)
         return
+    base = base_of(tensor)
     base_edge = base._edge or (base if base._rg else None)
     data = base._data
-    meta = {"chain": tensor._chain}
+    dense = _is_batched(base) or data.flags.c_contiguous
+    meta = {"chain": tensor._chain, "strides": None if dense else strides_of(data)}
     plan = VIEW_SCATTER.plan((base_edge is not None, edge is not None))
     metas = [(data.shape, data.dtype, base._device)]
     node = Node(VIEW_SCATTER, [base_edge, edge], meta, plan, [], metas)
     base._edge = (node, 0)
     base._rg = True
     base._at = tensor._counter.value
+    front = base._front and base._front()
+    if front is not None:
+        front._rg = True
     if edge is not None:
         _resave_output(edge[0], edge[1], value, tensor)
     refresh(tensor)
@@ -282,3 +322,50 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = f"In-place version of `{call.__name__}`: writes the result into ``self``."
     return method
+
+
+def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The method ``NAME_`` of a view: ``self`` becomes the view of its own memory.
+
+    A tensor that owned its memory leaves that to a hidden one, which has its old shape and history:
+    views that were taken before go on from there.
+    """
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_inplace(self)
+        recorder = sink.active
+        if recorder is None or recorder.thread != get_ident():
+            _turn_into(self, call(self, *args, **kwargs))
+            return self
+        t0 = perf_counter_ns()
+        thread, recorder.thread = recorder.thread, 0
+        try:
+            view = call(self, *args, **kwargs)
+        except BaseException as error:
+            recorder.thread = thread
+            recorder.op_error(name, (self, *args), kwargs, t0, error)
+            raise
+        finally:
+            recorder.thread = thread
+        _turn_into(self, view)
+        node = self._edge[0] if self._rg and self._edge is not None else None
+        recorder.op(name, (self, *args), kwargs, self, t0, node)
+        return self
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"In-place version of `{call.__name__}`: changes how ``self`` sees its memory."
+    return method
+
+
+def _turn_into(tensor: Any, view: Any) -> None:
+    if tensor._base is None and view._base is tensor:
+        base = dispatch.wrap(tensor._data, tensor._device)
+        base._rg, base._edge, base._counter = tensor._rg, tensor._edge, tensor._counter
+        base._front = ref(tensor)
+        tensor._base = base
+    tensor._data, tensor._chain = view._data, view._chain
+    tensor._rg, tensor._edge = view._rg, view._edge
+    before_write(tensor)
+    if tensor._base is not None:
+        tensor._at = tensor._counter.value

@@ -419,7 +419,11 @@ DECOMPOSED: dict[str, Callable[[Any, Any, Any], Any]] = {
 _RULES: dict[str, Rule] = {}
 
 # Families of which every op works element by element, but for those that have a rule of their own.
-_ELEMENTWISE = ("framework.ops.pointwise", "framework.ops.activation")
+_ELEMENTWISE = (
+    "framework.ops.pointwise", "framework.ops.unary", "framework.ops.compare",
+    "framework.ops.select", "framework.ops.complex", "framework.ops.activation",
+    "framework.ops.special", "framework.ops.pairs", "framework.kernels.special",
+)  # fmt: skip
 _UFUNCS = (
     "isnan isinf isfinite logical_not lt le gt ge eq ne logical_and logical_or logical_xor "
     "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift bitwise_not "

@@ -341,8 +341,6 @@ _, isfinite = _unary("isfinite", np.isfinite, None, "Whether each element is fin
                      inplace=False)  # fmt: skip
 _, logical_not = _unary("logical_not", np.logical_not, None, "Whether each element is zero.",
                         rule=None)  # fmt: skip
-_, conj = _unary("conj", np.conj, lambda g: conj(g), "The complex conjugate.", rule=None,
-                 inplace=False)  # fmt: skip
 
 ROUND = op("round", lambda a, decimals=0: np.round(a, decimals), "a", grad=(lambda g: g * 0.0,),
            samples=lambda s: [((s.away(3),), {})])  # fmt: skip
