@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +34,39 @@ from torch.testing._internal import common_methods_invocations as invocations
 from torch.testing._internal.common_device_type import toleranceOverride
 
 import framework
-from tests.conformance import bridge
-from tests.conformance.bridge import DTYPES, Unsupported, describe, find, ours, rebound, theirs
+from tests.conformance import bridge, expected
+from tests.conformance.bridge import DTYPES, Unsupported, find, ours, rebound, theirs
+from tests.conformance.comparing import (
+    TIES,
+    TOLERANCES,
+    arguments,
+    copied,
+    difference,
+    dtypes_of,
+    flat,
+    gathered,
+    gradient_difference,
+    no_less_accurate,
+    overlaps,
+    processed,
+    random_like,
+    same_kind,
+    shape_difference,
+    short,
+    wanting,
+)
 
-__all__ = ["FACETS", "Outcome", "entries", "run"]
+__all__ = [
+    "FACETS",
+    "Late",
+    "Outcome",
+    "alarm",
+    "entries",
+    "implementation",
+    "prepare",
+    "reseed",
+    "run",
+]
 
 FACETS = ("value", "dtype", "grad", "gradgrad", "inplace", "out", "error", "method")
 DECISIVE = ("value", "dtype", "grad")
@@ -116,7 +146,7 @@ class Outcome:
         return "right" if self.checks[facet] else "-"
 
 
-class _Late(BaseException):
+class Late(BaseException):
     """The time is up; not an Exception, so that no handler in between takes it."""
 
 
@@ -166,9 +196,9 @@ class _Absent(Exception):
 
 
 @contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
+def alarm(seconds: float) -> Iterator[None]:
     def ring(*_: Any) -> None:
-        raise _Late
+        raise Late
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -179,14 +209,14 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _seed(number: int = 0) -> None:
+def reseed(number: int = 0) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
     framework.manual_seed(number)
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Random lambdas of op_db seed and restore; the harness does that, and looks at the state."""
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("torch.testing._internal") and hasattr(
@@ -197,7 +227,7 @@ def _prepare() -> None:
 
 def run(name: str, infos: list[Any], cap: int = 24, facets: tuple[str, ...] = FACETS) -> Outcome:
     """Compare all variants of one name."""
-    _prepare()
+    prepare()
     outcome = Outcome(name)
     start = time.perf_counter()
     if all(implementation(info) is None for info in infos):
@@ -211,7 +241,7 @@ def run(name: str, infos: list[Any], cap: int = 24, facets: tuple[str, ...] = FA
             except _Absent:
                 outcome.present = False
                 break
-            except _Late:
+            except Late:
                 outcome.cut = True
                 break
             finally:
@@ -267,18 +297,18 @@ class _Entry:
 
     def samples(self, dtype: Any, cap: int, requires_grad: bool) -> Iterator[tuple[int, Any]]:
         """At most ``cap`` of the entry's samples, spread evenly, the same in every run."""
-        _seed()
+        reseed()
         if time.perf_counter() > self.deadline:
             self.outcome.cut = True
             return
         try:
-            with _alarm(OP_SECONDS):
+            with alarm(OP_SECONDS):
                 found = list(self.info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
-        except _Late:
+        except Late:
             self.outcome.cut = True
             return
         except Exception as error:
-            self.skip(f"PyTorch makes no samples: {_short(error)}")
+            self.skip(f"PyTorch makes no samples: {short(error)}")
             return
         count = min(cap, len(found))
         chosen = sorted({round(k * (len(found) - 1) / max(count - 1, 1)) for k in range(count)})
@@ -289,7 +319,7 @@ class _Entry:
             yield index, found[index]
 
     def compute(self, f: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        with _alarm(SAMPLE_SECONDS):
+        with alarm(SAMPLE_SECONDS):
             return f(*args, **options)
 
     def attempt(self, facet: str, dtype: Any, index: int, sample: Any, f: Any) -> None:
@@ -301,16 +331,16 @@ class _Entry:
             return
         except _Absent:
             raise
-        except _Late:
+        except Late:
             text = f"took longer than {SAMPLE_SECONDS:.0f} s"
         except _Theirs as error:
-            self.skip(f"PyTorch raises: {_short(error.args[0])}")
+            self.skip(f"PyTorch raises: {short(error.args[0])}")
             return
         except Exception as error:
-            text = f"raised {_short(error)}"
+            text = f"raised {short(error)}"
         self.outcome.checks[facet] += 1
         if text:
-            self.fail(facet, dtype, index, _arguments(sample), text)
+            self.fail(facet, dtype, index, arguments(sample), text)
 
     def referee(self, f: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:
@@ -320,7 +350,7 @@ class _Entry:
 
     def tolerances(self, dtype: Any) -> tuple[float, float]:
         """rtol and atol: PyTorch's defaults, or what the entry's own tests allow on a CPU."""
-        rtol, atol = _TOLERANCES.get(dtype, (0.0, 0.0))
+        rtol, atol = TOLERANCES.get(dtype, (0.0, 0.0))
         for d in self.info.decorators:
             for inner in getattr(d, "decorators", ()):
                 if isinstance(inner, toleranceOverride) and d.device_type in (None, "cpu"):
@@ -332,9 +362,9 @@ class _Entry:
     def varies(self, sample: Any, expected: Any) -> bool:
         """Whether PyTorch's result depends on the seed (dropout with p=0 draws and does not)."""
         for seed in range(2, 8):
-            _seed(seed)
-            again = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
-            if _difference(again, expected, 0.0, 0.0):
+            reseed(seed)
+            again = self.referee(self.info.op, *copied(sample.input, sample.args), **sample.kwargs)
+            if difference(again, expected, 0.0, 0.0):
                 return True
         return False
 
@@ -357,32 +387,32 @@ class _Entry:
 
     def value(self, sample: Any, dtype: Any, index: int) -> str:
         args, options = ours(((sample.input, *sample.args), sample.kwargs))
-        _seed(1)
+        reseed(1)
         state = torch.get_rng_state()
-        expected = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
+        expected = self.referee(self.info.op, *copied(sample.input, sample.args), **sample.kwargs)
         drawn = not torch.equal(state, torch.get_rng_state()) and self.varies(sample, expected)
         got = self.compute(self.call, *args, **options)
         converted = theirs(got)
         self.outcome.checks["dtype"] += 1
-        kinds = _kinds(converted), _kinds(expected)
+        kinds = dtypes_of(converted), dtypes_of(expected)
         if kinds[0] != kinds[1]:
-            self.fail("dtype", dtype, index, _arguments(sample), f"{kinds[0]}, not {kinds[1]}")
-        text = _shape_difference(converted, expected)
+            self.fail("dtype", dtype, index, arguments(sample), f"{kinds[0]}, not {kinds[1]}")
+        text = shape_difference(converted, expected)
         if text or drawn or self.info.name in UNWRITTEN or self.info.has_nondeterministic_output:
             return text
         rtol, atol = self.tolerances(dtype)
-        if self.info.name in _TIES:
+        if self.info.name in TIES:
             converted, expected = (
-                _gathered(self.info.name, sample, v) for v in (converted, expected)
+                gathered(self.info.name, sample, v) for v in (converted, expected)
             )
-        text = _difference(converted, expected, rtol, atol)
+        text = difference(converted, expected, rtol, atol)
         if not text:
             return ""
         # Not unique (signs of eigenvectors, ...): what PyTorch's own tests look at.
-        processed = [_processed(sample, v) for v in (converted, expected)]
-        if None not in processed and not _difference(*processed, rtol, atol):
+        both = [processed(sample, v) for v in (converted, expected)]
+        if None not in both and not difference(*both, rtol, atol):
             return ""
-        if _no_less_accurate(self.info, sample, dtype, converted, expected):
+        if no_less_accurate(self.info, sample, dtype, converted, expected):
             return ""
         return text
 
@@ -404,7 +434,7 @@ class _Entry:
             return
         mine = _twin(variant)
         for index, sample in self.samples(dtype, max(self.cap // 2, 4), False):
-            if not isinstance(sample.input, torch.Tensor) or _overlaps(sample.input):
+            if not isinstance(sample.input, torch.Tensor) or overlaps(sample.input):
                 continue
             if sample.broadcasts_input and self.info.name == "addbmm":
                 continue  # PyTorch resizes the tensor that is written to: nothing to imitate
@@ -417,9 +447,9 @@ class _Entry:
         if mine is None:
             return f"no {variant.__name__}"
         args, options = ours(((sample.input, *sample.args), sample.kwargs))
-        target, *rest = _copied(sample.input, sample.args)
+        target, *rest = copied(sample.input, sample.args)
         error: Any = None
-        _seed(1)
+        reseed(1)
         state = torch.get_rng_state()
         try:
             variant(target, *rest, **sample.kwargs)
@@ -431,19 +461,19 @@ class _Entry:
         except _Absent as absent:
             return str(absent)
         except Exception as raised:
-            return "" if error is not None else f"raised {_short(raised)}"
+            return "" if error is not None else f"raised {short(raised)}"
         if error is not None:
-            return f"did not raise {_short(error)}"
+            return f"did not raise {short(error)}"
         if result is not args[0]:
             return "did not return its argument"
         after = theirs(args[0])
-        text = _shape_difference(after, target)
+        text = shape_difference(after, target)
         if not text and after.dtype != target.dtype:
             text = f"{after.dtype}, not {target.dtype}"
         if text or drawn or self.info.name in UNWRITTEN:
             return text
         rtol, atol = self.tolerances(dtype)
-        return _difference(after, target, rtol, atol)
+        return difference(after, target, rtol, atol)
 
     def out(self) -> None:
         dtype = next((d for d in (torch.float32, torch.complex64, torch.int64, torch.bool)
@@ -456,7 +486,7 @@ class _Entry:
             self.attempt("out", dtype, index, sample, lambda s=sample: self.one_out(s, dtype))
 
     def one_out(self, sample: Any, dtype: Any) -> str:
-        expected = self.referee(self.info.op, *_copied(sample.input, sample.args), **sample.kwargs)
+        expected = self.referee(self.info.op, *copied(sample.input, sample.args), **sample.kwargs)
         several = isinstance(expected, (tuple, list))
         tensors = list(expected) if several else [expected]
         if not all(isinstance(t, torch.Tensor) for t in tensors):
@@ -468,11 +498,11 @@ class _Entry:
             if any(o is None for o in outs):
                 continue
             mine = [ours(o) for o in outs]
-            _seed(1)
+            reseed(1)
             state = torch.get_rng_state()
             error = None
             try:
-                inputs = _copied(sample.input, sample.args)
+                inputs = copied(sample.input, sample.args)
                 self.info.op(*inputs, **sample.kwargs, out=tuple(outs) if several else outs[0])
             except Exception as raised:
                 error = raised
@@ -487,31 +517,31 @@ class _Entry:
                 raise
             except Exception as raised:
                 if error is None:
-                    return f"{how} out: raised {_short(raised)}"
+                    return f"{how} out: raised {short(raised)}"
                 continue
             if error is not None:
-                return f"{how} out: did not raise {_short(error)}"
+                return f"{how} out: did not raise {short(error)}"
             if not several and got is not mine[0]:
                 return f"{how} out: did not return it"
             if drawn or self.info.name in UNWRITTEN:
                 continue
             after = [theirs(o) for o in mine]
-            text = _shape_difference(after, outs) or _difference(after, outs, rtol, atol)
+            text = shape_difference(after, outs) or difference(after, outs, rtol, atol)
             if text:
-                processed = [_processed(sample, v if several else v[0]) for v in (after, outs)]
-                if None not in processed and not _difference(*processed, rtol, atol):
+                both = [processed(sample, v if several else v[0]) for v in (after, outs)]
+                if None not in both and not difference(*both, rtol, atol):
                     continue
                 return f"{how} out: {text}"
         return ""
 
     def errors(self) -> None:
-        _seed()
+        reseed()
         if self.info.error_inputs_func is None:
             return
         try:
             cases = list(self.info.error_inputs("cpu"))
         except Exception as error:
-            self.skip(f"PyTorch makes no error inputs: {_short(error)}")
+            self.skip(f"PyTorch makes no error inputs: {short(error)}")
             return
         for index, case in enumerate(cases):
             if time.perf_counter() > self.deadline:
@@ -534,12 +564,12 @@ class _Entry:
         except _Absent:
             raise
         except Exception as raised:
-            if not _same_kind(raised, error):
-                return f"raised {_short(raised)}, not {_short(error)}"
+            if not same_kind(raised, error):
+                return f"raised {short(raised)}, not {short(error)}"
             if not re.search(case.error_regex, str(raised)):
                 self.outcome.wording += 1
             return ""
-        return f"did not raise {_short(error)}"
+        return f"did not raise {short(error)}"
 
     def methods(self) -> None:
         variant = self.info.method_variant
@@ -556,9 +586,9 @@ class _Entry:
 
     def one_method(self, variant: Any, mine: Any, sample: Any, dtype: Any) -> str:
         args, options = ours(((sample.input, *sample.args), sample.kwargs))
-        _seed(1)
+        reseed(1)
         state = torch.get_rng_state()
-        expected = self.referee(variant, *_copied(sample.input, sample.args), **sample.kwargs)
+        expected = self.referee(variant, *copied(sample.input, sample.args), **sample.kwargs)
         drawn = not torch.equal(state, torch.get_rng_state())
         if mine is None:
             return "no such method"
@@ -566,12 +596,12 @@ class _Entry:
             converted = theirs(self.compute(mine, *args, **options))
         except _Absent as absent:
             return str(absent)
-        text = _shape_difference(converted, expected)
+        text = shape_difference(converted, expected)
         if text or drawn or self.info.name in UNWRITTEN:
             return text
         rtol, atol = self.tolerances(dtype)
-        text = _difference(converted, expected, rtol, atol)
-        if text and _no_less_accurate(self.info, sample, dtype, converted, expected):
+        text = difference(converted, expected, rtol, atol)
+        if text and no_less_accurate(self.info, sample, dtype, converted, expected):
             return ""
         return text
 
@@ -590,23 +620,23 @@ class _GradPair:
     def first(self) -> str:
         entry, sample = self.entry, self.sample
         mine = ours((sample.input, sample.args, sample.kwargs))
-        self.inputs = _wanting((sample.input, sample.args, sample.kwargs))
-        self.mine = _wanting(mine)
-        _seed(1)
+        self.inputs = wanting((sample.input, sample.args, sample.kwargs))
+        self.mine = wanting(mine)
+        reseed(1)
         state = torch.get_rng_state()
         try:
-            with _alarm(SAMPLE_SECONDS):
+            with alarm(SAMPLE_SECONDS):
                 raw = entry.info.op(sample.input, *sample.args, **sample.kwargs)
-                outs = _flat(sample.output_process_fn_grad(raw))
-        except (Exception, _Late) as error:
+                outs = flat(sample.output_process_fn_grad(raw))
+        except (Exception, Late) as error:
             raise _Theirs(error) from None
         if not torch.equal(state, torch.get_rng_state()) and entry.varies(sample, raw):
             return self._random(mine, outs)
         differentiable = [o.requires_grad for o in outs]
         process = sample.output_process_fn_grad
         my_process = rebound(process)
-        with _alarm(SAMPLE_SECONDS):
-            my_outs = _flat(my_process(entry.call(mine[0], *mine[1], **mine[2])))
+        with alarm(SAMPLE_SECONDS):
+            my_outs = flat(my_process(entry.call(mine[0], *mine[1], **mine[2])))
         if len(my_outs) != len(outs):
             return f"{len(my_outs)} tensors, not {len(outs)}"
         for k, (m, t) in enumerate(zip(my_outs, outs)):
@@ -617,7 +647,7 @@ class _GradPair:
         if not outs:
             return ""
         torch.manual_seed(3)
-        cotangents = [_random_like(o).requires_grad_() for o in outs]
+        cotangents = [random_like(o).requires_grad_() for o in outs]
         my_cotangents = [ours(c) for c in cotangents]
         twice = bool(entry.info.supports_gradgrad)
         try:
@@ -626,11 +656,11 @@ class _GradPair:
             )
         except Exception as error:
             raise _Theirs(error) from error
-        with _alarm(SAMPLE_SECONDS):
+        with alarm(SAMPLE_SECONDS):
             my_grads = framework.autograd.grad(
                 my_outs, self.mine, my_cotangents, create_graph=twice, allow_unused=True
             )
-        text = _gradient_difference(my_grads, grads, self.inputs, entry.info, "gradient")
+        text = gradient_difference(my_grads, grads, self.inputs, entry.info, "gradient")
         self.grads, self.my_grads = grads, my_grads
         self.cotangents, self.my_cotangents = cotangents, my_cotangents
         self.ready = not text
@@ -638,7 +668,7 @@ class _GradPair:
 
     def _random(self, mine: Any, outs: list[Any]) -> str:
         """Only that a gradient exists where PyTorch has one."""
-        my_outs = _flat(self.entry.compute(self.entry.call, mine[0], *mine[1], **mine[2]))
+        my_outs = flat(self.entry.compute(self.entry.call, mine[0], *mine[1], **mine[2]))
         for k, (m, t) in enumerate(zip(my_outs, outs)):
             if m.requires_grad != t.requires_grad:
                 return f"output {k}: requires_grad is {m.requires_grad}, not {t.requires_grad}"
@@ -653,7 +683,7 @@ class _GradPair:
         if not chosen:
             return ""
         torch.manual_seed(4)
-        weights = [_random_like(self.grads[k]) for k in chosen]
+        weights = [random_like(self.grads[k]) for k in chosen]
         wanted = [*self.inputs, *self.cotangents]
         try:
             expected = torch.autograd.grad(
@@ -668,228 +698,15 @@ class _GradPair:
                 e is None or not e.abs().max().item() for e in expected if e is None or e.numel()
             )
             return "" if zero else f"gradient {lacking[0]} has no history"
-        with _alarm(SAMPLE_SECONDS):
+        with alarm(SAMPLE_SECONDS):
             got = framework.autograd.grad(
                 mine, [*self.mine, *self.my_cotangents], [ours(w) for w in weights],
                 allow_unused=True,
             )  # fmt: skip
-        return _gradient_difference(got, expected, wanted, self.entry.info, "second gradient")
+        return gradient_difference(got, expected, wanted, self.entry.info, "second gradient")
 
 
-# -- comparing -------------------------------------------------------------------------------------
-
-_TOLERANCES = {  # those of torch.testing.assert_close
-    torch.float16: (1e-3, 1e-5), torch.bfloat16: (1.6e-2, 1e-5), torch.float32: (1.3e-6, 1e-5),
-    torch.float64: (1e-7, 1e-7), torch.complex64: (1.3e-6, 1e-5), torch.complex128: (1e-7, 1e-7),
-}  # fmt: skip
-
-_WIDER = {
-    torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64,
-    torch.complex64: torch.complex128,
-}  # fmt: skip
-
-
-def _difference(got: Any, expected: Any, rtol: float, atol: float) -> str:
-    """What differs in value; dtypes are not compared here."""
-    if isinstance(expected, torch.Tensor):
-        if not isinstance(got, torch.Tensor):
-            return f"a {type(got).__name__}, not a tensor"
-        if expected.layout is not torch.strided:
-            if got.layout is not expected.layout:
-                return f"layout {got.layout}, not {expected.layout}"
-            got, expected = got.to_dense(), expected.to_dense()
-        own = _TOLERANCES.get(expected.dtype, (0.0, 0.0))
-        try:
-            torch.testing.assert_close(
-                got, expected.detach(), rtol=max(rtol, own[0]), atol=max(atol, own[1]),
-                equal_nan=True, check_dtype=False, check_stride=False, check_layout=False,
-            )  # fmt: skip
-        except (AssertionError, RuntimeError, TypeError) as error:
-            return _one_line(error)
-        return ""
-    if isinstance(expected, (tuple, list)):
-        if not isinstance(got, (tuple, list)) or len(got) != len(expected):
-            return f"{describe(got)}, not {describe(expected)}"
-        for k, (g, e) in enumerate(zip(got, expected)):
-            text = _difference(g, e, rtol, atol)
-            if text:
-                return f"output {k}: {text}"
-        return ""
-    if isinstance(got, torch.Tensor):
-        return f"a tensor, not {expected!r}"
-    if isinstance(expected, (int, float, complex)) and isinstance(got, (int, float, complex)):
-        same = got == expected or abs(got - expected) <= 1e-6 * abs(expected)
-        return "" if same or (got != got and expected != expected) else f"{got!r}, not {expected!r}"
-    return "" if got == expected else f"{got!r}, not {expected!r}"
-
-
-def _shape_difference(got: Any, expected: Any) -> str:
-    if isinstance(expected, torch.Tensor) and isinstance(got, torch.Tensor):
-        return "" if got.shape == expected.shape else (
-            f"shape {list(got.shape)}, not {list(expected.shape)}"
-        )  # fmt: skip
-    if isinstance(expected, (tuple, list)) and isinstance(got, (tuple, list)):
-        if len(got) != len(expected):
-            return f"{len(got)} results, not {len(expected)}"
-        texts = [_shape_difference(g, e) for g, e in zip(got, expected)]
-        return next((f"output {k}: {t}" for k, t in enumerate(texts) if t), "")
-    if isinstance(expected, torch.Tensor) != isinstance(got, torch.Tensor):
-        return f"a {type(got).__name__}, not a {type(expected).__name__}"
-    return ""
-
-
-def _kinds(value: Any) -> Any:
-    """The dtypes of a result; plain Python types by name."""
-    if isinstance(value, torch.Tensor):
-        return str(value.dtype).removeprefix("torch.")
-    if isinstance(value, (tuple, list)):
-        return [_kinds(v) for v in value]
-    return type(value).__name__
-
-
-def _processed(sample: Any, value: Any) -> Any:
-    try:
-        return sample.output_process_fn_grad(value)
-    except Exception:
-        return None
-
-
-# The order of equal elements is free: the elements that the indices point at are compared.
-_TIES = frozenset({"argsort", "sort", "topk"})
-
-
-def _gathered(name: str, sample: Any, value: Any) -> Any:
-    """``value`` with indices replaced by what they point at."""
-    if sample.kwargs.get("stable") or not sample.input.ndim:
-        return value
-    position = 1 if name == "topk" else 0
-    dim = sample.kwargs.get("dim", -1)
-    if len(sample.args) > position and not isinstance(sample.args[position], bool):
-        dim = sample.args[position]
-    indices = value if name == "argsort" else value[1]
-    each = indices.sort(dim).values  # no index twice
-    if each.shape[dim] > 1 and not (each.diff(dim=dim) > 0).all():
-        return value
-    picked = sample.input.resolve_conj().gather(dim, indices)
-    return picked if name == "argsort" else (value[0], picked)
-
-
-def _no_less_accurate(info: Any, sample: Any, dtype: Any, got: Any, expected: Any) -> bool:
-    """Whether ours is no further from the result in a wider type than PyTorch's own is.
-
-    Narrow types accumulate rounding: both may be off by more than the tolerance, in another way.
-    """
-    if dtype not in _WIDER:
-        return False
-
-    def widen(t: Any) -> Any:
-        wider = _WIDER.get(t if isinstance(t, torch.dtype) else t.dtype)
-        if wider is None:
-            return t
-        return wider if isinstance(t, torch.dtype) else t.to(wider)
-
-    try:
-        wide = sample.transform(widen)
-        truth = _flat(info.op(wide.input, *wide.args, **wide.kwargs))
-    except Exception:
-        return False
-    mine, other = _flat(got), _flat(expected)
-    if not len(truth) == len(mine) == len(other):
-        return False
-    for t, m, o in zip(truth, mine, other):
-        if not t.dtype.is_floating_point and not t.dtype.is_complex:
-            if not torch.equal(m, o):
-                return False
-            continue
-        rtol, atol = _TOLERANCES.get(o.dtype, (0.0, 0.0))
-        t, m, o = (v.to(torch.complex128 if t.is_complex() else torch.float64) for v in (t, m, o))
-        finite = t.isfinite() & o.isfinite()
-        if not torch.equal(m.isfinite() | ~finite, torch.ones_like(finite)):
-            return False
-        if not torch.allclose(m[~finite], o[~finite], equal_nan=True):
-            return False
-        if not finite.any():
-            continue
-        error, allowed = (m - t)[finite].abs(), (o - t)[finite].abs()
-        scale = t[finite].abs().max()
-        if (error > 2 * allowed + atol + rtol * t[finite].abs()).any() and (
-            error.max() > 2 * allowed.max() + rtol * scale / 4
-        ):
-            return False
-    return True
-
-
-def _gradient_difference(got: Any, expected: Any, inputs: list[Any], info: Any, what: str) -> str:
-    for k, (g, e, x) in enumerate(zip(got, expected, inputs)):
-        e = torch.zeros_like(x) if e is None else e.detach()
-        g = torch.zeros_like(x) if g is None else theirs(g)
-        if g.shape != e.shape:
-            return f"{what} {k}: shape {list(g.shape)}, not {list(e.shape)}"
-        if g.dtype != e.dtype:
-            return f"{what} {k}: {g.dtype}, not {e.dtype}"
-        text = _difference(
-            g.to_dense() if g.layout is not torch.strided else g,
-            e.to_dense() if e.layout is not torch.strided else e, 1e-6, 1e-7,
-        )  # fmt: skip
-        if text:
-            return f"{what} {k}: {text}"
-    return ""
-
-
-def _same_kind(mine: BaseException, other: BaseException) -> bool:
-    if isinstance(mine, type(other)) or type(mine).__name__ == type(other).__name__:
-        return True
-    # torch.linalg.LinAlgError and torch.OutOfMemoryError are RuntimeErrors of their own
-    return (
-        type(other).__module__.startswith("torch") and type(other).__name__ == type(mine).__name__
-    )
-
-
-# -- small things ----------------------------------------------------------------------------------
-
-
-def _flat(value: Any) -> list[Any]:
-    """The tensors in a result."""
-    if isinstance(value, (torch.Tensor, framework.Tensor)):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (tuple, list)):
-        return [t for v in value for t in _flat(v)]
-    return []
-
-
-def _wanting(value: Any) -> list[Any]:
-    """The tensors that want a gradient, each once."""
-    found: dict[int, Any] = {}
-    for t in _flat(value):
-        if t.requires_grad:
-            found.setdefault(id(t), t)
-    return list(found.values())
-
-
-def _random_like(t: torch.Tensor) -> torch.Tensor:
-    return torch.randn(t.shape, dtype=t.dtype)
-
-
-def _copied(input: Any, args: Any) -> list[Any]:
-    """Samples are used more than once: what an op writes into must not be theirs."""
-
-    def copy(v: Any) -> Any:
-        if isinstance(v, torch.Tensor) and v.layout is torch.strided:
-            fresh = torch.empty_strided(v.shape, v.stride(), dtype=v.dtype)
-            return v if _overlaps(v) or v.is_conj() or v.is_neg() else fresh.copy_(v.detach())
-        if isinstance(v, list):
-            return [copy(x) for x in v]
-        return v
-
-    return [copy(input), *(copy(a) for a in args)]
-
-
-def _overlaps(t: torch.Tensor) -> bool:
-    return any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape)) if (
-        t.layout is torch.strided
-    ) else False  # fmt: skip
+# -- small things ---------------------------------------------------------------------------------
 
 
 def _target(t: torch.Tensor, how: str) -> torch.Tensor | None:
@@ -911,20 +728,82 @@ def _twin(variant: Any) -> Any:
     return _Rebound(rebound(variant), variant)
 
 
-def _arguments(sample: Any) -> str:
-    parts = [describe(sample.input), *(describe(a) for a in sample.args)]
-    if sample.kwargs:
-        parts.append(describe(sample.kwargs))
-    text = ", ".join(parts)
-    return text if len(text) < 400 else text[:397] + "..."
+# -- the suite -------------------------------------------------------------------------------------
+
+SHOWN = 3  # failing samples of one name and facet that are printed
+WHOLE = 24  # samples for each dtype and facet from which on a run is complete
 
 
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Tensor-likes")]
-    return "; ".join(lines)[:300]
+def main(options: Any) -> int:
+    """Compare every name (or ``options.op``); print what surprises, and the score."""
+    table = entries()
+    unknown = [name for name in options.op if name not in table]
+    if unknown:
+        print(f"not in op_db: {', '.join(unknown)}")
+        return 2
+    facets = tuple(options.facet) or FACETS
+    known = expected.load("op_db")
+    start = time.perf_counter()
+    outcomes = []
+    for name in options.op or sorted(table):
+        outcome = run(name, table[name], options.cap, facets)
+        outcomes.append(outcome)
+        surprising = set(outcome.failing()) - set(known.get(name, {}).get("facets", ()))
+        if options.op or options.list_failures or surprising:
+            _tell(outcome, every=options.list_failures)
+    _score(outcomes, time.perf_counter() - start)
+    failing = {o.name: o.failing() for o in outcomes}
+    if options.write_expected:
+        expected.write("op_db", failing, {o.name: _guess(o) for o in outcomes})
+        return 0
+    complete = {
+        o.name for o in outcomes if not o.cut and options.cap >= WHOLE and not options.facet
+    }
+    lines = expected.judge("op_db", failing, complete)
+    print(*lines, sep="\n", end="\n" if lines else "")
+    return 1 if lines else 0
 
 
-def _short(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:160]}"
+def _score(outcomes: list[Outcome], seconds: float) -> None:
+    right = sum(o.right for o in outcomes)
+    absent = sum(not o.present for o in outcomes)
+    wrong = sum(o.status("grad") == "wrong" for o in outcomes)
+    print(
+        f"op_db: {right} of {len(outcomes)} names right, {absent} absent, "
+        f"{len(outcomes) - right - absent} wrong, {wrong} with a wrong gradient ({seconds:.0f} s)"
+    )
+    for facet in FACETS:
+        count = Counter(o.status(facet) for o in outcomes)
+        print(f"  {facet:9} " + ", ".join(f"{n} {s}" for s, n in sorted(count.items())))
+    wording = sum(o.wording for o in outcomes)
+    print(f"  {wording} error inputs raise the right kind in other words")
+
+
+def _guess(outcome: Outcome) -> str:
+    """A reason for an entry that nobody explained yet."""
+    name = outcome.name
+    if name in CUDA_ONLY:
+        return "CUDA only: compiles CUDA source"
+    if not outcome.present:
+        internal = "aten." in name or name.removeprefix("torch.").startswith("_")
+        return "an internal name of ATen, not public" if internal else "not built yet"
+    return outcome.failures[0].text[:120] if outcome.failures else expected.UNEXPLAINED
+
+
+def _tell(outcome: Outcome, every: bool) -> None:
+    """One line for the name, then the failing samples."""
+    if not outcome.present:
+        print(f"{outcome.name}: absent")
+        return
+    states = " ".join(f"{f}={outcome.status(f)}" for f in FACETS if outcome.checks[f])
+    cut = " (cut short)" if outcome.cut else ""
+    wording = f", {outcome.wording} errors in other words" if outcome.wording else ""
+    print(f"{outcome.name}: {states} [{outcome.seconds:.1f} s]{cut}{wording}")
+    shown: Counter[str] = Counter()
+    for failure in outcome.failures:
+        shown[failure.facet] += 1
+        if every or shown[failure.facet] <= SHOWN:
+            print(f"    {failure}")
+    for facet, n in shown.items():
+        if not every and n > SHOWN:
+            print(f"    {facet}: {n - SHOWN} more (--list-failures)")

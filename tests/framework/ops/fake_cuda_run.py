@@ -1,0 +1,80 @@
+"""Every op of the table on the fake ``cuda`` device against the CPU: values, device, gradients.
+
+A script of its own, because the fake device is chosen by an environment variable before the start:
+``test_table.py`` runs it, ``make conformance`` counts it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sampling import Sampler
+
+import framework as torch
+from framework.autograd import grad
+from framework.core.dispatch import apply
+from framework.core.registry import OPS
+from framework.tensor import Tensor
+
+# Ops that may be asked about another device than their argument's.
+MOVES = {name for name, op in OPS.items() if op.moves}
+
+
+def on(device: str, value):
+    if isinstance(value, Tensor):
+        moved = value.detach().to(device)
+        return moved.requires_grad_() if value.requires_grad else moved
+    if isinstance(value, (list, tuple)):
+        return type(value)(on(device, v) for v in value)
+    if isinstance(value, dict):
+        return {k: on(device, v) for k, v in value.items()}
+    return value
+
+
+def outputs(name: str, args, meta, device: str):
+    """Results and gradients as NumPy arrays, and the devices seen."""
+    args, meta = on(device, args), on(device, meta)
+    torch.manual_seed(0)
+    out = apply(OPS[name], *args, **meta)
+    outs = out if isinstance(out, tuple) else (out,)
+    wanted = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
+    found = [*outs]
+    ends = [o for o in outs if o.requires_grad]
+    if ends and wanted:
+        rng = np.random.default_rng(1)
+        weights = [
+            torch.tensor(rng.standard_normal(tuple(o.shape)), dtype=o.dtype, device=device)
+            for o in ends
+        ]
+        found += [g for g in grad(ends, wanted, weights, allow_unused=True) if g is not None]
+    return [t.cpu().detach()._data for t in found], {t.device.type for t in found}
+
+
+def main() -> int:
+    count = wrong = 0
+    for name, op in sorted(OPS.items()):
+        if op.samples is None or name in MOVES:
+            continue
+        seed = crc32(name.encode()) % 1000
+        for i, (args, meta) in enumerate(op.samples(Sampler(seed))):
+            count += 1
+            try:
+                cpu, _ = outputs(name, args, meta, "cpu")
+                cuda, devices = outputs(name, args, meta, "cuda")
+                for a, b in zip(cpu, cuda, strict=True):
+                    np.testing.assert_array_equal(a, b)
+                assert devices <= {"cuda"}, f"results on {devices}"
+            except Exception as error:
+                wrong += 1
+                print(f"{name} {i}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+    print(f"{count - wrong} of {count} samples agree on the fake cuda device")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
