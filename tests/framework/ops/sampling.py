@@ -35,6 +35,14 @@ class Sampler:
         whole = self.rng.integers(0, 2, shape) + self.rng.uniform(0.2, 0.9, shape)
         return self._wrap(whole * self.rng.choice([-1.0, 1.0], shape))
 
+    def chance(self, *shape: int) -> Tensor:
+        """In (0.05, 0.95)."""
+        return self._wrap(self.rng.uniform(0.05, 0.95, shape))
+
+    def whole(self, *shape: int) -> Tensor:
+        """Integers from -20 to 20."""
+        return wrap(self.rng.integers(-20, 21, shape))
+
     def mask(self, *shape: int) -> Tensor:
         return wrap(self.rng.random(shape) < 0.5)
 
