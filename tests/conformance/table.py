@@ -37,7 +37,8 @@ def main(options: Any) -> int:
     from framework.core.registry import OPS
 
     counted = _Counted()
-    pytest.main([str(TESTS), "-q", "--no-header", "--tb=no", "-p", "no:terminal"], [counted])
+    silent = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider"]
+    pytest.main([str(TESTS), *silent], [counted])
     for name in counted.names:
         print(f"table, {name} fails")
     print(

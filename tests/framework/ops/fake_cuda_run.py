@@ -30,7 +30,8 @@ def on(device: str, value):
         moved = value.detach().to(device)
         return moved.requires_grad_() if value.requires_grad else moved
     if isinstance(value, (list, tuple)):
-        return type(value)(on(device, v) for v in value)
+        items = [on(device, v) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
         return {k: on(device, v) for k, v in value.items()}
     return value

@@ -6,6 +6,10 @@ cotangent: <v, J u> from the function against <J^T v, u> from the rules.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -128,6 +132,30 @@ def test_trace_is_balanced_and_changes_nothing(name: str, i: int) -> None:
     ops = [e for e in events if type(e).__name__ == "Op" and e.name == name]
     assert len(ops) == 1 and not ops[0].error
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize("name", sorted({c.values[0] for c in CASES}))
+def test_trace_is_balanced_when_the_op_raises(name: str, monkeypatch) -> None:
+    from framework.trace import recording
+
+    def broken(*arrays, **meta):
+        raise ValueError("broken on purpose")
+
+    args, meta = sample(name, 0)
+    monkeypatch.setattr(OPS[name], "kernel", broken)
+    with recording() as tape, pytest.raises(RuntimeError, match="broken on purpose"):
+        apply(OPS[name], *args, **meta)
+    failed = [e for e in tape.read() if type(e).__name__ == "Op"]
+    assert [e.name for e in failed] == [name] and "broken on purpose" in failed[0].error
+
+
+def test_every_op_on_the_fake_cuda_device() -> None:
+    script = Path(__file__).with_name("fake_cuda_run.py")
+    environment = {**os.environ, "TAPEBOOK_FAKE_CUDA": "1"}
+    run = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("name, i", CASES)
