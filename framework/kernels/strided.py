@@ -1,0 +1,124 @@
+"""Memory by strides: views that reach anywhere in an array's memory, copies of a given layout.
+
+A *geometry* is (shape, strides, offset), counted in elements as PyTorch does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.kernels import module_of
+
+__all__ = [
+    "Geometry", "index_of", "laid_out", "overlaps", "reach", "restride", "storage_bytes", "strided",
+    "strides_of",
+]  # fmt: skip
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
+
+
+def strides_of(a: Any) -> tuple[int, ...]:
+    """An array's strides in elements."""
+    size = a.itemsize
+    return tuple([s // size for s in a.strides])
+
+
+def reach(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> int:
+    """How many elements of memory a geometry needs, counted from the start of the memory."""
+    if 0 in shape:
+        return 0
+    return offset + sum([(n - 1) * s for n, s in zip(shape, strides)]) + 1
+
+
+def overlaps(a: Any) -> bool:
+    """Whether elements certainly share memory, as those of an expanded dimension do."""
+    strides = a.strides
+    return 0 in strides and any(s == 0 and n > 1 for s, n in zip(strides, a.shape)) and a.size > 0
+
+
+def _bytes(a: np.ndarray) -> np.ndarray:
+    """All of the memory that a NumPy array is a part of, as far as NumPy knows it."""
+    root = a
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    order = sorted(range(root.ndim), key=lambda d: -root.strides[d])
+    dense = root.transpose(order)
+    if not dense.flags.c_contiguous:
+        n = reach(root.shape, strides_of(root))
+        dense = np.lib.stride_tricks.as_strided(root, (n,), (root.itemsize,))
+    return dense.reshape(-1).view(np.uint8)
+
+
+def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: int = 0) -> Any:
+    """A view of ``a``'s memory that begins ``shift`` elements after (or before) ``a``.
+
+    Raises:
+        ValueError: it would reach out of the memory.
+    """
+    size = a.itemsize
+    steps = tuple([s * size for s in strides])
+    if module_of(a) is not np:
+        return module_of(a).ndarray(shape, a.dtype, a.data + shift * size, steps)
+    memory = _bytes(a)
+    start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    if 0 in shape or not memory.size:
+        return np.ndarray(shape, a.dtype, memory, 0)
+    return np.ndarray(shape, a.dtype, memory, start + shift * size, steps)
+
+
+def storage_bytes(a: Any) -> int:
+    """Bytes of memory from ``a``'s first element to the end of what it is a part of."""
+    if module_of(a) is not np:
+        return int(a.data.mem.size - (a.data.ptr - a.data.mem.ptr))
+    memory = _bytes(a)
+    start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    return memory.size - start
+
+
+def laid_out(a: Any, strides: tuple[int, ...] | None) -> Any:
+    """A copy of ``a`` with these strides; None: in C order."""
+    if strides is None:
+        return a.copy()
+    memory = module_of(a).zeros(reach(a.shape, strides), a.dtype)
+    result = strided(memory, a.shape, strides)
+    result[...] = a
+    return result
+
+
+def index_of(geometry: Geometry) -> np.ndarray:
+    """For each element its place in the memory."""
+    shape, strides, offset = geometry
+    places = np.full((1,) * len(shape), offset, np.int64)
+    for d, (n, s) in enumerate(zip(shape, strides)):
+        places = places + (np.arange(n) * s).reshape([-1 if i == d else 1 for i in range(len(shape))])
+    return places
+
+
+def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None) -> Any:
+    """Elements added up in a memory at ``source``, and read from there at ``target``.
+
+    With ``shared`` every place of the memory is divided by the number of elements of that geometry
+    that lie on it.
+    """
+    xp = module_of(a)
+    low = min(source[2], target[2])
+    size = max(reach(*source), reach(*target), reach(*shared) if shared else 0, low) - low
+    memory = xp.zeros(max(size, 0), a.dtype)
+    places = [xp.asarray(index_of(g) - low) for g in (source, target)]
+    _add(memory, places[0], a)
+    if shared is not None:
+        count = np.zeros(memory.shape, np.int64)
+        np.add.at(count, index_of(shared) - low, 1)
+        memory = (memory / xp.asarray(np.maximum(count, 1))).astype(a.dtype)
+    return memory[places[1]]
+
+
+def _add(target: Any, index: Any, values: Any) -> None:
+    if isinstance(target, np.ndarray):
+        np.add.at(target, index, values)
+    else:
+        import cupyx
+
+        cupyx.scatter_add(target, index, values)
