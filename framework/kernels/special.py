@@ -29,7 +29,8 @@ def _find(name: str, module: Any) -> Kernel:
     if module is np:
         from scipy import special
 
-        return getattr(special, name)  # type: ignore[no-any-return]
+        found: Kernel = getattr(special, name)
+        return found
     from cupyx.scipy import special as device_special
 
     return getattr(device_special, name, None) or _on_host(name)

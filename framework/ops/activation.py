@@ -18,8 +18,9 @@ from framework import dtypes, random
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import module_of, to_device
+from framework.kernels import to_device
 from framework.kernels.floats import real_floating, type_name, widening
+from framework.kernels.special import erf
 from framework.ops.pointwise import relu as _relu
 from framework.ops.pointwise import sigmoid, tanh, where
 from framework.tensor import wrap
@@ -104,16 +105,6 @@ def _sigmoid_bend(a: Any) -> Any:
     return s * (1 - s)
 
 
-def _erf(a: Any) -> Any:
-    if module_of(a) is np:
-        from framework.kernels.special import erf
-
-        return erf(a)
-    from cupyx.scipy.special import erf as device_erf
-
-    return device_erf(a)
-
-
 _INV_SQRT2 = math.sqrt(0.5)
 _INV_SQRT2PI = 1.0 / math.sqrt(2.0 * math.pi)
 _GELU_A, _GELU_B = math.sqrt(2.0 / math.pi), 0.044715
@@ -121,13 +112,13 @@ _GELU_A, _GELU_B = math.sqrt(2.0 / math.pi), 0.044715
 
 def _gelu(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
-        return 0.5 * a * (1 + _erf(a * _INV_SQRT2))
+        return 0.5 * a * (1 + erf(a * _INV_SQRT2))
     return 0.5 * a * (1 + np.tanh(_GELU_A * (a + _GELU_B * a * a * a)))
 
 
 def _gelu_slope(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
-        return 0.5 * (1 + _erf(a * _INV_SQRT2)) + a * (np.exp(-0.5 * a * a) * _INV_SQRT2PI)
+        return 0.5 * (1 + erf(a * _INV_SQRT2)) + a * (np.exp(-0.5 * a * a) * _INV_SQRT2PI)
     t = np.tanh(_GELU_A * (a + _GELU_B * a * a * a))
     inner = _GELU_A * (1 + 3 * _GELU_B * a * a)
     return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * inner
@@ -517,8 +508,8 @@ def glu(input: Any, dim: int = -1) -> Any:
             f"{input.shape[dim]}"
         )
     real_floating(input._data, "glu")
-    a, b = input.chunk(2, dim)
-    return a * sigmoid(b)
+    half = input.shape[dim] // 2
+    return input.narrow(dim, 0, half) * sigmoid(input.narrow(dim, half, half))
 
 
 @function(namespaces=("", "nn.functional"))
