@@ -1,0 +1,167 @@
+"""Making arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.array_api.array import standard, torch
+from framework.array_api.data_types import result_type
+from framework.tensor import Tensor
+
+__all__ = [
+    "arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like",
+    "linspace", "meshgrid", "ones", "ones_like", "tril", "triu", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+@standard
+def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+    """An array of a number, nested sequences, another array or a buffer.
+
+    Args:
+        copy: True always copies, False never (ValueError where that cannot be), None if need be.
+
+    >>> from framework import array_api as xp
+    >>> xp.asarray([[1, 2], [3, 4]]).shape
+    torch.Size([2, 2])
+    """
+    if not isinstance(obj, Tensor):
+        if copy is not True and _is_buffer(obj):
+            obj = torch.from_numpy(np.asarray(obj))
+        elif copy is False:
+            raise ValueError(f"asarray: {type(obj).__name__} cannot be taken without a copy")
+        else:
+            return torch.tensor(obj, dtype=dtype, device=device)
+    result = obj.to(
+        device=obj.device if device is None else device,
+        dtype=obj.dtype if dtype is None else dtype,
+    )
+    if copy is False and result is not obj:
+        raise ValueError(
+            f"asarray: {obj.dtype} on {obj.device} cannot be {result.dtype} on {result.device} "
+            "without a copy"
+        )
+    return result.clone() if copy and result is obj else result
+
+
+def _is_buffer(obj: Any) -> bool:
+    if isinstance(obj, (np.ndarray, bytes)):
+        return True
+    try:
+        memoryview(obj)
+    except TypeError:
+        return False
+    return True
+
+
+@standard
+def arange(
+    start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+) -> Any:
+    """Evenly spaced numbers of [start, stop), or of [0, start) where only that is given."""
+    if stop is None:
+        start, stop = 0 * start, start
+    if (stop - start) * step <= 0:  # PyTorch refuses bounds that the step leads away from
+        stop = start
+    return torch.arange(start, stop, step, dtype=dtype, device=device)
+
+
+@standard
+def linspace(
+    start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None,
+    endpoint: bool = True,
+) -> Any:  # fmt: skip
+    """``num`` evenly spaced numbers from ``start`` to ``stop``, perhaps without that one."""
+    if endpoint:
+        return torch.linspace(start, stop, num, dtype=dtype, device=device)
+    return torch.linspace(start, stop, num + 1, dtype=dtype, device=device)[:num]
+
+
+@standard
+def eye(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None
+) -> Any:
+    """Ones on the ``k``-th diagonal, zeros elsewhere."""
+    rows = torch.arange(n_rows, device=device)
+    columns = torch.arange(n_rows if n_cols is None else n_cols, device=device)
+    return (rows[:, None] + k == columns).to(torch.get_default_dtype() if dtype is None else dtype)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+@standard
+def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array whose contents are not set."""
+    return torch.empty(_shape(shape), dtype=dtype, device=device)
+
+
+@standard
+def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """`empty` in the shape of ``x``."""
+    return torch.empty_like(x, dtype=dtype, device=device)
+
+
+@standard
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one number, in the type of the number if none is given."""
+    return torch.full(_shape(shape), fill_value, dtype=dtype, device=device)
+
+
+@standard
+def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """`full` in the shape, and the type if none is given, of ``x``."""
+    return torch.full_like(x, fill_value, dtype=dtype, device=device)
+
+
+@standard
+def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of ones."""
+    return torch.ones(_shape(shape), dtype=dtype, device=device)
+
+
+@standard
+def ones_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """`ones` in the shape of ``x``."""
+    return torch.ones_like(x, dtype=dtype, device=device)
+
+
+@standard
+def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of zeros."""
+    return torch.zeros(_shape(shape), dtype=dtype, device=device)
+
+
+@standard
+def zeros_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """`zeros` in the shape of ``x``."""
+    return torch.zeros_like(x, dtype=dtype, device=device)
+
+
+@standard
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """An array that shares the memory of another library's; see `framework.from_dlpack`."""
+    return torch.from_dlpack(x, device=device, copy=copy)
+
+
+@standard
+def meshgrid(*arrays: Tensor, indexing: str = "xy") -> Any:
+    """Coordinates of a grid from those along its axes."""
+    if len({a.dtype for a in arrays}) > 1:
+        raise ValueError(f"meshgrid: expected arrays of one type, but got {result_type(*arrays)}")
+    return tuple(torch.meshgrid(*arrays, indexing=indexing))
+
+
+@standard
+def tril(x: Tensor, /, *, k: int = 0) -> Any:
+    """What is on and below the ``k``-th diagonal of each matrix; zeros above."""
+    return torch.tril(x, k)
+
+
+@standard
+def triu(x: Tensor, /, *, k: int = 0) -> Any:
+    """What is on and above the ``k``-th diagonal of each matrix; zeros below."""
+    return torch.triu(x, k)
