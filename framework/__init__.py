@@ -27,9 +27,10 @@ from framework.core.modes import (
     set_grad_enabled,
 )
 from framework.core.views import inplace_twin as _inplace_twin
-from framework.device import device
+from framework.device import device, get_default_device, set_default_device
 from framework.dtypes import (
     bfloat16,
+    can_cast,
     complex64,
     complex128,
     dtype,
@@ -47,8 +48,28 @@ from framework.dtypes import (
     result_type,
     set_default_dtype,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from framework.dtypes import bool_ as bool
+from framework.interop import METHODS as _INTEROP
+from framework.layout import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
+from framework.legacy import CPU_TYPES as _CPU_TYPES
+from framework.legacy import set_default_tensor_type, tensortype, typename
 from framework.printing import set_printoptions
 from framework.random import (
     Generator,
@@ -59,6 +80,8 @@ from framework.random import (
     seed,
     set_rng_state,
 )
+from framework.storage import STORAGES as _STORAGES
+from framework.storage import TypedStorage, UntypedStorage, is_storage
 from framework.tensor import Size, Tensor, tensor
 from framework.version import __version__
 
@@ -75,12 +98,10 @@ inf = _math.inf
 nan = _math.nan
 pi = _math.pi
 e = _math.e
+newaxis = None
 
-strided = "torch.strided"
-contiguous_format = "torch.contiguous_format"
-preserve_format = "torch.preserve_format"
-channels_last = "torch.channels_last"
-
+globals().update(_CPU_TYPES)
+globals().update(_STORAGES)
 
 # PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
 # the user's own NumPy code keeps its warnings.
@@ -105,6 +126,10 @@ def _publish() -> None:
             operator = _INPLACE_OPERATORS.get(record.inplace)
             if operator:
                 setattr(Tensor, operator, getattr(Tensor, record.inplace))
+    for name in _INPLACE_FUNCTIONS.split():
+        globals()[name] = getattr(Tensor, name)
+    for special, method in _INTEROP.items():
+        setattr(Tensor, special, method)
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
 
 
@@ -112,14 +137,26 @@ _INPLACE_OPERATORS = {
     "add_": "__iadd__",
     "sub_": "__isub__",
     "mul_": "__imul__",
-    "true_divide_": "__itruediv__",
+    "div_": "__itruediv__",
+    "divide_": "__idiv__",
     "floor_divide_": "__ifloordiv__",
     "remainder_": "__imod__",
     "pow_": "__ipow__",
     "bitwise_and_": "__iand__",
     "bitwise_or_": "__ior__",
     "bitwise_xor_": "__ixor__",
+    "bitwise_left_shift_": "__ilshift__",
+    "bitwise_right_shift_": "__irshift__",
 }
+
+# Methods in place that PyTorch has as functions too.
+_INPLACE_FUNCTIONS = """
+    abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ as_strided_ asin_ asinh_
+    atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ deg2rad_ detach_ erf_
+    erfc_ exp2_ exp_ expm1_ fill_ fix_ floor_ frac_ gcd_ i0_ index_put_ lcm_ ldexp_ log10_ log1p_
+    log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_ round_ rsqrt_
+    sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_ zero_
+"""
 
 _publish()
 
@@ -133,11 +170,14 @@ from framework import (  # noqa: E402
     func,
     jit,
     linalg,
+    masked,
     nn,
     optim,
     overrides,
     profiler,
     signal,
+    sparse,
+    special,
     trace,
     utils,
 )
@@ -154,6 +194,7 @@ from framework.amp.autocast_mode import (  # noqa: E402
     set_autocast_dtype,
     set_autocast_enabled,
 )
+from framework.autograd.anomaly import is_anomaly_enabled  # noqa: E402
 from framework.compiler import compile  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
 from framework.flags import (  # noqa: E402
@@ -163,16 +204,19 @@ from framework.flags import (  # noqa: E402
     get_num_interop_threads,
     get_num_threads,
     is_deterministic_algorithms_warn_only_enabled,
+    is_warn_always_enabled,
     set_deterministic_debug_mode,
     set_float32_matmul_precision,
     set_flush_denormal,
     set_num_interop_threads,
     set_num_threads,
+    set_warn_always,
     use_deterministic_algorithms,
 )
 from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.func import vmap  # noqa: E402
 from framework.serialization import load, save  # noqa: E402
+from framework.dlpack import from_dlpack, to_dlpack  # noqa: E402
 
 globals().update(_FOREACH)
 
@@ -203,6 +247,8 @@ def numel(input: Tensor) -> _builtins.int:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "array_api":  # needed by few
+        return _importlib.import_module("framework.array_api")
     raise AttributeError(f"module 'framework' has no attribute {name!r}")
 
 

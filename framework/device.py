@@ -6,21 +6,31 @@ exists everywhere and computes with NumPy: every rule about devices can then be 
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
-__all__ = ["CPU", "cuda_problem", "device", "device_count", "is_fake_cuda"]
+__all__ = [
+    "CPU", "cuda_problem", "default", "device", "device_count", "existing",
+    "get_default_device", "is_fake_cuda", "set_default_device",
+]  # fmt: skip
 
 
 class device:
     """Where a tensor lives: ``device("cpu")``, ``device("cuda", 0)``, ``device("cuda:1")``.
 
-    Equal devices are one object, so they are compared by identity.
+    Equal devices are one object, so they are compared by identity. As a context manager or a
+    decorator it is where tensors are made that are not told where.
 
     >>> from framework.device import device
     >>> device("cuda") is device("cuda:0"), device("cpu").index
     (True, None)
+    >>> with device("cpu"):
+    ...     get_default_device()
+    device(type='cpu')
     """
 
     __slots__ = ("index", "name", "type")
@@ -59,8 +69,68 @@ class device:
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
+    def __enter__(self) -> device:
+        default.outer.append(default.device)
+        default.device = existing(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        default.device = default.outer.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **options: Any) -> Any:
+            with self:
+                return function(*args, **options)
+
+        return wrapped
+
 
 CPU = device("cpu")
+
+
+class _Default(threading.local):
+    """Where tensors are made that are not told where; per thread, as in PyTorch."""
+
+    device = CPU
+
+    def __init__(self) -> None:
+        self.outer: list[Any] = []  # of the device contexts that are entered
+
+
+default = _Default()
+
+
+def get_default_device() -> device:
+    """Where `zeros`, `tensor`, ... make tensors unless told otherwise."""
+    return default.device
+
+
+def set_default_device(device: Any) -> None:
+    """Let `zeros`, `tensor`, ... make tensors on ``device``; None: the CPU again.
+
+    >>> import framework as torch
+    >>> torch.set_default_device("cpu")
+    >>> torch.get_default_device()
+    device(type='cpu')
+    """
+    default.device = CPU if device is None else existing(device)
+
+
+def existing(value: Any) -> device:
+    """A device that exists, from what a user gave for it.
+
+    Raises:
+        RuntimeError: there is no such device here.
+    """
+    found = device(value)
+    if found.type == "cuda":
+        problem = cuda_problem()
+        if problem:
+            raise RuntimeError(f"device {found}: {problem}")
+        if (found.index or 0) >= device_count():
+            raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
+    return found
 
 
 def is_fake_cuda() -> bool:

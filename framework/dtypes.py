@@ -14,10 +14,10 @@ import numpy as np
 
 __all__ = [
     "BOOL", "INT", "FLOAT", "COMPLEX",
-    "bfloat16", "bool_", "category", "complex128", "complex64", "dtype", "finfo", "float16",
-    "float32", "float64", "from_numpy_dtype", "get_default_dtype", "iinfo", "int16", "int32",
-    "int64", "int8", "promote_types", "result_type", "scalar_dtype", "set_default_dtype",
-    "to_dtype", "uint8",
+    "NAMES", "bfloat16", "bool_", "can_cast", "category", "complex128", "complex64", "converted",
+    "dtype", "finfo", "float16", "float32", "float64", "from_numpy_dtype", "get_default_dtype",
+    "iinfo", "int16", "int32", "int64", "int8", "promote_types", "result_type", "scalar_dtype",
+    "set_default_dtype", "to_dtype", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip
 
 BOOL, INT, FLOAT, COMPLEX = range(4)  # categories; a higher one wins a promotion
@@ -50,7 +50,7 @@ class dtype:
 
     @property
     def is_signed(self) -> bool:
-        return self.name not in ("uint8", "bool")
+        return self.numpy.kind not in "bu"
 
     def to_real(self) -> dtype:
         """The real type of a complex one; itself otherwise."""
@@ -73,6 +73,9 @@ int8 = dtype("int8", np.int8, INT)
 int16 = dtype("int16", np.int16, INT)
 int32 = dtype("int32", np.int32, INT)
 int64 = dtype("int64", np.int64, INT)
+uint16 = dtype("uint16", np.uint16, INT)
+uint32 = dtype("uint32", np.uint32, INT)
+uint64 = dtype("uint64", np.uint64, INT)
 float16 = dtype("float16", np.float16, FLOAT)
 bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16, FLOAT)
 float32 = dtype("float32", np.float32, FLOAT)
@@ -81,12 +84,19 @@ complex64 = dtype("complex64", np.complex64, COMPLEX)
 complex128 = dtype("complex128", np.complex128, COMPLEX)
 
 ALL = (
-    bool_, uint8, int8, int16, int32, int64,
+    bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64,
     float16, bfloat16, float32, float64, complex64, complex128,
 )  # fmt: skip
 
 from_numpy_dtype: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
 category: dict[np.dtype, int] = {d.numpy: d.category for d in ALL}
+
+# PyTorch's names of the types in messages and in the names of its older tensor classes.
+NAMES = {
+    bool_: "Bool", uint8: "Byte", int8: "Char", int16: "Short", int32: "Int", int64: "Long",
+    uint16: "UInt16", uint32: "UInt32", uint64: "UInt64", float16: "Half", bfloat16: "BFloat16",
+    float32: "Float", float64: "Double", complex64: "ComplexFloat", complex128: "ComplexDouble",
+}  # fmt: skip
 
 _default = float32
 
@@ -118,6 +128,22 @@ def to_dtype(value: Any) -> dtype:
         raise TypeError(f"expected a dtype such as torch.float32, but got {value!r}") from None
 
 
+_BARE = frozenset({uint16, uint32, uint64})  # types that PyTorch mixes with floats only
+
+
+class _Promotions(dict[tuple[dtype, dtype], dtype]):
+    def __missing__(self, pair: tuple[dtype, dtype]) -> dtype:
+        a, b = pair if pair[0] in _BARE else pair[::-1]
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{NAMES[a]} and {NAMES[b]}"
+        )
+
+
+def _promotable(a: dtype, b: dtype) -> bool:
+    return a is b or not {a, b} & _BARE or FLOAT in (a.category, b.category)
+
+
 def _promote(a: dtype, b: dtype) -> dtype:
     if a is b:
         return a
@@ -134,12 +160,30 @@ def _promote(a: dtype, b: dtype) -> dtype:
     return a if a.itemsize > b.itemsize else b
 
 
-_promotions = {(a, b): _promote(a, b) for a in ALL for b in ALL}
+_promotions = _Promotions(
+    {(a, b): _promote(a, b) for a in ALL for b in ALL if _promotable(a, b)}
+)  # fmt: skip
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:
-    """The smallest type of PyTorch's lattice that both can be cast to."""
+    """The smallest type of PyTorch's lattice that both can be cast to.
+
+    Raises:
+        RuntimeError: uint16, uint32 or uint64 with a type that is neither the same nor a float.
+    """
     return _promotions[type1, type2]
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether a result of one type may be written into a tensor of another.
+
+    Never downwards in bool < int < float < complex.
+
+    >>> import framework as torch
+    >>> torch.can_cast(torch.double, torch.float), torch.can_cast(torch.float, torch.int)
+    (True, False)
+    """
+    return from_.category <= to.category
 
 
 def scalar_dtype(value: Any) -> dtype:
@@ -155,6 +199,22 @@ def scalar_dtype(value: Any) -> dtype:
     if isinstance(value, np.generic):
         return from_numpy_dtype[value.dtype]
     raise TypeError(f"expected a number, but got {type(value).__name__}")
+
+
+def converted(value: Any, to: dtype) -> Any:
+    """A Python number as a NumPy scalar of a type; fractions are cut off.
+
+    Raises:
+        RuntimeError: the type does not reach so far (of -1 an unsigned one has the bits).
+    """
+    fits = to.category == COMPLEX or not isinstance(value, complex)
+    if fits and to.category == INT:
+        info = np.iinfo(to.numpy)
+        fits = math.isfinite(value) and (info.min or -int(info.max)) <= value <= info.max
+        value = int(value) % (1 << 64) if fits and info.min == 0 else value
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {to.name} without overflow")
+    return np.asarray(int(value) if to.category == INT else value).astype(to.numpy)[()]
 
 
 def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:

@@ -12,9 +12,10 @@ from typing import Any
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
     "get_float32_matmul_precision", "get_num_interop_threads", "get_num_threads",
-    "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode",
-    "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads",
-    "set_num_threads", "use_deterministic_algorithms",
+    "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled",
+    "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
+    "set_num_interop_threads", "set_num_threads", "set_warn_always",
+    "use_deterministic_algorithms",
 ]  # fmt: skip
 
 
@@ -24,6 +25,7 @@ class _Flags:
     warn_only = False
     threads = 0
     interop_threads = 0
+    warn_always = False
 
 
 _PRECISIONS = ("highest", "high", "medium")
@@ -126,3 +128,15 @@ def get_num_interop_threads() -> int:
 def set_flush_denormal(mode: bool) -> bool:
     """False: denormal numbers are always computed with."""
     return False
+
+
+def set_warn_always(b: bool) -> None:
+    """Remember whether to repeat warnings; how often they show is up to `warnings` here."""
+    if not isinstance(b, bool):
+        raise TypeError(f"setWarnOnlyOnce expects a bool, but got {type(b).__name__}")
+    _Flags.warn_always = b
+
+
+def is_warn_always_enabled() -> bool:
+    """What `set_warn_always` set."""
+    return _Flags.warn_always

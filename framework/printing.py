@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from framework import dtypes
+from framework.device import default
 from framework.kernels import to_host
 
-__all__ = ["set_printoptions", "tensor_text"]
+__all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_text"]
 
 
 @dataclass
 class _Options:
     precision: int = 4
-    threshold: int = 1000
+    threshold: float = 1000
     edgeitems: int = 3
     linewidth: int = 80
     sci_mode: bool | None = None
@@ -25,125 +28,206 @@ class _Options:
 
 options = _Options()
 
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
+}
+
 
 def set_printoptions(
     precision: int | None = None,
-    threshold: int | None = None,
+    threshold: float | None = None,
     edgeitems: int | None = None,
     linewidth: int | None = None,
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Change how tensors print; ``profile`` is "default", "short" or "full"."""
-    global options
-    if profile is not None:
-        profiles = {
-            "default": _Options(),
-            "short": _Options(precision=2, edgeitems=2),
-            "full": _Options(threshold=1 << 62),
-        }
-        if profile not in profiles:
-            raise ValueError(f"profile must be one of {sorted(profiles)}, but got {profile!r}")
-        options = profiles[profile]
+    """Change how tensors print.
+
+    Args:
+        precision: digits after the point (4).
+        threshold: elements of a tensor that is printed in full (1000).
+        edgeitems: elements at both ends of a dimension that is not printed in full (3).
+        linewidth: characters in a line (80).
+        profile: "default", "short" or "full": several of these at once.
+        sci_mode: always or never write exponents; None, and every call without it, decides anew
+            for each tensor.
+
+    >>> import framework as torch
+    >>> torch.set_printoptions(precision=2)
+    >>> torch.tensor([1.23456])
+    tensor([1.23])
+    >>> torch.set_printoptions(profile="default")
+    """
+    given = dict(_PROFILES.get(profile or "", {}))
     for name, value in (
         ("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems),
-        ("linewidth", linewidth), ("sci_mode", sci_mode),
+        ("linewidth", linewidth),
     ):  # fmt: skip
         if value is not None:
-            setattr(options, name, value)
+            given[name] = value
+    for name, value in (*given.items(), ("sci_mode", sci_mode)):
+        setattr(options, name, value)
 
 
-def tensor_text(tensor: Any) -> str:
+def get_printoptions() -> dict[str, Any]:
+    """The options that are set."""
+    return asdict(options)
+
+
+@contextlib.contextmanager
+def printoptions(**changes: Any) -> Iterator[None]:
+    """`set_printoptions` until the end of the block.
+
+    >>> import framework as torch
+    >>> from framework.printing import printoptions
+    >>> with printoptions(precision=1):
+    ...     print(torch.tensor([1.234]))
+    tensor([1.2])
+    """
+    before = get_printoptions()
+    set_printoptions(**changes)
+    try:
+        yield
+    finally:
+        set_printoptions(**before)
+
+
+def tensor_text(tensor: Any, name: str = "tensor") -> str:
     """``repr`` of a tensor, as PyTorch writes it."""
-    data = to_host(_shown(tensor._data))
-    prefix = "tensor("
-    body = _body(data, tensor._data.shape, len(prefix))
-    extra = []
-    kind = tensor.dtype
-    plain = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
-    if tensor._data.size == 0 and tensor._data.ndim != 1:
-        extra.append(f"size={tuple(tensor._data.shape)}")
-    if tensor.device.type != "cpu":
-        extra.append(f"device='{tensor.device}'")
-    usual = kind in plain and (tensor._data.size or kind is plain[0])
-    if not usual and kind is not plain[0].to_complex():
-        extra.append(f"dtype={kind}")
-    if tensor.requires_grad:
-        node = tensor.grad_fn
-        extra.append("requires_grad=True" if node is None else f"grad_fn=<{node.name()}>")
-    text = prefix + body
-    for part in extra:
-        last = len(text) - text.rfind("\n") - 1
-        glue = ", " if last + len(part) + 2 <= options.linewidth else ",\n" + " " * len(prefix)
-        text += glue + part
+    prefix = f"{name}("
+    if tensor.is_sparse:
+        return prefix + _sparse_body(tensor, len(prefix)) + ")"
+    shape = tensor._data.shape
+    text = prefix + _body(tensor._data, len(prefix))
+    place = len(text) - text.rfind("\n") + 1
+    for part in _attributes(tensor, shape):
+        if place + len(part) + 2 > options.linewidth:
+            text += ",\n" + " " * len(prefix) + part
+            place = len(prefix) + len(part)
+        else:
+            text += ", " + part
+            place += len(part) + 2
     return text + ")"
 
 
-def _shown(data: Any) -> Any:
+def _sparse_body(tensor: Any, indent: int) -> str:
+    """Coordinates, values and size, one below the other."""
+    data, gap = tensor._data, ",\n" + " " * indent
+    parts = [
+        f"indices=tensor({_body(data.indices, indent + 15)})",
+        f"values=tensor({_body(data.values, indent + 14)})",
+        f"size={tuple(data.shape)}, nnz={data.nnz}",
+    ]
+    rest = _attributes(tensor, (1,))
+    return gap.join(parts) + ", " + ", ".join([*rest, f"layout={tensor.layout}"])
+
+
+def _attributes(tensor: Any, shape: tuple[int, ...]) -> list[str]:
+    """What follows the elements: device, size, dtype, gradient; what is usual is left out."""
+    parts = []
+    kind, usual = tensor.dtype, dtypes.get_default_dtype()
+    if tensor.device is not default.device:
+        parts.append(f"device='{tensor.device}'")
+    if 0 in shape:  # no elements that would show their type
+        if len(shape) != 1:
+            parts.append(f"size={tuple(shape)}")
+        if kind is not usual:
+            parts.append(f"dtype={kind}")
+    elif kind not in (usual, usual.to_complex(), dtypes.int64, dtypes.bool_):
+        parts.append(f"dtype={kind}")
+    if tensor.requires_grad:
+        node = tensor.grad_fn
+        parts.append("requires_grad=True" if node is None else f"grad_fn=<{node.name()}>")
+    return parts
+
+
+def _body(data: Any, indent: int) -> str:
+    if not data.size:
+        return "[]"
+    shown = to_host(_corners(data) if data.size > options.threshold else data)
+    if shown.dtype.kind == "V" or shown.dtype == np.float16:
+        shown = shown.astype(np.float32)
+    cells = _ComplexCells(shown) if shown.dtype.kind == "c" else _Cells(shown)
+    if not shown.ndim:
+        return cells.text(shown.item())
+    return _nested(shown, data.shape, cells, indent)
+
+
+def _corners(data: Any) -> Any:
     """The corners of a large array, so that a tensor of any size prints in no time."""
-    if data.size <= options.threshold:
-        return data
     edge = options.edgeitems
     for dim, n in enumerate(data.shape):
         if n > 2 * edge:
-            index = np.r_[0 : edge + 1, n - edge : n]  # the one more stands for the dots
-            data = data.take(index, dim)
+            data = data.take(np.r_[0:edge, n - edge : n], dim)
     return data
 
 
-def _body(data: np.ndarray, shape: tuple[int, ...], indent: int) -> str:
-    if not data.size:
-        return "[]" if shape else ""
-    format_one = _formatter(data)
-    if not data.ndim:
-        return format_one(data[()]).strip()
-    dots = [
-        options.edgeitems if m != n or (n > 2 * options.edgeitems and data.shape != shape) else -1
-        for m, n in zip(data.shape, shape)
-    ]
-    return _nested(data, dots, format_one, indent)
-
-
-def _nested(data: np.ndarray, dots: list[int], format_one: Any, indent: int) -> str:
+def _nested(data: np.ndarray, shape: tuple[int, ...], cells: Any, indent: int) -> str:
+    """Rows in brackets; dots where ``shape`` has more than ``data``."""
+    brief = data.shape[0] != shape[0]
     if data.ndim == 1:
-        cells = [" ..." if i == dots[0] else format_one(x) for i, x in enumerate(data)]
-        width = max(len(c) for c in cells)
-        per_line = max(1, (options.linewidth - indent - 1) // (width + 2))
-        rows = [", ".join(cells[i : i + per_line]) for i in range(0, len(cells), per_line)]
-        return "[" + (",\n" + " " * (indent + 1)).join(rows) + "]"
-    parts = [
-        "..." if i == dots[0] else _nested(row, dots[1:], format_one, indent + 1)
-        for i, row in enumerate(data)
-    ]
-    glue = "," + "\n" * (data.ndim - 1) + " " * (indent + 1)
-    return "[" + glue.join(parts) + "]"
-
-
-def _formatter(data: np.ndarray) -> Any:
-    """One function that gives every element of a tensor the same width."""
-    if data.dtype.kind == "c":
-        real, imag = _formatter(data.real), _formatter(np.abs(data.imag))
-        return lambda x: f"{real(x.real)}{'-' if x.imag < 0 else '+'}{imag(abs(x.imag)).strip()}j"
-    if data.dtype.kind in "b":
-        width = max(len(str(bool(x))) for x in data.ravel())
-        return lambda x: str(bool(x)).rjust(width)
-    if data.dtype.kind in "iu":
-        width = max(len(str(x)) for x in data.ravel().tolist())
-        return lambda x: str(int(x)).rjust(width)
-    finite = np.abs(data[np.isfinite(data)].astype(np.float64))
-    finite = finite[finite > 0] if data.size else finite
-    p = options.precision
-    if not finite.size:
-        plain = lambda x: f"{float(x):.0f}." if math.isfinite(x) else str(float(x))  # noqa: E731
-    elif (finite == np.floor(finite)).all():
-        big = finite.max() > 1e8 or finite.max() / finite.min() > 1000
-        big = options.sci_mode if options.sci_mode is not None else big
-        plain = (lambda x: f"{float(x):.{p}e}") if big else (
-            lambda x: f"{float(x):.0f}." if math.isfinite(x) else str(float(x)))  # fmt: skip
+        parts = [cells.text(x) for x in data.tolist()]
     else:
-        sci = finite.max() / finite.min() > 1000 or finite.max() > 1e8 or finite.min() < 1e-4
-        sci = options.sci_mode if options.sci_mode is not None else sci
-        plain = (lambda x: f"{float(x):.{p}e}") if sci else (lambda x: f"{float(x):.{p}f}")
-    # As in PyTorch zeros, infinities and NaNs do not count for the width.
-    width = max((len(plain(x)) for x in data.ravel() if x and math.isfinite(x)), default=0)
-    return lambda x: plain(x).rjust(width)
+        parts = [_nested(row, shape[1:], cells, indent + 1) for row in data]
+    if brief:
+        parts.insert(options.edgeitems, " ..." if data.ndim == 1 else "...")
+    margin = " " * (indent + 1)
+    if data.ndim > 1:
+        return "[" + ("," + "\n" * (data.ndim - 1) + margin).join(parts) + "]"
+    per_line = max(1, (options.linewidth - indent) // (cells.width + 2))
+    rows = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
+    return "[" + (",\n" + margin).join(rows) + "]"
+
+
+class _Cells:
+    """Gives all elements of a real tensor the same format and width."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.width = 1
+        self.spec = ""  # of integers and bools: as they are
+        self.point = ""  # after whole numbers of a floating type
+        if data.dtype.kind == "f":
+            self._choose(data.astype(np.float64).ravel())
+        else:
+            self.width = max(len(str(x)) for x in data.ravel().tolist())
+
+    def _choose(self, data: np.ndarray) -> None:
+        """PyTorch's choice: whole numbers without digits, exponents where sizes differ much.
+
+        Zeros, infinities and NaNs have no say in it, nor in the width.
+        """
+        values = data[np.isfinite(data) & (data != 0)]
+        digits = options.precision
+        self.spec, self.point = ".0f", "."
+        if values.size:
+            size = np.abs(values)
+            low, high = size.min(), size.max()
+            whole = bool((values == np.ceil(values)).all())
+            exponents = high / low > 1000 or high > 1e8 or (not whole and low < 1e-4)
+            if options.sci_mode is not None:
+                exponents = options.sci_mode
+            if exponents or not whole:
+                self.spec, self.point = f".{digits}{'e' if exponents else 'f'}", ""
+            self.width = max(len(self._cell(x)) for x in values.tolist())
+
+    def _cell(self, x: Any) -> str:
+        return f"{x:{self.spec}}{self.point if math.isfinite(x) else ''}"
+
+    def text(self, x: Any) -> str:
+        """One element, as wide as the widest."""
+        return (self._cell(x) if self.spec else str(x)).rjust(self.width)
+
+
+class _ComplexCells:
+    """Real and imaginary parts have a format each."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.real, self.imag = _Cells(data.real), _Cells(data.imag)
+        self.width = self.real.width + self.imag.width + 1
+
+    def text(self, x: complex) -> str:
+        """One element; the imaginary part is not padded."""
+        imag = self.imag.text(x.imag).lstrip()
+        return self.real.text(x.real) + ("" if imag[0] in "+-" else "+") + imag + "j"

@@ -8,14 +8,17 @@ again from two integers instead of being stored.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 __all__ = [
-    "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed",
-    "set_rng_state",
+    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
+    "seed", "set_rng_state", "stream",
 ]  # fmt: skip
 
 _WORDS = 4  # 64-bit words per counter value
@@ -73,18 +76,33 @@ class Generator:
         return bits.random_raw(count)
 
     def uniform(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Uniform in [0, 1): 53 random bits for float64, 24 for narrower types."""
-        count = int(np.prod(shape, dtype=np.int64))
-        if np.dtype(dtype) == np.float64:
+        """Uniform in [0, 1): 53 random bits for float64, 24 for float32, 11 and 8 for the halves.
+
+        No more bits than the type holds: 1 would come out where they are rounded. Of a complex
+        type both parts are uniform.
+        """
+        dtype = np.dtype(dtype)
+        count = math.prod(shape)
+        if dtype.kind == "c":
+            return self.uniform((*shape, 2), _part(dtype)).view(dtype)[..., 0]
+        if dtype == np.float64:
             return ((self.words(count) >> 11) * (1.0 / (1 << 53))).reshape(shape)
         halves = self.words(-(-count // 2)).view(np.uint32)[:count]
-        unit = (halves >> np.uint32(8)).astype(np.float32) * np.float32(1.0 / (1 << 24))
+        bits = 24 if dtype == np.float32 else 11 if dtype == np.float16 else 8
+        unit = (halves >> np.uint32(32 - bits)).astype(np.float32) * np.float32(0.5**bits)
         return unit.reshape(shape).astype(dtype, copy=False)
 
     def normal(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Standard normal, by the Box-Muller transform of two uniforms."""
-        count = int(np.prod(shape, dtype=np.int64))
-        wide = np.float64 if np.dtype(dtype) == np.float64 else np.float32
+        """Standard normal, by the Box-Muller transform of two uniforms.
+
+        Of a complex type both parts have the variance 1/2.
+        """
+        dtype = np.dtype(dtype)
+        count = math.prod(shape)
+        if dtype.kind == "c":
+            parts = self.normal((*shape, 2), _part(dtype))
+            return (parts * _part(dtype).type(math.sqrt(0.5))).view(dtype)[..., 0]
+        wide = np.float64 if dtype == np.float64 else np.float32
         pairs = -(-count // 2)
         u = self.uniform((2, pairs), wide)
         radius = np.sqrt(-2.0 * np.log1p(-u[0]))
@@ -93,16 +111,76 @@ class Generator:
         return both[:count].reshape(shape).astype(dtype, copy=False)
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
-        """Integers in [low, high), as int64."""
-        count = int(np.prod(shape, dtype=np.int64))
-        return (self.words(count) % np.uint64(high - low)).astype(np.int64).reshape(shape) + low
+        """Integers in [low, high), as int64 (those above its range as their bits)."""
+        words = self.words(math.prod(shape)).reshape(shape)
+        if high - low < 1 << 64:
+            words = words % np.uint64(high - low)
+        return (words + np.uint64(low % (1 << 64))).view(np.int64)
+
+    def rejection(self) -> np.random.Generator:
+        """A NumPy generator of its own for samplers that reject and draw again.
+
+        How much they draw is not known beforehand: they get a stream with another key, at a
+        counter that no other call gets. It costs this stream one block.
+        """
+        bits = np.random.Philox(key=[self._seed, 1], counter=[0, self.offset, 0, 0])
+        self.offset += 1
+        return np.random.Generator(bits)
 
     def permutation(self, n: int) -> np.ndarray:
         """A permutation of range(n): the order of n random words (ties by position)."""
         return np.argsort(self.words(n), kind="stable").astype(np.int64)
 
 
+def _part(dtype: Any) -> Any:
+    """The real type of a complex one."""
+    return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
+
+
 default_generator = Generator()
+
+
+def stream(generator: Any) -> Generator:
+    """The generator that a ``generator=`` argument stands for: None is the default one.
+
+    Raises:
+        TypeError: it is no generator.
+    """
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"argument 'generator' must be torch.Generator, not {type(generator).__name__}"
+        )
+    return generator
+
+
+@contextlib.contextmanager
+def fork_rng(
+    devices: Any = None, enabled: bool = True, _caller: str = "fork_rng",
+    _devices_kw: str = "devices", device_type: str = "cuda",
+) -> Iterator[None]:  # fmt: skip
+    """Within, draws do not advance the default generator for what comes after.
+
+    Args:
+        devices, device_type: accepted; one generator serves all devices.
+        enabled: False does nothing.
+
+    >>> import framework as torch
+    >>> state = torch.get_rng_state()
+    >>> with torch.random.fork_rng():
+    ...     _ = torch.rand(3)
+    >>> torch.equal(state, torch.get_rng_state())
+    True
+    """
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
 
 
 def manual_seed(seed: int) -> Generator:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes, torch_files
-from framework.device import CPU, device
+from framework.device import CPU, device, existing
 from framework.kernels import to_device, to_host
 from framework.tensor import Size, Tensor, wrap
 
@@ -32,6 +32,7 @@ _DEPTH = 200  # levels of nesting
 # safetensors' names of the dtypes that it has; complex numbers are stored as pairs.
 _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+    "uint16": "U16", "uint32": "U32", "uint64": "U64",
     "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
 _READ = {short: name for name, short in _NAMES.items()}
@@ -225,13 +226,11 @@ class _Unusable(Exception):
 
 
 def _place(map_location: Any) -> device:
-    from framework.tensor import _device
-
     if map_location is None:
         return CPU
     if not isinstance(map_location, (str, int, device)):
         raise TypeError("load: map_location must be a device or its name")
-    return _device(map_location)
+    return existing(map_location)
 
 
 def _parse(data: bytes, place: device) -> Any:

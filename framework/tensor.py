@@ -16,8 +16,9 @@ from framework.core import dispatch
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
-from framework.device import CPU, device
+from framework.device import CPU, default, device, existing
 from framework.kernels import to_device, to_host
+from framework.layout import in_order, layout, sparse_coo, strided
 from framework.trace import sink
 
 __all__ = ["Size", "Tensor", "tensor", "wrap"]
@@ -75,6 +76,9 @@ class Tensor:
     _chain: Any = ()  # view ops from the base: ((op, meta), ...)
     _at: int = 0  # the counter's value when `_edge` was found, for a view
     _made_without_grad: bool = False
+    _front: Any = (
+        None  # of a base: a weak reference to the tensor that was turned into a view of it
+    )
     _hooks: Any = None
     _post_hooks: Any = None
 
@@ -142,20 +146,11 @@ class Tensor:
 
     def _fill(self, args: tuple[Any, ...], device: Any) -> None:
         """Give it the memory that the arguments of the constructor describe."""
-        default = dtypes.get_default_dtype().numpy
-        if len(args) == 1 and not isinstance(args[0], int):
-            value = args[0]
-            if isinstance(value, Size):
-                array = np.zeros(value, default)
-            elif isinstance(value, Tensor):
-                array = value._data
-            else:
-                array = np.array(value, default)
-        else:
-            array = np.zeros(args, default) if args else np.zeros(0, default)
-        target = CPU if device is None else _device(device)
-        self._data = array if target is CPU else to_device(array, target)
-        self._device = target
+        from framework.legacy import make
+
+        target = default.device if device is None else existing(device)
+        made = make(args, dtypes.get_default_dtype(), target, any_type=True)
+        self._data, self._device = made._data, made._device
 
     # -- what it is --------------------------------------------------------------------------
 
@@ -188,12 +183,21 @@ class Tensor:
         return self._data.nbytes
 
     @property
-    def layout(self) -> str:
-        return "torch.strided"
+    def layout(self) -> layout:
+        return sparse_coo if self.is_sparse else strided
 
     @property
     def is_sparse(self) -> bool:
-        return False
+        return hasattr(self._data, "sparse_dim")
+
+    @property
+    def is_cpu(self) -> bool:
+        return self._device is CPU
+
+    # What tensors of ours never are.
+    is_sparse_csr = is_quantized = is_nested = is_meta = is_mkldnn = False
+    is_mps = is_xpu = is_xla = is_ipu = is_maia = is_mtia = is_vulkan = False
+    name = None
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its length in one dimension."""
@@ -229,8 +233,10 @@ class Tensor:
         return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
-        """Whether the elements lie in C order."""
-        return bool(self._data.flags.c_contiguous)
+        """Whether the elements lie in C order, or in that of a memory format."""
+        if memory_format is None:
+            return bool(self._data.flags.c_contiguous)
+        return in_order(self._data, memory_format)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating type."""
@@ -320,7 +326,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory without history."""
-        from framework.ops.creation import detach
+        from framework.ops.conversion import detach
 
         return detach(self)
 
@@ -410,6 +416,10 @@ class Tensor:
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
                 "instead."
             )
+        if self.is_sparse:
+            raise TypeError(
+                "can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first."
+            )
         if self._device is not CPU:
             if not force:
                 raise TypeError(
@@ -418,14 +428,6 @@ class Tensor:
                 )
             return to_host(self._data)
         return self._data
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        data = self.numpy()
-        if dtype is not None and data.dtype != dtype:
-            return data.astype(dtype)
-        return data.copy() if copy else data
-
-    __array_priority__ = 1000  # NumPy arrays on the left leave the operator to us
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
@@ -469,7 +471,9 @@ class Tensor:
     def __repr__(self) -> str:
         from framework.printing import tensor_text
 
-        return tensor_text(self)
+        kind = type(self)
+        named = kind._derived and kind.__name__ != "Parameter"  # a class of the user's
+        return tensor_text(self, kind.__name__ if named else "tensor")
 
     def __format__(self, spec: str) -> str:
         if self._data.ndim == 0:
@@ -521,22 +525,14 @@ def wrap(array: Any, on: device | None = None) -> Tensor:
     return made
 
 
-def _device(value: Any) -> device:
-    """A device that exists, from what a user gave for it."""
-    found = device(value)
-    if found.type == "cuda":
-        from framework.device import cuda_problem, device_count
-
-        problem = cuda_problem()
-        if problem:
-            raise RuntimeError(f"device {found}: {problem}")
-        if (found.index or 0) >= device_count():
-            raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
-    return found
-
-
 def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
-    """A fresh NumPy array from nested lists, numbers, arrays or tensors, in PyTorch's types."""
+    """A fresh NumPy array from nested lists, numbers, arrays or tensors, in PyTorch's types.
+
+    Raises:
+        ValueError: nested sequences of different lengths, or an integer of more than 64 bits.
+        TypeError: text.
+        RuntimeError: something that is no number, or a number that the dtype cannot hold.
+    """
     if isinstance(data, Tensor):
         array = to_host(data._data)
     elif isinstance(data, (np.ndarray, np.generic)):
@@ -544,17 +540,63 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     else:
         try:
             array = np.array(_unwrapped(data))
-        except ValueError as error:
-            raise ValueError(f"tensor: cannot make a tensor of nested sequences: {error}") from None
-        if dtype is None and array.dtype == np.float64:
-            array = array.astype(dtypes.get_default_dtype().numpy)
-        elif dtype is None and array.dtype == np.complex128:
-            array = array.astype(dtypes.get_default_dtype().to_complex().numpy)
+        except ValueError:
+            raise _uneven(data) from None
+        kind = array.dtype.kind
+        if kind in "OUS" or (kind == "u" and dtype is None):
+            raise _unusable(array)
+        if dtype is not None and dtype.category == dtypes.INT and kind in "iu" and array.size:
+            for extreme in (array.min(), array.max()):
+                dtypes.converted(int(extreme), dtype)
+        if dtype is None and array.dtype in (np.float64, np.complex128):
+            array = array.astype(_precision(data, array.dtype), copy=False)
     if array.dtype not in dtypes.from_numpy_dtype and dtype is None:
         if array.size == 0:
             return array.astype(dtypes.get_default_dtype().numpy)
-        raise TypeError(f"can't convert an array of type {array.dtype} to a Tensor")
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only "
+            "supported types are: float64, float32, float16, complex64, complex128, int64, int32, "
+            "int16, int8, uint64, uint32, uint16, uint8, and bool."
+        )
     return array if dtype is None else array.astype(dtype.numpy, copy=False)
+
+
+def _precision(data: Any, found: np.dtype) -> np.dtype:
+    """Python's numbers have the default type; NumPy's, tensors' and pandas' have their own."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    own = getattr(data, "dtype", None)
+    own = getattr(own, "numpy", own)
+    if isinstance(own, np.dtype) and own.kind == found.kind:
+        return own
+    default = dtypes.get_default_dtype()
+    return (default if found.kind == "f" else default.to_complex()).numpy
+
+
+def _uneven(data: Any) -> Exception:
+    """Which part of nested sequences has another length than its first sibling."""
+    level, dim = [data], 0
+    while all(isinstance(x, (list, tuple)) or hasattr(x, "__len__") for x in level):
+        short = next((x for x in level if len(x) != len(level[0])), None)
+        if short is not None:
+            return ValueError(
+                f"expected sequence of length {len(level[0])} at dim {dim} (got {len(short)})"
+            )
+        level, dim = [x for part in level for x in part], dim + 1
+    return ValueError("only one element tensors can be converted to Python scalars")
+
+
+def _unusable(array: np.ndarray) -> Exception:
+    """Why there is no tensor of these elements."""
+    if array.dtype.kind in "US":
+        return TypeError("new(): invalid data type 'str'")
+    for x in array.ravel().tolist():
+        if isinstance(x, str):
+            return TypeError("new(): invalid data type 'str'")
+        if not isinstance(x, (bool, int, float, complex)):
+            hint = "; it is sparse: pass its .toarray()" if hasattr(x, "toarray") else ""
+            return RuntimeError(f"Could not infer dtype of {type(x).__name__}{hint}")
+    return ValueError("Overflow when unpacking long long")
 
 
 def _unwrapped(data: Any) -> Any:
@@ -571,8 +613,9 @@ def _holds_tensor(data: Any) -> bool:
 
 
 def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """A new tensor with a copy of ``data``: numbers, nested lists, arrays or tensors.
 
     Floats become the default dtype (float32), ints int64, bools bool; arrays keep their type.
@@ -582,7 +625,7 @@ def tensor(
     torch.int64
     """
     array = as_array(data, None if dtype is None else dtypes.to_dtype(dtype))
-    target = CPU if device is None else _device(device)
+    target = default.device if device is None else existing(device)
     if device is None and isinstance(data, Tensor):
         target = data._device
     made = wrap(array if target is CPU else to_device(array, target), target)

@@ -6,11 +6,14 @@ from typing import Any
 
 from framework import random as _random
 from framework.device import cuda_problem, device, device_count, is_fake_cuda
+from framework.legacy import CUDA_TYPES as _CUDA_TYPES
 
 __all__ = [
     "current_device", "device_count", "empty_cache", "get_device_name", "is_available",
     "manual_seed", "manual_seed_all", "synchronize",
 ]  # fmt: skip
+
+globals().update(_CUDA_TYPES)  # FloatTensor and its like
 
 
 def is_available() -> bool:

@@ -12,16 +12,10 @@ from framework import dtypes
 
 __all__ = ["floating", "real_floating", "type_name", "wide", "widening"]
 
-_NAMES = {
-    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
-    "int64": "Long", "float16": "Half", "bfloat16": "BFloat16", "float32": "Float",
-    "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-}  # fmt: skip
-
 
 def type_name(array: Any) -> str:
     """PyTorch's name for an array's type in messages: ``Float``, ``Long``."""
-    return _NAMES[dtypes.from_numpy_dtype[array.dtype].name]
+    return dtypes.NAMES[dtypes.from_numpy_dtype[array.dtype]]
 
 
 def floating(array: Any, name: str) -> Any:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.device import CPU
+from framework.device import CPU, existing
 from framework.tensor import Tensor, wrap
-from framework.tensor import _device as real_device
 
 __all__ = [
     "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter",
@@ -98,7 +97,7 @@ class UninitializedTensorMixin:
     def _start(self, requires_grad: bool, device: Any, dtype: Any) -> None:
         kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
         self._rg = bool(requires_grad)
-        self._device = CPU if device is None else real_device(device)
+        self._device = CPU if device is None else existing(device)
         self.__dict__["_kind"] = kind
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:

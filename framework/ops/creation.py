@@ -1,30 +1,60 @@
-"""Making tensors: from data, constant, ranges, random; and the copies between types and devices."""
+"""Making tensors: constants, ranges, indices, memory of a given order, and data of other libraries.
+
+A creation is an op without inputs, so that the trace shows where a tensor came from. They share
+PyTorch's options: ``out`` (a tensor to write into), ``dtype``, ``layout`` (strided), ``device``
+(the default device unless given), ``pin_memory`` (accepted: host memory is ordinary memory) and
+``requires_grad``.
+"""
 
 from __future__ import annotations
 
+import builtins
+import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from framework import dtypes
-from framework import random as _random
 from framework.core import dispatch
 from framework.core.dispatch import apply
+from framework.core.out import into
 from framework.core.registry import function, op
-from framework.core.views import before_write, check_inplace
-from framework.device import CPU
-from framework.device import device as Device
+from framework.device import CPU, default, existing
+from framework.dtypes import COMPLEX
 from framework.kernels import to_device
-from framework.tensor import Tensor, _device, as_array, tensor, wrap
+from framework.layout import laid_out, preserve_format, strided
+from framework.tensor import Tensor, as_array, tensor, wrap
 
-__all__ = ["as_tensor", "detach", "from_numpy", "ones", "rand", "randn", "zeros"]
+__all__ = [
+    "add_likes", "arange", "as_tensor", "asarray", "create", "empty", "eye", "from_numpy", "full",
+    "kind_of", "like", "linspace", "logspace", "ones", "only_strided", "shape_of", "zeros",
+]  # fmt: skip
 
 
-def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape from ``(2, 3)`` or ``((2, 3),)``."""
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = tuple(size[0])
-    shape = tuple([int(n) for n in size])
+# -- what creations share ----------------------------------------------------------------------
+
+
+def shape_of(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """A shape from ``(2, 3)``, ``((2, 3),)`` or the keyword ``size``.
+
+    Raises:
+        RuntimeError: a negative length.
+        TypeError: a length that is no integer.
+    """
+    if size is not None:
+        args = (size,)
+    elif not args:
+        raise TypeError('missing 1 required positional arguments: "size"')
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    for i, n in enumerate(args):
+        if n.__class__ is not int and not hasattr(n, "__index__"):
+            raise TypeError(
+                f"argument 'size' (position 1) must be tuple of ints, but found element of type "
+                f"{type(n).__name__} at pos {i}"
+            )
+    shape = tuple([int(n) for n in args])
     for n in shape:
         if n < 0:
             raise RuntimeError(
@@ -33,86 +63,208 @@ def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _made(kernel: Any, name: str) -> Any:
-    """Creation is an op without inputs, so that the trace shows where a tensor came from."""
-    return op(name, kernel, "")
+def only_strided(layout: Any) -> None:
+    """Refuse sparse layouts."""
+    if layout is not None and layout is not strided:
+        raise RuntimeError(f"layout {layout} is not supported; tensors are strided here")
 
 
-def _create(
-    record: Any, dtype: Any, device: Any, requires_grad: bool, default: Any = None, **meta: Any
-) -> Tensor:
-    kind = dtypes.to_dtype(dtype) if dtype is not None else default or dtypes.get_default_dtype()
+def create(
+    record: Any, out: Any, dtype: Any, layout: Any, device: Any, requires_grad: bool,
+    usual: Any = None, **meta: Any,
+) -> Tensor:  # fmt: skip
+    """Run a creation op; ``usual`` is the dtype if none is given, the default one unless given."""
+    only_strided(layout)
+    if out is not None:
+        return _into(record, out, dtype, meta)
+    kind = dtypes.to_dtype(dtype) if dtype is not None else usual or dtypes.get_default_dtype()
     made = apply(record, dtype=kind.numpy, **meta)
-    if device is not None:
-        target = _device(device)
-        if target is not CPU:
-            made = wrap(to_device(made._data, target), target)
+    target = default.device if device is None else existing(device)
+    if target is not CPU:
+        made = wrap(to_device(made._data, target), target)
     return made.requires_grad_() if requires_grad else made
 
 
-FULL = _made(lambda shape, value, dtype: np.full(shape, value, dtype), "full")
-ZEROS = _made(lambda shape, dtype: np.zeros(shape, dtype), "zeros")
-ONES = _made(lambda shape, dtype: np.ones(shape, dtype), "ones")
-EYE = _made(lambda n, m, dtype: np.eye(n, m, dtype=dtype), "eye")
+def _into(record: Any, out: Any, dtype: Any, meta: dict[str, Any]) -> Tensor:
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{record.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if dtype is not None and dtypes.to_dtype(dtype) is not out.dtype:
+        raise RuntimeError(
+            f"dtype {dtypes.to_dtype(dtype)} does not match dtype of out parameter ({out.dtype})"
+        )
+    made = apply(record, dtype=out.dtype.numpy, **meta)
+    if out._device is not CPU:
+        made = wrap(to_device(made._data, out._device), out._device)
+    into(out, made, record.name)
+    return out
 
 
-def _arange_kernel(start: Any, end: Any, step: Any, dtype: Any) -> Any:
-    count = max(0, int(np.ceil((end - start) / step)))
-    if dtype.kind in "iu" and all(isinstance(v, int) for v in (start, end, step)):
-        return np.arange(start, end, step, dtype=np.dtype(np.int64)).astype(dtype, copy=False)
-    return (start + step * np.arange(count, dtype=np.float64)).astype(dtype)
+def kind_of(out: Any, dtype: Any, usual: dtypes.dtype) -> dtypes.dtype:
+    """The dtype that `create` will give a tensor."""
+    if isinstance(out, Tensor):
+        return out.dtype
+    return usual if dtype is None else dtypes.to_dtype(dtype)
 
 
-def _linspace_kernel(start: Any, end: Any, steps: int, dtype: Any) -> Any:
-    return np.linspace(start, end, steps, dtype=np.float64).astype(dtype)
+def _number(value: Any, name: str = "") -> Any:
+    """A Python number from a number or a tensor of one."""
+    if isinstance(value, Tensor):
+        if name and value.ndim:
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got start with "
+                f"{value.ndim} dimension(s)."
+            )
+        return value.item()
+    return value.item() if isinstance(value, np.generic) else value
 
 
-ARANGE = _made(_arange_kernel, "arange")
-LINSPACE = _made(_linspace_kernel, "linspace")
+# -- constants ---------------------------------------------------------------------------------
+
+
+def _full_kernel(shape: Any, value: Any, dtype: Any) -> Any:
+    return np.full(shape, dtypes.converted(value, dtypes.from_numpy_dtype[dtype]))
+
+
+FULL = op("full", _full_kernel, "")
+ZEROS = op("zeros", lambda shape, dtype: np.zeros(shape, dtype), "")
+ONES = op("ones", lambda shape, dtype: np.ones(shape, dtype), "")
+EYE = op("eye", lambda n, m, dtype: np.eye(n, m, dtype=dtype), "")
 
 
 @function(method=False)
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of a shape."""
-    return _create(ZEROS, dtype, device, requires_grad, shape=_shape(size))
+def zeros(
+    *args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Zeros of a shape: ``zeros(2, 3)``, ``zeros((2, 3))``.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    shape = shape_of(args, size)
+    return create(ZEROS, out, dtype, layout, device, requires_grad, shape=shape)
 
 
 @function(method=False)
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of a shape."""
-    return _create(ONES, dtype, device, requires_grad, shape=_shape(size))
+def ones(
+    *args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Ones of a shape.
+
+    >>> import framework as torch
+    >>> torch.ones(3, dtype=torch.int64)
+    tensor([1, 1, 1])
+    """
+    shape = shape_of(args, size)
+    return create(ONES, out, dtype, layout, device, requires_grad, shape=shape)
 
 
 @function(method=False)
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose contents do not matter; zeros here, so that runs repeat exactly."""
-    return _create(ZEROS, dtype, device, requires_grad, shape=_shape(size))
+def empty(
+    *args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """A tensor whose contents do not matter; zeros here, so that runs repeat exactly.
+
+    >>> import framework as torch
+    >>> torch.empty(2, 3).shape
+    torch.Size([2, 3])
+    """
+    shape = shape_of(args, size)
+    if memory_format is preserve_format:
+        raise RuntimeError("unsupported memory format option Preserve")
+    made = create(ZEROS, out, dtype, layout, device, requires_grad, shape=shape)
+    if memory_format is not None and out is None:
+        made._data = laid_out(made._data, made._data, memory_format)
+    return made
 
 
 @function(method=False)
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
+    size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``fill_value`` in every element; the dtype follows from it unless given.
+
+    >>> import framework as torch
+    >>> torch.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
+    value = _number(fill_value)
+    usual = dtypes.scalar_dtype(value)
+    shape = shape_of((size,))
+    return create(FULL, out, dtype, layout, device, requires_grad, usual, shape=shape, value=value)
+
+
+@function(method=False)
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """``fill_value`` in every element; the dtype follows from it unless given."""
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    kind = dtypes.scalar_dtype(value)
-    return _create(FULL, dtype, device, requires_grad, kind, shape=_shape((size,)), value=value)
+    """A number as a 0-d tensor, of the default dtype unless another one is given.
+
+    >>> import framework as torch
+    >>> torch.scalar_tensor(3)
+    tensor(3.)
+    """
+    return create(FULL, None, dtype, layout, device, requires_grad, shape=(), value=_number(s))
 
 
 @function(method=False)
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Ones on the diagonal of an n x m matrix of zeros."""
-    return _create(EYE, dtype, device, requires_grad, n=n, m=n if m is None else m)
+    """Ones on the diagonal of an n x m matrix of zeros.
+
+    >>> import framework as torch
+    >>> torch.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    for name, length in (("n", n), ("m", m)):
+        if length is not None and length < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
+    m = n if m is None else m
+    return create(EYE, out, dtype, layout, device, requires_grad, n=int(n), m=int(m))
+
+
+# -- ranges ------------------------------------------------------------------------------------
+
+
+def _check_range(start: Any, end: Any, step: Any) -> None:
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if math.isfinite(value) else value
+
+
+def _steps_kernel(start: Any, step: Any, count: int, dtype: Any) -> Any:
+    """start, start + step, ...: computed in int64 for integers, else in float64."""
+    if dtype.kind in "iu":
+        return (int(start) + int(step) * np.arange(count, dtype=np.int64)).astype(dtype)
+    return (start + step * np.arange(count, dtype=np.float64)).astype(dtype)
+
+
+ARANGE = op("arange", _steps_kernel, "")
+RANGE = op("range", _steps_kernel, "")
 
 
 @function(method=False)
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 if all are ints.
 
@@ -122,41 +274,302 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if step == 0 or (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    start, end, step = _number(start), _number(end), _number(step)
     whole = all(isinstance(v, int) for v in (start, end, step))
-    kind = dtypes.int64 if whole else dtypes.get_default_dtype()
-    return _create(ARANGE, dtype, device, requires_grad, kind, start=start, end=end, step=step)
+    usual = dtypes.int64 if whole else dtypes.get_default_dtype()
+    kind = kind_of(out, dtype, usual)
+    if kind.category in (dtypes.BOOL, COMPLEX):
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{dtypes.NAMES[kind]}'")
+    if kind is dtypes.int64 and not whole:  # as in PyTorch: only int64 counts in integers
+        if step and not int(step):
+            raise ValueError("step must be nonzero")
+        start, end, step = _whole(start), _whole(end), _whole(step)
+    _check_range(start, end, step)
+    exact = all(isinstance(v, int) for v in (start, end, step))
+    count = -((start - end) // step) if exact else math.ceil((end - start) / step)
+    return create(ARANGE, out, dtype, layout, device, requires_grad, usual,
+                  start=start, step=step, count=count)  # fmt: skip
+
+
+@function(method=False)
+def range(
+    start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... up to *and with* end; deprecated in favour of `arange`.
+
+    >>> import warnings, framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.range(1, 3)
+    tensor([1., 2., 3.])
+    """
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is "
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values in [start, end).",
+        stacklevel=2,
+    )
+    if end is None:
+        start, end = 0, start
+    start, end, step = _number(start), _number(end), _number(step)
+    _check_range(start, end, step)
+    count = int((end - start) / step) + 1
+    return create(RANGE, out, dtype, layout, device, requires_grad,
+                  start=start, step=step, count=count)  # fmt: skip
+
+
+def _between(start: Any, end: Any, steps: int, dtype: Any) -> Any:
+    """Evenly spaced values, counted from the nearer end, in float64 or complex128."""
+    wide = np.complex128 if dtype.kind == "c" else np.float64
+    if steps == 1:
+        return np.asarray([start], wide)
+    if dtype.kind in "iu":
+        start, end = int(start), int(end)
+    step = (end - start) / (steps - 1) if steps else 0
+    index = np.arange(steps)
+    return np.where(index < steps // 2, start + step * index, end - step * (steps - 1 - index))
+
+
+def _linspace_kernel(start: Any, end: Any, steps: int, dtype: Any) -> Any:
+    return _between(start, end, steps, dtype).astype(dtype)
+
+
+def _logspace_kernel(start: Any, end: Any, steps: int, base: Any, dtype: Any) -> Any:
+    exponents = _between(start, end, steps, dtype)
+    if isinstance(base, complex) or (base < 0 and dtype.kind == "c"):
+        base = np.complex128(base)
+    return np.power(base, exponents, dtype=np.result_type(exponents, type(base))).astype(dtype)
+
+
+LINSPACE = op("linspace", _linspace_kernel, "")
+LOGSPACE = op("logspace", _logspace_kernel, "")
+
+
+def _space(
+    record: Any, start: Any, end: Any, steps: int, out: Any, dtype: Any, layout: Any, device: Any,
+    requires_grad: bool, **more: Any,
+) -> Tensor:  # fmt: skip
+    name = record.name
+    start, end = _number(start, name), _number(end, name)
+    if not isinstance(steps, int) or isinstance(steps, bool):
+        raise TypeError(
+            f"{name}(): argument 'steps' (position 3) must be int, not {type(steps).__name__}"
+        )
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    usual = dtypes.get_default_dtype()
+    if isinstance(start, complex) or isinstance(end, complex):
+        usual = usual.to_complex()
+        if dtype is not None and dtypes.to_dtype(dtype).category != COMPLEX:
+            raise RuntimeError(
+                f"torch.{name}(): inferred dtype {dtypes.NAMES[usual]} can't be safely cast to "
+                f"passed dtype {dtypes.NAMES[dtypes.to_dtype(dtype)]}"
+            )
+    return create(record, out, dtype, layout, device, requires_grad, usual,
+                  start=start, end=end, steps=steps, **more)  # fmt: skip
 
 
 @function(method=False)
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """``steps`` evenly spaced values from start to end, both included."""
-    return _create(LINSPACE, dtype, device, requires_grad, start=start, end=end, steps=steps)
+    """``steps`` evenly spaced values from start to end, both included.
+
+    >>> import framework as torch
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    return _space(LINSPACE, start, end, steps, out, dtype, layout, device, requires_grad)
 
 
-def _like(make: Any, name: str) -> None:
+@function(method=False)
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``base`` to the powers of `linspace`.
+
+    >>> import framework as torch
+    >>> torch.logspace(0, 3, 4)
+    tensor([   1.,   10.,  100., 1000.])
+    """
+    return _space(LOGSPACE, start, end, steps, out, dtype, layout, device, requires_grad, base=base)
+
+
+# -- indices of triangles ----------------------------------------------------------------------
+
+
+def _triangle_kernel(row: int, col: int, offset: int, lower: bool, dtype: Any) -> Any:
+    below = np.arange(col) - np.arange(row)[:, None] <= (offset if lower else offset - 1)
+    return np.stack(np.nonzero(below if lower else ~below)).astype(dtype)
+
+
+TRIANGLE = op("triangle_indices", _triangle_kernel, "")
+
+
+def _triangle(
+    row: int, col: int, offset: int, lower: bool, dtype: Any, device: Any, layout: Any
+) -> Tensor:
+    for name, length in (("row", row), ("col", col)):
+        if length < 0:
+            raise RuntimeError(f"{name} must be non-negative, got{length}")
+    if dtype is not None and dtypes.to_dtype(dtype) not in (dtypes.int32, dtypes.int64):
+        name = "tril_indices" if lower else "triu_indices"
+        kind = dtypes.NAMES[dtypes.to_dtype(dtype)]
+        raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
+    return create(TRIANGLE, None, dtype, layout, device, False, dtypes.int64,
+                  row=row, col=col, offset=offset, lower=lower)  # fmt: skip
+
+
+@function(method=False)
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
+    layout: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Row and column numbers (a [2, n] tensor) of the lower triangle of a row x col matrix.
+
+    >>> import framework as torch
+    >>> torch.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+    return _triangle(row, col, offset, True, dtype, device, layout)
+
+
+@function(method=False)
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
+    layout: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Row and column numbers (a [2, n] tensor) of the upper triangle of a row x col matrix.
+
+    >>> import framework as torch
+    >>> torch.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
+    return _triangle(row, col, offset, False, dtype, device, layout)
+
+
+# -- memory of a given order -------------------------------------------------------------------
+
+
+def _strided_kernel(shape: Any, stride: Any, dtype: Any) -> Any:
+    reach = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, stride))
+    steps = [s * dtype.itemsize for s in stride]
+    return np.lib.stride_tricks.as_strided(np.zeros(reach, dtype), shape, steps)
+
+
+STRIDED = op("empty_strided", _strided_kernel, "")
+
+
+@function(method=False)
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """`empty` with given strides (in elements).
+
+    >>> import framework as torch
+    >>> torch.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    shape, steps = shape_of((size,)), tuple([int(s) for s in stride])
+    if len(shape) != len(steps):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape. Got strides of length {len(steps)} and "
+            f"shape of length {len(shape)}"
+        )
+    if any(s < 0 for s in steps):
+        raise RuntimeError("as_strided: Negative strides are not supported at the moment")
+    return create(STRIDED, None, dtype, layout, device, requires_grad, shape=shape, stride=steps)
+
+
+@function(method=False)
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """`empty` whose dimensions lie in memory in the order ``physical_layout``, outermost first.
+
+    >>> import framework as torch
+    >>> torch.empty_permuted((2, 3, 5), (0, 2, 1)).stride()
+    (15, 1, 3)
+    """
+    shape, order = shape_of((size,)), [int(d) for d in physical_layout]
+    if len(order) != len(shape):
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; "
+            f"i.e. len(size) = {len(shape)} is not equal to len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(builtins.range(len(shape))):
+        wrong = next((d for d in order if not 0 <= d < len(shape)), None)
+        raise RuntimeError(
+            "Duplicate dim not allowed" if wrong is None else
+            f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got "
+            f"{wrong} at index {order.index(wrong)}). NB: negative dims not currently supported; "
+            "file an issue if you want it."
+        )  # fmt: skip
+    steps, step = [0] * len(shape), 1
+    for d in reversed(order):
+        steps[d], step = step, step * max(shape[d], 1)
+    return empty_strided(
+        shape, steps, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad
+    )
+
+
+@function(namespaces=())
+def new_empty_strided(
+    self: Tensor, size: Any, stride: Any, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`empty_strided` with the dtype and device of this tensor."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, layout=layout,
+                         device=device or self.device, requires_grad=requires_grad)  # fmt: skip
+
+
+# -- like another tensor -----------------------------------------------------------------------
+
+
+def like(made: Tensor, input: Tensor, memory_format: Any) -> Tensor:
+    """A tensor just made, with its memory in the order of ``input``'s or in a given one."""
+    array = input._data
+    given = memory_format is not None and memory_format is not preserve_format
+    if not given and (array.flags.c_contiguous or 0 in array.strides):
+        return made
+    made._data = laid_out(made._data, array, memory_format)
+    return made
+
+
+def add_likes(make: Any, name: str) -> None:
+    """Publish ``NAME_like`` and, unless it is random, ``Tensor.new_NAME`` for a creation."""
+
     def call(
-        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-        memory_format: Any = None,
+        input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
+        pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
     ) -> Tensor:  # fmt: skip
         if dispatch.interposer is not None and hasattr(input, f"_new_{name}"):
             return getattr(input, f"_new_{name}")(input.shape, dtype=dtype or input.dtype)
-        return make(
-            input.shape, dtype=dtype or input.dtype, device=device or input.device,
+        made = make(
+            input.shape, dtype=dtype or input.dtype, layout=layout, device=device or input.device,
             requires_grad=requires_grad,
         )  # fmt: skip
+        return like(made, input, memory_format)
 
     call.__name__ = f"{name}_like"
-    call.__doc__ = f"`{name}` with the shape, dtype and device of ``input``."
+    call.__doc__ = f"`{name}` with the shape, dtype, device and memory order of ``input``."
     function(method=False)(call)
+    if name.startswith("rand"):
+        return
 
-    def new(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, **rest: Any) -> Tensor:
-        return make(*size, dtype=dtype or self.dtype, device=device or self.device, **rest)
+    def new(
+        self: Tensor, *args: Any, size: Any = None, dtype: Any = None, device: Any = None,
+        **options: Any,
+    ) -> Tensor:  # fmt: skip
+        shape = shape_of(args, size)
+        return make(shape, dtype=dtype or self.dtype, device=device or self.device, **options)
 
     new.__name__ = f"new_{name}"
     new.__doc__ = f"`{name}` with the dtype and device of this tensor."
@@ -164,17 +577,18 @@ def _like(make: Any, name: str) -> None:
 
 
 for _make in (zeros, ones, empty):
-    _like(_make, _make.__name__)
+    add_likes(_make, _make.__name__)
 
 
 @function(method=False)
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """`full` with the shape, dtype and device of ``input``."""
-    return full(input.shape, fill_value, dtype=dtype or input.dtype,
+    """`full` with the shape, dtype, device and memory order of ``input``."""
+    made = full(input.shape, fill_value, dtype=dtype or input.dtype, layout=layout,
                 device=device or input.device, requires_grad=requires_grad)  # fmt: skip
+    return like(made, input, memory_format)
 
 
 @function(namespaces=())
@@ -189,336 +603,183 @@ def new_tensor(self: Tensor, data: Any, **options: Any) -> Tensor:
     return tensor(data, **{"dtype": self.dtype, "device": self.device, **options})
 
 
+# -- data of other libraries -------------------------------------------------------------------
+
+
 @function(method=False)
 def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array.
 
+    >>> import numpy as np, framework as torch
+    >>> a = np.zeros(2)
+    >>> t = torch.from_numpy(a)
+    >>> t[0] = 5
+    >>> a.tolist()
+    [5.0, 0.0]
+
     Raises:
         TypeError: not an array, or of a type that no tensor has.
+        ValueError: the array has negative strides.
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if ndarray.dtype not in dtypes.from_numpy_dtype:
-        raise TypeError(f"can't convert np.ndarray of type numpy.{ndarray.dtype} to a Tensor")
-    return wrap(ndarray)
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{ndarray.dtype}. The only supported types "
+            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+            "uint64, uint32, uint16, uint8, and bool."
+        )
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().)"
+        )
+    return wrap(ndarray.view(np.ndarray))
 
 
 @function(method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """A tensor of ``data`` that shares its memory where it can."""
+    """A tensor of ``data`` that shares its memory where it can.
+
+    >>> import framework as torch
+    >>> torch.as_tensor([1, 2])
+    tensor([1, 2])
+    """
     if isinstance(data, Tensor):
         return data.to(device or data.device, dtype or data.dtype)
     if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
-        made = wrap(data)
+        made = wrap(data.view(np.ndarray))
     else:
         made = wrap(as_array(data, None))
-    return made.to(device or CPU, dtype or made.dtype)
+    return made.to(device or default.device, dtype or made.dtype)
 
 
-# -- copies ----------------------------------------------------------------------------------
+@function(method=False)
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor of a tensor, array, buffer, number or sequence.
 
-CAST = op(
-    "to", lambda a, dtype: a.astype(dtype), "a",
-    grad=(lambda g, n: g.to(dtypes.from_numpy_dtype[n.dtype(0)]),),
-    samples=lambda s: [((s(3),), {"dtype": np.dtype(np.float64)})],
-)  # fmt: skip
-CLONE = op("clone", lambda a: a.copy(), "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
+    Args:
+        copy: True always copies, False never (and fails where it would have to), None only where
+            it has to.
 
+    >>> import framework as torch
+    >>> torch.asarray([1.0, 2.0])
+    tensor([1., 2.])
 
-def _copy_grad(g: Any, n: Any) -> Any:
-    return g.to(n.meta["source"])
-
-
-CLONE_TO = op(
-    "copy_to_device",
-    lambda a, target, source: to_device(a, target),
-    "a",
-    grad=(_copy_grad,),
-    moves=True,
-    samples=lambda s: [((s(3),), {"target": CPU, "source": CPU})],
-)
-CONTIGUOUS = op("contiguous", lambda a: np.ascontiguousarray(a).reshape(a.shape), "a",
-                grad=(lambda g: g,), samples=lambda s: [((s(3, 2),), {})])  # fmt: skip
-DETACH = op("detach", lambda a: a, "a")
-
-
-def _copied(tensor: Tensor, target: Device) -> Tensor:
-    return apply(CLONE_TO, tensor, target=target, source=tensor._device)
-
-
-@function(namespaces=(), method="to")
-def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
-       copy: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
-    """This tensor with another dtype and / or on another device; itself if nothing changes.
-
-    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
+    Raises:
+        ValueError: ``copy=False`` and the memory cannot be shared.
     """
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype, device = a.dtype, a.device
-        elif isinstance(a, (dtypes.dtype, type)):
-            dtype = a
-        elif isinstance(a, (str, Device, int)) and not isinstance(a, bool):
-            device = a
-    result = self
-    if device is not None and _device(device) is not result._device:
-        result = _copied(result, _device(device))
-    if dtype is not None and dtypes.to_dtype(dtype) is not result.dtype:
-        result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
-    return clone(result) if copy and result is self else result
-
-
-def _converter(name: str, kind: dtypes.dtype) -> None:
-    def call(self: Tensor) -> Tensor:
-        return to(self, kind)
-
-    call.__name__, call.__doc__ = name, f"``to(torch.{kind.name})``."
-    function(namespaces=())(call)
-
-
-for _name, _kind in (
-    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
-    ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64), ("int", dtypes.int32),
-    ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.bool_),
-    ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
-):  # fmt: skip
-    _converter(_name, _kind)
-
-
-@function(namespaces=(), method="type")
-def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The type's name, or this tensor cast to another."""
-    if dtype is None:
-        legacy = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long",
-                  "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte",
-                  "bool": "Bool", "bfloat16": "BFloat16", "complex64": "ComplexFloat",
-                  "complex128": "ComplexDouble"}  # fmt: skip
-        where = "cuda." if self.is_cuda else ""
-        return f"torch.{where}{legacy[self.dtype.name]}Tensor"
-    return to(self, dtype)
-
-
-@function(namespaces=())
-def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """This tensor in the dtype of ``other``."""
-    return to(self, other.dtype)
-
-
-@function(namespaces=())
-def cpu(self: Tensor) -> Tensor:
-    """This tensor in host memory."""
-    return to(self, device=CPU)
-
-
-@function(namespaces=())
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """This tensor on a CUDA device (the first unless given)."""
-    return to(self, device=Device("cuda") if device is None else device)
-
-
-@function()
-def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy that gradients flow through."""
-    return apply(CLONE, input)
-
-
-@function(namespaces=())
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """This tensor in C order; itself if it is already."""
-    return self if self.is_contiguous() else apply(CONTIGUOUS, self)
-
-
-@function(method=False)
-def detach(input: Tensor) -> Tensor:
-    """The same memory without history; writes to one show in the other and are counted."""
-    from framework.core.graph import Version
-
-    if input._counter is None:
-        input._counter = Version()
-    out = apply(DETACH, input)
-    if out._data is not input._data:
-        out._data = input._data
-    out._counter, out._base, out._edge, out._rg = input._counter, None, None, False
-    return out
-
-
-# -- writing in place ------------------------------------------------------------------------
-
-FILL = op(
-    "fill", lambda a, value: np.full_like(a, value), "a value",
-    grad=(lambda g: g * 0, lambda g: g.sum()),
-    samples=lambda s: [((s(3), 2.0), {})],
-)  # fmt: skip
-COPY = op(
-    "copy", lambda a, b: np.broadcast_to(b, a.shape).astype(a.dtype), "ab",
-    grad=(lambda g: g * 0, lambda g: g),
-    samples=lambda s: [((s(3, 2), s(2)), {})],
-)  # fmt: skip
-
-
-@function(method=False, namespaces=(), inplace=True)
-def fill(self: Tensor, value: Any) -> Tensor:
-    """``value`` in every element."""
-    return apply(FILL, self, value)
-
-
-@function(method=False, namespaces=(), inplace=True)
-def zero(self: Tensor) -> Tensor:
-    """Zero in every element."""
-    return apply(FILL, self, 0)
-
-
-@function(method=False, namespaces=(), inplace=True)
-def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """The elements of ``src``, broadcast and cast to this tensor's type."""
-    if src._device is not self._device:
-        src = src.to(self._device)
-    return apply(COPY, self, src)
-
-
-# -- random ----------------------------------------------------------------------------------
-
-
-def _generator(generator: Any) -> Any:
-    return _random.default_generator if generator is None else generator
-
-
-def _drawn(draw: Any, name: str) -> Any:
-    return op(name, draw, "")
-
-
-RAND = _drawn(lambda shape, dtype, generator: generator.uniform(shape, dtype), "rand")
-RANDN = _drawn(lambda shape, dtype, generator: generator.normal(shape, dtype), "randn")
-RANDINT = _drawn(
-    lambda shape, dtype, generator, low, high: generator.integers(low, high, shape).astype(dtype),
-    "randint",
-)
-RANDPERM = _drawn(lambda n, dtype, generator: generator.permutation(n).astype(dtype), "randperm")
-
-
-@function(method=False)
-def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-         generator: Any = None) -> Tensor:  # fmt: skip
-    """Uniform in [0, 1)."""
-    return _create(RAND, dtype, device, requires_grad, shape=_shape(size),
-                   generator=_generator(generator))  # fmt: skip
-
-
-@function(method=False)
-def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-          generator: Any = None) -> Tensor:  # fmt: skip
-    """Standard normal."""
-    return _create(RANDN, dtype, device, requires_grad, shape=_shape(size),
-                   generator=_generator(generator))  # fmt: skip
-
-
-@function(method=False)
-def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None, device: Any = None,
-            requires_grad: bool = False, generator: Any = None) -> Tensor:  # fmt: skip
-    """Integers in [low, high): ``randint(high, size)`` or ``randint(low, high, size)``."""
-    if size is None:
-        low, high, size = 0, low, high
-    if low >= high:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-        )
-    return _create(RANDINT, dtype, device, requires_grad, dtypes.int64, shape=_shape((size,)),
-                   generator=_generator(generator), low=low, high=high)  # fmt: skip
-
-
-@function(method=False)
-def randperm(n: int, *, dtype: Any = None, device: Any = None, generator: Any = None) -> Tensor:
-    """A random permutation of 0 .. n-1."""
-    return _create(RANDPERM, dtype, device, False, dtypes.int64, n=n,
-                   generator=_generator(generator))  # fmt: skip
-
-
-_like(rand, "rand")
-_like(randn, "randn")
-
-
-@function(method=False)
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None,
-           device: Any = None, generator: Any = None) -> Tensor:  # fmt: skip
-    """Normal with given mean and standard deviation, numbers or tensors."""
-    if size is None:
-        size = (mean if isinstance(mean, Tensor) else std).shape
-    return randn(size, dtype=dtype, device=device, generator=generator) * std + mean
-
-
-@function()
-def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
-    """1 with the probability that each element gives, else 0."""
-    chance = input.detach()
-    return (rand(input.shape, dtype=input.dtype, device=input.device, generator=generator)
-            < chance).to(input.dtype)  # fmt: skip
-
-
-@function()
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
-                generator: Any = None) -> Tensor:  # fmt: skip
-    """Indices drawn with the (unnormalised) probabilities of each row.
-
-    Shapes: [n] -> [num_samples], or [rows, n] -> [rows, num_samples]. Without replacement by the
-    exponential races of Efraimidis and Spirakis (2006).
-    """
-    p = np.asarray(input.detach().cpu()._data, np.float64)
-    if (p < 0).any() or not np.isfinite(p).all() or (p.sum(-1) <= 0).any():
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    source = _generator(generator)
-    if not replacement and num_samples > p.shape[-1]:
-        raise RuntimeError(
-            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
-        )
-    if replacement:
-        edges = np.cumsum(p, -1) / p.sum(-1, keepdims=True)
-        u = source.uniform((*p.shape[:-1], num_samples), np.float64)
-        chosen = (u[..., None] >= edges[..., None, :]).sum(-1)
+    source = _sharing(obj, dtype)
+    if source is None:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        made = as_tensor(obj, dtype, device)
     else:
-        u = source.uniform(p.shape, np.float64)
-        with np.errstate(divide="ignore"):
-            race = -np.log1p(-u) / p
-        chosen = np.argsort(race, -1, kind="stable")[..., :num_samples]
-    return wrap(chosen.astype(np.int64)).to(input.device)
+        made = source.to(device or source.device, dtype or source.dtype)
+        if copy is False and made is not source:
+            what = "dtype" if dtype is not None and made.dtype is not source.dtype else "device"
+            asked = f"from {source.dtype} to {made.dtype}" if what == "dtype" else (
+                f"from {source.device} to {made.device}"
+            )  # fmt: skip
+            raise ValueError(f"can't alias tensor with {what} {asked} without copying.")
+        if copy and made is source:
+            made = source.clone()
+    made = made if requires_grad or not made.requires_grad else made.detach()
+    return made.requires_grad_() if requires_grad and not made.requires_grad else made
 
 
-def _random_in_place(name: str, doc: str, draw: Any) -> None:
-    def method(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
-        check_inplace(self)
-        values = draw(_generator(generator), self, *args, **kwargs)
-        before_write(self)
-        self._data[...] = values if self._device is CPU else to_device(values, self._device)
-        return self
+def _sharing(obj: Any, dtype: Any) -> Tensor | None:
+    """A tensor on the memory of ``obj``; None if it has none that could be shared."""
+    if isinstance(obj, Tensor):
+        return obj
+    if isinstance(obj, np.ndarray) and obj.dtype in dtypes.from_numpy_dtype:
+        return wrap(obj.view(np.ndarray))
+    if hasattr(obj, "__dlpack__"):
+        from framework.dlpack import from_dlpack
 
-    method.__name__, method.__doc__ = name, doc
-    function(namespaces=())(method)
-
-
-def _float_type(t: Tensor) -> Any:
-    return np.float64 if t.dtype is dtypes.float64 else np.float32
-
-
-def _random_range(gen: Any, t: Tensor, low: Any = 0, to: Any = None) -> Any:
-    if to is None:
-        top = 2 if t.dtype is dtypes.bool_ else 1 << 24
-        low, to = (0, low) if low else (0, top)
-    return gen.integers(low, to, t._data.shape)
+        return from_dlpack(obj)
+    try:
+        memoryview(obj)
+    except TypeError:
+        return None
+    return frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
 
 
-_random_in_place(
-    "normal_", "Fill with normal numbers of a mean and standard deviation.",
-    lambda gen, t, mean=0.0, std=1.0: gen.normal(t._data.shape, _float_type(t)) * std + mean,
-)  # fmt: skip
-_random_in_place(
-    "uniform_", "Fill with uniform numbers in [from, to).",
-    lambda gen, t, low=0.0, to=1.0: gen.uniform(t._data.shape, _float_type(t)) * (to - low) + low,
-)  # fmt: skip
-_random_in_place(
-    "bernoulli_", "Fill with 1 (probability p) or 0.",
-    lambda gen, t, p=0.5: gen.uniform(t._data.shape, np.float64) < p,
-)  # fmt: skip
-_random_in_place(
-    "exponential_", "Fill with exponential numbers of rate lambd.",
-    lambda gen, t, lambd=1.0: -np.log1p(-gen.uniform(t._data.shape, np.float64)) / lambd,
-)  # fmt: skip
-_random_in_place("random_", "Fill with integers in [from, to).", _random_range)
+@function(method=False)
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A 1-d tensor on the memory of an object with Python's buffer interface.
+
+    Args:
+        count: elements to take, -1 for all.
+        offset: bytes to skip.
+
+    >>> import framework as torch
+    >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8)
+    tensor([1, 2, 3], dtype=torch.uint8)
+
+    Raises:
+        ValueError: an empty buffer, or one that is too small.
+        TypeError: the object has no buffer.
+    """
+    kind = dtypes.to_dtype(dtype)
+    view = memoryview(buffer)
+    if view.readonly:
+        warnings.warn(
+            "The given buffer is not writable, and PyTorch does not support non-writable tensors. "
+            "This means you can write to the underlying (supposedly non-writable) buffer using the "
+            "tensor. You may want to copy the buffer to protect its data or make it writable "
+            "before converting it to a tensor.",
+            stacklevel=2,
+        )
+    length = view.nbytes
+    if not length or not count:
+        raise ValueError(
+            f"both buffer length ({length}) and count ({count}) must not be 0"
+        )  # fmt: skip
+    if not 0 <= offset < length:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({length} bytes) minus 1"
+        )
+    if count < 0:
+        if (length - offset) % kind.itemsize:
+            raise ValueError(
+                f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a "
+                f"multiple of element size ({kind.itemsize})"
+            )
+        count = (length - offset) // kind.itemsize
+    if offset + count * kind.itemsize > length:
+        raise ValueError(
+            f"requested buffer length ({count} * {kind.itemsize} bytes) after offset ({offset} "
+            f"bytes) must not be greater than actual buffer length ({length} bytes)"
+        )
+    made = wrap(np.frombuffer(buffer, kind.numpy, count, offset))
+    return made.requires_grad_() if requires_grad else made
+
+
+@function(method=False)
+def from_file(
+    filename: str, shared: bool | None = None, size: int = 0, *, dtype: Any = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The first ``size`` elements of a file as a 1-d tensor, mapped into memory.
+
+    Args:
+        shared: writes to the tensor go to the file, which is made (or made longer) if need be.
+    """
+    only_strided(layout)
+    kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
+    if shared:
+        with open(filename, "ab") as file:  # never cuts it
+            file.truncate(max(file.tell(), size * kind.itemsize))
+    mapped = np.memmap(filename, kind.numpy, "r+" if shared else "c", shape=(size,))
+    made = wrap(mapped.view(np.ndarray))
+    if device is not None:
+        made = made.to(device)
+    return made.requires_grad_() if requires_grad else made

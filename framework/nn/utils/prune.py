@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from framework.nn.utils.convert_parameters import parameters_to_vector
-from framework.ops.creation import rand
+from framework.ops.random import rand
 
 __all__ = [
     "BasePruningMethod", "CustomFromMask", "Identity", "L1Unstructured", "LnStructured",

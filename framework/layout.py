@@ -1,0 +1,113 @@
+"""What PyTorch calls layout (strided or some form of sparse) and memory format (order of strides).
+
+Four- and five-dimensional tensors may lie in memory with their channels innermost: dimension 1 has
+the smallest stride then. That order is a property of the strides, not of the tensor's dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
+    "in_order", "is_dense", "laid_out", "layout", "memory_format", "preserve_format", "sparse_bsc",
+    "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
+]  # fmt: skip
+
+
+class _Named:
+    """One of a closed set of names; it prints and pickles as ``torch.NAME``."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+class layout(_Named):
+    """How a tensor's elements are kept: ``torch.strided``, or ``torch.sparse_coo``.
+
+    >>> import framework as torch
+    >>> torch.ones(2).layout, isinstance(torch.strided, torch.layout)
+    (torch.strided, True)
+    """
+
+
+class memory_format(_Named):
+    """An order of strides: ``torch.contiguous_format``, ``torch.channels_last``, ...
+
+    >>> import framework as torch
+    >>> x = torch.zeros(1, 2, 3, 4).contiguous(memory_format=torch.channels_last)
+    >>> x.stride(), x.is_contiguous(), x.is_contiguous(memory_format=torch.channels_last)
+    ((24, 1, 8, 2), False, True)
+    """
+
+
+strided = layout("strided")
+sparse_coo = layout("sparse_coo")
+sparse_csr = layout("sparse_csr")
+sparse_csc = layout("sparse_csc")
+sparse_bsr = layout("sparse_bsr")
+sparse_bsc = layout("sparse_bsc")
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+# Outermost dimension first, as they lie in memory.
+_ORDERS = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
+
+
+def _order(form: memory_format, ndim: int) -> tuple[int, ...]:
+    order = _ORDERS.get(form)
+    if order is None:
+        return tuple(range(ndim))
+    if len(order) != ndim:
+        raise RuntimeError(f"required rank {len(order)} tensor to use {form.name} format")
+    return order
+
+
+def in_order(array: Any, form: Any) -> bool:
+    """Whether the elements lie in the order of a memory format, without gaps."""
+    order = _ORDERS.get(form)
+    if order is None:
+        return bool(array.flags.c_contiguous)
+    return len(order) == array.ndim and bool(array.transpose(order).flags.c_contiguous)
+
+
+def formatted(array: Any, form: Any) -> Any:
+    """A copy of ``array`` whose elements lie in the order of a memory format."""
+    if form is None or form is preserve_format:
+        # Dimensions that repeat their elements have no place in the order of strides.
+        return array.copy(order="C" if 0 in array.strides else "K")
+    order = _order(form, array.ndim)
+    back = tuple([order.index(d) for d in range(array.ndim)])
+    return array.transpose(order).copy(order="C").transpose(back)
+
+
+def is_dense(array: Any) -> bool:
+    """Whether the elements fill a block of memory, in whatever order of dimensions."""
+    return bool(array.transpose(dense_order(array)).flags.c_contiguous)
+
+
+def dense_order(array: Any) -> tuple[int, ...]:
+    """The dimensions from the largest stride to the smallest; as they come where equal."""
+    return tuple(np.argsort([-s for s in array.strides], kind="stable").tolist())
+
+
+def laid_out(array: Any, like: Any, form: Any) -> Any:
+    """A copy of ``array`` in the order of a memory format, or in that of ``like``'s elements."""
+    if form is not None and form is not preserve_format:
+        return formatted(array, form)
+    order = dense_order(like)
+    back = tuple([order.index(d) for d in range(array.ndim)])
+    return array.transpose(order).copy(order="C").transpose(back)

@@ -1,0 +1,143 @@
+"""The older way to name a tensor's type: ``torch.FloatTensor``, ``torch.cuda.LongTensor``, ...
+
+Such a class makes tensors (of sizes, data, a storage or another tensor), is asked with isinstance,
+and stands for a dtype and a device in `Tensor.type` and `set_default_tensor_type`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.device import CPU, existing, set_default_device
+from framework.device import device as Device
+from framework.kernels import to_device
+from framework.storage import is_storage
+from framework.tensor import Size, Tensor, as_array, wrap
+
+__all__ = [
+    "CPU_TYPES", "CUDA_TYPES", "make", "parsed", "set_default_tensor_type", "tensortype",
+    "type_name", "typename",
+]  # fmt: skip
+
+
+class tensortype(type):
+    """The class of ``torch.FloatTensor`` and its like.
+
+    >>> import framework as torch
+    >>> torch.LongTensor([1, 2]), isinstance(torch.ones(1), torch.FloatTensor)
+    (tensor([1, 2]), True)
+    """
+
+    dtype: dtypes.dtype
+    is_cuda: bool
+
+    def __call__(cls, *args: Any, device: Any = None) -> Any:
+        place = "cuda" if cls.is_cuda and device is None else device
+        return make(args, cls.dtype, CPU if place is None else existing(place))
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return (
+            isinstance(value, Tensor) and value.dtype is cls.dtype and value.is_cuda == cls.is_cuda
+        )
+
+
+def _types(module: str, is_cuda: bool) -> dict[str, Any]:
+    return {
+        f"{name}Tensor": tensortype(
+            f"{name}Tensor", (), {"__module__": module, "dtype": kind, "is_cuda": is_cuda}
+        )
+        for kind, name in dtypes.NAMES.items()
+        if kind.category < dtypes.COMPLEX and not name.startswith("UInt")
+    }
+
+
+CPU_TYPES = _types("torch", False)
+CUDA_TYPES = _types("torch.cuda", True)
+
+
+def make(
+    args: tuple[Any, ...], kind: dtypes.dtype, place: Device, any_type: bool = False
+) -> Tensor:
+    """What the constructor of a type makes of its arguments.
+
+    Nothing, sizes, a Size, a sequence of data, a storage, or a tensor whose memory is shared.
+
+    Args:
+        any_type: take a tensor of another dtype as well, as ``torch.Tensor`` does.
+
+    Raises:
+        TypeError: a tensor of another type, or data that is no sequence.
+    """
+    if len(args) == 1 and not isinstance(args[0], int):
+        value = args[0]
+        if isinstance(value, Tensor):
+            if value.dtype is not kind and not any_type:
+                raise TypeError(f"expected {dtypes.NAMES[kind]} (got {dtypes.NAMES[value.dtype]})")
+            return value.detach()
+        if is_storage(value):
+            return wrap(value._items.view(kind.numpy), value._device)
+        if not isinstance(value, Size):
+            if not hasattr(value, "__len__"):
+                raise TypeError(f"new(): data must be a sequence (got {type(value).__name__})")
+            return _placed(as_array(value, None).astype(kind.numpy), place)
+        args = tuple(value)
+    return _placed(np.zeros(args or (0,), kind.numpy), place)
+
+
+def _placed(array: Any, place: Device) -> Tensor:
+    return wrap(array if place is CPU else to_device(array, place), place)
+
+
+def type_name(tensor: Tensor) -> str:
+    """The older name of a tensor's type: "torch.cuda.FloatTensor"."""
+    where = "cuda." if tensor.is_cuda else ""
+    return f"torch.{where}{dtypes.NAMES[tensor.dtype]}Tensor"
+
+
+def parsed(value: Any) -> tuple[dtypes.dtype, Device | None]:
+    """The dtype and the device (None: any) that a type or its name stands for.
+
+    Raises:
+        ValueError: no such name.
+    """
+    if isinstance(value, tensortype):
+        return value.dtype, existing("cuda") if value.is_cuda else CPU
+    if value is Tensor:
+        return dtypes.get_default_dtype(), CPU
+    if isinstance(value, str):
+        module, _, name = value.rpartition(".")
+        known = {"torch": CPU_TYPES, "torch.cuda": CUDA_TYPES}.get(module, {})
+        if name not in known:
+            raise ValueError(f"invalid type: '{value}'")
+        return parsed(known[name])
+    return dtypes.to_dtype(value), None
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Set the default dtype and device by a type such as ``torch.DoubleTensor`` or its name.
+
+    >>> import framework as torch
+    >>> torch.set_default_tensor_type("torch.FloatTensor")
+    >>> torch.get_default_dtype()
+    torch.float32
+    """
+    kind, place = parsed(t)
+    dtypes.set_default_dtype(kind)
+    set_default_device(place)
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type, with its module; of a tensor's type the older name.
+
+    >>> import framework as torch
+    >>> torch.typename(torch.ones(1)), torch.typename(3)
+    ('torch.FloatTensor', 'int')
+    """
+    if isinstance(obj, Tensor):
+        return type_name(obj)
+    named = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(named, "__module__", "") or ""
+    return named.__qualname__ if module in ("", "builtins") else f"{module}.{named.__qualname__}"

@@ -1,0 +1,220 @@
+"""Copies of tensors: other types, devices and orders of memory; writing constants and copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.dispatch import apply
+from framework.core.graph import Version
+from framework.core.registry import function, op
+from framework.device import CPU, existing
+from framework.device import device as Device
+from framework.kernels import module_of, to_device
+from framework.layout import contiguous_format, formatted, in_order, preserve_format
+from framework.tensor import Tensor
+
+__all__ = ["clone", "contiguous", "detach", "to"]
+
+CAST = op(
+    "to", lambda a, dtype: a.astype(dtype), "a",
+    grad=(lambda g, n: g.to(dtypes.from_numpy_dtype[n.dtype(0)]),),
+    samples=lambda s: [((s(3),), {"dtype": np.dtype(np.float64)})],
+)  # fmt: skip
+CLONE = op(
+    "clone", lambda a, form=None: formatted(a, form), "a", grad=(lambda g: g,),
+    samples=lambda s: [((s(3),), {})],
+)  # fmt: skip
+CONTIGUOUS = op(
+    "contiguous", lambda a, form=None: formatted(a, form), "a", grad=(lambda g: g,),
+    samples=lambda s: [((s(3, 2),), {})],
+)  # fmt: skip
+CLONE_TO = op(
+    "copy_to_device", lambda a, target, source: to_device(a, target), "a",
+    grad=(lambda g, n: g.to(n.meta["source"]),), moves=True,
+    samples=lambda s: [((s(3),), {"target": CPU, "source": CPU})],
+)  # fmt: skip
+DETACH = op("detach", lambda a: a, "a")
+
+
+def _copied(tensor: Tensor, target: Device) -> Tensor:
+    return apply(CLONE_TO, tensor, target=target, source=tensor._device)
+
+
+@function(namespaces=(), method="to")
+def to(
+    self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
+    copy: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """This tensor with another dtype and / or on another device; itself if nothing changes.
+
+    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.5, 2.5]).to(torch.int64)
+    tensor([1, 2])
+    """
+    flags = []
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, bool):
+            flags.append(a)
+        elif isinstance(a, (dtypes.dtype, type)):
+            dtype = a
+        elif isinstance(a, (str, Device, int)):
+            device = a
+    if len(flags) > 1:
+        copy = flags[1]
+    result = self
+    if device is not None and existing(device) is not result._device:
+        result = _copied(result, existing(device))
+    if dtype is not None and dtypes.to_dtype(dtype) is not result.dtype:
+        result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
+    form = None if memory_format is preserve_format else memory_format
+    if form is not None and not in_order(result._data, form):
+        return apply(CLONE, result, form=form)
+    return clone(result) if copy and result is self else result
+
+
+def _converter(name: str, kind: dtypes.dtype) -> None:
+    def call(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to(self, kind, memory_format=memory_format)
+
+    call.__name__, call.__doc__ = name, f"``to(torch.{kind.name})``."
+    function(namespaces=())(call)
+
+
+for _name, _kind in (
+    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64), ("int", dtypes.int32),
+    ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.bool_),
+    ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
+):  # fmt: skip
+    _converter(_name, _kind)
+
+
+@function(namespaces=(), method="type")
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of this tensor's type, or this tensor as another type.
+
+    Args:
+        dtype: a dtype, a class such as ``torch.FloatTensor`` or its name.
+
+    >>> import framework as torch
+    >>> torch.ones(2).type(), torch.ones(2).type("torch.LongTensor")
+    ('torch.FloatTensor', tensor([1, 1]))
+    """
+    from framework import legacy
+
+    if dtype is None:
+        return legacy.type_name(self)
+    kind, place = legacy.parsed(dtype)
+    return to(self, kind, device=place)
+
+
+@function(namespaces=())
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the dtype and on the device of ``other``."""
+    return to(self, other)
+
+
+@function(namespaces=())
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in host memory."""
+    return to(self, device=CPU, memory_format=memory_format)
+
+
+@function(namespaces=())
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
+    """This tensor on a CUDA device (the first unless given)."""
+    place = Device("cuda") if device is None else device
+    return to(self, device=place, memory_format=memory_format)
+
+
+@function()
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy that gradients flow through, in the same order of memory unless one is given.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3).t().clone().stride()
+    (1, 3)
+    """
+    if memory_format is None:
+        return apply(CLONE, input)
+    return apply(CLONE, input, form=memory_format)
+
+
+@function(namespaces=())
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in C order or in another memory format; itself if it is already."""
+    if in_order(self._data, memory_format):
+        return self
+    form = contiguous_format if memory_format in (None, preserve_format) else memory_format
+    return apply(CONTIGUOUS, self, form=form)
+
+
+@function(method=False)
+def detach(input: Tensor) -> Tensor:
+    """The same memory without history; writes to one show in the other and are counted."""
+    if input._counter is None:
+        input._counter = Version()
+    out = apply(DETACH, input)
+    if out._data is not input._data:
+        out._data = input._data
+    out._counter, out._base, out._edge, out._rg = input._counter, None, None, False
+    return out
+
+
+# -- writing in place ------------------------------------------------------------------------
+
+
+def _fill_kernel(a: Any, value: Any) -> Any:
+    if isinstance(value, (bool, int, float, complex)):
+        value = dtypes.converted(value, dtypes.from_numpy_dtype[a.dtype])
+    return module_of(a).full_like(a, value)
+
+
+FILL = op(
+    "fill", _fill_kernel, "a value", grad=(lambda g: g * 0, lambda g: g.sum()),
+    samples=lambda s: [((s(3), 2.0), {})],
+)  # fmt: skip
+COPY = op(
+    "copy", lambda a, b: np.broadcast_to(b, a.shape).astype(a.dtype), "ab",
+    grad=(lambda g: g * 0, lambda g: g),
+    samples=lambda s: [((s(3, 2), s(2)), {})],
+)  # fmt: skip
+
+
+@function(method=False, inplace=True)
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like ``input`` with ``value`` (a number or a 0-d tensor) in every element.
+
+    >>> import framework as torch
+    >>> torch.fill(torch.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "fill only supports 0-dimension value tensor but got tensor with "
+            f"{value.ndim} dimensions."
+        )
+    return apply(FILL, input, value)
+
+
+@function(method=False, namespaces=(), inplace=True)
+def zero(self: Tensor) -> Tensor:
+    """Zero in every element."""
+    return apply(FILL, self, 0)
+
+
+@function(method=False, namespaces=(), inplace=True)
+def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """The elements of ``src``, broadcast and cast to this tensor's type."""
+    if src._device is not self._device:
+        src = src.to(self._device)
+    return apply(COPY, self, src)

@@ -1,0 +1,271 @@
+"""What a tensor is and where it lies, and the rarer ways to make and to change one.
+
+Storages, shared and pinned memory, Python functions applied to each element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes, legacy, storage
+from framework.core.registry import function
+from framework.core.views import before_write, check_inplace
+from framework.device import CPU, cuda_problem, existing, is_fake_cuda
+from framework.kernels import to_host
+from framework.layout import channels_last, channels_last_3d, contiguous_format, in_order
+from framework.tensor import Tensor, wrap
+
+__all__ = ["dim_order", "get_device", "is_nonzero", "is_signed", "map_", "set_"]
+
+
+# -- questions ---------------------------------------------------------------------------------
+
+
+@function()
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers.
+
+    >>> import framework as torch
+    >>> torch.is_signed(torch.ones(1)), torch.is_signed(torch.ones(1, dtype=torch.uint8))
+    (True, False)
+    """
+    return input.dtype.is_signed
+
+
+@function()
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero.
+
+    >>> import framework as torch
+    >>> torch.is_nonzero(torch.tensor([0.0]))
+    False
+
+    Raises:
+        RuntimeError: there is not exactly one element.
+    """
+    if input.numel() != 1:
+        several = "no values" if not input.numel() else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {several} is ambiguous")
+    return bool(input.item())
+
+
+@function()
+def get_device(input: Tensor) -> int:
+    """Index of the CUDA device, -1 on the CPU."""
+    index = input._device.index
+    return -1 if index is None else index
+
+
+@function(namespaces=())
+def is_shared(self: Tensor) -> bool:
+    """Whether child processes share the memory; see `share_memory_`."""
+    return storage.is_shared(self._data)
+
+
+@function(namespaces=())
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is page-locked host memory; see `pin_memory`."""
+    array = self._data
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return "PinnedMemory" in type(array).__name__
+
+
+@function(namespaces=())
+def const_data_ptr(self: Tensor) -> int:
+    """Address of the first element, for reading."""
+    return self.data_ptr()
+
+
+@function(namespaces=())
+def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions in the order in which they lie in memory, outermost first.
+
+    Args:
+        ambiguity_check: True, or a list of memory formats to prefer: fail where several orders fit.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3).t().dim_order()
+    (1, 0)
+    """
+    if ambiguity_check is not False:
+        formats = (
+            [contiguous_format, channels_last, channels_last_3d] if ambiguity_check is True
+            else ambiguity_check
+        )  # fmt: skip
+        fitting = [f for f in formats if in_order(self._data, f)]
+        if len(fitting) > 1:
+            raise RuntimeError(
+                "The tensor does not have unique dim order, or cannot map to exact one of the "
+                f"given memory formats: {fitting}"
+            )
+    steps = [s if n > 1 else None for s, n in zip(self.stride(), self.shape)]
+    order: list[int] = []
+    for d, step in enumerate(steps):  # stable: dimensions of one element stay where they are
+        at = len(order)
+        while step is not None and at and (left := steps[order[at - 1]]) is not None:
+            if left >= step:
+                break
+            at -= 1
+        order.insert(at, d)
+    return tuple(order)
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+
+@function(namespaces=())
+def untyped_storage(self: Tensor) -> storage.UntypedStorage:
+    """The memory that this tensor is a view of, as bytes."""
+    return storage.storage_of(self)
+
+
+@function(namespaces=(), method="storage")
+def storage_(self: Tensor) -> storage.TypedStorage:
+    """The memory that this tensor is a view of, as elements of its dtype.
+
+    >>> import framework as torch
+    >>> torch.arange(4)[2:].storage().size()
+    4
+    """
+    return storage.TypedStorage(wrap_storage=storage.storage_of(self), dtype=self.dtype)
+
+
+@function(namespaces=())
+def storage_type(self: Tensor) -> Any:
+    """The class of its storage: ``torch.FloatStorage``."""
+    return storage.STORAGES[f"{dtypes.NAMES[self.dtype]}Storage"]
+
+
+@function(namespaces=())
+def set_(
+    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Tensor:
+    """Let this tensor be a view of another tensor's memory or of a storage; of none without one.
+
+    >>> import framework as torch
+    >>> x, y = torch.zeros(0), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    >>> x.set_(y.untyped_storage(), 1, (2,))
+    tensor([2., 3.])
+
+    Raises:
+        RuntimeError: another dtype, or more than the storage holds.
+    """
+    check_inplace(self)
+    if source is None:
+        other = wrap(np.zeros(0, self._data.dtype))
+    elif isinstance(source, Tensor) and size is None:
+        other = source
+    else:
+        memory = source.untyped_storage() if isinstance(source, Tensor) else source
+        if getattr(memory, "dtype", self.dtype) is not self.dtype:
+            raise RuntimeError(f"Expected a Storage of type {self.dtype}, but got {memory.dtype}")
+        other = storage.tensor_on(memory, storage_offset, size, stride, self.dtype)
+    if other.dtype is not self.dtype:
+        raise RuntimeError(
+            f"Could not set tensor of type {other.dtype} to a tensor of type {self.dtype}"
+        )
+    before_write(self)
+    self._data, self._device = other._data, other._device
+    return self
+
+
+@function(namespaces=())
+def share_memory_(self: Tensor) -> Tensor:
+    """Move the elements into memory that child processes share; no effect on a GPU.
+
+    Views made before keep the old memory.
+    """
+    if not storage.is_shared(self._data):
+        self._data = storage.shared_copy(self._data)
+    return self
+
+
+@function(namespaces=())
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """A copy in page-locked host memory, from which copies to a GPU are faster.
+
+    Raises:
+        RuntimeError: there is no GPU, or the tensor lies on one.
+    """
+    if self._device is not CPU:
+        raise RuntimeError(
+            f"cannot pin '{legacy.type_name(self)}' only dense CPU tensors can be pinned"
+        )
+    problem = cuda_problem()
+    if problem:
+        raise RuntimeError(f"Cannot access accelerator device when none is available: {problem}")
+    if is_fake_cuda():
+        return self.clone()
+    import cupyx
+
+    pinned = cupyx.empty_pinned(self._data.shape, self._data.dtype)
+    pinned[...] = self._data
+    return wrap(pinned)
+
+
+@function(namespaces=())
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Accepted: memory is given back in the order of the one stream that is used."""
+
+
+@function(namespaces=())
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """The older constructor (sizes, data, a storage, ...) with this tensor's dtype and device."""
+    place = self._device if device is None else existing(device)
+    return legacy.make(args, self.dtype, place)
+
+
+# -- Python functions over elements ------------------------------------------------------------
+
+
+def _map(self: Tensor, others: tuple[Tensor, ...], call: Callable[..., Any], name: str) -> Tensor:
+    if self._device is not CPU:
+        raise TypeError(f"{name} is only implemented on CPU tensors")
+    if self.requires_grad:
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() "
+            "instead."
+        )
+    for t in others:
+        if t.dtype is not self.dtype:
+            raise TypeError(
+                f"{name}(): expected {dtypes.NAMES[self.dtype]} tensors, but got "
+                f"{dtypes.NAMES[t.dtype]}"
+            )
+    columns = [np.broadcast_to(to_host(t._data), self._data.shape).ravel() for t in (self, *others)]
+    values = [call(*row) for row in zip(*[c.tolist() for c in columns])]
+    before_write(self)
+    self._data[...] = np.array(values).reshape(self._data.shape).astype(self._data.dtype)
+    return self
+
+
+@function(namespaces=())
+def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Replace each element by a Python function of it; slow.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.0, 4.0]).apply_(lambda x: x + 1)
+    tensor([2., 5.])
+    """
+    return _map(self, (), callable, "apply_")
+
+
+@function(namespaces=())
+def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Replace each element by a Python function of it and of the other tensor's.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.0, 4.0]).map_(torch.tensor([2.0, 3.0]), max)
+    tensor([2., 4.])
+    """
+    return _map(self, (tensor,), callable, "map_")
+
+
+@function(namespaces=())
+def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """`map_` with two other tensors."""
+    return _map(self, (x, y), callable, "map2_")
