@@ -20,7 +20,7 @@ from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, composites
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError
+from framework.kernels import LinAlgError, SparseOperand, module_of
 from framework.trace import sink
 
 __all__ = ["RULES", "apply", "composite", "only_tensors", "run"]
@@ -77,15 +77,18 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
     if device is None and args:
         raise TypeError(_must_be_tensor(op.name, "input", 1, args[0]))
     rule = op.rule
-    if rule is not None:
-        arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
     try:
+        if rule is not None:
+            arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
         if device is None or device.type == "cpu":
             result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
             result = (op.cuda or op.kernel)(*arrays, **meta)
     except _EXPLAINED as error:
+        if error.__class__ is SparseOperand and op.sparse is not None:
+            out = op.sparse(*args, **meta)
+            return out, out._edge[0] if out._edge is not None else None
         raise explained(op, args, error) from None
 
     if op.moves:
@@ -166,7 +169,7 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
         return
     array, owner = source._data, out._data.base
     alien = owner is None or (owner is not array and owner is not array.base)
-    if alien and out._data is not array:
+    if alien and out._data is not array and not _one_memory(array, out._data):
         return  # the kernel had to copy
     counter = source._counter
     if counter is None:
@@ -181,6 +184,11 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
         out._at = 0
     if not modes.grad or source._made_without_grad:
         out._made_without_grad = True
+
+
+def _one_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays are parts of one memory that is not NumPy's own (a file, another library)."""
+    return bool(module_of(a).may_share_memory(a, b))
 
 
 def _array(value: Any) -> Any:
@@ -254,10 +262,42 @@ def _same(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     return arrays
 
 
+def _first_tensor(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """As `_promote`; the first argument must be a tensor."""
+    if arrays[0].__class__ is not ndarray:
+        _must_have_dtype(arrays[:1])
+    return _promote(arrays, args)
+
+
+def _all_tensors(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """As `_promote`; no argument may be a number."""
+    _must_have_dtype(arrays)
+    return _promote(arrays, args)
+
+
+def _all_tensors_float(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """As `_promote_float`; no argument may be a number."""
+    _must_have_dtype(arrays)
+    return _promote_float(arrays, args)
+
+
+def _must_have_dtype(arrays: list[Any]) -> None:
+    for i, a in enumerate(arrays):
+        if a.__class__ is not ndarray and not hasattr(a, "dtype"):
+            name = ("input", "other")[i] if len(arrays) < 3 else ("input", "tensor1", "tensor2")[i]
+            raise TypeError(
+                f"argument '{name}' (position {i + 1}) must be Tensor, not {type(a).__name__}"
+            )
+
+
+# By name; `framework.func.rules` takes all but "same" for promotions. Families of ops add theirs.
 RULES: dict[Any, Callable[[list[Any], tuple[Any, ...]], list[Any]]] = {
     "promote": _promote,
     "float": _promote_float,
     "same": _same,
+    "first": _first_tensor,
+    "tensors": _all_tensors,
+    "float_tensors": _all_tensors_float,
 }
 
 
@@ -316,6 +356,10 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     text = str(error)
     if "broadcast" in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
+    if text.startswith("ufunc '") and "not supported for the input types" in text:
+        kind = dtypes.result_type(*[a for a in args if a is not None])
+        error = NotImplementedError()
+        text = f"\"{op.name}_cpu\" not implemented for '{dtypes.NAMES[kind]}'"
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
     if isinstance(error, (TypeError, MemoryError, NotImplementedError, LinAlgError)):
         kind = type(error)
@@ -328,6 +372,8 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
 
 def _with_name(name: str, text: str) -> str:
     """``text`` with the name in front, unless it begins with it (perhaps as ``linalg.NAME:``)."""
+    if text.startswith("argument '"):
+        return f"{name}(): {text}"
     start = text.partition(":")[0].partition("(")[0]
     if text.startswith((f"{name}:", f"{name}(", f"{name} ")) or start.endswith(f".{name}"):
         return text

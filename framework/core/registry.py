@@ -55,6 +55,7 @@ class Op:
     cuda: Callable[..., Any] | None = None  # a kernel of its own for CuPy arrays
     wirtinger: bool = False  # its rules know complex numbers: see the module's docstring
     samples: Callable[..., Any] | None = None
+    sparse: Callable[..., Any] | None = None  # instead of it, where the kernel meets a sparse array
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
     plans: dict[tuple[bool, ...], Plan] = field(default_factory=dict)
@@ -180,7 +181,8 @@ def function(
     it, the shapes and the place, and is an event of the trace.
 
     With ``out`` the namespaces' function (not the method) takes ``out=``, see `core.out.with_out`;
-    "exact" if that must have the result's type.
+    "exact" if that must have the result's type, "apart" if it must not share memory with an
+    argument ("exact apart": both).
 
     The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
     `core.views.inplace_twin`.
@@ -202,8 +204,11 @@ def function(
             if out:
                 from framework.core.out import with_out
 
-                plain = with_out(call, exact=out == "exact")
+                words = out.split() if isinstance(out, str) else ()
+                plain = with_out(call, "exact" in words, "apart" in words)
             public = overridable(call, plain)
+            home = namespaces[0]  # where pickle finds it
+            public.__module__ = f"framework.{home}" if home else "framework"
         FUNCTIONS.append(Function(call, public, name, namespaces, as_method, dunder, twin))
         return call
 

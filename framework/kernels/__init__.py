@@ -8,7 +8,11 @@ import numpy as np
 
 from framework.device import CPU, device, is_fake_cuda
 
-__all__ = ["LinAlgError", "module_of", "to_device", "to_host"]
+__all__ = ["LinAlgError", "SparseOperand", "module_of", "to_device", "to_host"]
+
+
+class SparseOperand(NotImplementedError):
+    """A kernel was given a sparse array that it cannot work on."""
 
 
 class LinAlgError(RuntimeError):
@@ -19,6 +23,8 @@ def module_of(array: Any) -> Any:
     """The array module that an array belongs to: `numpy` or `cupy`."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
+    if hasattr(array, "sparse_dim"):
+        return module_of(array.values)
     import cupy
 
     return cupy

@@ -14,6 +14,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.kernels import module_of, to_device, to_host
 from framework.kernels.floats import type_name, wide, widening
+from framework.ops.sparse import COO
 from framework.tensor import wrap
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
@@ -104,6 +105,34 @@ EMBEDDING_BACKWARD = op(
 )  # fmt: skip
 
 
+def _sparse_grad(g: Any, index: Any, padding_idx: int, n: Any) -> Any:
+    """Only the rows that were looked up, as often as they were."""
+    rows, slices = index.reshape(-1), g.reshape(-1, g.shape[-1])
+    if padding_idx >= 0:
+        kept = rows != padding_idx
+        rows, slices = rows[kept], slices[kept]
+    size = tuple(n.shape(0))
+    return apply(COO, rows.to(dtypes.int64).unsqueeze(0), slices, size=size, coalesced=False)
+
+
+EMBEDDING_SPARSE = op(
+    "embedding_sparse", _embedding_kernel, "weight index",
+    grad=(
+        lambda g, index, padding_idx, scale_grad_by_freq, n: _sparse_grad(g, index, padding_idx, n),
+        None,
+    ),
+)  # fmt: skip
+
+
+def _lookup(sparse: bool, by_freq: bool) -> Any:
+    """The op: with a dense or a sparse gradient."""
+    if sparse and by_freq:
+        raise RuntimeError(
+            "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
+        )
+    return EMBEDDING_SPARSE if sparse else EMBEDDING
+
+
 @function(namespaces=("nn.functional",), method=False)
 def embedding(
     input: Any,
@@ -122,7 +151,8 @@ def embedding(
         padding_idx: this row gets no gradient.
         max_norm: rows that are looked up are first scaled down to this norm, in place.
         scale_grad_by_freq: divide each row's gradient by how often it was looked up.
-        sparse: not supported.
+        sparse: the gradient of ``weight`` is a sparse tensor of the rows that were looked up; for
+            the optimizers `SGD`, `Adagrad` and `SparseAdam`.
 
     >>> import framework as torch
     >>> table = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
@@ -131,8 +161,6 @@ def embedding(
             [1., 2.],
             [0., 0.]])
     """
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported")
     if weight.ndim != 2:
         raise RuntimeError(f"'weight' must be 2-D, but got {list(weight.shape)}")
     rows = weight.shape[0]
@@ -144,7 +172,7 @@ def embedding(
         padding_idx %= rows
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
-    return apply(EMBEDDING, weight, input, padding_idx=padding_idx,
+    return apply(_lookup(sparse, scale_grad_by_freq), weight, input, padding_idx=padding_idx,
                  scale_grad_by_freq=scale_grad_by_freq)  # fmt: skip
 
 
@@ -234,7 +262,10 @@ def embedding_bag(
         factors = None if factors is None else factors[kept]
     device = weight._device
     where_to = wrap(bags if device.type == "cpu" else to_device(bags, device), device)
-    return _reduced_bags(flat, weight, where_to, factors, len(starts), mode, scale_grad_by_freq)
+    lookup = _lookup(sparse, scale_grad_by_freq)
+    return _reduced_bags(
+        flat, weight, where_to, factors, len(starts), mode, scale_grad_by_freq, lookup
+    )
 
 
 def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]:
@@ -290,8 +321,6 @@ def _check_bags(
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if mode == "max" and sparse:
         raise ValueError("max mode does not support sparse weights")
-    if sparse:
-        raise NotImplementedError("embedding_bag: sparse gradients are not supported")
     if factors is not None:
         if mode != "sum":
             raise NotImplementedError(
@@ -315,15 +344,16 @@ def _check_bags(
 
 
 def _reduced_bags(
-    flat: Any, weight: Any, bags: Any, factors: Any, count: int, mode: str, by_freq: bool
-) -> Any:
+    flat: Any, weight: Any, bags: Any, factors: Any, count: int, mode: str, by_freq: bool,
+    lookup: Any,
+) -> Any:  # fmt: skip
     if mode == "max":
         rows = apply(EMBEDDING, weight, flat, padding_idx=-1, scale_grad_by_freq=False)
         best = apply(BAG_MAXIMA, weight.detach(), flat, bags, count=count)
         if not rows.shape[0]:
             return rows.new_zeros((count, weight.shape[1])) + weight.sum() * 0
         return weight.gather(0, best.clamp(min=0)).masked_fill(best < 0, 0.0)
-    rows = apply(EMBEDDING, weight, flat, padding_idx=-1, scale_grad_by_freq=by_freq)
+    rows = apply(lookup, weight, flat, padding_idx=-1, scale_grad_by_freq=by_freq)
     if rows.dtype.itemsize == 2:
         rows = rows.float()  # sums in 32 bits
     if factors is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.core.views import before_write
 from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
@@ -160,6 +161,20 @@ class Adagrad(_Adaptive):
     def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         self._count(state)
         self._buffer(p, state, "sum", group["initial_accumulator_value"])
+
+    def _update_sparse(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        if group["weight_decay"]:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        assert p.grad is not None
+        grad = p.grad._data.coalesce()
+        rows, new = tuple(grad.indices), -grad.values if group["maximize"] else grad.values
+        total = state["sum"]
+        for tensor in (p, total, state["step"]):
+            before_write(tensor)
+        state["step"]._data += 1
+        total._data[rows] += new * new
+        rate = float(group["lr"]) / (1 + (float(state["step"]._data) - 1) * group["lr_decay"])
+        p._data[rows] -= rate * new / (np.sqrt(total._data[rows]) + group["eps"])
 
     def _update(
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float

@@ -226,7 +226,8 @@ class Optimizer:
     def _update_one(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Announce the writes, prepare the arrays, and update one parameter."""
         if p.grad is not None and p.grad.is_sparse:
-            self._refuse_sparse()
+            self._update_sparse(p, group, state)
+            return
         self._begin(p, group, state)
         before_write(p)
         buffers = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
@@ -267,7 +268,8 @@ class Optimizer:
             else:
                 target[...] = result.astype(target.dtype)
 
-    def _refuse_sparse(self) -> None:
+    def _update_sparse(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Update the elements that a sparse gradient has; most optimizers cannot."""
         name = type(self).__name__
         advice = ", please consider SparseAdam instead" if name in ("Adam", "AdamW") else ""
         raise RuntimeError(f"{name} does not support sparse gradients{advice}")

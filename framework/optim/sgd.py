@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.core.views import before_write
 from framework.kernels import module_of
 from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
 from framework.optim.optimizer import Optimizer
@@ -69,6 +70,15 @@ class SGD(Optimizer):
         if group["momentum"] and state.get("momentum_buffer") is None:
             self._first = True
             state["momentum_buffer"] = wrap(module_of(p._data).empty_like(p._data), p._device)
+
+    def _update_sparse(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
+        if group["momentum"] or group["weight_decay"]:
+            raise RuntimeError("SGD: sparse gradients go with neither momentum nor weight_decay")
+        assert p.grad is not None
+        before_write(p)
+        grad = p.grad._data.coalesce()
+        rate = float(group["lr"]) * (-1 if group["maximize"] else 1)
+        p._data[tuple(grad.indices)] -= rate * grad.values
 
     def _update(
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float

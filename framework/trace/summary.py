@@ -226,6 +226,7 @@ def _open(array: Any) -> tuple[Any, Any]:
 
     A CuPy array that is small comes over whole: one copy is cheaper than thirty kernels.
     """
+    array = _dense(array)
     kind = type(array)
     xp: Any = np
     if kind.__module__.partition(".")[0] == "cupy":
@@ -242,6 +243,18 @@ def _open(array: Any) -> tuple[Any, Any]:
             f"cannot show values of dtype {dtype}; expected bool, integer, float or complex"
         )
     return array, xp
+
+
+def _dense(array: Any) -> Any:
+    """A sparse array as a plain one, if that is no larger than what is shown of an array."""
+    if not hasattr(array, "sparse_dim"):
+        return array
+    if array.size > EXACT:
+        raise TypeError(
+            f"a sparse tensor of {list(array.shape)} is too large to be shown whole; look at its "
+            "coalesce().values()"
+        )
+    return array.todense()
 
 
 def _is_small_float(dtype: np.dtype) -> bool:
@@ -727,8 +740,7 @@ def view(
         if not isinstance(grid, (list, tuple)) or len(grid) != 2:
             raise ValueError(f"view: grid must be [rows, cols], but got {_shown(repr(grid))}")
         size = [_check_count("grid", n) for n in grid]
-    if not hasattr(array, "shape"):
-        array = np.asarray(array)
+    array = _dense(array) if hasattr(array, "shape") else np.asarray(array)
     index = parse_slice(slice, array.shape)
     summary = summarize(array[(*index, Ellipsis)] if Ellipsis not in index else array[index])
     plane = to_2d(array, index)
