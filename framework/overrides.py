@@ -353,27 +353,31 @@ def _activate() -> None:
         if overridable.active():
             return
         made: dict[Any, Any] = {}  # one for each function, whatever names it has
-        for name, value in list(vars(Tensor).items()):
+        own = dict(vars(Tensor))
+        for name, value in own.items():
             if name in _OWN or (name.startswith("_") and not name.startswith("__")):
                 continue
             if isinstance(value, types.FunctionType):
-                if value not in made:
-                    made[value] = _method(value)
-                binary = name in _BINARY
-                setattr(Tensor, name, _operator(made[value]) if binary else made[value])
+                known = own.get(value.__name__)  # ``x + y`` is reported as Tensor.add
+                if known.__class__ is not types.FunctionType or name not in _BINARY:
+                    known = value
+                if known not in made:
+                    made[known] = _method(known)
+                method = made[known] if known is value else _method(value, made[known])
+                setattr(Tensor, name, _operator(method) if name in _BINARY else method)
             elif isinstance(value, property):
                 setattr(Tensor, name, _property(value))
         overridable.activate(dispatch)
 
 
-def _method(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of Tensor that lets its arguments override it."""
+def _method(call: Callable[..., Any], reported: Any = None) -> Callable[..., Any]:
+    """A method of Tensor that lets its arguments override it, perhaps as another method."""
 
     @functools.wraps(call)
     def method(*args: Any, **kwargs: Any) -> Any:
         for a in args:
             if a.__class__ is not Tensor or _state.modes:
-                found = dispatch(method, (args, kwargs))
+                found = dispatch(reported or method, (args, kwargs))
                 return call(*args, **kwargs) if found is MISSING else found
         return call(*args, **kwargs)
 

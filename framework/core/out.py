@@ -10,15 +10,19 @@ from typing import Any
 from framework.core import dispatch
 from framework.core.modes import modes
 from framework.core.views import before_write, check_cast, check_writable
+from framework.kernels import module_of
 from framework.kernels.floats import type_name
 
 __all__ = ["into", "with_out"]
 
 
-def with_out(call: Callable[..., Any], exact: bool = False) -> Callable[..., Any]:
+def with_out(
+    call: Callable[..., Any], exact: bool = False, apart: bool = False, typed: bool = False
+) -> Callable[..., Any]:
     """``call`` with a keyword ``out``: a tensor, or a tuple of them for several results.
 
-    With ``exact`` results are not cast: ``out`` must have their type.
+    With ``exact`` results are not cast: ``out`` must have their type. With ``apart`` it must not
+    share memory with an argument. With ``typed`` its type is the function's ``dtype``.
     """
     name = call.__name__
 
@@ -26,6 +30,8 @@ def with_out(call: Callable[..., Any], exact: bool = False) -> Callable[..., Any
     def function(*args: Any, out: Any = None, **options: Any) -> Any:
         if out is None:
             return call(*args, **options)
+        if typed and options.get("dtype") is None and isinstance(out, dispatch.Tensor):
+            options["dtype"] = out.dtype
         before, modes.grad = modes.grad, False
         try:
             result = call(*args, **options)
@@ -42,6 +48,12 @@ def with_out(call: Callable[..., Any], exact: bool = False) -> Callable[..., Any
             raise TypeError(
                 f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
             )
+        if apart and any(_meets(t, (args, *options.values())) for t in targets):
+            raise RuntimeError(
+                f"{name}: unsupported operation: some elements of the input tensor and the "
+                "written-to tensor refer to a single memory location. Please clone() the tensor "
+                "before performing the operation."
+            )
         for target, value in zip(targets, results):
             into(target, value, name, exact)
         return type(result)(targets) if hasattr(result, "_fields") else out
@@ -56,6 +68,18 @@ def _any_wants_gradient(values: Any) -> bool:
                 return True
         elif isinstance(v, dispatch.Tensor) and v.requires_grad:
             return True
+    return False
+
+
+def _meets(target: Any, values: Any) -> bool:
+    """Whether a tensor shares memory with one of the arguments."""
+    for v in values:
+        if isinstance(v, (tuple, list)):
+            if _meets(target, v):
+                return True
+        elif isinstance(v, dispatch.Tensor) and v._device is target._device:
+            if module_of(v._data).may_share_memory(v._data, target._data):
+                return True
     return False
 
 

@@ -182,7 +182,7 @@ def function(
 
     With ``out`` the namespaces' function (not the method) takes ``out=``, see `core.out.with_out`;
     "exact" if that must have the result's type, "apart" if it must not share memory with an
-    argument ("exact apart": both).
+    argument ("exact apart": both), "typed" if its type is what the function computes in.
 
     The in-place twin ``NAME_`` runs the same function with its first op applied in place; see
     `core.views.inplace_twin`.
@@ -205,7 +205,7 @@ def function(
                 from framework.core.out import with_out
 
                 words = out.split() if isinstance(out, str) else ()
-                plain = with_out(call, "exact" in words, "apart" in words)
+                plain = with_out(call, **dict.fromkeys(words, True))
             public = overridable(call, plain)
             home = namespaces[0]  # where pickle finds it
             public.__module__ = f"framework.{home}" if home else "framework"

@@ -20,8 +20,8 @@ from framework.core.graph import Node, Version, clock
 from framework.core.modes import modes
 from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
-from framework.kernels.strided import laid_out, overlaps, strides_of
 from framework.kernels.floats import type_name
+from framework.kernels.strided import laid_out, overlaps, strides_of
 from framework.trace import sink
 
 __all__ = [

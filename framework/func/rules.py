@@ -44,7 +44,7 @@ def loop(op: Op, args: list[Any], meta: dict[str, Any], flags: list[bool], size:
 
 
 def _stacked(op: Op, results: Any) -> Tensor:
-    from framework.ops.shape import stack
+    from framework.ops.joining import stack
 
     if any(r._data.shape != results[0]._data.shape for r in results):
         raise RuntimeError(
@@ -56,7 +56,7 @@ def _stacked(op: Op, results: Any) -> Tensor:
 
 def promoted(op: Op, values: list[Any], flags: list[bool]) -> list[Any]:
     """Cast the values as the op's dtype rule casts the samples: 0-d ones do not widen others."""
-    if op.rule not in ("promote", "float"):
+    if not isinstance(op.rule, str) or op.rule == "same":
         return values
     return _one_dtype(values, flags)
 
@@ -175,6 +175,20 @@ def getitem(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     if "shape" in meta:
         changed["shape"] = (size, *meta["shape"])
     return apply(op, args[0], **changed)
+
+
+def shifted(*keys: str) -> Rule:
+    """Ops on dimensions ``keys`` of one argument, perhaps with the ``shape`` of the result."""
+
+    def rule(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+        if args[0].ndim == 1 or meta.get("shape") == ():
+            return NO
+        changed = {**meta, **{key: meta[key] + 1 for key in keys}}
+        if "shape" in meta:
+            changed["shape"] = (size, *meta["shape"])
+        return apply(op, args[0], **changed)
+
+    return rule
 
 
 def roll(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
@@ -339,7 +353,7 @@ def random(
     if layer.randomness == "same":
         return apply(op, *args, **meta)
     if op.name == "randperm":
-        from framework.ops.shape import stack
+        from framework.ops.joining import stack
 
         return batched(stack([apply(op, **meta) for _ in range(size)]), level)
     return batched(apply(op, **{**meta, "shape": (size, *meta["shape"])}), level)
@@ -391,7 +405,7 @@ def _layer_norm(args: Any, meta: Any, flags: Any) -> Any:
 
 
 def _nll_loss(args: Any, meta: Any, flags: Any) -> Any:
-    from framework.ops.pointwise import where as choose
+    from framework.ops.select import where as choose
 
     x, target, weight = args
     dim = 0 if x.ndim == 1 else 1
@@ -436,11 +450,15 @@ _NAMES: list[tuple[str, Rule]] = [
     ("backward_hook max_scatter max_gather", each),
     ("sum mean nansum prod amax amin max min logsumexp norm any all count_nonzero", along("dim")),
     (
-        "max_dim min_dim decayed_sum cumsum cumprod cummax cummin logcumsumexp sort argsort",
+        "max_dim min_dim decayed_sum cumsum cumprod cummax cummin logcumsumexp sort argsort "
+        "topk kthvalue median_dim nanmedian_dim mode",
         along("dim"),
     ),
     ("softmax log_softmax softmax_backward log_softmax_backward", along("dim")),
-    ("gather scatter scatter_add", along("dim")),
+    ("gather scatter scatter_add scatter_reduce", along("dim")),
+    ("diagonal diagonal_backward", shifted("dim1", "dim2")),
+    ("unfold_dim unfold_backward", shifted("dim")),
+    ("view_dtype", leading),
     ("flip standardize standardize_backward", along("dims")),
     ("argmax argmin", arg_extreme),
     ("reshape", reshape),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from framework.core.registry import published
-from framework.ops.pointwise import sigmoid, tanh  # noqa: F401
+from framework.ops.unary import sigmoid, tanh  # noqa: F401
 
 globals().update(published("nn.functional"))
 

@@ -21,8 +21,9 @@ from framework.core.views import inplace_twin
 from framework.kernels import to_device
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
-from framework.ops.pointwise import relu as _relu
-from framework.ops.pointwise import sigmoid, tanh, where
+from framework.ops.select import where
+from framework.ops.unary import relu as _relu
+from framework.ops.unary import sigmoid, tanh
 from framework.tensor import wrap
 
 __all__ = [

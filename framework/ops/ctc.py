@@ -172,7 +172,7 @@ def _differentiable_grad(
 ) -> Any:  # fmt: skip
     """The same from the recursion in differentiable ops: slower, but of any order."""
     from framework.autograd import grad
-    from framework.ops.pointwise import where
+    from framework.ops.select import where
 
     meta = {"input_lengths": input_lengths, "target_lengths": target_lengths, "blank": blank}
     loss = _likelihoods(log_probs, targets, **meta)
@@ -188,8 +188,9 @@ def _differentiable_grad(
 def _likelihoods(
     log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int
 ) -> Any:
-    from framework.ops.pointwise import logaddexp, where
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
+    from framework.ops.pointwise import logaddexp
+    from framework.ops.select import where
 
     host = np.asarray(
         targets._data if isinstance(targets._data, np.ndarray) else targets._data.get()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, bool_
@@ -27,7 +27,7 @@ from framework.ops.dims import (
     numpy_names,
     with_dims,
 )
-from framework.ops.pointwise import maximum, minimum
+from framework.ops.select import maximum, minimum
 from framework.tensor import Tensor
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
@@ -64,7 +64,7 @@ def _extreme(name: str) -> Any:
 AMAX, AMIN = _extreme("max"), _extreme("min")
 
 
-def _whole_grad(g: Any, a: Any, y: Any) -> Any:
+def whole_grad(g: Any, a: Any, y: Any) -> Any:
     """Shared evenly among equal extremes; all of it to the NaNs if there are any."""
     if not values_known(y):
         hit = (a == y) | (a.isnan() & y.isnan())
@@ -77,7 +77,7 @@ def _whole(name: str) -> Any:
     def kernel(a: Any) -> Any:
         return getattr(real_only(a, f"{name}_all"), name)()
 
-    return op(name, kernel, "a", grad=(_whole_grad,), samples=lambda s: [((s(3, 2),), {})])
+    return op(name, kernel, "a", grad=(whole_grad,), samples=lambda s: [((s(3, 2),), {})])
 
 
 def _one_grad(g: Any, y1: Any, n: Any, dim: int, keepdim: bool) -> Any:
@@ -137,7 +137,7 @@ def _amax_or_amin(record: Any, input: Tensor, dim: Dim, keepdim: bool) -> Tensor
     return apply(record, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @numpy_names
 def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The largest element over some or all dimensions; equal ones share the gradient.
@@ -149,14 +149,14 @@ def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     return _amax_or_amin(AMAX, input, dim, keepdim)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @numpy_names
 def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The smallest element over some or all dimensions; equal ones share the gradient."""
     return _amax_or_amin(AMIN, input, dim, keepdim)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(min, max) over one or all dimensions.
@@ -195,7 +195,7 @@ def _arg_op(name: str) -> Any:
 ARGMAX, ARGMIN = _arg_op("argmax"), _arg_op("argmin")
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @numpy_names
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element (of the flattened tensor if no dim is given), as int64.
@@ -207,7 +207,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg(ARGMAX, input, dim, keepdim)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @numpy_names
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first smallest element, as int64; of the flattened tensor without a dim."""
@@ -243,7 +243,10 @@ def _max_or_min(name: str, whole: Any, along: Any, two: Any) -> Any:
 
     def call(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         if isinstance(dim, Tensor) or other is not None:
+            only_tensors(name, input=input, other=dim if other is None else other)
             return two(input, dim if other is None else other)
+        if not isinstance(input, Tensor):
+            only_tensors(name, input=input)
         if dim is None:
             if not input._data.size:
                 raise RuntimeError(name + _NEEDS_DIM)
@@ -263,7 +266,7 @@ def _max_or_min(name: str, whole: Any, along: Any, two: Any) -> Any:
     >>> torch.{name}(torch.tensor([[2, 5], [4, 4]]), 1).indices
     tensor({"[1, 0]" if name == "max" else "[0, 0]"})
     """
-    return function(checks=True, out=True)(numpy_names(call))
+    return function(checks=True, out="apart")(numpy_names(call))
 
 
 max = _max_or_min("max", MAX, MAX_DIM, maximum)

@@ -100,7 +100,7 @@ def _reflected(x: Any, low: float, high: float) -> Any:
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
-    from framework.ops.pointwise import where
+    from framework.ops.select import where
 
     return where(condition, a, b)
 

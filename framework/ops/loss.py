@@ -20,7 +20,7 @@ from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.activation import log_softmax, logsigmoid
 from framework.ops.linear import linear
-from framework.ops.pointwise import where
+from framework.ops.select import where
 from framework.tensor import wrap
 
 __all__ = [
@@ -238,6 +238,8 @@ def cross_entropy(
         )  # fmt: skip
     dim = 0 if input.ndim == 1 else 1
     if input.shape == target.shape:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return _soft_cross_entropy(input, target, weight, mode, label_smoothing, dim)
     scores = log_softmax(input, dim)
     loss = nll_loss(scores, target, weight, ignore_index=ignore_index, reduction=mode)

@@ -15,7 +15,8 @@ from framework.kernels.floats import real_floating, type_name
 from framework.ops.activation import logsigmoid
 from framework.ops.loss import _mode, _reduced, only_real
 from framework.ops.norm import pairwise_distance
-from framework.ops.pointwise import relu, where
+from framework.ops.select import where
+from framework.ops.unary import relu
 from framework.tensor import wrap
 
 __all__ = [
@@ -79,6 +80,13 @@ def cosine_embedding_loss(
     """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged."""
     mode = _mode(reduction, size_average, reduce)
     only_real("cosine_embedding_loss", input1, input2, target)
+    if target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
+            f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
+        )
     eps = 1e-12
     product = (input1 * input2).sum(-1)
     lengths = (input1.square().sum(-1) + eps) * (input2.square().sum(-1) + eps)

@@ -17,8 +17,10 @@ from framework.core.views import inplace_twin
 from framework.dtypes import COMPLEX, complex128, float64, scalar_dtype
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.dims import constant, named
-from framework.ops.pointwise import exp2, isnan, pow, where
+from framework.ops.pointwise import pow
+from framework.ops.select import where
 from framework.ops.special import refused
+from framework.ops.unary import exp2, isnan
 from framework.tensor import Tensor
 
 __all__ = [

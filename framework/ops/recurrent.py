@@ -10,7 +10,7 @@ from typing import Any
 
 from framework.core.dispatch import composite
 from framework.ops.linear import linear
-from framework.ops.pointwise import relu, sigmoid, tanh
+from framework.ops.unary import relu, sigmoid, tanh
 
 __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 

@@ -17,8 +17,9 @@ from framework.kernels import module_of
 from framework.kernels import special as kernels
 from framework.kernels.floats import type_name, wide
 from framework.kernels.special import named
-from framework.ops import activation, pointwise
-from framework.ops.pointwise import cos, exp, log, log1p, sgn, sin, where
+from framework.ops import activation, unary
+from framework.ops.select import where
+from framework.ops.unary import cos, exp, log, log1p, sgn, sin
 from framework.tensor import Tensor
 
 __all__ = [
@@ -416,8 +417,8 @@ def xlog1py(input: Any, other: Any) -> Tensor:
 # -- other names -----------------------------------------------------------------------------
 
 for _name, _call in {
-    "erf": pointwise.erf, "exp2": pointwise.exp2, "expit": pointwise.sigmoid,
-    "expm1": pointwise.expm1, "gammaln": lgamma, "log1p": pointwise.log1p, "psi": digamma,
+    "erf": unary.erf, "exp2": unary.exp2, "expit": unary.sigmoid,
+    "expm1": unary.expm1, "gammaln": lgamma, "log1p": unary.log1p, "psi": digamma,
 }.items():  # fmt: skip
     _also(_name, _call)
 
@@ -443,7 +444,7 @@ def multigammaln(input: Tensor, p: int) -> Tensor:
 @function(namespaces=_SPECIAL, method=False, out=True)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """Another name of `framework.round`."""
-    return pointwise.round(input, decimals=decimals)
+    return unary.round(input, decimals=decimals)
 
 
 @function(namespaces=_SPECIAL, method=False)

@@ -12,7 +12,6 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import real_floating, type_name
-from framework.ops.pointwise import relu
 from framework.ops.pool import (
     MAX_GATHER,
     MAX_SCATTER,
@@ -27,6 +26,7 @@ from framework.ops.pool import (
     planes,
     some_index,
 )  # fmt: skip
+from framework.ops.unary import relu
 from framework.tensor import wrap
 
 __all__ = [
@@ -240,7 +240,7 @@ def _fractional_kernel(x: Any, samples: Any, *, kernel: Any, out: Any) -> tuple[
     dims, xp = len(kernel), module_of(x)
     size = x.shape[-dims:]
     flat = planes(x, dims)
-    random_numbers = samples.reshape(-1, dims)
+    random_numbers = samples.reshape(-1, dims)[: len(flat)]
     if random_numbers.dtype.itemsize == 2:
         random_numbers = random_numbers.astype(np.float32)
     host = random_numbers if xp is np else random_numbers.get()

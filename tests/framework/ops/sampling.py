@@ -26,6 +26,10 @@ class Sampler:
         """In [0.5, 2]."""
         return self._wrap(self.rng.uniform(0.5, 2.0, shape))
 
+    def above_one(self, *shape: int) -> Tensor:
+        """In [1.2, 3]."""
+        return self._wrap(self.rng.uniform(1.2, 3.0, shape))
+
     def unit(self, *shape: int) -> Tensor:
         """In (-0.9, 0.9)."""
         return self._wrap(self.rng.uniform(-0.9, 0.9, shape))

@@ -1,0 +1,261 @@
+"""Choosing between values: where, clamp, the larger of two, masked_fill, nan_to_num."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core.dispatch import RULES, apply, only_tensors
+from framework.core.registry import function, op
+from framework.dtypes import COMPLEX, FLOAT
+from framework.kernels.floats import type_name
+from framework.ops.compare import eq, publish_binary
+from framework.ops.unary import isnan
+from framework.tensor import Tensor
+
+__all__ = ["clamp", "masked_fill", "maximum", "minimum", "where"]
+
+# -- where ---------------------------------------------------------------------------------------
+
+
+def _where_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    condition = arrays[0]
+    if condition.dtype.kind != "b":
+        if condition.dtype != np.uint8:
+            raise RuntimeError(
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{type_name(condition)}"
+            )
+        condition = condition != 0
+    if not any(hasattr(a, "dtype") for a in arrays[1:]):
+        common = dtypes.result_type(*arrays[1:]).numpy
+        return [condition, *[np.asarray(a, common) for a in arrays[1:]]]
+    rest = RULES["promote"](arrays[1:], args[1:])
+    like = next(a.dtype for a in rest if hasattr(a, "dtype"))
+    return [condition, *[a if hasattr(a, "dtype") else np.asarray(a, like) for a in rest]]
+
+
+WHERE = op(
+    "where", np.where, "cab", rule=_where_rule,
+    grad=(None, lambda g, c: where(c, g, 0.0), lambda g, c: where(c, 0.0, g)),
+    samples=lambda s: [((s.mask(3, 2), s(2), s(3, 1)), {}), ((s.mask(3), s(3), 0.5), {})],
+)  # fmt: skip
+
+
+@function(out=True)
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """``input`` where the condition holds, else ``other``; of the condition alone, `nonzero`.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> torch.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if input is None and other is None:
+        from framework.ops.indexing import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where(): input and other must both be given, or neither")
+    return apply(WHERE, condition, input, other)
+
+
+def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The elements of this tensor where the condition holds, else ``other``."""
+    return where(condition, self, other)
+
+
+_where_method.__name__ = "where"
+function(namespaces=())(_where_method)
+
+
+# -- the larger, the smaller ---------------------------------------------------------------------
+
+
+def _extreme(name: str, kernel: Any, wins: Callable[[Any, Any], Any]) -> Any:
+    def real_only(a: Any, b: Any) -> Any:
+        if a.dtype.kind == "c":
+            raise ValueError(f"{name} not implemented for complex tensors.")
+        return kernel(a, b)
+
+    return op(
+        name, real_only, "ab", rule="tensors",
+        grad=(lambda g, a, b: g * _share(a, b, wins(a, b)),
+              lambda g, a, b: g * _share(a, b, wins(b, a))),
+        samples=lambda s: [((s(3, 2), s(2)), {})],
+    )  # fmt: skip
+
+
+def _share(a: Any, b: Any, wins: Any) -> Any:
+    """1 where this side wins, one half where both are equal, as in PyTorch."""
+    return where(eq(a, b), 0.5, where(wins, 1.0, 0.0))
+
+
+maximum = publish_binary(
+    _extreme("maximum", np.maximum, lambda a, b: a > b), "maximum",
+    "The larger of two elements; NaN if either is NaN.", inplace=False,
+)  # fmt: skip
+minimum = publish_binary(
+    _extreme("minimum", np.minimum, lambda a, b: a < b), "minimum",
+    "The smaller of two elements; NaN if either is NaN.", inplace=False,
+)  # fmt: skip
+
+# -- clamp ---------------------------------------------------------------------------------------
+
+
+def _clamp_kernel(a: Any, low: Any, high: Any) -> Any:
+    if a.dtype.kind == "c":
+        raise NotImplementedError("clamp is not supported for complex types")
+    if low is not None:
+        a = np.maximum(a, low)
+    return np.minimum(a, high) if high is not None else a
+
+
+def _clamp_inside(a: Any, low: Any, high: Any) -> Any:
+    inside = None
+    if low is not None:
+        inside = a >= low
+    if high is not None:
+        below = a <= high
+        inside = below if inside is None else inside & below
+    return inside
+
+
+def _clamp_low(g: Any, a: Any, low: Any, high: Any) -> Any:
+    taken = a < low
+    return g * (taken if high is None else taken & (low < high))
+
+
+CLAMP = op(
+    "clamp", _clamp_kernel, "a low high", rule="first",
+    grad=(
+        lambda g, a, low, high: g * _clamp_inside(a, low, high),
+        _clamp_low,
+        lambda g, a, low, high: g * ((a > high) if low is None else (a > high) | (low > high)),
+    ),
+    samples=lambda s: [
+        ((s.away(3, 2), -0.3, 0.3), {}), ((s.away(3), None, 0.3), {}),
+        ((s.away(4), s.unit(4) - 1.0, s.unit(4) + 1.0), {}),
+    ],
+)  # fmt: skip
+
+
+@function(inplace=True, out=True)
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Elements limited to [min, max]; either may be a number, a tensor or None, not both None.
+
+    >>> import framework as torch
+    >>> torch.arange(5).clamp(1, 3)
+    tensor([1, 1, 2, 3, 3])
+    """
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    return apply(CLAMP, input, min, max)
+
+
+@function(inplace=True, out=True)
+def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Alias of `clamp`."""
+    return clamp(input, min, max)
+
+
+@function(inplace=True, out=True)
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Elements below ``min`` raised to it."""
+    return apply(CLAMP, input, min, None)
+
+
+@function(inplace=True, out=True)
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Elements above ``max`` lowered to it."""
+    return apply(CLAMP, input, None, max)
+
+
+# -- replaced ------------------------------------------------------------------------------------
+
+
+def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
+    return np.where(mask, value, a).astype(a.dtype, copy=False)
+
+
+MASKED_FILL = op(
+    "masked_fill", _masked_fill_kernel, "a mask value",
+    grad=(lambda g, mask: where(mask, 0.0, g), None, lambda g, mask: where(mask, g, 0.0)),
+    samples=lambda s: [((s(3, 2), s.mask(3, 2), 0.5), {}), ((s(3), s.mask(3), s()), {})],
+)  # fmt: skip
+
+_CPP = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short",
+    "int32": "int", "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
+@function(inplace=True)
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """``value``, a number or a 0-d tensor, where the boolean ``mask`` holds, else ``input``.
+
+    >>> import framework as torch
+    >>> torch.ones(3).masked_fill(torch.tensor([True, False, True]), 0.0)
+    tensor([0., 1., 0.])
+    """
+    only_tensors("masked_fill", input=input, mask=mask)
+    if mask._data.dtype.kind != "b":
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype "
+            f"{_CPP[mask.dtype.name]}"
+        )
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.ndim} dimension(s)."
+            )
+        fits = input.dtype.category == COMPLEX or value.dtype.category < COMPLEX
+    else:
+        fits = fits_in(value, input.dtype)
+    if not fits:
+        raise RuntimeError(
+            f"value cannot be converted to type {_CPP[input.dtype.name]} without overflow"
+        )
+    return apply(MASKED_FILL, input, mask, value)
+
+
+def fits_in(value: Any, kind: dtypes.dtype) -> bool:
+    """Whether a number can be converted to a dtype: no part is lost but what rounding takes."""
+    if isinstance(value, complex):
+        return kind.category == COMPLEX or not value.imag
+    if kind.category != dtypes.INT or isinstance(value, bool):
+        return True
+    limits = dtypes.iinfo(kind)
+    return limits.min <= value <= limits.max
+
+
+@function(inplace=True, out=True)
+def nan_to_num(
+    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN, +inf and -inf replaced: by 0 and the type's limits unless given.
+
+    The parts of a complex number are replaced one by one.
+
+    >>> import framework as torch
+    >>> torch.nan_to_num(torch.tensor([float("nan"), 2.0]), nan=5.0)
+    tensor([5., 2.])
+    """
+    kind = input.dtype
+    if kind.category < FLOAT:
+        return input.clone()
+    if kind.category == COMPLEX:
+        from framework.ops.complex import view_as_complex, view_as_real
+
+        return view_as_complex(nan_to_num(view_as_real(input), nan, posinf, neginf))
+    limits = dtypes.finfo(kind)
+    result = where(isnan(input), nan, input)
+    result = where(input == math.inf, limits.max if posinf is None else posinf, result)
+    return where(input == -math.inf, limits.min if neginf is None else neginf, result)
