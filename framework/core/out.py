@@ -48,6 +48,9 @@ def with_out(
             raise TypeError(
                 f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
             )
+        if apart:
+            for target in targets:
+                check_writable(target, name)
         if apart and any(_meets(t, (args, *options.values())) for t in targets):
             raise RuntimeError(
                 f"{name}: unsupported operation: some elements of the input tensor and the "

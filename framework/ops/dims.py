@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
+from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
 
+from framework.core.overridable import MISSING
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.tensor import Tensor
@@ -140,20 +142,46 @@ def named(name: str, *fields: str) -> Any:
     >>> pair.values, pair[1]
     (3, 1)
     """
-    return type(name, (_Named,), {"_fields": fields, "__slots__": ()})
+    space = {"_fields": fields, "__slots__": (), "__module__": "framework.return_types"}
+    return type(name, (_Named,), space)
 
 
-_NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input"}
+_NUMPY = (("axis", "dim"), ("keepdims", "keepdim"))
 
 
 def numpy_names(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Take NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``, as PyTorch does."""
+    """Take NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``, as PyTorch does.
 
-    @functools.wraps(call)
-    def function(*args: Any, **options: Any) -> Any:
-        if options:
-            for name in _NUMPY.keys() & options.keys():
-                options[_NUMPY[name]] = options.pop(name)
-        return call(*args, **options)
+    The result has ``call``'s signature and two keywords more, which cost a comparison each.
+    """
+    inner: Any = call
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = inner.__code__
+    count = code.co_argcount
+    names = code.co_varnames[: count + code.co_kwonlyargcount]
+    aliases = tuple([pair for pair in _NUMPY if pair[1] in names])
+    made: Any = FunctionType(
+        _renaming(names[:count], names[count:], aliases), inner.__globals__, inner.__name__,
+        inner.__defaults__, (CellType(MISSING), CellType(call)),
+    )  # fmt: skip
+    if names[count - 1] == "dim" and not inner.__defaults__:  # may come as ``axis``
+        made.__defaults__ = (MISSING,)
+    more = dict.fromkeys([alias for alias, _ in aliases], MISSING)
+    made.__kwdefaults__ = {**(inner.__kwdefaults__ or {}), **more}
+    for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
+        setattr(made, name, getattr(call, name))
+    return made
 
-    return function
+
+@functools.cache
+def _renaming(positional: Any, only: Any, aliases: Any) -> Any:
+    """The code of a function that passes its arguments on by their proper names."""
+    lines = [f"if {alias} is not MISSING: {name} = {alias}" for alias, name in aliases]
+    signature = ", ".join([*positional, "*", *only, *[alias for alias, _ in aliases]])
+    passed = ", ".join([*positional, *[f"{name}={name}" for name in only]])
+    body = "\n        ".join([*lines, f"return call({passed})"])
+    text = f"def make(MISSING, call):\n    def function({signature}):\n        {body}\n"
+    scope: dict[str, Any] = {}
+    exec(compile(text + "    return function", __file__, "exec"), scope)
+    return scope["make"](None, None).__code__

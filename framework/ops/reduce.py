@@ -16,13 +16,15 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
+from framework.kernels import module_of
+from framework.kernels.floats import type_name
 from framework.ops.dims import (
     Dim,
     axes,
     axis,
     cast_in,
     evenly,
-    named,
+    needs_elements,
     numpy_names,
     only_floating,
     spread,
@@ -32,17 +34,9 @@ from framework.ops.dims import (
 from framework.tensor import Tensor
 
 __all__ = [
-    "all", "any", "axes", "axis", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "norm",
-    "pair", "prod", "sum", "sum_to_size",
+    "all", "any", "axes", "axis", "count_nonzero", "hash_tensor", "logsumexp", "mean", "nanmean",
+    "nansum", "norm", "prod", "sum", "sum_to_size",
 ]  # fmt: skip
-
-pair_type = named("return_types", "values", "indices")
-
-
-def pair(values: Any, indices: Any) -> Any:
-    """A (values, indices) result with those names."""
-    return pair_type((values, indices))
-
 
 # -- sums ------------------------------------------------------------------------------------
 
@@ -103,7 +97,7 @@ NANSUM = op(
 )  # fmt: skip
 
 
-@function(out=True)
+@function(out="typed")
 @numpy_names
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over some or all dimensions; integers and bools sum to int64.
@@ -196,8 +190,8 @@ def _prod_grad(g: Any, a: Any, y: Any, dim: tuple[int, ...], keepdim: bool) -> A
     g, y = with_dims(g, a.shape, dim, keepdim), with_dims(y, a.shape, dim, keepdim)
     if values_known(a) and not (a._data == 0).any():
         return g * (y / a)
+    from framework.ops.joining import cat
     from framework.ops.scan import cumprod
-    from framework.ops.shape import cat
 
     if not a.ndim:
         return g
@@ -222,7 +216,7 @@ PROD = op(
 )  # fmt: skip
 
 
-@function(out=True)
+@function(out="typed")
 @numpy_names
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
@@ -297,28 +291,27 @@ def _norm_kernel(a: Any, *, p: float, dim: tuple[int, ...], keepdim: bool) -> An
     return result.astype(narrow, copy=False)
 
 
-def _norm_grad(g: Any, a: Any, y: Any, p: float, dim: Any, keepdim: bool) -> Any:
+def norm_grad(g: Any, a: Any, y: Any, p: float, dim: Any, keepdim: bool) -> Any:
     """PyTorch's subgradients: zero at zero, shared evenly among the largest for infinite p."""
     if p == 0:
         return a * 0
     g, y = with_dims(g, a.shape, dim, keepdim), with_dims(y, a.shape, dim, keepdim)
     if p == 2:
-        return a * (g / y).masked_fill((y == 0), 0)
+        return g * (a / y).masked_fill(y == 0, 0)
     size = a.abs()
     if math.isinf(p):
         return a.sgn() * evenly(g, (size == y).to(g.dtype), dim)
     if p == 1:
         return a.sgn() * g
     if p < 1:
-        slope = a.sgn() * size.pow(p - 1) * g * y.pow(1 - p)
-        return slope.masked_fill(a == 0, 0)
+        return (a.sgn() * size.pow(p - 1)).masked_fill(a == 0, 0) * g * y.pow(1 - p)
     if p < 2:
         return (a.sgn() * size.pow(p - 1) * (g / y.pow(p - 1))).masked_fill(y == 0, 0)
     return a * size.pow(p - 2) * (g / y.pow(p - 1)).masked_fill(y == 0, 0)
 
 
 NORM = op(
-    "norm", _norm_kernel, "a", rule="float", grad=(_norm_grad,),
+    "norm", _norm_kernel, "a", rule="float", grad=(norm_grad,),
     samples=lambda s: [
         ((s.away(3, 2),), {"p": p, "dim": dim, "keepdim": keepdim})
         for p, dim, keepdim in (
@@ -329,7 +322,7 @@ NORM = op(
 )  # fmt: skip
 
 
-@function(namespaces=("", "functional"), out=True)
+@function(namespaces=("", "functional"), out="exact")
 @numpy_names
 def norm(
     input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None
@@ -445,6 +438,44 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     return apply(COUNT_NONZERO, input, dim=axes(dim, input.ndim))
 
 
+# -- bits ------------------------------------------------------------------------------------
+
+
+def _hash_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
+    if a.dtype.kind == "c":
+        raise NotImplementedError(f"\"xor_sum_cpu\" not implemented for '{type_name(a)}'")
+    wide = a.astype(np.float64 if a.dtype.kind in "fV" else np.int64)
+    bits = wide.view(np.uint64) if wide.ndim else wide.reshape(1).view(np.uint64).reshape(())
+    return np.asarray(module_of(a).bitwise_xor.reduce(bits, axis=dim, keepdims=keepdim))
+
+
+HASH = op("hash_tensor", _hash_kernel, "a")
+
+
+@function(out="exact")
+@numpy_names
+def hash_tensor(input: Tensor, dim: Dim = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
+    """The exclusive or of the elements' bits as 64-bit numbers, as uint64.
+
+    Floats count as float64, integers as int64. ``mode`` 0 is the only one there is.
+
+    >>> import framework as torch
+    >>> torch.hash_tensor(torch.tensor([1, 2, 4]))
+    tensor(7, dtype=torch.uint64)
+    """
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    if dim is None or (isinstance(dim, (tuple, list)) and not len(dim)):
+        if not input._data.size:
+            raise RuntimeError(
+                "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
+    else:
+        needs_elements(input, dim, "hash_tensor")
+    return apply(HASH, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+
+
 @function(namespaces=())
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """The sum over the dimensions in which this tensor is larger than ``size``: un-broadcasting.
@@ -457,6 +488,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     extra = len(have) - len(shape)
     if extra < 0 or builtins.any(n not in (1, h) for n, h in zip(shape, have[extra:])):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    if not shape:
+        return sum(self)
     dims = tuple(range(extra)) + tuple(
         [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1]
     )

@@ -92,7 +92,7 @@ CUMPROD = op(
 )  # fmt: skip
 
 
-@function(inplace=True, out=True)
+@function(inplace=True, out="typed")
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums along a dimension; integers add up in int64.
@@ -104,7 +104,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _run(CUMSUM, input, dim, dtype)
 
 
-@function(inplace=True, out=True)
+@function(inplace=True, out="typed")
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running products along a dimension; integers multiply in int64.
@@ -153,7 +153,7 @@ CUMMAX = _running_extreme("cummax", np.maximum)
 CUMMIN = _running_extreme("cummin", np.minimum)
 
 
-@function(out=True)
+@function(out="exact")
 @numpy_names
 def cummax(input: Tensor, dim: int) -> Any:
     """(values, indices): the largest so far along a dimension, and where its last copy stands.
@@ -166,7 +166,7 @@ def cummax(input: Tensor, dim: int) -> Any:
     return named("cummax", "values", "indices")(result)
 
 
-@function(out=True)
+@function(out="exact")
 @numpy_names
 def cummin(input: Tensor, dim: int) -> Any:
     """(values, indices): the smallest so far along a dimension, and where its last copy stands."""
@@ -183,18 +183,24 @@ def _logcumsumexp_kernel(a: Any, *, dim: int) -> Any:
         return a.copy()
     if a.dtype.kind != "c":
         return np.logaddexp.accumulate(a, axis=dim)
-    x = np.moveaxis(a, dim, -1)
-    top = np.maximum.accumulate(x.real, axis=-1)
-    result = np.empty_like(x)
-    total = np.zeros(x.shape[:-1], x.dtype)
-    before = top[..., 0]
-    for i in range(x.shape[-1]):
-        peak = np.where(np.isfinite(top[..., i]), top[..., i], 0)
-        factor = np.exp(np.where(np.isfinite(before), before, 0) - peak)
-        total = total * factor + np.exp(x[..., i] - peak)
-        result[..., i] = np.log(total) + peak
-        before = top[..., i]
-    return np.moveaxis(result, -1, dim)
+    result = np.moveaxis(np.empty_like(a), dim, 0)
+    total: Any = None
+    for i, x in enumerate(np.moveaxis(a, dim, 0)):
+        total = x if total is None else _log_of_sum(x, total)
+        result[i] = total
+    return np.moveaxis(result, 0, dim)
+
+
+def _log_of_sum(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)) of complex numbers, in the branch of the one with the larger real part.
+
+    PyTorch's imaginary parts are not brought into (-pi, pi], so that they go on without a jump.
+    """
+    less = x.real < y.real
+    low, high = np.where(less, x, y), np.where(less, y, x)
+    gap = np.where(low.real == high.real, 1j * (low.imag - high.imag), low - high)  # not inf - inf
+    both = np.log1p(np.exp(gap.astype(x.dtype))) + high
+    return np.where(low.real == -np.inf, high, both)
 
 
 def _decayed_sum_kernel(g: Any, y: Any, *, dim: int, reverse: bool) -> Any:
@@ -247,7 +253,7 @@ LOGCUMSUMEXP = op(
 )  # fmt: skip
 
 
-@function(out=True)
+@function(out="exact")
 @numpy_names
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(input))) along a dimension, without overflow; floating or complex.

@@ -1,4 +1,4 @@
-"""Spread: variance and standard deviation, with or without the mean."""
+"""Spread: variance and standard deviation, with or without the mean; covariance and correlation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
-from framework.kernels.floats import widening
+from framework.dtypes import BOOL, FLOAT, INT
+from framework.kernels.floats import type_name, widening
 from framework.ops.dims import Dim, axes, numpy_names, only_floating, with_dims
 from framework.tensor import Tensor
 
-__all__ = ["std", "std_mean", "var", "var_mean"]
+__all__ = ["corrcoef", "cov", "std", "std_mean", "var", "var_mean"]
 
 
 @widening
@@ -151,3 +152,108 @@ def std_mean(
     """
     variance, dims = _var(input, dim, unbiased, keepdim, correction, "std_mean")
     return _root(variance), _mean_of(input, dims, keepdim)
+
+
+# -- covariance ------------------------------------------------------------------------------
+
+
+def _check_weights(weights: Tensor, name: str, category: int, kind: str, n: int) -> None:
+    if weights.ndim > 1:
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+            f"{weights.ndim} dimensions"
+        )
+    if weights.dtype.category != category:
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with "
+            f"{type_name(weights._data)} dtype"
+        )
+    if weights._data.size != n:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the "
+            f"input but got {weights._data.size} != {n}"
+        )
+    if n and weights._data.min() < 0:
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+
+
+@function()
+@composite
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The covariances of the rows: variables by rows, observations by columns.
+
+    Args:
+        correction: the divisor is the number of observations less this.
+        fweights: how often each observation occurred, integers.
+        aweights: how much each observation matters, floats.
+
+    >>> import framework as torch
+    >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    if input.ndim > 2:
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
+        )
+    if input.dtype.category == BOOL:
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    x = input if input.ndim == 2 else input.reshape(1, -1)
+    n = x._data.shape[1]
+    weights = None
+    if fweights is not None:
+        _check_weights(fweights, "fweights", INT, "integral", n)
+        weights = fweights
+    if aweights is not None:
+        _check_weights(aweights, "aweights", FLOAT, "floating point", n)
+        weights = aweights if weights is None else weights * aweights
+    total: Any = n if weights is None else weights.sum()
+    if weights is not None and n and not total._data:
+        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+    mean = (x if weights is None else x * weights).sum(1) / total
+    by = total - correction
+    if weights is not None and aweights is not None and correction:
+        by = total - correction * (weights * aweights).sum() / total
+    if not by > 0:
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "number of observations.",
+            UserWarning,
+            stacklevel=4,
+        )
+        by = 0
+    centred = x - mean.unsqueeze(1)
+    weighted = centred if weights is None else centred * weights
+    return (centred @ weighted.t().conj() / by).squeeze()
+
+
+@function()
+@composite
+def corrcoef(input: Tensor) -> Tensor:
+    """The Pearson correlations of the rows: covariances over standard deviations, in [-1, 1].
+
+    >>> import framework as torch
+    >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    if input.ndim > 2:
+        raise RuntimeError(
+            "corrcoef(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
+        )
+    c = cov(input)
+    if not c.ndim:
+        return c / c
+    variance = c.diagonal()
+    deviation = (variance.real if c.is_complex() else variance).sqrt()
+    c = c / deviation.unsqueeze(1) / deviation
+    if not c.is_complex():
+        return c.clamp(-1, 1)
+    from framework.ops.complex import complex as from_parts
+
+    return from_parts(c.real.clamp(-1, 1), c.imag.clamp(-1, 1))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import framework
+from framework.kernels.strided import strided
 from framework.tensor import wrap
 
 __all__ = ["DTYPES", "Unsupported", "describe", "ours", "rebound", "theirs"]
@@ -34,7 +35,7 @@ class Unsupported(Exception):
 # -- to ours ---------------------------------------------------------------------------------------
 
 
-def ours(value: Any, seen: dict[int, Any] | None = None) -> Any:
+def ours(value: Any, seen: dict[Any, Any] | None = None) -> Any:
     """A copy of ``value`` with every tensor, dtype, device, ... replaced by ours.
 
     Strides are kept (also of expanded and of gappy tensors). A tensor that occurs twice becomes
@@ -86,18 +87,35 @@ def _named(value: Any, names: tuple[str, ...]) -> Any:
     raise Unsupported(f"{value}")
 
 
-def _tensor(t: torch.Tensor, seen: dict[int, Any]) -> Any:
+def _tensor(t: torch.Tensor, seen: dict[Any, Any]) -> Any:
     if t.layout is torch.sparse_coo:
         t = t.coalesce()
         parts = [ours(p, seen) for p in (t.indices().detach(), t.values().detach())]
         made = framework.sparse_coo_tensor(*parts, tuple(t.shape))
     elif t.layout is not torch.strided or t.is_nested or t.is_quantized:
         raise Unsupported(f"layout {t.layout}")
+    elif t.device.type != "cpu":
+        raise Unsupported(f"device {t.device}")
     else:
-        made = wrap(_array(t.detach()))
+        made = _strided(t.detach(), seen)
     if t.requires_grad:
         made.requires_grad_()
     return made
+
+
+def _strided(t: torch.Tensor, seen: dict[Any, Any]) -> Any:
+    """A copy with the same strides; tensors that share memory do so afterwards."""
+    storage = t.untyped_storage()
+    if t.dtype not in DTYPES or t.is_conj() or t.is_neg() or t.ndim > 64 or not t.numel():
+        return wrap(_array(t))
+    key = "memory", storage.data_ptr(), t.dtype
+    if key not in seen:
+        whole = torch.empty(0, dtype=t.dtype).set_(storage)  # type: ignore[call-overload]
+        seen[key] = wrap(_array(whole)), storage
+    memory = seen[key][0]
+    if t.storage_offset():
+        return memory.as_strided(tuple(t.shape), t.stride(), t.storage_offset())
+    return wrap(strided(memory._data, tuple(t.shape), t.stride()))
 
 
 def _array(t: torch.Tensor) -> np.ndarray:

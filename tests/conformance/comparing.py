@@ -108,18 +108,23 @@ def processed(sample: Any, value: Any) -> Any:
 
 
 # The order of equal elements is free: the elements that the indices point at are compared.
-TIES = frozenset({"argsort", "sort", "topk"})
+# Names, and where ``dim`` stands among the arguments after the input.
+TIES = {"argsort": 0, "sort": 0, "topk": 1, "kthvalue": 1, "median": 0, "nanmedian": 0, "mode": 0}
 
 
 def gathered(name: str, sample: Any, value: Any) -> Any:
     """``value`` with indices replaced by what they point at."""
     if sample.kwargs.get("stable") or not sample.input.ndim:
         return value
-    position = 1 if name == "topk" else 0
+    if isinstance(value, torch.Tensor) and name != "argsort":
+        return value  # of all elements: no indices
+    position = TIES[name]
     dim = sample.kwargs.get("dim", -1)
     if len(sample.args) > position and not isinstance(sample.args[position], bool):
         dim = sample.args[position]
     indices = value if name == "argsort" else value[1]
+    if indices.ndim < sample.input.ndim:
+        indices = indices.unsqueeze(dim)
     each = indices.sort(dim).values  # no index twice
     if each.shape[dim] > 1 and not (each.diff(dim=dim) > 0).all():
         return value

@@ -75,7 +75,7 @@ SAMPLE_SECONDS = 20.0  # longer than this for one sample of ours is a failure
 OP_SECONDS = 60.0  # a name that takes longer is cut short (and says so)
 
 # op_db names that are another function of ours: PyTorch publishes them under an internal path.
-ALIASES: dict[str, str] = {"_segment_reduce": "segment_reduce"}
+ALIASES: dict[str, str] = {"_segment_reduce": "segment_reduce", "slice": "ops.aten.slice"}
 
 # Names that PyTorch's own samples cannot run on a CPU.
 CUDA_ONLY = frozenset(
@@ -168,7 +168,7 @@ def implementation(info: Any) -> Any:
     is_lambda = getattr(f, "__module__", "").startswith("torch.testing") if f else False
     if is_lambda and info.name not in ALIASES:
         return _Rebound(rebound(f), f)
-    if name.startswith("ops.aten."):
+    if name.startswith("ops.aten.") and info.name not in ALIASES:
         return None
     return find(name)
 
@@ -500,7 +500,7 @@ class _Entry:
             outs = [_target(t, how) for t in tensors]
             if any(o is None for o in outs):
                 continue
-            mine = [ours(o) for o in outs]
+            mine = [ours(o.clone()) for o in outs]
             reseed(1)
             state = torch.get_rng_state()
             error = None

@@ -1,0 +1,165 @@
+"""Distances by p-norms: dist, cdist; and renorm, which shortens slices to a norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from framework.core.dispatch import apply, composite
+from framework.core.registry import function, op
+from framework.kernels import module_of
+from framework.kernels.floats import type_name, widening
+from framework.ops.dims import axis
+from framework.ops.reduce import norm, norm_grad
+from framework.tensor import Tensor
+
+__all__ = ["cdist", "dist", "renorm"]
+
+_CHUNK = 1 << 22  # differences that are held at a time
+
+
+@function()
+@composite
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of ``input - other``, which broadcast.
+
+    >>> import framework as torch
+    >>> torch.dist(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0]))
+    tensor(5.)
+    """
+    return norm(input - other, p)
+
+
+# -- between all rows ------------------------------------------------------------------------
+
+
+@widening
+def _cdist_kernel(x1: Any, x2: Any, *, p: float, product: bool) -> Any:
+    xp = module_of(x1)
+    if product:
+        squares = xp.square(x1).sum(-1)[..., :, None] + xp.square(x2).sum(-1)[..., None, :]
+        return xp.sqrt(xp.maximum(squares - 2 * (x1 @ xp.swapaxes(x2, -1, -2)), 0))
+    n, m, width = x1.shape[-2], x2.shape[-2], x1.shape[-1]
+    batch = xp.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    result = xp.zeros((*batch, n, m), x1.dtype)
+    if not width or not result.size:
+        return result
+    step = max(_CHUNK // (math.prod(batch) * m * width), 1)
+    for i in range(0, n, step):
+        part = xp.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :])
+        result[..., i : i + step, :] = _length(xp, part, p)
+    return result
+
+
+def _length(xp: Any, part: Any, p: float) -> Any:
+    if p == 2:
+        return xp.sqrt(xp.square(part).sum(-1))
+    if p == 0:
+        return (part != 0).sum(-1)
+    if p == 1:
+        return part.sum(-1)
+    if math.isinf(p):
+        return part.max(-1)
+    return xp.power(xp.power(part, p).sum(-1), 1 / p)
+
+
+def _cdist_grads(g: Any, x1: Any, x2: Any, y: Any, p: float) -> Any:
+    """Of Euclidean distances by products of matrices, without the difference of all pairs."""
+    if p == 2:
+        ratio = (g / y).masked_fill(y == 0, 0)
+        return (
+            x1 * ratio.sum(-1, True) - ratio @ x2,
+            x2 * ratio.sum(-2).unsqueeze(-1) - ratio.transpose(-1, -2) @ x1,
+        )
+    apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    slope = norm_grad(g, apart, y, p, (apart.ndim - 1,), False)
+    return slope.sum(-2), -slope.sum(-3)
+
+
+CDIST = op(
+    "cdist", _cdist_kernel, "x1 x2", grad=_cdist_grads,
+    samples=lambda s: [
+        ((s(3, 2), s(2, 4, 2)), {"p": p, "product": product})
+        for p, product in ((2.0, False), (2.0, True), (1.0, False), (3.0, False), (math.inf, False))
+    ],
+)  # fmt: skip
+
+# Whether distances of n and m points are computed by a product of matrices.
+_MODES = {
+    "use_mm_for_euclid_dist_if_necessary": lambda n, m: n > 25 or m > 25,
+    "use_mm_for_euclid_dist": lambda n, m: True,
+    "donot_use_mm_for_euclid_dist": lambda n, m: False,
+}
+
+
+@function(method=False)
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0,
+    compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:  # fmt: skip
+    """The p-norm distance between every row of one and every row of another: (..., N, M).
+
+    Args:
+        x1, x2: (..., N, D) and (..., M, D) of one floating type, the rest broadcasts.
+        compute_mode: whether Euclidean distances come from |a|² + |b|² - 2 a·b, a product of
+            matrices that is fast and inaccurate for small distances: by default for more than 25
+            rows.
+
+    >>> import framework as torch
+    >>> torch.cdist(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
+    tensor([[4.],
+            [5.]])
+    """
+    mode = _MODES.get(compute_mode or "use_mm_for_euclid_dist_if_necessary")
+    if mode is None:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    for number, x in enumerate((x1, x2), 1):
+        if not x.is_floating_point():
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, X{number} got: {type_name(x._data)}"
+            )
+        if x.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, X{number} got: {x.ndim}D")
+    if x1._data.shape[-1] != x2._data.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(
+            f"expected scalar type {type_name(x1._data)} but found {type_name(x2._data)}"
+        )
+    product = p == 2 and mode(x1._data.shape[-2], x2._data.shape[-2])
+    return apply(CDIST, x1, x2, p=float(p), product=product)
+
+
+# -- to a length -----------------------------------------------------------------------------
+
+
+@function(inplace=True, out="exact")
+@composite
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along ``dim`` whose p-norm exceeds ``maxnorm`` scaled down to it.
+
+    >>> import framework as torch
+    >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if isinstance(p, complex) or isinstance(maxnorm, complex):
+        name = "p" if isinstance(p, complex) else "maxnorm"
+        raise RuntimeError(f"renorm: {name} must be real-valued")
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
+    d = axis(dim, input.ndim)
+    rest = [i for i in range(input.ndim) if i != d]
+    size = norm(input, p, rest, True)
+    factor = (maxnorm / (size + 1e-7)).masked_fill(size <= maxnorm, 1)
+    return input * factor

@@ -1,0 +1,102 @@
+"""Distinct elements: unique and unique_consecutive. They have no gradient.
+
+Both flatten the tensor, or look at its slices along a dimension as one element each; two slices
+that hold NaN are never equal, as NaN is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from framework.core.dispatch import apply
+from framework.core.registry import function, op
+from framework.kernels import module_of
+from framework.kernels.floats import type_name, wide
+from framework.ops.dims import axis
+from framework.tensor import Tensor
+
+__all__ = ["unique", "unique_consecutive"]
+
+
+def _unique_kernel(a: Any, *, dim: int | None, ordered: bool) -> Any:
+    """(one of each, inverse, counts); ``ordered`` sorts first, to make equal ones neighbours."""
+    if a.dtype.kind == "c":
+        raise NotImplementedError(f"\"unique\" not implemented for '{type_name(a)}'")
+    xp = module_of(a)
+    items = a.reshape(-1) if dim is None else xp.moveaxis(a, dim, 0)
+    n = len(items)
+    rows = wide(items).reshape(n, -1 if items.size else 0)
+    ranks = xp.arange(n)
+    if ordered and n > 1:
+        ranks = xp.lexsort(rows.T[::-1]) if rows.shape[1] > 1 else rows[:, 0].argsort()
+        rows = rows[ranks]
+    new = xp.ones(n, bool)
+    new[1:] = (rows[1:] != rows[:-1]).any(1)
+    starts = xp.flatnonzero(new)
+    inverse = xp.empty(n, np.int64)
+    inverse[ranks] = xp.cumsum(new) - 1
+    counts = xp.diff(xp.append(starts, n)).astype(np.int64, copy=False)
+    values = items[ranks[starts]]
+    if dim is None:
+        return values, inverse.reshape(a.shape), counts
+    return xp.ascontiguousarray(xp.moveaxis(values, 0, dim)), inverse, counts
+
+
+UNIQUE = op("unique", _unique_kernel, "a")
+
+
+def _distinct(
+    input: Tensor, dim: int | None, ordered: bool, return_inverse: bool, return_counts: bool
+) -> Any:
+    if dim is not None:
+        if not input.ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        dim = axis(dim, input.ndim)
+        shape = input._data.shape
+        if shape[dim] and not input._data.size:
+            raise RuntimeError(
+                "There are 0 sized dimensions, and they aren't selected, so unique cannot be "
+                "applied"
+            )
+    values, inverse, counts = apply(UNIQUE, input, dim=dim, ordered=ordered)
+    result = [values]
+    if return_inverse:
+        result.append(inverse)
+    if return_counts:
+        result.append(counts)
+    return values if len(result) == 1 else tuple(result)
+
+
+@function()
+def unique(
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The distinct elements, or slices along ``dim``, in order.
+
+    Args:
+        sorted: accepted; the result is always sorted.
+        return_inverse: also where each element of ``input`` went, int64.
+        return_counts: also how often each occurs, int64.
+
+    >>> import framework as torch
+    >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
+    """
+    return _distinct(input, dim, True, return_inverse, return_counts)
+
+
+@function()
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
+    """One element, or slice along ``dim``, of each run of equal ones; arguments as of `unique`.
+
+    >>> import framework as torch
+    >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
+    return _distinct(input, dim, False, return_inverse, return_counts)
