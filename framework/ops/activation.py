@@ -441,13 +441,13 @@ def _uniform(like: Any) -> Any:
     return wrap(array if device.type == "cpu" else to_device(array, device), device)
 
 
-@function(namespaces=("", *_F))
+@function(namespaces=("", *_F), out=True)
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     """input, or zero where it is in [-lambd, lambd]."""
     return apply(HARDSHRINK, input, lambd=lambd)
 
 
-@function(namespaces=_F, method=False)
+@function(namespaces=_F, method=False, out=True)
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """input moved towards zero by ``lambd``, and zero where it is in [-lambd, lambd]."""
     if lambd < 0:
@@ -458,7 +458,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     return apply(SOFTSHRINK, input, lambd=lambd)
 
 
-@function(namespaces=_F, method=False)
+@function(namespaces=_F, method=False, out=True)
 def gelu(input: Any, *, approximate: str = "none") -> Any:
     """input * Φ(input), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
@@ -471,13 +471,13 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
     return apply(GELU, input, approximate=approximate)
 
 
-@function(namespaces=_F, method=False)
+@function(namespaces=_F, method=False, out=True)
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
     return apply(SOFTPLUS, input, beta=beta, threshold=threshold)
 
 
-@function(namespaces=_F, method=False)
+@function(namespaces=_F, method=False, out=True)
 def logsigmoid(input: Any) -> Any:
     """log(sigmoid(input)), without underflow."""
     return apply(LOGSIGMOID, input)
@@ -628,7 +628,7 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
     return apply(record, input, dim=dim % rank)
 
 
-@function(namespaces=("", "nn.functional"))
+@function(namespaces=("", "nn.functional"), out=True)
 def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
@@ -642,7 +642,7 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stackleve
     return _along(SOFTMAX, input, dim, dtype)
 
 
-@function(namespaces=("", "nn.functional"))
+@function(namespaces=("", "nn.functional"), out=True)
 def log_softmax(
     input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
 ) -> Any:

@@ -76,7 +76,7 @@ LINEAR = op(
 )  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False)
+@function(namespaces=("nn.functional",), method=False, out=True)
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``input @ weight.T + bias``.
 

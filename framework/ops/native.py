@@ -45,7 +45,7 @@ def native_group_norm(
     return y, mean.squeeze(2), _inverse_deviation(grouped, mean, 2, eps).squeeze(2)
 
 
-@function(method=False)
+@function(method=False, out=True)
 @composite
 def native_batch_norm(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
@@ -64,7 +64,7 @@ def native_batch_norm(
     return y, mean, (var + eps).rsqrt()
 
 
-@function(method=False)
+@function(method=False, out=True)
 def _native_batch_norm_legit(
     input: Any, weight: Any, bias: Any, *rest: Any, **named: Any
 ) -> tuple[Any, Any, Any]:

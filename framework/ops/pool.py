@@ -466,7 +466,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-@function(namespaces=("nn.functional",), method=False, checks=True)
+@function(namespaces=("nn.functional",), method=False, checks=True, out=True)
 def avg_pool2d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -487,7 +487,7 @@ def avg_pool2d(
                      divisor_override)  # fmt: skip
 
 
-@function(namespaces=("nn.functional",), method=False, checks=True)
+@function(namespaces=("nn.functional",), method=False, checks=True, out=True)
 def avg_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
