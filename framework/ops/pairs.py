@@ -39,7 +39,7 @@ def _fmax_or_fmin(name: str, ufunc: Any, first_wins: Any) -> Any:
         return ufunc(a, b)
 
     return op(
-        name, kernel, "ab", rule="promote",
+        name, kernel, "ab", rule="tensors",
         grad=(
             lambda g, a, b: where(first_wins(a, b) | isnan(b), g, 0.0),
             lambda g, a, b: where(first_wins(a, b) | isnan(b), 0.0, g),
@@ -62,7 +62,6 @@ def fmax(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.fmax(torch.tensor([1.0, float("nan")]), torch.tensor([2.0, 3.0]))
     tensor([2., 3.])
     """
-    only_tensors("fmax", input=input, other=other)
     return apply(FMAX, input, other)
 
 
@@ -76,15 +75,14 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.fmin(torch.tensor([1.0, float("nan")]), torch.tensor([2.0, 3.0]))
     tensor([1., 3.])
     """
-    only_tensors("fmin", input=input, other=other)
     return apply(FMIN, input, other)
 
 
 LOGADDEXP2 = op(
     "logaddexp2",
     widening(lambda a, b: np.logaddexp2(real_floating(a, "logaddexp2_cpu"), b)),
-    "ab", rule="promote",
-    grad=(lambda g, a, y: g * exp2(a - y), lambda g, b, y: g * exp2(b - y)),
+    "ab", rule="tensors",
+    grad=(lambda g, a, b: g / (1 + exp2(b - a)), lambda g, a, b: g / (1 + exp2(a - b))),
     samples=lambda s: [((s(3), s(2, 1)), {})],
 )  # fmt: skip
 
@@ -97,7 +95,6 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.logaddexp2(torch.tensor([0.0, 500.0]), torch.tensor([0.0, 500.0]))
     tensor([  1., 501.])
     """
-    only_tensors("logaddexp2", input=input, other=other)
     return apply(LOGADDEXP2, input, other)
 
 
@@ -138,7 +135,7 @@ def _divisors(name: str, ufunc: Any) -> Any:
         return ufunc(a, b)
 
     return op(
-        name, kernel, "ab", rule="promote", samples=lambda s: [((s.whole(3), s.whole(3)), {})]
+        name, kernel, "ab", rule="tensors", samples=lambda s: [((s.whole(3), s.whole(3)), {})]
     )
 
 
@@ -153,7 +150,6 @@ def gcd(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.gcd(torch.tensor([5, 10, 15]), torch.tensor(10))
     tensor([ 5, 10,  5])
     """
-    only_tensors("gcd", input=input, other=other)
     return apply(GCD, input, other)
 
 
@@ -165,7 +161,6 @@ def lcm(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.lcm(torch.tensor([5, 10, 15]), torch.tensor(10))
     tensor([10, 10, 30])
     """
-    only_tensors("lcm", input=input, other=other)
     return apply(LCM, input, other)
 
 
@@ -299,7 +294,7 @@ def _nextafter_kernel(a: Any, b: Any) -> Any:
 
 
 NEXTAFTER = op(
-    "nextafter", _nextafter_kernel, "ab", rule="promote",
+    "nextafter", _nextafter_kernel, "ab", rule="tensors",
     # PyTorch takes it for input itself where it moves, and for a constant where it does not.
     grad=(lambda g, a, b: where(a == b, 0.0, g), lambda g: g * 0.0),
     samples=lambda s: [((s(3, 2), s(2).detach()), {})],
@@ -314,7 +309,6 @@ def nextafter(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)) - 1 == torch.finfo().eps
     tensor(True)
     """
-    only_tensors("nextafter", input=input, other=other)
     return apply(NEXTAFTER, input, other)
 
 

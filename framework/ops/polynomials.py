@@ -42,7 +42,7 @@ _FAMILIES: list[tuple[str, str, Callable[[Any], Any], Callable[..., Any], str]] 
 ]  # fmt: skip
 
 # p_3(1/2) of those of which PyTorch has the shifted ones too.
-_SHIFTED = {"t": "0.", "u": "0.", "v": "1.", "w": "-1."}
+_SHIFTED = {"t": "-0.", "u": "-0.", "v": "1.", "w": "-1."}
 
 
 def _publish(name: str, words: str, first: Any, step: Any, at_half: str) -> None:

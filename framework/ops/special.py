@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from framework.core.dispatch import apply, composite, only_tensors
+from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
@@ -335,7 +335,7 @@ def _igamma_grad(g: Any, a: Any, b: Any) -> Any:
 
 def _incomplete(name: str, scipy: str, sign: int) -> Any:
     return op(
-        name, named(scipy, f"{name}_cpu"), "ab", rule="promote",
+        name, named(scipy, f"{name}_cpu"), "ab", rule="tensors",
         grad=(
             refused(f"the derivative for '{name}: input' is not implemented."),
             lambda g, a, b: _igamma_grad(g if sign > 0 else -g, a, b),
@@ -357,7 +357,6 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.igamma(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 5.0]))
     tensor([0.8647, 0.7350])
     """
-    only_tensors("igamma", input=input, other=other)
     return apply(IGAMMA, input, other)
 
 
@@ -369,7 +368,6 @@ def igammac(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.igammac(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 5.0]))
     tensor([0.1353, 0.2650])
     """
-    only_tensors("igammac", input=input, other=other)
     return apply(IGAMMAC, input, other)
 
 
