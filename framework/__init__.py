@@ -176,6 +176,7 @@ from framework import (  # noqa: E402
     optim,
     overrides,
     profiler,
+    return_types,
     signal,
     sparse,
     special,

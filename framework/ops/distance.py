@@ -9,7 +9,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, widening
-from framework.ops.dims import axis
+from framework.ops.dims import axis, numpy_names
 from framework.ops.reduce import norm, norm_grad
 from framework.tensor import Tensor
 
@@ -138,6 +138,7 @@ def cdist(
 
 
 @function(inplace=True, out="exact")
+@numpy_names
 @composite
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along ``dim`` whose p-norm exceeds ``maxnorm`` scaled down to it.

@@ -294,6 +294,7 @@ def _panels(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Any:
 
 
 @function(method=False)
+@numpy_names
 @composite
 def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """The integral of ``y`` along a dimension by the trapezoidal rule.
@@ -315,12 +316,14 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor
 
 
 @function(method=False)
+@numpy_names
 def trapz(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """Another name of `trapezoid`."""
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
 @function(method=False)
+@numpy_names
 @composite
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """The running integral of ``y`` along a dimension: one element less than ``y`` there.

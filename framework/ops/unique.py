@@ -14,7 +14,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
-from framework.ops.dims import axis
+from framework.ops.dims import axis, numpy_names
 from framework.tensor import Tensor
 
 __all__ = ["unique", "unique_consecutive"]
@@ -70,6 +70,7 @@ def _distinct(
 
 
 @function()
+@numpy_names
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
@@ -89,6 +90,7 @@ def unique(
 
 
 @function()
+@numpy_names
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
