@@ -21,6 +21,7 @@ from framework.core.views import inplace_twin
 from framework.kernels import to_device
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
+from framework.ops.dims import numpy_names
 from framework.ops.select import where
 from framework.ops.unary import relu as _relu
 from framework.ops.unary import sigmoid, tanh
@@ -629,6 +630,7 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
 
 
 @function(namespaces=("", "nn.functional"), out=True)
+@numpy_names
 def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
@@ -643,6 +645,7 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stackleve
 
 
 @function(namespaces=("", "nn.functional"), out=True)
+@numpy_names
 def log_softmax(
     input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
 ) -> Any:

@@ -161,12 +161,13 @@ def numpy_names(call: Callable[..., Any]) -> Callable[..., Any]:
     count = code.co_argcount
     names = code.co_varnames[: count + code.co_kwonlyargcount]
     aliases = tuple([pair for pair in _NUMPY if pair[1] in names])
+    defaults = inner.__defaults__ or ()
+    required = names[: count - len(defaults)]
+    late = required[required.index("dim") :] if "dim" in required else ()  # may come as ``axis``
     made: Any = FunctionType(
-        _renaming(names[:count], names[count:], aliases), inner.__globals__, inner.__name__,
-        inner.__defaults__, (CellType(MISSING), CellType(call)),
+        _renaming(names[:count], names[count:], aliases, late), inner.__globals__, inner.__name__,
+        (MISSING,) * len(late) + defaults or None, (CellType(MISSING), CellType(call)),
     )  # fmt: skip
-    if names[count - 1] == "dim" and not inner.__defaults__:  # may come as ``axis``
-        made.__defaults__ = (MISSING,)
     more = dict.fromkeys([alias for alias, _ in aliases], MISSING)
     made.__kwdefaults__ = {**(inner.__kwdefaults__ or {}), **more}
     for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
@@ -175,9 +176,12 @@ def numpy_names(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @functools.cache
-def _renaming(positional: Any, only: Any, aliases: Any) -> Any:
+def _renaming(positional: Any, only: Any, aliases: Any, required: Any) -> Any:
     """The code of a function that passes its arguments on by their proper names."""
     lines = [f"if {alias} is not MISSING: {name} = {alias}" for alias, name in aliases]
+    words = "{call.__name__}() missing 1 required positional argument: "
+    for name in required:
+        lines.append(f"if {name} is MISSING: raise TypeError(f\"{words}'{name}'\")")
     signature = ", ".join([*positional, "*", *only, *[alias for alias, _ in aliases]])
     passed = ", ".join([*positional, *[f"{name}={name}" for name in only]])
     body = "\n        ".join([*lines, f"return call({passed})"])

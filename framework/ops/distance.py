@@ -9,7 +9,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, widening
-from framework.ops.dims import axis, numpy_names
+from framework.ops.dims import axis, numpy_names, only_floating
 from framework.ops.reduce import norm, norm_grad
 from framework.tensor import Tensor
 
@@ -27,7 +27,11 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     >>> torch.dist(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0]))
     tensor(5.)
     """
-    return norm(input - other, p)
+    apart = input - other
+    only_floating(
+        apart, "norm(): input dtype should be either floating point or complex. Got {got} instead."
+    )
+    return norm(apart, p)
 
 
 # -- between all rows ------------------------------------------------------------------------
@@ -162,5 +166,5 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     d = axis(dim, input.ndim)
     rest = [i for i in range(input.ndim) if i != d]
     size = norm(input, p, rest, True)
-    factor = (maxnorm / (size + 1e-7)).masked_fill(size <= maxnorm, 1)
+    factor = (maxnorm / (size + 1e-7)).masked_fill(~(size > maxnorm), 1)  # also where it is NaN
     return input * factor

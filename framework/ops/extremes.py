@@ -255,7 +255,7 @@ def _max_or_min(name: str, whole: Any, along: Any, two: Any) -> Any:
         needs_elements(input, dim, name)
         return result(apply(along, input, dim=axis(dim, input.ndim), keepdim=keepdim))
 
-    call.__name__ = name
+    call.__name__ = call.__qualname__ = name
     call.__doc__ = f"""``{name}(input)`` of all elements; ``{name}(input, dim)`` along a dimension;
     ``{name}(input, other)`` elementwise of two tensors.
 

@@ -74,12 +74,12 @@ def _even_bins(x: Any, low: float, high: float, bins: int) -> Any:
     return xp.where(inside, xp.minimum(place, bins - 1), -1).astype(np.int64)
 
 
-def _ends(a: Any, low: float, high: float, name: str, dim: str = "") -> tuple[float, float]:
+def _ends(a: Any, low: float, high: float) -> tuple[float, float]:
     """The range of bins: as given, or that of the elements; never empty."""
     if low == high and a.size:
         low, high = float(a.min()), float(a.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise RuntimeError(f"{name}: {dim}range [{low:g}, {high:g}] is not finite")
+        raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
     if low == high:
         return low - 1, high + 1
     return low, high
@@ -110,8 +110,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if min > max:
         raise RuntimeError("torch.histc: max must be larger than min")
-    a = real_floating(input._data, "histogram_cpu")
-    low, high = _ends(a, float(min), float(max), "torch.histc")
+    a = real_floating(input._data, "aminmax_cpu" if input.is_complex() else "histogram_cpu")
+    low, high = _ends(a, float(min), float(max))
     return apply(HISTC, input, bins=bins, low=low, high=high)
 
 

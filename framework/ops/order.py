@@ -105,7 +105,7 @@ def _median(name: str, skip: bool) -> Any:
     def whole(a: Any) -> Any:
         _only(a, "iufV", "median_cpu")
         if not a.size:
-            return np.asarray(np.nan, np.float64).astype(a.dtype)
+            return module_of(a).asarray(np.nan, np.float64).astype(a.dtype)
         flat = wide(a).reshape(-1)
         return a.reshape(-1)[_middle(flat, 0, skip)[0]]
 

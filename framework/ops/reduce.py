@@ -400,7 +400,7 @@ def _truth(name: str) -> Any:
 ANY, ALL = _truth("any"), _truth("all")
 
 
-@function(out=True)
+@function(out="exact")
 @numpy_names
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether any element is non-zero: bool (uint8 for uint8); False for no elements.
@@ -412,7 +412,7 @@ def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return apply(ANY, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
-@function(out=True)
+@function(out="exact")
 @numpy_names
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether all elements are non-zero: bool (uint8 for uint8); True for no elements."""
@@ -483,6 +483,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     Raises:
         RuntimeError: ``size`` cannot be broadcast to the tensor's shape.
     """
+    if not size:
+        raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
     have = self._data.shape
     extra = len(have) - len(shape)

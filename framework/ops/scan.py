@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, only_tensors
 from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import values_known
@@ -268,6 +268,12 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 # -- trapezoids ------------------------------------------------------------------------------
 
 
+def _axis_of(y: Tensor, dim: int) -> int:
+    if not y.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return axis(dim, y.ndim)
+
+
 def _panels(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Any:
     """(width, height sums) of the trapezoids between neighbours along ``dim``."""
     if y.dtype.category == BOOL:
@@ -276,6 +282,7 @@ def _panels(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Any:
     heights = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:
         return dx, heights
+    only_tensors(name, y=y, x=x)
     if x.dtype.category == BOOL:
         raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
     if not x.ndim:
@@ -307,8 +314,8 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor
     >>> torch.trapezoid(torch.tensor([1.0, 5.0, 10.0]), dx=2)
     tensor(21.)
     """
-    d = axis(dim, y.ndim)
-    if not y.ndim or not y.shape[d]:
+    d = _axis_of(y, dim)
+    if not y.shape[d]:
         kept = [n for i, n in enumerate(y.shape) if i != d]
         return y.new_zeros(kept)
     width, heights = _panels(y, x, dx, d, "trapezoid")
@@ -332,6 +339,6 @@ def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1
     >>> torch.cumulative_trapezoid(torch.tensor([1.0, 5.0, 10.0]))
     tensor([ 3.0000, 10.5000])
     """
-    d = axis(dim, y.ndim)
+    d = _axis_of(y, dim)
     width, heights = _panels(y, x, dx, d, "cumulative_trapezoid")
     return (width * heights).cumsum(d) / 2.0

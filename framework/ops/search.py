@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, COMPLEX, int64, result_type
 from framework.kernels import module_of
@@ -151,6 +151,7 @@ def bucketize(
     >>> torch.bucketize(torch.tensor([3, 6, 9]), torch.tensor([1, 3, 5, 7]))
     tensor([1, 3, 4])
     """
+    only_tensors("bucketize", boundaries=boundaries)
     if boundaries.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
     return _searched(boundaries, input, right, out_int32, ())

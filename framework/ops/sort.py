@@ -7,6 +7,7 @@ is free, which lets NumPy use a sort that is several times as fast.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,11 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     d = axis(dim, input.ndim)
     n = input._data.shape[d] if input.ndim else 1
+    try:
+        k = operator.index(k)
+    except TypeError:
+        words = f"topk(): argument 'k' (position 2) must be int, not {type(k).__name__}"
+        raise TypeError(words) from None
     if not 0 <= k <= n:
         raise RuntimeError("selected index k out of range")
     if input.dtype.category in (BOOL, COMPLEX):

@@ -57,7 +57,7 @@ def _var(
     """The variance and the dimensions, from any of PyTorch's overloads."""
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
-    only_floating(input, f"{name} only support floating point and complex dtypes")
+    only_floating(input, "std and var only support floating point and complex dtypes")
     dims = axes(dim, input.ndim)
     by = float(unbiased if correction is None else correction)
     if _count(input.shape, dims) <= by:
@@ -122,7 +122,7 @@ def _mean_of(input: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return input.mean(dims, keepdim) if input.ndim else input.mean()
 
 
-@function(method=False, out=True)
+@function(method=False)
 @numpy_names
 def var_mean(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
@@ -138,7 +138,7 @@ def var_mean(
     return variance, _mean_of(input, dims, keepdim)
 
 
-@function(method=False, out=True)
+@function(method=False)
 @numpy_names
 def std_mean(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
