@@ -352,7 +352,7 @@ def _rows(
 ) -> Tensors:
     """The jacobians of one output by each input."""
     from framework.ops.creation import eye
-    from framework.ops.shape import stack
+    from framework.ops.joining import stack
 
     n = out.numel()
     unit = eye(n, dtype=out.dtype, device=out.device).reshape(n, *out.shape)

@@ -314,7 +314,7 @@ def _check_batched(
 ) -> None:  # fmt: skip
     """Gradients for a batch of cotangents, at once and one by one."""
     from framework.autograd import grad
-    from framework.ops.shape import stack
+    from framework.ops.joining import stack
 
     with enable_grad():
         outs = _differentiable(func(*args))
@@ -341,7 +341,7 @@ def _check_forward(
 ) -> None:  # fmt: skip
     """The tangents of forward mode along random directions, against finite differences."""
     from framework.func import jvp, vmap
-    from framework.ops.shape import stack
+    from framework.ops.joining import stack
 
     places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
 

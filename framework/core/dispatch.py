@@ -187,7 +187,7 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
 
 
 def _one_memory(a: Any, b: Any) -> bool:
-    """Whether two arrays are parts of one memory that is not NumPy's own (a file, another library)."""
+    """Whether two arrays are parts of one memory that is not NumPy's own, such as a file's."""
     return bool(module_of(a).may_share_memory(a, b))
 
 

@@ -12,6 +12,7 @@ from framework.core.modes import modes
 from framework.core.views import before_write, check_cast, check_writable
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.kernels.strided import storage_bytes, strided
 
 __all__ = ["into", "with_out"]
 
@@ -49,14 +50,14 @@ def with_out(
                 f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
             )
         if apart:
-            for target in targets:
+            for target, value in zip(targets, results):
                 check_writable(target, name)
-        if apart and any(_meets(t, (args, *options.values())) for t in targets):
-            raise RuntimeError(
-                f"{name}: unsupported operation: some elements of the input tensor and the "
-                "written-to tensor refer to a single memory location. Please clone() the tensor "
-                "before performing the operation."
-            )
+                if _meets(target, _room(target, value), (args, *options.values())):
+                    raise RuntimeError(
+                        f"{name}: unsupported operation: some elements of the input tensor and the "
+                        "written-to tensor refer to a single memory location. Please clone() the "
+                        "tensor before performing the operation."
+                    )
         for target, value in zip(targets, results):
             into(target, value, name, exact)
         return type(result)(targets) if hasattr(result, "_fields") else out
@@ -74,15 +75,26 @@ def _any_wants_gradient(values: Any) -> bool:
     return False
 
 
-def _meets(target: Any, values: Any) -> bool:
-    """Whether a tensor shares memory with one of the arguments."""
+def _room(target: Any, value: Any) -> Any:
+    """The memory that a result will take in ``out``, which may grow into more of its storage."""
+    data, count = target._data, value._data.size
+    if data.shape == value._data.shape:
+        return data
+    return strided(data, (min(count, storage_bytes(data) // data.itemsize),), (1,))
+
+
+def _meets(target: Any, memory: Any, values: Any) -> bool:
+    """Whether a tensor, or the memory that it will take, is also one of the arguments'."""
     for v in values:
         if isinstance(v, (tuple, list)):
-            if _meets(target, v):
+            if _meets(target, memory, v):
                 return True
-        elif isinstance(v, dispatch.Tensor) and v._device is target._device:
-            if module_of(v._data).may_share_memory(v._data, target._data):
-                return True
+        elif v is target or (
+            isinstance(v, dispatch.Tensor)
+            and type(v._data) is type(memory)
+            and module_of(memory).may_share_memory(v._data, memory)
+        ):
+            return True
     return False
 
 

@@ -82,7 +82,7 @@ def stack_module_state(models: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
 
 
 def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    from framework.ops.shape import stack
+    from framework.ops.joining import stack
 
     result = {}
     for name in states[0]:

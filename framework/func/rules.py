@@ -332,7 +332,11 @@ def one_hot(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
 
 # -- random ops -------------------------------------------------------------------------------
 
-RANDOM = {"rand", "randn", "randint", "randperm", "dropout"}
+RANDOM = {
+    "rand", "randn", "randint", "randperm", "dropout", "normal", "bernoulli", "poisson", "binomial",
+    "multinomial", "uniform_", "normal_", "log_normal_", "exponential_", "cauchy_", "geometric_",
+    "bernoulli_", "random_",
+}  # fmt: skip
 
 
 def random(
@@ -350,13 +354,37 @@ def random(
     size, level = layer.size, layer.level
     if op.name == "dropout":
         return _dropout(layer, op, args, meta, flags)
+    if True in flags:
+        return _sampled(layer, op, args, meta, flags)
     if layer.randomness == "same":
         return apply(op, *args, **meta)
-    if op.name == "randperm":
+    if op.params or op.name == "randperm":
         from framework.ops.joining import stack
 
-        return batched(stack([apply(op, **meta) for _ in range(size)]), level)
+        return batched(stack([apply(op, *args, **meta) for _ in range(size)]), level)
     return batched(apply(op, **{**meta, "shape": (size, *meta["shape"])}), level)
+
+
+def _sampled(layer: Any, op: Op, args: Any, meta: Any, flags: Any) -> Any:
+    """Samples that follow (or replace) batched tensors: each sample of the batch draws its own."""
+    from framework.func.batched import batched
+
+    stream = meta["generator"]
+    start = stream.offset if layer.randomness == "same" else None
+    if start is not None and not op.name.endswith("_"):
+        raise RuntimeError(
+            "Vmap does not currently support same randomness with a batched tensor input."
+        )
+    values = [a._value if f else a for a, f in zip(args, flags)]
+    results = []
+    for i in range(layer.size):
+        if start is not None:
+            stream.offset = start
+        each = [v[i] if f else v for v, f in zip(values, flags)]
+        results.append(apply(op, *each, **meta))
+    out = batched(_stacked(op, results), layer.level)
+    layer._record(op, args, meta, (out,))
+    return out
 
 
 def _dropout(layer: Any, op: Op, args: Any, meta: Any, flags: Any) -> Any:

@@ -194,7 +194,7 @@ def _chunked(
     func: Any, name: str, randomness: str, out_dims: Any, size: int, dims: list[Any],
     leaves: list[Any], spec: TreeSpec, kwargs: Any, chunk: int,
 ) -> Any:  # fmt: skip
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
 
     parts: list[list[tuple[Any, Any]]] = []
     state = streams.default_generator.get_state()

@@ -92,7 +92,9 @@ def index_of(geometry: Geometry) -> np.ndarray:
     shape, strides, offset = geometry
     places = np.full((1,) * len(shape), offset, np.int64)
     for d, (n, s) in enumerate(zip(shape, strides)):
-        places = places + (np.arange(n) * s).reshape([-1 if i == d else 1 for i in range(len(shape))])
+        places = places + (np.arange(n) * s).reshape(
+            [-1 if i == d else 1 for i in range(len(shape))]
+        )
     return places
 
 

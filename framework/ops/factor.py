@@ -62,7 +62,7 @@ def _lu_grad(g: Any, y0: Any, y1: Any) -> Any:
     inner = triangular(transposed(low1), inner, upper=True, unit=True)
     inner = triangular(transposed(up1), inner, upper=False, left=False)
     if rest is not None:
-        from framework.ops.shape import cat
+        from framework.ops.joining import cat
 
         inner = cat([inner, rest], -2 if m > n else -1)
     return matmul(permutation(y1.detach(), m, y0.dtype), inner)

@@ -1,7 +1,11 @@
-"""Indexing: slices, masks, gather, scatter, and their writes in place."""
+"""Indexing: slices, index arrays, masks, flat positions, and their writes in place.
+
+What goes along one dimension is in `scatter`.
+"""
 
 from __future__ import annotations
 
+import math
 from threading import get_ident
 from time import perf_counter_ns
 from typing import Any
@@ -9,17 +13,22 @@ from typing import Any
 import numpy as np
 
 from framework.core import dispatch
-from framework.core.dispatch import apply, edge_of
+from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
 from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.views import assign, before_write, check_inplace
-from framework.kernels import module_of, to_host
-from framework.ops.reduce import axis
+from framework.dtypes import bool_, int64
+from framework.kernels import module_of
+from framework.kernels.floats import type_name
+from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
 
-__all__ = ["gather", "index_select", "nonzero", "scatter_add", "tril", "triu"]
+__all__ = [
+    "add_at", "index_array", "index_put", "masked_scatter", "masked_select", "nonzero", "put",
+    "take", "unravel_index",
+]  # fmt: skip
 
 
 # -- basic indexing: views -------------------------------------------------------------------
@@ -58,10 +67,10 @@ SLICE_SCATTER = op(
 def _assembled(indices: Any, layout: tuple[Any, ...]) -> tuple[Any, ...]:
     """Put index arrays back among the slices, integers and Nones they came with."""
     todo = iter(indices)
-    return tuple([next(todo) if part is _ARRAY else part for part in layout])
+    return tuple([next(todo) if part is index_array else part for part in layout])
 
 
-def _add_at(target: Any, index: Any, values: Any) -> None:
+def add_at(target: Any, index: Any, values: Any) -> None:
     """``target[index] += values`` with repeated indices counted each time."""
     if isinstance(target, np.ndarray):
         np.add.at(target, index, values)
@@ -71,17 +80,74 @@ def _add_at(target: Any, index: Any, values: Any) -> None:
         cupyx.scatter_add(target, index, values)
 
 
+def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:
+    index = _assembled(indices, layout)
+    if module_of(a) is not np:
+        _check_index(a, index)
+    try:
+        return a[index]
+    except IndexError:
+        _check_index(a, index)
+        raise
+
+
+def _check_index(a: Any, index: tuple[Any, ...]) -> None:
+    """Refuse index arrays that do not fit, in PyTorch's words; CuPy would wrap them in silence."""
+    shape = a.shape
+    taken = sum([_takes(p) for p in index])
+    if taken > len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)} (got {taken})")
+    d, arrays = 0, []
+    for place, p in enumerate(index):
+        if p is Ellipsis:
+            d += len(shape) - taken
+            continue
+        if hasattr(p, "dtype") and p.dtype.kind == "b":
+            if p.shape != shape[d : d + p.ndim]:
+                raise IndexError(
+                    f"The shape of the mask {list(p.shape)} at index {place} does not match the "
+                    f"shape of the indexed tensor {list(shape)} at index {d}"
+                )
+        elif hasattr(p, "dtype") or isinstance(p, int):
+            arrays += [] if isinstance(p, int) else [list(p.shape)]
+            low, high = (p, p) if isinstance(p, int) else _extent(p)
+            if low < -shape[d] or high >= shape[d]:
+                raise IndexError(
+                    f"index {high if high >= shape[d] else low} is out of bounds for dimension {d} "
+                    f"with size {shape[d]}"
+                )
+        d += _takes(p)
+    try:
+        np.broadcast_shapes(*arrays)
+    except ValueError:
+        raise IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes "
+            + ", ".join([str(s) for s in arrays])
+        ) from None
+
+
+def _takes(part: Any) -> int:
+    """How many dimensions a part of an index is about."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if hasattr(part, "dtype") and part.dtype.kind == "b" else 1
+
+
+def _extent(index: Any) -> tuple[int, int]:
+    return (int(index.min()), int(index.max())) if index.size else (0, -1)
+
+
 class _Array:
     def __repr__(self) -> str:
         return "tensor"
 
 
-_ARRAY = _Array()  # the place of an index array in a layout
+index_array = _Array()  # the place of an index array in a layout
 
 
 def _index_backward_kernel(g: Any, *indices: Any, shape: Any, layout: Any) -> Any:
     result = module_of(g).zeros(shape, g.dtype)
-    _add_at(result, _assembled(indices, layout), g)
+    add_at(result, _assembled(indices, layout), g)
     return result
 
 
@@ -94,10 +160,21 @@ def _index_put_kernel(a: Any, values: Any, *indices: Any, layout: Any, accumulat
 def _put_into(target: Any, values: Any, indices: Any, layout: Any, accumulate: bool) -> None:
     index = _assembled(indices, layout)
     values = values.astype(target.dtype, copy=False)
-    if accumulate:
-        _add_at(target, index, values)
-    else:
-        target[index] = values
+    if module_of(target) is not np:
+        _check_index(target, index)
+    try:
+        if accumulate:
+            add_at(target, index, values)
+        else:
+            target[index] = values
+    except IndexError:
+        _check_index(target, index)
+        raise
+    except ValueError:
+        raise ValueError(
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+            f"indexing result of shape {list(target[index].shape)}"
+        ) from None
 
 
 def _index_put_grad(g: Any, n: Any, indices: Any, layout: Any, accumulate: bool) -> Any:
@@ -114,21 +191,22 @@ def _index_put_grad(g: Any, n: Any, indices: Any, layout: Any, accumulate: bool)
 def _samples_index(s: Any) -> list[Any]:
     rows = wrap(np.array([0, 2, 0]))
     return [
-        ((s(3, 2), rows), {"layout": (_ARRAY,)}),
-        ((s(2, 3), rows), {"layout": (slice(None), _ARRAY)}),
-        ((s(3, 2), s.mask(3, 2)), {"layout": (_ARRAY,)}),
+        ((s(3, 2), rows), {"layout": (index_array,)}),
+        ((s(2, 3), rows), {"layout": (slice(None), index_array)}),
+        ((s(3, 2), s.mask(3, 2)), {"layout": (index_array,)}),
     ]
 
 
 def _samples_index_put(s: Any) -> list[Any]:
     rows = wrap(np.array([0, 2]))
     return [
-        ((s(3, 2), s(2, 2), rows), {"layout": (_ARRAY,), "accumulate": a}) for a in (False, True)
+        ((s(3, 2), s(2, 2), rows), {"layout": (index_array,), "accumulate": a})
+        for a in (False, True)
     ]
 
 
 INDEX = op(
-    "index", lambda a, *indices, layout: a[_assembled(indices, layout)], "a *indices",
+    "index", _index_kernel, "a *indices",
     grad=lambda g, n, indices, layout: (
         apply(INDEX_BACKWARD, g, *indices, shape=n.shape(0), layout=layout),),
     samples=_samples_index,
@@ -137,12 +215,15 @@ INDEX_BACKWARD = op(
     "index_backward", _index_backward_kernel, "a *indices",
     grad=lambda g, indices, layout: (apply(INDEX, g, *indices, layout=layout),),
     samples=lambda s: [
-        ((s(3, 2), wrap(np.array([0, 2, 0]))), {"shape": (3, 2), "layout": (_ARRAY,)})],
+        ((s(3, 2), wrap(np.array([0, 2, 0]))), {"shape": (3, 2), "layout": (index_array,)})],
 )  # fmt: skip
 INDEX_PUT = op(
     "index_put", _index_put_kernel, "a values *indices", grad=_index_put_grad,
     samples=_samples_index_put,
 )  # fmt: skip
+
+
+_INDEX_TYPES = frozenset(np.dtype(t) for t in (np.int64, np.int32, np.uint8, np.bool_))
 
 
 def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
@@ -154,22 +235,24 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
         if isinstance(p, list):
             p = np.asarray(p) if p else np.zeros(0, np.int64)
         if isinstance(p, np.ndarray):
-            p = wrap(p)
+            p = wrap(p.astype(np.int64) if p.dtype.kind in "iu" else p)
         if not isinstance(p, Tensor):
             layout.append(p)
             continue
-        if p._data.dtype.kind not in "iub":
+        if p._data.dtype not in _INDEX_TYPES:
             raise IndexError(
                 "tensors used as indices must be long, int, byte or bool tensors, but got "
                 f"{p.dtype}"
             )
+        if p._data.dtype == np.uint8:  # a mask, from before there were bools
+            p = p.to(bool_)
         if p._data.ndim == 0 and p._data.dtype.kind in "iu" and not hasattr(p, "_level"):
             layout.append(int(p))  # selects, as an int does
             continue
         if p._device is not tensor._device:
             p = p.to(tensor._device)
         arrays.append(p)
-        layout.append(_ARRAY)
+        layout.append(index_array)
     return tuple(arrays), tuple(layout)
 
 
@@ -270,6 +353,7 @@ def _write_at(
 ) -> Tensor:
     """Write ``values`` at index arrays; touches only those elements unless autograd looks on."""
     check_inplace(self)
+    _same_type(self, values)
     if values._device is not self._device:
         values = values.to(self._device)
     recorder = sink.active
@@ -299,200 +383,157 @@ def _write_now(
         return
     arrays = [i._data for i in indices]
     try:
-        self._data[_assembled(arrays, layout)]  # refuse a bad index before anything is written
+        _index_kernel(self._data, *arrays, layout=layout)  # before anything is written
     except IndexError as error:
         raise IndexError(f"{name}: {error}") from None
     before_write(self)
     _put_into(self._data, values._data, arrays, layout, accumulate)
 
 
-@function(namespaces=(), checks=True)
-def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
-    """Write ``values`` at ``self[indices]``; with accumulate add to what is there."""
-    arrays, layout = _split_index(self, tuple(indices))
-    return _write_at(self, arrays, layout, values, accumulate, "index_put_")
-
-
-@function()
-def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
-    """A copy with ``values`` at ``input[indices]``."""
-    arrays, layout = _split_index(input, tuple(indices))
-    return apply(INDEX_PUT, input, values, *arrays, layout=layout, accumulate=accumulate)
-
-
-# -- along one dimension ---------------------------------------------------------------------
-
-
-def _gather_kernel(a: Any, index: Any, *, dim: int) -> Any:
-    if not a.ndim:
-        return a.copy() if not index.ndim else np.broadcast_to(a, index.shape).copy()
-    _check_index(index, a.shape[dim], "gather", dim)
-    a = a[tuple([slice(None) if d == dim else slice(0, n) for d, n in enumerate(index.shape)])]
-    return np.take_along_axis(a, index, dim)
-
-
-def _check_index(index: Any, size: int, name: str, dim: int) -> None:
-    """CuPy wraps an index that is out of range, so it is looked at here."""
-    if index.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
-    if index.size and (int(index.max()) >= size or int(index.min()) < 0):
-        bad = int(index.max()) if int(index.max()) >= size else int(index.min())
+def _same_type(input: Tensor, values: Tensor) -> None:
+    if input._data.dtype != values._data.dtype:
         raise RuntimeError(
-            f"{name}: index {bad} is out of bounds for dimension {dim} with size {size}"
+            "Index put requires the source and destination dtypes match, got "
+            f"{type_name(input._data)} for the destination and {type_name(values._data)} for the "
+            "source."
         )
 
 
-def _along(index: Any, dim: int) -> tuple[Any, ...]:
-    """Index arrays that address ``[..., index, ...]`` along ``dim``, for a write."""
-    grid = list(np.ogrid[tuple([slice(0, n) for n in index.shape])])
-    xp = module_of(index)
-    return tuple([index if d == dim else xp.asarray(g) for d, g in enumerate(grid)])
+def _all_of_none(indices: Any) -> tuple[Any, ...]:
+    """``index_put`` takes None for a dimension that is not indexed."""
+    return tuple([slice(None) if i is None else i for i in indices])
 
 
-def _scatter_kernel(a: Any, index: Any, src: Any, *, dim: int, add: bool) -> Any:
-    if not a.ndim:
-        a, index = a.reshape(1), index.reshape(1)
-        src = src if isinstance(src, (int, float)) else src.reshape(1)
-        return _scatter_kernel(a, index, src, dim=0, add=add).reshape(())
-    _check_index(index, a.shape[dim], "scatter_add" if add else "scatter", dim)
+@function(checks=True)
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """Write ``values`` at ``input[indices]``; with accumulate add to what is there."""
+    arrays, layout = _split_index(input, _all_of_none(indices))
+    return _write_at(input, arrays, layout, values, accumulate, "index_put_")
+
+
+@function(checks=True)
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with ``values`` at ``input[indices]``; with accumulate added to what is there.
+
+    Args:
+        indices: a tuple of index tensors or masks; None for a dimension that is not indexed.
+
+    >>> import framework as torch
+    >>> where = torch.tensor([0, 0])
+    >>> torch.zeros(2).index_put((where,), torch.ones(2), accumulate=True)
+    tensor([2., 0.])
+    """
+    _same_type(input, values)
+    arrays, layout = _split_index(input, _all_of_none(indices))
+    return apply(INDEX_PUT, input, values, *arrays, layout=layout, accumulate=accumulate)
+
+
+# -- masks -----------------------------------------------------------------------------------
+
+
+def _only_bool(mask: Tensor, words: str) -> None:
+    if mask._data.dtype.kind != "b":
+        raise RuntimeError(words.format(got=type_name(mask._data)))
+
+
+@function(checks=True, out="exact apart")
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask holds, as a vector; both broadcast.
+
+    >>> import framework as torch
+    >>> x = torch.arange(4)
+    >>> torch.masked_select(x, x > 1)
+    tensor([2, 3])
+    """
+    _only_bool(mask, "masked_select: expected BoolTensor for mask")
+    input, mask = broadcast_tensors(input, mask)
+    return _getitem(input, mask)
+
+
+def _masked_scatter_kernel(a: Any, mask: Any, source: Any) -> Any:
+    count = int(mask.sum())
+    if count > source.size:
+        raise ValueError("Number of elements of source < number of ones in mask")
     result = a.copy()
-    where = _along(index, dim)
-    if not isinstance(src, (bool, int, float)):
-        src = src[tuple([slice(0, n) for n in index.shape])].astype(a.dtype, copy=False)
-    if add:
-        _add_at(result, where, src)
-    else:
-        result[where] = src
+    result[mask] = source.reshape(-1)[:count]
     return result
 
 
-GATHER = op(
-    "gather", _gather_kernel, "a index",
-    grad=(lambda g, n, index, dim: apply(
-        SCATTER_ADD, g.new_zeros(n.shape(0)), index, g, dim=dim, add=True), None),
-    samples=lambda s: [((s(3, 2), wrap(np.array([[0, 1], [1, 1]]))), {"dim": 1})],
-)  # fmt: skip
-SCATTER_ADD = op(
-    "scatter_add", _scatter_kernel, "a index src",
-    grad=(lambda g: g, None, lambda g, n, index, dim: _within(
-        apply(GATHER, g, index, dim=dim), n.shape(2))),
-    samples=lambda s: [
-        ((s(3, 2), wrap(np.array([[0, 1], [1, 1]])), s(2, 2)), {"dim": 1, "add": True})],
-)  # fmt: skip
-SCATTER = op(
-    "scatter", _scatter_kernel, "a index src",
+def _masked_taken(g: Any, mask: Any, shape: tuple[int, ...]) -> Any:
+    """The gradient of ``source``: what went to the mask's places, then zeros."""
+    from framework.ops.joining import cat
+
+    picked = apply(INDEX, g, mask, layout=(index_array,))
+    rest = g.new_zeros(math.prod(shape) - picked._data.size)
+    return cat([picked, rest]).reshape(shape)
+
+
+MASKED_SCATTER = op(
+    "masked_scatter", _masked_scatter_kernel, "a mask source",
     grad=(
-        lambda g, index, dim: apply(SCATTER, g, index, 0.0, dim=dim, add=False),
+        lambda g, mask: g.masked_fill(mask, 0),
         None,
-        lambda g, n, index, dim: _within(apply(GATHER, g, index, dim=dim), n.shape(2)),
+        lambda g, n, mask: _masked_taken(g, mask, n.shape(2)),
     ),
-    samples=lambda s: [
-        ((s(3, 2), wrap(np.array([[0, 1], [1, 0]])), s(2, 2)), {"dim": 1, "add": False})],
+    samples=lambda s: [((s(3, 2), s.mask(3, 2), s(2, 4)), {})],
 )  # fmt: skip
 
 
-def _within(g: Any, shape: tuple[int, ...]) -> Any:
-    """The gradient of the part of ``src`` that the index covered, as one of all of it."""
-    if tuple(g.shape) == tuple(shape):
-        return g
-    index = tuple([slice(0, n) for n in g.shape])
-    return apply(SLICE_SCATTER, g, shape=shape, index=index)
-
-
-@function(checks=True)
-def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
-    """``out[i][j] = input[index[i][j]][j]`` (for dim 0): elements picked along a dimension."""
-    return apply(GATHER, input, index, dim=axis(dim, input.ndim))
-
-
-@function()
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` with broadcasting of the other dimensions; of the flattened tensor without dim."""
-    if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
-    d = axis(dim, input.ndim)
-    shape = list(np.broadcast_shapes(
-        [1 if i == d else n for i, n in enumerate(input.shape)],
-        [1 if i == d else n for i, n in enumerate(indices.shape)],
-    ))  # fmt: skip
-    wide = list(shape)
-    shape[d], wide[d] = input.shape[d], indices.shape[d]
-    return gather(input.expand(*shape), d, indices.expand(*wide))
-
-
 @function(inplace=True, checks=True)
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
-    reduce: str | None = None,
-) -> Tensor:  # fmt: skip
-    """The inverse of `gather`: ``out[index[i][j]][j] = src[i][j]`` (for dim 0)."""
-    if reduce not in (None, "add"):
-        raise RuntimeError(f"scatter: reduce argument must be 'add', but got {reduce!r}")
-    given = src if value is None else value
-    return apply(
-        SCATTER_ADD if reduce else SCATTER, input, index, given,
-        dim=axis(dim, input.ndim), add=bool(reduce),
-    )  # fmt: skip
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of ``source``, in order, at the places where the mask holds.
+
+    Raises:
+        RuntimeError: ``source`` has too few elements, or another dtype.
+
+    >>> import framework as torch
+    >>> torch.zeros(3).masked_scatter(torch.tensor([True, False, True]), torch.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
+    _only_bool(mask, "masked_scatter_ only supports boolean masks, but got mask with dtype {got}")
+    if input._data.dtype != source._data.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got "
+            f"{type_name(input._data)} and {type_name(source._data)}"
+        )
+    input, mask = broadcast_tensors(input, mask)
+    return apply(MASKED_SCATTER, input, mask, source)
 
 
-@function(inplace=True, checks=True)
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`scatter` that adds, repeated indices counted each time."""
-    return apply(SCATTER_ADD, input, index, src, dim=axis(dim, input.ndim), add=True)
+@function(method=False, checks=True)
+@composite
+def _unsafe_masked_index(input: Tensor, mask: Tensor, indices: Any, fill: Any) -> Tensor:
+    """``input[indices]``, and ``fill`` where the mask does not hold; indices there may be any."""
+    arrays = _clipped(input, indices)
+    return _getitem(input, arrays).masked_fill(~mask, fill)
 
 
-@function(checks=True)
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Slices picked along a dimension by a 1-d index."""
-    if index.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    d = axis(dim, input.ndim)
-    if not input.ndim:
-        return input.clone()
-    index = index.reshape(-1)
-    _check_index(index._data, input._data.shape[d], "index_select", d)
-    return apply(INDEX, input, index, layout=(slice(None),) * d + (_ARRAY,))
+@function(method=False, checks=True)
+@composite
+def _unsafe_masked_index_put_accumulate(
+    input: Tensor, mask: Tensor, indices: Any, values: Tensor
+) -> Tensor:
+    """``values`` added at ``input[indices]`` where the mask holds; indices elsewhere may be any."""
+    return index_put(input, _clipped(input, indices), values.masked_fill(~mask, 0), True)
 
 
-@function(inplace=True, checks=True)
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """``input[index[i]] += alpha * source[i]`` along a dimension, repeats counted each time."""
-    d = axis(dim, input.ndim)
-    _check_index(index._data, input._data.shape[d], "index_add", d)
-    layout = (slice(None),) * d + (_ARRAY,)
-    scaled = source if alpha == 1 else source * alpha
-    return apply(INDEX_PUT, input, scaled, index, layout=layout, accumulate=True)
+def _clipped(input: Tensor, indices: Any) -> tuple[Any, ...]:
+    sizes = input._data.shape
+    return tuple([slice(None) if i is None else i.clamp(-n, n - 1) for i, n in zip(indices, sizes)])
 
 
-@function(inplace=True)
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """``input[index[i]] = source[i]`` along a dimension."""
-    d = axis(dim, input.ndim)
-    layout = (slice(None),) * d + (_ARRAY,)
-    return apply(INDEX_PUT, input, source, index, layout=layout, accumulate=False)
+# -- positions -------------------------------------------------------------------------------
 
 
-@function(inplace=True)
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """``input[index[i]] = value`` along a dimension."""
-    filler = value if isinstance(value, Tensor) else wrap(np.asarray(value, input._data.dtype))
-    layout = (slice(None),) * axis(dim, input.ndim) + (_ARRAY,)
-    return apply(INDEX_PUT, input, filler, index, layout=layout, accumulate=False)
-
-
-# -- masks and positions ---------------------------------------------------------------------
-
-
-@function(checks=True)
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask holds, as a vector; both broadcast."""
-    shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    return _getitem(input.expand(*shape), mask.expand(*shape))
-
-
-@function()
+@function(out="exact")
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """Positions of the non-zero elements: [count, ndim], or one vector per dimension."""
+    """Positions of the non-zero elements: [count, ndim], or one vector per dimension.
+
+    >>> import framework as torch
+    >>> torch.tensor([0, 5, 0, 7]).nonzero()
+    tensor([[1],
+            [3]])
+    """
     found = module_of(input._data).nonzero(np.atleast_1d(input._data))
     parts = [wrap(np.asarray(f), input._device) for f in found]
     if as_tuple:
@@ -502,66 +543,91 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return wrap(np.stack([p._data for p in parts], 1), input._device)
 
 
-def _triangle(name: str, kernel: Any) -> Any:
-    record = op(
-        name, lambda a, *, diagonal: kernel(a, diagonal), "a",
-        grad=(lambda g, diagonal: apply(record, g, diagonal=diagonal),),
-        samples=lambda s: [((s(3, 3),), {"diagonal": 0}), ((s(2, 3, 2),), {"diagonal": -1})],
+def _flat_index(input: Tensor, index: Tensor, name: str) -> Tensor:
+    """An index into all elements, checked."""
+    if index._data.dtype != np.int64:
+        raise RuntimeError(
+            f"{name}(): Expected a long tensor for index, but got {type_name(index._data)}"
+        )
+    return index.reshape(-1)
+
+
+def _in_range(input: Tensor, index: Tensor) -> None:
+    if hasattr(index, "_level"):
+        return  # the values are not here: the kernel will see
+    n = input._data.size
+    low, high = _extent(index._data)
+    if low < -n or high >= n:
+        raise IndexError(
+            f"out of range: tried to access index {high if high >= n else low} on a tensor of {n} "
+            "elements."
+        )
+
+
+@function(checks=True, out="exact apart")
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements at positions counted in C order, in the shape of ``index``.
+
+    >>> import framework as torch
+    >>> torch.tensor([[4, 3], [5, 6]]).take(torch.tensor([0, -1]))
+    tensor([4, 6])
+    """
+    flat = _flat_index(input, index, "take")
+    if index._data.size and not input._data.size:
+        raise IndexError("take(): tried to take from an empty tensor")
+    _in_range(input, index)
+    picked = apply(INDEX, input.reshape(-1), flat, layout=(index_array,))
+    return picked.reshape(index.shape)
+
+
+@function(inplace=True, checks=True)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """``source`` at positions counted in C order; with accumulate added to what is there.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 2).put(torch.tensor([1, 2]), torch.tensor([5.0, 6.0]))
+    tensor([[0., 5.],
+            [6., 0.]])
+    """
+    flat = _flat_index(input, index, "put_")
+    if input._data.dtype != source._data.dtype:
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{type_name(input._data)} and source.dtype = {type_name(source._data)}"
+        )
+    if source._data.size != index._data.size:
+        raise IndexError(
+            "put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {source._data.size}, index.numel() = {index._data.size}"
+        )
+    if index._data.size and not input._data.size:
+        raise IndexError("put_(): tried to put elements into an empty tensor")
+    _in_range(input, index)
+    made = apply(
+        INDEX_PUT, input.reshape(-1), source.reshape(-1), flat, layout=(index_array,),
+        accumulate=accumulate,
     )  # fmt: skip
-    return record
+    return made.reshape(input.shape)
 
 
-TRIL, TRIU = _triangle("tril", np.tril), _triangle("triu", np.triu)
+@function(method=False, checks=True)
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Positions counted in C order, as one index for each dimension of ``shape``.
 
-
-@function(inplace=True)
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle, zeros above the given diagonal."""
-    return apply(TRIL, input, diagonal=diagonal)
-
-
-@function(inplace=True)
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle, zeros below the given diagonal."""
-    return apply(TRIU, input, diagonal=diagonal)
-
-
-@function()
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two dimensions, as the last one."""
-    a, b = axis(dim1, input.ndim), axis(dim2, input.ndim)
-    last = input.movedim((a, b), (-2, -1))
-    rows, cols = last.shape[-2:]
-    start = max(offset, 0)
-    n = max(0, min(rows + min(offset, 0), cols - start))
-    i = np.arange(n)
-    return _getitem(last, (Ellipsis, wrap(i - min(offset, 0)), wrap(i + start)))
-
-
-@function()
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix, or a matrix with a vector as its diagonal."""
-    if input.ndim == 2:
-        return globals()["diagonal"](input, diagonal)
-    if input.ndim != 1:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    n = input.shape[0] + abs(diagonal)
-    i = np.arange(input.shape[0])
-    rows, cols = wrap(i + max(-diagonal, 0)), wrap(i + max(diagonal, 0))
-    flat = input.new_zeros(n, n)
-    return apply(INDEX_PUT, flat, input, rows, cols, layout=(_ARRAY, _ARRAY), accumulate=False)
-
-
-@function()
-def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
-) -> Any:
-    """The distinct elements in order; on request where each came from and how often."""
-    found = np.unique(to_host(input._data), return_inverse=True, return_counts=True)
-    values, inverse, counts = (wrap(np.asarray(f)) for f in found)
-    result = [values]
-    if return_inverse:
-        result.append(inverse.reshape(input.shape))
-    if return_counts:
-        result.append(counts)
-    return result[0] if len(result) == 1 else tuple(result)
+    >>> import framework as torch
+    >>> torch.unravel_index(torch.tensor([4, 5]), (3, 2))
+    (tensor([2, 2]), tensor([0, 1]))
+    """
+    if indices._data.dtype.kind not in "iu":
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if not isinstance(shape, (int, tuple, list)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
+    sizes = [shape] if isinstance(shape, int) else list(shape)
+    for n in sizes:
+        if not isinstance(n, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(n)}")
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    wide = indices.to(int64)
+    steps = [math.prod(sizes[d + 1 :]) for d in range(len(sizes))]
+    return tuple([(wide // step) % n for n, step in zip(sizes, steps)])

@@ -204,7 +204,7 @@ def _expm_kernel(a: Any) -> Any:
 
 def _expm_grad(g: Any, a: Any) -> Any:
     """The upper right block of exp([[A^T, G], [0, A^T]]). R. Mathias (1996)."""
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
 
     turned = transposed(a)
     n = a.shape[-1]
@@ -455,7 +455,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     count = x.shape[-1] if N is None else int(N)
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
 
     powers = x.unsqueeze(-1).expand(*x.shape, count - 1).cumprod(-1)
     return cat([powers.new_ones(*x.shape, 1), powers], -1)

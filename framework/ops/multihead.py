@@ -14,7 +14,7 @@ from framework.ops.attention import scaled_dot_product_attention
 from framework.ops.dropout import dropout
 from framework.ops.linear import linear
 from framework.ops.padding import pad
-from framework.ops.shape import cat
+from framework.ops.joining import cat
 
 __all__ = ["additive_mask", "multi_head_attention_forward"]
 
@@ -286,7 +286,8 @@ def _unweighted(
     def split(x: Any) -> Any:
         return x.reshape(batch, heads, *x.shape[1:])
 
-    if mask is not None:
-        mask = mask.unsqueeze(0) if mask.shape[0] == 1 else split(mask)
+    if mask is not None:  # the unknown size makes PyTorch refuse empty sequences and batches
+        known = mask.shape[0] == 1
+        mask = mask.unsqueeze(0) if known else mask.reshape(batch, heads, -1, mask.shape[-1])
     mixed = scaled_dot_product_attention(split(q), split(k), split(v), mask, drop, is_causal)
     return mixed.reshape(q.shape[0], q.shape[1], v.shape[-1])

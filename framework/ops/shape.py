@@ -1,4 +1,8 @@
-"""Shape ops: views, joins, splits, repeats."""
+"""Shape ops: the same elements seen in another shape or order; views wherever possible.
+
+Joining and splitting are in `joining`, views by strides in `strided`, repeating and reordering in
+`rearrange`.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,38 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
-from framework.ops.reduce import axis
-from framework.tensor import Tensor
+from framework.core.views import view_twin
+from framework.kernels.floats import type_name
+from framework.ops.dims import axis, numpy_names
+from framework.tensor import Size, Tensor
 
-__all__ = ["cat", "reshape", "stack", "transpose"]
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors",
+    "broadcast_to", "expand", "flatten", "ints", "movedim", "moveaxis", "permute", "ravel",
+    "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze",
+]  # fmt: skip
 
 
-def _ints(args: tuple[Any, ...]) -> tuple[int, ...]:
+def ints(args: tuple[Any, ...], given: Any = None) -> tuple[int, ...]:
+    """Sizes or dimensions that came one by one, as one sequence, or by keyword."""
+    if given is not None:
+        args = (given,)
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
     return tuple([int(a) for a in args])
 
 
-def _full_shape(shape: tuple[int, ...], size: int, name: str) -> tuple[int, ...]:
+def _full_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     """Fill in the one -1 of a shape for ``size`` elements."""
     if -1 in shape:
-        known = math.prod(n for n in shape if n != -1)
+        known = math.prod([n for n in shape if n != -1])
         if shape.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
+        if not known and not size:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
+            )
         if not known or size % known:
             raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}")
         shape = tuple([size // known if n == -1 else n for n in shape])
@@ -44,28 +62,65 @@ RESHAPE = op(
 
 
 @function(checks=True)
-def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape (one length may be -1): a view where possible."""
-    data = input._data
-    return apply(RESHAPE, input, shape=_full_shape(_ints(shape), data.size, "reshape"))
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
+    """The same elements in another shape (one length may be -1): a view where possible.
+
+    >>> import framework as torch
+    >>> torch.arange(4).reshape(2, -1)
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    return apply(RESHAPE, input, shape=_full_shape(ints(sizes, shape), input._data.size))
 
 
 @function(namespaces=(), checks=True)
-def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape; `reshape` if that would need a copy.
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """The same memory in another shape, or with its bytes taken for another dtype.
 
     Raises:
-        RuntimeError: the strides do not allow it.
+        RuntimeError: the strides do not allow it (`reshape` would copy), or the last dimension
+            does not hold whole elements of the dtype.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 2).view(torch.int16).shape
+    torch.Size([2, 4])
     """
-    if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
-        raise RuntimeError("view(dtype) is not supported; use .to(dtype) to convert the elements")
-    result = reshape(self, *shape)
-    if self._data.size and not np.may_share_memory(result._data, self._data):
+    if dtype is None and len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
+        dtype = shape[0]
+    if dtype is not None:
+        return _view_dtype(self, dtype)
+    result = apply(RESHAPE, self, shape=_full_shape(ints(shape, size), self._data.size))
+    if self._data.size and result._base is None:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
             "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         )
     return result
+
+
+VIEW_DTYPE = op(
+    "view_dtype", lambda a, *, dtype: a.view(dtype.numpy) if a.ndim else a.reshape(1).view(
+        dtype.numpy).reshape(()), "a", view=True,
+    samples=lambda s: [((s(3, 2).detach(),), {"dtype": dtypes.int32})],
+)  # fmt: skip
+
+
+def _view_dtype(self: Tensor, dtype: dtypes.dtype) -> Tensor:
+    data = self._data
+    have, want = data.itemsize, dtype.numpy.itemsize
+    if have != want:
+        kinds = f"{type_name(data)} as {type_name(np.empty(0, dtype.numpy))}"
+        what = f"to view {kinds} (different element sizes)"
+        if not data.ndim:
+            raise RuntimeError(f"self.dim() cannot be 0 {what}")
+        if self.stride(-1) != 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {self.stride(-1)}")
+        if want > have and data.shape[-1] % (want // have):
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {want // have} {what}, but got "
+                f"{data.shape[-1]}"
+            )
+    return apply(VIEW_DTYPE, self, dtype=dtype)
 
 
 @function(namespaces=())
@@ -99,11 +154,28 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @function(checks=True)
+@numpy_names
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
-    """One dimension split into several."""
+    """One dimension split into several.
+
+    >>> import framework as torch
+    >>> torch.zeros(6, 2).unflatten(0, (2, 3)).shape
+    torch.Size([2, 3, 2])
+    """
     d, shape = axis(dim, input.ndim), input._data.shape
-    sizes = _full_shape(tuple(sizes), shape[d], "unflatten")
-    return reshape(input, *shape[:d], *sizes, *shape[d + 1 :])
+    if not len(sizes):
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        full = _full_shape(tuple(sizes), shape[d])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
+            f"({shape[d]}) in the input tensor"
+        ) from None
+    return reshape(input, *shape[:d], *full, *shape[d + 1 :])
+
+
+# -- the order of dimensions -----------------------------------------------------------------
 
 
 PERMUTE = op(
@@ -114,18 +186,23 @@ PERMUTE = op(
 
 
 @function(checks=True)
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    """The dimensions in another order: a view."""
-    order = tuple([axis(d, input.ndim) for d in _ints(dims)])
-    if sorted(order) != list(range(input.ndim)):
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
+    """The dimensions in another order: a view.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3, 5).permute(2, 0, 1).shape
+    torch.Size([5, 2, 3])
+    """
+    wanted = tuple([axis(d, input.ndim) for d in ints(order, dims)])
+    if len(wanted) != input.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the "
             f"length of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not "
-            f"equal to len(dims) = {len(order)}"
-            if len(order) != input.ndim
-            else "permute(): duplicate dims are not allowed."
+            f"equal to len(dims) = {len(wanted)}"
         )
-    return apply(PERMUTE, input, dims=order)
+    if len(set(wanted)) != len(wanted):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return apply(PERMUTE, input, dims=wanted)
 
 
 @function(checks=True)
@@ -140,13 +217,13 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @function()
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """Alias of `transpose`."""
+    """Another name of `transpose`."""
     return transpose(input, axis0, axis1)
 
 
 @function()
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Alias of `transpose`."""
+    """Another name of `transpose`."""
     return transpose(input, dim0, dim1)
 
 
@@ -160,18 +237,53 @@ def t(input: Tensor) -> Tensor:
 
 @function(checks=True)
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Dimensions moved to other places: a view."""
-    many = isinstance(source, (tuple, list))
-    src = [axis(d, input.ndim) for d in (source if many else (source,))]
-    dst = [axis(d, input.ndim) for d in (destination if many else (destination,))]
+    """Dimensions moved to other places, the others in their order: a view.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3, 5).movedim(0, -1).shape
+    torch.Size([3, 5, 2])
+    """
+    given = [list(d) if isinstance(d, (tuple, list)) else [d] for d in (source, destination)]
+    if len(given[0]) != len(given[1]):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({given[0]} dims) should contain "
+            f"the same number of dims as destination ({given[1]} dims)"
+        )
+    src, dst = ([axis(d, input.ndim) for d in dims] for dims in given)
+    for name, dims, words in zip(("source", "destination"), (src, dst), given):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({words})")
+    if not input.ndim:
+        return apply(PERMUTE, input, dims=())
     order = [d for d in range(input.ndim) if d not in src]
     for to, d in sorted(zip(dst, src)):
         order.insert(to, d)
     return apply(PERMUTE, input, dims=tuple(order))
 
 
+@function()
+def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Another name of `movedim`."""
+    return movedim(input, source, destination)
+
+
+Tensor.T = property(
+    lambda self: permute(self, *reversed(range(self.ndim))),
+    doc="The dimensions in reverse order: a view.",
+)
+Tensor.mT = property(
+    lambda self: transpose(self, -2, -1), doc="The last two dimensions swapped: a view."
+)
+
+
+# -- dimensions of length one ----------------------------------------------------------------
+
+
 def _expand_kernel(a: Any, *, shape: tuple[int, ...]) -> Any:
-    return np.broadcast_to(a, shape, **({} if not isinstance(a, np.ndarray) else {"subok": False}))
+    wide = np.broadcast_to(a, shape)
+    if isinstance(a, np.ndarray) and a.flags.writeable:
+        wide.flags.writeable = True  # a part of it may be written to, see `check_writable`
+    return wide
 
 
 EXPAND = op(
@@ -182,9 +294,15 @@ EXPAND = op(
 
 
 @function(namespaces=(), checks=True)
-def expand(self: Tensor, *sizes: Any) -> Tensor:
-    """Dimensions of length 1 repeated without copying: a view; -1 keeps a length."""
-    wanted = _ints(sizes)
+def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
+    """Dimensions of length 1 repeated without copying: a view; -1 keeps a length.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1], [2]]).expand(-1, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    wanted = ints(sizes, size)
     have = self._data.shape
     if len(wanted) < len(have):
         raise RuntimeError(
@@ -194,6 +312,11 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     padded = (1,) * (len(wanted) - len(have)) + have
     shape = tuple([h if w == -1 else w for w, h in zip(wanted, padded)])
     for i, (w, h) in enumerate(zip(shape, padded)):
+        if wanted[i] == -1 and i < len(wanted) - len(have):
+            raise RuntimeError(
+                "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                f"dimension {i}"
+            )
         if h not in (1, w):
             raise RuntimeError(
                 f"The expanded size of the tensor ({w}) must match the existing size ({h}) at "
@@ -210,296 +333,126 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @function()
-def broadcast_to(input: Tensor, shape: Any) -> Tensor:
-    """Alias of `Tensor.expand`."""
-    return expand(input, *shape)
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """Another name of `Tensor.expand`."""
+    return expand(input, *size)
+
+
+@function(method=False)
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that tensors of these shapes (tuples, or an int for one dimension) broadcast to.
+
+    >>> import framework as torch
+    >>> torch.broadcast_shapes((2, 1), (3,))
+    torch.Size([2, 3])
+    """
+    result: list[int] = []
+    for place, shape in enumerate(shapes):
+        sizes = [shape] if isinstance(shape, int) else list(shape)
+        if any(n < 0 for n in sizes):
+            raise ValueError("Attempting to broadcast a dimension with negative length!")
+        result = [1] * (len(sizes) - len(result)) + result
+        for i in range(-1, -1 - len(sizes), -1):
+            if sizes[i] != 1 and result[i] not in (1, sizes[i]):
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {sizes[i]} at {i}! Mismatching "
+                    f"argument at index {place} had {tuple(sizes)}; but expected shape should be "
+                    f"broadcastable to {result}"
+                )
+            result[i] = sizes[i] if result[i] == 1 else result[i]
+    return Size(result)
 
 
 @function(method=False)
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors, all expanded to their common shape."""
-    shape = np.broadcast_shapes(*[x._data.shape for x in tensors])
-    return tuple([expand(x, *shape) for x in tensors])
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    shape: tuple[int, ...] = ()
+    for x in tensors:
+        try:
+            shape = np.broadcast_shapes(shape, x._data.shape)
+        except ValueError:
+            a, b = shape, x._data.shape
+            k = next(k for k in range(1, 1 + len(b)) if a[-k] != b[-k] and 1 not in (a[-k], b[-k]))
+            raise RuntimeError(
+                f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at "
+                f"non-singleton dimension {max(len(a), len(b)) - k}"
+            ) from None
+    return tuple([x if x._data.shape == shape else expand(x, *shape) for x in tensors])
 
 
 @function(checks=True)
+@numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Dimensions of length 1 removed (all, or the given ones): a view."""
     shape = input._data.shape
     if dim is None:
-        return reshape(input, tuple(n for n in shape if n != 1))
-    dims = {axis(d, input.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))}
-    return reshape(input, tuple(n for i, n in enumerate(shape) if i not in dims or n != 1))
+        kept = [n for n in shape if n != 1]
+    elif isinstance(dim, (tuple, list)):
+        dims = [axis(d, input.ndim) for d in dim]
+        if len(set(dims)) != len(dims):
+            twice = next(d for i, d in enumerate(dims) if d in dims[:i])
+            raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+        kept = [n for i, n in enumerate(shape) if i not in dims or n != 1]
+    else:
+        d = axis(dim, input.ndim)
+        kept = [n for i, n in enumerate(shape) if i != d or n != 1]
+    return apply(RESHAPE, input, shape=tuple(kept))
 
 
 @function(checks=True)
+@numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dimension of length 1 inserted: a view."""
     d = axis(dim, input.ndim + 1)
     shape = input._data.shape
-    return reshape(input, *shape[:d], 1, *shape[d:])
+    return apply(RESHAPE, input, shape=(*shape[:d], 1, *shape[d:]))
 
 
-# -- joining and splitting -------------------------------------------------------------------
+def _atleast(n: int, place: Any) -> Any:
+    """``atleast_Nd``: ``place(x)`` gives a tensor of fewer dimensions the missing ones."""
 
+    def call(*tensors: Any) -> Any:
+        many = tensors[0] if len(tensors) == 1 else tensors
+        if isinstance(many, (tuple, list)):
+            return tuple([x if x.ndim >= n else place(x) for x in many])
+        return many if many.ndim >= n else place(many)
 
-def _cat_grad(g: Any, n: Any, dim: int) -> tuple[Any, ...]:
-    parts, start = [], 0
-    for i, length in enumerate(n.meta["lengths"]):
-        parts.append(narrow(g, dim, start, length) if n.needs(i) else None)
-        start += length
-    return tuple(parts)
-
-
-CAT = op(
-    "cat", lambda *xs, dim, lengths: np.concatenate(xs, dim), "*xs", rule="promote", grad=_cat_grad,
-    samples=lambda s: [((s(2, 3), s(1, 3)), {"dim": 0, "lengths": (2, 1)})],
-)  # fmt: skip
-
-
-@function(method=False, namespaces=("",), checks=True)
-def cat(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors joined along a dimension; all other lengths must agree.
+    call.__name__ = f"atleast_{n}d"
+    call.__doc__ = f"""A tensor (or several), with dimensions added up to {n}: views.
 
     >>> import framework as torch
-    >>> torch.cat([torch.zeros(1, 2), torch.ones(1, 2)]).shape
-    torch.Size([2, 2])
+    >>> torch.atleast_{n}d(torch.tensor(1.0)).shape
+    torch.Size({[1] * n})
     """
-    tensors = tuple(tensors)
-    if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
-    kept = tuple([x for x in tensors if x._data.shape != (0,)]) or tensors[:1]
-    for x in kept:
-        if not x.ndim:
-            raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
-    d = axis(dim, kept[0].ndim)
-    first = kept[0]._data.shape
-    for i, x in enumerate(kept):
-        other = x._data.shape
-        if len(other) != len(first):
-            raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {len(first)} and {len(other)}"
-            )
-        for k, (m, n) in enumerate(zip(first, other)):
-            if k != d and m != n:
-                raise RuntimeError(
-                    f"cat: Sizes of tensors must match except in dimension {d}. Expected size {m} "
-                    f"but got size {n} for tensor number {i} in the list."
-                )
-    return apply(CAT, *kept, dim=d, lengths=tuple([x._data.shape[d] for x in kept]))
+    return function(method=False)(call)
 
 
-@function(method=False)
-def concat(tensors: Any, dim: int = 0) -> Tensor:
-    """Alias of `cat`."""
-    return cat(tensors, dim)
+def _as_volume(x: Tensor) -> Tensor:
+    if x.ndim == 2:
+        return unsqueeze(x, -1)
+    return unsqueeze(unsqueeze(x, 0), -1) if x.ndim else reshape(x, 1, 1, 1)
 
 
-@function(method=False, checks=True)
-def stack(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    for i, x in enumerate(tensors):
-        if x._data.shape != tensors[0]._data.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at "
-                f"entry 0 and {list(x.shape)} at entry {i}"
-            )
-    return cat([unsqueeze(x, dim) for x in tensors], axis(dim, tensors[0].ndim + 1))
+atleast_1d = _atleast(1, lambda x: reshape(x, 1))
+atleast_2d = _atleast(2, lambda x: unsqueeze(x, 0) if x.ndim else reshape(x, 1, 1))
+atleast_3d = _atleast(3, _as_volume)
 
 
-@function(method=False, checks=True)
-def hstack(tensors: Any) -> Tensor:
-    """Joined side by side: along dimension 1 (0 for vectors)."""
-    many = [x if x.ndim else reshape(x, 1) for x in tensors]
-    return cat(many, 0 if many[0].ndim == 1 else 1)
+# -- in place, and questions -----------------------------------------------------------------
 
-
-@function(method=False, checks=True)
-def vstack(tensors: Any) -> Tensor:
-    """Joined on top of each other: along dimension 0, vectors as rows."""
-    return cat([x if x.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
-
-
-@function(checks=True)
-def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """``length`` slices from ``start`` along a dimension: a view."""
-    d = axis(dim, input.ndim)
-    n = input._data.shape[d]
-    start = int(start) + n if int(start) < 0 else int(start)
-    if not 0 <= start <= n or start + length > n:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    return input[(slice(None),) * d + (slice(start, start + length),)]
-
-
-@function(checks=True)
-def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """One slice along a dimension, which disappears: a view."""
-    d = axis(dim, input.ndim)
-    return input[(slice(None),) * d + (int(index),)]
-
-
-@function(checks=True)
-def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces along a dimension: of a size (the last may be shorter), or of given sizes."""
-    d = axis(dim, input.ndim)
-    n = input._data.shape[d]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
-        sizes = [min(size, n - i) for i in range(0, n, size)] if size and n else [n]
-    else:
-        sizes = list(split_size_or_sections)
-        if sum(sizes) != n:
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size "
-                f"at dimension {d}), but got split_sizes={sizes}"
-            )
-    result, start = [], 0
-    for size in sizes:
-        result.append(narrow(input, d, start, size))
-        start += size
-    return tuple(result)
-
-
-@function(checks=True)
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most ``chunks`` pieces of equal size (the last may be shorter)."""
-    if chunks < 1:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input._data.shape[axis(dim, input.ndim)]
-    return split(input, max(1, -(-n // chunks)), dim)
-
-
-@function()
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """All slices along a dimension."""
-    return tuple([select(input, dim, i) for i in range(input._data.shape[axis(dim, input.ndim)])])
-
-
-# -- repeating and reordering ----------------------------------------------------------------
+for _view in (t, transpose, swapaxes, swapdims, squeeze, unsqueeze):
+    function(namespaces=())(view_twin(_view, f"{_view.__name__}_"))
 
 
 @function(namespaces=())
-def repeat(self: Tensor, *sizes: Any) -> Tensor:
-    """The tensor repeated that many times along each dimension (copies)."""
-    times = _ints(sizes)
-    if len(times) < self.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
-            "tensor"
-        )
-    have = (1,) * (len(times) - self.ndim) + tuple(self._data.shape)
-    between = [n for pair in zip((1,) * len(have), have) for n in pair]
-    wide = [n for pair in zip(times, have) for n in pair]
-    return reshape(expand(reshape(self, *between), *wide), *[m * n for m, n in zip(times, have)])
+def ndimension(self: Tensor) -> int:
+    """Number of dimensions."""
+    return self._data.ndim
 
 
 @function()
-def tile(input: Tensor, *dims: Any) -> Tensor:
-    """`Tensor.repeat`, with missing leading numbers taken as 1."""
-    times = _ints(dims)
-    return repeat(input, *((1,) * (input.ndim - len(times)) + times))
-
-
-FLIP = op(
-    "flip", lambda a, *, dims: np.flip(a, dims).copy(), "a",
-    grad=(lambda g, dims: apply(FLIP, g, dims=dims),),
-    samples=lambda s: [((s(3, 2),), {"dims": (0, 1)})],
-)  # fmt: skip
-ROLL = op(
-    "roll", lambda a, *, shifts, dims: np.roll(a, shifts, dims), "a",
-    grad=(lambda g, shifts, dims: apply(
-        ROLL, g, shifts=tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts,
-        dims=dims),),
-    samples=lambda s: [((s(3, 2),), {"shifts": (1,), "dims": (0,)})],
-)  # fmt: skip
-
-
-@function()
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """The order along dimensions reversed (a copy)."""
-    return apply(FLIP, input, dims=tuple([axis(d, input.ndim) for d in _ints(dims)]))
-
-
-@function(checks=True)
-def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """Elements shifted along dimensions; those that fall out come in at the other end."""
-    if dims is None:
-        return apply(ROLL, input, shifts=shifts, dims=None)
-    many = isinstance(dims, (tuple, list))
-    return apply(
-        ROLL, input, shifts=tuple(shifts) if many else (shifts,),
-        dims=tuple([axis(d, input.ndim) for d in (dims if many else (dims,))]),
-    )  # fmt: skip
-
-
-@function(method=False)
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Coordinate grids of 1-d tensors."""
-    many = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
-    shape = [x.numel() for x in many]
-    grids = []
-    for i, x in enumerate(many):
-        ones = [1] * len(shape)
-        ones[i] = shape[i]
-        grid = expand(reshape(x, *ones), *shape)
-        grids.append(transpose(grid, 0, 1) if indexing == "xy" and len(shape) > 1 else grid)
-    return tuple(grids)
-
-
-@function()
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
-    """Each slice repeated in place, a number of times or one number for each."""
-    from framework.ops.indexing import index_select
-    from framework.tensor import wrap
-
-    if dim is None:
-        input, dim = reshape(input, -1), 0
-    d = axis(dim, input.ndim)
-    n = input._data.shape[d]
-    times = repeats._data if isinstance(repeats, Tensor) else np.asarray(repeats)
-    order = np.repeat(np.arange(n), np.broadcast_to(times, (n,)))
-    return index_select(input, d, wrap(order))
-
-
-def _as_matrix_transpose(self: Tensor) -> Tensor:
-    return transpose(self, -2, -1)
-
-
-Tensor.T = property(
-    lambda self: permute(self, *reversed(range(self.ndim))),
-    doc="The dimensions in reverse order: a view.",
-)
-Tensor.mT = property(_as_matrix_transpose, doc="The last two dimensions swapped: a view.")
-
-
-@function(out=True)
-def diff(
-    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
-    append: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """The ``n``-th difference of neighbours along a dimension; for bool whether they differ.
-
-    Raises:
-        RuntimeError: a 0-d input, or a negative order.
-
-    >>> import framework as torch
-    >>> torch.tensor([1, 4, 9, 16]).diff()
-    tensor([3, 5, 7])
-    """
-    if not input.ndim:
-        raise RuntimeError("diff expects input to be at least one-dimensional")
-    if n < 0:
-        raise RuntimeError(f"order must be non-negative but got {n}")
-    d = axis(dim, input.ndim)
-    around = [t for t in (prepend, input, append) if t is not None]
-    x = cat(around, d) if len(around) > 1 else input
-    if not n:
-        return x.clone() if x is input else x
-    for _ in range(min(n, x._data.shape[d])):
-        length = x._data.shape[d]
-        late, early = x.narrow(d, 1, length - 1), x.narrow(d, 0, length - 1)
-        x = late ^ early if x._data.dtype.kind == "b" else late - early
-    return x
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape."""
+    return input._data.shape == other._data.shape

@@ -74,7 +74,7 @@ def _qr_grad(g: Any, a: Any, y0: Any, y1: Any, mode: str) -> Any:
         gq = more if gq is None else gq + more
         gr = gr[..., :, :m]
     left = _qr_square(gq, gr, y0, y1[..., :, :m])
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
 
     if right is None:
         right = a[..., :, m:] * 0
@@ -175,7 +175,7 @@ def geqrf(input: Tensor) -> Any:
 def _householder_grad(g: Any, a: Any, tau: Any) -> Any:
     """Reflector by reflector: Q_i = H_i Q_(i+1), H = I - tau v v^H, so gH = G_i Q_(i+1)^H."""
     from framework.ops.creation import eye
-    from framework.ops.shape import cat, stack
+    from framework.ops.joining import cat, stack
 
     m, n, k = a.shape[-2], a.shape[-1], tau.shape[-1]
     identity = eye(m, n, dtype=a.dtype, device=a.device)
@@ -312,7 +312,7 @@ def ormqr(
 
 def _widened(input: Tensor, k: int) -> Tensor:
     """The first k columns, and zeros up to a square matrix."""
-    from framework.ops.shape import cat
+    from framework.ops.joining import cat
 
     kept = input[..., :, :k]
     m = input.shape[-2]
@@ -795,7 +795,7 @@ def matrix_rank(
 
 def _basis(A: Tensor, q: int, niter: int, M: Tensor | None) -> Tensor:
     """An orthonormal basis near A's range. N. Halko et al. (2009), algorithm 4.4."""
-    from framework.ops.creation import randn
+    from framework.ops.random import randn
 
     if niter and A.ndim < 2:
         raise ValueError("svd_lowrank: input must have at least 2 dimensions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
 from typing import Any
 
@@ -106,12 +107,14 @@ def _tensor(t: torch.Tensor, seen: dict[Any, Any]) -> Any:
 def _strided(t: torch.Tensor, seen: dict[Any, Any]) -> Any:
     """A copy with the same strides; tensors that share memory do so afterwards."""
     storage = t.untyped_storage()
-    if t.dtype not in DTYPES or t.is_conj() or t.is_neg() or t.ndim > 64 or not t.numel():
+    if t.dtype not in DTYPES or t.is_conj() or t.is_neg() or t.ndim > 64:
         return wrap(_array(t))
+    if not t.numel():
+        return wrap(np.empty(tuple(t.shape), DTYPES[t.dtype].numpy))
     key = "memory", storage.data_ptr(), t.dtype
     if key not in seen:
         whole = torch.empty(0, dtype=t.dtype).set_(storage)  # type: ignore[call-overload]
-        seen[key] = wrap(_array(whole)), storage
+        seen[key] = wrap(_array(whole.clone())), storage
     memory = seen[key][0]
     if t.storage_offset():
         return memory.as_strided(tuple(t.shape), t.stride(), t.storage_offset())
@@ -191,6 +194,8 @@ def find(name: str) -> Any:
 
 def rebound(f: Any) -> Any:
     """A function (often a lambda of PyTorch's tests) with ``torch`` meaning our framework."""
+    if isinstance(f, functools.partial):
+        return functools.partial(rebound(f.func), *ours(f.args), **ours(f.keywords))
     if not isinstance(f, types.FunctionType) or f.__module__.startswith("torch.nn"):
         return _by_name(f)
     if f.__name__ == "wrapper_set_seed":

@@ -235,8 +235,12 @@ def copied(input: Any, args: Any) -> list[Any]:
 
     def copy(v: Any) -> Any:
         if isinstance(v, torch.Tensor) and v.layout is torch.strided:
-            fresh = torch.empty_strided(v.shape, v.stride(), dtype=v.dtype)
-            return v if overlaps(v) or v.is_conj() or v.is_neg() else fresh.copy_(v.detach())
+            if overlaps(v) or v.is_conj() or v.is_neg():
+                return v
+            if v.storage_offset() and v.numel():  # what lies before it may be looked at
+                whole = torch.empty(0, dtype=v.dtype).set_(v.untyped_storage())
+                return whole.clone().as_strided(v.shape, v.stride(), v.storage_offset())
+            return torch.empty_strided(v.shape, v.stride(), dtype=v.dtype).copy_(v.detach())
         if isinstance(v, list):
             return [copy(x) for x in v]
         return v

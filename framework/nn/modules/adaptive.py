@@ -9,7 +9,7 @@ from framework.nn import functional as F
 from framework.nn.modules.container import ModuleList, Sequential
 from framework.nn.modules.linear import Linear
 from framework.nn.modules.module import Module
-from framework.ops.shape import cat
+from framework.ops.joining import cat
 
 __all__ = ["AdaptiveLogSoftmaxWithLoss"]
 

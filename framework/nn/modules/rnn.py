@@ -12,8 +12,8 @@ from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.nn.utils.rnn import PackedSequence
 from framework.ops.creation import empty, zeros
+from framework.ops.joining import cat, stack
 from framework.ops.recurrent import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
-from framework.ops.shape import cat, stack
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -86,7 +86,7 @@ class RNNCellBase(Module):
 
     def extra_repr(self) -> str:
         s = f"{self.input_size}, {self.hidden_size}"
-        if not self.bias:
+        if self.bias is not True:
             s += f", bias={self.bias}"
         if getattr(self, "nonlinearity", "tanh") != "tanh":
             s += f", nonlinearity={self.nonlinearity}"

@@ -18,7 +18,7 @@ from framework.nn.modules.linear import Linear
 from framework.nn.modules.module import Module
 from framework.nn.modules.normalization import LayerNorm
 from framework.ops.creation import full
-from framework.ops.indexing import triu
+from framework.ops.diagonals import triu
 
 __all__ = [
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder",

@@ -8,7 +8,7 @@ from types import GeneratorType
 from typing import Any
 
 from framework.core.modes import no_grad
-from framework.ops.shape import stack
+from framework.ops.joining import stack
 from framework.tensor import Tensor, tensor
 
 __all__ = [

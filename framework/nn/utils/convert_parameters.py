@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from framework.nn.modules.state import type_name
-from framework.ops.shape import cat
+from framework.ops.joining import cat
 from framework.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]

@@ -12,7 +12,7 @@ from framework.nn.modules.module import Module
 from framework.nn.utils import parametrize
 from framework.nn.utils.weight_norm import norm_except_dim, scaled
 from framework.ops.creation import eye
-from framework.ops.shape import cat
+from framework.ops.joining import cat
 from framework.tensor import Tensor
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from framework import dtypes
-from framework.ops.shape import cat, stack
+from framework.ops.joining import cat, stack
 from framework.tensor import Tensor, wrap
 
 __all__ = [

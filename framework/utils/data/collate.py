@@ -101,7 +101,7 @@ def _stack(batch: Any) -> Tensor:
                 f"{list(shape)} at entry 0 and {list(t.shape)} at another"
             )
     if any(t.requires_grad for t in batch) or any(t.dtype is not batch[0].dtype for t in batch):
-        from framework.ops.shape import stack
+        from framework.ops.joining import stack
 
         return stack(list(batch))
     first = batch[0]

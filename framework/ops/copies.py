@@ -1,0 +1,71 @@
+"""``NAME_copy``: what a view op shows, copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from framework.core.registry import function
+from framework.ops.conversion import detach
+from framework.ops.diagonals import diagonal
+from framework.ops.joining import split, split_with_sizes, unbind
+from framework.ops.shape import expand, permute, squeeze, t, transpose, unsqueeze, view
+from framework.ops.strided import as_strided, select, slice_, unfold
+from framework.tensor import Tensor
+
+__all__ = ["alias_copy"]
+
+
+@function(method=False, out=True)
+def alias_copy(input: Tensor) -> Tensor:
+    """A copy of a tensor.
+
+    >>> import framework as torch
+    >>> torch.alias_copy(torch.ones(2))
+    tensor([1., 1.])
+    """
+    return input.clone()
+
+
+def _copying(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """``name``: the view op ``call``, whose result (or each of them) is copied."""
+
+    @wraps(call)
+    def function(*args: Any, **options: Any) -> Any:
+        found = call(*args, **options)
+        return tuple([x.clone() for x in found]) if isinstance(found, tuple) else found.clone()
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"`{name.removesuffix('_copy')}`, copied: no view of its input."
+    return function
+
+
+def _resized(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that takes sizes one by one, as a function that takes one ``size``."""
+
+    @wraps(call)
+    def function(input: Tensor, size: Any, *, implicit: bool = False) -> Tensor:
+        return call(input, size)
+
+    del function.__wrapped__  # type: ignore[attr-defined]
+    return function
+
+
+def _viewed(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
+    return view(input, size if dtype is None else dtype)
+
+
+def _permuted(input: Tensor, dims: Any) -> Tensor:
+    return permute(input, dims)
+
+
+_VIEWS: dict[str, Callable[..., Any]] = {
+    "as_strided": as_strided, "detach": detach, "diagonal": diagonal, "expand": _resized(expand),
+    "permute": _permuted, "select": select, "slice": slice_, "split": split,
+    "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose,
+    "unbind": unbind, "unfold": unfold, "unsqueeze": unsqueeze, "view": _viewed,
+}  # fmt: skip
+
+for _name, _call in _VIEWS.items():
+    function(method=False, out=True)(_copying(_call, f"{_name}_copy"))
