@@ -20,6 +20,7 @@ from framework.core.dispatch import apply
 from framework.core.graph import Node, Version, clock
 from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
+from framework.overrides import _disabled_torch_function_impl
 from framework.tensor import Tensor
 
 __all__ = ["BatchedTensor", "VmapLayer", "batched", "unwrapped"]
@@ -70,6 +71,7 @@ class BatchedTensor(Tensor):
     """A tensor inside of `vmap`; ``_value`` has the mapped dimension in front."""
 
     __slots__ = ("_level", "_value")
+    __torch_function__ = _disabled_torch_function_impl  # it is no class of the user's
 
     _level: int
     _value: Any

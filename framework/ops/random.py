@@ -335,7 +335,7 @@ def bernoulli(
     >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    chance = {} if p is None else _check_bernoulli(input, p)
+    chance = {} if p is None else {"p": _chance(p)}
     made = apply(BERNOULLI, input, **chance, generator=stream(generator))
     if out is None:
         return made
@@ -526,9 +526,13 @@ def _check_geometric(self: Tensor, p: float) -> dict[str, Any]:
     return {"p": p}
 
 
-def _chance(p: float) -> None:
+def _chance(p: Any) -> Any:
+    """The probability of a one: a number, or a tensor as an array on the host."""
+    if isinstance(p, Tensor):
+        return to_host(real_floating(p._data, "bernoulli_tensor_cpu_p_"))
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return p
 
 
 def _bernoulli(a: Any, p: Any, generator: Any) -> Any:
@@ -537,11 +541,7 @@ def _bernoulli(a: Any, p: Any, generator: Any) -> Any:
 
 @_in_place("bernoulli", _bernoulli, "1 with probability p (a number or a tensor), else 0.")
 def _check_bernoulli(self: Tensor, p: Any = 0.5) -> dict[str, Any]:
-    if not isinstance(p, Tensor):
-        _chance(p)
-        return {"p": p}
-    real_floating(p._data, "bernoulli_tensor_cpu_p_")
-    return {"p": to_host(p._data)}
+    return {"p": _chance(p)}
 
 
 def _random(a: Any, low: int, high: int, generator: Any) -> Any:
