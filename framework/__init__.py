@@ -249,8 +249,8 @@ def numel(input: Tensor) -> _builtins.int:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "array_api":  # needed by few
-        return _importlib.import_module("framework.array_api")
+    if name in ("array_api", "distributions"):  # needed by few
+        return _importlib.import_module(f"framework.{name}")
     raise AttributeError(f"module 'framework' has no attribute {name!r}")
 
 

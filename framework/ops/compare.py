@@ -93,7 +93,7 @@ _bitwise("bitwise_xor", np.bitwise_xor)
 _bitwise("bitwise_left_shift", _shift(np.left_shift, "lshift_cpu"))
 _bitwise("bitwise_right_shift", _shift(np.right_shift, "rshift_cpu"))
 unary("bitwise_not", np.invert, None, "The complement of integers, the negation of bools.",
-      rule=None, domain="mask", dunder=("__invert__",))  # fmt: skip
+      rule=None, domain="mask")  # fmt: skip
 
 # -- alike ---------------------------------------------------------------------------------------
 

@@ -301,7 +301,8 @@ def adjoint(input: Tensor) -> Tensor:
 def _as_hermitian(self: Tensor) -> Tensor:
     if self.ndim not in (0, 2):
         raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor."
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor. For "
+            "batches of matrices, consider using tensor.mH"
         )
     return adjoint(self)
 

@@ -83,12 +83,22 @@ def _rdiv(self: Tensor, other: Any) -> Tensor:
     return self.reciprocal() * other
 
 
+def _invert(self: Tensor) -> Tensor:
+    """`bitwise_not` of this tensor."""
+    if self._data.dtype.kind not in "biu":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return apply(OPS["bitwise_not"], self)
+
+
 def _reversed(self: Tensor) -> Tensor:
     """The elements (rows, ...) from the last to the first; a 0-d tensor itself."""
     return self.flip(0) if self.ndim else self
 
 
 _publish(_rdiv, "__rdiv__", "__rdiv__")
+_publish(_invert, "__invert__", "__invert__")
 _publish(_reversed, "__reversed__", "__reversed__")
 function(namespaces=(), method=False, dunder=("__long__",))(Tensor.__int__)
 function(namespaces=(), method=False, dunder=("__nonzero__",))(Tensor.__bool__)

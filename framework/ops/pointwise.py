@@ -16,7 +16,7 @@ from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.compare import publish_binary
-from framework.ops.select import fits_in, where
+from framework.ops.select import check_fit, where
 from framework.ops.unary import log
 from framework.tensor import Tensor, wrap
 
@@ -353,8 +353,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         others = {"end": end, "weight": weight}
     else:
         others = {"end": end}
-        if not fits_in(weight, kind):
-            raise RuntimeError("value cannot be converted to type float without overflow")
+        check_fit(weight, kind)
     for name, other in others.items():
         if other.dtype is not kind:
             raise RuntimeError(

@@ -11,7 +11,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import RULES, apply, only_tensors
 from framework.core.registry import function, op
-from framework.dtypes import COMPLEX, FLOAT
+from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels.floats import type_name
 from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
@@ -107,6 +107,20 @@ minimum = publish_binary(
 # -- clamp ---------------------------------------------------------------------------------------
 
 
+def _clamp_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
+    """Promotion; numbers must fit into the type of the result."""
+    promoted = RULES["first"](arrays, args)
+    kind = promoted[0].dtype
+    if kind.kind in "iu":
+        for bound in args[1:]:
+            if bound.__class__ is int:
+                check_fit(bound, dtypes.from_numpy_dtype[kind])
+    return promoted
+
+
+RULES["bounds"] = _clamp_rule
+
+
 def _clamp_kernel(a: Any, low: Any, high: Any) -> Any:
     if a.dtype.kind == "c":
         raise NotImplementedError("clamp is not supported for complex types")
@@ -131,7 +145,7 @@ def _clamp_low(g: Any, a: Any, low: Any, high: Any) -> Any:
 
 
 CLAMP = op(
-    "clamp", _clamp_kernel, "a low high", rule="first",
+    "clamp", _clamp_kernel, "a low high", rule="bounds",
     grad=(
         lambda g, a, low, high: g * _clamp_inside(a, low, high),
         _clamp_low,
@@ -216,24 +230,30 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
-        fits = input.dtype.category == COMPLEX or value.dtype.category < COMPLEX
+        if value.dtype.category == COMPLEX and input.dtype.category < COMPLEX:
+            raise _overflow(input.dtype)
     else:
-        fits = fits_in(value, input.dtype)
-    if not fits:
-        raise RuntimeError(
-            f"value cannot be converted to type {_CPP[input.dtype.name]} without overflow"
-        )
+        check_fit(value, input.dtype)
     return apply(MASKED_FILL, input, mask, value)
 
 
-def fits_in(value: Any, kind: dtypes.dtype) -> bool:
-    """Whether a number can be converted to a dtype: no part is lost but what rounding takes."""
+def check_fit(value: Any, kind: dtypes.dtype) -> None:
+    """Refuse a number that cannot be converted to a dtype: an imaginary part, a size too large."""
+    if kind is dtypes.bool_ or kind.category == COMPLEX:
+        return
     if isinstance(value, complex):
-        return kind.category == COMPLEX or not value.imag
-    if kind.category != dtypes.INT or isinstance(value, bool):
-        return True
-    limits = dtypes.iinfo(kind)
-    return limits.min <= value <= limits.max
+        if value.imag:
+            raise _overflow(kind)
+        value = value.real
+    limits = dtypes.iinfo(kind) if kind.category == INT else dtypes.finfo(kind)
+    if not limits.min <= value <= limits.max and (kind.category == INT or math.isfinite(value)):
+        raise _overflow(kind)
+
+
+def _overflow(kind: dtypes.dtype) -> RuntimeError:
+    sized = kind.category == INT and kind is not dtypes.int32
+    name = f"{kind.name}_t" if sized else _CPP[kind.name]
+    return RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 
 @function(inplace=True, out=True)

@@ -278,7 +278,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
     >>> import framework as torch
     >>> torch.round(torch.tensor([0.5, 1.5, -2.5]))
-    tensor([0., 2., -2.])
+    tensor([ 0.,  2., -2.])
     """
     if not decimals:
         return apply(ROUND, input)
