@@ -75,9 +75,10 @@ def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
     flat = xp.arange(math.prod(size), dtype=np.int64).reshape(size)
     for at in itertools.product(*[range(m) for m in out]):
         window = tuple(slice(*_bins(n, m)[i]) for i, n, m in zip(at, size, out))
-        part = x[(..., *window)].reshape(*x.shape[:-dims], -1)
+        inside = flat[window].reshape(-1)
+        part = x[(..., *window)].reshape(*x.shape[:-dims], len(inside))
         best = part.argmax(axis=-1)
-        index[(..., *at)] = flat[window].reshape(-1)[best]
+        index[(..., *at)] = inside[best]
         values[(..., *at)] = xp.take_along_axis(part, best[..., None], axis=-1)[..., 0]
     return values, index
 

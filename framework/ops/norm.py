@@ -331,6 +331,10 @@ def instance_norm(
     channels = input.shape[1]
     _check_channels("instance_norm", channels, running_mean=running_mean, running_var=running_var,
                     weight=weight, bias=bias)  # fmt: skip
+    if not input.numel():
+        if not input.shape[0] and weight is not None:  # PyTorch repeats the weight per sample
+            raise IndexError("select(): index 0 out of range for tensor of size [0] at dimension 0")
+        return input.clone()
     if not use_input_stats:
         return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                      eps=eps)  # fmt: skip
@@ -468,6 +472,10 @@ def batch_norm(
         return input * 1  # PyTorch lets an empty vector pass
     if training:
         _check_values(input, per_channel=True)
+        if eps <= 0:
+            raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    elif eps < 0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     return batch_norm_with_moments(
         input, running_mean, running_var, weight, bias, training, momentum, eps
     )[0]
@@ -492,6 +500,8 @@ def batch_norm_with_moments(
         return y, None, None
     y, mean, var = apply(BATCH_NORM, input, weight, bias, None, None, training=True, eps=eps)
     count = input.numel() // max(input.shape[1], 1)
+    if not count:
+        return y, mean.detach(), var.detach()
     _update(running_mean, mean._data, momentum)
     unbiased = wide(var._data) * (np.float64(count) / (count - 1) if count > 1 else math.nan)
     _update(running_var, unbiased, momentum)

@@ -80,8 +80,15 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
             f"Padding size {len(sizes)} is not supported for {input.ndim}D input tensor: with mode "
             f"{mode!r} one or two leading dimensions must be left alone"
         )
-    if mode != "circular" and input.dtype is dtypes.bool_:
-        raise NotImplementedError(f"\"{mode}_pad\" not implemented for 'Bool'")
+    if mode != "circular":
+        if input.dtype is dtypes.bool_:
+            raise NotImplementedError(f"\"{mode}_pad\" not implemented for 'Bool'")
+        own = len(sizes) // 2 + 1
+        if 0 in input.shape[input.ndim - own :]:
+            raise RuntimeError(
+                f"Expected {own}D or {own + 1}D (batch mode) tensor with possibly 0 batch size and "
+                f"other non-zero dimensions for input, but got: {list(input.shape)}"
+            )
     return pad_by_index(input, sizes, mode)
 
 

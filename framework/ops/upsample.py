@@ -474,6 +474,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
                 f"pixel_unshuffle expects {side} to be divisible by downscale_factor, but "
                 f"input.size({at})={n} is not divisible by {r}"
             )
+    if not input.numel():
+        return input.clone()  # with its own shape, as in PyTorch
     k = len(lead)
     parts = input.reshape(*lead, channels, height // r, r, width // r, r)
     parts = parts.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)

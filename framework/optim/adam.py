@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework.optim.checks import betas as checked_betas
-from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, of_one_kind
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -60,8 +60,8 @@ class Adam(Optimizer):
         nonnegative("epsilon value", eps)
         betas = checked_betas(betas)
         nonnegative("weight_decay value", weight_decay)
+        of_one_kind(betas, foreach, capturable)
         exclusive(fused, foreach, differentiable)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
             "maximize": maximize, "foreach": foreach, "capturable": capturable,
@@ -82,7 +82,7 @@ class Adam(Optimizer):
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float
     ) -> None:
         lr, decay = float(group["lr"]), group["weight_decay"]
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = map(float, group["betas"])
         room = self._room(param)
         if group["maximize"]:
             grad = np.negative(grad, out=self._room(param, 1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.views import before_write
-from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -62,7 +62,6 @@ class RMSprop(_Adaptive):
         nonnegative("momentum value", momentum)
         nonnegative("weight_decay value", weight_decay)
         nonnegative("alpha value", alpha)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
             "weight_decay": weight_decay, "capturable": capturable, "foreach": foreach,
@@ -146,7 +145,6 @@ class Adagrad(_Adaptive):
         nonnegative("initial_accumulator_value value", initial_accumulator_value)
         nonnegative("epsilon value", eps)
         exclusive(fused, foreach, differentiable)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value, "foreach": foreach,
@@ -224,7 +222,6 @@ class Adadelta(_Adaptive):
             raise ValueError(f"Invalid rho value: {rho}")
         nonnegative("epsilon value", eps)
         nonnegative("weight_decay value", weight_decay)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
             "capturable": capturable, "foreach": foreach, "differentiable": differentiable,

@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.tensor import Tensor
 
-__all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "unsupported"]
+__all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "of_one_kind"]
 
 
 def nonnegative(name: str, value: Any) -> None:
@@ -36,6 +36,20 @@ def betas(values: Any) -> tuple[float, float]:
     return first, second
 
 
+def of_one_kind(betas: tuple[Any, Any], foreach: Any, capturable: bool) -> None:
+    """Refuse decay rates that are neither both floats nor both tensors of one number."""
+    tensors = [isinstance(b, Tensor) for b in betas]
+    if not all(tensors) and not all(isinstance(b, float) for b in betas):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for i, beta in enumerate(betas if all(tensors) else ()):
+        if foreach and not capturable:
+            raise ValueError(
+                f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True"
+            )
+        if beta.numel() != 1:
+            raise ValueError(f"Tensor betas[{i}] must be 1-element")
+
+
 def exclusive(fused: Any, foreach: Any, differentiable: bool) -> None:
     """Refuse combinations of implementations that PyTorch refuses."""
     if fused and differentiable:
@@ -54,10 +68,3 @@ def floating(optimizer: Any, fused: Any) -> None:
                     "supported devices: ['mps', 'cuda', 'xpu', 'hpu', 'cpu', 'mtia', "
                     f"'privateuseone'] but {p.dtype} and {p.device.type}"
                 )
-
-
-def unsupported(**options: bool) -> None:
-    """Refuse options that would change what is computed and that are not there."""
-    for name, value in options.items():
-        if value:
-            raise NotImplementedError(f"optimizers: {name}=True is not supported")

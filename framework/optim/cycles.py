@@ -81,7 +81,6 @@ class OneCycleLR(LRScheduler):
         names = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
         self._schedule_phases: list[dict[str, Any]] = [dict(zip(names, p)) for p in phases]
         self.cycle_momentum = cycle_momentum
-        self.use_beta1 = "betas" in optimizer.defaults
         if last_epoch == -1:
             highest = per_group("max_lr", optimizer, max_lr)
             for group, lr in zip(optimizer.param_groups, highest):
@@ -95,6 +94,7 @@ class OneCycleLR(LRScheduler):
     def _start_momentum(
         self, optimizer: Optimizer, lowest: Any, highest: Any, last_epoch: int
     ) -> None:
+        self.use_beta1 = "betas" in optimizer.defaults
         if "momentum" not in optimizer.defaults and not self.use_beta1:
             raise ValueError(
                 "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"

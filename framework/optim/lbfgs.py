@@ -140,7 +140,8 @@ class LBFGS(Optimizer):
 
     def _iterate(self, evaluate: Any, memory: _Memory, loss: float, grad: Any) -> None:
         group, state = self.param_groups[0], self.state[self._params[0]]
-        lr, least = float(group["lr"]), group["tolerance_change"]
+        rate, least = group["lr"], group["tolerance_change"]
+        lr = rate._data.reshape(())[()] if isinstance(rate, Tensor) else float(rate)
         search, evaluations, done = group["line_search_fn"], 1, 0
         while done < group["max_iter"]:
             done += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
@@ -124,7 +125,8 @@ class Optimizer:
                     "optimizer can only optimize Tensors, but one of the params is "
                     f"{type(p).__name__}"
                 )
-            if p.grad_fn is not None and not p.retains_grad:
+            differentiable = self.defaults.get("differentiable")
+            if p.grad_fn is not None and not p.retains_grad and not differentiable:
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in group:
@@ -135,7 +137,19 @@ class Optimizer:
             group.setdefault(name, default)
         ids = [id(p) for p in params]
         if len(set(ids)) != len(ids):
-            raise ValueError("optimizer contains a parameter group with duplicate parameters")
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; in future, this "
+                "will cause an error; see github.com/pytorch/pytorch/issues/40967 for more "
+                "information",
+                stacklevel=3,
+            )
+        if self.param_groups and ("param_names" in group) != (
+            "param_names" in self.param_groups[0]
+        ):
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group "
+                f"{'with' if 'param_names' in group else 'without'} names to the optimizer"
+            )
         known = {id(p) for g in self.param_groups for p in g["params"]}
         if known.intersection(ids):
             raise ValueError("some parameters appear in more than one parameter group")
@@ -216,6 +230,11 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                if group.get("capturable") and p._device.type == "cpu":
+                    raise AssertionError(
+                        "If capturable=True, params and state_steps must be on supported devices: "
+                        "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
+                    )
                 state = self.state.get(p, {})
                 self._update_one(p, group, state)
                 if state:
@@ -243,7 +262,11 @@ class Optimizer:
         arrays = {k: v._data for k, v in buffers.items()}
         param, grad = p._data, p.grad._data
         kind = param.dtype.kind
-        if kind == "c" or param.dtype.itemsize == 2:
+        if group.get("differentiable"):
+            from framework.optim import taped
+
+            taped.update(self, p, group, state, 0.0 if step is None else float(step._data))
+        elif kind == "c" or param.dtype.itemsize == 2:
             self._update_converted(param, grad, arrays, group, step)
         else:
             self._update(param, grad, arrays, group, 0.0 if step is None else float(step._data))
@@ -289,6 +312,8 @@ class Optimizer:
 
     def _room(self, like: Any, number: int = 0) -> Any:
         """An array to compute in, with the shape and type of ``like``; the same one each time."""
+        if not hasattr(like, "dtype"):  # one that leaves a history
+            return type(like)(None)
         xp = module_of(like)
         key = (xp.__name__, like.dtype, number)
         flat = self._scratch.get(key)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.optim.checks import learning_rate, nonnegative, unsupported
+from framework.optim.checks import learning_rate, nonnegative
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -45,7 +45,6 @@ class Rprop(Optimizer):
         learning_rate(lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach,
             "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
@@ -104,7 +103,6 @@ class ASGD(Optimizer):
     ) -> None:
         learning_rate(lr)
         nonnegative("weight_decay value", weight_decay)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay,
             "foreach": foreach, "maximize": maximize, "differentiable": differentiable,

@@ -8,7 +8,7 @@ import numpy as np
 
 from framework.core.views import before_write
 from framework.kernels import module_of
-from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, unsupported
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor, wrap
 
@@ -56,7 +56,6 @@ class SGD(Optimizer):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         exclusive(fused, foreach, differentiable)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
             "nesterov": nesterov, "maximize": maximize, "foreach": foreach,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework.optim.checks import betas as checked_betas
-from framework.optim.checks import learning_rate, nonnegative, unsupported
+from framework.optim.checks import learning_rate, nonnegative
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
@@ -79,7 +79,6 @@ class Adamax(_Moments):
         nonnegative("epsilon value", eps)
         betas = checked_betas(betas)
         nonnegative("weight_decay value", weight_decay)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach,
             "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
@@ -143,7 +142,6 @@ class NAdam(_Moments):
         betas = checked_betas(betas)
         nonnegative("weight_decay value", weight_decay)
         nonnegative("momentum_decay value", momentum_decay)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
             "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay,
@@ -214,7 +212,6 @@ class RAdam(_Moments):
         nonnegative("epsilon value", eps)
         betas = checked_betas(betas)
         nonnegative("weight_decay value", weight_decay)
-        unsupported(differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
             "maximize": maximize, "foreach": foreach, "capturable": capturable,

@@ -88,6 +88,8 @@ class HuberLoss(_Loss):
     """Square up to ``delta``, linear above; averaged."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        if not isinstance(delta, (int, float)):
+            raise TypeError(f"delta must be a float or int, got: {type(delta)}")
         super().__init__(reduction=reduction)
         self.delta = delta
 

@@ -126,19 +126,30 @@ class ReplicationPad3d(_PadNd):
     _dims, _kind = 3, "replicate"
 
 
-class CircularPad1d(_PadNd):
+class _CircularPad(_PadNd):
+    _kind = "circular"
+
+    def forward(self, input: Any) -> Any:
+        if input.ndim not in (self._dims + 1, self._dims + 2):
+            raise ValueError(
+                f"expected {self._dims + 1}D or {self._dims + 2}D input (got {input.ndim}D input)"
+            )
+        return super().forward(input)
+
+
+class CircularPad1d(_CircularPad):
     """The other side's elements around the last dimension."""
 
-    _dims, _kind = 1, "circular"
+    _dims = 1
 
 
-class CircularPad2d(_PadNd):
+class CircularPad2d(_CircularPad):
     """The other side's elements around the last two dimensions."""
 
-    _dims, _kind = 2, "circular"
+    _dims = 2
 
 
-class CircularPad3d(_PadNd):
+class CircularPad3d(_CircularPad):
     """The other side's elements around the last three dimensions."""
 
-    _dims, _kind = 3, "circular"
+    _dims = 3

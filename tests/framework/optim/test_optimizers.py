@@ -177,7 +177,6 @@ def test_named_parameters():
         (lambda: SGD([[parameter(1)]]), TypeError, "one of the params is list"),
         (lambda: SGD([parameter(1) * 2]), ValueError, "can't optimize a non-leaf Tensor"),
         (lambda: SGD([{"params": {parameter(1)}}]), TypeError, "ordered collections"),
-        (lambda: SGD([*[parameter(1)] * 2]), ValueError, "duplicate parameters"),
         (lambda: SGD([parameter(1)], lr=-1), ValueError, "Invalid learning rate: -1"),
         (lambda: SGD([parameter(1)], momentum=-1), ValueError, "Invalid momentum value: -1"),
         (lambda: SGD([parameter(1)], weight_decay=-1), ValueError, "Invalid weight_decay value"),
@@ -188,12 +187,41 @@ def test_named_parameters():
         (lambda: RMSprop([parameter(1)], alpha=-1), ValueError, "Invalid alpha value"),
         (lambda: Adagrad([parameter(1)], lr_decay=-1), ValueError, "Invalid lr_decay value"),
         (lambda: Adadelta([parameter(1)], rho=2), ValueError, "Invalid rho value: 2"),
-        (lambda: Adam([parameter(1)], differentiable=True), NotImplementedError, "differentiable"),
     ],
 )
 def test_bad_arguments(make, kind, message):
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_duplicates_are_warned_of():
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        SGD([*[parameter(1)] * 2])
+
+
+@pytest.mark.parametrize("make", [SGD, Adam, RMSprop, torch.optim.Rprop, torch.optim.ASGD])
+def test_differentiable_steps(make):
+    """The derivative of the weight after two steps with respect to the first gradient."""
+
+    def after(first):
+        start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
+        weight = start.clone()
+        optimizer = make([weight], lr=0.1, differentiable=True)
+        for g in (first, torch.tensor([0.3, 0.1, -0.2], dtype=torch.float64)):
+            weight.grad = g
+            optimizer.step()
+        return weight, start
+
+    first = torch.tensor([0.5, -0.4, 0.7], dtype=torch.float64, requires_grad=True)
+    weight, start = after(first)
+    by_gradient, by_start = torch.autograd.grad(weight.sum(), [first, start])
+    for i in range(3):
+        moved = torch.zeros(3, dtype=torch.float64)
+        moved[i] = 1e-6
+        up, down = (after(first.detach() + sign * moved)[0].sum() for sign in (1, -1))
+        slope = float((up - down).detach()) / 2e-6
+        assert float(by_gradient[i]) == pytest.approx(slope, abs=1e-6)
+    assert by_start is not None
 
 
 def test_a_parameter_is_in_one_group():
