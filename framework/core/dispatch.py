@@ -266,11 +266,17 @@ def _first_tensor(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """As `_promote`; the first argument must be a tensor."""
     if arrays[0].__class__ is not ndarray:
         _must_have_dtype(arrays[:1])
+    elif len(arrays) == 2 and arrays[1].__class__ is ndarray and arrays[0].dtype is arrays[1].dtype:
+        return arrays
     return _promote(arrays, args)
 
 
 def _all_tensors(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """As `_promote`; no argument may be a number."""
+    if len(arrays) == 2:
+        a, b = arrays
+        if a.__class__ is ndarray and b.__class__ is ndarray and a.dtype is b.dtype:
+            return arrays
     _must_have_dtype(arrays)
     return _promote(arrays, args)
 
@@ -356,10 +362,8 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     text = str(error)
     if "broadcast" in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
-    if text.startswith("ufunc '") and "not supported for the input types" in text:
-        kind = dtypes.result_type(*[a for a in args if a is not None])
-        error = NotImplementedError()
-        text = f"\"{op.name}_cpu\" not implemented for '{dtypes.NAMES[kind]}'"
+    if isinstance(error, TypeError):
+        error, text = _of_ufunc(op, args, error, text)
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
     if isinstance(error, (TypeError, MemoryError, NotImplementedError, LinAlgError)):
         kind = type(error)
@@ -368,6 +372,23 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     better = kind(line + _place())
     better._explained = True
     return better
+
+
+def _of_ufunc(
+    op: Op, args: tuple[Any, ...], error: Exception, text: str
+) -> tuple[Exception, str]:
+    """What PyTorch raises where one of NumPy's own functions does not know a dtype."""
+    if text.startswith("ufunc '") and "not supported for the input types" in text:
+        common = dtypes.result_type(*[a for a in args if a is not None])
+        text = f"\"{op.name}_cpu\" not implemented for '{dtypes.NAMES[common]}'"
+        return NotImplementedError(text), text
+    if text.startswith("The numpy boolean negative"):
+        text = (
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+        return RuntimeError(text), text
+    return error, text
 
 
 def _with_name(name: str, text: str) -> str:

@@ -29,19 +29,25 @@ Kernel = Callable[..., Any]
 
 def _no_bools(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """Promotion of what can be subtracted."""
-    bools = [x.__class__ is bool or getattr(x, "dtype", None) == np.bool_ for x in arrays]
-    if True in bools:
-        what = (
-            "with two bool tensors is not supported. Use the `^` or `logical_xor()` operator "
-            "instead."
-            if all(bools)
-            else "with a bool tensor is not supported. If you are trying to invert a mask, use the "
-            "`~` or `logical_not()` operator instead."
-        )
-        raise RuntimeError(f"Subtraction, the `-` operator, {what}")
-    return RULES["promote"](arrays, args)
+    for x in arrays:
+        kind = x.__class__
+        if kind is bool or (kind not in _NUMBERS and x.dtype.kind == "b"):
+            raise RuntimeError(_SUBTRACTED_BOOLS[all(map(_is_bool, arrays))])
+    return _promote(arrays, args)
 
 
+def _is_bool(x: Any) -> bool:
+    return x.__class__ is bool or getattr(x, "dtype", None) == np.bool_
+
+
+_NUMBERS = frozenset({int, float, complex})
+_SUBTRACTED_BOOLS = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the `~` or `logical_not()` operator instead.",
+    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+    "`logical_xor()` operator instead.",
+)
+_promote = RULES["promote"]
 RULES["difference"] = _no_bools
 
 ADD = op(
@@ -204,7 +210,7 @@ def _pow_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     power = args[1]
     if isinstance(power, int) and power < 0 and arrays[0].dtype.kind in "biu":
         raise ValueError("Integers to negative integer powers are not allowed.")
-    return RULES["promote"](arrays, args)
+    return _promote(arrays, args)
 
 
 RULES["power"] = _pow_rule

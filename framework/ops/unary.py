@@ -74,15 +74,6 @@ def _nothing(g: Any) -> Any:
 # -- sign ----------------------------------------------------------------------------------------
 
 
-def _neg_kernel(a: Any) -> Any:
-    if a.dtype.kind == "b":
-        raise ValueError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-            "invert a mask, use the `~` or `logical_not()` operator instead."
-        )
-    return np.negative(a)
-
-
 def _abs_kernel(a: Any) -> Any:
     return np.abs(_no_bools(a, "abs_cpu"))
 
@@ -120,7 +111,7 @@ def _sgn_grad(g: Any, a: Any, y: Any) -> Any:
     return turned.masked_fill(size == 0, 0.0)
 
 
-neg = unary("neg", _neg_kernel, lambda g: -g, "The negative of each element; not of bools.",
+neg = unary("neg", np.negative, lambda g: -g, "The negative of each element; not of bools.",
             rule=None, dunder=("__neg__",), aliases=("negative",))  # fmt: skip
 sign = unary("sign", _sign_kernel, _nothing, "-1, 0 or 1; 0 for NaN.", rule=None, domain="away")
 sgn = unary("sgn", _sgn_kernel, _sgn_grad, "`sign`, and of a complex number a / abs(a).",
