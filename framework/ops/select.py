@@ -141,15 +141,20 @@ def _clamp_inside(a: Any, low: Any, high: Any) -> Any:
 
 def _clamp_low(g: Any, a: Any, low: Any, high: Any) -> Any:
     taken = a < low
-    return g * (taken if high is None else taken & (low < high))
+    return _only(g, taken if high is None else taken & (low < high))
+
+
+def _only(g: Any, hit: Any) -> Any:
+    """``g`` where ``hit``; where not, zero even if ``g`` is infinite."""
+    return g.masked_fill(~hit, 0)
 
 
 CLAMP = op(
     "clamp", _clamp_kernel, "a low high", rule="bounds",
     grad=(
-        lambda g, a, low, high: g * _clamp_inside(a, low, high),
+        lambda g, a, low, high: _only(g, _clamp_inside(a, low, high)),
         _clamp_low,
-        lambda g, a, low, high: g * ((a > high) if low is None else (a > high) | (low > high)),
+        lambda g, a, low, high: _only(g, (a > high) if low is None else (a > high) | (low > high)),
     ),
     samples=lambda s: [
         ((s.away(3, 2), -0.3, 0.3), {}), ((s.away(3), None, 0.3), {}),

@@ -1,0 +1,245 @@
+"""The base class of all distributions."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import framework as torch
+from framework.distributions import constraints
+from framework.distributions.utils import lazy_property
+from framework.tensor import Size, Tensor
+
+__all__ = ["Distribution"]
+
+
+class Distribution:
+    """A probability distribution, or a batch of independent ones.
+
+    A sample has the shape ``sample_shape + batch_shape + event_shape``: one event of
+    ``event_shape`` for each of the distributions in ``batch_shape``.
+
+    A derived class has ``arg_constraints`` (constraints of its parameters by name), ``support``,
+    and the methods that it knows; what it does not know raises NotImplementedError.
+
+    Args:
+        validate_args: whether parameters and values are checked; by default as
+            `set_default_validate_args` says, which is yes unless Python runs with -O.
+    """
+
+    has_rsample = False
+    has_enumerate_support = False
+    _validate_args = __debug__
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether distributions check their arguments unless they are told otherwise."""
+        if value not in (True, False):
+            raise ValueError
+        Distribution._validate_args = value
+
+    def __init__(
+        self,
+        batch_shape: Any = (),
+        event_shape: Any = (),
+        validate_args: bool | None = None,
+    ) -> None:
+        self._batch_shape = Size(batch_shape)
+        self._event_shape = Size(event_shape)
+        if validate_args is not None:
+            self._validate_args = validate_args
+        if self._validate_args:
+            self._check_parameters()
+        super().__init__()
+
+    def _check_parameters(self) -> None:
+        try:
+            arg_constraints = self.arg_constraints
+        except NotImplementedError:
+            arg_constraints = {}
+            warnings.warn(
+                f"{self.__class__} does not define `arg_constraints`. Please set "
+                "`arg_constraints = {}` or initialize the distribution with `validate_args=False` "
+                "to turn off validation.",
+                stacklevel=3,
+            )
+        for name, constraint in arg_constraints.items():
+            if constraints.is_dependent(constraint):
+                continue
+            if name not in self.__dict__ and isinstance(
+                getattr(type(self), name, None), lazy_property
+            ):
+                continue  # follows from another parameter, which is checked
+            value = getattr(self, name)
+            if not constraint.check(value).all():
+                raise ValueError(
+                    f"Expected parameter {name} ({type(value).__name__} of shape "
+                    f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
+                    f"{constraint!r}, but found invalid values:\n{value}"
+                )
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        """This distribution with its batch dimensions expanded to ``batch_shape``."""
+        raise NotImplementedError
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """A blank object of this type for ``cls.expand`` to fill."""
+        if _instance is None and type(self).__init__ != cls.__init__:  # type: ignore[misc]
+            raise NotImplementedError(
+                f"Subclass {self.__class__.__name__} of {cls.__name__} that defines a custom "
+                "__init__ method must also define a custom .expand() method."
+            )
+        return self.__new__(type(self)) if _instance is None else _instance
+
+    def _parameters(self) -> dict[str, Any]:
+        """The constructor's arguments that `_remade` expands."""
+        return {name: getattr(self, name) for name in self.arg_constraints}
+
+    def _remade(self, cls: Any, batch_shape: Any, _instance: Any, **options: Any) -> Any:
+        """``cls.expand``: the same family made from the expanded parameters."""
+        new = self._get_checked_instance(cls, _instance)
+        batch_shape = Size(batch_shape)
+        expanded = {}
+        for name, value in self._parameters().items():
+            event = value.ndim - self.arg_constraints[name].event_dim
+            expanded[name] = value.expand(batch_shape + value.shape[event:])
+        cls.__init__(new, **expanded, **options, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def batch_shape(self) -> Any:
+        """Shape of the batch of distributions."""
+        return self._batch_shape
+
+    @property
+    def event_shape(self) -> Any:
+        """Shape of one event of one distribution."""
+        return self._event_shape
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """Constraints of the parameters, by name."""
+        raise NotImplementedError
+
+    @property
+    def support(self) -> Any:
+        """The values that samples take, as a constraint."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        raise NotImplementedError
+
+    @property
+    def mode(self) -> Tensor:
+        """The most probable value."""
+        raise NotImplementedError(f"{self.__class__} does not implement mode")
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        raise NotImplementedError
+
+    @property
+    def stddev(self) -> Tensor:
+        """The standard deviation."""
+        return self.variance.sqrt()
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Samples without a gradient, of shape ``sample_shape + batch_shape + event_shape``."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Samples through which gradients flow to the parameters."""
+        raise NotImplementedError
+
+    def sample_n(self, n: int) -> Tensor:
+        """``sample((n,))``; deprecated."""
+        warnings.warn(
+            "sample_n(n) will be deprecated. Use .sample((n,)) instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self.sample(Size((n,)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Logarithm of the density, or of the probability, of ``value``."""
+        raise NotImplementedError
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Probability of a sample that is at most ``value``."""
+        raise NotImplementedError
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The quantile: where `cdf` reaches ``value``."""
+        raise NotImplementedError
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All values of a discrete distribution along a new first dimension.
+
+        With ``expand=False`` the batch dimensions after it have size one.
+        """
+        raise NotImplementedError
+
+    def entropy(self) -> Tensor:
+        """The (differential) entropy, in nats; of ``batch_shape``."""
+        raise NotImplementedError
+
+    def perplexity(self) -> Tensor:
+        """exp(entropy)."""
+        return torch.exp(self.entropy())
+
+    def _extended_shape(self, sample_shape: Any = ()) -> Any:
+        return Size(sample_shape) + self._batch_shape + self._event_shape
+
+    def _enumerated(self, values: Tensor, expand: bool) -> Tensor:
+        """The values of a support, which are the same for the whole batch."""
+        values = values.view((-1,) + (1,) * len(self._batch_shape) + self._event_shape)
+        if not expand:
+            return values
+        return values.expand((-1, *self._batch_shape, *self._event_shape))
+
+    def _validate_sample(self, value: Any) -> None:
+        """Refuse a value that is no event of these distributions."""
+        if not isinstance(value, Tensor):
+            raise ValueError("The value argument to log_prob must be a Tensor")
+        shape = value.size()
+        first_event_dim = len(shape) - len(self._event_shape)
+        if shape[first_event_dim:] != self._event_shape:
+            raise ValueError(
+                f"The right-most size of value must match event_shape: {shape} vs "
+                f"{self._event_shape}."
+            )
+        expected = self._batch_shape + self._event_shape
+        for i, j in zip(reversed(shape), reversed(expected)):
+            if i != 1 and j != 1 and i != j:
+                raise ValueError(
+                    "Value is not broadcastable with batch_shape+event_shape: "
+                    f"{shape} vs {expected}."
+                )
+        try:
+            support = self.support
+        except NotImplementedError:
+            warnings.warn(
+                f"{self.__class__} does not define `support` to enable sample validation. Please "
+                "initialize the distribution with `validate_args=False` to turn off validation.",
+                stacklevel=2,
+            )
+            return
+        if not support.check(value).all():
+            raise ValueError(
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
+                f"to be within the support ({support!r}) of the distribution {self!r}, but found "
+                f"invalid values:\n{value}"
+            )
+
+    def __repr__(self) -> str:
+        shown = []
+        for name in self.arg_constraints:
+            if name in self.__dict__:
+                value = self.__dict__[name]
+                shown.append(f"{name}: {value if value.numel() == 1 else value.size()}")
+        return f"{self.__class__.__name__}({', '.join(shown)})"
