@@ -15,7 +15,7 @@ from framework import dtypes
 from framework.core import dispatch
 from framework.device import CPU, device, existing
 from framework.kernels import to_device, to_host
-from framework.kernels.strided import storage_bytes, strided
+from framework.kernels.strided import reach, storage_bytes, strided
 
 __all__ = ["STORAGES", "TypedStorage", "UntypedStorage", "is_storage", "shared_copy", "storage_of"]
 
@@ -264,7 +264,11 @@ def is_storage(obj: Any) -> bool:
 def tensor_on(
     storage: Any, offset: int, size: Any, stride: Any, dtype: dtypes.dtype
 ) -> Any:  # fmt: skip
-    """A tensor of a storage's memory; one dimension over all of it unless a size is given."""
+    """A tensor of a storage's memory; one dimension over all of it unless a size is given.
+
+    Raises:
+        RuntimeError: the storage is too small.
+    """
     items = storage._items.view(np.uint8).view(dtype.numpy)
     if size is None:
         return dispatch.wrap(items[offset:], storage._device)
@@ -274,4 +278,12 @@ def tensor_on(
         for n in reversed(shape):
             stride.insert(0, step)
             step *= n
-    return dispatch.wrap(strided(items, shape, tuple(stride), offset), storage._device)
+    steps = tuple(stride)
+    need = reach(shape, steps, offset)
+    if need > items.size:
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {offset}, and "
+            f"itemsize {dtype.itemsize} requiring a storage size of {need * dtype.itemsize} are "
+            f"out of bounds for storage of size {storage.nbytes()}"
+        )
+    return dispatch.wrap(strided(items, shape, steps, offset), storage._device)

@@ -97,3 +97,35 @@ def test_device_names() -> None:
         torch.device("tpu")
     with pytest.raises(RuntimeError, match="Invalid device string"):
         torch.device("cuda:x")
+
+
+def test_the_default_device() -> None:
+    out = run_with_fake_cuda("""
+        import framework as torch
+        with torch.device("cuda:1"):
+            a, b, c = torch.zeros(2), torch.tensor([1.0]), torch.randn(3)
+            with torch.device("cpu"):
+                d = torch.ones(1)
+            e = torch.arange(3, device="cpu")
+        print([str(t.device) for t in (a, b, c, d, e, torch.zeros_like(a), torch.ones(1))])
+        torch.set_default_device("cuda")
+        layer = torch.nn.Linear(1, 1)
+        print(torch.get_default_device(), torch.empty(1).device, layer.weight.device)
+        print(torch.ones(1))
+        torch.set_default_device(None)
+        torch.set_default_tensor_type(torch.cuda.FloatTensor)
+        print(torch.Tensor(2).device, torch.cuda.LongTensor([1]), torch.ones(1, device="cpu"))
+
+        @torch.device("cpu")
+        def made():
+            return torch.ones(1).device
+
+        print(made(), torch.get_default_device(), torch.ones(1).pin_memory is not None)
+    """)
+    assert out.splitlines() == [
+        "['cuda:1', 'cuda:1', 'cuda:1', 'cpu', 'cpu', 'cuda:1', 'cpu']",
+        "cuda:0 cuda:0 cuda:0",
+        "tensor([1.])",
+        "cuda:0 tensor([1]) tensor([1.], device='cpu')",
+        "cpu cuda:0 True",
+    ]

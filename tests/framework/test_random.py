@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import framework as torch
 
@@ -74,3 +75,180 @@ def test_random_tensors_are_in_the_trace() -> None:
         torch.randn(2, 3)
     (op,) = [e for e in tape.read() if type(e).__name__ == "Op"]
     assert op.name == "randn" and op.outputs[0].shape == (2, 3)
+
+
+# -- distributions ---------------------------------------------------------------------------------
+
+N = 20_000
+
+
+def p_value(drawn, distribution) -> float:
+    return stats.kstest(np.asarray(drawn, np.float64).ravel(), distribution.cdf).pvalue
+
+
+def chi_square(drawn, distribution, low: int, high: int) -> float:
+    """p-value of whole numbers; what lies outside of [low, high) counts as one."""
+    values = np.asarray(drawn, np.float64).ravel()
+    assert (values == np.floor(values)).all()
+    observed = [(values == k).sum() for k in range(low, high)]
+    expected = [distribution.pmf(k) * values.size for k in range(low, high)]
+    rest = values.size - sum(observed), values.size - sum(expected)
+    if rest[1] > 5:
+        observed, expected = [*observed, rest[0]], [*expected, rest[1]]
+    expected = np.array(expected) * (sum(observed) / sum(expected))
+    return stats.chisquare(observed, expected).pvalue
+
+
+CONTINUOUS = {
+    "rand": (lambda d: torch.rand(N, dtype=d), stats.uniform()),
+    "randn": (lambda d: torch.randn(N, dtype=d), stats.norm()),
+    "normal": (lambda d: torch.normal(2.0, 3.0, (N,), dtype=d), stats.norm(2, 3)),
+    "uniform_": (lambda d: torch.empty(N, dtype=d).uniform_(-2, 5), stats.uniform(-2, 7)),
+    "normal_": (lambda d: torch.empty(N, dtype=d).normal_(-1, 0.5), stats.norm(-1, 0.5)),
+    "exponential_": (lambda d: torch.empty(N, dtype=d).exponential_(2.0), stats.expon(0, 0.5)),
+    "cauchy_": (lambda d: torch.empty(N, dtype=d).cauchy_(1.0, 2.0), stats.cauchy(1, 2)),
+    "log_normal_": (
+        lambda d: torch.empty(N, dtype=d).log_normal_(0.5, 0.75),
+        stats.lognorm(0.75, 0, np.exp(0.5)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_continuous_distributions(name: str, dtype: torch.dtype) -> None:
+    draw, distribution = CONTINUOUS[name]
+    torch.manual_seed(5)
+    assert p_value(draw(dtype).numpy(), distribution) > 0.01
+
+
+WHOLE = {
+    "randint": (lambda: torch.randint(3, 9, (N,)), stats.randint(3, 9), 3, 9),
+    "random_": (lambda: torch.empty(N).random_(2, 7), stats.randint(2, 7), 2, 7),
+    "byte": (lambda: torch.empty(N, dtype=torch.uint8).random_() // 32, stats.randint(0, 8), 0, 8),
+    "bernoulli": (lambda: torch.bernoulli(torch.full((N,), 0.3)), stats.bernoulli(0.3), 0, 2),
+    "bernoulli_": (lambda: torch.empty(N).bernoulli_(0.7), stats.bernoulli(0.7), 0, 2),
+    "geometric_": (lambda: torch.empty(N).geometric_(0.4), stats.geom(0.4), 1, 9),
+    "poisson": (lambda: torch.poisson(torch.full((N,), 4.0)), stats.poisson(4), 0, 11),
+    "binomial": (
+        lambda: torch.binomial(torch.full((N,), 10.0), torch.full((N,), 0.35)),
+        stats.binom(10, 0.35), 0, 9,
+    ),
+    "multinomial": (
+        lambda: torch.multinomial(torch.tensor([1.0, 2.0, 5.0]), N, replacement=True),
+        stats.rv_discrete(values=([0, 1, 2], [0.125, 0.25, 0.625])), 0, 3,
+    ),
+    "first without replacement": (
+        lambda: torch.multinomial(torch.tensor([1.0, 2.0, 5.0]).expand(N, 3), 2)[:, 0],
+        stats.rv_discrete(values=([0, 1, 2], [0.125, 0.25, 0.625])), 0, 3,
+    ),
+    "randperm": (
+        lambda: torch.stack([torch.randperm(5)[0] for _ in range(2000)]), stats.randint(0, 5), 0, 5,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_distributions_of_whole_numbers(name: str) -> None:
+    draw, distribution, low, high = WHOLE[name]
+    torch.manual_seed(6)
+    assert chi_square(draw().numpy(), distribution, low, high) > 0.01
+
+
+def test_complex_numbers() -> None:
+    torch.manual_seed(7)
+    z = torch.randn(N, dtype=torch.complex64).numpy()
+    half = stats.norm(0, np.sqrt(0.5))
+    assert p_value(z.real, half) > 0.01 and p_value(z.imag, half) > 0.01
+    assert abs(np.corrcoef(z.real, z.imag)[0, 1]) < 0.02
+    u = torch.rand(N, dtype=torch.complex128).numpy()
+    assert p_value(u.real, stats.uniform()) > 0.01 and p_value(u.imag, stats.uniform()) > 0.01
+
+
+@pytest.mark.parametrize("dtype, count", [(torch.float16, 1 << 11), (torch.bfloat16, 1 << 8)])
+def test_narrow_types_never_round_up_to_one(dtype: torch.dtype, count: int) -> None:
+    torch.manual_seed(8)
+    u = torch.rand(50_000, dtype=dtype).double()
+    assert u.max().item() < 1.0 and u.min().item() == 0.0
+    assert ((u * count).round() == u * count).all()
+
+
+def test_random_reaches_all_that_the_type_holds() -> None:
+    torch.manual_seed(9)
+    whole = torch.empty(4000, dtype=torch.int64).random_()
+    assert whole.min().item() >= 0 and whole.max().item() > 1 << 62
+    negative = torch.empty(4000, dtype=torch.int64).random_(-(1 << 63), None)
+    assert negative.min().item() < -(1 << 62) and negative.max().item() > 1 << 62
+    assert torch.empty(4000).random_().max().item() <= 1 << 24
+    assert set(torch.empty(100, dtype=torch.bool).random_().tolist()) == {False, True}
+
+
+def test_samplers_that_reject_leave_the_stream_where_it_is_expected() -> None:
+    torch.manual_seed(10)
+    torch.poisson(torch.full((100,), 50.0))
+    after = torch.rand(3)
+    torch.manual_seed(10)
+    torch.poisson(torch.full((100,), 500.0))
+    assert torch.equal(after, torch.rand(3))
+    first = torch.poisson(torch.full((100,), 50.0))
+    assert not torch.equal(first, torch.poisson(torch.full((100,), 50.0)))
+
+
+def test_a_sample_has_a_gradient_of_zero() -> None:
+    mean = torch.zeros(3, requires_grad=True)
+    (torch.normal(mean, 1.0) + mean).sum().backward()
+    assert mean.grad.tolist() == [1.0, 1.0, 1.0]
+    p = torch.full((3,), 0.5, requires_grad=True)
+    assert torch.bernoulli(p).requires_grad
+    x = p * 2
+    x.uniform_()
+    x.sum().backward()
+    assert p.grad.tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        p.normal_()
+
+
+@pytest.mark.parametrize(
+    "draw, words",
+    [
+        (lambda: torch.empty(2).normal_(0, -1), "expects std >= 0.0, but found std -1"),
+        (lambda: torch.empty(2).uniform_(2, 1), r"found from=2 > to=1"),
+        (lambda: torch.empty(2).uniform_(0, 1e39), "to is out of bounds for float"),
+        (lambda: torch.empty(2).exponential_(0), "expects lambda > 0.0, but found lambda=0"),
+        (lambda: torch.empty(2).cauchy_(0, -1), "expects sigma > 0.0, but found sigma=-1"),
+        (lambda: torch.empty(2).geometric_(1.0), r"expects p to be in \(0, 1\), but got p=1.0"),
+        (lambda: torch.empty(2).bernoulli_(1.5), r"expects p to be in \[0, 1\], but got p=1.5"),
+        (lambda: torch.empty(2, dtype=torch.int64).normal_(), "not implemented for 'Long'"),
+        (lambda: torch.empty(2, dtype=torch.uint8).random_(0, 300), "out of bounds for unsigned"),
+        (lambda: torch.randint(0, 300, (2,), dtype=torch.uint8), "out of bounds for unsigned char"),
+        (lambda: torch.rand(2, dtype=torch.int64), "not implemented for 'Long'"),
+        (lambda: torch.multinomial(torch.zeros(3), 1), "sum of probabilities <= 0"),
+        (lambda: torch.multinomial(torch.ones(3), 0), "cannot sample n_sample <= 0 samples"),
+        (lambda: torch.bernoulli(torch.tensor([2.0])), "p_in <= 1"),
+        (lambda: torch.randperm(-1), "negative dimension"),
+    ],
+)
+def test_refusals(draw, words: str) -> None:
+    with pytest.raises((RuntimeError, NotImplementedError), match=words):
+        draw()
+
+
+def test_fork_rng() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    with torch.random.fork_rng():
+        inside = torch.rand(3)
+    assert torch.equal(before, torch.get_rng_state()) and torch.equal(inside, torch.rand(3))
+    with torch.random.fork_rng(enabled=False):
+        torch.rand(3)
+    assert not torch.equal(before, torch.get_rng_state())
+
+
+def test_a_method_in_place_is_one_event() -> None:
+    from framework.trace import recording
+
+    x = torch.zeros(3)
+    with recording() as tape:
+        x.uniform_()
+    (op,) = [e for e in tape.read() if type(e).__name__ == "Op"]
+    assert op.name == "uniform_"

@@ -1,0 +1,261 @@
+"""Making tensors: sizes, ranges, types, orders of memory, storages and the older constructors."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+import framework as torch
+
+# -- shapes, ranges, options -----------------------------------------------------------------------
+
+
+def test_ways_to_give_a_size() -> None:
+    shapes = [torch.zeros(2, 3), torch.ones((2, 3)), torch.rand([2, 3]), torch.empty(size=(2, 3))]
+    assert all(t.shape == (2, 3) for t in shapes)
+    assert torch.zeros(()).shape == () and torch.randn(torch.tensor(4), 1).shape == (4, 1)
+
+
+@pytest.mark.parametrize(
+    "make, kind, words",
+    [
+        (lambda: torch.zeros(), TypeError, "missing 1 required positional arguments"),
+        (lambda: torch.zeros(2.5), TypeError, "must be tuple of ints"),
+        (lambda: torch.ones(2, -1), RuntimeError, "negative dimension -1"),
+        (lambda: torch.zeros(2, layout=torch.sparse_csr), RuntimeError, "torch.sparse_csr"),
+        (lambda: torch.arange(0, 5, 0), RuntimeError, "step must be nonzero"),
+        (lambda: torch.arange(0, 5, -1), RuntimeError, "inconsistent with step sign"),
+        (lambda: torch.arange(float("inf")), RuntimeError, "unsupported range"),
+        (lambda: torch.arange(3, dtype=torch.bool), NotImplementedError, "'Bool'"),
+        (lambda: torch.linspace(0, 1, -1), RuntimeError, "number of steps must be non-negative"),
+        (lambda: torch.eye(-1), RuntimeError, "n must be greater or equal to 0, got -1"),
+        (lambda: torch.full((1,), 300, dtype=torch.uint8), RuntimeError, "without overflow"),
+        (lambda: torch.full((1,), 1j, dtype=torch.float32), RuntimeError, "without overflow"),
+        (lambda: torch.tensor([300], dtype=torch.uint8), RuntimeError, "without overflow"),
+        (lambda: torch.tensor([[1], [2, 3]]), ValueError, r"length 1 at dim 1 \(got 2\)"),
+        (lambda: torch.tensor([[1, 2], [3]]), ValueError, r"length 2 at dim 1 \(got 1\)"),
+        (lambda: torch.tensor("text"), TypeError, "invalid data type 'str'"),
+        (lambda: torch.tensor([None]), RuntimeError, "Could not infer dtype of NoneType"),
+        (lambda: torch.tensor(1 << 63), ValueError, "Overflow when unpacking long long"),
+        (lambda: torch.tensor([1], requires_grad=True), RuntimeError, "floating point"),
+        (lambda: torch.empty_permuted((2, 3), (0, 0)), RuntimeError, "Duplicate dim"),
+        (
+            lambda: torch.zeros(3, dtype=torch.int64, out=torch.zeros(3)),
+            RuntimeError,
+            "match dtype",
+        ),
+        (lambda: torch.frombuffer(bytearray(), dtype=torch.uint8), ValueError, "must not be 0"),
+        (lambda: torch.asarray([1], copy=False), ValueError, "can't alias arbitrary sequence"),
+        (lambda: torch.from_numpy(np.arange(3)[::-1]), ValueError, "negative"),
+        (lambda: torch.Tensor(2.5), TypeError, "data must be a sequence"),
+        (lambda: torch.LongTensor(torch.ones(1)), TypeError, r"expected Long \(got Float\)"),
+    ],
+)
+def test_refusals(make, kind, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        make()
+
+
+def test_ranges_count_in_the_type_that_they_have() -> None:
+    assert torch.arange(0.5, 5.5, 1.7, dtype=torch.int64).tolist() == [0, 1, 2, 3, 4]
+    assert torch.arange(0.5, 5.5, 1.7, dtype=torch.int32).tolist() == [0, 1, 2]
+    assert torch.arange(0, 1, 0.1).shape == (10,)
+    big = 1 << 60
+    assert torch.arange(big, big + 3).tolist() == [big, big + 1, big + 2]
+    assert torch.linspace(0, 10, 5, dtype=torch.int64).tolist() == [0, 2, 5, 7, 10]
+    x = torch.linspace(-1, 1, 7, dtype=torch.float64)
+    assert torch.equal(x, -x.flip(0))  # counted from both ends
+    with pytest.warns(UserWarning, match=r"torch\.range is deprecated"):
+        assert torch.range(0, 2, 0.5).tolist() == [0, 0.5, 1, 1.5, 2]
+
+
+def test_out_gives_the_dtype() -> None:
+    target = torch.zeros(3, dtype=torch.int32)
+    assert torch.arange(3, out=target) is target and target.tolist() == [0, 1, 2]
+    assert torch.eye(2, out=torch.empty(0, dtype=torch.int64)).tolist() == [[1, 0], [0, 1]]
+    assert torch.rand(2, out=torch.empty(2, dtype=torch.float64)).dtype is torch.float64
+
+
+def test_unsigned_types() -> None:
+    x = torch.tensor([1, 65535], dtype=torch.uint16)
+    assert x.type() == "torch.UInt16Tensor" and not x.is_signed() and x.sum().item() == 65536
+    assert (x * 0.5).dtype is torch.float32 and torch.result_type(x, 1) is torch.uint16
+    assert torch.promote_types(torch.uint32, torch.bfloat16) is torch.bfloat16
+    with pytest.raises(RuntimeError, match="attempted to promote UInt16 and Int"):
+        torch.promote_types(torch.int32, torch.uint16)
+    assert torch.full((1,), (1 << 64) - 1, dtype=torch.uint64).item() == (1 << 64) - 1
+    assert torch.from_numpy(np.ones(2, np.uint32)).dtype is torch.uint32
+
+
+# -- order of memory -------------------------------------------------------------------------------
+
+
+def test_layouts_and_formats_are_objects() -> None:
+    assert repr(torch.strided) == "torch.strided" and torch.ones(1).layout is torch.strided
+    assert repr(torch.channels_last) == "torch.channels_last"
+    assert isinstance(torch.sparse_coo, torch.layout)
+    assert isinstance(torch.preserve_format, torch.memory_format)
+
+
+def test_channels_last() -> None:
+    x = torch.arange(120.0).reshape(2, 3, 4, 5)
+    for y in (
+        x.contiguous(memory_format=torch.channels_last),
+        x.to(memory_format=torch.channels_last),
+        x.clone(memory_format=torch.channels_last),
+        x.double(memory_format=torch.channels_last),
+    ):
+        assert y.stride() == (60, 1, 15, 3) and torch.equal(y, x.to(y.dtype))
+        assert y.is_contiguous(memory_format=torch.channels_last) and not y.is_contiguous()
+        assert y.contiguous(memory_format=torch.channels_last) is y
+        assert (y * 2).is_contiguous(memory_format=torch.channels_last)
+        assert torch.zeros_like(y).stride() == y.stride() == y.clone().stride()
+        assert torch.zeros_like(y, memory_format=torch.contiguous_format).is_contiguous()
+        assert y.contiguous().is_contiguous() and y.dim_order() == (0, 2, 3, 1)
+    assert torch.empty(1, 2, 3, 4, 5, memory_format=torch.channels_last_3d).stride(1) == 1
+    with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+        torch.zeros(2).contiguous(memory_format=torch.channels_last)
+
+
+def test_copies_keep_the_order_of_strides() -> None:
+    x = torch.zeros(3, 4).t()
+    for y in (
+        x.clone(),
+        x.double(),
+        torch.rand_like(x),
+        torch.full_like(x, 1),
+        torch.zeros_like(x),
+    ):
+        assert y.stride() == (1, 4)
+    assert x.new_zeros(4, 3).stride() == (3, 1)
+    assert torch.zeros(3, 1).expand(3, 4).clone().stride() == (4, 1)
+    assert torch.empty_strided((2, 3), (1, 4)).stride() == (1, 4)
+    assert torch.empty_permuted((2, 3, 5), (1, 2, 0)).dim_order() == (1, 2, 0)
+
+
+def test_gradients_flow_through_a_change_of_format() -> None:
+    x = torch.rand(1, 2, 3, 3, requires_grad=True)
+    (x.contiguous(memory_format=torch.channels_last) * 2).sum().backward()
+    assert torch.equal(x.grad, torch.full_like(x, 2.0))
+
+
+# -- data of others --------------------------------------------------------------------------------
+
+
+def test_memory_is_shared_where_it_can_be() -> None:
+    array = np.zeros(3, np.float32)
+    assert torch.as_tensor(array).data_ptr() == torch.asarray(array).data_ptr() == array.ctypes.data
+    assert torch.asarray(array, copy=True).data_ptr() != array.ctypes.data
+    buffer = bytearray(8)
+    torch.frombuffer(buffer, dtype=torch.int16, offset=2, count=2)[1] = 0x0102
+    assert buffer[4:6] == b"\x02\x01"
+    with pytest.warns(UserWarning, match="not writable"):
+        torch.frombuffer(b"abcd", dtype=torch.uint8)
+    x = torch.ones(2, requires_grad=True)
+    assert torch.asarray(x).requires_grad is False and torch.asarray(x).data_ptr() == x.data_ptr()
+
+
+def test_from_file(tmp_path) -> None:
+    name = str(tmp_path / "numbers")
+    torch.from_file(name, shared=True, size=4, dtype=torch.int32).fill_(7)
+    assert np.fromfile(name, np.int32).tolist() == [7] * 4
+    private = torch.from_file(name, size=2, dtype=torch.int32)
+    private.zero_()
+    assert private.tolist() == [0, 0] and np.fromfile(name, np.int32).tolist() == [7] * 4
+
+
+# -- older types and storages ----------------------------------------------------------------------
+
+
+def test_older_types() -> None:
+    assert torch.FloatTensor(2, 3).shape == (2, 3) and torch.LongTensor([1.5]).tolist() == [1]
+    assert torch.ByteTensor([True]).dtype is torch.uint8 and torch.BoolTensor([1, 0])[0].item()
+    assert isinstance(torch.ones(1), torch.FloatTensor)
+    assert not isinstance(torch.ones(1), torch.DoubleTensor)
+    assert torch.HalfTensor.dtype is torch.float16 and not torch.HalfTensor.is_cuda
+    assert repr(torch.FloatTensor) == "<class 'torch.FloatTensor'>"
+    x = torch.ones(2)
+    assert x.type() == torch.typename(x) == "torch.FloatTensor"
+    assert x.type("torch.IntTensor").dtype is x.type(torch.IntTensor).dtype is torch.int32
+    assert x.type(torch.float32) is x and x.type_as(torch.ones(1, dtype=torch.int8))[0].item() == 1
+    with pytest.raises(ValueError, match="invalid type: 'FloatTensor'"):
+        x.type("FloatTensor")
+    whole = torch.ones(2, dtype=torch.int64)
+    assert torch.Tensor(whole).data_ptr() == whole.data_ptr()
+    assert torch.Tensor((2, 3)).tolist() == [2, 3] and torch.Tensor(torch.Size((2, 3))).ndim == 2
+    assert whole.new([1.5]).tolist() == [1] and x.new(3).shape == (3,) and x.new().numel() == 0
+
+
+def test_default_tensor_type() -> None:
+    try:
+        torch.set_default_tensor_type(torch.DoubleTensor)
+        assert torch.ones(1).dtype is torch.Tensor([1]).dtype is torch.float64
+        with pytest.raises(TypeError, match="only floating-point types"):
+            torch.set_default_tensor_type("torch.LongTensor")
+    finally:
+        torch.set_default_tensor_type("torch.FloatTensor")
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_a_storage_is_the_memory_of_all_views() -> None:
+    x = torch.arange(6.0).reshape(2, 3)
+    row = x[1]
+    assert row.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() == x.data_ptr()
+    assert row.storage().size() == 6 and row.untyped_storage().nbytes() == 24
+    assert torch.is_storage(x.storage()) and isinstance(x.storage(), torch.FloatStorage)
+    assert x.storage_type() is torch.FloatStorage and x.storage().type() == "torch.FloatStorage"
+    x.storage()[4] = -1.0
+    assert row.tolist() == [3.0, -1.0, 5.0]
+    assert repr(torch.FloatStorage([1, 2])) == (
+        " 1.0\n 2.0\n[torch.storage.TypedStorage(dtype=torch.float32, device=cpu) of size 2]"
+    )
+    with pytest.raises(RuntimeError, match="not resizable"):
+        x.untyped_storage().resize_(0)
+
+
+def test_set_() -> None:
+    x, y = torch.zeros(0), torch.arange(6.0)
+    x.set_(y.untyped_storage(), 1, (2, 2), (1, 2))
+    assert x.tolist() == [[1, 3], [2, 4]]
+    y[3] = 9.0
+    assert x[0, 1].item() == 9.0 and x.set_(y).shape == (6,) and x.set_().numel() == 0
+    with pytest.raises(RuntimeError, match="Could not set tensor of type"):
+        x.set_(torch.ones(2, dtype=torch.int64))
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        x.set_(y.untyped_storage(), 4, (9,))
+
+
+def test_child_processes_share_memory_that_was_asked_for() -> None:
+    shared, own = torch.zeros(2).share_memory_(), torch.zeros(2)
+    assert shared.is_shared() and not own.is_shared()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python warns of forks where there are threads
+        child = os.fork()
+    if not child:
+        shared.fill_(3.0)
+        own.fill_(3.0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert shared.tolist() == [3.0, 3.0] and own.tolist() == [0.0, 0.0]
+
+
+def test_functions_of_each_element() -> None:
+    x = torch.tensor([[1.0, 4.0]])
+    assert x.apply_(lambda v: v + 1).tolist() == [[2.0, 5.0]]
+    assert x.map_(torch.tensor([3.0]), lambda a, b: a * b).tolist() == [[6.0, 15.0]]
+    assert x.map2_(x, x, lambda a, b, c: a + b + c).tolist() == [[18.0, 45.0]]
+    with pytest.raises(RuntimeError, match=r"Can't call apply_\(\) on Variable"):
+        torch.ones(1, requires_grad=True).apply_(float)
+
+
+def test_what_a_tensor_is() -> None:
+    x = torch.ones(2)
+    assert x.is_cpu and not (x.is_cuda or x.is_meta or x.is_quantized or x.is_sparse or x.is_mps)
+    assert x.get_device() == torch.get_device(x) == -1 and x.const_data_ptr() == x.data_ptr()
+    assert torch.can_cast(torch.int8, torch.uint8) and not torch.can_cast(torch.cfloat, torch.float)
+    assert not x.is_pinned() and torch.newaxis is None
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        torch.is_nonzero(x)
