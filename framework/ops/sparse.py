@@ -356,6 +356,12 @@ def _mm_part(g: Any, other: Any, own: Any, right: bool) -> Any:
 MM = op("sparse_mm", _mm_kernel, "a b", rule="same", grad=_mm_grad)
 
 
+@function(method=False)
+def spmm(mat1: Tensor, mat2: Tensor) -> Tensor:
+    """Another name of `sparse.mm`."""
+    return mm(mat1, mat2)
+
+
 def transposed(a: Tensor) -> Tensor:
     """The transpose of a matrix, sparse or dense."""
     return permute(a, (1, 0)) if a.is_sparse else a.t()

@@ -28,6 +28,7 @@ SUITES = {
     "modules": "PyTorch's modules: every public one",
     "optimizers": "PyTorch's optimizers and schedulers: every public one",
     "distributions": "PyTorch's distributions: every public one",
+    "models": "PyTorch training the files of tests/models: 8 runs",
     "array_api": "the array API standard's own suite",
     "table": "",
 }
