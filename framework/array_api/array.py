@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from framework.core.views import inplace_twin
+from framework.overrides import _disabled_torch_function_impl
 from framework.tensor import Size, Tensor
 
 __all__ = ["Array", "operators", "standard", "torch"]
@@ -50,6 +51,8 @@ class Array(Tensor):
     """
 
     __slots__ = ()
+
+    __torch_function__ = _disabled_torch_function_impl  # functions of `framework` give tensors
 
     @property
     def size(self) -> Any:  # type: ignore[override]

@@ -62,9 +62,9 @@ def arange(
 ) -> Any:
     """Evenly spaced numbers of [start, stop), or of [0, start) where only that is given."""
     if stop is None:
-        start, stop = 0 * start, start
+        start, stop = 0, start
     if (stop - start) * step <= 0:  # PyTorch refuses bounds that the step leads away from
-        stop = start
+        stop = start + 0 * (stop + step)
     return torch.arange(start, stop, step, dtype=dtype, device=device)
 
 
@@ -86,6 +86,7 @@ def eye(
     """Ones on the ``k``-th diagonal, zeros elsewhere."""
     rows = torch.arange(n_rows, device=device)
     columns = torch.arange(n_rows if n_cols is None else n_cols, device=device)
+    k = max(-len(rows), min(k, len(columns)))
     return (rows[:, None] + k == columns).to(torch.get_default_dtype() if dtype is None else dtype)
 
 

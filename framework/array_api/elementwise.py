@@ -18,7 +18,7 @@ UNARY = {
     "conj": "conj", "cos": "cos", "cosh": "cosh", "exp": "exp", "floor": "floor",
     "isfinite": "isfinite", "isinf": "isinf", "isnan": "isnan", "log": "log", "log1p": "log1p",
     "log2": "log2", "log10": "log10", "logical_not": "logical_not", "negative": "neg",
-    "real": "real", "reciprocal": "reciprocal", "sign": "sgn", "signbit": "signbit", "sin": "sin",
+    "real": "real", "reciprocal": "reciprocal", "signbit": "signbit", "sin": "sin",
     "sinh": "sinh", "square": "square", "sqrt": "sqrt", "tan": "tan", "tanh": "tanh",
     "trunc": "trunc",
 }  # fmt: skip
@@ -34,7 +34,7 @@ BINARY = {
     "subtract": "sub",
 }  # fmt: skip
 
-__all__ = [*UNARY, *BINARY, "clip", "expm1", "floor_divide", "imag", "positive", "round"]
+__all__ = [*UNARY, *BINARY, "clip", "expm1", "floor_divide", "imag", "positive", "round", "sign"]
 
 
 def _unary(name: str, ours: str) -> Callable[..., Any]:
@@ -126,6 +126,13 @@ def round(x: Tensor, /) -> Any:
     if x.dtype.category < COMPLEX:
         return torch.round(x)
     return torch.complex(torch.round(torch.real(x)), torch.round(torch.imag(x)))
+
+
+@standard
+def sign(x: Tensor, /) -> Any:
+    """-1, 0 or 1, or x / abs(x) of a complex number; NaN of NaN, of which PyTorch makes 0."""
+    result = torch.sgn(x)
+    return torch.where(torch.isnan(x), x, result) if x.dtype.category == FLOAT else result
 
 
 operators({**_FUNCTIONS, "floor_divide": floor_divide, "positive": positive, "matmul": matmul})

@@ -34,8 +34,12 @@ def cholesky(x: Tensor, /, *, upper: bool = False) -> Any:
 
 @standard
 def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Any:
-    """The cross product of vectors of three elements along an axis."""
-    return torch.linalg.cross(*same_type(x1, x2), dim=axis)
+    """The cross product of vectors of three elements along a (negative) axis."""
+    if not x1.shape[axis] == x2.shape[axis] == 3:
+        raise ValueError(
+            f"cross: expected vectors of 3 elements, but got {x1.shape[axis]} and {x2.shape[axis]}"
+        )
+    return torch.linalg.cross(*torch.broadcast_tensors(*same_type(x1, x2)), dim=axis)
 
 
 @standard
@@ -126,10 +130,12 @@ def slogdet(x: Tensor, /) -> Any:
 def solve(x1: Tensor, x2: Tensor, /) -> Any:
     """The solution of ``x1 @ x = x2``; ``x2`` is a vector only if it has one dimension."""
     a, b = same_type(x1, x2)
-    if b.ndim == 1:
-        return torch.linalg.solve(a, b[:, None])[..., 0]
+    vector = b.ndim == 1
+    if vector:
+        b = b[:, None]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    return torch.linalg.solve(a.expand(batch + a.shape[-2:]), b.expand(batch + b.shape[-2:]))
+    result = torch.linalg.solve(a.expand(batch + a.shape[-2:]), b.expand(batch + b.shape[-2:]))
+    return result[..., 0] if vector else result
 
 
 @standard
@@ -153,4 +159,6 @@ def trace(x: Tensor, /, *, offset: int = 0, dtype: Any = None) -> Any:
 @standard
 def vector_norm(x: Tensor, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """The norm of vectors along axes, or of all elements."""
+    if axis == ():  # of each element
+        x, axis, keepdims = x[None], 0, False
     return torch.linalg.vector_norm(x, ord, axis, keepdim=keepdims)

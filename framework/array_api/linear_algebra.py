@@ -39,5 +39,9 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Any:
             f"vecdot: expected a negative axis that both arrays have, but got axis={axis} for "
             f"{x1.ndim} and {x2.ndim} dimensions"
         )
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ValueError(
+            f"vecdot: expected vectors of one length, but got {x1.shape[axis]} and {x2.shape[axis]}"
+        )
     a, b = same_type(x1, x2)
     return torch.sum(torch.conj(a) * b, dim=axis, dtype=a.dtype)

@@ -66,7 +66,8 @@ def _late(function: Any, given: tuple[Any, Any], error: Exception) -> Any:
             if hasattr(type(x), "__torch_function__"):
                 from framework import overrides
 
-                return overrides.noticed(function, args, kwargs)
+                if overrides._overrider(x):  # a plain tensor does not
+                    return overrides.noticed(function, args, kwargs)
     return MISSING
 
 

@@ -31,6 +31,8 @@ def test_arrays_are_tensors_and_plain_tensors_are_taken_without_being_changed():
         assert same.data_ptr() == x.data_ptr()
     assert type(x) is torch.Tensor
     assert type(torch.ones(2) + xp.ones(2)) is Array
+    with pytest.raises(IndexError):
+        torch.sum(xp.ones(2), 5)  # a failure, after which PyTorch's overrides are looked for
     assert type(torch.sum(xp.ones(2))) is torch.Tensor
 
 

@@ -200,6 +200,10 @@ def test_nothing_is_looked_for_until_there_is_a_class():
     class Sub(torch.nn.Parameter):
         pass
     assert not overridable.active()
+    try:
+        torch.matmul(torch.ones(2, 3), torch.ones(2, 3))
+    except RuntimeError:
+        assert not overridable.active()  # a call that fails has not met an override by that
     class Mine(torch.Tensor):
         pass
     assert overridable.active()
