@@ -15,7 +15,7 @@ from framework.tensor import Tensor
 
 __all__ = ["cdist", "dist", "renorm"]
 
-_CHUNK = 1 << 22  # differences that are held at a time
+_CHUNK = 1 << 16  # differences that are held at a time: they fit into a cache
 
 
 @function()

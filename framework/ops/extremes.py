@@ -95,21 +95,15 @@ def selected_grad(g: Any, index: Any, shape: Any, dim: int, keepdim: bool) -> An
     return zero.scatter(dim, index, g)
 
 
-def take_one(a: Any, index: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    """(values, indices) for ``index``, which has a one at ``dim``."""
-    values = np.take_along_axis(a, index, dim)
-    if keepdim:
-        return values, index
-    return np.squeeze(values, dim), np.squeeze(index, dim)
-
-
 def _along(name: str) -> Any:
     def kernel(a: Any, *, dim: int, keepdim: bool) -> Any:
         if not a.ndim:
             return a.copy(), np.zeros((), np.int64)
         x = a.astype(np.float32) if a.dtype.kind == "V" else a
-        index = np.expand_dims(getattr(x, f"arg{name}")(axis=dim), dim).astype(np.int64)
-        return take_one(a, index, dim, keepdim)
+        # Two fast passes: gathering by the indices has a high fixed cost.
+        values = getattr(x, name)(axis=dim, keepdims=keepdim)
+        index = getattr(x, f"arg{name}")(axis=dim, keepdims=keepdim)
+        return values.astype(a.dtype, copy=False), index.astype(np.int64, copy=False)
 
     return op(
         f"{name}_dim", kernel, "a", grad=(_one_grad,),

@@ -16,9 +16,9 @@ from framework.dtypes import float32, float64, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
 from framework.ops.dims import axis, constant, named, needs_elements, numpy_names
-from framework.ops.extremes import selected_grad, take_one, whole_grad
+from framework.ops.extremes import selected_grad, whole_grad
 from framework.ops.pointwise import lerp
-from framework.ops.sort import order, sort
+from framework.ops.sort import order, picked, sort
 from framework.tensor import Tensor
 
 __all__ = ["kthvalue", "median", "mode", "nanmedian", "nanquantile", "quantile"]
@@ -33,8 +33,10 @@ def _one_grad(g: Any, y1: Any, n: Any, dim: int, keepdim: bool) -> Any:
     return selected_grad(g[0], constant(y1), n.shape(0), dim, keepdim)
 
 
-def _taken(a: Any, index: Any, dim: int, keepdim: bool) -> Any:
-    return take_one(a, index.astype(np.int64, copy=False), dim, keepdim)
+def _taken(a: Any, index: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    """(values, indices) for ``index``, which has a one at ``dim``."""
+    values, index = picked(a, index, dim)
+    return (values, index) if keepdim else (values.squeeze(dim), index.squeeze(dim))
 
 
 def _kth(x: Any, k: int, dim: int) -> Any:

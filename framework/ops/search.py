@@ -19,6 +19,9 @@ __all__ = ["argwhere", "bucketize", "isin", "nonzero_static", "searchsorted"]
 # -- places in a sorted sequence -------------------------------------------------------------
 
 
+_MANY = 32  # values in a row for which a loop over the rows is faster
+
+
 def _searchsorted_kernel(
     sequence: Any, values: Any, *sorter: Any, right: bool, out_int32: bool
 ) -> Any:
@@ -30,8 +33,13 @@ def _searchsorted_kernel(
     if sorter:
         sequence = xp.take_along_axis(sequence, sorter[0], -1)
     rows, x = wide(sequence), wide(values)
+    side = "right" if right else "left"
     if rows.ndim == 1:
-        found = xp.searchsorted(rows, x, "right" if right else "left")
+        found = xp.searchsorted(rows, x, side)
+    elif xp is np and x.shape[-1] >= _MANY:
+        found = np.empty(x.shape, np.int64)
+        for i in np.ndindex(x.shape[:-1]):
+            found[i] = np.searchsorted(rows[i], x[i], side)
     else:
         found = _bisected(rows, x, right)
     return xp.asarray(found, np.int32 if out_int32 else np.int64)
@@ -46,12 +54,11 @@ def _bisected(rows: Any, x: Any, right: bool) -> Any:
     for _ in range(n.bit_length()):
         middle = (low + high) >> 1
         probe = xp.take_along_axis(rows, xp.minimum(middle, n - 1), -1)
-        # NaN stands behind all: written so that a comparison with it goes on to the right.
-        stays = probe > x if right else probe >= x
+        stays = ~(probe <= x) if right else ~(probe < x)  # NaN stands behind all
         open_ = low < high
         high = xp.where(open_ & stays, middle, high)
         low = xp.where(open_ & ~stays, middle + 1, low)
-    return low
+    return xp.where(x != x, n, low)
 
 
 SEARCHSORTED = op("searchsorted", _searchsorted_kernel, "sequence values *sorter")

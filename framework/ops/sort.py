@@ -21,9 +21,10 @@ from framework.ops.dims import axis, constant, named, numpy_names
 from framework.ops.extremes import selected_grad
 from framework.tensor import Tensor
 
-__all__ = ["argsort", "msort", "order", "picked_grad", "sort", "topk"]
+__all__ = ["argsort", "msort", "order", "picked", "picked_grad", "sort", "topk"]
 
 _SMALL = 16  # elements that are sorted stably anyway
+_FEW = 64  # elements that are sorted faster than they are divided
 
 
 def order(a: Any, dim: int, descending: bool = False, stable: bool = True) -> Any:
@@ -125,9 +126,9 @@ def _topk_kernel(a: Any, *, k: int, dim: int, largest: bool, sorted: bool) -> An
     if not a.ndim:
         return a.copy(), xp.zeros((), np.int64)
     n = a.shape[dim]
-    if k == n or not k:
-        index = order(a, dim, largest)
-        return picked(a, index if k else index.take(xp.arange(0), axis=dim), dim)
+    if n <= _FEW or k in (0, n):
+        index = xp.split(order(a, dim, largest), [k], dim)[0]
+        return picked(a, index, dim)
     # The k of interest first, in the order of their places; only they are sorted.
     cut = n - k if largest else k
     parts = xp.split(xp.argpartition(wide(a), n - k if largest else k - 1, dim), [cut], dim)

@@ -20,28 +20,50 @@ from framework.tensor import Tensor
 __all__ = ["unique", "unique_consecutive"]
 
 
-def _unique_kernel(a: Any, *, dim: int | None, ordered: bool) -> Any:
-    """(one of each, inverse, counts); ``ordered`` sorts first, to make equal ones neighbours."""
+def _unique_kernel(a: Any, *, dim: int | None, ordered: bool, places: bool) -> Any:
+    """One of each, with ``places`` also the inverse and the counts; ``ordered`` sorts first."""
     if a.dtype.kind == "c":
         raise NotImplementedError(f"\"unique\" not implemented for '{type_name(a)}'")
     xp = module_of(a)
     items = a.reshape(-1) if dim is None else xp.moveaxis(a, dim, 0)
     n = len(items)
-    rows = wide(items).reshape(n, -1 if items.size else 0)
+    rows = wide(items)
+    if dim is None and ordered and not places:
+        ordered_rows = xp.sort(rows)
+        return ordered_rows[_starts(ordered_rows)].astype(a.dtype, copy=False)
+    rows = rows.reshape(n, -1 if items.size else 0)
     ranks = xp.arange(n)
     if ordered and n > 1:
-        ranks = xp.lexsort(rows.T[::-1]) if rows.shape[1] > 1 else rows[:, 0].argsort()
+        ranks = _ranked(rows)
         rows = rows[ranks]
-    new = xp.ones(n, bool)
-    new[1:] = (rows[1:] != rows[:-1]).any(1)
+    new = _starts(rows)
     starts = xp.flatnonzero(new)
+    values = items[ranks[starts]]
+    if dim is not None:
+        values = xp.ascontiguousarray(xp.moveaxis(values, 0, dim))
+    if not places:
+        return values
     inverse = xp.empty(n, np.int64)
     inverse[ranks] = xp.cumsum(new) - 1
     counts = xp.diff(xp.append(starts, n)).astype(np.int64, copy=False)
-    values = items[ranks[starts]]
-    if dim is None:
-        return values, inverse.reshape(a.shape), counts
-    return xp.ascontiguousarray(xp.moveaxis(values, 0, dim)), inverse, counts
+    return values, inverse.reshape(a.shape) if dim is None else inverse, counts
+
+
+def _starts(rows: Any) -> Any:
+    """Where a row differs from the one before."""
+    new = module_of(rows).ones(len(rows), bool)
+    differs = rows[1:] != rows[:-1]
+    new[1:] = differs.any(1) if rows.ndim > 1 else differs
+    return new
+
+
+def _ranked(rows: Any) -> Any:
+    """Indices that sort rows; often the first column is enough."""
+    xp = module_of(rows)
+    ranks = rows[:, 0].argsort()
+    if rows.shape[1] == 1 or _starts(rows[ranks, 0]).all():
+        return ranks
+    return xp.lexsort(rows.T[::-1])
 
 
 UNIQUE = op("unique", _unique_kernel, "a")
@@ -60,13 +82,11 @@ def _distinct(
                 "There are 0 sized dimensions, and they aren't selected, so unique cannot be "
                 "applied"
             )
-    values, inverse, counts = apply(UNIQUE, input, dim=dim, ordered=ordered)
-    result = [values]
-    if return_inverse:
-        result.append(inverse)
-    if return_counts:
-        result.append(counts)
-    return values if len(result) == 1 else tuple(result)
+    if not (return_inverse or return_counts):
+        return apply(UNIQUE, input, dim=dim, ordered=ordered, places=False)
+    values, inverse, counts = apply(UNIQUE, input, dim=dim, ordered=ordered, places=True)
+    wanted = ((values, True), (inverse, return_inverse), (counts, return_counts))
+    return tuple([part for part, is_wanted in wanted if is_wanted])
 
 
 @function()
