@@ -22,13 +22,17 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 
-def _members(lengths: Any, n: int) -> tuple[Any, Any]:
-    """(segment of each of the ``n`` elements of each row, whether it is in any)."""
+def _segment_of_kernel(lengths: Any, *, n: int) -> Any:
+    """The segment that each of ``n`` elements of a row is in; behind the last one for none."""
     xp = module_of(lengths)
     ends = xp.cumsum(lengths, -1)
-    place = xp.arange(n)
-    segment = (place >= ends[..., None]).sum(-2)
-    return segment, segment < lengths.shape[-1]
+    result = xp.empty((*lengths.shape[:-1], n), np.int64)
+    for i in np.ndindex(lengths.shape[:-1]):
+        result[i] = xp.searchsorted(ends[i], xp.arange(n), "right")
+    return result
+
+
+SEGMENT_OF = op("segment_of", _segment_of_kernel, "lengths")
 
 
 @widening
@@ -37,7 +41,7 @@ def _segment_kernel(a: Any, lengths: Any, *, reduce: str, axis: int, initial: fl
     ufunc, empty = _REDUCTIONS[reduce]
     outer, n, inner = a.shape[:axis], a.shape[axis], a.shape[axis + 1 :]
     count = lengths.shape[-1]
-    inside = _members(lengths, n)[1]
+    inside = _segment_of_kernel(lengths, n=n) < count
     rows = a.reshape(-1, *inner)[inside.reshape(-1)]
     size = lengths.reshape(-1)
     filled = size > 0
@@ -53,30 +57,33 @@ def _segment_kernel(a: Any, lengths: Any, *, reduce: str, axis: int, initial: fl
     return result.reshape(*outer, count, *inner)
 
 
-def _segment_grad(g: Any, a: Any, lengths: Any, y: Any, reduce: str, axis: int) -> Any:
+def _segment_grad(
+    g: Any, a: Any, lengths: Any, y: Any, reduce: str, axis: int, initial: Any
+) -> Any:
     """To a segment's elements: shared evenly by equal extremes; for products y / a.
 
     Where an element is zero its own gradient is the product of the others; a segment with two has
     none. (A second derivative there is that of y / a.)
     """
-    segment, inside = _members(lengths._data, a._data.shape[axis])
-    ones = [1] * (a.ndim - axis - 1)
-    clipped = np.minimum(segment, lengths._data.shape[-1] - 1)
-    index = wrap(clipped.reshape(*clipped.shape, *ones), a._device).expand(a.shape)
-    member = wrap(inside.reshape(*inside.shape, *ones), a._device)
+    count = lengths.shape[-1]
+    segment = apply(SEGMENT_OF, lengths, n=a.shape[axis])
+    segment = segment.reshape(*segment.shape, *[1] * (a.ndim - axis - 1))
+    index, member = segment.clamp(max=count - 1).expand(a.shape), segment < count
     own = g.gather(axis, index) * member
     if reduce == "sum":
         return own, None
     if reduce == "mean":
-        size = lengths.clamp(1).reshape(*lengths.shape, *ones).to(g.dtype)
+        size = lengths.clamp(1).reshape(*lengths.shape, *[1] * (a.ndim - axis - 1))
         return (g / size).gather(axis, index) * member, None
     result = y.gather(axis, index)
     if reduce == "prod":
         zero = constant(a) == 0
         zeros = g.new_zeros(g.shape).scatter_add(axis, index, (zero & member).to(g.dtype))
-        rest = apply(
-            SEGMENT_REDUCE, a.masked_fill(zero, 1), lengths, reduce="prod", axis=axis, initial=None
-        ).gather(axis, index)
+        others = apply(
+            SEGMENT_REDUCE, a.masked_fill(zero, 1), lengths,
+            reduce=reduce, axis=axis, initial=initial,
+        )  # fmt: skip
+        rest = others.gather(axis, index)
         alone = zero & (zeros.gather(axis, index) == 1)
         slope = (result / a.masked_fill(zero, 1)).masked_fill(zero, 0) + rest * alone
         return own * slope, None

@@ -171,8 +171,8 @@ def test_gradient_against_numpy() -> None:
 
 def test_a_zero_in_a_segment_gets_the_product_of_the_others() -> None:
     x = torch.tensor([2.0, 0.0, 3.0, 0.0, 0.0], requires_grad=True)
-    torch.segment_reduce(x, "prod", lengths=torch.tensor([3, 2])).sum().backward()
-    assert x.grad.tolist() == [0, 6, 0, 0, 0]
+    torch.segment_reduce(x, "prod", lengths=torch.tensor([3, 2]), initial=2).sum().backward()
+    assert x.grad.tolist() == [0, 12, 0, 0, 0]
 
 
 def test_numpy_s_names() -> None:
