@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from framework.device import device as Device
+from framework.kernels import to_host
+
 __all__ = [
     "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
     "seed", "set_rng_state", "stream",
@@ -34,7 +37,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
+        self.device = Device(device)
         self._seed = 67280421310721  # PyTorch's default seed
         self.offset = 0
 
@@ -42,12 +45,15 @@ class Generator:
         """Start the stream of ``seed`` (any 64-bit integer) from its beginning."""
         seed = int(seed)
         if not -(1 << 63) <= seed < 1 << 64:
-            raise RuntimeError(f"Overflow when unpacking long: expected a 64-bit seed, got {seed}")
+            raise ValueError(
+                f"Overflow when unpacking long long: expected a 64-bit seed, got {seed}"
+            )
         self._seed = seed % (1 << 64)
         self.offset = 0
         return self
 
     def initial_seed(self) -> int:
+        """The seed that the stream began with."""
         return self._seed
 
     def seed(self) -> int:
@@ -56,18 +62,40 @@ class Generator:
         return self._seed
 
     def get_state(self) -> Any:
-        """(seed, offset) as an int64 tensor of shape [2]."""
+        """Seed and offset as a uint8 tensor of 16 elements (PyTorch's states are bytes too)."""
         from framework.tensor import wrap
 
-        state = np.array([self._seed, self.offset], np.uint64).view(np.int64)
-        return wrap(state)
+        return wrap(np.array([self._seed, self.offset], np.uint64).view(np.uint8))
 
     def set_state(self, new_state: Any) -> Generator:
-        words = np.ascontiguousarray(new_state._data).view(np.uint64)
-        if words.shape != (2,):
-            raise RuntimeError(f"RNG state must have shape [2], but got {list(words.shape)}")
+        """Go to where `get_state` was called.
+
+        Raises:
+            TypeError: not a uint8 tensor.
+            RuntimeError: not of the size of a state.
+        """
+        data = getattr(new_state, "_data", None)
+        if data is None or data.dtype != np.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        if data.shape != (16,):
+            raise RuntimeError(
+                f"expected an RNG state of 16 bytes, but got one of shape {list(data.shape)}"
+            )
+        words = to_host(data).view(np.uint64)
         self._seed, self.offset = int(words[0]), int(words[1])
         return self
+
+    def get_offset(self) -> int:
+        """How many blocks of the stream are used up."""
+        return self.offset
+
+    def set_offset(self, offset: int) -> None:
+        """Go to a place in the stream."""
+        self.offset = int(offset)
+
+    def clone_state(self) -> Generator:
+        """A generator at the same place of the same stream."""
+        return Generator(self.device).set_state(self.get_state())
 
     def words(self, count: int) -> np.ndarray:
         """The next ``count`` 64-bit words of the stream; advances it by whole blocks."""

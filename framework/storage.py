@@ -13,7 +13,8 @@ import numpy as np
 
 from framework import dtypes
 from framework.core import dispatch
-from framework.device import CPU, device, existing
+from framework.device import CPU, existing
+from framework.device import device as Device
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import reach, storage_bytes, strided
 
@@ -49,10 +50,10 @@ class _Storage:
     """What both kinds of storages have in common; ``_items`` is a flat array."""
 
     _items: Any
-    _device: device
+    _device: Device
 
     @property
-    def device(self) -> device:
+    def device(self) -> Device:
         return self._device
 
     @property
@@ -137,7 +138,7 @@ class _Storage:
             raise RuntimeError("Trying to resize storage that is not resizable")
         return self
 
-    def _like(self, items: Any, place: device | None = None) -> Any:
+    def _like(self, items: Any, place: Device | None = None) -> Any:
         raise NotImplementedError
 
 
@@ -159,12 +160,12 @@ class UntypedStorage(_Storage):
         self._items = items if self._device is CPU else to_device(items, self._device)
 
     @classmethod
-    def _of(cls, items: Any, place: device) -> UntypedStorage:
+    def _of(cls, items: Any, place: Device) -> UntypedStorage:
         made = cls.__new__(cls)
         made._items, made._device = items, place
         return made
 
-    def _like(self, items: Any, place: device | None = None) -> UntypedStorage:
+    def _like(self, items: Any, place: Device | None = None) -> UntypedStorage:
         return UntypedStorage._of(items, place or self._device)
 
     def __repr__(self) -> str:
@@ -210,7 +211,7 @@ class TypedStorage(_Storage, metaclass=_Kind):
         )  # fmt: skip
         self._items = items if self._device is CPU else to_device(items, self._device)
 
-    def _like(self, items: Any, place: device | None = None) -> Any:
+    def _like(self, items: Any, place: Device | None = None) -> Any:
         bytes_ = UntypedStorage._of(items.view(np.uint8), place or self._device)
         return TypedStorage(wrap_storage=bytes_, dtype=self.dtype)
 

@@ -199,6 +199,9 @@ class Tensor:
     is_mps = is_xpu = is_xla = is_ipu = is_maia = is_mtia = is_vulkan = False
     name = None
 
+    def _is_view(self) -> bool:
+        return self._base is not None
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its length in one dimension."""
         return self.shape if dim is None else self._data.shape[dim]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -218,14 +219,28 @@ def feature_alpha_dropout(
 @composite
 def feature_dropout(input: Any, p: float, train: bool) -> Any:
     """`dropout` of whole channels (dimension 1) of an input of any number of dimensions."""
+    return _feature(input, p, train)
+
+
+def _in_place(call: Callable[..., Any]) -> None:
+    """Publish ``NAME_(input, p, train)``."""
+
+    def function_(input: Any, p: float, train: bool) -> Any:
+        return call(input, p, train, inplace=True)
+
+    function_.__name__ = f"{call.__name__}_"
+    function_.__doc__ = f"In-place `{call.__name__}`."
+    function(method=False)(function_)
+
+
+def _feature(input: Any, p: float, train: bool, inplace: bool = False) -> Any:
     _check(p)
-    return _feature_dropout(input, p, train, inplace=False, single=False)
+    return _feature_dropout(input, p, train, inplace, single=False)
 
 
-@function(method=False)
-def dropout_(input: Any, p: float, train: bool) -> Any:
-    """In-place `dropout`."""
-    return dropout(input, p, train, inplace=True)
+_feature.__name__ = "feature_dropout"
+for _call in (dropout, alpha_dropout, feature_alpha_dropout, _feature):
+    _in_place(_call)
 
 
 @function(method=False)

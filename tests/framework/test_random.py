@@ -252,3 +252,18 @@ def test_a_method_in_place_is_one_event() -> None:
         x.uniform_()
     (op,) = [e for e in tape.read() if type(e).__name__ == "Op"]
     assert op.name == "uniform_"
+
+
+def test_states_are_bytes_that_survive_a_checkpoint() -> None:
+    g = torch.Generator().manual_seed(-1)
+    torch.rand(3, generator=g)
+    state, other = g.get_state(), g.clone_state()
+    assert state.dtype is torch.uint8 and g.initial_seed() == (1 << 64) - 1 and g.get_offset() == 1
+    expected = torch.rand(3, generator=g)
+    assert torch.equal(torch.rand(3, generator=other), expected)
+    again = torch.Generator(device="cpu").set_state(state.cpu().byte())
+    assert torch.equal(torch.rand(3, generator=again), expected)
+    with pytest.raises(TypeError, match=r"must be a torch\.ByteTensor"):
+        g.set_state(torch.zeros(16))
+    with pytest.raises(TypeError, match=r"must be torch\.Generator"):
+        torch.rand(3, generator=3)
