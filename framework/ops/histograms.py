@@ -255,7 +255,7 @@ def histogram(
     return named("histogram", "hist", "bin_edges")((hist, edges[0]))
 
 
-@function()
+@function(method=False)
 def histogramdd(
     input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None,
     density: bool = False,

@@ -34,8 +34,8 @@ from framework.ops.dims import (
 from framework.tensor import Tensor
 
 __all__ = [
-    "all", "any", "axes", "axis", "count_nonzero", "hash_tensor", "logsumexp", "mean", "nanmean",
-    "nansum", "norm", "prod", "sum", "sum_to_size",
+    "all", "any", "count_nonzero", "hash_tensor", "logsumexp", "mean", "nanmean",
+    "nansum", "norm", "norm_except_dim", "norm_grad", "prod", "sum", "sum_to_size",
 ]  # fmt: skip
 
 # -- sums ------------------------------------------------------------------------------------
@@ -357,6 +357,22 @@ def norm(
     if not input._data.size and (order < 0 or order == math.inf):
         _refuse_empty(input, order, dims, dim)
     return apply(NORM, input, p=order, dim=dims, keepdim=keepdim)
+
+
+@function(method=False)
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The norms over all other dimensions than ``dim``, which stay as ones; -1: over all, 0-d.
+
+    >>> import framework as torch
+    >>> torch.norm_except_dim(torch.tensor([[3.0, 4.0], [0.0, 2.0]]), 2, 0)
+    tensor([[5.],
+            [2.]])
+    """
+    if dim == -1:
+        return norm(v, pow)
+    kept = axis(dim, v.ndim)
+    others = [d for d in range(v.ndim) if d != kept]
+    return norm(v, pow, others, True) if others else v.abs()
 
 
 def _refuse_empty(input: Tensor, p: float, dims: tuple[int, ...], dim: Dim) -> None:
