@@ -25,7 +25,7 @@ from framework.kernels.strided import laid_out, overlaps, strides_of
 from framework.trace import sink
 
 __all__ = [
-    "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
+    "several", "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
     "refresh", "take_history", "view_twin",
 ]  # fmt: skip
 
@@ -37,11 +37,31 @@ write_guard: Callable[[Any], None] | None = None
 batched_assign: Callable[[Any, Any, str, int], Any] | None = None
 
 
-_AMBIGUOUS = (
-    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
-    "code by moving both the view and the inplace either both inside the no_grad block (if you "
-    "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
-)
+# Views through which autograd does not follow a write: what they are, and what to do about it.
+RESTRICTED = {
+    "no_grad": (
+        "A view was created in no_grad mode",
+        "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+        "forbidden. You can clarify your "
+        "code by moving both the view and the inplace either both inside the no_grad block (if you "
+        "don't want the inplace to be tracked) or both outside (if you want the inplace to be "
+        "tracked).",
+    ),
+    "multiple": (
+        "The output of a function that returns multiple views is a view",
+        "by an operation that autograd follows. Such functions do not allow the output views to be "
+        "modified inplace. You should replace the inplace operation by an out-of-place one.",
+    ),
+}
+
+
+def several(views: Any) -> tuple[Any, ...]:
+    """Views that one function returned together: none of them may be written (PyTorch's rule)."""
+    views = tuple(views)
+    for view in views:
+        if view._base is not None and not view._restricted:
+            view._restricted = "multiple"
+    return views
 
 
 def base_of(view: Any) -> Any:
@@ -59,12 +79,12 @@ def base_of(view: Any) -> Any:
 def refresh(view: Any) -> None:
     """Give ``view`` its gradient edge anew: its base was written in place."""
     tensor = base_of(view)
-    if view._made_without_grad:
-        raise RuntimeError(
-            "A view was created in no_grad mode and its base or another view of its base has been "
-            f"modified inplace with grad mode enabled. {_AMBIGUOUS}"
-        )
     edge = edge_of(tensor)
+    if view._restricted and edge is not None:
+        what, advice = RESTRICTED[view._restricted]
+        raise RuntimeError(
+            f"{what} and its base or another view of its base has been modified inplace {advice}"
+        )
     view._at = view._counter.value
     if edge is None:
         return
@@ -126,15 +146,15 @@ def check_inplace(tensor: Any) -> None:
     if tensor._base is None:
         return
     base = base_of(tensor)
-    if tensor._made_without_grad and base._rg:
-        raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode "
-            f"enabled. {_AMBIGUOUS}"
-        )
+    if tensor._restricted and base._rg:
+        what, advice = RESTRICTED[tensor._restricted]
+        raise RuntimeError(f"{what} and is being modified inplace {advice}")
     elif base._rg and base._edge is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
+    if base._rg and tensor._chain[0][0].name == "as_strided":
+        tensor._at = -1  # it may reach beyond the view that it was taken of: go by the base
 
 
 def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
@@ -181,9 +201,16 @@ def check_cast(data: Any, target: Any, name: str) -> None:
         )
 
 
+_ANYWHERE = frozenset({"fill_", "zero_", "__setitem__", "index_put_"})
+
+
 def check_writable(tensor: Any, name: str) -> None:
-    """Refuse to write to a tensor of which several elements are one place in memory."""
-    if overlaps(tensor._data) or not getattr(tensor._data.flags, "writeable", True):
+    """Refuse to write to a tensor of which several elements are one place in memory.
+
+    PyTorch lets `fill_` and writes at an index do it all the same.
+    """
+    data = tensor._data
+    if (name not in _ANYWHERE and overlaps(data)) or not getattr(data.flags, "writeable", True):
         raise RuntimeError(
             f"{name}: unsupported operation: more than one element of the written-to tensor refers "
             "to a single memory location. Please clone() the tensor before performing the "
@@ -260,8 +287,13 @@ def _resave_output(node: Node, nr: int, value: Any, tensor: Any) -> None:
 
 
 def _keep_private(newest: Node, tensor: Any, since: int) -> None:
-    """Replace ``tensor`` by a copy in what the nodes made after ``since`` saved of it."""
+    """Replace ``tensor`` by a copy in what the nodes made after ``since`` saved of it.
+
+    Of a primitive op only where it is the written operand: as another operand (``a.mul_(a)``) it
+    stays as it is, and its gradient is refused as in PyTorch.
+    """
     copy = None
+    primitive = all(e.__class__ is not tuple or e[0].seq <= since for e in newest.edges)
     todo, seen = [newest], {newest}
     while todo:
         node = todo.pop()
@@ -269,6 +301,8 @@ def _keep_private(newest: Node, tensor: Any, since: int) -> None:
             continue
         for i, entry in enumerate(node.saved or ()):
             if entry.__class__ is tuple and entry[0] is tensor:
+                if primitive and i < len(node.plan.inputs) and node.plan.inputs[i]:
+                    continue
                 if copy is None:
                     copy = _private_copy(tensor)
                 node.saved[i] = (copy, 0)

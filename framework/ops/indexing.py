@@ -459,13 +459,11 @@ def _masked_scatter_kernel(a: Any, mask: Any, source: Any) -> Any:
     return result
 
 
-def _masked_taken(g: Any, mask: Any, shape: tuple[int, ...]) -> Any:
-    """The gradient of ``source``: what went to the mask's places, then zeros."""
-    from framework.ops.joining import cat
-
-    picked = apply(INDEX, g, mask, layout=(index_array,))
-    rest = g.new_zeros(math.prod(shape) - picked._data.size)
-    return cat([picked, rest]).reshape(shape)
+def _masked_scatter_backward_kernel(g: Any, mask: Any, *, shape: tuple[int, ...]) -> Any:
+    result = module_of(g).zeros(math.prod(shape), g.dtype)
+    picked = g[mask]
+    result[: picked.size] = picked
+    return result.reshape(shape)
 
 
 MASKED_SCATTER = op(
@@ -473,9 +471,14 @@ MASKED_SCATTER = op(
     grad=(
         lambda g, mask: g.masked_fill(mask, 0),
         None,
-        lambda g, n, mask: _masked_taken(g, mask, n.shape(2)),
+        lambda g, n, mask: apply(MASKED_SCATTER_BACKWARD, g, mask, shape=n.shape(2)),
     ),
     samples=lambda s: [((s(3, 2), s.mask(3, 2), s(2, 4)), {})],
+)  # fmt: skip
+MASKED_SCATTER_BACKWARD = op(
+    "masked_scatter_backward", _masked_scatter_backward_kernel, "g mask",
+    grad=(lambda g, n, mask: apply(MASKED_SCATTER, g.new_zeros(n.shape(0)), mask, g), None),
+    samples=lambda s: [((s(3, 2), s.mask(3, 2)), {"shape": (2, 4)})],
 )  # fmt: skip
 
 
