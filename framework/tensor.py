@@ -75,7 +75,7 @@ class Tensor:
 
     _chain: Any = ()  # view ops from the base: ((op, meta), ...)
     _at: int = 0  # the counter's value when `_edge` was found, for a view
-    _made_without_grad: bool = False
+    _restricted: str = ""  # why a view must not be written: a key of `views.RESTRICTED`
     _front: Any = (
         None  # of a base: a weak reference to the tensor that was turned into a view of it
     )
@@ -136,6 +136,10 @@ class Tensor:
         __ne__: Any
         T: Any
         mT: Any
+        H: Any
+        mH: Any
+        real: Any
+        imag: Any
 
     def __init__(self, *args: Any, device: Any = None, **options: Any) -> None:
         if self._derived:
@@ -463,7 +467,7 @@ class Tensor:
     def __iter__(self) -> Any:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(self._data.shape[0])])
+        return iter(self.unbind(0))
 
     def __contains__(self, element: Any) -> bool:
         return bool((self == element).any())

@@ -87,8 +87,8 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             result = (op.cuda or op.kernel)(*arrays, **meta)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
-            out = op.sparse(*args, **meta)
-            return out, out._edge[0] if out._edge is not None else None
+            found = op.sparse(*args, **meta)
+            return found, found._edge[0] if found._edge is not None else None
         raise explained(op, args, error) from None
 
     if op.moves:
@@ -182,8 +182,10 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
         out._at = counter.value
     except RuntimeError:  # of an inference tensor, which has none
         out._at = 0
-    if not modes.grad or source._made_without_grad:
-        out._made_without_grad = True
+    if not modes.grad:
+        out._restricted = "no_grad"
+    elif source._restricted:
+        out._restricted = source._restricted
 
 
 def _one_memory(a: Any, b: Any) -> bool:

@@ -300,9 +300,9 @@ def adjoint(input: Tensor) -> Tensor:
 
 def _as_hermitian(self: Tensor) -> Tensor:
     if self.ndim not in (0, 2):
+        hint = " For batches of matrices, consider using tensor.mH" if self.ndim > 2 else ""
         raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor. For "
-            "batches of matrices, consider using tensor.mH"
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.{hint}"
         )
     return adjoint(self)
 

@@ -36,6 +36,10 @@ def _where_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
         return [condition, *[np.asarray(a, common) for a in arrays[1:]]]
     rest = RULES["promote"](arrays[1:], args[1:])
     like = next(a.dtype for a in rest if hasattr(a, "dtype"))
+    if like.kind in "iu":
+        for number in args[1:]:
+            if number.__class__ is int:
+                check_fit(number, dtypes.from_numpy_dtype[like])
     return [condition, *[a if hasattr(a, "dtype") else np.asarray(a, like) for a in rest]]
 
 
