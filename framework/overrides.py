@@ -319,7 +319,7 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
         setattr(made, name, getattr(self, name))
     made.grad = None
     made._edge = edge_of(self) if self._rg else None
-    for name in ("_chain", "_at", "_made_without_grad"):
+    for name in ("_chain", "_at", "_restricted"):
         if name in self.__dict__:
             made.__dict__[name] = self.__dict__[name]
     return made

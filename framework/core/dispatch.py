@@ -362,7 +362,7 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     """A kernel's complaint in PyTorch's words where known, always with the op and the shapes."""
     shapes = [list(a._data.shape) for a in args if isinstance(a, Tensor)]
     text = str(error)
-    if "broadcast" in text and len(shapes) >= 2:
+    if "broadcast" in text and " indexing " not in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
     if isinstance(error, TypeError):
         error, text = _of_ufunc(op, args, error, text)

@@ -25,8 +25,8 @@ from framework.kernels.strided import laid_out, overlaps, strides_of
 from framework.trace import sink
 
 __all__ = [
-    "several", "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
-    "refresh", "take_history", "view_twin",
+    "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
+    "refresh", "several", "take_history", "view_twin",
 ]  # fmt: skip
 
 

@@ -294,7 +294,7 @@ def _share(source: Any, out: Any, op: Any, meta: dict[str, Any]) -> None:
     out._chain = ((op, meta),) if base is None else (*source._chain, (op, meta))
     out._at = counter.value
     if not modes.grad:
-        out._made_without_grad = True
+        out._restricted = "no_grad"
 
 
 def _assign(tensor: Any, value: Any, name: str, since: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.views import several
 from framework.ops.dims import axis, numpy_names
 from framework.ops.shape import atleast_1d, atleast_2d, atleast_3d, unsqueeze
 from framework.ops.strided import narrow, select
@@ -259,7 +260,7 @@ def _cut(input: Tensor, sizes: list[int], d: int) -> tuple[Tensor, ...]:
     for size in sizes:
         result.append(narrow(input, d, start, size))
         start += size
-    return tuple(result)
+    return several(result)
 
 
 @function(checks=True)
@@ -411,7 +412,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = axis(dim, input.ndim)
-    return tuple([select(input, d, i) for i in range(input._data.shape[d])])
+    return several([select(input, d, i) for i in range(input._data.shape[d])])
 
 
 # The unsafe ones are meant for pieces that are then written to: to autograd they are no views.
