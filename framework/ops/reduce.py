@@ -300,7 +300,8 @@ def norm_grad(g: Any, a: Any, y: Any, p: float, dim: Any, keepdim: bool) -> Any:
         return g * (a / y).masked_fill(y == 0, 0)
     size = a.abs()
     if math.isinf(p):
-        return a.sgn() * evenly(g, (size == y).to(g.dtype), dim)
+        hit = (size == y) | (size.isnan() & y.isnan())
+        return a.sgn() * evenly(g, hit.to(g.dtype), dim)
     if p == 1:
         return a.sgn() * g
     if p < 1:
