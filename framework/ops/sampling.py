@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from framework import dtypes
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.kernels import module_of
-from framework.kernels.floats import real_floating, wide
+from framework.kernels.floats import real_floating
 from framework.kernels.implicit import beta_slope, gamma_slope
 from framework.random import stream
 from framework.tensor import Tensor
@@ -53,10 +54,9 @@ def _on_host(array: Any) -> np.ndarray:
 
 def _between(samples: np.ndarray, like: Any, top: bool) -> Any:
     """In the type of ``like``, away from zero (and with ``top`` from one) by what it can hold."""
-    kind = wide(like).dtype
-    limits = np.finfo(kind)
-    high = np.nextafter(kind.type(1), kind.type(0)) if top else limits.max
-    samples = np.clip(samples, limits.tiny, high).astype(kind).astype(like.dtype)
+    limits = dtypes.finfo(dtypes.from_numpy_dtype[like.dtype])
+    high = 1 - limits.eps / 2 if top else limits.max
+    samples = np.clip(samples, limits.tiny, high).astype(like.dtype)
     return module_of(like).asarray(samples)
 
 
