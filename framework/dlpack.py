@@ -220,7 +220,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """
     capsule = ext_tensor
     if hasattr(ext_tensor, "__dlpack__"):
-        options = {} if copy is None else {"copy": copy}
+        options: dict[str, Any] = {} if copy is None else {"copy": copy}
         if hasattr(ext_tensor, "__dlpack_device__"):
             kind = int(ext_tensor.__dlpack_device__()[0])
             if kind in _OF_CUDA:

@@ -55,14 +55,14 @@ class Array(Tensor):
     __torch_function__ = _disabled_torch_function_impl  # functions of `framework` give tensors
 
     @property
-    def size(self) -> Any:  # type: ignore[override]
+    def size(self) -> Any:
         """Number of elements."""
         count = _Count(self._data.size)
         count.shape = self.shape
         return count
 
     @property
-    def T(self) -> Array:  # type: ignore[override]
+    def T(self) -> Array:
         """The transpose of a matrix."""
         if self._data.ndim != 2:
             raise ValueError(
@@ -72,7 +72,7 @@ class Array(Tensor):
         return _array(self.transpose(0, 1), ())
 
     @property
-    def mT(self) -> Array:  # type: ignore[override]
+    def mT(self) -> Array:
         """The transpose of each matrix of a stack."""
         return _array(self.transpose(-2, -1), ())
 

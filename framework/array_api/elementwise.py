@@ -99,7 +99,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
 
     >>> from framework import array_api as xp
     >>> xp.floor_divide(xp.asarray([7.0, -7.0, xp.inf]), 2)
-    tensor([3., -4., inf])
+    tensor([ 3., -4., inf])
     """
     a, b = same_type(x1, x2)
     result = torch.floor_divide(a, b)

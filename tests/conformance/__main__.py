@@ -29,6 +29,7 @@ SUITES = {
     "optimizers": "PyTorch's optimizers and schedulers: every public one",
     "distributions": "PyTorch's distributions: every public one",
     "models": "PyTorch training the files of tests/models: 8 runs",
+    "interop": "exchanges of memory with PyTorch, and NumPy's ufuncs: 395",
     "array_api": "the array API standard's own suite",
     "table": "",
 }
