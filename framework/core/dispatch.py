@@ -376,9 +376,7 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     return better
 
 
-def _of_ufunc(
-    op: Op, args: tuple[Any, ...], error: Exception, text: str
-) -> tuple[Exception, str]:
+def _of_ufunc(op: Op, args: tuple[Any, ...], error: Exception, text: str) -> tuple[Exception, str]:
     """What PyTorch raises where one of NumPy's own functions does not know a dtype."""
     if text.startswith("ufunc '") and "not supported for the input types" in text:
         common = dtypes.result_type(*[a for a in args if a is not None])

@@ -180,12 +180,12 @@ def _fill_kernel(a: Any, value: Any) -> Any:
 
 
 FILL = op(
-    "fill", _fill_kernel, "a value", grad=(lambda g: g * 0, lambda g: g.sum()),
+    "fill", _fill_kernel, "a value", grad=(lambda g: g.new_zeros(g.shape), lambda g: g.sum()),
     samples=lambda s: [((s(3), 2.0), {})],
 )  # fmt: skip
 COPY = op(
     "copy", lambda a, b: np.broadcast_to(b, a.shape).astype(a.dtype), "ab",
-    grad=(lambda g: g * 0, lambda g: g),
+    grad=(lambda g: g.new_zeros(g.shape), lambda g: g),
     samples=lambda s: [((s(3, 2), s(2)), {})],
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from framework.core.registry import function
+from framework.ops.complex import view_as_complex, view_as_real
 from framework.ops.conversion import detach
 from framework.ops.diagonals import diagonal
 from framework.ops.joining import split, split_with_sizes, unbind
@@ -65,6 +66,7 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "permute": _permuted, "select": select, "slice": slice_, "split": split,
     "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose,
     "unbind": unbind, "unfold": unfold, "unsqueeze": unsqueeze, "view": _viewed,
+    "view_as_complex": view_as_complex, "view_as_real": view_as_real,
 }  # fmt: skip
 
 for _name, _call in _VIEWS.items():

@@ -268,6 +268,8 @@ def _basic(index: Any) -> Any:
             if step is not None and step <= 0:
                 raise ValueError("step must be greater than zero")
             p = slice(_int(p.start), _int(p.stop), step)
+        elif isinstance(p, str):
+            raise TypeError("new(): invalid data type 'str'")
         elif not (p is None or p is Ellipsis or isinstance(p, (int, bool))):
             raise IndexError(
                 "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
@@ -338,9 +340,21 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         part = _getitem(self, index)
         if value._data.ndim > part._data.ndim and value._data.size == part._data.size:
             value = value.reshape(part.shape)
+        _fits(value._data.shape, part._data.shape)
         part.copy_(value)
     else:
         _write_at(self, *_split_index(self, _bools_as_masks(index)), value, False, "__setitem__")
+
+
+def _fits(have: tuple[int, ...], want: tuple[int, ...]) -> None:
+    """Refuse a value that does not broadcast to what is written."""
+    for i in range(1, min(len(have), len(want)) + 1):
+        if have[-i] not in (1, want[-i]):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({want[-i]}) must match the existing size "
+                f"({have[-i]}) at non-singleton dimension {len(want) - i}.  Target sizes: "
+                f"{list(want)}.  Tensor sizes: {list(have)}"
+            )
 
 
 _getitem.__name__, _setitem.__name__ = "__getitem__", "__setitem__"
@@ -384,10 +398,12 @@ def _write_now(
     arrays = [i._data for i in indices]
     try:
         _index_kernel(self._data, *arrays, layout=layout)  # before anything is written
+        before_write(self)
+        _put_into(self._data, values._data, arrays, layout, accumulate)
     except IndexError as error:
         raise IndexError(f"{name}: {error}") from None
-    before_write(self)
-    _put_into(self._data, values._data, arrays, layout, accumulate)
+    except ValueError as error:
+        raise RuntimeError(f"{name}: {error}") from None
 
 
 def _same_type(input: Tensor, values: Tensor) -> None:
@@ -446,7 +462,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     tensor([2, 3])
     """
     _only_bool(mask, "masked_select: expected BoolTensor for mask")
-    input, mask = broadcast_tensors(input, mask)
+    mask, input = broadcast_tensors(mask, input)
     return _getitem(input, mask)
 
 

@@ -518,11 +518,12 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
             f"{type_name(input._data)} and (source) {type_name(source._data)}"
         )
-    own, other = ([n for i, n in enumerate(x.shape) if i != d] for x in (input, source))
+    own, other = ([str(n) for i, n in enumerate(x.shape) if i != d] for x in (input, source))
     if own != other:
         raise RuntimeError(
             "index_copy_(): Source/destination tensor must have same slice shapes. Destination "
-            f"slice shape: {own} at dimension {d} and source slice shape: {other} at dimension 0."
+            f"slice shape: {' '.join(own)} at dimension {d} and source slice shape: "
+            f"{' '.join(other)} at dimension 0."
         )
     _no_bad(index, _size(input, d), d, "index_copy_(): ", IndexError)
     made = apply(

@@ -224,3 +224,81 @@ def test_a_shape_error_names_the_op_the_shapes_and_the_line(call, name, shapes) 
     assert f"at test_views.py, line {line}" in str(caught.value)
     (failed,) = [e for e in tape.read() if type(e).__name__ == "Op" and e.error]
     assert failed.name == name and all(failed.inputs) and failed.source.line == line
+
+
+def test_a_write_through_overlapping_strides_adds_up_in_the_gradient() -> None:
+    x = torch.arange(4.0, requires_grad=True)
+    windows = x.as_strided((3, 2), (1, 1))
+    (windows * torch.tensor([[1.0, 10.0]])).sum().backward()
+    assert x.grad.tolist() == [1.0, 11.0, 11.0, 10.0]
+
+    x.grad = None
+    base = x * 1
+    even = base[1:].as_strided((2,), (2,), 0)  # reaches back before its input
+    even.mul_(5)
+    assert base.tolist() == [0.0, 1.0, 10.0, 3.0]
+    base.sum().backward()
+    assert x.grad.tolist() == [5.0, 1.0, 5.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t.diagonal(1),
+        lambda t: t.unfold(1, 2, 2),
+        lambda t: t.t().unfold(0, 2, 1)[:, 0],
+        lambda t: t.transpose(0, 1).reshape(2, 2, 3),
+        lambda t: t.unsqueeze(0).expand(5, 3, 4)[2],
+        lambda t: t.view(torch.int64)[1:].view(torch.float64),
+        lambda t: t.as_strided((2, 2), (5, 3), 1).t(),
+    ],
+)
+def test_every_view_is_memory_of_its_base(view) -> None:
+    x = torch.ones(3, 4, dtype=torch.float64)
+    base = x.clone()
+    part = view(base)
+    assert part._base is base
+    part.fill_(3.0)
+    assert part._version == base._version == 1
+    assert (base == 3.0).sum().item() == len({*np.flatnonzero(base._data == 3.0)}) > 0
+    assert view(base).eq(3.0).all()
+
+
+def test_a_base_of_any_layout_takes_gradients_back_through_its_views() -> None:
+    u = torch.ones(3, 2, requires_grad=True)
+    base = u.t().contiguous().t() * 1  # in Fortran's order, so that .t() is in C order
+    base = torch.as_strided(base, (3, 2), base.stride())
+    rows = base.t().reshape(-1)
+    rows[:2].mul_(torch.tensor([2.0, 3.0]))
+    (base * torch.arange(6.0).reshape(3, 2)).sum().backward()
+    assert u.grad.tolist() == [[0.0, 1.0], [6.0, 3.0], [4.0, 5.0]]
+
+
+def test_a_tensor_turned_in_place_leaves_its_old_views_as_they_were() -> None:
+    x = torch.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x * 1
+    row = y[0]
+    assert y.t_() is y
+    assert y.shape == (3, 2) and y._version == 1
+    row.mul_(10)
+    assert y[:, 0].tolist() == [0.0, 10.0, 20.0]
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [[0.0, 200.0, 400.0], [6.0, 8.0, 10.0]]
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x.t_()
+
+
+def test_infinite_gradients_do_not_leak_where_a_view_was_written() -> None:
+    x = torch.ones(2, requires_grad=True)
+    y = x * 1
+    y[:1].zero_()
+    y.backward(torch.tensor([float("inf"), 1.0]))
+    assert x.grad.tolist() == [0.0, 1.0]
+
+
+def test_resize_keeps_the_memory_it_can_keep() -> None:
+    x = torch.arange(6)
+    x.resize_(2, 2)
+    assert x.tolist() == [[0, 1], [2, 3]]
+    assert x.resize_(6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert x.resize_(8)[:6].tolist() == [0, 1, 2, 3, 4, 5]

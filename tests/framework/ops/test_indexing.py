@@ -1,0 +1,100 @@
+"""Indices: what is refused and in which words, and the corners that samples do not reach."""
+
+from __future__ import annotations
+
+import pytest
+
+import framework as torch
+
+X = torch.arange(12.0).reshape(3, 4)
+ONE = torch.tensor([0])
+
+
+def long(*values: int) -> torch.Tensor:
+    return torch.tensor(values)
+
+
+def bad(call, kind: type, words: str):
+    return pytest.param(call, kind, words, id=words[:40])
+
+
+@pytest.mark.parametrize(
+    "call, kind, words",
+    [
+        bad(lambda: X.gather(0, torch.full((2, 2), -1)), RuntimeError,
+            "index -1 is out of bounds for dimension 0 with size 3"),
+        bad(lambda: X.gather(0, X), RuntimeError, "Expected dtype int32/int64 for index"),
+        bad(lambda: X.gather(0, torch.full((2, 5), 0)), RuntimeError,
+            "expected index [2, 5] to be no larger than self [3, 4] apart from dimension 0"),
+        bad(lambda: X.scatter(0, torch.full((2, 2), 3), X), RuntimeError,
+            "index 3 is out of bounds for dimension 0 with size 3"),
+        bad(lambda: X.scatter_add(0, torch.full((2, 2), 0), X.double()), RuntimeError,
+            "Expected self.dtype to be equal to src.dtype"),
+        bad(lambda: X.index_select(0, long(-1)), IndexError, "index out of range in self"),
+        bad(lambda: X.index_add(0, long(5), X[:1]), RuntimeError,
+            "index 5 is out of bounds for dimension 0 with size 3"),
+        bad(lambda: X.index_copy(0, long(0).to(torch.int32), X[:1]), RuntimeError,
+            "Expected a long tensor for index, but got Int"),
+        bad(lambda: X.index_reduce(0, ONE, X[:1], "sum"), RuntimeError,
+            "one of prod, mean, amax or amin but got sum"),
+        bad(lambda: X[long(5)], IndexError, "index 5 is out of bounds for dimension 0 with size 3"),
+        bad(lambda: X[torch.tensor([True, False])], IndexError,
+            "The shape of the mask [2] at index 0 does not match the shape of the indexed tensor"),
+        bad(lambda: X[long(0, 1), long(0, 1, 2)], IndexError,
+            "indexing tensors could not be broadcast together with shapes [2], [3]"),
+        bad(lambda: X[X], IndexError, "tensors used as indices must be long, int, byte or bool"),
+        bad(lambda: X.index_put((ONE,), torch.tensor(1.0, dtype=torch.float64)), RuntimeError,
+            "got Float for the destination and Double for the source"),
+        bad(lambda: X.take(long(12)), IndexError, "tried to access index 12 on a tensor of 12"),
+        bad(lambda: X.masked_scatter(X > -1, torch.ones(3)), RuntimeError,
+            "Number of elements of source < number of ones in mask"),
+        bad(lambda: X.narrow(0, 4, 0), IndexError, "start out of range"),
+        bad(lambda: X.as_strided((20, 2), (1, 1), 0), RuntimeError,
+            "requiring a storage size of 84 are out of bounds for storage of size 48"),
+        bad(lambda: torch.cat([X, X], out=X), RuntimeError, "refer to a single memory location"),
+    ],
+)  # fmt: skip
+def test_refused(call, kind: type, words: str) -> None:
+    with pytest.raises(kind) as raised:
+        call()
+    assert words in str(raised.value)
+
+
+def test_a_bad_index_writes_nothing() -> None:
+    x = torch.zeros(3)
+    with pytest.raises(IndexError, match="index 7 is out of bounds"):
+        x[long(0, 7)] = 1.0
+    assert x.tolist() == [0.0, 0.0, 0.0] and x._version == 0
+
+
+def test_bytes_are_masks_and_negative_indices_count_from_the_end() -> None:
+    x = torch.tensor([1, 2, 3])
+    assert x[torch.tensor([1, 0, 1], dtype=torch.uint8)].tolist() == [1, 3]
+    assert x[long(-1, 0)].tolist() == [3, 1]
+    assert x.take_along_dim(long(-1), 0).tolist() == [3]
+    assert x.index_fill(0, long(-1), 9).tolist() == [1, 2, 9]
+
+
+def test_products_with_zeros_have_the_gradient_of_the_other_factors() -> None:
+    index = long(0, 0, 1, 1, 1)
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    src = torch.tensor([0.0, 5.0, 0.0, 0.0, 7.0], requires_grad=True)
+    x.scatter_reduce(0, index, src, "prod").sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+    assert src.grad.tolist() == [10.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_means_of_integers_round_down() -> None:
+    x = torch.zeros(1, dtype=torch.int64)
+    found = x.scatter_reduce(0, long(0, 0), long(-3, -4), "mean", include_self=False)
+    assert found.tolist() == [-4]
+
+
+def test_views_inside_of_vmap_are_written_through() -> None:
+    def zero_diagonal(x):
+        y = x * 1
+        y.diagonal().fill_(0.0)
+        return y
+
+    found = torch.vmap(zero_diagonal)(torch.ones(2, 2, 2))
+    assert found.tolist() == [[[0.0, 1.0], [1.0, 0.0]]] * 2
