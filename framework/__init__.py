@@ -106,7 +106,10 @@ globals().update(_STORAGES)
 # PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
 # the user's own NumPy code keeps its warnings.
 _warnings.filterwarnings(
-    "ignore", ".* encountered in ", RuntimeWarning, module=r"framework\.(core|ops|kernels)\."
+    "ignore",
+    ".* encountered in ",
+    RuntimeWarning,
+    module=r"framework\.(core|ops|kernels|dtypes|tensor)\b",
 )
 
 
@@ -199,6 +202,7 @@ from framework.amp.autocast_mode import (  # noqa: E402
 from framework.autograd.anomaly import is_anomaly_enabled  # noqa: E402
 from framework.compiler import compile  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
+from framework.dlpack import from_dlpack, to_dlpack  # noqa: E402
 from framework.flags import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     get_deterministic_debug_mode,
@@ -218,7 +222,6 @@ from framework.flags import (  # noqa: E402
 from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.func import vmap  # noqa: E402
 from framework.serialization import load, save  # noqa: E402
-from framework.dlpack import from_dlpack, to_dlpack  # noqa: E402
 
 globals().update(_FOREACH)
 

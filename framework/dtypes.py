@@ -91,6 +91,13 @@ ALL = (
 from_numpy_dtype: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
 category: dict[np.dtype, int] = {d.numpy: d.category for d in ALL}
 
+# What numbers an integer type can be given; negative ones stand for bits of an unsigned type.
+_bounds: dict[dtype, tuple[int, int]] = {}
+for _type in ALL:
+    if _type.category == INT:
+        _high = int(np.iinfo(_type.numpy).max)
+        _bounds[_type] = (-_high if _type.numpy.kind == "u" else -_high - 1, _high)
+
 # PyTorch's names of the types in messages and in the names of its older tensor classes.
 NAMES = {
     bool_: "Bool", uint8: "Byte", int8: "Char", int16: "Short", int32: "Int", int64: "Long",
@@ -201,20 +208,30 @@ def scalar_dtype(value: Any) -> dtype:
     raise TypeError(f"expected a number, but got {type(value).__name__}")
 
 
+_FLOAT_MAX = float(np.finfo(np.float32).max)
+
+
 def converted(value: Any, to: dtype) -> Any:
-    """A Python number as a NumPy scalar of a type; fractions are cut off.
+    """A Python number as a NumPy scalar of a type; fractions are cut off, as is a zero ``j``.
 
     Raises:
-        RuntimeError: the type does not reach so far (of -1 an unsigned one has the bits).
+        RuntimeError: an integer type, float32 or complex64 does not reach so far (halves become
+            infinite, and of -1 an unsigned type has the bits: both are PyTorch's ways).
     """
-    fits = to.category == COMPLEX or not isinstance(value, complex)
-    if fits and to.category == INT:
-        info = np.iinfo(to.numpy)
-        fits = math.isfinite(value) and (info.min or -int(info.max)) <= value <= info.max
-        value = int(value) % (1 << 64) if fits and info.min == 0 else value
+    fits = True
+    if isinstance(value, complex) and to.category != COMPLEX:
+        fits, value = not value.imag, value.real
+    if to.category == INT:
+        low, high = _bounds[to]
+        fits = fits and math.isfinite(value) and low <= value <= high
+        value = int(value) % (1 << 64) if fits and to.numpy.kind == "u" else value
+    elif to is float32 or to is complex64:
+        fits = fits and not (_FLOAT_MAX < abs(value) < math.inf)
     if not fits:
         raise RuntimeError(f"value cannot be converted to type {to.name} without overflow")
-    return np.asarray(int(value) if to.category == INT else value).astype(to.numpy)[()]
+    if to.category == INT:
+        return np.asarray(int(value)).astype(to.numpy)[()]
+    return to.numpy.type(value)
 
 
 def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:

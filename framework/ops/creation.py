@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 import warnings
 from typing import Any
 
@@ -48,13 +49,21 @@ def shape_of(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
         raise TypeError('missing 1 required positional arguments: "size"')
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
+    for n in args:
+        if n.__class__ is not int or n < 0:
+            return _odd_shape(args)
+    return args
+
+
+def _odd_shape(args: tuple[Any, ...]) -> tuple[int, ...]:
+    """Lengths that are no plain ints, such as NumPy's, or are wrong."""
     for i, n in enumerate(args):
-        if n.__class__ is not int and not hasattr(n, "__index__"):
+        if not hasattr(n, "__index__"):
             raise TypeError(
                 f"argument 'size' (position 1) must be tuple of ints, but found element of type "
                 f"{type(n).__name__} at pos {i}"
             )
-    shape = tuple([int(n) for n in args])
+    shape = tuple([operator.index(n) for n in args])
     for n in shape:
         if n < 0:
             raise RuntimeError(
@@ -74,7 +83,8 @@ def create(
     usual: Any = None, **meta: Any,
 ) -> Tensor:  # fmt: skip
     """Run a creation op; ``usual`` is the dtype if none is given, the default one unless given."""
-    only_strided(layout)
+    if layout is not None:
+        only_strided(layout)
     if out is not None:
         return _into(record, out, dtype, meta)
     kind = dtypes.to_dtype(dtype) if dtype is not None else usual or dtypes.get_default_dtype()
