@@ -10,6 +10,7 @@ falls from z on: Gauss-Legendre rules on panels that halve towards z find the in
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,10 @@ __all__ = ["beta_slope", "gamma_slope"]
 
 _DEPTH = 45.0  # the tail is cut where its density fell by e**-45
 _PANELS = 8
-_CHUNK = 4096  # elements integrated at a time, to bound the memory
+_CHUNK = 1024  # elements integrated at a time, to bound the memory
 
 
+@functools.cache
 def _rule() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [0, 1], on panels that halve towards zero."""
     x, w = np.polynomial.legendre.leggauss(20)

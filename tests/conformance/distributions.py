@@ -160,6 +160,19 @@ def kept_apart(d: Any, name: str) -> Any:
 # -- distributions -----------------------------------------------------------------------------
 
 
+CLASSWIDE = ("arg_constraints", "support", "has_rsample", "has_enumerate_support")
+
+
+def _of_class(kind: Any, what: str) -> str:
+    """What code that never makes a distribution reads of its class."""
+    value = getattr(kind, what)
+    if isinstance(value, property) and not hasattr(value, "event_dim"):
+        return "property"
+    if what == "support":
+        return repr((value, value.event_dim, value.is_discrete))
+    return repr(value)
+
+
 def _names() -> Iterator[Result]:
     theirs, mine = torch.distributions, framework.distributions
     for name in theirs.__all__:
@@ -169,6 +182,10 @@ def _names() -> Iterator[Result]:
         if there and inspect.isclass(value):
             a, b = (list(inspect.signature(v).parameters) for v in (getattr(mine, name), value))
             yield "names", f"{name}()", difference(a, b)
+            for what in CLASSWIDE if issubclass(value, theirs.Distribution) else ():
+                pair = [outcome(lambda d=d, what=what: _of_class(d, what))
+                        for d in (getattr(mine, name), value)]  # fmt: skip
+                yield "names", f"{name}.{what}", difference(*pair)
     for package in ("constraints", "utils", "transforms", "constraint_registry", "kl"):
         for name in getattr(theirs, package).__all__:
             there = hasattr(getattr(mine, package), name)
@@ -199,6 +216,7 @@ def _distribution(name: str, make: Any) -> Iterator[Result]:
         yield "moments", f"{name}.{what}", judged(f"{name}.{what}", pair)
     yield from _density(name, make)
     yield from _samples(name, make)
+    yield from _lazily(name, make)
 
 
 def _density(name: str, make: Any) -> Iterator[Result]:
@@ -233,6 +251,19 @@ def _density(name: str, make: Any) -> Iterator[Result]:
         return repr((wide.batch_shape, wide.event_shape, wide, wide.support))
 
     yield "expand", f"{name}.expand repr", difference(*both(described))
+
+
+def _lazily(name: str, make: Any) -> Iterator[Result]:
+    """Which of its parameters a distribution computed."""
+    drawn = values_of(make)
+
+    def computed(side: Side) -> Any:
+        d = make(side)
+        before = sorted({"probs", "logits"} & set(vars(d)))
+        d.log_prob(side.value(drawn))
+        return before, sorted({"probs", "logits"} & set(vars(d)))
+
+    yield "description", f"{name} lazily", difference(*both(computed))
 
 
 def _samples(name: str, make: Any) -> Iterator[Result]:
