@@ -137,7 +137,11 @@ def _dlpack(
         if copy is False:
             raise BufferError(f"Can't export a tensor on {self.device} to the CPU without a copy")
         return _dlpack(self.cpu(), max_version=max_version)
-    options: dict[str, Any] = {"max_version": max_version, "copy": copy}
+    options: dict[str, Any] = {}  # those that NumPy and CuPy have known all along, if need be
+    if max_version is not None:
+        options["max_version"] = max_version
+    if copy is not None:
+        options["copy"] = copy
     if kind is DLDeviceType.kDLCUDA:
         options["stream"] = stream
     elif stream not in (None, -1):
@@ -210,6 +214,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     Raises:
         RuntimeError: a capsule that was taken already, or no capsule at all.
         BufferError: memory of a device or type that we do not know.
+        ValueError: negative strides, or another device without a copy.
 
     >>> import numpy as np
     >>> import framework as torch
@@ -233,6 +238,12 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     array, place = _array_in(capsule)
     if array.dtype not in dtypes.from_numpy_dtype:
         raise BufferError(f"from_dlpack: there are no tensors of type {array.dtype}")
+    if min(array.strides, default=0) < 0:
+        raise ValueError(
+            "At least one stride of the given memory is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array with array.copy().)"
+        )
     target = place if device is None else existing(device)
     if target is not place:
         if copy is False:

@@ -148,7 +148,7 @@ def _as_tensor(x: Any) -> Any:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    if isinstance(x, np.ndarray) and _known(x):
+    if isinstance(x, np.ndarray) and _known(x) and min(x.strides, default=0) >= 0:
         return wrap(x)
     return tensor(np.asarray(x))
 

@@ -29,7 +29,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
     """
     if not isinstance(obj, Tensor):
         if copy is not True and _is_buffer(obj):
-            obj = torch.from_numpy(np.asarray(obj))
+            array = np.asarray(obj)
+            turned = copy is None and min(array.strides, default=0) < 0
+            obj = torch.from_numpy(array.copy() if turned else array)
         elif copy is False:
             raise ValueError(f"asarray: {type(obj).__name__} cannot be taken without a copy")
         else:

@@ -90,6 +90,9 @@ def test_dlpack_refusals():
     for taken in (capsule, 3):
         with pytest.raises(RuntimeError, match="from_dlpack received an invalid capsule"):
             torch.from_dlpack(taken)
+    with pytest.raises(ValueError, match="negative"):
+        torch.from_dlpack(np.arange(3)[::-1])
+    assert (np.arange(3.0)[::-1] * torch.ones(3)).stride() == (1,)
     with pytest.raises(BufferError, match="DLPack"):
         torch.from_dlpack(np.ones(2, object))
     with pytest.raises(BufferError, match="to DLPack device"):
