@@ -33,7 +33,7 @@ def _searchsorted_kernel(
     if sorter:
         sequence = xp.take_along_axis(sequence, sorter[0], -1)
     rows, x = wide(sequence), wide(values)
-    side = "right" if right else "left"
+    side: Any = "right" if right else "left"
     if rows.ndim == 1:
         found = xp.searchsorted(rows, x, side)
     elif xp is np and x.shape[-1] >= _MANY:
