@@ -5,15 +5,17 @@ A *geometry* is (shape, strides, offset), counted in elements as PyTorch does.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from framework.kernels import module_of
+from framework.layout import is_dense
 
 __all__ = [
-    "Geometry", "index_of", "laid_out", "overlaps", "reach", "restride", "storage_bytes", "strided",
-    "strides_of",
+    "Geometry", "index_of", "laid_out", "may_overlap", "overlaps", "partly_same", "reach",
+    "restride", "storage_bytes", "strided", "strides_of",
 ]  # fmt: skip
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -36,6 +38,29 @@ def overlaps(a: Any) -> bool:
     """Whether elements certainly share memory, as those of an expanded dimension do."""
     strides = a.strides
     return 0 in strides and any(s == 0 and n > 1 for s, n in zip(strides, a.shape)) and a.size > 0
+
+
+def partly_same(a: Any, b: Any) -> bool:
+    """Whether two arrays, each a block of memory without gaps, share some but not all places.
+
+    As PyTorch's check: arrays with gaps are taken to be apart, since looking closer is dear.
+    """
+    if not a.size or not b.size or not (is_dense(a) and is_dense(b)):
+        return False
+    (start, end), (other, last) = [_range(x) for x in (a, b)]
+    if end <= other or last <= start:
+        return False
+    return (start, end) != (other, last) or a.shape != b.shape or _steps(a) != _steps(b)
+
+
+def _range(a: Any) -> tuple[int, int]:
+    """First and one past the last address of a block."""
+    start = a.__array_interface__["data"][0] if module_of(a) is np else a.data.ptr
+    return start, start + a.nbytes
+
+
+def _steps(a: Any) -> list[int]:
+    return [s for s, n in zip(a.strides, a.shape) if n > 1]
 
 
 def _bytes(a: np.ndarray) -> np.ndarray:
@@ -98,6 +123,19 @@ def index_of(geometry: Geometry) -> np.ndarray:
     return places
 
 
+def may_overlap(geometry: Geometry) -> bool:
+    """Whether elements of a geometry share a place in memory."""
+    shape, strides, _ = geometry
+    if 0 in shape:
+        return False
+    inner = 0  # the last place of the dimensions with smaller strides
+    for s, n in sorted([(s, n) for n, s in zip(shape, strides) if n > 1]):
+        if s <= inner:
+            return np.unique(index_of(geometry)).size < math.prod(shape)
+        inner += s * (n - 1)
+    return False
+
+
 def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None) -> Any:
     """Elements added up in a memory at ``source``, and read from there at ``target``.
 
@@ -107,14 +145,16 @@ def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None
     xp = module_of(a)
     low = min(source[2], target[2])
     size = max(reach(*source), reach(*target), reach(*shared) if shared else 0, low) - low
-    memory = xp.zeros(max(size, 0), a.dtype)
-    places = [xp.asarray(index_of(g) - low) for g in (source, target)]
-    _add(memory, places[0], a)
+    memory = xp.zeros(size, a.dtype)
+    if may_overlap(source):
+        _add(memory, xp.asarray(index_of(source) - low), a)
+    else:
+        strided(memory, source[0], source[1], source[2] - low)[...] = a
     if shared is not None:
         count = np.zeros(memory.shape, np.int64)
         np.add.at(count, index_of(shared) - low, 1)
         memory = (memory / xp.asarray(np.maximum(count, 1))).astype(a.dtype)
-    return memory[places[1]]
+    return strided(memory, target[0], target[1], target[2] - low).copy()
 
 
 def _add(target: Any, index: Any, values: Any) -> None:

@@ -33,36 +33,32 @@ def _copying(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     """``name``: the view op ``call``, whose result (or each of them) is copied."""
 
     @wraps(call)
-    def function(*args: Any, **options: Any) -> Any:
+    def copied(*args: Any, **options: Any) -> Any:
         found = call(*args, **options)
         return tuple([x.clone() for x in found]) if isinstance(found, tuple) else found.clone()
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`{name.removesuffix('_copy')}`, copied: no view of its input."
-    return function
+    copied.__name__ = copied.__qualname__ = name
+    copied.__doc__ = f"`{name.removesuffix('_copy')}`, copied: no view of its input."
+    return copied
 
 
-def _resized(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that takes sizes one by one, as a function that takes one ``size``."""
-
-    @wraps(call)
-    def function(input: Tensor, size: Any, *, implicit: bool = False) -> Tensor:
-        return call(input, size)
-
-    del function.__wrapped__  # type: ignore[attr-defined]
-    return function
+# Some take sizes one by one, which their copying twins do not.
 
 
-def _viewed(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
-    return view(input, size if dtype is None else dtype)
+def _expanded(input: Tensor, size: Any, *, implicit: bool = False) -> Tensor:
+    return expand(input, size)
 
 
 def _permuted(input: Tensor, dims: Any) -> Tensor:
     return permute(input, dims)
 
 
+def _viewed(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
+    return view(input, size if dtype is None else dtype)
+
+
 _VIEWS: dict[str, Callable[..., Any]] = {
-    "as_strided": as_strided, "detach": detach, "diagonal": diagonal, "expand": _resized(expand),
+    "as_strided": as_strided, "detach": detach, "diagonal": diagonal, "expand": _expanded,
     "permute": _permuted, "select": select, "slice": slice_, "split": split,
     "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose,
     "unbind": unbind, "unfold": unfold, "unsqueeze": unsqueeze, "view": _viewed,

@@ -42,11 +42,11 @@ def _fold_kernel(
 
 _FOLD = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0), "dilation": (1, 1), "size": (3, 4)}
 UNFOLD = op(
-    "unfold", _unfold_kernel, "a", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
+    "im2col", _unfold_kernel, "a", grad=(lambda g, n: apply(FOLD, g, **n.meta),),
     samples=lambda s: [((s(2, 2, 3, 4),), _FOLD)],
 )  # fmt: skip
 FOLD = op(
-    "fold", _fold_kernel, "a", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
+    "col2im", _fold_kernel, "a", grad=(lambda g, n: apply(UNFOLD, g, **n.meta),),
     samples=lambda s: [((s(2, 8, 8),), _FOLD)],
 )  # fmt: skip
 

@@ -6,16 +6,14 @@ import math
 import operator
 from typing import Any
 
-import numpy as np
-
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import VIEW_SCATTER, base_of, before_write, view_twin
 from framework.kernels import module_of
 from framework.kernels.strided import (
     Geometry,
-    index_of,
     laid_out,
+    may_overlap,
     reach,
     restride,
     storage_bytes,
@@ -156,7 +154,7 @@ def _windows_sum_kernel(g: Any, *, shape: tuple[int, ...], dim: int, size: int, 
 
 
 WINDOWS = op(
-    "unfold_dim", _windows_kernel, "a", view=True,
+    "unfold", _windows_kernel, "a", view=True,
     grad=(lambda g, n: apply(WINDOWS_SUM, g, shape=n.shape(0), **n.meta),),
     samples=lambda s: [
         ((s(5, 2),), {"dim": 0, "size": 3, "step": 1}),
@@ -195,25 +193,17 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 def _as_strided_kernel(a: Any, *, target: Geometry, source: Geometry) -> Any:
-    shape, strides, offset = target
     if strides_of(a) == source[1] or a.size < 2:
-        return strided(a, shape, strides, offset - source[2])
-    low = min(offset, source[2])  # a gradient, say, in another layout
-    memory = module_of(a).zeros(max(reach(*target), reach(*source)) - low, a.dtype)
-    strided(memory, source[0], source[1], source[2] - low)[...] = a
-    return strided(memory, shape, strides, offset - low).copy()
-
-
-def _may_overlap(geometry: Geometry) -> bool:
-    places = index_of(geometry)
-    return np.unique(places).size < math.prod(geometry[0])
+        return strided(a, target[0], target[1], target[2] - source[2])
+    # A gradient, say, in another layout: what several elements share is one and the same there.
+    return restride(a, source, target, source if may_overlap(source) else None)
 
 
 AS_STRIDED = op(
     "as_strided", _as_strided_kernel, "a", view=True,
     grad=(lambda g, target, source: apply(
         RESTRIDE, g, source=target, target=source,
-        shared=source if _may_overlap(source) else None),),
+        shared=source if may_overlap(source) else None),),
     samples=lambda s: [
         ((s(3, 2),), {"target": ((2, 2), (1, 2), 1), "source": ((3, 2), (2, 1), 0)}),
         ((s(3, 2),), {"target": ((3, 3), (1, 1), 0), "source": ((3, 2), (2, 1), 0)}),
