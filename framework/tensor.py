@@ -6,6 +6,7 @@ Arithmetic and the other methods are published by the functions in `framework.op
 
 from __future__ import annotations
 
+import operator
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,21 @@ from framework.trace import sink
 __all__ = ["Size", "Tensor", "tensor", "wrap"]
 
 
+_new_tuple = tuple.__new__
+
+
 class Size(tuple[int, ...]):
     """A shape: a tuple of ints that prints as PyTorch's."""
+
+    def __new__(cls, sizes: Any = ()) -> Size:
+        try:
+            return _new_tuple(cls, [operator.index(n) for n in sizes])
+        except TypeError:
+            wrong = next(i for i, n in enumerate(sizes) if not hasattr(n, "__index__"))
+            raise TypeError(
+                "torch.Size() takes an iterable of 'int' "
+                f"(item {wrong} is '{type(sizes[wrong]).__name__}')"
+            ) from None
 
     def numel(self) -> int:
         """Number of elements."""
@@ -40,6 +54,14 @@ class Size(tuple[int, ...]):
 
     def __add__(self, other: Any) -> Size:
         return Size(super().__add__(tuple(other)))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size((*other, *self))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(super().__mul__(times))
+
+    __rmul__ = __mul__
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
@@ -160,7 +182,7 @@ class Tensor:
 
     @property
     def shape(self) -> Size:
-        return Size(self._data.shape)
+        return _new_tuple(Size, self._data.shape)
 
     @property
     def dtype(self) -> dtypes.dtype:
@@ -339,8 +361,11 @@ class Tensor:
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from its history."""
-        if self._base is not None:
-            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        base = self._base
+        if base is not None:
+            if base._front is None or base._front() is not self:
+                raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+            base._edge, base._rg = None, False  # it became a view of its own memory, by `t_`, ...
         self._edge, self._rg = None, False
         return self
 
@@ -545,10 +570,11 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
+        plain = _unwrapped(data)
         try:
-            array = np.array(_unwrapped(data))
+            array = np.array(plain)
         except ValueError:
-            raise _uneven(data) from None
+            raise _uneven(plain) from None
         kind = array.dtype.kind
         if kind in "OUS" or (kind == "u" and dtype is None):
             raise _unusable(array)
@@ -607,9 +633,11 @@ def _unusable(array: np.ndarray) -> Exception:
 
 
 def _unwrapped(data: Any) -> Any:
-    """Nested lists with the tensors in them replaced by numbers and lists."""
+    """Nested lists with the tensors in them, which must have one element, replaced by numbers."""
     if isinstance(data, Tensor):
-        return data.tolist()
+        if data._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return data.item()
     if isinstance(data, (list, tuple)):
         return [_unwrapped(x) for x in data] if _holds_tensor(data) else data
     return data

@@ -21,12 +21,12 @@ from framework.core.modes import modes
 from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
-from framework.kernels.strided import laid_out, overlaps, strides_of
+from framework.kernels.strided import laid_out, overlaps, partly_same, strides_of
 from framework.trace import sink
 
 __all__ = [
-    "assign", "before_write", "check_cast", "check_inplace", "check_writable", "inplace_twin",
-    "refresh", "several", "take_history", "view_twin",
+    "assign", "before_write", "check_apart", "check_cast", "check_inplace", "check_writable",
+    "inplace_twin", "refresh", "several", "take_history", "view_twin",
 ]  # fmt: skip
 
 
@@ -180,6 +180,8 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
             value = value.to(dtypes.from_numpy_dtype[target.dtype])
             data = value._data
     check_writable(tensor, name)
+    if value._counter is tensor._counter is not None:
+        check_apart(tensor, (value,), name)
     record = modes.grad and (
         value._rg or (tensor.requires_grad and dtypes.category[target.dtype] >= FLOAT)
     )
@@ -216,6 +218,27 @@ def check_writable(tensor: Any, name: str) -> None:
             "to a single memory location. Please clone() the tensor before performing the "
             "operation."
         )
+
+
+def check_apart(tensor: Any, operands: Any, name: str) -> None:
+    """Refuse operands of a write that share part of their memory with what is written.
+
+    Only views of one memory can, and they have one version counter.
+    """
+    counter = tensor._counter
+    if counter is None:
+        return
+    for operand in operands:
+        if (
+            getattr(operand, "_counter", None) is counter
+            and operand is not tensor
+            and partly_same(tensor._data, operand._data)
+        ):
+            raise RuntimeError(
+                f"{name}: unsupported operation: some elements of the input tensor and the "
+                "written-to tensor refer to a single memory location. Please clone() the tensor "
+                "before performing the operation."
+            )
 
 
 def before_write(tensor: Any) -> None:
@@ -333,6 +356,8 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_inplace(self)
+        if args:
+            check_apart(self, args, name)
         since = clock()
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():

@@ -137,12 +137,14 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 @function(checks=True)
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions start_dim to end_dim merged into one."""
+    """Dimensions start_dim to end_dim merged into one; a single one is the tensor itself."""
     if not input.ndim:
         return reshape(input, 1)
     first, last = axis(start_dim, input.ndim), axis(end_dim, input.ndim)
     if first > last:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if first == last:
+        return input
     shape = input._data.shape
     return reshape(input, *shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
 

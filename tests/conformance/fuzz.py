@@ -31,6 +31,7 @@ __all__ = ["main", "program"]
 COUNT = 3000
 LINES = 14
 TOLERANCE = {"rtol": 1e-7, "atol": 1e-9}
+NARROW = {"rtol": 1e-5, "atol": 1e-6}  # of a program in which float32 occurs
 
 
 class Maker:
@@ -264,7 +265,7 @@ def compute(m: Maker) -> str:
 def mode(m: Maker) -> str:
     a = m.one(lambda t: t.is_floating_point())
     new = m.fresh()
-    leaf = m.scope[a].is_leaf
+    leaf = _state(m.scope[a], "is_leaf") is True
     choices = [
         f"with torch.no_grad(): {new} = {a} * 2",
         f"with torch.no_grad(): {a}.mul_(0.5)",
@@ -307,6 +308,7 @@ def _execute(line: str, scope: dict[str, Any]) -> Exception | None:
 def difference(lines: list[str], seed: int) -> str:
     """What differs when both run these lines; empty if nothing does."""
     scopes: tuple[dict[str, Any], dict[str, Any]] = ({"torch": torch}, {"torch": framework})
+    tolerance = NARROW if any("float32" in line for line in lines) else TOLERANCE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number, line in enumerate(lines, 1):
@@ -315,10 +317,10 @@ def difference(lines: list[str], seed: int) -> str:
                 continue  # the line that would have made it was refused, or shrunk away
             text = _raised(*wrong)
             if not text:
-                text = _states(*scopes)
+                text = _states(*scopes, tolerance)
             if text:
                 return f"line {number}: {text}"
-        return _gradients(*scopes, seed)
+        return _gradients(*scopes, seed, tolerance)
 
 
 def _raised(their: Exception | None, mine: Exception | None) -> str:
@@ -330,7 +332,7 @@ def _raised(their: Exception | None, mine: Exception | None) -> str:
     return ""
 
 
-def _states(theirs_: dict[str, Any], mine: dict[str, Any]) -> str:
+def _states(theirs_: dict[str, Any], mine: dict[str, Any], tolerance: dict[str, float]) -> str:
     for name, t in theirs_.items():
         if not isinstance(t, torch.Tensor):
             continue
@@ -340,7 +342,7 @@ def _states(theirs_: dict[str, Any], mine: dict[str, Any]) -> str:
         for what in ("requires_grad", "is_leaf"):
             if _state(t, what) != _state(o, what):
                 return f"{name}.{what} is {_state(o, what)}, not {_state(t, what)}"
-        text = _unequal(o, t)
+        text = _unequal(o, t, NARROW if t.dtype is torch.float32 else tolerance)
         if text:
             return f"{name}: {text}"
     return ""
@@ -354,20 +356,21 @@ def _state(tensor: Any, what: str) -> Any:
         return type(error)
 
 
-def _unequal(mine: Any, their: torch.Tensor) -> str:
+def _unequal(mine: Any, their: torch.Tensor, tolerance: dict[str, float]) -> str:
     if tuple(mine.shape) != tuple(their.shape):
         return f"shape {list(mine.shape)}, not {list(their.shape)}"
     got = theirs(mine.detach()).numpy()
     wanted = their.detach().numpy(force=True)
     if got.dtype != wanted.dtype:
         return f"dtype {got.dtype}, not {wanted.dtype}"
-    narrow = {"rtol": 1e-5, "atol": 1e-6} if got.dtype == np.float32 else TOLERANCE
-    if not np.allclose(got, wanted, equal_nan=True, **narrow):
+    if not np.allclose(got, wanted, equal_nan=True, **tolerance):
         return f"{got.tolist()}, not {wanted.tolist()}"
     return ""
 
 
-def _gradients(their_scope: dict[str, Any], my_scope: dict[str, Any], seed: int) -> str:
+def _gradients(
+    their_scope: dict[str, Any], my_scope: dict[str, Any], seed: int, tolerance: dict[str, float]
+) -> str:
     pairs = []
     for scope, api in ((their_scope, torch), (my_scope, framework)):
         rng = np.random.default_rng(seed)
@@ -393,7 +396,7 @@ def _gradients(their_scope: dict[str, Any], my_scope: dict[str, Any], seed: int)
             if (t is None) != (m is None):
                 if (t if m is None else m).abs().max().item():
                     return f"{what} {k}: {'None' if m is None else 'one'}, PyTorch not"
-            elif t is not None and (text := _unequal(m, t)):
+            elif t is not None and (text := _unequal(m, t, tolerance)):
                 return f"{what} {k}: {text}"
     return ""
 
