@@ -14,7 +14,7 @@ from framework.device import CPU, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
 from framework.layout import contiguous_format, formatted, in_order, preserve_format
-from framework.tensor import Tensor
+from framework.tensor import Tensor, tensor
 
 __all__ = ["clone", "contiguous", "detach", "to"]
 
@@ -214,7 +214,9 @@ def zero(self: Tensor) -> Tensor:
 
 @function(method=False, namespaces=(), inplace=True)
 def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """The elements of ``src``, broadcast and cast to this tensor's type."""
+    """The elements of ``src`` (or one number), broadcast and cast to this tensor's type."""
+    if not isinstance(src, Tensor):
+        src = tensor(src, device=self._device)
     if src._device is not self._device:
         src = src.to(self._device)
     return apply(COPY, self, src)

@@ -273,7 +273,7 @@ RANGE = op("range", _steps_kernel, "")
 
 @function(method=False)
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None,
+    start: Any = None, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None,
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 if all are ints.
@@ -283,8 +283,10 @@ def arange(
     tensor([1, 3, 5])
     """
     if end is None:
-        start, end = 0, start
-    start, end, step = _number(start), _number(end), _number(step)
+        start, end = None, start
+    if end is None:
+        raise TypeError("arange() received an invalid combination of arguments: no end")
+    start, end, step = 0 if start is None else _number(start), _number(end), _number(step)
     whole = all(isinstance(v, int) for v in (start, end, step))
     usual = dtypes.int64 if whole else dtypes.get_default_dtype()
     kind = kind_of(out, dtype, usual)

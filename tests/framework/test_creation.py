@@ -259,3 +259,34 @@ def test_what_a_tensor_is() -> None:
     assert not x.is_pinned() and torch.newaxis is None
     with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
         torch.is_nonzero(x)
+
+
+def test_modules_in_another_memory_format_compute_the_same() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    x = torch.randn(2, 3, 6, 6)
+    expected = model(x)
+    model.to(memory_format=torch.channels_last)
+    assert model[0].weight.stride() == (27, 1, 9, 3)
+    y = model(x.to(memory_format=torch.channels_last))
+    y.sum().backward()
+    assert torch.allclose(y, expected, atol=1e-5) and model[0].weight.grad is not None
+    torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+    assert model[0].weight.is_contiguous()
+
+
+def test_sizes_stay_sizes() -> None:
+    size = torch.Size([2, 3])
+    after, before = size + (4,), (1,) + size  # noqa: RUF005
+    assert repr(after) == "torch.Size([2, 3, 4])" and repr(before) == "torch.Size([1, 2, 3])"
+    assert repr(size * 2) == "torch.Size([2, 3, 2, 3])" and repr(size[1:]) == "torch.Size([3])"
+    assert torch.Size(torch.tensor([1, 2])) == (1, 2) and size.numel() == 6
+    with pytest.raises(TypeError, match=r"item 1 is 'float'"):
+        torch.Size([2, 2.5])
+
+
+def test_tensors_among_data_are_numbers() -> None:
+    x = torch.tensor([torch.ones(1), torch.tensor(2, dtype=torch.int8)])
+    assert x.tolist() == [1.0, 2.0]
+    assert torch.tensor([torch.tensor(1.0, dtype=torch.float64)]).dtype is torch.float64
+    with pytest.raises(ValueError, match="only one element tensors"):
+        torch.tensor([torch.ones(2), torch.ones(2)])

@@ -495,9 +495,11 @@ class Module(StateDict):
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Move to a device and, floating parameters and buffers only, to a dtype; in place.
 
-        ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(other_tensor)``.
+        ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(other_tensor)``; a
+        ``memory_format`` is for parameters and buffers of four and five dimensions.
         """
         device, dtype = _destination(*args, **kwargs)
+        form = kwargs.get("memory_format")
         if dtype is not None and dtype.category < dtypes.FLOAT:
             raise TypeError(
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
@@ -506,7 +508,8 @@ class Module(StateDict):
 
         def convert(t: Tensor) -> Tensor:
             wanted = dtype if t.dtype.category >= dtypes.FLOAT else None
-            return t.to(device=device, dtype=wanted)
+            order = form if t.dim() in (4, 5) else None
+            return t.to(device=device, dtype=wanted, memory_format=order)
 
         return self._apply(convert)
 

@@ -1,17 +1,34 @@
-"""Memory formats of convolution weights: accepted, there is one here."""
+"""Memory formats of the weights of convolutions."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from framework.nn.modules.conv import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
+
 __all__ = ["convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format"]
 
 
-def convert_conv2d_weight_memory_format(module: Any, memory_format: Any) -> Any:
-    """Returns ``module``: weights lie in C order here whatever is asked for."""
+def _convert(module: Any, memory_format: Any, kinds: tuple[type, ...]) -> Any:
+    for part in module.modules():
+        if isinstance(part, kinds):
+            weight: Any = part.weight
+            weight.data = weight.detach().clone(memory_format=memory_format)
     return module
+
+
+def convert_conv2d_weight_memory_format(module: Any, memory_format: Any) -> Any:
+    """Let the weights of two-dimensional convolutions lie in a memory format; returns ``module``.
+
+    >>> import framework as torch
+    >>> conv = torch.nn.Conv2d(2, 1, 3)
+    >>> _ = torch.nn.utils.convert_conv2d_weight_memory_format(conv, torch.channels_last)
+    >>> conv.weight.stride()
+    (18, 1, 6, 2)
+    """
+    return _convert(module, memory_format, (Conv2d, ConvTranspose2d))
 
 
 def convert_conv3d_weight_memory_format(module: Any, memory_format: Any) -> Any:
-    """Returns ``module``: weights lie in C order here whatever is asked for."""
-    return module
+    """The same for three-dimensional convolutions and ``torch.channels_last_3d``."""
+    return _convert(module, memory_format, (Conv3d, ConvTranspose3d))
