@@ -17,7 +17,7 @@ from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, widening
 from framework.ops import products
-from framework.ops.dims import axes, axis, named
+from framework.ops.dims import axes, axis, named, numpy_names
 from framework.ops.matrices import (
     adjoint,
     eye_like,
@@ -47,6 +47,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 
 @function(namespaces=_LINALG, method=False, out=True)
+@numpy_names
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product along a dimension of length 3; the others broadcast.
 
@@ -267,6 +268,7 @@ def _order(ord: Any) -> float:
 
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
+@numpy_names
 def vector_norm(
     x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -305,6 +307,7 @@ def _short(order: float) -> str:
 
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
+@numpy_names
 @composite
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
@@ -365,6 +368,7 @@ def _of_values(A: Tensor, reduce: Any, rows: int, columns: int, keepdim: bool) -
 
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
+@numpy_names
 def norm(
     A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:

@@ -17,7 +17,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
-from framework.ops.dims import axis
+from framework.ops.dims import axis, numpy_names
 from framework.tensor import Tensor
 
 __all__ = [
@@ -579,6 +579,7 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
 
 
 @function(checks=True, out=True)
+@numpy_names
 @composite
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along a dimension of length 3: the first such one unless given.

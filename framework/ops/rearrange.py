@@ -10,7 +10,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels import to_device, to_host
-from framework.ops.dims import axis
+from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
 from framework.ops.shape import expand, ints, reshape, transpose
 from framework.tensor import Tensor, wrap
@@ -56,6 +56,7 @@ def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
 
 
 @function(checks=True)
+@numpy_names
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
