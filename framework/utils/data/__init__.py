@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from framework.utils.data.collate import default_collate, default_convert
+from framework.utils.data.dataloader import DataLoader
 from framework.utils.data.dataset import (
+    ChainDataset,
     ConcatDataset,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
 )
-from framework.utils.data.loader import DataLoader
+from framework.utils.data.distributed import DistributedSampler
+from framework.utils.data.info import WorkerInfo, get_worker_info
 from framework.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -22,19 +26,8 @@ from framework.utils.data.sampler import (
 )
 
 __all__ = [
-    "BatchSampler",
-    "ConcatDataset",
-    "DataLoader",
-    "Dataset",
-    "IterableDataset",
-    "RandomSampler",
-    "Sampler",
-    "SequentialSampler",
-    "Subset",
-    "SubsetRandomSampler",
-    "TensorDataset",
-    "WeightedRandomSampler",
-    "default_collate",
-    "default_convert",
-    "random_split",
-]
+    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "DistributedSampler",
+    "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "Subset",
+    "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo",
+    "default_collate", "default_convert", "get_worker_info", "random_split",
+]  # fmt: skip

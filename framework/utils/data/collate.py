@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,12 @@ def default_convert(data: Any) -> Any:
 
 
 def _like_mapping(model: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    """A mapping of the same type; a plain dict where that type is made in another way."""
     try:
+        if isinstance(model, MutableMapping):
+            made = copy.copy(model)  # such as a defaultdict, with its default
+            made.update(items)
+            return made
         return type(model)(items)  # type: ignore[call-arg]
     except TypeError:
         return items

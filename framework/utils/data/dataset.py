@@ -13,9 +13,11 @@ from framework.random import Generator, default_generator
 from framework.tensor import Tensor
 
 __all__ = [
+    "ChainDataset",
     "ConcatDataset",
     "Dataset",
     "IterableDataset",
+    "StackDataset",
     "Subset",
     "TensorDataset",
     "random_split",
@@ -40,6 +42,39 @@ class IterableDataset(Dataset):
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+    def __add__(self, other: Dataset) -> ChainDataset:  # type: ignore[override]
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """Several streams, one after the other.
+
+    >>> from framework.utils.data import ChainDataset, IterableDataset
+    >>> class Upto(IterableDataset):
+    ...     def __init__(self, n):
+    ...         self.n = n
+    ...     def __iter__(self):
+    ...         return iter(range(self.n))
+    >>> list(ChainDataset([Upto(2), Upto(3)]))
+    [0, 1, 0, 1, 2]
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self._checked():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._checked())
+
+    def _checked(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError("ChainDataset only supports IterableDataset")
+            yield dataset
 
 
 class TensorDataset(Dataset):
@@ -97,6 +132,59 @@ class ConcatDataset(Dataset):
         return self.datasets[number][index - before]
 
 
+class StackDataset(Dataset):
+    """Several datasets side by side: a sample is a tuple of theirs, or a dict by keyword.
+
+    Raises:
+        ValueError: their lengths differ, or none is given, or both kinds are.
+
+    >>> from framework.utils.data import StackDataset
+    >>> StackDataset("abc", [1, 2, 3])[1], StackDataset(letter="abc", number=[1, 2, 3])[2]
+    (('b', 2), {'letter': 'c', 'number': 3})
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args and kwargs:
+            raise ValueError(
+                "Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like "
+                "input/output, but both types are given."
+            )
+        parts = args or tuple(kwargs.values())
+        if not parts:
+            raise ValueError("At least one dataset should be passed")
+        self._length = len(parts[0])
+        if any(len(dataset) != self._length for dataset in parts):
+            raise ValueError("Size mismatch between datasets")
+        self.datasets = args or kwargs
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {k: dataset[index] for k, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __getitems__(self, indices: list[Any]) -> list[Any]:
+        if isinstance(self.datasets, dict):
+            columns = [_several(d, indices) for d in self.datasets.values()]
+            return [dict(zip(self.datasets, row)) for row in zip(*columns)]
+        return list(zip(*[_several(d, indices) for d in self.datasets]))
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def _several(dataset: Any, indices: list[Any]) -> list[Any]:
+    """The samples at some indices, by one call where the dataset has one for it."""
+    getter = getattr(dataset, "__getitems__", None)
+    items = getter(indices) if callable(getter) else [dataset[i] for i in indices]
+    if len(items) != len(indices):
+        raise ValueError(
+            f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}"
+        )
+    return items
+
+
 class Subset(Dataset):
     """The samples of a dataset at some indices.
 
@@ -108,11 +196,26 @@ class Subset(Dataset):
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
+        kind = type(self)
+        if kind.__getitem__ is not Subset.__getitem__ and (
+            kind.__getitems__ is Subset.__getitems__
+        ):
+            raise NotImplementedError(
+                f"{kind.__name__} overrides __getitem__ but not __getitems__. When subclassing "
+                "Subset and overriding __getitem__, you must also override __getitems__ to ensure "
+                "DataLoader works correctly with your custom logic: return "
+                "[self.__getitem__(i) for i in indices]"
+            )
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, list):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        chosen = [self.indices[i] for i in indices]
+        getter = getattr(self.dataset, "__getitems__", None)
+        return getter(chosen) if callable(getter) else [self.dataset[i] for i in chosen]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -213,12 +213,6 @@ def test_streams():
         DataLoader(Stream(), shuffle=True)
 
 
-def test_workers_are_not_needed():
-    with pytest.warns(UserWarning, match="num_workers=2 is ignored"):
-        loader = DataLoader(tensors(), batch_size=5, num_workers=2)
-    assert len(labels(loader)) == 2
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
