@@ -22,8 +22,8 @@ from framework.kernels import to_device
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.ops.dims import numpy_names
+from framework.ops.select import relu as _relu
 from framework.ops.select import where
-from framework.ops.unary import relu as _relu
 from framework.ops.unary import sigmoid, tanh
 from framework.tensor import wrap
 

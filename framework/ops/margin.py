@@ -15,8 +15,7 @@ from framework.kernels.floats import real_floating, type_name
 from framework.ops.activation import logsigmoid
 from framework.ops.loss import _mode, _reduced, only_real
 from framework.ops.norm import pairwise_distance
-from framework.ops.select import where
-from framework.ops.unary import relu
+from framework.ops.select import relu, where
 from framework.tensor import wrap
 
 __all__ = [

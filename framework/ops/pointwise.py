@@ -17,8 +17,8 @@ from framework.kernels import module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.compare import publish_binary
 from framework.ops.select import check_fit, where
-from framework.ops.unary import log
-from framework.tensor import Tensor, wrap
+from framework.ops.unary import log, zeros_like
+from framework.tensor import Tensor
 
 __all__ = ["add", "addcdiv", "addcmul", "div", "lerp", "logaddexp", "mul", "pow", "sub"]
 
@@ -141,8 +141,8 @@ def _truncated(a: Any, b: Any) -> Any:
     return np.trunc(np.true_divide(a, b))
 
 
-def _nothing(g: Any) -> Any:
-    return g * 0.0
+def _refused(g: Any) -> Any:
+    raise RuntimeError("derivative for aten::floor_divide is not implemented")
 
 
 DIV = op(
@@ -150,26 +150,32 @@ DIV = op(
     grad=(lambda g, b: g / b, lambda g, a, b: -g * (a / (b * b))),
     samples=lambda s: [((s(3, 2), s.away(2)), {}), ((2.0, s.away(3)), {}), ((s(3), 2.5), {})],
 )  # fmt: skip
-FLOOR_DIVIDE = op(
+FLOOR_DIVIDE = op(  # PyTorch differentiates `div` with a rounding mode, not this
     "floor_divide", _division(np.floor_divide, "div_floor"), "ab", rule="promote",
-    grad=(_nothing, _nothing),
+    grad=(_refused, _refused),
+    samples=lambda s: [((s.away(3).detach(), s.positive(3).detach()), {})],
+)  # fmt: skip
+DIV_FLOOR = op(
+    "div_floor", FLOOR_DIVIDE.kernel, "ab", rule="promote",
+    grad=(lambda g: zeros_like(g), lambda g: zeros_like(g)),
     samples=lambda s: [((s.away(3), s.positive(3)), {}), ((s.away(3), 0.7), {})],
 )  # fmt: skip
-TRUNC_DIVIDE = op(
-    "trunc_divide", _division(_truncated, "div_trunc"), "ab", rule="promote",
-    grad=(_nothing, _nothing), samples=lambda s: [((s.away(3), s.positive(3)), {})],
+DIV_TRUNC = op(
+    "div_trunc", _division(_truncated, "div_trunc"), "ab", rule="promote",
+    grad=(lambda g: zeros_like(g), lambda g: zeros_like(g)),
+    samples=lambda s: [((s.away(3), s.positive(3)), {})],
 )  # fmt: skip
 REMAINDER = op(
     "remainder", _division(np.remainder, "remainder"), "ab", rule="promote",
-    grad=(lambda g: g, lambda g, a, b: -g * apply(FLOOR_DIVIDE, a, b)),
+    grad=(lambda g: g, lambda g, a, b: -g * apply(DIV_FLOOR, a, b)),
     samples=lambda s: [((s(3), s.away(3) * 3.1), {}), ((s(3), 0.7), {})],
 )  # fmt: skip
 FMOD = op(
     "fmod", _division(np.fmod, "fmod"), "ab", rule="first",
-    grad=(lambda g: g, lambda g, a, b: -g * apply(TRUNC_DIVIDE, a, b)),
+    grad=(lambda g: g, lambda g, a, b: -g * apply(DIV_TRUNC, a, b)),
     samples=lambda s: [((s(3), s.away(3) * 3.1), {})],
 )  # fmt: skip
-_ROUNDED = {None: DIV, "floor": FLOOR_DIVIDE, "trunc": TRUNC_DIVIDE}
+_ROUNDED = {None: DIV, "floor": DIV_FLOOR, "trunc": DIV_TRUNC}
 
 
 @function(inplace=True, out=True)
@@ -220,7 +226,9 @@ def _pow_kernel(a: Any, b: Any) -> Any:
     if not hasattr(b, "dtype"):
         if b == 2:
             return np.multiply(a, a)
-        return np.sqrt(a) if b == 0.5 else np.power(a, b)
+        if abs(b) == 0.5:  # of -inf NaN, as in PyTorch
+            return np.sqrt(a) if b == 0.5 else np.reciprocal(np.sqrt(a))
+        return np.power(a, b)
     kind = b.dtype.kind
     if kind == "b":
         raise NotImplementedError("\"pow\" not implemented for 'Bool'")
@@ -244,7 +252,7 @@ def _pow_grad_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
         real = b.real if isinstance(b, Tensor) else b
         return g * where((a == 0.0) & (real >= 0), zeros_like(y), y * log(a))
     if a == 0:
-        return g * where(b.real >= 0, 0.0, -math.inf)
+        return g * where(b.real >= 0, 0.0, y * -math.inf)
     if isinstance(a, complex):
         return g * y * cmath.log(a)
     return g * y * (math.log(a) if a > 0 else math.nan)
@@ -257,10 +265,6 @@ POW = op(
         ((2.0, s(3)), {}), ((s(3), 3), {}), ((s.positive(2), 0.5), {}),
     ],
 )  # fmt: skip
-
-
-def zeros_like(x: Any) -> Any:
-    return wrap(module_of(x._data).zeros_like(x._data), x._device)
 
 
 @function(inplace=True, out=True)
@@ -296,9 +300,15 @@ def _logaddexp_kernel(a: Any, b: Any) -> Any:
     return np.where(nan, a.dtype.type(complex(math.nan, math.nan)), result)
 
 
+def _square_sum(a: Any, b: Any) -> Any:
+    """a² + b², but 1 at the origin, where the angle gets no gradient."""
+    total = a * a + b * b
+    return total + (total == 0)
+
+
 ATAN2 = op(
     "atan2", np.arctan2, "ab", rule="float_tensors",
-    grad=(lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b)),
+    grad=(lambda g, a, b: g * b / _square_sum(a, b), lambda g, a, b: -g * a / _square_sum(a, b)),
     samples=lambda s: [((s.away(3), s.away(3)), {})],
 )  # fmt: skip
 HYPOT = op(

@@ -17,7 +17,7 @@ from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
 from framework.tensor import Tensor
 
-__all__ = ["clamp", "masked_fill", "maximum", "minimum", "where"]
+__all__ = ["clamp", "masked_fill", "maximum", "minimum", "relu", "where"]
 
 # -- where ---------------------------------------------------------------------------------------
 
@@ -80,31 +80,29 @@ function(namespaces=())(_where_method)
 # -- the larger, the smaller ---------------------------------------------------------------------
 
 
-def _extreme(name: str, kernel: Any, wins: Callable[[Any, Any], Any]) -> Any:
+def _extreme(name: str, kernel: Any, loses: Callable[[Any, Any], Any]) -> Any:
     def real_only(a: Any, b: Any) -> Any:
         if a.dtype.kind == "c":
             raise ValueError(f"{name} not implemented for complex tensors.")
         return kernel(a, b)
 
+    def share(g: Any, a: Any, b: Any) -> Any:
+        """All of it unless this side loses, half of it where both are equal."""
+        return where(eq(a, b), g * 0.5, where(loses(a, b), 0.0, g))
+
     return op(
         name, real_only, "ab", rule="tensors",
-        grad=(lambda g, a, b: g * _share(a, b, wins(a, b)),
-              lambda g, a, b: g * _share(a, b, wins(b, a))),
+        grad=(lambda g, a, b: share(g, a, b), lambda g, a, b: share(g, b, a)),
         samples=lambda s: [((s(3, 2), s(2)), {})],
     )  # fmt: skip
 
 
-def _share(a: Any, b: Any, wins: Any) -> Any:
-    """1 where this side wins, one half where both are equal, as in PyTorch."""
-    return where(eq(a, b), 0.5, where(wins, 1.0, 0.0))
-
-
 maximum = publish_binary(
-    _extreme("maximum", np.maximum, lambda a, b: a > b), "maximum",
+    _extreme("maximum", np.maximum, lambda a, b: a < b), "maximum",
     "The larger of two elements; NaN if either is NaN.", inplace=False,
 )  # fmt: skip
 minimum = publish_binary(
-    _extreme("minimum", np.minimum, lambda a, b: a < b), "minimum",
+    _extreme("minimum", np.minimum, lambda a, b: a > b), "minimum",
     "The smaller of two elements; NaN if either is NaN.", inplace=False,
 )  # fmt: skip
 
@@ -196,6 +194,29 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """Elements above ``max`` lowered to it."""
     return apply(CLAMP, input, None, max)
+
+
+# -- relu ----------------------------------------------------------------------------------------
+
+
+def _relu_kernel(a: Any) -> Any:
+    if a.dtype.kind == "b":
+        raise ValueError("Boolean inputs not supported for relu")
+    if a.dtype.kind == "c":
+        raise NotImplementedError("clamp is not supported for complex types")
+    return np.maximum(a, a.dtype.type(0))
+
+
+RELU = op(
+    "relu", _relu_kernel, "a", grad=(lambda g, y: where(y <= 0, 0.0, g),),
+    samples=lambda s: [((s.away(3, 2),), {})],
+)  # fmt: skip
+
+
+@function(inplace=True)
+def relu(input: Tensor) -> Tensor:
+    """max(input, 0), elementwise; NaN stays NaN."""
+    return apply(RELU, input)
 
 
 # -- replaced ------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from framework.core.views import inplace_twin
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.special import erf as _special_erf
-from framework.tensor import Tensor
+from framework.tensor import Tensor, wrap
 
 __all__ = [
-    "absolute", "cos", "exp", "isnan", "log", "relu", "rsqrt", "sgn", "sigmoid", "sin", "tanh",
+    "absolute", "cos", "exp", "isnan", "log", "rsqrt", "sgn", "sigmoid", "sin", "tanh",
+    "zeros_like",
 ]  # fmt: skip
 
 Kernel = Callable[..., Any]
@@ -66,9 +67,13 @@ def _published(
     return function(dunder=dunder, inplace=inplace, out=out)(call)
 
 
+def zeros_like(x: Tensor) -> Tensor:
+    """Zeros, as the gradient of a step function."""
+    return wrap(module_of(x._data).zeros_like(x._data), x._device)
+
+
 def _nothing(g: Any) -> Any:
-    """The gradient of a step function."""
-    return g * 0.0
+    return zeros_like(g)
 
 
 # -- sign ----------------------------------------------------------------------------------------
@@ -105,7 +110,7 @@ def _sgn_kernel(a: Any) -> Any:
 def _sgn_grad(g: Any, a: Any, y: Any) -> Any:
     """Of a complex number: what turns it; of a real one nothing."""
     if a._data.dtype.kind != "c":
-        return g * 0.0
+        return zeros_like(g)
     size = a.abs()
     turned = (g - y * (g * y.conj()).real) / size
     return turned.masked_fill(size == 0, 0.0)
@@ -201,6 +206,14 @@ erf = unary("erf", lambda a: _special_erf(real_floating(a, "erf_vml_cpu")),
 
 # -- angles --------------------------------------------------------------------------------------
 
+
+def _acosh_grad(g: Any, a: Any) -> Any:
+    """Two roots for complex numbers: that of the product has another branch cut."""
+    if a._data.dtype.kind == "c":
+        return g * rsqrt(a - 1) * rsqrt(a + 1)
+    return g * rsqrt(a * a - 1)
+
+
 sin = unary("sin", np.sin, lambda g, a: g * cos(a), "The sine.")
 cos = unary("cos", np.cos, lambda g, a: -g * sin(a), "The cosine.")
 tan = unary("tan", np.tan, lambda g, y: g * (1 + y * y), "The tangent.", domain="unit")
@@ -215,7 +228,7 @@ cosh = unary("cosh", np.cosh, lambda g, a: g * sinh(a), "The hyperbolic cosine."
 tanh = unary("tanh", np.tanh, lambda g, y: g * (1 - y * y), "The hyperbolic tangent.")
 asinh = unary("asinh", np.arcsinh, lambda g, a: g * rsqrt(a * a + 1),
               "The inverse hyperbolic sine.", aliases=("arcsinh",))  # fmt: skip
-acosh = unary("acosh", np.arccosh, lambda g, a: g * rsqrt(a * a - 1),
+acosh = unary("acosh", np.arccosh, _acosh_grad,
               "The inverse hyperbolic cosine.", domain="above_one",
               aliases=("arccosh",))  # fmt: skip
 atanh = unary("atanh", np.arctanh, lambda g, a: g / (1 - a * a),
@@ -295,25 +308,3 @@ isfinite = unary("isfinite", np.isfinite, None, "Whether each element is finite.
                  inplace=False, out=False)  # fmt: skip
 isreal = unary("isreal", _isreal_kernel, None, "Whether each element has no imaginary part.",
                rule=None, inplace=False, out=False)  # fmt: skip
-
-# -- relu ----------------------------------------------------------------------------------------
-
-
-def _relu_kernel(a: Any) -> Any:
-    if a.dtype.kind == "b":
-        raise ValueError("Boolean inputs not supported for relu")
-    if a.dtype.kind == "c":
-        raise NotImplementedError("clamp is not supported for complex types")
-    return np.maximum(a, a.dtype.type(0))
-
-
-RELU = op(
-    "relu", _relu_kernel, "a", grad=(lambda g, y: g * (y > 0),),
-    samples=lambda s: [((s.away(3, 2),), {})],
-)  # fmt: skip
-
-
-@function(inplace=True)
-def relu(input: Tensor) -> Tensor:
-    """max(input, 0), elementwise; NaN stays NaN."""
-    return apply(RELU, input)

@@ -26,7 +26,7 @@ from framework.ops.pool import (
     planes,
     some_index,
 )  # fmt: skip
-from framework.ops.unary import relu
+from framework.ops.select import relu
 from framework.tensor import wrap
 
 __all__ = [

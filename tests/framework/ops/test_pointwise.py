@@ -95,6 +95,33 @@ def test_vmap_promotes_as_one_sample_does() -> None:
         assert got.dtype is each.dtype and torch.equal(got, each)
 
 
+NAN, INF = float("nan"), float("inf")
+AT = [  # PyTorch's answers where a derivative has no value of its own
+    (torch.relu, [NAN, 0.0], [1.0, 0.0]),
+    (lambda x: torch.maximum(x, torch.ones(2).double()), [NAN, 1.0], [1.0, 0.5]),
+    (lambda x: torch.atan2(x, torch.zeros(2).double()), [0.0, 2.0], [0.0, 0.0]),
+    (lambda x: 0.0**x, [0.0, -1.0], [0.0, -INF]),
+    (lambda x: x**0.5, [0.0, -INF], [INF, NAN]),
+    (lambda x: torch.clamp(x, 0.0, 1.0), [1.0, NAN], [1.0, 0.0]),
+    (lambda x: torch.sgn(x) * INF, [1.0, 2.0], [0.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize("call, at, slopes", AT)
+def test_gradients_at_special_points(call: object, at: list[float], slopes: list[float]) -> None:
+    x = torch.tensor(at, dtype=torch.float64).requires_grad_()
+    call(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), slopes)
+
+
+def test_floor_divide_has_no_derivative_but_div_has() -> None:
+    x = torch.tensor([5.0]).requires_grad_()
+    torch.div(x, 2, rounding_mode="floor").backward()
+    assert x.grad.item() == 0.0
+    with pytest.raises(RuntimeError, match="derivative for aten::floor_divide"):
+        (x // 2).backward()
+
+
 # -- out= ----------------------------------------------------------------------------------------
 
 
