@@ -58,9 +58,10 @@ class Gamma(ExponentialFamily):
         value.detach().clamp_(min=torch.finfo(value.dtype).tiny)
         return value
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, value: Any) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
+        value = torch.as_tensor(value, dtype=self.rate.dtype, device=self.rate.device)
         a = self.concentration
         return (
             torch.xlogy(a, self.rate)
