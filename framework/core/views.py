@@ -97,8 +97,7 @@ def refresh(view: Any) -> None:
                 tensor = apply(view_op, tensor, **meta)
     finally:
         modes.grad = grad
-    view._edge = tensor._edge
-    view._rg = True
+    view._edge, view._rg = tensor._edge, tensor._rg
 
 
 def _scatter_kernel(base: Any, value: Any, *, chain: Any, strides: Any) -> Any:
@@ -362,20 +361,9 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
             return assign(self, call(self, *args, **kwargs), name, since)
-        t0 = perf_counter_ns()
-        thread, recorder.thread = recorder.thread, 0  # the inner op is not an event of its own
-        try:
-            value = call(self, *args, **kwargs)
-        except BaseException as error:
-            recorder.thread = thread
-            recorder.op_error(name, (self, *args), kwargs, t0, error)
-            raise
-        finally:
-            recorder.thread = thread
-        assign(self, value, name, since)
-        node = self._edge[0] if self._rg and self._edge is not None else None
-        recorder.op(name, (self, *args), kwargs, self, t0, node)
-        return self
+        return _as_one_event(
+            recorder, name, call, self, args, kwargs, lambda value: assign(self, value, name, since)
+        )
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
@@ -394,22 +382,10 @@ def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         check_inplace(self)
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
-            _turn_into(self, call(self, *args, **kwargs))
-            return self
-        t0 = perf_counter_ns()
-        thread, recorder.thread = recorder.thread, 0
-        try:
-            view = call(self, *args, **kwargs)
-        except BaseException as error:
-            recorder.thread = thread
-            recorder.op_error(name, (self, *args), kwargs, t0, error)
-            raise
-        finally:
-            recorder.thread = thread
-        _turn_into(self, view)
-        node = self._edge[0] if self._rg and self._edge is not None else None
-        recorder.op(name, (self, *args), kwargs, self, t0, node)
-        return self
+            return _turn_into(self, call(self, *args, **kwargs))
+        return _as_one_event(
+            recorder, name, call, self, args, kwargs, lambda view: _turn_into(self, view)
+        )
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
@@ -417,8 +393,34 @@ def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     return method
 
 
-def _turn_into(tensor: Any, view: Any) -> None:
-    if tensor._base is None and view._base is tensor:
+def _as_one_event(
+    recorder: Any, name: str, call: Callable[..., Any], tensor: Any, args: Any, kwargs: Any,
+    finish: Callable[[Any], Any],
+) -> Any:  # fmt: skip
+    """Change ``tensor`` in place, of which the trace shall see nothing of what it takes inside.
+
+    Called by the method that the user called: the recorder looks for his line from there.
+    """
+    t0 = perf_counter_ns()
+    thread, recorder.thread = recorder.thread, 0
+    try:
+        value = call(tensor, *args, **kwargs)
+    except BaseException as error:
+        recorder.thread = thread
+        recorder.op_error(name, (tensor, *args), kwargs, t0, error)
+        raise
+    finally:
+        recorder.thread = thread
+    finish(value)
+    node = tensor._edge[0] if tensor._rg and tensor._edge is not None else None
+    recorder.op(name, (tensor, *args), kwargs, tensor, t0, node)
+    return tensor
+
+
+def _turn_into(tensor: Any, view: Any) -> Any:
+    if _is_batched(view):
+        tensor._value = view._value
+    elif tensor._base is None and view._base is tensor:
         base = dispatch.wrap(tensor._data, tensor._device)
         base._rg, base._edge, base._counter = tensor._rg, tensor._edge, tensor._counter
         base._front = ref(tensor)
@@ -428,3 +430,4 @@ def _turn_into(tensor: Any, view: Any) -> None:
     before_write(tensor)
     if tensor._base is not None:
         tensor._at = tensor._counter.value
+    return tensor

@@ -120,6 +120,7 @@ def concatenate(tensors: Any, dim: int = 0) -> Tensor:
 
 @function(method=False, checks=True, out=True)
 @numpy_names
+@composite
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 
@@ -150,6 +151,7 @@ def _some(tensors: Any, name: str) -> tuple[Tensor, ...]:
 
 
 @function(method=False, checks=True, out=True)
+@composite
 def hstack(tensors: Any) -> Tensor:
     """Joined side by side: along dimension 1 (0 for vectors)."""
     many = atleast_1d(_some(tensors, "hstack"))
@@ -157,6 +159,7 @@ def hstack(tensors: Any) -> Tensor:
 
 
 @function(method=False, checks=True, out=True)
+@composite
 def vstack(tensors: Any) -> Tensor:
     """Joined on top of each other: along dimension 0, vectors as rows."""
     return cat(atleast_2d(_some(tensors, "vstack")), 0)
@@ -169,12 +172,14 @@ def row_stack(tensors: Any) -> Tensor:
 
 
 @function(method=False, checks=True, out=True)
+@composite
 def dstack(tensors: Any) -> Tensor:
     """Joined in depth: along dimension 2."""
     return cat(atleast_3d(_some(tensors, "dstack")), 2)
 
 
 @function(method=False, checks=True, out=True)
+@composite
 def column_stack(tensors: Any) -> Tensor:
     """Joined as columns: vectors become columns, matrices stand side by side.
 
@@ -218,6 +223,7 @@ def block_diag(*tensors: Any) -> Tensor:
 
 
 @function(namespaces=("",), method=False, checks=True, out=True)
+@composite
 def _chunk_cat(tensors: Any, dim: int, num_chunks: int) -> Tensor:
     """Each tensor padded and cut into chunks along ``dim``, and chunk by chunk all of them joined.
 
@@ -265,18 +271,22 @@ def _cut(input: Tensor, sizes: list[int], d: int) -> tuple[Tensor, ...]:
 
 @function(checks=True)
 @numpy_names
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Tensor, ...]:
     """Pieces along a dimension: of a size (the last may be shorter), or of given sizes; views.
+
+    The method calls the size ``split_size``.
 
     >>> import framework as torch
     >>> [list(piece.shape) for piece in torch.zeros(5, 2).split(2)]
     [[2, 2], [2, 2], [1, 2]]
     """
-    if not isinstance(split_size_or_sections, int):
-        return split_with_sizes(tensor, split_size_or_sections, dim)
+    size = split_size_or_sections if split_size is None else split_size
+    if not isinstance(size, int):
+        return split_with_sizes(tensor, size, dim)
     if not tensor.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    size = split_size_or_sections
     d = axis(dim, tensor.ndim)
     n = tensor._data.shape[d]
     if size < 0:

@@ -120,7 +120,10 @@ def _view_dtype(self: Tensor, dtype: dtypes.dtype) -> Tensor:
                 f"self.size(-1) must be divisible by {want // have} {what}, but got "
                 f"{data.shape[-1]}"
             )
-    return apply(VIEW_DTYPE, self, dtype=dtype)
+    result = apply(VIEW_DTYPE, self, dtype=dtype)
+    if self.requires_grad:  # autograd does not follow bits
+        result._base, result._chain = None, ()
+    return result
 
 
 @function(namespaces=())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import currentframe
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,42 @@ def test_leaves_that_want_a_gradient_cannot_be_written() -> None:
     assert hidden.requires_grad and hidden.is_leaf  # as in PyTorch: it says so, and ...
     (hidden * 2).sum().backward()
     assert hidden.grad is None and w.grad is None  # ... its gradient goes nowhere
+
+
+def test_writes_from_parts_of_their_own_memory() -> None:
+    x = torch.arange(6.0)
+    x[:3].add_(x[3:])
+    x.mul_(x)
+    assert x.tolist() == [9.0, 25.0, 49.0, 9.0, 16.0, 25.0]
+    for write in (
+        lambda: x.add_(x[2]),
+        lambda: x[:3].copy_(x[1:4]),
+        lambda: x.view(1, 6).add_(x),
+        lambda: x[0:2].__setitem__(slice(None), x[1:3]),
+    ):
+        with pytest.raises(RuntimeError, match="refer to a single memory location"):
+            write()
+
+
+def test_an_operand_that_is_written_is_no_longer_there_for_the_gradient() -> None:
+    a = torch.ones(2, requires_grad=True) * 3
+    a.mul_(a)
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        a.sum().backward()
+    b = torch.ones(2, requires_grad=True) * 3
+    b.square_()  # as the written operand its old value is kept
+    b.sum().backward()
+
+
+def test_views_that_come_together_cannot_be_written() -> None:
+    y = torch.ones(4, requires_grad=True) * 1
+    for views in (y.split(2), y.chunk(2), y.unbind(0), tuple(y)):
+        with pytest.raises(RuntimeError, match="returns multiple views"):
+            views[0].mul_(2)
+    first = y.chunk(2)[0]
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="its base or another view of its base"):
+        first * 2
 
 
 def test_a_view_made_without_grad_has_no_history_after_a_write() -> None:
@@ -302,3 +340,15 @@ def test_resize_keeps_the_memory_it_can_keep() -> None:
     assert x.tolist() == [[0, 1], [2, 3]]
     assert x.resize_(6).tolist() == [0, 1, 2, 3, 4, 5]
     assert x.resize_(8)[:6].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_write_is_traced_at_the_line_of_its_caller() -> None:
+    from framework.trace import recording
+
+    with recording() as tape:
+        x = torch.zeros(2, 2)
+        here = x.add_(1) is x and x.t_() is x and currentframe().f_lineno
+    lines = [
+        e.source.line for e in tape.read() if type(e).__name__ == "Op" and e.name in ("add_", "t_")
+    ]
+    assert lines == [here, here]
