@@ -13,7 +13,7 @@ from framework.core.registry import function, op
 from framework.device import CPU, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
-from framework.layout import contiguous_format, formatted, in_order, preserve_format
+from framework.layout import contiguous_format, formatted, preserve_format
 from framework.tensor import Tensor, tensor
 
 __all__ = ["clone", "contiguous", "detach", "to"]
@@ -74,7 +74,7 @@ def to(
     if dtype is not None and dtypes.to_dtype(dtype) is not result.dtype:
         result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
     form = None if memory_format is preserve_format else memory_format
-    if form is not None and not in_order(result._data, form):
+    if form is not None and not result.is_contiguous(form):
         return apply(CLONE, result, form=form)
     return clone(result) if copy and result is self else result
 
@@ -152,7 +152,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 @function(namespaces=())
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in C order or in another memory format; itself if it is already."""
-    if in_order(self._data, memory_format):
+    if self.is_contiguous(memory_format):
         return self
     form = contiguous_format if memory_format in (None, preserve_format) else memory_format
     return apply(CONTIGUOUS, self, form=form)
