@@ -80,8 +80,8 @@ def _short(value: Any, depth: int) -> str:
         return f"array {list(value.shape)} {value.dtype}"
     if kind is bytes:
         return f"{len(value)} bytes"
-    if kind.__module__ == "framework.device":
-        return str(value)
+    if kind.__module__ in ("framework.device", "framework.layout"):
+        return str(value).removeprefix("torch.")
     if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
         return value.__name__
     return f"<{kind.__name__}>"
