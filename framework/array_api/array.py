@@ -129,10 +129,11 @@ def _upright(x: Tensor, key: Any) -> tuple[Any, tuple[int, ...]]:
 
 def _array(result: Any, inputs: tuple[Any, ...]) -> Any:
     """A fresh tensor becomes an `Array`; of one of the ``inputs`` an alias does."""
-    if result.__class__ is Tensor:
-        if any(result is x for x in inputs):
+    if isinstance(result, Tensor):
+        if result.__class__ is not Array and any(result is x for x in inputs):
             result = result[...]
-        result.__class__ = Array
+        if result.__class__ is Tensor:
+            result.__class__ = Array
     elif isinstance(result, (tuple, list)) and any(x.__class__ is Tensor for x in result):
         parts = [_array(x, inputs) for x in result]
         kind = type(result)

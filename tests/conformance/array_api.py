@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 XFAILS = Path(__file__).with_name("array_api_xfails.txt")
 ROOT = Path(__file__).parent.parent.parent
-TESTS = 1372  # in the suite for the standard of 2025.12
+TESTS = 1384  # in the suite for the standard of 2025.12
 EXAMPLES, QUICK_EXAMPLES = 60, 10  # that Hypothesis tries for each test
 
 

@@ -30,6 +30,7 @@ def test_arrays_are_tensors_and_plain_tensors_are_taken_without_being_changed():
         assert type(same) is Array and isinstance(same, torch.Tensor)
         assert same.data_ptr() == x.data_ptr()
     assert type(x) is torch.Tensor
+    assert type(xp.asarray(torch.nn.Parameter(x))) is Array
     assert type(torch.ones(2) + xp.ones(2)) is Array
     with pytest.raises(IndexError):
         torch.sum(xp.ones(2), 5)  # a failure, after which PyTorch's overrides are looked for
