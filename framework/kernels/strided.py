@@ -68,6 +68,8 @@ def _bytes(a: np.ndarray) -> np.ndarray:
     root = a
     while isinstance(root.base, np.ndarray):
         root = root.base
+    if root.flags.c_contiguous:
+        return root.reshape(-1).view(np.uint8)
     order = sorted(range(root.ndim), key=lambda d: -root.strides[d])
     dense = root.transpose(order)
     if not dense.flags.c_contiguous:

@@ -73,6 +73,11 @@ def _assembled(indices: Any, layout: tuple[Any, ...]) -> tuple[Any, ...]:
 def add_at(target: Any, index: Any, values: Any) -> None:
     """``target[index] += values`` with repeated indices counted each time."""
     if isinstance(target, np.ndarray):
+        if target.ndim > 1 and target.flags.c_contiguous and 4 * values.size > target.size:
+            # NumPy is several times as fast with one index into a vector.
+            index = np.arange(target.size).reshape(target.shape)[index]
+            values = np.broadcast_to(values, index.shape).reshape(-1)
+            target, index = target.reshape(-1), index.reshape(-1)
         np.add.at(target, index, values)
     else:
         import cupyx
