@@ -21,7 +21,15 @@ __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
 
 
 class ConstraintRegistry:
-    """Factories of transforms by the type of constraint."""
+    """Factories of transforms by the type of constraint.
+
+    >>> mine = ConstraintRegistry()
+    >>> @mine.register(constraints.positive)
+    ... def _(constraint):
+    ...     return transforms.SoftplusTransform()
+    >>> mine(constraints.greater_than(0.0))
+    SoftplusTransform()
+    """
 
     def __init__(self) -> None:
         self._registry: dict[type, Callable[[Any], transforms.Transform]] = {}

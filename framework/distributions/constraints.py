@@ -24,6 +24,10 @@ class Constraint:
     Attributes:
         is_discrete: whether the set is countable.
         event_dim: number of rightmost dimensions that make one value together.
+
+    >>> import framework as torch
+    >>> simplex.check(torch.tensor([[0.2, 0.8], [0.5, 0.6]])), simplex.event_dim
+    (tensor([ True, False]), 1)
     """
 
     is_discrete: bool = False
@@ -83,7 +87,11 @@ class _Dependent(Constraint):
 
 
 def is_dependent(constraint: Any) -> bool:
-    """Whether a constraint is only a placeholder."""
+    """Whether a constraint is only a placeholder.
+
+    >>> is_dependent(dependent), is_dependent(positive)
+    (True, False)
+    """
     return isinstance(constraint, _Dependent)
 
 

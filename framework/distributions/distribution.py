@@ -25,6 +25,12 @@ class Distribution:
     Args:
         validate_args: whether parameters and values are checked; by default as
             `set_default_validate_args` says, which is yes unless Python runs with -O.
+
+    >>> import framework as torch
+    >>> from framework.distributions import Dirichlet
+    >>> m = Dirichlet(torch.ones(5, 3))
+    >>> m.batch_shape, m.event_shape, m.sample((2,)).shape
+    (torch.Size([5]), torch.Size([3]), torch.Size([2, 5, 3]))
     """
 
     has_rsample = False
@@ -91,17 +97,20 @@ class Distribution:
             )
         return self.__new__(type(self)) if _instance is None else _instance
 
-    def _parameters(self) -> dict[str, Any]:
-        """The constructor's arguments that `_remade` expands."""
-        return {name: getattr(self, name) for name in self.arg_constraints}
+    def _parameters(self, names: Any) -> dict[str, Any]:
+        """The constructor's arguments that `_remade` expands, of the parameters ``names``."""
+        return {name: getattr(self, name) for name in names}
 
     def _remade(self, cls: Any, batch_shape: Any, _instance: Any, **options: Any) -> Any:
         """``cls.expand``: the same family made from the expanded parameters."""
         new = self._get_checked_instance(cls, _instance)
         batch_shape = Size(batch_shape)
+        known = cls.arg_constraints  # of the family: a derived class may have added its own
+        if isinstance(known, property):
+            known = self.arg_constraints
         expanded = {}
-        for name, value in self._parameters().items():
-            event = value.ndim - self.arg_constraints[name].event_dim
+        for name, value in self._parameters(known).items():
+            event = value.ndim - known[name].event_dim
             expanded[name] = value.expand(batch_shape + value.shape[event:])
         cls.__init__(new, **expanded, **options, validate_args=False)
         new._validate_args = self._validate_args

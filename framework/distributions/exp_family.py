@@ -17,6 +17,11 @@ class ExponentialFamily(Distribution):
     ``_natural_params`` are theta, ``_log_normalizer(*theta)`` is F, and ``_mean_carrier_measure``
     is the mean of k. Nielsen and Nock, "Entropies and cross-entropies of exponential families",
     ICIP 2010.
+
+    >>> import framework as torch
+    >>> from framework.distributions import Normal
+    >>> ExponentialFamily.entropy(Normal(0.0, 1.0))
+    tensor(1.4189, grad_fn=<SubBackward0>)
     """
 
     @property

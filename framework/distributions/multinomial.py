@@ -50,8 +50,8 @@ class Multinomial(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return self._remade(Multinomial, batch_shape, _instance, total_count=self.total_count)
 
-    def _parameters(self) -> dict[str, Any]:
-        return self._categorical._parameters()
+    def _parameters(self, names: Any) -> dict[str, Any]:
+        return self._categorical._parameters(names)
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
     def support(self) -> Any:

@@ -40,8 +40,8 @@ class OneHotCategorical(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return self._remade(OneHotCategorical, batch_shape, _instance)
 
-    def _parameters(self) -> dict[str, Any]:
-        return self._categorical._parameters()
+    def _parameters(self, names: Any) -> dict[str, Any]:
+        return self._categorical._parameters(names)
 
     @property
     def probs(self) -> Tensor:

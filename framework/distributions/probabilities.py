@@ -15,13 +15,12 @@ from framework.distributions.utils import (
 )
 from framework.tensor import Tensor
 
-__all__ = ["BinaryParameter", "ClassParameter", "OneParameter"]
+__all__ = ["BinaryParameter", "ClassParameter", "OneParameter", "only_one"]
 
 
 class OneParameter(Distribution):
     """``probs`` or ``logits``, whichever was given; the other is computed when it is asked for."""
 
-    _binary = True
     probs: Tensor
     logits: Tensor
     _param: Tensor
@@ -34,9 +33,9 @@ class OneParameter(Distribution):
     def _given(self) -> str:
         return "probs" if self.__dict__.get("probs") is self._param else "logits"
 
-    def _parameters(self) -> dict[str, Any]:
-        names = [n for n in self.arg_constraints if n not in ("probs", "logits")]
-        return {**{n: getattr(self, n) for n in names}, self._given(): self._param}
+    def _parameters(self, names: Any) -> dict[str, Any]:
+        others = {n: getattr(self, n) for n in names if n not in ("probs", "logits")}
+        return {**others, self._given(): self._param}
 
 
 def only_one(probs: Any, logits: Any) -> None:

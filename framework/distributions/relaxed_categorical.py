@@ -54,8 +54,8 @@ class ExpRelaxedCategorical(Distribution):
             ExpRelaxedCategorical, batch_shape, _instance, temperature=self.temperature
         )
 
-    def _parameters(self) -> dict[str, Any]:
-        return self._categorical._parameters()
+    def _parameters(self, names: Any) -> dict[str, Any]:
+        return self._categorical._parameters(names)
 
     @property
     def param_shape(self) -> Any:

@@ -24,6 +24,19 @@ class Transform:
 
     Args:
         cache_size: 1 keeps the last pair (x, y), so that ``t.inv(t(x)) is x``; 0 keeps none.
+
+    >>> import framework as torch
+    >>> class Double(Transform):
+    ...     domain = codomain = constraints.real
+    ...     bijective, sign = True, 1
+    ...     def _call(self, x):
+    ...         return 2 * x
+    ...     def _inverse(self, y):
+    ...         return y / 2
+    ...     def log_abs_det_jacobian(self, x, y):
+    ...         return torch.full_like(x, 2.0).log()
+    >>> Double().inv(torch.tensor(3.0))
+    tensor(1.5000)
     """
 
     bijective: Any = False

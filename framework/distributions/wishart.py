@@ -172,17 +172,16 @@ class Wishart(ExponentialFamily):
         """Samples; those that rounding made singular are drawn again.
 
         Args:
-            max_try_correction: how often; by default 3 times for one draw and 10 for several.
+            max_try_correction: how often, 10 times by default.
         """
-        if max_try_correction is None:
-            max_try_correction = 3 if self._event_shape[-1] <= 2 else 10
+        tries = 10 if max_try_correction is None else max_try_correction
         sample_shape = Size(sample_shape)
         sample = self._bartlett_sampling(sample_shape)
         singular = ~self.support.check(sample)
         if not singular.any():
             return sample
         warnings.warn("Singular sample detected.", stacklevel=2)
-        for _ in range(max_try_correction):
+        for _ in range(tries):
             again = self._bartlett_sampling(sample_shape)
             sample = torch.where(singular[..., None, None], again, sample)
             singular = ~self.support.check(sample.detach())

@@ -152,7 +152,7 @@ def with_gradients(side: Side, value: Any, seed: int = 0) -> list[Any]:
                       for g, x in zip(grads, leaves)]  # fmt: skip
 
 
-def kept_apart(d: Any, name: str) -> Any:
+def read(d: Any, name: str) -> Any:
     value = getattr(d, name)
     return value() if callable(value) else value
 
@@ -209,10 +209,10 @@ def values_of(make: Any) -> np.ndarray | None:
 
 def _distribution(name: str, make: Any) -> Iterator[Result]:
     for what in DESCRIBED:
-        pair = both(lambda m, what=what: kept_apart(make(m), what))
+        pair = both(lambda m, what=what: read(make(m), what))
         yield "description", f"{name}.{what}", difference(*pair)
     for what in MOMENTS:
-        pair = both(lambda m, what=what: with_gradients(m, kept_apart(make(m), what)))
+        pair = both(lambda m, what=what: with_gradients(m, read(make(m), what)))
         yield "moments", f"{name}.{what}", judged(f"{name}.{what}", pair)
     yield from _density(name, make)
     yield from _samples(name, make)

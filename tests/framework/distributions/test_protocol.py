@@ -63,6 +63,23 @@ def test_expand_keeps_the_parameter_that_was_given() -> None:
         same(wide.logits[0], d.logits)
 
 
+def test_a_derived_class_expands_through_its_family() -> None:
+    class Tagged(D.Bernoulli):
+        arg_constraints: ClassVar = {**D.Bernoulli.arg_constraints, "tag": constraints.real}
+
+        def __init__(self, logits, tag):
+            self.tag = tag
+            super().__init__(logits=logits)
+
+        def expand(self, batch_shape, _instance=None):
+            new = self._get_checked_instance(Tagged, _instance)
+            new.tag = self.tag.expand(batch_shape)
+            return super().expand(batch_shape, _instance=new)
+
+    wide = Tagged(torch.zeros(2), torch.ones(2)).expand((3, 2))
+    assert type(wide) is Tagged and wide.tag.shape == wide.logits.shape == (3, 2)
+
+
 def test_a_distribution_of_ones_own() -> None:
     class Shifted(D.Distribution):
         arg_constraints: ClassVar = {"loc": constraints.real}
