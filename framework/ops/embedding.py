@@ -105,8 +105,12 @@ EMBEDDING_BACKWARD = op(
 )  # fmt: skip
 
 
-def _sparse_grad(g: Any, index: Any, padding_idx: int, n: Any) -> Any:
+def _sparse_grad(g: Any, index: Any, padding_idx: int, by_freq: bool, n: Any) -> Any:
     """Only the rows that were looked up, as often as they were."""
+    if by_freq:
+        raise RuntimeError(
+            "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
+        )
     rows, slices = index.reshape(-1), g.reshape(-1, g.shape[-1])
     if padding_idx >= 0:
         kept = rows != padding_idx
@@ -118,19 +122,11 @@ def _sparse_grad(g: Any, index: Any, padding_idx: int, n: Any) -> Any:
 EMBEDDING_SPARSE = op(
     "embedding_sparse", _embedding_kernel, "weight index",
     grad=(
-        lambda g, index, padding_idx, scale_grad_by_freq, n: _sparse_grad(g, index, padding_idx, n),
+        lambda g, index, padding_idx, scale_grad_by_freq, n: _sparse_grad(
+            g, index, padding_idx, scale_grad_by_freq, n),
         None,
     ),
 )  # fmt: skip
-
-
-def _lookup(sparse: bool, by_freq: bool) -> Any:
-    """The op: with a dense or a sparse gradient."""
-    if sparse and by_freq:
-        raise RuntimeError(
-            "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
-        )
-    return EMBEDDING_SPARSE if sparse else EMBEDDING
 
 
 @function(namespaces=("nn.functional",), method=False)
@@ -171,12 +167,13 @@ def embedding(
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
     if max_norm is not None:
-        _renormalise(weight, input, max_norm, norm_type)
-    return apply(_lookup(sparse, scale_grad_by_freq), weight, input, padding_idx=padding_idx,
+        renormalise(weight, input, max_norm, norm_type)
+    return apply(EMBEDDING_SPARSE if sparse else EMBEDDING, weight, input, padding_idx=padding_idx,
                  scale_grad_by_freq=scale_grad_by_freq)  # fmt: skip
 
 
-def _renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
+def renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
+    """Scale the rows of ``weight`` that ``index`` names down to a norm, in place."""
     with no_grad():
         used = index.unique()
         rows = weight[used]
@@ -246,7 +243,7 @@ def embedding_bag(
     starts, ends = _bag_bounds(input, offsets, include_last_offset)
     _check_bags(input, weight, mode, sparse, scale_grad_by_freq, per_sample_weights)
     if max_norm is not None:
-        _renormalise(weight, input, max_norm, norm_type)
+        renormalise(weight, input, max_norm, norm_type)
     flat = input.reshape(-1)
     bags = np.repeat(np.arange(len(starts)), ends - starts)
     factors = None if per_sample_weights is None else per_sample_weights.reshape(-1)
@@ -262,7 +259,7 @@ def embedding_bag(
         factors = None if factors is None else factors[kept]
     device = weight._device
     where_to = wrap(bags if device.type == "cpu" else to_device(bags, device), device)
-    lookup = _lookup(sparse, scale_grad_by_freq)
+    lookup = EMBEDDING_SPARSE if sparse else EMBEDDING
     return _reduced_bags(
         flat, weight, where_to, factors, len(starts), mode, scale_grad_by_freq, lookup
     )
@@ -310,6 +307,36 @@ def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]
     if include_last:
         return starts[:-1], starts[1:]
     return starts, np.append(starts[1:], size)[: len(starts)]
+
+
+def bag_statistics(
+    weight: Any, indices: Any, offsets: Any, mode: str, include_last: bool, padding_idx: int | None
+) -> tuple[Any, Any, Any]:
+    """What PyTorch's kernel keeps of the bags: each index's bag, sizes, rows of the maxima.
+
+    Of sums the sizes are zeros, and the bags nothing without ``padding_idx``. The last one repeats
+    the sizes unless ``mode`` is "max"; sizes leave ``padding_idx`` out.
+    """
+    starts, ends = _bag_bounds(indices, offsets, include_last)
+    count = len(starts)
+
+    def placed(array: Any) -> Any:
+        device = weight._device
+        return wrap(array if device.type == "cpu" else to_device(array, device), device)
+
+    bags = np.repeat(np.arange(count), ends - starts)
+    if mode == "sum":
+        zeros = np.zeros(offsets.shape[0], np.int64)
+        return placed(bags[:0] if padding_idx is None else bags), placed(zeros), placed(zeros)
+    host = to_host(indices._data)
+    kept = np.ones(len(host), np.bool_) if padding_idx is None else host != padding_idx
+    sizes = np.bincount(bags[kept], minlength=count)
+    largest = placed(sizes)
+    if mode == "max":
+        best = apply(BAG_MAXIMA, weight.detach(), placed(host[kept]), placed(bags[kept]),
+                     count=count)  # fmt: skip
+        largest = best.clamp(min=0)
+    return placed(bags), placed(sizes), largest
 
 
 def _check_bags(

@@ -86,6 +86,11 @@ def unfold(
              [1., 3.]]])
     """
     window = _window(kernel_size, dilation, padding, stride)
+    if input.ndim in (1, 2):  # PyTorch asks for a size first
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-input.ndim}, "
+            f"{input.ndim - 1}], but got {input.ndim})"
+        )
     if input.ndim not in (3, 4) or 0 in input.shape[input.ndim - 3 :]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "

@@ -200,7 +200,7 @@ def _normalized_shape(name: str, input: Any, shape: Any, **params: Any) -> tuple
     return wanted
 
 
-@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -277,7 +277,7 @@ GROUP_NORM = op(
 )  # fmt: skip
 
 
-@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@function(namespaces=("nn.functional",), method=False, checks=True)
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -329,12 +329,12 @@ def instance_norm(
     Shapes: input (N, C, *) with more than one element per channel.
     """
     channels = input.shape[1]
-    _check_channels("instance_norm", channels, running_mean=running_mean, running_var=running_var,
-                    weight=weight, bias=bias)  # fmt: skip
     if not input.numel():
         if not input.shape[0] and weight is not None:  # PyTorch repeats the weight per sample
             raise IndexError("select(): index 0 out of range for tensor of size [0] at dimension 0")
         return input.clone()
+    _check_channels("instance_norm", channels, running_mean=running_mean, running_var=running_var,
+                    weight=weight, bias=bias)  # fmt: skip
     if not use_input_stats:
         return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                      eps=eps)  # fmt: skip

@@ -555,8 +555,10 @@ def main(options: Any) -> int:
     right = total = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for case in cases():
+        for number, case in enumerate(cases()):
             if wanted and case.name not in wanted:
+                continue
+            if options.quick and number % 5:
                 continue
             total += 1
             right += check(case)
@@ -578,7 +580,7 @@ def main(options: Any) -> int:
     if options.write_expected:
         expected.write("optimizers", found, reasons)
         return 0
-    lines = expected.judge("optimizers", found, set(found))
+    lines = expected.judge("optimizers", found, set() if options.quick else set(found))
     for line in lines:
         print(line)
     return 1 if lines or lacking else 0

@@ -12,8 +12,7 @@ from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.nn.utils.rnn import PackedSequence
 from framework.ops.creation import empty, zeros
-from framework.ops.joining import cat, stack
-from framework.ops.recurrent import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
+from framework.ops.recurrent import gru_cell, layers, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -221,51 +220,6 @@ class RNNBase(Module):
     def _flat_weights(self) -> list[Any]:
         return [weight for weights in self.all_weights for weight in weights]
 
-    # What the three kinds differ in: the state is a tuple of tensors.
-    def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
-        raise NotImplementedError
-
-    def _run(self, input: Any, states: list[Any], sizes: Any) -> tuple[Any, list[Any]]:
-        """All layers. ``states``: one tuple per layer and way; input and ``sizes``: `_one_way`."""
-        finals = []
-        for layer in range(self.num_layers):
-            ways = []
-            for way, suffix in enumerate(self._suffixes(layer)):
-                state = states[layer * self._directions + way]
-                out, final = self._one_way(input, state, suffix, way == 1, sizes)
-                ways.append(out)
-                finals.append(final)
-            input = ways[0] if len(ways) == 1 else cat(ways, -1)
-            if self.dropout and layer < self.num_layers - 1:
-                input = F.dropout(input, self.dropout, self.training)
-        return input, finals
-
-    def _one_way(
-        self, input: Any, state: tuple[Any, ...], suffix: str, backwards: bool, sizes: Any
-    ) -> tuple[Any, tuple[Any, ...]]:
-        """One layer in one direction: (outputs, final state).
-
-        ``input`` is (L, N, width) with ``sizes`` None; or packed, (sum of sizes, width), where
-        ``sizes`` is the number of sequences in each step.
-        """
-        w_ih, w_hh = getattr(self, "weight_ih" + suffix), getattr(self, "weight_hh" + suffix)
-        b_ih = getattr(self, "bias_ih" + suffix) if self.bias else None
-        b_hh = getattr(self, "bias_hh" + suffix) if self.bias else None
-        w_hr = getattr(self, "weight_hr" + suffix) if self.proj_size else None
-        projected = F.linear(input, w_ih, b_ih)
-        steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
-        batch = _Batch(state, sizes, backwards)
-        outs = []
-        for part in reversed(steps) if backwards else steps:
-            state = self._advance(part, batch.state_for(part.shape[0]), w_hh, b_hh)
-            if w_hr is not None:
-                state = (F.linear(state[0], w_hr), *state[1:])
-            batch.state = state
-            outs.append(state[0])
-        if backwards:
-            outs.reverse()
-        return (stack(outs, 0) if sizes is None else cat(outs, 0)), batch.final()
-
     def _forward(self, input: Any, hx: Any, parts: int) -> tuple[Any, tuple[Any, ...]]:
         """Check, bring into (L, N, width), run; returns the output and the final states."""
         if isinstance(input, PackedSequence):
@@ -300,10 +254,9 @@ class RNNBase(Module):
         return PackedSequence(out, sizes, order, back), last
 
     def _layers(self, input: Any, given: list[Any], sizes: Any) -> tuple[Any, tuple[Any, ...]]:
-        layers = self.num_layers * self._directions
-        states = [tuple(part[i] for part in given) for i in range(layers)]
-        out, finals = self._run(input, states, sizes)
-        return out, tuple(stack([f[k] for f in finals], 0) for k in range(len(given)))
+        drop = self.dropout if self.training else 0.0
+        return layers(self.mode, input, given, self.all_weights, self.bias, self._directions,
+                      drop, sizes)  # fmt: skip
 
     def _check_input(self, input: Any) -> bool:
         if input.ndim not in (2, 3):
@@ -403,39 +356,6 @@ def _check_options(
         raise ValueError("Unrecognized RNN mode: " + mode)
 
 
-class _Batch:
-    """The state of the sequences that are under way; of packed ones, longest first.
-
-    Going forwards sequences end one after the other, and their state is put aside. Going backwards
-    the short ones join in with their initial state.
-    """
-
-    def __init__(self, state: tuple[Any, ...], sizes: Any, backwards: bool) -> None:
-        self.initial = state
-        self.ended: list[tuple[Any, ...]] = []
-        self.state = state
-        if sizes is not None and backwards:
-            self.state = tuple(part[: sizes[-1]] for part in state)
-
-    def state_for(self, count: int) -> tuple[Any, ...]:
-        """The state of the first ``count`` sequences, for the next step."""
-        now = self.state[0].shape[0]
-        if count < now:
-            self.ended.append(tuple(part[count:] for part in self.state))
-            self.state = tuple(part[:count] for part in self.state)
-        elif count > now:
-            self.state = tuple(
-                cat([part, first[now:count]], 0) for part, first in zip(self.state, self.initial)
-            )
-        return self.state
-
-    def final(self) -> tuple[Any, ...]:
-        if not self.ended:
-            return self.state
-        pieces = [self.state, *reversed(self.ended)]
-        return tuple(cat(list(parts), 0) for parts in zip(*pieces))
-
-
 class RNN(RNNBase):
     """Layers of `RNNCell` over a sequence, padded or packed (`nn.utils.rnn`).
 
@@ -457,9 +377,6 @@ class RNN(RNNBase):
             )
         super().__init__(f"RNN_{nonlinearity.upper()}", *args, **kwargs)
         self.nonlinearity = nonlinearity
-
-    def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
-        return (_RNN_STEPS[self.nonlinearity](projected, state[0], w, b),)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         out, (h,) = self._forward(input, hx, 1)
@@ -484,9 +401,6 @@ class LSTM(RNNBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("LSTM", *args, **kwargs)
 
-    def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
-        return lstm_cell(projected, *state, w, b)
-
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Any, Any]]:
         out, (h, c) = self._forward(input, hx, 2)
         return out, (h, c)
@@ -498,9 +412,6 @@ class GRU(RNNBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _no_projection(kwargs)
         super().__init__("GRU", *args, **kwargs)
-
-    def _advance(self, projected: Any, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
-        return (gru_cell(projected, state[0], w, b),)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         out, (h,) = self._forward(input, hx, 1)

@@ -9,7 +9,7 @@ from framework.nn.modules.conv import Conv2d, Conv3d, ConvTranspose2d, ConvTrans
 __all__ = ["convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format"]
 
 
-def _convert(module: Any, memory_format: Any, kinds: tuple[type, ...]) -> Any:
+def _convert(module: Any, memory_format: Any, kinds: Any) -> Any:
     for part in module.modules():
         if isinstance(part, kinds):
             weight: Any = part.weight

@@ -10,9 +10,10 @@ from framework.nn import functional as F
 from framework.nn.modules.conv import _ConvTranspose
 from framework.nn.modules.module import Module
 from framework.nn.utils import parametrize
-from framework.nn.utils.weight_norm import norm_except_dim, scaled
+from framework.nn.utils.weight_norm import scaled
 from framework.ops.creation import eye
 from framework.ops.joining import cat
+from framework.ops.positional import norm_except_dim
 from framework.tensor import Tensor
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]

@@ -6,16 +6,9 @@ import warnings
 from typing import Any
 
 from framework.nn.parameter import Parameter, is_lazy
+from framework.ops.positional import norm_except_dim
 
-__all__ = ["WeightNorm", "norm_except_dim", "remove_weight_norm", "scaled", "weight_norm"]
-
-
-def norm_except_dim(v: Any, pow: float = 2, dim: int = 0) -> Any:
-    """The norm over all dimensions but one, which are kept as 1; ``dim=-1``: over all, 0-d."""
-    if dim == -1:
-        return v.norm(pow)
-    others = [d for d in range(v.ndim) if d != dim]
-    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()
+__all__ = ["WeightNorm", "remove_weight_norm", "scaled", "weight_norm"]
 
 
 def scaled(v: Any, g: Any, dim: int) -> Any:
