@@ -6,6 +6,9 @@ The standard's own suite runs in `tests.conformance.array_api`.
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +135,16 @@ def test_the_namespace_describes_itself():
     info = xp.__array_namespace_info__()
     assert info.default_device() is torch.device("cpu") and xp.float64 in info.dtypes().values()
     assert set(info.dtypes(kind="bool")) == {"bool"}
+
+
+def test_scipy_computes_with_our_functions_and_gradients_pass_through_it():
+    code = """
+import numpy as np, scipy.special, scipy.stats, framework as torch
+x = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64, requires_grad=True)
+y = scipy.special.softmax(x)
+y[0].backward()
+assert np.allclose(x.grad.sum(), 0) and x.grad[0] > 0
+assert isinstance(scipy.stats.zscore(x.detach()), torch.Tensor)
+"""
+    env = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
