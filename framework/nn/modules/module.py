@@ -508,7 +508,7 @@ class Module(StateDict):
 
         def convert(t: Tensor) -> Tensor:
             wanted = dtype if t.dtype.category >= dtypes.FLOAT else None
-            order = form if t.dim() in (4, 5) else None
+            order = form if form is not None and t.dim() in (4, 5) else None
             return t.to(device=device, dtype=wanted, memory_format=order)
 
         return self._apply(convert)
