@@ -269,17 +269,27 @@ def _multinomial_kernel(p: Any, *, num_samples: int, replacement: bool, generato
     if (weights.sum(-1) <= 0).any():
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     if replacement:
-        edges = np.cumsum(weights, -1) / weights.sum(-1, keepdims=True)
-        last = np.argmax(edges >= edges[..., -1:], -1)  # rounding must not choose a zero
         u = generator.uniform((*weights.shape[:-1], num_samples), np.float64)
-        chosen = (u[..., None] >= edges[..., None, :]).sum(-1)
-        chosen = np.minimum(chosen, last[..., None])
+        chosen = _sections(np.cumsum(weights, -1) / weights.sum(-1, keepdims=True), u)
     else:
         u = generator.uniform(weights.shape, np.float64)
         with np.errstate(divide="ignore"):
             race = -np.log1p(-u) / weights
         chosen = np.argsort(race, -1, kind="stable")[..., :num_samples]
     return module_of(p).asarray(chosen.astype(np.int64))
+
+
+def _sections(edges: Any, u: Any) -> Any:
+    """For each u of a row, the number of edges of that row that are not above it.
+
+    One search for all rows: row r is searched between r and r + 1. No section without width is
+    chosen, nor, by rounding, one after the last that has any.
+    """
+    n = edges.shape[-1]
+    rows = np.arange(edges.size // n).reshape((*edges.shape[:-1], 1))
+    found = np.searchsorted((edges + rows).ravel(), (u + rows).ravel(), side="right")
+    last = np.argmax(edges >= edges[..., -1:], -1)
+    return np.minimum(found.reshape(u.shape) - n * rows, last[..., None])
 
 
 NORMAL = op("normal", _normal_kernel, "mean std", grad=(_zero, _zero))
