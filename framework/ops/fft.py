@@ -19,6 +19,7 @@ from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.ops.creation import create
 from framework.ops.dims import axis
 from framework.tensor import Tensor
 
@@ -375,18 +376,19 @@ def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None =
 
 def _frequencies_kernel(n: int, d: float, half: bool, dtype: Any) -> Any:
     steps = np.arange(n // 2 + 1) if half else np.fft.ifftshift(np.arange(n) - n // 2)
-    return (steps * (1.0 / (n * d))).astype(dtype)
+    return (steps / (n * d)).astype(dtype)
 
 
 FREQUENCIES = op("fft_frequencies", _frequencies_kernel, "")
 
 
 def _frequencies(n: int, d: float, half: bool, dtype: Any, device: Any, wants: bool) -> Tensor:
-    kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
-    made = apply(FREQUENCIES, n=int(n), d=float(d), half=half, dtype=kind.numpy)
-    if device is not None:
-        made = made.to(device)
-    return made.requires_grad_() if wants else made
+    if dtype is not None and dtypes.to_dtype(dtype).category < FLOAT:
+        name = "rfftfreq" if half else "fftfreq"
+        raise RuntimeError(f"{name} requires a floating point or complex dtype")
+    return create(
+        FREQUENCIES, None, dtype, None, device, wants, n=int(n), d=float(d), half=half
+    )  # fmt: skip
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
+from framework.layout import strided
+from framework.ops.creation import create
 from framework.tensor import Tensor
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
@@ -83,26 +84,19 @@ def _window(
     shape: str, n: int, periodic: bool, options: tuple[Any, ...], dtype: Any, device: Any,
     requires_grad: bool,
 ) -> Tensor:  # fmt: skip
-    kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
-    made = apply(
-        WINDOW, shape=shape, n=n, periodic=bool(periodic), options=options, dtype=kind.numpy
-    )
-    if device is not None:
-        made = made.to(device)
-    return made.requires_grad_() if requires_grad else made
+    return create(
+        WINDOW, None, dtype, None, device, requires_grad, shape=shape, n=n, periodic=bool(periodic),
+        options=options,
+    )  # fmt: skip
 
 
 # -- torch.signal.windows ----------------------------------------------------------------------
 
 
-def _strided(layout: Any) -> bool:
-    return layout is None or str(layout) == "torch.strided"
-
-
 def _checked(name: str, M: int, dtype: Any, layout: Any) -> None:
     if M < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")
-    if not _strided(layout):
+    if layout not in (None, strided):
         raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
     kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
     if kind not in (dtypes.float32, dtypes.float64):
@@ -265,11 +259,15 @@ def _old(
     name: str, shape: str, n: int, periodic: bool, options: tuple[Any, ...], dtype: Any,
     layout: Any, device: Any, requires_grad: bool,
 ) -> Tensor:  # fmt: skip
-    if not _strided(layout):
+    if layout not in (None, strided):
         raise RuntimeError(f"{name} is not implemented for sparse tensors, got: {layout}")
     kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
     if kind.category < FLOAT or kind.is_complex:
         raise RuntimeError(f"{name} expects floating point dtypes, got: {kind}")
+    if not hasattr(n, "__index__"):
+        raise TypeError(
+            f"{name}(): argument 'window_length' (position 1) must be int, not {type(n).__name__}"
+        )
     if n < 0:
         raise RuntimeError(f"{name} requires non-negative window_length, got window_length={n}")
     return _window(shape, int(n), periodic, options, kind, device, requires_grad)
