@@ -183,6 +183,7 @@ from framework import (  # noqa: E402
     signal,
     sparse,
     special,
+    testing,
     trace,
     utils,
 )
