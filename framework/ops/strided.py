@@ -337,6 +337,9 @@ def as_strided_scatter(
 ) -> Tensor:
     """A copy of ``input`` with ``src`` as its `as_strided` part.
 
+    The gradient of ``input`` is that of what was left of it. PyTorch 2.13 gives it that of the part
+    instead, which its own tests list among their expected failures.
+
     >>> import framework as torch
     >>> torch.zeros(4).as_strided_scatter(torch.ones(2), (2,), (3,))
     tensor([1., 0., 0., 1.])
