@@ -118,8 +118,6 @@ def _publish() -> None:
     for family in _pkgutil.iter_modules(_ops.__path__, "framework.ops."):
         _importlib.import_module(family.name)
     for record in _registry.FUNCTIONS:
-        if "" in record.namespaces:
-            globals()[record.name] = record.public
         if record.method:
             setattr(Tensor, record.method, record.call)
         for special in record.dunder:
@@ -252,10 +250,14 @@ def numel(input: Tensor) -> _builtins.int:
     return input.numel()
 
 
+_functions, _made, __dir__ = _registry.lazily(globals(), "")
+
+
 def __getattr__(name: str) -> Any:
     if name in ("array_api", "distributions"):  # needed by few
         return _importlib.import_module(f"framework.{name}")
-    raise AttributeError(f"module 'framework' has no attribute {name!r}")
+    return _made(name)
 
 
 __all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]
+__all__ += _functions

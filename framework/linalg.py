@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from framework.core.registry import lazily
+from framework.kernels import LinAlgError  # noqa: F401
 
-from framework.core.registry import published
-from framework.kernels import LinAlgError
-
-__all__ = ["LinAlgError", *published("linalg")]
-
-globals().update(published("linalg"))
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__all__, __getattr__, __dir__ = lazily(globals(), "linalg")
+__all__ += ["LinAlgError"]

@@ -461,7 +461,8 @@ def get_overridable_functions() -> dict[Any, list[Any]]:
         module = sys.modules.get(name)
         if module is None:
             continue
-        found = [f for f in vars(module).values() if hasattr(f, "_call") and f not in ignored]
+        values = [getattr(module, n, None) for n in dir(module)]
+        found = [f for f in values if hasattr(f, "_call") and f not in ignored]
         result[module] = found
     methods: list[Any] = []
     for name, value in vars(Tensor).items():

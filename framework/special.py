@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from framework.core.registry import lazily
 
-from framework.core.registry import published
-
-__all__ = [*published("special")]
-
-globals().update(published("special"))
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__all__, __getattr__, __dir__ = lazily(globals(), "special")

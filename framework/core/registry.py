@@ -33,7 +33,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "op", "published"]
+__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "lazily", "op", "published"]
 
 # What a rule's parameter stands for.
 G, NODE, INPUT, OUTPUT, META, TAIL = range(6)
@@ -145,25 +145,61 @@ def _wants(rule: Rule | None, names: tuple[str, ...]) -> tuple[tuple[int, Any], 
     return tuple(result)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Function:
     """A public function and where it is published."""
 
     call: Callable[..., Any]
-    public: Callable[..., Any]  # the same for the namespaces: knows ``out=`` if it has that
     name: str
     namespaces: tuple[str, ...]  # "" is the top: framework.NAME
     method: str  # name as a Tensor method, "" if it is none
     dunder: tuple[str, ...]
     inplace: str  # name of the in-place twin, "" if there is none
+    out: bool | str
+    _public: Callable[..., Any] | None = None
+
+    @property
+    def public(self) -> Callable[..., Any]:
+        """What the namespaces have: can be overridden, and knows ``out=`` if the function has that.
+
+        Made when it is first asked for: making all of them would be a fifth of the import's time.
+        """
+        if self._public is None:
+            from framework.core.out import with_out
+            from framework.core.overridable import overridable
+
+            words = self.out.split() if isinstance(self.out, str) else ()
+            plain = with_out(self.call, **dict.fromkeys(words, True)) if self.out else None
+            self._public = overridable(self.call, plain)
+            home = self.namespaces[0]  # where pickle finds it
+            self._public.__module__ = f"framework.{home}" if home else "framework"
+        return self._public
 
 
 FUNCTIONS: list[Function] = []
 
 
-def published(namespace: str) -> dict[str, Callable[..., Any]]:
-    """The public functions of a namespace such as "linalg", by name."""
-    return {f.name: f.public for f in FUNCTIONS if namespace in f.namespaces}
+def published(namespace: str) -> dict[str, Function]:
+    """The records of a namespace such as "linalg", by name."""
+    return {f.name: f for f in FUNCTIONS if namespace in f.namespaces}
+
+
+def lazily(space: dict[str, Any], namespace: str) -> tuple[list[str], Any, Any]:
+    """``__all__``, ``__getattr__`` and ``__dir__`` of the module that is a namespace.
+
+    Args:
+        space: the module's ``globals()``; a function gets there when it is first asked for.
+    """
+    records = published(namespace)
+
+    def __getattr__(name: str) -> Any:
+        record = records.get(name)
+        if record is None:
+            raise AttributeError(f"module {space['__name__']!r} has no attribute {name!r}")
+        made = space[name] = record.public
+        return made
+
+    return list(records), __getattr__, lambda: sorted({*space, *records})
 
 
 def function(
@@ -196,20 +232,7 @@ def function(
             call = checked(call)
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
-        public = call
-        if namespaces:
-            from framework.core.overridable import overridable
-
-            plain = None
-            if out:
-                from framework.core.out import with_out
-
-                words = out.split() if isinstance(out, str) else ()
-                plain = with_out(call, **dict.fromkeys(words, True))
-            public = overridable(call, plain)
-            home = namespaces[0]  # where pickle finds it
-            public.__module__ = f"framework.{home}" if home else "framework"
-        FUNCTIONS.append(Function(call, public, name, namespaces, as_method, dunder, twin))
+        FUNCTIONS.append(Function(call, name, namespaces, as_method, dunder, twin, out))
         return call
 
     return publish

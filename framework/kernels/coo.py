@@ -82,7 +82,7 @@ class CooArray(NDArrayOperatorsMixin):
         return int(self.indices.shape[1])
 
     @property
-    def flags(self) -> _Flags:
+    def flags(self) -> Any:
         return _Flags
 
     def __repr__(self) -> str:

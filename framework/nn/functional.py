@@ -8,13 +8,7 @@ tensor([0., 2.])
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from framework.core.registry import published
+from framework.core.registry import lazily
 from framework.ops.unary import sigmoid, tanh  # noqa: F401
 
-globals().update(published("nn.functional"))
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__all__, __getattr__, __dir__ = lazily(globals(), "nn.functional")

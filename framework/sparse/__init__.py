@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from framework.core.registry import published
+from framework.core.registry import lazily
 
-__all__ = list(published("sparse"))
-
-globals().update(published("sparse"))
+__all__, __getattr__, __dir__ = lazily(globals(), "sparse")
