@@ -1,10 +1,11 @@
 # make run    opens the program on the digits example      make test   the whole test suite
 # make lint   ruff and mypy                                make bench  the figures of docs/performance.md
+# make conformance   comparison with PyTorch (installed for this target only) and the array API suite
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint format bench conformance conformance-quick clean
 
 # Rebuilt only when the declared dependencies change; the install is editable, so code changes need none.
 $(VENV)/.installed: pyproject.toml
@@ -35,6 +36,19 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# PyTorch is the referee of the framework, never a part of the product. The exact CPU release, since
+# plain `torch` would bring gigabytes; without it the suites that need it are counted as skipped.
+$(VENV)/.installed-referee: $(VENV)/.installed-dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0 expecttest || \
+	  echo "PyTorch 2.13.0 could not be installed: its suites will be skipped, and say so"
+	@touch $@
+
+conformance: $(VENV)/.installed-referee
+	$(BIN)/python -m tests.conformance
+
+conformance-quick: $(VENV)/.installed-referee
+	$(BIN)/python -m tests.conformance --quick
 
 clean:
 	rm -rf $(VENV) dist build
