@@ -669,7 +669,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         return data.to(device or data.device, dtype or data.dtype)
     if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
-        made = wrap(data.view(np.ndarray))
+        made = from_numpy(data)
     else:
         made = wrap(as_array(data, None))
     return made.to(device or default.device, dtype or made.dtype)
@@ -717,7 +717,7 @@ def _sharing(obj: Any, dtype: Any) -> Tensor | None:
     if isinstance(obj, Tensor):
         return obj
     if isinstance(obj, np.ndarray) and obj.dtype in dtypes.from_numpy_dtype:
-        return wrap(obj.view(np.ndarray))
+        return from_numpy(obj)
     if hasattr(obj, "__dlpack__"):
         from framework.dlpack import from_dlpack
 
