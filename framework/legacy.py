@@ -38,6 +38,9 @@ class tensortype(type):
         place = "cuda" if cls.is_cuda and device is None else device
         return make(args, cls.dtype, CPU if place is None else existing(place))
 
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(Tensor, name)  # torch.FloatTensor.add is torch.Tensor.add
+
     def __instancecheck__(cls, value: Any) -> bool:
         return (
             isinstance(value, Tensor) and value.dtype is cls.dtype and value.is_cuda == cls.is_cuda

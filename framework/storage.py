@@ -129,6 +129,16 @@ class _Storage:
         """Whether child processes share the memory."""
         return is_shared(self._items)
 
+    def share_memory_(self) -> Any:
+        """Move it into memory that child processes share; tensors keep the old one."""
+        if not self.is_shared():
+            self._items = shared_copy(self._items)
+        return self
+
+    def get_device(self) -> int:
+        """Index of the CUDA device, -1 on the CPU."""
+        return -1 if self._device.index is None else self._device.index
+
     def resizable(self) -> bool:
         return False
 
@@ -219,12 +229,6 @@ class TypedStorage(_Storage, metaclass=_Kind):
         """The same memory as bytes."""
         return UntypedStorage._of(self._items.view(np.uint8), self._device)
 
-    def share_memory_(self) -> TypedStorage:
-        """Move it into memory that child processes share; tensors keep the old one."""
-        if not self.is_shared():
-            self._items = shared_copy(self._items)
-        return self
-
     def type(self, dtype: Any = None) -> Any:
         """The name of its class, such as "torch.FloatStorage", or a copy of another dtype."""
         if dtype is None:
@@ -235,6 +239,23 @@ class TypedStorage(_Storage, metaclass=_Kind):
 
     def __repr__(self) -> str:
         return _text(self, f"torch.storage.TypedStorage(dtype={self.dtype}, device={self._device})")
+
+
+def _converter(name: str, kind: dtypes.dtype) -> None:
+    def call(self: TypedStorage) -> TypedStorage:
+        return self if self.dtype is kind else self.type(kind)
+
+    call.__name__, call.__doc__ = name, f"``type(torch.{kind.name})``."
+    setattr(TypedStorage, name, call)
+
+
+for _name, _kind in (
+    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64), ("int", dtypes.int32),
+    ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.bool_),
+    ("complex_float", dtypes.complex64), ("complex_double", dtypes.complex128),
+):  # fmt: skip
+    _converter(_name, _kind)
 
 
 def _text(storage: Any, name: str) -> str:

@@ -209,6 +209,8 @@ def test_a_storage_is_the_memory_of_all_views() -> None:
     assert x.storage_type() is torch.FloatStorage and x.storage().type() == "torch.FloatStorage"
     x.storage()[4] = -1.0
     assert row.tolist() == [3.0, -1.0, 5.0]
+    assert torch.FloatStorage([1, 2]).double().dtype is torch.float64
+    assert torch.FloatTensor.add is torch.Tensor.add and x.storage().get_device() == -1
     assert repr(torch.FloatStorage([1, 2])) == (
         " 1.0\n 2.0\n[torch.storage.TypedStorage(dtype=torch.float32, device=cpu) of size 2]"
     )
