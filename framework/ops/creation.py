@@ -598,6 +598,8 @@ def full_like(
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """`full` with the shape, dtype, device and memory order of ``input``."""
+    if dispatch.interposer is not None and hasattr(input, "_new_zeros"):  # inside of vmap
+        return input.new_full(input.shape, fill_value, dtype=dtype or input.dtype)
     made = full(input.shape, fill_value, dtype=dtype or input.dtype, layout=layout,
                 device=device or input.device, requires_grad=requires_grad)  # fmt: skip
     return like(made, input, memory_format)
