@@ -329,12 +329,13 @@ def instance_norm(
     Shapes: input (N, C, *) with more than one element per channel.
     """
     channels = input.shape[1]
+    if input.numel() or use_input_stats:
+        _check_channels("instance_norm", channels, running_mean=running_mean,
+                        running_var=running_var, weight=weight, bias=bias)  # fmt: skip
     if not input.numel():
         if not input.shape[0] and weight is not None:  # PyTorch repeats the weight per sample
             raise IndexError("select(): index 0 out of range for tensor of size [0] at dimension 0")
         return input.clone()
-    _check_channels("instance_norm", channels, running_mean=running_mean, running_var=running_var,
-                    weight=weight, bias=bias)  # fmt: skip
     if not use_input_stats:
         return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                      eps=eps)  # fmt: skip

@@ -92,7 +92,8 @@ class SGD(Optimizer):
         if momentum:
             buffer = state["momentum_buffer"]
             if self._first:
-                buffer[...] = grad
+                # Of a differentiable step PyTorch leaves the history of the first buffer out.
+                buffer[...] = grad.detach() if group.get("differentiable") else grad
             else:
                 buffer *= momentum
                 dampening = group["dampening"]

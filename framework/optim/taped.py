@@ -57,6 +57,10 @@ class Taped(np.lib.mixins.NDArrayOperatorsMixin):
         self.tensor = self.tensor.clone()
         self.tensor[index.tensor] = new
 
+    def detach(self) -> Taped:
+        """The same without history."""
+        return Taped(self.tensor.detach())
+
     def clip(self, low: float, high: float, out: Taped) -> Taped:
         """As NumPy's function of that name calls it."""
         out.tensor = self.tensor.clamp(low, high)
