@@ -120,8 +120,8 @@ def _publish() -> None:
     for record in _registry.FUNCTIONS:
         if record.method:
             setattr(Tensor, record.method, record.call)
-        for special in record.dunder:
-            setattr(Tensor, special, record.call)
+        for dunder in record.dunder:
+            setattr(Tensor, dunder, record.call)
         if record.inplace:
             setattr(Tensor, record.inplace, _inplace_twin(record.call, record.inplace))
             operator = _INPLACE_OPERATORS.get(record.inplace)
@@ -129,8 +129,8 @@ def _publish() -> None:
                 setattr(Tensor, operator, getattr(Tensor, record.inplace))
     for name in _INPLACE_FUNCTIONS.split():
         globals()[name] = getattr(Tensor, name)
-    for special, method in _INTEROP.items():
-        setattr(Tensor, special, method)
+    for dunder, method in _INTEROP.items():
+        setattr(Tensor, dunder, method)
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework.core.registry import lazily
-from framework.kernels import LinAlgError  # noqa: F401
+from framework.kernels import LinAlgError
 
 __all__, __getattr__, __dir__ = lazily(globals(), "linalg")
 __all__ += ["LinAlgError"]

@@ -97,7 +97,10 @@ def gradients(name, meta, args, cotangents):
     return back(tuple(cotangents))
 
 
-DIFFERENTIABLE = [c for c in _cases() if OPS[c.values[0]].grad is not None]
+REFUSES = {"floor_divide"}  # its gradient is an error, as in PyTorch
+DIFFERENTIABLE = [
+    c for c in _cases() if OPS[c.values[0]].grad is not None and c.values[0] not in REFUSES
+]
 
 
 @pytest.mark.parametrize("name, i, mapped", DIFFERENTIABLE)
