@@ -272,17 +272,9 @@ def _power(a: Any, b: Any) -> CooArray:
     raise SparseOperand(_refusal("pow with this exponent"))
 
 
-def _maximum(a: Any, b: Any) -> CooArray:
-    if isinstance(a, CooArray) and _is_number(b) and b == 0:  # relu
-        once = a.coalesce()
-        return once.like(np.maximum(once.values, b))
-    raise SparseOperand(_refusal("maximum"))
-
-
 _BINARY = {
     "add": _add,
     "subtract": _subtract,
-    "maximum": _maximum,
     "multiply": _multiply,
     "divide": _divide,
     "power": _power,

@@ -318,7 +318,8 @@ HYPOT = op(
 )  # fmt: skip
 LOGADDEXP = op(
     "logaddexp", _logaddexp_kernel, "ab", rule="tensors",
-    grad=(lambda g, a, b: g / (1 + (b - a).exp()), lambda g, a, b: g / (1 + (a - b).exp())),
+    # 1 / (1 + e^(b - a)); as a sigmoid its own derivative does not overflow for distant operands
+    grad=(lambda g, a, b: g * (a - b).sigmoid(), lambda g, a, b: g * (b - a).sigmoid()),
     samples=lambda s: [((s(3), s(2, 1)), {})],
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from framework.ops.indexing import INDEX, SLICE
 from framework.ops.joining import CAT, cat
 from framework.ops.products import MATMUL
 from framework.ops.reduce import SUM
+from framework.ops.select import RELU
 from framework.ops.shape import PERMUTE
 from framework.tensor import Tensor, wrap
 
@@ -565,7 +566,13 @@ def _sum_form(a: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Tensor:
 
 COPY = op("sparse_clone", lambda a: a.copy(), "a", grad=(lambda g: g,))
 
+COO_RELU = op(
+    "sparse_relu", lambda a: a.coalesce().like(np.maximum(a.coalesce().values, 0)), "a",
+    grad=(lambda g, y: g * (y > 0),),
+)  # fmt: skip
+
 MATMUL.sparse = _matmul_form
+RELU.sparse = lambda a: apply(COO_RELU, a)
 SUM.sparse = _sum_form
 PERMUTE.sparse = permute
 CLONE.sparse = lambda a, form=None: apply(COPY, a)
