@@ -9,7 +9,7 @@ from typing import Any
 
 from framework.core import dispatch
 from framework.core.modes import modes
-from framework.core.views import before_write, check_cast, check_writable
+from framework.core.views import before_write, check_cast, check_writable, shared_memory
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
 from framework.kernels.strided import storage_bytes, strided
@@ -53,11 +53,7 @@ def with_out(
             for target, value in zip(targets, results):
                 check_writable(target, name)
                 if _meets(target, _room(target, value), (args, *options.values())):
-                    raise RuntimeError(
-                        f"{name}: unsupported operation: some elements of the input tensor and the "
-                        "written-to tensor refer to a single memory location. Please clone() the "
-                        "tensor before performing the operation."
-                    )
+                    raise shared_memory(name)
         for target, value in zip(targets, results):
             into(target, value, name, exact)
         return type(result)(targets) if hasattr(result, "_fields") else out

@@ -25,8 +25,8 @@ from framework.kernels.strided import laid_out, overlaps, partly_same, strides_o
 from framework.trace import sink
 
 __all__ = [
-    "assign", "before_write", "check_apart", "check_cast", "check_inplace", "check_writable",
-    "inplace_twin", "refresh", "several", "take_history", "view_twin",
+    "assign", "base_of", "before_write", "check_apart", "check_cast", "check_inplace", "check_writable",
+    "inplace_twin", "refresh", "several", "shared_memory", "take_history", "view_twin",
 ]  # fmt: skip
 
 
@@ -233,11 +233,16 @@ def check_apart(tensor: Any, operands: Any, name: str) -> None:
             and operand is not tensor
             and partly_same(tensor._data, operand._data)
         ):
-            raise RuntimeError(
-                f"{name}: unsupported operation: some elements of the input tensor and the "
-                "written-to tensor refer to a single memory location. Please clone() the tensor "
-                "before performing the operation."
-            )
+            raise shared_memory(name)
+
+
+def shared_memory(name: str) -> RuntimeError:
+    """The complaint about a write whose operands it would change."""
+    return RuntimeError(
+        f"{name}: unsupported operation: some elements of the input tensor and the written-to "
+        "tensor refer to a single memory location. Please clone() the tensor before performing "
+        "the operation."
+    )
 
 
 def before_write(tensor: Any) -> None:

@@ -14,7 +14,7 @@ from framework.kernels import module_of
 from framework.layout import is_dense
 
 __all__ = [
-    "Geometry", "index_of", "laid_out", "may_overlap", "overlaps", "partly_same", "reach",
+    "Geometry", "index_of", "laid_out", "may_overlap", "meet", "overlaps", "partly_same", "reach",
     "restride", "storage_bytes", "strided", "strides_of",
 ]  # fmt: skip
 
@@ -40,17 +40,22 @@ def overlaps(a: Any) -> bool:
     return 0 in strides and any(s == 0 and n > 1 for s, n in zip(strides, a.shape)) and a.size > 0
 
 
-def partly_same(a: Any, b: Any) -> bool:
-    """Whether two arrays, each a block of memory without gaps, share some but not all places.
+def meet(a: Any, b: Any) -> bool:
+    """Whether two arrays, each a block of memory without gaps, share places.
 
     As PyTorch's check: arrays with gaps are taken to be apart, since looking closer is dear.
     """
     if not a.size or not b.size or not (is_dense(a) and is_dense(b)):
         return False
-    (start, end), (other, last) = [_range(x) for x in (a, b)]
-    if end <= other or last <= start:
+    (start, end), (other, last) = _range(a), _range(b)
+    return start < last and other < end
+
+
+def partly_same(a: Any, b: Any) -> bool:
+    """Whether two arrays `meet`, but not as one and the same."""
+    if not meet(a, b):
         return False
-    return (start, end) != (other, last) or a.shape != b.shape or _steps(a) != _steps(b)
+    return _range(a) != _range(b) or a.shape != b.shape or _steps(a) != _steps(b)
 
 
 def _range(a: Any) -> tuple[int, int]:

@@ -17,10 +17,11 @@ from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
 from framework.core.modes import modes
 from framework.core.registry import function, op
-from framework.core.views import assign, before_write, check_inplace
+from framework.core.views import assign, before_write, check_inplace, shared_memory
 from framework.dtypes import bool_, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.kernels.strided import meet
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
@@ -242,7 +243,7 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
         if isinstance(p, np.ndarray):
             p = wrap(p.astype(np.int64) if p.dtype.kind in "iu" else p)
         if not isinstance(p, Tensor):
-            layout.append(p)
+            layout.append(_plain(p))
             continue
         if p._data.dtype not in _INDEX_TYPES:
             raise IndexError(
@@ -263,25 +264,26 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
 
 def _basic(index: Any) -> Any:
     """0-d tensors and NumPy numbers as Python ints, so that the index can be kept and shown."""
-    parts = index if isinstance(index, tuple) else (index,)
-    clean = []
-    for p in parts:
-        if isinstance(p, (Tensor, np.integer)):
-            p = int(p)
-        elif isinstance(p, slice):
-            step = _int(p.step)
-            if step is not None and step <= 0:
-                raise ValueError("step must be greater than zero")
-            p = slice(_int(p.start), _int(p.stop), step)
-        elif isinstance(p, str):
-            raise TypeError("new(): invalid data type 'str'")
-        elif not (p is None or p is Ellipsis or isinstance(p, (int, bool))):
-            raise IndexError(
-                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
-                f"are valid indices (got {type(p).__name__})"
-            )
-        clean.append(p)
-    return tuple(clean)
+    return tuple([_plain(p) for p in (index if isinstance(index, tuple) else (index,))])
+
+
+def _plain(part: Any) -> Any:
+    """A part of an index that is no array, checked."""
+    if isinstance(part, slice):
+        step = _int(part.step)
+        if step is not None and step <= 0:
+            raise ValueError("step must be greater than zero")
+        return slice(_int(part.start), _int(part.stop), step)
+    if isinstance(part, (Tensor, np.integer)):
+        return int(part)
+    if part is None or part is Ellipsis or isinstance(part, int):
+        return part
+    if isinstance(part, str):
+        raise TypeError("new(): invalid data type 'str'")
+    raise IndexError(
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+        f"indices (got {type(part).__name__})"
+    )
 
 
 def _int(value: Any) -> int | None:
@@ -328,8 +330,30 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
         clean = _basic(index)
         _check_bounds(self, clean)
         return apply(SLICE, self, index=clean)
-    arrays, layout = _split_index(self, _bools_as_masks(index))
+    self, arrays, layout = _selected(self, *_split_index(self, _bools_as_masks(index)))
     return apply(INDEX, self, *arrays, layout=layout)
+
+
+def _selected(
+    self: Tensor, arrays: tuple[Tensor, ...], layout: tuple[Any, ...]
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Any, ...]]:
+    """Ints are taken first, as PyTorch does: to NumPy they are index arrays like others.
+
+    The difference is where a dimension of index arrays that do not stand together goes.
+    """
+    if not any(isinstance(p, int) for p in layout):
+        return self, arrays, layout
+    todo = iter(arrays)
+    basic: list[Any] = []
+    for p in layout:
+        basic += (slice(None),) * _takes(next(todo)._data) if p is index_array else (p,)
+    _check_bounds(self, tuple(basic))
+    rest = [
+        slice(None) if p is None or isinstance(p, slice) else p
+        for p in layout
+        if not isinstance(p, int)
+    ]
+    return apply(SLICE, self, index=tuple(basic)), arrays, tuple(rest)
 
 
 def _bools_as_masks(index: Any) -> Any:
@@ -343,12 +367,16 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         value = wrap(np.asarray(value, self._data.dtype))
     if _is_basic(index):
         part = _getitem(self, index)
-        if value._data.ndim > part._data.ndim and value._data.size == part._data.size:
+        one_memory = value._counter is not None and value._counter is part._counter
+        if value._data.size == part._data.size and (
+            one_memory or value._data.ndim > part._data.ndim
+        ):
             value = value.reshape(part.shape)
         _fits(value._data.shape, part._data.shape)
         part.copy_(value)
     else:
-        _write_at(self, *_split_index(self, _bools_as_masks(index)), value, False, "__setitem__")
+        split = _split_index(self, _bools_as_masks(index))
+        _write_at(*_selected(self, *split), value, False, "__setitem__")
 
 
 def _fits(have: tuple[int, ...], want: tuple[int, ...]) -> None:
@@ -373,6 +401,9 @@ def _write_at(
     """Write ``values`` at index arrays; touches only those elements unless autograd looks on."""
     check_inplace(self)
     _same_type(self, values)
+    related = values is self or (values._counter is not None and values._counter is self._counter)
+    if related and meet(self._data, values._data):
+        raise shared_memory(name)
     if values._device is not self._device:
         values = values.to(self._device)
     recorder = sink.active

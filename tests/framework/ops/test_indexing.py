@@ -98,3 +98,23 @@ def test_views_inside_of_vmap_are_written_through() -> None:
 
     found = torch.vmap(zero_diagonal)(torch.ones(2, 2, 2))
     assert found.tolist() == [[[0.0, 1.0], [1.0, 0.0]]] * 2
+
+
+def test_an_int_among_index_arrays_selects_first() -> None:
+    x = torch.arange(12.0).reshape(2, 3, 2).requires_grad_()
+    picked = x[0, :, [1, 0, 1]]  # NumPy would put the index's dimension in front
+    assert picked.tolist() == [[1.0, 0.0, 1.0], [3.0, 2.0, 3.0], [5.0, 4.0, 5.0]]
+    picked[:, 2].sum().backward()
+    assert x.grad[0].tolist() == [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    y = torch.zeros(2, 3, 2)
+    y[0, :, [1]] = torch.tensor([[1.0], [2.0], [3.0]])
+    assert y[0, :, 1].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_write_from_its_own_memory() -> None:
+    x = torch.arange(4.0)
+    x[None, ...] = x
+    with pytest.raises(RuntimeError, match="refer to a single memory location"):
+        x[[0, 1, 2, 3]] = x
+    with pytest.raises(ValueError, match="step must be greater than zero"):
+        x.reshape(2, 2)[::-1, [0]]
