@@ -25,8 +25,9 @@ from framework.kernels.strided import laid_out, overlaps, partly_same, strides_o
 from framework.trace import sink
 
 __all__ = [
-    "assign", "base_of", "before_write", "check_apart", "check_cast", "check_inplace", "check_writable",
-    "inplace_twin", "refresh", "several", "shared_memory", "take_history", "view_twin",
+    "assign", "base_of", "before_write", "check_apart", "check_cast", "check_inplace",
+    "check_writable", "inplace_twin", "refresh", "several", "shared_memory", "take_history",
+    "view_twin",
 ]  # fmt: skip
 
 

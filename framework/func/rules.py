@@ -191,6 +191,13 @@ def shifted(*keys: str) -> Rule:
     return rule
 
 
+def as_strided(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """The samples lie one stride apart."""
+    step = args[0].stride(0)
+    wide = {k: ((size, *shape), (step, *steps), at) for k, (shape, steps, at) in meta.items()}
+    return apply(op, args[0], **wide)
+
+
 def roll(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     if not isinstance(meta["dims"], tuple) or args[0].ndim == 1:
         return NO
@@ -487,6 +494,7 @@ _NAMES: list[tuple[str, Rule]] = [
     ("diagonal diagonal_backward", shifted("dim1", "dim2")),
     ("unfold unfold_backward", shifted("dim")),
     ("view_dtype", leading),
+    ("as_strided", as_strided),
     ("flip standardize standardize_backward", along("dims")),
     ("argmax argmin", arg_extreme),
     ("reshape", reshape),

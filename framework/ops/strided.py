@@ -230,7 +230,7 @@ RESTRIDE = op(
 def _geometry(input: Tensor, size: Any, stride: Any, offset: Any) -> Geometry:
     """The checked geometry of a view, counted from the start of ``input``'s memory."""
     shape, strides = ints((size,)), ints((stride,))
-    start = input.storage_offset() if offset is None else int(offset)
+    start = _values(input).storage_offset() if offset is None else int(offset)
     if len(shape) != len(strides):
         raise RuntimeError(
             f"mismatch in length of strides and shape: {len(strides)} vs {len(shape)}"
@@ -242,7 +242,9 @@ def _geometry(input: Tensor, size: Any, stride: Any, offset: Any) -> Geometry:
         )
     if start < 0:
         raise RuntimeError(f"as_strided: Tensor: invalid storage offset {start}")
-    owner = input if input._base is None else base_of(input)
+    owner = _values(input)
+    if owner._base is not None:
+        owner = base_of(owner)
     have, item = storage_bytes(owner._data), input._data.itemsize
     need = reach(shape, strides, start) * item
     if need > have:
@@ -255,7 +257,14 @@ def _geometry(input: Tensor, size: Any, stride: Any, offset: Any) -> Geometry:
 
 
 def _own(input: Tensor) -> Geometry:
-    return tuple(input._data.shape), tuple(input.stride()), input.storage_offset()
+    return tuple(input._data.shape), tuple(input.stride()), _values(input).storage_offset()
+
+
+def _values(input: Tensor) -> Tensor:
+    """The tensor that has a batched one's numbers: its first sample starts where it does."""
+    while hasattr(input, "_level"):
+        input = input._value
+    return input
 
 
 @function(checks=True)
