@@ -178,7 +178,7 @@ class _Comparison:
 
     def _attributes(self, actual: Tensor, expected: Tensor) -> None:
         both_strided = actual.layout is strided and expected.layout is strided
-        checks = [
+        checks: list[tuple[str, bool, Any, Any]] = [
             ("shape", True, actual.shape, expected.shape),
             ("layout", self.layout, actual.layout, expected.layout),
             ("stride()", self.stride and both_strided, actual.stride, expected.stride),
@@ -231,7 +231,7 @@ def _is_number(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
-    kinds: tuple[Any, ...] = (bool, int, float, complex)
+    kinds: list[Any] = [bool, int, float, complex]
     return next(kind(value) for kind in kinds if isinstance(value, kind))
 
 
