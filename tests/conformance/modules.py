@@ -15,6 +15,7 @@ and a mode. Both sides are constructed alike; ours takes theirs' state. Facets:
     copy        deepcopy, pickle and a state_dict round trip compute the same
     empty       no samples in the batch; unbatched: one sample without its dimension
     gappy       inputs that are not contiguous; channels_last: 4-d and 5-d inputs in that format
+    program     what an expression on a container, a parameter or a utility prints or raises
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -45,13 +48,14 @@ from tests.conformance.comparing import (
     short,
     wanting,
 )
+from tests.conformance.module_programs import PROGRAMS, SETUP
 from tests.conformance.module_table import ERRORS, INITIAL, LIKE, TABLE, data
 
 __all__ = ["Case", "cases", "check", "main", "uncovered"]
 
 FACETS = (
     "construct", "attributes", "state", "repr", "init", "forward", "grad", "gradgrad", "buffers",
-    "copy", "empty", "unbatched", "gappy", "channels_last",
+    "copy", "empty", "unbatched", "gappy", "channels_last", "program",
 )  # fmt: skip
 
 # Bases that are never called themselves, and names that PyTorch itself deprecates.
@@ -112,6 +116,32 @@ def cases(cap: int, quick: bool = False) -> Iterator[Case]:
     for name, text in INITIAL:
         yield Case(name, text, _maker(text, torch), _maker(text, framework), initial=True,
                    dtype=torch.float32)  # fmt: skip
+
+
+def programs() -> Iterator[Case]:
+    """Expressions, each of them a configuration."""
+    for name, texts in PROGRAMS.items():
+        for text in texts:
+            case = Case(name, text, lambda t=text: _printed(t, torch),
+                        lambda t=text: _printed(t, framework))  # fmt: skip
+            mine, other = case.ours(), case.theirs()
+            if mine != other:
+                case.failures.append(("program", f"{mine!r}, not {other!r}"))
+            yield case
+
+
+def _printed(text: str, package: Any) -> str:
+    """What an expression prints, without its digits beyond the first: the weights are random."""
+    space = {"torch": package, "nn": package.nn}
+    exec(SETUP, space)
+    before, _, last = text.rpartition("; ")
+    try:
+        exec(before, space)
+        found = repr(eval(last, space))
+    except Exception as error:
+        return type(error).__name__
+    found = re.sub(r"-?\d+\.\d\d+(e-?\d+)?", "#", found)
+    return re.sub(r" grad_fn=<\w+>|0x[0-9a-f]+", "", found).replace("framework.", "torch.")
 
 
 def _seed(number: int = 0) -> None:
@@ -674,11 +704,11 @@ def main(options: Any) -> int:
     reasons: dict[str, str] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for case in cases(options.cap, options.quick):
+        for case in chain(programs(), cases(options.cap, options.quick)):
             if wanted and case.name not in wanted:
                 continue
             failing.setdefault(case.name, {})
-            if not check(case):
+            if case.text not in PROGRAMS.get(case.name, ()) and not check(case):
                 continue
             counts["all"] += 1
             counts["right"] += not case.failures

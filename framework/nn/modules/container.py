@@ -338,9 +338,7 @@ class ParameterDict(Module):
             self.update(parameters)
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._keys:
-            raise KeyError(key)
-        return getattr(self, key)
+        return getattr(self, key)  # an AttributeError if there is none, as in PyTorch
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._keys[key] = None
@@ -381,6 +379,44 @@ class ParameterDict(Module):
         del self[key]
         return found
 
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the newest parameter and return its name and itself."""
+        key, _ = self._keys.popitem()
+        found = getattr(self, key)
+        delattr(self, key)
+        return key, found
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The parameter of this name, which becomes ``default`` if there is none."""
+        if key not in self._keys:
+            self[key] = default
+        return self[key]
+
+    def copy(self) -> ParameterDict:
+        """Another dict of the same parameters."""
+        return ParameterDict(dict(self.items()))
+
+    def fromkeys(self, keys: Any, default: Any = None) -> ParameterDict:
+        """A new dict in which all ``keys`` have the value ``default``."""
+        return ParameterDict((k, default) for k in keys)
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ror__(self, other: ParameterDict) -> ParameterDict:
+        made = other.copy()
+        made.update(self)
+        return made
+
+    def __ior__(self, other: ParameterDict) -> ParameterDict:
+        self.update(other)
+        return self
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
     def clear(self) -> None:
         """Remove all."""
         for key in list(self._keys):
@@ -388,6 +424,11 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add parameters from a mapping or from pairs."""
+        if not isinstance(parameters, Iterable):
+            raise TypeError(
+                "ParametersDict.update should be called with an iterable of key/value pairs, but "
+                f"got {type(parameters).__name__}"
+            )
         mapping = isinstance(parameters, (Mapping, ParameterDict))
         for key, value in parameters.items() if mapping else parameters:
             self[key] = value

@@ -52,6 +52,7 @@ class Module(StateDict):
 
     training: bool
     _version = 1
+    dump_patches = False  # of PyTorch's older files; has no effect
     call_super_init = False  # True: Module passes its arguments on to the next base
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
