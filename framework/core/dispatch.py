@@ -154,7 +154,11 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
 def edge_of(tensor: Any) -> Any:
     """Where a gradient for ``tensor`` goes: (node, output number), a leaf, or None."""
     base = tensor._base
-    if base is not None and base._rg and tensor._at != tensor._counter.value:
+    if (
+        base is not None
+        and (base._rg or tensor._edge is not None)
+        and tensor._at != tensor._counter.value
+    ):
         from framework.core.views import refresh
 
         refresh(tensor)

@@ -37,6 +37,9 @@ write_guard: Callable[[Any], None] | None = None
 # Set by framework.func while batched tensors exist: `assign` for them.
 batched_assign: Callable[[Any, Any, str, int], Any] | None = None
 
+# Set by framework.onnx while it looks on: called with a tensor and what is about to be written.
+written: Callable[[Any, Any], None] | None = None
+
 
 # Views through which autograd does not follow a write: what they are, and what to do about it.
 RESTRICTED = {
@@ -81,13 +84,17 @@ def refresh(view: Any) -> None:
     """Give ``view`` its gradient edge anew: its base was written in place."""
     tensor = base_of(view)
     edge = edge_of(tensor)
-    if view._restricted and edge is not None:
+    if view._restricted and (edge is not None or view._edge is not None):
         what, advice = RESTRICTED[view._restricted]
         raise RuntimeError(
             f"{what} and its base or another view of its base has been modified inplace {advice}"
         )
     view._at = view._counter.value
     if edge is None:
+        if view._edge is not None:  # the base was detached: what had a history has a dead one now
+            op, meta = view._chain[-1]
+            metas = [(view._data.shape, view._data.dtype, view._device)]
+            view._edge = Node(op, [None], meta, op.plan((False,)), [], metas), 0
         return
     grad, modes.grad = modes.grad, True
     try:
@@ -187,6 +194,8 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     )
     if record and value._edge is not None:
         _keep_private(value._edge[0], tensor, since)
+    if written is not None:
+        written(tensor, value)
     before_write(tensor)
     target[...] = data
     if record:
@@ -203,13 +212,13 @@ def check_cast(data: Any, target: Any, name: str) -> None:
         )
 
 
-_ANYWHERE = frozenset({"fill_", "zero_", "__setitem__", "index_put_"})
+_ANYWHERE = frozenset({"fill_", "zero_", "__setitem__", "index_put_", "masked_fill_"})
 
 
 def check_writable(tensor: Any, name: str) -> None:
     """Refuse to write to a tensor of which several elements are one place in memory.
 
-    PyTorch lets `fill_` and writes at an index do it all the same.
+    PyTorch lets `fill_`, `masked_fill_` and writes at an index do it all the same.
     """
     data = tensor._data
     if (name not in _ANYWHERE and overlaps(data)) or not getattr(data.flags, "writeable", True):
@@ -273,6 +282,9 @@ def take_history(tensor: Any, value: Any) -> None:
             _resave_output(edge[0], edge[1], value, tensor)
         return
     base = base_of(tensor)
+    if tensor._restricted and not base._rg:  # PyTorch's wart: the base hears nothing of it
+        tensor._edge, tensor._rg = edge, edge is not None
+        return
     base_edge = base._edge or (base if base._rg else None)
     data = base._data
     dense = _is_batched(base) or data.flags.c_contiguous

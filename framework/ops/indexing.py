@@ -373,6 +373,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         ):
             value = value.reshape(part.shape)
         _fits(value._data.shape, part._data.shape)
+        if value._counter is self._counter is not None:  # of the same memory: see `check_apart`
+            value = value.expand(part.shape)
         part.copy_(value)
     else:
         split = _split_index(self, _bools_as_masks(index))

@@ -178,14 +178,16 @@ def view(m: Maker) -> str:
         f"{new} = {a}.view_as({a})",
         f"{new} = {a}.swapaxes(0, {d})",
         f"{new} = {a}.real",
-        f"{new} = torch.as_strided({a}, ({r.choice([1, 2])},), (1,))" if np.prod(shape) > 2 else "",
+        f"{new} = torch.as_strided({a}.contiguous(), ({r.choice([1, 2])},), (1,))"
+        if np.prod(shape) > 2
+        else "",
         f"{new} = {a}.data" if r.random() < 0.5 else "",
     ]
     return _chosen(m, choices)
 
 
 def write(m: Maker) -> str:
-    a = m.one(lambda t: t.is_floating_point())
+    a = m.one(lambda t: t.is_floating_point() and not _unordered(t))
     shape, r = m.shape(a), m.random
     other = m.like(shape)
     tensor = other if other.startswith(("a", "t")) else f"torch.tensor({other})"
@@ -218,6 +220,16 @@ def write(m: Maker) -> str:
             ]
         choices.append(f"{a}[{m.index(shape)}] = {_row(m, a, shape)}")
     return _chosen(m, choices)
+
+
+def _unordered(t: torch.Tensor) -> bool:
+    """Whether elements share memory and PyTorch does not see it: a write's result is chance."""
+    if torch._debug_has_internal_overlap(t) != 2 or not t.numel():
+        return False
+    places = np.zeros(tuple(t.shape), np.int64)
+    for d, (n, step) in enumerate(zip(t.shape, t.stride())):
+        places += (np.arange(n) * step).reshape([-1 if i == d else 1 for i in range(t.ndim)])
+    return len(np.unique(places)) < t.numel()
 
 
 def _places(m: Maker, shape: list[int], n: int) -> str:
