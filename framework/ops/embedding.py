@@ -185,8 +185,20 @@ def renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> N
 # -- bags -------------------------------------------------------------------------------------
 
 
+def _check_members(weight: Any, index: Any) -> None:
+    """Refuse bags with something else than rows of ``weight``."""
+    if not index.size or (int(index.min()) >= 0 and int(index.max()) < len(weight)):
+        return
+    at = int(((index < 0) | (index >= len(weight))).argmax())
+    raise ValueError(
+        f"Index {at} of input takes value {int(index[at])} which is not in the valid range "
+        f"[0, {len(weight)})"
+    )
+
+
 def _longest_rows(weight: Any, index: Any, bags: Any, *, count: int) -> Any:
     """For each bag and column the row with the largest element, -1 for an empty bag."""
+    _check_members(weight, index)
     xp = module_of(weight)
     best = xp.full((count, weight.shape[1]), -1, np.int64)
     values = wide(weight)[index]
@@ -198,6 +210,56 @@ def _longest_rows(weight: Any, index: Any, bags: Any, *, count: int) -> Any:
 
 
 BAG_MAXIMA = op("embedding_bag_max", _longest_rows, "weight index bags")
+
+_CHUNK = 1 << 18  # elements that are looked up at a time
+
+
+def _gathered_sums(table: Any, source: Any, target: Any, factors: Any, *, count: int) -> Any:
+    """result[target[n]] += factors[n] · table[source[n]], without all of these rows at once."""
+    _check_members(table, source)
+    xp = module_of(table)
+    result = xp.zeros((count, table.shape[1]), table.dtype)
+    step = max(_CHUNK // max(table.shape[1], 1), 1)
+    ordered = len(target) < 2 or bool((target[1:] >= target[:-1]).all())
+    if not ordered:
+        order = xp.argsort(target, kind="stable")
+        source, target = source[order], target[order]
+        factors = None if factors is None else factors[order]
+    for at in range(0, len(source), step):
+        rows = table[source[at : at + step]]
+        if factors is not None:
+            rows *= factors[at : at + step, None]
+        to = target[at : at + step]
+        if xp is np:  # runs of equal targets: much faster than np.add.at
+            starts = np.flatnonzero(np.concatenate([[True], to[1:] != to[:-1]]))
+            result[to[starts]] += np.add.reduceat(rows, starts, axis=0)
+        else:
+            xp.add.at(result, to, rows)
+    return result
+
+
+def _sum_grads(
+    g: Any, n: Any, table: Any, source: Any, target: Any, factors: Any
+) -> tuple[Any, ...]:  # fmt: skip
+    """With respect to the table it is the same op, source and target exchanged."""
+    slope = weights = None
+    if n.needs(0):
+        slope = apply(GATHERED_SUMS, g, target, source, factors, count=n.shape(0)[0])
+    if n.needs(3):
+        rows = (apply(EMBEDDING, x, at, padding_idx=-1, scale_grad_by_freq=False)
+                for x, at in ((table, source), (g, target)))  # fmt: skip
+        weights = (next(rows) * next(rows)).sum(1)
+    return slope, None, None, weights
+
+
+GATHERED_SUMS = op(
+    "embedding_bag_sum", widening(_gathered_sums), "table source target factors",
+    grad=_sum_grads,
+    samples=lambda s: [
+        ((s(4, 3), wrap(np.array([0, 3, 3, 1])), wrap(np.array(to)), f), {"count": 3})
+        for to, f in (([0, 0, 1, 2], s(4)), ([2, 0, 2, 0], None))
+    ],
+)  # fmt: skip
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
@@ -375,17 +437,19 @@ def _reduced_bags(
     lookup: Any,
 ) -> Any:  # fmt: skip
     if mode == "max":
-        rows = apply(EMBEDDING, weight, flat, padding_idx=-1, scale_grad_by_freq=False)
         best = apply(BAG_MAXIMA, weight.detach(), flat, bags, count=count)
-        if not rows.shape[0]:
-            return rows.new_zeros((count, weight.shape[1])) + weight.sum() * 0
+        if not flat.shape[0]:
+            return weight.new_zeros((count, weight.shape[1])) + weight.sum() * 0
         return weight.gather(0, best.clamp(min=0)).masked_fill(best < 0, 0.0)
-    rows = apply(lookup, weight, flat, padding_idx=-1, scale_grad_by_freq=by_freq)
-    if rows.dtype.itemsize == 2:
-        rows = rows.float()  # sums in 32 bits
-    if factors is not None:
-        rows = rows * factors.unsqueeze(1)
-    total = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
+    if lookup is EMBEDDING and not by_freq:
+        total = apply(GATHERED_SUMS, weight, flat, bags, factors, count=count)
+    else:
+        rows = apply(lookup, weight, flat, padding_idx=-1, scale_grad_by_freq=by_freq)
+        if rows.dtype.itemsize == 2:
+            rows = rows.float()  # sums in 32 bits
+        if factors is not None:
+            rows = rows * factors.unsqueeze(1)
+        total = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
     if mode == "mean":
         total = total / _counts(bags, total).clamp(min=1).unsqueeze(1)
     return total.to(weight.dtype)

@@ -226,6 +226,8 @@ def multilabel_margin_loss(
     chosen = xp.zeros(labels.shape, np.bool_)
     at = xp.broadcast_to(xp.arange(len(labels))[:, None], labels.shape)
     chosen[at[listed], labels[listed]] = True
+    most = int(listed.sum(axis=1).max()) if listed.size else 0
+    listed, index = listed[:, :most], index[:, :most]
     counts = wrap(listed[:, :, None] & ~chosen[:, None, :], input._device)
     own = rows.gather(1, wrap(index, input._device)).unsqueeze(2)
     gaps = relu(1 - own + rows.unsqueeze(1))

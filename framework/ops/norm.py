@@ -23,6 +23,7 @@ from framework.core.registry import function, op
 from framework.core.views import before_write
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
+from framework.ops.distance import CDIST
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import wrap
 
@@ -590,9 +591,9 @@ def pdist(input: Any, p: float = 2) -> Any:
         raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    pairs = []
-    for line in np.triu_indices(input.shape[0], 1):
-        device = input._device
-        index = wrap(line if device.type == "cpu" else to_device(line, device), device)
-        pairs.append(input.index_select(0, index))
-    return (pairs[0] - pairs[1]).norm(p, -1)
+    count, device = input.shape[0], input._device
+    rows, columns = np.triu_indices(count, 1)
+    above = rows * count + columns
+    index = wrap(above if device.type == "cpu" else to_device(above, device), device)
+    square = apply(CDIST, input, input, p=float(p), product=False)
+    return square.reshape(-1).index_select(0, index)

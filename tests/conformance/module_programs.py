@@ -232,7 +232,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
         "nn.utils.parametrizations.weight_norm(layer())",
         "nn.utils.parametrizations.orthogonal(layer())",
         "nn.utils.weight_norm(layer())",
-        "w = torch.ones(1, 1); nn.utils.stateless.functional_call(nn.Linear(1, 1), {'weight': w}, w)",
+        "w = torch.ones(1, 1); nn.utils.stateless.functional_call(layer(1, 1), {'weight': w}, w)",
     ),
     "init": (
         "nn.init.calculate_gain('relu')",

@@ -364,6 +364,8 @@ ERRORS: list[tuple[str, str, tuple[Any, ...] | None]] = [
         ("nn.Dropout(1.5)", None), ("nn.Dropout2d(-0.1)", None),
         ("nn.Embedding(3, 2, padding_idx=3)", None), ("nn.Embedding(3, 2, padding_idx=-4)", None),
         ("nn.EmbeddingBag(3, 2, padding_idx=7)", None),
+        ("nn.EmbeddingBag(3, 2)", ("torch.tensor([[0, 3]])",)),
+        ("nn.EmbeddingBag(3, 2, mode='sum')", ("torch.tensor([[0, -1]])",)),
         ("nn.Embedding(3, 2)", ("torch.tensor([3])",)), ("nn.Embedding(3, 2)", ("x(2)",)),
         ("nn.Conv2d(3, 4, 3, groups=2)", None), ("nn.Conv2d(4, 3, 3, groups=2)", None),
         ("nn.Conv2d(4, 4, 3, groups=0)", None), ("nn.Conv2d(4, 4, 3, padding='full')", None),
