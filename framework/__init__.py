@@ -80,6 +80,8 @@ from framework.random import (
     seed,
     set_rng_state,
 )
+from framework.reprs import MODULE as _MODULE_REPRS
+from framework.reprs import TENSOR as _TENSOR_REPRS
 from framework.storage import STORAGES as _STORAGES
 from framework.storage import TypedStorage, UntypedStorage, is_storage
 from framework.tensor import Size, Tensor, tensor
@@ -129,7 +131,7 @@ def _publish() -> None:
                 setattr(Tensor, operator, getattr(Tensor, record.inplace))
     for name in _INPLACE_FUNCTIONS.split():
         globals()[name] = getattr(Tensor, name)
-    for dunder, method in _INTEROP.items():
+    for dunder, method in (*_INTEROP.items(), *_TENSOR_REPRS.items()):
         setattr(Tensor, dunder, method)
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
 
@@ -249,6 +251,9 @@ def numel(input: Tensor) -> _builtins.int:
     """Number of elements."""
     return input.numel()
 
+
+for _name, _method in _MODULE_REPRS.items():
+    setattr(nn.Module, _name, _method)
 
 _functions, _made, __dir__ = _registry.lazily(globals(), "")
 

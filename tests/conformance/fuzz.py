@@ -275,7 +275,7 @@ def compute(m: Maker) -> str:
 
 
 def mode(m: Maker) -> str:
-    a = m.one(lambda t: t.is_floating_point())
+    a = m.one(lambda t: t.is_floating_point() and not _unordered(t))
     new = m.fresh()
     leaf = _state(m.scope[a], "is_leaf") is True
     choices = [
