@@ -71,13 +71,25 @@ class SGD(Optimizer):
             state["momentum_buffer"] = wrap(module_of(p._data).empty_like(p._data), p._device)
 
     def _update_sparse(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
-        if group["momentum"] or group["weight_decay"]:
-            raise RuntimeError("SGD: sparse gradients go with neither momentum nor weight_decay")
+        if group["weight_decay"]:
+            raise RuntimeError(
+                "add(sparse, dense) is not supported. Use add(dense, sparse) instead: weight_decay "
+                "does not go with sparse gradients"
+            )
         assert p.grad is not None
         before_write(p)
-        grad = p.grad._data.coalesce()
-        rate = float(group["lr"]) * (-1 if group["maximize"] else 1)
-        p._data[tuple(grad.indices)] -= rate * grad.values
+        grad, momentum = p.grad._data, group["momentum"]
+        if group["maximize"]:
+            grad = -grad
+        if momentum:
+            old = state.get("momentum_buffer")
+            buffer = grad.copy()
+            if old is not None:
+                buffer = old._data * momentum + grad * (1 - group["dampening"])
+            state["momentum_buffer"] = wrap(buffer, p._device)
+            grad = grad + buffer * momentum if group["nesterov"] else buffer
+        grad = grad.coalesce()
+        p._data[tuple(grad.indices)] -= float(group["lr"]) * grad.values
 
     def _update(
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float

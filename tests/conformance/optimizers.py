@@ -99,6 +99,8 @@ def _of_optim_db(info: Any) -> Iterator[Case]:
             continue
         yield _trajectory(name, sample.kwargs, torch.float64, groups=True)
         yield _trajectory(name, sample.kwargs, torch.float64, gaps=True)
+        if info.supports_sparse:
+            yield _trajectory(name, sample.kwargs, torch.float64, sparse=True)
         for flag in info.supported_impls:
             if flag != "fused" or "cpu" in info.supports_fused_on:
                 options = {**sample.kwargs, flag: True}
@@ -120,26 +122,28 @@ def _words(options: dict[str, Any]) -> str:
 
 
 def _trajectory(
-    name: str, options: dict[str, Any], dtype: Any, groups: bool = False, gaps: bool = False
-) -> Case:
-    more = " two groups" if groups else " gradients missing" if gaps else ""
+    name: str, options: dict[str, Any], dtype: Any, groups: bool = False, gaps: bool = False,
+    sparse: bool = False,
+) -> Case:  # fmt: skip
+    more = " two groups" * groups + " gradients missing" * gaps + " sparse gradients" * sparse
     kind = str(dtype).removeprefix("torch.")
     text = f"{name}({_words(options)}) {kind}{more}"
-    return Case(name, text, lambda: _Trajectory(name, options, dtype, groups, gaps).run())
+    return Case(name, text, lambda: _Trajectory(name, options, dtype, groups, gaps, sparse).run())
 
 
 class _Trajectory:
     """The same optimizer on both sides, fed with the same gradients."""
 
     def __init__(
-        self, name: str, options: dict[str, Any], dtype: Any, groups: bool, gaps: bool
-    ) -> None:
+        self, name: str, options: dict[str, Any], dtype: Any, groups: bool, gaps: bool,
+        sparse: bool,
+    ) -> None:  # fmt: skip
         self.name, self.options, self.dtype = name, options, dtype
         self.groups, self.gaps = groups, gaps
         self.tolerance = _TOLERANCES[dtype]
         if name == "Muon":  # orthogonalises in bfloat16
             self.tolerance = (1e-4, 1e-3)
-        self.sparse = name == "SparseAdam"
+        self.sparse = sparse or name == "SparseAdam"
         shapes = [(4, 3), (3, 5)] if name == "Muon" else [(4, 3), (5,), ()]
         if self.sparse:
             shapes = [(4, 3), (5,)]

@@ -264,3 +264,19 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="Tensor lr must be 1-element"):
         Adamax([w], lr=torch.ones(2))
     assert issubclass(LBFGS, Optimizer)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sparse_momentum_is_that_of_the_dense_gradient(nesterov):
+    weights = []
+    for sparse in (False, True):
+        w = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9, nesterov=nesterov)
+        for step in range(4):
+            rows = torch.tensor([step % 3, 2, 2])
+            optimizer.zero_grad()
+            (torch.nn.functional.embedding(rows, w, sparse=sparse) ** 2).sum().backward()
+            assert w.grad.is_sparse is sparse
+            optimizer.step()
+        weights.append(w.detach().numpy())
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
