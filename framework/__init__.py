@@ -84,6 +84,7 @@ from framework.reprs import MODULE as _MODULE_REPRS
 from framework.reprs import TENSOR as _TENSOR_REPRS
 from framework.storage import STORAGES as _STORAGES
 from framework.storage import TypedStorage, UntypedStorage, is_storage
+from framework.streams import Event, Stream
 from framework.tensor import Size, Tensor, tensor
 from framework.version import __version__
 
@@ -183,7 +184,6 @@ from framework import (  # noqa: E402
     signal,
     sparse,
     special,
-    testing,
     trace,
     utils,
 )
@@ -203,6 +203,8 @@ from framework.amp.autocast_mode import (  # noqa: E402
 from framework.autograd.anomaly import is_anomaly_enabled  # noqa: E402
 from framework.compiler import compile  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
+from framework.cuda.devices import get_device_module  # noqa: E402
+from framework.cuda.memory import OutOfMemoryError  # noqa: E402
 from framework.dlpack import from_dlpack, to_dlpack  # noqa: E402
 from framework.flags import (  # noqa: E402
     are_deterministic_algorithms_enabled,
@@ -258,8 +260,17 @@ for _name, _method in _MODULE_REPRS.items():
 _functions, _made, __dir__ = _registry.lazily(globals(), "")
 
 
+# Modules that few need: they are imported when they are asked for.
+_RARE = frozenset(
+    """
+    __config__ accelerator array_api cpu distributed distributions export futures hub mps mtia
+    multiprocessing nested onnx testing types xpu
+    """.split()
+)
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("array_api", "distributions"):  # needed by few
+    if name in _RARE:
         return _importlib.import_module(f"framework.{name}")
     return _made(name)
 

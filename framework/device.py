@@ -93,6 +93,7 @@ class _Default(threading.local):
     """Where tensors are made that are not told where; per thread, as in PyTorch."""
 
     device = CPU
+    cuda = 0  # index of the device that "cuda" without one means
 
     def __init__(self) -> None:
         self.outer: list[Any] = []  # of the device contexts that are entered
@@ -123,7 +124,7 @@ def existing(value: Any) -> device:
     Raises:
         RuntimeError: there is no such device here.
     """
-    found = device(value)
+    found = device(value if value != "cuda" else f"cuda:{default.cuda}")
     if found.type == "cuda":
         problem = cuda_problem()
         if problem:

@@ -1,72 +1,65 @@
-"""`cuda`: what scripts ask about devices before they choose one."""
+"""`cuda`: devices, streams, memory and random numbers, through CuPy.
+
+With ``TAPEBOOK_FAKE_CUDA=1`` in the environment everything works without a GPU, on NumPy.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from framework import random as _random
-from framework.device import cuda_problem, device, device_count, is_fake_cuda
+from framework.cuda import graphs, memory, nvtx, random, streams
+from framework.cuda.devices import (
+    can_device_access_peer,
+    current_device,
+    device,
+    device_of,
+    get_arch_list,
+    get_device_capability,
+    get_device_name,
+    get_device_properties,
+    get_gencode_flags,
+    init,
+    is_available,
+    is_bf16_supported,
+    is_initialized,
+    is_tf32_supported,
+    need,
+    set_device,
+    synchronize,
+)
+from framework.device import device_count
 from framework.legacy import CUDA_TYPES as _CUDA_TYPES
+from framework.random import default_generator as _default_generator
 
 __all__ = [
-    "current_device", "device_count", "empty_cache", "get_device_name", "is_available",
-    "manual_seed", "manual_seed_all", "synchronize",
+    "can_device_access_peer", "current_device", "default_generators", "device", "device_count",
+    "device_of", "get_arch_list", "get_device_capability", "get_device_name",
+    "get_device_properties", "get_gencode_flags", "get_sync_debug_mode", "init", "is_available",
+    "is_bf16_supported", "is_initialized", "is_tf32_supported", "nvtx", "set_device",
+    "set_sync_debug_mode", "synchronize",
 ]  # fmt: skip
 
 globals().update(_CUDA_TYPES)  # FloatTensor and its like
+for _module in (graphs, memory, random, streams):
+    globals().update({_name: getattr(_module, _name) for _name in _module.__all__})
+    __all__ += _module.__all__
+
+has_half = True
+has_magma = False
 
 
-def is_available() -> bool:
-    """Whether there is a CUDA device (or the fake one).
-
-    >>> import framework as torch
-    >>> device = "cuda" if torch.cuda.is_available() else "cpu"
-    """
-    return not cuda_problem()
-
-
-def current_device() -> int:
-    """Index of the device that ``cuda`` means."""
+def get_sync_debug_mode() -> int:
+    """0: what waits for the device is not warned of."""
+    need()
     return 0
 
 
-def get_device_name(index: Any = 0) -> str:
-    """The device's name, as its driver gives it.
-
-    Raises:
-        RuntimeError: there is no such device.
-    """
-    if problem := cuda_problem():
-        raise RuntimeError(f"device {device('cuda')}: {problem}")
-    if is_fake_cuda():
-        return "fake CUDA device (NumPy)"
-    import cupy
-
-    number = device(index).index or 0
-    return str(cupy.cuda.runtime.getDeviceProperties(number)["name"].decode())
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Accepted; nothing is warned of."""
+    need()
 
 
-def synchronize(index: Any = None) -> None:
-    """Wait until the device has done all its work."""
-    if is_available() and not is_fake_cuda():
-        import cupy
-
-        cupy.cuda.Device(device(index or 0).index or 0).synchronize()
-
-
-def empty_cache() -> None:
-    """Give unused memory of CuPy's pool back to the device."""
-    if is_available() and not is_fake_cuda():
-        import cupy
-
-        cupy.get_default_memory_pool().free_all_blocks()
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the generator; one generator serves all devices, so that they draw the same numbers."""
-    _random.manual_seed(seed)
-
-
-def manual_seed_all(seed: int) -> None:
-    """As `manual_seed`."""
-    _random.manual_seed(seed)
+def __getattr__(name: str) -> Any:
+    if name == "default_generators":
+        return (_default_generator,) * device_count()
+    raise AttributeError(f"module 'framework.cuda' has no attribute {name!r}")

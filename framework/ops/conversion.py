@@ -131,8 +131,8 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 def cuda(
     self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
 ) -> Tensor:
-    """This tensor on a CUDA device (the first unless given)."""
-    place = Device("cuda") if device is None else device
+    """This tensor on a CUDA device (the current one unless given)."""
+    place = "cuda" if device is None else device
     return to(self, device=place, memory_format=memory_format)
 
 

@@ -1,0 +1,52 @@
+"""`accelerator`: what `cuda` answers, under names that are the same for all kinds of devices.
+
+>>> import framework as torch
+>>> device = torch.accelerator.current_accelerator() or torch.device("cpu")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework import cuda
+from framework.cuda.memory import (
+    empty_cache,
+    max_memory_allocated,
+    max_memory_reserved,
+    memory_allocated,
+    memory_reserved,
+    memory_stats,
+    reset_accumulated_memory_stats,
+    reset_peak_memory_stats,
+)
+from framework.cuda.memory import mem_get_info as get_memory_info
+from framework.cuda.streams import current_stream, set_stream
+from framework.device import device
+
+__all__ = [
+    "current_accelerator", "current_device_idx", "current_device_index", "current_stream",
+    "device_count", "device_index", "empty_cache", "get_device_capability", "get_memory_info",
+    "is_available", "max_memory_allocated", "max_memory_reserved", "memory_allocated",
+    "memory_reserved", "memory_stats", "reset_accumulated_memory_stats",
+    "reset_peak_memory_stats", "set_device_idx", "set_device_index", "set_stream", "synchronize",
+]  # fmt: skip
+
+is_available = cuda.is_available
+device_count = cuda.device_count
+current_device_idx = current_device_index = cuda.current_device
+set_device_idx = set_device_index = cuda.set_device
+device_index = cuda.device
+synchronize = cuda.synchronize
+
+
+def current_accelerator(check_available: bool = False) -> device | None:
+    """``device("cuda")`` if there is one, else None."""
+    return device("cuda") if is_available() else None
+
+
+def get_device_capability(device: Any = None) -> dict[str, Any]:
+    """The dtypes that the device computes with: all that there are."""
+    from framework.dtypes import ALL
+
+    cuda.devices.need()
+    return {"supported_dtypes": set(ALL)}

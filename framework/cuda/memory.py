@@ -1,0 +1,189 @@
+"""Memory of CUDA devices: what CuPy's pool has taken and what of it is in use.
+
+The pool keeps no record of peaks: those here are the largest amounts that a call of one of these
+functions has seen since the last reset.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, NoReturn
+
+from framework.cuda.devices import get_device_properties, index_of, is_available, need, real
+
+__all__ = [
+    "OutOfMemoryError", "caching_allocator_alloc", "caching_allocator_delete", "empty_cache",
+    "get_allocator_backend", "get_per_process_memory_fraction", "host_memory_stats", "ipc_collect",
+    "list_gpu_processes", "max_memory_allocated", "max_memory_cached", "max_memory_reserved",
+    "mem_get_info", "memory_allocated", "memory_cached", "memory_reserved", "memory_snapshot",
+    "memory_stats", "memory_stats_as_nested_dict", "memory_summary",
+    "reset_accumulated_memory_stats", "reset_max_memory_allocated", "reset_max_memory_cached",
+    "reset_peak_memory_stats", "set_per_process_memory_fraction",
+]  # fmt: skip
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has not enough memory left."""
+
+
+_peaks: dict[int, dict[str, int]] = {}  # by device
+_fractions: dict[int, float] = {}
+
+
+def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
+    """The bytes in use and taken now, and the peaks of both; zero without a real device."""
+    if not is_available():
+        return {"allocated": 0, "reserved": 0}, {"allocated": 0, "reserved": 0}
+    index = index_of(device)
+    now = {"allocated": 0, "reserved": 0}
+    if cupy := real():
+        pool = cupy.get_default_memory_pool()
+        with cupy.cuda.Device(index):
+            now = {"allocated": int(pool.used_bytes()), "reserved": int(pool.total_bytes())}
+    peaks = _peaks.setdefault(index, dict(now))
+    peaks.update({key: max(peaks[key], value) for key, value in now.items()})
+    return now, peaks
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes that arrays have; 0 for the fake device."""
+    return _now(device)[0]["allocated"]
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes that the pool has taken from the device."""
+    return _now(device)[0]["reserved"]
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The largest `memory_allocated` that was seen."""
+    return _now(device)[1]["allocated"]
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The largest `memory_reserved` that was seen."""
+    return _now(device)[1]["reserved"]
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Begin again with the peaks."""
+    if is_available():
+        _peaks.pop(index_of(device), None)
+        _now(device)
+
+
+def reset_accumulated_memory_stats(device: Any = None) -> None:
+    """Accepted: nothing is summed up."""
+
+
+memory_cached = memory_reserved
+max_memory_cached = max_memory_reserved
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
+def memory_stats(device: Any = None) -> dict[str, Any]:
+    """Current and peak bytes, by PyTorch's keys ("allocated_bytes.all.peak"); empty without CUDA.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_available() or torch.cuda.memory_stats()
+    OrderedDict()
+    """
+    if not is_available():
+        return OrderedDict()
+    now, peaks = _now(device)
+    found: dict[str, Any] = OrderedDict()
+    for name, key in ("active", "allocated"), ("allocated", "allocated"), ("reserved", "reserved"):
+        found[f"{name}_bytes.all.current"] = now[key]
+        found[f"{name}_bytes.all.peak"] = peaks[key]
+    found["num_alloc_retries"] = found["num_ooms"] = 0
+    return found
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """`memory_stats` as dicts of dicts."""
+    nested: dict[str, Any] = {}
+    for path, value in memory_stats(device).items():
+        *outer, last = path.split(".")
+        inner = nested
+        for part in outer:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return nested
+
+
+def host_memory_stats() -> dict[str, Any]:
+    """Empty: pinned memory is not counted."""
+    return OrderedDict()
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """A table of `memory_stats`."""
+    now, peaks = _now(device)
+    index = index_of(device) if is_available() else 0
+    rows = [f"CUDA memory of device {index}", f"{'':<20} {'current':>12} {'peak':>12}"]
+    rows += [f"{k:<20} {now[k] / 2**20:>8.1f} MiB {peaks[k] / 2**20:>8.1f} MiB" for k in now]
+    return "\n".join(rows) + "\n"
+
+
+def memory_snapshot(*args: Any, **options: Any) -> list[Any]:
+    """Empty: the pool's blocks cannot be listed."""
+    return []
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Free and all bytes of a device."""
+    index = index_of(device)
+    if cupy := real():
+        free, total = cupy.cuda.Device(index).mem_info
+        return int(free), int(total)
+    total = get_device_properties(index).total_memory
+    return total, total
+
+
+def empty_cache() -> None:
+    """Give unused memory of CuPy's pool back to the device."""
+    if cupy := real():
+        cupy.get_default_memory_pool().free_all_blocks()
+
+
+def ipc_collect() -> None:
+    """Accepted: no memory is shared with other processes."""
+    need()
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Let the pool take no more than this part of a device's memory."""
+    index = index_of(device)
+    if not isinstance(fraction, float):
+        raise TypeError("Invalid type for fraction argument, must be `float`")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+    _fractions[index] = fraction
+    if cupy := real():
+        with cupy.cuda.Device(index):
+            cupy.get_default_memory_pool().set_limit(fraction=fraction)
+
+
+def get_per_process_memory_fraction(device: Any = None) -> float:
+    """What `set_per_process_memory_fraction` set."""
+    return _fractions.get(index_of(device), 1.0)
+
+
+def get_allocator_backend() -> str:
+    """The name of PyTorch's own pool, which CuPy's stands for."""
+    return "native"
+
+
+def caching_allocator_alloc(*args: Any, **options: Any) -> NoReturn:
+    """Refused."""
+    raise NotImplementedError("torch.cuda.caching_allocator_alloc: memory belongs to tensors here")
+
+
+def caching_allocator_delete(*args: Any, **options: Any) -> NoReturn:
+    """Refused."""
+    raise NotImplementedError("torch.cuda.caching_allocator_delete: memory belongs to tensors here")
+
+
+def list_gpu_processes(device: Any = None) -> str:
+    """PyTorch's words where NVIDIA's library is not there."""
+    return "pynvml module not found, please install nvidia-ml-py"

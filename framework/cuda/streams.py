@@ -1,0 +1,210 @@
+"""Streams and events of CUDA devices, those of CuPy where the device is real."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from framework import streams
+from framework.cuda.devices import index_of, need, real, use
+from framework.device import cuda_problem, default
+from framework.device import device as Device
+
+__all__ = [
+    "Event", "Stream", "StreamContext", "current_stream", "default_stream",
+    "is_current_stream_capturing", "set_stream", "stream",
+]  # fmt: skip
+
+
+_handles = count(1)  # of streams of the fake device; 0 is the default one
+
+
+class Stream(streams.Stream):
+    """A stream of a CUDA device; ``with torch.cuda.stream(s)`` puts work into it.
+
+    Args:
+        priority: 0, or -1 for a higher one.
+
+    Raises:
+        RuntimeError: there is no CUDA device.
+    """
+
+    def __init__(self, device: Any = None, priority: int = 0, **options: Any) -> None:
+        if cuda_problem():
+            raise RuntimeError("torch.cuda.Stream requires CUDA support")
+        self._take(index_of(device), priority, None)
+        if cupy := real():
+            with cupy.cuda.Device(self.device_index):
+                self._cupy = cupy.cuda.Stream(non_blocking=True, priority=priority)
+            self._handle = int(self._cupy.ptr)
+        else:
+            self._handle = next(_handles)
+
+    def _take(self, index: int, priority: int, theirs: Any) -> None:
+        self.device, self.priority, self._cupy = Device("cuda", index), priority, theirs
+        self._handle = 0 if theirs is None else int(theirs.ptr)
+
+    @classmethod
+    def _of(cls, index: int, theirs: Any) -> Stream:
+        made = cls.__new__(cls)
+        made._take(index, 0, theirs)
+        return made
+
+    @property
+    def cuda_stream(self) -> int:
+        """CUDA's handle; 0 is the default stream."""
+        return self._handle
+
+    @property
+    def stream_id(self) -> int:  # type: ignore[override]
+        """The same."""
+        return self.cuda_stream
+
+    def query(self) -> bool:
+        """Whether all work is done."""
+        return self._cupy is None or bool(self._cupy.done)
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        if self._cupy is not None:
+            self._cupy.synchronize()
+
+    def wait_event(self, event: Any) -> None:
+        """Let later work wait for an event."""
+        if self._cupy is not None and event._cupy is not None:
+            self._cupy.wait_event(event._cupy)
+
+    def _event(self) -> Event:
+        return Event()
+
+    @staticmethod
+    def priority_range() -> tuple[int, int]:
+        """The least and the greatest priority."""
+        return 0, -1
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Stream):
+            return NotImplemented
+        return self.device is other.device and self.cuda_stream == other.cuda_stream
+
+    def __hash__(self) -> int:
+        return hash((self.cuda_stream, self.device_index))
+
+    def __repr__(self) -> str:
+        return f"<torch.cuda.Stream device={self.device} cuda_stream={self.cuda_stream:#x}>"
+
+
+class Event(streams.Event):
+    """A point in the work of a CUDA stream.
+
+    Args:
+        enable_timing: measure the time, for `elapsed_time`.
+        blocking: let `synchronize` sleep instead of asking again and again.
+
+    Raises:
+        RuntimeError: there is no CUDA device.
+    """
+
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False,
+        external: bool = False,
+    ) -> None:  # fmt: skip
+        if problem := cuda_problem():
+            raise RuntimeError(f"Tried to instantiate dummy base class Event: {problem}")
+        super().__init__("cuda", enable_timing=enable_timing)
+        self._cupy: Any = None
+        if cupy := real():
+            self._cupy = cupy.cuda.Event(blocking, not enable_timing, interprocess)
+
+    @property
+    def cuda_event(self) -> int:
+        """CUDA's handle."""
+        return 0 if self._cupy is None else int(self._cupy.ptr)
+
+    def record(self, stream: Any = None) -> None:
+        """Take the place after the work of a stream (the current one) by now."""
+        super().record()
+        if self._cupy is not None:
+            self._cupy.record((current_stream() if stream is None else stream)._cupy)
+
+    def wait(self, stream: Any = None) -> None:
+        """Let later work of a stream (the current one) wait for this."""
+        (current_stream() if stream is None else stream).wait_event(self)
+
+    def query(self) -> bool:
+        """Whether the work before it is done."""
+        return self._cupy is None or bool(self._cupy.done)
+
+    def synchronize(self) -> None:
+        """Wait until the work before it is done."""
+        if self._cupy is not None:
+            self._cupy.synchronize()
+
+    def _milliseconds(self, end_event: Any) -> float:
+        if cupy := real():
+            return float(cupy.cuda.get_elapsed_time(self._cupy, end_event._cupy))
+        return super()._milliseconds(end_event)
+
+    def __repr__(self) -> str:
+        return f"<torch.cuda.Event {self.cuda_event:#x}>"
+
+
+# Of the fake device, for which CuPy keeps none: the current stream of each device.
+_current: dict[int, Stream] = {}
+
+
+def current_stream(device: Any = None) -> Stream:
+    """The stream that a device's work is put into."""
+    index = index_of(device)
+    if cupy := real():
+        return Stream._of(index, cupy.cuda.get_current_stream(index))
+    return _current.get(index) or default_stream(index)
+
+
+def default_stream(device: Any = None) -> Stream:
+    """The stream that a device's work is put into unless told otherwise."""
+    index = index_of(device)
+    cupy = real()
+    return Stream._of(index, cupy.cuda.Stream.null if cupy else None)
+
+
+def set_stream(stream: Stream | None) -> None:
+    """Put the work of the current device into a stream; None changes nothing."""
+    if stream is None:
+        return
+    if stream._cupy is not None:
+        stream._cupy.use()
+    _current[stream.device_index] = stream
+
+
+class StreamContext:
+    """Within it, work is put into a stream of its device; for None nothing changes."""
+
+    def __init__(self, stream: Stream | None) -> None:
+        self.stream = stream
+        self.idx = -1
+
+    def __enter__(self) -> None:
+        if self.stream is None:
+            return
+        need()
+        self.idx = default.cuda
+        use(self.stream.device_index)
+        self._before = current_stream()
+        set_stream(self.stream)
+
+    def __exit__(self, *exc: object) -> None:
+        if self.stream is None:
+            return
+        set_stream(self._before)
+        use(self.idx)
+
+
+def stream(stream: Stream | None) -> StreamContext:
+    """``with torch.cuda.stream(s)``: see `StreamContext`."""
+    return StreamContext(stream)
+
+
+def is_current_stream_capturing() -> bool:
+    """False: there are no CUDA graphs here."""
+    return False

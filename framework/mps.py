@@ -1,0 +1,15 @@
+"""`mps`: there is no such device here, and this module says so.
+
+>>> import framework as torch
+>>> torch.mps.is_available()
+False
+"""
+
+from __future__ import annotations
+
+from framework.refusal import no_device
+
+_functions = no_device("mps")
+globals().update(_functions)
+
+__all__ = list(_functions)
