@@ -629,9 +629,9 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
     return apply(record, input, dim=dim % rank)
 
 
-@function(namespaces=("", "nn.functional"), out=True)
+@function(out=True)
 @numpy_names
-def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Any:
+def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
     Args:
@@ -644,11 +644,9 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None, *, _stackleve
     return _along(SOFTMAX, input, dim, dtype)
 
 
-@function(namespaces=("", "nn.functional"), out=True)
+@function(out=True)
 @numpy_names
-def log_softmax(
-    input: Any, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3
-) -> Any:
+def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """log(softmax(input)) along ``dim``, without underflow."""
     return _along(LOG_SOFTMAX, input, dim, dtype)
 

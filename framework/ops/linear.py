@@ -1,14 +1,16 @@
-"""The affine maps of layers: linear and bilinear."""
+"""The affine maps of layers: linear and bilinear, and products by groups."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels.floats import type_name, wide
+from framework.ops.joining import cat, stack
 
-__all__ = ["bilinear", "linear"]
+__all__ = ["bilinear", "grouped_mm", "linear"]
 
 
 def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
@@ -113,3 +115,66 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     left = left.reshape(*input1.shape[:-1], out, in2)
     result = (left @ input2.unsqueeze(-1)).squeeze(-1)
     return result if bias is None else result + bias
+
+
+@function(namespaces=("nn.functional",), method=False, checks=True)
+@composite
+def grouped_mm(
+    mat_a: Any, mat_b: Any, *, offs: Any = None, bias: Any = None, out_dtype: Any = None
+) -> Any:
+    """Products of groups of rows (or columns) with a matrix for each group: a mixture of experts.
+
+    Shapes, ``offs`` (G,) being where the groups end, in int32:
+
+    - mat_a (M, K), mat_b (G, K, N): each group of rows with its matrix, (M, N)
+    - mat_a (G, M, K), mat_b (K, N): each matrix with its group of columns, (M, N)
+    - mat_a (M, K), mat_b (K, N): groups along K, (G, M, N)
+    - mat_a (G, M, K), mat_b (G, K, N), no ``offs``: (G, M, N)
+
+    What lies behind the last group is zero in the result (in PyTorch it is not written).
+
+    >>> import framework as torch
+    >>> experts = torch.stack([torch.eye(2), 2 * torch.eye(2)])
+    >>> ends = torch.tensor([1, 3], dtype=torch.int32)
+    >>> torch.nn.functional.grouped_mm(torch.ones(3, 2), experts, offs=ends)
+    tensor([[1., 1.],
+            [2., 2.],
+            [2., 2.]])
+    """
+    _check_groups(mat_a, mat_b, offs, bias, out_dtype)
+    if offs is None:
+        return mat_a @ mat_b
+    ends = [int(n) for n in offs.tolist()]
+    spans = list(zip([0, *ends], ends))
+    if mat_a.ndim == 2 and mat_b.ndim == 2:
+        return stack([mat_a[:, i:j] @ mat_b[i:j] for i, j in spans])
+    if mat_a.ndim == 2:
+        parts = [mat_a[i:j] @ mat_b[k] for k, (i, j) in enumerate(spans)]
+        rest = mat_a.new_zeros((mat_a.shape[0] - ends[-1], mat_b.shape[2]))
+        return cat([*parts, rest], 0)
+    parts = [mat_a[k] @ mat_b[:, i:j] for k, (i, j) in enumerate(spans)]
+    rest = mat_a.new_zeros((mat_a.shape[1], mat_b.shape[1] - ends[-1]))
+    return cat([*parts, rest], 1)
+
+
+def _check_groups(mat_a: Any, mat_b: Any, offs: Any, bias: Any, out_dtype: Any) -> None:
+    for name, x in (("mat_a", mat_a), ("mat_b", mat_b)):
+        if x.dtype not in (dtypes.float32, dtypes.bfloat16, dtypes.float16):
+            raise RuntimeError(
+                f"Expected {name} to be Float32, BFloat16 or Float16 matrix, got "
+                f"{type_name(x._data)}"
+            )
+        if x.ndim not in (2, 3):
+            raise RuntimeError(f"{name} has to be 2 or 3d")
+    if mat_a.shape[-1] != mat_b.shape[-2]:
+        raise RuntimeError("contraction dimension of mat_a and mat_b must match")
+    if (offs is not None) != (mat_a.ndim == 2 or mat_b.ndim == 2):
+        raise RuntimeError(
+            "Have to provide offsets if there is a 2d matrix, or no offset if both matrices are 3d"
+        )
+    if offs is not None and offs.dtype is not dtypes.int32:
+        raise RuntimeError("Offsets have to be int32")
+    if bias is not None:
+        raise RuntimeError("Bias not supported yet")
+    if out_dtype is not None and out_dtype is not mat_a.dtype:
+        raise RuntimeError("Grouped gemm output dtype must match `mat_a` dtype")

@@ -11,33 +11,19 @@ from typing import Any
 
 from framework.core.registry import function
 from framework.core.views import inplace_twin
-from framework.ops import (
-    adaptive,
-    conv,
-    ctc,
-    dropout,
-    loss,
-    norm,
-    recurrent,
-)  # fmt: skip
-from framework.ops import (
-    embedding as tables,
-)
-from framework.ops import (
-    margin as margins,
-)
+from framework.ops import activation, adaptive, conv, ctc, dropout, loss, norm, recurrent
+from framework.ops import embedding as tables
+from framework.ops import margin as margins
 from framework.ops.linear import linear
 from framework.tensor import Tensor
 
 __all__ = [
     "adaptive_max_pool1d", "alpha_dropout_", "batch_norm", "binary_cross_entropy_with_logits",
     "convolution", "cosine_embedding_loss", "ctc_loss", "embedding", "embedding_bag",
-    "embedding_renorm_", "feature_alpha_dropout_", "feature_dropout_", "gru", "gru_cell",
-    "group_norm",
-    "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm", "lstm", "lstm_cell",
-    "margin_ranking_loss",
-    "norm_except_dim", "poisson_nll_loss", "rnn_relu", "rnn_relu_cell", "rnn_tanh",
-    "rnn_tanh_cell", "triplet_margin_loss",
+    "embedding_renorm_", "feature_alpha_dropout_", "feature_dropout_", "group_norm", "gru",
+    "gru_cell", "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm", "log_softmax",
+    "lstm", "lstm_cell", "margin_ranking_loss", "norm_except_dim", "poisson_nll_loss", "rnn_relu",
+    "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "softmax", "triplet_margin_loss",
 ]  # fmt: skip
 
 _REDUCTIONS = ("none", "mean", "sum")  # by number
@@ -206,6 +192,22 @@ def feature_alpha_dropout_(input: Any, p: float, train: bool) -> Any:
 def feature_dropout_(input: Any, p: float, train: bool) -> Any:
     """In-place `feature_dropout`."""
     return _in_place["feature_dropout"](input, p, train)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Any:  # fmt: skip
+    """`torch.softmax`, the type last; without ``dim`` one is chosen, with a warning."""
+    return activation.softmax(input, dim, dtype)
+
+
+@function(namespaces=("nn.functional",), method=False)
+def log_softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Any:  # fmt: skip
+    """`torch.log_softmax`, the type last; without ``dim`` one is chosen, with a warning."""
+    return activation.log_softmax(input, dim, dtype)
 
 
 # -- losses: ``reduction`` 0 keeps all, 1 is the mean, 2 the sum ----------------------------------

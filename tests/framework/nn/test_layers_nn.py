@@ -192,3 +192,16 @@ def test_pad_sequence() -> None:
     assert first[0, :, 0].tolist() == [-1, -1, 1, 1]
     back = nn.utils.rnn.unpad_sequence(padded, torch.tensor([2, 4, 1]))
     assert [len(p) for p in back] == [2, 4, 1]
+
+
+def test_grouped_mm():
+    rows, columns = torch.randn(5, 4), torch.randn(4, 6)
+    experts, heads = torch.randn(2, 4, 6), torch.randn(2, 5, 4)
+    ends = torch.tensor([2, 4], dtype=torch.int32)
+    by_rows = nn.functional.grouped_mm(rows, experts, offs=ends)
+    assert torch.allclose(by_rows[2:4], rows[2:4] @ experts[1]) and not by_rows[4:].any()
+    by_columns = nn.functional.grouped_mm(heads, columns, offs=ends)
+    assert torch.allclose(by_columns[:, 2:4], heads[1] @ columns[:, 2:4])
+    inner = nn.functional.grouped_mm(rows, columns, offs=ends)
+    assert torch.allclose(inner[1], rows[:, 2:4] @ columns[2:4])
+    assert torch.allclose(nn.functional.grouped_mm(heads, experts), heads @ experts)
