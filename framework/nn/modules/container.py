@@ -429,8 +429,8 @@ class ParameterDict(Module):
                 "ParametersDict.update should be called with an iterable of key/value pairs, but "
                 f"got {type(parameters).__name__}"
             )
-        mapping = isinstance(parameters, (Mapping, ParameterDict))
-        for key, value in parameters.items() if mapping else parameters:
+        given: Any = parameters
+        for key, value in given.items() if isinstance(given, (Mapping, ParameterDict)) else given:
             self[key] = value
 
     def extra_repr(self) -> str:
