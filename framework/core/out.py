@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from framework.core import dispatch
+from framework.core import dispatch, views
 from framework.core.modes import modes
 from framework.core.views import before_write, check_cast, check_writable, shared_memory
 from framework.kernels import module_of
@@ -127,7 +127,11 @@ def into(out: Any, result: Any, name: str, exact: bool = False) -> None:
             )
         before_write(out)
         out._data = data.astype(target.dtype)
+        if views.written is not None:
+            views.written(out, result)
         return
     check_writable(out, name)
+    if views.written is not None:
+        views.written(out, result)
     before_write(out)
     target[...] = data
