@@ -6,14 +6,19 @@ They say so once. Saving and loading of scripts is refused.
 from __future__ import annotations
 
 import builtins
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, NoReturn
 
 from framework.compiler import note_once
+from framework.futures import Future
+from framework.nn.modules.module import Module
 
 __all__ = [
-    "Final", "annotate", "export", "fork", "freeze", "ignore", "interface", "is_scripting",
-    "is_tracing", "isinstance", "load", "optimize_for_inference", "save", "script",
-    "script_method", "set_fusion_strategy", "trace", "trace_module", "unused", "wait",
+    "Attribute", "CompilationUnit", "Error", "Final", "Future", "ScriptFunction", "ScriptModule",
+    "annotate", "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "ignore",
+    "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
+    "optimize_for_inference", "save", "script", "script_if_tracing", "script_method",
+    "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused", "wait",
 ]  # fmt: skip
 
 
@@ -104,14 +109,40 @@ def is_tracing() -> bool:
     return False
 
 
-def fork(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Calls ``func`` now; `wait` gives its result."""
-    return func(*args, **kwargs)
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
+    """Calls ``func`` now; the future has its result.
 
-
-def wait(future: Any) -> Any:
-    """The result of `fork`."""
+    >>> import framework as torch
+    >>> torch.jit.wait(torch.jit.fork(torch.add, torch.ones(1), 2))
+    tensor([3.])
+    """
+    future = Future()
+    future.set_result(func(*args, **kwargs))
     return future
+
+
+def wait(future: Future) -> Any:
+    """The result of `fork`."""
+    return future.wait()
+
+
+def script_if_tracing(fn: Any) -> Any:
+    """Returns ``fn``."""
+    return fn
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Accepted; there is no fusion."""
+
+
+def onednn_fusion_enabled() -> bool:
+    """False."""
+    return False
+
+
+def export_opnames(m: Any) -> list[str]:
+    """No names: no script was made."""
+    return []
 
 
 def set_fusion_strategy(strategy: Any) -> list[Any]:
@@ -131,3 +162,49 @@ def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(
         "torch.jit.load: there is no TorchScript here; load a state dict with torch.load"
     )
+
+
+class Error(RuntimeError):
+    """What running a script would raise."""
+
+
+class Attribute(NamedTuple):
+    """A value with a type for the compiler."""
+
+    value: Any
+    type: Any
+
+
+class ScriptModule(Module):
+    """A module like any other; what `script` returns is none, for it is the module given."""
+
+
+class ScriptFunction:
+    """No function is one: `script` returns the function given."""
+
+
+class CompilationUnit:
+    """Refused."""
+
+    def __init__(self, lang: Any = None, _frames_up: int = 0) -> None:
+        _no_source()
+
+    def define(self, lang: str, rcb: Any = None, _frames_up: int = 0) -> NoReturn:
+        """Refused."""
+        _no_source()
+
+
+def _no_source() -> NoReturn:
+    raise NotImplementedError(
+        "torch.jit.CompilationUnit: there is no TorchScript here; write the functions in Python"
+    )
+
+
+class strict_fusion:
+    """Changes nothing: there is no fusion."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *exc: object) -> None:
+        return

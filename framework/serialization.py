@@ -9,22 +9,31 @@ are read by `framework.torch_files`, which interprets their pickle by a closed l
 from __future__ import annotations
 
 import contextlib
+import enum
 import io
 import json
 import math
+import mmap as mmap_flags
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from framework import dtypes, torch_files
-from framework.device import CPU, device, existing
+from framework.device import CPU, cuda_problem, device, existing
 from framework.kernels import to_device, to_host
+from framework.storage import UntypedStorage
 from framework.tensor import Size, Tensor, wrap
 
-__all__ = ["load", "save"]
+__all__ = [
+    "LoadEndianness", "SourceChangeWarning", "add_safe_globals", "clear_safe_globals",
+    "default_restore_location", "get_crc32_options", "get_default_load_endianness",
+    "get_default_mmap_options", "get_safe_globals", "get_unsafe_globals_in_checkpoint", "load",
+    "location_tag", "safe_globals", "save", "set_crc32_options", "set_default_load_endianness",
+    "set_default_mmap_options",
+]  # fmt: skip
 
 _KEY = "tapebook"  # the skeleton's name in the metadata
 _DEPTH = 200  # levels of nesting
@@ -41,13 +50,17 @@ _READ = {short: name for name, short in _NAMES.items()}
 # -- saving ----------------------------------------------------------------------------------
 
 
-def save(obj: Any, f: Any) -> None:
+def save(
+    obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True, _disable_byteorder_record: bool = False,
+) -> None:  # fmt: skip
     """Write an object to a file: a path, or a binary file that is open for writing.
 
     ``obj`` may be a tensor or nested dicts, lists and tuples of tensors, numbers, strings, None,
     dtypes, devices and shapes, such as ``model.state_dict()``. A path is written atomically: to a
     temporary file beside it, which then takes its name. A tensor that occurs twice is stored once;
-    views that share memory are stored each.
+    views that share memory are stored each. What PyTorch asks about its format is accepted and
+    ignored.
 
     Raises:
         TypeError: for anything else; names where it is.
@@ -177,6 +190,8 @@ class _Packer:
         record: dict[str, Any] = {"$tensor": name}
         if tensor.requires_grad:
             record["requires_grad"] = True
+        if tensor.device is not CPU:
+            record["device"] = str(tensor.device)
         if array.dtype.kind == "c":
             record["complex"] = True
             array = np.stack([array.real, array.imag], axis=-1)
@@ -193,47 +208,111 @@ def _shown(path: tuple[str, ...]) -> str:
 # -- loading ---------------------------------------------------------------------------------
 
 
-def load(f: Any, map_location: Any = None, **options: Any) -> Any:
+def load(
+    f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: Any = None,
+    mmap: bool | None = None, encoding: str = "utf-8",
+) -> Any:  # fmt: skip
     """Read what `save` wrote, any other safetensors file (a dict of its tensors), or a PyTorch
     checkpoint (``.pt``, ``.pth``) of plain tensors and values.
 
+    Only plain data is ever read, also with ``weights_only=False``: no unpickler sees the file.
+
     Args:
         f: a path, or a binary file that is open for reading.
-        map_location: the device for all tensors; by default the CPU.
-        options: ``weights_only`` and ``mmap`` are accepted: only plain data is ever read.
+        map_location: the device for all tensors, a dict from devices of the file to devices, or a
+            function of (storage, device of the file) that returns a storage on the device. By
+            default a tensor comes to the device that it was on, or to the CPU without that.
+        pickle_module, weights_only, mmap, encoding: accepted.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is something else, or damaged; the message names the file and the reason.
+        RuntimeError: ``map_location`` asks for a device that is not here.
     """
-    unknown = set(options) - {"weights_only", "mmap", "pickle_module"}
-    if unknown:
-        raise TypeError(f"load() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+    if mmap and hasattr(f, "read"):
+        raise ValueError("f must be a file path in order to use the mmap argument")
+    found = _places(map_location)
+
+    def place(location: str, array: np.ndarray) -> device:
+        try:
+            return found(location, array)
+        except Exception as error:
+            raise _NoPlace(error) from None
+
     name = "the file" if hasattr(f, "read") else os.fspath(f)
-    if hasattr(f, "read"):
-        data = f.read()
-    else:
-        with open(f, "rb") as file:
-            data = file.read()
+    data = _content(f)
     try:
-        return _parse(data, _place(map_location))
+        return _parse(data, place)
     except _Unusable as error:
         raise ValueError(f"load: {name}: {error}") from None
+    except _NoPlace as error:
+        raise error.args[0] from None
+
+
+def _content(f: Any) -> bytes:
+    if hasattr(f, "read"):
+        return f.read()
+    with open(f, "rb") as file:
+        return file.read()
 
 
 class _Unusable(Exception):
     """Why a file cannot be read, in one line."""
 
 
-def _place(map_location: Any) -> device:
+class _NoPlace(Exception):
+    """Carries what ``map_location`` raised past the handlers for damaged files."""
+
+
+# Where a tensor goes, from the device of the file and its elements.
+_Place = Callable[[str, np.ndarray], device]
+
+
+def _places(map_location: Any) -> _Place:
     if map_location is None:
-        return CPU
+        return lambda location, array: _restored(location)
+    if isinstance(map_location, Mapping):
+        wanted = {str(k): v for k, v in map_location.items()}
+        return lambda location, array: (
+            _present(wanted[location]) if location in wanted else _restored(location)
+        )
+    if callable(map_location) and not isinstance(map_location, device):
+        return lambda location, array: _chosen(map_location, location, array)
     if not isinstance(map_location, (str, int, device)):
-        raise TypeError("load: map_location must be a device or its name")
-    return existing(map_location)
+        raise TypeError(
+            "load: map_location must be a device or its name, a dict of those, or a function"
+        )
+    found = _present(map_location)
+    return lambda location, array: found
 
 
-def _parse(data: bytes, place: device) -> Any:
+def _restored(location: str) -> device:
+    """The device that a file names; the CPU if it is not here."""
+    try:
+        return existing(location)
+    except RuntimeError:
+        return CPU
+
+
+def _present(value: Any) -> device:
+    """The device that a user names."""
+    if device(value).type == "cuda" and cuda_problem():
+        raise RuntimeError(
+            "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
+            "False. If you are running on a CPU-only machine, please use torch.load with "
+            "map_location=torch.device('cpu') to map your storages to the CPU."
+        )
+    return existing(value)
+
+
+def _chosen(map_location: Callable[..., Any], location: str, array: np.ndarray) -> device:
+    """The device of the storage that a user's function returns."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    storage = map_location(UntypedStorage._of(flat.view(np.uint8), CPU), location)
+    return _restored(location) if storage is None else storage.device
+
+
+def _parse(data: bytes, place: _Place) -> Any:
     if data[:4] == b"PK\x03\x04" and torch_files.is_checkpoint(_zip_names(data)):
         try:
             return torch_files.read(data, place)
@@ -336,7 +415,7 @@ def _check_kind(data: bytes) -> None:
 class _Unpacker:
     """Puts the tensors back into a skeleton."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], place: device) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray], place: _Place) -> None:
         self._arrays = arrays
         self._place = place
         self._made: dict[str, Any] = {}
@@ -376,8 +455,117 @@ class _Unpacker:
         if record.get("kind") == "array":
             made: Any = array
         else:
-            place = self._place
+            place = self._place(record.get("device", "cpu"), array)
             made = wrap(array if place is CPU else to_device(array, place), place)
             made._rg = bool(record.get("requires_grad"))
         self._made[name] = made
         return made
+
+
+# -- settings of PyTorch's unpickler ---------------------------------------------------------
+
+
+class SourceChangeWarning(Warning):
+    """Never given: no source is in a file."""
+
+
+class LoadEndianness(enum.Enum):
+    """The order of bytes to assume for a checkpoint that does not tell."""
+
+    NATIVE = 1
+    LITTLE = 2
+    BIG = 3
+
+
+_safe: list[Any] = []
+_settings: dict[str, Any] = {"endianness": None, "mmap": mmap_flags.MAP_PRIVATE, "crc32": True}
+
+
+def add_safe_globals(safe_globals: list[Any]) -> None:
+    """Remember classes and functions; a file can have none of them made or called all the same."""
+    _safe.extend(item for item in safe_globals if item not in _safe)
+
+
+def get_safe_globals() -> list[Any]:
+    """What `add_safe_globals` was given.
+
+    >>> from framework.serialization import get_safe_globals, safe_globals
+    >>> with safe_globals([int]):
+    ...     get_safe_globals()
+    [<class 'int'>]
+    >>> get_safe_globals()
+    []
+    """
+    return list(_safe)
+
+
+def clear_safe_globals() -> None:
+    """Forget what `add_safe_globals` was given."""
+    _safe.clear()
+
+
+@contextlib.contextmanager
+def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
+    """`add_safe_globals` for the time of a ``with`` block."""
+    before = list(_safe)
+    add_safe_globals(safe_globals)
+    try:
+        yield
+    finally:
+        _safe[:] = before
+
+
+def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
+    """The names in a PyTorch checkpoint for which `load` refuses it; nothing is made of them."""
+    try:
+        return torch_files.unknown_names(_content(f))
+    except torch_files.Refused as error:
+        raise ValueError(f"get_unsafe_globals_in_checkpoint: {error}") from None
+
+
+def location_tag(storage: Any) -> str:
+    """The name of the device that a storage or tensor is on, as a checkpoint has it."""
+    return str(storage.device)
+
+
+def default_restore_location(storage: Any, location: str) -> Any:
+    """A storage on the device of that name."""
+    place = _present(location)
+    return storage.cpu() if place is CPU else storage.cuda(place)
+
+
+def get_default_load_endianness() -> LoadEndianness | None:
+    """What `set_default_load_endianness` set."""
+    return _settings["endianness"]
+
+
+def set_default_load_endianness(endianness: LoadEndianness | None) -> None:
+    """Accepted; checkpoints that do not tell are little-endian."""
+    if endianness is not None and not isinstance(endianness, LoadEndianness):
+        raise TypeError("Invalid argument type in function set_default_load_endianness")
+    _settings["endianness"] = endianness
+
+
+def get_default_mmap_options() -> int:
+    """What `set_default_mmap_options` set."""
+    return _settings["mmap"]
+
+
+def set_default_mmap_options(flags: int) -> None:
+    """Accepted; files are read, not mapped."""
+    if flags not in (mmap_flags.MAP_PRIVATE, mmap_flags.MAP_SHARED):
+        raise ValueError(
+            "Invalid argument in function set_default_mmap_options, expected mmap.MAP_PRIVATE or "
+            f"mmap.MAP_SHARED, but got {flags}"
+        )
+    _settings["mmap"] = flags
+
+
+def get_crc32_options() -> bool:
+    """What `set_crc32_options` set."""
+    return _settings["crc32"]
+
+
+def set_crc32_options(compute_crc32: bool) -> None:
+    """Accepted; files have no such sums."""
+    _settings["crc32"] = compute_crc32

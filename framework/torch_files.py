@@ -51,12 +51,29 @@ def is_checkpoint(names: list[str]) -> bool:
     return any(n == "data.pkl" or n.endswith("/data.pkl") for n in names)
 
 
-def read(data: bytes, place: device) -> Any:
-    """The object in a checkpoint, its tensors on ``place``.
+def read(data: bytes, place: Callable[[str, np.ndarray], device]) -> Any:
+    """The object in a checkpoint.
+
+    Args:
+        place: the device of a storage, from the device that the file names and the elements.
 
     Raises:
         Refused: the file is damaged, compressed, or holds more than plain tensors and values.
     """
+    archive, prefix, code, order = _opened(data)
+    machine = _Machine(lambda key: _entry(archive, f"{prefix}data/{key}"), order, place)
+    try:
+        return machine.run(code)
+    except Refused:
+        raise
+    except _ZIP as error:
+        raise Refused(f"its zip archive is damaged ({error})") from None
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
+        raise Refused(f"its data.pkl is damaged ({type(error).__name__}: {error})") from None
+
+
+def _opened(data: bytes) -> tuple[zipfile.ZipFile, str, bytes, str]:
+    """The archive, the folder in it, the pickle and the order of bytes."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         name = next(n for n in archive.namelist() if n == "data.pkl" or n.endswith("/data.pkl"))
@@ -73,15 +90,27 @@ def read(data: bytes, place: device) -> Any:
         raise Refused(f"its zip archive is damaged ({error})") from None
     if order not in ("little", "big"):
         raise Refused(f"its byte order is {order!r}, which is neither little nor big")
-    machine = _Machine(lambda key: _entry(archive, f"{prefix}data/{key}"), order, place)
+    return archive, prefix, code, order
+
+
+def unknown_names(data: bytes) -> list[str]:
+    """The names that a checkpoint asks for and that `read` refuses, sorted."""
+    found: set[str] = set()
+    texts: list[str] = []  # STACK_GLOBAL takes the last two
     try:
-        return machine.run(code)
-    except Refused:
-        raise
-    except _ZIP as error:
-        raise Refused(f"its zip archive is damaged ({error})") from None
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-        raise Refused(f"its data.pkl is damaged ({type(error).__name__}: {error})") from None
+        for opcode, argument, _ in pickletools.genops(_opened(data)[2]):
+            names: list[str] = []
+            if opcode.name == "STACK_GLOBAL":
+                names = texts[-2:]
+            elif opcode.name == "GLOBAL":
+                names = str(argument).split(" ", 1)
+            elif isinstance(argument, str):
+                texts.append(argument)
+            if len(names) == 2 and not _is_known(*names):
+                found.add(".".join(names))
+    except ValueError as error:
+        raise Refused(f"its data.pkl is damaged ({error})") from None
+    return sorted(found)
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -95,16 +124,20 @@ def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(info)
 
 
+def _is_known(module: str, name: str) -> bool:
+    return f"{module}.{name}" in _BUILDERS or (
+        module in ("torch", "torch.storage")
+        and (name in _STORAGES or name in _DTYPES or name in ("float", "TypedStorage"))
+    )
+
+
 class _Name:
     """A name that the pickle asks for; only those of the lists below ever do anything."""
 
     def __init__(self, module: str, name: str) -> None:
         self.full = f"{module}.{name}"
         self.module, self.name = module, name
-        known = self.full in _BUILDERS or (module in ("torch", "torch.storage") and (
-            name in _STORAGES or name in _DTYPES or name == "float" or name == "TypedStorage"
-        ))  # fmt: skip
-        if not known:
+        if not _is_known(module, name):
             raise Refused(
                 f"it holds a {self.full}, which is more than plain tensors and values; save the "
                 "state_dict() instead"
@@ -118,15 +151,17 @@ class _Name:
 class _Storage:
     """The raw elements that tensors share."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
+    def __init__(self, array: np.ndarray, place: device) -> None:
+        self.array, self.place = array, place
         self.counter: Version | None = None
 
 
 class _Machine:
     """A pickle machine for plain data."""
 
-    def __init__(self, entry: Callable[[str], bytes], order: str, place: device) -> None:
+    def __init__(
+        self, entry: Callable[[str], bytes], order: str, place: Callable[[str, np.ndarray], device]
+    ) -> None:
         self.entry = entry
         self.order = order
         self.place = place
@@ -212,7 +247,7 @@ class _Machine:
 
     def persistent(self) -> None:
         what = self.stack.pop()
-        kind, named, key, _, count = what
+        kind, named, key, location, count = what
         if kind != "storage" or not isinstance(named, _Name) or type(count) is not int:
             raise ValueError("a persistent id that is no storage")
         key = str(key)
@@ -228,7 +263,7 @@ class _Machine:
             array = np.frombuffer(bytearray(raw), dtype, count)
             if self.order == "big" and dtype.itemsize > 1:
                 array = array.byteswap()
-            found = self.storages[key] = _Storage(array)
+            found = self.storages[key] = _Storage(array, self.place(str(location), array))
         self.push(found)
 
     # -- what tensors are made of ----------------------------------------------------------------
@@ -265,8 +300,9 @@ class _Machine:
         steps = tuple(s * array.itemsize for s in stride)
         start = array[offset:] if offset < array.size else array[:0]
         made = np.lib.stride_tricks.as_strided(start, tuple(shape), steps)
-        tensor = wrap(made if self.place is CPU else to_device(made.copy(), self.place), self.place)
-        if self.place is CPU:  # tensors of one storage see each other's writes
+        place = storage.place
+        tensor = wrap(made if place is CPU else to_device(made.copy(), place), place)
+        if place is CPU:  # tensors of one storage see each other's writes
             storage.counter = storage.counter or Version()
             tensor._counter = storage.counter
         tensor._rg = bool(requires_grad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,9 +19,11 @@ from framework.core.saved import SavedHooks, hooks_in_use, pack
 from framework.tensor import Tensor
 
 __all__ = [
-    "CheckpointError", "CheckpointFunction", "checkpoint", "checkpoint_sequential",
-    "detach_variable", "noop_context_fn", "set_checkpoint_debug_enabled",
-    "set_checkpoint_early_stop",
+    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType",
+    "SelectiveCheckpointContext", "check_backward_validity", "checkpoint", "checkpoint_sequential",
+    "create_selective_checkpoint_contexts", "detach_variable", "get_device_states",
+    "noop_context_fn", "set_checkpoint_debug_enabled", "set_checkpoint_early_stop",
+    "set_device_states",
 ]  # fmt: skip
 
 
@@ -272,6 +275,14 @@ def _words(meta: tuple[Any, ...]) -> str:
 # -- the reentrant variant ------------------------------------------------------------------------
 
 
+def check_backward_validity(inputs: Any) -> None:
+    """Warn if none of the inputs wants a gradient: there will be none."""
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+        warnings.warn(
+            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3
+        )
+
+
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Leaves of the same memory, which want gradients as the tensors do."""
     if not isinstance(inputs, tuple):
@@ -295,10 +306,7 @@ class CheckpointFunction(Function):
     @staticmethod
     def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
         tensors = [a for a in args if isinstance(a, Tensor)]
-        if not any(a.requires_grad for a in tensors):
-            warnings.warn(
-                "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=4
-            )
+        check_backward_validity(tensors)
         ctx.run_function = run_function
         ctx.state = streams.get_rng_state() if preserve_rng_state else None
         ctx.casts = captured()
@@ -384,3 +392,67 @@ def checkpoint_sequential(
             run(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
         )
     return run(end, len(parts))(input)
+
+
+# -- choosing what to keep ------------------------------------------------------------------------
+
+
+class CheckpointPolicy(enum.Enum):
+    """What to do with the result of an op of a checkpointed part."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
+
+
+class SelectiveCheckpointContext:
+    """What a policy is told beside the op and its arguments."""
+
+    def __init__(self, *, is_recompute: bool, op_output: Any = None) -> None:
+        self.is_recompute, self.op_output = is_recompute, op_output
+
+
+def create_selective_checkpoint_contexts(
+    policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False
+) -> tuple[Any, Any]:
+    """The ``context_fn`` of a checkpoint that would keep the results of some ops.
+
+    Accepted; here all ops are run again, with the same results.
+
+    Raises:
+        TypeError: it is neither a function nor a list of ops.
+    """
+    if not callable(policy_fn_or_list) and not isinstance(policy_fn_or_list, list):
+        raise TypeError("policy_fn_or_list must be either a function or a list of ops.")
+    return noop_context_fn()
+
+
+class DefaultDeviceType:
+    """The kind of device whose random numbers a checkpoint repeats; one generator serves all."""
+
+    _kind = "cuda"
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Remember a kind."""
+        DefaultDeviceType._kind = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """What `set_device_type` set."""
+        return DefaultDeviceType._kind
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """The numbers of the CUDA devices that tensors are on, and the states of their generators."""
+    devices = {a.get_device() for a in args if isinstance(a, Tensor) and a.is_cuda}
+    return sorted(devices), [streams.get_rng_state() for _ in devices]
+
+
+def set_device_states(devices: list[int], states: list[Any], *, device_type: Any = None) -> None:
+    """Put the generators of devices back into states."""
+    for state in states:
+        streams.set_rng_state(state)

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -98,10 +100,65 @@ def test_other_programs_read_it_and_theirs_are_read(tmp_path):
     assert torch.load(path)["x"].tolist() == [[1, 0], [0, 1]]
 
 
-def test_map_location(monkeypatch):
-    assert roundtrip(torch.ones(1), map_location="cpu", weights_only=True).device.type == "cpu"
-    with pytest.raises(TypeError, match="map_location"):
-        roundtrip(torch.ones(1), map_location=lambda storage, place: storage)
+def test_map_location():
+    t = torch.ones(1)
+    seen = []
+
+    def keep(storage, location):
+        seen.append((len(storage), location))
+        return storage
+
+    cpu = torch.device("cpu")
+    for where in ("cpu", cpu, {"cpu": "cpu"}, {"cuda:1": "cpu"}, keep, lambda *a: None):
+        assert roundtrip(t, map_location=where, weights_only=True).device.type == "cpu"
+    assert seen == [(4, "cpu")]
+    with pytest.raises(TypeError, match="map_location must be a device"):
+        roundtrip(t, map_location=3.5)
+    with pytest.raises(KeyError, match="mine"):  # not taken for a damaged file
+        roundtrip(t, map_location=lambda storage, location: {}["mine"])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        roundtrip(t, foo=1)
+    if not torch.cuda.is_available():
+        for where in ("cuda", {"cpu": "cuda:0"}):
+            with pytest.raises(RuntimeError, match="Attempting to deserialize object on a CUDA"):
+                roundtrip(t, map_location=where)
+
+
+def test_devices_come_back():
+    code = """
+import io
+import framework as torch
+file = io.BytesIO()
+torch.save({"a": torch.ones(1, device="cuda:1"), "b": torch.ones(1)}, file)
+for where in (None, "cpu", {"cuda:1": "cuda:0"}, lambda s, l: s.cuda(0) if l == "cpu" else s):
+    file.seek(0)
+    print(*[t.device for t in torch.load(file, map_location=where).values()])
+"""
+    env = {**os.environ, "TAPEBOOK_FAKE_CUDA": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["cuda:1 cpu", "cpu cpu", "cuda:0 cpu", "cpu cuda:0"]
+
+
+def test_what_pytorch_asks_of_its_own_format_is_accepted(tmp_path):
+    path = tmp_path / "x"
+    torch.save([1], path, _use_new_zipfile_serialization=False, pickle_protocol=4)
+    assert torch.load(path, mmap=True, weights_only=False) == [1]
+    with pytest.raises(ValueError, match="f must be a file path"):
+        roundtrip([1], mmap=True)
+
+
+def test_settings_of_an_unpickler_are_remembered():
+    from framework import serialization
+
+    serialization.add_safe_globals([dict, dict])
+    with serialization.safe_globals([int]):
+        assert serialization.get_safe_globals() == [dict, int]
+    assert serialization.get_safe_globals() == [dict]
+    serialization.clear_safe_globals()
+    assert serialization.get_safe_globals() == []
+    assert serialization.location_tag(torch.ones(1).storage()) == "cpu"
+    with pytest.raises(ValueError, match=r"expected mmap\.MAP_PRIVATE .*, but got 7"):
+        serialization.set_default_mmap_options(7)
 
 
 # -- what cannot be saved --------------------------------------------------------------------

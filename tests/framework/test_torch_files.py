@@ -49,9 +49,22 @@ def test_plain_values_dtypes_and_shared_storage() -> None:
     assert state["exp_avg"].shape == (2, 3) and state["step"].item() == 1
 
 
+def test_the_names_that_are_refused_can_be_asked_for() -> None:
+    from framework.serialization import get_unsafe_globals_in_checkpoint
+
+    assert get_unsafe_globals_in_checkpoint(FILES / "runs_code.pt") == ["posix.system"]
+    assert get_unsafe_globals_in_checkpoint(FILES / "state_dict.pt") == []
+    assert "torch.nn.modules.container.Sequential" in get_unsafe_globals_in_checkpoint(
+        FILES / "whole_model.pt"
+    )
+
+
 def test_map_location() -> None:
     found = torch.load(FILES / "state_dict.pt", map_location="cpu")
     assert found["0.weight"].device == torch.device("cpu")
+    seen = []
+    torch.load(FILES / "state_dict.pt", map_location=lambda s, place: seen.append(place) or s)
+    assert set(seen) == {"cpu"}
 
 
 @pytest.mark.parametrize(

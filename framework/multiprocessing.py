@@ -1,0 +1,136 @@
+"""`multiprocessing`: Python's module, and `spawn`, which runs a function in several processes.
+
+Tensors are copied when they are sent; those that `Tensor.share_memory_` moved are shared with
+processes that are forked.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as _python
+import signal as _signal
+import traceback as _traceback
+from collections.abc import Callable as _Callable
+from multiprocessing import *  # noqa: F403
+from multiprocessing.connection import wait as _wait
+from typing import Any as _Any
+
+__all__ = [
+    *_python.__all__, "ProcessContext", "ProcessExitedException", "ProcessRaisedException",
+    "get_all_sharing_strategies", "get_sharing_strategy", "set_sharing_strategy", "spawn",
+]  # fmt: skip
+
+
+class ProcessRaisedException(Exception):
+    """A process of `spawn` ended with an exception, whose traceback is in the message."""
+
+    def __init__(self, msg: str, error_index: int, error_pid: int | None) -> None:
+        super().__init__(msg)
+        self.msg, self.error_index, self.pid = msg, error_index, error_pid
+
+
+class ProcessExitedException(ProcessRaisedException):
+    """A process of `spawn` was killed, or left with another exit code than 0."""
+
+    def __init__(
+        self, msg: str, error_index: int, error_pid: int | None, exit_code: int,
+        signal_name: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(msg, error_index, error_pid)
+        self.exit_code, self.signal_name = exit_code, signal_name
+
+
+def get_all_sharing_strategies() -> set[str]:
+    """The one way that there is."""
+    return {"file_descriptor"}
+
+
+def get_sharing_strategy() -> str:
+    """The one way that there is."""
+    return "file_descriptor"
+
+
+def set_sharing_strategy(new_strategy: str) -> None:
+    """Accepted: tensors are copied when they are sent."""
+
+
+def _run(fn: _Callable[..., _Any], index: int, args: tuple[_Any, ...], errors: _Any) -> None:
+    try:
+        fn(index, *args)
+    except KeyboardInterrupt:
+        return
+    except Exception:
+        errors.send(_traceback.format_exc())
+        raise SystemExit(1) from None
+
+
+class ProcessContext:
+    """The processes of `spawn`."""
+
+    def __init__(self, processes: list[_Any], errors: list[_Any]) -> None:
+        self.processes, self._errors = processes, errors
+
+    def pids(self) -> list[int]:
+        """Their numbers."""
+        return [process.pid for process in self.processes]
+
+    def join(self, timeout: float | None = None, grace_period: float | None = None) -> bool:
+        """Wait for a process to end; True if all have ended.
+
+        Raises:
+            ProcessRaisedException, ProcessExitedException: one failed; the others are ended.
+        """
+        running = {p.sentinel: i for i, p in enumerate(self.processes) if p.exitcode is None}
+        _wait(list(running), timeout)
+        for i, process in enumerate(self.processes):
+            if process.exitcode not in (None, 0):
+                for other in self.processes:
+                    if other.exitcode is None:
+                        other.terminate()
+                    other.join(grace_period)
+                self._fail(i)
+        return all(process.exitcode == 0 for process in self.processes)
+
+    def _fail(self, i: int) -> None:
+        process, errors = self.processes[i], self._errors[i]
+        code = process.exitcode
+        if code == 1 and errors.poll():
+            text = f"\n\n-- Process {i} terminated with the following error:\n{errors.recv()}"
+            raise ProcessRaisedException(text, i, process.pid)
+        if code < 0:
+            name = _signal.Signals(-code).name
+            text = f"process {i} terminated with signal {name}"
+            raise ProcessExitedException(text, i, process.pid, code, name)
+        text = f"process {i} terminated with exit code {code}"
+        raise ProcessExitedException(text, i, process.pid, code)
+
+
+def spawn(
+    fn: _Callable[..., _Any], args: tuple[_Any, ...] = (), nprocs: int = 1, join: bool = True,
+    daemon: bool = False, start_method: str = "spawn",
+) -> ProcessContext | None:  # fmt: skip
+    """Run ``fn(number, *args)`` in several processes.
+
+    Args:
+        join: wait for all; otherwise the `ProcessContext` is returned.
+
+    Raises:
+        ProcessRaisedException, ProcessExitedException: one failed.
+    """
+    how = _python.get_context(start_method)
+    processes: list[_Any] = []
+    errors = []
+    for i in range(nprocs):
+        receiver, sender = how.Pipe(duplex=False)
+        process = how.Process(  # type: ignore[attr-defined]
+            target=_run, args=(fn, i, args, sender), daemon=daemon
+        )
+        process.start()
+        sender.close()
+        processes.append(process)
+        errors.append(receiver)
+    context = ProcessContext(processes, errors)
+    if not join:
+        return context
+    while not context.join():
+        continue
+    return None
