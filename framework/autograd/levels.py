@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import edge_of
+from framework.core.dispatch import apply, edge_of
 from framework.core.engine import run_backward
 from framework.core.graph import Node, edge_meta
 from framework.core.modes import modes
@@ -30,6 +30,13 @@ __all__ = ["ALIAS", "Level", "alias", "depends", "detached", "shallow", "strippe
 
 ALIAS = op("alias", lambda a: a, "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
 _NO_PLAN = Plan((), ())
+
+# Linear in their first argument, but their gradient rules are not the transpose of that: as in
+# PyTorch they leave out the row of padding, an element that others were written over, or that the
+# mean of nothing is NaN.
+_LINEAR = frozenset(
+    {"embedding", "embedding_sparse", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mean"}
+)
 
 
 class Level:
@@ -170,6 +177,8 @@ def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
     """The tangents of a node's outputs from those of its inputs."""
     if node.custom:
         return node.jvp(arriving)
+    if node.op.name in _LINEAR:
+        return [_through(node, arriving[0], create_graph)]
     before, modes.grad = modes.grad, True
     try:
         dummies = [_dummy(meta) for meta in node.metas]
@@ -192,6 +201,16 @@ def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
             )
         )  # fmt: skip
         return [None if d is None else next(found) for d in dummies]
+    finally:
+        modes.grad = before
+
+
+def _through(node: Node, tangent: Any, create_graph: bool) -> Any:
+    """The op itself, applied to the tangent of its first argument."""
+    before, modes.grad = modes.grad, create_graph
+    try:
+        rest = [node.input(i) for i in node.plan.inputs if i]
+        return apply(node.op, tangent, *rest, **node.meta)
     finally:
         modes.grad = before
 

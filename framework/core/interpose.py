@@ -7,12 +7,14 @@ It runs what it wants to be run instead through `apply`, which then goes to the 
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from framework.core import dispatch
 
-__all__ = ["Layer", "stack"]
+__all__ = ["Layer", "by_sample", "stack"]
 
 
 class _Stack(threading.local):
@@ -80,3 +82,19 @@ class _Interposer:
 
 
 _interposer = _Interposer()
+
+
+def by_sample(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Say that a function looks at values between its ops: inside of vmap it runs per sample."""
+
+    @functools.wraps(call)
+    def function(*args: Any, **options: Any) -> Any:
+        if stack.layers:
+            from framework.func.looping import looped
+
+            found = looped(call, args, options)
+            if found is not NotImplemented:
+                return found
+        return call(*args, **options)
+
+    return function

@@ -11,7 +11,10 @@ from framework.core.graph import Node, Version
 from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
 
-__all__ = ["Packed", "SavedHooks", "hooks_in_use", "pack", "shallow", "values_known"]
+__all__ = [
+    "Packed", "SavedHooks", "all_values", "hooks_in_use", "pack", "shallow", "values_known",
+    "wants_gradient",
+]  # fmt: skip
 
 Hook = Callable[[Any], Any]
 
@@ -35,6 +38,22 @@ def shallow(tensor: Any) -> Any:
 def values_known(tensor: Any) -> bool:
     """Whether a gradient rule may look at a tensor's values: not inside of vmap."""
     return not hasattr(tensor, "_level")
+
+
+def all_values(tensor: Any) -> Any:
+    """A tensor's array; inside of vmap that of all samples, for checks that each has to pass."""
+    while hasattr(tensor, "_level"):
+        tensor = tensor._value
+    return tensor._data
+
+
+def wants_gradient(tensor: Any) -> bool:
+    """Whether the tensor has a gradient to be found, inside or outside of vmap."""
+    while tensor is not None:
+        if tensor.requires_grad:
+            return True
+        tensor = getattr(tensor, "_value", None)
+    return False
 
 
 class Packed(tuple[Any, ...]):

@@ -18,7 +18,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import OPS, Op
 from framework.tensor import Tensor, wrap
 
-__all__ = ["DECOMPOSED", "RANDOM", "loop", "promoted", "random", "rule_of"]
+__all__ = ["DECOMPOSED", "RANDOM", "loop", "promoted", "random", "rule_of", "stacked_samples"]
 
 Rule = Callable[[Op, "list[Any]", "dict[str, Any]", "list[bool]", int], Any]
 NO = NotImplemented
@@ -39,16 +39,21 @@ def loop(op: Op, args: list[Any], meta: dict[str, Any], flags: list[bool], size:
         apply(op, *[a[i] if f else a for a, f in zip(args, flags)], **meta) for i in range(size)
     ]
     if results[0].__class__ is tuple:
-        return tuple([_stacked(op, parts) for parts in zip(*results)])
-    return _stacked(op, results)
+        return tuple([stacked_samples(op.name, parts) for parts in zip(*results)])
+    return stacked_samples(op.name, results)
 
 
-def _stacked(op: Op, results: Any) -> Tensor:
+def stacked_samples(name: str, results: Any) -> Tensor:
+    """The results of all samples, stacked.
+
+    Raises:
+        RuntimeError: they have different shapes.
+    """
     from framework.ops.joining import stack
 
     if any(r._data.shape != results[0]._data.shape for r in results):
         raise RuntimeError(
-            f"vmap: We do not support batching operators that can output dynamic shape: {op.name} "
+            f"vmap: We do not support batching operators that can output dynamic shape: {name} "
             "gave results of different shapes. Attempted to vmap over it"
         )
     return stack(results)
@@ -135,14 +140,25 @@ def along(key: str) -> Rule:
         if len(ranks) > 1:
             return NO
         rank = ranks.pop()
-        if dim is None or (not rank and not isinstance(dim, tuple)) or (not rank and dim):
+        if dim is None or (not rank and (not isinstance(dim, tuple) or dim)):
             return NO
+        if not rank:
+            return _of_numbers(op, args, {**meta, key: (1,)}, flags, size)
         if isinstance(dim, tuple) and not dim and rank:
             return NO
         full = [_full(a, f, size) for a, f in zip(args, flags)]
         return apply(op, *full, **{**meta, key: _shifted(dim)})
 
     return rule
+
+
+def _of_numbers(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """A reduction of 0-d samples: of one dimension of one element."""
+    rows = [_full(a, f, size).unsqueeze(1) for a, f in zip(args, flags)]
+    out = apply(op, *rows, **meta)
+    if out.__class__ is tuple:
+        return tuple([o.reshape(size) for o in out])
+    return out.reshape(size)
 
 
 def arg_extreme(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
@@ -389,7 +405,7 @@ def _sampled(layer: Any, op: Op, args: Any, meta: Any, flags: Any) -> Any:
             stream.offset = start
         each = [v[i] if f else v for v, f in zip(values, flags)]
         results.append(apply(op, *each, **meta))
-    out = batched(_stacked(op, results), layer.level)
+    out = batched(stacked_samples(op.name, results), layer.level)
     layer._record(op, args, meta, (out,))
     return out
 

@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from framework import dtypes, random
+from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import to_device
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.ops.dims import numpy_names
+from framework.ops.random import rand
 from framework.ops.select import relu as _relu
 from framework.ops.select import where
 from framework.ops.unary import sigmoid, tanh
-from framework.tensor import wrap
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
@@ -437,9 +436,7 @@ def rrelu(
 
 def _uniform(like: Any) -> Any:
     """Uniform numbers in [0, 1) of a tensor's shape, type and device."""
-    array = random.default_generator.uniform(tuple(like.shape), like._data.dtype)
-    device = like._device
-    return wrap(array if device.type == "cpu" else to_device(array, device), device)
+    return rand(like.shape, dtype=like.dtype, device=like.device)
 
 
 @function(namespaces=("", *_F), out=True)

@@ -10,6 +10,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import composite
 from framework.core.registry import function
+from framework.core.saved import all_values
 from framework.kernels import to_device
 from framework.kernels.floats import type_name
 from framework.ops.activation import softmax
@@ -69,7 +70,7 @@ def scaled_dot_product_attention(
     weights = softmax(scores, -1)
     if hidden is not None:
         blind = hidden.all(-1, keepdim=True)
-        if bool(blind.any()):  # a row that sees nobody is zero, not NaN
+        if all_values(blind).any():  # a row that sees nobody is zero, not NaN
             weights = softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)

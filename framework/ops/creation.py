@@ -19,6 +19,7 @@ import numpy as np
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import apply
+from framework.core.interpose import by_sample
 from framework.core.out import into
 from framework.core.registry import function, op
 from framework.device import CPU, default, existing
@@ -383,6 +384,7 @@ def _space(
 
 
 @function(method=False)
+@by_sample
 def linspace(
     start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
@@ -397,6 +399,7 @@ def linspace(
 
 
 @function(method=False)
+@by_sample
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None,
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,

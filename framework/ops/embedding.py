@@ -9,6 +9,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import by_sample
 from framework.core.modes import no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
@@ -263,6 +264,7 @@ GATHERED_SUMS = op(
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
+@by_sample
 @composite
 def embedding_bag(
     input: Any,

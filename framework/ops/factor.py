@@ -8,8 +8,9 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.saved import all_values
 from framework.dtypes import FLOAT, int32
-from framework.kernels import module_of
+from framework.kernels import module_of, to_host
 from framework.kernels.floats import type_name
 from framework.kernels.lapack import each, failed, first_failure, getrf, lapack, permuted, trsm
 from framework.ops.dims import named
@@ -469,7 +470,7 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
 
 
 def _raise_ldl(wanted: bool, api: str, info: Tensor) -> None:
-    numbers = info.detach().cpu()._data
+    numbers = to_host(all_values(info))
     if wanted and numbers.any():
         raise failed(api, int(numbers.reshape(-1)[np.flatnonzero(numbers)[0]]))
 

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import by_sample
 from framework.core.registry import function, op
+from framework.core.saved import wants_gradient
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import real_floating, widening
 from framework.tensor import wrap
@@ -156,6 +158,7 @@ def _cubic_weights(t: Any) -> list[Any]:
 # -- the function -----------------------------------------------------------------------------
 
 
+@by_sample
 @composite
 def _sampled(
     input: Any, grid: Any, mode: str, padding: str, align_corners: bool
@@ -174,7 +177,7 @@ def _sampled(
         if mode == "nearest":
             total = _picked(flat, [_whole(x.detach().round()) for x in axes], tuple(size))
             zero = sum((x * 0.0 for x in axes), start=points[:, :, 0].detach() * 0.0)
-            total = total + zero.nan_to_num().unsqueeze(1) if grid.requires_grad else total
+            total = total + zero.nan_to_num().unsqueeze(1) if wants_gradient(grid) else total
         else:
             total = _bilinear(flat, axes, tuple(size))
     return total.reshape(count, channels, *out)

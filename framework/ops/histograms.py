@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply
+from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name, wide
@@ -229,6 +230,7 @@ def _histogram(
 
 
 @function(out="exact")
+@by_sample
 def histogram(
     input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None,
     density: bool = False,
@@ -256,6 +258,7 @@ def histogram(
 
 
 @function(method=False)
+@by_sample
 def histogramdd(
     input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None,
     density: bool = False,

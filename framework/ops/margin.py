@@ -9,7 +9,9 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import composite
+from framework.core.interpose import by_sample
 from framework.core.registry import function
+from framework.core.saved import all_values
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name
 from framework.ops.activation import logsigmoid
@@ -187,7 +189,7 @@ def multi_margin_loss(
     if target.dtype is not dtypes.int64:
         raise RuntimeError(f"expected scalar type Long but found {type_name(target._data)}")
     target = target.reshape(-1)
-    labels = target._data
+    labels = all_values(target)
     if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise RuntimeError("target out of range")
     index = target.unsqueeze(1)
@@ -201,6 +203,7 @@ def multi_margin_loss(
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
+@by_sample
 @composite
 def multilabel_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"

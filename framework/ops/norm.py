@@ -19,7 +19,9 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.modes import no_grad
 from framework.core.registry import function, op
+from framework.core.saved import values_known
 from framework.core.views import before_write
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
@@ -341,7 +343,11 @@ def instance_norm(
         return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                      eps=eps)  # fmt: skip
     _check_values(input, per_channel=False)
-    if running_mean is not None:
+    if running_mean is not None and not (values_known(input) and values_known(running_mean)):
+        dims = tuple(range(2, input.ndim))
+        _move(running_mean, input.detach().mean(dims).mean(0), momentum)
+        _move(running_var, input.detach().var(dims).mean(0), momentum)
+    elif running_mean is not None:
         mean, _, square = _moments(wide(input._data), tuple(range(2, input.ndim)), True)
         size = math.prod(input.shape[2:])
         _update(running_mean, mean.reshape(input.shape[:2]).mean(axis=0), momentum)
@@ -451,6 +457,20 @@ def _update(running: Any, value: Any, momentum: float) -> None:
     data[...] = (1 - momentum) * data + momentum * value.astype(data.dtype, copy=False)
 
 
+def _move(running: Any, value: Any, momentum: float) -> None:
+    """`_update` inside of vmap, where a batched value needs batched statistics."""
+    if running is None:
+        return
+    if values_known(running) and not values_known(value):
+        raise RuntimeError(
+            "Batch norm got a batched tensor as input while the running_mean or running_var, which "
+            "will be updated in place, were not batched.\nPlease see "
+            "https://pytorch.org/docs/main/func.batch_norm.html for options for getting around this"
+        )
+    with no_grad():
+        running.copy_((1 - momentum) * running + momentum * value.to(running.dtype))
+
+
 @function(namespaces=("nn.functional",), method=False, checks=True)
 def batch_norm(
     input: Any,
@@ -503,6 +523,11 @@ def batch_norm_with_moments(
     y, mean, var = apply(BATCH_NORM, input, weight, bias, None, None, training=True, eps=eps)
     count = input.numel() // max(input.shape[1], 1)
     if not count:
+        return y, mean.detach(), var.detach()
+    if not all(values_known(t) for t in (mean, running_mean, running_var)):
+        correction = count / (count - 1) if count > 1 else math.nan
+        _move(running_mean, mean.detach(), momentum)
+        _move(running_var, var.detach() * correction, momentum)
         return y, mean.detach(), var.detach()
     _update(running_mean, mean._data, momentum)
     unbiased = wide(var._data) * (np.float64(count) / (count - 1) if count > 1 else math.nan)

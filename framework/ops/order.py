@@ -12,6 +12,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.saved import all_values
 from framework.dtypes import float32, float64, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
@@ -228,7 +229,7 @@ def _check_quantile(input: Tensor, q: Any, interpolation: str) -> Tensor:
         raise RuntimeError("quantile() q must be a scalar or 1D tensor")
     elif q.dtype is not input.dtype:
         raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
-    elif not ((q._data >= 0) & (q._data <= 1)).all():
+    elif not ((all_values(q) >= 0) & (all_values(q) <= 1)).all():
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
     if interpolation not in ("linear", "midpoint", *_ROUNDED):
         raise RuntimeError(

@@ -15,6 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
@@ -300,7 +301,7 @@ def _plus(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     if alpha != 1:
         product = product * alpha
     if beta == 0:
-        if not input.requires_grad:
+        if not wants_gradient(input):
             return product
         input = input.masked_fill(_ones(input), 0)
     elif beta != 1:

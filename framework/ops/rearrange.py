@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.kernels import to_device, to_host
 from framework.ops.dims import axis, numpy_names
@@ -56,6 +57,7 @@ def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
 
 
 @function(checks=True)
+@by_sample
 @numpy_names
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None

@@ -8,6 +8,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import function, op
+from framework.core.saved import all_values
 from framework.dtypes import BOOL, COMPLEX, int64, result_type
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
@@ -75,7 +76,7 @@ def _check_sorter(sequence: Tensor, sorter: Tensor) -> None:
             "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
             f"{type_name(sorter._data)}"
         )
-    index = sorter._data
+    index = all_values(sorter)
     if index.size and (index.min() < 0 or index.max() >= index.shape[-1]):
         raise RuntimeError("torch.searchsorted(): sorter index out of range")
 

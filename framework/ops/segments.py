@@ -8,6 +8,7 @@ import numpy as np
 
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
+from framework.core.saved import all_values
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, widening
 from framework.ops.dims import constant
@@ -139,9 +140,10 @@ def segment_reduce(
             f"segment_reduce(): Expected axis to be the last dimension of lengths but got {axis}."
         )
     if not unsafe:
-        if lengths._data.size and lengths._data.min() < 0:
+        counts = all_values(lengths)
+        if counts.size and counts.min() < 0:
             raise RuntimeError("lengths contains negative value!")
-        if (lengths._data.sum(-1) != data._data.shape[axis]).any():
+        if (counts.sum(-1) != data._data.shape[axis]).any():
             raise RuntimeError(
                 "segment_reduce(): Expected all rows of lengths along axis to sum to "
                 "data.size(lengths.dim()-1) when !unsafe."

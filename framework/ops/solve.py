@@ -9,8 +9,9 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.saved import all_values
 from framework.dtypes import FLOAT
-from framework.kernels import module_of
+from framework.kernels import module_of, to_host
 from framework.kernels.floats import type_name
 from framework.kernels.lapack import first_failure, getrf, permuted, trsm
 from framework.ops.dims import named
@@ -129,7 +130,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
 
 def _raise_if(wanted: bool, api: str, info: Tensor) -> None:
     if wanted:
-        error = first_failure(api, info.detach().cpu()._data)
+        error = first_failure(api, to_host(all_values(info)))
         if error is not None:
             raise error
 

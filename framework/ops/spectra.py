@@ -10,7 +10,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.modes import modes
 from framework.core.registry import function, op
-from framework.core.saved import values_known
+from framework.core.saved import values_known, wants_gradient
 from framework.dtypes import FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
@@ -456,7 +456,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     tensor([2., 1.])
     """
     _check_svd(A, driver)
-    if modes.grad and A.requires_grad:
+    if modes.grad and wants_gradient(A):
         return apply(SVD, A, full=False)[1]
     return apply(SVDVALS, A)
 
@@ -596,7 +596,7 @@ def eig(A: Tensor) -> Any:
 def eigvals(A: Tensor) -> Tensor:
     """The eigenvalues of square matrices, complex, in no particular order."""
     floating(A, "linalg.eigvals")
-    return apply(EIG, A)[0] if modes.grad and A.requires_grad else apply(EIGVALS, A)
+    return apply(EIG, A)[0] if modes.grad and wants_gradient(A) else apply(EIGVALS, A)
 
 
 def _triangle(UPLO: str) -> str:
@@ -631,7 +631,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """
     floating(A, "linalg.eigvalsh")
     side = _triangle(UPLO)
-    if modes.grad and A.requires_grad:
+    if modes.grad and wants_gradient(A):
         return apply(EIGH, A, UPLO=side)[0]
     return apply(EIGVALSH, A, UPLO=side)
 

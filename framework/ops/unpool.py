@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from framework import dtypes, random
+from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
-from framework.kernels import module_of, to_device
+from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name
 from framework.ops.pool import (
     MAX_GATHER,
@@ -26,8 +26,8 @@ from framework.ops.pool import (
     planes,
     some_index,
 )  # fmt: skip
+from framework.ops.random import rand
 from framework.ops.select import relu
-from framework.tensor import wrap
 
 __all__ = [
     "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "fractional_max_pool3d",
@@ -314,9 +314,7 @@ def _fractional(
             raise RuntimeError(f"{name}(): output sizes must be positive, but got {list(out)}")
     count, channels = 1 if input.ndim == low else input.shape[0], input.shape[-low]
     if samples is None:
-        draws = random.default_generator.uniform((count, channels, dims), input._data.dtype)
-        device = input._device
-        samples = wrap(draws if device.type == "cpu" else to_device(draws, device), device)
+        samples = rand(count, channels, dims, dtype=input.dtype, device=input.device)
     _check_samples(samples, input, count, channels, dims)
     values, index = apply(FRACTIONAL[dims], input, samples, kernel=kernel, out=out)
     return (values, index) if return_indices else values

@@ -82,3 +82,16 @@ def test_a_function_without_jvp_is_refused():
         d = fw.make_dual(torch.ones(1), torch.ones(1))
         with pytest.raises(NotImplementedError, match="implement the jvp function"):
             fw.unpack_dual(NoJvp.apply(d))
+
+
+def test_what_a_gradient_leaves_out_has_a_tangent() -> None:
+    """The row of padding, an element that others are written over, the mean of nothing."""
+    table, rows = torch.ones(3, 2), torch.tensor([0, 2])
+    lookup = lambda w: torch.nn.functional.embedding(rows, w, padding_idx=2)  # noqa: E731
+    assert torch.func.jvp(lookup, (table,), (table,))[1].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    places = torch.tensor([[0, 0]])
+    unpool = lambda x: torch.nn.functional.max_unpool1d(x, places, 2)  # noqa: E731
+    given = torch.tensor([[1.0, 2.0]])
+    assert torch.func.jvp(unpool, (given,), (given,))[1].tolist() == [[2.0, 0.0, 0.0, 0.0]]
+    nothing = torch.ones(0, 2)
+    assert torch.func.jvp(lambda x: x.mean(0), (nothing,), (nothing,))[1].isnan().all()
