@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from framework import dtypes
 from framework.kernels import module_of
+from framework.layout import strided
 from framework.tensor import Tensor, tensor, wrap
 
 __all__ = ["default_collate", "default_convert"]
@@ -52,7 +53,7 @@ def default_collate(batch: Any) -> Any:
         return _like_mapping(first, {k: default_collate([d[k] for d in batch]) for k in first})
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*[default_collate(list(column)) for column in zip(*batch)])
-    if isinstance(first, (tuple, list)):
+    if isinstance(first, Sequence):
         if any(len(sample) != len(first) for sample in batch):
             raise RuntimeError("each element in list of batch should be of equal size")
         columns = [default_collate(column) for column in zip(*batch)]
@@ -100,11 +101,16 @@ def _like_sequence(model: Any, items: list[Any]) -> Any:
 def _stack(batch: Any) -> Tensor:
     """Tensors as one; no op of the trace, for fetching data is none of the model's."""
     shape = batch[0].shape
-    for t in batch:
+    if any(t.layout is not strided for t in batch):
+        raise RuntimeError(
+            "Batches of sparse tensors are not currently supported by the default collate_fn; "
+            "please provide a custom collate_fn to handle them appropriately."
+        )
+    for i, t in enumerate(batch):
         if t.shape != shape:
             raise RuntimeError(
                 "stack expects each tensor to be equal size, but got "
-                f"{list(shape)} at entry 0 and {list(t.shape)} at another"
+                f"{list(shape)} at entry 0 and {list(t.shape)} at entry {i}"
             )
     if any(t.requires_grad for t in batch) or any(t.dtype is not batch[0].dtype for t in batch):
         from framework.ops.joining import stack

@@ -227,6 +227,8 @@ class _Iterator:
         self.given = 0
         self.fetch = loader._fetcher()
         if loader.num_workers:
+            if loader.prefetch_factor == 0:
+                raise AssertionError("prefetch_factor must be greater than 0")
             self.workers = loader._workers
             if self.workers is None or not self.workers.close.alive:
                 self.workers = _workers(loader, self.fetch, base_seed)
@@ -280,7 +282,7 @@ def _workers(loader: DataLoader, fetch: Any, base_seed: int) -> Any:
     from framework.utils.data.workers import Workers
 
     made = Workers(
-        fetch, loader.num_workers, base_seed=base_seed, prefetch=loader.prefetch_factor or 1,
+        fetch, loader.num_workers, base_seed=base_seed, prefetch=loader.prefetch_factor or 2,
         context=loader.multiprocessing_context, init=loader.worker_init_fn,
         timeout=loader.timeout, in_order=loader.in_order,
     )  # fmt: skip
@@ -302,8 +304,8 @@ def _check_workers(count: int, timeout: float, prefetch: int | None, persistent:
             "prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 "
             "to enable multiprocessing, otherwise set prefetch_factor to None."
         )
-    if prefetch is not None and prefetch <= 0:
-        raise ValueError("prefetch_factor option should be positive")
+    if prefetch is not None and prefetch < 0:
+        raise ValueError("prefetch_factor option should be non-negative")
     if persistent and count == 0:
         raise ValueError("persistent_workers option needs num_workers > 0")
 

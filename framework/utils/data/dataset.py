@@ -88,7 +88,7 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors: Tensor) -> None:
-        if not tensors or any(t.shape[:1] != tensors[0].shape[:1] for t in tensors):
+        if any(t.shape[:1] != tensors[0].shape[:1] for t in tensors):
             shapes = " and ".join(str(list(t.shape)) for t in tensors)
             raise AssertionError(f"Size mismatch between tensors: {shapes}")
         self.tensors = tensors

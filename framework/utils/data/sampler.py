@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.random import Generator, default_generator
-from framework.tensor import Tensor
+from framework.tensor import Tensor, wrap
 
 __all__ = [
     "BatchSampler",
@@ -60,11 +60,11 @@ class RandomSampler(Sampler):
     ) -> None:
         if not isinstance(replacement, bool):
             raise TypeError(f"replacement should be a boolean value, but got {replacement=}")
-        _positive("num_samples", num_samples)
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
         self.generator = generator
+        _positive("num_samples", self.num_samples)
 
     @property
     def num_samples(self) -> int:
@@ -121,33 +121,35 @@ class WeightedRandomSampler(Sampler):
         if not isinstance(replacement, bool):
             raise ValueError(f"replacement should be a boolean value, but got {replacement=}")
         values = weights.tolist() if isinstance(weights, Tensor) else list(weights)
-        self.weights = np.asarray(values, np.float64)
-        if self.weights.ndim != 1:
+        found = np.asarray(values, np.float64)
+        if found.ndim != 1:
             raise ValueError(
-                f"weights should be a 1d sequence but given weights have shape {self.weights.shape}"
+                f"weights should be a 1d sequence but given weights have shape {found.shape}"
             )
-        if not (self.weights >= 0).all() or not np.isfinite(self.weights).all():
+        if not (found >= 0).all() or not np.isfinite(found).all():
             raise ValueError("weights should be finite and not negative")
-        if not replacement and num_samples > np.count_nonzero(self.weights):
+        if not replacement and num_samples > np.count_nonzero(found):
             raise ValueError(
                 f"cannot draw {num_samples} samples without replacement from "
-                f"{np.count_nonzero(self.weights)} with a weight above 0"
+                f"{np.count_nonzero(found)} with a weight above 0"
             )
-        if not self.weights.any():
+        if not found.any():
             raise ValueError("at least one weight should be above 0")
+        self.weights = wrap(found)
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         random = self.generator or default_generator
+        weights = self.weights._data
         if self.replacement:
-            sums = np.cumsum(self.weights)
+            sums = np.cumsum(weights)
             drawn = random.uniform((self.num_samples,), np.float64) * sums[-1]
             return iter(np.searchsorted(sums, drawn, side="right").tolist())
-        uniform = random.uniform(self.weights.shape, np.float64)
+        uniform = random.uniform(weights.shape, np.float64)
         with np.errstate(divide="ignore"):
-            waits = np.where(self.weights > 0, -np.log1p(-uniform) / self.weights, np.inf)
+            waits = np.where(weights > 0, -np.log1p(-uniform) / weights, np.inf)
         return iter(np.argsort(waits, kind="stable")[: self.num_samples].tolist())
 
     def __len__(self) -> int:

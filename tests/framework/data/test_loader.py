@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 
 import numpy as np
 import pytest
@@ -11,12 +11,15 @@ import framework as torch
 from framework.trace.sink import recording
 from framework.utils.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
@@ -195,6 +198,49 @@ def test_collating():
         default_collate([(1, 2), (1,)])
     with pytest.raises(TypeError, match="found <class 'object'>"):
         default_collate([object()])
+    with pytest.raises(TypeError, match="found <class 'NoneType'>"):
+        default_collate([{"a": None}])
+    with pytest.raises(RuntimeError, match="sparse tensors are not currently supported"):
+        default_collate([torch.ones(2).to_sparse()])
+    counts = default_collate([defaultdict(int, a=1), defaultdict(int, a=2)])
+    assert counts.default_factory is int and counts["a"].tolist() == [1, 2]
+    assert [t.tolist() for t in default_collate([range(2), range(2)])] == [[0, 0], [1, 1]]
+
+
+def test_chained_and_stacked_datasets():
+    assert list(Stream() + Stream()) == [*range(5), *range(5)]
+    with pytest.raises(AssertionError, match="only supports IterableDataset"):
+        list(ChainDataset([[1]]))
+    pair = StackDataset(number=range(3), data=tensors(3))
+    batch = next(iter(DataLoader(pair, 2)))
+    assert batch["number"].tolist() == [0, 1] and batch["data"][1].tolist() == [0, 1]
+    with pytest.raises(ValueError, match="Size mismatch between datasets"):
+        StackDataset([1], [1, 2])
+
+    class Odd(Subset):
+        def __getitem__(self, index):
+            return -1
+
+    with pytest.raises(NotImplementedError, match="overrides __getitem__ but not __getitems__"):
+        Odd([1], [0])
+
+
+def test_processes_that_train_together_share_the_samples():
+    def shares(**options):
+        return [list(DistributedSampler(range(10), 3, rank, **options)) for rank in range(3)]
+
+    assert shares(shuffle=False) == [[0, 3, 6, 9], [1, 4, 7, 0], [2, 5, 8, 1]]
+    assert shares(shuffle=False, drop_last=True) == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    mixed = sum(shares(seed=1), [])
+    assert mixed == sum(shares(seed=1), []) and set(mixed) == set(range(10))
+    sampler = DistributedSampler(range(10), 3, 0, seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first and len(sampler) == 4
+    with pytest.raises(
+        ValueError, match=r"Invalid rank 3, rank should be in the interval \[0, 2\]"
+    ):
+        DistributedSampler(range(3), 3, 3)
 
 
 def test_other_ways_to_batch():
