@@ -231,8 +231,8 @@ def test_processes_that_train_together_share_the_samples():
 
     assert shares(shuffle=False) == [[0, 3, 6, 9], [1, 4, 7, 0], [2, 5, 8, 1]]
     assert shares(shuffle=False, drop_last=True) == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
-    mixed = sum(shares(seed=1), [])
-    assert mixed == sum(shares(seed=1), []) and set(mixed) == set(range(10))
+    mixed = shares(seed=1)
+    assert mixed == shares(seed=1) and {i for share in mixed for i in share} == set(range(10))
     sampler = DistributedSampler(range(10), 3, 0, seed=1)
     first = list(sampler)
     sampler.set_epoch(1)
