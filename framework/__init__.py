@@ -177,6 +177,7 @@ from framework import (  # noqa: E402
     linalg,
     masked,
     nn,
+    onnx,
     optim,
     overrides,
     profiler,
@@ -197,10 +198,18 @@ from framework.amp.autocast_mode import (  # noqa: E402
     is_autocast_cpu_enabled,
     is_autocast_enabled,
     set_autocast_cache_enabled,
+    set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled,
     set_autocast_dtype,
     set_autocast_enabled,
+    set_autocast_gpu_dtype,
 )
-from framework.autograd.anomaly import is_anomaly_enabled  # noqa: E402
+from framework.amp.grad_scaler import GradScaler  # noqa: E402
+from framework.autograd.anomaly import (  # noqa: E402
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_anomaly_enabled,
+)
 from framework.compiler import compile  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
 from framework.cuda.devices import get_device_module  # noqa: E402
@@ -224,9 +233,17 @@ from framework.flags import (  # noqa: E402
 )
 from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.func import vmap  # noqa: E402
+from framework.overrides import (  # noqa: E402
+    DisableTorchFunction,
+    DisableTorchFunctionSubclass,
+)
 from framework.serialization import load, save  # noqa: E402
 
 globals().update(_FOREACH)
+
+# What the libraries that we compute with have.
+has_lapack = has_spectral = True
+has_mkl = has_openmp = False
 
 
 def is_tensor(obj: Any) -> _builtins.bool:

@@ -119,6 +119,21 @@ def set_autocast_dtype(device_type: str, dtype: Any) -> None:
     _state.dtypes[_device_type(device_type)] = dtypes.to_dtype(dtype)
 
 
+def set_autocast_cpu_enabled(enabled: bool) -> None:
+    """Older name of ``set_autocast_enabled("cpu", enabled)``."""
+    set_autocast_enabled("cpu", enabled)
+
+
+def set_autocast_cpu_dtype(dtype: Any) -> None:
+    """Older name of ``set_autocast_dtype("cpu", dtype)``."""
+    set_autocast_dtype("cpu", dtype)
+
+
+def set_autocast_gpu_dtype(dtype: Any) -> None:
+    """Older name of ``set_autocast_dtype("cuda", dtype)``."""
+    set_autocast_dtype("cuda", dtype)
+
+
 def is_autocast_cpu_enabled() -> bool:
     """`is_autocast_enabled` of "cpu"."""
     return _state.enabled["cpu"]

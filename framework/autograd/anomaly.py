@@ -8,12 +8,25 @@ from typing import Any
 from framework.core.modes import modes
 from framework.trace import sink
 
-__all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
+__all__ = [
+    "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled",
+    "set_detect_anomaly",
+]  # fmt: skip
 
 
 def is_anomaly_enabled() -> bool:
     """Whether backward passes of this thread look for NaN and Inf."""
     return modes.anomaly
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly detection also looks for NaN (and Inf) in gradients."""
+    return modes.check_nan
+
+
+def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
+    """Switch anomaly detection on or off; `set_detect_anomaly` can also undo it."""
+    modes.anomaly, modes.check_nan = enabled, check_nan
 
 
 class set_detect_anomaly:

@@ -177,6 +177,7 @@ class Function:
 
 
 FUNCTIONS: list[Function] = []
+_places: set[str] = set()  # where something has been published
 
 
 def published(namespace: str) -> dict[str, Function]:
@@ -232,6 +233,13 @@ def function(
             call = checked(call)
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
+        places = [f"{n}.{name}" for n in namespaces]
+        if as_method:
+            places.append(f"Tensor.{as_method}")
+        for place in places:
+            if place in _places:
+                raise ValueError(f"{place.lstrip('.')} is published twice")
+            _places.add(place)
         FUNCTIONS.append(Function(call, name, namespaces, as_method, dunder, twin, out))
         return call
 

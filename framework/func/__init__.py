@@ -9,7 +9,11 @@ tensor([[2., 2., 2.],
 
 from __future__ import annotations
 
-from framework.func.modules import functional_call, stack_module_state
+from framework.func.modules import (
+    functional_call,
+    replace_all_batch_norm_modules_,
+    stack_module_state,
+)
 from framework.func.transforms import (
     functionalize,
     grad,
@@ -25,5 +29,5 @@ from framework.func.vmap import vmap
 
 __all__ = [
     "functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev",
-    "jvp", "linearize", "stack_module_state", "vjp", "vmap",
+    "jvp", "linearize", "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip

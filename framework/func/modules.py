@@ -7,7 +7,7 @@ from typing import Any
 from framework.nn.utils import stateless
 from framework.tensor import Tensor
 
-__all__ = ["functional_call", "stack_module_state"]
+__all__ = ["functional_call", "replace_all_batch_norm_modules_", "stack_module_state"]
 
 
 def functional_call(
@@ -92,3 +92,20 @@ def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
             raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
         result[name] = stack([t.detach() for t in tensors]).requires_grad_(wanted.pop())
     return result
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """Batch norms of a module without running statistics, which `vmap` could not write: in place.
+
+    >>> import framework as torch
+    >>> model = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+    >>> torch.func.replace_all_batch_norm_modules_(model)[0].running_mean is None
+    True
+    """
+    from framework.nn.modules.normalization import _BatchNorm
+
+    for module in root.modules():
+        if isinstance(module, _BatchNorm):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root

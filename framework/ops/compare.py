@@ -147,9 +147,3 @@ def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and all elements are the same."""
     only_tensors("equal", input=input, other=other)
     return input._data.shape == other._data.shape and bool(eq(input, other).all())
-
-
-@function()
-def is_nonzero(input: Tensor) -> bool:
-    """Whether the only element of a tensor is not zero."""
-    return bool(input)

@@ -10,19 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 from framework.core.registry import function
-from framework.core.views import inplace_twin
-from framework.ops import activation, adaptive, conv, ctc, dropout, loss, norm, recurrent
+from framework.ops import activation, adaptive, conv, ctc, loss, norm, recurrent
 from framework.ops import embedding as tables
 from framework.ops import margin as margins
 from framework.ops.linear import linear
 from framework.tensor import Tensor
 
 __all__ = [
-    "adaptive_max_pool1d", "alpha_dropout_", "batch_norm", "binary_cross_entropy_with_logits",
+    "adaptive_max_pool1d", "batch_norm", "binary_cross_entropy_with_logits",
     "convolution", "cosine_embedding_loss", "ctc_loss", "embedding", "embedding_bag",
-    "embedding_renorm_", "feature_alpha_dropout_", "feature_dropout_", "group_norm", "gru",
+    "embedding_renorm_", "group_norm", "gru",
     "gru_cell", "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm", "log_softmax",
-    "lstm", "lstm_cell", "margin_ranking_loss", "norm_except_dim", "poisson_nll_loss", "rnn_relu",
+    "lstm", "lstm_cell", "margin_ranking_loss", "poisson_nll_loss", "rnn_relu",
     "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "softmax", "triplet_margin_loss",
 ]  # fmt: skip
 
@@ -82,20 +81,6 @@ def group_norm(
     """`nn.functional.group_norm`; ``cudnn_enabled`` has no effect."""
     return norm.group_norm(input, num_groups, weight, bias, eps)
 
-
-@function(method=False)
-def norm_except_dim(v: Any, pow: int = 2, dim: int = 0) -> Any:
-    """The norm over all dimensions but one, which are kept as 1; ``dim=-1``: over all, 0-d.
-
-    >>> import framework as torch
-    >>> torch.norm_except_dim(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
-    tensor([[5.],
-            [2.]])
-    """
-    if dim == -1:
-        return v.norm(pow)
-    others = [d for d in range(v.ndim) if d != dim]
-    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()
 
 
 @function(method=False)
@@ -168,30 +153,6 @@ def convolution(
 def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
     """`nn.functional.adaptive_max_pool1d` with the positions of its results."""
     return adaptive.adaptive_max_pool1d(input, output_size, True)
-
-
-_in_place = {
-    name: inplace_twin(getattr(dropout, name), f"{name}_")
-    for name in ("alpha_dropout", "feature_alpha_dropout", "feature_dropout")
-}
-
-
-@function(method=False)
-def alpha_dropout_(input: Any, p: float, train: bool) -> Any:
-    """In-place `alpha_dropout`."""
-    return _in_place["alpha_dropout"](input, p, train)
-
-
-@function(method=False)
-def feature_alpha_dropout_(input: Any, p: float, train: bool) -> Any:
-    """In-place `feature_alpha_dropout`."""
-    return _in_place["feature_alpha_dropout"](input, p, train)
-
-
-@function(method=False)
-def feature_dropout_(input: Any, p: float, train: bool) -> Any:
-    """In-place `feature_dropout`."""
-    return _in_place["feature_dropout"](input, p, train)
 
 
 @function(namespaces=("nn.functional",), method=False)

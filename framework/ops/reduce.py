@@ -34,8 +34,8 @@ from framework.ops.dims import (
 from framework.tensor import Tensor
 
 __all__ = [
-    "all", "any", "count_nonzero", "hash_tensor", "logsumexp", "mean", "nanmean",
-    "nansum", "norm", "norm_except_dim", "norm_grad", "prod", "sum", "sum_to_size",
+    "all", "any", "count_nonzero", "frobenius_norm", "hash_tensor", "logsumexp", "mean", "nanmean",
+    "nansum", "norm", "norm_except_dim", "norm_grad", "nuclear_norm", "prod", "sum", "sum_to_size",
 ]  # fmt: skip
 
 # -- sums ------------------------------------------------------------------------------------
@@ -358,6 +358,28 @@ def norm(
     if not input._data.size and (order < 0 or order == math.inf):
         _refuse_empty(input, order, dims, dim)
     return apply(NORM, input, p=order, dim=dims, keepdim=keepdim)
+
+
+@function(method=False, out=True)
+def frobenius_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The 2-norm; kept for old code: `linalg.vector_norm` and `linalg.matrix_norm` say it better.
+
+    >>> import framework as torch
+    >>> torch.frobenius_norm(torch.tensor([[3.0, 4.0]]))
+    tensor(5.)
+    """
+    return norm(input, "fro", dim, keepdim)
+
+
+@function(method=False, out=True)
+def nuclear_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The sum of singular values; kept for old code: see `linalg.matrix_norm`.
+
+    >>> import framework as torch
+    >>> torch.nuclear_norm(torch.eye(3))
+    tensor(3.)
+    """
+    return norm(input, "nuc", dim, keepdim)
 
 
 @function(method=False)

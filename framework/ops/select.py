@@ -50,7 +50,7 @@ WHERE = op(
 )  # fmt: skip
 
 
-@function(out=True)
+@function(method=False, out=True)
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """``input`` where the condition holds, else ``other``; of the condition alone, `nonzero`.
 

@@ -28,9 +28,11 @@ SUITES = {
     "modules": "PyTorch's modules: every public one",
     "optimizers": "PyTorch's optimizers and schedulers: every public one",
     "distributions": "PyTorch's distributions: every public one",
+    "transforms": "PyTorch's forward mode, vmap and func: all of op_db, and programs",
     "models": "PyTorch training the files of tests/models: 8 runs",
     "interop": "exchanges of memory with PyTorch, and NumPy's ufuncs: 395",
     "array_api": "the array API standard's own suite",
+    "names": "PyTorch's public names: 37 namespaces",
     "table": "",
 }
 QUICK = {"cap": 3, "count": 300, "samples": 1}
@@ -60,6 +62,10 @@ def main() -> int:
         scores.append(f"{seen.score(suite)}  [{time.perf_counter() - start:.0f} s]")
     if len(scores) > 1:
         print("\nConformance:", *scores, sep="\n  ")
+    if options.write_docs:
+        from tests.conformance import report
+
+        report.write(scores)
     return status
 
 
@@ -95,6 +101,7 @@ def arguments() -> Any:
     parser.add_argument("--facet", action="append", default=[], help="op_db: only this facet")
     parser.add_argument("--list-failures", action="store_true", help="every failing sample")
     parser.add_argument("--write-expected", action="store_true", help=f"renew {expected.FILE.name}")
+    parser.add_argument("--write-docs", action="store_true", help="renew docs/conformance.md")
     parser.add_argument("--seed", type=int, default=0, help="fuzz: the first program")
     parser.add_argument("--count", type=int, default=3000, help="fuzz: how many programs")
     options = parser.parse_args()

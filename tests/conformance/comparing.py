@@ -160,6 +160,10 @@ def no_less_accurate(info: Any, sample: Any, dtype: Any, got: Any, expected: Any
                 return False
             continue
         rtol, atol = TOLERANCES.get(o.dtype, (0.0, 0.0))
+        # Where only PyTorch has a NaN (an overflow on its way), the true result is as good.
+        lost = o.isnan() & ~t.isnan() & torch.isclose(m, t.to(m.dtype), rtol=rtol, atol=atol)
+        m, o = (torch.where(lost, torch.zeros_like(v), v) for v in (m, o))
+        t = torch.where(lost, torch.zeros_like(t), t)
         t, m, o = (v.to(torch.complex128 if t.is_complex() else torch.float64) for v in (t, m, o))
         finite = t.isfinite() & o.isfinite()
         if not torch.equal(m.isfinite() | ~finite, torch.ones_like(finite)):

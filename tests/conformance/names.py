@@ -41,6 +41,26 @@ ABSENT: dict[str, str] = {
     r"(.*\.)?(autocast_(de|in)crement.*|.*autocast_(ipu|xla).*|is_vulkan.*|.*_ipu|.*_xla|mtia|ipu"
     r"|xpu|is_maia|hpu)": "hardware that is not ours",
     r"(.*\.)?(Masked?Tensor|is_masked_tensor|as_masked_tensor|masked_tensor)": "a prototype class",
+    r"(A(VG|cceleratorError|ggregationType|liasDb|rgument.*)|\w+Type|Benchmark\w*|Block|BufferDict"
+    r"|CallStack|Capsule|Code|Co(mpilationUnit|mpleteArgumentSpec|ncreteModule.*)|DeepCopyMemoTable"
+    r"|(Des|S)erializationStorageContext|DispatchKey\w*|ErrorReport|ExcludeDispatchKeyGuard"
+    r"|ExecutionPlan|FatalError|(testing\.)?FileCheck|FunctionSchema|Future|Gradient"
+    r"|Graph(ExecutorState)?|IODescriptor|JITException|LiteScriptModule|\w+Logger|LoggingLogger"
+    r"|LockingLogger|ModuleDict|Node|OperatorInfo|ParameterDict|PyTorchFile\w+|SUM|Script\w+"
+    r"|StaticModule|Tag|ThroughputBenchmark|TracingState|Type|Use|Value|fork|wait|import_ir.*"
+    r"|init_num_threads|merge_type_from.*|parse_\w+|unify_type_list|native_norm|slice_inverse"
+    r"|Tensor\.slice_inverse|(random\.)?thread_safe_generator|Tensor\.to_padded_tensor"
+    r"|(Tensor\.)?is_distributed|Tensor\.grad_dtype)": "an internal of TorchScript or the binding",
+    r"nn\.functional\.(Broadcasting.*|Callable|DType|GRID.*|Optional|TYPE_CHECKING|Tensor|assert_.*"
+    r"|boolean_dispatch|handle_torch_function|has_torch_function.*|.*_notes)"
+    r"|fft\.Tensor|linalg\.common_notes|nn\.factory_kwargs|autograd\.variable"
+    r"|profiler\.DeviceType": "no API: what the module imports for itself",
+    r"utils\.data\.(\w*DataPipe|DataChunk|argument_.*|functional_datapipe|guaranteed_.*"
+    r"|non_determin.*|runtime_.*)": "data pipes, which PyTorch gave up",
+    r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)|autograd\.(NestedIOFunction|enforce_.*)"
+    r"|autograd\.graph\.(region_.*|set_.*)|func\.(debug_unwrap|rearrange)|overrides\.redispatch.*"
+    r"|optim\.swap_in_.*|profiler\.ExecutionTraceObserver": "an internal of PyTorch's own compiler",
+    r"nn\.Container|Tensor\.(resize|resize_as|index)": "long deprecated",
     r"(.*\.)?(volatile|reinforce|eig|lstsq|solve|symeig|matrix_rank|lu|stack_deprecated"
     r"|generate_methods_for_privateuse1_backend|module_load|.*privateuse.*)": "removed by PyTorch",
 }  # fmt: skip

@@ -393,6 +393,9 @@ class _Entry:
         reseed(1)
         state = torch.get_rng_state()
         expected = self.referee(self.info.op, *copied(sample.input, sample.args), **sample.kwargs)
+        strange = {t.dtype for t in flat(expected)} - DTYPES.keys()
+        if strange:
+            raise Unsupported(f"a result of {strange.pop()}")
         drawn = not torch.equal(state, torch.get_rng_state()) and self.varies(sample, expected)
         got = self.compute(self.call, *args, **options)
         converted = theirs(got)
@@ -625,6 +628,10 @@ class _GradPair:
         mine = ours((sample.input, sample.args, sample.kwargs))
         self.inputs = wanting((sample.input, sample.args, sample.kwargs))
         self.mine = wanting(mine)
+        # A view taken without grad mode says that it requires a gradient, and never gets one.
+        alive = [not (t._is_view() and t.is_leaf) for t in self.inputs]
+        self.inputs = [t for t, a in zip(self.inputs, alive) if a]
+        self.mine = [t for t, a in zip(self.mine, alive) if a]
         reseed(1)
         state = torch.get_rng_state()
         try:

@@ -13,7 +13,7 @@ from framework.nn.utils import parametrize
 from framework.nn.utils.weight_norm import scaled
 from framework.ops.creation import eye
 from framework.ops.joining import cat
-from framework.ops.positional import norm_except_dim
+from framework.ops.reduce import norm_except_dim
 from framework.tensor import Tensor
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from framework.nn.parameter import Parameter, is_lazy
-from framework.ops.positional import norm_except_dim
+from framework.ops.reduce import norm_except_dim
 
 __all__ = ["WeightNorm", "remove_weight_norm", "scaled", "weight_norm"]
 
