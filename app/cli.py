@@ -189,7 +189,7 @@ def _export(arguments: list[str]) -> int:
         store.feed(recorder.read())
         chosen = store.step_at(store.last_seq) if ended else None
         made = export(
-            store, chosen, options.output, options.phase, options.depth, options.module,
+            store, options.output, chosen, options.phase, options.depth, options.module,
             everything=options.all,
         )  # fmt: skip
     except (NotebookError, ValueError) as error:

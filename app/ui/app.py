@@ -309,7 +309,7 @@ class TapebookApp(App[int], inherit_bindings=False):
             self.session.say(f"written: {result.path}{note}")
 
         self.session.in_background(
-            lambda: export(graph, None, path, phase=phase),
+            lambda: export(graph, path, phase=phase),
             written,
             lambda why: self.session.say(f"not exported: {why}", problem=True),
         )

@@ -172,7 +172,7 @@ def test_hostile_names_are_escaped_in_svg_and_dot(tmp_path: Path):
         assert "\x1b" not in source and "\x00" not in source
         source.encode()
     if shutil.which("dot"):
-        drawn = export(store, store.steps[0], tmp_path / "a.svg", engine="dot", depth=9)
+        drawn = export(store, tmp_path / "a.svg", store.steps[0], engine="dot", depth=9)
         said = "".join(e.text or "" for e in ElementTree.parse(drawn.path).getroot().iter())
         assert "<b onload='x'>&\\N{}|\\l" in said
 
@@ -205,7 +205,7 @@ def test_dot_has_clusters_in_program_order_and_no_saved_tensors():
 @pytest.mark.parametrize("phase", ["forward", "backward", "both"])
 def test_dot_accepts_it(tmp_path: Path, phase: str):
     store = store_of(transformer_events(2))
-    result = export(store, 1, tmp_path / "a.svg", phase, depth=9)
+    result = export(store, tmp_path / "a.svg", 1, phase, depth=9, engine="auto")
     assert (result.engine, result.note) == ("dot", "")
     ElementTree.parse(result.path)
 
@@ -218,17 +218,17 @@ def test_without_dot_the_built_in_layout_draws_and_says_so(
 ):
     monkeypatch.setenv("PATH", str(tmp_path))
     store = store_of(mlp_events(2))
-    result = export(store, 2, tmp_path / "a.svg", "both")
+    result = export(store, tmp_path / "a.svg", 2, "both", engine="auto")
     assert result.engine == "own"
     assert result.note == (
         "Graphviz's program dot is not on the PATH; drawn with the built-in layout"
     )
     ElementTree.parse(result.path)
-    png = export(store, 2, tmp_path / "a.png", "both")
+    png = export(store, tmp_path / "a.png", 2, "both", engine="auto")
     assert png.path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ExportError, match="dot is not on the PATH"):
-        export(store, 2, tmp_path / "a.svg", engine="dot")
-    text = export(store, 2, tmp_path / "a.dot")
+        export(store, tmp_path / "a.svg", 2, engine="dot")
+    text = export(store, tmp_path / "a.dot", 2)
     assert (text.engine, text.path.read_text()[:7]) == ("", "digraph")
 
 
@@ -242,7 +242,7 @@ def test_a_slow_dot_is_killed_with_its_children(tmp_path: Path, monkeypatch: pyt
     fake_dot(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child\nwait")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     store = store_of(mlp_events(1))
-    result = export(store, None, tmp_path / "a.svg", time_limit=0.3)
+    result = export(store, tmp_path / "a.svg", engine="auto", time_limit=0.3)
     assert result.engine == "own"
     assert result.note.startswith("Graphviz's dot was not done after 0.3 s")
     child = int((tmp_path / "child").read_text())
@@ -264,7 +264,7 @@ def _alive(pid: int) -> bool:
 def test_a_failing_dot_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fake_dot(tmp_path, "echo 'Error: trouble in init_rank' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    result = export(store_of(mlp_events(1)), None, tmp_path / "a.svg")
+    result = export(store_of(mlp_events(1)), tmp_path / "a.svg", engine="auto")
     assert result.engine == "own"
     assert "dot failed: Error: trouble in init_rank" in result.note
 
@@ -280,17 +280,17 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr("viewers.graph.export.os.replace", fail)
         with pytest.raises(ExportError, match=r"^cannot write .*a\.svg: No space left on device$"):
-            export(store, None, target, engine="own")
+            export(store, target)
     assert target.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.svg"]
-    export(store, None, target, engine="own")
+    export(store, target)
     assert stat.S_IMODE(target.stat().st_mode) & 0o444 == 0o444
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": "a.pdf"}, "unknown suffix '.pdf': must be one of .dot, .svg, .png"),
+        ({"path": "a.pdf"}, "unknown suffix '.pdf': must be one of .html, .svg, .png, .mmd, .dot"),
         ({"path": "a"}, "unknown suffix ''"),
         ({"phase": "up"}, "unknown phase 'up'"),
         ({"engine": "neato"}, "unknown engine 'neato'"),
@@ -310,18 +310,20 @@ def test_errors_are_one_line(arguments: dict[str, object], message: str, tmp_pat
 def test_a_picture_too_large_for_pixels_is_refused(tmp_path: Path):
     store = store_of(chain_events(3000))
     with pytest.raises(ExportError, match=r"is too large for a \.png: write an \.svg"):
-        export(store, None, tmp_path / "a.png", engine="own", depth=9)
+        export(store, tmp_path / "a.png", engine="own", depth=9)
     assert os.listdir(tmp_path) == []
-    assert export(store, None, tmp_path / "a.svg", depth=9).note.startswith("3001 nodes are too")
+    assert export(store, tmp_path / "a.svg", depth=9, engine="auto").note.startswith(
+        "3001 nodes are too"
+    )
 
 
 def test_nothing_to_draw(tmp_path: Path):
     with pytest.raises(ExportError, match="there is no step with ops in this trace"):
-        export(TraceStore(), None, tmp_path / "a.svg")
+        export(TraceStore(), tmp_path / "a.svg")
     t = Tape()
     residual(t)
     with pytest.raises(ExportError, match="no backward op in this step"):
-        export(store_of(t.events), None, tmp_path / "a.svg", "backward")
+        export(store_of(t.events), tmp_path / "a.svg", phase="backward")
 
 
 def test_what_the_loss_does_not_depend_on_is_left_out_unless_asked_for() -> None:

@@ -1,8 +1,8 @@
-"""Pictures of a training step as files: ``.dot``, ``.svg`` and ``.png``.
+"""Pictures of a training step as files: ``.html``, ``.svg``, ``.png``, ``.mmd`` and ``.dot``.
 
-A ``.dot`` file can always be written. For the others Graphviz's ``dot`` draws, under a time limit;
-where it is missing, fails or takes too long, our own layout does. `Result` says which one did, and
-why. Files appear whole or not at all.
+Our own layout draws; Graphviz's ``dot`` can be asked to instead, and is run under a time limit.
+Where it is missing, fails or takes too long, "auto" draws all the same, and `Result` says why.
+Files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from viewers.graph import dot, picture, svg
+from viewers.graph import dot, html, mermaid, picture, svg
+from viewers.graph.facts import Code, Facts, Lookup, code_of, lookup_of
 from viewers.graph.picture import Picture
 from viewers.graph.step import StepGraph
 from viewers.graph.store import Step, TraceStore
 
-__all__ = ["ENGINES", "SUFFIXES", "ExportError", "Result", "export"]
+__all__ = ["ENGINES", "PHASES", "SUFFIXES", "ExportError", "Result", "export"]
 
-SUFFIXES = (".dot", ".svg", ".png")
-ENGINES = ("auto", "dot", "own")
+SUFFIXES = (".html", ".svg", ".png", ".mmd", ".dot")
+ENGINES = ("own", "dot", "auto")
 PHASES = ("forward", "backward", "both")
 
 _SCALE = 2.0  # pixels per unit of a png
 _PIXELS = 60_000_000  # a larger png is scaled down, and refused where it could not be read then
 _SIDE = 30_000
 _MANY = 2_000  # cells from which `dot` would not be done in time anyway
+_EVENTS = 1 << 23  # of a tape whose steps are looked at as a whole
 
 
 class ExportError(Exception):
@@ -41,8 +44,8 @@ class ExportError(Exception):
 class Result:
     """What was written.
 
-    ``engine`` is "dot" or "own" (or "" for a ``.dot`` file); ``note`` says why it was not the
-    other one, if that needs saying.
+    ``engine`` is "dot" or "own", "" where nothing had to be placed; ``note`` says what a user
+    should know: why it was not the other engine, which values were no longer kept.
     """
 
     path: Path
@@ -53,52 +56,116 @@ class Result:
 
 
 def export(
-    source: TraceStore | StepGraph,
-    step: int | Step | None,
+    source: Any,
     path: str | os.PathLike[str],
+    step: int | Step | None = None,
     phase: str = "forward",
     depth: int | None = None,
     module: str | None = None,
+    values: bool | Lookup = False,
     annotations: Mapping[int | str, str] | None = None,
-    engine: str = "auto",
+    engine: str = "own",
     time_limit: float = 20.0,
     everything: bool = False,
+    code: Code | None = None,
 ) -> Result:
     """Write a picture of a training step.
 
     Args:
-        source: the store; with the graph of a step, ``step`` says nothing.
+        source: what `framework.trace.recording` gives, a recording that was opened, a `TraceStore`
+            or anything that has one as ``store`` (the program's session), or the graph of a step:
+            then ``step`` says nothing.
+        path: ends in ``.html`` (one file to look into with a browser: groups open and close),
+            ``.svg``, ``.png``, ``.mmd`` (Mermaid) or ``.dot``.
         step: a `Step`, the number that the optimizer gave it, or None for the newest one with ops.
-        path: ends in ``.dot``, ``.svg`` or ``.png``.
         phase: "forward", "backward" or "both".
         depth: groups are open down to this depth; None: as deep as it stays readable.
         module: only the calls of this module.
+        values: figures of the values and gradients as annotations. True takes them from the source,
+            which has to keep them; or a function from (tensor id, seq) to a `Summary` or None.
         annotations: a short text by tensor id or by row key.
-        engine: "dot", "own", or "auto": ``dot`` if it is there and done in time.
+        engine: "own", "dot", or "auto": ``dot`` if it is there and done in time.
         time_limit: seconds that ``dot`` may take.
         everything: also ops that the loss does not depend on.
+        code: the text of a source line (file, line), for the ``.html``; where the source of the
+            events knows it, it need not be given.
 
     Raises:
-        ExportError: an unknown suffix, phase or engine, no such step or module, a place that cannot
-            be written to, or with ``engine="dot"`` what was wrong with that.
+        ExportError: an unknown suffix, phase or engine, no such step or module, no values, a place
+            that cannot be written to, or with ``engine="dot"`` what was wrong with that.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> with recording() as tape:
+    ...     _ = torch.ones(2, 3).relu().sum()
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     export(tape, f"{folder}/graph.svg", values=True).cells
+    3
     """
     target = Path(path)
     suffix = target.suffix.lower()
     _one_of("suffix", suffix, SUFFIXES)
     _one_of("phase", phase, PHASES)
     _one_of("engine", engine, ENGINES)
-    graph = source if isinstance(source, StepGraph) else source.graph(_step(source, step))
+    if depth is not None and depth < 0:
+        raise ExportError(f"depth must be 0 or more, but got {depth}")
+    graph = _graph(source, step)
+    facts = Facts(graph, _lookup(source, values), code or code_of(source))
+    whole = suffix == ".html"
     try:
-        made = picture.make(graph, phase, depth, module, annotations, everything)
+        made = picture.make(graph, phase, depth, module, annotations, everything, facts, whole)
     except picture.PictureError as error:
         raise ExportError(str(error)) from None
-    text = dot.source(made)
-    if suffix == ".dot":
-        data, used, note = text.encode(), "", ""
+    used = note = ""
+    if suffix == ".html":
+        data = html.page(made, facts).encode()
+    elif suffix == ".mmd":
+        text = mermaid.source(made)
+        data, note = text.encode(), _mermaid_note(made, text)
+    elif suffix == ".dot":
+        data = dot.source(made).encode()
     else:
-        data, used, note = _draw(made, text, suffix, engine, time_limit)
+        data, used, note = _draw(made, suffix, engine, time_limit)
     _write(target, data)
+    if facts.missing:
+        said = f"{facts.missing} of {facts.asked} values are no longer kept"
+        note = f"{note}; {said}" if note else said
     return Result(target, used, note, len(made.cells), made.depth)
+
+
+def _graph(source: Any, step: int | Step | None) -> StepGraph:
+    if isinstance(source, StepGraph):
+        return source
+    store = getattr(source, "store", source)
+    if not isinstance(store, TraceStore):
+        read = getattr(source, "read", None) or getattr(source, "events", None)
+        if not callable(read):
+            kind = type(source).__name__
+            raise ExportError(f"expected a tape, a store or a session, but got a {kind}")
+        store = TraceStore(max_steps=1 << 20, max_events=_EVENTS)
+        store.feed(read())
+    return store.graph(_step(store, step))
+
+
+def _lookup(source: Any, values: bool | Lookup) -> Lookup | None:
+    if callable(values):
+        return values
+    found = lookup_of(source) if values else None
+    if values and found is None:
+        raise ExportError("no values were kept with this trace: record it with keep='all'")
+    return found
+
+
+def _mermaid_note(made: Picture, text: str) -> str:
+    """What has to be raised for Mermaid to draw it."""
+    edges = len(made.arrows) + sum(c.backward is not None for c in made.cells)
+    raise_ = []
+    if edges > mermaid.EDGES:
+        raise_.append(f"maxEdges to {edges}")
+    if len(text) > mermaid.TEXT:
+        raise_.append(f"maxTextSize to {len(text)}")
+    return f"to draw it, set Mermaid's {' and '.join(raise_)}" if raise_ else ""
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -127,16 +194,14 @@ def _step(store: TraceStore, wanted: int | Step | None) -> Step:
 # -- drawing ---------------------------------------------------------------------------------
 
 
-def _draw(
-    made: Picture, text: str, suffix: str, engine: str, limit: float
-) -> tuple[bytes, str, str]:
+def _draw(made: Picture, suffix: str, engine: str, limit: float) -> tuple[bytes, str, str]:
     """The file's bytes, who drew them, and why not the other one."""
     note = ""
     if engine != "own":
         try:
             if engine == "auto" and len(made.cells) > _MANY:
                 raise ExportError(f"{len(made.cells)} nodes are too many for Graphviz's dot")
-            return _graphviz(text, suffix, limit), "dot", ""
+            return _graphviz(dot.source(made), suffix, limit), "dot", ""
         except ExportError as error:
             if engine == "dot":
                 raise

@@ -1,23 +1,28 @@
 """What a picture of a step shows: cells, clusters and arrows, before anybody decides where.
 
 Groups deeper than ``depth`` are one cell. In "both", a cell has the backward node of its forward op
-at its side, and the gradients' arrows run beside the forward ones, upwards.
+at its side, and the gradients' arrows run beside the forward ones, upwards. Where a group has too
+many children to be looked at (a loop of 10,000 steps), they are packed into groups of their own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from framework.trace.events import Grad
+from viewers.graph.facts import Facts, norm_text, value_text
 from viewers.graph.step import Item, StepGraph
 from viewers.text import count_text, shape_text, tensor_text
 
-__all__ = ["Arrow", "Backward", "Cell", "Cluster", "Picture", "PictureError", "make"]
+__all__ = [
+    "Arrow", "Backward", "Cell", "Cluster", "Picture", "PictureError", "closed", "make", "packed",
+]  # fmt: skip
 
-_CELLS = 150  # a picture without a given depth stays below, if some depth allows it
+_CELLS = 150  # a picture without a given depth stays below
+_PACK = 50  # children of a pack
 _PILLS = 3  # parameters named beside a cell
 _GROUPS = ("module", "composite")
 _CELL_KINDS = ("op", "leaf", "node", *_GROUPS)
@@ -33,6 +38,7 @@ class Backward:
 
     shape: str  # of the gradient that came
     note: str = ""
+    items: list[Item] = field(default_factory=list)
     grads: list[Grad] = field(default_factory=list)
     pills: list[str] = field(default_factory=list)
 
@@ -65,9 +71,11 @@ class Cluster:
 
     title: str
     detail: str
-    kind: str  # "module" | "composite"
+    kind: str  # "module" | "composite" | "pack"
     parent: int
     error: str = ""
+    item: Item | None = None
+    params: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ def make(
     module: str | None = None,
     annotations: Mapping[int | str, str] | None = None,
     everything: bool = False,
+    facts: Facts | None = None,
+    whole: bool = False,
 ) -> Picture:
     """Choose what a picture of a step shows.
 
@@ -110,11 +120,20 @@ def make(
         annotations: a short text by tensor id or by item key.
         everything: also ops that backward's roots do not depend on (the preparation of data,
             metrics); without a backward all ops are shown anyway.
+        facts: figures of the values, for what has no annotation.
+        whole: all groups are clusters, however deep; `Picture.depth` is that to open at first.
 
     Raises:
         PictureError: there is nothing to show.
     """
-    return _Maker(graph, phase, depth, module, annotations or {}, everything).make()
+    maker = _Maker(graph, phase, depth, module, annotations or {}, everything, facts, whole)
+    picture = maker.make()
+    if whole:
+        return packed(picture)
+    if depth is None and len(picture.cells) > _CELLS:
+        picture = packed(picture)
+        picture = closed(picture, {i for i, c in enumerate(picture.clusters) if c.kind == "pack"})
+    return picture
 
 
 class _Maker:
@@ -126,11 +145,14 @@ class _Maker:
         module: str | None,
         annotations: Mapping[int | str, str],
         everything: bool,
+        facts: Facts | None,
+        whole: bool,
     ) -> None:
         self.graph = graph
         self.phase = phase
         self.module = module
         self.annotations = annotations
+        self.facts = facts
         self.drawn = "backward" if phase == "backward" else "forward"
         self.items = self._chosen()
         if self.drawn == "forward" and module is None and not everything:
@@ -141,11 +163,12 @@ class _Maker:
         held = Counter(i.parent for i in self.items)
         around = {i.parent for i in self.items if i.kind in _GROUPS}
         self.simple = {i for i, n in held.items() if i and n == 1 and i not in around}
-        self.merge = depth is None
+        self.merge = depth is None or whole
         step = graph.step
         name = f"step {step.number}" if step.number else f"cell {step.cell}" if step.cell else ""
         self.picture = Picture(phase, " · ".join(filter(None, (module, name, phase))))
-        self.depth = self.picture.depth = self._readable() if depth is None else max(depth, 0)
+        self.picture.depth = self._readable() if depth is None else max(depth, 0)
+        self.depth = 1 + max(self.nest.values(), default=0) if whole else self.picture.depth
         self.cell_of: dict[Item, int] = {}
         self.cluster_of: dict[Item, int] = {}
 
@@ -199,9 +222,9 @@ class _Maker:
             self._backward(arrows)
         picture.arrows = list(arrows)
         for cell in picture.cells:
-            cell.pills = _grad_pills(cell.grads) if cell.grads else self._pills(cell)
+            cell.pills = self._grad_pills(cell.grads) if cell.grads else self._pills(cell)
             if cell.backward is not None:
-                cell.backward.pills = _grad_pills(cell.backward.grads)
+                cell.backward.pills = self._grad_pills(cell.backward.grads)
         return picture
 
     # -- cells -------------------------------------------------------------------------------
@@ -260,7 +283,9 @@ class _Maker:
         self.picture.order.append((True, len(self.picture.clusters)))
         title, detail = _names(item)
         error = "" if item.failed_inside else item.error
-        self.picture.clusters.append(Cluster(title, detail, item.kind, parent, error))
+        self.picture.clusters.append(
+            Cluster(title, detail, item.kind, parent, error, item, item.params)
+        )
 
     def _add(self, cell: Cell) -> int:
         self.picture.order.append((False, len(self.picture.cells)))
@@ -269,7 +294,10 @@ class _Maker:
 
     def _note(self, item: Item) -> str:
         keys: Iterable[int | str] = (item.key, *(m.id for m in item.outputs))
-        return next((self.annotations[k] for k in keys if k in self.annotations), "")
+        given = next((self.annotations[k] for k in keys if k in self.annotations), "")
+        if given or self.facts is None:
+            return given
+        return value_text(self.facts.value(item), gradient=item.kind == "node")
 
     def _hide(self, item: Item, cell: Cell) -> None:
         """Add what a hidden item says to the cell that hides it."""
@@ -309,7 +337,23 @@ class _Maker:
             size = sum(prod(m.shape) for m in metas.values() if m is not None)
             return [f"{len(metas)} parameters", f"{count_text(size)} elements"]
         shapes = {t: shape_text(m.shape) if m is not None else "" for t, m in metas.items()}
-        return [f"{name} {shapes[t]}".strip() for t, name in cell.params.items()]
+        at = cell.item.begin if cell.item is not None else 0
+        return [
+            f"{name} {shapes[t]} {self._size(t, at, 'w')}".strip()
+            for t, name in cell.params.items()
+        ]
+
+    def _grad_pills(self, grads: list[Grad]) -> list[str]:
+        if len(grads) > _PILLS:
+            return [f"{len(grads)} gradients"]
+        names = [e.name.rpartition(".")[2] or f"tensor {e.leaf}" for e in grads]
+        return [
+            f"{name}.grad {shape_text(e.total.shape)} {self._size(e.total.id, e.seq, 'g')}".strip()
+            for name, e in zip(names, grads)
+        ]
+
+    def _size(self, tensor: int, seq: int, letter: str) -> str:
+        return norm_text(self.facts.tensor(tensor, seq), letter) if self.facts is not None else ""
 
     # -- arrows ------------------------------------------------------------------------------
 
@@ -336,6 +380,7 @@ class _Maker:
                 shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
                 cell.backward = cell.backward or Backward(shape, self._note(item))
                 cell.backward.grads += item.grads
+                cell.backward.items.append(item)
             for source in item.sources:
                 node = source if source.kind == "node" else source.parent
                 below = self._visible(node.forward) if node is not None else None
@@ -394,8 +439,115 @@ def _names(item: Item) -> tuple[str, str]:
     return item.name, ""
 
 
-def _grad_pills(grads: list[Grad]) -> list[str]:
-    if len(grads) > _PILLS:
-        return [f"{len(grads)} gradients"]
-    names = [e.name.rpartition(".")[2] or f"tensor {e.leaf}" for e in grads]
-    return [f"{name}.grad {shape_text(e.total.shape)}" for name, e in zip(names, grads)]
+# -- packs -----------------------------------------------------------------------------------
+
+_Entry = tuple[bool, int]  # as in `Picture.order`
+
+
+def packed(picture: Picture, most: int = _PACK) -> Picture:
+    """The same with children that are too many in clusters of kind "pack", ``most`` in each.
+
+    Packs that are too many are packed again, so that 100,000 ops in a row are three levels deep.
+    """
+    children: dict[int, list[_Entry]] = {-1: []}
+    for entry in picture.order:
+        is_cluster, index = entry
+        parent = picture.clusters[index].parent if is_cluster else picture.cells[index].parent
+        children.setdefault(parent, []).append(entry)
+    if all(len(entries) <= 2 * most for entries in children.values()):
+        return picture
+    clusters = list(picture.clusters)
+    for parent, entries in list(children.items()):
+        total = len(entries)
+        while len(entries) > 2 * most:
+            packs: list[_Entry] = []
+            for start in range(0, len(entries), most):
+                inside = entries[start : start + most]
+                titles = _title(clusters, picture, inside[0]), _title(clusters, picture, inside[-1])
+                title = " … ".join(dict.fromkeys(part for t in titles for part in t.split(" … ")))
+                if title.count(" … ") > 1:
+                    title = f"{title.partition(' … ')[0]} … {title.rpartition(' … ')[2]}"
+                number = len(clusters)
+                clusters.append(Cluster(title, f"{len(inside)} of {total}", "pack", parent))
+                children[number] = inside
+                packs.append((True, number))
+                for is_cluster, index in inside:
+                    if is_cluster:
+                        clusters[index] = replace(clusters[index], parent=number)
+                    else:
+                        picture.cells[index].parent = number
+            entries = packs
+            total = len(entries)
+        children[parent] = entries
+    order: list[_Entry] = []
+    todo = children[-1][::-1]
+    while todo:
+        entry = todo.pop()
+        order.append(entry)
+        if entry[0]:
+            todo += reversed(children.get(entry[1], ()))
+    return replace(picture, clusters=clusters, order=order)
+
+
+def _title(clusters: list[Cluster], picture: Picture, entry: _Entry) -> str:
+    is_cluster, index = entry
+    return clusters[index].title if is_cluster else picture.cells[index].title
+
+
+def closed(picture: Picture, which: Collection[int]) -> Picture:
+    """The same with these clusters as one cell each, and arrows to them instead of into them."""
+    made = Picture(picture.phase, picture.title, picture.depth)
+    cell_of: dict[int, int] = {}  # cells
+    inside: dict[int, int] = {-1: -1}  # clusters that are hidden, or closed -> the new cell
+    cluster_of: dict[int, int] = {-1: -1}
+    counts: Counter[int] = Counter()
+    for is_cluster, index in picture.order:
+        thing: Cluster | Cell = (picture.clusters if is_cluster else picture.cells)[index]
+        hidden = inside.get(thing.parent, -1)
+        if hidden >= 0:
+            if is_cluster:
+                inside[index] = hidden
+            else:
+                cell_of[index] = hidden
+                counts[hidden] += 1
+                _merge(made.cells[hidden], picture.cells[index])
+            continue
+        parent = cluster_of[thing.parent]
+        if is_cluster and index not in which:
+            cluster_of[index] = len(made.clusters)
+            made.order.append((True, len(made.clusters)))
+            made.clusters.append(replace(picture.clusters[index], parent=parent))
+            continue
+        number = len(made.cells)
+        if is_cluster:
+            inside[index] = number
+            made.cells.append(Cell("group", thing.title, thing.detail, "", parent))
+        else:
+            cell_of[index] = number
+            made.cells.append(replace(picture.cells[index], parent=parent))
+        made.order.append((False, number))
+    for number, count in counts.items():
+        made.cells[number].detail = f"{count_text(count)} nodes"
+    arrows: dict[Arrow, None] = {}
+    for arrow in picture.arrows:
+        a, b = cell_of[arrow.source], cell_of[arrow.target]
+        if a != b:
+            arrows[Arrow(a, b, arrow.backward)] = None
+    made.arrows = list(arrows)
+    return made
+
+
+def _merge(group: Cell, cell: Cell) -> None:
+    """What a closed group says of a cell in it: the last one's shape, errors, that it is a root."""
+    group.shape, group.note = cell.shape, cell.note
+    group.error = group.error or cell.error
+    group.is_root |= cell.is_root
+    group.grads += cell.grads
+    if group.grads:
+        group.pills = [f"{len(group.grads)} gradients"]
+    if cell.backward is not None:
+        before = group.backward
+        grads = [*(before.grads if before is not None else ()), *cell.backward.grads]
+        group.backward = replace(cell.backward, grads=grads, pills=[], items=[])
+        if grads:
+            group.backward.pills = [f"{len(grads)} gradients"]

@@ -39,7 +39,11 @@ _FRAMES = ("#f8fafc", "#f1f5f9", "#e9eef5")  # modules, by nesting
 _TITLE, _SMALL, _PILL = 12.0, 10.0, 9.5  # sizes of text
 _MARGIN = 26.0
 _APART = 220.0
-_BAD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Controls, surrogates, and what reorders or hides text: direction overrides, zero-width characters.
+_BAD = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
+    "\ufeff\ufffe\uffff]"
+)
 
 
 # -- text ------------------------------------------------------------------------------------

@@ -1,0 +1,190 @@
+"""What is known of the items of a step beside their structure: values, times, source lines.
+
+Figures are found when they are asked for and remembered, so that a picture that shows ten groups of
+a hundred thousand ops costs ten of them.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from typing import Any
+
+from framework.trace.events import Op, Source
+from framework.trace.protocol import Summary
+from viewers.graph.step import Item, StepGraph
+from viewers.text import short
+
+__all__ = [
+    "Code", "Facts", "Lookup", "Times", "code_of", "duration", "lookup_of", "norm_text",
+    "value_text",
+]  # fmt: skip
+
+_PATIENCE = 10.0  # seconds for an answer of the program
+
+#: The figures of a tensor's value as of an event (tensor id, seq), None if it is not kept.
+Lookup = Callable[[int, int], Summary | None]
+
+#: The text of a source line (file, line), "" if it is not known.
+Code = Callable[[str, int], str]
+
+
+def lookup_of(source: Any) -> Lookup | None:
+    """Where the values of a tape are, None for a source that has none.
+
+    A recording (``summary_of``), a recorder that keeps them (``values``), or a session whose
+    ``client`` can be asked.
+    """
+    summary_of = getattr(source, "summary_of", None)
+    if summary_of is not None:
+        return summary_of  # type: ignore[no-any-return]
+    get = getattr(getattr(source, "values", None), "get", None)
+    client = getattr(source, "client", None)
+
+    def kept(tensor: int, seq: int) -> Summary | None:
+        from framework.trace.summary import summarize
+
+        array = get(tensor, seq)
+        return None if array is None else summarize(array)
+
+    def asked(tensor: int, seq: int) -> Summary | None:
+        found = client.request("summary", tensors=[tensor], seq=seq).result(_PATIENCE)
+        return found[0]  # type: ignore[no-any-return]
+
+    return kept if get is not None else asked if client is not None else None
+
+
+def code_of(source: Any) -> Code | None:
+    """The source lines that may be shown with a tape: our own, or those that were recorded."""
+    if hasattr(source, "ring"):
+        return linecache.getline
+    texts: dict[str, str] | None = getattr(source, "sources", None)
+    if not isinstance(texts, dict):
+        return None
+    lines = {file: text.splitlines() for file, text in texts.items()}
+
+    def line(file: str, number: int) -> str:
+        known = lines.get(file, ())
+        return known[number - 1] if 0 < number <= len(known) else ""
+
+    return line
+
+
+class Facts:
+    """Figures of the values of a step.
+
+    Args:
+        lookup: where they come from; without it there are none.
+        code: the text of a source line.
+    """
+
+    def __init__(
+        self, graph: StepGraph, lookup: Lookup | None = None, code: Code | None = None
+    ) -> None:
+        self.graph = graph
+        self._lookup = lookup
+        self._code = code
+        self._known: dict[tuple[int, int], Summary | None] = {}
+        self.asked = self.missing = 0
+
+    def value(self, item: Item) -> Summary | None:
+        """Of an item's first output when it was made; of a node the gradient that came to it."""
+        meta = item.shape
+        if meta is None:
+            return None
+        return self.tensor(meta.id, item.begin if item.kind == "node" else item.end or item.begin)
+
+    def tensor(self, tensor: int, seq: int) -> Summary | None:
+        """Of a tensor as of an event."""
+        if self._lookup is None or not tensor:
+            return None
+        key = (tensor, seq)
+        if key not in self._known:
+            found = self._known[key] = self._lookup(tensor, seq)
+            self.asked += 1
+            self.missing += found is None
+        return self._known[key]
+
+    def line(self, source: Source | None) -> str:
+        """The text of the line, without what it is indented by."""
+        if self._code is None or source is None or not source.line:
+            return ""
+        return self._code(source.file, source.line).strip()
+
+
+# -- figures as text -------------------------------------------------------------------------
+
+
+def value_text(summary: Summary | None, gradient: bool = False) -> str:
+    """The most telling figures in about 25 characters: what is not finite always comes first.
+
+    >>> value_text(Summary(6, 0, 0, 3, -1.0, 2.0, 0.25, 1.5, 3.4))
+    '0.25 ± 1.5  50 % zero'
+    >>> value_text(Summary(6, 1, 2, 0, -1.0, 2.0, 0.25, 1.5, 3.4)), value_text(None)
+    ('1 NaN  2 Inf  0.25 ± 1.5', '')
+    >>> value_text(Summary(1, 0, 0, 0, 2.3, 2.3, 2.3, 0.0, 2.3))
+    '= 2.3'
+    """
+    if summary is None or not summary.count:
+        return ""
+    parts = [f"{n} {name}" for n, name in ((summary.nan, "NaN"), (summary.inf, "Inf")) if n]
+    if summary.mean is not None and summary.count == 1:
+        parts.append(f"= {short(summary.mean)}")
+    elif gradient and summary.norm is not None:
+        parts.append(norm_text(summary, "g"))
+    elif summary.mean is not None and summary.std is not None:
+        parts.append(f"{short(summary.mean)} ± {short(summary.std)}")
+    if summary.zeros and summary.count > 1:
+        parts.append(f"{round(100 * summary.zeros / summary.count)} % zero")
+    return "  ".join(parts)
+
+
+def norm_text(summary: Summary | None, letter: str) -> str:
+    """
+    >>> norm_text(Summary(6, 0, 0, 3, -1.0, 2.0, 0.25, 1.5, 3.4), "g"), norm_text(None, "g")
+    ('|g| 3.4', '')
+    """
+    if summary is None or not summary.count:
+        return ""
+    if summary.nan or summary.inf:
+        return "NaN" if summary.nan else "Inf"
+    return f"|{letter}| {short(summary.norm)}" if summary.norm is not None else ""
+
+
+# -- times -----------------------------------------------------------------------------------
+
+
+class Times:
+    """How long the items of a step took, in ns, forward and backward.
+
+    An op's backward time is that of its nodes; a group's is that of what is in it.
+
+    Attributes:
+        forward, backward: by the item's index.
+    """
+
+    def __init__(self, graph: StepGraph) -> None:
+        self.forward = [0] * len(graph.items)
+        self.backward = [0] * len(graph.items)
+        for item in graph.items:
+            taken = duration(graph, item)
+            if item.kind != "node":
+                self.forward[item.index] = taken
+                continue
+            self.backward[item.index] += taken
+            forward = item.forward
+            if forward is not None:
+                self.backward[forward.index] += taken
+                for group in forward.ancestors():
+                    self.backward[group.index] += taken
+
+
+def duration(graph: StepGraph, item: Item) -> int:
+    """ns from an item's begin to its end; 0 for what has none, or is still open."""
+    event = item.event
+    if type(event) is Op:
+        return event.duration
+    if not item.group or not item.end:
+        return 0
+    first, last = graph.store.event(item.begin), graph.store.event(item.end)
+    return max(0, last.t - first.t) if first is not None and last is not None else 0
