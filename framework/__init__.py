@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins as _builtins
 import importlib as _importlib
 import math as _math
+import os as _os
 import pkgutil as _pkgutil
 import warnings as _warnings
 from typing import Any
@@ -294,3 +295,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]
 __all__ += _functions
+
+if _os.environ.get("TAPEBOOK_LISTEN"):
+    from framework.trace.listening import from_environment as _listen
+
+    _listen()

@@ -25,8 +25,9 @@ from framework.trace.sink import Recorder, mark, recording, start, stop
 if TYPE_CHECKING:
     from framework.trace.client import Client, sessions
     from framework.trace.gate import Gate
+    from framework.trace.listening import listen
     from framework.trace.protocol import Breakpoint
-    from framework.trace.server import Service, listen
+    from framework.trace.server import Service
 
 __all__ = [
     "Breakpoint",
@@ -47,7 +48,7 @@ _LAZY = {
     "Client": "client",
     "Gate": "gate",
     "Service": "server",
-    "listen": "server",
+    "listen": "listening",
     "sessions": "client",
 }
 

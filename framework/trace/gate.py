@@ -172,6 +172,7 @@ class Gate:
         self._interrupted = False  # an interrupt came at a bad moment: see on_sigint
         self._breakpoints: list[Compiled] = []
         self._until: list[Compiled] = []
+        self._resting = False  # see rest
         self._lines = Lines(self._halt_at_line)
         self._index()
         recorder.gate = self
@@ -492,6 +493,14 @@ class Gate:
         self._nudge()
         return [b.spec for b in result]
 
+    def rest(self, resting: bool) -> None:
+        """Look for nothing, as nobody is there to answer a stop; or look again."""
+        if resting == self._resting:
+            return
+        self._resting = resting
+        self._index()
+        self._nudge()
+
     @property
     def breakpoints(self) -> list[Breakpoint]:
         return [b.spec for b in self._breakpoints]
@@ -525,7 +534,7 @@ class Gate:
 
     def _index(self) -> None:
         """Sort the breakpoints by what can hit them."""
-        armed = [b for b in (*self._breakpoints, *self._until) if b.armed]
+        armed = [b for b in (*self._breakpoints, *self._until) if b.armed and not self._resting]
         at_events = [b for b in armed if not b.before]
         forward = [b for b in at_events if b.in_phase("forward")]
         self._at_ops = _ByName(forward)
@@ -539,7 +548,7 @@ class Gate:
         self._stale = True
         self.recorder.armed = True
         main = self.recorder.owner == threading.main_thread().ident
-        if main and self.state == "running" and self._lines.wanted:
+        if main and self.state == "running" and (self._lines.wanted or self._resting):
             call_in_main_thread(self._look)
 
     def _look(self) -> None:
@@ -596,7 +605,8 @@ class Gate:
             return tensor._data, tensor_meta(tensor, ident)
         recorder = self.recorder
         leaf = recorder.leaves.get(ident)
-        array = recorder.values.get(ident, seq) if recorder.values is not None else None
+        values = recorder.values
+        array = values.get(ident, seq) if values is not None else None
         if array is None and leaf is not None and not self._written_since(ident, seq):
             array = leaf._data
         if array is None:
@@ -609,8 +619,8 @@ class Gate:
         recorder = self.recorder
         if not seq:
             return False
-        if seq < recorder.first_seq - 1:
-            return True
+        if seq < max(recorder.first_seq - 1, recorder.unwatched) or recorder.unwatched < 0:
+            return seq < recorder.seq
         for number in range(seq + 1, recorder.seq + 1):
             raw = recorder.raw(number)
             if raw is None or (raw[2] == sink.WRITE and ident in raw[3]):
@@ -631,6 +641,13 @@ def _meta_of(ident: int, array: Any) -> TensorMeta:
     return TensorMeta(ident, tuple(array.shape), dtype_name(array.dtype), name)
 
 
+_UNBROKEN = {
+    sink.__file__,
+    weakref.finalize.__init__.__code__.co_filename,
+    weakref.WeakSet.__init__.__code__.co_filename,
+}
+
+
 def _recording(frame: FrameType | None) -> bool:
     """Is a record of the trace being made in this frame, or in what it was called for?
 
@@ -638,7 +655,7 @@ def _recording(frame: FrameType | None) -> bool:
     """
     while frame is not None:
         name = frame.f_code.co_filename
-        if name in (sink.__file__, weakref.__file__):
+        if name in _UNBROKEN:
             return True
         if frames.is_user_file(name):
             return False

@@ -1,9 +1,10 @@
 """The wire between a process that runs a model and the viewers of it: messages and framing.
 
-A stream of frames, each a 4-byte big-endian length and one MessagePack message. A viewer sends
-`Hello` (with the session's token), then `Request`s; the other side answers each with one `Reply`
-and pushes `Events`, `StateChanged`, `Output` and `Dropped` on its own. Nothing is ever unpickled,
-and a frame above `MAX_FRAME` or with a field of the wrong type ends the connection.
+A stream of frames, each a 4-byte big-endian length and one MessagePack message. The session sends
+a `Challenge`; the viewer proves with `Hello` that it knows the session's token, gets `Welcome`, and
+then sends `Request`s. The session answers each with one `Reply` and pushes `Events`, `Output`,
+`StateChanged`, `Control`, `Dropped` and `Goodbye` on its own. Nothing is ever unpickled; a frame
+above `MAX_FRAME` or with a field of the wrong type ends the connection. docs/wire.md has it all.
 
 >>> from framework.trace.protocol import Request, decode, encode
 >>> decode(encode(Request(1, "step", {"how": "next"})))
@@ -12,6 +13,8 @@ Request(id=1, method='step', params={'how': 'next'})
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import socket
 import struct
 from typing import Any
@@ -24,9 +27,12 @@ __all__ = [
     "MAX_FRAME",
     "PROTOCOL_VERSION",
     "Breakpoint",
+    "Challenge",
+    "Control",
     "Dropped",
     "Events",
     "Frame",
+    "Goodbye",
     "Grid",
     "Hello",
     "Message",
@@ -43,11 +49,12 @@ __all__ = [
     "Welcome",
     "decode",
     "encode",
+    "proof",
     "read_message",
     "write_message",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME = 64 << 20  # bytes; an events batch is under 1 MiB, a tensor table a few KiB
 
 _LENGTH = struct.Struct(">I")
@@ -63,10 +70,12 @@ class ProtocolError(Exception):
 class Breakpoint(msgspec.Struct):
     """Where and when to stop. Empty fields match anything; all given ones must match.
 
-    ``op`` and ``module`` are exact names or, between slashes, regular expressions: ``/conv.*/``.
+    ``op``, ``module`` and ``param`` are exact names, or have ``*`` and ``?`` in them or, between
+    slashes, are regular expressions: ``/conv.*/``.
     A ``module`` breakpoint stops at the first matching op of each call of that module.
-    ``condition`` is "" (always), "nan", "inf" or "absmax > X"; it looks at the op's outputs in
-    forward and at the gradients it sends in backward.
+    ``condition`` is "" (always) or what `conditions.parse_condition` reads; it looks at the op's
+    outputs in forward, at the gradients it sends in backward, and at a parameter's change by the
+    optimizer. With ``param``, it looks at the parameter's new value, its gradient or its change.
     A ``line`` without a condition stops before the line runs, as in pdb.
     ``hits`` counts; as the target of "until", it says which occurrence is meant (0: the first).
     """
@@ -76,11 +85,18 @@ class Breakpoint(msgspec.Struct):
     module: str = ""
     file: str = ""
     line: int = 0
-    phase: str = "forward"  # "forward" | "backward" | "both"
+    phase: str = "forward"  # "forward" | "backward" | "both" | "optimizer"
     condition: str = ""
     enabled: bool = True
     hits: int = 0
     error: str = ""  # why the condition could not be evaluated, shown in the breakpoints pane
+    param: str = ""  # a parameter's name
+    occurrence: int = 0  # the n-th match in each training step; 0: any
+    first_step: int = 0  # training steps in which it counts, both included; 0: no bound
+    last_step: int = 0
+    from_hit: int = 0  # stop from the n-th hit on
+    every: int = 0  # and then at each n-th
+    once: bool = False  # switch it off after its first stop
 
 
 class Frame(msgspec.Struct):
@@ -106,7 +122,7 @@ class Stop(msgspec.Struct):
     seq: int  # the event it stopped at: the newest one
     reason: str  # "breakpoint 2", a condition's name, "step", "line", "pause", "exception"
     source: Source
-    message: str = ""  # for an exception: its one-line text
+    message: str = ""  # of an exception: its one-line text; of a condition: what was found
     breakpoint: int = 0
 
 
@@ -159,10 +175,22 @@ class TensorView(msgspec.Struct):
 # -- messages --------------------------------------------------------------------------------
 
 
-class Hello(msgspec.Struct, tag="hello"):
+class Challenge(msgspec.Struct, tag="challenge"):
+    """The first word of a session: ``nonce`` is new for every connection."""
+
     version: int
-    token: str
-    role: str = "control"  # "control" | "observe"
+    nonce: str
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """The answer to it; the token itself never travels."""
+
+    version: int
+    proof: str = ""  # `proof` of the token and the nonce
+    role: str = "control"  # "control" | "observe": what is asked for; `Welcome.role` is what is had
+    who: str = ""  # what others are told about this viewer: "pts/3, pid 4711"
+    stream: bool = True  # False: only asks; it gets no events, and is no viewer to the model
+    silence: float = 0.0  # seconds without a word from it after which it counts as gone; 0: never
 
 
 class Welcome(msgspec.Struct, tag="welcome"):
@@ -173,6 +201,11 @@ class Welcome(msgspec.Struct, tag="welcome"):
     last_seq: int
     state: str
     stop: Stop | None = None
+    file: str = ""  # the script or notebook that it runs
+    started: float = 0.0  # seconds since 1970
+    role: str = "control"
+    holder: str = ""  # who controls the session; "" for nobody
+    level: str = "all"  # what is recorded: "all" | "structure" | "off"
 
 
 class Request(msgspec.Struct, tag="request"):
@@ -202,6 +235,22 @@ class StateChanged(msgspec.Struct, tag="state"):
     state: str  # "idle" | "running" | "paused" | "finished"
     stop: Stop | None = None
     cell: str = ""
+    level: str = "all"  # what is recorded: "all" | "structure" | "off"
+
+
+class Control(msgspec.Struct, tag="control"):
+    """Control has changed hands: what this viewer may do from now on, and who holds it."""
+
+    role: str  # "control" | "observe"
+    holder: str = ""
+    taken: bool = False  # it was taken from this viewer
+
+
+class Goodbye(msgspec.Struct, tag="goodbye"):
+    """The last word before the session hangs up."""
+
+    reason: str
+    ended: bool = False  # the program has ended: there is nothing to connect to any more
 
 
 class Output(msgspec.Struct, tag="output"):
@@ -221,7 +270,19 @@ class Output(msgspec.Struct, tag="output"):
     wait: bool = False  # "clear" takes effect with the next output
 
 
-Message = Hello | Welcome | Request | Reply | Events | Dropped | StateChanged | Output
+Message = (
+    Challenge
+    | Hello
+    | Welcome
+    | Request
+    | Reply
+    | Events
+    | Dropped
+    | StateChanged
+    | Control
+    | Output
+    | Goodbye
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -238,6 +299,16 @@ def decode(data: bytes) -> Message:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"not a message of this protocol: {error}") from None
+
+
+def proof(token: str, nonce: str) -> str:
+    """What shows that a viewer knows the token: HMAC-SHA256 of the nonce, in hexadecimal.
+
+    >>> from framework.trace.protocol import proof
+    >>> proof("secret", "once")[:16]
+    '0e16d4a77eb751c9'
+    """
+    return hmac.new(token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
 
 
 def write_message(sock: socket.socket, message: Message) -> None:

@@ -7,21 +7,23 @@ and never waits: events are read out of the ring by number, and what it has to s
 state, output) it appends to a deque.
 
 A viewer that reads too slowly is not sent more than `BACKLOG` bytes ahead; what was overtaken
-meanwhile it is told of (`Dropped`) and may ask for (``events``). The time spent on making events is
-at most `SHARE` of the time that passes while a model runs, so watching has a known price.
+meanwhile it is told of (`Dropped`) and may ask for (``events``). One that reads nothing at all for
+five seconds, or sends half a frame, or asks more than it can have use for, is dropped. The time
+spent on making events, and on the requests of each viewer, is at most `SHARE` of the time that
+passes while a model runs, so watching has a known price.
+
+One viewer at a time controls; the others observe, and may take over. While nobody watches, only
+what ``idle`` says is recorded: the program runs at (nearly) the speed that it has untraced.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import hmac
 import os
 import secrets
 import selectors
-import socket
-import struct
 import sys
 import threading
 import time
@@ -31,18 +33,18 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from framework.trace import session as sessions
 from framework.trace import sink
-from framework.trace.events import Mark
+from framework.trace.answers import Answers, RequestError, batch
 from framework.trace.gate import Gate, GateError
-from framework.trace.peer import NEVER, Peer, frame, framed
+from framework.trace.peer import FLOOD, NEVER, Peer, frame, framed
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
-    Breakpoint,
+    Challenge,
+    Control,
     Dropped,
     Events,
+    Goodbye,
     Hello,
     Message,
     ProtocolError,
@@ -52,13 +54,16 @@ from framework.trace.protocol import (
     Welcome,
     decode,
     encode,
+    proof,
 )
-from framework.trace.reader import typed
 from framework.trace.worker import Worker
 
-__all__ = ["RequestError", "Service", "listen"]
+__all__ = ["LEVELS", "RequestError", "Service"]
 
+LEVELS = ("off", "structure", "all")  # what is recorded: nothing, what happens, every value too
 PEERS = 32  # connections at a time
+STRANGERS = 8  # of them, such as have not yet said hello
+ACCEPTS = 200  # connections a second while a model runs
 BACKLOG = 4 << 20  # bytes that a viewer may have to fetch before its live stream waits
 GIVE_UP = 64 << 20  # bytes of output and replies it may have to fetch before it is cut off
 TICK = 0.02  # seconds between two looks at the ring while a model runs
@@ -66,12 +71,7 @@ REST = 0.25  # the longest pause between two looks when nothing happens
 BATCH = 2000  # events in one message
 LAG = 20_000  # events that a live stream may be behind before it skips some
 SHARE = 0.15  # of the time, spent on events while the model runs
-REPLY_EVENTS = 20_000  # events in one answer
 SETTLE = 0.01  # seconds that a model may run between two stops without a word about it
-
-
-class RequestError(Exception):
-    """A request that cannot be answered: one line for the user."""
 
 
 Handler = Callable[[dict[str, Any]], Any]
@@ -86,6 +86,7 @@ class Service:
         directory: for the socket; default the user's runtime directory.
         stay_paused: a stopped model waits for another viewer when the last one has gone; else it
             runs on, and does not stop while there is none.
+        idle: what is recorded while nobody watches, one of `LEVELS`.
 
     Raises:
         SessionError: the directory or the socket cannot be made.
@@ -100,37 +101,49 @@ class Service:
         file: str = "",
         directory: Path | None = None,
         stay_paused: bool = False,
+        idle: str = "all",
     ) -> None:
+        if idle not in LEVELS:
+            raise ValueError(f"idle must be one of {', '.join(LEVELS)}, but got {idle!r}")
         self.recorder = recorder
         self.gate = gate
         self.cell = ""
         self.stay_paused = stay_paused
         self.session = sessions.new_session(name or "session", file, directory)
-        self._token = secrets.token_hex(32)
-        self._listener = sessions.bind(self.session, self._token)
+        self.idle = idle
+        self.most = "all" if recorder.values is not None else "structure"
+        self.level = self.most
+        self._asked = ""  # the level that the viewer in control wants
+        self._token, self._observe_token = secrets.token_hex(32), secrets.token_hex(32)
+        self._listener = sessions.bind(self.session, self._token, self._observe_token)
         self._listener.setblocking(False)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._credit = float(PEERS)  # connections that may be accepted at once
+        self._accepted = time.monotonic()
+        self._accept_at = 0.0  # when the listener is looked at again
         self._selector.register(self._wake_in, selectors.EVENT_READ, self._drain_wake)
         self._peers: list[Peer] = []
+        self._count = 0  # connections so far
         self._todo: deque[Callable[[], None]] = deque()  # from other threads
         self._handlers: dict[str, tuple[Handler, bool, bool]] = {}
         self._worker = Worker("tapebook-look")
         self._encoded: tuple[int, int, bytes] = (0, 0, b"")  # the last batch: first, last, frame
-        self._state: tuple[str, int, str] = ("", 0, "")  # what the viewers were told last
+        self._state = ("", 0, "", "")  # what the viewers were told last
         self._looked = 0  # newest event when the ring was last looked at
         self._pause = TICK
         self._next_look = 0.0
         self._settled = 0.0  # when a model that has just gone on is said to be running
         self._closing = False
         self._pid = os.getpid()
-        self._register_own()
+        Answers(self).register()
         gate.on_change = self.wake
         if not stay_paused:
             gate.attended = self._attended
+        self.adjust()
         self._thread = threading.Thread(target=self._serve, name="tapebook-service", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -138,6 +151,11 @@ class Service:
     @property
     def name(self) -> str:
         return self.session.name
+
+    @property
+    def closed(self) -> bool:
+        """Is it over, or is this a forked child, which has no service?"""
+        return self._closing or os.getpid() != self._pid
 
     # -- for other threads ---------------------------------------------------------------------
 
@@ -173,7 +191,7 @@ class Service:
 
     def close(self) -> None:
         """Send what is waiting, hang up and remove the session's files."""
-        if self._closing or os.getpid() != self._pid:  # a forked child must leave them alone
+        if self.closed:  # a forked child must leave the files alone
             return
         self._closing = True
         self.wake()
@@ -184,13 +202,23 @@ class Service:
 
     @property
     def viewers(self) -> int:
-        """How many viewers may control this session."""
+        """How many viewers control this session: one, or none."""
         return sum(p.role == "control" for p in list(self._peers))
 
     @property
+    def holder(self) -> str:
+        """Who controls it; "" for nobody."""
+        return next((p.who for p in list(self._peers) if p.role == "control"), "")
+
+    @property
+    def watchers(self) -> list[dict[str, Any]]:
+        """Who watches, in the order in which they came."""
+        return [{"who": p.who, "role": p.role} for p in list(self._peers) if p.viewer]
+
+    @property
     def backlog(self) -> int:
-        """Bytes that the slowest viewer has yet to fetch."""
-        return max((p.waiting for p in list(self._peers)), default=0)
+        """Bytes that the viewer in control has yet to fetch."""
+        return max((p.waiting for p in list(self._peers) if p.role == "control"), default=0)
 
     def _attended(self) -> bool:
         return self.viewers > 0
@@ -221,8 +249,16 @@ class Service:
             except Exception as error:
                 _complain(error)
         now = time.monotonic()
-        for peer in [p for p in self._peers if p.deadline < now]:
-            self._drop(peer)
+        for peer in list(self._peers):
+            if why := peer.overdue(now, self._patient(peer)):
+                self._drop(peer, why)
+            elif peer.resume and peer.resume <= now:
+                peer.resume = 0.0
+                self._listen_to(peer)
+        if self._accept_at and self._accept_at <= now:
+            self._accept_at = 0.0
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._ask_later(now)
         if self.gate.interrupt_due and self.gate.state == "running":
             self.gate.send_interrupt()
         self._worker.check()
@@ -235,11 +271,15 @@ class Service:
     def _timeout(self) -> float | None:
         now = time.monotonic()
         waits = [p.deadline for p in self._peers if p.deadline != NEVER]
+        waits += [p.resume for p in self._peers if p.resume]
+        waits += [p.ready for p in self._peers if p.later and not p.busy]
+        if self._accept_at:
+            waits.append(self._accept_at)
         if self.gate.interrupt_due:
             waits.append(now + 0.01)
         if self._worker.busy:
             waits.append(now + 0.25)
-        if any(p.role for p in self._peers) and self.gate.state == "running":
+        if any(p.viewer for p in self._peers) and self.gate.state == "running":
             waits.append(self._next_look)
         return max(0.0, min(waits) - now) if waits else None
 
@@ -251,6 +291,7 @@ class Service:
             self._todo.popleft()()
         self._next_look = 0.0
         self._stream(time.monotonic(), last=True)
+        self._push(Goodbye("the program has ended", ended=True))
         while any(p.waiting for p in self._peers) and time.monotonic() < end:
             for key, mask in self._selector.select(0.05):
                 if mask & selectors.EVENT_WRITE:
@@ -263,13 +304,24 @@ class Service:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        if len(self._peers) >= PEERS or not _same_user(sock):
+        now = time.monotonic()
+        self._credit = min(PEERS, self._credit + (now - self._accepted) * ACCEPTS) - 1
+        self._accepted = now
+        if self._credit < 1 and self.gate.state == "running":
+            self._accept_at = now + 2 / ACCEPTS
+            self._selector.unregister(self._listener)
+        strangers = [p for p in self._peers if not p.role]
+        if len(strangers) >= STRANGERS:  # who means to talk has said hello long ago
+            self._drop(strangers[0])
+        if sessions.peer_uid(sock) not in (os.getuid(), None):
             sock.close()
             return
         sock.setblocking(False)
-        peer = Peer(sock)
+        self._count += 1
+        peer = Peer(sock, self._count)
         self._peers.append(peer)
         self._selector.register(sock, selectors.EVENT_READ, lambda m: self._on_peer(peer, m))
+        self._send(peer, Challenge(PROTOCOL_VERSION, peer.nonce))
 
     def _on_peer(self, peer: Peer, mask: int) -> None:
         try:
@@ -278,58 +330,160 @@ class Service:
                 self._listen_to(peer)
             if mask & selectors.EVENT_READ:
                 self._read(peer)
-        except (OSError, ProtocolError):
+        except ProtocolError as error:
+            self._drop(peer, str(error))
+        except OSError:
             self._drop(peer)
 
     def _read(self, peer: Peer) -> None:
         data = peer.sock.recv(1 << 18)
         if not data:
-            raise ProtocolError("closed")
-        for part in peer.frames(data):
-            message = decode(part)
-            if not peer.role:
-                self._greet(peer, message)
-            elif isinstance(message, Request):
+            self._drop(peer)
+            return
+        began = time.thread_time()
+        if not peer.role:
+            for part in peer.frames(data):
+                self._greet(peer, decode(part))
+            data = b""  # what follows a greeting waits for its outcome
+        if peer.role:
+            for part in peer.frames(data):
+                message = decode(part)
+                if not isinstance(message, Request):
+                    raise ProtocolError("a viewer sends requests only")
                 self._answer(peer, message)
-            else:
-                raise ProtocolError("a viewer sends requests only")
+        if self.gate.state == "running":
+            rest = (time.thread_time() - began) * (1 / SHARE - 1)
+            peer.resume = time.monotonic() + min(rest, REST)
+            self._listen_to(peer)
 
     def _greet(self, peer: Peer, message: Message) -> None:
-        """Nothing is sent before the token was right, except the reason for hanging up."""
-        if not isinstance(message, Hello) or not hmac.compare_digest(
-            message.token.encode(), self._token.encode()
-        ):
+        """Nothing is told to who does not know the token."""
+        if not isinstance(message, Hello):
+            raise ProtocolError("no hello")
+        given = message.proof.encode()
+        peer.may_control = hmac.compare_digest(given, proof(self._token, peer.nonce).encode())
+        observe = proof(self._observe_token, peer.nonce).encode()
+        if not peer.may_control and not hmac.compare_digest(given, observe):
             raise ProtocolError("no token")
+        peer.role = "observe"
         if message.version != PROTOCOL_VERSION:
-            raise ProtocolError("another version")
-        peer.role = "observe" if message.role == "observe" else "control"
-        peer.deadline = NEVER
+            raise ProtocolError(
+                f"this session speaks version {PROTOCOL_VERSION} of the wire, "
+                f"the viewer version {message.version}: use the same release at both ends"
+            )
+        if sum(p.viewer for p in self._peers) > PEERS - STRANGERS:
+            raise ProtocolError(f"{PEERS - STRANGERS} viewers are attached already")
+        peer.who = " ".join(message.who.split())[:80] or f"viewer {peer.id}"
+        peer.stream = message.stream
+        if message.silence > 0:
+            peer.silence = max(1.0, message.silence)
         recorder, gate = self.recorder, self.gate
+        if message.role == "control" and peer.may_control and not self.viewers and peer.stream:
+            peer.role = "control"
+            self._announce(but=peer)
+        self.adjust()
         stop = gate.stop
-        last = self._newest()
+        last = self.newest()
         peer.next = last + 1
         state = "paused" if stop is not None else gate.state
         self._send(
             peer,
             Welcome(
-                PROTOCOL_VERSION, self.name, os.getpid(), recorder.first_seq, last, state, stop
+                PROTOCOL_VERSION, self.name, os.getpid(), recorder.first_seq, last, state, stop,
+                self.session.file, self.session.started, peer.role, self.holder, self.level,
             ),
-        )
+        )  # fmt: skip
 
-    def _drop(self, peer: Peer) -> None:
+    def _patient(self, peer: Peer) -> bool:
+        """A notebook's own window may take its output later; a program waits for nobody."""
+        return self.stay_paused and peer.role == "control"
+
+    def _drop(self, peer: Peer, why: str = "") -> None:
         if peer not in self._peers:
             return
         self._peers.remove(peer)
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(peer.sock)
+        if why and peer.role:
+            with contextlib.suppress(OSError):
+                peer.send(framed(Goodbye(why)))
         peer.sock.close()
-        if peer.role == "control" and not self.stay_paused and not self.viewers:
+        if not peer.role or self._closing:
+            return
+        if peer.role == "control":
+            self._let_go()
+        self.adjust()
+
+    # -- who controls, and what is recorded --------------------------------------------------------
+
+    def control(self, peer: Peer, params: dict[str, Any]) -> dict[str, str]:
+        """``want``: "ask" (if nobody has it), "take" (from whoever has it) or "release"."""
+        want = params.get("want", "ask")
+        if want not in ("ask", "take", "release"):
+            raise RequestError(f"control: want must be ask, take or release, not {want!r}")
+        if not peer.may_control:
+            raise RequestError("control: this viewer came with the token for observers")
+        before = next((p for p in self._peers if p.role == "control"), None)
+        if want == "release":
+            if peer is before:
+                peer.role = "observe"
+                self._let_go()
+        elif before is None or (want == "take" and before is not peer):
+            if before is not None:
+                before.role = "observe"
+            peer.role = "control"
+            self._announce(taken_from=before)
+        self.adjust()
+        return {"role": peer.role, "holder": self.holder}
+
+    def _let_go(self) -> None:
+        """Nobody controls any more: a program runs on, as its breakpoints have no reader."""
+        self._asked = ""
+        self._announce()
+        if not self.stay_paused:
             self.gate.detach()
+
+    def _announce(self, but: Peer | None = None, taken_from: Peer | None = None) -> None:
+        holder = self.holder
+        for peer in list(self._peers):
+            if peer.viewer and peer is not but:
+                self._send(peer, Control(peer.role, holder, peer is taken_from))
+
+    def speed(self, level: str) -> str:
+        """The viewer in control wants this recorded; "" for what watching needs."""
+        if level and level not in LEVELS:
+            raise RequestError(f"speed: the level must be one of {', '.join(LEVELS)}")
+        self._asked = level
+        self.adjust()
+        return self.level
+
+    def adjust(self) -> None:
+        """Record what somebody has use for, and look for stops if somebody can answer them."""
+        watched = any(p.viewer for p in self._peers)
+        level = self._asked or (self.most if watched else self.idle)
+        if self.recorder.on_step is not None:
+            level = self.most  # a recording is being written
+        self._set_level(min(level, self.most, key=LEVELS.index))
+        if self.gate.console is None:
+            alone = not self.stay_paused and not self.viewers
+            self.gate.rest(alone or self.level == "off")
+
+    def _set_level(self, level: str) -> None:
+        if level == self.level or self.gate.state == "finished":
+            return
+        self.level = level
+        recorder = self.recorder
+        recorder.set_keep("all" if level == "all" else "none")
+        if level == "off" and sink.active is recorder:
+            sink.active = None
+        elif level != "off" and sink.active is None:
+            sink.active = recorder
+        self.wake()
 
     def _push(self, message: Message) -> None:
         data = framed(message)
         for peer in list(self._peers):
-            if peer.role:
+            if peer.viewer:
                 self._send_bytes(peer, data)
 
     def _send(self, peer: Peer, message: Message) -> None:
@@ -348,23 +502,29 @@ class Service:
             self._drop(peer)
             return
         if peer.waiting > GIVE_UP:
-            self._drop(peer)
+            self._drop(peer, f"more than {GIVE_UP >> 20} MiB were not read")
         elif peer.waiting:
             self._listen_to(peer)
 
     def _listen_to(self, peer: Peer) -> None:
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
-        key = self._selector.get_key(peer.sock)
-        if key.events != wanted:
+        wanted = 0 if peer.resume else selectors.EVENT_READ
+        wanted |= selectors.EVENT_WRITE if peer.waiting else 0
+        key = self._selector.get_map().get(peer.sock)
+        if key is None:
+            if wanted and peer in self._peers:
+                self._selector.register(peer.sock, wanted, lambda m: self._on_peer(peer, m))
+        elif not wanted:
+            self._selector.unregister(peer.sock)
+        elif key.events != wanted:
             self._selector.modify(peer.sock, wanted, key.data)
 
     # -- the live stream -------------------------------------------------------------------------
 
     def _stream(self, now: float, last: bool = False) -> None:
         """Send what is new in the ring, and then what has become of the model."""
-        viewers = [p for p in self._peers if p.role]
+        viewers = [p for p in self._peers if p.viewer]
         gate = self.gate
-        state = (gate.state, gate.changes, self.cell)
+        state = (gate.state, gate.changes, self.cell, self.level)
         stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
@@ -378,7 +538,7 @@ class Service:
         if not (changed or last or now >= self._next_look):
             return
         began = time.thread_time()  # not the time that it waited for the interpreter's lock
-        newest = self._newest()
+        newest = self.newest()
         for peer in viewers:
             if peer.next <= newest:
                 self._send_events(peer, newest, everything=changed or state[0] != "running")
@@ -393,9 +553,9 @@ class Service:
             self._settled = 0.0
             self._pause = TICK
             if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
-                self._push(StateChanged(state[0], stop, self.cell))
+                self._push(StateChanged(state[0], stop, self.cell, self.level))
 
-    def _newest(self) -> int:
+    def newest(self) -> int:
         """The newest event that is in the ring; one that is being made has its number already."""
         seq = self.recorder.seq
         return seq if not seq or self.recorder.raw(seq) is not None else seq - 1
@@ -438,7 +598,7 @@ class Service:
         """A frame of events; the second is False if some of them are gone."""
         if self._encoded[:2] == (first, last):
             return self._encoded[2], True
-        count, array = _events(self.recorder, first, last)
+        count, array = batch(self.recorder, first, last)
         data = frame(_EVENTS + array) if count else b""
         complete = count == last - first + 1
         if complete:
@@ -449,29 +609,50 @@ class Service:
 
     def _answer(self, peer: Peer, request: Request) -> None:
         found = self._handlers.get(request.method)
+        if request.method == "control":
+            found = (lambda params: self.control(peer, params)), False, False
         if found is None:
             self._send(peer, Reply(request.id, error=f"unknown method {request.method[:40]!r}"))
             return
         handler, control, slow = found
         if control and peer.role != "control":
+            whose = f"{self.holder} controls" if self.holder else "nobody controls"
             self._send(
-                peer, Reply(request.id, error=f"this viewer may only look: {request.method}")
+                peer, Reply(request.id, error=f"you may only look ({whose}): {request.method}")
             )
             return
         if slow:
-            result: Any = self._worker.submit(functools.partial(handler, request.params))
-        else:
-            try:
-                result = handler(request.params)
-            except Exception as error:
-                self._send(peer, Reply(request.id, error=_one_line(error)))
-                return
+            peer.later.append((request, handler))
+            if len(peer.later) > FLOOD:
+                raise ProtocolError(f"more than {FLOOD} requests at a time")
+            self._ask_later(time.monotonic())
+            return
+        try:
+            result = handler(request.params)
+        except Exception as error:
+            self._send(peer, Reply(request.id, error=_one_line(error)))
+            return
         if isinstance(result, Future):
-            result.add_done_callback(
-                lambda future: self.call(lambda: self._reply_later(peer, request.id, future))
-            )
+            self._reply_when_done(peer, request.id, result)
         else:
             self._send(peer, Reply(request.id, result))
+
+    def _ask_later(self, now: float) -> None:
+        """Hand requests that take long to the second thread, each viewer's at its own pace."""
+        running = self.gate.state == "running"
+        for peer in self._peers:
+            while peer.later and not (running and (peer.busy or now < peer.ready)):
+                request, handler = peer.later.popleft()
+                peer.busy += 1
+                future = self._worker.submit(_timed(peer, handler, request.params))
+                self._reply_when_done(peer, request.id, future, slow=1)
+
+    def _reply_when_done(self, peer: Peer, ident: int, future: Future[Any], slow: int = 0) -> None:
+        def reply() -> None:
+            peer.busy -= slow
+            self._reply_later(peer, ident, future)
+
+        future.add_done_callback(lambda _: self.call(reply))
 
     def _reply_later(self, peer: Peer, ident: int, future: Future[Any]) -> None:
         if self.gate.state != "running":
@@ -485,143 +666,22 @@ class Service:
             return
         self._send(peer, Reply(ident, future.result()))
 
-    def _register_own(self) -> None:
-        look, act = {"control": False}, {"control": True}
-        self.register("status", self._status, **look)
-        self.register("stack", lambda p: self.gate.stack(), **look)
-        self.register("events", self._events, slow=True, **look)
-        self.register("view", self._view, slow=True, **look)
-        self.register("summary", self._summary, slow=True, **look)
-        self.register("variables", self._variables, slow=True, **look)
-        self.register("evaluate", self._evaluate, slow=True, **act)
-        self.register("breakpoints", self._set_breakpoints, **act)
-        self.register("step", self._step, **act)
-        self.register("pause", lambda p: self.gate.pause(), **act)
-        self.register("interrupt", lambda p: self.gate.interrupt(), **act)
-        self.register("options", self._options, **act)
 
-    def _status(self, params: dict[str, Any]) -> dict[str, Any]:
-        recorder, gate = self.recorder, self.gate
-        stop = gate.stop
-        values = recorder.values
-        return {
-            "state": "paused" if stop is not None else gate.state,
-            "stop": stop,
-            "first_seq": recorder.first_seq,
-            "last_seq": self._newest(),
-            "dropped": recorder.first_seq - 1,
-            "kept_bytes": values.bytes if values is not None else 0,
-            "cell": self.cell,
-            "breakpoints": gate.breakpoints,
-            "break_on_error": gate.break_on_error,
-        }
-
-    def _events(self, params: dict[str, Any]) -> msgspec.Raw:
-        first = max(_integer(params, "first", 1), self.recorder.first_seq)
-        last = min(_integer(params, "last", self.recorder.seq), first + REPLY_EVENTS - 1)
-        return msgspec.Raw(_events(self.recorder, first, min(last, self._newest()))[1])
-
-    def _step(self, params: dict[str, Any]) -> None:
-        target = params.get("target")
-        self.gate.resume(
-            str(params.get("how", "next")),
-            None if target is None else _typed(target, Breakpoint, "target"),
-        )
-
-    def _set_breakpoints(self, params: dict[str, Any]) -> list[Breakpoint]:
-        wanted = params.get("breakpoints")
-        if wanted is None:
-            return self.gate.breakpoints
-        return self.gate.set_breakpoints(_typed(wanted, list[Breakpoint], "breakpoints"))
-
-    def _options(self, params: dict[str, Any]) -> dict[str, Any]:
-        wanted = params.get("break_on_error")
-        if wanted is not None:
-            self.gate.break_on_error = bool(wanted)
-        return {"break_on_error": self.gate.break_on_error}
-
-    def _variables(self, params: dict[str, Any]) -> list[Any]:
-        return list(self.gate.variables(_integer(params, "frame", 0)))
-
-    def _evaluate(self, params: dict[str, Any]) -> Any:
-        expression = params.get("expression")
-        if not isinstance(expression, str) or not expression.strip():
-            raise RequestError("evaluate what? the expression is empty")
-        return self.gate.evaluate(expression, _integer(params, "frame", 0))
-
-    def _view(self, params: dict[str, Any]) -> Any:
-        from framework.trace.summary import view
-
-        ident, seq = _integer(params, "tensor", 0), _integer(params, "seq", 0)
-        found = self.gate.value(ident, seq)
-        if found is None:
-            raise RequestError(f"the value of tensor {ident} at {seq or 'now'} is no longer kept")
-        array, meta = found
-        known = ("slice", "row0", "col0", "rows", "cols", "grid")
-        options = {key: params[key] for key in known if key in params}
-        return view(array, meta, seq, **options)
-
-    def _summary(self, params: dict[str, Any]) -> list[Any]:
-        from framework.trace.summary import summarize
-
-        wanted = params.get("tensors")
-        if not isinstance(wanted, list) or len(wanted) > 10_000:
-            raise RequestError("summary: tensors must be a list of up to 10,000 ids")
-        seq = _integer(params, "seq", 0)
-        result: list[Any] = []
-        for ident in wanted:
-            found = self.gate.value(ident, seq) if isinstance(ident, int) else None
-            result.append(None if found is None else summarize(found[0]))
-        return result
-
-
-_encode_into = msgspec.msgpack.Encoder().encode_into
 _EVENTS = encode(Events([]))[:-1]  # a message up to its empty array
 
 
-def _events(recorder: sink.Recorder, first: int, last: int) -> tuple[int, bytes]:
-    """How many events of a stretch are still there, and those as a MessagePack array.
+def _timed(peer: Peer, handler: Handler, params: dict[str, Any]) -> Callable[[], Any]:
+    """A slow request, after which this viewer's next one waits in proportion."""
 
-    Each is encoded and dropped before the next one is made: thousands of young objects at a time
-    would set off garbage collections, which are long in a process that keeps a tape.
-    """
-    data = bytearray(b"\xdd\0\0\0\0")  # an array whose length is put in at the end
-    count = 0
-    for seq in range(first, last + 1):
-        raw = recorder.raw(seq)
-        if raw is None:
-            continue
+    def job() -> Any:
+        began = time.thread_time()
         try:
-            event = typed(raw)
-        except Exception as error:  # one strange argument must not end the stream
-            event = Mark(seq, raw[1], f"unreadable event: {type(error).__name__}")
-        _encode_into(event, data, -1)
-        count += 1
-    data[1:5] = count.to_bytes(4, "big")
-    return count, bytes(data)
+            return handler(params)
+        finally:
+            spent = time.thread_time() - began
+            peer.ready = time.monotonic() + min(spent * (1 / SHARE - 1), 1.0)
 
-
-def _same_user(sock: socket.socket) -> bool:
-    """The kernel's word on who is at the other end; the directory keeps others out as well."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return True
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
-    return bool(uid == os.getuid())
-
-
-def _integer(params: dict[str, Any], name: str, default: int) -> int:
-    value = params.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(f"{name} must be an integer, not {type(value).__name__}")
-    return value
-
-
-def _typed(value: Any, kind: Any, name: str) -> Any:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise RequestError(f"{name}: {error}") from None
+    return job
 
 
 def _one_line(error: BaseException) -> str:
@@ -642,29 +702,3 @@ def _complain(error: BaseException) -> None:
 
 # A forked child has the recorder but no service: it must not stop where nobody can answer.
 os.register_at_fork(after_in_child=sink.stop)
-
-
-def listen(
-    name: str = "",
-    *,
-    file: str = "",
-    directory: Path | None = None,
-    wait: bool = False,
-    **options: Any,
-) -> Service:
-    """Let viewers attach to this program: ``tapebook attach`` finds it.
-
-    Starts tracing the calling thread if it is not traced yet; ``options`` are `Recorder`'s. With
-    ``wait``, returns when the first viewer is there. Ends with the program, or with ``close()``.
-    """
-    recorder = sink.active
-    if recorder is None:
-        recorder = sink.start(**options)
-    gate = recorder.gate or Gate(recorder)
-    gate.break_on_error = True
-    main = sys.modules["__main__"]
-    file = file or os.path.abspath(getattr(main, "__file__", "") or "")
-    service = Service(recorder, gate, name or Path(file).stem, file=file, directory=directory)
-    while wait and not service.viewers:
-        time.sleep(0.02)
-    return service

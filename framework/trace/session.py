@@ -13,6 +13,8 @@ import re
 import shutil
 import socket
 import stat
+import struct
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,10 +25,12 @@ from typing import Any
 
 __all__ = [
     "Session",
+    "SessionEnded",
     "SessionError",
     "bind",
     "connect",
     "new_session",
+    "peer_uid",
     "private_dir",
     "read_token",
     "remove",
@@ -40,6 +44,10 @@ _LONGEST = 100  # bytes of a Unix socket's path; the system's limit is 104 or 10
 
 class SessionError(Exception):
     """A session's files cannot be made, found or trusted: one line for the user."""
+
+
+class SessionEnded(SessionError):
+    """There is no such session any more: trying again is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,11 @@ class Session:
     @property
     def token(self) -> Path:
         return self.directory / f"{self.name}.token"
+
+    @property
+    def observe_token(self) -> Path:
+        """A secret that lets its bearer look, never act."""
+        return self.directory / f"{self.name}.observe"
 
     @property
     def note(self) -> Path:
@@ -111,11 +124,12 @@ def _check_dir(path: Path) -> None:
         os.chmod(path, 0o700)
 
 
-def bind(session: Session, token: str) -> socket.socket:
+def bind(session: Session, token: str, observe_token: str) -> socket.socket:
     """A listening socket and the session's other files."""
     private_dir(session.directory)
     remove_stale(session)
     _write_private(session.token, token)
+    _write_private(session.observe_token, observe_token)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short(session.socket) as address:
@@ -150,17 +164,35 @@ def connect(path: Path, timeout: float = 5.0) -> socket.socket:
         raise
 
 
-def read_token(session: Session) -> str:
-    """The secret of a session, from a file that nobody else can write."""
+def read_token(session: Session, observe: bool = False) -> str:
+    """The secret of a session, from a file that nobody else can read or write."""
+    path = session.observe_token if observe else session.token
     try:
-        descriptor = os.open(session.token, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise SessionEnded(f"{session.name} has ended: there is no {path}") from None
     except OSError as error:
-        raise SessionError(f"cannot read {session.token}: {error.strerror}") from None
+        raise SessionError(f"cannot read {path}: {error.strerror}") from None
     with os.fdopen(descriptor) as file:
         found = os.fstat(file.fileno())
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise SessionError(f"{session.token} is not private to this user")
+            raise SessionError(f"{path} is not private to this user")
         return file.read(256)
+
+
+def peer_uid(sock: socket.socket) -> int | None:
+    """The kernel's word on whose process is at the other end; None where it cannot be asked."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is not None:
+        return int(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))[1])
+    if sys.platform == "darwin":
+        import ctypes
+
+        uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
+        libc = ctypes.CDLL(None)
+        if libc.getpeereid(sock.fileno(), ctypes.byref(uid), ctypes.byref(gid)) == 0:
+            return uid.value
+    return None
 
 
 def sessions(directory: Path | None = None) -> list[Session]:
@@ -218,7 +250,7 @@ def remove_stale(session: Session) -> None:
 
 def remove(session: Session) -> None:
     """Remove a session's files, if they are this user's."""
-    for path in (session.note, session.socket, session.token):
+    for path in (session.note, session.socket, session.token, session.observe_token):
         with suppress(OSError):
             if path.lstat().st_uid == os.getuid():
                 path.unlink()

@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from time import perf_counter_ns
@@ -101,8 +101,10 @@ class Recorder:
         self.seq = 0
         # The thread that is traced; `thread` is 0 while what it does is not to be events.
         self.owner = self.thread = threading.get_ident()
+        self.budget = budget
         self.rules = keep == "all"  # whether the ops of built-in gradient rules are events
         self.values = Values(budget) if keep == "all" else None
+        self.unwatched = 0 if keep == "all" else -1  # writes up to here were no events; -1: none is
         self.ends: deque[int] = deque()  # seq of the ends of the steps whose values are kept
         self.steps = steps
         self.open: list[int] = []  # seq of every open container, outermost first
@@ -119,6 +121,7 @@ class Recorder:
         self.calls: list[tuple[CodeType | None, int | None]] = []
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
+        self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.names: dict[int, str] = {}
         self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -354,8 +357,9 @@ class Recorder:
             (total,), GRAD, ident, self.names.get(ident, ""), described, first,
             self.open[-1] if self.open else 0,
         )  # fmt: skip
-        if self.values is not None:
-            self.values.keep(total._id, self.seq, total._data)
+        values = self.values
+        if values is not None:
+            values.keep(total._id, self.seq, total._data)
 
     def begin_optim(self, optimizer: Any, step: int) -> int:
         frame = user_frame(_getframe(2))
@@ -383,8 +387,9 @@ class Recorder:
         self.ends.append(self.seq)
         if len(self.ends) > self.steps:
             oldest = self.ends.popleft()
-            if self.values is not None:
-                self.values.forget(oldest)
+            values = self.values
+            if values is not None:
+                values.forget(oldest)
 
     def write(self, tensor: Any) -> None:
         """``tensor``'s memory is about to be written: keep what others still want to see."""
@@ -555,6 +560,17 @@ class Recorder:
         self._put(tensors, kind, begin, *rest, _text(error) if error is not None else "")
         if error is not None and self.gate is not None:
             self.gate.error(kind, error)
+
+    def set_keep(self, keep: str) -> None:
+        """Keep values from now on ("all"), or none any more; another thread may ask for it.
+
+        What was kept is let go: nobody copies it before the program writes to it in place.
+        """
+        if (keep == "all") == (self.values is not None):
+            return
+        self.rules = keep == "all"
+        self.values = Values(self.budget) if keep == "all" else None
+        self.unwatched = self.seq if keep == "all" else -1
 
     # -- reading -----------------------------------------------------------------------------
 
