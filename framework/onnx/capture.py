@@ -142,7 +142,7 @@ class Capture(Layer):
             call.outs.append(value)
             self._enter(out._data, value)
             if out._base is not None:
-                self._versions[id(out._data)] = out._counter.value
+                self._versions[id(out._data)] = _version(out)
             if constant:
                 self.constants.append(value)
         self.calls.append(call)
@@ -154,7 +154,7 @@ class Capture(Layer):
         base = tensor._base
         if base is not None and found is not None:
             known = self._versions.get(id(array))
-            if known is not None and known != tensor._counter.value:
+            if known is not None and known != _version(tensor):
                 found = self._taken_anew(tensor)
         if found is None:
             found = self._enter(array, Value(array, "constant"))
@@ -170,7 +170,7 @@ class Capture(Layer):
             part = apply(op, part, **meta)
             self.record(op.name, [value], meta, (part,))
             value = self.calls[-1].outs[0]
-        self._versions[id(view._data)] = view._counter.value
+        self._versions[id(view._data)] = _version(view)
         return self._enter(view._data, value)
 
     def _written(self, tensor: Any, value: Tensor) -> None:
@@ -183,7 +183,7 @@ class Capture(Layer):
         if source.dtype != tensor._data.dtype:
             self.record("to", [source], {"dtype": tensor._data.dtype}, (_like(tensor),))
             source = self.calls[-1].outs[0]
-        version = 1 + (0 if tensor._counter is None else tensor._counter.value)
+        version = 1 + _version(tensor)
         if base is not None:
             spread = self.value(base)
             meta = {"chain": tensor._chain, "strides": None}
@@ -191,6 +191,10 @@ class Capture(Layer):
             self._enter(base._data, self.calls[-1].outs[0])
             self._versions[id(tensor._data)] = version
         self._enter(tensor._data, source)
+
+
+def _version(tensor: Any) -> int:
+    return 0 if tensor._counter is None else int(tensor._counter.value)
 
 
 class _Stand:

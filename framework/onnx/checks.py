@@ -178,7 +178,8 @@ def _open_inside(folder: str, location: str) -> int:
         handle = os.open(parts[-1], flags, dir_fd=at)
     finally:
         os.close(at)
-    if os.fstat(handle).st_nlink != 1:  # it may be a name for a file of another folder
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink != 1:  # perhaps of another folder's file
         os.close(handle)
         raise OnnxError("it has more than one name (a hard link)")
     return handle

@@ -277,7 +277,8 @@ class _Graph:
         return any(not equal(o.arrays[0], a) for o in outs for a in o.arrays[1:])
 
     def _write(self, calls: list[Call]) -> None:
-        w, problems = self.writer, []
+        w = self.writer
+        problems: list[str] = []
         for call in calls:
             recipes = [self.runs.recipes.get(o) for o in call.outs]
             write = TO_ONNX.get(call.op)

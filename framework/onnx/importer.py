@@ -181,6 +181,8 @@ class ONNXModule(Module):
     def _run(self, node: _Node, values: dict[str, Any]) -> None:
         given = [values[name] for name in node.inputs]
         try:
+            if node.type in _ONE_TYPE:
+                _check_types(given)
             if node.type == "Constant":
                 made = _constant(node)
             else:
@@ -202,6 +204,19 @@ class ONNXModule(Module):
 
     def extra_repr(self) -> str:
         return f"{os.path.basename(self._path)}, {len(self._nodes)} nodes"
+
+
+# Ops whose inputs are all of one type; ours would promote them.
+_ONE_TYPE = frozenset(
+    "Add Sub Mul Div Min Max Sum Mean Less LessOrEqual Greater GreaterOrEqual Equal Mod MatMul "
+    "Gemm Conv ConvTranspose Concat PRelu Einsum And Or Xor Range".split()
+)
+
+
+def _check_types(given: list[Any]) -> None:
+    kinds = {x.dtype for x in given if x is not None}
+    if len(kinds) > 1:
+        raise OnnxError(f"its inputs are of several types: {', '.join(sorted(map(str, kinds)))}")
 
 
 def _declared(info: Any) -> tuple[Any, Any]:

@@ -208,7 +208,7 @@ def _col2im(w: Writer, c: Call) -> str:
     )  # fmt: skip
 
 
-_MODES = {
+_MODES: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric",
                 "nearest_mode": "floor"},
     "nearest-exact": {"mode": "nearest", "coordinate_transformation_mode": "half_pixel",
@@ -222,7 +222,7 @@ def _resize(w: Writer, c: Call) -> str:
     m = c.meta
     if m["kind"] not in _MODES:
         raise OnnxExporterError(f"ONNX has no resampling of the kind {m['kind']!r}")
-    how: dict[str, Any] = dict(_MODES[m["kind"]])
+    how = dict(_MODES[m["kind"]])
     how.setdefault(
         "coordinate_transformation_mode", "align_corners" if m["align_corners"] else "half_pixel"
     )
