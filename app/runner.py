@@ -27,13 +27,13 @@ from app.console import Console, Ended, describe_inputs
 from app.notebook import open_notebook
 from app.sanitize import clean
 from framework.trace import frames, sink
-from framework.trace.breakpoints import parse_condition
+from framework.trace.breakpoints import Compiled
+from framework.trace.conditions import parse_line
 from framework.trace.gate import Gate
 from framework.trace.protocol import Breakpoint, Stop
 
-__all__ = ["BREAK_FORMS", "Program", "parse_break", "record_step", "run"]
+__all__ = ["Program", "parse_break", "record_step", "run"]
 
-BREAK_FORMS = "nan, inf, 'absmax > 1e3', op:NAME, module:PATH, FILE:LINE or error"
 BUDGET = 512 << 20  # bytes of values that are kept
 
 
@@ -47,11 +47,13 @@ class Program:
     Attributes:
         parts: (cell id or "", code), in order.
         magics: whether IPython is needed for lines such as ``%time``.
+        sources: of a notebook, the text of each cell by the file name of its code.
     """
 
     path: Path
     parts: list[tuple[str, Callable[[], CodeType]]]
     magics: bool = False
+    sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:
@@ -68,7 +70,8 @@ class Program:
         magics = any(li.startswith(("%", "!", "?")) or li.endswith("?") for li in lines)
         if magics:
             sources = {ident: _transformed(source) for ident, source in sources.items()}
-        return cls(path, [_cell_part(i, s) for i, s in sources.items()], magics)
+        texts = tuple((f"<cell {ident}>", source) for ident, source in sources.items())
+        return cls(path, [_cell_part(i, s) for i, s in sources.items()], magics, texts)
 
 
 def _cell_part(ident: str, source: str) -> tuple[str, Callable[[], CodeType]]:
@@ -142,7 +145,7 @@ def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -
 
 
 def parse_break(text: str, ident: int) -> Breakpoint:
-    """``nan``, ``op:exp``, ``module:model.2 if absmax > 10``, ``train.py:12``.
+    """``nan``, ``op exp inf``, ``grad model.0.weight norm > 10``, ``train.py:12``.
 
     Raises ValueError with one line for the user.
 
@@ -151,27 +154,12 @@ def parse_break(text: str, ident: int) -> Breakpoint:
     >>> point.op, point.condition, point.phase
     ('exp', 'inf', 'both')
     """
-    where, joined, condition = (part.strip() for part in f"{text} ".partition(" if "))
-    point = Breakpoint(ident, condition=condition)
-    kind, _, name = where.partition(":")
     try:
-        if kind == "op" and name:
-            point.op = name.strip()
-        elif kind == "module" and name:
-            point.module = name.strip()
-        elif name and where.rpartition(":")[2].strip().isdigit():
-            point.file, _, line = where.rpartition(":")
-            point.line = int(line)
-        elif not joined:
-            point.condition = where
-        else:
-            raise ValueError(f"{where!r} is no place")
-        if parse_condition(point.condition) is None and (joined or not (kind and name)):
-            raise ValueError("the condition is missing")
+        point = parse_line(text, ident)
+        if error := Compiled(point).spec.error:
+            raise ValueError(f"{text!r}: {error}")
     except ValueError as error:
-        raise ValueError(f"--break {text!r}: {error}; expected {BREAK_FORMS}") from None
-    if point.condition:
-        point.phase = "both"
+        raise ValueError(f"--break {error}") from None
     return point
 
 
@@ -184,21 +172,85 @@ def run(
     *,
     breaks: list[str] | None = None,
     listen: bool = True,
+    record: Record | None = None,
 ) -> int:
     """Run a file; returns the exit status. NotebookError or ValueError: it cannot be used."""
     program = Program.load(path)
     wanted = [text for text in breaks or [] if text.strip() != "error"]
     points = [parse_break(text, number) for number, text in enumerate(wanted, 1)]
-    recorder, gate = _watch()
+    recorder, gate = _watch(keep="none" if record is not None and record.keep == "none" else "all")
     # Without a console, an error stops the program only while a viewer is there to look at it.
     gate.break_on_error = not breaks or len(wanted) < len(breaks)
-    bad = [point for point in gate.set_breakpoints(points) if point.error]
-    if bad:
-        raise ValueError(f"--break: {bad[0].error}; expected {BREAK_FORMS}")
+    gate.set_breakpoints(points)
     if breaks:
         gate.console = Console(gate, program.path)
-    with _served(recorder, gate, program.path) if listen else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if record is not None:
+            stack.enter_context(record.start(program, recorder, arguments or []))
+        if listen:
+            stack.enter_context(_served(recorder, gate, program.path))
         return _run(program, arguments or [], recorder, gate)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a run is written to a file."""
+
+    path: str
+    keep: str = "all"
+    budget: int = 1 << 30
+    policy: str = "ring"
+
+    @classmethod
+    def parse(cls, path: str | None, **options: str | None) -> Record | None:
+        """From the command line's texts; ValueError with one line for the user."""
+        given = {name: text for name, text in options.items() if text is not None}
+        if path is None:
+            if given:
+                raise ValueError(f"--{next(iter(given))} needs --record OUT.tape")
+            return None
+        budget = parse_size(given.pop("budget", "1G"))
+        return cls(path, budget=budget, **given)
+
+    @contextlib.contextmanager
+    def start(
+        self, program: Program, recorder: sink.Recorder, arguments: list[str]
+    ) -> Iterator[None]:
+        """Record what happens meanwhile; ValueError if the file cannot be written."""
+        from framework.trace.tape_format import TapeError
+        from framework.trace.tape_writer import Recording
+
+        file = str(program.path.absolute())
+        sources = dict(program.sources) or {file: "".join(linecache.getlines(file))}
+        try:
+            recording = Recording(
+                self.path, recorder, keep=self.keep, budget=self.budget, policy=self.policy,
+                program=file, argv=[str(program.path), *arguments], sources=sources,
+            )  # fmt: skip
+        except TapeError as error:
+            raise ValueError(str(error)) from None
+        with recording:
+            yield
+        if recording.lost or recording.missed:
+            _say(
+                f"{self.path}: {recording.lost} events and {recording.missed} values were gone "
+                "before they could be written"
+            )
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``500M`` or ``2G``; ValueError with one line for the user.
+
+    >>> parse_size("500M"), parse_size("2g"), parse_size("1000000")
+    (524288000, 2147483648, 1000000)
+    """
+    units = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+    number = text.strip().upper().removesuffix("B")
+    unit = number[-1:] if number[-1:].isalpha() else ""
+    try:
+        return int(float(number.removesuffix(unit)) * (1 << units[unit]))
+    except (ValueError, KeyError, OverflowError):
+        raise ValueError(f"a size is a number with K, M or G, as in 500M, not {text!r}") from None
 
 
 def record_step(

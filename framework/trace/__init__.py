@@ -9,6 +9,10 @@
     trace.listen()                      # let `tapebook attach` look into this program
     trace.mark("epoch 3")               # a label on the time line
 
+    with trace.record("out.tape"):      # record a block to a file
+        train()
+    trace.open_tape("out.tape")         # what it holds, now or on another machine
+
 The recorder is loaded with the framework and costs nothing until it is started. What needs
 msgspec (typed events, the wire, the service) is loaded when it is first asked for.
 """
@@ -24,19 +28,27 @@ from framework.trace.sink import Recorder, mark, recording, start, stop
 
 if TYPE_CHECKING:
     from framework.trace.client import Client, sessions
+    from framework.trace.conditions import break_on
     from framework.trace.gate import Gate
     from framework.trace.listening import listen
     from framework.trace.protocol import Breakpoint
     from framework.trace.server import Service
+    from framework.trace.tape import Tape, open_tape
+    from framework.trace.tape_writer import Recording, record
 
 __all__ = [
     "Breakpoint",
     "Client",
     "Gate",
     "Recorder",
+    "Recording",
     "Service",
+    "Tape",
+    "break_on",
     "listen",
     "mark",
+    "open_tape",
+    "record",
     "recording",
     "sessions",
     "start",
@@ -47,8 +59,13 @@ _LAZY = {
     "Breakpoint": "protocol",
     "Client": "client",
     "Gate": "gate",
+    "Recording": "tape_writer",
     "Service": "server",
+    "Tape": "tape",
+    "break_on": "conditions",
     "listen": "listening",
+    "open_tape": "tape",
+    "record": "tape_writer",
     "sessions": "client",
 }
 

@@ -1,128 +1,29 @@
-"""Breakpoints: what they match, and the table of conditions on values.
+"""Breakpoints made ready for use: what they match, and whether their conditions hold.
 
-A breakpoint is compiled once (`Compiled`); the gate asks the compiled ones of an op's name only, so
-that an armed breakpoint elsewhere costs a dictionary lookup per op.
+A breakpoint is compiled once (`Compiled`); the gate asks the compiled ones of an op's or a
+parameter's name only, so that an armed breakpoint elsewhere costs a dictionary lookup per op. The
+conditions themselves are `conditions`' table.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import sys
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from framework.trace.conditions import Term, Terms, Where, parse_condition
+from framework.trace.figures import Sheet
 from framework.trace.protocol import Breakpoint
 from framework.trace.sink import line_of
 
-__all__ = ["CONDITIONS", "Compiled", "Condition", "parse_condition", "same_file"]
+__all__ = ["Compiled", "pattern", "same_file"]
 
-
-# -- conditions ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A question about one array, as in ``absmax > 1e3``."""
-
-    name: str
-    argument: str  # what follows the comparison: "X"; "" if the name stands alone
-    test: Callable[[Any, float], bool]  # (array, X) -> whether to stop
-    help: str
-
-
-def _has_nan(array: Any, _: float) -> bool:
-    xp = _module(array)
-    if not _inexact(array) or _sum_is_finite(array, xp):
-        return False
-    return bool(xp.isnan(array).any())
-
-
-def _has_inf(array: Any, _: float) -> bool:
-    xp = _module(array)
-    if not _inexact(array) or _sum_is_finite(array, xp):
-        return False
-    return bool(xp.isinf(array).any())
-
-
-def _absmax_above(array: Any, bound: float) -> bool:
-    if not array.size:
-        return False
-    xp = _module(array)
-    with np.errstate(all="ignore"):
-        if array.dtype.kind in "biu":
-            return max(abs(int(array.max())), abs(int(array.min()))) > bound
-        if array.dtype.kind == "c":
-            array = xp.abs(array)
-        # NaNs do not count: fmax takes the other operand.
-        return max(float(xp.fmax.reduce(array, None)), -float(xp.fmin.reduce(array, None))) > bound
-
-
-CONDITIONS: dict[str, Condition] = {
-    c.name: c
-    for c in (
-        Condition("nan", "", _has_nan, "an element is not a number"),
-        Condition("inf", "", _has_inf, "an element is infinite"),
-        Condition("absmax", "X", _absmax_above, "the largest absolute value is above X"),
-    )
-}
-
-_CONDITION = re.compile(r"\s*([a-z_]+)\s*(?:(>)\s*(\S+)\s*)?")
-
-
-def parse_condition(text: str) -> tuple[Condition, float] | None:
-    """The condition and its argument; None for an empty text.
-
-    Raises ValueError with one line for the user.
-
-    >>> from framework.trace.breakpoints import parse_condition
-    >>> condition, bound = parse_condition("absmax > 1e3")
-    >>> condition.name, bound
-    ('absmax', 1000.0)
-    """
-    if not text.strip():
-        return None
-    found = _CONDITION.fullmatch(text)
-    condition = CONDITIONS.get(found[1]) if found else None
-    if found is None or condition is None:
-        known = ", ".join(f"{c.name} > {c.argument}" if c.argument else c.name for c in _all())
-        raise ValueError(f"condition {text.strip()[:60]!r} is not one of: {known}")
-    if not condition.argument:
-        if found[2]:
-            raise ValueError(f"condition {condition.name!r} stands alone, without a comparison")
-        return condition, 0.0
-    try:
-        return condition, float(found[3] or "")
-    except ValueError:
-        raise ValueError(
-            f"condition {condition.name!r} needs a number: {condition.name} > 1e3"
-        ) from None
-
-
-def _all() -> list[Condition]:
-    return list(CONDITIONS.values())
-
-
-def _inexact(array: Any) -> bool:
-    return array.size > 0 and array.dtype.kind not in "biu"
-
-
-def _sum_is_finite(array: Any, xp: Any) -> bool:
-    """A finite sum has only finite terms; one pass without a temporary."""
-    with np.errstate(all="ignore"):
-        return bool(xp.isfinite(array.sum()))
-
-
-def _module(array: Any) -> Any:
-    """NumPy, or CuPy for its arrays (which then is loaded)."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else sys.modules["cupy"]
-
-
-# -- matching --------------------------------------------------------------------------------
+_MEMORY = 100_000  # places that a breakpoint remembers, so that it is bounded
 
 
 class Compiled:
@@ -133,25 +34,50 @@ class Compiled:
         before: stops before a source line, which the interpreter's trace hook sees to.
         wanted: number of the hit to stop at; above 1 only for "run until the n-th time".
         call: the module call (phase, seq of its begin) that it last stopped in.
+        terms: its conditions, all of which must hold.
+        needs: what of `Figures` they take.
+        found: what made them hold the last time, and
+        what: where that was.
     """
 
-    def __init__(self, spec: Breakpoint, wanted: int = 1) -> None:
+    def __init__(
+        self,
+        spec: Breakpoint,
+        wanted: int = 1,
+        predicate: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.spec = spec
-        self.wanted = wanted
+        self.wanted = max(wanted, spec.from_hit)
         self.call: tuple[str, int] | None = None
-        self.before = bool(spec.line) and not (spec.op or spec.module or spec.condition)
-        self.condition: tuple[Condition, float] | None = None
+        self.before = bool(spec.line) and not (
+            spec.op or spec.module or spec.condition or spec.param or predicate
+        )
+        self.terms: Terms = ()
+        self.found = self.what = ""
         self._ops: dict[str, bool] = {}
         self._modules: dict[str, bool] = {}
         self._files: dict[str, bool] = {}
+        self._params: dict[str, bool] = {}
+        self._matches = (-1, 0)  # training step, matches in it
+        self._turn = -1
+        self._times: dict[Any, int] = {}  # how often a place was passed in this turn
+        self._last: dict[Any, Any] = {}  # (place, n-th time, tensor) -> what was there
         spec.error = ""
         try:
-            self._op = _pattern(spec.op)
-            self._module = _pattern(spec.module)
-            self.condition = parse_condition(spec.condition)
-            _check(spec)
+            self._op = pattern(spec.op)
+            self._module = pattern(spec.module)
+            self._param = pattern(spec.param)
+            terms = parse_condition(spec.condition)
+            if predicate is not None:
+                terms = (*(t for t in terms if isinstance(t, Term)), Where(predicate))
+            self.terms = terms
+            _check(spec, self.terms)
         except ValueError as error:
             spec.error = str(error)
+        self.needs = 0
+        for term in self.terms:
+            self.needs |= term.condition.needs
+        self._changes = any(term.condition.kind == "change" for term in self.terms)
 
     @property
     def armed(self) -> bool:
@@ -176,6 +102,13 @@ class Compiled:
             self._modules[path] = found
         return found
 
+    def param(self, name: str) -> bool:
+        """Is the parameter with this name meant?"""
+        found = self._params.get(name)
+        if found is None:
+            found = self._params[name] = bool(self._param(name))
+        return found
+
     def module(self, path: str) -> bool:
         """Is this very module meant?"""
         return bool(self._module(path))
@@ -196,40 +129,142 @@ class Compiled:
             code is not None and self.file(code.co_filename) and line_of(code, lasti) == spec.line
         )
 
-    def holds(self, tensors: tuple[Any, ...]) -> bool:
-        """Is its condition true of one of these tensors?"""
-        if self.condition is None:
-            return True
-        condition, bound = self.condition
-        try:
-            return any(condition.test(t._data, bound) for t in tensors)
-        except Exception as error:  # an array library's own: the model must go on
-            self.spec.error = f"{condition.name}: {(str(error).splitlines() or [''])[0][:200]}"
+    def due(self, step: int) -> bool:
+        """Does a match in this training step count? Counts the matches of a step."""
+        spec = self.spec
+        if spec.first_step > step or 0 < spec.last_step < step:
             return False
+        if not spec.occurrence:
+            return True
+        known, count = self._matches
+        count = count + 1 if known == step else 1
+        self._matches = (step, count)
+        return count == spec.occurrence
+
+    def holds(
+        self,
+        sheet: Sheet,
+        tensors: tuple[Any, ...],
+        names: Callable[[], dict[str, Any]],
+        place: Any,
+        turn: int,
+    ) -> bool:
+        """Are all its conditions true of one of these tensors?
+
+        Args:
+            sheet: has the tensors' figures, shared with the other breakpoints.
+            names: gives what expressions see beside ``x``.
+            place: what is the same when the program comes here again.
+            turn: changes when it does.
+        """
+        if not self.terms:
+            return True
+        try:
+            before = self._remember(sheet, place, turn) if self._changes else None
+            for i, tensor in enumerate(tensors):
+                if all(self._true(t, sheet, i, tensor, names, before) for t in self.terms):
+                    self.found = " and ".join(
+                        t.found(sheet, i) if isinstance(t, Term) else str(t) for t in self.terms
+                    )
+                    return True
+        except Exception as error:  # the user's or an array library's own: the model must go on
+            line = (str(error).splitlines() or [""])[0][:200]
+            self.spec.error = f"{self.spec.condition or 'where'}: {type(error).__name__}: {line}"
+        return False
+
+    def _true(
+        self,
+        term: Any,
+        sheet: Sheet,
+        i: int,
+        tensor: Any,
+        names: Callable[[], dict[str, Any]],
+        before: Any,
+    ) -> bool:
+        kind = term.condition.kind
+        if kind == "expression":
+            return bool(term.holds(tensor, names()))
+        if kind != "change":
+            return bool(term.holds(sheet, i))
+        if sheet.before is not None and term.condition.name == "unchanged":
+            return sheet.of(i).zeros == sheet.of(i).count  # of an update: nothing was added
+        old, new = before[i]
+        if old is None:
+            return False
+        if term.condition.name == "unchanged":
+            return bool(old == new)
+        return bool(old[0] != new[0] if term.condition.name == "shape-change" else old[1] != new[1])
+
+    def _remember(self, sheet: Sheet, place: Any, turn: int) -> list[tuple[Any, Any]]:
+        """What each tensor was the last time that the program came here, and what it is now."""
+        if turn != self._turn:
+            self._turn = turn
+            self._times = {}
+        time = self._times[place] = self._times.get(place, 0) + 1
+        if len(self._last) > _MEMORY:
+            self._last = {}
+        digest = any(t.condition.name == "unchanged" for t in self.terms)
+        result = []
+        for i, array in enumerate(sheet.arrays):
+            now = (array.shape, array.dtype, _digest(array) if digest else 0)
+            key = (place, time, i)
+            result.append((self._last.get(key), now))
+            self._last[key] = now
+        return result
 
     def hit(self) -> bool:
         """Count a hit; whether it is one to stop at."""
-        self.spec.hits += 1
-        return self.spec.hits >= self.wanted
+        spec = self.spec
+        spec.hits += 1
+        if spec.hits < self.wanted:
+            return False
+        return spec.every < 2 or (spec.hits - spec.from_hit) % spec.every == 0
 
 
-def _pattern(text: str) -> Callable[[str], Any]:
-    """A test for an exact name or, between slashes, for a regular expression."""
+def _digest(array: Any) -> int:
+    """A number that changes when an element does."""
+    if hasattr(array, "sparse_dim"):
+        array = array.todense()
+    host = array if isinstance(array, np.ndarray) else array.get()
+    return zlib.crc32(np.ascontiguousarray(host).reshape(-1).view(np.uint8))
+
+
+def pattern(text: str) -> Callable[[str], Any]:
+    """A test for an exact name, one with ``*`` and ``?`` or, between slashes, a regular expression.
+
+    >>> from framework.trace.breakpoints import pattern
+    >>> bool(pattern("conv*")("conv2d")), bool(pattern("/^lin/")("linear")), pattern("exp")("expm1")
+    (True, True, False)
+    """
     if len(text) > 1 and text.startswith("/") and text.endswith("/"):
         try:
             return re.compile(text[1:-1]).search
         except re.error as error:
             raise ValueError(f"bad regular expression {text}: {error}") from None
+    if "*" in text or "?" in text:
+        parts = (re.escape(c) if c not in "*?" else "." + "*" * (c == "*") for c in text)
+        return re.compile("".join(parts)).fullmatch
     return text.__eq__
 
 
-def _check(spec: Breakpoint) -> None:
+def _check(spec: Breakpoint, terms: Terms) -> None:
     if spec.line < 0 or (spec.line and not spec.file):
         raise ValueError("a line needs a file and a number from 1 on: train.py:12")
-    if spec.phase not in ("forward", "backward", "both"):
-        raise ValueError(f"phase {spec.phase!r} is not forward, backward or both")
-    if not (spec.op or spec.module or spec.line or spec.condition):
-        raise ValueError("an empty breakpoint would stop at every op: name an op, module or line")
+    if spec.phase not in ("forward", "backward", "both", "optimizer"):
+        raise ValueError(f"phase {spec.phase!r} is not forward, backward, both or optimizer")
+    if not (spec.op or spec.module or spec.line or spec.param or terms):
+        raise ValueError(
+            "an empty breakpoint would stop at every op: name an op, module, line or parameter"
+        )
+    if spec.param and (spec.op or spec.module or spec.line):
+        raise ValueError("a parameter is a place of its own: no op, module or line beside it")
+    if spec.phase == "optimizer" and not spec.param:
+        raise ValueError("an update is a parameter's: name it, or * for any")
+    if spec.phase != "optimizer" and any(t.condition.name == "ratio" for t in terms):
+        raise ValueError("ratio is of an update: update * ratio > 0.1")
+    counts = (spec.occurrence, spec.first_step, spec.last_step, spec.from_hit, spec.every)
+    if min(counts) < 0:
+        raise ValueError("occurrences, steps and hits count from 1")
 
 
 def same_file(wanted: str, name: str) -> bool:

@@ -36,9 +36,11 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
+from framework.core import dispatch
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.events import TensorMeta
+from framework.trace.figures import Sheet
 from framework.trace.frames import Adhoc
 from framework.trace.lines import Lines, call_in_main_thread
 from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
@@ -47,6 +49,7 @@ from framework.trace.sink import (
     BACKWARD_BEGIN,
     CELL_BEGIN,
     CELL_END,
+    GRAD,
     MODULE_BEGIN,
     NODE_BEGIN,
     NODE_END,
@@ -126,13 +129,19 @@ _PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM
 
 
 class _ByName(dict[str, tuple[Compiled, ...]]):
-    """The breakpoints that an op of a name can hit: asked per op, so answered from a dict."""
+    """The breakpoints that an op, or a parameter, of a name can hit.
 
-    def __init__(self, breakpoints: list[Compiled]) -> None:
+    Asked per op, so answered from a dict.
+    """
+
+    def __init__(
+        self, breakpoints: list[Compiled], matches: Callable[[Compiled, str], bool] = Compiled.op
+    ) -> None:
         self.breakpoints = breakpoints
+        self.matches = matches
 
     def __missing__(self, name: str) -> tuple[Compiled, ...]:
-        self[name] = found = tuple(b for b in self.breakpoints if b.op(name))
+        self[name] = found = tuple(b for b in self.breakpoints if self.matches(b, name))
         return found
 
 
@@ -148,6 +157,9 @@ class Gate:
         attended: whether somebody is there to answer; nobody stops where nobody answers.
         on_change: called on the model's thread after every change of state; must not block.
         namespace: the names that expressions see when the thread is not stopped.
+        observers: called with every event (raw, tensors) on the model's thread.
+        actions: by a breakpoint's id, what to call with its stop instead of stopping there.
+        predicates: by a breakpoint's id, a function of a tensor that must be true, too.
     """
 
     def __init__(self, recorder: sink.Recorder) -> None:
@@ -162,6 +174,9 @@ class Gate:
         self.on_change: Callable[[], None] | None = None
         self.namespace: dict[str, Any] = sys.modules["__main__"].__dict__
         self.adhoc = Adhoc()
+        self.observers: tuple[Callable[[tuple[Any, ...], tuple[Any, ...]], None], ...] = ()
+        self.actions: dict[int, Callable[[Stop], Any]] = {}
+        self.predicates: dict[int, Callable[[Any], Any]] = {}
         self._lock = threading.Lock()
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._error: BaseException | None = None  # that the thread is stopped at
@@ -172,6 +187,8 @@ class Gate:
         self._interrupted = False  # an interrupt came at a bad moment: see on_sigint
         self._breakpoints: list[Compiled] = []
         self._until: list[Compiled] = []
+        self._due: tuple[int, Compiled] | None = None  # a gradient's hit: stop after its node
+        self._before: dict[int, Any] = {}  # parameters as they were before the optimizer's step
         self._resting = False  # see rest
         self._lines = Lines(self._halt_at_line)
         self._index()
@@ -184,9 +201,20 @@ class Gate:
         if self._stale or self._interrupted:
             self._refresh()
         kind = raw[2]
-        if kind in _ENDS and kind != UPDATE and raw[-1]:
-            return  # it raised: `error` comes next
-        hit = self._find(raw, kind, tensors) if kind in _ENDS and kind != UPDATE else None
+        for see in self.observers:
+            see(raw, tensors)
+        hit = None
+        if kind in _ENDS:
+            if kind == UPDATE:
+                hit = self._find_update(raw, tensors[0])
+            elif raw[-1]:
+                return  # it raised: `error` comes next
+            else:
+                hit = self._find(raw, kind, tensors)
+                if kind == NODE_END and self._due is not None:
+                    hit = self._take_due(raw[3]) or hit
+        elif kind == GRAD:
+            hit = self._find_grad(raw, tensors)
         if hit is not None:
             self._halt_at(hit)
         elif self._test is not None and self._test(raw):
@@ -244,7 +272,8 @@ class Gate:
     def _find(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The first breakpoint that the end of an op or node hits; counts the hits of all."""
         if kind == OP:
-            candidates = self._at_ops[raw[4]]
+            name = raw[4]
+            candidates = self._at_ops[name]
             if not candidates:
                 return None
             code, lasti, (module, parent, phase) = _OF_OP(raw)
@@ -252,7 +281,8 @@ class Gate:
             begin = self.recorder.raw(raw[3])
             if begin is None:
                 return None
-            candidates = (self._at_composites if kind == OP_END else self._at_nodes)[begin[3]]
+            name = begin[3]
+            candidates = (self._at_composites if kind == OP_END else self._at_nodes)[name]
             if not candidates:
                 return None
             if kind == OP_END:
@@ -265,6 +295,7 @@ class Gate:
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
         hit = None
+        sheet = None
         for b in candidates:
             if not b.at(code, lasti):
                 continue
@@ -275,11 +306,132 @@ class Gate:
                 call = (phase, self._call_of(b, parent))
                 if call == b.call:
                     continue  # it has stopped in this call already
-            if b.holds(tensors):
-                b.call = call
-                if b.hit() and hit is None:
+            if not b.due(self.recorder.step + 1):
+                continue
+            if b.terms:
+                if sheet is None:
+                    sheet = _sheet(tensors, candidates)
+                place = (name, module, id(code), lasti, phase)
+                if not b.holds(sheet, tensors, self._names, place, self._turn()):
+                    continue
+            b.call = call
+            if b.hit():
+                what = f"{name}{' backward' if kind == NODE_END else ''}" + (
+                    f" in {module}" if module else ""
+                )
+                if kind == NODE_END and code is not None:
+                    what += f" of {code.co_filename}:{sink.line_of(code, lasti)}"
+                if self._counts(b, what) and hit is None:
                     hit = b
         return hit
+
+    def _counts(self, b: Compiled, what: str) -> bool:
+        """A breakpoint is hit at ``what``: act on it, or else it is one to stop at."""
+        recorder = self.recorder
+        b.what = f"{what}, {recorder.phase}, step {recorder.step + 1}"
+        if b.spec.once:
+            b.spec.enabled = False
+            self._index()
+            self._stale = True
+        action = self.actions.get(b.spec.id)
+        if action is None:
+            return True
+        at = next(iter(frames.user_frames(sys._getframe(1))), None)
+        active, sink.active = sink.active, None  # what it does is not the model's
+        try:
+            action(self._stop(b, at))
+        finally:
+            sink.active = active
+        return False
+
+    def _stop(self, b: Compiled, at: FrameType | None) -> Stop:
+        """What there is to say of a breakpoint's hit."""
+        reason = b.terms[0].condition.name if b.terms else f"breakpoint {b.spec.id}"
+        message = f"{b.found}: {b.what}" if b.terms else ""
+        return Stop(self.recorder.seq, reason, frames.source(at), message, b.spec.id)
+
+    def _find_grad(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> Compiled | None:
+        """A parameter's gradient has been accumulated: stop after the node that did it."""
+        name = raw[4]
+        candidates = self._at_grads[name]
+        if not candidates:
+            return None
+        hit = self._ask_all(candidates, tensors, f"gradient of {name or 'a leaf'}")
+        parent = self.recorder.raw(raw[7]) if raw[7] else None
+        if hit is None or parent is None or parent[2] != NODE_BEGIN:
+            return hit
+        if self._due is None or self._due[0] != raw[7]:
+            self._due = (raw[7], hit)
+        return None
+
+    def _take_due(self, begin: int) -> Compiled | None:
+        """The breakpoint that a gradient hit within the node that ends."""
+        assert self._due is not None
+        seq, hit = self._due
+        if seq < begin and seq in self.recorder.open:
+            return None  # a pass within a hook of that node
+        self._due = None
+        return hit if seq == begin else None
+
+    def _find_update(self, raw: tuple[Any, ...], param: Any) -> Compiled | None:
+        """The first breakpoint that a parameter's update hits; counts the hits of all."""
+        name, ident = raw[4], raw[3][0]
+        hit = None
+        if candidates := self._at_values[name]:
+            hit = self._ask_all(candidates, (param,), f"value of {name or 'a parameter'}")
+        candidates = self._at_updates[name]
+        if not candidates:
+            return hit
+        before = self._before.get(ident)
+        values, begin = self.recorder.values, self.innermost(OPTIM_BEGIN)
+        if values is not None and begin is not None:
+            before = values.get(ident, begin[0])
+        if before is None:
+            return hit
+        change = _difference(param, before)
+        what = f"update of {name or 'a parameter'}"
+        return self._ask_all(candidates, (change,), what, before) or hit
+
+    def _ask_all(
+        self, candidates: tuple[Compiled, ...], tensors: tuple[Any, ...], what: str,
+        before: Any = None,
+    ) -> Compiled | None:  # fmt: skip
+        """The first of a parameter's breakpoints that holds; counts the hits of all."""
+        hit = None
+        sheet = _sheet(tensors, candidates, before)
+        for b in candidates:
+            if not b.due(self.recorder.step + 1):
+                continue
+            if not b.holds(sheet, tensors, self._names, what, self.recorder.step):
+                continue
+            if b.hit() and self._counts(b, what) and hit is None:
+                hit = b
+        return hit
+
+    def _keep_before(self, optimizer: Any) -> None:
+        """The parameters that an armed condition on updates will ask about, before the step."""
+        self._before = {}
+        if self.recorder.values is not None:
+            return  # the tape has them
+        names = self.recorder.names
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and self._at_updates[names.get(p._id, "")]:
+                    self._before[p._id] = p._data.copy()
+
+    def _turn(self) -> int:
+        """Changes when the program comes round again: a call of the outermost module, or a step."""
+        recorder = self.recorder
+        for seq in recorder.open[:2]:
+            raw = recorder.raw(seq)
+            if raw is not None and raw[2] != CELL_BEGIN:
+                return seq
+        return -recorder.step
+
+    def _names(self) -> dict[str, Any]:
+        """What expressions in conditions see: the names of the innermost user's frame."""
+        frame = next(iter(frames.user_frames(sys._getframe(1))), None)
+        return self.namespace if frame is None else {**frame.f_globals, **frame.f_locals}
 
     def _call_of(self, b: Compiled, seq: int) -> int:
         """The innermost call of the breakpoint's module around a position."""
@@ -305,12 +457,11 @@ class Gate:
 
     def _halt_at(self, b: Compiled, frame: FrameType | None = None) -> None:
         """Stop at a breakpoint; those with a condition are named by it."""
-        ident = b.spec.id
         if b in self._until:
             self._halt("step", frame=frame)
-        else:
-            reason = b.condition[0].name if b.condition else f"breakpoint {ident}"
-            self._halt(reason, breakpoint=ident, frame=frame)
+            return
+        stop = self._stop(b, frame)
+        self._halt(stop.reason, message=stop.message, breakpoint=b.spec.id, frame=frame)
 
     def _halt_at_line(self, frame: FrameType, b: Compiled | None) -> None:
         """The trace hook has come to a line that ends a step, or has a breakpoint."""
@@ -385,13 +536,10 @@ class Gate:
     def _arm(self) -> None:
         """On the model's thread: see every event, and lines, exactly while that is of use."""
         self._stale = False
-        self.recorder.armed = bool(
-            self._at_ops.breakpoints
-            or self._at_nodes.breakpoints
-            or self._test is not None
-            or self._lines.wanted
-            or self._interrupted
-        )
+        stepping = self._test is not None or self._lines.wanted or self._interrupted
+        self.recorder.inner = stepping
+        self.recorder.armed = stepping or self._looking or bool(self.observers)
+        self.recorder.before_step = self._keep_before if self._at_updates.breakpoints else None
         self._lines.install(sys._getframe(1))
 
     def _refresh(self) -> None:
@@ -481,11 +629,11 @@ class Gate:
         result = []
         for spec in wanted:
             before = known.get(spec.id)
-            compiled = Compiled(spec)
+            compiled = Compiled(spec, predicate=self.predicates.get(spec.id))
             if before is not None and _same(before.spec, spec):
                 spec.hits = before.spec.hits
                 compiled.call = before.call
-            elif spec.module and not spec.condition:
+            elif spec.module and not compiled.terms:
                 compiled.call = self._current_call(compiled)
             result.append(compiled)
         self._breakpoints = result
@@ -515,6 +663,16 @@ class Gate:
             self._lines.pausing = False
         self._changed()
 
+    def observe(self, see: Callable[[tuple[Any, ...], tuple[Any, ...]], None]) -> None:
+        """Show every event to ``see`` from now on; it must not keep what it is shown."""
+        self.observers = (*self.observers, see)
+        self._nudge()
+
+    def ignore(self, see: Callable[[tuple[Any, ...], tuple[Any, ...]], None]) -> None:
+        """Show it no more."""
+        self.observers = tuple(other for other in self.observers if other != see)
+        self._nudge()
+
     def detach(self) -> None:
         """Nobody is left to answer: let a stopped thread go on."""
         self._lines.pausing = False
@@ -536,17 +694,24 @@ class Gate:
         """Sort the breakpoints by what can hit them."""
         armed = [b for b in (*self._breakpoints, *self._until) if b.armed and not self._resting]
         at_events = [b for b in armed if not b.before]
-        forward = [b for b in at_events if b.in_phase("forward")]
+        of_params = [b for b in at_events if b.spec.param]
+        of_ops = [b for b in at_events if not b.spec.param]
+        forward = [b for b in of_ops if b.in_phase("forward")]
         self._at_ops = _ByName(forward)
         # Without a name, the primitive ops inside of a composite one are what is looked at.
         self._at_composites = _ByName([b for b in forward if b.spec.op])
-        self._at_nodes = _ByName([b for b in at_events if b.in_phase("backward")])
+        self._at_nodes = _ByName([b for b in of_ops if b.in_phase("backward")])
+        param = Compiled.param
+        self._at_grads = _ByName([b for b in of_params if b.in_phase("backward")], param)
+        self._at_values = _ByName([b for b in of_params if b.in_phase("forward")], param)
+        self._at_updates = _ByName([b for b in of_params if b.in_phase("optimizer")], param)
+        self._looking = bool(at_events)
         self._lines.set_breakpoints([b for b in armed if b.before])
 
     def _nudge(self) -> None:
         """Make the model's thread look at what is wanted of it, also if it makes no events."""
         self._stale = True
-        self.recorder.armed = True
+        self.recorder.armed = self.recorder.inner = True
         main = self.recorder.owner == threading.main_thread().ident
         if main and self.state == "running" and (self._lines.wanted or self._resting):
             call_in_main_thread(self._look)
@@ -630,8 +795,24 @@ class Gate:
 
 def _same(a: Breakpoint, b: Breakpoint) -> bool:
     """Do two breakpoints ask for the same?"""
-    fields = ("op", "module", "file", "line", "phase", "condition")
-    return all(getattr(a, f) == getattr(b, f) for f in fields)
+    own = ("id", "enabled", "hits", "error")
+    return all(getattr(a, f) == getattr(b, f) for f in a.__struct_fields__ if f not in own)
+
+
+def _sheet(tensors: tuple[Any, ...], candidates: tuple[Compiled, ...], before: Any = None) -> Sheet:
+    """What the candidates will ask of some tensors, to be measured once."""
+    needs = 0
+    for b in candidates:
+        needs |= b.needs
+    return Sheet([t._data for t in tensors], needs, before)
+
+
+def _difference(param: Any, before: Any) -> Any:
+    """By how much a parameter changed, as a tensor."""
+    now = param._data
+    if now.dtype.kind not in "fc" or now.dtype.itemsize < 4:
+        now, before = now.astype("float32"), before.astype("float32")
+    return dispatch.wrap(now - before, param._device)
 
 
 def _meta_of(ident: int, array: Any) -> TensorMeta:

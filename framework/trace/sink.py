@@ -122,6 +122,10 @@ class Recorder:
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
+        self.inner = False  # and the ops of built-in gradient rules, too
+        self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
+        self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step
+        self.step = 0  # training steps that have ended
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.names: dict[int, str] = {}
         self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -259,7 +263,7 @@ class Recorder:
         ids = tuple(self._ident(r) for r in roots)
         frame = user_frame(_getframe(2))
         begin = self._open(
-            (), BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
+            roots, BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
             self.open[-1] if self.open else 0,
         )  # fmt: skip
         self.modules.append(self.module)
@@ -295,7 +299,7 @@ class Recorder:
         calls = self.calls
         custom = node.custom or node._hooks or node._prehooks or node.tensor_hooks
         self.source = None if custom or not calls else calls[-1]
-        if not (self.rules or self.armed or custom or create_graph):
+        if not (self.rules or self.inner or custom or create_graph):
             self.thread = 0
         parents = self.open
         self.seq = seq = self.seq + 1
@@ -368,6 +372,8 @@ class Recorder:
             frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
         )  # fmt: skip
         self._enter_phase("optimizer")
+        if self.before_step is not None:
+            self.before_step(optimizer)
         return begin
 
     def update(self, param: Any, state: dict[str, Any]) -> None:
@@ -383,6 +389,7 @@ class Recorder:
 
     def end_optim(self, begin: int, error: BaseException | None = None) -> None:
         self._leave_phase()
+        self.step += 1
         self._close(begin, (), OPTIM_END, error)
         self.ends.append(self.seq)
         if len(self.ends) > self.steps:
@@ -390,6 +397,8 @@ class Recorder:
             values = self.values
             if values is not None:
                 values.forget(oldest)
+        if self.on_step is not None:
+            self.on_step()
 
     def write(self, tensor: Any) -> None:
         """``tensor``'s memory is about to be written: keep what others still want to see."""
@@ -415,6 +424,8 @@ class Recorder:
 
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
         self._close(begin, (), CELL_END, error)
+        if self.on_step is not None:
+            self.on_step()
 
     def mark(self, name: str) -> None:
         self._put((), MARK, name)

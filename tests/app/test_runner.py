@@ -204,7 +204,7 @@ def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
     done = _tapebook("run", nan, "--break", "nan")
     assert done.returncode == 1
     out = done.stdout
-    assert "── stopped: nan ──" in out
+    assert re.search(r"── stopped: nan: \d NaN of 8: log in net, forward, step 1 ──", out)
     assert "log  in module net  (forward)" in out
     line = NAN.splitlines().index("        return torch.log(h - h.max())") + 1
     assert f"{nan}:{line} in forward" in out
@@ -252,14 +252,28 @@ def test_break_in_backward_and_on_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "foo", "absmax", "absmax > x", "op:", "op:/(/", "file.py:", "op:exp if", "op:exp if foo"],
+    "text, problem",
+    [
+        ("", "got no place and no condition, expected nan, inf, absmax > X"),
+        ("foo", "got 'foo', expected nan, inf, absmax > X"),
+        ("absmax", "needs a number: absmax > 1e3"),
+        ("absmax > x", "needs a number: absmax > 1e3, got 'x'"),
+        ("op:", "got no name after op, expected op NAME"),
+        ("op:/(/", "bad regular expression /(/"),
+        ("file.py:", "got 'file.py:', expected nan, inf"),
+        ("op:exp if", "the condition after if is missing, expected nan, inf"),
+        ("op:exp if foo", "got 'foo' after if, expected nan, inf"),
+        ("grad model.0.weight nrm > 10", "got 'nrm', expected nan, inf"),
+        ("update * absmax > 1 after x", "got 'x' after after, expected a number from 1 on"),
+        ("op exp where 1 +", "where needs a Python expression such as x.max() > 3"),
+    ],
 )
-def test_a_bad_breakpoint_is_refused_before_the_program_runs(nan, text, capfd):
+def test_a_bad_breakpoint_is_refused_before_the_program_runs(nan, text, problem, capfd):
+    """In one line that says what was got, what was expected, and shows an example."""
     assert main(["run", str(nan), "--break", text]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.count("\n") == 1 and "expected nan, inf" in err
+    assert err.count("\n") == 1 and problem in err
 
 
 def test_parse_break():

@@ -87,7 +87,7 @@ def test_a_debugger_that_steps_sees_them() -> None:
     x = torch.tensor([0.1, 0.2], requires_grad=True)
     with recording(keep="none") as tape:
         loss = model(x)
-        tape.armed = True
+        tape.armed = tape.inner = True
         tape.gate = _Watching()
         loss.backward()
     assert "mul" in within_nodes(tape)

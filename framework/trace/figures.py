@@ -1,0 +1,227 @@
+"""The figures of a tensor that conditions and rules ask for, in one pass over its memory.
+
+`Sheet` holds the tensors of one event; all conditions that are asked there share its figures. Each
+array is walked once, in chunks that stay in the processor's cache, and only what somebody needs is
+computed: a sum of squares says that all is finite, and is the norm as well. On a GPU the figures
+are computed there and come over in one transfer. (`summary` is for showing a tensor: it has more,
+counts only what is finite, and takes several passes.)
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from framework.trace.summary import _canonical, _float64, _pieces
+
+__all__ = ["FINITE", "MEAN", "NORM", "RANGE", "SPREAD", "ZEROS", "Figures", "Sheet", "measure"]
+
+CHUNK = 1 << 16  # elements: 256 KB of float32
+FINITE, RANGE, MEAN, NORM, SPREAD, ZEROS = 1, 2, 4, 8, 16, 32
+
+_FAST = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+class Figures:
+    """What is known of an array's elements. What was not asked for is as in an empty one.
+
+    Attributes:
+        count: elements.
+        nan, inf: how many are not a number, and infinite (FINITE).
+        low, high: least and greatest; a NaN does not count, an Inf does (RANGE).
+        total: their sum (MEAN).
+        squares: the sum of their squares; a NaN or an Inf among them makes it one (NORM).
+        spread: the sum of squared differences from their mean (SPREAD).
+        zeros: how many are zero (ZEROS).
+    """
+
+    __slots__ = ("count", "high", "inf", "low", "nan", "spread", "squares", "total", "zeros")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.nan = self.inf = self.zeros = 0
+        self.low, self.high = math.inf, -math.inf
+        self.total = self.squares = self.spread = 0.0
+
+    @property
+    def absmax(self) -> float:
+        """The largest absolute value; NaN for no elements, or for none but NaNs."""
+        return max(-self.low, self.high) if self.low <= self.high else math.nan
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+    @property
+    def std(self) -> float:
+        """Of the population."""
+        return math.sqrt(self.spread / self.count) if self.count else math.nan
+
+    @property
+    def norm(self) -> float:
+        """The 2-norm."""
+        return math.sqrt(self.squares)
+
+    @property
+    def rms(self) -> float:
+        return math.sqrt(self.squares / self.count) if self.count else math.nan
+
+    @property
+    def zero_fraction(self) -> float:
+        return self.zeros / self.count if self.count else math.nan
+
+
+def measure(array: Any, needs: int) -> Figures:
+    """The figures of an array, NumPy's, CuPy's or sparse, of any strides and any numeric dtype.
+
+    A complex array is measured by its absolute values. TypeError for what has no numbers.
+
+    >>> import numpy as np
+    >>> from framework.trace.figures import FINITE, MEAN, NORM, measure
+    >>> f = measure(np.array([3.0, -4.0], np.float32), FINITE | MEAN | NORM)
+    >>> f.norm, f.mean, f.nan
+    (5.0, -0.5, 0)
+    """
+    if hasattr(array, "sparse_dim"):
+        return _measure_sparse(array, needs)
+    figures = Figures(array.size)
+    if not figures.count:
+        return figures
+    dtype = array.dtype
+    if dtype.kind in "OSUMm":
+        raise TypeError(f"values of dtype {dtype} have no figures")
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return _measure_device(array, needs, figures)
+    if dtype.kind in "biu":
+        needs &= ~FINITE
+    with np.errstate(all="ignore"):
+        if array.size <= CHUNK:
+            _add(figures, _plain(array), needs, 0)
+            return figures
+        seen = 0
+        for piece in _pieces(_canonical(array), CHUNK):
+            _add(figures, _plain(piece), needs, seen)
+            seen += piece.size
+    return figures
+
+
+def _plain(piece: Any) -> Any:
+    """A chunk of one dimension in a type that NumPy computes fast in."""
+    dtype = piece.dtype
+    if dtype in _FAST:
+        return piece.reshape(-1)
+    if dtype.kind in "biuc":
+        return _float64(piece, np).reshape(-1)
+    return piece.astype(np.float32).reshape(-1)
+
+
+def _add(f: Figures, x: Any, needs: int, seen: int) -> None:
+    """Add a chunk's figures; ``seen`` elements came before."""
+    if needs & (FINITE | NORM):
+        squares = float(np.dot(x, x))
+        if not math.isfinite(squares):
+            nan = int(np.count_nonzero(np.isnan(x)))
+            inf = int(np.count_nonzero(np.isinf(x)))
+            f.nan += nan
+            f.inf += inf
+            if not nan and not inf:  # the squares have left the range of their type
+                wide = x.astype(np.float64)
+                squares = float(np.dot(wide, wide))
+        f.squares += squares
+    if needs & RANGE:
+        f.low = min(f.low, float(np.fmin.reduce(x)))
+        f.high = max(f.high, float(np.fmax.reduce(x)))
+    if needs & (MEAN | SPREAD):
+        total = float(np.add.reduce(x))
+        if needs & SPREAD:
+            # Chan's update: stable for a large mean with a small spread, in one pass.
+            mean = total / x.size
+            d = x - x.dtype.type(mean)
+            f.spread += float(np.dot(d, d))
+            if seen:
+                apart = mean - f.total / seen
+                f.spread += apart * apart * seen * x.size / (seen + x.size)
+        f.total += total
+    if needs & ZEROS:
+        f.zeros += int(np.count_nonzero(x == 0))
+
+
+def _measure_sparse(array: Any, needs: int) -> Figures:
+    """Of a sparse array: what is not stored is zero."""
+    values = array.coalesce().values
+    f = measure(values, needs | MEAN if needs & SPREAD else needs)
+    missing = array.size - values.size
+    if missing > 0:
+        f.count += missing
+        f.zeros += missing
+        f.low, f.high = min(f.low, 0.0), max(f.high, 0.0)
+        if values.size:
+            mean = f.total / values.size
+            f.spread += mean * mean * values.size * missing / f.count
+    return f
+
+
+def _measure_device(a: Any, needs: int, f: Figures) -> Figures:
+    """On a GPU: a few reductions, and one transfer."""
+    xp = sys.modules["cupy"]
+    if a.dtype.kind == "c":
+        a = xp.abs(a)
+    if a.dtype.kind != "f" or a.dtype.itemsize < 4:
+        a = a.astype(xp.float32)
+    wide = xp.float64
+    parts: dict[str, Any] = {}
+    if needs & FINITE:
+        parts["nan"] = xp.isnan(a).sum()
+        parts["inf"] = xp.isinf(a).sum()
+    if needs & NORM:
+        parts["squares"] = xp.square(a, dtype=wide).sum()
+    if needs & RANGE:
+        parts["low"] = xp.nanmin(a)
+        parts["high"] = xp.nanmax(a)
+    if needs & (MEAN | SPREAD):
+        parts["total"] = a.sum(dtype=wide)
+    if needs & SPREAD:
+        parts["spread"] = xp.square(a - parts["total"] / a.size).sum(dtype=wide)
+    if needs & ZEROS:
+        parts["zeros"] = (a == 0).sum()
+    found = xp.stack([p.astype(wide) for p in parts.values()]).get().tolist() if parts else []
+    for name, value in zip(parts, found):
+        whole = name in ("nan", "inf", "zeros")
+        setattr(f, name, int(value) if whole else value)
+    return f
+
+
+class Sheet:
+    """The tensors of one event, each measured at most once, whoever asks.
+
+    Args:
+        arrays: what is looked at.
+        needs: all that will be asked of them.
+        before: for an update, what the parameter held before it.
+    """
+
+    __slots__ = ("_figures", "_weight", "arrays", "before", "needs")
+
+    def __init__(self, arrays: Sequence[Any], needs: int, before: Any = None) -> None:
+        self.arrays = arrays
+        self.needs = needs
+        self.before = before
+        self._figures: list[Figures | None] = [None] * len(arrays)
+        self._weight: Figures | None = None
+
+    def of(self, index: int) -> Figures:
+        found = self._figures[index]
+        if found is None:
+            found = self._figures[index] = measure(self.arrays[index], self.needs)
+        return found
+
+    @property
+    def weight(self) -> Figures:
+        """Of an update: the norm of what the parameter held before."""
+        if self._weight is None:
+            self._weight = measure(self.before, NORM)
+        return self._weight
