@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tapebook {_version()}")
         return 0
     _tolerate_any_text()
+    os.environ.pop("TAPEBOOK_LISTEN", None)  # it is for the programs that we look into
     try:
         if arguments and arguments[0] in _SUBCOMMANDS:
             return _SUBCOMMANDS[arguments[0]](arguments[1:])
@@ -116,37 +117,56 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _ps(arguments: list[str]) -> int:
     """``tapebook ps``."""
-    _Parser(prog="tapebook ps").parse_args(arguments)
-    import time
-
-    from framework.trace.session import SessionError, sessions
+    parser = _Parser(prog="tapebook ps", allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args(arguments)
+    from app.attach import print_sessions
+    from framework.trace.session import SessionError
 
     try:
-        found = sessions()
+        print_sessions(options.json)
     except SessionError as error:
         return _refuse(str(error))
-    if not found:
-        print("no session is running (tapebook run FILE starts one)")
-        return 0
-    width = max(len(s.name) for s in found)
-    for s in found:
-        minutes, seconds = divmod(int(max(0.0, time.time() - s.started)), 60)
-        print(_clean(f"{s.name:<{width}}  {minutes:>4}:{seconds:02}  {s.file}"))
     return 0
 
 
 def _attach(arguments: list[str]) -> int:
     """``tapebook attach [NAME]``."""
-    parser = _Parser(prog="tapebook attach", allow_abbrev=False)
-    parser.add_argument("name", nargs="?", default="", help="of the session, or its beginning")
+    parser = _Parser(
+        prog="tapebook attach", usage="%(prog)s [NAME] [options]", allow_abbrev=False
+    )
+    parser.add_argument(
+        "name", nargs="?", default="", help="of the session, or its beginning; not needed for one"
+    )
+    parser.add_argument("--observe", action="store_true", help="only look; T takes control over")
+    parser.add_argument("--ssh", metavar="HOST", default="", help="a session on another machine")
+    parser.add_argument(
+        "--via",
+        metavar="COMMAND",
+        default="",
+        help="one at the end of a command: 'docker exec -i box tapebook attach --stdio NAME'",
+    )
+    parser.add_argument(
+        "--stdio", action="store_true", help="be the far end of such a command: no screen"
+    )
     parser.add_argument("--theme", choices=("dark", "light"))
     options = parser.parse_args(arguments)
-    from framework.trace.client import Client, SessionError
+    if bool(options.ssh) + bool(options.via) + options.stdio > 1:
+        parser.error("--ssh, --via and --stdio exclude each other")
+    if options.via and options.name:
+        parser.error("with --via, the command names the session")
+    from app import attach
+    from framework.trace.client import SessionError
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not options.stdio and not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _refuse("the screen needs a terminal; tapebook ps lists what runs")
     try:
-        client = Client.connect(options.name)
+        if options.stdio:
+            attach.stdio(options.name)
+            return 0
+        client = attach.connect(
+            options.name, via=options.via, ssh=options.ssh, observe=options.observe
+        )
     except SessionError as error:
         return _refuse(str(error))
     from app.ui.app import run_ui

@@ -1,7 +1,12 @@
-"""What a session stands on: requests without waiting, background work, words for the user."""
+"""What a session stands on: requests without waiting, background work, words for the user.
+
+A link to an attached program may break and come back: what is on the screen stays, and the link is
+tried again ever less often, until it stands or the program is known to have ended.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +21,14 @@ __all__ = ["Link"]
 
 _LOG = 5_000  # lines of console
 _LONGEST = 10_000  # characters of one
+RETRY, RETRY_LATER = 0.25, 10.0  # seconds until a broken link is tried again, at first and at last
+PING = 5.0  # seconds between two signs of life to an attached program
+UNHEARD = 12.0  # seconds without an answer to one after which the link counts as broken
+
+# What only the viewer in control may ask; the other end refuses it as well.
+_ACTING = frozenset(
+    "step pause interrupt speed evaluate breakpoints options execute shutdown".split()
+)
 
 
 class _Waiting(NamedTuple):
@@ -37,6 +50,13 @@ class Link:
         self.message = ""
         self.problem = False  # the message is about something that went wrong
         self.changed: set[str] = set()
+        self.role = "control"  # "observe": somebody else controls the program
+        self.holder = ""  # who does
+        self.level = "all"  # what is recorded: "all" | "structure" | "off", which is full speed
+        self._gone: Client | None = None  # the broken connection that is being tried again
+        self._tries = 0
+        self._next_try = 0.0
+        self._pinged = self._unheard = 0.0
         self._waiting: list[_Waiting] = []
         self._pool: ThreadPoolExecutor | None = None
         self._open_line = False
@@ -56,6 +76,9 @@ class Link:
         """
         if self.client is None:
             (otherwise or self._tell)(self.why_not())
+            return
+        if self.role == "observe" and method in _ACTING:
+            (otherwise or self._tell)(f"{self.whose()}: T takes control over")
             return
         future = self.client.request(method, **params)
         self._waiting.append(_Waiting(future, then, otherwise))
@@ -105,9 +128,115 @@ class Link:
 
     def why_not(self) -> str:
         """Why nothing can be asked."""
+        if self.state == "reconnecting":
+            return "there is no connection; it is tried again"
         if self.state == "dead":
             return "the kernel is dead: 0 0 starts a new one"
         return "the kernel is still starting" if self.state == "starting" else "not connected"
+
+    # -- who controls --------------------------------------------------------------------------
+
+    @property
+    def observing(self) -> bool:
+        """Is it somebody else, or nobody, who controls the program?"""
+        return self.role == "observe" and self.client is not None
+
+    def whose(self) -> str:
+        """Who does."""
+        holder = clean(self.holder, keep_newlines=False)
+        return f"{holder} controls, you observe" if holder else "nobody controls, you observe"
+
+    def rights(self, role: str, holder: str, taken: bool = False) -> None:
+        """Control has changed hands."""
+        had, self.role, self.holder = self.role, role, holder
+        self.changed.add("state")
+        if taken:
+            who = clean(holder, keep_newlines=False)
+            self.say(f"{who} took control over; you observe (T takes it back)", problem=True)
+        elif role == "control" != had:
+            self.say("you control the program now")
+        elif role == "observe" and had == "observe":
+            self.say(f"{self.whose()} (T takes control over)")
+
+    def take_control(self, then: Callable[[], None]) -> None:
+        """Take control from whoever has it; the other is told."""
+        if not self.observing:
+            self.say("you control this program already")
+            return
+
+        def taken(result: dict[str, str]) -> None:
+            self.rights(result["role"], result["holder"])
+            then()
+
+        self.ask("control", taken, want="take")
+
+    # -- a link that breaks --------------------------------------------------------------------
+
+    def keep_alive(self, now: float) -> None:
+        """Say that we are there, and notice when the other end no longer is."""
+        client = self.client
+        if client is None or now - self._pinged < PING:
+            return
+        if self._unheard and now - self._unheard > UNHEARD:
+            client.close()
+            return
+        self._pinged = now
+        self._unheard = self._unheard or now
+
+        def heard(_: object) -> None:
+            self._unheard = 0.0
+
+        self.ask("ping", heard, heard)
+
+    def broken(self, now: float) -> bool:
+        """The connection is gone; True if it is to be tried again."""
+        from framework.trace.client import Client
+
+        client = self.client
+        if not isinstance(client, Client) or client.ended:
+            return False
+        self._gone, self._tries, self._next_try = client, 0, now
+        self._unheard = 0.0
+        self.client = None
+        self.state = "reconnecting"
+        self.forget_requests()
+        why = f" ({client.reason})" if client.reason else ""
+        self.say(f"the connection broke{why}; it is tried again, this is from before", problem=True)
+        self.changed.add("state")
+        return True
+
+    def try_again(
+        self, now: float, back: Callable[[Client], None], over: Callable[[str], None]
+    ) -> None:
+        """Try a broken connection once more, if it is time; one of the two is called later."""
+        gone = self._gone
+        if gone is None or now < self._next_try:
+            return
+        self._next_try = float("inf")
+
+        def dial() -> Client | Exception:
+            from framework.trace.client import SessionEnded
+
+            try:
+                return gone.again()
+            except SessionEnded as error:
+                return error
+
+        def answered(result: Client | Exception) -> None:
+            self._gone = None
+            if isinstance(result, Exception):
+                over(str(result))
+            else:
+                back(result)
+
+        def not_yet(why: str) -> None:
+            wait = min(RETRY * 2**self._tries, RETRY_LATER)
+            self._tries += 1
+            self._next_try = time.monotonic() + wait
+            if self._tries > 2:
+                self.say(f"no connection ({why}); tried again every {wait:.0f} s", problem=True)
+
+        self.in_background(dial, answered, not_yet)
 
     # -- words for the user ------------------------------------------------------------------
 

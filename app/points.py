@@ -79,6 +79,16 @@ class Points(Link):
             points = [msgspec.to_builtins(b) for b in self.breakpoints]
             self.ask("breakpoints", self._accepted, breakpoints=points)
 
+    def adopt_breakpoints(self) -> None:
+        """Take over those that the program has, of whoever was there before."""
+
+        def found(result: dict[str, Any]) -> None:
+            self.breakpoints = msgspec.convert(result.get("breakpoints", []), list[Breakpoint])
+            self._next_id = max((b.id for b in self.breakpoints), default=0) + 1
+            self.changed.add("breakpoints")
+
+        self.ask("status", found, _nothing)
+
     def _accepted(self, points: list[Breakpoint]) -> None:
         known = {b.id: b for b in points}
         self.breakpoints = [known.get(b.id, b) for b in self.breakpoints]

@@ -24,6 +24,7 @@ from app.sanitize import clean
 from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
 from framework.trace.protocol import (
     Breakpoint,
+    Control,
     Dropped,
     Events,
     Output,
@@ -133,14 +134,21 @@ class Session(Points):
         welcome = client.welcome
         self.name = welcome.name
         self.state, self.stop = welcome.state, welcome.stop
+        self.role, self.holder, self.level = welcome.role, welcome.holder, welcome.level
         self.changed.update(("state", "events", "cursor"))
-        if welcome.last_seq:
+        first = max(welcome.first_seq, self.store.last_seq + 1)
+        self.dropped += max(0, first - self.store.last_seq - 1) if self.store.last_seq else 0
+        if welcome.last_seq >= first:
             self._held = []  # the tape begins with what happened before we came
-            self._fetch(welcome.first_seq, welcome.last_seq)
+            self._fetch(first, welcome.last_seq)
         if not attached:
             self.ask("options", break_on_error=True)
-        if self.breakpoints:
+        if self.breakpoints and not self.observing:
             self.send_breakpoints()
+        elif attached and self.state != "recording":
+            self.adopt_breakpoints()
+        if self.observing:
+            self.say(f"{self.whose()} (T takes control over)")
         if self.state == "paused":
             self._stopped()
         self._run_queued()
@@ -201,6 +209,7 @@ class Session(Points):
         elif isinstance(message, StateChanged):
             self.state = message.state
             self.stop = message.stop
+            self.level = message.level
             self.changed.add("state")
             if message.state == "paused":
                 self._stopped()
@@ -210,6 +219,8 @@ class Session(Points):
             if self.following:
                 self.cursor = self.live_seq
                 self.changed.add("cursor")
+        elif isinstance(message, Control):
+            self.rights(message.role, message.holder, message.taken)
         elif isinstance(message, Output):
             self._output(message)
         elif isinstance(message, Dropped):
@@ -300,10 +311,15 @@ class Session(Points):
     def _check_alive(self, now: float) -> None:
         client, kernel = self.client, self.kernel
         if client is None:
+            self.try_again(now, self._connected_again, self._died)
             return
         if kernel is None:
             if client.closed:
-                self._died("the program has ended")
+                self._take_rest()
+                if not self.broken(now):
+                    self._died(getattr(client, "reason", "") or "the program has ended")
+            elif self.state != "recording":
+                self.keep_alive(now)
         elif kernel.poll() is not None:
             self._died(kernel.death)
         elif not client.closed:
@@ -314,11 +330,41 @@ class Session(Points):
             kernel.kill()
             self._died("the connection to the kernel broke")
 
+    def _take_rest(self) -> None:
+        """What the other end sent with its last breath."""
+        while self.client is not None and self.client.inbox:
+            self._receive(self.client.inbox.popleft())
+
+    def _connected_again(self, client: Client) -> None:
+        """The link to the program stands again; the tape goes on where it broke off."""
+        self._moving, self._and_then = False, ""
+        self.epoch += 1
+        self.say("connected again")
+        self.connect(client, attached=True)
+
+    def take_over(self) -> None:
+        """Take control of an attached program from another viewer, with its breakpoints."""
+        self.take_control(self.adopt_breakpoints)
+
+    def full_speed(self) -> None:
+        """Let the program run without looking, or look again."""
+        if self.level == "off":
+            self.ask("speed", None, level="")
+            self.say("the program is looked at again")
+            return
+        if self.state not in ("running", "paused"):
+            self.say("nothing is running")
+            return
+        self.go_live()
+        self.ask("speed", None, level="off")
+        if self.state == "paused":
+            self._step("continue")
+        self.say("full speed: nothing is recorded (p pauses, F looks again)")
+
     def _died(self, why: str) -> None:
         client = self.client
-        if client is not None:  # what it sent with its last breath
-            while client.inbox:
-                self._receive(client.inbox.popleft())
+        if client is not None:
+            self._take_rest()
             client.close()
         self.client = None
         self.state = "finished" if self.attached else "dead"

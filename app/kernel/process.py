@@ -28,6 +28,12 @@ STARTUP = 30.0  # seconds until a kernel that has not answered is given up
 LOG_LINES = 2000
 
 
+def _environment() -> dict[str, str]:
+    """A kernel draws into its cells, and has a session of its own already."""
+    inherited = {key: text for key, text in os.environ.items() if key != "TAPEBOOK_LISTEN"}
+    return {"MPLBACKEND": "module://matplotlib_inline.backend_inline", **inherited}
+
+
 class KernelError(Exception):
     """The kernel cannot be started: one line for the user."""
 
@@ -113,7 +119,7 @@ class KernelProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self.cwd,
-            env={"MPLBACKEND": "module://matplotlib_inline.backend_inline", **os.environ},
+            env=_environment(),
             pass_fds=(ready, parent),
             start_new_session=True,  # ctrl+c in the terminal is the parent's business
         )

@@ -377,7 +377,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.exit(code, return_code=code)
 
     def _catch_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 self._own_loop.add_signal_handler(number, self._end_by_signal, number)
 
@@ -453,13 +453,16 @@ def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
     from app.notebook import lock, open_notebook
 
     if attach is not None:
+        from app.attach import notebook_for
         from framework.trace.client import Client, SessionError
 
         try:
             client = attach if isinstance(attach, Client) else Client.connect(attach)
         except SessionError as error:
             raise ValueError(str(error)) from None
-        return TapebookApp(_source_of(client), client=client, theme=theme)
+        app = TapebookApp(notebook_for(client), client=client, theme=theme)
+        app.session.file = client.welcome.file if client.remote else ""
+        return app
     if path is None:
         from app.ui.screens.start import choose
 

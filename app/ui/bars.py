@@ -32,6 +32,7 @@ _STATES = {
     "finished": "good reverse",
     "dead": "error reverse",
     "starting": "dim reverse",
+    "reconnecting": "warn reverse",
 }
 
 
@@ -59,6 +60,10 @@ class StatusBar(Widget):
         """State, phase, the op under the cursor, the step."""
         session = self.session
         line: Line = [(f" {session.state} ", _STATES.get(session.state, "reverse")), (" ", "")]
+        if session.observing:
+            line.append(("observing ", "bold warn"))
+        if session.level == "off" and session.state == "running":
+            line.append(("full speed ", "bold"))
         if not session.cursor:
             return line
         moment = session.moment

@@ -194,6 +194,12 @@ class Commands:
     def do_pause(self) -> None:
         self.session.pause()
 
+    def do_full_speed(self) -> None:
+        self.session.full_speed()
+
+    def do_take_control(self) -> None:
+        self.session.take_over()
+
     def do_run_to_row(self) -> None:
         screen, session = self.screen, self.session
         if screen.where == "events":

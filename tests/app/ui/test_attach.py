@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ui_driver import Driver, write
 
-from app.ui.app import TapebookApp, _source_of
+from app.attach import notebook_for
+from app.ui.app import TapebookApp
 from framework.trace.client import Client, SessionError
 
 SCRIPT = """\

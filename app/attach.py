@@ -1,0 +1,178 @@
+"""`tapebook ps` and `tapebook attach`: which programs listen, and the ways to look into one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.trace import pipe
+from framework.trace import session as files
+from framework.trace.client import Client, RequestError, SessionError, find
+from framework.trace.session import Session
+
+if TYPE_CHECKING:
+    from app.notebook import Notebook
+
+__all__ = ["SILENCE", "connect", "describe", "notebook_for", "stdio", "table"]
+
+SILENCE = 20.0  # seconds after which a program takes a viewer that says nothing for dead
+ANSWER = 1.0  # seconds that a program has to say how it is
+REMOTE = "ssh {host} tapebook attach --stdio"
+
+
+# -- ps --------------------------------------------------------------------------------------------
+
+
+def describe() -> list[dict[str, Any]]:
+    """All sessions of this user, oldest first, each asked how it is. Raises SessionError."""
+    found = files.sessions()
+    with ThreadPoolExecutor(16) as pool:  # one that hangs must not hold up the others
+        return list(pool.map(_describe, found))
+
+
+def _describe(session: Session) -> dict[str, Any]:
+    known = {
+        "name": session.name, "pid": session.pid, "file": session.file,
+        "started": session.started, "state": "no answer", "step": 0, "viewers": [], "holder": "",
+        "level": "",
+    }  # fmt: skip
+    try:
+        with Client.connect(session, role="observe", stream=False, timeout=ANSWER) as client:
+            status = client.request("status").result(ANSWER)
+            stop = status["stop"]
+    except (SessionError, RequestError, TimeoutError, KeyError, TypeError):
+        return known
+    known |= {key: status[key] for key in known if key in status}
+    if stop and stop["source"]["line"]:
+        known["stop"] = f"{stop['source']['file']}:{stop['source']['line']}"
+    return known
+
+
+def table(found: list[dict[str, Any]], now: float) -> list[str]:
+    """Rows for people: name, process, state, step, viewers, since when, file.
+
+    >>> from app.attach import table
+    >>> one = {"name": "train-7", "pid": 7, "state": "running", "step": 12, "viewers": [],
+    ...     "holder": "", "started": 40.0, "file": "/tmp/train.py", "level": "off"}
+    >>> print(*table([one], 165.0), sep="\\n")
+    NAME     PID  STATE                 STEP  VIEWERS  SINCE  FILE
+    train-7    7  running (full speed)    12  0         2:05  /tmp/train.py
+    """
+    head = ("NAME", "PID", "STATE", "STEP", "VIEWERS", "SINCE", "FILE")
+    rows = [head]
+    for one in found:
+        state = one["state"] + (" (full speed)" if one["level"] == "off" else "")
+        if place := one.get("stop"):
+            state += f" at {Path(place).name}"
+        viewers = str(len(one["viewers"])) + (f" ({one['holder']})" if one["holder"] else "")
+        rows.append(
+            (
+                one["name"], str(one["pid"]), state, str(one["step"] or "-"), viewers,
+                _ago(now - one["started"]), one["file"] or "-",
+            )
+        )  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    right = {"PID", "STEP", "SINCE"}
+    return [
+        "  ".join(
+            text.rjust(width) if name in right else text.ljust(width)
+            for name, text, width in zip(head, row, widths)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _ago(seconds: float) -> str:
+    """``2:05``, ``3:20:00``, ``4 d 2:00:00``."""
+    minutes, second = divmod(int(max(0.0, seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    if not hours:
+        return f"{minute}:{second:02}"
+    days, hour = divmod(hours, 24)
+    return (f"{days} d " if days else "") + f"{hour}:{minute:02}:{second:02}"
+
+
+# -- attach ----------------------------------------------------------------------------------------
+
+
+def connect(name: str = "", *, via: str = "", ssh: str = "", observe: bool = False) -> Client:
+    """A viewer's connection to a session here, or to one at the end of a command.
+
+    Args:
+        name: of the session or its beginning; "" for the only one.
+        via: a command that ends in ``tapebook attach --stdio NAME``.
+        ssh: a host; short for such a command.
+
+    Raises:
+        SessionError: one line for the user.
+    """
+    role = "observe" if observe else "control"
+    if not (via or ssh):
+        return Client.connect(name, role=role, silence=SILENCE)
+    if ssh:
+        command = [*shlex.split(REMOTE.replace("{host}", shlex.quote(ssh))), *([name] * bool(name))]
+        if ssh.startswith("-"):
+            raise SessionError(f"{ssh}: this is no host")
+    else:
+        try:
+            command = shlex.split(via)
+        except ValueError as error:
+            raise SessionError(f"--via {via!r}: {error}") from None
+    if not command:
+        raise SessionError("--via: the command is empty")
+    return Client.over(command, role=role, silence=SILENCE)
+
+
+def stdio(name: str) -> None:
+    """The far end: pass the wire on between standard input and output and a session.
+
+    Raises SessionError with one line for the user.
+    """
+    session = find(name)
+    sink = os.dup(1)
+    os.dup2(2, 1)  # nothing else may be printed between the frames
+    pipe.relay(session, 0, sink)
+
+
+def notebook_for(client: Client) -> Notebook:
+    """What an attached program runs, to be read; empty if it cannot be had.
+
+    The text of a program on another machine comes over the wire: the file of that name here, if
+    there is one, is another.
+    """
+    from app.notebook import Notebook, NotebookError, open_notebook
+    from app.recording import notebook_of
+
+    file = client.welcome.file
+    notebook = Notebook()
+    if client.remote:
+        with contextlib.suppress(RequestError, TimeoutError, NotebookError):
+            notebook = notebook_of(file, {file: client.request("source").result(10)})
+    elif file:
+        with contextlib.suppress(NotebookError):
+            notebook = open_notebook(file)
+    notebook.read_only = True
+    return notebook
+
+
+def print_sessions(as_json: bool) -> None:
+    """What `tapebook ps` prints; raises SessionError."""
+    from app.sanitize import clean
+
+    found = describe()
+    out = sys.stdout
+    if as_json:
+        import json
+
+        out.write(json.dumps(found, indent=2) + "\n")
+    elif not found:
+        out.write("no session is running (tapebook run FILE starts one)\n")
+    else:
+        for line in table(found, time.time()):
+            out.write(clean(line, keep_newlines=False) + "\n")
