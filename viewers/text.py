@@ -20,6 +20,7 @@ __all__ = [
     "Line",
     "Span",
     "bar",
+    "bytes_of",
     "count_text",
     "crop",
     "crop_line",
@@ -244,6 +245,19 @@ def tensor_text(dtype: str, shape: Sequence[int]) -> str:
     'f32[64,128]'
     """
     return dtype_name(dtype) + shape_text(shape)
+
+
+_BYTES = {"128": 16, "64": 8, "32": 4, "16": 2}
+
+
+def bytes_of(dtype: str, shape: Sequence[int]) -> int:
+    """Bytes of a tensor's elements.
+
+    >>> bytes_of("float32", (64, 128)), bytes_of("complex128", ()), bytes_of("bool", (3,))
+    (32768, 16, 3)
+    """
+    size = next((size for bits, size in _BYTES.items() if dtype.endswith(bits)), 1)
+    return size * math.prod(shape)
 
 
 # -- bars ------------------------------------------------------------------------------------

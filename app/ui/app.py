@@ -33,6 +33,7 @@ from framework.trace.protocol import Breakpoint
 if TYPE_CHECKING:
     from app.notebook import Lock
     from framework.trace.client import Client
+    from framework.trace.playback import Playback
     from viewers.graph.store import Step
 
 __all__ = ["TapebookApp", "run_ui"]
@@ -76,7 +77,7 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     Args:
         notebook: what is open; empty when attached.
-        client: a connection to a running program, instead of an own kernel.
+        client: a connection to a running program, or a recording, instead of an own kernel.
         lock: released at the end.
     """
 
@@ -88,7 +89,7 @@ class TapebookApp(App[int], inherit_bindings=False):
     def __init__(
         self,
         notebook: Notebook,
-        client: Client | None = None,
+        client: Client | Playback | None = None,
         lock: Lock | None = None,
         theme: str | None = None,
         kernel: bool = True,
@@ -463,6 +464,8 @@ def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
         app = TapebookApp(notebook_for(client), client=client, theme=theme)
         app.session.file = client.welcome.file if client.remote else ""
         return app
+    if path is not None and Path(path).suffix.lower() == ".tape":
+        return _open_recording(Path(path), theme)
     if path is None:
         from app.ui.screens.start import choose
 
@@ -471,6 +474,21 @@ def _make(path: Any, attach: Any, theme: str | None) -> TapebookApp | None:
             return None
     notebook = open_notebook(path)
     return TapebookApp(notebook, lock=lock(notebook), theme=theme)
+
+
+def _open_recording(path: Path, theme: str | None) -> TapebookApp:
+    """A recording in the place of a program. Its own text is shown, never a file that it names."""
+    from app.recording import notebook_of
+    from framework.trace.playback import Playback
+    from framework.trace.tape_format import TapeError
+
+    try:
+        playback = Playback(path)
+    except TapeError as error:
+        raise ValueError(str(error)) from None
+    app = TapebookApp(notebook_of(playback.program, playback.sources), client=playback, theme=theme)
+    app.session.file = playback.program
+    return app
 
 
 def _source_of(client: Client) -> Notebook:

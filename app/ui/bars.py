@@ -28,6 +28,7 @@ __all__ = ["FooterBar", "Prompt", "StatusBar", "TabBar"]
 _STATES = {
     "paused": "stop reverse",
     "running": "accent reverse",
+    "recording": "accent reverse",
     "idle": "good reverse",
     "finished": "good reverse",
     "dead": "error reverse",

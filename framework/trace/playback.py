@@ -1,0 +1,175 @@
+"""A recording in the place of a session: what a viewer asks of a running program, from a file.
+
+`Playback` has what `framework.trace.client.Client` has for whoever looks: an inbox that events come
+into (also those that are still being written), and `request`. What would need the program is
+refused, with one line for the user.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from framework.trace.client import RequestError
+from framework.trace.events import TensorMeta
+from framework.trace.protocol import PROTOCOL_VERSION, Events, Summary, TensorView, Welcome
+from framework.trace.session import Session
+from framework.trace.summary import view
+from framework.trace.tape import Tape, TapeError
+
+__all__ = ["Playback"]
+
+BATCH = 2000  # events in one message
+PIECE = 8  # chunks that are read between two looks at what is asked
+FOLLOW = 0.25  # seconds between looks at a file that is being written
+REPLY_EVENTS = 20_000  # events in one answer
+_VIEW = ("slice", "row0", "col0", "rows", "cols", "grid")
+
+
+class Playback:
+    """Reads a recording on a thread of its own and answers from it.
+
+    Attributes:
+        program, sources: the program's file, and the text of its files by name.
+        inbox, closed, on_message, welcome, session: as `Client` has them.
+
+    Raises:
+        TapeError: the file is no recording.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.tape = Tape(path, read=False)  # from here on the thread's
+        self.tape.refresh(chunks=2)  # the first have the program's text
+        self.program = self.tape.info.get("program", "")
+        self.sources = dict(self.tape.sources)
+        name = path.name
+        self.welcome = Welcome(PROTOCOL_VERSION, name, 0, 0, 0, "recording")
+        self.session = Session(name, 0, "", 0.0, Path())
+        self.inbox: deque[Events] = deque()
+        self.closed = False
+        self.on_message: Callable[[], None] | None = None
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], str, dict[str, Any]] | None]
+        self._jobs = queue.SimpleQueue()
+        self._sent = 0  # the newest event in the inbox
+        threading.Thread(target=self._work, name="tapebook-playback", daemon=True).start()
+
+    def request(self, method: str, **params: Any) -> Future[Any]:
+        """Ask; the future gets the result, or RequestError."""
+        future: Future[Any] = Future()
+        if self.closed:
+            future.set_exception(RequestError("the recording is closed"))
+        else:
+            self._jobs.put((future, method, params))
+        return future
+
+    def close(self) -> None:
+        """End the thread and close the file."""
+        self.closed = True
+        self._jobs.put(None)
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._send()
+        try:
+            while not self.closed:
+                self._read()
+                self._answer(self._wait())
+        finally:
+            self.tape.close()
+
+    def _wait(self) -> float | None:
+        """How long the next request is waited for: not while there is more to read."""
+        if not self.tape.all_read:
+            return 0.0
+        return FOLLOW if self.tape.writing else None
+
+    def _read(self) -> None:
+        if self.tape.all_read and not self.tape.writing and self.tape.complete:
+            return
+        try:
+            self.tape.refresh(PIECE)
+        except TapeError:  # what was read before it stays
+            self.tape.all_read = True
+            return
+        self._send()
+
+    def _send(self) -> None:
+        new = self.tape.events(self._sent + 1)
+        for i in range(0, len(new), BATCH):
+            self.inbox.append(Events(new[i : i + BATCH]))
+        if new:
+            self._sent = new[-1].seq
+            if self.on_message is not None:
+                self.on_message()
+
+    def _answer(self, timeout: float | None) -> None:
+        try:
+            job = self._jobs.get(timeout is None or timeout > 0, timeout)
+        except queue.Empty:
+            return
+        if job is None:
+            return
+        future, method, params = job
+        if not future.set_running_or_notify_cancel():
+            return
+        handler = _HANDLERS.get(method)
+        try:
+            if handler is None:
+                raise RequestError("this is a recording: that needs the running program")
+            future.set_result(handler(self, **params))
+        except (RequestError, TapeError, ValueError, TypeError) as error:
+            future.set_exception(RequestError(" ".join(str(error).split())[:500]))
+        if self.on_message is not None:
+            self.on_message()
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def _status(self) -> dict[str, Any]:
+        tape = self.tape
+        return {
+            "state": "recording",
+            "stop": None,
+            "first_seq": tape.first_seq,
+            "last_seq": tape.last_seq,
+            "dropped": sum(last - first + 1 for first, last in tape.gaps),
+            "kept_bytes": tape.kept[1],
+            "cell": "",
+            "breakpoints": [],
+            "break_on_error": False,
+        }
+
+    def _events(self, first: int = 1, last: int = 0) -> list[Any]:
+        found = self.tape.events(first, last or None)
+        return found[:REPLY_EVENTS]
+
+    def _view(self, tensor: int, seq: int = 0, **options: Any) -> TensorView:
+        array = self.tape.tensor(tensor, seq)
+        if array is not None:
+            meta = self.tape.meta(tensor, seq)
+            assert meta is not None
+            return view(array, meta, seq, **{k: options[k] for k in _VIEW if k in options})
+        summary = self.tape.summary_of(tensor, seq)
+        if summary is None:
+            raise RequestError(
+                f"the value of tensor {tensor} at {seq or 'the end'} was not recorded"
+            )
+        return TensorView(TensorMeta(tensor, (summary.count,), "", ""), seq, "", summary)
+
+    def _summary(self, tensors: list[int], seq: int = 0) -> list[Summary | None]:
+        return [self.tape.summary_of(tensor, seq) for tensor in tensors[:10_000]]
+
+
+_HANDLERS: dict[str, Callable[..., Any]] = {
+    "status": Playback._status,
+    "events": Playback._events,
+    "view": Playback._view,
+    "summary": Playback._summary,
+    "stack": lambda playback: [],
+    "variables": lambda playback, frame=0: [],
+}

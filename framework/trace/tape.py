@@ -1,0 +1,524 @@
+"""Recordings as they are read: a `.tape` file that may be cut, damaged or still being written.
+
+    tape = open_tape("out.tape")
+    tape                        # what it holds; a table in a notebook
+    tape.steps[-1]              # a training step: its number, events, time
+    tape.events(1, 100)         # events, as `framework.trace.events` has them
+    tape.tensor(17, seq=250)    # what tensor 17 held after event 250
+
+Whatever the file holds, opening it runs nothing, opens no other file and waits for nobody: file
+names in it are names. Events are in memory, values are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import math
+import os
+import stat
+from bisect import bisect_right, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from framework import dtypes
+from framework.trace.events import (
+    CellBegin,
+    CellEnd,
+    Event,
+    Op,
+    OptimBegin,
+    OptimEnd,
+    TensorMeta,
+    Write,
+    decode_events,
+)
+from framework.trace.protocol import Summary
+from framework.trace.summary import summarize
+from framework.trace.tape_format import (
+    BLOB,
+    EVENTS,
+    HEALTH,
+    SOURCE,
+    VALUES,
+    Chunk,
+    Damage,
+    Scanner,
+    TapeError,
+    messages,
+    split_blob,
+)
+
+__all__ = ["StepInfo", "Tape", "TapeError", "open_tape"]
+
+MAX_UNPACKED = 4 << 30  # bytes of events, names and sources, unpacked, in one recording
+MAX_EVENTS = 20_000_000
+
+_BLOB_HEAD = msgspec.msgpack.Decoder(tuple[bytes, str, tuple[int, ...]])
+_VALUES = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, tuple[int, ...]]])
+_HEALTH = msgspec.msgpack.Decoder(list[tuple[int, int, Summary]])
+_SOURCE = msgspec.msgpack.Decoder(tuple[str, str])
+_DTYPES = {d.name: d.numpy for d in dtypes.ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """A training step: the events up to an optimizer's end, or to where a cell begins or ends.
+
+    Attributes:
+        number: the optimizer's count, 0 for a step without an update.
+        seconds: from its first to its last event.
+        ops: primitive ops in it.
+    """
+
+    number: int
+    first_seq: int
+    last_seq: int
+    seconds: float
+    ops: int
+
+
+class _Held:
+    """What a tensor held, by event: a blob with its dtype and shape, or statistics."""
+
+    __slots__ = ("seqs", "what")
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.what: list[tuple[bytes, str, tuple[int, ...]] | Summary] = []
+
+    def put(self, seq: int, what: Any) -> None:
+        i = bisect_right(self.seqs, seq)
+        if i and self.seqs[i - 1] == seq:
+            self.what[i - 1] = what
+            return
+        self.seqs.insert(i, seq)
+        self.what.insert(i, what)
+
+
+class Tape:
+    """A recording; `open_tape` opens one.
+
+    Attributes:
+        path: the file, as it was named.
+        info: what the run was: ``program``, ``argv``, ``python``, ``host``, ``started``, ``keep``.
+        sources: file name -> text of the user's code.
+        damage: stretches that could not be read.
+        complete: it was closed properly.
+        all_read: all that the file held at the last `refresh` is known.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], read: bool = True) -> None:
+        self.path = Path(path)
+        self.all_read = False
+        self._fd = -1
+        self._open()
+        if read:
+            self.refresh()
+
+    def _open(self) -> None:
+        self._fd = _open_file(self.path)
+        status = os.fstat(self._fd)
+        self._inode = status.st_dev, status.st_ino
+        self._scanner = Scanner(self._fd)
+        self._tape: list[Event] = []
+        self._held: dict[int, _Held] = {}
+        self._writes: dict[int, list[int]] = {}  # tensor -> events that wrote it
+        self._blobs: dict[bytes, tuple[int, int, str, tuple[int, ...]]] = {}  # hash -> where
+        self._gaps: list[int] = []  # events after which some are missing
+        self._unpacked = self._dated = 0
+        self.sources: dict[str, str] = {}
+        try:
+            self._scanner.start()
+        except TapeError as error:
+            self.close()
+            raise TapeError(f"{self.path}: {error}") from None
+
+    def close(self) -> None:
+        """Close the file; values cannot be read any more."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Tape:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+    # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> dict[str, str]:
+        return self._scanner.info
+
+    @property
+    def complete(self) -> bool:
+        return self._scanner.complete
+
+    @property
+    def damage(self) -> list[Damage]:
+        return self._scanner.damage
+
+    @property
+    def writing(self) -> bool:
+        """Is a process recording to it now?"""
+        from framework.trace.tape_writer import is_being_written
+
+        return not self.complete and self._fd >= 0 and is_being_written(self._fd)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+
+    @property
+    def first_seq(self) -> int:
+        return self._tape[0].seq if self._tape else 0
+
+    @property
+    def last_seq(self) -> int:
+        return self._tape[-1].seq if self._tape else 0
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """First and last number of each run of events that is missing."""
+        found = [(1, self.first_seq - 1)] if self.first_seq > 1 else []
+        for seq in self._gaps:
+            following = self._tape[self._index(seq) + 1].seq
+            if following > seq + 1:
+                found.append((seq + 1, following - 1))
+        return found
+
+    def __len__(self) -> int:
+        return len(self._tape)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def refresh(self, chunks: int = 0) -> int:
+        """Read what has been added since, at most so many chunks; returns how many events came.
+
+        A file that was written anew meanwhile (a ring made room) is read from its beginning, then
+        what it holds is what the new one holds.
+        """
+        writing = self.writing
+        if self._replaced():
+            self.close()
+            self._open()
+            writing = self.writing
+        before = len(self._tape)
+        self.all_read = False
+        try:
+            for chunk in self._scanner.chunks(growing=writing):
+                self._date_damage()
+                self._take(chunk)
+                chunks -= 1
+                if not chunks:
+                    break
+            else:
+                self.all_read = True
+        except TapeError as error:
+            self.close()
+            raise TapeError(f"{self.path}: {error}") from None
+        if not self._scanner.ours and not self._tape and self.all_read and not writing:
+            self.close()
+            raise TapeError(f"{self.path}: an MCAP file, but not a recording of Tapebook")
+        self._date_damage()
+        return len(self._tape) - before
+
+    def _replaced(self) -> bool:
+        if self.complete or not self._tape:
+            return False
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) != self._inode
+
+    def _take(self, chunk: Chunk) -> None:
+        data = chunk.data
+        if not chunk.start:
+            self._unpacked += len(data)
+            if self._unpacked > MAX_UNPACKED:
+                raise TapeError(f"unpacks to more than {MAX_UNPACKED >> 30} GB: not read")
+        for channel, _, start, end in messages(data):
+            try:
+                if channel == EVENTS:
+                    self._take_events(decode_events(data[start:end]))
+                elif channel == BLOB:
+                    self._take_blob(chunk, start, end)
+                elif channel == VALUES:
+                    for ident, seq, digest, dtype, shape in _VALUES.decode(data[start:end]):
+                        self._hold(ident, seq, (digest, dtype, shape))
+                elif channel == HEALTH:
+                    for ident, seq, summary in _HEALTH.decode(data[start:end]):
+                        self._hold(ident, seq, summary)
+                elif channel == SOURCE:
+                    name, text = _SOURCE.decode(data[start:end])
+                    self.sources.setdefault(name, text)
+            except (msgspec.DecodeError, RecursionError):
+                self.damage.append(Damage(chunk.offset, chunk.length, "a message that is none"))
+
+    def _take_events(self, events: list[Event]) -> None:
+        tape = self._tape
+        if len(tape) + len(events) > MAX_EVENTS:
+            raise TapeError(f"holds more than {MAX_EVENTS:,} events: not read")
+        for event in events:
+            last = tape[-1].seq if tape else 0
+            if event.seq <= last:  # out of order, or a number that is there already
+                if event.seq < 1:
+                    continue
+                i = self._index(event.seq)
+                if i < 0 or tape[i].seq != event.seq:
+                    insort(tape, event, key=_seq)
+            else:
+                if event.seq != last + 1 and tape:
+                    self._gaps.append(last)
+                tape.append(event)
+            if type(event) is Write:
+                for ident in event.tensors:
+                    insort(self._writes.setdefault(ident, []), event.seq)
+
+    def _take_blob(self, chunk: Chunk, start: int, end: int) -> None:
+        head, at = split_blob(chunk.data, start, end)
+        digest, dtype, shape = _BLOB_HEAD.decode(head)
+        if chunk.start:
+            self._blobs[digest] = (chunk.start + at, end - at, dtype, shape)
+
+    def _hold(self, ident: int, seq: int, what: Any) -> None:
+        self._held.setdefault(ident, _Held()).put(seq, what)
+
+    def _date_damage(self) -> None:
+        """Say of the damage that was met just now after which event it lies."""
+        for i in range(self._dated, len(self.damage)):
+            self.damage[i] = replace(self.damage[i], after=self.last_seq)
+        self._dated = len(self.damage)
+
+    def _index(self, seq: int) -> int:
+        """Position of the newest event with this number or a smaller one, or -1."""
+        return bisect_right(self._tape, seq, key=_seq) - 1
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def events(self, first: int = 1, last: int | None = None) -> list[Event]:
+        """Events ``first`` to ``last`` (default: the newest), as many as it holds."""
+        start = self._index(first - 1) + 1
+        stop = len(self._tape) if last is None else self._index(last) + 1
+        return self._tape[start:stop]
+
+    def event(self, seq: int) -> Event | None:
+        """The event with this number."""
+        i = self._index(seq)
+        return self._tape[i] if i >= 0 and self._tape[i].seq == seq else None
+
+    @property
+    def steps(self) -> list[StepInfo]:
+        """The training steps, in order; what comes after the last optimizer is a step as well."""
+        return list(self._steps())
+
+    def _steps(self) -> Iterator[StepInfo]:
+        first = last = None
+        number = ops = 0
+        for event in self._tape:
+            kind = type(event)
+            if kind is CellBegin and ops and first is not None and last is not None:
+                yield _step(number, first, last, ops)
+                first, number, ops = None, 0, 0
+            first = first or event
+            last = event
+            ops += kind is Op
+            if isinstance(event, OptimBegin):
+                number = event.step
+            if kind is OptimEnd or (kind is CellEnd and ops):
+                yield _step(number, first, last, ops)
+                first, number, ops = None, 0, 0
+        if first is not None and last is not None and ops:
+            yield _step(number, first, last, ops)
+
+    # -- values ------------------------------------------------------------------------------------
+
+    def tensor(self, ident: int, seq: int = 0) -> np.ndarray | None:
+        """What a tensor held as of an event (0: the newest), or None if the recording has it not.
+
+        Raises TapeError if it has it, and it is damaged.
+        """
+        found = self._find(ident, seq)
+        return None if found is None or isinstance(found, Summary) else self._read(*found)
+
+    def summary_of(self, ident: int, seq: int = 0) -> Summary | None:
+        """Statistics of a tensor as of an event, of its value or as they were recorded."""
+        found = self._find(ident, seq)
+        if found is None or isinstance(found, Summary):
+            return found
+        return summarize(self._read(*found))
+
+    def meta(self, ident: int, seq: int = 0) -> TensorMeta | None:
+        """Shape and dtype of a tensor whose value it has."""
+        found = self._find(ident, seq)
+        if found is None or isinstance(found, Summary):
+            return None
+        return TensorMeta(ident, found[2], found[1], "cpu")
+
+    def _find(self, ident: int, seq: int) -> Any:
+        """What is known of a tensor as of an event; None if it may have been written since."""
+        held = self._held.get(ident)
+        if held is None:
+            return None
+        seq = seq or max(self.last_seq, held.seqs[-1])
+        i = bisect_right(held.seqs, seq) - 1
+        if i < 0:
+            return None
+        born = held.seqs[i]
+        writes = self._writes.get(ident, ())
+        newest = bisect_right(writes, seq) - 1
+        if newest >= 0 and writes[newest] > born:
+            return None
+        gap = bisect_right(self._gaps, seq - 1) - 1
+        if gap >= 0 and self._gaps[gap] >= born:
+            return None
+        return held.what[i]
+
+    def _read(self, digest: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        found = self._blobs.get(digest)
+        kind = _DTYPES.get(dtype)
+        if found is None or kind is None or self._fd < 0:
+            return None
+        at, length, _, _ = found
+        if (
+            len(shape) > 64
+            or min(shape, default=0) < 0
+            or math.prod(shape) * kind.itemsize != length
+        ):
+            raise TapeError(
+                f"{self.path}: a value is damaged: {length} bytes for {list(shape)} {dtype}"
+            )
+        data = os.pread(self._fd, length, at)
+        if len(data) != length or hashlib.sha256(data).digest()[:16] != digest:
+            raise TapeError(f"{self.path}: a value is damaged: it has another hash than recorded")
+        return np.frombuffer(data, kind).reshape(shape)
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Values that it holds, and the bytes of the distinct ones."""
+        count = sum(len(held.seqs) for held in self._held.values())
+        return count, sum(length for _, length, _, _ in self._blobs.values())
+
+    def check(self) -> int:
+        """Read every value; returns how many it refers to and has not, or has damaged."""
+        bad = 0
+        known: dict[bytes, bool] = {}
+        for held in self._held.values():
+            for what in held.what:
+                if isinstance(what, Summary):
+                    continue
+                if what[0] not in known:
+                    try:
+                        known[what[0]] = self._read(*what) is not None
+                    except TapeError:
+                        known[what[0]] = False
+                bad += not known[what[0]]
+        return bad
+
+    # -- showing -----------------------------------------------------------------------------------
+
+    def state_text(self) -> str:
+        """How the file ended, in a few words."""
+        if self.complete:
+            text = "complete"
+        elif self.writing:
+            text = "still being written"
+        else:
+            text = f"not closed: recovered {len(self):,} events"
+        return text + (f"; {len(self.damage)} damaged places" if self.damage else "")
+
+    def summary(self) -> dict[str, str]:
+        """What the recording is and holds, as names and texts."""
+        info, steps = self.info, self.steps
+        values, size = self.kept
+        seconds = (self._tape[-1].t - self._tape[0].t) / 1e9 if self._tape else 0.0
+        try:
+            command = " ".join(json.loads(info.get("argv", "[]")))
+        except (ValueError, TypeError):
+            command = ""
+        numbered = [step.number for step in steps if step.number]
+        found = {
+            "file": f"{self.path}  ({self.size:,} bytes, {self.state_text()})",
+            "program": info.get("program", "") or command,
+            "command": command,
+            "recorded": f"{info.get('started', '?')} on {info.get('host', '?')}",
+            "with": f"Tapebook {info.get('tapebook', '?')}, Python {info.get('python', '?')}, "
+            f"NumPy {info.get('numpy', '?')}",
+            "events": f"{len(self):,} ({self.first_seq} to {self.last_seq}) in {seconds:.3g} s",
+            "steps": f"{len(numbered)} training steps"
+            + (f" ({numbered[0]} to {numbered[-1]})" if numbered else ""),
+            "values": f"{values:,} kept ({info.get('keep', '?')}), {size:,} bytes",
+            "missing": ", ".join(f"events {a} to {b}" for a, b in self.gaps[:5]),
+        }
+        return {key: text for key, text in found.items() if text}
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{key + ':':<10} {_plain(text)}" for key, text in self.summary().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
+            f"<td style='text-align:left'>{html.escape(_plain(text))}</td></tr>"
+            for key, text in self.summary().items()
+        )
+        return f"<table>{rows}</table>"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
+        for key, text in self.summary().items():
+            yield key, _plain(text)
+
+
+def open_tape(path: str | os.PathLike[str]) -> Tape:
+    """Open a recording, whatever state it is in.
+
+    Raises TapeError with one line if it is none, or cannot be read at all.
+
+    >>> open_tape("nowhere.tape")
+    Traceback (most recent call last):
+    framework.trace.tape_format.TapeError: nowhere.tape: no such file; check the name
+    """
+    return Tape(path)
+
+
+def _open_file(path: Path) -> int:
+    """A descriptor of a regular file; never waits for a pipe."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise TapeError(f"{path}: no such file; check the name") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TapeError(f"{path}: cannot be read: {reason}") from None
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+    raise TapeError(f"{path}: {kind}, not a recording (.tape)")
+
+
+def _plain(text: str) -> str:
+    """Text from a file, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _seq(event: Event) -> int:
+    return event.seq
+
+
+def _step(number: int, first: Event, last: Event, ops: int) -> StepInfo:
+    return StepInfo(number, first.seq, last.seq, (last.t - first.t) / 1e9, ops)

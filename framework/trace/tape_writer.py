@@ -1,0 +1,826 @@
+"""Recordings as they are made: from the ring and the kept values into a `.tape` file.
+
+A thread of its own reads the ring, as the service does. At the end of a training step the model's
+thread waits until the step has been handed to the operating system, so that a killed process loses
+the step in progress and nothing else; it never waits for a disk that does not answer (`PATIENCE`).
+
+The file is bounded. With the policy "ring", the values of old steps are dropped when the budget is
+full, those of the first steps kept: the file is written anew beside itself, half as long, and takes
+its own place. With "spill" nothing is dropped, and the recording ends where the budget does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import linecache
+import os
+import platform
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zstandard
+
+from framework.trace import sink
+from framework.trace.events import Event, Grad, Leaf, Mark, Op, ParamUpdate, Write
+from framework.trace.reader import dtype_name, typed
+from framework.trace.summary import summarize
+from framework.trace.tape_format import (
+    BLOB,
+    EVENTS,
+    HEALTH,
+    SOURCE,
+    VALUES,
+    Chunk,
+    Scanner,
+    TapeError,
+    blob_message,
+    chunk_record,
+    closing,
+    message,
+    messages,
+    opening,
+    split_blob,
+    times_of,
+)
+from framework.version import __version__
+
+__all__ = [
+    "KEEP",
+    "POLICIES",
+    "Recording",
+    "TapeFile",
+    "check_options",
+    "copy_tape",
+    "is_being_written",
+    "record",
+]
+
+KEEP = ("none", "health", "all")
+POLICIES = ("ring", "spill")
+
+CHUNK = 64 << 10  # bytes after which a chunk is closed
+LARGEST = 256 << 20  # bytes of a tensor; of a larger one the statistics are kept
+TICK = 0.05  # seconds between two looks at the ring within a step
+IDLE = 0.5  # seconds after which what has come is written, though no step has ended
+PATIENCE = 0.25  # seconds that the model's thread waits at a step's end for a slow disk
+FIRST = 2  # training steps at the beginning that the ring never drops
+SOURCES = 32 << 20  # bytes of source text
+LEAST = 1 << 16  # bytes, the smallest budget that makes sense
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file may not grow any more",
+}
+_LOCK = struct.Struct("hhqqi4x")  # struct flock
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def is_being_written(fd: int) -> bool:
+    """Does a process have the file open for recording? Asks, and takes no lock itself."""
+    request = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
+    except OSError:  # a file system without locks
+        return False
+    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+class TapeFile:
+    """A file that grows by whole chunks; after a failed write it ends with the last whole one.
+
+    It is made beside its place and put there when it has a beginning, so that nobody ever sees half
+    of one. Raises OSError where it cannot be written.
+    """
+
+    def __init__(self, path: Path, info: dict[str, str]) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.name[:80]}-{os.getpid()}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.fd = os.open(self._temporary, flags, 0o666)
+        self.end = 0
+        self.index: list[tuple[int, int, int, int, bool, int, int]] = []
+        self.count = 0
+        try:
+            with contextlib.suppress(OSError):
+                lock = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+                fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, lock)
+            self.write([opening(info)])
+        except BaseException:
+            self.abandon()
+            raise
+
+    def put_in_place(self) -> None:
+        os.replace(self._temporary, self.path)
+
+    def abandon(self) -> None:
+        """Remove it before it was put in place."""
+        self.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._temporary)
+
+    def write(self, parts: list[Any]) -> None:
+        """Append whole records, all or nothing."""
+        at = self.end
+        views = [memoryview(part) for part in parts]
+        try:
+            while views:
+                done = os.pwritev(self.fd, views[:512], at)
+                at += done
+                while views and done >= len(views[0]):
+                    done -= len(views.pop(0))
+                if done:
+                    views[0] = views[0][done:]
+        except OSError:
+            os.ftruncate(self.fd, self.end)
+            raise
+        self.end = at
+
+    def chunk(
+        self, parts: list[Any], first: int, last: int, count: int, compress: Any = None
+    ) -> None:
+        """Append a chunk of ``count`` messages from times ``first`` to ``last``."""
+        size = sum(map(len, parts))
+        made = chunk_record(first, last, parts, compress)
+        length = sum(map(len, made))
+        offset = self.end
+        self.write(made)
+        stored = sum(map(len, made[1:]))
+        self.index.append((offset, length, first, last, compress is not None, stored, size))
+        self.count += count
+
+    def copy(self, fd: int, chunk: Chunk) -> None:
+        """Append a chunk of another file as it is."""
+        data = bytearray(os.pread(fd, chunk.length, chunk.offset))
+        first, last = times_of(chunk.data)  # those of the chunk itself have no checksum
+        struct.pack_into("<QQ", data, 9, first, last)
+        size = len(chunk.data)
+        offset = self.end
+        self.write([data])
+        packed = not chunk.start
+        stored = chunk.length - (53 if packed else 49)  # without the heads of record and chunk
+        self.index.append((offset, chunk.length, first, last, packed, stored, size))
+        self.count += sum(1 for _ in messages(chunk.data))
+
+    def finish(self) -> None:
+        """Write the index and the footer, and close."""
+        try:
+            self.write([closing(self.end, self.index, self.count)])
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close it as it is."""
+        fd, self.fd = self.fd, -1
+        os.close(fd)
+
+
+class _Ended(Exception):
+    """The recording is to end; says why."""
+
+
+class _Batch:
+    """Messages that will be a chunk."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.parts: list[Any] = []
+        self.size = self.count = self.first = self.last = 0
+
+    def add(self, t: int, *parts: Any) -> None:
+        self.first = min(self.first, t) if self.count else t
+        self.last = max(self.last, t)
+        self.parts += parts
+        self.size += sum(map(len, parts))
+        self.count += 1
+
+    def write(self, file: TapeFile, compress: Any = None) -> None:
+        if self.count:
+            file.chunk(self.parts, self.first, self.last, self.count, compress)
+        self.clear()
+
+
+# -- recording -------------------------------------------------------------------------------------
+
+_encode = msgspec.msgpack.Encoder().encode
+_encode_into = msgspec.msgpack.Encoder().encode_into
+_EMPTY = b"\xdd\0\0\0\0"  # a MessagePack array whose length is put in at the end
+_decode_values = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, tuple[int, ...]]]).decode
+
+_recordings: weakref.WeakSet[Recording] = weakref.WeakSet()
+
+
+class Recording:
+    """Writes what a recorder sees to a file, until it is closed.
+
+    Args:
+        path: where to; a recording that is there is replaced, any other file refused.
+        recorder: whose events; with ``keep="all"`` or "health" it must keep values itself.
+        keep: "all" writes every value once, "health" their statistics, "none" neither.
+        budget: bytes of the file.
+        policy: "ring" or "spill", what happens when the budget is full.
+        program: the script or notebook that runs, as a label.
+        argv: its command line; default the process's.
+        sources: text of files of the program; those that events name are added.
+        say: told, once, why a recording ended early; default a line on stderr.
+
+    Attributes:
+        events: how many were written.
+        lost: events that the ring had dropped before they could be written.
+        missed: values that were gone before they could be written.
+        problem: why it ended early, "" if it did not.
+
+    Raises:
+        TapeError: the file cannot be made.
+        ValueError: an argument that is none of the above.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        recorder: sink.Recorder,
+        *,
+        keep: str = "all",
+        budget: int = 1 << 30,
+        policy: str = "ring",
+        program: str = "",
+        argv: list[str] | None = None,
+        sources: dict[str, str] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        check_options(keep, budget, policy)
+        self.path = Path(path)
+        self.recorder = recorder
+        self.keep = keep if recorder.values is not None else "none"
+        self.budget = budget
+        self.policy = policy
+        self.events = self.lost = self.missed = 0
+        self.problem = ""
+        self._say = say or _to_stderr
+        self._info = _describe(program, argv or sys.argv, self.keep, policy, budget)
+        self._next = recorder.first_seq
+        self._compress = zstandard.ZstdCompressor(level=1).compress
+        self._text, self._blobs = _Batch(), _Batch()
+        self._array, self._array_count, self._array_first = bytearray(_EMPTY), 0, (0, 0)
+        self._values: list[tuple[int, int, bytes, str, tuple[int, ...]]] = []
+        self._health: list[tuple[int, int, Any]] = []
+        self._pending: list[tuple[int, int]] = []  # writes that are under way: (seq, tensor)
+        self._seen: set[bytes] = set()
+        self._files: set[str] = set()
+        self._source_bytes = 0
+        self._leaves: dict[
+            int, int
+        ] = {}  # parameters, inputs, state -> the last event that used it
+        self._stale: set[int] = set()  # tensors whose newest value was missed
+        self._steps: list[tuple[int, int, int]] = []  # (last event, bytes of blobs, of text)
+        self._step_bytes = self._text_bytes = 0
+        self._limit = budget  # bytes of the file after which room is made
+        self._written = self._due = 0
+        self._wake, self._caught_up = threading.Event(), threading.Event()
+        self._patient = True
+        self._closing = False
+        self._flushed = time.monotonic()
+        self._pid = os.getpid()
+        if recorder.on_step is not None:
+            raise TapeError(f"{path}: this program is being recorded already")
+        self._file = _create(self.path, self._info)
+        for name, text in (sources or {}).items():
+            self._add_source(name, text, 0)
+        _recordings.add(self)
+        recorder.on_step = self._at_step
+        self._thread = threading.Thread(target=self._work, name="tapebook-record", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = self.problem or ("closed" if self._closing else "recording")
+        return f"<Recording {self.path}: {self.events} events, {self._file.end} bytes, {state}>"
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything up to now is in the file; whether that was done in time."""
+        self._due = self.recorder.seq
+        self._caught_up.clear()
+        self._wake.set()
+        return self._caught_up.wait(timeout)
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+        if self._closing or os.getpid() != self._pid:
+            return
+        self._closing = True
+        if self.recorder.on_step == self._at_step:
+            self.recorder.on_step = None
+        self._wake.set()
+        self._thread.join()
+        atexit.unregister(self.close)
+        _recordings.discard(self)
+
+    def _at_step(self) -> None:
+        """On the model's thread, at the end of a training step."""
+        if self.problem or os.getpid() != self._pid:
+            return
+        self._due = self.recorder.seq
+        self._caught_up.clear()
+        self._wake.set()
+        if self._patient and not self._caught_up.wait(PATIENCE):
+            self._patient = False  # until it has caught up
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while not self._closing:
+                self._wake.wait(TICK)
+                self._turn()
+            self._turn(last=True)
+            self._file.finish()
+        except OSError as error:
+            self._stop(_reason(error))
+        except _Ended as error:
+            self._stop(str(error))
+        except Exception as error:  # a bug of ours must not end the program, nor be silent
+            self._stop(f"{type(error).__name__}: {error}")
+        finally:
+            self._caught_up.set()
+
+    def _turn(self, last: bool = False) -> None:
+        self._wake.clear()
+        due = self._due
+        ended = self._take(self._newest())
+        now = time.monotonic()
+        full = self._file.end > self._limit
+        if last:
+            self._capture_written()
+        if ended or last or full or due > self._written or now - self._flushed > IDLE:
+            self._flush()
+            if ended or full:
+                self._end_step()
+        if self._written >= self._due:
+            self._patient = True
+            self._caught_up.set()
+
+    def _newest(self) -> int:
+        seq = self.recorder.seq
+        return seq if not seq or self.recorder.raw(seq) is not None else seq - 1
+
+    def _stop(self, why: str) -> None:
+        """The recording ends here, whole as far as it goes; the program goes on."""
+        self.problem = why
+        if self.recorder.on_step == self._at_step:
+            self.recorder.on_step = None
+        with contextlib.suppress(OSError):
+            self._file.finish()
+        self._say(f"{self.path}: {why}: the recording ends at event {self._written}")
+
+    # -- what goes in ------------------------------------------------------------------------------
+
+    def _take(self, newest: int) -> bool:
+        """Take in events up to ``newest``; whether a training step ended among them."""
+        recorder = self.recorder
+        ended = False
+        seq = self._next
+        while seq <= newest:
+            raw = recorder.raw(seq)
+            if raw is None:
+                skipped = max(recorder.first_seq, seq + 1)
+                self.lost += skipped - seq
+                self._close_array()
+                seq = skipped
+                continue
+            try:
+                event: Event = typed(raw)
+            except Exception as error:  # one strange argument must not end the recording
+                event = Mark(seq, raw[1], f"unreadable event: {type(error).__name__}")
+            self._add(event)
+            kind = raw[2]
+            if kind not in _AMONG_WRITES:
+                self._capture_written()
+                ended = ended or kind in (sink.OPTIM_END, sink.CELL_END)
+            seq += 1
+            if len(self._array) > CHUNK:
+                self._write_text()
+        self._next = seq
+        return ended
+
+    def _add(self, event: Event) -> None:
+        if not self._array_count:
+            self._array_first = event.seq, event.t
+        _encode_into(event, self._array, -1)
+        self._array_count += 1
+        self.events += 1
+        source = getattr(event, "source", None)
+        if source is not None and source.file not in self._files:
+            self._add_source(source.file, "".join(linecache.getlines(source.file)), event.t)
+        if self.keep == "none":
+            return
+        kind = type(event)
+        if kind is Op:
+            for ident in event.inputs:  # type: ignore[union-attr]
+                if ident in self._leaves:
+                    self._leaves[ident] = event.seq
+            for meta in event.outputs:  # type: ignore[union-attr]
+                self._capture(meta.id, event.seq)
+        elif isinstance(event, Leaf):
+            self._leaves[event.tensor.id] = event.seq
+            self._capture(event.tensor.id, event.seq)
+        elif isinstance(event, Grad):
+            self._leaves[event.total.id] = event.seq
+            self._capture(event.total.id, event.seq)
+        elif isinstance(event, Write):
+            self._pending += [(event.seq, ident) for ident in event.tensors]
+        elif isinstance(event, ParamUpdate):
+            for meta in (event.tensor, *event.state.values()):
+                self._leaves[meta.id] = event.seq
+
+    def _capture_written(self) -> None:
+        pending, self._pending = self._pending, []
+        for seq, ident in pending:
+            self._capture(ident, seq)
+
+    def _capture(self, ident: int, seq: int) -> None:
+        """What a tensor held as of an event, as a blob or as statistics.
+
+        The array may be the live one. The program's next write in place first puts a copy in its
+        stead, so what was read is whole if the same array still stands there afterwards.
+        """
+        values = self.recorder.values
+        while True:
+            array = values.get(ident, seq) if values is not None else None
+            try:
+                found = self._look(array)
+            except (TypeError, MemoryError):  # gone, sparse, or a dtype without numbers
+                self.missed += 1
+                self._stale.add(ident)
+                return
+            if values.get(ident, seq) is array:  # type: ignore[union-attr]
+                break
+        self._stale.discard(ident)
+        if isinstance(found, bytes):
+            self._add_value(ident, seq, array, found)
+        else:
+            self._health.append((ident, seq, found))
+
+    def _look(self, array: Any) -> Any:
+        """The bytes of an array, or its statistics; TypeError if it has neither."""
+        if array is None or hasattr(array, "sparse_dim"):
+            raise TypeError
+        room = self.budget // 2 - self._step_bytes
+        if self.keep == "all" and array.nbytes <= min(LARGEST, room):
+            if not isinstance(array, np.ndarray):
+                from framework.kernels import to_host
+
+                array = to_host(array)
+            return array.tobytes()
+        return summarize(array)
+
+    def _add_value(self, ident: int, seq: int, array: Any, data: bytes) -> None:
+        digest = hashlib.sha256(data).digest()[:16]
+        dtype, shape = dtype_name(array.dtype), tuple(array.shape)
+        self._values.append((ident, seq, digest, dtype, shape))
+        if digest in self._seen:
+            return
+        self._seen.add(digest)
+        head = _encode((digest, dtype, shape))
+        self._blobs.add(self._array_first[1], *blob_message(head, data, seq, self._array_first[1]))
+        self._step_bytes += len(data)
+        if self._blobs.size > CHUNK:
+            self._blobs.write(self._file)
+
+    def _add_source(self, name: str, text: str, t: int) -> None:
+        self._files.add(name)
+        self._source_bytes += len(text)
+        if name and text and self._source_bytes <= SOURCES:
+            self._text.add(t, message(SOURCE, 0, t, _encode((name, text))))
+
+    # -- what goes out -----------------------------------------------------------------------------
+
+    def _close_array(self) -> None:
+        """Make a message of the events that have been taken in."""
+        if self._array_count:
+            seq, t = self._array_first
+            self._array[1:5] = self._array_count.to_bytes(4, "big")
+            self._text.add(t, message(EVENTS, seq, t, bytes(self._array)))
+            self._array, self._array_count = bytearray(_EMPTY), 0
+
+    def _write_text(self) -> None:
+        """Blobs, then what refers to them."""
+        self._close_array()
+        self._blobs.write(self._file)
+        t = self._text.last
+        if self._values:
+            self._text.add(t, message(VALUES, 0, t, _encode(self._values)))
+            self._values = []
+        if self._health:
+            self._text.add(t, message(HEALTH, 0, t, _encode(self._health)))
+            self._health = []
+        before = self._file.end
+        self._text.write(self._file, self._compress)
+        self._text_bytes += self._file.end - before
+
+    def _flush(self) -> None:
+        self._write_text()
+        self._written = self._next - 1
+        self._flushed = time.monotonic()
+
+    def _end_step(self) -> None:
+        """Note what the step took, and keep to the budget."""
+        self._steps.append((self._written, self._step_bytes, self._text_bytes))
+        self._step_bytes = self._text_bytes = 0
+        if self._file.end <= self._limit:
+            return
+        if self.policy == "spill":
+            raise _Ended("its budget is used up")
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Write the file anew without the values of old steps; if need be, without their events."""
+        early, late = self._kept(1, FIRST, self.budget // 2)
+        events_early, events_late = self._kept(2, FIRST, self.budget // 4)
+        in_use = {ident for ident, used in self._leaves.items() if used > late}
+        old, new = self._file, TapeFile(self.path, self._info)
+        try:
+            wanted, newest = _values_to_keep(old.fd, early, late, in_use)
+            digests = {row[2] for row in newest}
+            # Said anew for the moment before the last steps: what was between may be gone.
+            carried = [
+                (row[0], late, *row[2:])
+                for row in newest
+                if row[0] in in_use and row[1] <= late and row[0] not in self._stale
+            ]
+            for batch, packed in _copies(
+                old.fd, wanted, digests, lambda seq: seq <= events_early or seq > events_late
+            ):
+                batch.write(new, self._compress if packed else None)
+            if carried:
+                batch = _Batch()
+                batch.add(0, message(VALUES, 0, 0, _encode(carried)))
+                batch.write(new, self._compress)
+            new.put_in_place()
+        except BaseException:
+            new.abandon()
+            raise
+        old.close()
+        self._file = new
+        self._limit = max(self.budget, new.end + self.budget // 8)  # what must stay may be much
+        self._seen = digests
+        self._leaves = {ident: used for ident, used in self._leaves.items() if used > late}
+        self._steps = [
+            (seq, blobs if seq <= early or seq > late else 0, text)
+            for seq, blobs, text in self._steps
+            if seq <= events_early or seq > events_late
+        ]
+
+    def _kept(self, column: int, first: int, room: int) -> tuple[int, int]:
+        """Events up to the first number and after the second stay: ``room`` bytes of a column."""
+        early = used = 0
+        for row in self._steps[:first]:
+            used += row[column]
+            if used > room // 4:
+                break
+            early = row[0]
+        used = 0
+        late = self._steps[-1][0]
+        for i in range(len(self._steps) - 1, -1, -1):
+            used += self._steps[i][column]
+            if used > room and i < len(self._steps) - 1:
+                break
+            late = self._steps[i - 1][0] if i else 0
+        return early, max(early, late)
+
+
+_AMONG_WRITES = frozenset((sink.WRITE, sink.LEAF, sink.OP))  # may come before a write is done
+
+
+def check_options(keep: str, budget: int, policy: str) -> None:
+    """ValueError for an option that does not exist."""
+    if keep not in KEEP:
+        raise ValueError(f"keep must be one of {', '.join(KEEP)}, but got {keep!r}")
+    if policy not in POLICIES:
+        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, but got {policy!r}")
+    if budget < LEAST:
+        raise ValueError(f"a budget of {budget} bytes is too small for a recording")
+
+
+def _describe(program: str, argv: list[str], keep: str, policy: str, budget: int) -> dict[str, str]:
+    """What the run was. The wall clock is a label; order is by event numbers and ``clock``."""
+    return {
+        "tapebook": __version__,
+        "program": program,
+        "argv": json.dumps(argv),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.platform(),
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "clock": str(time.perf_counter_ns()),
+        "keep": keep,
+        "policy": policy,
+        "budget": str(budget),
+    }
+
+
+def _create(path: Path, info: dict[str, str], place: bool = True) -> TapeFile:
+    """A new file, in its place at once or later; TapeError if there must not, or cannot, be one."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise TapeError(f"{path}: cannot be recorded to: {error.strerror}") from None
+    else:
+        _check_replaceable(path, mode)
+    try:
+        file = TapeFile(path, info)
+        if place:
+            file.put_in_place()
+    except OSError as error:
+        raise TapeError(f"{path}: cannot be recorded to: {_reason(error)}") from None
+    return file
+
+
+def _check_replaceable(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise TapeError(f"{path}: not a regular file; name one that may be written")
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if is_being_written(fd):
+            raise TapeError(f"{path}: another process is recording to it")
+        if os.fstat(fd).st_size:
+            scanner = Scanner(fd)
+            scanner.start()
+    except TapeError as error:
+        if "another process" in str(error):
+            raise
+        raise TapeError(f"{path}: exists and is no recording; it is not overwritten") from None
+    finally:
+        os.close(fd)
+
+
+def _reason(error: OSError) -> str:
+    return _FULL.get(error.errno or 0, error.strerror or str(error))
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"tapebook: {text}; the program goes on\n")
+
+
+# -- the ring: a file without the values of old steps ----------------------------------------------
+
+
+def _scan(fd: int) -> Scanner:
+    scanner = Scanner(fd)
+    scanner.start()
+    return scanner
+
+
+def _values_to_keep(
+    fd: int, early: int, late: int, in_use: set[int]
+) -> tuple[Callable[[Any], bool], list[Any]]:
+    """A test for what stays of the `VALUES`, and all that stays.
+
+    Beside those of the first and last steps these are the newest values before the last steps of
+    tensors that the last steps use: parameters, their state, inputs.
+    """
+    rows: list[Any] = []
+    newest: dict[int, Any] = {}
+    for chunk in _scan(fd).chunks(growing=True):
+        for channel, _, start, end in messages(chunk.data):
+            if channel != VALUES:
+                continue
+            for row in _decode_values(chunk.data[start:end]):
+                if row[1] <= early or row[1] > late:
+                    rows.append(row)
+                before = newest.get(row[0])
+                if row[1] <= late and row[0] in in_use and (before is None or before[1] <= row[1]):
+                    newest[row[0]] = row
+    rows += newest.values()
+    return (lambda row: row[1] <= early or row[1] > late), rows
+
+
+def _copies(
+    fd: int, wanted: Callable[[Any], bool], digests: set[bytes], events: Callable[[int], bool]
+) -> Iterator[tuple[_Batch, bool]]:
+    """The chunks of a file with what is wanted of them, and whether they are compressed ones."""
+    for chunk in _scan(fd).chunks(growing=True):
+        batch = _Batch()
+        data = chunk.data
+        blobs = False
+        for channel, sequence, start, end in messages(data):
+            t = int.from_bytes(data[start - 16 : start - 8], "little")
+            if channel == VALUES:
+                rows = [row for row in _decode_values(data[start:end]) if wanted(row)]
+                if rows:
+                    batch.add(t, message(VALUES, 0, t, _encode(rows)))
+                continue
+            if channel == BLOB:
+                blobs = True
+                head, _ = split_blob(data, start, end)
+                if msgspec.msgpack.decode(head)[0] not in digests:
+                    continue
+            elif channel == EVENTS and not events(sequence):
+                continue
+            batch.add(t, data[start - 31 : end])
+        yield batch, not blobs
+
+
+def copy_tape(source: Path, target: Path) -> None:
+    """Write the sound chunks of a recording to a new file, with an index of them.
+
+    Raises TapeError if there is another kind of file, or it cannot be written.
+    """
+    fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    made: TapeFile | None = None
+    try:
+        scanner = _scan(fd)
+        for chunk in scanner.chunks(growing=False):
+            if made is None:
+                made = _create(target, scanner.info, place=False)
+            made.copy(fd, chunk)
+        if made is None:
+            made = _create(target, scanner.info, place=False)
+        made.put_in_place()
+        made.finish()
+        made = None
+    except OSError as error:
+        raise TapeError(f"{target}: cannot be written: {_reason(error)}") from None
+    finally:
+        os.close(fd)
+        if made is not None:
+            made.abandon()
+
+
+# A forked child has the descriptor but not the thread: it must neither write nor hold the lock.
+def _after_fork() -> None:
+    for recording in list(_recordings):
+        with contextlib.suppress(OSError):
+            os.close(recording._file.fd)
+    _recordings.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- the Python API --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def record(path: str | os.PathLike[str], **options: Any) -> Iterator[Recording]:
+    """Record a block to a `.tape` file; options are `Recording`'s.
+
+    The tape that is being made on this thread is written, if there is one, with what is still in
+    its ring; else the block is traced.
+
+    >>> import framework as torch, tempfile, os
+    >>> from framework.trace import open_tape, record
+    >>> path = os.path.join(tempfile.mkdtemp(), "out.tape")
+    >>> with record(path) as recording:
+    ...     y = torch.ones(2).exp()
+    >>> [event.name for event in open_tape(path).events() if hasattr(event, "duration")]
+    ['ones', 'exp']
+    """
+    check_options(
+        options.get("keep", "all"), options.get("budget", LEAST), options.get("policy", "ring")
+    )
+    main = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or "")
+    if os.path.isfile(main):
+        options.setdefault("program", main)
+        options.setdefault("sources", {main: "".join(linecache.getlines(main))})
+    before = sink.active
+    if before is not None and before.owner == threading.get_ident():
+        with Recording(path, before, **options) as recording:
+            yield recording
+        return
+    recorder = sink.Recorder(keep="none" if options.get("keep") == "none" else "all")
+    with Recording(path, recorder, **options) as recording:
+        sink.active = recorder
+        try:
+            yield recording
+        finally:
+            sink.active = before
