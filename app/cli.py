@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 __all__ = ["main"]
@@ -21,6 +21,8 @@ A notebook that plays the autograd tape.
   tapebook run FILE [-- ARGS]  run it without the screen; a viewer can attach
   tapebook ps | attach [NAME]  the programs that run; look into one of them
   tapebook export FILE -o OUT  the graph of a training step as .dot, .svg or .png
+  tapebook run FILE --record OUT.tape      record it to a file; tapebook OUT.tape opens that
+  tapebook show|verify|repair FILE.tape    look into a recording; export takes one as well
   tapebook doctor              what this machine has, and what is missing
 """
 
@@ -62,7 +64,7 @@ def _open(arguments: list[str]) -> int:
         usage="tapebook [FILE] [--theme dark|light] | COMMAND ...",
         allow_abbrev=False,
     )
-    parser.add_argument("file", nargs="?", help="a .py script or an .ipynb notebook")
+    parser.add_argument("file", nargs="?", help="a .py script, an .ipynb notebook or a recording")
     parser.add_argument("--theme", choices=("dark", "light"))
     parser.add_argument("--version", "-V", action="store_true", help="print the version")
     options = parser.parse_args(arguments)
@@ -94,16 +96,31 @@ def _run(arguments: list[str]) -> int:
         "each but the first three also with ' if CONDITION'; may be given several times",
     )
     parser.add_argument("--no-listen", action="store_true", help="let no viewer attach")
+    parser.add_argument("--record", metavar="OUT.tape", help="write the run to a recording")
+    parser.add_argument(
+        "--keep",
+        choices=("none", "health", "all"),
+        help="what a recording has of values: nothing, statistics, or everything (the default)",
+    )
+    parser.add_argument("--budget", metavar="SIZE", help="of the recording: 500M, 2G; default 1G")
+    parser.add_argument(
+        "--policy",
+        choices=("ring", "spill"),
+        help="when the budget is full: drop old steps (the default), or end the recording",
+    )
     options = parser.parse_args(own)
     from app.notebook import NotebookError
-    from app.runner import run
+    from app.runner import Record, run
 
     try:
+        given = {"keep": options.keep, "budget": options.budget, "policy": options.policy}
+        record = Record.parse(options.record, **given)
         return run(
             options.file,
             rest,
             breaks=options.breaks,
             listen=not options.no_listen,
+            record=record,
         )
     except (NotebookError, ValueError) as error:
         return _refuse(str(error))
@@ -177,6 +194,8 @@ def _attach(arguments: list[str]) -> int:
 def _export(arguments: list[str]) -> int:
     """``tapebook export FILE -o OUT``."""
     own, rest = _split(arguments)
+    if any(argument.lower().endswith(".tape") for argument in own):
+        return _export_recording(own)
     parser = _Parser(
         prog="tapebook export", usage="%(prog)s FILE -o OUT [options] [-- ARGS]", allow_abbrev=False
     )
@@ -222,11 +241,116 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
-def _bad_output(text: str) -> str:
+def _export_recording(arguments: list[str]) -> int:
+    """``tapebook export FILE.tape -o OUT``."""
+    from app.recording import SUFFIXES, export
+    from framework.trace.tape_format import TapeError
+    from viewers.graph.export import ExportError
+
+    parser = _Parser(
+        prog="tapebook export", usage="%(prog)s FILE.tape -o OUT [options]", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a recording")
+    parser.add_argument("-o", "--output", required=True, help=f"ends in {', '.join(SUFFIXES)}")
+    parser.add_argument("--phase", choices=("forward", "backward", "both"), default="forward")
+    parser.add_argument("--depth", type=int, help="how deep modules and composite ops are open")
+    parser.add_argument("--module", help="only this module: model.encoder")
+    parser.add_argument("--step", type=int, help="number of the training step; default the last")
+    parser.add_argument(
+        "--all", action="store_true", help="also ops that the loss does not depend on"
+    )
+    options = parser.parse_args(arguments)
+    problem = _bad_output(options.output, SUFFIXES)
+    if problem:
+        return _refuse(problem)
+    try:
+        line = export(
+            options.file, options.output, step=options.step, phase=options.phase,
+            depth=options.depth, module=options.module, everything=options.all,
+        )  # fmt: skip
+    except (TapeError, ValueError) as error:
+        return _refuse(str(error))
+    except ExportError as error:
+        _say(str(error))
+        return 1
+    return _print([line])
+
+
+def _show(arguments: list[str]) -> int:
+    """``tapebook show FILE [OP]``."""
+    parser = _Parser(
+        prog="tapebook show", usage="%(prog)s FILE.tape [OP] [options]", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a recording")
+    parser.add_argument(
+        "op", nargs="?", default="", help="an op, a module, an event's number or /an expression/"
+    )
+    parser.add_argument("--step", type=int, help="number of the training step; default the last")
+    parser.add_argument("--ops", action="store_true", help="the ops of the step")
+    parser.add_argument("--memory", action="store_true", help="what its tensors take")
+    parser.add_argument("--time", action="store_true", help="where its time went")
+    parser.add_argument("--follow", action="store_true", help="a line per step while it is written")
+    options = parser.parse_args(arguments)
+    from app.recording import follow, show
+    from framework.trace.tape_format import TapeError
+
+    try:
+        if options.follow:
+            return _print(follow(options.file))
+        lines = show(
+            options.file, options.op, step=options.step, ops=options.ops, memory=options.memory,
+            times=options.time,
+        )  # fmt: skip
+    except TapeError as error:
+        return _refuse(str(error))
+    return _print(lines)
+
+
+def _verify(arguments: list[str]) -> int:
+    """``tapebook verify FILE``."""
+    parser = _Parser(prog="tapebook verify", usage="%(prog)s FILE.tape", allow_abbrev=False)
+    parser.add_argument("file", help="a recording")
+    options = parser.parse_args(arguments)
+    from app.recording import verify
+    from framework.trace.tape_format import TapeError
+
+    try:
+        lines, status = verify(options.file)
+    except TapeError as error:
+        return _refuse(str(error))
+    _print(lines)
+    return status
+
+
+def _repair(arguments: list[str]) -> int:
+    """``tapebook repair FILE -o OUT``."""
+    parser = _Parser(
+        prog="tapebook repair", usage="%(prog)s FILE.tape -o OUT.tape", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a recording")
+    parser.add_argument("-o", "--output", required=True, help="the clean copy")
+    options = parser.parse_args(arguments)
+    from app.recording import repair
+    from framework.trace.tape_format import TapeError
+
+    try:
+        return _print(repair(options.file, options.output))
+    except TapeError as error:
+        return _refuse(str(error))
+
+
+def _print(lines: Iterable[str]) -> int:
+    """Lines that may have come out of a file, one by one as they come."""
+    for line in lines:
+        print(_clean(line), flush=True)
+    return 0
+
+
+def _bad_output(text: str, suffixes: tuple[str, ...] = (".dot", ".svg", ".png")) -> str:
     """Why nothing can be written there, "" if it can."""
     path = Path(text)
-    if path.suffix.lower() not in (".dot", ".svg", ".png"):
-        return f"{text}: the file's name must end in .dot, .svg or .png"
+    if path.suffix.lower() not in suffixes:
+        return f"{text}: the file's name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
     if path.is_dir():
         return f"{text}: is a directory"
     if not path.absolute().parent.is_dir():
@@ -249,6 +373,9 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "ps": _ps,
     "attach": _attach,
     "export": _export,
+    "show": _show,
+    "verify": _verify,
+    "repair": _repair,
     "doctor": _doctor,
 }
 
@@ -259,12 +386,21 @@ def _unusable(file: str) -> str:
     from app.notebook.disk import check_file
 
     path = Path(file)
+    if path.suffix.lower() == ".tape":
+        from framework.trace.tape import Tape
+        from framework.trace.tape_format import TapeError
+
+        try:
+            Tape(path, read=False).refresh(chunks=1)
+        except TapeError as error:
+            return str(error)
+        return ""
     try:
         check_file(path)
     except NotebookError as error:
         return str(error)
     if path.suffix.lower() not in (".py", ".ipynb"):
-        return f"{file}: expected a .py script or an .ipynb notebook"
+        return f"{file}: expected a .py script, an .ipynb notebook or a .tape recording"
     return ""
 
 

@@ -16,6 +16,7 @@ from app.sanitize import clean
 
 if TYPE_CHECKING:
     from framework.trace.client import Client
+    from framework.trace.playback import Playback
 
 __all__ = ["Link"]
 
@@ -43,8 +44,8 @@ class Link:
     """A connection that is asked and polled, never waited for."""
 
     def __init__(self) -> None:
-        self.client: Client | None = None
-        self.state = "starting"  # "idle" | "running" | "paused" | "finished" | "dead"
+        self.client: Client | Playback | None = None
+        self.state = "starting"  # "idle" | "running" | "paused" | "finished" | "dead" | "recording"
         self.log: deque[tuple[str, str]] = deque(maxlen=_LOG)  # (text, token), one line each
         self.logged = 0  # lines ever
         self.message = ""
@@ -132,6 +133,8 @@ class Link:
             return "there is no connection; it is tried again"
         if self.state == "dead":
             return "the kernel is dead: 0 0 starts a new one"
+        if self.state == "recording":
+            return "this is a recording: what it does not hold cannot be run"
         return "the kernel is still starting" if self.state == "starting" else "not connected"
 
     # -- who controls --------------------------------------------------------------------------

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from app.kernel.process import KernelProcess
     from app.notebook.document import Notebook
     from framework.trace.client import Client
+    from framework.trace.playback import Playback
 
 __all__ = ["Run", "Session", "Snapshot", "cell_of"]
 
@@ -79,6 +80,7 @@ class Session(Points):
         self.kernel: KernelProcess | None = None
         self.attached = False
         self.name = ""
+        self.file = ""  # what the program's file is called where it is not here, as in a recording
         self.cursor = 0
         self.following = True
         self.stops: list[int] = []
@@ -126,8 +128,8 @@ class Session(Points):
         self.changed.add("state")
         self.say(f"the kernel did not start: {why}", problem=True)
 
-    def connect(self, client: Client, attached: bool = False) -> None:
-        """Use a connected client from now on."""
+    def connect(self, client: Client | Playback, attached: bool = False) -> None:
+        """Use a connected client, or a recording, from now on."""
         self.client = client
         self.attached = attached
         client.on_message = self.on_message
@@ -704,7 +706,7 @@ class Session(Points):
         cell = cell_of(source.file)
         if cell:
             return cell, source.line
-        if self.notebook.path is not None and source.file == str(self.notebook.path):
+        if source.file and source.file == (self.file or str(self.notebook.path)):
             return self.notebook.cell_at(source.line)
         return None
 
@@ -713,7 +715,7 @@ class Session(Points):
         if self.attached and self.notebook is not None:
             start = self.notebook.location(cell)
             if start is not None:
-                return str(self.notebook.path), start + line - 1
+                return self.file or str(self.notebook.path), start + line - 1
         return f"<cell {cell}>", line
 
     def breakpoint_at(self, cell: str, line: int) -> Breakpoint | None:
