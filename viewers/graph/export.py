@@ -159,7 +159,7 @@ def _lookup(source: Any, values: bool | Lookup) -> Lookup | None:
 
 def _mermaid_note(made: Picture, text: str) -> str:
     """What has to be raised for Mermaid to draw it."""
-    edges = len(made.arrows) + sum(c.backward is not None for c in made.cells)
+    edges = len(made.arrows)
     raise_ = []
     if edges > mermaid.EDGES:
         raise_.append(f"maxEdges to {edges}")

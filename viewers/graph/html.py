@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -22,11 +23,13 @@ from viewers.graph.facts import Facts, Times
 from viewers.graph.picture import Cell, Cluster, Picture
 from viewers.graph.step import Item
 from viewers.graph.svg import escape, visible
-from viewers.text import count_text, crop, shape_text
+from viewers.text import count_text, crop, shape_text, tensor_text
 
 __all__ = ["page"]
 
 KINDS = ("op", "leaf", "outside", "module", "root", "node", "group", "cluster", "composite", "pack")
+_GROUPS = {KINDS.index(kind) for kind in ("cluster", "composite", "pack")}
+_PILLS = 3
 _NAME = 200  # characters of a name
 _LINE = 300  # of a source line
 
@@ -122,7 +125,7 @@ class _Data:
                 cells[index] = number
                 cell = picture.cells[index]
                 nodes.append(self._cell(cell, clusters[cell.parent]))
-        self._counts(nodes)
+        self._gather(nodes)
         edges: list[int] = []
         for arrow in picture.arrows:
             edges += (cells[arrow.source], cells[arrow.target], int(arrow.backward))
@@ -243,17 +246,34 @@ class _Data:
         if numbers:
             into[key] = numbers
 
-    def _counts(self, nodes: list[list[Any]]) -> None:
-        """How many nodes each group holds. From the last one, so that inner groups come first."""
-        held = [0] * len(nodes)
-        groups = {KINDS.index(k) for k in ("cluster", "composite", "pack")}
-        for i in range(len(nodes) - 1, -1, -1):
-            row = nodes[i]
-            group = row[0] in groups
-            if group:
-                row[9]["count"] = f"{count_text(held[i])} node{'s' * (held[i] != 1)}"
-            if row[4] >= 0:
-                held[row[4]] += held[i] if group else 1
+    def _gather(self, nodes: list[list[Any]]) -> None:
+        """What groups say while they are closed: how much is in them, parameters, gradients.
+
+        From the last node to the first, so that what is in a group comes before the group.
+        """
+        picture = self.picture
+        inside = {number: _Inside() for number, row in enumerate(nodes) if row[0] in _GROUPS}
+        inside[-1] = _Inside()
+        for number in range(len(nodes) - 1, -1, -1):
+            row, (is_cluster, index) = nodes[number], picture.order[number]
+            around = inside[row[4]]
+            if is_cluster:
+                held = inside.pop(number)
+                held.params.update(picture.clusters[index].params)
+                row[9].update(held.told(self._param_pills(held.params), picture.phase))
+                around.take(held)
+            else:
+                around.add(picture.cells[index])
+
+    def _param_pills(self, params: dict[int, str]) -> list[str]:
+        metas = [self.facts.graph.store.meta(t) for t in params]
+        if len(params) > _PILLS:
+            size = sum(math.prod(m.shape) for m in metas if m is not None)
+            return [f"{len(params)} parameters", f"{count_text(size)} elements"]
+        return [
+            visible(crop(f"{name} {shape_text(m.shape) if m is not None else ''}", 36))
+            for name, m in zip(params.values(), metas)
+        ]
 
     # -- texts, each once --------------------------------------------------------------------
 
@@ -266,14 +286,60 @@ class _Data:
         known = self.sources.get(source)
         if known is None:
             known = self.sources[source] = len(self.lines)
-            file = self.files.setdefault(visible(crop(source.file, _NAME)), len(self.files))
+            file = self.files.setdefault(visible(crop(_place(source.file), _NAME)), len(self.files))
             text = visible(crop(self.facts.line(source), _LINE))
             self.lines.append([file, source.line, visible(crop(source.function, _NAME)), text])
         return known
 
 
+class _Inside:
+    """What is in a group."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.params: dict[int, str] = {}
+        self.grads: list[str] = []
+        self.back: Cell | None = None  # the last cell with a backward side: gradients come to it
+
+    def add(self, cell: Cell) -> None:
+        self.count += 1
+        self.params.update(cell.params)
+        grads = cell.grads
+        if cell.backward is not None:
+            self.back = self.back or cell
+            grads = cell.backward.grads
+        self.grads += [f"{e.name.rpartition('.')[2]}.grad" for e in grads]
+
+    def take(self, inner: _Inside) -> None:
+        self.count += inner.count
+        self.params.update(inner.params)
+        self.grads += inner.grads
+        self.back = self.back or inner.back
+
+    def told(self, pills: list[str], phase: str) -> dict[str, Any]:
+        told: dict[str, Any] = {"count": f"{count_text(self.count)} node{'s' * (self.count != 1)}"}
+        grads = self.grads[::-1]
+        grads = [f"{len(grads)} gradients"] if len(grads) > _PILLS else [visible(g) for g in grads]
+        if phase == "backward":
+            if grads:
+                told |= {"pl": grads, "pg": 1}
+            return told
+        if pills:
+            told["pl"] = pills
+        if self.back is not None and self.back.backward is not None:
+            side = self.back.backward
+            told["b"] = {"s": visible(side.shape), "n": visible(side.note), "pl": grads}
+        return told
+
+
 def _tensor(meta: TensorMeta | None) -> str:
-    return f"{visible(meta.dtype)} {shape_text(meta.shape)}" if meta is not None else ""
+    return visible(tensor_text(meta.dtype, meta.shape)) if meta is not None else ""
+
+
+def _place(file: str) -> str:
+    """A file's name as seen from here: a page that is sent around need not tell where home is."""
+    here = os.getcwd() + os.sep
+    return file.removeprefix(here) if file.startswith(here) else file
 
 
 def _numbers(summary: Summary | None) -> list[Any] | None:

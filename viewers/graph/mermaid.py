@@ -1,7 +1,8 @@
 """A picture in Mermaid's language: what GitHub, GitLab and many wikis draw from text.
 
-Subgraphs for modules, one node per cell, gradients as dashed arrows. All text of the trace stands
-in quotes as numeric entities wherever a character could mean anything to Mermaid or to HTML.
+Subgraphs for modules, one node per cell, gradients as dashed arrows; a cell's backward side is a
+line of its node, since Mermaid cannot keep two columns beside each other. All text of the trace
+stands in quotes, as numeric entities wherever a character could mean anything to Mermaid or HTML.
 """
 
 from __future__ import annotations
@@ -25,47 +26,47 @@ _SHAPES = {
     "group": '[["{}"]]',
     "root": '{{{{"{}"}}}}',
     "node": '("{}")',
-    "param": '(["{}"])',
-    "grad": '(["{}"])',
 }
-_PLAIN = re.compile(r"[^\w .,:=+\[\]()…·±|-]")
+_CONFIG = ("config:", "  flowchart:", "    wrappingWidth: 400")
+_PLAIN = re.compile(r"[^\w .,:=+\[\]()…·±▲-]")
 
 
 def source(picture: Picture) -> str:
     """The text of a ``.mmd`` file.
 
-    >>> print(source(Picture("forward", "step 1", cells=[Cell("op", "relu", "", "f32[2]")],
-    ...                      order=[(False, 0)])).partition("  classDef")[0])
+    >>> op = Cell("op", "relu", "", "f32[2]")
+    >>> print(source(Picture("forward", "step 1", cells=[op], order=[(False, 0)])))
     ---
     title: "step 1"
+    config:
+      flowchart:
+        wrappingWidth: 400
     ---
     flowchart TB
       n0["<b>relu</b><br/>f32[2]"]:::op_
+      classDef op_ fill:#f8fafc,stroke:#475569,color:#0f172a
     <BLANKLINE>
     """
     title = visible(picture.title).replace("\\", "\\\\").replace('"', '\\"')
-    out = ["---", f'title: "{title}"', "---", "flowchart TB"]
+    out = ["---", f'title: "{title}"', *_CONFIG, "---", "flowchart TB"]
     used: dict[str, None] = {}
     _body(picture, out, used)
     backward: list[int] = []
-    count = 0
-    for index, cell in enumerate(picture.cells):
-        if cell.backward is not None:
-            out.append(f"  n{index} -.- b{index}")
-            count += 1
-    for arrow in picture.arrows:
+    for number, arrow in enumerate(picture.arrows):
         if arrow.backward:
-            out.append(f"  b{arrow.target} -.-> b{arrow.source}")
+            out.append(f"  n{arrow.target} -.-> n{arrow.source}")
         else:
             out.append(f"  n{arrow.source} --> n{arrow.target}")
         if arrow.backward or picture.phase == "backward":
-            backward.append(count)
-        count += 1
+            backward.append(number)
     for kind in used:
         fill, line, ink = PALETTE[kind]
         extra = ",stroke-width:3px" if kind in ("root", "error") else ""
         extra += ",stroke-dasharray:4 3" if kind == "outside" else ""
         out.append(f"  classDef {kind}_ fill:{fill},stroke:{line},color:{ink}{extra}")
+    if picture.clusters:
+        out.append("  classDef frame_ fill:#f8fafc,stroke:#94a3b8,color:#0f172a")
+        out.append(f"  class {','.join(f'c{i}' for i in range(len(picture.clusters)))} frame_")
     if backward:
         links = ",".join(map(str, backward))
         out.append(f"  linkStyle {links} stroke:{PALETTE['node'][1]}")
@@ -94,33 +95,16 @@ def _body(picture: Picture, out: list[str], used: dict[str, None]) -> None:
 
 def _cell(indent: str, index: int, cell: Cell, out: list[str], used: dict[str, None]) -> None:
     kind = "error" if cell.error else "root" if cell.is_root else cell.kind
-    second = "  ".join(filter(None, (crop(cell.detail, 28), cell.shape)))
-    lines = [second, cell.note, cell.error, *cell.pills]
-    shape = cell.kind if cell.kind != "op" or not cell.is_root else "root"
-    _node(f"{indent}n{index}", shape, kind, cell.title, lines, out, used)
+    shape = "root" if cell.kind == "op" and cell.is_root else cell.kind
+    lines = ["  ".join(filter(None, (crop(cell.detail, 28), cell.shape)))]
+    lines += [cell.note, cell.error, *cell.pills]
     side = cell.backward
     if side is not None:
-        title = f"{crop(cell.title, 30)} backward"
-        _node(
-            f"{indent}b{index}", "node", "node", title, [side.shape, side.note, *side.pills],
-            out, used,
-        )  # fmt: skip
-
-
-def _node(
-    name: str,
-    shape: str,
-    kind: str,
-    title: str,
-    lines: list[str],
-    out: list[str],
-    used: dict[str, None],
-) -> None:
-    label = "<br/>".join(
-        [f"<b>{_text(crop(title, 40))}</b>", *(_text(crop(line, 60)) for line in lines if line)]
-    )
+        lines += ["▲ " + "  ".join(filter(None, (side.shape, side.note))), *side.pills]
+    texts = [f"<b>{_text(crop(cell.title, 40))}</b>"]
+    texts += [_text(crop(line, 60)) for line in lines if line]
     used[kind] = None
-    out.append(name + _SHAPES[shape].format(label) + f":::{kind}_")
+    out.append(f"{indent}n{index}{_SHAPES[shape].format('<br/>'.join(texts))}:::{kind}_")
 
 
 def _text(text: str) -> str:

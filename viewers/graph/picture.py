@@ -454,12 +454,12 @@ def packed(picture: Picture, most: int = _PACK) -> Picture:
         is_cluster, index = entry
         parent = picture.clusters[index].parent if is_cluster else picture.cells[index].parent
         children.setdefault(parent, []).append(entry)
-    if all(len(entries) <= 2 * most for entries in children.values()):
+    if all(len(entries) <= 3 * most for entries in children.values()):
         return picture
     clusters = list(picture.clusters)
     for parent, entries in list(children.items()):
         total = len(entries)
-        while len(entries) > 2 * most:
+        while len(entries) > 3 * most:
             packs: list[_Entry] = []
             for start in range(0, len(entries), most):
                 inside = entries[start : start + most]

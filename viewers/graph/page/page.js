@@ -342,7 +342,13 @@
       if (!nodes[p].open) { nodes[p].open = true; closed = true; }
     if (closed) draw();
   }
-  function go(i) { uncover(i); select(i); centre(i); }
+  function go(i) {
+    uncover(i);
+    select(i);
+    const rect = rectOf(i), x = rect.x * view.k + view.x, y = rect.y * view.k + view.y;
+    const seenNow = x > 0 && y > 0 && x + 60 < canvas.clientWidth && y + 30 < canvas.clientHeight;
+    if (seenNow && view.k > 0.6) reveal(i); else centre(i);
+  }
 
   // Open level by level, as long as it stays readable; or close all.
   function openMore() {
@@ -454,7 +460,8 @@
       if (text) panel.append(html('pre', text, 'mono'));
     }
     panel.append(html('h3', n.kind === 'node' ? 'gradient that came' : 'value'));
-    panel.append(table([['shape', n.s], ['arguments', (x.m || []).map(([k, v]) => `${k}=${v}`).join(', ')],
+    const given = (x.m || []).map(([k, v]) => (k ? `${k}=${v}` : v)).join(', ');
+    panel.append(table([['shape', n.s], ['arguments', given],
       ['time', time(n.f)], ['backward', time(n.b)], ['holds', x.count]]));
     figures(panel, x.v, n.kind === 'node');
     if (x.b) {
