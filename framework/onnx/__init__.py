@@ -86,7 +86,7 @@ def export(
     Args:
         args: the model's arguments; what is no tensor is fixed.
         f: a path, which is written atomically, a file object, or None.
-        opset_version: 18 (the default) to 24.
+        opset_version: 18 to 28, by default 20.
         dynamic_axes: input's name: {axis: its name}, or a list of axes.
         dynamic_shapes: the same, nested as the arguments are or by input's name.
         external_data: whether weights of more than 2 GB may go to a second file, ``f`` + ".data".

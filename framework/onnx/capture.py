@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Capture(Layer):
         self._known: dict[int, Value] = {}
         self._versions: dict[int, int] = {}  # of a view, when its value was found
         self._kept: list[Any] = []  # arrays, so that their ids stay theirs
-        self._idle = False
+        self._idle, self._thread = False, get_ident()
         self.inputs = [self._enter(t._data, Value(t._data, "input", n)) for n, t in inputs]
         for name, tensor in weights:
             if id(tensor._data) not in self._known:
@@ -175,6 +176,8 @@ class Capture(Layer):
 
     def _written(self, tensor: Any, value: Tensor) -> None:
         """``value`` is about to be written into ``tensor``."""
+        if get_ident() != self._thread:
+            return
         source = self.value(value)
         base = None if tensor._base is None else views.base_of(tensor)
         owner = self.value(base if base is not None else tensor)

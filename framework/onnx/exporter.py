@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from framework.kernels import to_host
 from framework.nn.modules.module import Module
 from framework.onnx import TrainingMode, layers, movement, pointwise, reductions  # noqa: F401
 from framework.onnx.capture import Call, Value
@@ -24,9 +26,9 @@ from framework.version import __version__
 
 __all__ = ["ONNXProgram", "export_model"]
 
-OLDEST, NEWEST = 18, 24  # opsets that our nodes are right for
-USUAL = 18
-_IR = 10  # the oldest that has everything up to `NEWEST`'s predecessors; ONNX Runtime reads it
+OLDEST, NEWEST = 18, 28  # opsets that our nodes are right for
+USUAL = 20  # as PyTorch has it
+_IR = 10  # what common runtimes read
 
 
 class ONNXProgram:
@@ -79,11 +81,12 @@ def export_model(
     leaves, spec = tree_flatten((args, dict(kwargs or {})))
     at = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
     names = _input_names(model, args, kwargs or {}, input_names)
-    axes = _axes(names, [leaves[i] for i in at], dynamic_axes, dynamic_shapes, spec, leaves)
+    wanted = _by_name(dynamic_axes) | _from_shapes(names, dynamic_shapes)
+    axes = _axes(names, [leaves[i] for i in at], wanted)
     runs = Runs(model, leaves, spec, at, names, do_constant_folding)
     with as_wanted(model, training):
         runs.run_at_sizes(axes)
-    return _Graph(runs, axes, opset).program(
+    return _Graph(runs, axes, wanted, opset).program(
         f, output_names, export_params, keep_initializers_as_inputs, external_data, bool(verbose)
     )
 
@@ -132,19 +135,25 @@ def _input_names(model: Any, args: Any, kwargs: Any, given: Any) -> list[str]:
 # -- dynamic axes ----------------------------------------------------------------------------
 
 
-def _axes(
-    names: list[str], tensors: list[Any], given: Any, shapes: Any, spec: Any, leaves: list[Any]
-) -> Axes:  # fmt: skip
-    found: Axes = {}
-    wanted: dict[str, dict[int, str]] = {}
+Names = dict[str, dict[int, str]]  # name of an input or output: {axis: its name}
+
+
+def _by_name(given: Any) -> Names:
+    """``dynamic_axes`` with a name for each axis."""
+    wanted = {}
     for name, dims in (given or {}).items():
         if not isinstance(dims, Mapping):
             dims = {d: f"{name}_dynamic_axes_{k}" for k, d in enumerate(dims, 1)}
         wanted[name] = {int(d): str(n) for d, n in dims.items()}
-    wanted |= _from_shapes(names, shapes)
+    return wanted
+
+
+def _axes(names: list[str], tensors: list[Any], wanted: Names) -> Axes:
+    """The dynamic axes of the inputs; those of the outputs follow from them."""
+    found: Axes = {}
     for name, dims in wanted.items():
         if name not in names:
-            continue  # an output's: they follow from the inputs'
+            continue
         i = names.index(name)
         for d, axis in dims.items():
             rank = tensors[i].ndim
@@ -158,7 +167,7 @@ def _axes(
     return found
 
 
-def _from_shapes(names: list[str], shapes: Any) -> dict[str, dict[int, str]]:
+def _from_shapes(names: list[str], shapes: Any) -> Names:
     """``dynamic_shapes``, nested as the inputs are, as dynamic axes by input."""
     flat: list[Any] = []
 
@@ -184,7 +193,7 @@ def _from_shapes(names: list[str], shapes: Any) -> dict[str, dict[int, str]]:
     return {
         name: {
             d: getattr(a, "__name__", None) or (a if isinstance(a, str) else f"{name}_dim_{d}")
-            for d, a in dims.items() if a is not None
+            for d, a in dims.items() if a is not None and not isinstance(a, int)
         }
         for name, dims in zip(names, flat) if dims
     }  # fmt: skip
@@ -196,15 +205,14 @@ def _from_shapes(names: list[str], shapes: Any) -> dict[str, dict[int, str]]:
 class _Graph:
     """The graph of what was captured."""
 
-    def __init__(self, runs: Runs, axes: Axes, opset: int) -> None:
+    def __init__(self, runs: Runs, axes: Axes, wanted: Names, opset: int) -> None:
+        self.wanted = wanted
         self.runs, self.capture, self.opset = runs, runs.capture, opset
         self.writer = Writer(opset)
-        first = [(i, d) for places in axes.values() for i, d in places]
-        named = [a for a, places in axes.items() for _ in places]
-        self.names = dict(zip(first, named))  # (input, axis): its name
         self.rows = {
-            self._row(self.capture.inputs[i], d): name for (i, d), name in self.names.items()
-        }
+            self._row(self.capture.inputs[i], d): name
+            for name, places in axes.items() for i, d in places
+        }  # fmt: skip
 
     def _row(self, value: Value, axis: int) -> tuple[int, ...]:
         return tuple([s[axis] for s in value.shapes])
@@ -221,7 +229,14 @@ class _Graph:
                 raise OnnxExporterError(f"an input and a parameter are both named {name!r}")
         self._write(self._needed())
         outputs = self._outputs(output_names)
-        weights = {n: v.array for n, v in w.weights.items()}
+        known = {i.name for i in outputs} | set(self.runs.names)
+        for name in self.wanted.keys() - known:
+            warnings.warn(
+                f"Provided key {name} for dynamic axes is not a valid input/output name",
+                UserWarning,
+                stacklevel=4,
+            )
+        weights = {n: to_host(v.array) for n, v in w.weights.items()}
         infos = [self._info(v.name, v) for v in self.capture.inputs]
         states = [self._info(n, v) for n, v in w.weights.items()]
         initializers = [
@@ -340,7 +355,9 @@ class _Graph:
             if len(set(row)) <= 1:
                 shape.append(size)
             else:
-                shape.append(self.rows.get(row) or f"{name}_dim_{axis}")
+                dims = self.wanted.get(name, {})
+                given = dims.get(axis) or dims.get(axis - len(value.shape))
+                shape.append(given or self.rows.get(row) or f"{name}_dim_{axis}")
         return self.writer.helper.make_tensor_value_info(
             name, self.writer.element(value.dtype), shape
         )

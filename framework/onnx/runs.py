@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from framework import random
 from framework.core.modes import no_grad
+from framework.kernels import module_of
 from framework.nn.modules.rnn import RNNBase
 from framework.onnx import TrainingMode
 from framework.onnx.capture import Call, Capture, Value
@@ -231,7 +230,8 @@ def _resized(tensors: list[Any], axes: Axes, steps: dict[str, int]) -> list[Any]
     for axis, step in steps.items():
         for i, d in axes[axis]:
             size = arrays[i].shape[d]
-            arrays[i] = arrays[i].take(np.arange(size + step) % max(size, 1), axis=d)
+            places = module_of(arrays[i]).arange(size + step) % max(size, 1)
+            arrays[i] = arrays[i].take(places, axis=d)
     return [wrap(a.copy(), t._device) for a, t in zip(arrays, tensors)]
 
 

@@ -133,9 +133,9 @@ class Sizes:
         if len({a.ndim for a in arrays}) == 1:
             shape = tuple([self.explain(row) for row in zip(*[a.shape for a in arrays])])
             for recognise in (_fill, _range, _triangle, _diagonal):
-                found = [recognise(a) for a in arrays]
-                if found[0] is not None and all(f == found[0] for f in found):
-                    return Constant(found[0][0], shape, *found[0][1:])
+                found = recognise(arrays)
+                if found is not None:
+                    return Constant(found[0], shape, *found[1:])
         raise OnnxExporterError(
             "a constant that was made while the model ran depends on the size of a dynamic axis "
             "in a way that is not understood"
@@ -153,28 +153,31 @@ def same(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and bool(a == b))
 
 
-def _fill(a: Any) -> Any:
-    flat = a.reshape(-1)
+def _fill(arrays: list[Any]) -> Any:
+    flat = np.concatenate([a.reshape(-1) for a in arrays])
     return ("fill", flat[0].item()) if flat.size and (flat == flat[0]).all() else None
 
 
-def _range(a: Any) -> Any:
-    if a.ndim != 1 or a.size < 2 or a.dtype.kind == "b":
+def _range(arrays: list[Any]) -> Any:
+    longest = max(arrays, key=len) if arrays[0].ndim == 1 else np.zeros(0)
+    if longest.size < 2 or longest.dtype.kind == "b":
         return None
-    step = a[1].item() - a[0].item()
-    made = (a[0].item() + step * np.arange(a.size)).astype(a.dtype)
-    return ("range", a[0].item(), step) if (made == a).all() else None
+    first = longest[0].item()
+    step = longest[1].item() - first
+    made = (first + step * np.arange(longest.size)).astype(longest.dtype)
+    same = all((a == made[: a.size]).all() for a in arrays)
+    return ("range", first, step) if same else None
 
 
-def _triangle(a: Any) -> Any:
-    """The lower triangle of ones; the upper one's complement is found as an op on it."""
-    if a.ndim == 2 and (a == np.tri(*a.shape, dtype=a.dtype)).all():
+def _triangle(arrays: list[Any]) -> Any:
+    """The lower triangle of ones; the upper one is found as an op on it, or on ones."""
+    if all(a.ndim == 2 and (a == np.tri(*a.shape, dtype=a.dtype)).all() for a in arrays):
         return ("triangle", 1)
     return None
 
 
-def _diagonal(a: Any) -> Any:
-    if a.ndim == 2 and (a == np.eye(*a.shape, dtype=a.dtype)).all():
+def _diagonal(arrays: list[Any]) -> Any:
+    if all(a.ndim == 2 and (a == np.eye(*a.shape, dtype=a.dtype)).all() for a in arrays):
         return ("diagonal", 1)
     return None
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.kernels import to_host
 from framework.onnx.capture import Call, Value
 from framework.onnx.errors import OnnxExporterError, package
 from framework.onnx.sizes import Constant, Size
@@ -111,7 +112,7 @@ class Writer:
         proto = self.onnx.TensorProto(
             name=name, data_type=self.element(array.dtype), dims=array.shape
         )
-        proto.raw_data = np.ascontiguousarray(array).tobytes()
+        proto.raw_data = np.ascontiguousarray(to_host(array)).tobytes()
         return proto
 
     def element(self, dtype: Any) -> int:
