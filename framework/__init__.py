@@ -222,7 +222,9 @@ from framework.flags import (  # noqa: E402
     get_float32_matmul_precision,
     get_num_interop_threads,
     get_num_threads,
+    init_num_threads,
     is_deterministic_algorithms_warn_only_enabled,
+    is_vulkan_available,
     is_warn_always_enabled,
     set_deterministic_debug_mode,
     set_float32_matmul_precision,
@@ -234,6 +236,8 @@ from framework.flags import (  # noqa: E402
 )
 from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.func import vmap  # noqa: E402
+from framework.futures import Future  # noqa: E402
+from framework.jit import ScriptFunction, ScriptModule, fork, wait  # noqa: E402
 from framework.overrides import (  # noqa: E402
     DisableTorchFunction,
     DisableTorchFunctionSubclass,

@@ -12,7 +12,9 @@ from typing import Any
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
     "get_float32_matmul_precision", "get_num_interop_threads", "get_num_threads",
-    "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled",
+    "init_num_threads",
+    "is_deterministic_algorithms_warn_only_enabled", "is_vulkan_available",
+    "is_warn_always_enabled",
     "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
     "set_num_interop_threads", "set_num_threads", "set_warn_always",
     "use_deterministic_algorithms",
@@ -140,3 +142,12 @@ def set_warn_always(b: bool) -> None:
 def is_warn_always_enabled() -> bool:
     """What `set_warn_always` set."""
     return _Flags.warn_always
+
+
+def init_num_threads() -> None:
+    """Nothing to do."""
+
+
+def is_vulkan_available() -> bool:
+    """False."""
+    return False

@@ -79,8 +79,10 @@ class ProcessContext:
         Raises:
             ProcessRaisedException, ProcessExitedException: one failed; the others are ended.
         """
-        running = {p.sentinel: i for i, p in enumerate(self.processes) if p.exitcode is None}
-        _wait(list(running), timeout)
+        codes = [process.exitcode for process in self.processes]
+        running = [p.sentinel for p, code in zip(self.processes, codes) if code is None]
+        if running and not any(codes):
+            _wait(running, timeout)
         for i, process in enumerate(self.processes):
             if process.exitcode not in (None, 0):
                 for other in self.processes:

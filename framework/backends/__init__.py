@@ -12,13 +12,15 @@ False
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 __all__ = [
-    "Backend", "cpu", "cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "openmp", "opt_einsum",
+    "Backend", "cpu", "cuda", "cudnn", "cusparselt", "disable_global_flags", "kleidiai", "mha",
+    "miopen", "mkl", "mkldnn", "mps", "nnpack", "openmp", "opt_einsum", "quantized",
 ]  # fmt: skip
 
 
@@ -39,6 +41,15 @@ class Backend:
     def version(self) -> None:
         """None: the library is not there."""
         return
+
+    def is_acceptable(self, tensor: Any) -> bool:
+        """Whether this library would compute with a tensor: it does not."""
+        return False
+
+    @contextmanager
+    def verbose(self, enable: Any = None, level: Any = None) -> Iterator[None]:
+        """Accepted: there is nothing to be told of."""
+        yield
 
     def set_flags(self, **flags: Any) -> tuple[Any, ...]:
         """Set switches; returns their old values, in the switches' order."""
@@ -74,8 +85,10 @@ class _Cuda(Backend):
             fp32_precision="none",
         )  # fmt: skip
         self.cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
-        self._attention = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
-        self._library = "cusolver"
+        self._attention = {
+            "flash": True, "mem_efficient": True, "math": True, "cudnn": True, "reduced": False,
+        }  # fmt: skip
+        self._library, self._blas = "cusolver", "cublas"
 
     def is_built(self) -> bool:
         """Whether CUDA arrays can be used: CuPy is there."""
@@ -124,6 +137,41 @@ class _Cuda(Backend):
         self._library = backend or self._library
         return self._library
 
+    def preferred_blas_library(self, backend: Any = None) -> Any:
+        """Remember a preference and return it."""
+        self._blas = backend or self._blas
+        return self._blas
+
+    def allow_fp16_bf16_reduction_math_sdp(self, enabled: bool) -> None:
+        """Remember whether attention may add up halves in halves; it never does."""
+        self._attention["reduced"] = bool(enabled)
+
+    def fp16_bf16_reduction_math_sdp_allowed(self) -> bool:
+        """What `allow_fp16_bf16_reduction_math_sdp` set."""
+        return self._attention["reduced"]
+
+    def can_use_flash_attention(self, params: Any = None, debug: bool = False) -> bool:
+        """False: there is one attention kernel."""
+        return False
+
+    can_use_efficient_attention = can_use_cudnn_attention = can_use_flash_attention
+
+    @contextmanager
+    def sdp_kernel(
+        self, enable_flash: bool = True, enable_math: bool = True,
+        enable_mem_efficient: bool = True, enable_cudnn: bool = True,
+    ) -> Iterator[None]:  # fmt: skip
+        """Which attention kernels may be used inside of a ``with`` block."""
+        before = dict(self._attention)
+        self._attention.update(
+            flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient,
+            cudnn=enable_cudnn,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            self._attention = before
+
 
 class _Mha:
     """`backends.mha`: PyTorch's inference path of transformer encoders."""
@@ -164,3 +212,17 @@ openmp = Backend("openmp")
 opt_einsum = Backend("opt_einsum", enabled=True, strategy="auto")
 mha = _Mha()
 cpu = _Cpu()
+nnpack = Backend("nnpack", enabled=True)
+miopen = Backend("miopen", immediate=False)
+quantized = Backend("quantized", engine="none", supported_engines=["none"])
+cusparselt = Backend("cusparselt")
+kleidiai = Backend("kleidiai")
+
+
+def disable_global_flags() -> None:
+    """Accepted: switches can be set all the same."""
+
+
+# They are objects, and yet ``import torch.backends.cudnn as cudnn`` is how scripts get at them.
+for _name in set(__all__) - {"Backend", "disable_global_flags"}:
+    sys.modules[f"{__name__}.{_name}"] = globals()[_name]

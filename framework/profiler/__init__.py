@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from framework.profiler.events import EventList, FunctionEvent, FunctionEventAvg
 from framework.profiler.profile import (
+    DeviceType,
+    ExecutionTraceObserver,
     ProfilerAction,
     ProfilerActivity,
     profile,
@@ -23,9 +25,9 @@ from framework.profiler.profile import (
 )
 
 __all__ = [
-    "EventList", "FunctionEvent", "FunctionEventAvg", "ProfilerAction", "ProfilerActivity",
-    "kineto_available", "profile", "record_function", "schedule", "supported_activities",
-    "tensorboard_trace_handler",
+    "DeviceType", "EventList", "ExecutionTraceObserver", "FunctionEvent", "FunctionEventAvg",
+    "ProfilerAction", "ProfilerActivity", "kineto_available", "profile", "record_function",
+    "schedule", "supported_activities", "tensorboard_trace_handler",
 ]  # fmt: skip
 
 

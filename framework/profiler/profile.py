@@ -14,9 +14,31 @@ from framework.profiler.events import EventList, spans
 from framework.trace import sink
 
 __all__ = [
-    "ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule",
-    "supported_activities", "tensorboard_trace_handler",
+    "DeviceType", "ExecutionTraceObserver", "ProfilerAction", "ProfilerActivity", "profile",
+    "record_function", "schedule", "supported_activities", "tensorboard_trace_handler",
 ]  # fmt: skip
+
+
+class DeviceType(enum.Enum):
+    """Where a profiled call ran, by PyTorch's numbers."""
+
+    CPU = 0
+    CUDA = 1
+    MPS = 13
+    XPU = 12
+    MTIA = 19
+    Meta = 14
+    PrivateUse1 = 20
+
+
+class ExecutionTraceObserver:
+    """Refused: the trace itself can be recorded."""
+
+    def __init__(self) -> None:
+        raise NotImplementedError(
+            "torch.profiler.ExecutionTraceObserver: there are no execution traces of PyTorch's "
+            "here; use torch.profiler.profile"
+        )
 
 
 class ProfilerActivity(enum.Enum):

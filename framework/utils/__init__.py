@@ -6,9 +6,9 @@ import copyreg
 import weakref
 from typing import Any
 
-from framework.utils import _pytree, checkpoint, data, dlpack
+from framework.utils import _pytree, checkpoint, data, dlpack, hooks
 
-__all__ = ["_pytree", "checkpoint", "data", "dlpack", "set_module", "swap_tensors"]
+__all__ = ["_pytree", "checkpoint", "data", "dlpack", "hooks", "set_module", "swap_tensors"]
 
 
 def set_module(obj: Any, mod: Any) -> None:

@@ -132,3 +132,24 @@ def test_spawn(tmp_path) -> None:
     with pytest.raises(mp.ProcessExitedException, match="process 0 terminated with exit code 7"):
         mp.spawn(leave, start_method="fork")
     assert mp.get_context("spawn") and mp.Queue
+
+
+def test_switches_of_libraries() -> None:
+    import importlib
+
+    cudnn = importlib.import_module("framework.backends.cudnn")  # as scripts import it
+    assert cudnn is torch.backends.cudnn and not cudnn.is_acceptable(torch.ones(1))
+    with torch.backends.cuda.sdp_kernel(enable_flash=False):
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+    with torch.backends.mkl.verbose(1), torch.backends.nnpack.flags(enabled=False):
+        assert not torch.backends.nnpack.enabled
+    torch.backends.disable_global_flags()
+    assert torch.backends.nnpack.enabled and not torch.backends.cusparselt.is_available()
+    assert torch.has_lapack and not torch.has_mkl and not torch.is_vulkan_available()
+
+
+def test_the_rest_of_profiling() -> None:
+    assert torch.profiler.DeviceType.CUDA.value == 1 and not torch.profiler.kineto_available()
+    with pytest.raises(NotImplementedError, match="ExecutionTraceObserver"):
+        torch.profiler.ExecutionTraceObserver()
