@@ -600,6 +600,15 @@ def _read_instance_norm(node: Any, x: Any, weight: Any, bias: Any) -> Any:
     return F["instance_norm"](x, weight=weight, bias=bias, eps=node.attr("epsilon", 1e-5))
 
 
+@reads("LRN")
+def _read_lrn(node: Any, x: Any) -> Any:
+    size = node.attr("size", 1)
+    if size % 2 == 0:
+        raise OnnxError("LRN of an even size is not supported")
+    how = node.attr("alpha", 1e-4), node.attr("beta", 0.75), node.attr("bias", 1.0)
+    return F["local_response_norm"](x, size, *how)
+
+
 @reads("GroupNormalization")
 def _read_group_norm(node: Any, x: Any, weight: Any, bias: Any) -> Any:
     groups = node.attr("num_groups", 1)

@@ -130,6 +130,7 @@ FOREIGN = {
                 N("Add", ["a", "b"], ["y"])], array(1, 2, 5, 6), {}, 18),
     "instance": ([N("InstanceNormalization", ["x", "w", "b"], ["y"])], X,
                  {"w": array(3), "b": array(3)}, 18),
+    "response": ([N("LRN", ["x"], ["y"], size=3, alpha=0.1)], array(5, 5, 3, 3), {}, 18),
     "group": ([N("GroupNormalization", ["x", "w", "b"], ["y"], num_groups=2)], array(2, 4, 3),
               {"w": array(4), "b": array(4)}, 21),
     "gru": ([N("GRU", ["x", "w", "r", "b"], ["y"], hidden_size=3, linear_before_reset=1)], X,
