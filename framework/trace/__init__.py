@@ -13,6 +13,8 @@
         train()
     trace.open_tape("out.tape")         # what it holds, now or on another machine
 
+    trace.why(loss)                     # where its NaN began; why a parameter has no gradient
+
 The recorder is loaded with the framework and costs nothing until it is started. What needs
 msgspec (typed events, the wire, the service) is loaded when it is first asked for.
 """
@@ -29,9 +31,11 @@ from framework.trace.sink import Recorder, mark, recording, start, stop
 if TYPE_CHECKING:
     from framework.trace.client import Client, sessions
     from framework.trace.conditions import break_on
+    from framework.trace.explain import why
     from framework.trace.gate import Gate
     from framework.trace.listening import listen
     from framework.trace.protocol import Breakpoint
+    from framework.trace.ruleset import rules
     from framework.trace.server import Service
     from framework.trace.tape import Tape, open_tape
     from framework.trace.tape_writer import Recording, record
@@ -50,9 +54,11 @@ __all__ = [
     "open_tape",
     "record",
     "recording",
+    "rules",
     "sessions",
     "start",
     "stop",
+    "why",
 ]
 
 _LAZY = {
@@ -66,7 +72,9 @@ _LAZY = {
     "listen": "listening",
     "open_tape": "tape",
     "record": "tape_writer",
+    "rules": "ruleset",
     "sessions": "client",
+    "why": "explain",
 }
 
 
