@@ -479,9 +479,12 @@ class Gate:
         self._forget_step()
         if self.console is None and not self.attended():
             return
+        recorder = self.recorder
+        if recorder.seq == recorder.unwatched > 0:  # a moment of its own: before it, who knows
+            recorder.mark("looked at again")
         self._at, self._at_line = frame or sys._getframe(1), frame is not None
         inner = next(iter(self.frames()), None)
-        stop = Stop(self.recorder.seq, reason, frames.source(inner), message, breakpoint)
+        stop = Stop(recorder.seq, reason, frames.source(inner), message, breakpoint)
         del inner  # a frame that holds itself lives until a garbage collection
         with self._lock:
             self.stop = stop
@@ -784,8 +787,10 @@ class Gate:
         recorder = self.recorder
         if not seq:
             return False
-        if seq < max(recorder.first_seq - 1, recorder.unwatched) or recorder.unwatched < 0:
+        if recorder.unwatched < 0:  # no write is an event
             return seq < recorder.seq
+        if seq <= recorder.unwatched or seq < recorder.first_seq - 1:
+            return True
         for number in range(seq + 1, recorder.seq + 1):
             raw = recorder.raw(number)
             if raw is None or (raw[2] == sink.WRITE and ident in raw[3]):
