@@ -35,6 +35,7 @@ from framework.trace.protocol import Breakpoint, Stop
 __all__ = ["Program", "parse_break", "record_step", "run"]
 
 BUDGET = 512 << 20  # bytes of values that are kept
+_STEP = 1 << 20  # events of a step that is recorded to be shown as a whole
 
 
 # -- what is run ------------------------------------------------------------------------------
@@ -185,6 +186,7 @@ def run(
     if breaks:
         gate.console = Console(gate, program.path)
     with contextlib.ExitStack() as stack:
+        stack.callback(sink.stop)
         if record is not None:
             stack.enter_context(record.start(program, recorder, arguments or []))
         if listen:
@@ -254,16 +256,22 @@ def parse_size(text: str) -> int:
 
 
 def record_step(
-    path: str | os.PathLike[str], arguments: list[str] | None = None, *, step: int = 1
+    path: str | os.PathLike[str],
+    arguments: list[str] | None = None,
+    *,
+    step: int = 1,
+    keep: str = "none",
 ) -> tuple[sink.Recorder, int]:
     """The tape of a file's run until its training step number ``step`` has ended.
+
+    ``keep="all"`` keeps the values of that step.
 
     A program that ends before is recorded to its end. What it prints goes to stderr. Returns the
     recorder and how many training steps have ended. Raises NotebookError if it cannot be run, and
     RuntimeError with one line if it failed.
     """
     program = Program.load(path)
-    recorder, gate = _watch(keep="none")
+    recorder, gate = _watch(keep=keep, steps=1, capacity=_STEP)
     ended = 0
 
     def at_step(stop: Stop) -> str:

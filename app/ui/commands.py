@@ -141,7 +141,8 @@ class Commands:
     def notebook_title(self) -> str:
         """The file, with a mark if it is not saved."""
         notebook = self.screen.notebook.notebook
-        name = notebook.path.name if notebook.path is not None else "untitled"
+        recorded = self.session.name if self.session.state == "recording" else "untitled"
+        name = notebook.path.name if notebook.path is not None else recorded
         mark = " ●" if notebook.dirty else ""
         note = " (read-only)" if notebook.read_only else ""
         editing = " · editing" if self.screen.notebook.editing else ""

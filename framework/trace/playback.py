@@ -44,7 +44,7 @@ class Playback:
 
     def __init__(self, path: Path) -> None:
         self.tape = Tape(path, read=False)  # from here on the thread's
-        self.tape.refresh(chunks=2)  # the first have the program's text
+        self.tape.refresh(chunks=1)  # the first has the program's text
         self.program = self.tape.info.get("program", "")
         self.sources = dict(self.tape.sources)
         name = path.name

@@ -305,11 +305,20 @@ class Recording:
         self._file = _create(self.path, self._info)
         for name, text in (sources or {}).items():
             self._add_source(name, text, 0)
+        self._begin()
         _recordings.add(self)
         recorder.on_step = self._at_step
         self._thread = threading.Thread(target=self._work, name="tapebook-record", daemon=True)
         self._thread.start()
         atexit.register(self.close)
+
+    def _begin(self) -> None:
+        """The program's text comes first, where a viewer finds it at once."""
+        try:
+            self._text.write(self._file, self._compress)
+        except OSError as error:
+            self._file.close()
+            raise TapeError(f"{self.path}: cannot be recorded to: {_reason(error)}") from None
 
     def __enter__(self) -> Recording:
         return self
