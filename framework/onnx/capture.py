@@ -22,7 +22,12 @@ from framework.core.interpose import Layer
 from framework.tensor import Tensor
 from framework.trace import sink
 
-__all__ = ["Call", "Capture", "Value", "place"]
+__all__ = ["WHOLE", "Call", "Capture", "Value", "place"]
+
+
+# Name of a function that looks at values between its ops: ``(tensors, keywords)`` of its call, with
+# None for the tensors where it shall not be one call.
+WHOLE: dict[str, Callable[..., tuple[list[Any] | None, dict[str, Any]]]] = {}
 
 
 @dataclass(eq=False, slots=True)
@@ -116,6 +121,16 @@ class Capture(Layer):
         out = apply(op, *args, **meta)
         self.record(op.name, values, meta, out if out.__class__ is tuple else (out,))
         return out
+
+    def whole(self, call: Any, args: tuple[Any, ...], options: Any) -> Any:
+        """Functions that look at values, and that ONNX has a node for or an easier way."""
+        arguments = WHOLE.get(call.__name__)
+        if arguments is None or self._idle:
+            return NotImplemented
+        given, meta = arguments(*args, **options)
+        if given is None:
+            return NotImplemented
+        return self.run_as(call.__name__, given, meta, lambda: (call(*args, **options),))[0]
 
     def run_as(
         self, name: str, args: list[Any], meta: dict[str, Any], run: Callable[[], Any]

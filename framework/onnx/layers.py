@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.onnx.capture import Call
+from framework.onnx.capture import WHOLE, Call
 from framework.onnx.errors import OnnxError, OnnxExporterError
 from framework.onnx.movement import ints
 from framework.onnx.reductions import reduced
@@ -197,6 +197,50 @@ def _im2col(w: Writer, c: Call) -> str:
         pads=[*m["padding"], *m["padding"]], dilations=list(m["dilation"]), group=channels,
     )  # fmt: skip
     return w.node("Reshape", made, w.ints([0, channels * each, -1]))
+
+
+def _grid_sample_call(
+    input: Any, grid: Any, mode: str, padding: str, align_corners: bool
+) -> tuple[list[Any], dict[str, Any]]:
+    return [input, grid], {"mode": mode, "padding": padding, "align_corners": align_corners}
+
+
+WHOLE["_sampled"] = _grid_sample_call
+
+
+@writes("_sampled")
+def _grid_sample(w: Writer, c: Call) -> str:
+    mode = c.meta["mode"]
+    if w.opset >= 20:
+        mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
+    elif len(c.args[0].shape) != 4:
+        raise OnnxExporterError("a volume is sampled from opset 20 on")
+    return w.node(
+        "GridSample", *w.args(c), mode=mode, padding_mode=c.meta["padding"],
+        align_corners=int(c.meta["align_corners"]),
+    )  # fmt: skip
+
+
+def _embedding_bag_call(
+    input: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: float = 2,
+    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+    per_sample_weights: Any = None, include_last_offset: bool = False, padding_idx: Any = None,
+) -> tuple[list[Any] | None, dict[str, Any]]:  # fmt: skip
+    """Bags of one size only."""
+    if input.ndim != 2 or input.is_floating_point() or (max_norm, padding_idx) != (None, None):
+        return None, {}
+    return [weight, input, per_sample_weights], {"mode": mode}
+
+
+WHOLE["embedding_bag"] = _embedding_bag_call
+
+
+@writes("embedding_bag")
+def _embedding_bag(w: Writer, c: Call) -> str:
+    rows = w.node("Gather", w.arg(c, 0), w.arg(c, 1), axis=0)
+    if c.args[2] is not None:
+        rows = w.node("Mul", rows, w.node("Unsqueeze", w.arg(c, 2), w.ints([2])))
+    return reduced(w, f"Reduce{c.meta['mode'].capitalize()}", rows, (1,), False)
 
 
 @writes("col2im")

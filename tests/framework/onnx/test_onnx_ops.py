@@ -15,6 +15,7 @@ from framework import nn
 from framework.core.dispatch import apply
 from framework.core.registry import OPS
 from framework.onnx import exporter  # noqa: F401  fills the table
+from framework.onnx.capture import WHOLE
 from framework.onnx.table import TO_ONNX
 from framework.tensor import Tensor
 
@@ -65,7 +66,7 @@ def test_an_op(name, tmp_path):
 
 
 def test_every_translation_is_of_an_op():
-    assert set(TO_ONNX) - set(OPS) == {"recurrent"}
+    assert set(TO_ONNX) - set(OPS) == {"recurrent", *WHOLE}
 
 
 class Of(nn.Module):
@@ -194,6 +195,13 @@ MODULES = {
     "shuffle": (nn.PixelShuffle(2), (normal(1, 8, 3, 3),), [0, 2]),
     "unfold, fold": (nn.Sequential(nn.Unfold(3, padding=1), nn.Fold((5, 5), 3, padding=1)),
                      (normal(1, 2, 5, 5),), [0]),
+    "grid": (Of(lambda x: F.grid_sample(x, x[:, :2].movedim(1, -1), align_corners=False)),
+             (normal(2, 3, 4, 4),), [0]),
+    "affine": (Of(lambda x: F.grid_sample(
+        x, F.affine_grid(x[:, 0, :2, :3], (2, 3, 5, 5), True), "bicubic", "reflection", True)),
+        (normal(2, 3, 4, 4),), []),
+    "bags": (nn.EmbeddingBag(9, 3, mode="sum"), (numbers(2, 5),), [0, 1]),
+    "largest of bags": (nn.EmbeddingBag(9, 3, mode="max"), (numbers(2, 5),), [0]),
     "activations": (
         nn.Sequential(nn.SELU(), nn.CELU(0.5), nn.PReLU(), nn.Softplus(2, 3), nn.Hardswish(),
                       nn.Hardsigmoid(), nn.Mish(), nn.SiLU(), nn.LogSigmoid(), nn.Tanhshrink(),
