@@ -220,7 +220,7 @@ def _matching(gradients: Any, count: int) -> Sequence[Any]:
     if gradients is None:
         return [None] * count
     found = [gradients] if isinstance(gradients, Tensor) else list(gradients)
-    if len(found) != count:
+    if len(found) < count:  # PyTorch does not look at more
         raise RuntimeError(f"got {count} tensors and {len(found)} gradients")
     return found
 

@@ -43,7 +43,7 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self._before = modes.anomaly, modes.check_nan
+        self.prev, self.prev_check_nan = modes.anomaly, modes.check_nan
         modes.anomaly, modes.check_nan = bool(mode), bool(check_nan)
         self._started = bool(mode) and sink.active is None
         if self._started:
@@ -55,7 +55,7 @@ class set_detect_anomaly:
         pass
 
     def __exit__(self, *exc: object) -> None:
-        modes.anomaly, modes.check_nan = self._before
+        modes.anomaly, modes.check_nan = self.prev, self.prev_check_nan
         if self._started:
             _stop()
 

@@ -205,7 +205,7 @@ class FunctionNode(Node):
             if out is None:
                 continue
             if not isinstance(out, Tensor):
-                raise TypeError(
+                raise RuntimeError(
                     f"function {self.name()} returned a {type(out).__name__} at position {i + 1}, "
                     "but expected a tensor or None"
                 )
@@ -384,6 +384,9 @@ def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:
                 "Some elements marked as dirty during the forward method were not returned as "
                 "output. The inputs that are modified inplace must all be outputs of the Function."
             )
+        if t._counter is None:
+            t._counter = Version()
+        t._counter.value += 1  # the write may have been one that autograd could not see
     if before and any(edge is not None for edge in node.edges):
         outs = tuple([_made(node, i, o, args) for i, o in enumerate(outs)])
         node.metas = tuple([

@@ -237,6 +237,10 @@ class _CloneOnWrite(Layer):
             known.append((weakref.ref(node), counter, at))
         return out
 
+    def clear(self) -> None:
+        """Forget what was saved: it is not copied any more."""
+        self.savers.clear()
+
     def before_write(self, tensor: Any) -> None:
         """The nodes that have saved this memory get a copy of their own."""
         for reference, _, at in self.savers.pop(id(tensor._counter), ()):
@@ -276,4 +280,4 @@ def allow_mutation_on_saved_tensors() -> Iterator[Any]:
             yield layer
         finally:
             views.write_guard = None
-            layer.savers.clear()
+            layer.clear()

@@ -40,12 +40,15 @@ _LINEAR = frozenset(
 
 
 class Level:
-    """One call of a transform; ``open`` while results still depend on its aliases."""
+    """One call of a transform; ``open`` while results still depend on its aliases.
 
-    __slots__ = ("open",)
+    Around it gradients may not be ``recorded``: then nothing that leaves it has a history.
+    """
 
-    def __init__(self) -> None:
-        self.open = True
+    __slots__ = ("open", "recorded")
+
+    def __init__(self, recorded: bool = True) -> None:
+        self.open, self.recorded = True, recorded
 
 
 def alias(tensor: Any, level: Level, stops: Any = None) -> Any:
@@ -96,7 +99,7 @@ def depends(roots: list[Any], own: Level) -> bool:
 
 def detached(value: Any, own: Level) -> Any:
     """``value`` as it leaves a transform: without history unless it depends on something else."""
-    if isinstance(value, Tensor) and not depends([value], own):
+    if isinstance(value, Tensor) and not (own.recorded and depends([value], own)):
         return stripped(value)
     return value
 

@@ -192,6 +192,12 @@ class _Task:
                 changed = hook(given)
                 if changed is not None:
                     given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+                    if len(given) != len(grads):
+                        raise RuntimeError(
+                            f"hook '{getattr(hook, '__name__', repr(hook))}' has returned an "
+                            f"incorrect number of values (got {len(given)}, but expected "
+                            f"{len(grads)})"
+                        )
         edges = node.edges
         if given[0] is not None or any(g is not None for g in given):
             try:
@@ -383,6 +389,21 @@ def _hooked(hooks: dict[int, Any], grad: Any) -> Any:
     for hook in list(hooks.values()):
         changed = hook(grad)
         if changed is not None:
+            _check_result(hook, grad, changed)
             grad = changed
             _mark_shared(grad)
     return grad
+
+
+def _check_result(hook: Any, grad: Any, changed: Any) -> None:
+    """A hook on a tensor may return another gradient of the same kind."""
+    data = getattr(changed, "_data", None)
+    if data is None:
+        raise TypeError(f"expected a Tensor or None from a hook, but got {type(changed).__name__}")
+    name = getattr(hook, "__name__", repr(hook))
+    if data.dtype != grad._data.dtype or changed._device != grad._device:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {grad.type()} got {changed.type()})"
+        )
+    if data.shape != grad._data.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")

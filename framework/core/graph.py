@@ -264,22 +264,42 @@ class Node:
         return self.seq
 
     def __getattr__(self, name: str) -> Any:
-        """``_saved_self``, ``_saved_other``, ``_saved_result``, ...: what the node has saved."""
-        if not name.startswith("_saved_"):
+        """``_saved_self``, ``_saved_other``, ``_saved_result``, ...: what the node has saved.
+
+        ``_raw_saved_self`` and so on let hooks be registered for it, see `core.saved.SavedTensor`.
+        """
+        if not name.startswith(("_saved_", "_raw_saved_")):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        wanted = name[len("_saved_") :]
-        if wanted in ("result", "output") and self.plan.outputs:
-            return self.output(self.plan.outputs[0])
-        params = self.op.params
-        wanted = {"self": params[0] if params else "", "other": "b", "exponent": "b"}.get(
-            wanted, wanted
-        )
-        for i, param in enumerate(params):
-            if param == wanted and i in self.plan.inputs:
-                return self.input(i)
-        if wanted in self.meta:
+        wanted = name.removeprefix("_raw").removeprefix("_saved_")
+        at = self._place(wanted)
+        if at is not None and name.startswith("_raw"):
+            from framework.core.saved import SavedTensor
+
+            return SavedTensor(self, at)
+        if at is not None:
+            return self._at(at)
+        if wanted in self.meta and not name.startswith("_raw"):
             return self.meta[wanted]
         raise AttributeError(f"{self.name()!r} object has no attribute {name!r}")
+
+    def _place(self, wanted: str) -> int | None:
+        """Where in ``saved`` the argument or output is that PyTorch has under this name."""
+        count, params = len(self.plan.inputs), self.op.params
+        if wanted in ("result", "output") and self.plan.outputs:
+            return count
+        names = {"self": params[0] if params else "", "other": "b", "exponent": "b"}
+        wanted = names.get(wanted, wanted)
+        found = [
+            at for at, i in enumerate(self.plan.inputs) if i < len(params) and params[i] == wanted
+        ]
+        return found[0] if found else None
+
+    def _at(self, at: int) -> Any:
+        """What was saved at a place of ``saved``."""
+        count = len(self.plan.inputs)
+        if at < count:
+            return self.input(self.plan.inputs[at])
+        return self.output(self.plan.outputs[at - count])
 
     def register_hook(self, hook: Any) -> Hook:
         """``hook(grad_inputs, grad_outputs)`` after this node ran; may return new grad_inputs."""
@@ -292,6 +312,11 @@ class Node:
         if self._prehooks is None:
             self._prehooks = {}
         return Hook(self._prehooks, hook)
+
+    def __call__(self, *grads: Any) -> Any:
+        """The gradients of the inputs for those of the outputs: one tensor, or a tuple."""
+        outs = tuple(self.apply(grads))
+        return outs[0] if len(outs) == 1 else outs
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"

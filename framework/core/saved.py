@@ -12,8 +12,8 @@ from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
 
 __all__ = [
-    "Packed", "SavedHooks", "all_values", "hooks_in_use", "pack", "shallow", "values_known",
-    "wants_gradient",
+    "Packed", "SavedHooks", "SavedTensor", "all_values", "hooks_in_use", "pack", "shallow",
+    "values_known", "wants_gradient",
 ]  # fmt: skip
 
 Hook = Callable[[Any], Any]
@@ -161,10 +161,52 @@ def pack_node(node: Any, outs: tuple[Any, ...], hooks: tuple[Hook, Hook]) -> Non
         else:
             i = node.plan.outputs[at - count]
             node.saved[at] = pack(shallow(outs[i]), hooks, None)
+    _unpacks(node)
+
+
+def _unpacks(node: Any) -> None:
+    """Make a node look for `Packed` entries in what it saved."""
     kind = type(node)
+    if issubclass(kind, _Packing):
+        return
     if kind not in _packed_kinds:
         _packed_kinds[kind] = type(f"Packed{kind.__name__}", (_Packing, kind), {"__slots__": ()})
     node.__class__ = _packed_kinds[kind]
+
+
+class SavedTensor:
+    """``node._raw_saved_self``: one tensor that a node saved, for hooks of its own.
+
+    >>> import framework as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> y = x.exp()
+    >>> y.grad_fn._raw_saved_result.register_hooks(lambda t: t.tolist(), torch.tensor)
+    >>> y.sum().backward()
+    >>> x.grad
+    tensor([2.7183, 2.7183])
+    """
+
+    __slots__ = ("_at", "_node")
+
+    def __init__(self, node: Any, at: int) -> None:
+        self._node, self._at = node, at
+
+    def register_hooks(self, pack_hook: Hook, unpack_hook: Hook) -> None:
+        """Keep what ``pack_hook(tensor)`` returns; ``unpack_hook`` has to make a tensor of it.
+
+        Raises:
+            RuntimeError: it has hooks already, or was freed.
+        """
+        node, at = self._node, self._at
+        if node._saved(at).__class__ is Packed:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: "
+                "only one pair of hooks is allowed at a time."
+            )
+        tensor = node._at(at)
+        edge = edge_of(tensor) if at < len(node.plan.inputs) else None
+        node.saved[at] = pack(shallow(tensor), (pack_hook, unpack_hook), edge)
+        _unpacks(node)
 
 
 def hooks_in_use() -> tuple[Hook, Hook] | None:

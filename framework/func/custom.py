@@ -168,6 +168,8 @@ def _generated(cls: type[Function], layer: VmapLayer, flags: list[bool]) -> type
         return t._value if is_batched(t, level) else t
 
     class Mapped(Function):
+        generate_vmap_rule = True  # for a vmap further out
+
         @staticmethod
         def forward(*values: Any) -> Any:
             with enter() as inner:

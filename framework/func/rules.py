@@ -299,6 +299,69 @@ def _spatial(name: str) -> int:
     return next((int(c) for c in name if c in "123"), 2)
 
 
+def _in_channels(value: Any, flag: bool, size: int) -> Any:
+    """(N, C, ...) of each sample as (N, size · C, ...)."""
+    full = _full(value, flag, size).movedim(0, 1)
+    return full.reshape(full.shape[0], size * full.shape[2], *full.shape[3:])
+
+
+def _from_channels(value: Any, size: int) -> Any:
+    n, channels, *rest = value.shape
+    return value.reshape(n, size, channels // size, *rest).movedim(1, 0)
+
+
+def _rows(value: Any, flag: bool, size: int) -> Any:
+    """(O, ...) of each sample as (size · O, ...)."""
+    if not isinstance(value, Tensor):
+        return value
+    full = _full(value, flag, size)
+    return full.reshape(size * full.shape[1], *full.shape[2:])
+
+
+def conv(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Convolutions: where the samples have filters of their own, each is a group of channels."""
+    if _rank(args[0], flags[0]) != _spatial(op.name) + 2:
+        return NO
+    if flags[0] and not any(flags[1:]):
+        return merged(_spatial)(op, args, meta, flags, size)
+    grouped = {**meta, "groups": meta["groups"] * size}
+    first, *rest = args
+    rows = [_rows(a, f, size) for a, f in zip(rest, flags[1:])]
+    return _from_channels(apply(op, _in_channels(first, flags[0], size), *rows, **grouped), size)
+
+
+def conv_weight(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Gradients of the filters, one for each sample."""
+    x, g = (_in_channels(a, f, size) for a, f in zip(args, flags))
+    out = apply(op, x, g, **{**meta, "groups": meta["groups"] * size})
+    return out.reshape(size, out.shape[0] // size, *out.shape[1:])
+
+
+def batch_norm(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """The channels of all samples stand next to each other."""
+    x, *rest = args
+    rows = [_rows(a, f, size) for a, f in zip(rest, flags[1:])]
+    out = apply(op, _in_channels(x, flags[0], size), *rows, **meta)
+    if out.__class__ is not tuple:
+        return _from_channels(out, size)
+    return _from_channels(out[0], size), *[o.reshape(size, -1) for o in out[1:]]
+
+
+def trace(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    return args[0].diagonal(dim1=1, dim2=2).sum(1)
+
+
+def embedding_backward(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Gradients of the tables, one for each sample: the rows of one large table."""
+    if meta["padding_idx"] >= 0 or meta["scale_grad_by_freq"]:
+        return NO
+    g, index = (_full(a, f, size) for a, f in zip(args, flags))
+    first = wrap(np.arange(size) * meta["rows"], index._device)
+    index = index.to(dtypes.int64) + first.reshape(size, *(1,) * (index.ndim - 1))
+    out = apply(op, g, index, **{**meta, "rows": size * meta["rows"]})
+    return out.reshape(size, meta["rows"], *out.shape[1:])
+
+
 def embedding(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     if flags[0]:
         return NO
@@ -309,22 +372,15 @@ def index(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     """Advanced indexing, where the index arrays stand next to each other."""
     a, *indices = args
     layout = meta["layout"]
-    places = [i for i, p in enumerate(layout) if not _plain(p)]
-    if any(i._data.dtype.kind == "b" and f for i, f in zip(indices, flags[1:])):
+    inner = flags[1:]
+    if any(i._data.dtype.kind == "b" and f for i, f in zip(indices, inner)):
         raise RuntimeError(
             "vmap: We do not support batching operators that can output dynamic shape: indexing "
             "with a mask that differs from sample to sample. Use torch.where instead."
         )
-    if any(i._data.dtype.kind == "b" for i in indices) or Ellipsis in layout or None in layout:
+    at = _indexed(indices, layout)
+    if at is None:
         return NO
-    if places != list(range(places[0], places[0] + len(places))) or len(places) != len(indices):
-        return NO
-    if not all(isinstance(layout[i], slice) for i in range(places[0])):
-        return NO
-    if any(not isinstance(p, slice) and _plain(p) for p in layout):
-        return NO
-    at = places[0]
-    inner = flags[1:]
     if not any(inner):
         return apply(op, a, *indices, layout=(slice(None), *layout))
     rank = max([_rank(i, f) for i, f in zip(indices, inner)])
@@ -332,7 +388,7 @@ def index(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     if not flags[0]:
         out = apply(op, a, *lifted, layout=layout)
         return out.movedim(at, 0) if at else out
-    own = wrap(np.arange(size), a._device).reshape(size, *(1,) * rank)
+    own = _numbers(size, rank, a)
     marker = layout[at]
     if not at:
         return apply(op, a, own, *lifted, layout=(marker, *layout))
@@ -341,12 +397,73 @@ def index(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     return out.movedim(at, 0)
 
 
+def _indexed(indices: Any, layout: tuple[Any, ...]) -> int | None:
+    """The first of the indexed dimensions where they stand next to each other, else None."""
+    places = [i for i, p in enumerate(layout) if not _plain(p)]
+    if any(i._data.dtype.kind == "b" for i in indices) or Ellipsis in layout or None in layout:
+        return None
+    if places != list(range(places[0], places[0] + len(places))) or len(places) != len(indices):
+        return None
+    if any(not isinstance(p, slice) and _plain(p) for p in layout):
+        return None
+    return places[0]
+
+
+def _numbers(size: int, rank: int, like: Any) -> Any:
+    """Each sample's number, for an index next to indices of ``rank`` dimensions."""
+    return wrap(np.arange(size), like._device).reshape(size, *(1,) * rank)
+
+
+def index_backward(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """The transpose of `index`: what is added into a tensor of zeros, of each sample."""
+    g, *indices = args
+    layout, shape, inner = meta["layout"], meta["shape"], flags[1:]
+    at = _indexed(indices, layout)
+    if at is None:
+        return NO
+    g = _full(g, flags[0], size)
+    if not any(inner):
+        return apply(op, g, *indices, shape=(size, *shape), layout=(slice(None), *layout))
+    rank = max([_rank(i, f) for i, f in zip(indices, inner)])
+    lifted = [_lift(i, f, rank) for i, f in zip(indices, inner)]
+    out = apply(
+        op, g.movedim(0, at), _numbers(size, rank, g), *lifted,
+        shape=(*shape[:at], size, *shape[at:]), layout=(*layout[:at], layout[at], *layout[at:]),
+    )  # fmt: skip
+    return out.movedim(at, 0)
+
+
+def index_put(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Writes at an index, where the indexed dimensions come first or all samples have the same."""
+    a, values, *indices = args
+    layout, inner = meta["layout"], flags[2:]
+    at = _indexed(indices, layout)
+    if at is None or (at and any(inner)):
+        return NO
+    ranks = [_rank(i, f) for i, f in zip(indices, inner)]
+    a = _full(a, flags[0], size)
+    values = _lift(values, flags[1], a.ndim - 1 - len(indices) + max(ranks))
+    if not any(inner):
+        return apply(op, a, values, *indices, **{**meta, "layout": (slice(None), *layout)})
+    lifted = [_lift(i, f, max(ranks)) for i, f in zip(indices, inner)]
+    own = _numbers(size, max(ranks), a)
+    return apply(op, a, values, own, *lifted, **{**meta, "layout": (layout[0], *layout)})
+
+
 def _plain(part: Any) -> bool:
     return part is None or part is Ellipsis or isinstance(part, (slice, int))
 
 
 def pad(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
     return apply(op, args[0], **{**meta, "pad": ((0, 0), *meta["pad"])})
+
+
+def dynamic(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
+    """Ops whose results have shapes that depend on the values."""
+    raise RuntimeError(
+        "vmap: We do not support batching operators that can output dynamic shape: "
+        f"{op.name}. Attempted to vmap over it"
+    )
 
 
 def one_hot(op: Op, args: Any, meta: Any, flags: Any, size: int) -> Any:
@@ -368,7 +485,7 @@ def random(
     """A random op under vmap: refused, the same for all samples, or different for each."""
     from framework.func.batched import batched
 
-    if layer.randomness == "error":
+    if layer.randomness == "error" and not (op.name == "dropout" and meta["p"] >= 1):
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the "
             "'same' or 'different' randomness flags on vmap or perform the randomness operation "
@@ -415,7 +532,7 @@ def _dropout(layer: Any, op: Op, args: Any, meta: Any, flags: Any) -> Any:
     from framework.func.batched import batched
 
     size = layer.size
-    if layer.randomness == "same":
+    if layer.randomness == "same" or meta["p"] >= 1:  # which draws nothing
         if not flags[0]:
             return apply(op, *args, **meta)
         value = args[0]._value
@@ -497,9 +614,14 @@ _UFUNCS = (
 
 _NAMES: list[tuple[str, Rule]] = [
     ("where", where),
+    ("std_root cdist solve_triangular cholesky_solve", pointwise),  # of broadcast batches
     ("fill copy", copy),
     ("backward_hook max_scatter max_gather", each),
-    ("sum mean nansum prod amax amin max min logsumexp norm any all count_nonzero", along("dim")),
+    (
+        "sum mean nansum prod amax amin max min logsumexp norm any all count_nonzero var",
+        along("dim"),
+    ),
+    ("fft_c2c fft_r2c fft_c2r", along("dim")),
     (
         "max_dim min_dim decayed_sum cumsum cumprod cummax cummin logcumsumexp sort argsort "
         "topk kthvalue median_dim nanmedian_dim mode",
@@ -522,6 +644,8 @@ _NAMES: list[tuple[str, Rule]] = [
     ("matmul", matmul),
     ("tril triu inv det cholesky inv_ex cholesky_ex lu_factor ldl_factor qr geqrf", leading),
     ("svd eig eigh slogdet pinv matrix_exp diag_embed", leading),
+    ("svdvals eigvals eigvalsh matrix_rank cholesky_inverse lu_permutation", leading),
+    ("trace", trace),
     ("adaptive_avg_unpool1d adaptive_avg_unpool2d adaptive_avg_unpool3d", leading),
     ("solve_ex householder_product", each),
     ("max_unpool1d max_unpool2d max_unpool3d", each),
@@ -531,15 +655,21 @@ _NAMES: list[tuple[str, Rule]] = [
     ("avg_unpool1d avg_unpool2d avg_unpool3d", leading),
     ("linear layer_norm rms_norm", leading),
     ("solve", stacked),
-    ("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", merged(_spatial)),
+    ("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", conv),
+    ("conv1d_input conv2d_input conv3d_input", conv),
+    ("conv1d_weight conv2d_weight conv3d_weight", conv_weight),
+    ("batch_norm", batch_norm),
     ("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d", merged(_spatial)),
     ("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", merged(_spatial)),
     ("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", merged(_spatial)),
-    ("conv1d_input conv2d_input conv3d_input", merged(_spatial)),
     ("group_norm", folded),
     ("embedding", embedding),
+    ("embedding_backward", embedding_backward),
     ("index", index),
+    ("index_backward", index_backward),
+    ("index_put", index_put),
     ("one_hot", one_hot),
+    ("unique", dynamic),
     ("pad", pad),
 ]
 

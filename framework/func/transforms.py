@@ -24,7 +24,7 @@ class _Transform:
 
     def __enter__(self) -> Level:
         self.before, modes.grad = modes.grad, True
-        self.level = Level()
+        self.level = Level(self.before)
         modes.transforms += 1
         return self.level
 
@@ -137,7 +137,7 @@ def grad_and_value(
                     f"tensor with {output.dim()} dims. Maybe you wanted to use the vjp or jacrev "
                     "APIs instead?"
                 )
-            outside = depends([output], level)
+            outside = level.recorded and depends([output], level)
             from framework.ops.creation import ones
 
             start = ones((), dtype=output.dtype, device=output.device)
@@ -192,7 +192,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         output, aux = _aux(output, has_aux, "vjp")
         flat, spec = tree_flatten(output)
         _only_tensors(flat, "vjp(f, *primals)")
-        outside = depends(flat, level)
+        outside = level.recorded and depends(flat, level)
     roots = list(flat)
     primal_spec = tree_flatten(primals)[1]
 
@@ -255,7 +255,7 @@ class _Linear:
             output, self.aux = _aux(func(*tree), has_aux, name)
             self.flat, self.spec = tree_flatten(output)
             _only_tensors(self.flat, f"{name}(f, primals, tangents)")
-            self.outside = depends(self.flat, level)
+            self.outside = level.recorded and depends(self.flat, level)
         self.level = level
 
     def output(self) -> Any:

@@ -176,7 +176,7 @@ def embedding(
 def renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
     """Scale the rows of ``weight`` that ``index`` names down to a norm, in place."""
     with no_grad():
-        used = index.unique()
+        used = index.unique() if values_known(index) else index.reshape(-1)
         rows = weight[used]
         norms = rows.norm(norm_type, dim=1, keepdim=True)
         scale = (max_norm / (norms + 1e-7)).clamp(max=1.0)

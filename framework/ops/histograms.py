@@ -97,6 +97,7 @@ HISTC = op("histc", _histc_kernel, "a")
 
 
 @function(out="exact")
+@by_sample
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall into each of evenly spaced bins between ``min`` and ``max``.
 

@@ -25,6 +25,7 @@ from framework.ops.matrices import (
     real_part,
 )
 from framework.ops.products import matmul
+from framework.ops.select import where
 from framework.ops.solve import solve_left, triangular
 from framework.tensor import Tensor
 
@@ -694,7 +695,7 @@ PINV = op(
 
 
 def _tolerances(A: Tensor, atol: Any, rtol: Any, api: str) -> tuple[Any, Any]:
-    """Tolerances as numbers or real arrays; the type's epsilon where none is given."""
+    """Tolerances as numbers or real tensors; the type's epsilon where none is given."""
     for x, name in ((atol, "atol"), (rtol, "rtol")):
         if isinstance(x, Tensor) and x.is_complex():
             raise RuntimeError(
@@ -704,14 +705,14 @@ def _tolerances(A: Tensor, atol: Any, rtol: Any, api: str) -> tuple[Any, Any]:
         given = atol is not None and (isinstance(atol, Tensor) or atol > 0)
         rtol = float(np.finfo(A._data.real.dtype).eps) * max(A.shape[-2:])
         if given and isinstance(atol, Tensor):
-            array = atol.detach().cpu()._data
-            rtol = np.where(array > 0, 0.0, rtol)
+            rtol = where(atol.detach() > 0, 0.0, rtol)
         elif given:
             rtol = 0.0
-    values = []
-    for x in (0.0 if atol is None else atol, rtol):
-        values.append(x.detach().cpu()._data if isinstance(x, Tensor) else x)
-    return values[0], values[1]
+    atol, rtol = (
+        x.detach().to(A.device) if isinstance(x, Tensor) else x
+        for x in (0.0 if atol is None else atol, rtol)
+    )
+    return atol, rtol
 
 
 def pseudo_inverse(a: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function
+from framework.core.saved import all_values
 from framework.dtypes import COMPLEX, FLOAT
 from framework.ops.complex import view_as_real
 from framework.ops.creation import ones
@@ -174,7 +175,7 @@ def istft(
     end = start + length if length is not None else total - n_fft // 2 if center else total
     signal = _added(frames * full, total, hop)[..., start:end]
     weight = _added((full * full).expand(count, n_fft), total, hop)[start:end]
-    if weight.numel() and weight.detach().abs().min().item() < 1e-11:
+    if weight.numel() and abs(all_values(weight)).min() < 1e-11:
         raise RuntimeError("window overlap add min: 1")
     signal = signal / weight
     if end > total:

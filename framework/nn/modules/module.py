@@ -22,7 +22,11 @@ from framework.ops.creation import empty
 from framework.tensor import Tensor
 from framework.trace import sink
 
-__all__ = ["Module"]
+__all__ = [
+    "Module", "register_module_backward_hook", "register_module_forward_hook",
+    "register_module_forward_pre_hook", "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+]  # fmt: skip
 
 _HOOKS = (
     "_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
@@ -30,6 +34,14 @@ _HOOKS = (
     "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )  # fmt: skip
+
+
+# Hooks of all modules: number -> (kind, hook), in the order of their registration.
+_everywhere: dict[int, tuple[str, Callable[..., Any]]] = {}
+
+
+def _of_all(kind: str) -> list[Callable[..., Any]]:
+    return [hook for k, hook in list(_everywhere.values()) if k == kind]
 
 
 class Module(StateDict):
@@ -53,6 +65,7 @@ class Module(StateDict):
     training: bool
     _version = 1
     dump_patches = False  # of PyTorch's older files; has no effect
+    _is_full_backward_hook: bool | None = None  # which kind of backward hooks it has
     call_super_init = False  # True: Module passes its arguments on to the next base
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
@@ -95,6 +108,7 @@ class Module(StateDict):
                 or self._forward_pre_hooks
                 or self._backward_hooks
                 or self._backward_pre_hooks
+                or _everywhere
             ):
                 return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
@@ -112,6 +126,8 @@ class Module(StateDict):
         try:
             return self._hooked_forward(args, kwargs, ran)
         except Exception:
+            for hook in _of_all("forward always"):
+                hook(self, args, kwargs, None)
             for key in list(self._forward_hooks_always_called):
                 if key not in ran and key in self._forward_hooks:
                     try:
@@ -125,15 +141,21 @@ class Module(StateDict):
             raise
 
     def _hooked_forward(self, args: Any, kwargs: dict[str, Any], ran: set[int]) -> Any:
+        for hook in _of_all("forward pre"):
+            args, kwargs = self._pre_hooked(-1, hook, args, kwargs)
         for key, hook in list(self._forward_pre_hooks.items()):
             args, kwargs = self._pre_hooked(key, hook, args, kwargs)
         backward = None
-        if self._backward_hooks or self._backward_pre_hooks:
-            backward = BackwardHook(
-                self, list(self._backward_hooks.values()), list(self._backward_pre_hooks.values())
-            )
+        after = [*_of_all("backward"), *self._backward_hooks.values()]
+        before = [*_of_all("backward pre"), *self._backward_pre_hooks.values()]
+        if after or before:
+            backward = BackwardHook(self, after, before)
             args = backward.take_inputs(args)
         result = self.forward(*args, **kwargs)
+        for hook in (*_of_all("forward"), *_of_all("forward always")):
+            changed = hook(self, args, kwargs, result)
+            if changed is not None:
+                result = changed
         for key in list(self._forward_hooks):
             ran.add(key)
             changed = self._run_forward_hook(key, args, kwargs, result)
@@ -205,6 +227,19 @@ class Module(StateDict):
         Both are tuples with None for what is no tensor or wants no gradient; the hook may return
         other gradients for the inputs.
         """
+        return self._backward_hook(hook, prepend, full=True)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> Hook:
+        """The older form of `register_full_backward_hook`; here they do the same."""
+        return self._backward_hook(hook, False, full=False)
+
+    def _backward_hook(self, hook: Callable[..., Any], prepend: bool, full: bool) -> Hook:
+        if self._is_full_backward_hook is (not full):
+            raise RuntimeError(
+                "Cannot use both regular backward hooks and full backward hooks on a single "
+                "Module. Please use only one of them."
+            )
+        self._is_full_backward_hook = full
         return Hook(self._backward_hooks, hook, prepend)
 
     def register_full_backward_pre_hook(
@@ -212,8 +247,6 @@ class Module(StateDict):
     ) -> Hook:  # fmt: skip
         """``hook(module, grad_output)`` when the outputs' gradients are known; may change them."""
         return Hook(self._backward_pre_hooks, hook, prepend)
-
-    register_backward_hook = register_full_backward_hook
 
     # -- registration ------------------------------------------------------------------------
 
@@ -632,3 +665,48 @@ def _destination(
         elif a is not None:
             device = a
     return device, None if dtype is None else dtypes.to_dtype(dtype)
+
+
+# -- hooks of all modules ------------------------------------------------------------------------
+
+
+def _for_all(kind: str, hook: Callable[..., Any]) -> Hook:
+    return Hook(_everywhere, (kind, hook))
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, args)`` before the forward of any module; may return new arguments."""
+    return _for_all("forward pre", hook)
+
+
+def register_module_forward_hook(
+    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
+) -> Hook:
+    """``hook(module, args, output)`` after the forward of any module, before its own hooks.
+
+    Args:
+        with_kwargs: it is called with (module, args, kwargs, output).
+        always_call: also (with output None) if ``forward`` raised.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_forward_hook
+    >>> with register_module_forward_hook(lambda m, args, out: print(type(m).__name__)):
+    ...     _ = torch.nn.Sequential(torch.nn.ReLU())(torch.ones(1))
+    ReLU
+    Sequential
+    """
+    run = hook if with_kwargs else lambda module, args, kwargs, out: hook(module, args, out)
+    return _for_all("forward always" if always_call else "forward", run)
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, grad_input, grad_output)`` for any module, before its own hooks."""
+    return _for_all("backward", hook)
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, grad_output)`` for any module, before its own hooks."""
+    return _for_all("backward pre", hook)
+
+
+register_module_backward_hook = register_module_full_backward_hook
