@@ -20,7 +20,8 @@ A notebook that plays the autograd tape.
   tapebook FILE                open a .py script with # %% cells, or an .ipynb
   tapebook run FILE [-- ARGS]  run it without the screen; a viewer can attach
   tapebook ps | attach [NAME]  the programs that run; look into one of them
-  tapebook export FILE -o OUT  the graph of a training step as .dot, .svg or .png
+  tapebook export FILE -o OUT  the graph of a training step as .html, .svg, .png, .mmd or .dot
+  tapebook summary FILE        its modules: shapes, parameters, FLOPs, memory, time
   tapebook run FILE --record OUT.tape      record it to a file; tapebook OUT.tape opens that
   tapebook show|verify|repair FILE.tape    look into a recording; export takes one as well
   tapebook doctor              what this machine has, and what is missing
@@ -149,9 +150,7 @@ def _ps(arguments: list[str]) -> int:
 
 def _attach(arguments: list[str]) -> int:
     """``tapebook attach [NAME]``."""
-    parser = _Parser(
-        prog="tapebook attach", usage="%(prog)s [NAME] [options]", allow_abbrev=False
-    )
+    parser = _Parser(prog="tapebook attach", usage="%(prog)s [NAME] [options]", allow_abbrev=False)
     parser.add_argument(
         "name", nargs="?", default="", help="of the session, or its beginning; not needed for one"
     )
@@ -193,87 +192,114 @@ def _attach(arguments: list[str]) -> int:
 
 def _export(arguments: list[str]) -> int:
     """``tapebook export FILE -o OUT``."""
+    from viewers.graph.export import ENGINES, PHASES, SUFFIXES, ExportError
+
     own, rest = _split(arguments)
-    if any(argument.lower().endswith(".tape") for argument in own):
-        return _export_recording(own)
+    tape = any(argument.lower().endswith(".tape") for argument in own)
+    suffixes = SUFFIXES
+    if tape:
+        from app.recording import SUFFIXES as suffixes
     parser = _Parser(
         prog="tapebook export", usage="%(prog)s FILE -o OUT [options] [-- ARGS]", allow_abbrev=False
     )
-    parser.add_argument("file", help="a .py script or an .ipynb notebook")
-    parser.add_argument("-o", "--output", required=True, help="ends in .dot, .svg or .png")
-    parser.add_argument("--phase", choices=("forward", "backward", "both"), default="forward")
-    parser.add_argument("--depth", type=int, help="how deep modules and composite ops are open")
+    parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
+    parser.add_argument("-o", "--output", required=True, help=f"ends in {', '.join(suffixes)}")
+    parser.add_argument("--phase", choices=PHASES, default="forward")
+    parser.add_argument("--depth", type=_count, help="how deep modules and composite ops are open")
     parser.add_argument("--module", help="only this module: model.encoder")
-    parser.add_argument("--step", type=int, default=1, help="number of the training step")
+    parser.add_argument(
+        "--step", type=_number, help="of training; default the first, of a recording the last"
+    )
+    parser.add_argument(
+        "--values", action="store_true", help="with figures of the values and gradients"
+    )
     parser.add_argument(
         "--all", action="store_true", help="also ops that the loss does not depend on"
     )
-    options = parser.parse_args(own)
-    from app.notebook import NotebookError
-
-    problem = _bad_output(options.output) or (
-        f"--step {options.step}: steps count from 1" if options.step < 1 else ""
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="own", help="who places the nodes of an .svg or .png"
     )
+    options = parser.parse_args(own)
+    problem = _bad_output(options.output, suffixes)
     if problem:
         return _refuse(problem)
-    from app.runner import record_step
-    from viewers.graph.export import ExportError, export
-    from viewers.graph.store import TraceStore
+    from app.notebook import NotebookError
+    from framework.trace.tape_format import TapeError
 
+    wanted = {
+        "phase": options.phase, "depth": options.depth, "module": options.module,
+        "values": options.values, "everything": options.all, "engine": options.engine,
+    }  # fmt: skip
     try:
-        recorder, ended = record_step(options.file, rest, step=options.step)
-        if ended < options.step and (ended or options.step > 1):
-            raise ExportError(f"the program ended after {ended} training steps")
-        store = TraceStore()
-        store.feed(recorder.read())
-        chosen = store.step_at(store.last_seq) if ended else None
-        made = export(
-            store, options.output, chosen, options.phase, options.depth, options.module,
-            everything=options.all,
-        )  # fmt: skip
-    except (NotebookError, ValueError) as error:
+        if tape:
+            from app.recording import export
+
+            line = export(options.file, options.output, step=options.step, **wanted)
+        else:
+            from app.pictures import export_program
+
+            line = export_program(
+                options.file, options.output, rest, step=options.step or 1, **wanted
+            )
+    except (NotebookError, TapeError, ValueError) as error:
         return _refuse(str(error))
     except (ExportError, RuntimeError) as error:
         _say(str(error))
         return 1
-    way = {"dot": " by Graphviz's dot", "own": " by the built-in layout"}.get(made.engine, "")
-    print(_clean(f"{made.path}: {made.cells} nodes{way}{'; ' if made.note else ''}{made.note}"))
-    return 0
+    return _print([line])
 
 
-def _export_recording(arguments: list[str]) -> int:
-    """``tapebook export FILE.tape -o OUT``."""
-    from app.recording import SUFFIXES, export
+def _summary(arguments: list[str]) -> int:
+    """``tapebook summary FILE``."""
+    own, rest = _split(arguments)
+    parser = _Parser(
+        prog="tapebook summary", usage="%(prog)s FILE [options] [-- ARGS]", allow_abbrev=False
+    )
+    parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
+    parser.add_argument(
+        "--step", type=_number, help="of training; default the first, of a recording the last"
+    )
+    parser.add_argument("--depth", type=_count, help="how deep modules are shown")
+    parser.add_argument("--ops", action="store_true", help="by op instead of by module")
+    options = parser.parse_args(own)
+    from app.notebook import NotebookError
     from framework.trace.tape_format import TapeError
     from viewers.graph.export import ExportError
 
-    parser = _Parser(
-        prog="tapebook export", usage="%(prog)s FILE.tape -o OUT [options]", allow_abbrev=False
-    )
-    parser.add_argument("file", help="a recording")
-    parser.add_argument("-o", "--output", required=True, help=f"ends in {', '.join(SUFFIXES)}")
-    parser.add_argument("--phase", choices=("forward", "backward", "both"), default="forward")
-    parser.add_argument("--depth", type=int, help="how deep modules and composite ops are open")
-    parser.add_argument("--module", help="only this module: model.encoder")
-    parser.add_argument("--step", type=int, help="number of the training step; default the last")
-    parser.add_argument(
-        "--all", action="store_true", help="also ops that the loss does not depend on"
-    )
-    options = parser.parse_args(arguments)
-    problem = _bad_output(options.output, SUFFIXES)
-    if problem:
-        return _refuse(problem)
     try:
-        line = export(
-            options.file, options.output, step=options.step, phase=options.phase,
-            depth=options.depth, module=options.module, everything=options.all,
-        )  # fmt: skip
-    except (TapeError, ValueError) as error:
+        if options.file.lower().endswith(".tape"):
+            from app.recording import summary
+
+            made = summary(options.file, step=options.step, depth=options.depth)
+        else:
+            from app.pictures import summary_of_program
+
+            made = summary_of_program(
+                options.file, rest, step=options.step or 1, depth=options.depth
+            )
+    except (NotebookError, TapeError, ValueError) as error:
         return _refuse(str(error))
-    except ExportError as error:
+    except (ExportError, RuntimeError) as error:
         _say(str(error))
         return 1
-    return _print([line])
+    return _print(made.op_lines() if options.ops else made.lines())
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more")
+    return number
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: steps count from 1")
+    return number
+
+
+_count.__name__ = _number.__name__ = "number"  # as argparse's messages call them
 
 
 def _show(arguments: list[str]) -> int:
@@ -346,7 +372,7 @@ def _print(lines: Iterable[str]) -> int:
     return 0
 
 
-def _bad_output(text: str, suffixes: tuple[str, ...] = (".dot", ".svg", ".png")) -> str:
+def _bad_output(text: str, suffixes: tuple[str, ...]) -> str:
     """Why nothing can be written there, "" if it can."""
     path = Path(text)
     if path.suffix.lower() not in suffixes:
@@ -373,6 +399,7 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "ps": _ps,
     "attach": _attach,
     "export": _export,
+    "summary": _summary,
     "show": _show,
     "verify": _verify,
     "repair": _repair,

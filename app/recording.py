@@ -41,6 +41,7 @@ from viewers.text import bytes_of, plain, short, size_text, sparkline, tensor_te
 
 if TYPE_CHECKING:
     from app.notebook import Notebook
+    from viewers.summary import ModelSummary
 
 __all__ = [
     "SUFFIXES",
@@ -53,7 +54,8 @@ __all__ = [
     "verify",
 ]
 
-SUFFIXES = (".dot", ".svg", ".png", ".json", ".safetensors")  # what `export` writes
+#: What `export` writes.
+SUFFIXES = (".html", ".svg", ".png", ".mmd", ".dot", ".json", ".safetensors")
 CONTEXT = 2  # source lines around the one that is shown
 MANY = 5  # occurrences of an op that are shown whole
 ROWS = 12  # of a table of the most expensive
@@ -482,7 +484,8 @@ def repair(path: str, output: str) -> list[str]:
 
 def export(
     path: str, output: str, *, step: int | None = None, phase: str = "forward",
-    depth: int | None = None, module: str | None = None, everything: bool = False,
+    depth: int | None = None, module: str | None = None, values: bool = False,
+    everything: bool = False, engine: str = "own",
 ) -> str:  # fmt: skip
     """``tapebook export FILE.tape``: a picture, a time line or one step's tensors.
 
@@ -494,13 +497,27 @@ def export(
             return _export_timeline(tape, output, step)
         if suffix == ".safetensors":
             return _export_tensors(tape, output, choose_step(tape, step))
+        from app.pictures import written
         from viewers.graph.export import export as draw
+        from viewers.graph.facts import code_of
 
         store = store_of(tape)
         chosen = store.step_at(choose_step(tape, step).last_seq)
-        made = draw(store, output, chosen, phase, depth, module, everything=everything)
-        way = {"dot": " by Graphviz's dot", "own": " by the built-in layout"}.get(made.engine, "")
-        return f"{made.path}: {made.cells} nodes{way}{'; ' if made.note else ''}{made.note}"
+        look = tape.summary_of if values else False
+        made = draw(
+            store, output, chosen, phase, depth, module, look, engine=engine,
+            everything=everything, code=code_of(tape),
+        )  # fmt: skip
+        return written(made)
+
+
+def summary(path: str, *, step: int | None = None, depth: int | None = None) -> ModelSummary:
+    """``tapebook summary FILE.tape``: the modules of a step."""
+    from viewers.summary import summary_of
+
+    with open_tape(path) as tape:
+        store = store_of(tape)
+        return summary_of(store, store.step_at(choose_step(tape, step).last_seq), depth=depth)
 
 
 def _export_timeline(tape: Tape, output: str, step: int | None) -> str:

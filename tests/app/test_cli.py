@@ -250,7 +250,7 @@ def test_export_of_a_later_step_of_a_module_and_of_a_run_without_steps(train, tm
 @pytest.mark.parametrize(
     "arguments, status, reason",
     [
-        (["-o", "x.gif"], 2, "must end in .dot, .svg or .png"),
+        (["-o", "x.gif"], 2, "must end in .html, .svg, .png, .mmd or .dot"),
         (["-o", "nowhere/x.svg"], 2, "no directory"),
         (["-o", "x.svg", "--step", "0"], 2, "count from 1"),
         (["-o", "x.svg", "--step", "99"], 1, "ended after 5 training steps"),
