@@ -21,7 +21,7 @@ __all__ = ["ACTIONS", "GROUPS", "PANES", "Action", "by_id"]
 #: Panes by the digit that jumps to them; the lower tab set is one place with five tabs.
 PANES = ("notebook", "graph", "inspector", "timeline", "events", "console")
 
-GROUPS = ("Step", "Stop", "Notebook", "Graph", "Inspector", "Kernel", "View", "Program")
+GROUPS = ("Step", "Stop", "Notebook", "Graph", "Explain", "Inspector", "Kernel", "View", "Program")
 
 
 class Action(NamedTuple):
@@ -150,6 +150,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("parent", "Parent: frame or module", ("u",), "Graph"),
     Action("child", "Child: frame or module", ("d",), "Graph"),
     Action("export", "Export the graph ...", ("E",), "Graph", "As .svg, .png or .dot."),
+    # -- Explain -----------------------------------------------------------------------------
+    Action("why", "Why: NaN, Inf, zero, no gradient", ("w",), "Explain",
+           "From what the inspector shows back to where it began, through backward and the "
+           "optimizer into earlier steps; if that is fine, whatever is wrong in the step.",
+           footer=9, short="why"),
+    Action("check_gradient", "Check the gradient of this op", ("G",), "Explain",
+           "By finite differences in float64, with the inputs that it had."),
+    Action("compare", "Compare with another step or run ...", ("D",), "Explain",
+           "With a step's number: which way each of them went. With FILE.tape: where they part."),
     # -- Inspector ---------------------------------------------------------------------------
     Action("next_tensor", "Next tensor", ("right_square_bracket",), "Inspector",
            footer=12, short="tensor"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from app.actions import by_id
 from app.sanitize import clean
 from app.ui.describe import breakpoint_text
+from app.ui.explain import Explain
 from app.ui.panes.base import Pane
 from app.ui.panes.console import ConsolePane
 from app.ui.panes.events import EventsPane
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 
-class Commands:
+class Commands(Explain):
     """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
 
     def __init__(self, screen: MainScreen) -> None:

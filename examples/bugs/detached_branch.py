@@ -36,7 +36,6 @@ class Net(nn.Module):
 
 model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-before = model.stem.weight.detach().clone()
 
 # %%
 for step in range(1, 21):
@@ -46,9 +45,6 @@ for step in range(1, 21):
     optimizer.step()
     if step % 5 == 0:
         print(f"step {step:2}  loss {loss.item():.4f}")
-
-moved = (model.stem.weight - before).abs().max().item()
-print(f"the stem's weights have moved by at most {moved:.1e}")
 
 # %% [markdown]
 # ## Answer

@@ -52,6 +52,7 @@ class Answers:
         register("variables", self._variables, slow=True, **look)
         register("source", self._source, slow=True, **look)
         register("evaluate", self._evaluate, slow=True, **act)
+        register("check", self._check, slow=True, **act)
         register("breakpoints", self._breakpoints, **act)
         register("step", self._step, **act)
         register("pause", self._pause, **act)
@@ -160,6 +161,15 @@ class Answers:
             found = self.gate.value(ident, seq) if isinstance(ident, int) else None
             result.append(None if found is None else summarize(found[0]))
         return result
+
+    def _check(self, params: dict[str, Any]) -> Any:
+        """The gradient of an op by finite differences, with the inputs that it had."""
+        from framework.trace.check import CheckError, check_node
+
+        try:
+            return check_node(self.recorder, integer(params, "seq", 0))
+        except CheckError as error:
+            raise RequestError(str(error)) from None
 
     def _source(self, params: dict[str, Any]) -> str:
         """The text of a file that the program runs, for a viewer on another machine."""

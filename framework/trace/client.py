@@ -27,6 +27,7 @@ import msgspec
 from framework.trace import pipe
 from framework.trace import session as files
 from framework.trace.answers import RequestError
+from framework.trace.check import Check
 from framework.trace.events import Event
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
@@ -65,6 +66,7 @@ RESULTS: dict[str, Any] = {
     "evaluate": Variable,
     "view": TensorView,
     "summary": list[Summary | None],
+    "check": Check,
 }
 
 SEND_TIMEOUT = 10  # seconds that a request may take to leave

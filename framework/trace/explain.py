@@ -550,7 +550,7 @@ def why(what: Any, recorder: Any = None) -> Explanation:
     >>> from framework.trace import recording, why
     >>> with recording():
     ...     x = torch.zeros(3)
-    ...     print(why(x.log().sum()).verdict.split(" at ")[0])
+    ...     print(why(x.log().sum()).verdict.partition(" at <")[0])
     its Inf began at log
     """
     from framework.trace import sink

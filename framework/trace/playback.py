@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from framework.trace.check import Check, check_recorded
 from framework.trace.client import RequestError
 from framework.trace.events import TensorMeta
 from framework.trace.protocol import PROTOCOL_VERSION, Events, Summary, TensorView, Welcome
@@ -164,12 +165,16 @@ class Playback:
     def _summary(self, tensors: list[int], seq: int = 0) -> list[Summary | None]:
         return [self.tape.summary_of(tensor, seq) for tensor in tensors[:10_000]]
 
+    def _check(self, seq: int = 0) -> Check:
+        return check_recorded(self.tape.events(), self.tape.tensor, seq)
+
 
 _HANDLERS: dict[str, Callable[..., Any]] = {
     "status": Playback._status,
     "events": Playback._events,
     "view": Playback._view,
     "summary": Playback._summary,
+    "check": Playback._check,
     "stack": lambda playback: [],
     "variables": lambda playback, frame=0: [],
 }

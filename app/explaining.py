@@ -1,0 +1,289 @@
+"""Why, the check of a gradient and comparing, for whoever asks: the screen, a prompt, a command.
+
+Nothing here waits on the screen's thread: `why_at` and the others take a snapshot of the tape and
+are meant to be run in the background; values come through the connection, which may be a live
+program's or a recording's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from framework.trace.client import RequestError
+from framework.trace.events import (
+    BackwardBegin,
+    Event,
+    Grad,
+    Op,
+    ParamUpdate,
+    Source,
+)
+from framework.trace.explain import (
+    Explanation,
+    Look,
+    Walk,
+    explain,
+    kind_of,
+    source_line,
+    value_text,
+)
+from framework.trace.lineage import Lineage
+from framework.trace.protocol import Summary
+from framework.trace.summary import parse_slice, summarize
+from framework.trace.tape import Tape, TapeError, open_tape
+from viewers.compare import CompareError, Comparison, Side, compare, compare_steps
+
+if TYPE_CHECKING:
+    from framework.trace.client import Client
+    from framework.trace.playback import Playback
+
+__all__ = [
+    "Candidate",
+    "compare_files",
+    "compare_with",
+    "look_at",
+    "side_of",
+    "why_at",
+    "why_in_tape",
+]
+
+PATIENCE = 10.0  # seconds that one answer may take
+
+
+class Candidate(NamedTuple):
+    """A tensor that the user may mean, and the moment."""
+
+    tensor: int
+    seq: int
+    name: str
+
+
+def look_at(client: Client | Playback) -> Look:
+    """Statistics through a connection; called on any thread but the screen's."""
+
+    def look(tensor: int, seq: int, index: str = "") -> Summary | None:
+        try:
+            if index:
+                view = client.request("view", tensor=tensor, seq=seq, slice=index)
+                found: Summary | None = view.result(PATIENCE).summary
+            else:
+                found = client.request("summary", tensors=[tensor], seq=seq).result(PATIENCE)[0]
+        except (RequestError, TimeoutError):
+            return None
+        return found
+
+    return look
+
+
+def look_into(tape: Tape) -> Look:
+    """Statistics of what a recording holds."""
+
+    def look(tensor: int, seq: int, index: str = "") -> Summary | None:
+        try:
+            if not index:
+                return tape.summary_of(tensor, seq)
+            array = tape.tensor(tensor, seq)
+            return None if array is None else summarize(array[parse_slice(index, array.shape)])
+        except (TapeError, ValueError):
+            return None
+
+    return look
+
+
+def array_of(tape: Tape) -> Callable[[int, int], Any | None]:
+    """Values of a recording; what is damaged is not there."""
+
+    def array(tensor: int, seq: int) -> Any | None:
+        try:
+            return tape.tensor(tensor, seq)
+        except TapeError:
+            return None
+
+    return array
+
+
+def text_in(sources: dict[str, str]) -> Callable[[Source], str]:
+    """The text of a source line, of a recording's own sources."""
+    lines: dict[str, list[str]] = {}
+
+    def text(source: Source) -> str:
+        found = lines.get(source.file)
+        if found is None:
+            found = lines[source.file] = sources.get(source.file, "").splitlines()
+        return found[source.line - 1].strip() if 0 < source.line <= len(found) else ""
+
+    return text
+
+
+# -- why -------------------------------------------------------------------------------------
+
+
+def why_at(
+    events: Iterable[Event], look: Look, cursor: int, wanted: list[Candidate],
+    text_of: Callable[[Source], str] = source_line,
+) -> Explanation:  # fmt: skip
+    """Explain what the user looks at; if nothing is wrong with it, what is wrong in its step.
+
+    Args:
+        wanted: tensors in sight, the chosen one first.
+    """
+    lineage = Lineage(events)
+    told = _why_of(lineage, look, cursor, wanted)
+    return Explanation(told.kind, told.subject, told.verdict, told.links, told.lost, text_of)
+
+
+def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) -> Explanation:
+    walk = Walk(lineage, look)
+    kinds = [(kind_of(walk.look(c.tensor, c.seq)), c) for c in wanted]
+    chosen = next((c for kind, c in kinds if kind in ("nan", "inf")), None)
+    if chosen is None and kinds and kinds[0][0]:
+        chosen = kinds[0][1]  # zeros, and that is what is asked about
+    if chosen is not None:
+        return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name)
+    for candidate in wanted:
+        if candidate.tensor in lineage.leaves:
+            name = lineage.names.get(candidate.tensor) or candidate.name
+            told = explain(lineage, walk.look, candidate.tensor, candidate.seq, name)
+            if told.kind != "fine":
+                return told
+    found = _problem_of_step(lineage, walk, cursor)
+    if found is not None:
+        return found
+    if wanted:
+        summary = walk.look(wanted[0].tensor, wanted[0].seq)
+        verdict = "nothing is wrong with it, nor with the losses and gradients of this step"
+        return Explanation("fine", wanted[0].name, f"{verdict}: {value_text(summary)}")
+    return Explanation("fine", "this step", "nothing is wrong with its losses and gradients")
+
+
+def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation | None:
+    """A loss, gradient or parameter of the step that is not finite, or a gradient that is none."""
+    first, last = lineage.step_bounds(cursor)
+    events = _between(lineage, first, min(last, cursor))
+    if not any(isinstance(e, BackwardBegin) for e in events) and first:
+        first, last = lineage.step_bounds(first)  # what comes after the last step
+        events = _between(lineage, first, last)
+    for tensor, seq in _worth_a_look(events):
+        if kind_of(walk.look(tensor, seq)) in ("nan", "inf"):
+            return explain(lineage, walk.look, tensor, seq, grad=False)
+    small: Explanation | None = None
+    for ident, leaf in lineage.leaves.items():
+        if leaf.role == "parameter" and lineage.meta(ident).requires_grad and first < cursor:
+            told = explain(lineage, walk.look, ident, min(last, cursor))
+            if told.kind == "missing":
+                return told
+            if told.kind != "fine" and small is None:
+                small = told
+    return small
+
+
+def _between(lineage: Lineage, first: int, last: int) -> list[Event]:
+    found = (lineage.events.get(seq) for seq in range(first + 1, last + 1))
+    return [event for event in found if event is not None]
+
+
+def _worth_a_look(events: list[Event]) -> list[tuple[int, int]]:
+    """Losses first, then gradients, then parameters, then whatever ops made."""
+    losses = [(root, e.seq) for e in events if isinstance(e, BackwardBegin) for root in e.roots]
+    grads = [(e.total.id, e.seq) for e in events if isinstance(e, Grad)]
+    updates = [(e.tensor.id, e.seq) for e in events if isinstance(e, ParamUpdate)]
+    ops = [(m.id, e.seq) for e in events if isinstance(e, Op) for m in e.outputs]
+    return [*losses, *grads, *updates, *reversed(ops)]
+
+
+def why_in_tape(tape: Tape, what: str, step: int | None = None) -> Explanation:
+    """``tapebook show FILE why EXPR``: of a tensor of a recording.
+
+    ``what`` is a parameter's name (``model.0.weight``), its gradient (``model.0.weight.grad``),
+    ``loss``, ``#17`` for a tensor's number, an event's number, or the name of an op or module; ""
+    for whatever is wrong in the last step. Raises TapeError with one line.
+    """
+    events = tape.events()
+    lineage = Lineage(events)
+    cursor = _end_of(lineage, tape, step)
+    wanted = [_named(lineage, tape, what.strip(), cursor)] if what.strip() else []
+    return why_at(events, look_into(tape), cursor, wanted, text_in(tape.sources))
+
+
+def _end_of(lineage: Lineage, tape: Tape, step: int | None) -> int:
+    if step is None:
+        return lineage.last_seq
+    if step not in lineage.numbers:
+        raise TapeError(f"{tape.path}: it has no step {step}")
+    return min(lineage.optims[lineage.numbers.index(step)], lineage.last_seq)
+
+
+def _named(lineage: Lineage, tape: Tape, what: str, cursor: int) -> Candidate:
+    """The newest tensor of this name as of an event."""
+    number = what.removeprefix("#")
+    if number.isdigit():
+        if what.startswith("#"):
+            return Candidate(int(number), cursor, what)
+        event = lineage.events.get(int(number))
+        outputs = event.outputs if isinstance(event, Op) else ()
+        if not outputs:
+            raise TapeError(f"{tape.path}: event {number} made no tensor")
+        return Candidate(outputs[0].id, int(number), f"result of {lineage.title(event)}")
+    named = [i for i, name in lineage.names.items() if name == what and i in lineage.made]
+    if named:
+        return Candidate(max(named), cursor, what)
+    for seq in range(cursor, 0, -1):
+        event = lineage.events.get(seq)
+        if what == "loss" and isinstance(event, BackwardBegin) and event.roots:
+            return Candidate(event.roots[0], seq, what)
+        if isinstance(event, Op) and event.outputs and what in (event.name, event.module):
+            return Candidate(event.outputs[0].id, seq, f"result of {lineage.title(event)}")
+    raise TapeError(
+        f"{tape.path}: no tensor, op or module is called {what!r}; expected a parameter's name, "
+        "NAME.grad, loss, an op, a module or an event's number"
+    )
+
+
+# -- comparing -------------------------------------------------------------------------------
+
+
+def side_of(tape: Tape, name: str = "") -> Side:
+    """A recording as one side of a comparison."""
+    return Side(
+        name or str(tape.path), tape.events(), look_into(tape), array_of(tape),
+        text_in(tape.sources),
+    )  # fmt: skip
+
+
+def compare_files(
+    first: str | Path, second: str | Path | None, *, steps: tuple[int, int] | None = None,
+    step: int | None = None, rtol: float, atol: float,
+) -> Comparison:  # fmt: skip
+    """``tapebook diff``. Raises TapeError or CompareError with one line."""
+    with open_tape(first) as a:
+        if second is None:
+            if steps is None:
+                raise CompareError("compare with what? another recording, or --steps M N")
+            return compare_steps(side_of(a), *steps, rtol=rtol, atol=atol)
+        with open_tape(second) as b:
+            return compare(side_of(a), side_of(b), step=step, rtol=rtol, atol=atol)
+
+
+def compare_with(
+    name: str, events: list[Event], client: Client | Playback, here: int, wanted: str,
+    text_of: Callable[[Source], str],
+) -> Comparison:  # fmt: skip
+    """Compare a session with a recording, or its step ``here`` with another of its steps.
+
+    Raises CompareError or TapeError with one line.
+    """
+    tape = getattr(client, "tape", None)
+    wanted = wanted.strip()
+    if isinstance(tape, Tape):
+        with open_tape(tape.path) as own:
+            return _compare(side_of(own, name), here, wanted)
+    return _compare(Side(name, events, look_at(client), None, text_of), here, wanted)
+
+
+def _compare(side: Side, here: int, wanted: str) -> Comparison:
+    if wanted.isdigit():
+        return compare_steps(side, int(wanted), here)
+    with open_tape(Path(wanted).expanduser()) as other:
+        return compare(side, side_of(other))

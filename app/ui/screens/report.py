@@ -1,0 +1,272 @@
+"""A report over the panes: why a value is bad, what differs, whether a gradient is right.
+
+Above stands what was found, below it rows to go through; enter goes to the moment of a row, on the
+tape and in every pane. A report that is still being made says so, and Escape leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from app.ui.panes.base import Pane
+from app.ui.strips import wrap
+from framework.trace.events import Source
+from framework.trace.explain import Explanation, Link, Value, value_text
+from viewers.compare import Comparison, Difference, Item
+from viewers.text import Line, tensor_text
+
+if TYPE_CHECKING:
+    from app.session import Session
+
+__all__ = ["Entry", "Report", "ReportScreen", "report_of_comparison", "report_of_explanation"]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A few rows that belong together, and the moment that they are about (0 for none)."""
+
+    seq: int
+    lines: list[Line]
+
+
+@dataclass(slots=True)
+class Report:
+    """What the screen shows."""
+
+    head: list[Line] = field(default_factory=list)  # wrapped to the width
+    entries: list[Entry] = field(default_factory=list)
+
+
+class ReportPane(Pane):
+    """The rows of a report; the selection goes from entry to entry."""
+
+    where = "report"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, "report-rows")
+        self.report: Report | None = None
+        self._lines: list[tuple[Line, int]] = []  # with the number of the entry, -1 for the head
+        self._width = 0
+
+    def fill(self, report: Report) -> None:
+        """Show a report; its first entry is selected."""
+        self.report = report
+        self._lines = []
+        self._width = 0
+        self.update_rows()
+        first = next((i for i, (_, entry) in enumerate(self._lines) if entry >= 0), 0)
+        self.selected = first
+        self.jump(0)
+        self.refresh()
+
+    def count(self) -> int:
+        if self.report is not None and self._width != self.room:
+            self._lay_out(self.report)
+        return len(self._lines)
+
+    def _lay_out(self, report: Report) -> None:
+        self._width = self.room
+        width = max(20, self.room - 2)
+        self._lines = [(row, -1) for line in report.head for row in wrap(line, width, words=True)]
+        if report.head and report.entries:
+            self._lines.append(([], -1))
+        for number, entry in enumerate(report.entries):
+            rows = (row for line in entry.lines for row in wrap(line, width, 8, words=True))
+            self._lines += [(row, number) for row in rows]
+
+    def row(self, index: int, width: int) -> Line:
+        return self._lines[index][0]
+
+    def ground(self, index: int) -> str:
+        chosen = self._lines[self.selected][1] if self.selected < len(self._lines) else -1
+        return "quiet" if chosen >= 0 and self._lines[index][1] == chosen else ""
+
+    @property
+    def chosen(self) -> Entry | None:
+        """The entry that is selected."""
+        if self.report is None or not self._lines:
+            return None
+        number = self._lines[min(self.selected, len(self._lines) - 1)][1]
+        return self.report.entries[number] if number >= 0 else None
+
+    def step(self, by: int) -> None:
+        """To the entry before or after; without entries, scroll."""
+        starts = self._starts()
+        if not starts:
+            self.jump(self.scroll_offset.y + by)
+            return
+        here = self._lines[self.selected][1]
+        target = max(0, min(len(starts) - 1, here + by if here >= 0 else 0))
+        end = starts[target + 1] if target + 1 < len(starts) else len(self._lines)
+        self.show_row(end - 1)
+        if by < 0 and target == 0:
+            self.jump(0)
+        self.select(starts[target])
+
+    def _starts(self) -> list[int]:
+        found: list[int] = []
+        for i, (_, entry) in enumerate(self._lines):
+            if entry == len(found):
+                found.append(i)
+        return found
+
+    def clicked(self, index: int, x: int) -> None:
+        number = self._lines[index][1]
+        if number >= 0:
+            self.select(self._starts()[number])
+
+
+class ReportScreen(ModalScreen[int]):
+    """Shows a report; the result is the moment to go to, 0 for none."""
+
+    DEFAULT_CSS = """
+    ReportScreen { align: center middle; background: $background 60%; }
+    ReportScreen > Vertical {
+        width: 96%; max-width: 120; height: 92%; background: $surface;
+        border: round $accent; border-title-color: $accent; border-title-style: bold;
+        border-subtitle-color: $dim;
+    }
+    ReportScreen ReportPane { height: 1fr; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,w,D,G", "leave", show=False),
+        Binding("enter,space", "go", show=False),
+        Binding("down,j", "step(1)", show=False),
+        Binding("up,k", "step(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+    ]
+
+    def __init__(self, session: Session, title: str) -> None:
+        super().__init__()
+        self.heading = title
+        self.pane = ReportPane(session)
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self.heading
+            box.border_subtitle = "Esc leaves"
+            yield self.pane
+
+    def on_mount(self) -> None:
+        self.pane.focus()
+        if self.pane.report is None:
+            self.pane.fill(Report([[("looking …", "dim")]]))
+
+    def fill(self, report: Report) -> None:
+        """What was found has come."""
+        self.pane.fill(report)
+        if report.entries:
+            box = self.query_one(Vertical)
+            box.border_subtitle = "↑ ↓ one to the next · Enter goes there · Esc leaves"
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in ("ctrl+q", "ctrl+p"):
+            event.stop()
+
+    def on_pane_activated(self, event: Pane.Activated) -> None:
+        self.action_go()
+
+    def action_leave(self) -> None:
+        self.dismiss(0)
+
+    def action_go(self) -> None:
+        entry = self.pane.chosen
+        if entry is not None and entry.seq:
+            self.dismiss(entry.seq)
+
+    def action_step(self, by: int) -> None:
+        self.pane.step(by)
+
+    def action_page(self, by: int) -> None:
+        self.pane.jump(self.pane.scroll_offset.y + by * self.pane.page)
+
+
+# -- reports ---------------------------------------------------------------------------------
+
+_PHASES = {"backward": "backward", "optimizer": "optimizer"}
+_TONES = {"nan": "bad", "inf": "bad", "zero": "warn", "missing": "warn", "small": "warn"}
+
+
+def report_of_explanation(
+    told: Explanation, place: Callable[[Source], str], text_of: Callable[[Source], str]
+) -> Report:
+    """An explanation, its origin first. ``place`` says where a line is: ``cell 4, line 3``."""
+    head: list[Line] = [[(told.subject, "title"), (f": {told.verdict}", _TONES.get(told.kind, ""))]]
+    if told.lost:
+        head.append([(told.lost, "note")])
+    entries = []
+    for number, link in enumerate(told.links, 1):
+        first: Line = [(f"{number:>3} ", "faint"), (link.title, _PHASES.get(link.phase, "op"))]
+        where = place(link.source)
+        first += [(f"  {where}", "dim")] if where else []
+        first += [(f"  {link.module}", "module")] if link.module else []
+        first += [(f"  {_step(link)}", "dim")] if link.step else []
+        lines = [first]
+        text = text_of(link.source)
+        if text:
+            lines.append([("      ", ""), (text, "string")])
+        lines += [_value_line("of", value) for value in link.inputs]
+        if link.made.meta.dtype:
+            lines.append(_value_line("gives", link.made._replace(name="")))
+        if link.note:
+            lines.append([("      ", ""), (link.note, "note")])
+        entries.append(Entry(link.seq, lines))
+    return Report(head, entries)
+
+
+def _step(link: Link) -> str:
+    through = f" to {link.until}" if link.until and link.until != link.step else ""
+    return f"step{'s' if through else ''} {link.step}{through}"
+
+
+def _value_line(word: str, value: Value) -> Line:
+    s = value.summary
+    bad = s is not None and bool(s.nan or s.inf)
+    line: Line = [(f"      {word:<6}", "faint")]
+    if value.name:
+        line.append((f"{value.name}  ", ""))
+    if value.meta.dtype:
+        line.append((f"{tensor_text(value.meta.dtype, value.meta.shape)}  ", "shape"))
+    line.append((value_text(s), "bad" if bad else "value"))
+    if value.at:
+        line.append((f"; {value.at}", "bad" if bad else "value"))
+    return line
+
+
+def report_of_comparison(found: Comparison, own: int, place: Callable[[Source], str]) -> Report:
+    """A comparison; ``own`` is the side (0 or 1) whose moments one can go to."""
+    lines = list(found.lines())
+    end = next((i for i, line in enumerate(lines) if " of the ops differ:" in line), len(lines))
+    tones = {"first": "title", "A  ": "dim", "B  ": "dim"}
+    head: list[Line] = [
+        [(line, tones.get(line[:5], tones.get(line[:3], "")))] for line in lines[:end]
+    ]
+    entries = []
+    for difference in found.differences:
+        item = (difference.a, difference.b)[own]
+        entries.append(Entry(item.seq if item is not None else 0, _difference(difference, place)))
+    if found.branch is not None and found.branch.at is not None:
+        decided = found.branch.at[own]
+        text: Line = [("  decided by ", "title"), (found.branch.decided, "value")]
+        entries.insert(0, Entry(decided.seq, [text]))
+    return Report(head, entries)
+
+
+def _difference(found: Difference, place: Callable[[Source], str]) -> list[Line]:
+    item: Item = found.item
+    line: Line = [
+        (f"  step {item.step:<5}", "faint"),
+        (item.title, "op"),
+        (f"  {place(item.source)}", "dim"),
+        (f"  {item.module}" if item.module else "", "module"),
+    ]
+    return [line, [("      ", ""), (found.text, "value")]]
