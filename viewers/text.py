@@ -12,8 +12,13 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from viewers.graph.step import Item, StepGraph
+    from viewers.graph.store import TraceStore
 
 __all__ = [
     "STYLES",
@@ -25,6 +30,8 @@ __all__ = [
     "crop",
     "crop_line",
     "dtype_name",
+    "feeds",
+    "find_item",
     "pad",
     "pad_line",
     "plain",
@@ -33,6 +40,7 @@ __all__ = [
     "size_text",
     "sparkline",
     "tensor_text",
+    "uses",
     "width_of",
 ]
 
@@ -300,3 +308,179 @@ def bar(fraction: float, width: int, ascii: bool = False) -> str:
         return "#" * full + "." * (width - full)
     full, rest = divmod(round(fraction * width * 8), 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+# -- what feeds an op, and what uses it ------------------------------------------------------
+
+_LEVELS = 12  # that are shown by indenting; a deeper one says how deep it is
+
+
+def feeds(
+    store: TraceStore, op: int | str, depth: int | None = None, most: int = 500
+) -> list[Line]:
+    """What an op's inputs were made by, what those were made by, and so on: a tree as lines.
+
+    What stands in the tree already is named again, without what is under it. A backward node is fed
+    by the nodes that its gradient came from, and by its forward op.
+
+    Args:
+        op: an event's number, or what `find_item` takes.
+        depth: how many ops away, None for any; ``most`` lines at most.
+
+    Raises:
+        ValueError: there is no such op; one line says so.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> from viewers.graph.store import TraceStore
+    >>> with recording() as tape:
+    ...     x = torch.ones(2)
+    ...     y = x.exp() + x
+    >>> store = TraceStore()
+    >>> store.feed(tape.read())
+    >>> [plain(line).partition("  ")[0] for line in feeds(store, "add")]
+    ['add', '├ exp', '│ └ ones', '└ ones']
+    """
+    return _tree(store, op, depth, most, _feeding)
+
+
+def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int = 500) -> list[Line]:
+    """What used an op's outputs, forward and backward, and so on: as `feeds`, the other way.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> from viewers.graph.store import TraceStore
+    >>> with recording() as tape:
+    ...     x = torch.ones(2)
+    ...     y = x.exp().sum()
+    >>> store = TraceStore()
+    >>> store.feed(tape.read())
+    >>> [plain(line).partition("  ")[0] for line in uses(store, "ones", depth=1)]
+    ['ones', '└ exp']
+    """
+    return _tree(store, op, depth, most, _using)
+
+
+def find_item(store: TraceStore, op: int | str) -> Item:
+    """The op, group or leaf that a text or an event's number names: the last one of that name.
+
+    ``relu`` (an op), ``relu#2`` (the second one in its group), ``model.1`` (a module),
+    ``model.1/relu#2``, ``model.0.weight`` (a leaf), ``relu backward`` (a node).
+    """
+    if isinstance(op, int) or op.isdigit():
+        seq = int(op)
+        step = store.step_at(seq)
+        found = store.graph(step).item_at(seq) if step is not None else None
+        if found is None:
+            raise ValueError(f"event {seq} is no op of this trace")
+        return found
+    backward = op.endswith(" backward")
+    name = op.removesuffix(" backward")
+    for step in reversed(store.steps):
+        for item in reversed(store.graph(step).items):
+            if (item.kind == "node") != backward or (
+                item.kind == "module" and item.phase != "forward"
+            ):
+                continue
+            own = f"{item.name}#{item.occurrence}"
+            if name in (item.name, own, f"{item.path}/{item.name}", f"{item.path}/{own}", item.key):
+                return item
+    raise ValueError(f"no op, module or leaf of this trace is called {op!r}")
+
+
+def _tree(store: TraceStore, op: int | str, depth: int | None, most: int, near: Any) -> list[Line]:
+    """Lines of everything that is reached, each once, without recursion."""
+    first = find_item(store, op)
+    step = store.step_at(first.begin)
+    assert step is not None
+    graph = store.graph(step)
+    lines: list[Line] = []
+    known: set[int] = set()
+    todo: list[tuple[Item | int, int, str, bool]] = [(first, 0, "", True)]
+    while todo:
+        thing, level, prefix, last = todo.pop()
+        if len(lines) >= most:
+            lines.append([(f"… and more: only {most} lines are shown", "note")])
+            break
+        lane = prefix + ("" if not level else "└ " if last else "├ ")
+        if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
+            lines.append([(lane, "lane"), *_leaf_spans(store, thing)])
+            continue
+        again = thing.index in known
+        lines.append([(lane, "lane"), *_item_spans(thing, again)])
+        if again or (depth is not None and level >= depth):
+            continue
+        known.add(thing.index)
+        following = list(dict.fromkeys(near(graph, thing)))
+        if level < _LEVELS:
+            inner = prefix + ("" if not level else "  " if last else "│ ")
+        else:
+            inner = f"({level}) "
+        todo += [
+            (other, level + 1, inner, i == len(following) - 1)
+            for i, other in reversed(list(enumerate(following)))
+        ]
+    return lines
+
+
+def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
+    if item.kind == "node":
+        yield from item.sources
+        if item.forward is not None:
+            yield item.forward
+        return
+    event: Any = item.event
+    tensors = (event.grad,) if item.kind == "update" else getattr(event, "inputs", ())
+    for tensor in tensors:
+        if not tensor:
+            continue
+        made = graph.producer(tensor, item.begin - 1)
+        if made is None:
+            yield tensor
+        elif made is not item:
+            yield made
+
+
+def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
+    if item.kind == "node":
+        yield from item.targets
+        for grad in item.grads:
+            yield grad.leaf
+        return
+    for meta in item.outputs:
+        for user in graph.consumers(meta.id):
+            if user.begin > item.begin:
+                yield user
+    yield from item.nodes
+
+
+def _item_spans(item: Item, again: bool) -> Line:
+    name = f"{item.name} backward" if item.kind == "node" else item.name
+    style = "module" if item.kind == "module" else "leaf" if item.kind == "leaf" else "op"
+    spans: Line = [(name, "backward" if item.phase == "backward" else style)]
+    details = [item.path if item.path != item.name else "", item.cls]
+    if item.kind == "leaf":
+        details = [item.role]
+    source = item.source
+    if source is not None and source.file:
+        details.append(f"{source.file.rpartition('/')[2]}:{source.line}")
+    meta = item.shape
+    if meta is not None:
+        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]
+    told = "  ".join(filter(None, details))
+    if told:
+        spans.append((f"  {told}", "muted"))
+    spans.append((f"  #{item.begin}", "faint"))
+    if again:
+        spans.append(("  (above)", "note"))
+    return spans
+
+
+def _leaf_spans(store: TraceStore, tensor: int) -> Line:
+    leaf, meta = store.leaf(tensor), store.meta(tensor)
+    name = store.name(tensor) or f"tensor {tensor}"
+    spans: Line = [(name, "param" if leaf is not None else "leaf")]
+    if meta is not None:
+        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]
+    role = leaf.role if leaf is not None else "of an earlier step"
+    return [*spans, (f"  {role}", "muted")]
