@@ -245,6 +245,20 @@ class Gate:
         finally:
             self._error = None
 
+    def post_mortem(self, error: BaseException, seq: int, look: Callable[[Stop], None]) -> None:
+        """The program has ended by ``error``: ``look`` at it, its frames and event ``seq``."""
+        raised = frames.raised_frames(error)
+        self._error = error
+        source = frames.source(raised[0] if raised else None)
+        self.stop = stop = Stop(seq, "exception", source, one_line_of(error))
+        recorder, sink.active = sink.active, None  # what is evaluated is not the model's
+        try:
+            look(stop)
+        finally:
+            sink.active = recorder
+            self._error = self.stop = None
+            self.adhoc.clear()
+
     def on_breakpoint(self, *args: Any, **options: Any) -> Any:
         """A `sys.breakpointhook`: ``breakpoint()`` in the model's thread is a stop, too."""
         answered = self.console is not None or self.attended()

@@ -1,0 +1,286 @@
+"""Rules for runs that nobody watches: is a gradient exploding, a ReLU dead, a weight stuck?
+
+    with framework.trace.rules("default") as report:
+        train()
+    assert report.ok, report
+
+`rules.toml` has every rule with its thresholds, `rulebook` their code. All rules share one walk of
+each tensor (`figures`). ``tapebook run FILE --rules default`` ends with status 1 at the first
+finding.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from framework.trace import sink
+from framework.trace.figures import FINITE, NORM, measure
+from framework.trace.gate import Gate
+from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
+from framework.trace.sink import (
+    BACKWARD_BEGIN,
+    LEAF,
+    NODE_END,
+    OP,
+    OPTIM_BEGIN,
+    OPTIM_END,
+    UPDATE,
+)
+
+__all__ = ["RULES", "Finding", "Report", "RuleError", "Watch", "load", "rules"]
+
+MAX_FINDINGS = 50
+
+
+class RuleError(ValueError):
+    """Rules that cannot be used: one line for the user."""
+
+
+# -- settings ----------------------------------------------------------------------------------
+
+
+def defaults() -> dict[str, Settings]:
+    """The rules of `rules.toml`, which says what each is about."""
+    return tomllib.loads(resources.files(__package__).joinpath("rules.toml").read_text("utf-8"))
+
+
+def load(*names: str | Path | dict[str, Settings]) -> dict[str, Settings]:
+    """Settings by rule: "default", files of thresholds, or dictionaries, the later ones winning.
+
+    Without "default", only the rules that are named are on. Raises `RuleError` with one line.
+
+    >>> from framework.trace.ruleset import load
+    >>> load({"dead_relu": {"units": 0.5}})
+    {'dead_relu': {'enabled': True, 'units': 0.5, 'steps': 10}}
+    """
+    known = defaults()
+    chosen: dict[str, Settings] = {}
+    for name in names or ("default",):
+        if name == "default":
+            chosen.update({rule: {**s, **chosen.get(rule, {})} for rule, s in known.items()})
+            continue
+        origin, wanted = ("rules", name) if isinstance(name, dict) else (str(name), _read(name))
+        for rule, settings in wanted.items():
+            if rule not in known:
+                raise RuleError(f"{origin}: no rule {rule!r}; there are {', '.join(known)}")
+            if not isinstance(settings, dict):
+                raise RuleError(f"{origin}: {rule} is a section: write [{rule}]")
+            _check(origin, rule, settings, known[rule])
+            chosen[rule] = {**chosen.get(rule, known[rule]), **settings}
+    return {rule: chosen[rule] for rule in known if chosen.get(rule, {}).get("enabled")}
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise RuleError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RuleError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
+
+
+def _check(origin: str, rule: str, settings: Settings, known: Settings) -> None:
+    for key, value in settings.items():
+        if key not in known:
+            raise RuleError(f"{origin}: [{rule}] has no {key!r}; it has {', '.join(known)}")
+        old = known[key]
+        if isinstance(old, bool):
+            good, kind = isinstance(value, bool), "true or false"
+        elif isinstance(old, int):
+            good, kind = type(value) is int and value > 0, "a whole number from 1 on"
+        else:
+            good, kind = type(value) in (int, float) and 0 < value < math.inf, "a number above 0"
+        if not good:
+            raise RuleError(f"{origin}: [{rule}] {key} must be {kind}, got {str(value)[:40]!r}")
+
+
+# -- watching --------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Shows the events of a recorder to the rules.
+
+    Attributes:
+        used: parameters that took part in a graph, with the raw op that used each first.
+        updated: parameters that an optimizer has updated.
+        adversarial: optimizers with parameters of their own take turns.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        settings: dict[str, Settings],
+        do: Callable[[Finding], Any] | None = None,
+    ) -> None:
+        self.gate = gate
+        self.recorder = gate.recorder
+        self.report = Report(list(settings))
+        self.do = do
+        self.used: dict[int, tuple[Any, ...]] = {}
+        self.updated: set[int] = set()
+        self.adversarial = False
+        self._turn: set[int] = set()
+        self._turns: list[set[int]] = []
+        self._closed = False
+        self._rules = [RULES[name](self, chosen) for name, chosen in settings.items()]
+        self._needs = 0
+        for rule in self._rules:
+            self._needs |= rule.needs
+        self._said: set[tuple[str, str, str]] = set()
+        self._steps_before = self.recorder.step
+        names = self.recorder.names
+        self._params = {i for i, t in self.recorder.leaves.items() if names.get(i) and _is_param(t)}
+        overridden = {name: _overriding(self._rules, name) for name in ("op", "node", "backward")}
+        self._of_ops, self._of_nodes = overridden["op"], overridden["node"]
+        self._of_backwards = overridden["backward"]
+        gate.observe(self.see)
+
+    def see(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
+        """One event; called on the model's thread."""
+        kind = raw[2]
+        if kind == OP:
+            if raw[10][2] == "forward" and not raw[12]:
+                self._op(raw, tensors)
+        elif kind == NODE_END:
+            if not raw[5] and self._of_nodes:
+                figures = [measure(t._data, FINITE) for t in tensors]
+                for rule in self._of_nodes:
+                    rule.node(raw, figures)
+        elif kind == BACKWARD_BEGIN:
+            for rule in self._of_backwards:
+                rule.backward(raw, tensors)
+        elif kind == UPDATE:
+            self._update(raw, tensors[0])
+        elif kind == OPTIM_BEGIN:
+            self._turn = set()
+        elif kind == OPTIM_END:
+            self._step()
+        elif kind == LEAF and raw[5] == "parameter":
+            self._params.add(raw[3][0])
+
+    def _op(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
+        if raw[11]:
+            for item in raw[5]:
+                if item.__class__ is int and item in self._params and item not in self.used:
+                    self.used[item] = raw
+        figures = [measure(t._data, self._needs) for t in tensors]
+        for rule in self._of_ops:
+            if not self._closed:
+                rule.op(raw, tensors, figures)
+
+    def _update(self, raw: tuple[Any, ...], param: Any) -> None:
+        ident = raw[3][0]
+        self.updated.add(ident)
+        self._turn.add(ident)
+        value = measure(param._data, FINITE)
+        grad = measure(param.grad._data, self._needs | NORM) if param.grad is not None else None
+        name = raw[4] or f"a parameter of shape {list(param._data.shape)}"
+        for rule in self._rules:
+            if not self._closed:
+                rule.update(param, name, value, grad)
+
+    def _step(self) -> None:
+        self.report.steps = self.recorder.step - self._steps_before
+        if self._turn and len(self._turns) < 8:
+            self.adversarial = self.adversarial or any(not self._turn & t for t in self._turns)
+            self._turns.append(self._turn)
+        for rule in self._rules:
+            rule.step()
+
+    def end(self) -> None:
+        """The run is over."""
+        if not self._closed:
+            self.close()
+            for rule in self._rules:
+                rule.end()
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        self._closed = True
+        self.gate.ignore(self.see)
+
+    # -- for the rules -----------------------------------------------------------------------------
+
+    @property
+    def number(self) -> int:
+        """Of the training step that is under way, from 1."""
+        inside = self.recorder.raw(self.recorder.seq)
+        ended = inside is not None and inside[2] == OPTIM_END
+        return max(1, self.recorder.step - self._steps_before + (not ended))
+
+    def add(self, finding: Finding) -> None:
+        key = (finding.rule, finding.subject, finding.source)
+        if key in self._said or len(self.report.findings) >= MAX_FINDINGS:
+            return
+        self._said.add(key)
+        self.report.findings.append(finding)
+        if self.do is not None:
+            self.do(finding)
+
+    def name(self, ident: int) -> str:
+        found = self.recorder.names.get(ident)
+        if found:
+            return found
+        leaf = self.recorder.leaves.get(ident)
+        return "a parameter" if leaf is None else f"a parameter of shape {list(leaf._data.shape)}"
+
+    def used_at(self, ident: int) -> str:
+        """Where a parameter is used."""
+        raw = self.used.get(ident)
+        return self.place(raw) if raw is not None else ""
+
+    def place(self, raw: tuple[Any, ...]) -> str:
+        """An op's source line."""
+        return self.place_of(raw[8], raw[9])
+
+    def place_of(self, code: Any, lasti: int | None) -> str:
+        return f"{code.co_filename}:{sink.line_of(code, lasti)}" if code is not None else ""
+
+    def subject(self, raw: tuple[Any, ...]) -> str:
+        """An op, and the module it ran in."""
+        module = raw[10][0]
+        return f"{raw[4]} in {module}" if module else raw[4]
+
+
+def _overriding(rules: list[Rule], name: str) -> list[Rule]:
+    return [rule for rule in rules if getattr(type(rule), name) is not getattr(Rule, name)]
+
+
+def _is_param(tensor: Any) -> bool:
+    return type(tensor).__name__ == "Parameter"
+
+
+@contextmanager
+def rules(
+    *names: str | Path | dict[str, Settings], do: Callable[[Finding], Any] | None = None
+) -> Iterator[Report]:
+    """Look for what `rules.toml` lists while a block runs.
+
+    Args:
+        names: "default", files of thresholds, or dictionaries of them; see `load`.
+        do: called with each `Finding` as it is made, in the model's thread; may raise.
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> with trace.rules("default") as report:
+    ...     y = (torch.zeros(3, requires_grad=True) - 1).log()
+    >>> print(report.ok, report.findings[0].rule, report.findings[0].figures)
+    False nan 3 NaN of 3 elements
+    """
+    settings = load(*names)
+    before = sink.active
+    recorder = before or sink.start(keep="none")
+    watch = Watch(recorder.gate or Gate(recorder), settings, do)
+    try:
+        yield watch.report
+        watch.end()
+    finally:
+        watch.close()
+        sink.active = before
