@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["main"]
 
@@ -24,6 +25,8 @@ A notebook that plays the autograd tape.
   tapebook summary FILE        its modules: shapes, parameters, FLOPs, memory, time
   tapebook run FILE --record OUT.tape      record it to a file; tapebook OUT.tape opens that
   tapebook show|verify|repair FILE.tape    look into a recording; export takes one as well
+  tapebook show FILE.tape why [NAME]       why a value is NaN or zero, or has no gradient
+  tapebook diff A.tape B.tape              where two runs part
   tapebook doctor              what this machine has, and what is missing
 """
 
@@ -93,10 +96,24 @@ def _run(arguments: list[str]) -> int:
         action="append",
         default=[],
         metavar="COND",
-        help="nan | inf | 'absmax > 1e3' | op:NAME | module:PATH | FILE:LINE | error, "
-        "each but the first three also with ' if CONDITION'; may be given several times",
+        help="where and when to stop: nan | 'op exp inf' | 'grad model.0.weight norm > 10' | "
+        "'update * absmax > 1 after 3' | FILE:LINE | error; may be given several times; "
+        "all of it: tapebook run --help-break",
+    )
+    parser.add_argument("--help-break", action=_HelpBreak, help="what --break takes, and exit")
+    parser.add_argument(
+        "--rules",
+        action="append",
+        metavar="default|FILE.toml",
+        help="end with status 1 and a report when a gradient explodes or vanishes, a ReLU dies, "
+        "a weight never changes, ...; a file overrides thresholds of those before it",
     )
     parser.add_argument("--no-listen", action="store_true", help="let no viewer attach")
+    parser.add_argument(
+        "--no-pm",
+        action="store_true",
+        help="open no prompt at the op that raised, when the program fails in a terminal",
+    )
     parser.add_argument("--record", metavar="OUT.tape", help="write the run to a recording")
     parser.add_argument(
         "--keep",
@@ -122,9 +139,24 @@ def _run(arguments: list[str]) -> int:
             breaks=options.breaks,
             listen=not options.no_listen,
             record=record,
+            pm=not options.no_pm,
+            rules=options.rules,
         )
     except (NotebookError, ValueError) as error:
         return _refuse(str(error))
+
+
+class _HelpBreak(argparse.Action):
+    """``--help-break``: the tables of conditions as text."""
+
+    def __init__(self, option_strings: list[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=options.get("help"))
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from framework.trace.conditions import help_lines
+
+        print("\n".join(help_lines()))
+        parser.exit(0)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -192,7 +224,8 @@ def _attach(arguments: list[str]) -> int:
 
 def _export(arguments: list[str]) -> int:
     """``tapebook export FILE -o OUT``."""
-    from viewers.graph.export import ENGINES, PHASES, SUFFIXES, ExportError
+    from app.pictures import add_options, number
+    from viewers.graph.export import SUFFIXES, ExportError
 
     own, rest = _split(arguments)
     tape = any(argument.lower().endswith(".tape") for argument in own)
@@ -204,43 +237,27 @@ def _export(arguments: list[str]) -> int:
     )
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument("-o", "--output", required=True, help=f"ends in {', '.join(suffixes)}")
-    parser.add_argument("--phase", choices=PHASES, default="forward")
-    parser.add_argument("--depth", type=_count, help="how deep modules and composite ops are open")
-    parser.add_argument("--module", help="only this module: model.encoder")
     parser.add_argument(
-        "--step", type=_number, help="of training; default the first, of a recording the last"
+        "--step", type=number, help="of training; default the first, of a recording the last"
     )
-    parser.add_argument(
-        "--values", action="store_true", help="with figures of the values and gradients"
-    )
-    parser.add_argument(
-        "--all", action="store_true", help="also ops that the loss does not depend on"
-    )
-    parser.add_argument(
-        "--engine", choices=ENGINES, default="own", help="who places the nodes of an .svg or .png"
-    )
-    options = parser.parse_args(own)
-    problem = _bad_output(options.output, suffixes)
+    add_options(parser)
+    wanted = vars(parser.parse_args(own))
+    file, output, step = (wanted.pop(name) for name in ("file", "output", "step"))
+    problem = _bad_output(output, suffixes)
     if problem:
         return _refuse(problem)
     from app.notebook import NotebookError
     from framework.trace.tape_format import TapeError
 
-    wanted = {
-        "phase": options.phase, "depth": options.depth, "module": options.module,
-        "values": options.values, "everything": options.all, "engine": options.engine,
-    }  # fmt: skip
     try:
         if tape:
             from app.recording import export
 
-            line = export(options.file, options.output, step=options.step, **wanted)
+            line = export(file, output, step=step, **wanted)
         else:
             from app.pictures import export_program
 
-            line = export_program(
-                options.file, options.output, rest, step=options.step or 1, **wanted
-            )
+            line = export_program(file, output, rest, step=step or 1, **wanted)
     except (NotebookError, TapeError, ValueError) as error:
         return _refuse(str(error))
     except (ExportError, RuntimeError) as error:
@@ -251,15 +268,17 @@ def _export(arguments: list[str]) -> int:
 
 def _summary(arguments: list[str]) -> int:
     """``tapebook summary FILE``."""
+    from app.pictures import count, number
+
     own, rest = _split(arguments)
     parser = _Parser(
         prog="tapebook summary", usage="%(prog)s FILE [options] [-- ARGS]", allow_abbrev=False
     )
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument(
-        "--step", type=_number, help="of training; default the first, of a recording the last"
+        "--step", type=number, help="of training; default the first, of a recording the last"
     )
-    parser.add_argument("--depth", type=_count, help="how deep modules are shown")
+    parser.add_argument("--depth", type=count, help="how deep modules are shown")
     parser.add_argument("--ops", action="store_true", help="by op instead of by module")
     options = parser.parse_args(own)
     from app.notebook import NotebookError
@@ -285,31 +304,20 @@ def _summary(arguments: list[str]) -> int:
     return _print(made.op_lines() if options.ops else made.lines())
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more")
-    return number
-
-
-def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: steps count from 1")
-    return number
-
-
-_count.__name__ = _number.__name__ = "number"  # as argparse's messages call them
-
-
 def _show(arguments: list[str]) -> int:
     """``tapebook show FILE [OP]``."""
     parser = _Parser(
-        prog="tapebook show", usage="%(prog)s FILE.tape [OP] [options]", allow_abbrev=False
+        prog="tapebook show",
+        usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT] [options]",
+        allow_abbrev=False,
     )
     parser.add_argument("file", help="a recording")
     parser.add_argument(
-        "op", nargs="?", default="", help="an op, a module, an event's number or /an expression/"
+        "op",
+        nargs="*",
+        help="an op, a module, an event's number or /an expression/; 'why NAME': why a tensor is "
+        "NaN, infinite, zero or without gradient (loss, model.0.weight, NAME.grad, an event; "
+        "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences",
     )
     parser.add_argument("--step", type=int, help="number of the training step; default the last")
     parser.add_argument("--ops", action="store_true", help="the ops of the step")
@@ -323,13 +331,55 @@ def _show(arguments: list[str]) -> int:
     try:
         if options.follow:
             return _print(follow(options.file))
+        word, *rest = options.op or [""]
+        if word in ("why", "check"):
+            from app.explaining import check_lines, why_lines
+
+            made = why_lines if word == "why" else check_lines
+            return _print(made(options.file, " ".join(rest), options.step))
+        if rest:
+            parser.error(f"one op at a time, not {' '.join(options.op)!r}")
         lines = show(
-            options.file, options.op, step=options.step, ops=options.ops, memory=options.memory,
+            options.file, word, step=options.step, ops=options.ops, memory=options.memory,
             times=options.time,
         )  # fmt: skip
     except TapeError as error:
         return _refuse(str(error))
     return _print(lines)
+
+
+def _diff(arguments: list[str]) -> int:
+    """``tapebook diff A B``: exit status 1 when they differ."""
+    parser = _Parser(
+        prog="tapebook diff",
+        usage="%(prog)s A.tape [B.tape] [--step N | --steps M N] [--rtol R] [--atol A]",
+        allow_abbrev=False,
+    )
+    parser.add_argument("a", help="a recording")
+    parser.add_argument("b", nargs="?", help="another one; not with --steps")
+    parser.add_argument("--step", type=int, help="only this training step")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, metavar=("M", "N"), help="two steps of one recording"
+    )
+    parser.add_argument("--rtol", type=float, default=1e-5, help="relative tolerance (1e-5)")
+    parser.add_argument("--atol", type=float, default=1e-8, help="absolute tolerance (1e-8)")
+    options = parser.parse_args(arguments)
+    if (options.b is None) == (options.steps is None):
+        parser.error("give two recordings, or one with --steps M N")
+    from app.explaining import compare_files
+    from framework.trace.tape_format import TapeError
+    from viewers.compare import CompareError
+
+    steps = tuple(options.steps) if options.steps else None
+    try:
+        found = compare_files(
+            options.a, options.b, steps=steps, step=options.step, rtol=options.rtol,
+            atol=options.atol,
+        )  # fmt: skip
+    except (TapeError, CompareError) as error:
+        return _refuse(str(error))
+    _print(found.lines())
+    return 0 if found.same else 1
 
 
 def _verify(arguments: list[str]) -> int:
@@ -401,6 +451,7 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "export": _export,
     "summary": _summary,
     "show": _show,
+    "diff": _diff,
     "verify": _verify,
     "repair": _repair,
     "doctor": _doctor,

@@ -6,6 +6,7 @@ and the program ends.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from framework.trace.events import (
     Source,
     TensorMeta,
 )
+from framework.trace.explain import place
 from framework.trace.gate import Gate, GateError
 from framework.trace.protocol import Stop
 from framework.trace.reader import tensor_meta, typed
@@ -49,6 +51,7 @@ class Console:
         self.path = path
         self.cursor = 0  # event that is shown; behind the newest after "back"
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        self.ended = False  # the program has failed: there is nothing to step
         self._last = ""
 
     def __call__(self, stop: Stop) -> str:
@@ -63,11 +66,21 @@ class Console:
                 ]
             )
             raise Ended
-        self._print(["", "n next  s into  f out  l line  c continue  p EXPR  h help  q quit"])
+        self._print(["", "n next  s into  f out  l line  c continue  w why  p EXPR  h help  q end"])
         while True:
             how = self._ask()
             if how:
                 return how
+
+    def post_mortem(self, stop: Stop) -> None:
+        """The program has failed: look at the op that raised, and around it, until "q"."""
+        self.ended = True
+        self.cursor = stop.seq
+        self._print(_event_lines(self.gate, stop.seq, ""))
+        self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  h help  q end"])
+        with contextlib.suppress(Ended):
+            while True:
+                self._ask()
 
     def _ask(self) -> str:
         """One command; the name of a step if the program is to go on."""
@@ -105,6 +118,9 @@ class Console:
         if how == "next" and self.cursor < newest:
             self._show(self._neighbour(1) or newest)
             return ""
+        if self.ended:
+            self._print(["the program has failed here: it cannot go on; N looks back, q quits"])
+            return ""
         return how
 
     def back(self, _: str) -> None:
@@ -132,6 +148,42 @@ class Console:
 
     def where(self, _: str) -> None:
         self._print(_stack_lines(self.gate))
+
+    def why(self, expression: str) -> None:
+        """Why a value is NaN, infinite or zero, or a parameter without gradient."""
+        from app.explaining import Candidate, why_at
+        from framework.trace.explain import look_in
+
+        recorder = self.gate.recorder
+        wanted = []
+        if expression:
+            found = self.gate.evaluate(expression)
+            if found.tensor is None:
+                self._print([f"{expression} is no tensor: {found.type}  {found.text}"])
+                return
+            wanted = [Candidate(found.tensor.id, self.cursor, expression)]
+        else:
+            wanted = [Candidate(meta.id, self.cursor, "") for meta in self._made_here()]
+        told = why_at(recorder.read(), look_in(recorder), self.cursor, wanted)
+        self._print(list(told.lines()))
+
+    def _made_here(self) -> tuple[TensorMeta, ...]:
+        """What the event that is shown has made."""
+        event = _event(self.gate.recorder, self.cursor)
+        if isinstance(event, (Op, OpEnd)):
+            return event.outputs
+        if isinstance(event, NodeEnd):
+            return tuple(meta for meta in event.grad_out if meta.id)
+        return (event.tensor,) if isinstance(event, ParamUpdate) else ()
+
+    def check(self, _: str) -> None:
+        """The gradient of the op that is shown, by finite differences."""
+        from framework.trace.check import CheckError, check_node
+
+        try:
+            self._print(str(check_node(self.gate.recorder, self.cursor)).splitlines())
+        except CheckError as error:
+            self._print([str(error)])
 
     def variables(self, _: str) -> None:
         found = self.gate.variables()
@@ -171,7 +223,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
     "+": ("the end of the training step", _stepper("step")),
     "c": ("continue to the next breakpoint", _stepper("continue")),
     "N": ("back: the op before, as it was", Console.back),
-    "w": ("where: the call stack", Console.where),
+    "w": ("w [EXPR]: why it is NaN, infinite, zero or without gradient", Console.why),
+    "G": ("check the gradient of the op by finite differences", Console.check),
+    "bt": ("the call stack", Console.where),
     "v": ("variables", Console.variables),
     "p": ("p EXPR: the value of an expression", Console.evaluate),
     "h": ("this list", Console.help),
@@ -309,7 +363,9 @@ def _name(recorder: sink.Recorder, ident: int, seq: int) -> str:
     if name:
         return name
     made = _maker(recorder, ident, seq)
-    return f"from {made.name}" if made is not None else f"#{ident}"
+    if made is None:
+        return f"#{ident}"
+    return f"from {made.name}" + (f" at {place(made.source)}" if made.source.line else "")
 
 
 def _maker(recorder: sink.Recorder, ident: int, seq: int) -> Op | None:

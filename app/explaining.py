@@ -41,12 +41,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidate",
+    "check_lines",
     "compare_files",
     "compare_with",
     "look_at",
     "side_of",
     "why_at",
     "why_in_tape",
+    "why_lines",
 ]
 
 PATIENCE = 10.0  # seconds that one answer may take
@@ -143,7 +145,7 @@ def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) 
     if chosen is not None:
         return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name)
     for candidate in wanted:
-        if candidate.tensor in lineage.leaves:
+        if lineage.wants_gradient(candidate.tensor):
             name = lineage.names.get(candidate.tensor) or candidate.name
             told = explain(lineage, walk.look, candidate.tensor, candidate.seq, name)
             if told.kind != "fine":
@@ -287,3 +289,25 @@ def _compare(side: Side, here: int, wanted: str) -> Comparison:
         return compare_steps(side, int(wanted), here)
     with open_tape(Path(wanted).expanduser()) as other:
         return compare(side, side_of(other))
+
+
+# -- the command line ------------------------------------------------------------------------
+
+
+def why_lines(path: str, what: str, step: int | None = None) -> list[str]:
+    """``tapebook show FILE why NAME``. Raises TapeError with one line."""
+    with open_tape(path) as tape:
+        return list(why_in_tape(tape, what, step).lines())
+
+
+def check_lines(path: str, what: str, step: int | None = None) -> list[str]:
+    """``tapebook show FILE check EVENT``. Raises TapeError with one line."""
+    from framework.trace.check import CheckError, check_recorded
+
+    if not what.isdigit():
+        raise TapeError(f"check which event? expected its number, not {what!r}")
+    with open_tape(path) as tape:
+        try:
+            return str(check_recorded(tape.events(), array_of(tape), int(what))).splitlines()
+        except CheckError as error:
+            raise TapeError(f"{path}: {error}") from None

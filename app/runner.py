@@ -29,8 +29,13 @@ from app.sanitize import clean
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.conditions import parse_line
+from framework.trace.events import Op
 from framework.trace.gate import Gate
 from framework.trace.protocol import Breakpoint, Stop
+from framework.trace.reader import typed
+from framework.trace.rulebook import Finding
+from framework.trace.ruleset import Watch
+from framework.trace.ruleset import load as load_rules
 
 __all__ = ["Program", "parse_break", "record_step", "run"]
 
@@ -174,8 +179,15 @@ def run(
     breaks: list[str] | None = None,
     listen: bool = True,
     record: Record | None = None,
+    pm: bool = True,
+    rules: list[str] | None = None,
 ) -> int:
-    """Run a file; returns the exit status. NotebookError or ValueError: it cannot be used."""
+    """Run a file; returns the exit status. NotebookError or ValueError: it cannot be used.
+
+    With ``pm``, an error opens a prompt at the op that raised, if there is a terminal. With
+    ``rules``, the first that is broken ends the program.
+    """
+    settings = load_rules(*rules) if rules else {}
     program = Program.load(path)
     wanted = [text for text in breaks or [] if text.strip() != "error"]
     points = [parse_break(text, number) for number, text in enumerate(wanted, 1)]
@@ -191,7 +203,24 @@ def run(
             stack.enter_context(record.start(program, recorder, arguments or []))
         if listen:
             stack.enter_context(_served(recorder, gate, program.path))
-        return _run(program, arguments or [], recorder, gate)
+        if not settings:
+            return _run(program, arguments or [], recorder, gate, pm)
+        watch = Watch(gate, settings, _end)
+        status = _run(program, arguments or [], recorder, gate, pm)
+        return _judge(watch, status)
+
+
+def _end(finding: Finding) -> None:
+    """A rule is broken: end the program."""
+    raise Ended
+
+
+def _judge(watch: Watch, status: int) -> int:
+    """Say what the rules found, and count it as a failure."""
+    watch.do = None
+    watch.end()
+    sys.stderr.write(clean(f"{watch.report}\n"))
+    return status or int(not watch.report.ok)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +349,14 @@ def _served(recorder: sink.Recorder, gate: Gate, path: Path) -> Iterator[None]:
         service.close()
 
 
-def _run(program: Program, arguments: list[str], recorder: sink.Recorder, gate: Gate) -> int:
-    """Run it and say how it ended."""
+def _run(
+    program: Program,
+    arguments: list[str],
+    recorder: sink.Recorder,
+    gate: Gate,
+    pm: bool = False,
+) -> int:
+    """Run it and say how it ended; with ``pm`` an error opens a prompt at the op that raised."""
     with _AsMain(program, arguments) as names, _signals(gate):
         gate.namespace = names
         try:
@@ -336,10 +371,15 @@ def _run(program: Program, arguments: list[str], recorder: sink.Recorder, gate: 
             status = 130
         except BaseException as error:
             _report_failure(error, recorder)
+            if pm:
+                _post_mortem(error, gate, program)
             status = 1
         finally:
             sink.stop()
             gate.set_state("finished")
+    for point in gate.breakpoints:
+        if point.error:
+            _say(f"breakpoint {point.id} could not be judged: {point.error}")
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     return status
@@ -399,20 +439,31 @@ def _report_failure(error: BaseException, recorder: sink.Recorder) -> None:
 
 def failed_op(recorder: sink.Recorder) -> str:
     """The op whose error ended the run, with its operands, on one line; "" if it was no op."""
-    from framework.trace.events import Op
-    from framework.trace.reader import typed
+    event = _last_op(recorder)
+    if event is None or not event.error:
+        return ""
+    inside = f" in {event.module}" if event.module else ""
+    place = f"{event.source.file}:{event.source.line}"
+    operands = describe_inputs(recorder, event)
+    return f"failing op: {event.name}{inside} of {operands}, at {place}"
 
+
+def _last_op(recorder: sink.Recorder) -> Op | None:
+    """The newest op, if it is among the newest events."""
     for seq in range(recorder.seq, max(0, recorder.seq - 200), -1):
         raw = recorder.raw(seq)
         if raw is None or raw[2] == sink.OP:
             event = typed(raw) if raw is not None else None
-            if not isinstance(event, Op) or not event.error:
-                return ""
-            inside = f" in {event.module}" if event.module else ""
-            place = f"{event.source.file}:{event.source.line}"
-            operands = describe_inputs(recorder, event)
-            return f"failing op: {event.name}{inside} of {operands}, at {place}"
-    return ""
+            return event if isinstance(event, Op) else None
+    return None
+
+
+def _post_mortem(error: BaseException, gate: Gate, program: Program) -> None:
+    """In a terminal: look at the op that raised, or at the last one before the error."""
+    console = Console(gate, program.path)
+    op = _last_op(gate.recorder)
+    if console.interactive and op is not None:
+        gate.post_mortem(error, op.seq, console.post_mortem)
 
 
 def _say(text: str) -> None:

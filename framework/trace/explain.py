@@ -527,8 +527,7 @@ def explain(
     walk = Walk(lineage, look)
     found = walk.look(tensor, seq)
     kind = kind_of(found)
-    leaf = lineage.leaves.get(tensor)
-    parameter = leaf is not None and (leaf.role == "parameter" or leaf.tensor.requires_grad)
+    parameter = lineage.wants_gradient(tensor)
     if kind in ("nan", "inf") or (kind and not (parameter and grad)):
         return _explain_value(walk, tensor, seq, kind, name)
     if parameter and grad:
@@ -554,6 +553,7 @@ def why(what: Any, recorder: Any = None) -> Explanation:
     its Inf began at log
     """
     from framework.trace import sink
+    from framework.trace.reader import tensor_meta
 
     recorder = recorder if recorder is not None else sink.active
     if recorder is None:
@@ -562,7 +562,10 @@ def why(what: Any, recorder: Any = None) -> Explanation:
         raise TypeError(f"why: expected a tensor or a parameter, but got {type(what).__name__}")
     if what._id <= recorder.first_id:
         return Explanation("fine", "this tensor", "no recorded op made or used it")
-    return explain(Lineage(recorder.read()), look_in(recorder), what._id)
+    lineage = Lineage(recorder.read())
+    # The flag may have been set after the op that made the tensor was recorded.
+    lineage.metas[what._id] = tensor_meta(what)
+    return explain(lineage, look_in(recorder), what._id)
 
 
 def look_in(recorder: Any) -> Look:

@@ -709,7 +709,13 @@ class Gate:
 
     def _index(self) -> None:
         """Sort the breakpoints by what can hit them."""
-        armed = [b for b in (*self._breakpoints, *self._until) if b.armed and not self._resting]
+        # What has an action needs nobody to answer it.
+        asleep = self._resting
+        armed = [
+            b
+            for b in (*self._breakpoints, *self._until)
+            if b.armed and (not asleep or b.spec.id in self.actions)
+        ]
         at_events = [b for b in armed if not b.before]
         of_params = [b for b in at_events if b.spec.param]
         of_ops = [b for b in at_events if not b.spec.param]

@@ -189,6 +189,16 @@ class Lineage:
         i = bisect_right(found, (seq, 1 << 62))
         return found[i - 1] if i and found[i - 1][0] > since else (0, 0)
 
+    def wants_gradient(self, tensor: int) -> bool:
+        """Is it a leaf that a gradient is to be accumulated in?"""
+        leaf = self.leaves.get(tensor)
+        if leaf is not None:
+            return leaf.role == "parameter" or leaf.tensor.requires_grad
+        made = self.made.get(tensor)
+        event = self.events.get(made[0]) if made else None
+        wanted = self.meta(tensor).requires_grad
+        return tensor in self.grads or (wanted and isinstance(event, Op) and not event.node)
+
     def step(self, seq: int) -> int:
         """The number of the training step that an event belongs to, as the optimizer counts."""
         i = bisect_left(self.optims, seq)

@@ -97,6 +97,8 @@ def _take(
     if not on:
         return
     if tensor in op.inputs:
+        if tensor in lineage.wrote.get(op.seq, ()):
+            return  # how it was made
         paths.uses.append(op.seq)
     target = op.outputs[0].id if op.outputs else 0
     if op.name in _FULL_WRITES and target in on and on == {target} and target != tensor:

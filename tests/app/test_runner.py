@@ -153,7 +153,7 @@ def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_pa
     lines = done.stderr.splitlines()
     assert [m[1] for line in lines if (m := re.search(r'File "(.*?)"', line))] == [str(script)] * 2
     assert lines[-1] == (
-        "failing op: linear in model.0 of [2, 5] float32 (from ones) and [3, 4] float32 "
+        "failing op: linear in model.0 of [2, 5] float32 (from ones at bad.py:6) and [3, 4] float32 "
         f"(model.0.weight) and [3] float32 (model.0.bias), at {script}:5"
     )
 
@@ -209,7 +209,7 @@ def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
     line = NAN.splitlines().index("        return torch.log(h - h.max())") + 1
     assert f"{nan}:{line} in forward" in out
     assert f"→ {line:>4}          return torch.log(h - h.max())" in out
-    assert re.search(r"inputs\n  from sub +\[2, 4\] float32 +no NaN or Inf of 8; min -", out)
+    assert re.search(r"inputs\n  from sub at nan_net.py:\d+ +\[2, 4\] float32 +no NaN or Inf of 8; min -", out)
     assert re.search(r"outputs\n  result +\[2, 4\] float32 +7 NaN, 1 Inf of 8", out)
     assert re.search(rf"call stack\n  {re.escape(str(nan))}:{line} in forward", out)
     assert "in <module>    out = net(torch.randn(2, 4))" in out
@@ -283,6 +283,72 @@ def test_parse_break():
     assert (point.file, point.line, point.phase) == ("C:/a b/train.py", 12, "forward")
 
 
+# -- rules ---------------------------------------------------------------------------------------
+
+DEAD = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+with torch.no_grad():
+    model[0].bias.fill_(%s)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(30):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(torch.randn(4, 8)), torch.tensor([0, 1, 0, 1])).backward()
+    optimizer.step()
+print("trained")
+"""
+
+
+def test_rules_end_the_run_with_status_1_a_report_and_a_recording(tmp_path):
+    script = _write(tmp_path / "dead.py", DEAD % "-50.0")
+    done = _tapebook("run", script, "--rules", "default", "--record", "out.tape", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    report = done.stderr
+    assert "11 rules, 9 training steps: 1 finding" in report
+    assert f"rule dead_relu: relu in model.1\n  at     {script}:10\n  step   10" in report
+    assert "  try    " in report and "Traceback" not in report
+    assert _tapebook("verify", tmp_path / "out.tape").returncode == 0
+
+
+def test_rules_let_a_sound_program_run_to_its_end(tmp_path):
+    script = _write(tmp_path / "sound.py", DEAD % "0.0")
+    done = _tapebook("run", script, "--rules", "default")
+    assert done.returncode == 0 and done.stdout == "trained\n"
+    assert done.stderr == "11 rules, 30 training steps: nothing found\n"
+
+
+def test_thresholds_of_one_s_own(tmp_path):
+    script = _write(tmp_path / "sound.py", DEAD % "0.0")
+    mine = _write(tmp_path / "my.toml", "[loss_not_falling]\nsteps = 20\nfall = 0.9\n")
+    done = _tapebook("run", script, "--rules", "default", "--rules", mine)
+    assert done.returncode == 1 and "rule loss_not_falling: the loss" in done.stderr
+    mine.write_text("[loss_not_falling]\nstep = 20\n")
+    done = _tapebook("run", script, "--rules", mine)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"tapebook: {mine}: [loss_not_falling] has no 'step'; it has enabled, steps, fall\n"
+    )
+
+
+def test_a_condition_that_cannot_be_judged_is_told(nan):
+    done = _tapebook("run", nan, "--break", "op log where x.nope")
+    assert done.returncode == 0
+    assert "breakpoint 1 could not be judged: where x.nope: AttributeError" in done.stderr
+
+
+def test_break_on_a_gradient_shows_its_node_with_what_came_in_and_went_out(tmp_path):
+    script = _write(tmp_path / "sound.py", DEAD % "0.0")
+    done = _tapebook("run", script, "--break", "grad model.0.weight norm > 0 after 2")
+    assert done.returncode == 1
+    assert "gradient of model.0.weight, backward, step 3" in done.stdout
+    shown = done.stdout
+    assert "linear backward  in module model.0  (backward)" in shown
+    assert shown.index("gradient in") < shown.index("gradients out")
+    assert "[4, 16] float32" in shown and "[16, 8] float32" in shown
+
+
 # -- the console in a real terminal ---------------------------------------------------------------
 
 
@@ -342,7 +408,7 @@ def test_the_console_steps_looks_back_and_goes_on(nan):
     assert "sub  in module net" in terminal.ask("n")
     assert "x " in terminal.ask("v")
     assert "torch.log" not in terminal.ask("p x.shape")
-    assert "nan_net.py" in terminal.ask("w")
+    assert "nan_net.py" in terminal.ask("bt")
     assert "NameError" in terminal.ask("p nothing")
     assert "no command 'zz'" in terminal.ask("zz")
     assert "the next source line" in terminal.ask("h")
