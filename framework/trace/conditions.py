@@ -39,6 +39,7 @@ __all__ = [
     "Where",
     "break_on",
     "format_line",
+    "help_lines",
     "parse_condition",
     "parse_line",
     "short_forms",
@@ -170,6 +171,24 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 def short_forms() -> str:
     """All conditions in one line: ``nan, inf, absmax > X, ...``."""
     return ", ".join(c.form for c in CONDITIONS.values())
+
+
+def help_lines() -> list[str]:
+    """The tables as text: what ``tapebook run --help-break`` prints."""
+    rows: list[tuple[str, str]] = []
+    rows += [("[SUBJECT] [PLACE] [CONDITION [and CONDITION]] [LIMITS] [where EXPR]", "")]
+    rows += [("", ""), ("subject", "")]
+    rows += [(f"  {names[0]}", text) for names, _, text in SUBJECTS]
+    rows += [("  (none)", "values and gradients")]
+    rows += [("", ""), ("place: NAME and PATH are exact, or have * and ?, or are a /regex/", "")]
+    rows += [(f"  {form}", text) for form, _, text in PLACES]
+    rows += [("", ""), ("condition: > >= < <= == != are compared", "")]
+    rows += [(f"  {c.form}", c.help) for c in CONDITIONS.values()]
+    rows += [("", ""), ("limit", "")]
+    rows += [(f"  {form}", text) for form, text in LIMITS]
+    rows += [("", ""), ("examples", "")]
+    rows += [(f"  {example}", "") for example in EXAMPLES]
+    return [f"{left:<15} {right}".rstrip() for left, right in rows]
 
 
 # -- conditions ready for use --------------------------------------------------------------------

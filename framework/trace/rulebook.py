@@ -428,10 +428,10 @@ class _DeadRelu(Rule):
         if before.shape != alive.shape:
             first, before = done, alive
         alive = alive | before
-        if done - first < self.set["steps"]:
+        if done - first + 1 < self.set["steps"]:
             self._seen[key] = (first, alive)
             return
-        self._seen[key] = (done, alive & False)
+        self._seen[key] = (done + 1, alive & False)
         dead = alive.size - int(alive.sum())
         if alive.size > 1 and dead >= self.set["units"] * alive.size:
             text = (
@@ -509,8 +509,8 @@ class _ZeroOutput(Rule):
         self._row: dict[Any, int] = {}  # calls with nothing but zeros; -1: it has had others
 
     def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
-        if not raw[11] or figures[0].count < 2:
-            return
+        if not raw[11] or figures[0].count < 2 or raw[4] in _RELUS:
+            return  # of a dead ReLU another rule says more
         key = (raw[4], raw[10][0], id(raw[8]), raw[9])
         row = self._row.get(key, 0)
         if row < 0:

@@ -461,8 +461,8 @@ class Service:
         """Record what somebody has use for, and look for stops if somebody can answer them."""
         watched = any(p.viewer for p in self._peers)
         level = self._asked or (self.most if watched else self.idle)
-        if self.recorder.on_step is not None:
-            level = self.most  # a recording is being written
+        if self.recorder.on_step is not None or self.gate.observers:
+            level = self.most  # a recording is being written, or rules are looking
         self._set_level(min(level, self.most, key=LEVELS.index))
         if self.gate.console is None:
             alone = not self.stay_paused and not self.viewers

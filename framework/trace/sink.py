@@ -121,7 +121,6 @@ class Recorder:
         self.calls: list[tuple[CodeType | None, int | None]] = []
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
-        self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
         self.inner = False  # and the ops of built-in gradient rules, too
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
         self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step

@@ -209,7 +209,9 @@ def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
     line = NAN.splitlines().index("        return torch.log(h - h.max())") + 1
     assert f"{nan}:{line} in forward" in out
     assert f"→ {line:>4}          return torch.log(h - h.max())" in out
-    assert re.search(r"inputs\n  from sub at nan_net.py:\d+ +\[2, 4\] float32 +no NaN or Inf of 8; min -", out)
+    assert re.search(
+        r"inputs\n  from sub at nan_net.py:\d+ +\[2, 4\] float32 +no NaN or Inf of 8; min -", out
+    )
     assert re.search(r"outputs\n  result +\[2, 4\] float32 +7 NaN, 1 Inf of 8", out)
     assert re.search(rf"call stack\n  {re.escape(str(nan))}:{line} in forward", out)
     assert "in <module>    out = net(torch.randn(2, 4))" in out

@@ -361,4 +361,4 @@ def test_files_of_thresholds_win_over_the_defaults(tmp_path):
     assert set(load(path)) == {"dead_relu"}
     with rules(path) as report:
         dead_relu()
-    assert [f.rule for f in report.findings] == ["dead_relu"] and report.findings[0].step == 4
+    assert [f.rule for f in report.findings] == ["dead_relu"] and report.findings[0].step == 3
