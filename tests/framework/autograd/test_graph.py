@@ -198,3 +198,39 @@ def test_batched_gradients():
     assert found[1] is None
     with pytest.raises(RuntimeError, match="is_grads_batched=True"):
         torch.autograd.grad(x * 2, x, torch.ones(2), is_grads_batched=True)
+
+
+def test_hooks_of_one_saved_tensor():
+    x = leaf(0.5, 1.0)
+    y = x.exp()
+    saved = y.grad_fn._raw_saved_result
+    saved.register_hooks(lambda t: t.tolist(), lambda kept: torch.tensor(kept) * 3)
+    with pytest.raises(RuntimeError, match="hooks have already been set"):
+        saved.register_hooks(lambda t: t, lambda t: t)
+    assert torch.allclose(y.grad_fn(torch.ones(2)), x.exp() * 3)
+    y.sum().backward()
+    assert torch.allclose(x.grad, x.exp() * 3)
+    with pytest.raises(RuntimeError, match="after they have already been freed"):
+        y.grad_fn._raw_saved_result.register_hooks(lambda t: t, lambda t: t)
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind", "message"),
+    [
+        (lambda g: "text", TypeError, "expected a Tensor or None from a hook, but got str"),
+        (lambda g: g.double(), RuntimeError, "changed the type of value .was torch.FloatTensor"),
+        (lambda g: g[:1], RuntimeError, "changed the size of value"),
+    ],
+)
+def test_what_hooks_on_tensors_may_return(hook, kind, message):
+    for tensor in (leaf(1.0, 2.0), leaf(1.0, 2.0) * 2):
+        tensor.register_hook(hook)
+        with pytest.raises(kind, match=message):
+            (tensor * 3).sum().backward()
+
+
+def test_a_prehook_returns_as_many_gradients():
+    y = leaf(1.0).exp()
+    y.grad_fn.register_prehook(lambda grads: grads + grads)
+    with pytest.raises(RuntimeError, match=r"incorrect number of values \(got 2, but expected 1\)"):
+        y.sum().backward()

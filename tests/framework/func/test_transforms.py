@@ -363,3 +363,49 @@ def test_a_custom_function_must_be_able_to():
     with pytest.raises(RuntimeError, match="does not have vmap support"):
         vmap(lambda x: Plain.apply(x, x)[0])(draw(3, 2))
     assert Old.apply(draw(3)).shape == (3,)
+
+
+def test_no_grad_around_a_transform():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    cube = lambda x: (x**3).sum()  # noqa: E731
+    with torch.no_grad():
+        results = [
+            grad(cube)(x), *grad_and_value(cube)(x), torch.func.vjp(cube, x)[0],
+            *torch.func.jvp(cube, (x,), (x,)), torch.func.jacrev(cube)(x),
+        ]  # fmt: skip
+    assert not any(r.requires_grad for r in results)
+    assert results[0].tolist() == [3.0, 12.0]
+    assert grad(cube)(x).requires_grad
+
+
+def test_a_function_with_a_generated_rule_inside_of_two_vmaps():
+    class Square(Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x):
+            return x * x
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            return 2 * g * ctx.saved_tensors[0]
+
+    x = torch.arange(12.0).reshape(2, 3, 2)
+    assert torch.equal(torch.vmap(torch.vmap(Square.apply), 1, 1)(x), x * x)
+    inner = torch.vmap(grad(lambda row: Square.apply(row).sum()))
+    assert torch.equal(torch.vmap(inner)(x), 2 * x)
+
+
+def test_ops_of_dynamic_shape_and_dropout_that_draws_nothing():
+    x = torch.tensor([[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(RuntimeError, match="dynamic shape"):
+        torch.vmap(lambda row: row.unique())(x)
+    zeros = torch.vmap(lambda row: torch.nn.functional.dropout(row, 1.0))(x)
+    assert torch.equal(zeros, x * 0)
+    tolerances = torch.tensor([0.0, 1e9])
+    ranks = torch.vmap(lambda a, t: torch.linalg.matrix_rank(a, atol=t))
+    assert ranks(torch.eye(2).expand(2, 2, 2), tolerances).tolist() == [2, 0]
