@@ -149,7 +149,14 @@ ACTIONS: tuple[Action, ...] = (
            footer=15, short="search"),
     Action("parent", "Parent: frame or module", ("u",), "Graph"),
     Action("child", "Child: frame or module", ("d",), "Graph"),
-    Action("export", "Export the graph ...", ("E",), "Graph", "As .svg, .png or .dot."),
+    Action("export", "Export the graph ...", ("E",), "Graph",
+           "As .html, .svg, .png, .mmd or .dot; then options: --values --depth N --module PATH."),
+    Action("summary", "Model summary", ("S",), "Graph",
+           "Modules with shapes, parameters, FLOPs, memory and time; then the same by op."),
+    Action("feeds", "What feeds this op", ("I",), "Graph",
+           "Its inputs, what made them, and so on, as a tree to go through."),
+    Action("uses", "What uses this op", ("U",), "Graph",
+           "What used its outputs, forward and backward, and so on."),
     # -- Explain -----------------------------------------------------------------------------
     Action("why", "Why: NaN, Inf, zero, no gradient", ("w",), "Explain",
            "From what the inspector shows back to where it began, through backward and the "
@@ -209,6 +216,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("page_down", "Page down", ("pagedown",), "View", where=_ROWS),
     Action("top", "To the top", ("home",), "View", where=_ROWS),
     Action("theme", "Dark or light", (), "View"),
+    Action("screenshot", "Picture of the screen", ("P", "f12"), "View",
+           "As an .svg file; the status line says where."),
     # -- Program -----------------------------------------------------------------------------
     Action("open", "Open a notebook ...", (), "Program"),
     Action("palette", "Command palette", ("ctrl+p",), "Program", always=True,

@@ -6,22 +6,116 @@ Functions return what to print; a text of the program is cleaned where it is pri
 
 from __future__ import annotations
 
+import argparse
 import linecache
 import os
-from typing import TYPE_CHECKING
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from app.runner import record_step
 from framework.trace.sink import Recorder
-from viewers.graph.export import ExportError, Result, export
+from viewers.graph.export import (
+    ENGINES,
+    PHASES,
+    SUFFIXES,
+    ExportError,
+    Result,
+    export,
+    write_whole,
+)
 from viewers.graph.facts import lookup_of
 from viewers.graph.store import Step, TraceStore
 
 if TYPE_CHECKING:
     from viewers.summary import ModelSummary
 
-__all__ = ["export_program", "summary_of_program", "written"]
+__all__ = [
+    "add_options", "count", "export_program", "number", "parse_request", "save_screen",
+    "summary_of_program", "written",
+]  # fmt: skip
 
 _EVENTS = 1 << 23  # of the steps that are recorded: a step of 100,000 ops is kept whole
+
+
+# -- what can be asked for: the command line and the screen's prompt have the same options ---------
+
+
+def add_options(parser: argparse.ArgumentParser, phase: str = "forward") -> None:
+    """The options of a picture."""
+    parser.add_argument("--phase", choices=PHASES, default=phase)
+    parser.add_argument("--depth", type=count, help="how deep modules and composite ops are open")
+    parser.add_argument("--module", help="only this module: model.encoder")
+    parser.add_argument(
+        "--values", action="store_true", help="with figures of the values and gradients"
+    )
+    parser.add_argument(
+        "--all", dest="everything", action="store_true",
+        help="also ops that the loss does not depend on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="own", help="who places the nodes of an .svg or .png"
+    )
+
+
+def count(text: str) -> int:
+    """A number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more")
+    return value
+
+
+def number(text: str) -> int:
+    """The number of a training step."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: steps count from 1")
+    return value
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ExportError(message)
+
+
+def parse_request(text: str, phase: str) -> tuple[Path, dict[str, Any]]:
+    """What a line asks for: a file's name, then options. ExportError with one line if it is wrong.
+
+    >>> path, options = parse_request("graph.html --values --depth 2", "both")
+    >>> path.name, options["values"], options["depth"], options["phase"]
+    ('graph.html', True, 2, 'both')
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("file")
+    add_options(parser, phase)
+    try:
+        options = vars(parser.parse_args(shlex.split(text)))
+    except ValueError as error:
+        raise ExportError(f"{text}: {error}") from None
+    path = Path(options.pop("file")).expanduser()
+    if path.suffix.lower() not in SUFFIXES:
+        raise ExportError(f"{path}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    return path, options
+
+
+_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
+
+
+def save_screen(svg: str, stem: str) -> Path:
+    """Write a picture of the screen beside the others; returns where. ExportError if it cannot be.
+
+    The fonts that it names are not fetched from anywhere: a monospaced one of the reader's is used.
+    """
+    taken = 1
+    while (path := Path(f"{stem}-screen-{taken}.svg")).exists():
+        taken += 1
+    write_whole(path, _FONTS.sub("", svg).encode())
+    return path
+
+
+# -- programs --------------------------------------------------------------------------------------
 
 
 def export_program(

@@ -50,6 +50,7 @@ class Row:
     saved: int = 0  # bytes kept for backward, each tensor once, parameters left out
     forward: int = 0  # ns
     backward: int = 0
+    seq: int = 0  # of its first call
 
     @property
     def parameters(self) -> int:
@@ -88,10 +89,10 @@ class ModelSummary:
     depth: int | None = None
 
     def lines(self, width: int = 0) -> list[str]:
-        """The table by module as text; ``width`` limits the first column's, 0 does not."""
-        shown = [r for r in self.rows if self.depth is None or r.level < self.depth]
+        """The table by module as text, in at most ``width`` columns (0: as wide as it gets)."""
+        shown = self.shown()
         named = [(f"{'  ' * r.level}{_local(r, shown)} {r.cls}".rstrip(), r) for r in shown]
-        return [*self._table("module", named, self.total, width), "", *self._notes()]
+        return [*self._table("module", named, self.total, width), "", *self.notes()]
 
     def op_lines(self, width: int = 0) -> list[str]:
         """The same by op, the one that took longest first."""
@@ -99,7 +100,7 @@ class ModelSummary:
         times = sum(r.forward for r in ranked), sum(r.backward for r in ranked)
         total = replace(self.total, forward=times[0], backward=times[1])
         named = [(r.path, r) for r in ranked]
-        return [*self._table("op", named, total, width), "", *self._notes()]
+        return [*self._table("op", named, total, width), "", *self.notes()]
 
     def _table(self, what: str, named: list[tuple[str, Row]], total: Row, width: int) -> list[str]:
         table = [(what, *_HEADS)]
@@ -108,8 +109,12 @@ class ModelSummary:
         columns = list(zip(*table))
         used = [i for i, column in enumerate(columns) if i == 0 or any(column[1:])]
         sizes = {i: max(map(width_of, columns[i])) for i in used}
-        if width:
-            rest = sum(sizes[i] + 2 for i in used if i)
+        if width:  # what matters least goes first, then the names are cut
+            for i in _SPARE:
+                if i in sizes and sum(sizes.values()) + 2 * len(sizes) - 2 > width:
+                    del sizes[i]
+                    used.remove(i)
+            rest = sum(size + 2 for i, size in sizes.items() if i)
             sizes[0] = max(12, min(sizes[0], width - rest))
         lines = [
             "  ".join(
@@ -120,7 +125,8 @@ class ModelSummary:
         rule = "─" * max(map(width_of, lines))
         return [self.title, "", lines[0], rule, *lines[1:-1], rule, lines[-1]]
 
-    def _notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
+        """What stands below the table."""
         total = self.total
         fixed = total.parameters - total.trainable
         yield (
@@ -145,10 +151,10 @@ class ModelSummary:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self.title), caption=Text("\n".join(self._notes())))
+        table = Table(title=Text(self.title), caption=Text("\n".join(self.notes())))
         for i, head in enumerate(("module", *_HEADS)):
             table.add_column(head, justify="left" if i < 2 else "right")
-        for row in self._shown():
+        for row in self._texts():
             table.add_row(*(Text(text) for text in row))
         return table
 
@@ -162,21 +168,26 @@ class ModelSummary:
                 for i, text in enumerate(texts)
             )
 
-        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._shown())
-        notes = "<br>".join(html.escape(note) for note in self._notes())
+        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._texts())
+        notes = "<br>".join(html.escape(note) for note in self.notes())
         return (
             f"<table><caption>{html.escape(self.title)}</caption>"
             f"<thead><tr>{cells(('module', *_HEADS), 'th')}</tr></thead><tbody>{rows}</tbody>"
             f"</table><div>{notes}</div>"
         )
 
-    def _shown(self) -> Iterator[tuple[str, ...]]:
-        shown = [r for r in self.rows if self.depth is None or r.level < self.depth]
+    def shown(self) -> list[Row]:
+        """The rows that are not too deep."""
+        return [r for r in self.rows if self.depth is None or r.level < self.depth]
+
+    def _texts(self) -> Iterator[tuple[str, ...]]:
+        shown = self.shown()
         for r in shown:
             yield f"{'  ' * r.level}{_local(r, shown)} {r.cls}".rstrip(), *_cells(r, self.total)
         yield "total", *_cells(self.total, self.total)
 
 
+_SPARE = (2, 8)  # columns that a narrow table does without: calls, share
 _HEADS = ("output", "calls", "params", "FLOPs", "saved", "forward", "backward", "share")
 
 
@@ -242,16 +253,25 @@ def summarize(
 
 
 def summary_of(
-    store: TraceStore, step: Step | None = None, *, depth: int | None = None, title: str = ""
+    source: TraceStore | StepGraph,
+    step: Step | None = None,
+    *,
+    depth: int | None = None,
+    title: str = "",
 ) -> ModelSummary:
     """The modules of a step; of the newest one with ops if none is given."""
-    if step is None:
-        step = next((s for s in reversed(store.steps) if s.counts[0] or s.counts[1]), None)
-    if step is None:
-        raise ValueError("there is no step with ops in this trace")
+    if isinstance(source, StepGraph):
+        graph = source
+    else:
+        if step is None:
+            step = next((s for s in reversed(source.steps) if s.counts[0] or s.counts[1]), None)
+        if step is None:
+            raise ValueError("there is no step with ops in this trace")
+        graph = source.graph(step)
+    step = graph.step
     if not title:
         title = f"step {step.number}" if step.number else f"cell {step.cell}".strip()
-    return _Maker(store.graph(step)).make(title, depth)
+    return _Maker(graph).make(title, depth)
 
 
 class _Maker:
@@ -288,7 +308,8 @@ class _Maker:
     def _module(self, item: Item) -> None:
         row = self.rows.get(item.path)
         if row is None:
-            row = self.rows[item.path] = Row(item.path, item.cls, item.level)
+            row = Row(item.path, item.cls, item.level, seq=item.begin)
+            self.rows[item.path] = row
         row.calls += 1
         if row.calls == 1 and item.shape is not None:
             row.shape = tensor_text(item.shape.dtype, item.shape.shape)
@@ -353,10 +374,11 @@ class _Maker:
             chain.append(tensor)
             maker = self.graph.producer(tensor)
             event = maker.event if maker is not None else None
-            if not isinstance(event, Op) or not is_view(event.name) or not event.inputs[0]:
+            viewed = isinstance(event, Op) and is_view(event.name) and event.inputs[0]
+            if not viewed or viewed in chain:  # a write through a view makes its base anew
                 self._bases[tensor] = tensor
                 break
-            tensor = event.inputs[0]
+            tensor = viewed
         base = self._bases[tensor]
         for passed in chain:
             self._bases[passed] = base

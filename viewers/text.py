@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.trace.events import Source
     from viewers.graph.step import Item, StepGraph
     from viewers.graph.store import TraceStore
 
@@ -32,8 +33,10 @@ __all__ = [
     "dtype_name",
     "feeds",
     "find_item",
+    "lineage",
     "pad",
     "pad_line",
+    "place_text",
     "plain",
     "shape_text",
     "short",
@@ -315,6 +318,11 @@ def bar(fraction: float, width: int, ascii: bool = False) -> str:
 _LEVELS = 12  # that are shown by indenting; a deeper one says how deep it is
 
 
+def place_text(source: Source) -> str:
+    """Where a line of the user's code stands, in few characters: ``model.py:17``."""
+    return f"{source.file.rpartition('/')[2]}:{source.line}" if source.file else ""
+
+
 def feeds(
     store: TraceStore, op: int | str, depth: int | None = None, most: int = 500
 ) -> list[Line]:
@@ -341,7 +349,7 @@ def feeds(
     >>> [plain(line).partition("  ")[0] for line in feeds(store, "add")]
     ['add', '├ exp', '│ └ ones', '└ ones']
     """
-    return _tree(store, op, depth, most, _feeding)
+    return [line for line, _ in lineage(store, op, False, depth, most)]
 
 
 def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int = 500) -> list[Line]:
@@ -358,7 +366,7 @@ def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int =
     >>> [plain(line).partition("  ")[0] for line in uses(store, "ones", depth=1)]
     ['ones', '└ exp']
     """
-    return _tree(store, op, depth, most, _using)
+    return [line for line, _ in lineage(store, op, True, depth, most)]
 
 
 def find_item(store: TraceStore, op: int | str) -> Item:
@@ -388,26 +396,37 @@ def find_item(store: TraceStore, op: int | str) -> Item:
     raise ValueError(f"no op, module or leaf of this trace is called {op!r}")
 
 
-def _tree(store: TraceStore, op: int | str, depth: int | None, most: int, near: Any) -> list[Line]:
-    """Lines of everything that is reached, each once, without recursion."""
+def lineage(
+    store: TraceStore,
+    op: int | str,
+    used: bool,
+    depth: int | None = None,
+    most: int = 500,
+    place: Callable[[Source], str] = place_text,
+) -> list[tuple[Line, int]]:
+    """The lines of `uses` or `feeds`, and with each the number of its event, 0 for none.
+
+    ``place`` is how source lines are called.
+    """
+    near = _using if used else _feeding
     first = find_item(store, op)
     step = store.step_at(first.begin)
     assert step is not None
     graph = store.graph(step)
-    lines: list[Line] = []
+    lines: list[tuple[Line, int]] = []
     known: set[int] = set()
     todo: list[tuple[Item | int, int, str, bool]] = [(first, 0, "", True)]
     while todo:
         thing, level, prefix, last = todo.pop()
         if len(lines) >= most:
-            lines.append([(f"… and more: only {most} lines are shown", "note")])
+            lines.append(([(f"… and more: only {most} lines are shown", "note")], 0))
             break
         lane = prefix + ("" if not level else "└ " if last else "├ ")
         if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
-            lines.append([(lane, "lane"), *_leaf_spans(store, thing)])
+            lines.append(([(lane, "lane"), *_leaf_spans(store, thing)], 0))
             continue
         again = thing.index in known
-        lines.append([(lane, "lane"), *_item_spans(thing, again)])
+        lines.append(([(lane, "lane"), *_item_spans(thing, again, place)], thing.begin))
         if again or (depth is not None and level >= depth):
             continue
         known.add(thing.index)
@@ -454,16 +473,15 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
     yield from item.nodes
 
 
-def _item_spans(item: Item, again: bool) -> Line:
+def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line:
     name = f"{item.name} backward" if item.kind == "node" else item.name
     style = "module" if item.kind == "module" else "leaf" if item.kind == "leaf" else "op"
     spans: Line = [(name, "backward" if item.phase == "backward" else style)]
     details = [item.path if item.path != item.name else "", item.cls]
     if item.kind == "leaf":
-        details = [item.role]
-    source = item.source
-    if source is not None and source.file:
-        details.append(f"{source.file.rpartition('/')[2]}:{source.line}")
+        details = ["of an earlier step" if item.role == "earlier" else item.role]
+    if item.source is not None:
+        details.append(place(item.source))
     meta = item.shape
     if meta is not None:
         spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]

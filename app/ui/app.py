@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from app.notebook import Lock
     from framework.trace.client import Client
     from framework.trace.playback import Playback
-    from viewers.graph.store import Step
 
 __all__ = ["TapebookApp", "run_ui"]
 
@@ -296,25 +295,6 @@ class TapebookApp(App[int], inherit_bindings=False):
         except NotebookError as error:
             self.session.say(f"no autosave: {error}", problem=True)
             self.tick()
-
-    def export(self, path: Path, step: Step, phase: str) -> None:
-        """Write a step's graph to a file, in the background."""
-        from viewers.graph.export import Result, export
-        from viewers.graph.step import StepGraph
-
-        graph = StepGraph(self.session.store, step)  # its own, which nothing changes meanwhile
-        graph.update()
-
-        def written(result: Result) -> None:
-            note = f" ({result.note})" if result.note else ""
-            self.session.say(f"written: {result.path}{note}")
-
-        self.session.in_background(
-            lambda: export(graph, path, phase=phase),
-            written,
-            lambda why: self.session.say(f"not exported: {why}", problem=True),
-        )
-        self.session.say(f"exporting to {path} ...")
 
     def open_other(self, text: str) -> None:
         """Leave this notebook for another."""

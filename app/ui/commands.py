@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.actions import by_id
@@ -17,6 +16,7 @@ from app.ui.panes.notebook import NotebookView
 from app.ui.panes.timeline import TimelinePane
 from app.ui.screens.condition import ConditionScreen
 from app.ui.screens.confirm import ConfirmScreen
+from app.ui.takeaway import TakeAway
 from framework.trace.events import CellBegin, CellEnd, Op
 from framework.trace.protocol import Breakpoint
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 
-class Commands(Explain):
+class Commands(Explain, TakeAway):
     """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
 
     def __init__(self, screen: MainScreen) -> None:
         self.screen = screen
         self.session = screen.session
         self._search = ""
-        self._export = ""
+        self.export_to = ""
 
     def perform(self, name: str) -> bool:
         """Run an action; False if it does not apply here and the key is free for others."""
@@ -496,24 +496,6 @@ class Commands(Explain):
             self.screen.graph.go_child()
         else:
             self.session.select_frame(-1)
-
-    def do_export(self) -> None:
-        step = self.screen.graph.step
-        if step is None:
-            self.session.say("there is no graph yet: run a cell")
-            return
-        notebook = self.view.notebook
-        stem = notebook.path.stem if notebook.path is not None else "graph"
-        name = self._export or f"{clean(stem, keep_newlines=False)}-graph.svg"
-        self.screen.ask("export to (.svg .png .dot)", self._export_to, name)
-
-    def _export_to(self, text: str) -> None:
-        text = text.strip()
-        graph = self.screen.graph
-        if not text or graph.step is None:
-            return
-        self._export = text
-        self.app.export(Path(text).expanduser(), graph.step, graph.phase)
 
     # -- inspector ---------------------------------------------------------------------------
 

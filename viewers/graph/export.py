@@ -23,7 +23,7 @@ from viewers.graph.picture import Picture
 from viewers.graph.step import StepGraph
 from viewers.graph.store import Step, TraceStore
 
-__all__ = ["ENGINES", "PHASES", "SUFFIXES", "ExportError", "Result", "export"]
+__all__ = ["ENGINES", "PHASES", "SUFFIXES", "ExportError", "Result", "export", "write_whole"]
 
 SUFFIXES = (".html", ".svg", ".png", ".mmd", ".dot")
 ENGINES = ("own", "dot", "auto")
@@ -127,7 +127,7 @@ def export(
         data = dot.source(made).encode()
     else:
         data, used, note = _draw(made, suffix, engine, time_limit)
-    _write(target, data)
+    write_whole(target, data)
     if facts.missing:
         said = f"{facts.missing} of {facts.asked} values are no longer kept"
         note = f"{note}; {said}" if note else said
@@ -266,8 +266,8 @@ def _png(document: str) -> bytes:
         raise ExportError(f"the .png could not be drawn: {str(error).splitlines()[0]}") from None
 
 
-def _write(target: Path, data: bytes) -> None:
-    """Put a file in place as a whole."""
+def write_whole(target: Path, data: bytes) -> None:
+    """Put a file in place as a whole; ExportError if it cannot be written."""
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)

@@ -149,6 +149,7 @@ class ReportScreen(ModalScreen[int]):
         super().__init__()
         self.heading = title
         self.pane = ReportPane(session)
+        self._found: Report | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -158,11 +159,16 @@ class ReportScreen(ModalScreen[int]):
 
     def on_mount(self) -> None:
         self.pane.focus()
-        if self.pane.report is None:
+        if self._found is None:
             self.pane.fill(Report([[("looking …", "dim")]]))
+        else:
+            self.fill(self._found)
 
     def fill(self, report: Report) -> None:
-        """What was found has come."""
+        """What was found has come, maybe before the screen stands."""
+        self._found = report
+        if not self.is_mounted:
+            return
         self.pane.fill(report)
         if report.entries:
             box = self.query_one(Vertical)
