@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from framework.trace import pipe
 from framework.trace import session as files
 from framework.trace.client import Client, RequestError, SessionError, find
+from framework.trace.protocol import Stop
 from framework.trace.session import Session
 
 if TYPE_CHECKING:
@@ -45,12 +48,12 @@ def _describe(session: Session) -> dict[str, Any]:
     try:
         with Client.connect(session, role="observe", stream=False, timeout=ANSWER) as client:
             status = client.request("status").result(ANSWER)
-            stop = status["stop"]
-    except (SessionError, RequestError, TimeoutError, KeyError, TypeError):
+            stop = msgspec.convert(status["stop"], Stop | None)
+    except (SessionError, RequestError, TimeoutError, msgspec.ValidationError):
         return known
     known |= {key: status[key] for key in known if key in status}
-    if stop and stop["source"]["line"]:
-        known["stop"] = f"{stop['source']['file']}:{stop['source']['line']}"
+    if stop is not None and stop.source.line:
+        known["stop"] = f"{stop.source.file}:{stop.source.line}"
     return known
 
 

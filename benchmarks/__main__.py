@@ -1,12 +1,17 @@
-"""Print every figure: ``python -m benchmarks [tracing] [start] [ui]``."""
+"""Print every figure: ``python -m benchmarks [tracing] [viewers] [start] [ui]``."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import start, tracing, ui
+from benchmarks import start, tracing, ui, viewers
 
-PARTS = {"tracing": tracing.report, "start": start.report, "ui": ui.report}
+PARTS = {
+    "tracing": tracing.report,
+    "viewers": viewers.report,
+    "start": start.report,
+    "ui": ui.report,
+}
 
 
 def main(names: list[str]) -> int:
