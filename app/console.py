@@ -77,7 +77,7 @@ class Console:
         self.ended = True
         self.cursor = stop.seq
         self._print(_event_lines(self.gate, stop.seq, ""))
-        self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  h help  q end"])
+        self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  q end"])
         with contextlib.suppress(Ended):
             while True:
                 self._ask()
@@ -115,8 +115,9 @@ class Console:
     def step(self, how: str) -> str:
         """Forward: along the tape while an earlier op is shown, else of the program."""
         newest = self.gate.recorder.seq
-        if how == "next" and self.cursor < newest:
-            self._show(self._neighbour(1) or newest)
+        following = self._neighbour(1) if how == "next" and self.cursor < newest else None
+        if how == "next" and self.cursor < newest and (following or not self.ended):
+            self._show(following or newest)
             return ""
         if self.ended:
             self._print(["the program has failed here: it cannot go on; N looks back, q quits"])

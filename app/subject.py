@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from framework.trace.events import (
@@ -183,7 +184,19 @@ def _operands(
         if grad is None and done is not None:  # what this op alone sent back
             grad, grad_seq = _present(sent, i), done.seq
         label = f"in {i}" if several else "in"
-        tensors.append(TensorRef(label, meta, before, store.name(ident), grad, grad_seq))
+        name = store.name(ident) or (_made_by(store, ident, at) if subject.error else "")
+        tensors.append(TensorRef(label, meta, before, name, grad, grad_seq))
+
+
+def _made_by(store: TraceStore, tensor: int, at: int) -> str:
+    """What made an operand of an op that failed, and where: ``of mul, model.py:12``."""
+    step = store.step_at(at)
+    made = store.graph(step).producer(tensor, at) if step is not None else None
+    event = made.event if made is not None else None
+    if not isinstance(event, Op):
+        return ""
+    where = f", {PurePath(event.source.file).name}:{event.source.line}"
+    return f"of {event.name}{where if event.source.line else ''}"
 
 
 def _present(metas: tuple[TensorMeta, ...], index: int) -> TensorMeta | None:

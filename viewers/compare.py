@@ -472,7 +472,7 @@ def _of_pair(
     if values and isinstance(event, Op) and isinstance(other, Op) and event.meta != other.meta:
         for key in {**event.meta, **other.meta}:
             u, v = event.meta.get(key, "nothing"), other.meta.get(key, "nothing")
-            if u != v and not _volatile(u):
+            if u != v and not _volatile(u) and not _near(u, v, rtol, atol):
                 return Difference("argument", x, y, f"its argument {key} is {u} and {v}")
     if not values:
         return None
@@ -481,9 +481,17 @@ def _of_pair(
     return delta
 
 
+def _near(u: str, v: str, rtol: float, atol: float) -> bool:
+    """Are both numbers, and near each other?"""
+    try:
+        return bool(np.isclose(float(u), float(v), rtol, atol))
+    except ValueError:
+        return False
+
+
 def _volatile(text: str) -> bool:
     """Is it a text that stands for an object, and says nothing of it?"""
-    return text.startswith("<") or "<" in text
+    return "<" in text
 
 
 def _branch(

@@ -153,8 +153,8 @@ def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_pa
     lines = done.stderr.splitlines()
     assert [m[1] for line in lines if (m := re.search(r'File "(.*?)"', line))] == [str(script)] * 2
     assert lines[-1] == (
-        "failing op: linear in model.0 of [2, 5] float32 (from ones at bad.py:6) and [3, 4] float32 "
-        f"(model.0.weight) and [3] float32 (model.0.bias), at {script}:5"
+        "failing op: linear in model.0 of [2, 5] float32 (from ones at bad.py:6) and [3, 4] "
+        f"float32 (model.0.weight) and [3] float32 (model.0.bias), at {script}:5"
     )
 
 
@@ -397,6 +397,44 @@ class Terminal:
         finally:
             self.process.kill()
             os.close(self.master)
+
+
+def test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised(tmp_path):
+    script = _write(
+        tmp_path / "bad.py",
+        "import framework as torch\nfrom framework import nn\n"
+        "model = nn.Sequential(nn.Linear(4, 3))\n"
+        "def features(n):\n    return torch.ones(2, n) * 2\n"
+        "def train(x):\n    width = x.shape[1]\n    return model(x)\n"
+        "train(features(5))\n",
+    )
+    terminal = Terminal("run", script)
+    shown = terminal.expect("(tapebook) ")
+    assert "linear  in module model.0" in shown and "post mortem" in shown
+    assert "from mul at bad.py:5" in shown and "[2, 5] float32" in shown
+    assert "model.0.weight" in shown and "[3, 4] float32" in shown
+    assert "5" in terminal.ask("p width"), "the variables of the frame that failed"
+    assert "bad.py:8 in train" in terminal.ask("bt")
+    assert "the program has failed here" in terminal.ask("n")
+    assert "mul  outside of any module" in terminal.ask("N")
+    terminal.send("q")
+    assert terminal.end() == 1
+
+    quiet = Terminal("run", script, "--no-pm")
+    quiet.expect("failing op: linear")
+    assert quiet.end() == 1
+
+
+def test_why_and_a_gradient_check_at_the_prompt(nan):
+    terminal = Terminal("run", nan, "--break", "nan")
+    terminal.expect("(tapebook) ")
+    told = terminal.ask("w")
+    assert "its NaN began at log at nan_net.py" in told and "log of a negative number" in told
+    assert "is no tensor" in terminal.ask("w 1 + 1")
+    assert "nothing is wrong" in terminal.ask("w x") or "began at" in terminal.ask("w x")
+    assert "not finite" in terminal.ask("G") or "finite differences" in terminal.ask("G")
+    terminal.send("q")
+    assert terminal.end() == 1
 
 
 def test_the_console_steps_looks_back_and_goes_on(nan):
