@@ -252,6 +252,7 @@ class _Graph:
             graph, producer_name="tapebook", producer_version=__version__, ir_version=_IR,
             opset_imports=[helper.make_opsetid("", self.opset)],
         )  # fmt: skip
+        _checked(model)
         made = ONNXProgram(model, weights)
         if verbose:
             print(package("onnx.printer").to_text(made.model_proto))  # noqa: T201
@@ -361,6 +362,20 @@ class _Graph:
         return self.writer.helper.make_tensor_value_info(
             name, self.writer.element(value.dtype), shape
         )
+
+
+def _checked(model: Any) -> None:
+    """Let ONNX's own inference of types and shapes look at a model (without its weights' values).
+
+    Raises:
+        OnnxExporterError: a node is given what ONNX has no such node for, as a type of elements.
+    """
+    inference = package("onnx.shape_inference")
+    try:
+        inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except inference.InferenceError as error:
+        line = " ".join(str(error).split())[:300]
+        raise OnnxExporterError(f"cannot be written as ONNX: {line}") from None
 
 
 def _dims_of(recipe: Constant) -> list[Value]:

@@ -88,7 +88,9 @@ def _end_pads(c: Call, dims: int) -> Any:
     if not m["ceil_mode"]:
         return list(m["padding"])
     out = c.outs[0].shape[-dims:]
-    if any(s[-dims:] != size for s in c.args[0].shapes) or m.get("count_include_pad"):
+    if any(s[-dims:] != size for s in c.args[0].shapes):
+        if m.get("count_include_pad") or m.get("divisor_override"):
+            raise OnnxExporterError("ceil_mode is written for fixed sizes only here")
         return None
     return [
         max((o - 1) * s + d * (k - 1) + 1 - n - p, p)
@@ -121,19 +123,31 @@ def _max_pool(w: Writer, c: Call) -> tuple[str, str]:
     return values, places
 
 
+def _shares(c: Call, dims: int) -> Any:
+    """What windows that reach beyond the padding must be multiplied with: that does not count."""
+    m = c.meta
+    if not (m["ceil_mode"] and m["count_include_pad"]):
+        return None
+    made: Any = np.ones(())
+    sizes = c.args[0].shape[-dims:], c.outs[0].shape[-dims:]
+    for n, o, s, k, p in zip(*sizes, m["stride"], m["kernel"], m["padding"]):
+        first = np.arange(o) * s - p
+        made = made[..., None] * k / (np.minimum(first + k, n + p) - first)
+    return made
+
+
 @writes("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def _avg_pool(w: Writer, c: Call) -> str:
     m = c.meta
     dims = len(m["kernel"])
     x, alone = _batched(w, c, dims)
-    divisor = m["divisor_override"]
-    whole = int(bool(m["count_include_pad"] or divisor))
-    made = w.node("AveragePool", x, **_window(c, dims), count_include_pad=whole)
-    if divisor:
-        if m["ceil_mode"]:
-            raise OnnxExporterError("divisor_override together with ceil_mode is not written")
-        factor = w.constant(math.prod(m["kernel"]) / divisor, c.outs[0].dtype)
-        made = w.node("Mul", made, factor)
+    window, factor = _window(c, dims), _shares(c, dims)
+    if m["divisor_override"]:
+        factor = np.asarray(math.prod(m["kernel"]) / m["divisor_override"])
+    whole = int(bool(m["count_include_pad"] or m["divisor_override"]))
+    made = w.node("AveragePool", x, **window, count_include_pad=whole)
+    if factor is not None:
+        made = w.node("Mul", made, w.constant(factor, c.outs[0].dtype))
     return w.node("Squeeze", made, w.ints([0])) if alone else made
 
 
@@ -280,7 +294,9 @@ def _resize(w: Writer, c: Call) -> str:
             how["cubic_coeff_a"] = -0.5
     axes = m["axes"]
     x = w.arg(c, 0)
-    if all(a.scale is not None and not isinstance(a.scale, Size) for a in axes):
+    if not m["align_corners"] and all(a.scale is not None for a in axes):
+        if any(int(np.float32(a.size) * np.float32(a.scale)) != a.out for a in c.plain["axes"]):
+            raise OnnxExporterError("a scale factor gives another size there, by rounding")
         scales = w.constant([1.0, 1.0, *[a.scale for a in axes]], np.float32)
         return w.node("Resize", x, "", scales, **how)
     front = w.node("Shape", x, end=2)
@@ -531,7 +547,7 @@ def _read_pool(node: Any, x: Any) -> Any:
         values, places = pool(x, tuple(kernel), tuple(stride), tuple(padding), tuple(spacing), ceil)
         if node.outputs == 1:
             return values
-        places = _unpadded(places, x.shape[2:], before, after, padding)
+        places = _unpadded(places, x.shape[2:], before, after)
         starts = T["arange"](math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * dims)
         return values, places + starts * plane
     if any(d != 1 for d in spacing):
@@ -546,9 +562,9 @@ def _read_pool(node: Any, x: Any) -> Any:
     return call(x, tuple(kernel), tuple(stride), 0, ceil) / share
 
 
-def _unpadded(places: Any, size: Any, before: Any, after: Any, padding: Any) -> Any:
+def _unpadded(places: Any, size: Any, before: Any, after: Any) -> Any:
     """Places in a plane that was padded by hand, as places in the plane without that."""
-    if list(padding) == list(before):
+    if before == after:
         return places
     made, factor = 0, 1
     for n, b, a in reversed(list(zip(size, before, after))):

@@ -260,7 +260,10 @@ def _pad(w: Writer, c: Call) -> str:
 
 @writes("gather")
 def _gather(w: Writer, c: Call) -> str:
-    x, index, dim = w.arg(c, 0), w.arg(c, 1), c.meta["dim"]
+    x, index, dim = w.arg(c, 0), w.arg(c, 1, np.int64), c.meta["dim"]
+    if not c.args[0].shape or not c.args[1].shape:
+        made = w.node("Gather", w.node("Reshape", x, w.ints([-1])), index, axis=0)
+        return w.reshape(made, c.outs[0].shape)
     for d, (n, m) in enumerate(zip(c.args[0].shape, c.args[1].shape)):
         if d != dim and n != m:  # ONNX wants the other dimensions to be the same
             end = w.node("Shape", index, start=d, end=d + 1)
@@ -276,10 +279,14 @@ def _scatter(w: Writer, c: Call) -> str:
     if not isinstance(c.args[2], Value):
         values = w.node("Expand", values, w.node("Shape", w.arg(c, 1)))
     reduction = how[c.meta["reduce"] if c.op == "scatter_reduce" else c.op]
-    return w.node(
-        "ScatterElements", w.arg(c, 0), w.arg(c, 1), values, axis=c.meta["dim"],
+    x, index = w.arg(c, 0), w.arg(c, 1, np.int64)
+    if not c.args[0].shape:  # ONNX wants a dimension
+        x, index, values = [w.node("Reshape", a, w.ints([-1])) for a in (x, index, values)]
+    made = w.node(
+        "ScatterElements", x, index, values, axis=c.meta["dim"],
         **({} if reduction == "none" else {"reduction": reduction}),
     )  # fmt: skip
+    return made if c.args[0].shape else w.reshape(made, ())
 
 
 @writes("embedding")
@@ -290,7 +297,10 @@ def _embedding(w: Writer, c: Call) -> str:
 @writes("one_hot")
 def _one_hot(w: Writer, c: Call) -> str:
     depth, values = w.constant(c.meta["num_classes"], np.int64), w.ints([0, 1])
-    return w.node("OneHot", w.arg(c, 0), depth, values, axis=-1)
+    if c.args[0].shape:
+        return w.node("OneHot", w.arg(c, 0), depth, values, axis=-1)
+    one = w.node("OneHot", w.node("Reshape", w.arg(c, 0), w.ints([1])), depth, values, axis=-1)
+    return w.node("Squeeze", one, w.ints([0]))
 
 
 @writes("rand", "randn")

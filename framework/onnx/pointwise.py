@@ -32,11 +32,11 @@ def common(call: Call) -> Any:
 
 # Ours: ONNX's. The arguments are cast to the result's dtype.
 _SAME = {
-    "neg": "Neg", "sign": "Sign", "abs": "Abs", "sqrt": "Sqrt", "reciprocal": "Reciprocal",
+    "neg": "Neg", "abs": "Abs", "sqrt": "Sqrt", "reciprocal": "Reciprocal",
     "exp": "Exp", "log": "Log", "sigmoid": "Sigmoid", "erf": "Erf", "sin": "Sin", "cos": "Cos",
     "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
     "tanh": "Tanh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "relu": "Relu",
-    "maximum": "Max", "minimum": "Min", "mish": "Mish", "hardswish": "HardSwish", "sub": "Sub",
+    "mish": "Mish", "hardswish": "HardSwish", "sub": "Sub",
     "div": "Div", "pow": "Pow",
 }  # fmt: skip
 
@@ -88,7 +88,8 @@ for _ours, _theirs in _BITS.items():
     FROM_ONNX[f"Bitwise{_theirs}"] = _plain(_ours)
 for _theirs, _ours in {
     "Add": "add", "Mul": "mul", "Not": "logical_not", "BitwiseNot": "bitwise_not", "IsNaN": "isnan",
-    "Floor": "floor", "Ceil": "ceil", "Round": "round", "Where": "where", "Identity": "clone",
+    "Sign": "sign", "Floor": "floor", "Ceil": "ceil", "Round": "round", "Where": "where",
+    "Identity": "clone",
 }.items():  # fmt: skip
     FROM_ONNX[_theirs] = _plain(_ours)
 
@@ -185,6 +186,11 @@ def _is(w: Writer, c: Call) -> str:
     return w.node("Not", w.node("Or", nan, infinite)) if nan and infinite else nan or infinite
 
 
+@writes("sign")
+def _sign(w: Writer, c: Call) -> str:
+    return w.arg(c, 0) if c.outs[0].dtype == _BOOL else w.node("Sign", w.arg(c, 0))
+
+
 @writes("square")
 def _square(w: Writer, c: Call) -> str:
     (x,) = w.args(c)
@@ -267,6 +273,17 @@ def _log_one_plus_exp(w: Writer, x: str, dtype: Any) -> str:
     return w.node("Log", w.node("Add", w.node("Exp", x), w.constant(1, dtype)))
 
 
+@writes("maximum", "minimum")
+def _larger(w: Writer, c: Call) -> str:
+    return _of_two(w, c.op == "maximum", *w.args(c), c.outs[0].dtype)
+
+
+def _of_two(w: Writer, larger: bool, a: str, b: str, kind: Any) -> str:
+    if kind == _BOOL:
+        return w.node("Or" if larger else "And", a, b)
+    return w.node("Max" if larger else "Min", a, b)
+
+
 @writes("where")
 def _where(w: Writer, c: Call) -> str:
     kind = c.outs[0].dtype
@@ -282,10 +299,11 @@ def _masked_fill(w: Writer, c: Call) -> str:
 @writes("clamp")
 def _clamp(w: Writer, c: Call) -> str:
     x, low, high = w.args(c)
-    if all(not isinstance(b, Value) for b in c.args[1:]):
+    kind = c.outs[0].dtype
+    if all(not isinstance(b, Value) for b in c.args[1:]) and kind != _BOOL:
         return w.node("Clip", x, low, high)
-    x = w.node("Max", x, low) if low else x
-    return w.node("Min", x, high) if high else x
+    x = _of_two(w, True, x, low, kind) if low else x
+    return _of_two(w, False, x, high, kind) if high else x
 
 
 @writes("lerp")

@@ -22,9 +22,9 @@ _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 def reduced(w: Writer, onnx: str, x: str, dim: Any, keepdim: bool) -> str:
     """A node that reduces; no dimensions: every element by itself."""
-    return w.node(
-        onnx, x, w.ints(dim), keepdims=int(keepdim), noop_with_empty_axes=int(not len(dim))
-    )
+    if not len(dim):
+        return w.node("Abs", x) if onnx in ("ReduceL1", "ReduceL2") else x
+    return w.node(onnx, x, w.ints(dim), keepdims=int(keepdim))
 
 
 def _reduction(onnx: str) -> Callable[[Writer, Call], str]:
@@ -52,26 +52,31 @@ def _extreme(w: Writer, c: Call) -> str:
     return w.cast(made, inner, kind)
 
 
+def _orderable(w: Writer, c: Call) -> str:
+    """The argument; numbers for bools, which ONNX does not order."""
+    kind = c.args[0].dtype
+    return w.arg(c, 0, _INT32 if kind == np.bool_ else kind)
+
+
 @writes("max_dim", "min_dim")
 def _extreme_and_place(w: Writer, c: Call) -> tuple[str, str]:
-    x, keep, which = w.arg(c, 0), c.meta["keepdim"], c.op[:3]
-    dim = c.meta["dim"]
-    return (
-        reduced(w, f"Reduce{which.capitalize()}", x, (dim,), keep),
-        w.node(f"Arg{which.capitalize()}", x, axis=dim, keepdims=int(keep)),
-    )
+    x, keep, which = _orderable(w, c), int(c.meta["keepdim"]), c.op[:3].capitalize()
+    kind, dim = c.args[0].dtype, c.meta["dim"]
+    if not c.args[0].shape:
+        return w.arg(c, 0), w.constant(0, np.int64)
+    best = reduced(w, f"Reduce{which}", x, (dim,), bool(keep))
+    best = w.cast(best, _INT32, kind) if kind == np.bool_ else best
+    return best, w.node(f"Arg{which}", x, axis=dim, keepdims=keep)
 
 
 @writes("argmax", "argmin")
 def _place(w: Writer, c: Call) -> str:
-    kind = c.args[0].dtype
-    x = w.arg(c, 0, _INT32 if kind == np.bool_ else kind)
-    dim, keep = c.meta["dim"], c.meta["keepdim"]
-    if dim is None:
-        x, dim = w.node("Reshape", x, w.ints([-1])), 0
-        made = w.node(f"Arg{c.op[3:].capitalize()}", x, axis=0, keepdims=0)
+    x, dim, keep = _orderable(w, c), c.meta["dim"], int(c.meta["keepdim"])
+    which = c.op[3:].capitalize()
+    if dim is None or not c.args[0].shape:
+        made = w.node(f"Arg{which}", w.node("Reshape", x, w.ints([-1])), axis=0, keepdims=0)
         return w.node("Reshape", made, w.ints([1] * len(c.outs[0].shape)))
-    return w.node(f"Arg{c.op[3:].capitalize()}", x, axis=dim, keepdims=int(keep))
+    return w.node(f"Arg{which}", x, axis=dim, keepdims=keep)
 
 
 @writes("any", "all")
@@ -166,13 +171,16 @@ def _kthvalue(w: Writer, c: Call) -> list[str]:
 @writes("sort", "argsort")
 def _sort(w: Writer, c: Call) -> Any:
     """ONNX has no sort: the largest or smallest of all."""
-    x, dim = w.arg(c, 0), c.meta["dim"]
+    x, dim, kind = _orderable(w, c), c.meta["dim"], c.args[0].dtype
     if not c.args[0].shape:
+        x = w.arg(c, 0)
         places = w.constant(0, np.int64)
         return (x, places) if c.op == "sort" else places
     count = w.node("Gather", w.node("Shape", x), w.ints([dim]))
     largest = int(c.meta["descending"])
     both = w.several("TopK", 2, x, count, axis=dim, largest=largest, sorted=1)
+    if kind == np.bool_:
+        both[0] = w.cast(both[0], _INT32, kind)
     return both if c.op == "sort" else both[1]
 
 
@@ -190,8 +198,8 @@ def _dims(node: Any, x: Any, axes: Any) -> list[int] | None:
 def _reader(call: Callable[..., Any]) -> Callable[..., Any]:
     def read(node: Any, x: Any, axes: Any = None) -> Any:
         dims = _dims(node, x, axes)
-        if not dims:
-            return x
+        if not dims:  # each element by itself
+            return call(x.unsqueeze(0), [0], False)
         return call(x, dims, bool(node.attr("keepdims", 1)))
 
     return read
