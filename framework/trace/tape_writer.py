@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import json
 import linecache
+import math
 import os
 import platform
 import socket
@@ -37,6 +38,8 @@ import zstandard
 
 from framework.trace import sink
 from framework.trace.events import Event, Grad, Leaf, Mark, Op, ParamUpdate, Write
+from framework.trace.figures import FINITE, MEAN, NORM, RANGE, SPREAD, ZEROS, measure
+from framework.trace.protocol import Summary
 from framework.trace.reader import dtype_name, typed
 from framework.trace.summary import summarize
 from framework.trace.tape_format import (
@@ -75,7 +78,8 @@ POLICIES = ("ring", "spill")
 
 CHUNK = 64 << 10  # bytes after which a chunk is closed
 LARGEST = 256 << 20  # bytes of a tensor; of a larger one the statistics are kept
-TICK = 0.05  # seconds between two looks at the ring within a step
+TICK = 0.01  # seconds between two looks at the ring within a step
+REST = 0.25  # the same, the longest, while nothing happens
 IDLE = 0.5  # seconds after which what has come is written, though no step has ended
 PATIENCE = 0.25  # seconds that the model's thread waits at a step's end for a slow disk
 FIRST = 2  # training steps at the beginning that the ring never drops
@@ -363,9 +367,12 @@ class Recording:
 
     def _work(self) -> None:
         try:
+            pause = TICK
             while not self._closing:
-                self._wake.wait(TICK)
+                self._wake.wait(pause)
+                before = self._next
                 self._turn()
+                pause = TICK if self._next > before else min(pause * 1.5, REST)
             self._turn(last=True)
             self._file.finish()
         except OSError as error:
@@ -505,7 +512,7 @@ class Recording:
 
                 array = to_host(array)
             return array.tobytes()
-        return summarize(array)
+        return _health_of(array)
 
     def _add_value(self, ident: int, seq: int, array: Any, data: bytes) -> None:
         digest = hashlib.sha256(data).digest()[:16]
@@ -620,6 +627,17 @@ class Recording:
                 break
             late = self._steps[i - 1][0] if i else 0
         return early, max(early, late)
+
+
+def _health_of(array: Any) -> Summary:
+    """Statistics in one pass; where something is not finite, in the passes that leave it out."""
+    if not array.size:
+        return summarize(array)
+    f = measure(array, FINITE | MEAN | NORM | RANGE | SPREAD | ZEROS)
+    if f.nan or f.inf or not math.isfinite(f.squares):
+        return summarize(array)
+    norm = math.sqrt(f.squares)
+    return Summary(f.count, 0, 0, f.zeros, f.low, f.high, f.mean, f.std, norm)
 
 
 _AMONG_WRITES = frozenset((sink.WRITE, sink.LEAF, sink.OP))  # may come before a write is done
