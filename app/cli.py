@@ -308,7 +308,7 @@ def _show(arguments: list[str]) -> int:
     """``tapebook show FILE [OP]``."""
     parser = _Parser(
         prog="tapebook show",
-        usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT] [options]",
+        usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT | feeds OP | uses OP] [options]",
         allow_abbrev=False,
     )
     parser.add_argument("file", help="a recording")
@@ -317,13 +317,15 @@ def _show(arguments: list[str]) -> int:
         nargs="*",
         help="an op, a module, an event's number or /an expression/; 'why NAME': why a tensor is "
         "NaN, infinite, zero or without gradient (loss, model.0.weight, NAME.grad, an event; "
-        "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences",
+        "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences; "
+        "'feeds OP', 'uses OP': what made its inputs, what used its outputs, to any depth",
     )
     parser.add_argument("--step", type=int, help="number of the training step; default the last")
     parser.add_argument("--ops", action="store_true", help="the ops of the step")
     parser.add_argument("--memory", action="store_true", help="what its tensors take")
     parser.add_argument("--time", action="store_true", help="where its time went")
     parser.add_argument("--follow", action="store_true", help="a line per step while it is written")
+    parser.add_argument("--depth", type=int, help="of 'feeds' and 'uses': how many ops away")
     options = parser.parse_args(arguments)
     from app.recording import follow, show
     from framework.trace.tape_format import TapeError
@@ -337,6 +339,10 @@ def _show(arguments: list[str]) -> int:
 
             made = why_lines if word == "why" else check_lines
             return _print(made(options.file, " ".join(rest), options.step))
+        if word in ("feeds", "uses"):
+            from app.pictures import lineage_lines
+
+            return _print(lineage_lines(options.file, " ".join(rest), word, options.depth))
         if rest:
             parser.error(f"one op at a time, not {' '.join(options.op)!r}")
         lines = show(

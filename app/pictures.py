@@ -11,10 +11,12 @@ import linecache
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from app.runner import record_step
+from framework.trace.events import Op
 from framework.trace.sink import Recorder
 from viewers.graph.export import (
     ENGINES,
@@ -27,13 +29,14 @@ from viewers.graph.export import (
 )
 from viewers.graph.facts import lookup_of
 from viewers.graph.store import Step, TraceStore
+from viewers.text import lineage, plain
 
 if TYPE_CHECKING:
     from viewers.summary import ModelSummary
 
 __all__ = [
-    "add_options", "count", "export_program", "number", "parse_request", "save_screen",
-    "summary_of_program", "written",
+    "add_options", "count", "export_program", "lineage_lines", "number", "parse_request",
+    "save_screen", "summary_of_program", "written",
 ]  # fmt: skip
 
 _EVENTS = 1 << 23  # of the steps that are recorded: a step of 100,000 ops is kept whole
@@ -98,6 +101,24 @@ def parse_request(text: str, phase: str) -> tuple[Path, dict[str, Any]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ExportError(f"{path}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     return path, options
+
+
+def lineage_lines(path: str, op: str, word: str, depth: int | None = None) -> Iterator[str]:
+    """``tapebook show FILE.tape feeds OP`` and ``uses OP``. Raises TapeError."""
+    from app.recording import store_of
+    from framework.trace.tape import TapeError, open_tape
+
+    with open_tape(path) as tape:
+        store = store_of(tape)
+        try:
+            lines = lineage(store, op or _last_op(store), word == "uses", depth)
+        except ValueError as error:
+            raise TapeError(f"{path}: {error}") from None
+    yield from (plain(line) for line, _ in lines)
+
+
+def _last_op(store: TraceStore) -> int:
+    return next((e.seq for e in reversed(store.tape) if isinstance(e, Op)), 0)
 
 
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")

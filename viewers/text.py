@@ -369,6 +369,23 @@ def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int =
     return [line for line, _ in lineage(store, op, True, depth, most)]
 
 
+def _start(store: TraceStore, op: int | str) -> tuple[Item | int, StepGraph]:
+    """What a text names, a parameter too, and the step that it is looked at in."""
+    try:
+        item = find_item(store, op)
+    except ValueError:
+        path, _, local = str(op).rpartition(".")
+        tensor = next((t for t, name in store.parameters(path).items() if name == local), 0)
+        for step in reversed(store.steps):
+            graph = store.graph(step)
+            if tensor and graph.consumers(tensor):
+                return tensor, graph
+        raise
+    step_of = store.step_at(item.begin)
+    assert step_of is not None
+    return item, store.graph(step_of)
+
+
 def find_item(store: TraceStore, op: int | str) -> Item:
     """The op, group or leaf that a text or an event's number names: the last one of that name.
 
@@ -386,9 +403,8 @@ def find_item(store: TraceStore, op: int | str) -> Item:
     name = op.removesuffix(" backward")
     for step in reversed(store.steps):
         for item in reversed(store.graph(step).items):
-            if (item.kind == "node") != backward or (
-                item.kind == "module" and item.phase != "forward"
-            ):
+            of_backward = item.kind == "module" and item.phase != "forward"
+            if (item.kind == "node") != backward or item.kind == "update" or of_backward:
                 continue
             own = f"{item.name}#{item.occurrence}"
             if name in (item.name, own, f"{item.path}/{item.name}", f"{item.path}/{own}", item.key):
@@ -409,10 +425,7 @@ def lineage(
     ``place`` is how source lines are called.
     """
     near = _using if used else _feeding
-    first = find_item(store, op)
-    step = store.step_at(first.begin)
-    assert step is not None
-    graph = store.graph(step)
+    first, graph = _start(store, op)
     lines: list[tuple[Line, int]] = []
     known: set[int] = set()
     todo: list[tuple[Item | int, int, str, bool]] = [(first, 0, "", True)]
@@ -424,6 +437,9 @@ def lineage(
         lane = prefix + ("" if not level else "└ " if last else "├ ")
         if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
             lines.append(([(lane, "lane"), *_leaf_spans(store, thing)], 0))
+            if not level and used:
+                users = graph.consumers(thing)
+                todo += [(u, 1, "", u is users[-1]) for u in reversed(users)]
             continue
         again = thing.index in known
         lines.append(([(lane, "lane"), *_item_spans(thing, again, place)], thing.begin))
@@ -458,6 +474,8 @@ def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
             yield tensor
         elif made is not item:
             yield made
+    if item.kind == "module":
+        yield from item.params
 
 
 def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
