@@ -1,0 +1,102 @@
+"""`docs/conformance.md` out of a complete run: the scores, and what is missing, name by name."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from tests.conformance import expected
+
+__all__ = ["write"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+
+INTRO = """\
+# Conformance
+
+How close `import framework as torch` is to PyTorch, measured by PyTorch's own tests and tables, by
+programs made at random, by ordinary model files, and by the array API standard's suite.
+
+    make conformance          every suite (about half an hour on two cores); writes nothing
+    make conformance-quick    a capped form of every suite, a few minutes: part of CI
+
+PyTorch {torch} is installed for this target only; it is no dependency of the product. Where it
+cannot be had, its suites are counted as skipped, and say so. The array API suite is not on PyPI: it
+runs from a checkout whose path the environment variable `ARRAY_API_TESTS` gives.
+
+What is known to differ stands in `tests/conformance/expected.toml` with its reason. A run fails on
+a difference that is not in the list, **and on an entry that no longer differs**: it must be taken
+out. This page is written from a complete run by `python -m tests.conformance --write-docs`.
+
+## Scores
+
+Run on {date}, CPython {python}, NumPy {numpy}, PyTorch {torch} (CPU).
+"""
+
+SUITES = {
+    "op_db": "PyTorch's op_db: its OpInfo samples, run by both. A name is right when values, "
+    "dtypes and gradients are, for all its variants; out=, in-place twins, second gradients, error "
+    "inputs and methods are compared too.",
+    "gradcheck": "PyTorch's gradcheck and gradgradcheck (finite differences) round our ops.",
+    "fuzz": "Random programs of views, writes in place and ops: values after each line, who "
+    "raises, first and second gradients.",
+    "modules": "Every public module, configuration by configuration.",
+    "optimizers": "Every optimizer and scheduler, configuration by configuration.",
+    "distributions": "Every distribution, transform and KL divergence.",
+    "transforms": "Forward mode, vmap, Jacobians and Hessians on op_db's samples.",
+    "models": "Ordinary model files with only the import line changed, loss by loss.",
+    "interop": "DLPack and NumPy protocols against PyTorch.",
+    "array_api": "The array API standard 2025.12.",
+    "names": "Public names, namespace by namespace.",
+    "table": "Every op of our table: gradients, traces, dtypes, fake cuda. Needs no PyTorch.",
+}
+
+
+def write(scores: list[str]) -> None:
+    """Write the page: ``scores`` are the lines that a complete run printed."""
+    import torch
+
+    head = INTRO.format(
+        torch=torch.__version__.partition("+")[0],
+        date=datetime.date.today().isoformat(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+    )
+    parts = [head]
+    for line in scores:
+        suite, _, text = line.partition(": ")
+        parts.append(f"- **{suite}**: {text.partition('  [')[0]}  \n  {SUITES.get(suite, '')}")
+    parts += ["", "## Known differences", ""]
+    known = tomllib.loads(expected.FILE.read_text())
+    for suite, entries in sorted(known.items()):
+        parts += [f"### {suite}", "", "| name | what | why |", "|---|---|---|"]
+        for name, entry in sorted(entries.items()):
+            facets = ", ".join(entry["facets"])
+            parts.append(f"| `{name}` | {facets} | {_cell(entry['reason'])} |")
+        parts.append("")
+    parts += ["## Public names that are not there", "", *_names()]
+    PAGE.write_text("\n".join(parts).rstrip() + "\n")
+
+
+def _names() -> list[str]:
+    """Absent names by reason."""
+    from tests.conformance import names
+
+    groups: dict[str, list[str]] = defaultdict(list)
+    for namespace in names.NAMESPACES:
+        for name in names.missing(namespace)[1]:
+            why = names.reason(namespace, name) or "not built yet"
+            groups[why].append(f"`{namespace}.{name}`".replace("`.", "`"))
+    lines = ["| why | names |", "|---|---|"]
+    for why, found in sorted(groups.items(), key=lambda g: -len(g[1])):
+        lines.append(f"| {_cell(why)} | {' '.join(found)} |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
