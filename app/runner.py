@@ -202,7 +202,10 @@ def run(
         if record is not None:
             stack.enter_context(record.start(program, recorder, arguments or []))
         if listen:
-            stack.enter_context(_served(recorder, gate, program.path))
+            # Values are kept for who looks at them: a viewer, the prompt, the rules.
+            alone = not (breaks or settings or (pm and sys.stdin.isatty()))
+            idle = "structure" if alone else "all"
+            stack.enter_context(_served(recorder, gate, program.path, idle))
         if not settings:
             return _run(program, arguments or [], recorder, gate, pm)
         watch = Watch(gate, settings, _end)
@@ -332,13 +335,13 @@ def _watch(**options: Any) -> tuple[sink.Recorder, Gate]:
 
 
 @contextlib.contextmanager
-def _served(recorder: sink.Recorder, gate: Gate, path: Path) -> Iterator[None]:
+def _served(recorder: sink.Recorder, gate: Gate, path: Path, idle: str) -> Iterator[None]:
     """The service that a viewer attaches to; without one, the program runs all the same."""
     from framework.trace.server import Service
     from framework.trace.session import SessionError
 
     try:
-        service = Service(recorder, gate, path.stem, file=str(path.absolute()))
+        service = Service(recorder, gate, path.stem, file=str(path.absolute()), idle=idle)
     except SessionError as error:
         _say(f"nobody can attach: {error}")
         yield

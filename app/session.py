@@ -358,10 +358,16 @@ class Session(Points):
             self.say("nothing is running")
             return
         self.go_live()
-        self.ask("speed", None, level="off")
+
+        def reached(level: str) -> None:
+            if level == "off":
+                self.say("full speed: nothing is recorded (p pauses, F looks again)")
+            else:
+                self.say("not at full speed: this run is recorded, or watched by rules", True)
+
+        self.ask("speed", reached, level="off")
         if self.state == "paused":
             self._step("continue")
-        self.say("full speed: nothing is recorded (p pauses, F looks again)")
 
     def _died(self, why: str) -> None:
         client = self.client

@@ -732,3 +732,15 @@ def test_the_source_is_told_and_no_other_file(service):
         for file in ("/etc/passwd", "../x", str(service.session.token)):
             with pytest.raises(RequestError, match="runs no file"):
                 _ask(client, "source", file=file)
+
+
+def test_what_is_written_to_a_file_or_watched_by_rules_is_never_left_out(service):
+    service.idle = "off"
+    service.gate.observe(lambda raw, tensors: None)
+    service.call(service.adjust)
+    with Client.connect(service.name) as client:
+        assert _ask(client, "speed", level="off") == "all"
+        x = torch.ones(2) * 3
+        assert _ask(client, "summary", tensors=[x._id])[0].max == 3
+    _until(lambda: not service.watchers)
+    assert service.level == "all"
