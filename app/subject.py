@@ -195,8 +195,9 @@ def _made_by(store: TraceStore, tensor: int, at: int) -> str:
     event = made.event if made is not None else None
     if not isinstance(event, Op):
         return ""
-    where = f", {PurePath(event.source.file).name}:{event.source.line}"
-    return f"of {event.name}{where if event.source.line else ''}"
+    file, line = PurePath(event.source.file).name, event.source.line
+    where = f"line {line}" if file.startswith("<") else f"{file}:{line}"
+    return f"of {event.name}, {where}" if line else f"of {event.name}"
 
 
 def _present(metas: tuple[TensorMeta, ...], index: int) -> TensorMeta | None:

@@ -13,6 +13,7 @@ import numpy as np
 from framework import dtypes
 from framework.device import CPU, existing
 from framework.tensor import Tensor, wrap
+from framework.trace import sink
 
 __all__ = [
     "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter",
@@ -46,6 +47,8 @@ class Parameter(Tensor):
         self._data = data._data
         self._device = data._device
         self._rg = bool(requires_grad)
+        if sink.active is not None:
+            sink.active.part(data)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:

@@ -415,6 +415,14 @@ class Recorder:
             for i in ids:
                 values.renew(i, self.seq)
 
+    def part(self, tensor: Any) -> None:
+        """``tensor``'s memory is another one's from now on: its value is kept as a copy."""
+        values, ident = self.values, tensor._id
+        if values is None or ident <= self.first_id or threading.get_ident() != self.owner:
+            return
+        values.freeze(ident)
+        values.leave(ident)
+
     def begin_cell(self, cell: str, count: int) -> int:
         self.modules.clear()
         self.phases.clear()

@@ -90,6 +90,10 @@ class Values:
         if array is not None:
             self.keep(ident, seq, array)
 
+    def leave(self, ident: int) -> None:
+        """``ident`` has no array of its own any more: what was frozen is its last value."""
+        self._live.pop(ident, None)
+
     def get(self, ident: int, seq: int = 0) -> Any | None:
         """What ``ident`` held as of ``seq`` (0: the newest), or None if that is not kept."""
         entries = self._entries.get(ident)

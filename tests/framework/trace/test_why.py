@@ -263,3 +263,13 @@ def test_it_says_what_it_needs() -> None:
         trace.why(torch.ones(1))
     with trace.recording(), pytest.raises(TypeError, match="expected a tensor"):
         trace.why(3)
+
+
+def test_the_memory_of_a_parameter_is_not_the_tensor_s_that_it_was_made_of() -> None:
+    """What `zeros` made is still seen as zeros after the initialization wrote to the parameter."""
+    with trace.recording() as tape:
+        nn.Linear(2, 2)
+    assert tape.values is not None
+    made = next(e for e in tape.read() if getattr(e, "name", "") == "zeros")
+    value = tape.values.get(made.outputs[0].id, made.seq)
+    assert value is not None and not value.any()
