@@ -417,7 +417,9 @@ class Tensor:
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Hook:
         """Call ``hook(tensor)`` after ``.grad`` of this leaf was accumulated into."""
-        if not self.requires_grad or self._edge is not None:
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._edge is not None:
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
             )

@@ -22,6 +22,7 @@ from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradchec
 from framework.autograd.graph import GradientEdge
 from framework.core.engine import run_backward
 from framework.core.graph import AccumulateGrad
+from framework.core.interpose import stack
 from framework.core.modes import (
     enable_grad,
     inference_mode,
@@ -79,6 +80,12 @@ def backward(
     >>> x.grad
     tensor([ 3., 21.])
     """
+    if modes.transforms or (stack.layers and _mapped()):
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use "
+            "functorch.grad or functorch.vjp instead or call backward() outside of functorch "
+            "transforms."
+        )
     roots = _sequence(tensors)
     starts = _starts(roots, _matching(grad_tensors, len(roots)))
     wanted = None
@@ -210,6 +217,13 @@ def _sequence(tensors: Any) -> tuple[Tensor, ...]:
         if not isinstance(t, Tensor):
             raise TypeError(f"expected a tensor or a sequence of tensors, but got {_kind(t)}")
     return found
+
+
+def _mapped() -> bool:
+    """Whether a vmap is being run."""
+    from framework.func.batched import levels
+
+    return bool(levels())
 
 
 def _kind(value: Any) -> str:

@@ -191,13 +191,7 @@ class _Task:
             for hook in list(node._prehooks.values()):
                 changed = hook(given)
                 if changed is not None:
-                    given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
-                    if len(given) != len(grads):
-                        raise RuntimeError(
-                            f"hook '{getattr(hook, '__name__', repr(hook))}' has returned an "
-                            f"incorrect number of values (got {len(given)}, but expected "
-                            f"{len(grads)})"
-                        )
+                    given = _as_many(hook, changed, len(grads))
         edges = node.edges
         if given[0] is not None or any(g is not None for g in given):
             try:
@@ -214,7 +208,7 @@ class _Task:
             for hook in list(node._hooks.values()):
                 changed = hook(outs, given)
                 if changed is not None:
-                    outs = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+                    outs = _as_many(hook, changed, len(edges))
             for out in outs:
                 _mark_shared(out)  # a hook may have kept it
         if not self.retain:
@@ -393,6 +387,17 @@ def _hooked(hooks: dict[int, Any], grad: Any) -> Any:
             grad = changed
             _mark_shared(grad)
     return grad
+
+
+def _as_many(hook: Any, changed: Any, count: int) -> tuple[Any, ...]:
+    """What a hook on a node returned, which must be as many gradients as it got."""
+    found = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+    if len(found) != count:
+        raise RuntimeError(
+            f"hook '{getattr(hook, '__name__', repr(hook))}' has returned an incorrect number of "
+            f"values (got {len(found)}, but expected {count})"
+        )
+    return found
 
 
 def _check_result(hook: Any, grad: Any, changed: Any) -> None:

@@ -79,8 +79,8 @@ def _mapped(
     result = cls.vmap(VmapInfo(layer.size, layer.randomness), in_dims, *values)
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(
-            f"Expected the vmap staticmethod of {cls.__name__} to return (output, out_dims), but "
-            f"got {type(result).__name__}"
+            "Expected the vmap staticmethod to have two returns, an output and out_dims with "
+            f"pytree structure compatible with the output. Got a {type(result)} instead"
         )
     out, dims = result
     single = not isinstance(out, tuple)

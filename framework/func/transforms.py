@@ -238,7 +238,7 @@ def _only_tensors(flat: list[Any], name: str) -> None:
     for x in flat:
         if not isinstance(x, Tensor):
             raise RuntimeError(
-                f"{name}: Expected f(*primals) to return only tensors, got unsupported type "
+                f"{name}: expected f(*primals) to return only tensors, got unsupported type "
                 f"{type(x)}"
             )
 
@@ -337,14 +337,19 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         leaves, found = tree_flatten(given)
         if found != spec:
             raise RuntimeError(
-                "Expected the tangents to have the same structure as the primals: expected "
-                f"{spec}, but got {found}"
+                f"Expected the tangents {found} to have the same argspec as the primals {spec}"
             )
-        for x, t in zip(line.inputs, leaves):
-            if x.shape != t.shape or x.dtype is not t.dtype:
+        for k, (x, t) in enumerate(zip(line.inputs, leaves)):
+            which = f"tangent:{k} with"
+            if x.shape != t.shape:
                 raise RuntimeError(
-                    f"Expected a tangent of shape {list(x.shape)} and {x.dtype}, but got "
-                    f"{list(t.shape)} and {t.dtype}"
+                    f"{which} shape {t.shape} in flattened pytree doesn't match the shape "
+                    f"{x.shape} of the corresponding primal."
+                )
+            if x.dtype is not t.dtype:
+                raise RuntimeError(
+                    f"{which} dtype {t.dtype} in flattened pytree doesn't match the dtype "
+                    f"{x.dtype} of the corresponding primal."
                 )
         return line.push(leaves)
 

@@ -17,6 +17,7 @@ from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
 from framework.core.modes import modes
 from framework.core.registry import function, op
+from framework.core.saved import values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
 from framework.dtypes import bool_, int64
 from framework.kernels import module_of
@@ -591,6 +592,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [3]])
     """
+    if not values_known(input):
+        raise RuntimeError(
+            "vmap: We do not support batching operators that can output dynamic shape. Attempted "
+            "to vmap over aten::nonzero."
+        )
     found = module_of(input._data).nonzero(np.atleast_1d(input._data))
     parts = [wrap(np.asarray(f), input._device) for f in found]
     if as_tuple:

@@ -409,3 +409,12 @@ def test_ops_of_dynamic_shape_and_dropout_that_draws_nothing():
     tolerances = torch.tensor([0.0, 1e9])
     ranks = torch.vmap(lambda a, t: torch.linalg.matrix_rank(a, atol=t))
     assert ranks(torch.eye(2).expand(2, 2, 2), tolerances).tolist() == [2, 0]
+
+
+def test_backward_has_no_place_inside_of_a_transform():
+    x = torch.ones(2, 2, requires_grad=True)
+    for transform in (torch.vmap, grad):
+        with pytest.raises(RuntimeError, match="called inside a functorch transform"):
+            transform(lambda row: (row * x).sum().backward())(x.detach())
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [[2.0, 2.0], [2.0, 2.0]]
