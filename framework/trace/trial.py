@@ -31,10 +31,10 @@ def trial(
     gradients = [p.grad for p in parameters]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     try:
+        _forget(parameters)
         with fork_rng():
             _once(model, inputs, keywords, backward)
-        for p in parameters:
-            p.grad = None
+        _forget(parameters)
         with fork_rng(), recording(keep="none") as tape:
             _once(model, inputs, keywords, backward)
         return tape
@@ -43,6 +43,11 @@ def trial(
             p.grad = gradient
         for buffer, value in buffers:
             buffer.detach().copy_(value)
+
+
+def _forget(parameters: list[Any]) -> None:
+    for p in parameters:
+        p.grad = None
 
 
 def _once(model: Any, inputs: Any, keywords: Any, backward: bool) -> None:
