@@ -105,7 +105,7 @@ ACTIONS: tuple[Action, ...] = (
         footer=6, short="break",
     ),
     Action("break_if", "Breakpoint with a condition ...", ("B",), "Stop",
-           "On an op, a module or a line; always, or when nan, inf or absmax > X."),
+           "On an op, a module, a line or a parameter; on values, gradients or updates."),
     Action("toggle_row", "Enable or disable", ("space",), "Stop",
            "The selected breakpoint.", where=("breakpoints",)),
     Action("delete_row", "Delete the selected one", ("x", "delete", "backspace"), "Stop",

@@ -186,8 +186,8 @@ class Points(Link):
         self.ask("evaluate", arrived, arrived, expression=expression, frame=self.frame)
 
 
-def _place(point: Breakpoint) -> tuple[str, str, str, int, str]:
-    return point.op, point.module, point.file, point.line, point.phase
+def _place(point: Breakpoint) -> tuple[str, str, str, int, str, str]:
+    return point.op, point.module, point.file, point.line, point.phase, point.param
 
 
 def _nothing(_: str) -> None:

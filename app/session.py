@@ -306,7 +306,7 @@ class Session(Points):
         assert stop is not None
         if stop.breakpoint:
             return f"breakpoint {stop.breakpoint}" + (
-                f" ({stop.reason})" if stop.reason in ("nan", "inf") else ""
+                f" ({stop.reason})" if not stop.reason.startswith("breakpoint") else ""
             )
         return {"exception": "an exception", "pause": "your request"}.get(stop.reason, stop.reason)
 

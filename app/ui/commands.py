@@ -262,6 +262,8 @@ class Commands(Explain, TakeAway):
             target = row.target
             if row.kind in ("module", "fold"):
                 return {"module": target.module, "phase": target.phase}
+            if row.kind == "leaf" and row.item.role == "parameter" and row.item.name:
+                return {"param": row.item.name, "phase": "backward"}
             if target.op:
                 found: dict[str, Any] = {"op": target.op, "module": target.module}
                 found["phase"] = target.phase

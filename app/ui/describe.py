@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.sanitize import clean
+from framework.trace.conditions import limits_text
 from framework.trace.events import (
     BackwardBegin,
     CellBegin,
@@ -65,6 +66,9 @@ def meta_text(meta: TensorMeta | None) -> str:
 def breakpoint_text(session: Session, point: Breakpoint) -> str:
     """Where a breakpoint is, and when it stops."""
     parts = []
+    if point.param:
+        of = {"forward": "value", "optimizer": "update"}.get(point.phase, "gradient")
+        parts.append(f"{of} of {'each parameter' if point.param == '*' else point.param}")
     if point.op:
         parts.append(f"op {point.op}")
     if point.module:
@@ -76,7 +80,9 @@ def breakpoint_text(session: Session, point: Breakpoint) -> str:
     text = " in ".join(parts) or "any op"
     if point.condition:
         text += f" when {point.condition}"
-    if point.phase != "forward":
+    if limits := limits_text(point):
+        text += f", {limits}"
+    if point.phase != "forward" and not point.param:
         text += f" ({point.phase})"
     return one_line(text)
 

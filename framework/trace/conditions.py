@@ -40,6 +40,7 @@ __all__ = [
     "break_on",
     "format_line",
     "help_lines",
+    "limits_text",
     "parse_condition",
     "parse_line",
     "short_forms",
@@ -532,31 +533,34 @@ def format_line(point: Breakpoint) -> str:
             parts += [word, _quoted(name)]
     if point.line:
         parts += ["at", _quoted(f"{point.file}:{point.line}")]
-    if point.occurrence:
-        parts.append(f"#{point.occurrence}")
     where = _WHERE.search(point.condition)
     condition = point.condition[: where.start()] if where else point.condition
     parts.append(condition.strip())
-    parts += _limits(point)
+    parts.append(limits_text(point))
     if where:
         parts.append(point.condition[where.start() :].strip())
     return " ".join(part for part in parts if part)
 
 
-def _limits(point: Breakpoint) -> Iterator[str]:
+def limits_text(point: Breakpoint) -> str:
+    """When a breakpoint counts, as `parse_line` reads it; "" for always."""
     first, last = point.first_step, point.last_step
+    parts = []
+    if point.occurrence:
+        parts.append(f"#{point.occurrence}")
     if first and last:
-        yield f"step {first}" if first == last else f"steps {first}..{last}"
-    elif first:
-        yield f"after {first - 1}" if first > 1 else ""
+        parts.append(f"step {first}" if first == last else f"steps {first}..{last}")
+    elif first > 1:
+        parts.append(f"after {first - 1}")
     elif last:
-        yield f"before {last + 1}"
+        parts.append(f"before {last + 1}")
     if point.from_hit:
-        yield f"hit {point.from_hit}"
+        parts.append(f"hit {point.from_hit}")
     if point.every:
-        yield f"every {point.every}"
+        parts.append(f"every {point.every}")
     if point.once:
-        yield "once"
+        parts.append("once")
+    return " ".join(parts)
 
 
 def _quoted(name: str) -> str:

@@ -10,18 +10,46 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from app.sanitize import clean
+from framework.trace.breakpoints import Compiled
+from framework.trace.conditions import (
+    CONDITIONS,
+    LIMITS,
+    SUBJECTS,
+    format_line,
+    limits_text,
+    parse_line,
+)
 from framework.trace.protocol import Breakpoint
 
 __all__ = ["ConditionScreen"]
 
+# (field, label, hint); of a breakpoint, but for "limits", which is several of its fields as a text.
 _FIELDS = (
-    ("op", "op", "a name, or /regex/; empty for any"),
-    ("module", "module", "such as model.2, or /conv.*/"),
+    ("op", "op", "a name, conv* or /conv.*/; empty for any"),
+    ("module", "module", "such as model.2, or model.*"),
+    ("param", "parameter", "such as model.0.weight, or * for each"),
     ("line", "line", "number in the cell or file; empty for any"),
-    ("phase", "phase", "forward, backward or both"),
-    ("condition", "stop when", "nan, inf or absmax > 1e3; empty for always"),
+    ("phase", "of", "value, grad, update, or both (value and grad)"),
+    ("condition", "stop when", "nan, norm > 10, ...; empty for always"),
+    ("limits", "limits", " · ".join(form for form, _ in LIMITS)),
 )
-_PHASES = ("forward", "backward", "both")
+_WORDS = {phase: names[0] for names, phase, _ in SUBJECTS} | {"both": "both"}
+_PHASES = {name: phase for names, phase, _ in SUBJECTS for name in (*names, phase)}
+_LIMITS = ("occurrence", "first_step", "last_step", "from_hit", "every", "once")
+
+
+_NOTE = (
+    "X is a number; also >= < <= == !=, joined with and. EXPR is Python: x is the tensor, other "
+    "names are the program's. A whole line does as well: grad model.0.weight norm > 10 after 3"
+)
+
+
+def _help() -> str:
+    """The conditions, as many to a row as fit."""
+    forms = [c.form for c in CONDITIONS.values()]
+    rows = [forms[i : i + 5] for i in range(0, len(forms), 5)]
+    return "\n".join("".join(f"{form:<14}" for form in row).rstrip() for row in rows)
 
 
 class ConditionScreen(ModalScreen[dict[str, Any] | None]):
@@ -30,7 +58,7 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     DEFAULT_CSS = """
     ConditionScreen { align: center middle; background: $background 60%; }
     ConditionScreen > Vertical {
-        width: 66; max-width: 96%; height: auto; padding: 1 2 0 2;
+        width: 76; max-width: 98%; height: auto; padding: 1 2 0 2;
         background: $surface; border: round $accent; border-title-color: $accent;
         border-title-style: bold; border-subtitle-color: $dim;
     }
@@ -40,7 +68,9 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
         width: 1fr; height: 1; border: none; padding: 0 1; background: $panel;
     }
     ConditionScreen Input:focus { border: none; background: $boost; }
-    ConditionScreen #problem { width: 100%; color: $error; height: 1; }
+    ConditionScreen .note { width: 100%; height: auto; color: $dim; margin-top: 1; }
+    ConditionScreen #line { width: 100%; height: auto; color: $accent; }
+    ConditionScreen #problem { width: 100%; color: $error; height: auto; min-height: 1; }
     """
 
     def __init__(self, point: Breakpoint, title: str) -> None:
@@ -53,14 +83,26 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
             box.border_title = self.heading
             box.border_subtitle = "↑ ↓ fields · Enter sets it · Esc cancels"
             for name, label, hint in _FIELDS:
-                value = getattr(self.point, name)
                 with Horizontal():
                     yield Label(label, markup=False)
                     yield Input(
-                        str(value) if value else "", placeholder=hint, id=f"field-{name}",
+                        self._text(name), placeholder=hint, id=f"field-{name}",
                         compact=True, select_on_focus=False,
                     )  # fmt: skip
+            yield Label(_help(), classes="note", markup=False)
+            yield Label(_NOTE, classes="note", id="note", markup=False)
+            yield Label("", id="line", markup=False)
             yield Label("", id="problem", markup=False)
+
+    def _text(self, name: str) -> str:
+        """A field as the form shows it."""
+        if name == "limits":
+            return limits_text(self.point)
+        point = self.point
+        if name == "phase" and not (point.id or point.op or point.module):
+            return ""  # what the rest of the form says
+        value = getattr(point, name)
+        return _WORDS.get(value, value) if name == "phase" else str(value) if value else ""
 
     def on_mount(self) -> None:
         self.query_one("#field-condition", Input).focus()
@@ -76,37 +118,71 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
             else:
                 self.focus_next()
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show the line that ``--break`` takes for the same."""
+        try:
+            line = f"--break '{format_line(self._point())}'"
+        except ValueError:
+            line = ""
+        self.query_one("#line", Label).update(clean(line, keep_newlines=False))
+        self._say("")
+
+    def _say(self, problem: str) -> None:
+        """What is wrong takes the place of the note, so that all fits into 24 lines."""
+        self.query_one("#problem", Label).update(clean(problem, keep_newlines=False))
+        self.query_one("#note").display = not problem
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        fields: dict[str, Any] = {
+        try:
+            point = self._point()
+        except ValueError as error:
+            self._say(str(error))
+            return
+        own = ("id", "enabled", "hits", "error")
+        names = [name for name in point.__struct_fields__ if name not in own]
+        self.dismiss({name: getattr(point, name) for name in names})
+
+    def _point(self) -> Breakpoint:
+        """What the form says; ValueError with one line if it is nothing that can be set."""
+        text = {
             name: self.query_one(f"#field-{name}", Input).value.strip() for name, _, _ in _FIELDS
         }
-        problem = self._check(fields)
-        if problem:
-            self.query_one("#problem", Label).update(problem)
+        whole = text["condition"].partition(" ")[0].partition(":")[0]
+        if whole in _PHASES or whole in ("op", "in", "module", "param", "at"):
+            point = parse_line(text["condition"])  # somebody wrote it all in one line
         else:
-            self.dismiss(fields)
+            point = self._of_fields(text)
+        if error := Compiled(point).spec.error:
+            raise ValueError(error)
+        return point
 
-    def _check(self, fields: dict[str, Any]) -> str:
-        """Put the fields right; what is wrong with them, "" for nothing."""
-        line = fields["line"]
+    def _of_fields(self, text: dict[str, str]) -> Breakpoint:
+        line = text["line"]
         if line and not line.isdigit():
-            return f"line: {line!r} is no number"
-        fields["line"] = int(line or 0)
-        fields["file"] = self.point.file if fields["line"] else ""
-        if fields["line"] and not fields["file"]:
-            return "line: select a line in the notebook first"
-        phase = fields["phase"] or "forward"
-        found = [p for p in _PHASES if p.startswith(phase)]
-        if len(found) != 1:
-            return f"phase: {phase!r} is none of {', '.join(_PHASES)}"
-        fields["phase"] = found[0]
-        if not any(fields[name] for name in ("op", "module", "line", "condition")):
-            return "name an op, a module, a line or a condition"
-        from framework.trace.breakpoints import parse_condition
+            raise ValueError(f"line: got {line!r}, expected a number")
+        point = Breakpoint(
+            0, op=text["op"], module=text["module"], param=text["param"], line=int(line or 0),
+            condition=text["condition"],
+        )  # fmt: skip
+        if point.line:
+            point.file = self.point.file
+            if not point.file:
+                raise ValueError("line: select a line in the notebook first")
+        point.phase = self._phase(text["phase"], point)
+        if text["limits"]:
+            given = parse_line(f"op x {text['limits']}")
+            if given.condition or given.op != "x":
+                raise ValueError(f"limits: got {text['limits']!r}, expected {_FIELDS[-1][2]}")
+            for name in _LIMITS:
+                setattr(point, name, getattr(given, name))
+        return point
 
-        try:
-            parse_condition(fields["condition"])
-        except ValueError as error:
-            return str(error)
-        return ""
+    def _phase(self, word: str, point: Breakpoint) -> str:
+        if not word:
+            return "backward" if point.param else "both" if point.condition else "forward"
+        words = {**_PHASES, "both": "both"}
+        found = {phase for name, phase in words.items() if name.startswith(word)}
+        if len(found) != 1:
+            raise ValueError(f"of: got {word!r}, expected value, grad, update or both")
+        return found.pop()
