@@ -1,13 +1,14 @@
-"""Print every figure: ``python -m benchmarks [tracing] [viewers] [start] [ui]``."""
+"""Print every figure: ``python -m benchmarks [tracing] [recording] [viewers] [start] [ui]``."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import start, tracing, ui, viewers
+from benchmarks import recording, start, tracing, ui, viewers
 
 PARTS = {
     "tracing": tracing.report,
+    "recording": recording.report,
     "viewers": viewers.report,
     "start": start.report,
     "ui": ui.report,

@@ -273,21 +273,29 @@ class Tape:
         tape = self._tape
         if len(tape) + len(events) > MAX_EVENTS:
             raise TapeError(f"holds more than {MAX_EVENTS:,} events: not read")
+        following = self.last_seq + 1
+        seqs = [event.seq for event in events]
+        if seqs == list(range(following, following + len(seqs))):  # nearly always
+            tape += events
+        else:
+            for event in events:
+                self._put(event)
         for event in events:
-            last = tape[-1].seq if tape else 0
-            if event.seq <= last:  # out of order, or a number that is there already
-                if event.seq < 1:
-                    continue
-                i = self._index(event.seq)
-                if i < 0 or tape[i].seq != event.seq:
-                    insort(tape, event, key=_seq)
-            else:
-                if event.seq != last + 1 and tape:
-                    self._gaps.append(last)
-                tape.append(event)
             if type(event) is Write:
                 for ident in event.tensors:
                     insort(self._writes.setdefault(ident, []), event.seq)
+
+    def _put(self, event: Event) -> None:
+        """An event that does not follow on the newest one."""
+        tape, last = self._tape, self.last_seq
+        if event.seq > last:
+            if event.seq != last + 1 and tape:
+                self._gaps.append(last)
+            tape.append(event)
+        elif event.seq >= 1:  # out of order, or a number that is there already
+            i = self._index(event.seq)
+            if i < 0 or tape[i].seq != event.seq:
+                insort(tape, event, key=_seq)
 
     def _take_blob(self, chunk: Chunk, start: int, end: int) -> None:
         head, at = split_blob(chunk.data, start, end)

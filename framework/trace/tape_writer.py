@@ -454,12 +454,11 @@ class Recording:
             self._add_source(source.file, "".join(linecache.getlines(source.file)), event.t)
         if self.keep == "none":
             return
-        kind = type(event)
-        if kind is Op:
-            for ident in event.inputs:  # type: ignore[union-attr]
+        if isinstance(event, Op):
+            for ident in event.inputs:
                 if ident in self._leaves:
                     self._leaves[ident] = event.seq
-            for meta in event.outputs:  # type: ignore[union-attr]
+            for meta in event.outputs:
                 self._capture(meta.id, event.seq)
         elif isinstance(event, Leaf):
             self._leaves[event.tensor.id] = event.seq
