@@ -459,7 +459,7 @@ class Service:
 
     def adjust(self) -> None:
         """Record what somebody has use for, and look for stops if somebody can answer them."""
-        watched = any(p.viewer for p in self._peers)
+        watched = any(p.viewer or p.role == "control" for p in self._peers)
         level = self._asked or (self.most if watched else self.idle)
         if self.recorder.on_step is not None or self.gate.observers:
             level = self.most  # a recording is being written, or rules are looking
