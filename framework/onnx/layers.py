@@ -210,6 +210,8 @@ def _im2col(w: Writer, c: Call) -> str:
         "Conv", w.arg(c, 0), w.constant(pick, c.outs[0].dtype), strides=list(m["stride"]),
         pads=[*m["padding"], *m["padding"]], dilations=list(m["dilation"]), group=channels,
     )  # fmt: skip
+    if not c.args[0].varies:
+        return w.reshape(made, c.outs[0].shape)
     return w.node("Reshape", made, w.ints([0, channels * each, -1]))
 
 

@@ -192,8 +192,11 @@ def _masked_put(w: Writer, c: Call, mask: str) -> str:
     size = int(np.prod(values.shape)) if isinstance(values, Value) else 1
     if size != 1 or c.meta["accumulate"]:
         where = w.node("Transpose", w.node("NonZero", mask))
+        rest = w.node("Shape", w.name(x), start=len(c.args[2].shape))
+        shape = w.node("Concat", w.node("Shape", where, end=1), rest, axis=0)
+        updates = w.node("Expand", w.arg(c, 1, x.dtype), shape)
         more = {"reduction": "add"} if c.meta["accumulate"] else {}
-        return w.node("ScatterND", w.name(x), where, w.arg(c, 1, x.dtype), **more)
+        return w.node("ScatterND", w.name(x), where, updates, **more)
     missing = len(x.shape) - len(c.args[2].shape)
     if missing:
         mask = w.node("Unsqueeze", mask, w.ints(range(-missing, 0)))
@@ -305,15 +308,11 @@ def _one_hot(w: Writer, c: Call) -> str:
 
 @writes("rand", "randn")
 def _random(w: Writer, c: Call) -> str:
-    if any(isinstance(s, Size) for s in c.meta["shape"]):
-        zeros = w.node(
-            "Expand", w.constant(0, c.outs[0].dtype), w.dims(c.meta["shape"])
-        )  # fmt: skip
-        return w.node("RandomNormalLike" if c.op == "randn" else "RandomUniformLike", zeros)
-    return w.node(
-        "RandomNormal" if c.op == "randn" else "RandomUniform", shape=list(c.meta["shape"]),
-        dtype=w.element(c.outs[0].dtype),
-    )  # fmt: skip
+    shape, onnx = c.meta["shape"], "RandomNormal" if c.op == "randn" else "RandomUniform"
+    if not shape or any(isinstance(n, Size) for n in shape):
+        zeros = w.node("Expand", w.constant(0, c.outs[0].dtype), w.dims(shape))
+        return w.node(f"{onnx}Like", zeros)
+    return w.node(onnx, shape=list(shape), dtype=w.element(c.outs[0].dtype))
 
 
 # -- reading ---------------------------------------------------------------------------------

@@ -265,8 +265,10 @@ def _hypot(w: Writer, c: Call) -> str:
 @writes("logaddexp")
 def _logaddexp(w: Writer, c: Call) -> str:
     a, b = w.args(c)
+    kind = c.outs[0].dtype
     gap = w.node("Neg", w.node("Abs", w.node("Sub", a, b)))
-    return w.node("Add", w.node("Max", a, b), _log_one_plus_exp(w, gap, c.outs[0].dtype))
+    gap = w.node("Where", w.node("Equal", a, b), w.constant(0, kind), gap)  # of two infinities
+    return w.node("Add", w.node("Max", a, b), _log_one_plus_exp(w, gap, kind))
 
 
 def _log_one_plus_exp(w: Writer, x: str, dtype: Any) -> str:
@@ -275,7 +277,8 @@ def _log_one_plus_exp(w: Writer, x: str, dtype: Any) -> str:
 
 @writes("maximum", "minimum")
 def _larger(w: Writer, c: Call) -> str:
-    return _of_two(w, c.op == "maximum", *w.args(c), c.outs[0].dtype)
+    a, b = w.args(c)
+    return _of_two(w, c.op == "maximum", a, b, c.outs[0].dtype)
 
 
 def _of_two(w: Writer, larger: bool, a: str, b: str, kind: Any) -> str:

@@ -269,6 +269,6 @@ def _read_random(node: Any, like: Any = None) -> Any:
     number = node.attr("dtype", 1 if like is None else 0)
     kind = element(number, "the result") if number else like.dtype
     if node.type.startswith("RandomNormal"):
-        return T["randn"](*shape, dtype=kind) * node.attr("scale", 1.0) + node.attr("mean", 0.0)
+        return T["randn"](shape, dtype=kind) * node.attr("scale", 1.0) + node.attr("mean", 0.0)
     low, high = node.attr("low", 0.0), node.attr("high", 1.0)
-    return T["rand"](*shape, dtype=kind) * (high - low) + low
+    return T["rand"](shape, dtype=kind) * (high - low) + low

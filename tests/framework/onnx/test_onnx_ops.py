@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -109,6 +110,22 @@ def masked(x):
     return y
 
 
+def edges(x):
+    """Numbers without dimensions, bools in an order, infinities, windows beyond the padding."""
+    n, b = x[0, 0], x > 0
+    y = x.clone()
+    y[b[:, 0]] = torch.arange(4.0)
+    return (
+        y, n.norm(), n.max(0), n.logsumexp(0), n.sort(), n.argmax(), n.cumsum(0), n.sign(),
+        n.gather(0, torch.tensor(0)), n.clone().scatter(0, torch.tensor(0), 2.0),
+        b.max(1), b.sort(1, stable=True), torch.maximum(b, ~b), b.sign(),
+        torch.logaddexp(x - math.inf, x - math.inf), F.one_hot(x.argmax() * 0, 3),
+        F.avg_pool1d(x.unsqueeze(1), 3, 2, 1, True), F.pad(x, (-1, 2)),
+        F.max_pool1d(x.unsqueeze(1), 3, 2, ceil_mode=True, return_indices=True),
+        F.interpolate(x.unsqueeze(1), scale_factor=1.7, mode="linear", align_corners=True),
+    )  # fmt: skip
+
+
 def picked(x):
     i, j = torch.tensor([0, 2]), torch.tensor([1, 1])
     return x[i, j], x[:, i], x[i.unsqueeze(1), j], x[:, i, j], x[i, :, j], x[-1], x[..., None, 1:3]
@@ -214,6 +231,7 @@ MODULES = {
     "written": (Of(written), (normal(3, 4),), []),
     "written out": (Of(written_out), (normal(3, 4),), []),
     "masked": (Of(masked), (normal(3, 4),), [0]),
+    "edges": (Of(edges), (normal(3, 4),), []),
     "picked": (Of(picked), (normal(3, 4, 5),), []),
     "windows": (Of(windows), (normal(2, 6, 3),), [0, 1]),
     "positions": (Of(positions), (normal(3, 4),), [0, 1]),
