@@ -246,6 +246,7 @@ MODULES = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in :RuntimeWarning")  # of the reference
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module(name, tmp_path):
     module, args, axes = MODULES[name]
