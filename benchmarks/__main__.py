@@ -1,13 +1,14 @@
-"""Print every figure: ``python -m benchmarks [tracing] [recording] [viewers] [start] [ui]``."""
+"""Print every figure: ``python -m benchmarks [PART ...]``; the parts are those of `PARTS`."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import recording, start, tracing, ui, viewers
+from benchmarks import conditions, recording, start, tracing, ui, viewers
 
 PARTS = {
     "tracing": tracing.report,
+    "conditions": conditions.report,
     "recording": recording.report,
     "viewers": viewers.report,
     "start": start.report,

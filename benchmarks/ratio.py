@@ -30,25 +30,33 @@ class Ratio:
 
 
 def in_turn(
-    a: Callable[[], object], b: Callable[[], object], rounds: int = 30, seconds: float = 0.05
+    a: Callable[[], object],
+    b: Callable[[], object],
+    rounds: int = 30,
+    seconds: float = 0.05,
+    clock: Callable[[], float] = perf_counter,
 ) -> Ratio:
-    """Time ``a`` and ``b`` alternately, each round for about ``seconds`` apiece."""
+    """Time ``a`` and ``b`` alternately, each round for about ``seconds`` apiece.
+
+    With ``clock=process_time`` it is the processor's time of all threads, which other processes
+    do not lengthen.
+    """
     a(), b()
-    once = min(_time(a, 1) for _ in range(3))
+    once = min(_time(a, 1, clock) for _ in range(3))
     count = max(1, int(seconds / max(once, 1e-9)))
     times_a, times_b = [], []
     for i in range(rounds):
         gc.collect()
         order = ((a, times_a), (b, times_b))
         for call, times in order if i % 2 else reversed(order):
-            times.append(_time(call, count) / count)
+            times.append(_time(call, count, clock) / count)
     ratios = [y / x for x, y in zip(times_a, times_b)]
     low, median, high = statistics.quantiles(ratios, n=4)
     return Ratio(low, median, high, statistics.median(times_a), statistics.median(times_b))
 
 
-def _time(call: Callable[[], object], count: int) -> float:
-    start = perf_counter()
+def _time(call: Callable[[], object], count: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(count):
         call()
-    return perf_counter() - start
+    return clock() - start

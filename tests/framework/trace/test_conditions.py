@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -17,6 +18,7 @@ from framework.trace.events import NodeBegin, NodeEnd
 from framework.trace.gate import Gate
 from framework.trace.protocol import Breakpoint
 from framework.trace.reader import typed
+from framework.trace.rulebook import RULES
 
 F = nn.functional
 ALL = figures.FINITE | figures.RANGE | figures.MEAN | figures.NORM | figures.SPREAD | figures.ZEROS
@@ -350,3 +352,15 @@ def test_an_optimizer_s_step_in_an_unwatched_place_is_not_copied(model):
         Stops(gate, "update model.2.* nan")
         train(model)
         assert sorted(a.shape for a in gate._before.values()) == [(3,), (3, 8)]
+
+
+def test_the_documentation_has_each_row_of_the_tables_and_lines_that_can_be_read():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "conditions.md").read_text("utf-8")
+    forms = [c.form for c in CONDITIONS.values()]
+    forms += [form for form, *_ in (*PLACES, *LIMITS)] + list(RULES)
+    assert [form for form in forms if f"`{form}`" not in text] == []
+    block = text.split("    nan    ")[1].split("\n\n")[0]
+    lines = [row.strip().split("   ")[0] for row in ("    nan    " + block).splitlines()]
+    assert len(lines) == 12
+    for line in lines:
+        assert Compiled(parse_line(line)).spec.error == "", line
