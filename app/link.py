@@ -79,7 +79,7 @@ class Link:
             (otherwise or self._tell)(self.why_not())
             return
         if self.role == "observe" and method in _ACTING:
-            (otherwise or self._tell)(f"{self.whose()}: T takes control over")
+            (otherwise or self._tell)(f"T takes control over: {self.whose()}")
             return
         future = self.client.request(method, **params)
         self._waiting.append(_Waiting(future, then, otherwise))
@@ -159,7 +159,7 @@ class Link:
         elif role == "control" != had:
             self.say("you control the program now")
         elif role == "observe" and had == "observe":
-            self.say(f"{self.whose()} (T takes control over)")
+            self.say(f"T takes control over: {self.whose()}")
 
     def take_control(self, then: Callable[[], None]) -> None:
         """Take control from whoever has it; the other is told."""

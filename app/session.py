@@ -150,7 +150,7 @@ class Session(Points):
         elif attached and self.state != "recording":
             self.adopt_breakpoints()
         if self.observing:
-            self.say(f"{self.whose()} (T takes control over)")
+            self.say(f"T takes control over: {self.whose()}")
         if self.state == "paused":
             self._stopped()
         self._run_queued()

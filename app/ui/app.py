@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
 ANSWERS = 0.01  # seconds in which answers are collected before they are shown
 IDLE = 0.25  # seconds between looks at whether the kernel lives
+LAST_WORDS = 5.0  # seconds that restoring the terminal may take when a signal ends us
 
 
 class ActionProvider(Provider):
@@ -363,7 +365,14 @@ class TapebookApp(App[int], inherit_bindings=False):
                 self._own_loop.add_signal_handler(number, self._end_by_signal, number)
 
     def _end_by_signal(self, number: int) -> None:
-        """Somebody ends us: keep the work, restore the terminal, go."""
+        """Somebody ends us: keep the work, restore the terminal, go.
+
+        Textual's last words may wait for ever for a terminal that is gone.
+        """
+        if not self.is_headless:
+            end = threading.Timer(LAST_WORDS, os._exit, (128 + number,))
+            end.daemon = True
+            end.start()
         with contextlib.suppress(Exception):
             self.autosave()
         self.exit(128 + number, return_code=128 + number)

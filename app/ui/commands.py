@@ -142,8 +142,10 @@ class Commands(Explain, TakeAway):
     def notebook_title(self) -> str:
         """The file, with a mark if it is not saved."""
         notebook = self.screen.notebook.notebook
-        recorded = self.session.name if self.session.state == "recording" else "untitled"
-        name = notebook.path.name if notebook.path is not None else recorded
+        session = self.session
+        recording = session.state == "recording"
+        elsewhere = session.name if recording else session.file.rpartition("/")[2]
+        name = notebook.path.name if notebook.path is not None else elsewhere or "untitled"
         mark = " ●" if notebook.dirty else ""
         note = " (read-only)" if notebook.read_only else ""
         editing = " · editing" if self.screen.notebook.editing else ""

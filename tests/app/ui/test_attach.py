@@ -137,9 +137,9 @@ def test_two_windows(script: Path, size: tuple[int, int]) -> None:
             client = await asyncio.to_thread(Client.connect, "train", who="pts/9, pid 1")
             async with window(client, size) as second:
                 assert "observing" in _line(second) and "observing" not in _line(first)
-                assert "controls, you observe (T takes control over)" in second.session.message
+                assert "T takes control over: " in second.session.message
                 await second.press("p")
-                assert "T takes control over" in second.session.message
+                assert "controls, you observe" in second.session.message
                 assert second.session.state == "running"
                 first.main.notebook.view.select_cell(first.app.notebook.cells[0].id, 8)
                 await first.press("b")
