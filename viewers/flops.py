@@ -17,9 +17,9 @@ Shapes = Sequence[Sequence[int]]
 
 
 class Formula(NamedTuple):
-    """``count(inputs' shapes, outputs' shapes, arguments)``; a missing input's shape is ()."""
+    """``work(inputs' shapes, outputs' shapes, arguments)``; a missing input's shape is ()."""
 
-    count: Callable[[Shapes, Shapes, dict[str, str]], float]
+    work: Callable[[Shapes, Shapes, dict[str, str]], float]
     source: str
 
 
@@ -205,6 +205,6 @@ def flops(name: str, inputs: Shapes, outputs: Shapes, meta: dict[str, str]) -> i
     if formula is None:
         return None
     try:
-        return round(formula.count(inputs, outputs, meta))
+        return round(formula.work(inputs, outputs, meta))
     except (IndexError, ValueError, OverflowError):  # of a recording: not believed
         return None

@@ -103,7 +103,7 @@ class ModelSummary:
         return [*self._table("op", named, total, width), "", *self.notes()]
 
     def _table(self, what: str, named: list[tuple[str, Row]], total: Row, width: int) -> list[str]:
-        table = [(what, *_HEADS)]
+        table: list[tuple[str, ...]] = [(what, *_HEADS)]
         table += [(name, *_cells(row, total)) for name, row in named]
         table.append(("total", *_cells(total, total)))
         columns = list(zip(*table))

@@ -35,11 +35,9 @@ def lookup_of(source: Any) -> Lookup | None:
     A recording (``summary_of``), a recorder that keeps them (``values``), or a session whose
     ``client`` can be asked.
     """
-    summary_of = getattr(source, "summary_of", None)
-    if summary_of is not None:
-        return summary_of  # type: ignore[no-any-return]
-    get = getattr(getattr(source, "values", None), "get", None)
-    client = getattr(source, "client", None)
+    summary_of: Lookup | None = getattr(source, "summary_of", None)
+    get: Any = getattr(getattr(source, "values", None), "get", None)
+    client: Any = getattr(source, "client", None)
 
     def kept(tensor: int, seq: int) -> Summary | None:
         from framework.trace.summary import summarize
@@ -48,9 +46,13 @@ def lookup_of(source: Any) -> Lookup | None:
         return None if array is None else summarize(array)
 
     def asked(tensor: int, seq: int) -> Summary | None:
-        found = client.request("summary", tensors=[tensor], seq=seq).result(_PATIENCE)
-        return found[0]  # type: ignore[no-any-return]
+        found: list[Summary | None] = client.request("summary", tensors=[tensor], seq=seq).result(
+            _PATIENCE
+        )
+        return found[0]
 
+    if summary_of is not None:
+        return summary_of
     return kept if get is not None else asked if client is not None else None
 
 
@@ -88,11 +90,12 @@ class Facts:
         self.asked = self.missing = 0
 
     def value(self, item: Item) -> Summary | None:
-        """Of an item's first output when it was made; of a node the gradient that came to it."""
+        """Of an item's first output when it was made; in backward of the gradient that came."""
         meta = item.shape
         if meta is None:
             return None
-        return self.tensor(meta.id, item.begin if item.kind == "node" else item.end or item.begin)
+        came = item.phase == "backward" and item.kind in ("node", "module")
+        return self.tensor(meta.id, item.begin if came else item.end or item.begin)
 
     def tensor(self, tensor: int, seq: int) -> Summary | None:
         """Of a tensor as of an event."""

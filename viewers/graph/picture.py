@@ -297,7 +297,7 @@ class _Maker:
         given = next((self.annotations[k] for k in keys if k in self.annotations), "")
         if given or self.facts is None:
             return given
-        return value_text(self.facts.value(item), gradient=item.kind == "node")
+        return value_text(self.facts.value(item), gradient=item.phase == "backward")
 
     def _hide(self, item: Item, cell: Cell) -> None:
         """Add what a hidden item says to the cell that hides it."""

@@ -45,7 +45,7 @@ class Report:
     entries: list[Entry] = field(default_factory=list)
 
 
-class ReportPane(Pane):
+class ReportPane(Pane, inherit_bindings=False):
     """The rows of a report; the selection goes from entry to entry."""
 
     where = "report"
@@ -149,6 +149,7 @@ class ReportScreen(ModalScreen[int]):
         super().__init__()
         self.heading = title
         self.pane = ReportPane(session)
+        self.ready = False  # what was asked for has come
         self._found: Report | None = None
 
     def compose(self) -> ComposeResult:
@@ -159,17 +160,24 @@ class ReportScreen(ModalScreen[int]):
 
     def on_mount(self) -> None:
         self.pane.focus()
-        if self._found is None:
-            self.pane.fill(Report([[("looking …", "dim")]]))
-        else:
-            self.fill(self._found)
+        self.call_after_refresh(self._begin)
 
     def fill(self, report: Report) -> None:
         """What was found has come, maybe before the screen stands."""
         self._found = report
-        if not self.is_mounted:
-            return
+        if self.pane.size.width:
+            self._show(report)
+
+    def _begin(self) -> None:
+        """The screen stands: show what came before that, or that it is being looked for."""
+        if self._found is None:
+            self.pane.fill(Report([[("looking …", "dim")]]))
+        elif not self.ready:
+            self._show(self._found)
+
+    def _show(self, report: Report) -> None:
         self.pane.fill(report)
+        self.ready = True
         if report.entries:
             box = self.query_one(Vertical)
             box.border_subtitle = "↑ ↓ one to the next · Enter goes there · Esc leaves"

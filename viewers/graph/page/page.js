@@ -417,7 +417,7 @@
     into.append(table([['NaN', nan || ''], ['Inf', inf || ''], ['min', figure(low)], ['max', figure(high)],
       ['mean', figure(mean)], ['std', figure(std)], ['norm', figure(norm)],
       ['zeros', zeros ? `${zeros} (${(100 * zeros / count).toFixed(1)} %)` : ''], ['elements', count]]));
-    if (!counts || counts.length < 2) return;
+    if (!counts || counts.length < 2 || count < 2) return;
     const top = Math.max(...counts), w = 290 / counts.length;
     const bars = el('svg', {
       class: back ? 'bars back' : 'bars', viewBox: '0 0 290 44', width: 290, height: 44, role: 'img',
