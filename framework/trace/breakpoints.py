@@ -36,6 +36,7 @@ class Compiled:
         call: the module call (phase, seq of its begin) that it last stopped in.
         terms: its conditions, all of which must hold.
         needs: what of `Figures` they take.
+        of_bad: they hold only where something is not finite.
         found: what made them hold the last time, and
         what: where that was.
     """
@@ -77,6 +78,9 @@ class Compiled:
         self.needs = 0
         for term in self.terms:
             self.needs |= term.condition.needs
+        # A tensor without a NaN or an Inf need not be looked at any further.
+        self.of_bad = bool(self.terms) and not spec.occurrence
+        self.of_bad &= all(term.condition.kind == "flag" for term in self.terms)
         self._changes = any(term.condition.kind == "change" for term in self.terms)
 
     @property

@@ -18,7 +18,18 @@ import numpy as np
 
 from framework.trace.summary import _canonical, _float64, _pieces
 
-__all__ = ["FINITE", "MEAN", "NORM", "RANGE", "SPREAD", "ZEROS", "Figures", "Sheet", "measure"]
+__all__ = [
+    "FINITE",
+    "MEAN",
+    "NORM",
+    "RANGE",
+    "SPREAD",
+    "ZEROS",
+    "Figures",
+    "Sheet",
+    "measure",
+    "surely_finite",
+]
 
 CHUNK = 1 << 16  # elements: 256 KB of float32
 FINITE, RANGE, MEAN, NORM, SPREAD, ZEROS = 1, 2, 4, 8, 16, 32
@@ -107,6 +118,14 @@ def measure(array: Any, needs: int) -> Figures:
             _add(figures, _plain(piece), needs, seen)
             seen += piece.size
     return figures
+
+
+def surely_finite(array: Any) -> bool:
+    """Has a small plain array neither a NaN nor an Inf? False also means: ask `measure`."""
+    if array.__class__ is not np.ndarray or array.dtype not in _FAST or array.size > CHUNK:
+        return False
+    x = array.reshape(-1)
+    return math.isfinite(np.dot(x, x))
 
 
 def _plain(piece: Any) -> Any:

@@ -40,7 +40,7 @@ from framework.core import dispatch
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.events import TensorMeta
-from framework.trace.figures import Sheet
+from framework.trace.figures import Sheet, surely_finite
 from framework.trace.frames import Adhoc
 from framework.trace.lines import Lines, call_in_main_thread
 from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
@@ -128,7 +128,17 @@ _OF_COMPOSITE = itemgetter(10, 8, 6, 7, 9)
 _PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM_BEGIN: 7}
 
 
-class _ByName(dict[str, tuple[Compiled, ...]]):
+class _Found(tuple[Compiled, ...]):
+    """Breakpoints that something of a name can hit.
+
+    Attributes:
+        of_bad: none of them can where all is finite.
+    """
+
+    of_bad = False
+
+
+class _ByName(dict[str, _Found]):
     """The breakpoints that an op, or a parameter, of a name can hit.
 
     Asked per op, so answered from a dict.
@@ -140,8 +150,9 @@ class _ByName(dict[str, tuple[Compiled, ...]]):
         self.breakpoints = breakpoints
         self.matches = matches
 
-    def __missing__(self, name: str) -> tuple[Compiled, ...]:
-        self[name] = found = tuple(b for b in self.breakpoints if self.matches(b, name))
+    def __missing__(self, name: str) -> _Found:
+        self[name] = found = _Found(b for b in self.breakpoints if self.matches(b, name))
+        found.of_bad = all(b.of_bad for b in found)
         return found
 
 
@@ -308,6 +319,8 @@ class Gate:
                 phase = "backward"
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
+        if candidates.of_bad and all(surely_finite(t._data) for t in tensors):
+            return None
         hit = None
         sheet = None
         for b in candidates:
