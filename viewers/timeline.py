@@ -32,10 +32,11 @@ class _Marks(NamedTuple):
     wall: str
     dash: str
     more: str
+    gap: str  # events are missing here
 
 
-_UNICODE = _Marks("▇", "░", "·", "▮", "▯", "│", "─", "…")
-_ASCII = _Marks("#", "-", ".", "@", ">", "|", "-", "~")
+_UNICODE = _Marks("▇", "░", "·", "▮", "▯", "│", "─", "…", "≠")
+_ASCII = _Marks("#", "-", ".", "@", ">", "|", "-", "~", "?")
 
 
 class _Cell(NamedTuple):
@@ -146,12 +147,14 @@ def _labels(
     Those before read `` 9 ── 10 ──``, those after ``── 13 ── 14``.
     """
     result: list[_Cell] = []
+    gaps = store.gaps
     for index in indices:
         step = store.steps[index]
         here = step.first_seq <= head <= step.last_seq and head > 0
         mark = marks.head if here and not before else ""
-        style = "head" if mark else "error" if step.error else "muted"
-        error = "!" if step.error else ""
+        gap = marks.gap if _missing(gaps, step.first_seq - 1, step.last_seq) else ""
+        style = "head" if mark else "error" if step.error or gap else "muted"
+        error = ("!" if step.error else "") + gap
         name = [_Cell(c, style, step.end_seq or step.last_seq) for c in _name(step) + mark + error]
         dashes = [_Cell(c, "faint", step.end_seq or step.last_seq) for c in f" {marks.dash * 2} "]
         if len(result) + len(name) + len(dashes) > room:
@@ -235,6 +238,7 @@ def _bar(
     store: TraceStore, run: _Run, columns: int, cursor: int, head: int, marks: _Marks
 ) -> list[_Cell]:
     cells = []
+    gaps = store.gaps
     for i in range(columns):
         a = run.first + i * run.size // columns
         b = run.first + (i + 1) * run.size // columns - 1  # events a..b are in this column
@@ -244,8 +248,15 @@ def _bar(
             cells.append(_Cell(marks.cursor, "cursor", a))
         elif a <= head <= max(a, b):
             cells.append(_Cell(marks.head, "head", min(b, head)))
+        elif gaps and _missing(gaps, a - (a == run.first), b):
+            cells.append(_Cell(marks.gap, "error", a))
         elif a > cursor:
             cells.append(_Cell(marks.ahead, run.phase, a))
         else:
             cells.append(_Cell(marks.seen, run.phase, a))
     return cells
+
+
+def _missing(gaps: list[tuple[int, int]], first: int, last: int) -> bool:
+    """Are events missing between two numbers?"""
+    return any(start <= last and first <= end for start, end in gaps)

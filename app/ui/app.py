@@ -305,7 +305,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         from app.notebook import open_notebook
 
         try:
-            open_notebook(Path(text).expanduser())
+            if not text.lower().endswith(".tape"):
+                open_notebook(Path(text).expanduser())
         except NotebookError as error:
             self.session.say(str(error), problem=True)
             self.tick()
@@ -477,6 +478,8 @@ def _open_recording(path: Path, theme: str | None) -> TapebookApp:
         raise ValueError(str(error)) from None
     app = TapebookApp(notebook_of(playback.program, playback.sources), client=playback, theme=theme)
     app.session.file = playback.program
+    if playback.note:
+        app.notebook.notices.append(playback.note)
     return app
 
 

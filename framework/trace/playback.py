@@ -18,7 +18,7 @@ from typing import Any
 from framework.trace.check import Check, check_recorded
 from framework.trace.client import RequestError
 from framework.trace.events import TensorMeta
-from framework.trace.protocol import PROTOCOL_VERSION, Events, Summary, TensorView, Welcome
+from framework.trace.protocol import PROTOCOL_VERSION, Dropped, Events, Summary, TensorView, Welcome
 from framework.trace.session import Session
 from framework.trace.summary import view
 from framework.trace.tape import Tape, TapeError
@@ -29,6 +29,7 @@ BATCH = 2000  # events in one message
 PIECE = 8  # chunks that are read between two looks at what is asked
 FOLLOW = 0.25  # seconds between looks at a file that is being written
 REPLY_EVENTS = 20_000  # events in one answer
+_NOT_CLOSED = "the recording was not closed: what is whole in it is shown"
 _VIEW = ("slice", "row0", "col0", "rows", "cols", "grid")
 
 
@@ -37,6 +38,7 @@ class Playback:
 
     Attributes:
         program, sources: the program's file, and the text of its files by name.
+        note: what the user should be told about the file, "" for nothing.
         inbox, closed, on_message, welcome, session: as `Client` has them.
 
     Raises:
@@ -48,10 +50,11 @@ class Playback:
         self.tape.refresh(chunks=1)  # the first has the program's text
         self.program = self.tape.info.get("program", "")
         self.sources = dict(self.tape.sources)
+        self.note = "" if self.tape.closed or self.tape.writing else _NOT_CLOSED
         name = path.name
         self.welcome = Welcome(PROTOCOL_VERSION, name, 0, 0, 0, "recording")
         self.session = Session(name, 0, "", 0.0, Path())
-        self.inbox: deque[Events] = deque()
+        self.inbox: deque[Events | Dropped] = deque()
         self.closed = False
         self.on_message: Callable[[], None] | None = None
         self._jobs: queue.SimpleQueue[tuple[Future[Any], str, dict[str, Any]] | None]
@@ -104,6 +107,9 @@ class Playback:
         new = self.tape.events(self._sent + 1)
         for i in range(0, len(new), BATCH):
             self.inbox.append(Events(new[i : i + BATCH]))
+        for first, last in self.tape.gaps:
+            if last > self._sent:
+                self.inbox.append(Dropped(first, last))
         if new:
             self._sent = new[-1].seq
             if self.on_message is not None:

@@ -45,6 +45,7 @@ from framework.trace.tape_format import (
     BLOB,
     EVENTS,
     HEALTH,
+    MAGIC,
     SOURCE,
     VALUES,
     Chunk,
@@ -176,6 +177,11 @@ class Tape:
         from framework.trace.tape_writer import is_being_written
 
         return not self.complete and self._fd >= 0 and is_being_written(self._fd)
+
+    @property
+    def closed(self) -> bool:
+        """Does the file end as a complete one does? Known before it has been read."""
+        return os.pread(self._fd, len(MAGIC), max(len(MAGIC), self.size - len(MAGIC))) == MAGIC
 
     @property
     def size(self) -> int:

@@ -82,6 +82,7 @@ TICK = 0.01  # seconds between two looks at the ring within a step
 REST = 0.25  # the same, the longest, while nothing happens
 IDLE = 0.5  # seconds after which what has come is written, though no step has ended
 PATIENCE = 0.25  # seconds that the model's thread waits at a step's end for a slow disk
+GIVE_UP = 30.0  # seconds that the end of the program waits for one
 FIRST = 2  # training steps at the beginning that the ring never drops
 SOURCES = 32 << 20  # bytes of source text
 LEAST = 1 << 16  # bytes, the smallest budget that makes sense
@@ -334,6 +335,11 @@ class Recording:
         state = self.problem or ("closed" if self._closing else "recording")
         return f"<Recording {self.path}: {self.events} events, {self._file.end} bytes, {state}>"
 
+    @property
+    def behind(self) -> int:
+        """Events that are still to be written."""
+        return self.recorder.seq - self._written
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything up to now is in the file; whether that was done in time."""
         self._due = self.recorder.seq
@@ -349,7 +355,9 @@ class Recording:
         if self.recorder.on_step == self._at_step:
             self.recorder.on_step = None
         self._wake.set()
-        self._thread.join()
+        self._thread.join(GIVE_UP)
+        if self._thread.is_alive():
+            self._say(f"{self.path}: the disk does not answer: the recording is not closed")
         atexit.unregister(self.close)
         _recordings.discard(self)
 
@@ -411,7 +419,9 @@ class Recording:
             self.recorder.on_step = None
         with contextlib.suppress(OSError):
             self._file.finish()
-        self._say(f"{self.path}: {why}: the recording ends at event {self._written}")
+        self._say(
+            f"{self.path}: {why}: the recording ends at event {self._written}, the program goes on"
+        )
 
     # -- what goes in ------------------------------------------------------------------------------
 
@@ -714,7 +724,7 @@ def _reason(error: OSError) -> str:
 
 def _to_stderr(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"tapebook: {text}; the program goes on\n")
+        sys.stderr.write(f"tapebook: {text}\n")
 
 
 # -- the ring: a file without the values of old steps ----------------------------------------------

@@ -28,6 +28,15 @@ def test_the_current_step_in_full_between_its_neighbours():
     )
 
 
+def test_missing_events_are_marked():
+    events = mlp_events(9)
+    store = store_of([e for e in events if not (150 <= e.seq <= 160 or 260 <= e.seq <= 270)])
+    line = first(store, 100, 84)
+    assert line.endswith(" ── ·≠ ── 4 ── 6≠ ── 7")
+    assert "≠" in first(store, 275, 84).split("[")[1].split("]")[0]
+    assert "?" in first(store, 100, 84, ascii=True)
+
+
 def test_the_rest_of_a_running_step_is_expected_to_be_like_the_one_before():
     events = mlp_events(9)
     cut = next(i for i, e in enumerate(events) if e.seq > 420 and type(e) is ev.Grad)

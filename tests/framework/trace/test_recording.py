@@ -23,6 +23,9 @@ from framework.trace import open_tape, record, recording, sink
 from framework.trace import tape as tape_module
 from framework.trace import tape_format as fmt
 from framework.trace.events import Leaf, Mark, Op, OptimEnd, ParamUpdate, Write, encode_events
+from framework.trace.playback import Playback
+from framework.trace.protocol import Dropped
+from framework.trace.summary import summarize
 from framework.trace.tape import TapeError
 from framework.trace.tape_writer import Recording, TapeFile, copy_tape
 
@@ -158,6 +161,14 @@ def test_health_and_structure(tmp_path: Path) -> None:
     assert tape.tensor(y._id) is None
     summary = tape.summary_of(y._id)
     assert summary is not None and (summary.nan, summary.max) == (1, 6.0)
+    with record(tmp_path / "health.tape", keep="health"):
+        values = [make() * 1 for make in (lambda: torch.randn(300, 5), lambda: torch.arange(9))]
+    tape = open_tape(tmp_path / "health.tape")
+    for value in values:
+        found, expected = tape.summary_of(value._id), summarize(value._data)
+        assert found is not None
+        for name in ("count", "zeros", "min", "max", "mean", "std", "norm"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-6)
     with record(tmp_path / "none.tape", keep="none"):
         train(2)
     tape = open_tape(tmp_path / "none.tape")
@@ -266,7 +277,7 @@ def _fill_disk(path: Path, limit: int | None) -> None:
     assert done.stderr.count("tapebook:") == 1 and "recording ends at event" in done.stderr
     with open_tape(path) as tape:
         assert not tape.damage and tape.check() == 0 and len(tape.steps) > 10
-        ended = int(done.stderr.split("recording ends at event ")[1].split(";")[0])
+        ended = int(done.stderr.split("recording ends at event ")[1].split(",")[0])
         assert tape.last_seq == ended
 
 
@@ -419,6 +430,13 @@ def test_damage_is_dated(whole: Path, tmp_path: Path) -> None:
     )
     assert tape.tensor(ident, first - 1) is not None
     assert tape.summary_of(ident, last) is None, "what happened in the gap is not known"
+    playback = Playback(path)
+    end = time.monotonic() + 10
+    while not any(isinstance(m, Dropped) for m in list(playback.inbox)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert playback.request("status").result(10)["dropped"] == last - first + 1
+    playback.close()
 
 
 def _crafted(path: Path, *records: bytes) -> Path:
