@@ -351,7 +351,7 @@ def test_an_optimizer_s_step_in_an_unwatched_place_is_not_copied(model):
         gate = Gate(tape)
         Stops(gate, "update model.2.* nan")
         train(model)
-        assert sorted(a.shape for a in gate._before.values()) == [(3,), (3, 8)]
+        assert sorted(a.shape for a in gate._lookout._before.values()) == [(3,), (3, 8)]
 
 
 def test_the_documentation_has_each_row_of_the_tables_and_lines_that_can_be_read():

@@ -1,0 +1,299 @@
+"""What the gate's breakpoints are hit by: ops, backward nodes, gradients and updates of parameters.
+
+Breakpoints are sorted by what can hit them and found by its name; those that an event may hit share
+one `Sheet` of its tensors' figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from operator import itemgetter
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from framework.core import dispatch
+from framework.trace import frames, sink
+from framework.trace.breakpoints import Compiled
+from framework.trace.figures import Sheet, surely_finite
+from framework.trace.protocol import Stop
+from framework.trace.sink import (
+    BACKWARD_BEGIN,
+    CELL_BEGIN,
+    MODULE_BEGIN,
+    NODE_BEGIN,
+    NODE_END,
+    OP,
+    OP_BEGIN,
+    OP_END,
+    OPTIM_BEGIN,
+)
+
+if TYPE_CHECKING:
+    from framework.trace.gate import Gate
+
+__all__ = ["Lookout"]
+
+# Where raw tuples hold where they ran: ops (code, instruction, (module, parent, phase)), composites
+# (phase, module, code, instruction, parent).
+_OF_OP = itemgetter(8, 9, 10)
+_OF_COMPOSITE = itemgetter(10, 8, 6, 7, 9)
+_PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM_BEGIN: 7}
+
+
+class _Found(tuple[Compiled, ...]):
+    """Breakpoints that something of a name can hit.
+
+    Attributes:
+        of_bad: none of them can where all is finite.
+    """
+
+    of_bad = False
+
+
+class _ByName(dict[str, _Found]):
+    """The breakpoints that an op, or a parameter, of a name can hit.
+
+    Asked per op, so answered from a dict.
+    """
+
+    def __init__(
+        self, breakpoints: list[Compiled], matches: Callable[[Compiled, str], bool] = Compiled.op
+    ) -> None:
+        self.breakpoints = breakpoints
+        self.matches = matches
+
+    def __missing__(self, name: str) -> _Found:
+        self[name] = found = _Found(b for b in self.breakpoints if self.matches(b, name))
+        found.of_bad = all(b.of_bad for b in found)
+        return found
+
+
+class Lookout:
+    """Finds the breakpoint that an event of a gate's recorder hits.
+
+    Attributes:
+        armed: whether there is anything to look for.
+        of_updates: whether there is a condition on updates: `keep_before` must see each step.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.recorder = gate.recorder
+        self._due: tuple[int, Compiled] | None = None  # a gradient's hit: stop after its node
+        self._before: dict[int, Any] = {}  # parameters as they were before the optimizer's step
+        self.set_breakpoints([])
+
+    def set_breakpoints(self, breakpoints: list[Compiled]) -> None:
+        """Sort them by what can hit them."""
+        of_params = [b for b in breakpoints if b.spec.param]
+        of_ops = [b for b in breakpoints if not b.spec.param]
+        forward = [b for b in of_ops if b.in_phase("forward")]
+        self._at_ops = _ByName(forward)
+        # Without a name, the primitive ops inside of a composite one are what is looked at.
+        self._at_composites = _ByName([b for b in forward if b.spec.op])
+        self._at_nodes = _ByName([b for b in of_ops if b.in_phase("backward")])
+        param = Compiled.param
+        self._at_grads = _ByName([b for b in of_params if b.in_phase("backward")], param)
+        self._at_values = _ByName([b for b in of_params if b.in_phase("forward")], param)
+        self._at_updates = _ByName([b for b in of_params if b.in_phase("optimizer")], param)
+        self.armed = bool(breakpoints)
+        self.of_updates = bool(self._at_updates.breakpoints)
+
+    def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
+        """The breakpoint that the end of an op or a node hits."""
+        hit = self._find(raw, kind, tensors)
+        if kind == NODE_END and self._due is not None:
+            return self._take_due(raw[3]) or hit
+        return hit
+
+    def _find(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
+        """The first breakpoint that the end of an op or node hits; counts the hits of all."""
+        if kind == OP:
+            name = raw[4]
+            candidates = self._at_ops[name]
+            if not candidates:
+                return None
+            code, lasti, (module, parent, phase) = _OF_OP(raw)
+        else:
+            begin = self.recorder.raw(raw[3])
+            if begin is None:
+                return None
+            name = begin[3]
+            candidates = (self._at_composites if kind == OP_END else self._at_nodes)[name]
+            if not candidates:
+                return None
+            if kind == OP_END:
+                phase, module, code, lasti, parent = _OF_COMPOSITE(begin)
+            else:
+                origin = begin[4]  # the forward op
+                place = (None, None, ("", 0, "")) if origin is None else _OF_OP(origin)
+                code, lasti, (module, parent, _) = place
+                phase = "backward"
+        if phase == "backward" and kind != NODE_END:
+            return None  # in backward it is the nodes that are looked at, not the ops in them
+        if candidates.of_bad and all(surely_finite(t._data) for t in tensors):
+            return None
+        hit = None
+        sheet = None
+        for b in candidates:
+            if not b.at(code, lasti):
+                continue
+            call = None
+            if b.spec.module:
+                if not b.within(module):
+                    continue
+                call = (phase, self.call_of(b, parent))
+                if call == b.call:
+                    continue  # it has stopped in this call already
+            if not b.due(self.recorder.step + 1):
+                continue
+            if b.terms:
+                if sheet is None:
+                    sheet = _sheet(tensors, candidates)
+                place = (name, module, id(code), lasti, phase)
+                if not b.holds(sheet, tensors, self._names, place, self._turn()):
+                    continue
+            b.call = call
+            if b.hit():
+                what = f"{name}{' backward' if kind == NODE_END else ''}" + (
+                    f" in {module}" if module else ""
+                )
+                if kind == NODE_END and code is not None:
+                    what += f" of {code.co_filename}:{sink.line_of(code, lasti)}"
+                if self._counts(b, what) and hit is None:
+                    hit = b
+        return hit
+
+    def grad(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> Compiled | None:
+        """A parameter's gradient has been accumulated: stop after the node that did it."""
+        name = raw[4]
+        candidates = self._at_grads[name]
+        if not candidates:
+            return None
+        hit = self._ask_all(candidates, tensors, f"gradient of {name or 'a leaf'}")
+        parent = self.recorder.raw(raw[7]) if raw[7] else None
+        if hit is None or parent is None or parent[2] != NODE_BEGIN:
+            return hit
+        if self._due is None or self._due[0] != raw[7]:
+            self._due = (raw[7], hit)
+        return None
+
+    def _take_due(self, begin: int) -> Compiled | None:
+        """The breakpoint that a gradient hit within the node that ends."""
+        assert self._due is not None
+        seq, hit = self._due
+        if seq < begin and seq in self.recorder.open:
+            return None  # a pass within a hook of that node
+        self._due = None
+        return hit if seq == begin else None
+
+    def update(self, raw: tuple[Any, ...], param: Any) -> Compiled | None:
+        """The first breakpoint that a parameter's update hits; counts the hits of all."""
+        name, ident = raw[4], raw[3][0]
+        hit = None
+        if candidates := self._at_values[name]:
+            hit = self._ask_all(candidates, (param,), f"value of {name or 'a parameter'}")
+        candidates = self._at_updates[name]
+        if not candidates:
+            return hit
+        before = self._before.get(ident)
+        values, begin = self.recorder.values, self.gate.innermost(OPTIM_BEGIN)
+        if values is not None and begin is not None:
+            before = values.get(ident, begin[0])
+        if before is None:
+            return hit
+        change = _difference(param, before)
+        what = f"update of {name or 'a parameter'}"
+        return self._ask_all(candidates, (change,), what, before) or hit
+
+    def _ask_all(
+        self, candidates: tuple[Compiled, ...], tensors: tuple[Any, ...], what: str,
+        before: Any = None,
+    ) -> Compiled | None:  # fmt: skip
+        """The first of a parameter's breakpoints that holds; counts the hits of all."""
+        hit = None
+        sheet = _sheet(tensors, candidates, before)
+        for b in candidates:
+            if not b.due(self.recorder.step + 1):
+                continue
+            if not b.holds(sheet, tensors, self._names, what, self.recorder.step):
+                continue
+            if b.hit() and self._counts(b, what) and hit is None:
+                hit = b
+        return hit
+
+    def _counts(self, b: Compiled, what: str) -> bool:
+        """A breakpoint is hit at ``what``: act on it, or else it is one to stop at."""
+        recorder = self.recorder
+        b.what = f"{what}, {recorder.phase}, step {recorder.step + 1}"
+        if b.spec.once:
+            self.gate.switch_off(b)
+        action = self.gate.actions.get(b.spec.id)
+        if action is None:
+            return True
+        at = next(iter(frames.user_frames(sys._getframe(1))), None)
+        active, sink.active = sink.active, None  # what it does is not the model's
+        try:
+            action(self.stop(b, at))
+        finally:
+            sink.active = active
+        return False
+
+    def stop(self, b: Compiled, at: FrameType | None) -> Stop:
+        """What there is to say of a breakpoint's hit."""
+        reason = b.terms[0].condition.name if b.terms else f"breakpoint {b.spec.id}"
+        message = f"{b.found}: {b.what}" if b.terms else ""
+        return Stop(self.recorder.seq, reason, frames.source(at), message, b.spec.id)
+
+    def keep_before(self, optimizer: Any) -> None:
+        """The parameters that an armed condition on updates will ask about, before the step."""
+        self._before = {}
+        if self.recorder.values is not None:
+            return  # the tape has them
+        names = self.recorder.names
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and self._at_updates[names.get(p._id, "")]:
+                    self._before[p._id] = p._data.copy()
+
+    def call_of(self, b: Compiled, seq: int) -> int:
+        """The innermost call of the breakpoint's module around a position."""
+        while seq:
+            raw = self.recorder.raw(seq)
+            if raw is None:
+                break
+            if raw[2] == MODULE_BEGIN and b.module(raw[3]):
+                return seq
+            seq = raw[_PARENT[raw[2]]] if raw[2] in _PARENT else 0
+        return 0
+
+    def _turn(self) -> int:
+        """Changes when the program comes round again: a call of the outermost module, or a step."""
+        recorder = self.recorder
+        for seq in recorder.open[:2]:
+            raw = recorder.raw(seq)
+            if raw is not None and raw[2] != CELL_BEGIN:
+                return seq
+        return -recorder.step
+
+    def _names(self) -> dict[str, Any]:
+        """What expressions in conditions see: the names of the innermost user's frame."""
+        frame = next(iter(frames.user_frames(sys._getframe(1))), None)
+        return self.gate.namespace if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+def _sheet(tensors: tuple[Any, ...], candidates: tuple[Compiled, ...], before: Any = None) -> Sheet:
+    """What the candidates will ask of some tensors, to be measured once."""
+    needs = 0
+    for b in candidates:
+        needs |= b.needs
+    return Sheet([t._data for t in tensors], needs, before)
+
+
+def _difference(param: Any, before: Any) -> Any:
+    """By how much a parameter changed, as a tensor."""
+    now = param._data
+    if now.dtype.kind not in "fc" or now.dtype.itemsize < 4:
+        now, before = now.astype("float32"), before.astype("float32")
+    return dispatch.wrap(now - before, param._device)
