@@ -305,8 +305,11 @@ def _find(tape: Tape, what: str) -> list[Op]:
         return [op for op in ops if pattern.search(op.name) or pattern.search(op.module)]
     inside = f"{what}."
     return [
-        op for op in ops if what in (op.name, op.module) or op.module.startswith(inside)
-    ]  # fmt: skip
+        op
+        for op in ops
+        if what == op.name
+        or (op.phase == "forward" and (what == op.module or op.module.startswith(inside)))
+    ]
 
 
 def _op_lines(tape: Tape, store: TraceStore, op: Op) -> list[str]:
