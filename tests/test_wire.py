@@ -12,6 +12,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from app.attach import describe
 from app.kernel.__main__ import Kernel
 from framework.trace import events, pipe, protocol, recording
 from framework.trace.gate import Gate
@@ -60,7 +61,7 @@ def test_numbers_are_as_written() -> None:
 
 
 def test_the_example_client_watches_a_program(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert len([line for line in code.split("\n") if line.strip()]) <= 31
     client = tmp_path / "client.py"
     client.write_text(code)
@@ -89,3 +90,31 @@ def test_the_example_client_watches_a_program(tmp_path: Path) -> None:
     assert [line.split()[2] for line in rest[:-1]] == ["ones", "sin"]
     assert rest[-1] == "the program has ended"
     assert viewer.returncode == 0
+
+
+def test_the_python_example_pauses_a_program_and_lets_it_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    code, _ = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    program = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import framework as torch\nfrom framework import nn, trace\n"
+            "trace.listen('train', idle='off')\nmodel = nn.Linear(2, 2)\n"
+            "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\nprint(flush=True)\n"
+            "for step in range(10**9):\n    model(torch.ones(2)).sum().backward()\n"
+            "    optimizer.step()\n",
+        ],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None and program.stdout.readline()
+        exec(code, {})
+        names, step = capsys.readouterr().out.splitlines()
+        assert "'optimizer'" in names and int(step) >= 0
+        (found,) = describe()
+        assert (found["state"], found["viewers"]) == ("running", [])
+    finally:
+        program.kill()
+        program.communicate()

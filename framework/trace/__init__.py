@@ -6,7 +6,8 @@
         train_step()
     tape.read()                         # its events, typed
 
-    trace.listen()                      # let `tapebook attach` look into this program
+    trace.listen()                      # let `tapebook attach` look into this program, as does
+                                        # TAPEBOOK_LISTEN=1 in its environment
     trace.mark("epoch 3")               # a label on the time line
 
     with trace.record("out.tape"):      # record a block to a file
