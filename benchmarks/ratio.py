@@ -44,7 +44,8 @@ def in_turn(
     a(), b()
     once = min(_time(a, 1, clock) for _ in range(3))
     count = max(1, int(seconds / max(once, 1e-9)))
-    times_a, times_b = [], []
+    times_a: list[float] = []
+    times_b: list[float] = []
     for i in range(rounds):
         gc.collect()
         order = ((a, times_a), (b, times_b))

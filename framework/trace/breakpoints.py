@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-import numpy as np
-
 from framework.trace.conditions import Term, Terms, Where, parse_condition
-from framework.trace.figures import Sheet
+from framework.trace.figures import Sheet, digest
 from framework.trace.protocol import Breakpoint
 from framework.trace.sink import line_of
 
@@ -207,10 +204,10 @@ class Compiled:
         time = self._times[place] = self._times.get(place, 0) + 1
         if len(self._last) > _MEMORY:
             self._last = {}
-        digest = any(t.condition.name == "unchanged" for t in self.terms)
+        exact = any(t.condition.name == "unchanged" for t in self.terms)
         result = []
         for i, array in enumerate(sheet.arrays):
-            now = (array.shape, array.dtype, _digest(array) if digest else 0)
+            now = (array.shape, array.dtype, digest(array) if exact else 0)
             key = (place, time, i)
             result.append((self._last.get(key), now))
             self._last[key] = now
@@ -223,14 +220,6 @@ class Compiled:
         if spec.hits < self.wanted:
             return False
         return spec.every < 2 or (spec.hits - spec.from_hit) % spec.every == 0
-
-
-def _digest(array: Any) -> int:
-    """A number that changes when an element does."""
-    if hasattr(array, "sparse_dim"):
-        array = array.todense()
-    host = array if isinstance(array, np.ndarray) else array.get()
-    return zlib.crc32(np.ascontiguousarray(host).reshape(-1).view(np.uint8))
 
 
 def pattern(text: str) -> Callable[[str], Any]:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 import statistics
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, measure
+from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, digest, measure
 
 if TYPE_CHECKING:
     from framework.trace.ruleset import Watch
@@ -390,10 +387,10 @@ class _Unchanged(Rule):
             leaf = watch.recorder.leaves.get(ident)
             if leaf is None or not leaf.requires_grad:
                 continue
-            digest = _digest(leaf._data)
+            now = digest(leaf._data)
             if first is None:
-                self._first[ident] = (done, digest)
-            elif first[1] == digest:
+                self._first[ident] = (done, now)
+            elif first[1] == now:
                 reason = (
                     "it never had a gradient" if leaf.grad is None
                     else "it is updated, but keeps its values" if ident in watch.updated
@@ -632,11 +629,6 @@ RULES: dict[str, type[Rule]] = {
 def _all_zero(f: Figures, tensor: Any) -> bool:
     """Is nothing but zeros in it? A sum of squares may be 0 because they are too small."""
     return f.squares == 0 and not bool((tensor._data != 0).any())
-
-
-def _digest(array: Any) -> int:
-    host = array if isinstance(array, np.ndarray) else array.get()
-    return zlib.crc32(np.ascontiguousarray(host).reshape(-1).view(np.uint8))
 
 
 def _fan_in(op: str, shape: tuple[int, ...], position: int) -> int:
