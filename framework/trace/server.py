@@ -9,8 +9,8 @@ state, output) it appends to a deque.
 A viewer that reads too slowly is not sent more than `BACKLOG` bytes ahead; what was overtaken
 meanwhile it is told of (`Dropped`) and may ask for (``events``). One that reads nothing at all for
 five seconds, or sends half a frame, or asks more than it can have use for, is dropped. The time
-spent on making events, and on the requests of each viewer, is at most `SHARE` of the time that
-passes while a model runs, so watching has a known price.
+spent on making events, on the slow requests of each viewer, and on all of those that an observer
+makes, is at most `SHARE` of the time that passes while a model runs: watching has a known price.
 
 One viewer at a time controls; the others observe, and may take over. While nobody watches, only
 what ``idle`` says is recorded: the program runs at (nearly) the speed that it has untraced.
@@ -351,7 +351,7 @@ class Service:
                 if not isinstance(message, Request):
                     raise ProtocolError("a viewer sends requests only")
                 self._answer(peer, message)
-        if self.gate.state == "running":
+        if self.gate.state == "running" and peer.role != "control":
             rest = (time.thread_time() - began) * (1 / SHARE - 1)
             peer.resume = time.monotonic() + min(rest, REST)
             self._listen_to(peer)
