@@ -95,10 +95,10 @@ class Explain:
             session.say("there is no tape yet: run a cell")
             return
         here = self._step_here()
+        before = f"; Enter: step {here - 1}" if here > 1 else ""
         self.screen.ask(
-            f"compare step {here} with (a step, or FILE.tape)",
-            lambda text: self._compare(here, text),
-            str(here - 1) if here > 1 else "",
+            f"compare step {here} with (a step or FILE.tape{before})",
+            lambda text: self._compare(here, text.strip() or str(here - 1)),
         )
 
     def _step_here(self) -> int:
@@ -112,10 +112,10 @@ class Explain:
         from app.explaining import compare_with
 
         session, client = self.session, self.session.client
-        if not text.strip() or client is None:
+        if client is None:
             return
         events, name = list(session.store.tape), session.name or "this run"
-        own = 1 if text.strip().isdigit() else 0  # the step at the cursor is the second one
+        own = 1 if text.isdigit() else 0  # the step at the cursor is the second one
         self._report(
             "compare",
             lambda: compare_with(name, events, client, here, text, self.text_of),

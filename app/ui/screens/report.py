@@ -20,6 +20,7 @@ from app.ui.panes.base import Pane
 from app.ui.strips import wrap
 from framework.trace.events import Source
 from framework.trace.explain import Explanation, Link, Value, value_text
+from framework.trace.explain import place as place_in
 from viewers.compare import Comparison, Difference, Item
 from viewers.text import Line, tensor_text
 
@@ -214,7 +215,11 @@ def report_of_explanation(
     told: Explanation, place: Callable[[Source], str], text_of: Callable[[Source], str]
 ) -> Report:
     """An explanation, its origin first. ``place`` says where a line is: ``cell 4, line 3``."""
-    head: list[Line] = [[(told.subject, "title"), (f": {told.verdict}", _TONES.get(told.kind, ""))]]
+    verdict = told.verdict
+    for link in told.links:
+        if link.source.line:  # cells by their place in the notebook
+            verdict = verdict.replace(place_in(link.source), place(link.source))
+    head: list[Line] = [[(told.subject, "title"), (f": {verdict}", _TONES.get(told.kind, ""))]]
     if told.lost:
         head.append([(told.lost, "note")])
     entries = []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ui_driver import Driver, program, write
 
+from app.ui.app import _make
 from app.ui.screens.report import ReportScreen
 
 BUGS = Path(__file__).resolve().parents[3] / "examples" / "bugs"
@@ -23,7 +26,7 @@ async def report(d: Driver) -> ReportScreen:
 
     def made() -> bool:
         screen = d.app.screen
-        return isinstance(screen, ReportScreen) and "looking" not in d.text()
+        return isinstance(screen, ReportScreen) and screen.ready
 
     await d.until(made, "the report")
     screen = d.app.screen
@@ -32,9 +35,7 @@ async def report(d: Driver) -> ReportScreen:
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
-def test_the_nan_of_step_37_is_found_with_three_keys(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_the_nan_of_step_37_is_found_with_three_keys(tmp_path: Path, size: tuple[int, int]) -> None:
     async def run() -> None:
         async with program(bug(tmp_path, "nan_in_step_37"), size) as d:
             await d.press("f6")
@@ -51,5 +52,133 @@ def test_the_nan_of_step_37_is_found_with_three_keys(
             assert getattr(subject, "name", "") == "log"
             assert d.session.store.step_at(d.session.cursor).number == 37
             assert d.session.place is not None and d.session.place[1] == 4
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+def test_a_vanishing_gradient_names_the_detached_branch(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async def run() -> None:
+        async with program(bug(tmp_path, "detached_branch"), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("w")
+            await report(d)
+            text = " ".join(d.text().split())
+            assert "model.stem.weight.grad: is very small" in text
+            assert "sigmoid backward" in text and "short = stem.detach()" in text
+            await d.press("enter")
+            await d.until(lambda: d.app.screen is d.main, "the main screen")
+            await d.settled()
+            assert getattr(d.session.moment.subject, "name", "") == "detach"
+            # A row of the graph that is chosen is what is asked about first.
+            await d.press("2", "slash", *"head", "enter", "escape", "w")
+            await report(d)
+            await d.press("escape")
+            assert d.app.screen is d.main
+
+    asyncio.run(run())
+
+
+def record(script: Path, out: Path, *arguments: str) -> Path:
+    command = [sys.executable, "-m", "app", "run", str(script), "--no-listen", "--record", str(out)]
+    done = subprocess.run([*command, "--", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_spike_of_the_learning_rate_is_found_by_comparing_two_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = bug(tmp_path, "learning_rate_spike")
+    record(script, tmp_path / "a.tape")
+    b = record(script, tmp_path / "b.tape", "--spike")
+
+    async def run() -> None:
+        app = _make(b, None, None)
+        assert app is not None
+        async with app.run_test(size=(120, 40)) as pilot:
+            d = Driver(app, pilot)
+            await d.until(lambda: len(d.session.store.steps) >= 30, "its events")
+            await d.settled()
+            await d.press("D", "a", "full_stop", "t", "a", "p", "e", "enter")
+            await report(d)
+            text = " ".join(d.text().split())
+            assert "first divergence, step 17: SGD update of model.0.weight" in text
+            assert "A's update is 200 times B's" in text or "times A's" in text
+            await d.press("enter")
+            await d.until(lambda: d.app.screen is d.main, "the main screen")
+            await d.settled()
+            step = d.session.store.step_at(d.session.cursor)
+            assert step is not None and step.number == 17
+            assert type(d.session.moment.subject).__name__ == "ParamUpdate"
+            await d.press("D")  # with the step before, which has the same graph
+            await d.press("enter")
+            await report(d)
+            assert "the same graph" in d.text()
+            await d.press("escape", "D")
+            await d.press("x", "enter")
+            await report(d)
+            assert "no such file" in d.text()
+            await d.press("escape", "ctrl+q")
+
+    asyncio.run(run())
+
+
+WRONG = """\
+# %%
+import framework as torch
+from framework import nn
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x ** 3
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * g * x ** 2
+
+# %%
+layer = nn.Linear(2, 2)
+y = Cube.apply(layer(torch.ones(1, 2)))
+y.sum().backward()
+
+# %%
+features = torch.ones(2, 5) * 2
+layer(features)
+"""
+
+
+def test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "wrong.py", WRONG)) as d:
+            cells = [c.id for c in d.app.notebook.cells]
+            d.session.run(cells[:2])
+            await d.idle()
+            cube = next(e.seq for e in d.session.store.tape if getattr(e, "name", "") == "Cube")
+            d.session.go(cube)
+            d.app.tick()
+            await d.settled()
+            await d.press("G")
+            await report(d)
+            text = " ".join(d.text().split())
+            assert "its gradient DIFFERS from finite differences" in text and "WRONG" in text
+            await d.press("escape", "end")
+            d.session.run(cells[2:])
+            await d.stopped()
+            assert d.session.stop is not None and d.session.stop.reason == "exception"
+            text = d.pane("inspector")
+            assert "linear" in text and "of mul, line 1" in text and "weight" in text
+            assert "f32[2,5]" in text and "f32[2,2]" in text
+            await d.press("c")
+            await d.idle()
 
     asyncio.run(run())
