@@ -464,6 +464,8 @@ def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
         if item.forward is not None:
             yield item.forward
         return
+    if item.kind == "leaf":  # its event is the one that used it first
+        return
     event: Any = item.event
     tensors = (event.grad,) if item.kind == "update" else getattr(event, "inputs", ())
     for tensor in tensors:
@@ -498,7 +500,7 @@ def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line
     details = [item.path if item.path != item.name else "", item.cls]
     if item.kind == "leaf":
         details = ["of an earlier step" if item.role == "earlier" else item.role]
-    if item.source is not None:
+    elif item.source is not None:
         details.append(place(item.source))
     meta = item.shape
     if meta is not None:

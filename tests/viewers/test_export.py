@@ -342,3 +342,72 @@ def test_what_the_loss_does_not_depend_on_is_left_out_unless_asked_for() -> None
     assert names == ["ones", "mul", "mul", "sum"]
     everything = [c.title for c in picture.make(graph, everything=True).cells if c.kind == "op"]
     assert {"neg", "mean"} <= set(everything)
+
+
+# -- packs, values ---------------------------------------------------------------------------
+
+
+def test_a_long_list_is_packed_and_keeps_its_ends_and_arrows() -> None:
+    shown = made(chain_events(1000, skip=7))
+    assert len(shown.cells) == 21
+    assert {c.kind for c in shown.cells} == {"group"}
+    first, *_, last = shown.cells
+    assert (first.title, first.detail) == ("x … relu", "50 nodes")
+    assert last.detail == "1 nodes" and last.shape == "f32[4,4]"
+    for a, b in zip(range(20), range(1, 21)):
+        assert picture.Arrow(a, b) in shown.arrows
+    deep = made(chain_events(20_000))
+    assert len(deep.cells) <= 150, "packs of packs"
+
+
+def test_packs_of_both_phases_say_their_gradients() -> None:
+    store = store_of(transformer_events(200))
+    shown = picture.make(store.graph(0), "both")
+    packs = [c for c in shown.cells if "…" in c.title]
+    assert len(packs) == 5
+    assert all(c.backward is not None for c in packs)
+    told = sum(len(c.backward.grads) for c in shown.cells if c.backward is not None)
+    assert told == sum(len(item.grads) for item in store.graph(0).items) > 2000
+    assert any(a.backward for a in shown.arrows)
+
+
+def test_whole_pictures_hold_everything_and_open_as_deep_as_is_readable() -> None:
+    graph = store_of(transformer_events(60, backward=False)).graph(0)
+    whole = picture.make(graph, whole=True)
+    assert whole.depth == 1 and len(whole.cells) > 700
+    where = {(flag, i): n for n, (flag, i) in enumerate(whole.order)}
+    for flag, i in whole.order:
+        parent = (whole.clusters if flag else whole.cells)[i].parent
+        assert parent < 0 or where[True, parent] < where[flag, i]
+
+
+def test_values_come_from_what_keeps_them(tmp_path: Path) -> None:
+    import framework as torch
+    from framework.trace import recording
+
+    w = torch.tensor([3.0, -4.0, 0.0], requires_grad=True)
+    with recording() as tape:
+        (w.relu() * 2).sum().backward()
+    for suffix in ("svg", "dot", "mmd"):
+        text = export(tape, tmp_path / f"a.{suffix}", phase="both", values=True).path.read_text()
+        said = text.replace("#37;", "%")
+        assert "67 % zero" in said and "= 6" in said
+        assert "|g| 3.46" in said, "of the gradient that came to relu: 2, 2, 2"
+    with recording(keep="none") as bare:
+        w.relu().sum()
+    with pytest.raises(ExportError, match=r"no values were kept .*: record it with keep='all'$"):
+        export(bare, tmp_path / "b.svg", values=True)
+    with pytest.raises(ExportError, match="expected a tape, a store or a session, but got a str"):
+        export("train.py", tmp_path / "b.svg")
+
+
+def test_values_that_are_gone_are_counted(tmp_path: Path) -> None:
+    made_of = export(
+        store_of(mlp_events(1)), tmp_path / "a.svg", values=lambda tensor, seq: None
+    )  # fmt: skip
+    assert re.fullmatch(r"(\d+) of \1 values are no longer kept", made_of.note)
+
+
+def test_a_bad_depth() -> None:
+    with pytest.raises(ExportError, match=r"^depth must be 0 or more, but got -1$"):
+        export(store_of(mlp_events(1)), "a.svg", depth=-1)

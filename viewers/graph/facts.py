@@ -185,6 +185,8 @@ class Times:
 def duration(graph: StepGraph, item: Item) -> int:
     """ns from an item's begin to its end; 0 for what has none, or is still open."""
     event = item.event
+    if item.kind == "leaf":  # its event is the one that used it first
+        return 0
     if type(event) is Op:
         return event.duration
     if not item.group or not item.end:

@@ -148,7 +148,7 @@ class _Data:
     def _row(self, kind: str, thing: Cell | Cluster, parent: int, shape: str) -> list[Any]:
         item = thing.item
         forward = item.forward if item is not None and item.kind == "node" else item
-        source = forward.source if forward is not None else None
+        source = None if forward is None or forward.kind == "leaf" else forward.source
         return [
             KINDS.index(kind),
             self._string(thing.title),
@@ -156,7 +156,7 @@ class _Data:
             self._string(shape),
             parent,
             self._source(source),
-            self.times.forward[item.index] if item is not None and item.kind != "leaf" else 0,
+            self.times.forward[item.index] if item is not None else 0,
             self.times.backward[item.index] if item is not None else 0,
             self._string(item.path if item is not None else ""),
         ]

@@ -28,7 +28,7 @@ _SHAPES = {
     "node": '("{}")',
 }
 _CONFIG = ("config:", "  flowchart:", "    wrappingWidth: 400")
-_PLAIN = re.compile(r"[^\w .,:=+\[\]()…·±▲-]")
+_PLAIN = re.compile(r"[^\w .,:=+\[\]()…·±▲|-]")
 
 
 def source(picture: Picture) -> str:

@@ -1,0 +1,130 @@
+"""export, summary, feeds and uses from the command line: of a program and of its recording."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+TRAIN = """\
+import framework as torch
+from framework import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x, y = torch.randn(12, 8), torch.randint(0, 4, (12,))
+for step in range(3):
+    loss = nn.functional.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program and its recording."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "train.py").write_text(TRAIN)
+    subprocess.run(
+        [sys.executable, "-m", "app", "run", "train.py", "--record", "run.tape", "--no-listen"],
+        cwd=folder, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    return folder
+
+
+def called(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    try:
+        status = main([str(a) for a in arguments])
+    except SystemExit as error:
+        status = int(error.code or 0)
+    sys.stdout.flush()
+    out, err = capfd.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize("source", ["train.py", "run.tape"])
+@pytest.mark.parametrize("suffix", ["html", "svg", "mmd", "dot", "png"])
+def test_every_format_has_the_same_options(
+    folder: Path, tmp_path: Path, suffix: str, source: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / f"graph.{suffix}"
+    options = ("--phase", "both", "--step", 2, "--depth", 2, "--values", "--module", "model")
+    status, said, err = called(capfd, "export", folder / source, "-o", out, *options)
+    assert status == 0, err
+    assert said.startswith(f"{out}: ") and "nodes" in said
+    data = out.read_bytes()
+    if suffix == "png":
+        assert data.startswith(b"\x89PNG")
+        return
+    text = data.decode()
+    assert "step 2" in text and "model" in text
+    assert "Linear" in text
+    assert "zero" in text, "what the relu made is half zeros"
+    if suffix == "html":
+        assert "loss = nn.functional.cross_entropy(model(x), y)" in text
+
+
+def test_summary(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status, out, err = called(capfd, "summary", folder / "train.py")
+    assert status == 0, err
+    assert re.search(r"^  0 Linear +f32\[12,16\] +144 +3264 +384 B ", out, re.MULTILINE)
+    assert "parameters 212, trainable 212, fixed 0" in out
+    status, out, err = called(capfd, "summary", folder / "run.tape", "--depth", 1, "--step", 3)
+    assert status == 0, err
+    assert out.startswith("step 3") and "0 Linear" not in out and "model Sequential" in out
+    status, out, _ = called(capfd, "summary", folder / "run.tape", "--ops")
+    assert re.search(r"^linear +2 +4848 ", out, re.MULTILINE), out
+
+
+def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status, out, err = called(capfd, "show", folder / "run.tape", "feeds", "nll_loss")
+    assert status == 0, err
+    names = [re.split(r" {2,}", line.lstrip("│├└ "))[0] for line in out.splitlines()]
+    assert names == [
+        "nll_loss", "log_softmax", "linear", "relu", "linear", "randn", "model.0.weight",
+        "model.0.bias", "model.2.weight", "model.2.bias", "randint",
+    ]  # fmt: skip
+    status, out, _ = called(capfd, "show", folder / "run.tape", "uses", "model.2", "--depth", 1)
+    assert status == 0
+    assert re.search(r"^[├└] log_softmax ", out, re.MULTILINE)
+    status, out, err = called(capfd, "show", folder / "run.tape", "feeds", "nothing")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "no op, module or leaf of this trace is called 'nothing'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (["export", "train.py", "-o", "x.pdf"], 2, ".html, .svg, .png, .mmd or .dot"),
+        (["export", "run.tape", "-o", "x.pdf"], 2, ".json or .safetensors"),
+        (["export", "train.py", "-o", "x.svg", "--depth", "-1"], 2, "must be 0 or more"),
+        (["export", "train.py", "-o", "x.svg", "--depth", "two"], 2, "invalid"),
+        (["export", "train.py", "-o", "x.svg", "--phase", "up"], 2, "invalid choice"),
+        (["export", "train.py", "-o", "x.svg", "--step", "0"], 2, "count from 1"),
+        (["export", "run.tape", "-o", "x.svg", "--module", "no"], 1, "no module 'no'"),
+        (["export", "run.tape", "-o", "x.svg", "--step", "9"], 2, "9"),
+        (["summary", "train.py", "--step", "9"], 1, "ended after 3 training steps"),
+        (["summary", "none.py"], 2, "none.py"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    folder: Path,
+    arguments: list[str],
+    status: int,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    found, out, err = called(capfd, *arguments)
+    assert (found, out) == (status, "")
+    assert err.startswith("tapebook: ") and err.count("\n") == 1, err
+    assert reason in err
+    assert not list(folder.glob("x.*"))
