@@ -15,7 +15,8 @@ import framework as torch
 from app.notebook import open_notebook
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-NOTEBOOKS = ["digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt"]
+BUGS = ["bugs/nan_in_step_37", "bugs/detached_branch", "bugs/learning_rate_spike"]
+NOTEBOOKS = ["digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt", *BUGS]
 
 
 def run(name, folder):

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from app.sanitize import clean
 from app.session import cell_of
-from app.ui.screens.report import (
-    Entry,
+from app.ui.screens.report import ReportScreen
+from framework.trace.events import Source
+from framework.trace.explain import source_line
+from viewers.explain import (
     Report,
-    ReportScreen,
+    report_of_check,
     report_of_comparison,
     report_of_explanation,
 )
-from framework.trace.check import Check
-from framework.trace.events import Source
-from framework.trace.explain import source_line
 
 if TYPE_CHECKING:
     from app.explaining import Candidate
@@ -85,7 +84,7 @@ class Explain:
         self._report(
             f"gradient check of {subject.title}",
             lambda: client.request("check", seq=seq).result(60),
-            lambda check: _report_of_check(check, seq),
+            lambda check: report_of_check(check, seq),
         )
 
     def do_compare(self) -> None:
@@ -163,9 +162,3 @@ class Explain:
             lines = sources.get(source.file, "").splitlines()
             return lines[source.line - 1].strip() if 0 < source.line <= len(lines) else ""
         return "" if cell_of(source.file) else source_line(source)
-
-
-def _report_of_check(check: Check, seq: int) -> Report:
-    first, *rest = str(check).splitlines()
-    tone = "good" if check.ok else "bad"
-    return Report([[(first, tone)]], [Entry(seq, [[(line.strip(), "")]]) for line in rest])

@@ -32,6 +32,7 @@ def rate(step):
     return falling
 
 
+# %%
 for step in range(1, 31):
     batch = slice((step - 1) % 8 * 64, (step - 1) % 8 * 64 + 64)
     loss = ((model(x[batch]) - y[batch]) ** 2).mean()
