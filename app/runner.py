@@ -27,7 +27,7 @@ from app.console import Console, Ended, describe_inputs
 from app.notebook import open_notebook
 from app.sanitize import clean
 from framework.trace import frames, sink
-from framework.trace.breakpoints import Compiled
+from framework.trace.breakpoints import Compiled, pattern
 from framework.trace.conditions import parse_line
 from framework.trace.events import Op
 from framework.trace.gate import Gate
@@ -380,12 +380,21 @@ def _run(
         finally:
             sink.stop()
             gate.set_state("finished")
-    for point in gate.breakpoints:
-        if point.error:
-            _say(f"breakpoint {point.id} could not be judged: {point.error}")
+    _tell_of_breakpoints(gate)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     return status
+
+
+def _tell_of_breakpoints(gate: Gate) -> None:
+    """After a run: which could not be judged, or name a parameter that there is not."""
+    names = list(dict.fromkeys(name for name in gate.recorder.names.values() if name))
+    for point in gate.breakpoints:
+        if point.error:
+            _say(f"breakpoint {point.id} could not be judged: {point.error}")
+        elif point.param and not any(map(pattern(point.param), names)):
+            known = ", ".join(names[:8]) + " ..." * (len(names) > 8) or "no names"
+            _say(f"breakpoint {point.id}: nothing is called {point.param}; there are {known}")
 
 
 @contextlib.contextmanager

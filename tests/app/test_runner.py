@@ -340,6 +340,14 @@ def test_a_condition_that_cannot_be_judged_is_told(nan):
     assert "breakpoint 1 could not be judged: where x.nope: AttributeError" in done.stderr
 
 
+def test_a_parameter_that_there_is_not_is_told(tmp_path):
+    script = _write(tmp_path / "sound.py", DEAD % "0.0")
+    done = _tapebook("run", script, "--break", "grad model.9.weight norm > 1")
+    assert done.returncode == 0
+    assert "breakpoint 1: nothing is called model.9.weight; there are " in done.stderr
+    assert "model.0.weight" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_break_on_a_gradient_shows_its_node_with_what_came_in_and_went_out(tmp_path):
     script = _write(tmp_path / "sound.py", DEAD % "0.0")
     done = _tapebook("run", script, "--break", "grad model.0.weight norm > 0 after 2")
