@@ -21,6 +21,7 @@ from framework.trace.events import (
     Source,
 )
 from framework.trace.explain import (
+    HINT,
     Explanation,
     Look,
     Walk,
@@ -153,6 +154,9 @@ def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) 
     found = _problem_of_step(lineage, walk, cursor)
     if found is not None:
         return found
+    if walk.blind:
+        name = wanted[0].name if wanted else "this step"
+        return Explanation("fine", name, f"no values of this step are kept; {HINT}")
     if wanted:
         summary = walk.look(wanted[0].tensor, wanted[0].seq)
         verdict = "nothing is wrong with it, nor with the losses and gradients of this step"

@@ -235,6 +235,11 @@ class Walk:
             self._seen[key] = self._look(tensor, seq, index) if index else self._look(tensor, seq)
         return self._seen[key]
 
+    @property
+    def blind(self) -> bool:
+        """Was not one of the values that were looked at kept?"""
+        return not any(summary is not None for summary in self._seen.values())
+
     def value(self, operand: Operand) -> Value:
         summary = self.look(operand.tensor, operand.seq)
         return Value(operand.name, operand.meta, summary, operand.tensor, operand.seq)
@@ -500,7 +505,7 @@ def _told(
     where += f" in {origin.module}" if origin.module else ""
     where += f", step {origin.step}" if origin.step else ""
     verb = "could be followed back to" if lost else "began at"
-    what = _WORDS[kind] if began == _WORDS[kind] else f"{_WORDS[kind]}, of an {began} that"
+    what = _WORDS[kind] if began == _WORDS[kind] else f"{_WORDS[kind]} comes from an {began} that"
     verdict = f"its {what} {verb} {origin.title}{where}"
     if note:
         verdict += f": {note}"

@@ -185,3 +185,16 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     seq = next(e.seq for e in trace.open_tape(a).events() if isinstance(e, Op) and e.name == "tanh")
     assert main(["show", a, "check", str(seq)]) == 0
     assert "tanh: its gradient agrees with finite differences" in capsys.readouterr().out
+
+
+def test_why_of_a_recording_says_when_it_has_no_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bugs = Path(__file__).resolve().parents[2] / "examples" / "bugs"
+    for keep, words in (("none", "no values of this step are kept"), ("health", "log of 0 is")):
+        tape = str(tmp_path / f"{keep}.tape")
+        script = str(bugs / "nan_in_step_37.py")
+        assert main(["run", script, "--no-listen", "--record", tape, "--keep", keep]) == 0
+        capsys.readouterr()
+        assert main(["show", tape, "why"]) == 0
+        assert words in capsys.readouterr().out
