@@ -75,16 +75,19 @@ class Report:
     names: list[str]
     steps: int = 0
     findings: list[Finding] = field(default_factory=list)
+    problem: str = ""  # why the rules had to stop looking
 
     @property
     def ok(self) -> bool:
-        return not self.findings
+        return not self.findings and not self.problem
 
     def __str__(self) -> str:
         count = len(self.findings)
         found = "nothing found" if not count else f"{count} finding{'s' * (count > 1)}"
         steps = f"{self.steps} training step{'s' * (self.steps != 1)}"
         lines = [f"{len(self.names)} rules, {steps}: {found}"]
+        if self.problem:
+            lines.append(f"the rules had to stop looking: {self.problem}")
         for finding in self.findings:
             lines += ["", f"rule {finding.rule}: {finding.subject}"]
             if finding.source:

@@ -129,6 +129,7 @@ class Watch:
         self._turn: set[int] = set()
         self._turns: list[set[int]] = []
         self._closed = False
+        self._new: list[Finding] = []  # not yet told
         self._rules = [RULES[name](self, chosen) for name, chosen in settings.items()]
         self._needs = 0
         for rule in self._rules:
@@ -143,7 +144,15 @@ class Watch:
         gate.observe(self.see)
 
     def see(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
-        """One event; called on the model's thread."""
+        """One event; called on the model's thread. A fault of ours does not become the model's."""
+        try:
+            self._look(raw, tensors)
+        except Exception as error:
+            self.report.problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            self.close()
+        self._tell()
+
+    def _look(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
         kind = raw[2]
         if kind == OP:
             if raw[10][2] == "forward" and not raw[12]:
@@ -200,6 +209,7 @@ class Watch:
             self.close()
             for rule in self._rules:
                 rule.end()
+            self._tell()
 
     def close(self) -> None:
         """Look at nothing more."""
@@ -221,8 +231,14 @@ class Watch:
             return
         self._said.add(key)
         self.report.findings.append(finding)
-        if self.do is not None:
-            self.do(finding)
+        self._new.append(finding)
+
+    def _tell(self) -> None:
+        """Hand new findings on; what is called may raise, to end the program."""
+        new, self._new = self._new, []
+        for finding in new:
+            if self.do is not None:
+                self.do(finding)
 
     def name(self, ident: int) -> str:
         found = self.recorder.names.get(ident)

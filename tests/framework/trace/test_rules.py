@@ -326,6 +326,39 @@ def test_a_scaler_that_skips_a_step_is_no_fault():
     assert not [f for f in report.findings if f.rule in ("nan", "exploding_gradient")], str(report)
 
 
+def test_sparse_gradients_complex_weights_and_small_floats_are_looked_at():
+    torch.manual_seed(0)
+    table = nn.Embedding(20, 6, sparse=True)
+    wave = nn.Parameter(torch.randn(6, 6, dtype=torch.complex64) * 0.4)
+    head = nn.Linear(6, 2)
+    optimizers = [
+        torch.optim.SparseAdam(table.parameters(), lr=0.01),
+        torch.optim.SGD([wave, *head.parameters()], lr=0.1),
+    ]
+    with rules("default") as report:
+        for _ in range(30):
+            rows = torch.randint(0, 20, (16,))
+            out = head((table(rows).to(torch.complex64) @ wave).abs().bfloat16().float())
+            loss = F.cross_entropy(out, rows % 2)
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    assert report.ok and report.steps == 60, str(report)
+
+
+def test_a_fault_of_a_rule_does_not_become_the_model_s(monkeypatch):
+    def broken(*_):
+        raise TypeError("a rule\nthat fails")
+
+    monkeypatch.setattr(RULES["dead_relu"], "op", broken)
+    with rules("default") as report:
+        fit(mlp())
+    assert not report.ok and not report.findings
+    assert "the rules had to stop looking: TypeError: a rule that fails" in str(report)
+
+
 # -- thresholds ------------------------------------------------------------------------------------
 
 
