@@ -26,6 +26,7 @@ from framework.trace.explain import (
     Look,
     Walk,
     explain,
+    explain_failure,
     kind_of,
     source_line,
     value_text,
@@ -145,6 +146,9 @@ def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) 
         chosen = kinds[0][1]  # zeros, and that is what is asked about
     if chosen is not None:
         return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name)
+    failed = lineage.events.get(cursor)
+    if isinstance(failed, Op) and failed.error:
+        return explain_failure(walk, failed)
     for candidate in wanted:
         if lineage.wants_gradient(candidate.tensor):
             name = lineage.names.get(candidate.tensor) or candidate.name

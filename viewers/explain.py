@@ -57,7 +57,14 @@ class Report:
 
 
 _PHASES = {"backward": "backward", "optimizer": "optimizer"}
-_TONES = {"nan": "bad", "inf": "bad", "zero": "warn", "missing": "warn", "small": "warn"}
+_TONES = {
+    "nan": "bad",
+    "inf": "bad",
+    "zero": "warn",
+    "missing": "warn",
+    "error": "bad",
+    "small": "warn",
+}
 
 
 def report_of_explanation(

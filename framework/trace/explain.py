@@ -42,6 +42,7 @@ __all__ = [
     "Walk",
     "array_in",
     "explain",
+    "explain_failure",
     "kind_of",
     "look_in",
     "value_text",
@@ -542,6 +543,24 @@ def explain(
     if found is None:
         return Explanation("fine", name, f"its value is no longer kept; {HINT}")
     return Explanation("fine", name, f"nothing is wrong with it: {value_text(found)}")
+
+
+def explain_failure(walk: Walk, op: Op) -> Explanation:
+    """An op that raised: what made each of its operands, then the op itself."""
+    lineage = walk.lineage
+    operands = lineage.operands(op)
+    links = []
+    for operand in operands:
+        maker = lineage.maker(operand.tensor, operand.seq)
+        if maker is not None and not isinstance(maker, Leaf):
+            values = [walk.value(found) for found in lineage.operands(maker)]
+            links.append(walk.link(maker, operand, values))
+    failed = walk.link(op, Operand(0, op.seq, "", TensorMeta(0, (), "", "")), [])
+    values = [walk.value(operand) for operand in operands]
+    links.append(replace(failed, inputs=tuple(values), note=op.error))
+    where = f" at {place(failed.source)}" if failed.source.line else ""
+    where += f" in {failed.module}" if failed.module else ""
+    return Explanation("error", failed.title, f"failed{where}: {op.error}", tuple(links))
 
 
 def why(what: Any, recorder: Any = None) -> Explanation:

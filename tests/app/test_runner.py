@@ -423,6 +423,9 @@ def test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised(tmp_pat
     assert "model.0.weight" in shown and "[3, 4] float32" in shown
     assert "5" in terminal.ask("p width"), "the variables of the frame that failed"
     assert "bad.py:8 in train" in terminal.ask("bt")
+    told = terminal.ask("w")
+    assert "linear: failed at bad.py:8 in model.0: RuntimeError" in told
+    assert "return torch.ones(2, n) * 2" in told, "who made the operand"
     assert "the program has failed here" in terminal.ask("n")
     assert "mul  outside of any module" in terminal.ask("N")
     terminal.send("q")

@@ -178,7 +178,12 @@ def test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands(
             text = d.pane("inspector")
             assert "linear" in text and "of mul, line 1" in text and "weight" in text
             assert "f32[2,5]" in text and "f32[2,2]" in text
-            await d.press("c")
+            await d.press("w")
+            await report(d)
+            text = " ".join(d.text().split())
+            assert "linear: failed at cell 3, line 2 in layer: RuntimeError" in text
+            assert "features = torch.ones(2, 5) * 2" in text, "who made the operand"
+            await d.press("escape", "c")
             await d.idle()
 
     asyncio.run(run())
