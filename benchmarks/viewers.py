@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import statistics
 import struct
@@ -171,11 +170,13 @@ def hangs(session: Session) -> None:
 
 
 def hung(session: Session) -> None:
-    """It took nothing, and has been dropped."""
+    """It took nothing of what it had asked for, and has been dropped."""
     sock = _greeted(session, stream=True)
-    poll = select.poll()
-    poll.register(sock, select.POLLHUP)
-    poll.poll()
+    request = encode(Request(1, "events"))
+    with contextlib.suppress(OSError):
+        while True:
+            sock.sendall(struct.pack(">I", len(request)) + request)
+            time.sleep(0.1)
     _there()
     time.sleep(100)
 
