@@ -295,9 +295,10 @@ class Session(Points):
         if self.stop.reason in ("step", "line"):
             self.message = ""
         else:
-            text = f"stopped at {self._reason()}"
-            if self.stop.message:
-                text += f": {self.stop.message}"
+            message = self.stop.message
+            text = f"stopped at {self._reason()}" + (f": {message}" if message else "")
+            if self.stop.breakpoint and message:
+                text = message  # what a condition found comes first: the line may be short
             self.say(text, problem=self.stop.reason == "exception")
         self.take_snapshot(seq)
 
@@ -305,9 +306,7 @@ class Session(Points):
         stop = self.stop
         assert stop is not None
         if stop.breakpoint:
-            return f"breakpoint {stop.breakpoint}" + (
-                f" ({stop.reason})" if not stop.reason.startswith("breakpoint") else ""
-            )
+            return f"breakpoint {stop.breakpoint}"
         return {"exception": "an exception", "pause": "your request"}.get(stop.reason, stop.reason)
 
     def _check_alive(self, now: float) -> None:

@@ -41,7 +41,8 @@ class BreakpointsPane(Pane):
             (f"{point.hits:>4} {'hit' if point.hits == 1 else 'hits'}", "dim"),
         ]
         if here:
-            line.append(("  ▶ stopped here", "stop"))
+            found = one_line(stop.message) if stop is not None else ""
+            line.append((f"  ▶ {found or 'stopped here'}", "stop"))
         elif not point.enabled:
             line.append(("  off", "dim"))
         if point.error:

@@ -42,7 +42,8 @@ async def _gradient(path: Path, size: tuple[int, int]) -> None:
         await d.press("ctrl+o", "b")
         row = d.pane("breakpoints")
         assert "gradient of model.0.weight when norm > 0.0001, after 1" in row and "1 hit" in row
-        assert "▶ stopped here" in row or size[0] < 100
+        assert "▶ norm 0." in row or size[0] < 100
+        assert f" norm {float(session.stop.message.split()[1]):.6g}"[:8] in d.text()
         await d.press("c")
         await d.stopped()
         assert session.stop.message.endswith("step 3")
