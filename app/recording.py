@@ -470,7 +470,7 @@ def verify(path: str) -> tuple[list[str], int]:
 
 def repair(path: str, output: str) -> list[str]:
     """``tapebook repair``: a clean copy of what can be read. Raises TapeError."""
-    from framework.trace.tape_writer import copy_tape
+    from framework.trace.tape_file import copy_tape
 
     if os.path.exists(output) and os.path.samefile(path, output):
         raise TapeError(f"{output}: is the recording itself; name another file")

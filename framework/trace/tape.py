@@ -174,7 +174,7 @@ class Tape:
     @property
     def writing(self) -> bool:
         """Is a process recording to it now?"""
-        from framework.trace.tape_writer import is_being_written
+        from framework.trace.tape_file import is_being_written
 
         return not self.complete and self._fd >= 0 and is_being_written(self._fd)
 

@@ -16,7 +16,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ __all__ = [
     "messages",
     "opening",
     "split_blob",
+    "time_at",
     "times_of",
 ]
 
@@ -189,7 +190,7 @@ def chunk_record(first: int, last: int, parts: list[Any], compress: Any = None) 
 
 
 def closing(
-    start: int, index: list[tuple[int, int, int, int, bool, int, int]], count: int
+    start: int, index: Sequence[tuple[int, int, int, int, bool, int, int]], count: int
 ) -> bytes:
     """The end of a complete file, which begins at ``start``: index of chunks, footer, magic.
 
@@ -238,6 +239,11 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
             _, _, channel, sequence, _, _ = _MESSAGE.unpack_from(data, at)
             yield channel, sequence, at + 31, end
         at = end
+
+
+def time_at(data: bytes, start: int) -> int:
+    """The time of the message whose content starts there."""
+    return int.from_bytes(data[start - 16 : start - 8], "little")
 
 
 def times_of(data: bytes) -> tuple[int, int]:
@@ -312,6 +318,11 @@ class Scanner:
             ):
                 return
 
+    def chunk_at(self, offset: int) -> Chunk | None:
+        """The chunk at an offset, if there is a sound one."""
+        found = self._look_at(offset, os.fstat(self.fd).st_size)
+        return found if isinstance(found, Chunk) else None
+
     def _look_at(self, at: int, size: int) -> Chunk | str:
         """The chunk at an offset, "" for another record that was taken in, or what is wrong."""
         head = os.pread(self.fd, 9, at)
@@ -325,7 +336,8 @@ class Scanner:
         if at + 9 + length > size:
             return _CUT
         payload = os.pread(self.fd, length, at + 9)
-        if opcode in (CHUNK, DATA_END) and self._channels != CHANNELS:
+        walking = self.position > 0  # not looking at a single chunk
+        if walking and opcode in (CHUNK, DATA_END) and self._channels != CHANNELS:
             self._channels = CHANNELS
             self.damage.append(Damage(at, 0, "a damaged description of the channels"))
         if opcode == CHUNK:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import linecache
@@ -22,8 +20,6 @@ import math
 import os
 import platform
 import socket
-import stat
-import struct
 import sys
 import threading
 import time
@@ -42,23 +38,15 @@ from framework.trace.figures import FINITE, MEAN, NORM, RANGE, SPREAD, ZEROS, me
 from framework.trace.protocol import Summary
 from framework.trace.reader import dtype_name, typed
 from framework.trace.summary import summarize
+from framework.trace.tape_file import Batch, Room, TapeFile, create, encode, reason
 from framework.trace.tape_format import (
-    BLOB,
     EVENTS,
     HEALTH,
     SOURCE,
     VALUES,
-    Chunk,
-    Scanner,
     TapeError,
     blob_message,
-    chunk_record,
-    closing,
     message,
-    messages,
-    opening,
-    split_blob,
-    times_of,
 )
 from framework.version import __version__
 
@@ -66,10 +54,7 @@ __all__ = [
     "KEEP",
     "POLICIES",
     "Recording",
-    "TapeFile",
     "check_options",
-    "copy_tape",
-    "is_being_written",
     "record",
 ]
 
@@ -87,149 +72,15 @@ FIRST = 2  # training steps at the beginning that the ring never drops
 SOURCES = 32 << 20  # bytes of source text
 LEAST = 1 << 16  # bytes, the smallest budget that makes sense
 
-_FULL = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file may not grow any more",
-}
-_LOCK = struct.Struct("hhqqi4x")  # struct flock
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def is_being_written(fd: int) -> bool:
-    """Does a process have the file open for recording? Asks, and takes no lock itself."""
-    request = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    try:
-        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
-    except OSError:  # a file system without locks
-        return False
-    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
-
-
-class TapeFile:
-    """A file that grows by whole chunks; after a failed write it ends with the last whole one.
-
-    It is made beside its place and put there when it has a beginning, so that nobody ever sees half
-    of one. Raises OSError where it cannot be written.
-    """
-
-    def __init__(self, path: Path, info: dict[str, str]) -> None:
-        self.path = path
-        self._temporary = path.with_name(f".{path.name[:80]}-{os.getpid()}.part")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.fd = os.open(self._temporary, flags, 0o666)
-        self.end = 0
-        self.index: list[tuple[int, int, int, int, bool, int, int]] = []
-        self.count = 0
-        try:
-            with contextlib.suppress(OSError):
-                lock = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-                fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, lock)
-            self.write([opening(info)])
-        except BaseException:
-            self.abandon()
-            raise
-
-    def put_in_place(self) -> None:
-        os.replace(self._temporary, self.path)
-
-    def abandon(self) -> None:
-        """Remove it before it was put in place."""
-        self.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)
-
-    def write(self, parts: list[Any]) -> None:
-        """Append whole records, all or nothing."""
-        at = self.end
-        views = [memoryview(part) for part in parts]
-        try:
-            while views:
-                done = os.pwritev(self.fd, views[:512], at)
-                at += done
-                while views and done >= len(views[0]):
-                    done -= len(views.pop(0))
-                if done:
-                    views[0] = views[0][done:]
-        except OSError:
-            os.ftruncate(self.fd, self.end)
-            raise
-        self.end = at
-
-    def chunk(
-        self, parts: list[Any], first: int, last: int, count: int, compress: Any = None
-    ) -> None:
-        """Append a chunk of ``count`` messages from times ``first`` to ``last``."""
-        size = sum(map(len, parts))
-        made = chunk_record(first, last, parts, compress)
-        length = sum(map(len, made))
-        offset = self.end
-        self.write(made)
-        stored = sum(map(len, made[1:]))
-        self.index.append((offset, length, first, last, compress is not None, stored, size))
-        self.count += count
-
-    def copy(self, fd: int, chunk: Chunk) -> None:
-        """Append a chunk of another file as it is."""
-        data = bytearray(os.pread(fd, chunk.length, chunk.offset))
-        first, last = times_of(chunk.data)  # those of the chunk itself have no checksum
-        struct.pack_into("<QQ", data, 9, first, last)
-        size = len(chunk.data)
-        offset = self.end
-        self.write([data])
-        packed = not chunk.start
-        stored = chunk.length - (53 if packed else 49)  # without the heads of record and chunk
-        self.index.append((offset, chunk.length, first, last, packed, stored, size))
-        self.count += sum(1 for _ in messages(chunk.data))
-
-    def finish(self) -> None:
-        """Write the index and the footer, and close."""
-        try:
-            self.write([closing(self.end, self.index, self.count)])
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Close it as it is."""
-        fd, self.fd = self.fd, -1
-        os.close(fd)
-
 
 class _Ended(Exception):
     """The recording is to end; says why."""
 
 
-class _Batch:
-    """Messages that will be a chunk."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.parts: list[Any] = []
-        self.size = self.count = self.first = self.last = 0
-
-    def add(self, t: int, *parts: Any) -> None:
-        self.first = min(self.first, t) if self.count else t
-        self.last = max(self.last, t)
-        self.parts += parts
-        self.size += sum(map(len, parts))
-        self.count += 1
-
-    def write(self, file: TapeFile, compress: Any = None) -> None:
-        if self.count:
-            file.chunk(self.parts, self.first, self.last, self.count, compress)
-        self.clear()
-
-
 # -- recording -------------------------------------------------------------------------------------
 
-_encode = msgspec.msgpack.Encoder().encode
 _encode_into = msgspec.msgpack.Encoder().encode_into
 _EMPTY = b"\xdd\0\0\0\0"  # a MessagePack array whose length is put in at the end
-_decode_values = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, tuple[int, ...]]]).decode
 
 _recordings: weakref.WeakSet[Recording] = weakref.WeakSet()
 
@@ -284,7 +135,7 @@ class Recording:
         self._info = _describe(program, argv or sys.argv, self.keep, policy, budget)
         self._next = recorder.first_seq
         self._compress = zstandard.ZstdCompressor(level=1).compress
-        self._text, self._blobs = _Batch(), _Batch()
+        self._text, self._blobs = Batch(), Batch()
         self._array, self._array_count, self._array_first = bytearray(_EMPTY), 0, (0, 0)
         self._values: list[tuple[int, int, bytes, str, tuple[int, ...]]] = []
         self._health: list[tuple[int, int, Any]] = []
@@ -307,7 +158,7 @@ class Recording:
         self._pid = os.getpid()
         if recorder.on_step is not None:
             raise TapeError(f"{path}: this program is being recorded already")
-        self._file = _create(self.path, self._info)
+        self._file = create(self.path, self._info)
         for name, text in (sources or {}).items():
             self._add_source(name, text, 0)
         self._begin()
@@ -323,7 +174,7 @@ class Recording:
             self._text.write(self._file, self._compress)
         except OSError as error:
             self._file.close()
-            raise TapeError(f"{self.path}: cannot be recorded to: {_reason(error)}") from None
+            raise TapeError(f"{self.path}: cannot be recorded to: {reason(error)}") from None
 
     def __enter__(self) -> Recording:
         return self
@@ -384,7 +235,7 @@ class Recording:
             self._turn(last=True)
             self._file.finish()
         except OSError as error:
-            self._stop(_reason(error))
+            self._stop(reason(error))
         except _Ended as error:
             self._stop(str(error))
         except Exception as error:  # a bug of ours must not end the program, nor be silent
@@ -530,9 +381,10 @@ class Recording:
         if digest in self._seen:
             return
         self._seen.add(digest)
-        head = _encode((digest, dtype, shape))
+        head = encode((digest, dtype, shape))
         self._blobs.add(self._array_first[1], *blob_message(head, data, seq, self._array_first[1]))
         self._step_bytes += len(data)
+        self._blobs.digests.append(digest)
         if self._blobs.size > CHUNK:
             self._blobs.write(self._file)
 
@@ -540,7 +392,7 @@ class Recording:
         self._files.add(name)
         self._source_bytes += len(text)
         if name and text and self._source_bytes <= SOURCES:
-            self._text.add(t, message(SOURCE, 0, t, _encode((name, text))))
+            self._text.add(t, message(SOURCE, 0, t, encode((name, text))))
 
     # -- what goes out -----------------------------------------------------------------------------
 
@@ -558,10 +410,10 @@ class Recording:
         self._blobs.write(self._file)
         t = self._text.last
         if self._values:
-            self._text.add(t, message(VALUES, 0, t, _encode(self._values)))
+            self._text.add(t, message(VALUES, 0, t, encode(self._values)))
             self._values = []
         if self._health:
-            self._text.add(t, message(HEALTH, 0, t, _encode(self._health)))
+            self._text.add(t, message(HEALTH, 0, t, encode(self._health)))
             self._health = []
         before = self._file.end
         self._text.write(self._file, self._compress)
@@ -587,23 +439,20 @@ class Recording:
         early, late = self._kept(1, FIRST, self.budget // 2)
         events_early, events_late = self._kept(2, FIRST, self.budget // 4)
         in_use = {ident for ident, used in self._leaves.items() if used > late}
+        room = Room(early, late, events_early, events_late, in_use)
         old, new = self._file, TapeFile(self.path, self._info)
         try:
-            wanted, newest = _values_to_keep(old.fd, early, late, in_use)
-            digests = {row[2] for row in newest}
+            room.look(old)
+            room.copy(old, new, self._compress)
             # Said anew for the moment before the last steps: what was between may be gone.
             carried = [
                 (row[0], late, *row[2:])
-                for row in newest
-                if row[0] in in_use and row[1] <= late and row[0] not in self._stale
+                for row in room.newest.values()
+                if row[0] not in self._stale
             ]
-            for batch, packed in _copies(
-                old.fd, wanted, digests, lambda seq: seq <= events_early or seq > events_late
-            ):
-                batch.write(new, self._compress if packed else None)
             if carried:
-                batch = _Batch()
-                batch.add(0, message(VALUES, 0, 0, _encode(carried)))
+                batch = Batch()
+                batch.add(0, message(VALUES, 0, 0, encode(carried)))
                 batch.write(new, self._compress)
             new.put_in_place()
         except BaseException:
@@ -612,7 +461,7 @@ class Recording:
         old.close()
         self._file = new
         self._limit = max(self.budget, new.end + self.budget // 8)  # what must stay may be much
-        self._seen = digests
+        self._seen = room.digests
         self._leaves = {ident: used for ident, used in self._leaves.items() if used > late}
         self._steps = [
             (seq, blobs if seq <= early or seq > late else 0, text)
@@ -681,135 +530,9 @@ def _describe(program: str, argv: list[str], keep: str, policy: str, budget: int
     }
 
 
-def _create(path: Path, info: dict[str, str], place: bool = True) -> TapeFile:
-    """A new file, in its place at once or later; TapeError if there must not, or cannot, be one."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise TapeError(f"{path}: cannot be recorded to: {error.strerror}") from None
-    else:
-        _check_replaceable(path, mode)
-    try:
-        file = TapeFile(path, info)
-        if place:
-            file.put_in_place()
-    except OSError as error:
-        raise TapeError(f"{path}: cannot be recorded to: {_reason(error)}") from None
-    return file
-
-
-def _check_replaceable(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise TapeError(f"{path}: not a regular file; name one that may be written")
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if is_being_written(fd):
-            raise TapeError(f"{path}: another process is recording to it")
-        if os.fstat(fd).st_size:
-            scanner = Scanner(fd)
-            scanner.start()
-    except TapeError as error:
-        if "another process" in str(error):
-            raise
-        raise TapeError(f"{path}: exists and is no recording; it is not overwritten") from None
-    finally:
-        os.close(fd)
-
-
-def _reason(error: OSError) -> str:
-    return _FULL.get(error.errno or 0, error.strerror or str(error))
-
-
 def _to_stderr(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"tapebook: {text}\n")
-
-
-# -- the ring: a file without the values of old steps ----------------------------------------------
-
-
-def _scan(fd: int) -> Scanner:
-    scanner = Scanner(fd)
-    scanner.start()
-    return scanner
-
-
-def _values_to_keep(
-    fd: int, early: int, late: int, in_use: set[int]
-) -> tuple[Callable[[Any], bool], list[Any]]:
-    """A test for what stays of the `VALUES`, and all that stays.
-
-    Beside those of the first and last steps these are the newest values before the last steps of
-    tensors that the last steps use: parameters, their state, inputs.
-    """
-    rows: list[Any] = []
-    newest: dict[int, Any] = {}
-    for chunk in _scan(fd).chunks(growing=True):
-        for channel, _, start, end in messages(chunk.data):
-            if channel != VALUES:
-                continue
-            for row in _decode_values(chunk.data[start:end]):
-                if row[1] <= early or row[1] > late:
-                    rows.append(row)
-                before = newest.get(row[0])
-                if row[1] <= late and row[0] in in_use and (before is None or before[1] <= row[1]):
-                    newest[row[0]] = row
-    rows += newest.values()
-    return (lambda row: row[1] <= early or row[1] > late), rows
-
-
-def _copies(
-    fd: int, wanted: Callable[[Any], bool], digests: set[bytes], events: Callable[[int], bool]
-) -> Iterator[tuple[_Batch, bool]]:
-    """The chunks of a file with what is wanted of them, and whether they are compressed ones."""
-    for chunk in _scan(fd).chunks(growing=True):
-        batch = _Batch()
-        data = chunk.data
-        blobs = False
-        for channel, sequence, start, end in messages(data):
-            t = int.from_bytes(data[start - 16 : start - 8], "little")
-            if channel == VALUES:
-                rows = [row for row in _decode_values(data[start:end]) if wanted(row)]
-                if rows:
-                    batch.add(t, message(VALUES, 0, t, _encode(rows)))
-                continue
-            if channel == BLOB:
-                blobs = True
-                head, _ = split_blob(data, start, end)
-                if msgspec.msgpack.decode(head)[0] not in digests:
-                    continue
-            elif channel == EVENTS and not events(sequence):
-                continue
-            batch.add(t, data[start - 31 : end])
-        yield batch, not blobs
-
-
-def copy_tape(source: Path, target: Path) -> None:
-    """Write the sound chunks of a recording to a new file, with an index of them.
-
-    Raises TapeError if there is another kind of file, or it cannot be written.
-    """
-    fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    made: TapeFile | None = None
-    try:
-        scanner = _scan(fd)
-        for chunk in scanner.chunks(growing=False):
-            if made is None:
-                made = _create(target, scanner.info, place=False)
-            made.copy(fd, chunk)
-        if made is None:
-            made = _create(target, scanner.info, place=False)
-        made.put_in_place()
-        made.finish()
-        made = None
-    except OSError as error:
-        raise TapeError(f"{target}: cannot be written: {_reason(error)}") from None
-    finally:
-        os.close(fd)
-        if made is not None:
-            made.abandon()
 
 
 # A forked child has the descriptor but not the thread: it must neither write nor hold the lock.

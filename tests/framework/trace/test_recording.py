@@ -27,7 +27,8 @@ from framework.trace.playback import Playback
 from framework.trace.protocol import Dropped
 from framework.trace.summary import summarize
 from framework.trace.tape import TapeError
-from framework.trace.tape_writer import Recording, TapeFile, copy_tape
+from framework.trace.tape_file import TapeFile, copy_tape
+from framework.trace.tape_writer import Recording
 
 TRAIN = """\
 import sys
