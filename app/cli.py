@@ -229,9 +229,11 @@ def _export(arguments: list[str]) -> int:
 
     own, rest = _split(arguments)
     tape = any(argument.lower().endswith(".tape") for argument in own)
-    suffixes = SUFFIXES
+    suffixes: tuple[str, ...] = SUFFIXES
     if tape:
-        from app.recording import SUFFIXES as suffixes
+        from app import recording
+
+        suffixes = recording.SUFFIXES
     parser = _Parser(
         prog="tapebook export", usage="%(prog)s FILE -o OUT [options] [-- ARGS]", allow_abbrev=False
     )
