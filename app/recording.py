@@ -89,10 +89,10 @@ def summary_lines(tape: Tape) -> list[str]:
     return lines
 
 
-def _losses(tape: Tape) -> dict[int, float]:
+def _losses(tape: Tape, first: int = 1) -> dict[int, float]:
     """Event of a backward pass -> the value it started from, where that is one number."""
     found = {}
-    for event in tape.events():
+    for event in tape.events(first):
         if isinstance(event, BackwardBegin) and event.roots:
             summary = tape.summary_of(event.roots[0], event.seq)
             if summary is not None and summary.count == 1:
@@ -434,15 +434,15 @@ def follow(path: str, wait: float = 0.2) -> Iterator[str]:
         seen = 0
         while True:
             writing = tape.writing
-            losses = _losses(tape)
-            for step in tape.steps:
-                if step.number and step.last_seq > seen:
-                    seen = step.last_seq
-                    yield _step_line(tape, step, losses)
+            if tape.refresh() or not seen:
+                losses = _losses(tape, seen + 1)
+                for step in tape.steps:
+                    if step.number and step.last_seq > seen:
+                        seen = step.last_seq
+                        yield _step_line(tape, step, losses)
             if not writing:
                 break
             time.sleep(wait)
-            tape.refresh()
         yield f"{len(tape):,} events, {tape.state_text()}"
 
 
