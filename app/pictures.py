@@ -7,6 +7,8 @@ Functions return what to print; a text of the program is cleaned where it is pri
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import linecache
 import os
 import re
@@ -156,12 +158,14 @@ def export_program(
 
     Raises NotebookError if it cannot be run, RuntimeError if it failed, ExportError.
     """
-    recorder, store, chosen = _recorded(path, arguments, step, "all" if values else "none")
-    look = lookup_of(recorder) if values else None
-    made = export(
-        store, output, chosen, phase, depth, module, look or False, engine=engine,
-        everything=everything, code=linecache.getline,
-    )  # fmt: skip
+    recorder, ended = _recorded(path, arguments, step, "all" if values else "none")
+    with _uncollected():
+        store, chosen = _stored(recorder, ended)
+        look = lookup_of(recorder) if values else None
+        made = export(
+            store, output, chosen, phase, depth, module, look or False, engine=engine,
+            everything=everything, code=linecache.getline,
+        )  # fmt: skip
     return written(made)
 
 
@@ -177,17 +181,34 @@ def summary_of_program(
     """The modules of a training step of a program. Raises as `export_program` does."""
     from viewers.summary import summary_of
 
-    _, store, chosen = _recorded(path, arguments, step, "none")
-    return summary_of(store, chosen, depth=depth)
+    recorded = _recorded(path, arguments, step, "none")
+    with _uncollected():
+        store, chosen = _stored(*recorded)
+        return summary_of(store, chosen, depth=depth)
 
 
 def _recorded(
     path: str | os.PathLike[str], arguments: list[str], step: int, keep: str
-) -> tuple[Recorder, TraceStore, Step | None]:
-    """The tape of a program, and its step; None for the newest one with ops."""
+) -> tuple[Recorder, int]:
+    """The tape of a program, and how many training steps have ended on it."""
     recorder, ended = record_step(path, arguments, step=step, keep=keep)
     if ended < step and (ended or step > 1):
         raise ExportError(f"the program ended after {ended} training steps")
+    return recorder, ended
+
+
+def _stored(recorder: Recorder, ended: int) -> tuple[TraceStore, Step | None]:
+    """The tape to be asked, and its step; None for the newest one with ops."""
     store = TraceStore(max_events=_EVENTS)
     store.feed(recorder.read())
-    return recorder, store, store.step_at(store.last_seq) if ended else None
+    return store, store.step_at(store.last_seq) if ended else None
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within, no garbage is looked for: there is none, and it would take half of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -346,6 +346,12 @@ class _Maker:
             outside.forward += forward
             outside.backward += backward
             holders = [outside]
+        if not around:
+            for tensor in event.inputs:
+                leaf = self.store.leaf(tensor) if tensor else None
+                if leaf is not None and leaf.role != "input":
+                    held = outside.params if leaf.role == "parameter" else outside.buffers
+                    held[tensor] = leaf.tensor
         for row in (*holders, kind, self.total):
             row.flops += count or 0
             row.saved += saved

@@ -30,6 +30,7 @@ __all__ = ["page"]
 KINDS = ("op", "leaf", "outside", "module", "root", "node", "group", "cluster", "composite", "pack")
 _GROUPS = {KINDS.index(kind) for kind in ("cluster", "composite", "pack")}
 _PILLS = 3
+_MANY = 5_000  # nodes from which there are no histograms: they would be most of the file
 _NAME = 200  # characters of a name
 _LINE = 300  # of a source line
 
@@ -106,6 +107,7 @@ class _Data:
         self.picture = picture
         self.facts = facts
         self.times = Times(facts.graph)
+        self.bars = len(picture.cells) <= _MANY
         self.strings: dict[str, int] = {"": 0}
         self.files: dict[str, int] = {}
         self.sources: dict[Source, int] = {}
@@ -212,7 +214,7 @@ class _Data:
                 [
                     visible(crop(f"{e.name or e.leaf}.grad", _NAME)),
                     _tensor(e.total),
-                    _numbers(self.facts.tensor(e.total.id, e.seq)),
+                    self._numbers(self.facts.tensor(e.total.id, e.seq)),
                 ]
                 for e in grads
             ]
@@ -226,7 +228,7 @@ class _Data:
             [
                 visible(crop(name, _NAME)),
                 _tensor(store.meta(tensor)),
-                _numbers(self.facts.tensor(tensor, item.begin)),
+                self._numbers(self.facts.tensor(tensor, item.begin)),
             ]
             for tensor, name in params.items()
         ]
@@ -242,9 +244,18 @@ class _Data:
             extra["m"] = pairs
 
     def _figures(self, into: dict[str, Any], key: str, summary: Summary | None) -> None:
-        numbers = _numbers(summary)
+        numbers = self._numbers(summary)
         if numbers:
             into[key] = numbers
+
+    def _numbers(self, summary: Summary | None) -> list[Any] | None:
+        """A summary as the page reads it: numbers of four digits, the histogram last."""
+        if summary is None or not summary.count:
+            return None
+        s = summary
+        figures = [_rounded(v) for v in (s.min, s.max, s.mean, s.std, s.norm)]
+        bars = [list(s.counts)] if self.bars and s.counts else []
+        return [s.count, s.nan, s.inf, s.zeros, *figures, *bars]
 
     def _gather(self, nodes: list[list[Any]]) -> None:
         """What groups say while they are closed: how much is in them, parameters, gradients.
@@ -340,15 +351,6 @@ def _place(file: str) -> str:
     """A file's name as seen from here: a page that is sent around need not tell where home is."""
     here = os.getcwd() + os.sep
     return file.removeprefix(here) if file.startswith(here) else file
-
-
-def _numbers(summary: Summary | None) -> list[Any] | None:
-    """A summary as the page reads it: numbers of four digits, the histogram last."""
-    if summary is None or not summary.count:
-        return None
-    s = summary
-    figures = [_rounded(v) for v in (s.min, s.max, s.mean, s.std, s.norm)]
-    return [s.count, s.nan, s.inf, s.zeros, *figures, list(s.counts)]
 
 
 def _rounded(value: float | None) -> float | None:
