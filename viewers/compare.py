@@ -1,8 +1,9 @@
 """Two runs, or two steps of one, side by side: where they part, and by how much.
 
-Ops are paired by what they are and where they are (phase, module path, source line, name) and by
-their occurrence there, never by a number: a longer loop or another branch leaves everything else
-paired. Pairing and comparing are linear in the number of ops (but for one sort of positions).
+Ops are paired by what they are and where they are (phase, module path, the text of the source line,
+name) and by their occurrence there, never by a number: a longer loop, another branch or a line that
+has moved leaves everything else paired. Pairing and comparing are linear in the number of ops (but
+for one sort of positions).
 
     print(compare(side_a, side_b))                # two recordings: values, step by step
     print(compare_steps(side, 101, 102))          # two steps of a run: which way each one went
@@ -50,7 +51,7 @@ class Item(NamedTuple):
     """An op or a parameter's update."""
 
     seq: int
-    key: tuple[str, ...]  # phase, module, file, line, function, title
+    key: tuple[str, ...]  # phase, module, file, line (its text or number), function, title
     title: str
     module: str
     source: Source
@@ -82,6 +83,7 @@ class Side:
         self.text_of = text_of
         self.rules = False  # whether the ops of gradient rules were recorded
         self.steps: dict[int, list[Event]] = {}
+        self._lines: dict[Source, str] | None = None
         self._sort()
 
     def _sort(self) -> None:
@@ -110,8 +112,25 @@ class Side:
         title, source = lineage.title(event), lineage.source(event)
         module, phase = lineage.module(event), lineage.phase(event)
         file = PurePath(source.file).name
-        key = (phase, module, file, str(source.line), source.function, title)
+        key = (phase, module, file, self._line(source), source.function, title)
         return Item(event.seq, key, title, module, source, step)
+
+    def by_text(self, wanted: bool) -> None:
+        """Whether a source line is known by its text: the programs may be of two versions."""
+        self._lines = {} if wanted else None
+
+    def has_text(self) -> bool:
+        """Is the text of its source lines known?"""
+        events = next(iter(self.steps.values()), [])
+        return any(self.text_of(self.lineage.source(event)) for event in events[:50])
+
+    def _line(self, source: Source) -> str:
+        if self._lines is None:
+            return str(source.line)
+        found = self._lines.get(source)
+        if found is None:
+            found = self._lines[source] = self.text_of(source) or str(source.line)
+        return found
 
     def outputs(self, seq: int) -> list[Operand]:
         """What an item made, as it left it."""
@@ -397,6 +416,9 @@ def compare(
         common = [step]
     if not common:
         raise CompareError("the two have no training step in common")
+    texts = a.has_text() and b.has_text()
+    a.by_text(texts)
+    b.by_text(texts)
     found = Comparison((a.name, b.name), (a.text_of, b.text_of))
     for number in common:
         _compare_step(found, a, b, number, number, rtol, atol, values=True)
@@ -426,6 +448,7 @@ def compare_steps(
             known = sorted(n for n in side.steps if n)
             has = f"it has {known[0]} to {known[-1]}" if known else "no step has a number"
             raise CompareError(f"there is no step {number}: {has}")
+    side.by_text(False)
     names = (f"{side.name}, step {first}", f"{side.name}, step {second}")
     found = Comparison(names, (side.text_of, side.text_of), values=values)
     _compare_step(found, side, side, first, second, rtol, atol, values)

@@ -121,6 +121,8 @@ def report_of_comparison(found: Comparison, own: int, where: Callable[[Source], 
     """A comparison; ``own`` is the side (0 or 1) whose moments one can go to."""
     lines = list(found.lines())
     end = next((i for i, line in enumerate(lines) if " of the ops differ:" in line), len(lines))
+    while end and not lines[end - 1]:
+        end -= 1
     tones = {"first": "title", "A  ": "dim", "B  ": "dim"}
     head: list[Line] = [
         [(line, tones.get(line[:5], tones.get(line[:3], "")))] for line in lines[:end]

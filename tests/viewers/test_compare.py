@@ -7,6 +7,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -75,6 +76,25 @@ def test_statistics_alone_tell_runs_apart() -> None:
     found = compare(a, b)
     assert found.first is not None and found.first.item.step == 2
     assert compare(a, a).same
+
+
+def test_a_line_that_has_moved_is_the_same_line() -> None:
+    """Two versions of a program: what counts is the text of a line."""
+    a, b = train(), train(spike=2)
+    text = a.text_of
+
+    def above(source: Source) -> str:
+        return text(Source(source.file, source.line - 100, source.function))
+
+    events = [
+        msgspec.structs.replace(e, source=Source(e.source.file, e.source.line + 100, "train"))
+        if getattr(e, "source", None) is not None and e.source.function == "train"
+        else e
+        for e in b.lineage.events.values()
+    ]
+    found = compare(a, Side("moved", events, b.look, b.array, above))
+    assert found.first is not None and found.first.item.step == 2
+    assert "SGD update" in found.first.item.title
 
 
 def branches(threshold: float = 5.0) -> Side:

@@ -41,9 +41,8 @@ class ReportPane(Pane, inherit_bindings=False):
         self.report = report
         self._lines = []
         self._width = 0
+        self.selected = 0
         self.update_rows()
-        first = next((i for i, (_, entry) in enumerate(self._lines) if entry >= 0), 0)
-        self.selected = first
         self.jump(0)
         self.refresh()
 
@@ -53,6 +52,7 @@ class ReportPane(Pane, inherit_bindings=False):
         return len(self._lines)
 
     def _lay_out(self, report: Report) -> None:
+        before = self._lines[self.selected][1] if self.selected < len(self._lines) else 0
         self._width = self.room
         width = max(20, self.room - 2)
         self._lines = [(row, -1) for line in report.head for row in wrap(line, width, words=True)]
@@ -61,6 +61,9 @@ class ReportPane(Pane, inherit_bindings=False):
         for number, entry in enumerate(report.entries):
             rows = (row for line in entry.lines for row in wrap(line, width, 8, words=True))
             self._lines += [(row, number) for row in rows]
+        starts = self._starts()
+        if starts:  # the same entry stays selected where a scroll bar or another width came
+            self.selected = starts[max(before, 0)]
 
     def row(self, index: int, width: int) -> Line:
         return self._lines[index][0]
