@@ -45,6 +45,14 @@ def test_the_hunted_nan_comes_after_some_good_steps(tmp_path):
     assert float(losses[first - 1]) < 0.5 * float(losses[0])
 
 
+def test_the_planted_bugs_show(tmp_path):
+    losses = re.findall(r"step +(\d+)  loss (\S+)$", run("bugs/nan_in_step_37", tmp_path), re.M)
+    assert [int(step) for step, loss in losses if loss == "nan"] == [37, 40]
+    slow = re.findall(r"loss (\S+)$", run("bugs/detached_branch", tmp_path), re.M)
+    assert float(slow[-1]) > 0.9 * float(slow[0])
+    assert "step 30" in run("bugs/learning_rate_spike", tmp_path)
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_each_is_a_notebook(name):
     cells = open_notebook(EXAMPLES / f"{name}.py").cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import time
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,24 @@ def test_a_vanishing_gradient_names_the_detached_branch() -> None:
     assert "sigmoid backward, 8 times" in told.verdict
     assert "another path is cut by detach() at detached_branch.py:30" in told.verdict
     assert told.origin is not None and told.origin.title == "detach"
+
+
+def test_a_long_tape_takes_linear_time() -> None:
+    def seconds(steps: int) -> float:
+        with trace.recording(steps=steps) as tape:
+            x = torch.zeros(2).log()
+            for _ in range(steps):
+                x = x * 0.5
+            begin = time.perf_counter()
+            told = trace.why(x)
+            spent = time.perf_counter() - begin
+        assert told.origin is not None and told.origin.title == "log"
+        assert tape.seq > steps
+        return spent
+
+    seconds(100)
+    short, long = seconds(900), seconds(9_000)
+    assert long < 40 * short and long < 10
 
 
 def test_it_says_what_it_needs() -> None:
