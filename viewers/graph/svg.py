@@ -122,6 +122,11 @@ class _Shape:
         """Where forward arrows meet the cell."""
         return self.at + self.face.w / 2
 
+    def short(self, backward: bool) -> float:
+        """How much lower than the cell's edge the face is that an arrow meets."""
+        face = self.back if backward and self.back is not None else self.face
+        return (self.h - face.h) / 2
+
     @property
     def back_out(self) -> float:
         """Where backward arrows meet the cell."""
@@ -219,7 +224,7 @@ def render(picture: Picture) -> str:
     ]
     for index, cluster in enumerate(picture.clusters):
         out.append(_frame(cluster, placed.boxes[group_of[index]], _nest(picture, index)))
-    out += _arrows(picture, placed, edges)
+    out += _arrows(picture, placed, edges, shapes)
     out += _labels(picture, placed, edges, shapes, box_of)
     for index, cluster in enumerate(picture.clusters):
         out.append(_heading(cluster, placed.boxes[group_of[index]]))
@@ -383,13 +388,17 @@ def _draw_face(face: _Face, x: float, y: float) -> str:
 # -- arrows ----------------------------------------------------------------------------------
 
 
-def _arrows(picture: Picture, placed: Placed, edges: list[int]) -> list[str]:
+def _arrows(picture: Picture, placed: Placed, edges: list[int], shapes: list[_Shape]) -> list[str]:
     out = []
     for arrow, edge in zip(picture.arrows, edges):
         route = placed.routes[edge]
         if route is None:
             continue
         route = _snapped(route)
+        (x0, y0), *between, (x1, y1) = route  # a face may be lower than its cell
+        y0 -= shapes[arrow.source].short(arrow.backward)
+        y1 += shapes[arrow.target].short(arrow.backward)
+        route = [(x0, y0), *between, (x1, y1)]
         color = _BACKWARD if arrow.backward or picture.phase == "backward" else _FORWARD
         dashes = ' stroke-dasharray="6 3"' if arrow.backward else ""
         out.append(

@@ -251,7 +251,14 @@
     }
     return made;
   }
+  // How much lower than the cell's edge the face is that an arrow meets.
+  function short(shape, back) {
+    return (shape.h - (back && shape.back ? shape.back : shape.face).h) / 2;
+  }
   function arrow(edge, route) {
+    route = route.map(point => point.slice());
+    route[0][1] -= short(shapeOf(nodes[edge.u]), edge.kind);
+    route.at(-1)[1] += short(shapeOf(nodes[edge.v]), edge.kind);
     const made = el('g', {
       class: `edge${edge.kind || data.phase === 'backward' ? ' gradient' : ''}${edge.kind ? ' dashed' : ''}`,
     });
