@@ -1,9 +1,9 @@
 """Pure views of a trace: they take events or a store and return strings, spans and files.
 
-    from viewers import export, summarize
+from viewers import export, summarize
 
-    export(tape, "graph.html", values=True)     # a picture of a training step
-    summarize(model, x)                         # a model's modules as a table
+export(tape, "graph.html", values=True)     # a picture of a training step
+summarize(model, x)                         # a model's modules as a table
 """
 
 from __future__ import annotations
