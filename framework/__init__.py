@@ -14,10 +14,12 @@ import importlib as _importlib
 import math as _math
 import os as _os
 import pkgutil as _pkgutil
+import sys as _sys
 import warnings as _warnings
 from typing import Any
 
 from framework import ops as _ops
+from framework import paths as _paths
 from framework.core import registry as _registry
 from framework.core.modes import (
     enable_grad,
@@ -278,6 +280,8 @@ def numel(input: Tensor) -> _builtins.int:
 
 for _name, _method in _MODULE_REPRS.items():
     setattr(nn.Module, _name, _method)
+
+_paths.publish(_sys.modules[__name__])
 
 _functions, _made, __dir__ = _registry.lazily(globals(), "")
 

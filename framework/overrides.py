@@ -317,7 +317,7 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
         self._counter = Version()
     for name in ("_data", "_device", "_rg", "_counter", "_base", "_id"):
         setattr(made, name, getattr(self, name))
-    made.grad = None
+    made._grad = None
     made._edge = edge_of(self) if self._rg else None
     for name in ("_chain", "_at", "_restricted"):
         if name in self.__dict__:

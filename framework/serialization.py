@@ -15,6 +15,7 @@ import json
 import math
 import mmap as mmap_flags
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -139,7 +140,7 @@ class _Packer:
                 f"save: {_shown(path[:6])}… is nested deeper than {_DEPTH} levels, or holds itself"
             )
         if isinstance(obj, Tensor):
-            return self._tensor(obj, path)
+            return self._sparse(obj, path) if obj.is_sparse else self._tensor(obj, path)
         if obj is None or isinstance(obj, (bool, str)):
             return obj
         if isinstance(obj, np.generic):
@@ -178,6 +179,19 @@ class _Packer:
             key = self.pack(k, path, depth + 1)
             pairs.append([key, self.pack(v, (*path, str(k)), depth + 1)])
         return {"$dict": pairs}
+
+    def _sparse(self, tensor: Tensor, path: tuple[str, ...]) -> dict[str, Any]:
+        """Coordinates and values as two tensors."""
+        data = tensor._data
+        parts = {"indices": data.indices, "values": data.values}
+        record: dict[str, Any] = {
+            name: self._tensor(wrap(array, tensor.device), (*path, name))
+            for name, array in parts.items()
+        }
+        record |= {"size": list(data.shape), "coalesced": data.coalesced}
+        if tensor.requires_grad:
+            record["requires_grad"] = True
+        return {"$sparse": record}
 
     def _tensor(self, tensor: Tensor, path: tuple[str, ...]) -> dict[str, Any]:
         stored = self._stored.get(id(tensor))
@@ -252,6 +266,8 @@ def load(
 def _content(f: Any) -> bytes:
     if hasattr(f, "read"):
         return f.read()
+    if stat.S_ISFIFO(os.stat(f).st_mode):  # opening one would wait for a writer
+        raise ValueError(f"load: {os.fspath(f)}: a pipe, expected a file")
     with open(f, "rb") as file:
         return file.read()
 
@@ -427,6 +443,7 @@ class _Unpacker:
             "$complex": lambda v, d: complex(float(v[0]), float(v[1])),
             "$dtype": lambda v, d: next(t for t in dtypes.ALL if t.name == v),
             "$device": lambda v, d: device(v),
+            "$sparse": lambda v, d: self._sparse(v),
         }
 
     def __call__(self, value: Any, depth: int) -> Any:
@@ -443,6 +460,13 @@ class _Unpacker:
             if key in self._forms:
                 return self._forms[key](inner, depth + 1)
         return {k: self(v, depth + 1) for k, v in value.items()}
+
+    def _sparse(self, record: dict[str, Any]) -> Any:
+        from framework.ops.sparse import sparse_coo_tensor
+
+        parts = [self.tensor(record[name]) for name in ("indices", "values")]
+        made = sparse_coo_tensor(*parts, record["size"], is_coalesced=bool(record["coalesced"]))
+        return made.requires_grad_() if record.get("requires_grad") else made
 
     def tensor(self, record: dict[str, Any]) -> Any:
         name = record["$tensor"]

@@ -82,8 +82,16 @@ class Tensor:
 
     # What every op reads is in slots (CPython specialises their access); the rest has defaults.
     __slots__ = (
-        "__dict__", "__weakref__", "_base", "_counter", "_data", "_device", "_edge", "_id", "_rg",
-        "grad",
+        "__dict__",
+        "__weakref__",
+        "_base",
+        "_counter",
+        "_data",
+        "_device",
+        "_edge",
+        "_grad",
+        "_id",
+        "_rg",
     )  # fmt: skip
 
     _data: Any
@@ -93,7 +101,7 @@ class Tensor:
     _counter: Version | None  # made with the first write, view or save
     _base: Any  # the tensor that owns the memory, for a view
     _id: int  # the trace's number for it
-    grad: Tensor | None
+    _grad: Tensor | None  # see the property ``grad``
 
     _chain: Any = ()  # view ops from the base: ((op, meta), ...)
     _at: int = 0  # the counter's value when `_edge` was found, for a view
@@ -107,7 +115,7 @@ class Tensor:
     def __new__(cls, *args: Any, **options: Any) -> Any:
         made = _new(cls)
         made._rg = False
-        made._edge = made._counter = made._base = made.grad = None
+        made._edge = made._counter = made._base = made._grad = None
         made._id = 0
         if cls._derived:
             Tensor._fill(made, args, options.get("device"))
@@ -369,6 +377,28 @@ class Tensor:
         self._edge, self._rg = None, False
         return self
 
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has accumulated for a leaf; None before.
+
+        Raises:
+            TypeError: it is set to what is no tensor.
+            RuntimeError: it is set to a tensor of another shape, type or device.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not hasattr(
+            value, "_level"
+        ):  # inside of vmap shapes are a sample's
+            _check_grad(self, value)
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
     def backward(
         self,
         gradient: Tensor | None = None,
@@ -545,6 +575,34 @@ def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: 
     return made
 
 
+def _check_grad(tensor: Tensor, value: Any) -> None:
+    """Refuse what cannot be the gradient of a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of {type(value).__name__}"
+        )
+    if value is tensor:
+        raise RuntimeError("can't assign Variable as its own grad")
+    mine, other = tensor._data, value._data
+    if mine.dtype != other.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
+            f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype"
+        )
+    if value._device is not tensor._device:
+        raise RuntimeError(
+            f"attempting to assign a gradient with device type '{value.device.type}' to a tensor "
+            f"with device type '{tensor.device.type}'. Please ensure that the gradient and the "
+            "tensor are on the same device"
+        )
+    if mine.shape != other.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
+            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same "
+            "size"
+        )
+
+
 _new = object.__new__
 
 
@@ -554,7 +612,7 @@ def wrap(array: Any, on: device | None = None) -> Tensor:
     made._data = array
     made._device = on or CPU
     made._rg = False
-    made._edge = made._counter = made._base = made.grad = None
+    made._edge = made._counter = made._base = made._grad = None
     made._id = 0
     return made
 

@@ -148,6 +148,19 @@ class _Name:
         return _DTYPES[_STORAGES.get(self.name, self.name)]
 
 
+def _datum(value: Any, depth: int = 0) -> Any:
+    """What goes into a container: the name of a type becomes the type, other names are refused."""
+    if isinstance(value, _Name):
+        if value.module == "torch" and value.name in _DTYPES:
+            return value.dtype
+        raise Refused(f"it holds a {value.full}, which is more than plain tensors and values")
+    if type(value) is tuple and any(isinstance(v, (_Name, tuple)) for v in value):
+        if depth > 50:
+            raise Refused("it has tuples nested more than 50 deep")
+        return tuple([_datum(v, depth + 1) for v in value])
+    return value
+
+
 class _Storage:
     """The raw elements that tensors share."""
 
@@ -172,7 +185,7 @@ class _Machine:
     def run(self, code: bytes) -> Any:
         for opcode, argument, _ in pickletools.genops(code):
             if opcode.name == "STOP":
-                return self.stack.pop()
+                return _datum(self.stack.pop())
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise Refused(f"its pickle uses {opcode.name}, which plain data never need")
@@ -203,14 +216,14 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not list:
             raise ValueError("appends to what is no list")
-        target.extend(items)
+        target.extend(map(_datum, items))
 
     def fill(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) not in (dict, OrderedDict):
             raise ValueError("sets an item of what is no dict")
         for key, value in zip(items[::2], items[1::2]):
-            target[_key(key)] = value
+            target[_key(key)] = _datum(value)
 
     def add(self, items: list[Any]) -> None:
         target = self.stack[-1]

@@ -107,6 +107,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -116,6 +117,7 @@ def grad(
     No ``.grad`` changes. The arguments are those of `backward`.
 
     Args:
+        only_inputs: must be True: other leaves' gradients are never touched.
         allow_unused: give None for an input that ``outputs`` do not depend on, instead of raising;
             by default ``materialize_grads``.
         materialize_grads: give zeros for such an input.

@@ -161,7 +161,7 @@ def batched(value: Tensor, level: int) -> BatchedTensor:
     made._data = _shadow(data.shape[1:], data.dtype)
     made._device = value._device
     made._rg = False
-    made._edge = made._counter = made._base = made.grad = None
+    made._edge = made._counter = made._base = made._grad = None
     made._id = value._id  # the trace knows the value
     made._value = value
     made._level = level

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from framework.kernels import SparseOperand, module_of
+from framework.kernels import SparseOperand, module_of, to_host
 
 __all__ = ["CooArray"]
 
@@ -110,7 +110,7 @@ class CooArray(NDArrayOperatorsMixin):
 
     def get(self) -> CooArray:
         """The same on the host, as CuPy's ``get``."""
-        return CooArray(self.indices.get(), self.values.get(), self.shape, self.coalesced)
+        return CooArray(to_host(self.indices), to_host(self.values), self.shape, self.coalesced)
 
     def keys(self) -> Any:
         """One integer for each coordinate: its place in the flattened sparse dimensions."""

@@ -326,7 +326,26 @@ def _check_bounds(tensor: Tensor, index: tuple[Any, ...]) -> None:
             at += 1
 
 
+def _as_tuple(index: Any) -> Any:
+    """A list that holds slices, tensors or sequences counts as a tuple: an old wart of PyTorch's.
+
+    ``x[[[0, 1], [1, 2]]]`` is ``x[[0, 1], [1, 2]]``, while ``x[[0, 1]]`` picks rows.
+    """
+    if index.__class__ is range:
+        return list(index)
+    if index.__class__ is tuple:
+        if any(p.__class__ is range for p in index):
+            return tuple([list(p) if p.__class__ is range else p for p in index])
+        return index
+    if index.__class__ is list and len(index) < 32:
+        for part in index:
+            if part is None or part is Ellipsis or isinstance(part, (slice, Tensor, list, tuple)):
+                return tuple(index)
+    return index
+
+
 def _getitem(self: Tensor, index: Any) -> Tensor:
+    index = _as_tuple(index)
     if _is_basic(index):
         clean = _basic(index)
         _check_bounds(self, clean)
@@ -364,6 +383,7 @@ def _bools_as_masks(index: Any) -> Any:
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    index = _as_tuple(index)
     if not isinstance(value, Tensor):
         value = wrap(np.asarray(value, self._data.dtype))
     if _is_basic(index):

@@ -135,6 +135,17 @@ def test_pickles_that_are_more_than_data(pickle: bytes, reason: str) -> None:
         torch.load(checkpoint(pickle))
 
 
+def test_types_are_values() -> None:
+    half = b"ctorch\nfloat16\n"
+    assert torch.load(checkpoint(b"\x80\x02" + half + b".")) is torch.float16
+    in_dict = torch.load(checkpoint(b"\x80\x02}X\x01\x00\x00\x00d" + half + b"s."))
+    assert in_dict == {"d": torch.float16}
+    in_tuple = torch.load(checkpoint(b"\x80\x02]" + half + b"\x85\x85a."))
+    assert in_tuple == [((torch.float16,),)]
+    with pytest.raises(ValueError, match="FloatStorage, which is more than plain"):
+        torch.load(checkpoint(b"\x80\x02]ctorch\nFloatStorage\na."))
+
+
 def tensor_pickle(offset: bytes, size: bytes, stride: bytes) -> bytes:
     """A one-dimensional float tensor in storage 0 of four elements."""
     return (

@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.nn.modules.module import Module
 
-__all__ = ["DataParallel"]
+__all__ = ["DataParallel", "DistributedDataParallel"]
 
 
 class DataParallel(Module):
@@ -34,3 +34,13 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """Several processes are not supported; the name is there for ``isinstance`` checks."""
+
+    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            "Default process group has not been initialized, please make sure to call "
+            "init_process_group: framework.distributed is not available, train in one process"
+        )

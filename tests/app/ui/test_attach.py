@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from test_terminal import RESTORED, Terminal
-from ui_driver import Driver, write
+from ui_driver import Driver, program, write
 
 from app.attach import connect, describe, notebook_for
 from app.notebook import Notebook
@@ -336,3 +336,28 @@ def test_ps_says_how_each_is(script: Path, tmp_path: Path) -> None:
             [sys.executable, "-m", "app", "ps", "--json"], capture_output=True, text=True
         )
         assert {one["state"] for one in json.loads(done.stdout)} == {"paused", "running"}
+
+
+def test_a_cell_at_full_speed_is_paused_by_a_key(tmp_path: Path) -> None:
+    """The kernel of a notebook of one's own, too."""
+
+    async def scenario() -> None:
+        path = write(
+            tmp_path / "loop.py",
+            "# %%\nimport framework as torch\nx = torch.ones(4)\nfor i in range(10**9):\n"
+            "    x = x * 1.0\n",
+        )
+        async with program(path) as d:
+            await d.press("ctrl+r")
+            await d.until(lambda: d.session.state == "running" and d.session.store.last_seq, "it")
+            await d.press("F")
+            await d.until(lambda: d.session.level == "off", "full speed")
+            assert "full speed" in _line(d)
+            await d.press("p")
+            await d.stopped()
+            assert d.session.level == "all" and "▶" in d.pane("notebook")
+            await d.step()
+            await d.press("i", "i")
+            await d.idle()
+
+    asyncio.run(scenario())

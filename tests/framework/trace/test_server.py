@@ -28,7 +28,6 @@ from framework.trace.protocol import (
     PROTOCOL_VERSION,
     Breakpoint,
     Challenge,
-    Control,
     Dropped,
     Events,
     Goodbye,

@@ -1,0 +1,42 @@
+"""Where PyTorch keeps a module that is elsewhere here: for ``isinstance`` checks and old imports.
+
+``from torch.nn.modules.batchnorm import _BatchNorm`` and ``torch.optim.adamw.AdamW`` are written in
+many programs. Each of these paths stands for one or several of our modules.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+__all__ = ["PATHS", "publish"]
+
+# PyTorch's path -> our modules that have its names.
+PATHS = {
+    "nn.modules.batchnorm": "nn.modules.normalization",
+    "nn.modules.instancenorm": "nn.modules.normalization",
+    "nn.parallel": "nn.modules.parallel",
+    "optim.adamw": "optim.adam",
+    "optim.rmsprop": "optim.adaptive",
+    "optim.adagrad": "optim.adaptive",
+    "optim.adadelta": "optim.adaptive",
+    "autograd.variable": "autograd",
+    "autograd.grad_mode": "core.modes",
+    "autograd.anomaly_mode": "autograd.anomaly",
+    "functional": "",
+    "_tensor": "tensor",
+    "utils.data._utils.collate": "utils.data.collate",
+    "utils.data._utils": "utils.data",
+}
+
+
+def publish(root: Any) -> None:
+    """Enter the paths, as modules and as attributes of the packages that they are in."""
+    for path, ours in PATHS.items():
+        module = importlib.import_module(f"framework.{ours}") if ours else root
+        sys.modules[f"framework.{path}"] = module
+        owner, _, name = path.rpartition(".")
+        package = sys.modules.get(f"framework.{owner}" if owner else "framework")
+        if package is not None and not hasattr(package, name):
+            setattr(package, name, module)
