@@ -82,7 +82,6 @@ def group_norm(
     return norm.group_norm(input, num_groups, weight, bias, eps)
 
 
-
 @function(method=False)
 def embedding(
     weight: Any, indices: Any, padding_idx: int = -1, scale_grad_by_freq: bool = False,
