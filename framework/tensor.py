@@ -502,14 +502,20 @@ class Tensor:
             )
         return bool(self.item())
 
+    def _only(self) -> Any:
+        """`item` for Python's conversions, which complain with another kind of error."""
+        if self._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
+
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._only())
 
     def __index__(self) -> int:
         if self.dtype.category > dtypes.INT or self._data.size != 1:

@@ -299,13 +299,13 @@ class _Task:
         first = tensor.grad is None
         if first:
             if self.create:
-                tensor.grad = grad if own else grad.clone()
+                tensor._grad = grad if own else grad.clone()
             elif own and not grad._rg:
-                tensor.grad = grad
+                tensor._grad = grad
             else:
-                tensor.grad = dispatch.wrap(grad._data.copy(), grad._device)
+                tensor._grad = dispatch.wrap(grad._data.copy(), grad._device)
         elif self.create:
-            tensor.grad = tensor.grad + grad
+            tensor._grad = tensor.grad + grad
         else:
             total = tensor.grad
             before_write(total)

@@ -172,9 +172,12 @@ class CooArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         name = ufunc.__name__
-        given = options.pop("out", None)  # of ``a += b``: the tensor takes the new array
-        if method != "__call__" or options or (given and not isinstance(given[0], CooArray)):
+        given = options.pop("out", None)  # of ``a += b``
+        if method != "__call__" or options:
             raise SparseOperand(_refusal(f"{name}.{method}"))
+        if given and not isinstance(given[0], CooArray):  # a dense ``a`` stays the same array
+            given[0][...] = self.__array_ufunc__(ufunc, method, *inputs)
+            return given[0]
         if len(inputs) == 1:
             if name in _ZERO_KEEPING:
                 once = self.coalesce()

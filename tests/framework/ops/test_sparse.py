@@ -165,6 +165,17 @@ def test_embeddings_learn_from_sparse_gradients(make, optimizer) -> None:
     np.testing.assert_allclose(*tables, rtol=1e-5, atol=1e-7)
 
 
+def test_dense_and_sparse_gradients_add_up() -> None:
+    rows = torch.tensor([0, 2, 0])
+    for order in ((True, False), (False, True), (True, True)):
+        w = torch.ones(3, 2, requires_grad=True)
+        for sparse in order:
+            picked = nn.functional.embedding(rows, w, sparse=sparse)
+            picked.sum().backward()
+        total = w.grad.to_dense() if w.grad.is_sparse else w.grad
+        assert total.tolist() == [[4, 4], [0, 0], [2, 2]]
+
+
 def test_message_passing() -> None:
     """A graph convolution, twice: by a sparse product and by index_add."""
     torch.manual_seed(0)
