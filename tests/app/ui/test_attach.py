@@ -344,8 +344,8 @@ def test_a_cell_at_full_speed_is_paused_by_a_key(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = write(
             tmp_path / "loop.py",
-            "# %%\nimport framework as torch\nx = torch.ones(4)\nfor i in range(10**9):\n"
-            "    x = x * 1.0\n",
+            "# %%\nimport time\nimport framework as torch\nx = torch.ones(4)\n"
+            "for i in range(10**9):\n    x = x * 1.0\n    time.sleep(0.002)\n",
         )
         async with program(path) as d:
             await d.press("ctrl+r")
