@@ -140,7 +140,9 @@ async def _values(path: Path, tmp_path: Path) -> None:
         event = next(e for e in tape if isinstance(e, NodeBegin) and e.name == "relu")
         session.go(event.forward)
         await d.press("1")
-        assert inspector.subject.tensors[0].grad is None, "not yet at the forward op"
+        await d.until(
+            lambda: inspector.subject.tensors[0].grad is None, "not yet at the forward op"
+        )
         await d.press("end")
         inspector.show(event.forward)
         await d.settled()
