@@ -251,5 +251,6 @@ def sgr_lines(text: str, token: str = "") -> list[Line]:
 
 
 def _indent(source: str, line: int) -> int:
-    text = source.split("\n")[line - 1]
+    """Blanks before a line's text; none for a row of an editor that has no line yet."""
+    text = [*source.split("\n"), ""][min(line - 1, source.count("\n") + 1)]
     return len(text) - len(text.lstrip(" "))

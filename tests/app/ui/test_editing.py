@@ -53,6 +53,23 @@ def test_cells_are_edited_moved_deleted_and_saved(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_wrapped_text_cell_can_be_edited(tmp_path: Path) -> None:
+    """It has fewer lines than rows: typing a letter once ended the program."""
+
+    async def scenario() -> None:
+        long = " ".join(["several words that fill more than one row"] * 6)
+        source = f"# %% [markdown]\n# # Title\n# {long}\n#\n# {long}\n\n# %%\nx = 1\n"
+        async with program(write(tmp_path / "a.py", source), (80, 24), kernel=False) as d:
+            await d.press("enter", "Z", "end", "enter", *"more", "backspace", "down", "x")
+            await d.settled()
+            assert "Z" in d.app.notebook.cells[0].source and d.main.notebook.editing
+            await d.press("escape")
+            await d.settled()
+            assert "Title" in d.text()
+
+    asyncio.run(scenario())
+
+
 def test_the_editor_grows_and_follows(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "".join(f"# %%\nx{i} = {i}\n\n" for i in range(1000))
