@@ -163,9 +163,11 @@ def explain_gradient(walk: Walk, leaf: int, seq: int, name: str) -> Explanation 
     last = min(last, seq)
     at, grad = lineage.grad_of(leaf, last, first)
     if not grad and not _backwards(lineage, first, last) and first:
-        # Nothing has come yet in this step: what is meant is the step before.
-        first, last = lineage.step_bounds(first)
-        at, grad = lineage.grad_of(leaf, last, first)
+        # Nothing has come yet in this step: what is meant is the step before, if it trained this.
+        before = lineage.step_bounds(first)
+        if _backwards(lineage, *before) and follow(lineage, leaf, *before).uses:
+            first, last = before
+            at, grad = lineage.grad_of(leaf, last, first)
     if not grad:
         return _missing(walk, leaf, subject, first, last)
     summary = walk.look(grad, at)
@@ -209,6 +211,8 @@ def _missing(walk: Walk, leaf: int, subject: str, first: int, last: int) -> Expl
 
     if not lineage.meta(leaf).requires_grad:
         return told("requires_grad is False (it is frozen)", _use_links(walk, paths.uses[:1]))
+    if not paths.uses and not _backwards(lineage, first, last):
+        return told(f"no op has used it {when} so far, and backward has not run")
     if not paths.uses:
         return told(_unused(lineage, leaf, first, last, when))
     if not paths.backwards:
