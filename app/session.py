@@ -78,6 +78,7 @@ class Session(Points):
         self.notebook = notebook
         self.store = TraceStore()
         self.kernel: KernelProcess | None = None
+        self._file: Path | None = None  # whose kernel it is
         self.attached = False
         self.name = ""
         self.file = ""  # what the program's file is called where it is not here, as in a recording
@@ -107,6 +108,7 @@ class Session(Points):
         """Start a kernel process in the background; `tick` takes it over when it is up."""
         from app.kernel.process import KernelProcess
 
+        self._file = file
         path = file.resolve().parent if file is not None else None
 
         def start() -> KernelProcess:
@@ -616,8 +618,13 @@ class Session(Points):
 
     def restart(self) -> None:
         """A new kernel: variables and tape are gone, the notebook stays."""
-        if self.attached or self.kernel is None:
+        if self.attached:
             self.say("attached to a program: it cannot be restarted from here", problem=True)
+            return
+        if self.kernel is None:  # the first one did not start
+            self.start_kernel(self._file)
+            self.say("the kernel is starting")
+            self.changed.add("state")
             return
         kernel, client = self.kernel, self.client
         self.client = None

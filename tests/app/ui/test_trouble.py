@@ -234,3 +234,16 @@ def test_much_output(tmp_path: Path) -> None:
             assert len(d.session.log) <= 5000
 
     asyncio.run(scenario())
+
+
+def test_a_kernel_that_did_not_start_can_be_started_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with program(write(tmp_path / "a.py", "# %%\nx = 6 * 7\n"), kernel=False) as d:
+            d.session._not_started("the kernel did not answer within 30 s")
+            await d.press("0", "0")
+            await d.until(lambda: d.session.state == "idle", "a kernel")
+            await d.press("f6")
+            await d.idle()
+            assert d.session.attached is False and d.session.kernel is not None
+
+    asyncio.run(scenario())

@@ -243,6 +243,7 @@ def test_other_reasons_for_no_gradient() -> None:
         a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
         loss = (a * 2).sum()
         assert "backward was not called" in trace.why(a).verdict
+        assert "no op has used it in this run so far" in trace.why(b).verdict
         torch.autograd.grad(loss, a)
         assert "autograd.grad" in trace.why(a).verdict
         (Silent.apply(b * 3).sum() + c.sum()).backward()
