@@ -374,8 +374,9 @@ class TapebookApp(App[int], inherit_bindings=False):
             end = threading.Timer(LAST_WORDS, os._exit, (128 + number,))
             end.daemon = True
             end.start()
-        with contextlib.suppress(Exception):
-            self.autosave()
+        for keep in (self.autosave, self._keep_session):
+            with contextlib.suppress(Exception):
+                keep()
         self.exit(128 + number, return_code=128 + number)
 
     def _check_terminal(self) -> None:
@@ -387,8 +388,9 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours: the work is kept, the report is written down, then Textual ends."""
-        with contextlib.suppress(Exception):
-            self.autosave()
+        for keep in (self.autosave, self._keep_session):
+            with contextlib.suppress(Exception):
+                keep()
         with contextlib.suppress(Exception):
             self.crash_log = _write_crash_log(error)
         super()._handle_exception(error)

@@ -93,7 +93,9 @@ def test_ended_by_a_signal(tmp_path: Path, number: int, status: int) -> None:
     path = write(tmp_path / "a.py", "# %%\na = 1\n")
     terminal = Terminal(str(path))
     terminal.until(b" idle ")
-    terminal.type(b"\x1b[B\r")  # down, enter: edit
+    terminal.type(b"\x1b[Bb")  # down to the line, and a breakpoint on it
+    terminal.read(0.5)
+    terminal.type(b"\r")  # edit
     time.sleep(0.5)
     terminal.type(b"b = 2\r")
     terminal.until(b"esc")
@@ -104,6 +106,8 @@ def test_ended_by_a_signal(tmp_path: Path, number: int, status: int) -> None:
     assert path.read_text() == "# %%\na = 1\n"
     (kept,) = tmp_path.glob(".*.tapebook-autosave")
     assert "b = 2" in kept.read_text()
+    (session,) = tmp_path.glob(".*.tapebook")
+    assert '"breakpoints"' in session.read_text()
 
 
 def test_the_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
