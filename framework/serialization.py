@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes, torch_files
+from framework.atomic import write_atomically
 from framework.device import CPU, cuda_problem, device, existing
 from framework.kernels import to_device, to_host
 from framework.storage import UntypedStorage
@@ -80,7 +81,7 @@ def save(
         for part in parts:
             f.write(part)
     else:
-        _write_atomically(os.fspath(f), parts)
+        write_atomically(os.fspath(f), lambda file: file.writelines(parts))
 
 
 def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
@@ -97,33 +98,6 @@ def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return [len(text).to_bytes(8, "little"), text, *parts]
-
-
-def _write_atomically(path: str, parts: list[Any]) -> None:
-    import tempfile
-
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(prefix=".saving-", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # not every file system lets a folder be synced
-        folder_handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(folder_handle)
-        finally:
-            os.close(folder_handle)
 
 
 class _Packer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from framework.atomic import write_atomically
 
 __all__ = ["write"]
 
@@ -56,31 +55,6 @@ def write(path: str, proto: Any, weights: dict[str, Any], external: bool | None)
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     if large:
-        _atomically(data, values)
+        write_atomically(data, values)
     text = made.SerializeToString()
-    _atomically(path, lambda file: file.write(text))
-
-
-def _atomically(path: str, fill: Callable[[BinaryIO], Any]) -> None:
-    """Fill a temporary file in the same folder and give it its name when it is complete."""
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(prefix=".exporting-", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # not every file system lets a folder be synced
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+    write_atomically(path, lambda file: file.write(text))
