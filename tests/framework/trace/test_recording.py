@@ -22,6 +22,7 @@ from framework import nn
 from framework.trace import open_tape, record, recording, sink
 from framework.trace import tape as tape_module
 from framework.trace import tape_format as fmt
+from framework.trace import tape_writer
 from framework.trace.events import Leaf, Mark, Op, OptimEnd, ParamUpdate, Write, encode_events
 from framework.trace.playback import Playback
 from framework.trace.protocol import Dropped
@@ -75,10 +76,12 @@ def train(steps: int, model: nn.Module | None = None) -> tuple[nn.Module, list[f
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording of six training steps."""
+    """A recording of six training steps, each of them a chunk of its own."""
     path = tmp_path_factory.mktemp("tape") / "whole.tape"
-    with record(path):
-        train(6)
+    with pytest.MonkeyPatch.context() as patch:  # on a busy machine, too
+        patch.setattr(tape_writer, "PATIENCE", 60.0)
+        with record(path):
+            train(6)
     return path
 
 
