@@ -1,0 +1,198 @@
+"""Every public function and class has an example, and every example gives what it says.
+
+`tests/test_doctests.py` runs the docstrings that it finds in the files. Functions that a table
+makes stand in no file under their own name: here they are looked up where users find them.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import framework
+
+# "" is `framework` itself, "Tensor" the methods of tensors.
+NAMESPACES = """
+    Tensor amp autograd autograd.forward_ad autograd.functional cuda distributions fft func linalg
+    masked nn nn.functional nn.init nn.utils nn.utils.parametrizations nn.utils.parametrize
+    nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler optim.swa_utils random signal.windows
+    sparse special testing trace utils.checkpoint utils.data
+""".split()
+NAMESPACES.insert(0, "")
+
+# Namespaces in which some names have no example yet. One that is complete must not stand here.
+NOT_YET = frozenset(
+    """
+    Tensor amp autograd autograd.forward_ad cuda fft func linalg masked nn nn.functional nn.init
+    nn.utils nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler
+    optim.swa_utils random signal.windows sparse special testing trace utils.checkpoint utils.data
+    """.split()
+) | {""}
+
+# Names that need no example, and why.
+_STORAGE = "one class for each dtype: `TypedStorage` has the example"
+NEEDLESS = {
+    **{
+        f"{kind}Storage": _STORAGE
+        for kind in """
+            BFloat16 Bool Byte Char ComplexDouble ComplexFloat Double Float Half Int Long Short
+        """.split()
+    },
+}
+
+# "Alias of `X`", "In-place version of `X`": at the start of a docstring.
+_REFERS = re.compile(r"(?:Alias|In-place version) of `([\w.]+)`")
+_ELSEWHERE = ("", "Tensor", "nn.functional", "linalg", "special")
+
+
+def namespace(path: str) -> Any:
+    if not path:
+        return framework
+    if path == "Tensor":
+        return framework.Tensor
+    return importlib.import_module(f"framework.{path}")
+
+
+def public(path: str) -> Iterator[tuple[str, Any]]:
+    """The functions and classes of a namespace, each with its name."""
+    space = namespace(path)
+    for name in getattr(space, "__all__", None) or dir(space):
+        if not name.startswith("_"):
+            found = getattr(space, name)
+            if callable(found) and not inspect.ismodule(found):
+                yield name, found
+
+
+def dotted(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def doc(thing: Any) -> str:
+    """The docstring that was written for it, not one that its class inherits."""
+    return inspect.cleandoc(getattr(thing, "__doc__", None) or "")
+
+
+def look_up(path: str, name: str) -> Any:
+    """What a docstring in the namespace ``path`` means by a name; None for nothing."""
+    plain = re.sub(r"^(framework|torch)\.", "", name)
+    spaces = _ELSEWHERE if plain != name else (path, *_ELSEWHERE)
+    for space in spaces:
+        found = namespace(space)
+        for part in plain.split("."):
+            found = getattr(found, part, None)
+        if found is not None:
+            return found
+    return None
+
+
+def missing(path: str, name: str, thing: Any) -> str:
+    """What is wrong with a docstring; "" if nothing is."""
+    seen = []
+    while True:
+        text = doc(thing)
+        if ">>>" in text:
+            return ""
+        match = _REFERS.match(text)
+        if match is None:
+            return f"{dotted(path, name)}: no example"
+        thing = look_up(path, match[1])
+        if thing is None or match[1] in seen:
+            return f"{dotted(path, name)}: refers to `{match[1]}`, which leads to no example"
+        seen.append(match[1])
+
+
+@pytest.mark.parametrize("path", NAMESPACES)
+def test_everything_public_has_an_example(path: str) -> None:
+    found = [
+        wrong
+        for name, thing in public(path)
+        if dotted(path, name) not in NEEDLESS and (wrong := missing(path, name, thing))
+    ]
+    if path in NOT_YET:
+        assert found, f"{path or 'framework'} is complete: take it out of NOT_YET"
+    else:
+        assert not found, "\n".join(found)
+
+
+def test_what_needs_no_example_is_there_and_has_none() -> None:
+    for name in NEEDLESS:
+        path, _, last = name.rpartition(".")
+        assert missing(path, last, getattr(namespace(path), last)), name
+
+
+_SHOWN = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+_ran: set[str] = set()  # docstrings: a function that stands in two places is run once
+
+
+def known_in(home: str) -> dict[str, Any]:
+    """The names that an example may use: those of the file, as usual, but as a program of its own.
+
+    What `framework` itself has would hide Python's names (``bool``, ``float``).
+    """
+    names = {} if home == "framework" else vars(importlib.import_module(home))
+    return {**names, "__name__": "__main__"}
+
+
+@pytest.mark.parametrize("path", NAMESPACES)
+def test_every_example_gives_what_it_says(path: str) -> None:
+    parser = doctest.DocTestParser()
+    report: list[str] = []
+    for name, thing in public(path):
+        text = doc(thing)
+        if ">>>" not in text or text in _ran:
+            continue
+        _ran.add(text)
+        home = getattr(thing, "__module__", None) or "framework"
+        known = known_in(home)
+        framework.manual_seed(0)
+        title = f"{home}.{getattr(thing, '__qualname__', name)}"
+        test = parser.get_doctest(text, known, title, None, 0)
+        doctest.DocTestRunner(verbose=False, optionflags=_SHOWN).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+# -- the rules themselves --------------------------------------------------------------------
+
+
+def sample(text: str) -> Any:
+    def thing() -> None: ...
+
+    thing.__doc__ = text
+    return thing
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        ("Adds.\n\n>>> 1 + 1\n2", True),
+        ("Adds.", False),
+        ("", False),
+        ("Alias of `add`.", True),
+        ("Alias of `torch.add`: adds.", True),
+        ("Alias of `nn.functional.cosine_similarity`.", True),
+        ("In-place version of `div`: writes the result.", True),
+        ("Alias of `nothing_of_this_name`.", False),
+        ("Not an alias of `add`.", False),
+    ],
+)
+def test_a_reference_must_lead_to_an_example(text: str, fine: bool) -> None:
+    assert (missing("", "sample", sample(text)) == "") is fine
+
+
+def test_a_circle_of_references_is_no_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framework, "one", sample("Alias of `other`."), raising=False)
+    monkeypatch.setattr(framework, "other", sample("Alias of `one`."), raising=False)
+    assert missing("", "one", framework.one)
+
+
+def test_a_class_does_not_inherit_an_example() -> None:
+    class Child(framework.nn.ReLU):
+        pass
+
+    assert missing("nn", "Child", Child) == "nn.Child: no example"
