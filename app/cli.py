@@ -518,4 +518,4 @@ def _version() -> str:
     names: dict[str, str] = {}
     path = Path(__file__).resolve().parent.parent / "framework" / "version.py"
     exec(path.read_text("utf-8"), names)
-    return names["__version__"]
+    return names["tapebook"]

@@ -37,7 +37,7 @@ def _framework() -> tuple[str, str]:
     import framework
 
     count = os.cpu_count()
-    return OK, f"tapebook {framework.__version__}, NumPy {numpy.__version__}, {count} processors"
+    return OK, f"tapebook {framework.version.tapebook}, NumPy {numpy.__version__}, {count} processors"
 
 
 def _devices() -> tuple[str, str]:

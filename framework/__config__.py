@@ -13,7 +13,7 @@ import numpy as np
 
 from framework.device import cuda_problem
 from framework.flags import get_num_threads
-from framework.version import __version__
+from framework.version import __version__, tapebook
 
 __all__ = ["parallel_info", "show"]
 
@@ -21,7 +21,7 @@ __all__ = ["parallel_info", "show"]
 def show() -> str:
     """Versions of what computes."""
     lines = [
-        f"Tapebook {__version__}",
+        f"Tapebook {tapebook} (as PyTorch {__version__.partition('+')[0]})",
         f"  - Python {platform.python_version()} on {platform.machine()}",
         f"  - NumPy {np.__version__}",
         f"  - CUDA: {cuda_problem() or 'available'}",

@@ -89,7 +89,7 @@ from framework.storage import STORAGES as _STORAGES
 from framework.storage import TypedStorage, UntypedStorage, is_storage
 from framework.streams import Event, Stream
 from framework.tensor import Size, Tensor, tensor
-from framework.version import __version__
+from framework.torch_version import __version__
 
 float = float32
 double = float64

@@ -1,12 +1,17 @@
-"""The one place where the version is written."""
+"""The one place where the versions are written: Tapebook's, and PyTorch's whose behaviour it has.
+
+``__version__`` begins with PyTorch's, so that programs which ask for "at least 2.0" take the way
+that is meant for it; what is behind the plus sign says who answers.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "tapebook"]
 
-__version__ = "0.1.0"
+tapebook = "0.1.0"
+__version__ = f"2.13.0+tapebook.{tapebook}"
 
 debug = False
 hip = rocm = xpu = git_version = None

@@ -22,7 +22,7 @@ from framework.onnx.table import TO_ONNX
 from framework.onnx.writer import Writer
 from framework.tensor import Tensor, wrap
 from framework.utils._pytree import tree_flatten
-from framework.version import __version__
+from framework.version import tapebook
 
 __all__ = ["ONNXProgram", "export_model"]
 
@@ -249,7 +249,7 @@ class _Graph:
             infos = [*infos, *states]
         graph = helper.make_graph(w.nodes, "main_graph", infos, outputs, initializers)
         model = helper.make_model(
-            graph, producer_name="tapebook", producer_version=__version__, ir_version=_IR,
+            graph, producer_name="tapebook", producer_version=tapebook, ir_version=_IR,
             opset_imports=[helper.make_opsetid("", self.opset)],
         )  # fmt: skip
         _checked(model)

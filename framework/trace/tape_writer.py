@@ -48,7 +48,7 @@ from framework.trace.tape_format import (
     blob_message,
     message,
 )
-from framework.version import __version__
+from framework.version import tapebook
 
 __all__ = [
     "KEEP",
@@ -514,7 +514,7 @@ def check_options(keep: str, budget: int, policy: str) -> None:
 def _describe(program: str, argv: list[str], keep: str, policy: str, budget: int) -> dict[str, str]:
     """What the run was. The wall clock is a label; order is by event numbers and ``clock``."""
     return {
-        "tapebook": __version__,
+        "tapebook": tapebook,
         "program": program,
         "argv": json.dumps(argv),
         "python": platform.python_version(),

@@ -153,3 +153,30 @@ def test_the_rest_of_profiling() -> None:
     assert torch.profiler.DeviceType.CUDA.value == 1 and not torch.profiler.kineto_available()
     with pytest.raises(NotImplementedError, match="ExecutionTraceObserver"):
         torch.profiler.ExecutionTraceObserver()
+
+
+VERSIONS = (
+    "1.0", "1.0.0", "2.13.0+cpu", "2.13.0", "2.13.0a0", "2.13.0a0+git12", "2.13.0.dev20260101",
+    "2.13.0rc1", "2.13.0.post1", "2.13.0-1", "1!1.0", "parrot", "10.2", "2.13", "v2.13.0",
+    "2.13.0+cpu.1", "2.13.0+1", (1, 10), (2, 13, 0), [2, 14], (2, 13, 0, "a1"),
+)  # fmt: skip
+
+
+def test_versions_compare_as_in_pytorch() -> None:
+    theirs = pytest.importorskip("torch.torch_version").TorchVersion
+    mine = torch.torch_version.TorchVersion
+    for a in VERSIONS:
+        for b in VERSIONS:
+            for how in ("lt", "le", "eq", "ne", "ge", "gt"):
+                if isinstance(a, str):
+                    one, other = (getattr(t(a), f"__{how}__")(b) for t in (mine, theirs))
+                    assert one == other, (a, how, b)
+
+
+def test_the_version_is_that_of_the_pytorch_whose_behaviour_we_have() -> None:
+    assert torch.__version__ >= "2.0" and torch.__version__ > (2, 12) and torch.__version__ < "3"
+    assert tuple(int(n) for n in torch.__version__.split("+")[0].split(".")) == (2, 13, 0)
+    assert torch.__version__.endswith(f"+tapebook.{torch.version.tapebook}")
+    packaging = pytest.importorskip("packaging.version")
+    assert packaging.parse(torch.__version__) >= packaging.parse("2.13")
+    assert torch.__version__ >= packaging.parse("2.13")
