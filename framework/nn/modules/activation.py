@@ -36,7 +36,7 @@ class _InPlace(Module):
 
 
 class ReLU(_InPlace):
-    """max(0, x).
+    """max(0, x), element by element: (*) to (*). ``inplace=True`` writes into the input.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -48,25 +48,60 @@ class ReLU(_InPlace):
 
 
 class SELU(_InPlace):
-    """The self-normalising `ELU`."""
+    """1.0507 (x where it is positive, else 1.6733 (exp(x) - 1)), element by element: (*) to (*).
+
+    With these numbers deep nets keep mean 0 and variance 1 (Klambauer et al., "Self-normalizing
+    neural networks", 2017); use `nn.AlphaDropout` with it. ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.SELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.1113,  0.0000,  1.0507])
+    """
 
     _call: Any = staticmethod(F.selu)
 
 
 class SiLU(_InPlace):
-    """x sigmoid(x)."""
+    """x sigmoid(x), element by element: (*) to (*); also known as swish.
+
+    Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning", 2017. ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.SiLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
 
     _call: Any = staticmethod(F.silu)
 
 
 class Mish(_InPlace):
-    """x tanh(softplus(x))."""
+    """x tanh(softplus(x)), element by element: (*) to (*).
+
+    Misra, "Mish: A self regularized non-monotonic activation function", 2019. ``inplace=True``
+    writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Mish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
 
     _call: Any = staticmethod(F.mish)
 
 
 class Hardswish(_InPlace):
-    """x relu6(x + 3) / 6."""
+    """x relu6(x + 3) / 6, element by element: (*) to (*); `SiLU` without an exponential.
+
+    Howard et al., "Searching for MobileNetV3", 2019. ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Hardswish()(torch.tensor([-4.0, -1.0, 1.0, 4.0]))
+    tensor([-0.0000, -0.3333,  0.6667,  4.0000])
+    """
 
     _call: Any = staticmethod(F.hardswish)
 
@@ -75,7 +110,15 @@ class Hardswish(_InPlace):
 
 
 class Hardsigmoid(_InPlace):
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6, element by element: (*) to (*); `Sigmoid` without an exponential.
+
+    ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Hardsigmoid()(torch.tensor([-4.0, 0.0, 1.5, 4.0]))
+    tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
 
     _call: Any = staticmethod(F.hardsigmoid)
 
@@ -84,7 +127,16 @@ class Hardsigmoid(_InPlace):
 
 
 class LeakyReLU(Module):
-    """x where it is positive, else negative_slope x."""
+    """x where it is positive, else negative_slope x: (*) to (*).
+
+    Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
+    ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
+    tensor([-0.1000,  2.0000])
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -99,7 +151,16 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where it is positive, else alpha (exp(x) - 1)."""
+    """x where it is positive, else alpha (exp(x) - 1): (*) to (*).
+
+    Clevert et al., "Fast and accurate deep network learning by exponential linear units (ELUs)",
+    2015. ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ELU()(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     _call: Any = staticmethod(F.elu)
 
@@ -116,13 +177,31 @@ class ELU(Module):
 
 
 class CELU(ELU):
-    """max(0, x) + min(0, alpha (exp(x / alpha) - 1))."""
+    """max(0, x) + min(0, alpha (exp(x / alpha) - 1)): (*) to (*); smooth at 0 for every alpha.
+
+    Barron, "Continuously differentiable exponential linear units", 2017. ``inplace=True`` writes
+    into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.CELU(2.0)(torch.tensor([-1.0, 2.0]))
+    tensor([-0.7869,  2.0000])
+    """
 
     _call: Any = staticmethod(F.celu)
 
 
 class Hardtanh(Module):
-    """x limited to [min_val, max_val]."""
+    """x limited to [min_val, max_val]: (*) to (*). ``inplace=True`` writes into the input.
+
+    AssertionError unless ``min_val`` is the smaller one. ``min_value`` and ``max_value`` are older
+    names.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Hardtanh(-1.0, 2.0)(torch.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  2.0000])
+    """
 
     def __init__(
         self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False,
@@ -154,7 +233,13 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """min(max(0, x), 6)."""
+    """min(max(0, x), 6), element by element: (*) to (*). ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReLU6()(torch.tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
@@ -176,21 +261,43 @@ class _Shrink(Module):
 
 
 class Hardshrink(_Shrink):
-    """x where |x| > lambd, else 0."""
+    """x where |x| > lambd, else 0: (*) to (*).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Hardshrink(0.5)(torch.tensor([-2.0, 0.3, 0.7]))
+    tensor([-2.0000,  0.0000,  0.7000])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.hardshrink(input, self.lambd)
 
 
 class Softshrink(_Shrink):
-    """x moved towards 0 by lambd, 0 where it would cross 0."""
+    """x moved towards 0 by lambd, 0 where it would cross 0: (*) to (*).
+
+    RuntimeError when called with a negative ``lambd``.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softshrink(0.5)(torch.tensor([-2.0, 0.3, 0.75]))
+    tensor([-1.5000,  0.0000,  0.2500])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softshrink(input, self.lambd)
 
 
 class Threshold(Module):
-    """x where it is above ``threshold``, else ``value``."""
+    """x where it is above ``threshold``, else ``value``: (*) to (*).
+
+    ``inplace=True`` writes into the input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Threshold(0.5, -1.0)(torch.tensor([0.2, 0.5, 0.8]))
+    tensor([-1.0000, -1.0000,  0.8000])
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -205,9 +312,16 @@ class Threshold(Module):
 
 
 class RReLU(Module):
-    """x where it is positive, else a x; in training a is random in [lower, upper], else the mean.
+    """x where it is positive, else a x: (*) to (*).
 
+    In training a is drawn per element, uniform in [lower, upper]; in evaluation it is their mean.
     Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
+    ``inplace=True`` writes into the input; RuntimeError when called with ``lower`` above ``upper``.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.RReLU(0.1, 0.3).eval()(torch.tensor([-1.0, 2.0]))
+    tensor([-0.2000,  2.0000])
     """
 
     def __init__(
@@ -225,7 +339,19 @@ class RReLU(Module):
 
 
 class GELU(Module):
-    """x Φ(x); ``approximate="tanh"`` for the approximation by tanh."""
+    """x Φ(x), Φ being the standard normal distribution function: (*) to (*).
+
+    ``approximate="tanh"`` computes 0.5 x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) instead;
+    anything but that and "none" is a RuntimeError when called. Hendrycks and Gimpel, "Gaussian
+    error linear units (GELUs)", 2016.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.GELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    >>> nn.GELU("tanh")(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1588,  0.0000,  0.8412])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -239,7 +365,15 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta."""
+    """log(1 + exp(beta x)) / beta, a smooth `ReLU`: (*) to (*).
+
+    Where beta x is above ``threshold`` the result is x itself.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softplus()(torch.tensor([-1.0, 0.0, 30.0]))
+    tensor([ 0.3133,  0.6931, 30.0000])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -254,35 +388,65 @@ class Softplus(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), element by element: (*) to (*), in [0, 1].
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Sigmoid()(torch.tensor([-2.0, 0.0, 2.0]))
+    tensor([0.1192, 0.5000, 0.8808])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.sigmoid(input)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent, element by element: (*) to (*), in [-1, 1].
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Tanh()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  0.7616])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.tanh(input)
 
 
 class LogSigmoid(Module):
-    """log(sigmoid(x))."""
+    """log(sigmoid(x)), element by element: (*) to (*); finite where sigmoid(x) would round to 0.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LogSigmoid()(torch.tensor([-200.0, 0.0, 2.0]))
+    tensor([-2.0000e+02, -6.9315e-01, -1.2693e-01])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """x / (1 + |x|)."""
+    """x / (1 + |x|), element by element: (*) to (*), in [-1, 1].
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softsign()(torch.tensor([-1.0, 0.0, 3.0]))
+    tensor([-0.5000,  0.0000,  0.7500])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x)."""
+    """x - tanh(x), element by element: (*) to (*).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Tanhshrink()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2384,  0.0000,  0.2384])
+    """
 
     def forward(self, input: Any) -> Any:
         return F.tanhshrink(input)
@@ -305,25 +469,58 @@ class _Along(Module):
 
 
 class Softmax(_Along):
-    """exp(x) / sum(exp(x)) along ``dim``."""
+    """exp(x) / sum(exp(x)) along ``dim``: (*) to (*), positive and with the sum 1.
+
+    Give ``dim``: without it a warning says which one was taken (0 for one or three dimensions, else
+    1). IndexError for a dimension out of range. For a loss use `LogSoftmax` or
+    `nn.CrossEntropyLoss`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softmax(dim=1)(torch.tensor([[0.0, 1.0], [2.0, 2.0]]))
+    tensor([[0.2689, 0.7311],
+            [0.5000, 0.5000]])
+    """
 
     _call: Any = staticmethod(F.softmax)
 
 
 class LogSoftmax(_Along):
-    """log(softmax(x)) along ``dim``."""
+    """log(softmax(x)) along ``dim``, without overflow: (*) to (*). ``dim`` as of `Softmax`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LogSoftmax(dim=-1)(torch.tensor([0.0, 1000.0]))
+    tensor([-1000.,     0.])
+    """
 
     _call: Any = staticmethod(F.log_softmax)
 
 
 class Softmin(_Along):
-    """softmax(-x) along ``dim``."""
+    """softmax(-x) along ``dim``: (*) to (*); small elements get the large shares.
+
+    ``dim`` as of `Softmax`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softmin(dim=0)(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([0.6652, 0.2447, 0.0900])
+    """
 
     _call: Any = staticmethod(F.softmin)
 
 
 class Softmax2d(Module):
-    """`Softmax` over the channels of (N, C, H, W) or (C, H, W)."""
+    """`Softmax` over the channels at each position: (N, C, H, W) to the same, or (C, H, W).
+
+    ValueError for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Softmax2d()(torch.zeros(1, 4, 2, 2))[0, :, 0, 0]
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
 
     def forward(self, input: Any) -> Any:
         if input.ndim not in (3, 4):
@@ -332,7 +529,16 @@ class Softmax2d(Module):
 
 
 class GLU(_Along):
-    """a sigmoid(b), where a and b are the input's halves along ``dim``."""
+    """a sigmoid(b), where a and b are the input's halves along ``dim``: (*, 2 n, *) to (*, n, *).
+
+    RuntimeError if that dimension's size is odd. Dauphin et al., "Language modeling with gated
+    convolutional networks", 2016.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.GLU()(torch.tensor([1.0, 2.0, 0.0, 100.0]))
+    tensor([0.5000, 2.0000])
+    """
 
     _call: Any = staticmethod(F.glu)
 
@@ -341,7 +547,19 @@ class GLU(_Along):
 
 
 class PReLU(Module):
-    """x where it is positive, else weight x; one learnt weight, or one per channel."""
+    """x where it is positive, else weight x, with a learnable ``weight``: (*) to (*).
+
+    ``num_parameters`` is 1, or the size of dimension 1: one weight per channel (RuntimeError if it
+    is neither). They start at ``init``; do not decay them. He et al., "Delving deep into
+    rectifiers", 2015.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.PReLU()(torch.tensor([-1.0, 2.0])).detach()
+    tensor([-0.2500,  2.0000])
+    >>> nn.PReLU(3)(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 3, 4])
+    """
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
