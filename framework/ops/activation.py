@@ -311,7 +311,9 @@ def _published(call: Callable[..., Any]) -> Callable[..., Any]:
 
 @function(namespaces=_F, method=False)
 def relu(input: Any, inplace: bool = False) -> Any:
-    """max(0, input), elementwise.
+    """max(0, input), elementwise; any shape and any real type, which the result keeps.
+
+    The gradient at zero is zero. NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
@@ -322,19 +324,34 @@ def relu(input: Any, inplace: bool = False) -> Any:
 
 @function(namespaces=("", *_F), method=False)
 def relu_(input: Any) -> Any:
-    """In-place `relu`."""
+    """In-place version of `relu`: writes the result into ``input``."""
     return input.relu_()
 
 
 @_published
 def relu6(input: Any, inplace: bool = False) -> Any:
-    """min(max(0, input), 6), elementwise."""
+    """min(max(0, input), 6), elementwise; any shape, floating or integer.
+
+    The bound keeps activations within the range of low-precision numbers (Howard et al. 2017).
+    NotImplementedError for complex numbers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.relu6(torch.tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
     return twins["relu6"](input) if inplace else apply(RELU6, input)
 
 
 @_published
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """max(0, input) + negative_slope * min(0, input), elementwise."""
+    """max(0, input) + negative_slope * min(0, input), elementwise (Maas et al. 2013).
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.leaky_relu(torch.tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1000,  2.0000])
+    """
     if inplace:
         return twins["leaky_relu"](input, negative_slope)
     return apply(LEAKY_RELU, input, negative_slope=negative_slope)
@@ -342,13 +359,31 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
 
 @_published
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """input where it is positive, else alpha * (exp(input) - 1)."""
+    """input where it is positive, else alpha * (exp(input) - 1) (Clevert et al. 2015).
+
+    Any shape, floating point; NotImplementedError for integers. For large negative inputs the
+    result approaches -alpha.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return twins["elu"](input, alpha) if inplace else apply(ELU, input, alpha=alpha)
 
 
 @_published
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """max(0, input) + min(0, alpha * (exp(input / alpha) - 1))."""
+    """max(0, input) + min(0, alpha * (exp(input / alpha) - 1)) (Barron 2017).
+
+    An `elu` whose slope is continuous at zero whatever ``alpha`` is. Any shape, floating point.
+    Raises: RuntimeError for an ``alpha`` of 0, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.celu(torch.tensor([-2.0, 2.0]), alpha=2.0)
+    tensor([-1.2642,  2.0000])
+    """
+    if alpha == 0:
+        raise RuntimeError("celu: alpha cannot be 0, since it divides the input")
     if inplace:
         return twins["celu"](input, alpha)
     return apply(ELU, input, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
@@ -356,7 +391,15 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 
 @_published
 def selu(input: Any, inplace: bool = False) -> Any:
-    """The self-normalising `elu` (Klambauer et al. 2017), with its two fixed constants."""
+    """The self-normalising `elu` (Klambauer et al. 2017): scale * elu(input, alpha).
+
+    scale is 1.0507 and alpha 1.6733: with them activations of mean 0 and variance 1 stay so from
+    layer to layer. Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.selu(torch.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
     if inplace:
         return twins["selu"](input)
     return apply(
@@ -366,7 +409,14 @@ def selu(input: Any, inplace: bool = False) -> Any:
 
 @_published
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """input limited to [min_val, max_val]; its gradient at the limits is zero."""
+    """input limited to [min_val, max_val]; its gradient at the limits is zero.
+
+    Any shape, floating or integer. ValueError if ``min_val`` is above ``max_val``.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     if inplace:
@@ -376,31 +426,61 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 @_published
 def hardswish(input: Any, inplace: bool = False) -> Any:
-    """input * relu6(input + 3) / 6 (Howard et al. 2019)."""
+    """input * relu6(input + 3) / 6, a piecewise `silu` (Howard et al. 2019).
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.hardswish(torch.tensor([-4.0, 0.0, 1.5, 4.0]))
+    tensor([-0.0000, 0.0000, 1.1250, 4.0000])
+    """
     return twins["hardswish"](input) if inplace else apply(HARDSWISH, input)
 
 
 @_published
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
-    """relu6(input + 3) / 6."""
+    """relu6(input + 3) / 6, a piecewise `sigmoid`: 0 below -3, 1 above 3.
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.hardsigmoid(torch.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
     return twins["hardsigmoid"](input) if inplace else apply(HARDSIGMOID, input)
 
 
 @_published
 def silu(input: Any, inplace: bool = False) -> Any:
-    """input * sigmoid(input), also called swish."""
+    """input * sigmoid(input), also called swish (Elfwing et al. 2017, Ramachandran et al. 2017).
+
+    Any shape, floating point or complex; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.silu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
     return twins["silu"](input) if inplace else apply(SILU, input)
 
 
 @_published
 def mish(input: Any, inplace: bool = False) -> Any:
-    """input * tanh(softplus(input))."""
+    """input * tanh(softplus(input)) (Misra 2019); smooth, and not monotonic below zero.
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.mish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
     return twins["mish"](input) if inplace else apply(MISH, input)
 
 
 @_published
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """input where it is larger than ``threshold``, else ``value``; NaN stays NaN.
+
+    Any shape, floating or integer; NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.nn.functional.threshold(torch.tensor([1.0, 3.0]), 2.0, -1.0)
@@ -420,6 +500,11 @@ def rrelu(
     """`leaky_relu` with a slope drawn from [lower, upper) per element (Xu et al. 2015).
 
     Outside of ``training`` the slope is the mean of the two, as there is nothing to regularise.
+    Raises: RuntimeError if ``lower`` is above ``upper``, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.rrelu(torch.tensor([-8.0, 8.0]), lower=0.25, upper=0.5)
+    tensor([-3.,  8.])
     """
     if lower > upper:
         raise RuntimeError(
@@ -441,13 +526,28 @@ def _uniform(like: Any) -> Any:
 
 @function(namespaces=("", *_F), out=True)
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
-    """input, or zero where it is in [-lambd, lambd]."""
+    """input, or zero where it is in [-lambd, lambd].
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.hardshrink(torch.tensor([-1.0, 0.3, 0.7]))
+    tensor([-1.0000,  0.0000,  0.7000])
+    """
     return apply(HARDSHRINK, input, lambd=lambd)
 
 
 @function(namespaces=_F, method=False, out=True)
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
-    """input moved towards zero by ``lambd``, and zero where it is in [-lambd, lambd]."""
+    """input moved towards zero by ``lambd``, and zero where it is in [-lambd, lambd].
+
+    Any shape, floating point. Raises: RuntimeError for a negative ``lambd``, NotImplementedError
+    for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.softshrink(torch.tensor([-1.0, 0.3, 0.7]))
+    tensor([-0.5000,  0.0000,  0.2000])
+    """
     if lambd < 0:
         raise RuntimeError(
             f"lambda must be in range [0, {dtypes.finfo(input.dtype).max:g}] for input dtype "
@@ -460,9 +560,16 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
 def gelu(input: Any, *, approximate: str = "none") -> Any:
     """input * Φ(input), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
+    Any shape, floating point. Raises: RuntimeError for another ``approximate``,
+    NotImplementedError for integers.
+
     Args:
         approximate: "none" is exact; "tanh" is
             0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))).
+
+    >>> import framework as torch
+    >>> torch.nn.functional.gelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
@@ -471,34 +578,70 @@ def gelu(input: Any, *, approximate: str = "none") -> Any:
 
 @function(namespaces=_F, method=False, out=True)
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
+    """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold.
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.softplus(torch.tensor([-1.0, 0.0, 30.0]))
+    tensor([ 0.3133,  0.6931, 30.0000])
+    """
     return apply(SOFTPLUS, input, beta=beta, threshold=threshold)
 
 
 @function(namespaces=_F, method=False, out=True)
 def logsigmoid(input: Any) -> Any:
-    """log(sigmoid(input)), without underflow."""
+    """log(sigmoid(input)), without underflow.
+
+    Any shape, floating point; NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.logsigmoid(torch.tensor([-200.0, 0.0]))
+    tensor([-200.0000,   -0.6931])
+    """
     return apply(LOGSIGMOID, input)
 
 
 @function(namespaces=_F, method=False)
 @composite
 def softsign(input: Any) -> Any:
-    """input / (1 + |input|)."""
+    """input / (1 + |input|): like tanh, but it nears ±1 more slowly (Bergstra et al. 2009).
+
+    Any shape and type; integers give floating point.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.softsign(torch.tensor([-1.0, 0.0, 3.0]))
+    tensor([-0.5000,  0.0000,  0.7500])
+    >>> torch.nn.functional.softsign(torch.tensor([3]))
+    tensor([0.7500])
+    """
     return input / (input.abs() + 1)
 
 
 @function(namespaces=_F, method=False)
 @composite
 def tanhshrink(input: Any) -> Any:
-    """input - tanh(input)."""
+    """input - tanh(input): near zero about input³ / 3. Any shape and type.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.tanhshrink(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2384,  0.0000,  0.2384])
+    """
     return input - input.tanh()
 
 
 @function(namespaces=_F, method=False)
 @composite
 def glu(input: Any, dim: int = -1) -> Any:
-    """a * sigmoid(b), where a and b are the halves of ``input`` along ``dim``."""
+    """a * sigmoid(b) of the halves a and b of ``input`` along ``dim`` (Dauphin et al. 2016).
+
+    The result has half the input's size there. Raises: RuntimeError for an odd size or a scalar,
+    IndexError for a dimension out of range, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.glu(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+    tensor([0.5000, 1.0000])
+    """
     if input.ndim == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
     if input.shape[dim] % 2:
@@ -514,7 +657,15 @@ def glu(input: Any, dim: int = -1) -> Any:
 @function(namespaces=("", "nn.functional"))
 @composite
 def prelu(input: Any, weight: Any) -> Any:
-    """max(0, input) + weight * min(0, input); one weight, or one per channel (dimension 1)."""
+    """max(0, input) + weight * min(0, input): `leaky_relu` with a learnt slope (He et al. 2015).
+
+    Shapes: input (N, C, *) or (*), weight of one element, or (C,): one per channel.
+    RuntimeError if the number of weights is another or the types differ.
+
+    >>> import framework as torch
+    >>> torch.prelu(torch.tensor([[-1.0, -1.0]]), torch.tensor([0.5, 0.25]))
+    tensor([[-0.5000, -0.2500]])
+    """
     if input.dtype is not weight.dtype:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {type_name(input._data)} and "
@@ -631,6 +782,9 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
+    Shapes: any, the result has the input's. IndexError for a dimension out of range,
+    NotImplementedError for integers without a ``dtype``.
+
     Args:
         dtype: compute and return in this type (float16 input is summed in float32 anyway).
 
@@ -644,7 +798,15 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 @function(out=True)
 @numpy_names
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """log(softmax(input)) along ``dim``, without underflow."""
+    """log(softmax(input)) along ``dim``, without underflow.
+
+    Shapes: any, the result has the input's. IndexError for a dimension out of range,
+    NotImplementedError for integers without a ``dtype``.
+
+    >>> import framework as torch
+    >>> torch.log_softmax(torch.tensor([0.0, 1000.0]), dim=0)
+    tensor([-1000.,     0.])
+    """
     return _along(LOG_SOFTMAX, input, dim, dtype)
 
 
@@ -662,7 +824,14 @@ def _softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype:
 def softmin(
     input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Any:  # fmt: skip
-    """softmax(-input) along ``dim``."""
+    """softmax(-input) along ``dim``: the smallest element gets the largest share.
+
+    IndexError for a dimension out of range; ``dtype`` as of `softmax`.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.softmin(torch.tensor([0.0, 1.0]), dim=0)
+    tensor([0.7311, 0.2689])
+    """
     return softmax(-input, dim, dtype)
 
 
@@ -673,9 +842,18 @@ def gumbel_softmax(
 ) -> Any:
     """softmax((logits + Gumbel noise) / tau): a relaxed draw of one class (Jang et al. 2017).
 
+    Shapes: logits (*, C) along ``dim``, unnormalised log-probabilities; the result has their shape.
+    IndexError for a dimension out of range.
+
     Args:
+        tau: near zero the result is nearly one-hot, but its gradient varies more.
         hard: return the drawn class as a one-hot vector, with the gradient of the relaxed draw.
         eps: has no effect, as in PyTorch.
+
+    >>> import framework as torch
+    >>> draw = torch.nn.functional.gumbel_softmax(torch.zeros(2, 5), hard=True)
+    >>> draw.sum(-1)
+    tensor([1., 1.])
     """
     noise = -(-(-_uniform(logits)).log1p()).log()
     soft = softmax((logits + noise) / tau, dim)

@@ -100,8 +100,6 @@ ADAPTIVE_MAX = {dims: _adaptive_max_op(dims) for dims in (1, 2, 3)}
 def _target(input: Any, output_size: Any, dims: int, name: str) -> tuple[int, ...]:
     one = output_size is None or isinstance(output_size, int)
     wanted = (output_size,) * dims if one else tuple(output_size)
-    if dims > 1 and len(wanted) > input.ndim:
-        raise ValueError(f"Input dimension should be at least {len(wanted) + 1}")
     if dims > 1 and not one and input.ndim <= len(wanted):
         raise ValueError(f"Input dimension should be at least {len(wanted) + 1}")
     if len(wanted) != dims:

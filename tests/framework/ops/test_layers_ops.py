@@ -280,6 +280,8 @@ def test_thresholds_and_shrinkages() -> None:
     assert F.threshold(torch.tensor([1, 5]), 2, 0).tolist() == [0, 5]
     with pytest.raises(RuntimeError, match="lambda must be in range"):
         F.softshrink(x, -1.0)
+    with pytest.raises(RuntimeError, match="alpha cannot be 0"):
+        F.celu(x, 0.0)
 
 
 def test_rrelu_draws_slopes_only_in_training() -> None:

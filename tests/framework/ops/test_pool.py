@@ -98,6 +98,15 @@ def test_adaptive(out) -> None:
         np.testing.assert_allclose(largest.numpy()[:, i, j], x[:, rows, cols].max((1, 2)))
 
 
+@pytest.mark.parametrize("call", [F.adaptive_avg_pool3d, F.adaptive_max_pool2d])
+def test_adaptive_errors(call) -> None:
+    """Too few dimensions are PyTorch's kind of error, which depends on how the size is given."""
+    with pytest.raises(RuntimeError, match="Expected .* tensor, but got"):
+        call(torch.ones(2), 2)
+    with pytest.raises(ValueError, match="Input dimension should be at least"):
+        call(torch.ones(2), (2,) * int(call.__name__[-2]))
+
+
 def test_integers() -> None:
     x = torch.tensor([[[1, 2], [4, 4]]])
     assert F.max_pool2d(x, 2).tolist() == [[[4]]]
