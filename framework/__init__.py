@@ -129,7 +129,10 @@ def _publish() -> None:
         for dunder in record.dunder:
             setattr(Tensor, dunder, record.call)
         if record.inplace:
-            setattr(Tensor, record.inplace, _inplace_twin(record.call, record.inplace))
+            twin = _inplace_twin(record.call, record.inplace)
+            if not record.namespaces and not record.method:  # known only by this name
+                twin.__doc__ = record.call.__doc__
+            setattr(Tensor, record.inplace, twin)
             operator = _INPLACE_OPERATORS.get(record.inplace)
             if operator:
                 setattr(Tensor, operator, getattr(Tensor, record.inplace))

@@ -173,6 +173,10 @@ def stream(generator: Any) -> Generator:
 
     Raises:
         TypeError: it is no generator.
+
+    >>> import framework as torch
+    >>> torch.random.stream(None) is torch.default_generator
+    True
     """
     if generator is None:
         return default_generator
@@ -212,25 +216,63 @@ def fork_rng(
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seed the default generator, which every random function uses unless told otherwise."""
+    """Seed the default generator, which every random function uses unless told otherwise.
+
+    Returns that generator. The same seed gives the same numbers on every device (not those that
+    PyTorch would give). ValueError for a seed that does not fit into 64 bits.
+
+    >>> import framework as torch
+    >>> first = torch.manual_seed(7) and torch.rand(3)
+    >>> torch.manual_seed(7) is torch.random.default_generator
+    True
+    >>> torch.equal(torch.rand(3), first)
+    True
+    """
     return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
-    """Seed the default generator from the system; returns the seed."""
+    """Seed the default generator from the system; returns the seed.
+
+    >>> import framework as torch
+    >>> torch.seed() == torch.initial_seed()
+    True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The default generator's seed."""
+    """The default generator's seed: what it was last seeded with.
+
+    >>> import framework as torch
+    >>> _ = torch.manual_seed(7)
+    >>> torch.initial_seed()
+    7
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Any:
-    """State of the default generator, as a tensor."""
+    """State of the default generator, as a tensor of bytes (16 here) for `set_rng_state`.
+
+    >>> import framework as torch
+    >>> state = torch.get_rng_state()
+    >>> state.dtype, state.shape
+    (torch.uint8, torch.Size([16]))
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: Any) -> None:
-    """Put the default generator back into a state."""
+    """Put the default generator back into a state that `get_rng_state` gave.
+
+    TypeError unless it is a uint8 tensor, RuntimeError if it has another size.
+
+    >>> import framework as torch
+    >>> state = torch.get_rng_state()
+    >>> first = torch.rand(2)
+    >>> torch.set_rng_state(state)
+    >>> torch.equal(torch.rand(2), first)
+    True
+    """
     default_generator.set_state(new_state)

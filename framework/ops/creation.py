@@ -540,7 +540,12 @@ def new_empty_strided(
     self: Tensor, size: Any, stride: Any, dtype: Any = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`empty_strided` with the dtype and device of this tensor."""
+    """`empty_strided` with the dtype and device of this tensor, unless others are given.
+
+    >>> import framework as torch
+    >>> torch.zeros(1, dtype=torch.int8).new_empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
     return empty_strided(size, stride, dtype=dtype or self.dtype, layout=layout,
                          device=device or self.device, requires_grad=requires_grad)  # fmt: skip
 
@@ -558,8 +563,14 @@ def like(made: Tensor, input: Tensor, memory_format: Any) -> Tensor:
     return made
 
 
-def add_likes(make: Any, name: str) -> None:
-    """Publish ``NAME_like`` and, unless it is random, ``Tensor.new_NAME`` for a creation."""
+def add_likes(make: Any, name: str, printed: str = "") -> None:
+    """Publish ``NAME_like`` and, unless it is random, ``Tensor.new_NAME`` for a creation.
+
+    Args:
+        printed: two elements of float64 as the examples print them; else they show the dtype.
+    """
+    shown = printed or "torch.float64"
+    ask = "" if printed else ".dtype"
 
     def call(
         input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -574,7 +585,15 @@ def add_likes(make: Any, name: str) -> None:
         return like(made, input, memory_format)
 
     call.__name__ = f"{name}_like"
-    call.__doc__ = f"`{name}` with the shape, dtype, device and memory order of ``input``."
+    call.__doc__ = f"""`{name}` with the shape, dtype, device and memory order of ``input``.
+
+    Each of them can be given instead; the order as ``memory_format``.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([5.0, 6.0], dtype=torch.float64)
+    >>> torch.{name}_like(x){ask}
+    {shown}
+    """
     function(method=False)(call)
     if name.startswith("rand"):
         return
@@ -587,12 +606,19 @@ def add_likes(make: Any, name: str) -> None:
         return make(shape, dtype=dtype or self.dtype, device=device or self.device, **options)
 
     new.__name__ = f"new_{name}"
-    new.__doc__ = f"`{name}` with the dtype and device of this tensor."
+    new.__doc__ = f"""`{name}` of a shape, with the dtype and device of this tensor, unless given.
+
+    >>> import framework as torch
+    >>> x = torch.tensor(5.0, dtype=torch.float64)
+    >>> x.new_{name}(2){ask}
+    {shown}
+    """
     function(namespaces=())(new)
 
 
-for _make in (zeros, ones, empty):
-    add_likes(_make, _make.__name__)
+add_likes(zeros, "zeros", "tensor([0., 0.], dtype=torch.float64)")
+add_likes(ones, "ones", "tensor([1., 1.], dtype=torch.float64)")
+add_likes(empty, "empty")
 
 
 @function(method=False)
@@ -600,7 +626,13 @@ def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """`full` with the shape, dtype, device and memory order of ``input``."""
+    """`full` with the shape, dtype, device and memory order of ``input``, unless others are given.
+
+    >>> import framework as torch
+    >>> torch.full_like(torch.zeros(2, 2), 7)
+    tensor([[7., 7.],
+            [7., 7.]])
+    """
     if dispatch.interposer is not None and hasattr(input, "_new_zeros"):  # inside of vmap
         return input.new_full(input.shape, fill_value, dtype=dtype or input.dtype)
     made = full(input.shape, fill_value, dtype=dtype or input.dtype, layout=layout,
@@ -610,13 +642,23 @@ def full_like(
 
 @function(namespaces=())
 def new_full(self: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
-    """`full` with the dtype and device of this tensor."""
+    """`full` of a shape, with the dtype and device of this tensor, unless others are given.
+
+    >>> import framework as torch
+    >>> torch.zeros(1, dtype=torch.int64).new_full((2,), 7)
+    tensor([7, 7])
+    """
     return full(size, fill_value, **{"dtype": self.dtype, "device": self.device, **options})
 
 
 @function(namespaces=())
 def new_tensor(self: Tensor, data: Any, **options: Any) -> Tensor:
-    """`tensor` with the dtype and device of this tensor."""
+    """`tensor` of ``data`` (always copied) with the dtype and device of this tensor, unless given.
+
+    >>> import framework as torch
+    >>> torch.zeros(1, dtype=torch.float64).new_tensor([1, 2])
+    tensor([1., 2.], dtype=torch.float64)
+    """
     return tensor(data, **{"dtype": self.dtype, "device": self.device, **options})
 
 
@@ -796,7 +838,19 @@ def from_file(
     """The first ``size`` elements of a file as a 1-d tensor, mapped into memory.
 
     Args:
-        shared: writes to the tensor go to the file, which is made (or made longer) if need be.
+        shared: writes to the tensor go to the file, which is made (or made longer) if need be;
+            otherwise they stay in memory.
+
+    FileNotFoundError if there is no such file (not shared), ValueError if it is too short.
+
+    >>> import framework as torch
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "numbers")
+    ...     torch.from_file(name, shared=True, size=3).fill_(2)
+    ...     os.path.getsize(name)
+    tensor([2., 2., 2.])
+    12
     """
     only_strided(layout)
     kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)

@@ -146,7 +146,17 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 @function()
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """A matrix with all elements of ``input`` as its diagonal."""
+    """A matrix with all elements of ``input``, in C order, as its diagonal.
+
+    ``offset`` places the diagonal above (below, if negative) the main one: n elements make a square
+    matrix of n + abs(offset) rows.
+
+    >>> import framework as torch
+    >>> torch.diagflat(torch.tensor([1, 2]), 1)
+    tensor([[0, 1, 0],
+            [0, 0, 2],
+            [0, 0, 0]])
+    """
     return diag_embed(input.reshape(-1), offset)
 
 

@@ -258,7 +258,15 @@ def irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None =
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
-    """The real `fft` of a signal that is the conjugate of its mirror image, given by its half."""
+    """The real `fft` of a signal that is the conjugate of its mirror image, given by its half.
+
+    The n // 2 + 1 elements given make n real ones; n is ``2 * (length - 1)`` unless given.
+    RuntimeError for a length below 1 and for half-precision input.
+
+    >>> import framework as torch
+    >>> torch.fft.hfft(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([ 8., -2.,  0., -2.])
+    """
     dims, length = _one(input, n, dim, _full)
     x = _prepared(input, True, "hfft").conj()
     return _c2r(x, dims, (length,), _FLIPPED[_norm(norm)])
@@ -266,7 +274,14 @@ def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
-    """The inverse of `hfft`: half of the `ifft` of a real spectrum."""
+    """The inverse of `hfft`: the first n // 2 + 1 elements of the `ifft` of a real spectrum.
+
+    RuntimeError for complex input.
+
+    >>> import framework as torch
+    >>> torch.fft.ihfft(torch.tensor([1.0, 2.0, 3.0, 2.0])).real
+    tensor([ 2.0000, -0.5000,  0.0000])
+    """
     x = _prepared(input, False, "ihfft")
     dims, length = _one(input, n, dim)
     return _r2c(x, dims, (length,), _FLIPPED[_norm(norm)]).conj()
@@ -277,10 +292,19 @@ def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None =
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def fftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
-    """`fft` along several dimensions: ``dim``, or the last ``len(s)``, or all.
+    """`fft` along several dimensions: ``dim``, or the last ``len(s)``, or all; always complex.
 
     Args:
-        s: lengths to cut or pad to; -1 keeps one.
+        s: lengths to cut or pad to with zeros; -1 keeps one.
+        norm: as for `fft`, with n the product of the lengths.
+
+    RuntimeError if ``s`` and ``dim`` differ in length or a dimension is named twice, IndexError for
+    one out of range.
+
+    >>> import framework as torch
+    >>> torch.fft.fftn(torch.ones(2, 2)).real
+    tensor([[4., 0.],
+            [0., 0.]])
     """
     dims, sizes = _dims(input, s, dim)
     return _c2c(_prepared(input, True, "fftn"), dims, sizes, _norm(norm), True)
@@ -288,7 +312,14 @@ def fftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None)
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ifftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
-    """`ifft` along several dimensions."""
+    """`ifft` along several dimensions; arguments and errors as for `fftn`, whose inverse it is.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[4.0, 0.0], [0.0, 0.0]])
+    >>> torch.fft.ifftn(x).real
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
     dims, sizes = _dims(input, s, dim)
     return _c2c(_prepared(input, True, "ifftn"), dims, sizes, _norm(norm), False)
 
@@ -309,7 +340,14 @@ def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
-    """The inverse of `rfftn`."""
+    """The inverse of `rfftn`: real, with ``s[-1]`` (default ``2 * (length - 1)``) elements at last.
+
+    >>> import framework as torch
+    >>> x = torch.arange(8.0).reshape(2, 4)
+    >>> torch.fft.irfftn(torch.fft.rfftn(x)).round()
+    tensor([[0., 1., 2., 3.],
+            [4., 5., 6., 7.]])
+    """
     dims, sizes = _dims(input, s, dim, _full)
     _need_one(dims, "irfftn")
     return _c2r(_prepared(input, True, "irfftn"), dims, sizes, _norm(norm))
@@ -317,7 +355,12 @@ def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = Non
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def hfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
-    """`hfft` along the last of several dimensions, `fft` along the others."""
+    """`hfft` along the last of several dimensions, `fft` along the others: real.
+
+    >>> import framework as torch
+    >>> torch.fft.hfftn(torch.ones(2, 3)).shape
+    torch.Size([2, 4])
+    """
     dims, sizes = _dims(input, s, dim, _full)
     _need_one(dims, "hfftn")
     x = _prepared(input, True, "hfftn")
@@ -327,7 +370,12 @@ def hfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
-    """The inverse of `hfftn`."""
+    """The inverse of `hfftn`: `ihfft` along the last dimension, `ifft` along the others.
+
+    >>> import framework as torch
+    >>> torch.fft.ihfftn(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
     x = _prepared(input, False, "ihfftn")
     dims, sizes = _dims(input, s, dim)
     _need_one(dims, "ihfftn")
@@ -337,37 +385,71 @@ def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = Non
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def fft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`fftn` along two dimensions."""
+    """`fftn` along two dimensions, the last ones unless given: `(*, H, W)` to `(*, H, W)`.
+
+    >>> import framework as torch
+    >>> torch.fft.fft2(torch.ones(3, 2, 2))[0].real
+    tensor([[4., 0.],
+            [0., 0.]])
+    """
     return fftn(input, s, dim, norm)
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ifft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`ifftn` along two dimensions."""
+    """`ifftn` along two dimensions, the last ones unless given.
+
+    >>> import framework as torch
+    >>> torch.fft.ifft2(torch.fft.fft2(torch.ones(2, 2))).real
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
     return ifftn(input, s, dim, norm)
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def rfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`rfftn` along two dimensions."""
+    """`rfftn` along two dimensions, the last ones unless given.
+
+    `(*, H, W)` gives `(*, H, W // 2 + 1)`.
+
+    >>> import framework as torch
+    >>> torch.fft.rfft2(torch.ones(3, 4, 6)).shape
+    torch.Size([3, 4, 4])
+    """
     return rfftn(input, s, dim, norm)
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def irfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`irfftn` along two dimensions."""
+    """`irfftn` along two dimensions, the last ones unless given.
+
+    >>> import framework as torch
+    >>> torch.fft.irfft2(torch.ones(3, 4, 4), s=(4, 6)).shape
+    torch.Size([3, 4, 6])
+    """
     return irfftn(input, s, dim, norm)
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def hfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`hfftn` along two dimensions."""
+    """`hfftn` along two dimensions, the last ones unless given.
+
+    >>> import framework as torch
+    >>> torch.fft.hfft2(torch.ones(2, 3)).shape
+    torch.Size([2, 4])
+    """
     return hfftn(input, s, dim, norm)
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
-    """`ihfftn` along two dimensions."""
+    """`ihfftn` along two dimensions, the last ones unless given.
+
+    >>> import framework as torch
+    >>> torch.fft.ihfft2(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
     return ihfftn(input, s, dim, norm)
 
 

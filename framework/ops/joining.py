@@ -107,14 +107,14 @@ def _promoted_by(kept: tuple[Tensor, ...], many: tuple[Tensor, ...]) -> tuple[Te
 @function(method=False, out="apart")
 @numpy_names
 def concat(tensors: Any, dim: int = 0) -> Tensor:
-    """Another name of `cat`."""
+    """Alias of `cat`."""
     return cat(tensors, dim)
 
 
 @function(method=False, out="apart")
 @numpy_names
 def concatenate(tensors: Any, dim: int = 0) -> Tensor:
-    """Another name of `cat`."""
+    """Alias of `cat`, in NumPy's words."""
     return cat(tensors, dim)
 
 
@@ -153,7 +153,17 @@ def _some(tensors: Any, name: str) -> tuple[Tensor, ...]:
 @function(method=False, checks=True, out=True)
 @composite
 def hstack(tensors: Any) -> Tensor:
-    """Joined side by side: along dimension 1 (0 for vectors)."""
+    """Joined side by side: along dimension 1 (0 for vectors; scalars count as vectors of one).
+
+    RuntimeError if the other lengths differ, or for no tensors.
+
+    >>> import framework as torch
+    >>> torch.hstack([torch.tensor([1, 2]), torch.tensor([3])])
+    tensor([1, 2, 3])
+    >>> torch.hstack([torch.zeros(2, 1), torch.ones(2, 2)])
+    tensor([[0., 1., 1.],
+            [0., 1., 1.]])
+    """
     many = atleast_1d(_some(tensors, "hstack"))
     return cat(many, 0 if many[0].ndim == 1 else 1)
 
@@ -161,20 +171,37 @@ def hstack(tensors: Any) -> Tensor:
 @function(method=False, checks=True, out=True)
 @composite
 def vstack(tensors: Any) -> Tensor:
-    """Joined on top of each other: along dimension 0, vectors as rows."""
+    """Joined on top of each other: along dimension 0, vectors as rows.
+
+    RuntimeError if the other lengths differ, or for no tensors.
+
+    >>> import framework as torch
+    >>> torch.vstack([torch.tensor([1, 2]), torch.tensor([[3, 4], [5, 6]])])
+    tensor([[1, 2],
+            [3, 4],
+            [5, 6]])
+    """
     return cat(atleast_2d(_some(tensors, "vstack")), 0)
 
 
 @function(method=False, out=True)
 def row_stack(tensors: Any) -> Tensor:
-    """Another name of `vstack`."""
+    """Alias of `vstack`."""
     return vstack(tensors)
 
 
 @function(method=False, checks=True, out=True)
 @composite
 def dstack(tensors: Any) -> Tensor:
-    """Joined in depth: along dimension 2."""
+    """Joined in depth: along dimension 2; vectors become `(1, N, 1)`, matrices `(M, N, 1)`.
+
+    RuntimeError if the other lengths differ, or for no tensors.
+
+    >>> import framework as torch
+    >>> torch.dstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return cat(atleast_3d(_some(tensors, "dstack")), 2)
 
 
@@ -301,7 +328,14 @@ def split(
 @function(checks=True)
 @numpy_names
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces of the given sizes along a dimension: views."""
+    """Pieces of the given sizes along a dimension: views.
+
+    RuntimeError unless the sizes add up to the dimension's length.
+
+    >>> import framework as torch
+    >>> torch.arange(5).split_with_sizes([2, 3])
+    (tensor([0, 1]), tensor([2, 3, 4]))
+    """
     if not input.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = axis(dim, input.ndim)
@@ -323,7 +357,17 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
 @function(checks=True)
 @numpy_names
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most ``chunks`` pieces of equal size (the last may be shorter): views."""
+    """At most ``chunks`` pieces of equal size along a dimension (the last may be shorter): views.
+
+    There can be fewer than asked for; `tensor_split` gives exactly as many. RuntimeError for less
+    than one chunk or a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.arange(5).chunk(2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    >>> len(torch.arange(6).chunk(4))
+    3
+    """
     if not input.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks < 1:
@@ -418,7 +462,14 @@ dsplit = _splitter("dsplit", 2, 3, "in depth")
 @function(checks=True)
 @numpy_names
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """All slices along a dimension: views."""
+    """All slices along a dimension, which disappears: a tuple of views.
+
+    IndexError for a dimension out of range, and for a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).unbind(1)
+    (tensor([1, 3]), tensor([2, 4]))
+    """
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = axis(dim, input.ndim)
@@ -430,17 +481,32 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @function()
 def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`split` into pieces that are no views."""
+    """`split` into pieces that are no views: they may be written to in place where views may not.
+
+    >>> import framework as torch
+    >>> torch.arange(3).unsafe_split(2)
+    (tensor([0, 1]), tensor([2]))
+    """
     return tuple([piece.clone() for piece in split(input, split_size, dim)])
 
 
 @function()
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """`split_with_sizes` into pieces that are no views."""
+    """`split_with_sizes` into pieces that are no views.
+
+    >>> import framework as torch
+    >>> torch.arange(3).unsafe_split_with_sizes([1, 2])
+    (tensor([0]), tensor([1, 2]))
+    """
     return tuple([piece.clone() for piece in split_with_sizes(input, split_sizes, dim)])
 
 
 @function()
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunk` into pieces that are no views."""
+    """`chunk` into pieces that are no views.
+
+    >>> import framework as torch
+    >>> torch.arange(3).unsafe_chunk(2)
+    (tensor([0, 1]), tensor([2]))
+    """
     return tuple([piece.clone() for piece in chunk(input, chunks, dim)])

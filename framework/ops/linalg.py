@@ -60,7 +60,13 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
 
 @function(namespaces=_LINALG, method=False)
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """`torch.diagonal` of the last two dimensions."""
+    """`torch.diagonal` of the last two dimensions: `(*, m, n)` gives a view `(*, min(m, n))`.
+
+    >>> import framework as torch
+    >>> torch.linalg.diagonal(torch.arange(8).reshape(2, 2, 2))
+    tensor([[0, 3],
+            [4, 7]])
+    """
     return A.diagonal(offset, dim1, dim2)
 
 
@@ -444,13 +450,15 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
 @function(namespaces=_LINALG, method=False, checks=True)
 @composite
 def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """Powers 0 to N-1 of each element, in a new last dimension: [*, n] -> [*, n, N].
+    """Powers of a vector's elements as columns of a matrix, highest first unless ``increasing``.
+
+    `(n,)` gives `(n, N)`, with n columns by default. RuntimeError if ``x`` is no vector.
 
     >>> import framework as torch
-    >>> torch.linalg.vander(torch.tensor([1, 2, 3]))
+    >>> torch.vander(torch.tensor([1, 2, 3]))
     tensor([[1, 1, 1],
-            [1, 2, 4],
-            [1, 3, 9]])
+            [4, 2, 1],
+            [9, 3, 1]])
     """
     api = "linalg.vander"
     if x.dtype is dtypes.bool_ or (x.dtype.itemsize == 2 and x.dtype.category >= FLOAT):

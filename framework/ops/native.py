@@ -24,7 +24,15 @@ def _inverse_deviation(x: Any, mean: Any, dims: Any, eps: float) -> Any:
 def native_layer_norm(
     input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float
 ) -> tuple[Any, Any, Any]:
-    """(`layer_norm`, the means, 1 / sqrt(variance + eps)); the last two without a gradient."""
+    """(`layer_norm`, the means, 1 / sqrt(variance + eps)); the last two without a gradient.
+
+    Over the last dimensions, of shape ``normalized_shape``, which means and factors have as ones.
+
+    >>> import framework as torch
+    >>> y, mean, rstd = torch.native_layer_norm(torch.tensor([[1.0, 3.0]]), [2], None, None, 0.0)
+    >>> y, mean, rstd
+    (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
+    """
     y = layer_norm(input, normalized_shape, weight, bias, eps)
     x = input.detach()
     dims = tuple(range(x.ndim - len(tuple(normalized_shape)), x.ndim))
@@ -37,7 +45,16 @@ def native_layer_norm(
 def native_group_norm(
     input: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float
 ) -> tuple[Any, Any, Any]:
-    """(`group_norm`, the groups' means, 1 / sqrt(variance + eps)) of N samples of C channels."""
+    """(`group_norm`, the groups' means, 1 / sqrt(variance + eps)) of N samples of C channels.
+
+    ``HxW`` is the number of elements of a channel; means and factors are `(N, group)`.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1.0, 3.0, 2.0, 6.0]])
+    >>> y, mean, rstd = torch.native_group_norm(x, None, None, 1, 4, 1, 2, 0.0)
+    >>> y, mean, rstd
+    (tensor([[-1.,  1., -1.,  1.]]), tensor([[2., 4.]]), tensor([[1.0000, 0.5000]]))
+    """
     x = input.reshape(N, C, HxW)
     y = group_norm(x, group, weight, bias, eps).reshape(input.shape)
     grouped = x.reshape(N, group, C // group * HxW)
@@ -51,7 +68,17 @@ def native_batch_norm(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
     momentum: float, eps: float,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """(`batch_norm`, the batch's means, 1 / sqrt(variance + eps)); empty unless ``training``."""
+    """(`batch_norm`, the batch's means, 1 / sqrt(variance + eps)) of `(N, C, ...)`.
+
+    Means and factors are `(C,)`, empty unless ``training``; then the running statistics, if there
+    are any, are updated in place.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1.0], [3.0]])
+    >>> torch.native_batch_norm(x, None, None, None, None, True, 0.1, 0.0)
+    (tensor([[-1.],
+            [ 1.]]), tensor([2.]), tensor([1.]))
+    """
     y, mean, var = batch_norm_with_moments(
         input, running_mean, running_var, weight, bias, training, momentum, eps
     )

@@ -194,7 +194,14 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @function(checks=True, out=True)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """Matrix times vector: [n, m] x [m] -> [n]."""
+    """Matrix times vector: `(n, m)` by `(m,)` gives `(n,)`, without broadcasting.
+
+    RuntimeError for other numbers of dimensions, and if the lengths or the dtypes differ.
+
+    >>> import framework as torch
+    >>> torch.mv(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
     if input.ndim != 2 or vec.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
     return apply(MATMUL, input, vec)
@@ -202,7 +209,14 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 @function(checks=True, out=True)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """Inner product of two vectors of one length, without conjugation."""
+    """Inner product of two vectors `(n,)` of one length and dtype, without conjugation; 0-d.
+
+    RuntimeError for other shapes (nothing broadcasts) and for two dtypes.
+
+    >>> import framework as torch
+    >>> torch.dot(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     return apply(MATMUL, input, tensor)
@@ -251,7 +265,15 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 @function(checks=True, out=True)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """``input[i] * vec2[j]`` of two vectors, with promotion."""
+    """``input[i] * vec2[j]``: vectors `(n,)` and `(m,)` give `(n, m)`; dtypes are promoted.
+
+    RuntimeError if one is no vector.
+
+    >>> import framework as torch
+    >>> torch.outer(torch.tensor([1, 2]), torch.tensor([3, 4, 5]))
+    tensor([[ 3,  4,  5],
+            [ 6,  8, 10]])
+    """
     _need(input, 1, "outer: Expected 1-D argument self, but got {}-D")
     _need(vec2, 1, "outer: Expected 1-D argument vec2, but got {}-D")
     return input.unsqueeze(-1) * vec2
@@ -333,7 +355,15 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 @function(inplace=True, checks=True, out=True)
 @composite
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """``beta * input + alpha * mat @ vec``; input broadcasts to the product's shape."""
+    """``beta * input + alpha * mat @ vec``: `(n, m)` by `(m,)`; input broadcasts to `(n,)`.
+
+    With beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do not fit or the dtypes
+    differ.
+
+    >>> import framework as torch
+    >>> torch.addmv(torch.ones(2), torch.ones(2, 3), torch.ones(3), alpha=2)
+    tensor([7., 7.])
+    """
     if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}"
@@ -344,7 +374,16 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 @function(inplace=True, checks=True, out=True)
 @composite
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """``beta * input + alpha * outer(vec1, vec2)``, with promotion; for bools "and" and "or"."""
+    """``beta * input + alpha * outer(vec1, vec2)``; input broadcasts to `(n, m)`.
+
+    Dtypes are promoted; for bools + is "or" and * is "and". RuntimeError for other shapes, and for
+    a ``beta`` or ``alpha`` with a fraction where all tensors are integers.
+
+    >>> import framework as torch
+    >>> torch.addr(torch.ones(2, 2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    tensor([[4., 5.],
+            [7., 9.]])
+    """
     _need(vec1, 1, "addr: Expected 1-D argument vec1, but got {}-D")
     _need(vec2, 1, "addr: Expected 1-D argument vec2, but got {}-D")
     common = dtypes.result_type(input, vec1, vec2)
@@ -364,7 +403,16 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
-    """``beta * input + alpha * batch1 @ batch2``, for batches of matrices."""
+    """``beta * input + alpha * batch1 @ batch2`` for batches of matrices.
+
+    `(b, n, m)` by `(b, m, p)`; input broadcasts to `(b, n, p)` and is ignored, with NaN in it,
+    where beta is 0. RuntimeError if the shapes do not fit or the dtypes differ.
+
+    >>> import framework as torch
+    >>> torch.baddbmm(torch.ones(1), torch.ones(5, 2, 3), torch.ones(5, 3, 2))[0]
+    tensor([[4., 4.],
+            [4., 4.]])
+    """
     _check_bmm(batch1, batch2)
     return _plus(input, apply(MATMUL, batch1, batch2), beta, alpha)
 
@@ -466,7 +514,16 @@ def _chain(many: list[Tensor]) -> Tensor:
 
 @function(method=False)
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
-    """Deprecated form of `linalg.multi_dot`: the matrices are arguments of their own."""
+    """Deprecated form of `linalg.multi_dot`: the matrices are arguments of their own.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.chain_matmul(torch.ones(2, 9), torch.ones(9, 3), torch.ones(3, 1))
+    tensor([[27.],
+            [27.]])
+    """
     warnings.warn(
         "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. "
         "Use torch.linalg.multi_dot instead, which accepts a list of two or more tensors rather "

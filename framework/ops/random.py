@@ -428,15 +428,28 @@ def _wide(a: Any) -> Any:
     return np.float32 if a.dtype.kind in "fV" and a.dtype.itemsize < 8 else np.float64
 
 
-def _in_place(name: str, draw: Callable[..., Any], doc: str) -> Callable[..., Any]:
-    """Publish ``Tensor.NAME_``; ``draw(array, *parameters, generator)`` makes the new elements."""
+def _in_place(
+    name: str, draw: Callable[..., Any], says: str, example: str, shown: str
+) -> Callable[..., Any]:
+    """Publish ``Tensor.NAME_``; ``draw(array, *parameters, generator)`` makes the new elements.
+
+    Args:
+        says: what is drawn, and from what the method makes of it an error.
+        example: an expression of it, which prints ``shown``.
+    """
     record = op(f"{name}_", lambda a, **meta: _back(draw(a, **meta), a), "input", grad=(_zero,))
 
     def publish(check: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
         def call(self: Tensor, *args: Any, generator: Any = None, **options: Any) -> Tensor:
             return apply(record, self, **check(self, *args, **options), generator=stream(generator))
 
-        call.__name__, call.__doc__ = name, doc
+        call.__name__ = name
+        call.__doc__ = f"""Fill the tensor, in place, with random numbers: {says}
+
+    >>> import framework as torch
+    >>> {example}
+    {shown}
+    """
         return function(namespaces=(), method=False, inplace=True)(call)
 
     return publish
@@ -450,7 +463,14 @@ def _uniform(a: Any, low: float, high: float, generator: Any) -> Any:
     return generator.uniform(a.shape, wide) * wide(high - low) + wide(low)
 
 
-@_in_place("uniform", _uniform, "Uniform in [from, to).")
+@_in_place(
+    "uniform", _uniform,
+    """uniform in [from, to), [0, 1) by default.
+
+    Of a floating or complex dtype (both parts are drawn). RuntimeError if from is above to or one
+    of them is more than the dtype holds.""",
+    "torch.empty(2).uniform_(3, 3)", "tensor([3., 3.])",
+)  # fmt: skip
 def _check_uniform(self: Tensor, *args: float, to: Any = None, **options: Any) -> dict[str, Any]:
     low = args[0] if args else options.get("from", 0.0)
     high = args[1] if len(args) > 1 else 1.0 if to is None else to
@@ -471,7 +491,13 @@ def _normal(a: Any, mean: float, std: float, generator: Any) -> Any:
     return generator.normal(a.shape, kind if kind.kind == "c" else _wide(a)) * std + mean
 
 
-@_in_place("normal", _normal, "Normal with a mean and a standard deviation.")
+@_in_place(
+    "normal", _normal,
+    """normal with mean (0) and std (1).
+
+    Of a floating or complex dtype. RuntimeError for a negative std.""",
+    "torch.empty(2).normal_(5, 0)", "tensor([5., 5.])",
+)  # fmt: skip
 def _check_normal(self: Tensor, mean: float = 0.0, std: float = 1.0) -> dict[str, Any]:
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
@@ -483,7 +509,13 @@ def _log_normal(a: Any, mean: float, std: float, generator: Any) -> Any:
     return np.exp(generator.normal(a.shape, kind) * std + mean)
 
 
-@_in_place("log_normal", _log_normal, "e to the power of a normal number (of mean and std).")
+@_in_place(
+    "log_normal", _log_normal,
+    """e to the power of normal ones with mean (1) and std (2).
+
+    Of a floating dtype. RuntimeError unless std is positive.""",
+    "bool((torch.empty(9).log_normal_() > 0).all())", "True",
+)  # fmt: skip
 def _check_log_normal(self: Tensor, mean: float = 1.0, std: float = 2.0) -> dict[str, Any]:
     if std <= 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
@@ -495,7 +527,13 @@ def _exponential(a: Any, lambd: float, generator: Any) -> Any:
     return -np.log1p(-generator.uniform(a.shape, np.float64)) / lambd
 
 
-@_in_place("exponential", _exponential, "Exponential with rate lambd.")
+@_in_place(
+    "exponential", _exponential,
+    """exponential with rate lambd (1), so with mean 1 / lambd.
+
+    RuntimeError unless the dtype is floating and lambd positive.""",
+    "bool((torch.empty(9).exponential_(2.0) >= 0).all())", "True",
+)  # fmt: skip
 def _check_exponential(self: Tensor, lambd: float = 1.0) -> dict[str, Any]:
     if self.dtype.category != FLOAT:
         raise RuntimeError(
@@ -511,7 +549,13 @@ def _cauchy(a: Any, median: float, sigma: float, generator: Any) -> Any:
     return median + sigma * np.tan(math.pi * (generator.uniform(a.shape, np.float64) - 0.5))
 
 
-@_in_place("cauchy", _cauchy, "Cauchy with a median and half a width at half maximum, sigma.")
+@_in_place(
+    "cauchy", _cauchy,
+    """Cauchy with median (0) and sigma (1), half the width at half maximum.
+
+    RuntimeError unless the dtype is floating and sigma positive.""",
+    "torch.empty(9).cauchy_(5.0).shape", "torch.Size([9])",
+)  # fmt: skip
 def _check_cauchy(self: Tensor, median: float = 0.0, sigma: float = 1.0) -> dict[str, Any]:
     if self.dtype.category != FLOAT:
         raise RuntimeError(
@@ -529,7 +573,13 @@ def _geometric(a: Any, p: float, generator: Any) -> Any:
     return np.ceil(np.log1p(-generator.uniform(a.shape, np.float64)) / math.log1p(-p)).clip(1)
 
 
-@_in_place("geometric", _geometric, "The number of the first trial that succeeds with chance p.")
+@_in_place(
+    "geometric", _geometric,
+    """those of the first trial, counted from 1, that succeeds with chance p.
+
+    RuntimeError unless p is in (0, 1), NotImplementedError for bools and complex dtypes.""",
+    "bool((torch.empty(9).geometric_(0.5) >= 1).all())", "True",
+)  # fmt: skip
 def _check_geometric(self: Tensor, p: float) -> dict[str, Any]:
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
@@ -549,7 +599,13 @@ def _bernoulli(a: Any, p: Any, generator: Any) -> Any:
     return generator.uniform(a.shape, np.float64) < p
 
 
-@_in_place("bernoulli", _bernoulli, "1 with probability p (a number or a tensor), else 0.")
+@_in_place(
+    "bernoulli", _bernoulli,
+    """1 with probability p (0.5; a number or a tensor), else 0.
+
+    Of any dtype. RuntimeError for a p outside of [0, 1].""",
+    "torch.empty(2, dtype=torch.int64).bernoulli_(1.0)", "tensor([1, 1])",
+)  # fmt: skip
 def _check_bernoulli(self: Tensor, p: Any = 0.5) -> dict[str, Any]:
     return {"p": _chance(p)}
 
@@ -562,7 +618,11 @@ def _random(a: Any, low: int, high: int, generator: Any) -> Any:
 
 @_in_place(
     "random", _random,
-    "Integers in [from, to), in [0, to), or all that the type holds exactly, from zero.",
+    """integers in [from, to), in [0, to), or all that the dtype holds exactly, from zero.
+
+    RuntimeError for an empty range or one that the dtype cannot hold, NotImplementedError for
+    complex dtypes.""",
+    "torch.empty(2).random_(3, 4)", "tensor([3., 3.])",
 )  # fmt: skip
 def _check_random(self: Tensor, *args: Any, to: Any = None, **options: Any) -> dict[str, Any]:
     given = [*args, *[v for v in (options.get("from"), to) if v is not None]]

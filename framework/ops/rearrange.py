@@ -51,7 +51,14 @@ def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
 
 @function()
 def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
-    """`Tensor.repeat`, with missing leading numbers taken as 1."""
+    """`Tensor.repeat` that also takes fewer numbers than dimensions: the first are then 1.
+
+    RuntimeError for a negative number.
+
+    >>> import framework as torch
+    >>> torch.tile(torch.tensor([[1, 2]]), (2,))
+    tensor([[1, 2, 1, 2]])
+    """
     times = ints(sizes, dims)
     return repeat(input, *((1,) * (input.ndim - len(times)) + times))
 
@@ -145,7 +152,15 @@ def flip(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
 
 @function(checks=True)
 def fliplr(input: Tensor) -> Tensor:
-    """Dimension 1 reversed (a copy)."""
+    """Columns in reverse order: dimension 1 of a tensor of two or more dimensions, copied.
+
+    RuntimeError for fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).fliplr()
+    tensor([[2, 1],
+            [4, 3]])
+    """
     if input.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return apply(FLIP, input, dims=(1,))
@@ -153,7 +168,15 @@ def fliplr(input: Tensor) -> Tensor:
 
 @function(checks=True)
 def flipud(input: Tensor) -> Tensor:
-    """Dimension 0 reversed (a copy)."""
+    """Rows in reverse order: dimension 0 of a tensor of one or more dimensions, copied.
+
+    RuntimeError for a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).flipud()
+    tensor([[3, 4],
+            [1, 2]])
+    """
     if not input.ndim:
         raise RuntimeError("Input must be >= 1-d.")
     return apply(FLIP, input, dims=(0,))

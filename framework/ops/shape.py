@@ -128,19 +128,41 @@ def _view_dtype(self: Tensor, dtype: dtypes.dtype) -> Tensor:
 
 @function(namespaces=())
 def view_as(self: Tensor, other: Tensor) -> Tensor:
-    """`view` in the shape of ``other``."""
+    """`view` in the shape of ``other``: never a copy.
+
+    >>> import framework as torch
+    >>> torch.arange(4).view_as(torch.zeros(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return view(self, other.shape)
 
 
 @function(namespaces=())
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
-    """`reshape` to the shape of ``other``."""
+    """`reshape` to the shape of ``other``; RuntimeError if it has another number of elements.
+
+    >>> import framework as torch
+    >>> torch.arange(4).reshape_as(torch.zeros(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return reshape(self, other.shape)
 
 
 @function(checks=True)
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions start_dim to end_dim merged into one; a single one is the tensor itself."""
+    """Dimensions start_dim to end_dim merged into one: `(N, C, H, W)` to `(N, C*H*W)` from 1 on.
+
+    A view where the strides allow it; a single dimension is the tensor itself, a 0-d tensor becomes
+    1-d. IndexError for a dimension out of range, RuntimeError if start_dim comes after end_dim.
+
+    >>> import framework as torch
+    >>> torch.zeros(8, 3, 4, 4).flatten(1).shape
+    torch.Size([8, 48])
+    >>> torch.tensor(5).flatten()
+    tensor([5])
+    """
     if not input.ndim:
         return reshape(input, 1)
     first, last = axis(start_dim, input.ndim), axis(end_dim, input.ndim)
@@ -154,7 +176,12 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @function()
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension."""
+    """All elements in one dimension, in C order: a view of a contiguous tensor, else a copy.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).ravel()
+    tensor([1, 2, 3, 4])
+    """
     return reshape(input, -1)
 
 
@@ -212,7 +239,15 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
 
 @function(checks=True)
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions swapped: a view."""
+    """Two dimensions swapped: a view. Negative numbers count from the end.
+
+    IndexError for a dimension out of range.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, 3, 5)
+    >>> torch.transpose(x, 0, -1).shape, x.transpose(0, 1).stride()
+    (torch.Size([5, 3, 2]), (5, 15, 1))
+    """
     a, b = axis(dim0, input.ndim), axis(dim1, input.ndim)
     order = list(range(input.ndim))
     if order:
@@ -222,19 +257,27 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @function()
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """Another name of `transpose`."""
+    """Alias of `transpose`, in NumPy's words."""
     return transpose(input, axis0, axis1)
 
 
 @function()
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Another name of `transpose`."""
+    """Alias of `transpose`."""
     return transpose(input, dim0, dim1)
 
 
 @function()
 def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector or scalar is returned as it is."""
+    """The transpose of a matrix: a view; a vector or scalar stays as it is.
+
+    RuntimeError for more than two dimensions (`Tensor.mT` transposes batches).
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).t()
+    tensor([[1, 3],
+            [2, 4]])
+    """
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return transpose(input, 0, 1) if input.ndim == 2 else permute(input, *range(input.ndim))
@@ -268,7 +311,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 @function()
 def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Another name of `movedim`."""
+    """Alias of `movedim`, in NumPy's words."""
     return movedim(input, source, destination)
 
 
@@ -337,13 +380,27 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
 
 @function(namespaces=())
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
-    """`expand` to the shape of ``other``."""
+    """`expand` to the shape of ``other``: a view.
+
+    >>> import framework as torch
+    >>> torch.tensor([1, 2]).expand_as(torch.zeros(2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return expand(self, other.shape)
 
 
 @function()
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
-    """Another name of `Tensor.expand`."""
+    """Expanded to a shape without copying: `Tensor.expand` as a function of one ``size``.
+
+    RuntimeError if a length neither is 1 nor fits.
+
+    >>> import framework as torch
+    >>> torch.broadcast_to(torch.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return expand(input, *size)
 
 
@@ -374,7 +431,15 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 @function(method=False)
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """The tensors, all expanded to their common shape."""
+    """The tensors, all expanded to their common shape: views.
+
+    RuntimeError if the shapes do not fit; `broadcast_shapes` gives the shape alone.
+
+    >>> import framework as torch
+    >>> a, b = torch.broadcast_tensors(torch.zeros(2, 1), torch.zeros(3))
+    >>> a.shape, b.shape
+    (torch.Size([2, 3]), torch.Size([2, 3]))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
     shape: tuple[int, ...] = ()
@@ -394,7 +459,18 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 @function(checks=True)
 @numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
-    """Dimensions of length 1 removed (all, or the given ones): a view."""
+    """Dimensions of length 1 removed: a view.
+
+    Args:
+        dim: one or several to remove, where they have length 1 (others stay); all by default.
+
+    IndexError for a dimension out of range.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(1, 3, 1)
+    >>> x.squeeze().shape, x.squeeze(0).shape, x.squeeze(1).shape
+    (torch.Size([3]), torch.Size([3, 1]), torch.Size([1, 3, 1]))
+    """
     shape = input._data.shape
     if dim is None:
         kept = [n for n in shape if n != 1]
@@ -413,7 +489,15 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 @function(checks=True)
 @numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """A dimension of length 1 inserted: a view."""
+    """A dimension of length 1 inserted before ``dim``: a view. -1 puts it at the end.
+
+    IndexError unless ``dim`` is in [-n - 1, n] for n dimensions.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, 3)
+    >>> x.unsqueeze(0).shape, x.unsqueeze(-1).shape
+    (torch.Size([1, 2, 3]), torch.Size([2, 3, 1]))
+    """
     d = axis(dim, input.ndim + 1)
     shape = input._data.shape
     return apply(RESHAPE, input, shape=(*shape[:d], 1, *shape[d:]))
@@ -457,11 +541,17 @@ for _view in (t, transpose, swapaxes, swapdims, squeeze, unsqueeze):
 
 @function(namespaces=())
 def ndimension(self: Tensor) -> int:
-    """Number of dimensions."""
+    """Alias of `Tensor.dim`: the number of dimensions."""
     return self._data.ndim
 
 
 @function()
 def is_same_size(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have one shape."""
+    """Whether two tensors have one shape; broadcasting does not count.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, 3)
+    >>> x.is_same_size(torch.ones(2, 3)), x.is_same_size(torch.zeros(3))
+    (True, False)
+    """
     return input._data.shape == other._data.shape

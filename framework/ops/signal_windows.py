@@ -208,12 +208,25 @@ def general_hamming(
     M: int, *, alpha: float = 0.54, sym: bool = True, dtype: Any = None, layout: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """``alpha - (1 - alpha) cos(2 pi n / (M - 1))`` of M points."""
+    """``alpha - (1 - alpha) cos(2 pi n / (M - 1))`` of M points; alpha 0.5 is `hann`.
+
+    ValueError for a negative M, or a dtype other than float32 and float64.
+
+    >>> import framework as torch
+    >>> torch.signal.windows.general_hamming(3, alpha=0.75)
+    tensor([0.5000, 1.0000, 0.5000])
+    """
     a = [alpha, 1.0 - alpha]
     return _general("general_hamming", M, a, sym, dtype, layout, device, requires_grad)
 
 
-def _named_cosines(name: str, a: tuple[float, ...], doc: str) -> None:
+def _named_cosines(name: str, a: tuple[float, ...], formula: str, example: str) -> None:
+    """Publish a `general_cosine` that has a name of its own.
+
+    Args:
+        example: what the window of three points prints.
+    """
+
     def window(
         M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
         requires_grad: bool = False,
@@ -221,19 +234,38 @@ def _named_cosines(name: str, a: tuple[float, ...], doc: str) -> None:
         return _general(name, M, a, sym, dtype, layout, device, requires_grad)
 
     window.__name__ = window.__qualname__ = name
-    window.__doc__ = doc
+    window.__doc__ = f"""{formula}
+
+    Args:
+        sym: symmetric, for filters; else periodic, for spectra: M + 1 points without the last.
+        dtype: float32 or float64; the default one unless given.
+
+    ValueError for a negative M and for other dtypes.
+
+    >>> import framework as torch
+    >>> torch.signal.windows.{name}(3)
+    {example}
+    """
     function(namespaces=_WINDOWS, method=False)(window)
 
 
-_named_cosines("hamming", (0.54, 0.46), "``0.54 - 0.46 cos(2 pi n / (M - 1))`` of M points.")
-_named_cosines("hann", (0.5, 0.5), "``0.5 - 0.5 cos(2 pi n / (M - 1))`` of M points.")
+_named_cosines(
+    "hamming", (0.54, 0.46), "``0.54 - 0.46 cos(2 pi n / (M - 1))`` of M points (R. Hamming).",
+    "tensor([0.0800, 1.0000, 0.0800])",
+)  # fmt: skip
+_named_cosines(
+    "hann", (0.5, 0.5), "``0.5 - 0.5 cos(2 pi n / (M - 1))`` of M points (J. von Hann).",
+    "tensor([0., 1., 0.])",
+)  # fmt: skip
 _named_cosines(
     "blackman", (0.42, 0.5, 0.08),
     "``0.42 - 0.5 cos(x) + 0.08 cos(2x)``, ``x = 2 pi n / (M - 1)``, of M points.",
+    "tensor([-1.3878e-17,  1.0000e+00, -1.3878e-17])",
 )  # fmt: skip
 _named_cosines(
     "nuttall", (0.3635819, 0.4891775, 0.1365995, 0.0106411),
-    "Nuttall's sum of four cosines, of M points (A. Nuttall, 1981).",
+    "``a0 - a1 cos(x) + a2 cos(2x) - a3 cos(3x)``, ``x = 2 pi n / (M - 1)`` (A. Nuttall, 1981).",
+    "tensor([3.6280e-04, 1.0000e+00, 3.6280e-04])",
 )  # fmt: skip
 
 
@@ -313,7 +345,14 @@ def hamming_window(
     dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """``alpha - beta cos(2 pi n / N)``, N the length (one less if it is not periodic)."""
+    """``alpha - beta cos(2 pi n / N)``, N the length (one less if it is not periodic).
+
+    RuntimeError for a negative length or a dtype that is not floating.
+
+    >>> import framework as torch
+    >>> torch.hamming_window(4)
+    tensor([0.0800, 0.5400, 1.0000, 0.5400])
+    """
     return _old(
         "hamming_window", "cosines", window_length, periodic, ((alpha, beta),), dtype, layout,
         device, requires_grad,
@@ -325,7 +364,12 @@ def blackman_window(
     window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """``0.42 - 0.5 cos(x) + 0.08 cos(2x)``, ``x = 2 pi n / N``."""
+    """``0.42 - 0.5 cos(x) + 0.08 cos(2x)``, ``x = 2 pi n / N``, N as for `hamming_window`.
+
+    >>> import framework as torch
+    >>> torch.blackman_window(4)[1:]
+    tensor([0.3400, 1.0000, 0.3400])
+    """
     return _old(
         "blackman_window", "cosines", window_length, periodic, ((0.42, 0.5, 0.08),), dtype, layout,
         device, requires_grad,
@@ -337,7 +381,14 @@ def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Any = None,
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Kaiser's window; see `signal.windows.kaiser`."""
+    """Kaiser's window; see `signal.windows.kaiser`.
+
+    Of N points, or the first N of N + 1 if it is periodic.
+
+    >>> import framework as torch
+    >>> torch.kaiser_window(3, periodic=False, beta=1.0)
+    tensor([0.7898, 1.0000, 0.7898])
+    """
     return _old(
         "kaiser_window", "kaiser", window_length, periodic, (float(beta),), dtype, layout, device,
         requires_grad,

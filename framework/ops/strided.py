@@ -79,7 +79,12 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 @function(checks=True, out=True)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """`narrow`, copied."""
+    """`narrow`, copied: the result shares no memory with ``input``.
+
+    >>> import framework as torch
+    >>> torch.arange(5).narrow_copy(0, 1, 3)
+    tensor([1, 2, 3])
+    """
     if input.ndim and dim >= input.ndim:  # another kind of error than everywhere else
         raise RuntimeError(f"Expected dim < {input.ndim}, but got {dim}")
     if input.ndim and length < 0:
@@ -106,7 +111,14 @@ def _selected(input: Tensor, dim: int, index: Any) -> dict[str, Any]:
 @function(checks=True)
 @numpy_names
 def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """One slice along a dimension, which disappears: a view."""
+    """One slice along a dimension, which disappears: a view, as ``input[index]`` for dimension 0.
+
+    IndexError for an index or dimension out of range, and for a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).select(1, 0)
+    tensor([1, 3])
+    """
     return apply(SLICE, input, **_selected(input, dim, index))
 
 
@@ -124,7 +136,14 @@ def _sliced(input: Tensor, dim: int, start: Any, end: Any, step: int) -> dict[st
 def slice_(
     input: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
-    """``input[start:end:step]`` along a dimension: a view; bounds are clipped."""
+    """``input[start:end:step]`` along a dimension: a view; bounds are clipped.
+
+    RuntimeError for a step below 1 or a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.ops.aten.slice(torch.arange(6), 0, 1, 10, 2)
+    tensor([1, 3, 5])
+    """
     return apply(SLICE, input, **_sliced(input, dim, start, end, step))
 
 
@@ -398,11 +417,25 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
 
 @function(checks=True)
 def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
-    """`Tensor.resize_` to the shape of another tensor."""
+    """`Tensor.resize_` to the shape of another tensor, whose dtype does not matter.
+
+    RuntimeError if ``input`` wants a gradient.
+
+    >>> import framework as torch
+    >>> torch.arange(4).resize_as_(torch.zeros(2, 2))
+    tensor([[0, 1],
+            [2, 3]])
+    """
     return resize_(input, the_template.shape)
 
 
 @function(namespaces=())
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
-    """Whether two tensors are one memory with one shape and strides."""
+    """Whether two tensors are one memory with one shape and strides.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, 3)
+    >>> x.is_set_to(x[:]), x.is_set_to(x.clone()), x.is_set_to(x[0])
+    (True, False, False)
+    """
     return self.data_ptr() == tensor.data_ptr() and _own(self)[:2] == _own(tensor)[:2]
