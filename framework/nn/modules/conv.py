@@ -78,7 +78,10 @@ class _ConvNd(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new initial values."""
+        """Draw new initial values: weight and bias uniform in ±1/sqrt(fan_in) (He et al.
+
+        2015, a = sqrt(5)).
+        """
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             fan_in = self.weight.shape[1] * math.prod(self.kernel_size)
@@ -138,28 +141,59 @@ class _Conv(_ConvNd):
 
 
 class Conv1d(_Conv):
-    """Convolution of signals: (N, C, L) to (N, out_channels, L')."""
+    """Convolution (a cross-correlation) of signals: (N, C, L) to (N, out_channels, L').
+
+    L' = floor((L + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1; N may be missing.
+    Weight (out_channels, C / groups, kernel_size) and bias start uniform in ±1/sqrt(fan_in);
+    arguments and errors are those of `Conv2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Conv1d(3, 8, kernel_size=5, stride=2)(torch.zeros(2, 3, 20)).shape
+    torch.Size([2, 8, 8])
+    """
 
     _dims = 1
 
 
 class Conv2d(_Conv):
-    """Convolution of images: (N, C, H, W) to (N, out_channels, H', W').
+    """Convolution (a cross-correlation) of images: (N, C, H, W) to (N, out_channels, H', W').
 
-    Weight (out, in / groups, KH, KW) and bias start uniform in ±1/sqrt(fan_in). ``padding`` is a
-    number, one per dimension, "same" or "valid".
+    H' = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, W' alike; N may be
+    missing. Weight (out_channels, C / groups, KH, KW) and bias (out_channels,) start uniform in
+    ±1/sqrt(fan_in), fan_in being C / groups · KH · KW.
+
+    Args:
+        kernel_size: one number, or one per dimension; ``stride``, ``padding`` and ``dilation`` too.
+        padding: "same" (with stride 1) and "valid" (none) are possible as well.
+        groups: input and output channels are joined in so many groups only; must divide both.
+        padding_mode: what is put round the input: "zeros", "reflect", "replicate" or "circular".
+
+    Errors: ValueError for arguments that do not fit; in a call RuntimeError for another number of
+    channels or dimensions, or an input smaller than the kernel.
 
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Conv2d(1, 8, 3, padding=1)(torch.zeros(2, 1, 5, 5)).shape
     torch.Size([2, 8, 5, 5])
+    >>> nn.Conv2d(4, 4, (3, 1), groups=4, padding="same").weight.shape
+    torch.Size([4, 1, 3, 1])
     """
 
     _dims = 2
 
 
 class Conv3d(_Conv):
-    """Convolution of volumes: (N, C, D, H, W) to (N, out_channels, D', H', W')."""
+    """Convolution of volumes: (N, C, D, H, W) to (N, out_channels, D', H', W'); N may be missing.
+
+    Each size follows the rule of `Conv2d`, as do arguments and errors. Weight (out_channels, C /
+    groups, KD, KH, KW) and bias start uniform in ±1/sqrt(fan_in).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Conv3d(1, 2, 3)(torch.zeros(1, 1, 4, 5, 6)).shape
+    torch.Size([1, 2, 2, 3, 4])
+    """
 
     _dims = 3
 
@@ -205,19 +239,59 @@ class _ConvTranspose(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """The transposed convolution of signals: (N, C, L) to (N, out_channels, L')."""
+    """The gradient of `Conv1d` as a layer that enlarges: (N, C, L) to (N, out_channels, L').
+
+    L' = (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weight (C,
+    out_channels / groups, kernel_size) and bias start uniform in ±1/sqrt(fan_in), where fan_in is
+    that of `Conv1d`'s gradient: out_channels / groups · kernel_size. See `ConvTranspose2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ConvTranspose1d(3, 8, 4, stride=2)(torch.zeros(2, 3, 10)).shape
+    torch.Size([2, 8, 22])
+    """
 
     _dims = 1
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The transposed convolution of images: (N, C, H, W) to (N, out_channels, H', W')."""
+    """The gradient of `Conv2d` as a layer that enlarges: (N, C, H, W) to (N, out_channels, H', W').
+
+    H' = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, W' alike; N
+    may be missing. Weight (C, out_channels / groups, KH, KW) and bias start uniform in
+    ±1/sqrt(fan_in), fan_in being out_channels / groups · KH · KW.
+
+    Args:
+        output_padding: added to the size at one side, since a strided convolution has the same
+            output for several input sizes; below ``stride`` or ``dilation``. ``layer(x,
+            output_size=...)`` finds it out.
+        padding_mode: "zeros" only.
+
+    Errors: ValueError for arguments that do not fit and for an ``output_size`` that cannot be
+    reached; in a call RuntimeError for channels or an ``output_padding`` that do not fit.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1)
+    >>> x = torch.zeros(1, 4, 6, 6)
+    >>> layer(x).shape, layer(x, output_size=(12, 12)).shape
+    (torch.Size([1, 2, 11, 11]), torch.Size([1, 2, 12, 12]))
+    """
 
     _dims = 2
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """The transposed convolution of volumes."""
+    """The gradient of `Conv3d` as a layer: (N, C, D, H, W) to (N, out_channels, D', H', W').
+
+    Sizes, arguments and errors as of `ConvTranspose2d`. Weight (C, out_channels / groups, KD, KH,
+    KW).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ConvTranspose3d(2, 1, 2, stride=2)(torch.zeros(1, 2, 3, 3, 3)).shape
+    torch.Size([1, 1, 6, 6, 6])
+    """
 
     _dims = 3
 
@@ -282,43 +356,112 @@ class _LazyConvTranspose(_LazyConvNd, _ConvTranspose):
 
 
 class LazyConv1d(_LazyConv, Conv1d):
-    """A `Conv1d` that finds ``in_channels`` out from its first input."""
+    """A `Conv1d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not two or three dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConv1d(8, 3)
+    >>> layer(torch.zeros(2, 5, 10)).shape, layer
+    (torch.Size([2, 8, 8]), Conv1d(5, 8, kernel_size=(3,), stride=(1,)))
+    """
 
     cls_to_become = Conv1d
 
 
 class LazyConv2d(_LazyConv, Conv2d):
-    """A `Conv2d` that finds ``in_channels`` out from its first input."""
+    """A `Conv2d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not three or four dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConv2d(8, 3)
+    >>> layer.weight
+    <UninitializedParameter>
+    >>> layer(torch.zeros(2, 5, 10, 10)).shape, layer.weight.shape
+    (torch.Size([2, 8, 8, 8]), torch.Size([8, 5, 3, 3]))
+    """
 
     cls_to_become = Conv2d
 
 
 class LazyConv3d(_LazyConv, Conv3d):
-    """A `Conv3d` that finds ``in_channels`` out from its first input."""
+    """A `Conv3d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not four or five dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConv3d(8, 3)
+    >>> layer(torch.zeros(2, 5, 4, 4, 4)).shape, layer.in_channels
+    (torch.Size([2, 8, 2, 2, 2]), 5)
+    """
 
     cls_to_become = Conv3d
 
 
 class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
-    """A `ConvTranspose1d` that finds ``in_channels`` out from its first input."""
+    """A `ConvTranspose1d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not two or three dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConvTranspose1d(8, 2, stride=2)
+    >>> layer(torch.zeros(2, 5, 10)).shape, layer.in_channels
+    (torch.Size([2, 8, 20]), 5)
+    """
 
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
-    """A `ConvTranspose2d` that finds ``in_channels`` out from its first input."""
+    """A `ConvTranspose2d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not three or four dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConvTranspose2d(8, 2, stride=2)
+    >>> layer(torch.zeros(2, 5, 4, 4)).shape, layer.in_channels
+    (torch.Size([2, 8, 8, 8]), 5)
+    """
 
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
-    """A `ConvTranspose3d` that finds ``in_channels`` out from its first input."""
+    """A `ConvTranspose3d` that finds ``in_channels`` out from its first input.
+
+    From then on it is an ordinary one. RuntimeError if that input has not four or five dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyConvTranspose3d(8, 2, stride=2)
+    >>> layer(torch.zeros(2, 5, 2, 2, 2)).shape, layer.in_channels
+    (torch.Size([2, 8, 4, 4, 4]), 5)
+    """
 
     cls_to_become = ConvTranspose3d
 
 
 class Unfold(Module):
-    """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions)."""
+    """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions), or without N.
+
+    Positions count row by row; there are as many as a convolution with the same ``kernel_size``,
+    ``dilation``, ``padding`` and ``stride`` has outputs. RuntimeError if there are none. A matrix
+    product with a convolution's weight (out, C · KH · KW) does what the convolution does.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Unfold(2)(torch.arange(9.0).reshape(1, 1, 3, 3))
+    tensor([[[0., 1., 3., 4.],
+             [1., 2., 4., 5.],
+             [3., 4., 6., 7.],
+             [4., 5., 7., 8.]]])
+    """
 
     def __init__(
         self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
@@ -338,7 +481,19 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """The adjoint of `Unfold`: add columns up into images."""
+    """Adds up columns, the adjoint of `Unfold`: (N, C · KH · KW, positions) to (N, C, H, W).
+
+    ``output_size`` is (H, W). Elements that lie in several patches are the sum of them.
+    RuntimeError if the number of rows or of positions does not fit ``output_size``, ``kernel_size``
+    and the rest.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Fold((3, 3), 2)(torch.ones(1, 4, 4))
+    tensor([[[[1., 2., 1.],
+              [2., 4., 2.],
+              [1., 2., 1.]]]])
+    """
 
     def __init__(
         self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
