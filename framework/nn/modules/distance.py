@@ -11,7 +11,17 @@ __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
 class CosineSimilarity(Module):
-    """x1 · x2 / (‖x1‖ ‖x2‖) along ``dim``."""
+    """x1 · x2 / (‖x1‖ ‖x2‖) along ``dim``: (*, D, *) twice to (*, *), in [-1, 1].
+
+    The inputs are broadcast to one shape first. Each norm is kept above ``eps``. IndexError for a
+    dimension out of range.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> x = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+    >>> nn.CosineSimilarity(dim=1)(x, torch.tensor([[0.0, 2.0], [3.0, 3.0]]))
+    tensor([0., 1.])
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -22,7 +32,16 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """‖x1 - x2 + eps‖ₚ along the last dimension."""
+    """‖x1 - x2 + eps‖ₚ along the last dimension: (N, D) twice to (N,).
+
+    To (N, 1) with ``keepdim``; N may be missing. The inputs are broadcast to one shape. ``eps``
+    keeps the gradient finite where they are equal.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.PairwiseDistance(p=1, eps=0.0)(torch.zeros(2, 2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([3., 7.])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

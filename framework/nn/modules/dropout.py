@@ -13,12 +13,18 @@ __all__ = [
 
 
 class Dropout(Module):
-    """Zero each element with probability ``p`` and scale the others by 1 / (1 - p).
+    """Zero each element with probability ``p`` and scale the others by 1 / (1 - p): (*) to (*).
+
+    Only in training; in evaluation mode the input is returned. ``inplace=True`` writes into the
+    input. ValueError if ``p`` is not in [0, 1]. Hinton et al., "Improving neural networks by
+    preventing co-adaptation of feature detectors", 2012.
 
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
+    >>> bool(nn.Dropout(0.5)(torch.ones(100)).unique().equal(torch.tensor([0.0, 2.0])))
+    True
     """
 
     _call: Any = staticmethod(F.dropout)
@@ -38,32 +44,79 @@ class Dropout(Module):
 
 
 class Dropout1d(Dropout):
-    """`Dropout` of whole channels of (N, C, L)."""
+    """`Dropout` of whole channels: (N, C, L) to the same, or (C, L).
+
+    Neighbours in a signal say much the same, so that single zeros would hide little. RuntimeError
+    for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> y = nn.Dropout1d(0.5)(torch.ones(1, 100, 3))
+    >>> bool((y[..., 0] == y[..., 2]).all())
+    True
+    """
 
     _call: Any = staticmethod(F.dropout1d)
 
 
 class Dropout2d(Dropout):
-    """`Dropout` of whole channels of (N, C, H, W)."""
+    """`Dropout` of whole channels: (N, C, H, W) to the same.
+
+    Input of three dimensions is taken as (N, C, L), with a warning. Tompson et al., "Efficient
+    object localization using convolutional networks", 2015.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> y = nn.Dropout2d(0.5)(torch.ones(1, 100, 3, 3))
+    >>> bool((y == y[..., :1, :1]).all()), nn.Dropout2d(1.0)(torch.ones(1, 2, 1, 1)).flatten()
+    (True, tensor([0., 0.]))
+    """
 
     _call: Any = staticmethod(F.dropout2d)
 
 
 class Dropout3d(Dropout):
-    """`Dropout` of whole channels of (N, C, D, H, W)."""
+    """`Dropout` of whole channels: (N, C, D, H, W) to the same, or (C, D, H, W).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> y = nn.Dropout3d(0.5)(torch.ones(1, 100, 2, 2, 2))
+    >>> bool((y == y[..., :1, :1, :1]).all())
+    True
+    """
 
     _call: Any = staticmethod(F.dropout3d)
 
 
 class AlphaDropout(Dropout):
-    """Dropout that keeps mean and variance of a self-normalising network."""
+    """Dropout that keeps mean 0 and variance 1 of a self-normalising network (`SELU`): (*) to (*).
+
+    Elements become -1.7581, what `SELU` gives far below 0, with probability ``p``; then all are
+    scaled and shifted. Only in training. Klambauer et al., "Self-normalizing neural networks",
+    2017.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> x = torch.randn(10000)
+    >>> bool(abs(nn.AlphaDropout(0.2)(x).std() - 1) < 0.1), nn.AlphaDropout().eval()(x) is x
+    (True, True)
+    """
 
     def forward(self, input: Any) -> Any:
         return F.alpha_dropout(input, self.p, self.training)
 
 
 class FeatureAlphaDropout(Dropout):
-    """`AlphaDropout` of whole channels."""
+    """`AlphaDropout` of whole channels: (N, C, *) to the same.
+
+    RuntimeError for input of fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> y = nn.FeatureAlphaDropout(0.5)(torch.ones(1, 100, 2, 2))
+    >>> bool((y == y[..., :1, :1]).all())
+    True
+    """
 
     def forward(self, input: Any) -> Any:
         return F.feature_alpha_dropout(input, self.p, self.training)

@@ -12,6 +12,8 @@ __all__ = ["Flatten", "Unflatten"]
 class Flatten(Module):
     """Join the dimensions ``start_dim`` to ``end_dim``: by default all but the batch.
 
+    (N, *) to (N, product of *). IndexError for a dimension out of range.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Flatten()(torch.zeros(2, 3, 4)).shape
@@ -31,7 +33,16 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Split one dimension into several."""
+    """Split dimension ``dim`` into several of the sizes ``unflattened_size``.
+
+    The inverse of `Flatten`. One of the sizes may be -1. TypeError unless they are a tuple or list
+    of ints; RuntimeError in a call if they do not multiply up to the dimension's size.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Unflatten(1, (2, -1))(torch.zeros(5, 6)).shape
+    torch.Size([5, 2, 3])
+    """
 
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         super().__init__()

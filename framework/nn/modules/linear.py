@@ -16,7 +16,13 @@ __all__ = ["Bilinear", "Identity", "LazyLinear", "Linear"]
 
 
 class Identity(Module):
-    """Returns its input; takes any arguments when made."""
+    """Returns its input; takes any arguments when made, so that it can stand in for another layer.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Identity(54, any_option=True)(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -28,11 +34,15 @@ class Identity(Module):
 class Linear(Module):
     """``input @ weight.T + bias`` on the last dimension: (*, in_features) to (*, out_features).
 
-    Weight and bias start uniform in ±1/sqrt(in_features).
+    Weight (out_features, in_features) and bias (out_features,) start uniform in
+    ±1/sqrt(in_features). RuntimeError for input of another size or dtype.
 
+    >>> import framework as torch
     >>> from framework import nn
     >>> nn.Linear(3, 2)
     Linear(in_features=3, out_features=2, bias=True)
+    >>> nn.Linear(3, 2)(torch.zeros(4, 5, 3)).shape
+    torch.Size([4, 5, 2])
     """
 
     def __init__(
@@ -108,7 +118,16 @@ class LazyLinear(LazyModuleMixin, Linear):
 
 
 class Bilinear(Module):
-    """``y_k = x1ᵀ W_k x2 + b_k``: (*, in1), (*, in2) to (*, out)."""
+    """``y_k = x1ᵀ W_k x2 + b_k``: (*, in1_features), (*, in2_features) to (*, out_features).
+
+    Weight (out_features, in1_features, in2_features) and bias (out_features,) start uniform in
+    ±1/sqrt(in1_features). RuntimeError if the inputs' other dimensions differ.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.Bilinear(3, 4, 2)(torch.zeros(5, 3), torch.zeros(5, 4)).shape
+    torch.Size([5, 2])
+    """
 
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,

@@ -47,19 +47,47 @@ class _ConstantPad(_PadNd):
 
 
 class ConstantPad1d(_ConstantPad):
-    """``value`` around the last dimension."""
+    """``value`` around the last dimension: (*, L) to (*, L').
+
+    L' = left + L + right. ``padding`` is one number for both sides or (left, right); a negative one
+    cuts off. RuntimeError if nothing would be left.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ConstantPad1d((1, 2), 9.0)(torch.tensor([1.0, 2.0]))
+    tensor([9., 1., 2., 9., 9.])
+    """
 
     _dims = 1
 
 
 class ConstantPad2d(_ConstantPad):
-    """``value`` around the last two dimensions."""
+    """``value`` around the last two dimensions: (*, H, W) to (*, H', W').
+
+    H' = top + H + bottom, W' = left + W + right. ``padding`` is one number for all sides or (left,
+    right, top, bottom); a negative one cuts off.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ConstantPad2d((1, 0, 0, 1), 9.0)(torch.ones(1, 2))
+    tensor([[9., 1., 1.],
+            [9., 9., 9.]])
+    """
 
     _dims = 2
 
 
 class ConstantPad3d(_ConstantPad):
-    """``value`` around the last three dimensions."""
+    """``value`` around the last three dimensions: (*, D, H, W) to (*, D', H', W').
+
+    W' = left + W + right and so on. ``padding`` is one number for all sides or (left, right, top,
+    bottom, front, back); a negative one cuts off.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ConstantPad3d((1, 1, 0, 0, 0, 2), 9.0)(torch.zeros(1, 2, 3, 4)).shape
+    torch.Size([1, 4, 3, 6])
+    """
 
     _dims = 3
 
@@ -73,55 +101,140 @@ class _ZeroPad(_ConstantPad):
 
 
 class ZeroPad1d(_ZeroPad):
-    """Zeros around the last dimension."""
+    """Zeros around the last dimension: (*, L) to (*, L').
+
+    L' = left + L + right. ``padding`` as of `ConstantPad1d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ZeroPad1d((2, 0))(torch.tensor([1.0, 2.0]))
+    tensor([0., 0., 1., 2.])
+    """
 
     _dims = 1
 
 
 class ZeroPad2d(_ZeroPad):
-    """Zeros around the last two dimensions."""
+    """Zeros around the last two dimensions: (*, H, W) to (*, H', W').
+
+    H' = top + H + bottom, W' = left + W + right. ``padding`` as of `ConstantPad2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ZeroPad2d(1)(torch.ones(1, 1))
+    tensor([[0., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 0.]])
+    """
 
     _dims = 2
 
 
 class ZeroPad3d(_ZeroPad):
-    """Zeros around the last three dimensions."""
+    """Zeros around the last three dimensions: (*, D, H, W) to (*, D', H', W').
+
+    W' = left + W + right and so on. ``padding`` as of `ConstantPad3d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ZeroPad3d(1)(torch.ones(1, 2, 3, 4)).shape
+    torch.Size([1, 4, 5, 6])
+    """
 
     _dims = 3
 
 
 class ReflectionPad1d(_PadNd):
-    """The mirror image around the last dimension."""
+    """The mirror image around the last dimension: (N, C, L) to (N, C, L').
+
+    L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). The border
+    itself is not repeated; RuntimeError if a side is as long as its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReflectionPad1d(2)(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[3., 2., 1., 2., 3., 2., 1.]])
+    """
 
     _dims, _kind = 1, "reflect"
 
 
 class ReflectionPad2d(_PadNd):
-    """The mirror image around the last two dimensions."""
+    """The mirror image around the last two dimensions: (N, C, H, W) to (N, C, H', W').
+
+    H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
+    (left, right, top, bottom). The border itself is not repeated; RuntimeError if a side is as long
+    as its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReflectionPad2d((1, 1, 0, 1))(torch.arange(4.0).reshape(1, 2, 2))
+    tensor([[[1., 0., 1., 0.],
+             [3., 2., 3., 2.],
+             [1., 0., 1., 0.]]])
+    """
 
     _dims, _kind = 2, "reflect"
 
 
 class ReflectionPad3d(_PadNd):
-    """The mirror image around the last three dimensions."""
+    """The mirror image around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
+
+    W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
+    top, bottom, front, back). The border itself is not repeated; RuntimeError if a side is as long
+    as its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReflectionPad3d(1)(torch.zeros(1, 2, 3, 4)).shape
+    torch.Size([1, 4, 5, 6])
+    """
 
     _dims, _kind = 3, "reflect"
 
 
 class ReplicationPad1d(_PadNd):
-    """The border's elements around the last dimension."""
+    """The border's elements around the last dimension: (N, C, L) to (N, C, L').
+
+    L' = left + L + right; N may be missing. ``padding`` is one number or (left, right).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReplicationPad1d(2)(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[1., 1., 1., 2., 3., 3., 3.]])
+    """
 
     _dims, _kind = 1, "replicate"
 
 
 class ReplicationPad2d(_PadNd):
-    """The border's elements around the last two dimensions."""
+    """The border's elements around the last two dimensions: (N, C, H, W) to (N, C, H', W').
+
+    H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
+    (left, right, top, bottom).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReplicationPad2d((1, 1, 0, 1))(torch.arange(4.0).reshape(1, 2, 2))
+    tensor([[[0., 0., 1., 1.],
+             [2., 2., 3., 3.],
+             [2., 2., 3., 3.]]])
+    """
 
     _dims, _kind = 2, "replicate"
 
 
 class ReplicationPad3d(_PadNd):
-    """The border's elements around the last three dimensions."""
+    """The border's elements around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
+
+    W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
+    top, bottom, front, back).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ReplicationPad3d(1)(torch.zeros(1, 2, 3, 4)).shape
+    torch.Size([1, 4, 5, 6])
+    """
 
     _dims, _kind = 3, "replicate"
 
@@ -138,18 +251,49 @@ class _CircularPad(_PadNd):
 
 
 class CircularPad1d(_CircularPad):
-    """The other side's elements around the last dimension."""
+    """The other side's elements around the last dimension: (N, C, L) to (N, C, L').
+
+    L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). ValueError
+    for other numbers of dimensions; RuntimeError if a side is longer than its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.CircularPad1d(2)(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[2., 3., 1., 2., 3., 1., 2.]])
+    """
 
     _dims = 1
 
 
 class CircularPad2d(_CircularPad):
-    """The other side's elements around the last two dimensions."""
+    """The other side's elements around the last two dimensions: (N, C, H, W) to (N, C, H', W').
+
+    H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
+    (left, right, top, bottom). ValueError for other numbers of dimensions; RuntimeError if a side
+    is longer than its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.CircularPad2d((1, 1, 0, 1))(torch.arange(4.0).reshape(1, 2, 2))
+    tensor([[[1., 0., 1., 0.],
+             [3., 2., 3., 2.],
+             [1., 0., 1., 0.]]])
+    """
 
     _dims = 2
 
 
 class CircularPad3d(_CircularPad):
-    """The other side's elements around the last three dimensions."""
+    """The other side's elements around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
+
+    W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
+    top, bottom, front, back). ValueError for other numbers of dimensions; RuntimeError if a side is
+    longer than its dimension.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.CircularPad3d(1)(torch.zeros(1, 2, 3, 4)).shape
+    torch.Size([1, 4, 5, 6])
+    """
 
     _dims = 3

@@ -11,7 +11,10 @@ __all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
 
 
 class PixelShuffle(Module):
-    """(*, C r², H, W) to (*, C, H r, W r) with r = ``upscale_factor`` (Shi et al. 2016).
+    """Channels to pixels: (*, C r², H, W) to (*, C, H r, W r), r being ``upscale_factor``.
+
+    Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel
+    convolutional neural network", 2016. RuntimeError if the channels are not a multiple of r².
 
     >>> import framework as torch
     >>> from framework import nn
@@ -31,7 +34,15 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """The inverse of `PixelShuffle`: (*, C, H r, W r) to (*, C r², H, W)."""
+    """The inverse of `PixelShuffle`: (*, C, H r, W r) to (*, C r², H, W).
+
+    r is ``downscale_factor``. RuntimeError if height or width is not a multiple of r.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.PixelUnshuffle(2)(torch.arange(4.0).reshape(1, 2, 2)).shape
+    torch.Size([4, 1, 1])
+    """
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -45,7 +56,16 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """Channels (N, groups · c, *) reordered as (N, c · groups, *) (Zhang et al. 2018)."""
+    """Mix the channels of ``groups``: (N, groups · c, *) as (N, c · groups, *), of the same shape.
+
+    Lets information pass between the groups of grouped convolutions (Zhang et al., "ShuffleNet",
+    2018). RuntimeError if the channels are not a multiple of ``groups``.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.ChannelShuffle(2)(torch.arange(4.0).reshape(1, 4, 1, 1)).flatten()
+    tensor([0., 2., 1., 3.])
+    """
 
     def __init__(self, groups: int) -> None:
         super().__init__()

@@ -11,10 +11,17 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(Module):
-    """`nn.functional.interpolate` to a size or by a factor.
+    """`nn.functional.interpolate` to a size or by a factor: (N, C, *) to (N, C, *).
 
     Args:
-        mode: "nearest", "linear" (3-D input), "bilinear", "bicubic" (4-D) or "trilinear" (5-D).
+        size: of the last dimensions, one number for all or one each; or give ``scale_factor``.
+        mode: "nearest", "nearest-exact", "area", "linear" (3-D input), "bilinear", "bicubic" (4-D)
+            or "trilinear" (5-D).
+        align_corners: the first and last element stay what they are, for the linear and cubic
+            modes.
+
+    Errors, in a call: ValueError unless one of size and factor is given; NotImplementedError for a
+    mode that does not fit the number of dimensions.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -51,14 +58,33 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Each pixel of (N, C, H, W) repeated."""
+    """Each pixel repeated: (N, C, H, W) to (N, C, H', W').
+
+    H' and W' are ``size``, or H and W times ``scale_factor``. The same as `Upsample`, an older
+    name.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.UpsamplingNearest2d(scale_factor=2)(torch.tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Bilinear interpolation of (N, C, H, W) with the corners aligned."""
+    """Bilinear interpolation with the corners aligned: (N, C, H, W) to (N, C, H', W').
+
+    The same as `Upsample` with ``mode="bilinear", align_corners=True``, an older name.
+    NotImplementedError for input that is not of four dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.UpsamplingBilinear2d(size=(1, 5))(torch.tensor([[[[1.0, 3.0]]]]))
+    tensor([[[[1.0000, 1.5000, 2.0000, 2.5000, 3.0000]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
