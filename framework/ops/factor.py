@@ -131,7 +131,15 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> Any:
-    """(LU, pivots, info): as `linalg.lu_factor`, with an error number for each matrix."""
+    """(LU, pivots, info): as `linalg.lu_factor`, with an error number for each matrix.
+
+    ``info`` (int32, of the batch's shape) is 0, or i where U has a zero at the i-th place of its
+    diagonal. LinAlgError for it only with ``check_errors``.
+
+    >>> import framework as torch
+    >>> torch.linalg.lu_factor_ex(torch.tensor([[1.0, 2.0], [2.0, 4.0]])).info
+    tensor(2, dtype=torch.int32)
+    """
     found = _factored(A, pivot, "linalg.lu_factor_ex")
     _raise_if(check_errors, "torch.linalg.lu_factor_ex", found[2])
     return named("linalg_lu_factor_ex", "LU", "pivots", "info")(found)
@@ -153,7 +161,16 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
 
 
 def _legacy_lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
-    """(LU, pivots) or (LU, pivots, info); deprecated: see `linalg.lu_factor`."""
+    """Deprecated: (LU, pivots) of `linalg.lu_factor`, with ``get_infos`` also info.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     LU, pivots = torch.tensor([[1.0, 2.0], [2.0, 2.0]]).lu()
+    >>> pivots
+    tensor([2, 2], dtype=torch.int32)
+    """
     import warnings
 
     warnings.warn(
@@ -250,7 +267,17 @@ def _lu_solved(packed: Any, p: Any, b: Any, left: bool, conjugate: bool) -> Any:
 
 
 def _legacy_lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """Deprecated form of `linalg.lu_solve`, with ``b`` first."""
+    """Deprecated form of `linalg.lu_solve`, with ``b`` `(*, n, k)` first: X with ``A @ X = b``.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> LU, pivots = torch.linalg.lu_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.ones(2, 1).lu_solve(LU, pivots)
+    tensor([[0.5000],
+            [0.2500]])
+    """
     return lu_solve(LU_data, LU_pivots, b)
 
 
@@ -326,7 +353,16 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
-    """(L, info): as `linalg.cholesky`, with an error number for each matrix."""
+    """(L, info): as `linalg.cholesky`, with an error number for each matrix.
+
+    ``info`` (int32, of the batch's shape) is 0, or the order of the first leading minor that is not
+    positive-definite. LinAlgError for it only with ``check_errors``.
+
+    >>> import framework as torch
+    >>> L, info = torch.linalg.cholesky_ex(torch.tensor([[4.0, 0.0], [0.0, -1.0]]))
+    >>> info
+    tensor(2, dtype=torch.int32)
+    """
     floating(A, "linalg.cholesky_ex")
     found = apply(CHOLESKY_EX, A, upper=bool(upper))
     _raise_if(check_errors, "linalg.cholesky_ex", found[1])
@@ -334,7 +370,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 
 
 def _legacy_cholesky(input: Tensor, upper: bool = False) -> Tensor:
-    """`linalg.cholesky`."""
+    """Alias of `linalg.cholesky`, with ``upper`` by position."""
     square(input, "cholesky")
     floating(input, "cholesky")
     return apply(CHOLESKY, input, upper=bool(upper))
@@ -453,7 +489,19 @@ LDL = op(
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
-    """(LD, pivots) of symmetric (or Hermitian) matrices, as LAPACK's sytrf (hetrf) packs them."""
+    """(LD, pivots) with ``A = L @ D @ L.mT`` of symmetric matrices `(*, n, n)`.
+
+    For `linalg.ldl_solve`, packed as LAPACK's sytrf (hetrf) does: L below the diagonal, D, which
+    may have blocks of two, on it; pivots are int32. Only the lower half of A is read; with
+    ``hermitian`` L.mT is conjugated. LinAlgError if D is singular, RuntimeError for integers. There
+    is no gradient.
+
+    >>> import framework as torch
+    >>> LD, pivots = torch.linalg.ldl_factor(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    >>> LD
+    tensor([[2.0000, 0.0000],
+            [0.5000, 2.5000]])
+    """
     floating(A, "torch.linalg.ldl_factor")
     packed, pivots, info = apply(LDL, A, hermitian=bool(hermitian))
     _raise_ldl(True, "torch.linalg.ldl_factor", info)
@@ -462,7 +510,15 @@ def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False) -> Any:
-    """(LD, pivots, info): as `linalg.ldl_factor`, with an error number for each matrix."""
+    """(LD, pivots, info): as `linalg.ldl_factor`, with an error number for each matrix.
+
+    ``info`` (int32) is 0, or i where D has a zero at the i-th place. LinAlgError for it only with
+    ``check_errors``.
+
+    >>> import framework as torch
+    >>> torch.linalg.ldl_factor_ex(torch.eye(2)).info
+    tensor(0, dtype=torch.int32)
+    """
     floating(A, "torch.linalg.ldl_factor_ex")
     found = apply(LDL, A, hermitian=bool(hermitian))
     _raise_ldl(check_errors, "torch.linalg.ldl_factor_ex", found[2])
@@ -497,7 +553,16 @@ LDL_SOLVE = op(
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
-    """X with ``A @ X = B`` from what `linalg.ldl_factor` gives."""
+    """X with ``A @ X = B`` from what `linalg.ldl_factor` gives; B is `(*, n, k)`.
+
+    Batches broadcast. RuntimeError if shapes or dtypes do not fit. There is no gradient.
+
+    >>> import framework as torch
+    >>> LD, pivots = torch.linalg.ldl_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    >>> torch.linalg.ldl_solve(LD, pivots, torch.ones(2, 1))
+    tensor([[0.5000],
+            [0.2500]])
+    """
     api = "torch.linalg.ldl_solve"
     square(LD, api, "LD")
     matrix(B, api, "B")

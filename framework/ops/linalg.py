@@ -1,7 +1,7 @@
 """The rest of ``torch.linalg``: determinants, powers, norms, Vandermonde matrices, tensor inverses.
 
-Products are in `products`, equations in `solve`, factors in `factor`, QR, singular values and
-eigenvalues in `spectra`.
+Products are in `products`, equations in `solve`, factors in `factor`, QR in `orthogonal`, singular
+values and eigenvalues in `spectra`.
 """
 
 from __future__ import annotations

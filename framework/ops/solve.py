@@ -121,7 +121,15 @@ def inverse(input: Tensor) -> Tensor:
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
-    """(inverse, info): as `linalg.inv`, but a singular matrix has info > 0 and NaN as inverse."""
+    """(inverse, info): as `linalg.inv`, with an error number for each matrix instead of an error.
+
+    ``info`` (int32, of the batch's shape) is 0, or i for a singular matrix (the i-th pivot is
+    zero), whose inverse is NaN. LinAlgError for it only with ``check_errors``.
+
+    >>> import framework as torch
+    >>> torch.linalg.inv_ex(torch.tensor([[2.0, 0.0], [0.0, 0.0]])).info
+    tensor(2, dtype=torch.int32)
+    """
     floating(A, "linalg.inv_ex")
     found = apply(INV_EX, A)
     _raise_if(check_errors, "linalg.inv_ex", found[1])
@@ -214,7 +222,16 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> Any:
-    """(result, info): as `linalg.solve`, but a singular matrix has info > 0."""
+    """(result, info): as `linalg.solve`, with an error number for each matrix instead of an error.
+
+    ``info`` (int32, of the batch's shape) is 0, or i for a singular matrix. LinAlgError for it only
+    with ``check_errors``.
+
+    >>> import framework as torch
+    >>> result, info = torch.linalg.solve_ex(torch.eye(2) * 2, torch.tensor([2.0, 4.0]))
+    >>> result, info
+    (tensor([1., 2.]), tensor(0, dtype=torch.int32))
+    """
     found = _solve(SOLVE_EX, A, B, left, "linalg.solve_ex")
     _raise_if(check_errors, "torch.linalg.solve_ex", found[1])
     return named("linalg_solve_ex", "result", "info")(found)

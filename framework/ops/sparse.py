@@ -198,26 +198,57 @@ def values_of(a: Tensor) -> Tensor:
 
 @function(namespaces=())
 def coalesce(self: Tensor) -> Tensor:
-    """The same sparse tensor with each coordinate once, sorted, values of equal ones added up."""
+    """The same sparse tensor with each coordinate once, sorted; values of equal ones are added up.
+
+    A coalesced tensor is returned as it is. RuntimeError for a dense one.
+
+    >>> import framework as torch
+    >>> x = torch.sparse_coo_tensor([[1, 0, 1]], [1.0, 2.0, 3.0], (2,)).coalesce()
+    >>> x.indices(), x.values()
+    (tensor([[0, 1]]), tensor([2., 4.]))
+    """
     _only_sparse(self, "coalesce")
     return self if self._data.coalesced else apply(COALESCE, self)
 
 
 @function(namespaces=())
 def is_coalesced(self: Tensor) -> bool:
-    """Whether each coordinate of a sparse tensor is there once, in order."""
+    """Whether each coordinate of a sparse tensor is there once, in order.
+
+    RuntimeError for a dense tensor.
+
+    >>> import framework as torch
+    >>> x = torch.sparse_coo_tensor([[1, 1]], [1.0, 2.0], (2,))
+    >>> x.is_coalesced(), x.coalesce().is_coalesced()
+    (False, True)
+    """
     return bool(_only_sparse(self, "is_coalesced")._data.coalesced)
 
 
 @function(namespaces=())
 def indices(self: Tensor) -> Tensor:
-    """The coordinates of a coalesced sparse tensor: int64[sparse_dim, n]."""
+    """The coordinates of a coalesced sparse tensor: int64 `(sparse_dim, n)`, one column a value.
+
+    RuntimeError for a tensor that is not coalesced, or dense.
+
+    >>> import framework as torch
+    >>> torch.tensor([[0.0, 2.0]]).to_sparse().indices()
+    tensor([[0],
+            [1]])
+    """
     return indices_of(_coalesced(self, "indices"))
 
 
 @function(namespaces=())
 def values(self: Tensor) -> Tensor:
-    """The values of a coalesced sparse tensor: [n, *dense shape]."""
+    """The values of a coalesced sparse tensor: `(n, *dense shape)`, with their history.
+
+    RuntimeError for a tensor that is not coalesced, or dense.
+
+    >>> import framework as torch
+    >>> torch.tensor([[0.0, 2.0]]).to_sparse().values()
+    tensor([2.])
+    """
     return values_of(_coalesced(self, "values"))
 
 
@@ -249,19 +280,35 @@ def _nnz(self: Tensor) -> int:
 
 @function(namespaces=())
 def sparse_dim(self: Tensor) -> int:
-    """Number of sparse dimensions; 0 for a dense tensor."""
+    """Number of sparse dimensions, the first ones; 0 for a dense tensor.
+
+    >>> import framework as torch
+    >>> torch.ones(2, 3).to_sparse(1).sparse_dim()
+    1
+    """
     return int(self._data.sparse_dim) if self.is_sparse else 0
 
 
 @function(namespaces=())
 def dense_dim(self: Tensor) -> int:
-    """Number of dense dimensions: all of a dense tensor's."""
+    """Number of dense dimensions, which come last: all of a dense tensor's.
+
+    >>> import framework as torch
+    >>> torch.ones(2, 3).to_sparse(1).dense_dim()
+    1
+    """
     return self.ndim - sparse_dim(self)
 
 
 @function(namespaces=())
 def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool = True) -> Tensor:
-    """A dense copy of a sparse tensor; a dense tensor is returned as it is."""
+    """A dense copy of a sparse tensor, cast to ``dtype`` if one is given; a dense tensor as it is.
+
+    >>> import framework as torch
+    >>> torch.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).to_dense()
+    tensor([[0., 0., 3.],
+            [4., 0., 0.]])
+    """
     result = apply(TO_DENSE, self) if self.is_sparse else self
     return result if dtype is None else result.to(dtype)
 
@@ -297,13 +344,26 @@ def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None) -> Te
 
 @function(namespaces=())
 def to_sparse_coo(self: Tensor) -> Tensor:
-    """`to_sparse` in coordinate format."""
+    """`to_sparse` in coordinate format: all dimensions are sparse.
+
+    >>> import framework as torch
+    >>> torch.tensor([[0.0, 2.0]]).to_sparse_coo().values()
+    tensor([2.])
+    """
     return to_sparse(self)
 
 
 @function(namespaces=())
 def sparse_mask(self: Tensor, mask: Tensor) -> Tensor:
-    """The elements of ``self``, dense or sparse, at the coordinates of the sparse ``mask``."""
+    """The elements of ``self``, dense or sparse, at the coordinates of the sparse ``mask``.
+
+    What ``self`` does not store is zero there. RuntimeError if the shapes differ or mask is dense.
+
+    >>> import framework as torch
+    >>> mask = torch.tensor([1.0, 0.0, 1.0]).to_sparse()
+    >>> torch.tensor([5.0, 6.0, 7.0]).sparse_mask(mask).to_dense()
+    tensor([5., 0., 7.])
+    """
     _only_sparse(mask, "sparse_mask")
     if self.shape != mask.shape:
         raise RuntimeError(
@@ -359,7 +419,7 @@ MM = op("sparse_mm", _mm_kernel, "a b", rule="same", grad=_mm_grad)
 
 @function(method=False)
 def spmm(mat1: Tensor, mat2: Tensor) -> Tensor:
-    """Another name of `sparse.mm`."""
+    """Alias of `sparse.mm`."""
     return mm(mat1, mat2)
 
 
@@ -433,7 +493,16 @@ def total(a: Tensor, dim: Any = None) -> Tensor:
 
 @function(namespaces=("sparse",), method=False)
 def sum(input: Tensor, dim: Any = None, dtype: Any = None) -> Tensor:
-    """The sum of a sparse tensor: sparse while sparse dimensions are left, else dense."""
+    """The sum of a sparse tensor: sparse while sparse dimensions are left, else dense.
+
+    ``dim`` is one dimension or several, all by default; ``dtype`` casts first. RuntimeError for a
+    dense tensor.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1.0, 2.0], [0.0, 3.0]]).to_sparse()
+    >>> torch.sparse.sum(x), torch.sparse.sum(x, 0).to_dense()
+    (tensor(6.), tensor([1., 5.]))
+    """
     _only_sparse(input, "sum")
     return total(input if dtype is None else input.to(dtype), dim)
 
@@ -588,18 +657,43 @@ published = function(namespaces=("sparse",), method=False)
 
 @published
 def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """``beta * mat + alpha * (mat1 @ mat2)`` of a sparse ``mat1``."""
+    """``beta * mat + alpha * (mat1 @ mat2)`` of a sparse ``mat1``: `(m, n)` by `(n, p)`.
+
+    RuntimeError if the shapes do not fit.
+
+    >>> import framework as torch
+    >>> torch.sparse.addmm(torch.ones(2, 1), torch.eye(2).to_sparse(), torch.ones(2, 1))
+    tensor([[2.],
+            [2.]])
+    """
     product = mm(mat1, mat2)
     return mat * beta + (product if alpha == 1 else product * alpha)
 
 
 @published
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The softmax over the stored elements along a dimension; the others stay zero."""
+    """The softmax over the stored elements along a dimension; the others stay zero.
+
+    They count as minus infinity, stored zeros as zero. RuntimeError for a dense tensor, IndexError
+    for a dimension out of range.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1.0, 1.0, 0.0]]).to_sparse()
+    >>> torch.sparse.softmax(x, 1).to_dense()
+    tensor([[0.5000, 0.5000, 0.0000]])
+    """
     return softmax_of(_only_sparse(input, "softmax"), dim, dtype, log=False)
 
 
 @published
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax`, over the stored elements along a dimension."""
+    """The logarithm of `softmax`, over the stored elements along a dimension.
+
+    RuntimeError for a dense tensor, IndexError for a dimension out of range.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1.0, 1.0, 0.0]]).to_sparse()
+    >>> torch.sparse.log_softmax(x, 1).values()
+    tensor([-0.6931, -0.6931])
+    """
     return softmax_of(_only_sparse(input, "log_softmax"), dim, dtype, log=True)
