@@ -43,30 +43,72 @@ class _MaxPoolNd(Module):
 
 
 class MaxPool1d(_MaxPoolNd):
-    """The largest element of each window of (N, C, L)."""
+    """The largest element of each window of a signal: (N, C, L) to (N, C, L').
+
+    L' = floor((L + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1; N may be missing.
+    Arguments and errors are those of `MaxPool2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.MaxPool1d(3, stride=2)(torch.tensor([[1.0, 5.0, 2.0, 4.0, 3.0]]))
+    tensor([[5., 4.]])
+    """
 
     _dims = 1
 
 
 class MaxPool2d(_MaxPoolNd):
-    """The largest element of each window of (N, C, H, W).
+    """The largest element of each window of an image: (N, C, H, W) to (N, C, H', W').
 
+    H' = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, W' alike; N may be
+    missing.
+
+    Args:
+        stride: by default ``kernel_size``: windows side by side.
+        padding: -inf around the input, at most half of ``kernel_size``.
+        return_indices: return the places of the maxima too, int64, counted within each (H, W); for
+            `MaxUnpool2d`.
+        ceil_mode: round the sizes up: a window may stand over the end.
+
+    Errors, in a call: RuntimeError for another number of dimensions, too much padding, or no
+    window.
+
+    >>> import framework as torch
     >>> from framework import nn
     >>> nn.MaxPool2d(2)
     MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+    >>> nn.MaxPool2d(2, return_indices=True)(torch.arange(8.0).reshape(1, 2, 4))
+    (tensor([[[5., 7.]]]), tensor([[[5, 7]]]))
     """
 
     _dims = 2
 
 
 class MaxPool3d(_MaxPoolNd):
-    """The largest element of each window of (N, C, D, H, W)."""
+    """The largest element of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
+
+    Sizes, arguments and errors as of `MaxPool2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.MaxPool3d(2)(torch.zeros(1, 3, 4, 6, 8)).shape
+    torch.Size([1, 3, 2, 3, 4])
+    """
 
     _dims = 3
 
 
 class AvgPool1d(Module):
-    """The mean of each window of (N, C, L)."""
+    """The mean of each window of a signal: (N, C, L) to (N, C, L').
+
+    L' = floor((L + 2 padding - kernel_size) / stride) + 1; N may be missing. Arguments and errors
+    are those of `AvgPool2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AvgPool1d(2)(torch.tensor([[1.0, 3.0, 5.0, 7.0]]))
+    tensor([[2., 6.]])
+    """
 
     def __init__(
         self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
@@ -89,7 +131,25 @@ class AvgPool1d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of each window of (N, C, H, W)."""
+    """The mean of each window of an image: (N, C, H, W) to (N, C, H', W').
+
+    H' = floor((H + 2 padding - kernel_size) / stride) + 1, W' alike; N may be missing.
+
+    Args:
+        stride: by default ``kernel_size``: windows side by side.
+        padding: zeros around the input, at most half of ``kernel_size``.
+        ceil_mode: round the sizes up: a window may stand over the end.
+        count_include_pad: the zeros of the padding count as elements.
+        divisor_override: divide each window's sum by this number.
+
+    Errors, in a call: RuntimeError for another number of dimensions, too much padding, a divisor of
+    0, or no window.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AvgPool2d(2)(torch.arange(8.0).reshape(1, 2, 4))
+    tensor([[[2.5000, 4.5000]]])
+    """
 
     _call: Any = staticmethod(F.avg_pool2d)
 
@@ -114,7 +174,15 @@ class AvgPool2d(Module):
 
 
 class AvgPool3d(AvgPool2d):
-    """The mean of each window of (N, C, D, H, W)."""
+    """The mean of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
+
+    Sizes, arguments and errors as of `AvgPool2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AvgPool3d(2)(torch.zeros(1, 3, 4, 6, 8)).shape
+    torch.Size([1, 3, 2, 3, 4])
+    """
 
     _call: Any = staticmethod(F.avg_pool3d)
 
@@ -135,19 +203,46 @@ class _AdaptiveAvg(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvg):
-    """Means of ``output_size`` windows that cover (N, C, L)."""
+    """Means of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, output_size).
+
+    Window i reaches from floor(i L / output_size) to ceil((i + 1) L / output_size). N may be
+    missing; RuntimeError for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 2.0, 3.0, 5.0]]))
+    tensor([[1.5000, 4.0000]])
+    """
 
     _dims = 1
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvg):
-    """Means of ``output_size`` windows that cover (N, C, H, W); None keeps a dimension's size."""
+    """Means of windows that cover an image: (N, C, H, W) to (N, C, *output_size).
+
+    ``output_size`` is one number, or two of which None keeps the input's size; windows as of
+    `AdaptiveAvgPool1d`. ``AdaptiveAvgPool2d(1)`` is the mean over all positions. N may be missing.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveAvgPool2d((1, None))(torch.zeros(2, 3, 8, 9)).shape
+    torch.Size([2, 3, 1, 9])
+    """
 
     _dims = 2
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvg):
-    """Means of ``output_size`` windows that cover (N, C, D, H, W)."""
+    """Means of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
+
+    ``output_size`` is one number, or three of which None keeps the input's size; windows as of
+    `AdaptiveAvgPool1d`. N may be missing.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveAvgPool3d(2)(torch.zeros(2, 3, 4, 5, 6)).shape
+    torch.Size([2, 3, 2, 2, 2])
+    """
 
     _dims = 3
 
@@ -169,19 +264,46 @@ class _AdaptiveMax(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
-    """The largest elements of ``output_size`` windows that cover (N, C, L)."""
+    """The largest elements of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, L').
+
+    L' is ``output_size``; windows as of `AdaptiveAvgPool1d`. With ``return_indices`` the places of
+    the maxima too, int64. N may be missing; RuntimeError for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveMaxPool1d(2, return_indices=True)(torch.tensor([[1.0, 4.0, 3.0, 2.0]]))
+    (tensor([[4., 3.]]), tensor([[1, 2]]))
+    """
 
     _dims = 1
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
-    """The largest elements of ``output_size`` windows that cover (N, C, H, W)."""
+    """The largest elements of windows that cover an image: (N, C, H, W) to (N, C, *output_size).
+
+    ``output_size`` is one number, or two of which None keeps the input's size; windows as of
+    `AdaptiveAvgPool1d`. With ``return_indices`` the places of the maxima too, counted within each
+    (H, W). N may be missing.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveMaxPool2d(2)(torch.zeros(2, 3, 8, 9)).shape
+    torch.Size([2, 3, 2, 2])
+    """
 
     _dims = 2
 
 
 class AdaptiveMaxPool3d(_AdaptiveMax):
-    """The largest elements of ``output_size`` windows that cover (N, C, D, H, W)."""
+    """The largest elements of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
+
+    Arguments as of `AdaptiveMaxPool2d`, ``output_size`` is one number or three.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.AdaptiveMaxPool3d((1, 2, 3))(torch.zeros(2, 3, 4, 5, 6)).shape
+    torch.Size([2, 3, 1, 2, 3])
+    """
 
     _dims = 3
 
@@ -212,19 +334,46 @@ class _LPPool(Module):
 
 
 class LPPool1d(_LPPool):
-    """(Σ xᵖ)^(1/p) of each window of (N, C, L), p being ``norm_type``."""
+    """(Σ xᵖ)^(1/p) of each window of a signal: (N, C, L) to (N, C, L'), p being ``norm_type``.
+
+    L' = floor((L - kernel_size) / stride) + 1, the ``stride`` being ``kernel_size`` unless given;
+    ``ceil_mode`` rounds up. p = 1 gives sums, large p the maxima. N may be missing; RuntimeError
+    for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LPPool1d(2, 2)(torch.tensor([[3.0, 4.0, 6.0, 8.0]]))
+    tensor([[ 5., 10.]])
+    """
 
     _dims = 1
 
 
 class LPPool2d(_LPPool):
-    """(Σ xᵖ)^(1/p) of each window of (N, C, H, W), p being ``norm_type``."""
+    """(Σ xᵖ)^(1/p) of each window of an image: (N, C, H, W) to (N, C, H', W').
+
+    p is ``norm_type``; sizes and arguments as of `LPPool1d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LPPool2d(1, 2)(torch.ones(1, 4, 4))
+    tensor([[[4., 4.],
+             [4., 4.]]])
+    """
 
     _dims = 2
 
 
 class LPPool3d(_LPPool):
-    """(Σ xᵖ)^(1/p) of each window of (N, C, D, H, W), p being ``norm_type``."""
+    """(Σ xᵖ)^(1/p) of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
+
+    p is ``norm_type``; sizes and arguments as of `LPPool1d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LPPool3d(2, 2)(torch.ones(1, 2, 2, 2))
+    tensor([[[[2.8284]]]])
+    """
 
     _dims = 3
 
@@ -261,19 +410,40 @@ class _FractionalMaxPool(Module):
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
-    """Maxima of windows of (N, C, H, W) at random places, to any smaller size.
+    """Maxima of windows of an image at random places: (N, C, H, W) to (N, C, H', W').
+
+    The windows are ``kernel_size`` large, and so placed that there are just as many as wanted. N
+    may be missing. Graham, "Fractional max-pooling", 2014.
 
     Args:
-        output_size: the size, or give ``output_ratio``: its share of the input's size.
+        output_size: (H', W') or one number; or give ``output_ratio``, their share of H and W, below
+            1.
+        return_indices: return the places of the maxima too, int64, counted within each (H, W).
 
-    Graham, "Fractional max-pooling", 2014.
+    Errors: ValueError unless just one of the two is given; in a call RuntimeError if the windows do
+    not fit in.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.FractionalMaxPool2d(2, output_size=(3, 4))(torch.zeros(1, 3, 5, 7)).shape
+    torch.Size([1, 3, 3, 4])
+    >>> nn.FractionalMaxPool2d(2, output_ratio=0.5)(torch.zeros(1, 3, 8, 10)).shape
+    torch.Size([1, 3, 4, 5])
     """
 
     _dims = 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
-    """Maxima of windows of (N, C, D, H, W) at random places; see `FractionalMaxPool2d`."""
+    """Maxima of windows of a volume at random places: (N, C, D, H, W) to (N, C, D', H', W').
+
+    Arguments and errors as of `FractionalMaxPool2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.FractionalMaxPool3d(2, output_size=3)(torch.zeros(1, 2, 5, 6, 7)).shape
+    torch.Size([1, 2, 3, 3, 3])
+    """
 
     _dims = 3
 
@@ -296,18 +466,51 @@ class _MaxUnpool(Module):
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """Put the maxima that `MaxPool1d` found back where they were, zeros elsewhere."""
+    """Put the maxima that `MaxPool1d` found back where they were, zeros elsewhere.
+
+    Called with the maxima (N, C, L) and their indices (N, C, L), as `MaxPool1d` with
+    ``return_indices=True`` gives them; the result (N, C, L') has L' = (L - 1) stride - 2 padding +
+    kernel_size unless a third argument ``output_size`` says how large the pooled input was.
+    RuntimeError for an index out of range, ValueError for a size that cannot be.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> maxima, places = nn.MaxPool1d(2, return_indices=True)(torch.tensor([[1.0, 3.0, 4.0, 2.0]]))
+    >>> nn.MaxUnpool1d(2)(maxima, places)
+    tensor([[0., 3., 4., 0.]])
+    """
 
     _dims = 1
 
 
 class MaxUnpool2d(_MaxUnpool):
-    """Put the maxima that `MaxPool2d` found back where they were, zeros elsewhere."""
+    """Put the maxima that `MaxPool2d` found back where they were, zeros elsewhere.
+
+    Maxima and indices (N, C, H, W) to (N, C, H', W'); sizes, ``output_size`` and errors as of
+    `MaxUnpool1d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> x = torch.arange(8.0).reshape(1, 2, 4)
+    >>> nn.MaxUnpool2d(2)(*nn.MaxPool2d(2, return_indices=True)(x))
+    tensor([[[0., 0., 0., 0.],
+             [0., 5., 0., 7.]]])
+    """
 
     _dims = 2
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """Put the maxima that `MaxPool3d` found back where they were, zeros elsewhere."""
+    """Put the maxima that `MaxPool3d` found back where they were, zeros elsewhere.
+
+    Maxima and indices (N, C, D, H, W) to (N, C, D', H', W'); sizes, ``output_size`` and errors as
+    of `MaxUnpool1d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> maxima, places = nn.MaxPool3d(2, return_indices=True)(torch.zeros(1, 4, 4, 4))
+    >>> nn.MaxUnpool3d(2)(maxima, places, output_size=(5, 5, 5)).shape
+    torch.Size([1, 5, 5, 5])
+    """
 
     _dims = 3
