@@ -101,7 +101,7 @@ def test_adaptive(out) -> None:
 @pytest.mark.parametrize("call", [F.adaptive_avg_pool3d, F.adaptive_max_pool2d])
 def test_adaptive_errors(call) -> None:
     """Too few dimensions are PyTorch's kind of error, which depends on how the size is given."""
-    with pytest.raises(RuntimeError, match="Expected .* tensor, but got"):
+    with pytest.raises(RuntimeError, match=r"Expected .* tensor, but got"):
         call(torch.ones(2), 2)
     with pytest.raises(ValueError, match="Input dimension should be at least"):
         call(torch.ones(2), (2,) * int(call.__name__[-2]))
