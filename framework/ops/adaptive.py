@@ -142,7 +142,15 @@ def _adaptive_max(dims: int, input: Any, output_size: Any, return_indices: bool)
 
 @function(namespaces=("", "nn.functional"), method=False, checks=True)
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """Means of ``output_size`` windows that cover a signal; see `adaptive_avg_pool2d`."""
+    """Means of ``output_size`` windows that cover a signal; see `adaptive_avg_pool2d`.
+
+    Shapes: input (N, C, L) or (C, L); result (N, C, output_size) or (C, output_size).
+    RuntimeError for another rank or a negative size.
+
+    >>> import framework as torch
+    >>> torch.adaptive_avg_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[2., 1.]])
+    """
     return _adaptive_avg(1, input, output_size)
 
 
@@ -162,25 +170,61 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """Means of ``output_size`` windows that cover a volume; see `adaptive_avg_pool2d`."""
+    """Means of ``output_size`` windows that cover a volume; see `adaptive_avg_pool2d`.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W); result (N, C, *output_size).
+    RuntimeError for another rank (ValueError for a tuple of more sizes than the input has) or a
+    negative size.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.adaptive_avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 1)
+    tensor([[[[3.5000]]]])
+    """
     return _adaptive_avg(3, input, output_size)
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover a signal."""
+    """The largest elements of ``output_size`` windows that cover a signal.
+
+    Shapes: input (N, C, L) or (C, L); result (N, C, output_size) or (C, output_size), and with
+    ``return_indices`` their positions too. The windows are those of `adaptive_avg_pool2d`.
+    RuntimeError for another rank.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.adaptive_max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[3., 2.]])
+    """
     return _adaptive_max(1, input, output_size, return_indices)
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover an image."""
+    """The largest elements of ``output_size`` windows that cover an image.
+
+    Shapes: input (N, C, H, W) or (C, H, W); result (N, C, *output_size), and with
+    ``return_indices`` the positions within a plane too. The windows are those of
+    `adaptive_avg_pool2d`. RuntimeError for another rank.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.adaptive_max_pool2d(torch.arange(6.0).reshape(1, 2, 3), (1, 2))
+    tensor([[[4., 5.]]])
+    """
     return _adaptive_max(2, input, output_size, return_indices)
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of ``output_size`` windows that cover a volume."""
+    """The largest elements of ``output_size`` windows that cover a volume.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W); result (N, C, *output_size), and with
+    ``return_indices`` the positions within a volume too. The windows are those of
+    `adaptive_avg_pool2d`. RuntimeError for another rank.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.adaptive_max_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 1)
+    tensor([[[[7.]]]])
+    """
     return _adaptive_max(3, input, output_size, return_indices)
 
 
@@ -188,7 +232,13 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
 def adaptive_max_pool1d_with_indices(
     input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
-    """`adaptive_max_pool1d` with the positions of its results."""
+    """`adaptive_max_pool1d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> F.adaptive_max_pool1d_with_indices(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    (tensor([[3., 2.]]), tensor([[1, 2]]))
+    """
     return adaptive_max_pool1d(input, output_size, True)
 
 
@@ -196,7 +246,13 @@ def adaptive_max_pool1d_with_indices(
 def adaptive_max_pool2d_with_indices(
     input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
-    """`adaptive_max_pool2d` with the positions of its results."""
+    """`adaptive_max_pool2d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> F.adaptive_max_pool2d_with_indices(torch.arange(6.0).reshape(1, 2, 3), 1)
+    (tensor([[[5.]]]), tensor([[[5]]]))
+    """
     return adaptive_max_pool2d(input, output_size, True)
 
 
@@ -204,5 +260,11 @@ def adaptive_max_pool2d_with_indices(
 def adaptive_max_pool3d_with_indices(
     input: Any, output_size: Any, return_indices: bool = False
 ) -> Any:  # fmt: skip
-    """`adaptive_max_pool3d` with the positions of its results."""
+    """`adaptive_max_pool3d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> F.adaptive_max_pool3d_with_indices(torch.arange(8.0).reshape(1, 2, 2, 2), 1)
+    (tensor([[[[7.]]]]), tensor([[[[7]]]]))
+    """
     return adaptive_max_pool3d(input, output_size, True)

@@ -377,9 +377,14 @@ def conv1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
 ) -> Any:  # fmt: skip
-    """Cross-correlation of a signal with ``weight``; see `conv2d`.
+    """Cross-correlation of a signal with ``weight``; see `conv2d` for the arguments.
 
-    Shapes: input (N, C, L) or (C, L), weight (O, C/groups, K), bias (O,) or None.
+    Shapes: input (N, C, L) or (C, L), weight (O, C/groups, K), bias (O,) or None; result (N, O, L')
+    or (O, L'). RuntimeError for sizes or types that do not match.
+
+    >>> import framework as torch
+    >>> torch.conv1d(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[[-1.0, 1.0]]]))
+    tensor([[1., 2.]])
     """
     return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
@@ -393,6 +398,7 @@ def conv2d(
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (O, C/groups, KH, KW), bias (O,) or None;
     result (N, O, H', W') with H' = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
+    RuntimeError for sizes or types that do not match.
 
     Args:
         padding: zeros on both sides: an int, one per dimension, "valid" (none) or "same"
@@ -410,9 +416,14 @@ def conv3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
 ) -> Any:  # fmt: skip
-    """Cross-correlation of volumes with ``weight``; see `conv2d`.
+    """Cross-correlation of volumes with ``weight``; see `conv2d` for the arguments.
 
-    Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C/groups, KD, KH, KW).
+    Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C/groups, KD, KH, KW), bias (O,) or
+    None; result (N, O, D', H', W'). RuntimeError for sizes or types that do not match.
+
+    >>> import framework as torch
+    >>> torch.conv3d(torch.ones(1, 1, 3, 3, 3), torch.ones(4, 1, 2, 2, 2), padding="same").shape
+    torch.Size([1, 4, 3, 3, 3])
     """
     return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
@@ -449,7 +460,12 @@ def conv_transpose1d(
 ) -> Any:  # fmt: skip
     """The gradient of `conv1d` with respect to its input, as a layer of its own.
 
-    Shapes: input (N, C, L) or (C, L), weight (C, O/groups, K), bias (O,) or None.
+    Shapes: input (N, C, L) or (C, L), weight (C, O/groups, K), bias (O,) or None; result (N, O, L')
+    with L' as of `conv_transpose2d`. RuntimeError for sizes or types that do not match.
+
+    >>> import framework as torch
+    >>> torch.conv_transpose1d(torch.tensor([[1.0, 2.0]]), torch.tensor([[[1.0, 10.0]]]), stride=2)
+    tensor([[ 1., 10.,  2., 20.]])
     """
     return _deconvolve(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
@@ -463,6 +479,13 @@ def conv_transpose2d(
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (C, O/groups, KH, KW), bias (O,) or None;
     result (N, O, H', W'), H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    RuntimeError for sizes that do not match, or an ``output_padding`` that is not smaller than
+    the stride or the dilation.
+
+    >>> import framework as torch
+    >>> x, w = torch.ones(1, 8, 4, 4), torch.ones(8, 3, 2, 2)
+    >>> torch.conv_transpose2d(x, w, stride=2).shape
+    torch.Size([1, 3, 8, 8])
     """
     return _deconvolve(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
@@ -472,7 +495,15 @@ def conv_transpose3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> Any:  # fmt: skip
-    """The gradient of `conv3d` with respect to its input, as a layer of its own."""
+    """The gradient of `conv3d` with respect to its input, as a layer of its own.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (C, O/groups, KD, KH, KW), bias (O,) or
+    None; sizes and errors as of `conv_transpose2d`.
+
+    >>> import framework as torch
+    >>> torch.conv_transpose3d(torch.ones(1, 8, 2, 2, 2), torch.ones(8, 3, 2, 2, 2), stride=2).shape
+    torch.Size([1, 3, 4, 4, 4])
+    """
     return _deconvolve(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -481,7 +512,12 @@ def conv_transpose3d(
 def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
     """`conv1d` with the time first, and ``pad`` zeros at both of its ends.
 
-    Shapes: input (T, N, C), weight (K, C, O), bias (O,), result (T', N, O).
+    Shapes: input (T, N, C), weight (K, C, O), bias (O,); result (T', N, O) with
+    T' = T + 2 pad - K + 1. RuntimeError for other ranks or sizes that do not match.
+
+    >>> import framework as torch
+    >>> torch.conv_tbc(torch.ones(5, 2, 3), torch.ones(3, 3, 4), torch.zeros(4), pad=1).shape
+    torch.Size([5, 2, 4])
     """
     for x, name, rank in ((input, "Input", 3), (weight, "Weight", 3), (bias, "Bias", 1)):
         if x.ndim != rank:

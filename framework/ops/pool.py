@@ -283,9 +283,15 @@ def max_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The largest element of each window of a signal; see `max_pool2d`.
+    """The largest element of each window of a signal; see `max_pool2d` for the arguments.
 
-    Shapes: input (N, C, L) or (C, L).
+    Shapes: input (N, C, L) or (C, L), floating point; result (N, C, L') or (C, L').
+    Raises: RuntimeError for another rank or a window that is empty, NotImplementedError for
+    integers, as in PyTorch.
+
+    >>> import framework as torch
+    >>> torch.max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[3., 2.]])
     """
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -317,7 +323,15 @@ def max_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """The largest element of each window of a volume; see `max_pool2d`."""
+    """The largest element of each window of a volume; see `max_pool2d` for the arguments.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W); result (N, C, D', H', W') or (C, D', H', W').
+    RuntimeError for another rank or an output without elements.
+
+    >>> import framework as torch
+    >>> torch.max_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 2)
+    tensor([[[[7.]]]])
+    """
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -326,7 +340,12 @@ def max_pool1d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """`max_pool1d` with the positions of its results."""
+    """`max_pool1d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> torch.max_pool1d_with_indices(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    (tensor([[3., 2.]]), tensor([[1, 2]]))
+    """
     return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
@@ -335,7 +354,13 @@ def max_pool2d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """`max_pool2d` with the positions of its results."""
+    """`max_pool2d` with the positions of its results: (values, int64 positions within a plane).
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[[1.0, 2.0], [4.0, 3.0]]])
+    >>> torch.nn.functional.max_pool2d_with_indices(x, 2)
+    (tensor([[[4.]]]), tensor([[[2]]]))
+    """
     return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
@@ -344,7 +369,13 @@ def max_pool3d_with_indices(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """`max_pool3d` with the positions of its results."""
+    """`max_pool3d` with the positions of its results: (values, int64 positions within a volume).
+
+    >>> import framework as torch
+    >>> x = torch.arange(8.0).reshape(1, 2, 2, 2)
+    >>> torch.nn.functional.max_pool3d_with_indices(x, 2)
+    (tensor([[[[7.]]]]), tensor([[[[7]]]]))
+    """
     return max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
@@ -462,7 +493,15 @@ def avg_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:  # fmt: skip
-    """The mean of each window of a signal; see `avg_pool2d`."""
+    """The mean of each window of a signal; see `avg_pool2d` for the arguments.
+
+    Shapes: input (N, C, L) or (C, L); result (N, C, L') or (C, L'). RuntimeError for another rank
+    or for padding of more than half a window.
+
+    >>> import framework as torch
+    >>> torch.avg_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[2., 1.]])
+    """
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
@@ -492,6 +531,14 @@ def avg_pool3d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Any:  # fmt: skip
-    """The mean of each window of a volume; see `avg_pool2d`."""
+    """The mean of each window of a volume; see `avg_pool2d` for the arguments.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W); result (N, C, D', H', W') or (C, D', H', W').
+    RuntimeError for another rank, for padding of more than half a window or a divisor of 0.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 2)
+    tensor([[[[3.5000]]]])
+    """
     return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
                      divisor_override)  # fmt: skip

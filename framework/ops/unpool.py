@@ -137,7 +137,16 @@ def max_unpool1d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
     output_size: Any = None,
 ) -> Any:  # fmt: skip
-    """The partial inverse of `max_pool1d`; see `max_unpool2d`."""
+    """The partial inverse of `max_pool1d`; see `max_unpool2d` for the arguments.
+
+    Shapes: input and indices (N, C, L) or (C, L). Raises: RuntimeError for indices that are not
+    int64 or of another shape, ValueError for an ``output_size`` that cannot be.
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> F.max_unpool1d(*F.max_pool1d(torch.tensor([[1.0, 3.0, 2.0]]), 2, return_indices=True), 2)
+    tensor([[0., 3.]])
+    """
     return _unpooled(1, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -167,7 +176,17 @@ def max_unpool3d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
     output_size: Any = None,
 ) -> Any:  # fmt: skip
-    """The partial inverse of `max_pool3d`; see `max_unpool2d`."""
+    """The partial inverse of `max_pool3d`; see `max_unpool2d` for the arguments.
+
+    Shapes: input and indices (N, C, D, H, W) or (C, D, H, W). Raises: RuntimeError for indices that
+    are not int64 or of another shape, ValueError for an ``output_size`` that cannot be.
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> values, where = F.max_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 2, return_indices=True)
+    >>> F.max_unpool3d(values, where, 2).flatten()
+    tensor([0., 0., 0., 0., 0., 0., 0., 7.])
+    """
     return _unpooled(3, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -194,7 +213,14 @@ def _lp_pool(
 def lp_pool1d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
-    """The p-norm (p = ``norm_type``) of each window of a signal; see `lp_pool2d`."""
+    """The p-norm (p = ``norm_type``) of each window of a signal; see `lp_pool2d`.
+
+    Shapes: input (N, C, L) or (C, L); result (N, C, L') or (C, L'). RuntimeError for another rank.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.lp_pool1d(torch.tensor([[3.0, 4.0, 0.0, 1.0]]), 2, 2)
+    tensor([[5., 1.]])
+    """
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -217,7 +243,14 @@ def lp_pool2d(
 def lp_pool3d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
-    """The p-norm (p = ``norm_type``) of each window of a volume; see `lp_pool2d`."""
+    """The p-norm (p = ``norm_type``) of each window of a volume; see `lp_pool2d`.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W). RuntimeError for another rank.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.lp_pool3d(torch.ones(1, 2, 2, 2), 1, 2)
+    tensor([[[[8.]]]])
+    """
     return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -367,7 +400,15 @@ def fractional_max_pool3d(
     input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
     return_indices: bool = False, _random_samples: Any = None,
 ) -> Any:  # fmt: skip
-    """`fractional_max_pool2d` of volumes."""
+    """`fractional_max_pool2d` of volumes: max pooling to any size (Graham 2014).
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W); result (N, C, *output_size). Raises: ValueError
+    without a size and a ratio, RuntimeError if the windows do not fit in.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.fractional_max_pool3d(torch.ones(1, 5, 5, 5), 2, 3).shape
+    torch.Size([1, 3, 3, 3])
+    """
     return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices,
                        _random_samples)  # fmt: skip
 
@@ -377,7 +418,13 @@ def fractional_max_pool2d_with_indices(
     input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
     return_indices: bool = False, _random_samples: Any = None,
 ) -> Any:  # fmt: skip
-    """`fractional_max_pool2d` with the positions of its results."""
+    """`fractional_max_pool2d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> F.fractional_max_pool2d_with_indices(torch.arange(4.0).reshape(1, 2, 2), 2, 1)
+    (tensor([[[3.]]]), tensor([[[3]]]))
+    """
     return fractional_max_pool2d(input, kernel_size, output_size, output_ratio, True,
                                  _random_samples)  # fmt: skip
 
@@ -387,6 +434,14 @@ def fractional_max_pool3d_with_indices(
     input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
     return_indices: bool = False, _random_samples: Any = None,
 ) -> Any:  # fmt: skip
-    """`fractional_max_pool3d` with the positions of its results."""
+    """`fractional_max_pool3d` with the positions of its results: (values, int64 positions).
+
+    >>> import framework as torch
+    >>> F = torch.nn.functional
+    >>> x = torch.arange(27.0).reshape(1, 3, 3, 3)
+    >>> values, where = F.fractional_max_pool3d_with_indices(x, 2, 1)
+    >>> values == x.flatten()[where]
+    tensor([[[[True]]]])
+    """
     return fractional_max_pool3d(input, kernel_size, output_size, output_ratio, True,
                                  _random_samples)  # fmt: skip
