@@ -51,12 +51,19 @@ class _WeightedLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(input - target)², averaged.
+    """(input - target)², averaged: (*), (*) to a number.
+
+    Args:
+        reduction: "mean", "sum", or "none" for a loss per element, (*). A ValueError when called
+            with another. All losses have it.
+        size_average: an older way to say it, as is ``reduce``; both warn.
 
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.MSELoss()(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
     tensor(2.)
+    >>> nn.MSELoss(reduction="none")(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
+    tensor([0., 4.])
     """
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -64,14 +71,29 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """|input - target|, averaged."""
+    """|input - target|, averaged: (*), (*) to a number; ``reduction`` as of `MSELoss`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.L1Loss()(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
+    tensor(1.)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """Square below ``beta``, absolute above; averaged."""
+    """d² / (2 beta) where d = |input - target| is below ``beta``, else d - beta / 2; averaged.
+
+    (*), (*) to a number; ``reduction`` as of `MSELoss`. RuntimeError when called with a negative
+    ``beta``; 0 makes it `L1Loss`. Girshick, "Fast R-CNN", 2015.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.SmoothL1Loss(reduction="none")(torch.tensor([0.5, 3.0]), torch.zeros(2))
+    tensor([0.1250, 2.5000])
+    """
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
@@ -85,7 +107,17 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Square up to ``delta``, linear above; averaged."""
+    """d² / 2 where d = |input - target| is at most ``delta``, else delta (d - delta / 2); averaged.
+
+    (*), (*) to a number; ``reduction`` as of `MSELoss`. It is delta times `SmoothL1Loss` with that
+    beta. RuntimeError when called with a ``delta`` that is not positive. Huber, "Robust estimation
+    of a location parameter", 1964.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.HuberLoss(reduction="none", delta=2.0)(torch.tensor([1.0, 3.0]), torch.zeros(2))
+    tensor([0.5000, 4.0000])
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         if not isinstance(delta, (int, float)):
@@ -98,12 +130,26 @@ class HuberLoss(_Loss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """`nn.functional.cross_entropy`: unnormalised scores against classes or probabilities.
+    """-log softmax(input)[target], averaged: scores (N, C), classes (N,) to a number.
+
+    More generally (N, C, *) and classes (N, *), or (C,) and a class (). Targets of floating dtype
+    and the scores' shape are probabilities of the classes.
+
+    Args:
+        weight: (C,): a factor per class; the mean is the weighted one.
+        ignore_index: samples of this class do not count.
+        label_smoothing: between 0 and 1: the share of each target that is spread over all classes.
+        reduction: as of `MSELoss`; "none" gives a loss per sample, (N, *).
+
+    Errors, in a call: IndexError for a class that is not in [0, C), RuntimeError or ValueError for
+    shapes and dtypes that do not fit.
 
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.CrossEntropyLoss()(torch.zeros(2, 4), torch.tensor([0, 3]))
     tensor(1.3863)
+    >>> nn.CrossEntropyLoss()(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]))
+    tensor(0.6931)
     """
 
     def __init__(
@@ -122,7 +168,17 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class NLLLoss(_WeightedLoss):
-    """`nn.functional.nll_loss`: log-probabilities against classes."""
+    """-input[target], averaged: log-probabilities (N, C), classes (N,) to a number.
+
+    `LogSoftmax` and this are `CrossEntropyLoss`, whose shapes, errors, ``weight``, ``ignore_index``
+    and ``reduction`` it has.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> scores = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+    >>> nn.NLLLoss()(scores, torch.tensor([2]))
+    tensor(1.3863)
+    """
 
     def __init__(
         self, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
@@ -137,18 +193,47 @@ class NLLLoss(_WeightedLoss):
 
 
 class NLLLoss2d(NLLLoss):
-    """The older name of `NLLLoss` for images."""
+    """An older name of `NLLLoss` for images: (N, C, H, W), classes (N, H, W) to a number.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.NLLLoss2d()(torch.ones(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64))
+    tensor(-1.)
+    """
 
 
 class BCELoss(_WeightedLoss):
-    """`nn.functional.binary_cross_entropy`: probabilities against probabilities."""
+    """-(target log(input) + (1 - target) log(1 - input)), averaged: (*), (*) to a number.
+
+    Both are probabilities; each logarithm is kept above -100. ``weight`` is a factor per element,
+    of a shape that can be broadcast; ``reduction`` as of `MSELoss`. RuntimeError for an input
+    outside of [0, 1], ValueError for shapes that differ. `BCEWithLogitsLoss` is better behaved.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.BCELoss()(torch.tensor([0.5, 0.9]), torch.tensor([1.0, 1.0]))
+    tensor(0.3993)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """`BCELoss` of sigmoid(input), without overflow."""
+    """`BCELoss` of sigmoid(input), without overflow: (*), (*) to a number.
+
+    Args:
+        weight: a factor per element, of a shape that can be broadcast.
+        pos_weight: a factor of the target's part, per class usually: above 1 for more recall.
+        reduction: as of `MSELoss`.
+
+    ValueError for shapes that differ.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.BCEWithLogitsLoss()(torch.tensor([0.0, 1000.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
 
     def __init__(
         self, weight: Any = None, size_average: Any = None, reduce: Any = None,
@@ -164,7 +249,20 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class KLDivLoss(_Loss):
-    """`nn.functional.kl_div`; reduction "batchmean" is the mathematical definition."""
+    """target (log(target) - input), input being log-probabilities; averaged: (*), (*) to a number.
+
+    Args:
+        reduction: "batchmean", the sum over all divided by N, is the Kullback-Leibler divergence;
+            "mean" (the default) divides by the number of elements; "sum" and "none" as of
+            `MSELoss`.
+        log_target: the target is log-probabilities, too.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+    >>> nn.KLDivLoss(reduction="batchmean")(q.log(), p)
+    tensor(0.1438)
+    """
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
@@ -178,7 +276,19 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """`nn.functional.poisson_nll_loss`."""
+    """The negative log-likelihood of counts, averaged: rates (*), counts (*) to a number.
+
+    Args:
+        log_input: the input is the rate's logarithm: exp(input) - target input; else input - target
+            log(input + eps).
+        full: add Stirling's approximation of log(target!), where target is above 1.
+        reduction: as of `MSELoss`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.PoissonNLLLoss()(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0]))
+    tensor(0.8591)
+    """
 
     def __init__(
         self, log_input: bool = True, full: bool = False, size_average: Any = None,
@@ -195,7 +305,20 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """`nn.functional.gaussian_nll_loss`."""
+    """(log(var) + (input - target)² / var) / 2, averaged: means, targets, variances to a number.
+
+    Input and target (N, *); ``var`` of the same shape, or with 1 for the last dimension or without
+    it: one variance for all of it. ``var`` is kept above ``eps``. ``full`` adds log(2π) / 2;
+    ``reduction`` as of `MSELoss`. ValueError for a negative variance or a shape that does not fit.
+    Nix and Weigend, "Estimating the mean and variance of the target probability distribution",
+    1994.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> mean, target, var = torch.zeros(2), torch.tensor([0.0, 2.0]), torch.ones(2)
+    >>> nn.GaussianNLLLoss()(mean, target, var)
+    tensor(1.)
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
@@ -216,7 +339,17 @@ class _MarginLoss(_Loss):
 
 
 class MarginRankingLoss(_MarginLoss):
-    """max(0, -target (input1 - input2) + margin), averaged."""
+    """max(0, -target (input1 - input2) + margin), averaged: (N,), (N,), (N,) to a number.
+
+    Target 1 says that input1 shall rank higher, -1 that input2 shall. ``reduction`` as of
+    `MSELoss`. RuntimeError unless all have the same number of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> a, b = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 3.0])
+    >>> nn.MarginRankingLoss(reduction="none")(a, b, torch.tensor([1.0, 1.0]))
+    tensor([0., 2.])
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin,
@@ -224,7 +357,16 @@ class MarginRankingLoss(_MarginLoss):
 
 
 class HingeEmbeddingLoss(_MarginLoss):
-    """input where target is 1, max(0, margin - input) where it is -1; averaged."""
+    """input where target is 1, max(0, margin - input) where it is -1; averaged.
+
+    (*), (*) to a number. The input is a distance, such as that of `L1Loss`. ``reduction`` as of
+    `MSELoss`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.HingeEmbeddingLoss(reduction="none")(torch.tensor([0.5, 0.2]), torch.tensor([1, -1]))
+    tensor([0.5000, 0.8000])
+    """
 
     def __init__(
         self, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
@@ -237,7 +379,17 @@ class HingeEmbeddingLoss(_MarginLoss):
 
 
 class CosineEmbeddingLoss(_MarginLoss):
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged."""
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged.
+
+    cos is the cosine of the angle between input1 and input2, both (N, D) with targets (N,), or (D,)
+    with a target (). ``reduction`` as of `MSELoss`. RuntimeError for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> a, b = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    >>> nn.CosineEmbeddingLoss(reduction="none")(a, b, torch.tensor([1, -1]))
+    tensor([1., 1.])
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin,
@@ -245,14 +397,40 @@ class CosineEmbeddingLoss(_MarginLoss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target input)), averaged."""
+    """log(1 + exp(-target input)), averaged: (*), (*) to a number; targets are 1 or -1.
+
+    ``reduction`` as of `MSELoss`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.SoftMarginLoss()(torch.tensor([0.0, 100.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged."""
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged.
+
+    Called with (anchor, positive, negative), three (N, D), to a number. d is `PairwiseDistance`, of
+    norm ``p``; N may be missing. Balntas et al., "Learning shallow convolutional feature
+    descriptors with triplet losses", 2016.
+
+    Args:
+        swap: use the smaller of anchor's and positive's distance to the negative.
+        reduction: as of `MSELoss`.
+
+    Errors: ValueError for a ``margin`` that is not positive; RuntimeError for numbers of dimensions
+    that differ.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> anchor, positive, negative = torch.zeros(1, 1), torch.ones(1, 1), torch.full((1, 1), 1.5)
+    >>> nn.TripletMarginLoss(eps=0.0)(anchor, positive, negative)
+    tensor(0.5000)
+    """
 
     def __init__(
         self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
@@ -273,11 +451,20 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """`TripletMarginLoss` with any distance.
+    """`TripletMarginLoss` with any distance: three (N, *) to a number.
 
     Args:
-        distance_function: of two tensors (N, D) to one (N,); by default `PairwiseDistance`.
+        distance_function: of two tensors (N, *) to one (N,); by default `PairwiseDistance`.
         swap: use the smaller of anchor's and positive's distance to the negative.
+        reduction: as of `MSELoss`.
+
+    ValueError for a ``margin`` that is not positive.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> loss = nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).abs().sum(1))
+    >>> loss(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 1.25))
+    tensor(0.5000)
     """
 
     def __init__(
@@ -301,7 +488,17 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """Σᵢ max(0, margin - x[y] + x[i])ᵖ / C over the classes i other than y; averaged."""
+    """Σᵢ max(0, margin - x[y] + x[i])ᵖ / C over the classes i other than y; averaged.
+
+    Scores (N, C), classes (N,) to a number; or (C,) and (). ``weight`` (C,) has a factor for each
+    right class; ``reduction`` as of `MSELoss`. ValueError unless ``p`` is 1 or 2; RuntimeError for
+    a class that is not in [0, C).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.MultiMarginLoss()(torch.tensor([[0.1, 0.2, 0.4]]), torch.tensor([2]))
+    tensor(0.5000)
+    """
 
     def __init__(
         self, p: int = 1, margin: float = 1.0, weight: Any = None, size_average: Any = None,
@@ -325,14 +522,34 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Hinge loss with several right classes per sample, listed in ``target`` and ended by -1."""
+    """Hinge loss with several right classes per sample: (N, C), (N, C) to a number; or (C,), (C,).
+
+    Σ max(0, 1 - x[y] + x[i]) / C over the right classes y and the wrong ones i. A row of ``target``
+    lists the right classes, int64, and ends with -1. ``reduction`` as of `MSELoss`. RuntimeError
+    for shapes that differ or a class that is not in [-1, C).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.MultiLabelMarginLoss()(torch.tensor([[0.1, 0.2, 0.4]]), torch.tensor([[2, -1, 0]]))
+    tensor(0.5000)
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """Binary cross entropy with logits, averaged over the classes; target 0 or 1 per class."""
+    """`BCEWithLogitsLoss`, averaged over the classes first: (N, C), (N, C) to a number.
+
+    Targets are 0 or 1 per class; ``weight`` (C,) is a factor per class. ``reduction`` as of
+    `MSELoss`; "none" gives a loss per sample, (N,).
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> loss = nn.MultiLabelSoftMarginLoss(reduction="none")
+    >>> loss(torch.zeros(2, 3), torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    tensor([0.6931, 0.6931])
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight,
@@ -340,13 +557,25 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class CTCLoss(_Loss):
-    """Connectionist temporal classification (Graves et al. 2006).
+    """Connectionist temporal classification: -log of the chance that a net's steps spell a target.
 
-    Shapes: log_probs (T, N, C) or (T, C), targets (N, S) or (sum of target_lengths,), lengths (N,).
+    Called with (log_probs, targets, input_lengths, target_lengths): log-probabilities (T, N, C) or
+    (T, C), classes (N, S) or (sum of target_lengths,), and lengths (N,), numbers too. Graves et
+    al., "Connectionist temporal classification", 2006.
 
     Args:
         blank: the class that stands for nothing.
+        reduction: "mean" divides each loss by its target's length and averages them over the batch;
+            "sum" and "none", (N,), as of `MSELoss`.
         zero_infinity: 0 instead of inf (and its gradient) where a target is too long.
+
+    Errors, in a call: RuntimeError for a ``blank`` that is not in [0, C), and for lengths beyond T.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> scores = torch.zeros(4, 1, 3).log_softmax(2)
+    >>> nn.CTCLoss()(scores, torch.tensor([[1, 2]]), torch.tensor([4]), torch.tensor([2]))
+    tensor(0.8432)
     """
 
     def __init__(
@@ -365,11 +594,22 @@ class CTCLoss(_Loss):
 class LinearCrossEntropyLoss(_WeightedLoss):
     """`CrossEntropyLoss` of a `Linear` layer's scores, in one module.
 
-    Shapes: input (N, in_features), target (N, *out_features); the scores are (N, num_classes,
-    *out_features).
+    Shapes: input (N, in_features), target (N, *out_features) to a number; the scores, which only
+    exist inside, are (N, num_classes, *out_features). The layer ``linear`` is learnable and starts
+    as `Linear` does.
 
     Args:
-        options: how PyTorch would cut the batch into pieces; the result does not depend on it.
+        options: `LinearCrossEntropyOptions`: how PyTorch would cut the batch into pieces; the
+            result does not depend on it.
+
+    RuntimeError for a ``weight`` that is not (num_classes,) and a ``label_smoothing`` outside of
+    [0, 1].
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> loss = nn.LinearCrossEntropyLoss(4, 3)
+    >>> loss(torch.zeros(2, 4), torch.tensor([0, 1])).detach()
+    tensor(1.0986)
     """
 
     def __init__(
