@@ -118,27 +118,60 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """`nn.functional.batch_norm` of (N, C) or (N, C, L)."""
+    """`nn.functional.batch_norm` of (N, C) or (N, C, L), to the same shape.
+
+    Statistics are those of a channel over the batch and L; arguments, learnables and buffers as of
+    `BatchNorm2d`. ValueError for other numbers of dimensions, and in training for one value per
+    channel.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.BatchNorm1d(1)(torch.tensor([[1.0], [3.0]])).detach()
+    tensor([[-1.0000],
+            [ 1.0000]])
+    """
 
     _ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """`nn.functional.batch_norm` of (N, C, H, W).
+    """(x - mean) / sqrt(var + eps) · weight + bias, per channel: (N, C, H, W) to the same.
+
+    In training mean and variance are the batch's, and move the running ones by ``momentum`` towards
+    themselves; in evaluation they are the running ones. Weight and bias (C,) are learnable and
+    start at 1 and 0; the buffers ``running_mean`` and ``running_var`` start at 0 and 1. Ioffe and
+    Szegedy, "Batch normalization", 2015.
 
     Args:
         momentum: weight of the newest batch in the running statistics; None averages all batches.
+        affine: there are weight and bias; ``bias=False`` leaves out the bias alone.
+        track_running_stats: False: always the batch's own statistics.
 
+    Errors, in a call: ValueError for other numbers of dimensions, and in training for one value per
+    channel; RuntimeError for another number of channels.
+
+    >>> import framework as torch
     >>> from framework import nn
     >>> nn.BatchNorm2d(3)
     BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+    >>> layer = nn.BatchNorm2d(1, affine=False)
+    >>> layer(torch.tensor([1.0, 3.0]).reshape(1, 1, 1, 2)), layer.running_mean
+    (tensor([[[[-1.0000,  1.0000]]]]), tensor([0.2000]))
     """
 
     _ranks = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """`nn.functional.batch_norm` of (N, C, D, H, W)."""
+    """`nn.functional.batch_norm` of volumes: (N, C, D, H, W) to the same.
+
+    Arguments, learnables, buffers and errors as of `BatchNorm2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.BatchNorm3d(2)(torch.zeros(1, 2, 3, 4, 5)).shape
+    torch.Size([1, 2, 3, 4, 5])
+    """
 
     _ranks = (5,)
 
@@ -169,19 +202,52 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """`nn.functional.instance_norm` of (N, C, L) or (C, L)."""
+    """`nn.functional.instance_norm` of signals: (N, C, L) or (C, L) to the same.
+
+    Statistics are those of one channel of one sample; arguments and errors as of `InstanceNorm2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.InstanceNorm1d(1)(torch.tensor([[1.0, 3.0]]))
+    tensor([[-1.0000,  1.0000]])
+    """
 
     _ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """`nn.functional.instance_norm` of (N, C, H, W) or (C, H, W)."""
+    """(x - mean) / sqrt(var + eps) of each channel of each sample: (N, C, H, W) to the same.
+
+    N may be missing. Nothing is learnable and nothing is remembered unless asked for. Ulyanov et
+    al., "Instance normalization: the missing ingredient for fast stylization", 2016.
+
+    Args:
+        affine: a learnable weight and bias (C,), starting at 1 and 0, as in `BatchNorm2d`.
+        track_running_stats: keep running statistics for evaluation mode, moved by ``momentum``.
+
+    Errors, in a call: ValueError for other numbers of dimensions, a single element per channel, and
+    with ``affine`` for another number of channels.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.InstanceNorm2d(1)(torch.tensor([[[1.0, 3.0], [5.0, 7.0]]]))
+    tensor([[[-1.3416, -0.4472],
+             [ 0.4472,  1.3416]]])
+    """
 
     _ranks = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """`nn.functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W)."""
+    """`nn.functional.instance_norm` of volumes: (N, C, D, H, W) or (C, D, H, W) to the same.
+
+    Arguments and errors as of `InstanceNorm2d`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.InstanceNorm3d(2, affine=True)(torch.zeros(1, 2, 3, 4, 5)).shape
+    torch.Size([1, 2, 3, 4, 5])
+    """
 
     _ranks = (4, 5)
 
@@ -238,37 +304,85 @@ class _LazyInstanceNorm(_LazyNorm, _InstanceNorm):
 
 
 class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
-    """A `BatchNorm1d` that finds ``num_features`` out from its first input."""
+    """A `BatchNorm1d` that finds ``num_features`` out from its first input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyBatchNorm1d()
+    >>> layer(torch.zeros(2, 3)).shape, layer.num_features
+    (torch.Size([2, 3]), 3)
+    """
 
     cls_to_become = BatchNorm1d
 
 
 class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
-    """A `BatchNorm2d` that finds ``num_features`` out from its first input."""
+    """A `BatchNorm2d` that finds ``num_features`` out from its first input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyBatchNorm2d()
+    >>> layer(torch.zeros(2, 3, 4, 4)).shape, layer.running_mean.shape
+    (torch.Size([2, 3, 4, 4]), torch.Size([3]))
+    """
 
     cls_to_become = BatchNorm2d
 
 
 class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
-    """A `BatchNorm3d` that finds ``num_features`` out from its first input."""
+    """A `BatchNorm3d` that finds ``num_features`` out from its first input.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyBatchNorm3d()
+    >>> layer(torch.zeros(2, 3, 4, 4, 4)).shape, layer.num_features
+    (torch.Size([2, 3, 4, 4, 4]), 3)
+    """
 
     cls_to_become = BatchNorm3d
 
 
 class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
-    """A `InstanceNorm1d` that finds ``num_features`` out from its first input."""
+    """An `InstanceNorm1d` that finds ``num_features`` out from its first input, (N, C, L).
+
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyInstanceNorm1d()
+    >>> layer(torch.zeros(2, 3, 4)).shape, layer.num_features
+    (torch.Size([2, 3, 4]), 3)
+    """
 
     cls_to_become = InstanceNorm1d
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
-    """A `InstanceNorm2d` that finds ``num_features`` out from its first input."""
+    """An `InstanceNorm2d` that finds ``num_features`` out from its first input, (N, C, H, W).
+
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyInstanceNorm2d()
+    >>> layer(torch.zeros(2, 3, 4, 4)).shape, layer.weight.shape
+    (torch.Size([2, 3, 4, 4]), torch.Size([3]))
+    """
 
     cls_to_become = InstanceNorm2d
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
-    """A `InstanceNorm3d` that finds ``num_features`` out from its first input."""
+    """An `InstanceNorm3d` that finds ``num_features`` out from its first input, (N, C, D, H, W).
+
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.LazyInstanceNorm3d()
+    >>> layer(torch.zeros(2, 3, 2, 2, 2)).shape, layer.num_features
+    (torch.Size([2, 3, 2, 2, 2]), 3)
+    """
 
     cls_to_become = InstanceNorm3d
 
@@ -277,7 +391,12 @@ class SyncBatchNorm(_BatchNorm):
     """A batch norm of (N, C, *) that would share its statistics between processes.
 
     There is one process here, so it computes what `BatchNorm1d` and its sisters do, as PyTorch's
-    does outside of `torch.distributed`.
+    does outside of `torch.distributed`. ValueError for fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.SyncBatchNorm(3)(torch.zeros(2, 3, 4, 5)).shape
+    torch.Size([2, 3, 4, 5])
     """
 
     def __init__(
@@ -297,7 +416,12 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
-        """``module`` with every batch norm replaced by a SyncBatchNorm of the same state."""
+        """``module`` with every batch norm replaced by a SyncBatchNorm of the same state.
+
+        >>> from framework import nn
+        >>> type(nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(2))).__name__
+        'SyncBatchNorm'
+        """
         result = module
         if isinstance(module, _BatchNorm):
             result = cls(module.num_features, module.eps, module.momentum, module.affine,
@@ -314,11 +438,20 @@ class SyncBatchNorm(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """`nn.functional.layer_norm` over the last dimensions, which have ``normalized_shape``.
+    """(x - mean) / sqrt(var + eps) · weight + bias over the last dimensions: (*) to (*).
 
+    ``normalized_shape`` is a number or several: the sizes of those dimensions (RuntimeError for an
+    input with others). Weight and bias of that shape are learnable and start at 1 and 0, unless
+    ``elementwise_affine=False``. The same in training and evaluation. Ba et al., "Layer
+    normalization", 2016.
+
+    >>> import framework as torch
     >>> from framework import nn
     >>> nn.LayerNorm(4)
     LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)
+    >>> nn.LayerNorm(2)(torch.tensor([[1.0, 3.0], [0.0, 100.0]])).detach()
+    tensor([[-1.0000,  1.0000],
+            [-1.0000,  1.0000]])
     """
 
     def __init__(
@@ -356,7 +489,19 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """`nn.functional.rms_norm` over the last dimensions, which have ``normalized_shape``."""
+    """x / sqrt(mean(x²) + eps) · weight over the last dimensions: (*) to (*).
+
+    ``normalized_shape`` is a number or several: the sizes of those dimensions (RuntimeError for an
+    input with others). ``eps`` None stands for ``finfo(dtype).eps``. Weight is learnable and starts
+    at 1, unless ``elementwise_affine=False``. Zhang and Sennrich, "Root mean square layer
+    normalization", 2019.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.RMSNorm(2)(torch.tensor([[3.0, 3.0], [0.0, 2.0]])).detach()
+    tensor([[1.0000, 1.0000],
+            [0.0000, 1.4142]])
+    """
 
     def __init__(
         self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True,
@@ -387,7 +532,17 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """`nn.functional.group_norm` of (N, C, *): each sample's groups of channels."""
+    """(x - mean) / sqrt(var + eps) · weight + bias, for groups of channels: (N, C, *) to the same.
+
+    Statistics are those of one of ``num_groups`` groups of one sample. Weight and bias (C,) are
+    learnable and start at 1 and 0, unless ``affine=False``. ValueError if the groups do not divide
+    the channels. Wu and He, "Group normalization", 2018.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.GroupNorm(2, 4)(torch.tensor([[1.0, 3.0, 0.0, 0.0]])).detach()
+    tensor([[-1.0000,  1.0000,  0.0000,  0.0000]])
+    """
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
@@ -426,7 +581,18 @@ class GroupNorm(Module):
 
 
 class LocalResponseNorm(Module):
-    """`nn.functional.local_response_norm` across ``size`` channels."""
+    """x / (k + alpha / size · Σ x²)^beta over ``size`` neighbouring channels.
+
+    (N, C, *) to the same. Channels outside count as zeros. ValueError for fewer than three
+    dimensions. Krizhevsky et al., "ImageNet classification with deep convolutional neural
+    networks", 2012.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.LocalResponseNorm(2, alpha=2.0, beta=1.0)(torch.tensor([[[1.0], [2.0]]]))
+    tensor([[[0.5000],
+             [0.3333]]])
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
@@ -440,10 +606,16 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """x / (k + alpha / size · Σ x²)^beta over ``size`` neighbouring channels of (N, C, H, W).
+    """x / (k + alpha / size · Σ x²)^beta over ``size`` neighbouring channels.
 
-    The older form of `LocalResponseNorm` (Krizhevsky et al. 2012). The windows are those of
+    (N, C, H, W) to the same. The older form of `LocalResponseNorm`. The windows are those of
     PyTorch, where channel 0 never leaves a window again; the gradient is that of these windows.
+    ValueError for other numbers of dimensions.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.CrossMapLRN2d(1, alpha=1.0, beta=1.0)(torch.full((1, 1, 1, 1), 2.0))
+    tensor([[[[0.4000]]]])
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
