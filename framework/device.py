@@ -103,7 +103,15 @@ default = _Default()
 
 
 def get_default_device() -> device:
-    """Where `zeros`, `tensor`, ... make tensors unless told otherwise."""
+    """Where `zeros`, `tensor`, ... make tensors unless told otherwise: the CPU at first.
+
+    >>> import framework as torch
+    >>> torch.get_default_device()
+    device(type='cpu')
+    >>> with torch.device("cpu"):
+    ...     torch.get_default_device()
+    device(type='cpu')
+    """
     return default.device
 
 
@@ -162,7 +170,12 @@ def cuda_problem() -> str:
 
 
 def device_count() -> int:
-    """Number of ``cuda`` devices."""
+    """Number of ``cuda`` devices; 0 without CUDA, never an error.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_available() == (torch.cuda.device_count() > 0)
+    True
+    """
     if cuda_problem():
         return 0
     if is_fake_cuda():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import framework
+from framework.device import _fake_count, cuda_problem, default
 from framework.trace import sink
 
 
@@ -16,3 +17,19 @@ def _fresh_process_state() -> Iterator[None]:
     sink.stop()
     framework.set_grad_enabled(True)
     framework.set_default_dtype(framework.float32)
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two fake CUDA devices, which the examples of `framework.cuda` are for."""
+    monkeypatch.setenv("TAPEBOOK_FAKE_CUDA", "2")
+    _look_for_devices_again()
+    yield
+    monkeypatch.undo()
+    _look_for_devices_again()
+    default.cuda = 0
+
+
+def _look_for_devices_again() -> None:
+    _fake_count.cache_clear()
+    cuda_problem.cache_clear()

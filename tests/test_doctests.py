@@ -26,7 +26,9 @@ def modules() -> list[str]:
 
 
 @pytest.mark.parametrize("name", modules())
-def test_examples(name: str) -> None:
+def test_examples(name: str, request: pytest.FixtureRequest) -> None:
+    if name.startswith("framework.cuda"):
+        request.getfixturevalue("fake_cuda")
     framework.manual_seed(0)
     module = importlib.import_module(name)
     # The package's functions are examined where they are written; its names hide Python's (bool).

@@ -1,6 +1,8 @@
 """`cuda`: devices, streams, memory and random numbers, through CuPy.
 
-With ``TAPEBOOK_FAKE_CUDA=1`` in the environment everything works without a GPU, on NumPy.
+With ``TAPEBOOK_FAKE_CUDA=1`` (or a number of devices) in the environment everything works without
+a GPU, on NumPy. The examples here are those of ``TAPEBOOK_FAKE_CUDA=2``. Without a device those
+that ask for one raise AssertionError.
 """
 
 from __future__ import annotations
@@ -49,13 +51,24 @@ has_magma = False
 
 
 def get_sync_debug_mode() -> int:
-    """0: what waits for the device is not warned of."""
+    """0: what waits for the device is not warned of. AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_sync_debug_mode()
+    0
+    """
     need()
     return 0
 
 
 def set_sync_debug_mode(debug_mode: int | str) -> None:
-    """Accepted; nothing is warned of."""
+    """Accepted; nothing is warned of. AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.set_sync_debug_mode("warn")
+    >>> torch.cuda.get_sync_debug_mode()
+    0
+    """
     need()
 
 

@@ -13,7 +13,12 @@ __all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd
 
 
 def amp_definitely_not_available() -> bool:
-    """Whether there is no CUDA device to use it on."""
+    """Whether there is no CUDA device to use it on.
+
+    >>> import framework as torch
+    >>> torch.cuda.amp.amp_definitely_not_available()
+    False
+    """
     return bool(cuda_problem())
 
 
@@ -27,7 +32,17 @@ def _deprecated(name: str) -> None:
 
 
 class autocast(amp.autocast):
-    """`amp.autocast` for "cuda"."""
+    """`amp.autocast` for "cuda", to float16 unless told otherwise; deprecated.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     context = torch.cuda.amp.autocast()
+    >>> with context:
+    ...     torch.get_autocast_dtype("cuda")
+    torch.float16
+    """
 
     def __init__(
         self, enabled: bool = True, dtype: Any = dtypes.float16, cache_enabled: bool = True
@@ -37,7 +52,15 @@ class autocast(amp.autocast):
 
 
 class GradScaler(amp.GradScaler):
-    """`amp.GradScaler` for "cuda"."""
+    """`amp.GradScaler` for "cuda"; deprecated.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.cuda.amp.GradScaler().get_scale()
+    65536.0
+    """
 
     def __init__(
         self,

@@ -18,10 +18,12 @@ __all__ = [
 
 
 def is_available() -> bool:
-    """Whether there is a CUDA device (or the fake one).
+    """Whether there is a CUDA device (or the fake one); never an error.
 
     >>> import framework as torch
     >>> device = "cuda" if torch.cuda.is_available() else "cpu"
+    >>> torch.zeros(1, device=device).device.type
+    'cuda'
     """
     return not cuda_problem()
 
@@ -61,17 +63,31 @@ def index_of(value: Any = None) -> int:
 
 
 def init() -> None:
-    """Nothing to do; raises AssertionError if there is no CUDA device."""
+    """Nothing to do; raises AssertionError if there is no CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.init()
+    """
     need()
 
 
 def is_initialized() -> bool:
-    """Whether there is a CUDA device: it needs no preparation."""
+    """Whether there is a CUDA device: it needs no preparation.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_initialized()
+    True
+    """
     return is_available()
 
 
 def current_device() -> int:
-    """Index of the device that "cuda" means."""
+    """Index of the device that "cuda" means, 0 at first. AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.current_device()
+    0
+    """
     need()
     return default.cuda
 
@@ -84,13 +100,31 @@ def use(index: int) -> None:
 
 
 def set_device(device: Any) -> None:
-    """Let "cuda" without a number mean ``device``; a negative number changes nothing."""
+    """Let "cuda" without a number mean ``device``; a negative number changes nothing.
+
+    A device is an int, a string or a `torch.device`. RuntimeError if there is none of this number,
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.set_device(1)
+    >>> torch.zeros(1, device="cuda").device
+    device(type='cuda', index=1)
+    >>> torch.cuda.set_device("cuda:0")
+    """
     if not (isinstance(device, int) and device < 0):
         use(index_of(device))
 
 
 class device:
-    """Within it, "cuda" means another device; for None and negative numbers nothing changes."""
+    """Within it, "cuda" means another device; for None and negative numbers nothing changes.
+
+    >>> import framework as torch
+    >>> with torch.cuda.device(1):
+    ...     torch.cuda.current_device()
+    1
+    >>> torch.cuda.current_device()
+    0
+    """
 
     def __init__(self, device: Any) -> None:
         skip = device is None or (isinstance(device, int) and device < 0)
@@ -108,7 +142,13 @@ class device:
 
 
 class device_of(device):
-    """Within it, "cuda" means the device of a tensor or storage, if it is on one."""
+    """Within it, "cuda" means the device of a tensor or storage, if it is on one.
+
+    >>> import framework as torch
+    >>> with torch.cuda.device_of(torch.zeros(2, device="cuda:1")):
+    ...     torch.zeros(1, device="cuda").device
+    device(type='cuda', index=1)
+    """
 
     def __init__(self, obj: Any) -> None:
         super().__init__(obj.device if obj.is_cuda else None)
@@ -139,10 +179,17 @@ class _Properties(NamedTuple):
 
 
 def get_device_properties(device: Any = None) -> _Properties:
-    """Name, capability (``major``, ``minor``), ``total_memory``, ... of a device.
+    """Name, capability (``major``, ``minor``), ``total_memory`` in bytes, ... of a device.
+
+    The current one by default; the fake one has the host's memory.
 
     Raises:
         AssertionError: there is no CUDA device.
+
+    >>> import framework as torch
+    >>> found = torch.cuda.get_device_properties(0)
+    >>> found.name, found.major, found.warp_size
+    ('fake CUDA device (NumPy)', 8, 32)
     """
     index = index_of(device)
     cupy = real()
@@ -159,18 +206,33 @@ def get_device_properties(device: Any = None) -> _Properties:
 
 
 def get_device_name(device: Any = None) -> str:
-    """The device's name, as its driver gives it."""
+    """The device's name, as its driver gives it; of the current device by default.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_device_name()
+    'fake CUDA device (NumPy)'
+    """
     return get_device_properties(device).name
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
-    """Major and minor number of the device's capability."""
+    """(major, minor) number of the device's capability; of the current device by default.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_device_capability()
+    (8, 0)
+    """
     found = get_device_properties(device)
     return found.major, found.minor
 
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
-    """Whether a device can read the memory of another."""
+    """Whether a device can read the memory of another; not of itself.
+
+    >>> import framework as torch
+    >>> torch.cuda.can_device_access_peer(0, 1), torch.cuda.can_device_access_peer(0, 0)
+    (True, False)
+    """
     pair = index_of(device), index_of(peer_device)
     cupy = real()
     return pair[0] != pair[1] and (
@@ -179,29 +241,59 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether bfloat16 can be used on the device; at once from capability 8.0 on."""
+    """Whether bfloat16 can be used on the device; False without one.
+
+    Args:
+        including_emulation: else only where the device has it, from capability 8.0 on.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_bf16_supported()
+    True
+    """
     if not is_available():
         return False
     return including_emulation or get_device_capability()[0] >= 8
 
 
 def is_tf32_supported() -> bool:
-    """Whether the device has TF32, which is not used here."""
+    """Whether the device has TF32 (from capability 8.0 on), which is not used here.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_tf32_supported()
+    True
+    """
     return is_available() and get_device_capability()[0] >= 8
 
 
 def get_arch_list() -> list[str]:
-    """The architectures that kernels were compiled for beforehand: none, CuPy compiles them."""
+    """The architectures that kernels were compiled for beforehand: none, CuPy compiles them.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_arch_list()
+    []
+    """
     return []
 
 
 def get_gencode_flags() -> str:
-    """Empty, see `get_arch_list`."""
+    """The compiler's flags for `get_arch_list`: empty.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_gencode_flags()
+    ''
+    """
     return ""
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait until a device has done all its work."""
+    """Wait until a device (the current one) has done all its work: before a clock is read.
+
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> y = torch.ones(2, device="cuda") * 2
+    >>> torch.cuda.synchronize()
+    """
     index = index_of(device)
     if cupy := real():
         cupy.cuda.Device(index).synchronize()

@@ -23,7 +23,12 @@ __all__ = [
 
 
 class OutOfMemoryError(RuntimeError):
-    """A device has not enough memory left."""
+    """A device has not enough memory left; raised by the op that asked for it. A RuntimeError.
+
+    >>> import framework as torch
+    >>> issubclass(torch.cuda.OutOfMemoryError, RuntimeError)
+    True
+    """
 
 
 _peaks: dict[int, dict[str, int]] = {}  # by device
@@ -46,34 +51,64 @@ def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes that arrays have; 0 for the fake device."""
+    """Bytes that arrays have on a device, the current one by default; 0 without a real one.
+
+    >>> import framework as torch
+    >>> torch.cuda.memory_allocated()
+    0
+    """
     return _now(device)[0]["allocated"]
 
 
 def memory_reserved(device: Any = None) -> int:
-    """Bytes that the pool has taken from the device."""
+    """Bytes that CuPy's pool has taken from a device, in use or not; 0 without a real one.
+
+    >>> import framework as torch
+    >>> torch.cuda.memory_reserved()
+    0
+    """
     return _now(device)[0]["reserved"]
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The largest `memory_allocated` that was seen."""
+    """The largest `memory_allocated` that a call of these functions has seen since the last reset.
+
+    >>> import framework as torch
+    >>> torch.cuda.max_memory_allocated() >= torch.cuda.memory_allocated()
+    True
+    """
     return _now(device)[1]["allocated"]
 
 
 def max_memory_reserved(device: Any = None) -> int:
-    """The largest `memory_reserved` that was seen."""
+    """The largest `memory_reserved` that a call of these functions has seen since the last reset.
+
+    >>> import framework as torch
+    >>> torch.cuda.max_memory_reserved() >= torch.cuda.memory_reserved()
+    True
+    """
     return _now(device)[1]["reserved"]
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Begin again with the peaks."""
+    """Begin again with the peaks: from now on they are what is in use now.
+
+    >>> import framework as torch
+    >>> torch.cuda.reset_peak_memory_stats()
+    >>> torch.cuda.max_memory_allocated() == torch.cuda.memory_allocated()
+    True
+    """
     if is_available():
         _peaks.pop(index_of(device), None)
         _now(device)
 
 
 def reset_accumulated_memory_stats(device: Any = None) -> None:
-    """Accepted: nothing is summed up."""
+    """Accepted: nothing is summed up.
+
+    >>> import framework as torch
+    >>> torch.cuda.reset_accumulated_memory_stats()
+    """
 
 
 memory_cached = memory_reserved
@@ -85,8 +120,8 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
     """Current and peak bytes, by PyTorch's keys ("allocated_bytes.all.peak"); empty without CUDA.
 
     >>> import framework as torch
-    >>> torch.cuda.is_available() or torch.cuda.memory_stats()
-    OrderedDict()
+    >>> torch.cuda.memory_stats()["allocated_bytes.all.current"]
+    0
     """
     if not is_available():
         return OrderedDict()
@@ -100,7 +135,12 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
 
 
 def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
-    """`memory_stats` as dicts of dicts."""
+    """`memory_stats` as dicts of dicts, by the parts of the keys.
+
+    >>> import framework as torch
+    >>> torch.cuda.memory_stats_as_nested_dict()["reserved_bytes"]
+    {'all': {'current': 0, 'peak': 0}}
+    """
     nested: dict[str, Any] = {}
     for path, value in memory_stats(device).items():
         *outer, last = path.split(".")
@@ -112,12 +152,25 @@ def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
 
 
 def host_memory_stats() -> dict[str, Any]:
-    """Empty: pinned memory is not counted."""
+    """Empty: pinned memory is not counted.
+
+    >>> import framework as torch
+    >>> torch.cuda.host_memory_stats()
+    OrderedDict()
+    """
     return OrderedDict()
 
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
-    """A table of `memory_stats`."""
+    """A table of `memory_stats`, to be printed; zeros without a real device.
+
+    >>> import framework as torch
+    >>> print(torch.cuda.memory_summary(), end="")
+    CUDA memory of device 0
+                              current         peak
+    allocated                 0.0 MiB      0.0 MiB
+    reserved                  0.0 MiB      0.0 MiB
+    """
     now, peaks = _now(device)
     index = index_of(device) if is_available() else 0
     rows = [f"CUDA memory of device {index}", f"{'':<20} {'current':>12} {'peak':>12}"]
@@ -126,12 +179,25 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
 
 
 def memory_snapshot(*args: Any, **options: Any) -> list[Any]:
-    """Empty: the pool's blocks cannot be listed."""
+    """Empty: the pool's blocks cannot be listed.
+
+    >>> import framework as torch
+    >>> torch.cuda.memory_snapshot()
+    []
+    """
     return []
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Free and all bytes of a device."""
+    """(free, all) bytes of a device; of the fake one the host's memory, all of it free.
+
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> free, total = torch.cuda.mem_get_info()
+    >>> 0 < free <= total
+    True
+    """
     index = index_of(device)
     if cupy := real():
         free, total = cupy.cuda.Device(index).mem_info
@@ -141,18 +207,35 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 
 
 def empty_cache() -> None:
-    """Give unused memory of CuPy's pool back to the device."""
+    """Give unused memory of CuPy's pool back to the device; nothing without a real one.
+
+    >>> import framework as torch
+    >>> torch.cuda.empty_cache()
+    """
     if cupy := real():
         cupy.get_default_memory_pool().free_all_blocks()
 
 
 def ipc_collect() -> None:
-    """Accepted: no memory is shared with other processes."""
+    """Accepted: no memory is shared with other processes. AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.ipc_collect()
+    """
     need()
 
 
 def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
-    """Let the pool take no more than this part of a device's memory."""
+    """Let the pool take no more than this part (0 to 1) of a device's memory.
+
+    TypeError for anything but a float, ValueError for one outside of [0, 1], AssertionError without
+    a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.set_per_process_memory_fraction(0.5)
+    >>> torch.cuda.get_per_process_memory_fraction()
+    0.5
+    """
     index = index_of(device)
     if not isinstance(fraction, float):
         raise TypeError("Invalid type for fraction argument, must be `float`")
@@ -165,25 +248,54 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
 
 
 def get_per_process_memory_fraction(device: Any = None) -> float:
-    """What `set_per_process_memory_fraction` set."""
+    """What `set_per_process_memory_fraction` set for a device, 1.0 at first.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_per_process_memory_fraction(1)
+    1.0
+    """
     return _fractions.get(index_of(device), 1.0)
 
 
 def get_allocator_backend() -> str:
-    """The name of PyTorch's own pool, which CuPy's stands for."""
+    """The name of PyTorch's own pool, which CuPy's stands for.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_allocator_backend()
+    'native'
+    """
     return "native"
 
 
 def caching_allocator_alloc(*args: Any, **options: Any) -> NoReturn:
-    """Refused."""
+    """Refused with NotImplementedError: memory belongs to tensors here.
+
+    >>> import framework as torch
+    >>> torch.cuda.caching_allocator_alloc(1024)
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.cuda.caching_allocator_alloc: memory belongs to tensors here
+    """
     raise NotImplementedError("torch.cuda.caching_allocator_alloc: memory belongs to tensors here")
 
 
 def caching_allocator_delete(*args: Any, **options: Any) -> NoReturn:
-    """Refused."""
+    """Refused with NotImplementedError: memory belongs to tensors here.
+
+    >>> import framework as torch
+    >>> torch.cuda.caching_allocator_delete(0)
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.cuda.caching_allocator_delete: memory belongs to tensors here
+    """
     raise NotImplementedError("torch.cuda.caching_allocator_delete: memory belongs to tensors here")
 
 
 def list_gpu_processes(device: Any = None) -> str:
-    """PyTorch's words where NVIDIA's library is not there."""
+    """PyTorch's words where NVIDIA's library is not there.
+
+    >>> import framework as torch
+    >>> torch.cuda.list_gpu_processes()
+    'pynvml module not found, please install nvidia-ml-py'
+    """
     return "pynvml module not found, please install nvidia-ml-py"

@@ -23,10 +23,17 @@ class Stream(streams.Stream):
     """A stream of a CUDA device; ``with torch.cuda.stream(s)`` puts work into it.
 
     Args:
+        device: the current one by default.
         priority: 0, or -1 for a higher one.
 
     Raises:
         RuntimeError: there is no CUDA device.
+
+    >>> import framework as torch
+    >>> s = torch.cuda.Stream(1)
+    >>> s.synchronize()
+    >>> s.device, s.query()
+    (device(type='cuda', index=1), True)
     """
 
     def __init__(self, device: Any = None, priority: int = 0, **options: Any) -> None:
@@ -103,6 +110,13 @@ class Event(streams.Event):
 
     Raises:
         RuntimeError: there is no CUDA device.
+
+    >>> import framework as torch
+    >>> start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    >>> start.record(), end.record(), torch.cuda.synchronize()
+    (None, None, None)
+    >>> start.elapsed_time(end) >= 0
+    True
     """
 
     def __init__(
@@ -154,7 +168,14 @@ _current: dict[int, Stream] = {}
 
 
 def current_stream(device: Any = None) -> Stream:
-    """The stream that a device's work is put into."""
+    """The stream that a device's work is put into; of the current device by default.
+
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.current_stream() == torch.cuda.default_stream()
+    True
+    """
     index = index_of(device)
     if cupy := real():
         return Stream._of(index, cupy.cuda.get_current_stream(index))
@@ -162,14 +183,25 @@ def current_stream(device: Any = None) -> Stream:
 
 
 def default_stream(device: Any = None) -> Stream:
-    """The stream that a device's work is put into unless told otherwise."""
+    """The stream that a device's work is put into unless told otherwise.
+
+    >>> import framework as torch
+    >>> torch.cuda.default_stream(1)
+    <torch.cuda.Stream device=cuda:1 cuda_stream=0x0>
+    """
     index = index_of(device)
     cupy = real()
     return Stream._of(index, cupy.cuda.Stream.null if cupy else None)
 
 
 def set_stream(stream: Stream | None) -> None:
-    """Put the work of the current device into a stream; None changes nothing."""
+    """Put the work of the current device into a stream; None changes nothing.
+
+    `stream` does it for a while.
+
+    >>> import framework as torch
+    >>> torch.cuda.set_stream(torch.cuda.default_stream())
+    """
     if stream is None:
         return
     if stream._cupy is not None:
@@ -178,7 +210,16 @@ def set_stream(stream: Stream | None) -> None:
 
 
 class StreamContext:
-    """Within it, work is put into a stream of its device; for None nothing changes."""
+    """Within it, work is put into a stream of its device; for None nothing changes.
+
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> s = torch.cuda.Stream()
+    >>> with torch.cuda.StreamContext(s):
+    ...     torch.cuda.current_stream() == s
+    True
+    """
 
     def __init__(self, stream: Stream | None) -> None:
         self.stream = stream
@@ -201,10 +242,24 @@ class StreamContext:
 
 
 def stream(stream: Stream | None) -> StreamContext:
-    """``with torch.cuda.stream(s)``: see `StreamContext`."""
+    """``with torch.cuda.stream(s)``: within it, work is put into ``s``; see `StreamContext`.
+
+    >>> import framework as torch
+    >>> s = torch.cuda.Stream()
+    >>> with torch.cuda.stream(s):
+    ...     y = torch.ones(2, device="cuda") * 2
+    >>> torch.cuda.current_stream().wait_stream(s)
+    >>> y
+    tensor([2., 2.], device='cuda:0')
+    """
     return StreamContext(stream)
 
 
 def is_current_stream_capturing() -> bool:
-    """False: there are no CUDA graphs here."""
+    """False: there are no CUDA graphs here.
+
+    >>> import framework as torch
+    >>> torch.cuda.is_current_stream_capturing()
+    False
+    """
     return False
