@@ -368,6 +368,20 @@ def _private_copy(tensor: Any) -> Any:
     return copy
 
 
+# What the docstrings of methods in place say after the function's name.
+_WRITES = """: writes the result into ``self`` and returns it.
+
+    Raises:
+        RuntimeError: ``self`` is a leaf that wants a gradient, the result does not fit into its
+            type or shape, or another argument shares some of its memory.
+    """
+_TURNS = """: turns ``self`` into that view of its own memory and returns it.
+
+    Raises:
+        RuntimeError: ``self`` is a leaf that wants a gradient.
+    """
+
+
 def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The method ``NAME_``: compute ``NAME`` and write the result into ``self``."""
 
@@ -385,7 +399,7 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
-    method.__doc__ = f"In-place version of `{call.__name__}`: writes the result into ``self``."
+    method.__doc__ = f"In-place version of `{call.__name__}`{_WRITES}"
     return method
 
 
@@ -407,7 +421,7 @@ def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
-    method.__doc__ = f"In-place version of `{call.__name__}`: changes how ``self`` sees its memory."
+    method.__doc__ = f"In-place version of `{call.__name__}`{_TURNS}"
     return method
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import Op, function, op
 from framework.kernels.floats import type_name, wide
-from framework.ops.unary import unary
+from framework.ops.unary import documented, unary
 from framework.tensor import Tensor
 
 __all__ = ["allclose", "eq", "equal", "isclose"]
@@ -18,14 +18,16 @@ __all__ = ["allclose", "eq", "equal", "isclose"]
 Kernel = Callable[..., Any]
 
 
-def publish_binary(record: Op, name: str, doc: str, inplace: bool = True) -> Callable[..., Any]:
-    """Publish the function of an op of two arguments under a name."""
+def publish_binary(
+    record: Op, name: str, doc: str, example: str = "", notes: str = "", inplace: bool = True
+) -> Callable[..., Any]:
+    """Publish the function of an op of two arguments under a name; see `unary.documented`."""
 
     def call(input: Any, other: Any) -> Tensor:
         return apply(record, input, other)
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = doc
+    call.__doc__ = documented(name, example, doc, notes)
     return function(inplace=inplace, out=True)(call)
 
 
@@ -43,39 +45,60 @@ def _ordered(kernel: Kernel, name: str) -> Kernel:
     return compare
 
 
-def _compare(name: str, kernel: Kernel, doc: str, alias: str = "") -> Callable[..., Any]:
+_BOTH = "Shapes broadcast; ``other`` may be a number. The result is of bools."
+_NO_ORDER = "\n    NotImplementedError for complex numbers, which have no order."
+
+
+def _compare(
+    name: str, kernel: Kernel, doc: str, example: str, alias: str = "", notes: str = _BOTH
+) -> Callable[..., Any]:
     record = op(name, kernel, "ab", rule="first", samples=lambda s: [((s(3), s(3)), {})])
     if alias:
         publish_binary(record, alias, f"Alias of `{name}`: {doc}")
-    return publish_binary(record, name, doc)
+    return publish_binary(record, name, doc, example, notes)
 
 
-_compare("lt", _ordered(np.less, "lt"), "input < other.", "less")
-_compare("le", _ordered(np.less_equal, "le"), "input <= other.", "less_equal")
-_compare("gt", _ordered(np.greater, "gt"), "input > other.", "greater")
-_compare("ge", _ordered(np.greater_equal, "ge"), "input >= other.", "greater_equal")
-eq = _compare("eq", np.equal, "input == other, elementwise.")
-_compare("ne", np.not_equal, "input != other, elementwise.", "not_equal")
+_compare("lt", _ordered(np.less, "lt"), "Whether each element is less: ``input < other``.",
+         "[1, 2, 3]; 2 -> [ True, False, False]", "less", _BOTH + _NO_ORDER)  # fmt: skip
+_compare("le", _ordered(np.less_equal, "le"), "Whether ``input <= other``, elementwise.",
+         "[1, 2, 3]; 2 -> [ True,  True, False]", "less_equal", _BOTH + _NO_ORDER)  # fmt: skip
+_compare("gt", _ordered(np.greater, "gt"), "Whether each element is greater: ``input > other``.",
+         "[1, 2, 3]; 2 -> [False, False,  True]", "greater", _BOTH + _NO_ORDER)  # fmt: skip
+_compare("ge", _ordered(np.greater_equal, "ge"), "Whether ``input >= other``, elementwise.",
+         "[1, 2, 3]; 2 -> [False,  True,  True]", "greater_equal", _BOTH + _NO_ORDER)  # fmt: skip
+eq = _compare("eq", np.equal, "Whether each element is the same: ``input == other``; NaN never is.",
+              "[1, 2, 3]; [1, 0, 3] -> [ True, False,  True]")  # fmt: skip
+_compare("ne", np.not_equal, "Whether each element differs: ``input != other``; NaN always does.",
+         "[1, 2, 3]; [1, 0, 3] -> [False,  True, False]", "not_equal")  # fmt: skip
 
 # -- logic ---------------------------------------------------------------------------------------
 
 
-def _logical(name: str, kernel: Kernel) -> None:
+def _logical(name: str, kernel: Kernel, doc: str, example: str) -> None:
     record = op(name, kernel, "ab", rule="tensors", samples=lambda s: [((s(3), s(3)), {})])
-    publish_binary(record, name, f"Elementwise {name.replace('_', ' ')} of truth values.")
+    notes = "Of any types: zero is false. Shapes broadcast; the result is of bools."
+    publish_binary(record, name, doc, example, notes)
 
 
-_logical("logical_and", np.logical_and)
-_logical("logical_or", np.logical_or)
-_logical("logical_xor", np.logical_xor)
-unary("logical_not", np.logical_not, None, "Whether each element is zero.", rule=None)
+_logical("logical_and", np.logical_and, "Whether both elements are true.",
+         "[0, 1, 2]; [1.0, 0.0, 0.5] -> [False, False,  True]")  # fmt: skip
+_logical("logical_or", np.logical_or, "Whether at least one of two elements is true.",
+         "[0, 1, 0]; [1.0, 0.0, 0.0] -> [ True,  True, False]")  # fmt: skip
+_logical("logical_xor", np.logical_xor, "Whether exactly one of two elements is true.",
+         "[0, 1, 2]; [1.0, 0.0, 0.5] -> [ True,  True, False]")  # fmt: skip
+unary(
+    "logical_not", np.logical_not, None, "Whether each element is zero, that is false.",
+    "[0.0, 1.5, -2.0] -> [ True, False, False]",
+    notes="A bool for each element, of any type.", rule=None,
+)  # fmt: skip
 
 # -- bits ----------------------------------------------------------------------------------------
 
 
-def _bitwise(name: str, kernel: Kernel) -> None:
+def _bitwise(name: str, kernel: Kernel, doc: str, example: str, bools: str = " and bools") -> None:
     record = op(name, kernel, "ab", rule="promote")
-    publish_binary(record, name, f"Elementwise {name.replace('_', ' ')} of integers or bools.")
+    notes = f"Integers{bools}: NotImplementedError for others. Shapes broadcast, types promote."
+    publish_binary(record, name, doc, example, notes)
 
 
 def _shift(kernel: Kernel, name: str) -> Kernel:
@@ -87,13 +110,25 @@ def _shift(kernel: Kernel, name: str) -> Kernel:
     return shift
 
 
-_bitwise("bitwise_and", np.bitwise_and)
-_bitwise("bitwise_or", np.bitwise_or)
-_bitwise("bitwise_xor", np.bitwise_xor)
-_bitwise("bitwise_left_shift", _shift(np.left_shift, "lshift_cpu"))
-_bitwise("bitwise_right_shift", _shift(np.right_shift, "rshift_cpu"))
-unary("bitwise_not", np.invert, None, "The complement of integers, the negation of bools.",
-      rule=None, domain="mask")  # fmt: skip
+_bitwise("bitwise_and", np.bitwise_and, "The bits that both elements have; of bools, `and`.",
+         "[12, -1]; [10, 3] -> [8, 3]")  # fmt: skip
+_bitwise("bitwise_or", np.bitwise_or, "The bits that either element has; of bools, `or`.",
+         "[12, -4]; [10, 3] -> [14, -1]")  # fmt: skip
+_bitwise("bitwise_xor", np.bitwise_xor, "The bits that only one element has; of bools, whether "
+         "they differ.", "[12, -1]; [10, 3] -> [ 6, -4]")  # fmt: skip
+_bitwise("bitwise_left_shift", _shift(np.left_shift, "lshift_cpu"),
+         "Bits moved left: ``input * 2**other``, without what leaves the type.",
+         "[1, 5]; [3, 1] -> [ 8, 10]", "")  # fmt: skip
+_bitwise("bitwise_right_shift", _shift(np.right_shift, "rshift_cpu"),
+         "Bits moved right, the sign kept: ``input / 2**other``, rounded down.",
+         "[8, -5]; [2, 1] -> [ 2, -3]", "")  # fmt: skip
+unary(
+    "bitwise_not", np.invert, None,
+    "Every bit turned: ``-input - 1`` of signed integers, the negation of bools.",
+    "[-1, 0, 5] -> [ 0, -1, -6]",
+    notes="Of the type of ``input``. NotImplementedError for floating and complex types.",
+    rule=None, domain="mask",
+)  # fmt: skip
 
 # -- alike ---------------------------------------------------------------------------------------
 
@@ -118,7 +153,12 @@ ISCLOSE = op("isclose", _isclose_kernel, "ab")
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
-    """|input - other| <= atol + rtol * |other|, elementwise; both of one dtype.
+    """Whether elements are close: |input - other| <= atol + rtol * |other|, elementwise.
+
+    Equal infinities are close; NaN is close to NaN only with ``equal_nan``.
+
+    Raises:
+        RuntimeError: another dtype of ``other``, or a negative tolerance.
 
     >>> import framework as torch
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.1, 2.0]))
@@ -137,13 +177,30 @@ def isclose(
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are `isclose`."""
+    """Whether all elements are `isclose`: |input - other| <= atol + rtol * |other|.
+
+    A Python bool. Shapes broadcast. RuntimeError for another dtype of ``other``, or a negative
+    tolerance.
+
+    >>> import framework as torch
+    >>> torch.allclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.00001]))
+    True
+    """
     only_tensors("allclose", input=input, other=other)
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 @function()
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shape and all elements are the same."""
+    """Whether two tensors have the same shape and the same elements: a Python bool.
+
+    NaN is not the same as NaN. Types may differ.
+
+    >>> import framework as torch
+    >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1.0, 2.0]))
+    True
+    >>> torch.equal(torch.tensor([1, 2]), torch.tensor([[1, 2]]))
+    False
+    """
     only_tensors("equal", input=input, other=other)
     return input._data.shape == other._data.shape and bool(eq(input, other).all())

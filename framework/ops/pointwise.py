@@ -85,7 +85,13 @@ def _scaled(input: Any, other: Any, alpha: Any) -> Any:
 
 @function(inplace=True, out=True)
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """``input + alpha * other``, with broadcasting and type promotion.
+    """The sum ``input + alpha * other``; either may be a number.
+
+    Shapes broadcast, types promote.
+
+    Raises:
+        RuntimeError: shapes that do not broadcast, or an ``alpha`` that the result's type cannot
+            hold (a float with integers).
 
     >>> import framework as torch
     >>> torch.add(torch.ones(2), torch.ones(2), alpha=10)
@@ -96,7 +102,17 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 @function(inplace=True, out=True)
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """``input - alpha * other``, with broadcasting and type promotion; not for bool."""
+    """The difference ``input - alpha * other``; either may be a number.
+
+    Shapes broadcast, types promote.
+
+    Raises:
+        RuntimeError: a tensor of bools, or an ``alpha`` that the result's type cannot hold.
+
+    >>> import framework as torch
+    >>> torch.sub(torch.tensor([5, 7]), torch.tensor([1, 2]), alpha=2)
+    tensor([3, 3])
+    """
     return apply(SUB, input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
@@ -108,12 +124,22 @@ def subtract(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 @function()
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    """``other - alpha * input``."""
+    """The difference the other way round: ``other - alpha * input``.
+
+    As `sub`, but ``input`` must be a tensor (TypeError).
+
+    >>> import framework as torch
+    >>> torch.rsub(torch.tensor([1, 2]), 10)
+    tensor([9, 8])
+    """
     only_tensors("rsub", input=input)
     return apply(SUB, other, input if alpha == 1 else _scaled(other, input, alpha))
 
 
-mul = publish_binary(MUL, "mul", "``input * other``, with broadcasting and type promotion.")
+_PROMOTES = "Shapes broadcast, types promote; either may be a number."
+mul = publish_binary(MUL, "mul", "The product ``input * other``.",
+                     "[1, 2, 3]; [0.5, 2.0, -1.0] -> [ 0.5000,  4.0000, -3.0000]",
+                     _PROMOTES)  # fmt: skip
 publish_binary(MUL, "multiply", "Alias of `mul`: ``input * other``.")
 
 # -- quotients -------------------------------------------------------------------------------
@@ -180,9 +206,15 @@ _ROUNDED = {None: DIV, "floor": DIV_FLOOR, "trunc": DIV_TRUNC}
 
 @function(inplace=True, out=True)
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """``input / other``; with rounding_mode "floor" or "trunc" rounded, in the promoted type.
+    """The quotient ``input / other``; either may be a number.
 
-    Integers divide to the default float type unless they are rounded.
+    Shapes broadcast, types promote; integers divide to the default float type.
+
+    Args:
+        rounding_mode: "floor" (down) or "trunc" (towards zero): then integers stay integers.
+
+    Raises:
+        RuntimeError: another rounding mode, or a rounded division of integers by zero.
 
     >>> import framework as torch
     >>> torch.div(torch.tensor([-7, 7]), 2, rounding_mode="trunc")
@@ -203,10 +235,20 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tenso
     return div(input, other, rounding_mode=rounding_mode)
 
 
-publish_binary(DIV, "true_divide", "``input / other``.")
-publish_binary(FLOOR_DIVIDE, "floor_divide", "The quotient rounded down, in the promoted type.")
-publish_binary(REMAINDER, "remainder", "Python's modulo: the result has the sign of ``other``.")
-publish_binary(FMOD, "fmod", "C's modulo: the result has the sign of ``input``.")
+_WHOLE = (
+    "Shapes broadcast, types promote. RuntimeError for integers by zero, NotImplementedError for\n"
+    "    bools and complex numbers."
+)
+publish_binary(DIV, "true_divide", "Alias of `div`: ``input / other``.")
+publish_binary(
+    FLOOR_DIVIDE, "floor_divide", "The quotient rounded down, of the promoted type.",
+    "[7, -7]; 2 -> [ 3, -4]", f"{_WHOLE} It has no gradient (RuntimeError in\n"
+    "    `backward`): that of ``div`` with a rounding mode is zero.",
+)  # fmt: skip
+publish_binary(REMAINDER, "remainder", "Python's modulo: what is left has the sign of ``other``.",
+               "[7, -7]; 3 -> [1, 2]", _WHOLE)  # fmt: skip
+publish_binary(FMOD, "fmod", "C's modulo: what is left has the sign of ``input``.",
+               "[7, -7]; 3 -> [ 1, -1]", _WHOLE)  # fmt: skip
 
 # -- powers ----------------------------------------------------------------------------------
 
@@ -269,7 +311,13 @@ POW = op(
 
 @function(inplace=True, out=True)
 def pow(input: Any, exponent: Any) -> Tensor:
-    """``input ** exponent``, elementwise; either may be a number.
+    """The power ``input ** exponent``, elementwise; either may be a number.
+
+    Shapes broadcast, types promote. Of negative real numbers only whole powers are no NaN.
+
+    Raises:
+        RuntimeError: integers to a negative integer number.
+        NotImplementedError: bools to a power of bools.
 
     >>> import framework as torch
     >>> torch.pow(torch.tensor([1, 2, 3]), 2)
@@ -323,12 +371,22 @@ LOGADDEXP = op(
     samples=lambda s: [((s(3), s(2, 1)), {})],
 )  # fmt: skip
 
-publish_binary(ATAN2, "atan2", "The angle of the point (other, input), in (-π, π].")
+publish_binary(
+    ATAN2, "atan2", "The angle of the point with x = ``other`` and y = ``input``, in (-π, π].",
+    "[1.0, 1.0, -1.0]; [1.0, -1.0, -1.0] -> [ 0.7854,  2.3562, -2.3562]",
+    "Two tensors; integers give the default float type. NotImplementedError for complex numbers.",
+)  # fmt: skip
 publish_binary(ATAN2, "arctan2", "Alias of `atan2`.")
-publish_binary(HYPOT, "hypot", "sqrt(input² + other²) without overflow.")
+publish_binary(
+    HYPOT, "hypot", "The length of (input, other): sqrt(input² + other²), without overflow.",
+    "[3.0, 5e30]; [4.0, 1.2e31] -> [5.0000e+00, 1.3000e+31]",
+    "Two tensors of real floating types, NotImplementedError for others. Shapes broadcast.",
+)  # fmt: skip
 logaddexp = publish_binary(
-    LOGADDEXP, "logaddexp", "log(exp(input) + exp(other)) without overflow.", inplace=False
-)
+    LOGADDEXP, "logaddexp", "log(exp(input) + exp(other)), without overflow.",
+    "[1000.0, 0.0]; [1000.0, 1.0] -> [1000.6932,    1.3133]",
+    "Two tensors of floating or complex types, NotImplementedError for others.", inplace=False,
+)  # fmt: skip
 
 # -- of three arguments ----------------------------------------------------------------------
 
@@ -356,7 +414,13 @@ LERP = op(
 
 @function(inplace=True, out=True)
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """``input + weight * (end - input)``; the weight is a number or a tensor of the same type.
+    """From ``input`` towards ``end``: ``input + weight * (end - input)``, shapes broadcast.
+
+    At weight 1 it is exactly ``end``. The weight is a number or a tensor.
+
+    Raises:
+        RuntimeError: an ``end`` or ``weight`` of another type than ``input``.
+        NotImplementedError: integers or bools.
 
     >>> import framework as torch
     >>> torch.lerp(torch.zeros(2), torch.tensor([1.0, 2.0]), 0.5)
@@ -418,13 +482,27 @@ ADDCDIV = op(
 
 @function(inplace=True, out=True)
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """``input + value * tensor1 * tensor2``."""
+    """``input + value * tensor1 * tensor2``, elementwise; shapes broadcast, types promote.
+
+    NotImplementedError for bools.
+
+    >>> import framework as torch
+    >>> torch.addcmul(torch.ones(2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), value=0.5)
+    tensor([2.5000, 5.0000])
+    """
     return apply(ADDCMUL, input, tensor1, tensor2, value=_number(value))
 
 
 @function(inplace=True, out=True)
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """``input + value * tensor1 / tensor2``; not of two integer tensors."""
+    """``input + value * tensor1 / tensor2``, elementwise; shapes broadcast, types promote.
+
+    RuntimeError if both ``tensor1`` and ``tensor2`` are of integers or bools.
+
+    >>> import framework as torch
+    >>> torch.addcdiv(torch.ones(2), torch.tensor([1.0, 2.0]), torch.tensor([4.0, 4.0]), value=2)
+    tensor([1.5000, 2.0000])
+    """
     only_tensors("addcdiv", input=input, tensor1=tensor1, tensor2=tensor2)
     if tensor1._data.dtype.kind in "biu" and tensor2._data.dtype.kind in "biu":
         raise RuntimeError(

@@ -52,7 +52,14 @@ WHERE = op(
 
 @function(method=False, out=True)
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """``input`` where the condition holds, else ``other``; of the condition alone, `nonzero`.
+    """``input`` where the condition holds, else ``other``; each a tensor or a number.
+
+    The condition is of bools (or uint8). The three broadcast; the types of the other two promote.
+    Of the condition alone: the places where it holds, as `nonzero` with ``as_tuple=True``.
+
+    Raises:
+        RuntimeError: a condition of another type, or shapes that do not broadcast.
+        TypeError: only one of ``input`` and ``other``.
 
     >>> import framework as torch
     >>> x = torch.tensor([-1.0, 2.0])
@@ -69,7 +76,13 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 
 
 def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """The elements of this tensor where the condition holds, else ``other``."""
+    """The elements of this tensor where the condition holds, else ``other``: see `torch.where`.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> x.where(x > 0, 0.0)
+    tensor([0., 2.])
+    """
     return where(condition, self, other)
 
 
@@ -97,13 +110,19 @@ def _extreme(name: str, kernel: Any, loses: Callable[[Any, Any], Any]) -> Any:
     )  # fmt: skip
 
 
+_ABOUT_EXTREMES = (
+    "Two tensors; shapes broadcast, types promote. Equal elements share the gradient.\n"
+    "    RuntimeError for complex numbers."
+)
 maximum = publish_binary(
     _extreme("maximum", np.maximum, lambda a, b: a < b), "maximum",
-    "The larger of two elements; NaN if either is NaN.", inplace=False,
+    "The larger of two elements; NaN if either is NaN.", "[1, 5, 3]; [4, 2, 3] -> [4, 5, 3]",
+    _ABOUT_EXTREMES, inplace=False,
 )  # fmt: skip
 minimum = publish_binary(
     _extreme("minimum", np.minimum, lambda a, b: a > b), "minimum",
-    "The smaller of two elements; NaN if either is NaN.", inplace=False,
+    "The smaller of two elements; NaN if either is NaN.", "[1, 5, 3]; [4, 2, 3] -> [1, 2, 3]",
+    _ABOUT_EXTREMES, inplace=False,
 )  # fmt: skip
 
 # -- clamp ---------------------------------------------------------------------------------------
@@ -167,7 +186,14 @@ CLAMP = op(
 
 @function(inplace=True, out=True)
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Elements limited to [min, max]; either may be a number, a tensor or None, not both None.
+    """Elements limited to [min, max]; a bound is a number, a tensor or None.
+
+    Tensors broadcast and types promote. Where ``min > max`` the result is ``max``. What was limited
+    gets no gradient.
+
+    Raises:
+        RuntimeError: both bounds are None, or a number does not fit into the type.
+        NotImplementedError: complex numbers.
 
     >>> import framework as torch
     >>> torch.arange(5).clamp(1, 3)
@@ -186,13 +212,23 @@ def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 @function(inplace=True, out=True)
 def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """Elements below ``min`` raised to it."""
+    """Elements below ``min``, a number or a tensor, raised to it: `clamp` with one bound.
+
+    >>> import framework as torch
+    >>> torch.clamp_min(torch.tensor([-1.0, 0.5]), 0)
+    tensor([0.0000, 0.5000])
+    """
     return apply(CLAMP, input, min, None)
 
 
 @function(inplace=True, out=True)
 def clamp_max(input: Tensor, max: Any) -> Tensor:
-    """Elements above ``max`` lowered to it."""
+    """Elements above ``max``, a number or a tensor, lowered to it: `clamp` with one bound.
+
+    >>> import framework as torch
+    >>> torch.clamp_max(torch.tensor([0.5, 3.0]), 1)
+    tensor([0.5000, 1.0000])
+    """
     return apply(CLAMP, input, None, max)
 
 
@@ -215,7 +251,15 @@ RELU = op(
 
 @function(inplace=True)
 def relu(input: Tensor) -> Tensor:
-    """max(input, 0), elementwise; NaN stays NaN."""
+    """The rectified linear unit max(input, 0), elementwise; NaN stays NaN.
+
+    Of the type of ``input``; at 0 the gradient is 0. RuntimeError for bools, NotImplementedError
+    for complex numbers.
+
+    >>> import framework as torch
+    >>> torch.relu(torch.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
     return apply(RELU, input)
 
 
@@ -243,6 +287,12 @@ _CPP = {
 @function(inplace=True)
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """``value``, a number or a 0-d tensor, where the boolean ``mask`` holds, else ``input``.
+
+    The mask broadcasts; the result has the type of ``input``.
+
+    Raises:
+        RuntimeError: a mask that is not of bools, a ``value`` with dimensions, or one that the type
+            cannot hold.
 
     >>> import framework as torch
     >>> torch.ones(3).masked_fill(torch.tensor([True, False, True]), 0.0)
@@ -292,7 +342,8 @@ def nan_to_num(
 ) -> Tensor:
     """NaN, +inf and -inf replaced: by 0 and the type's limits unless given.
 
-    The parts of a complex number are replaced one by one.
+    Of the type of ``input``: a copy if that is of integers. The parts of a complex number are
+    replaced one by one.
 
     >>> import framework as torch
     >>> torch.nan_to_num(torch.tensor([float("nan"), 2.0]), nan=5.0)

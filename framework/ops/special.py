@@ -42,6 +42,11 @@ def refused(text: str) -> Callable[..., Any]:
 
 # -- one argument ----------------------------------------------------------------------------
 
+_TYPES = "Elementwise; integers and bools give the default float type."
+_NO_COMPLEX = f"{_TYPES} NotImplementedError for\n    complex numbers."
+_NO_HALF = f"{_TYPES} NotImplementedError for\n    float16, bfloat16 and complex numbers."
+_NO_GRADIENT = f"{_NO_HALF} It has no gradient."
+
 
 def _unary(
     name: str,
@@ -50,13 +55,14 @@ def _unary(
     doc: str,
     example: str,
     *,
+    notes: str = _NO_COMPLEX,
     domain: str = "",
     namespaces: tuple[str, ...] = _SPECIAL,
 ) -> Callable[..., Any]:
     """Register an elementwise op and publish it; those of the top level are methods too.
 
     Args:
-        example: ``ARGUMENT -> RESULT``, which becomes a doctest.
+        example: ``ARGUMENT -> RESULT``, which becomes a doctest; see `unary.documented`.
         domain: the method of the tests' sampler that draws from where it is defined and smooth.
     """
     record = op(
@@ -71,17 +77,8 @@ def _unary(
 
     top = "" in namespaces
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = _documented(f"{'' if top else 'special.'}{name}", doc, example)
+    call.__doc__ = unary.documented(f"{'' if top else 'special.'}{name}", example, doc, notes)
     return function(namespaces=namespaces, method=top, inplace=top, out=True)(call)
-
-
-def _documented(path: str, doc: str, example: str) -> str:
-    argument, _, result = example.partition(" -> ")
-    return (
-        f"{doc}\n\n    Elementwise; integers give the default float type.\n\n"
-        f"    >>> import framework as torch\n    >>> torch.{path}(torch.tensor({argument}))\n"
-        f"    tensor({result})\n    "
-    )
 
 
 def _also(name: str, call: Callable[..., Any]) -> None:
@@ -91,7 +88,7 @@ def _also(name: str, call: Callable[..., Any]) -> None:
         return call(input)
 
     again.__name__ = again.__qualname__ = name
-    again.__doc__ = f"Another name of `{call.__name__}`."
+    again.__doc__ = f"Alias of `torch.{call.__name__}`."
     function(namespaces=_SPECIAL, method=False, out=True)(again)
 
 
@@ -121,7 +118,7 @@ erfcx = _unary(
     "erfcx", named("erfcx", "erfcx_cpu", narrow=False),
     lambda g, a, y: g * (2 * a * y - 2 / math.sqrt(math.pi)),
     "exp(input²) erfc(input), which does not underflow (DLMF 7.2.3, at i times input).",
-    "[0.0, 10.0] -> [1.0000, 0.0561]",
+    "[0.0, 10.0] -> [1.0000, 0.0561]", notes=_NO_HALF,
 )  # fmt: skip
 ndtr = _unary(
     "ndtr", named("ndtr", "erf_vml_cpu"),
@@ -133,12 +130,13 @@ ndtri = _unary(
     "ndtri", named("ndtri", "ndtri_cpu", narrow=False),
     lambda g, y: g * exp(y * y * 0.5) * math.sqrt(2 * math.pi),
     "The inverse of `ndtr`: the quantiles of the standard normal distribution.",
-    "[0.5, 0.975] -> [0.0000, 1.9600]", domain="chance",
+    "[0.5, 0.975] -> [0.0000, 1.9600]", domain="chance", notes=_NO_HALF,
 )  # fmt: skip
 log_ndtr = _unary(
     "log_ndtr", named("log_ndtr", "log_ndtr_cpu", narrow=False),
     lambda g, a: g * math.sqrt(2 / math.pi) / erfcx(a * -math.sqrt(0.5)),
-    "The logarithm of `ndtr`, without underflow.", "[-30.0, 0.0] -> [-454.3213,   -0.6931]",
+    "The logarithm of `ndtr`, without underflow.",
+    "[-30.0, 0.0] -> [-454.3213,   -0.6931]", notes=_NO_HALF,
 )  # fmt: skip
 entr = _unary(
     "entr", named("entr", "entr_cpu"), lambda g, a: -g * (1 + log(a)),
@@ -161,7 +159,7 @@ def _sinc_kernel(a: Any) -> Any:
 
 sinc = _unary(
     "sinc", _sinc_kernel, _sinc_grad, "sin(π input) / (π input), and 1 at zero; complex too.",
-    "[0.0, 0.5] -> [1.0000, 0.6366]", domain="away", namespaces=_TOP,
+    "[0.0, 0.5] -> [1.0000, 0.6366]", domain="away", namespaces=_TOP, notes=_TYPES,
 )  # fmt: skip
 
 
@@ -203,8 +201,10 @@ _PLAIN = [
      "[0.0, 1.0] -> [  -inf, 0.0883]"),
     ("bessel_y1", "y1", "The Bessel function of the second kind of order 1 (DLMF 10.2.3).",
      "[0.0, 1.0] -> [   -inf, -0.7812]"),
-    ("modified_bessel_i0", "i0", "As `i0`, without a gradient.", "[0.0, 1.0] -> [1.0000, 1.2661]"),
-    ("modified_bessel_i1", "i1", "As `i1`, without a gradient.", "[0.0, 1.0] -> [0.0000, 0.5652]"),
+    ("modified_bessel_i0", "i0", "As `i0`, without a gradient.",
+     "[0.0, 1.0] -> [1.0000, 1.2661]"),
+    ("modified_bessel_i1", "i1", "As `i1`, without a gradient.",
+     "[0.0, 1.0] -> [0.0000, 0.5652]"),
     ("modified_bessel_k0", "k0",
      "The modified Bessel function of the second kind of order 0 (DLMF 10.25.3).",
      "[0.0, 1.0] -> [   inf, 0.4210]"),
@@ -221,7 +221,7 @@ _PLAIN = [
 
 for _name, _scipy, _doc, _example in _PLAIN:
     _kernel = named(_scipy, f"{_name}_cpu", narrow=False) if _scipy else getattr(kernels, _name)
-    _unary(_name, _kernel, None, _doc, _example, domain="positive")
+    _unary(_name, _kernel, None, _doc, _example, notes=_NO_GRADIENT, domain="positive")
 
 
 # -- with a number ---------------------------------------------------------------------------
@@ -251,6 +251,12 @@ def _polygamma_method(self: Tensor, n: int) -> Tensor:
 
 
 _polygamma_method.__name__ = "polygamma"
+_polygamma_method.__doc__ = """The ``n``-th derivative of `digamma` here: see `torch.polygamma`.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.0, 0.5]).polygamma(1)
+    tensor([1.6449, 4.9348])
+    """
 function(namespaces=(), inplace=True)(_polygamma_method)
 
 
@@ -423,35 +429,35 @@ for _name, _call in {
 
 @function(namespaces=_SPECIAL, method=False, out=True)
 def gammainc(input: Tensor, other: Tensor) -> Tensor:
-    """Another name of `igamma`."""
+    """Alias of `torch.igamma`: the regularized lower incomplete gamma function."""
     return igamma(input, other)
 
 
 @function(namespaces=_SPECIAL, method=False, out=True)
 def gammaincc(input: Tensor, other: Tensor) -> Tensor:
-    """Another name of `igammac`."""
+    """Alias of `torch.igammac`: the regularized upper incomplete gamma function."""
     return igammac(input, other)
 
 
 @function(namespaces=_SPECIAL, method=False, out=True)
 def multigammaln(input: Tensor, p: int) -> Tensor:
-    """Another name of `mvlgamma`."""
+    """Alias of `torch.mvlgamma`: the logarithm of the multivariate gamma function."""
     return mvlgamma(input, p)
 
 
 @function(namespaces=_SPECIAL, method=False, out=True)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """Another name of `framework.round`."""
+    """Alias of `torch.round`: each element rounded to ``decimals`` places."""
     return unary.round(input, decimals=decimals)
 
 
 @function(namespaces=_SPECIAL, method=False)
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Another name of `framework.softmax`."""
+    """Alias of `torch.softmax`, with ``dtype`` as a keyword."""
     return activation.softmax(input, dim, dtype)
 
 
 @function(namespaces=_SPECIAL, method=False)
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Another name of `framework.log_softmax`."""
+    """Alias of `torch.log_softmax`, with ``dtype`` as a keyword."""
     return activation.log_softmax(input, dim, dtype)
