@@ -23,9 +23,14 @@ _RNN_STEPS = {"tanh": rnn_tanh_cell, "relu": rnn_relu_cell}
 
 
 class RNNCellBase(Module):
-    """Weights of one step: ``weight_ih`` (gates · hidden, input), ``weight_hh``, two biases.
+    """Base of the cells: ``weight_ih`` (gates · hidden, input), ``weight_hh`` and two biases.
 
-    All start uniform in ±1/sqrt(hidden_size). ``num_chunks`` is the number of gates.
+    All are learnable and start uniform in ±1/sqrt(hidden_size). ``num_chunks`` is the number of
+    gates.
+
+    >>> from framework import nn
+    >>> [tuple(p.shape) for p in nn.RNNCellBase(3, 4, bias=True, num_chunks=2).parameters()]
+    [(8, 3), (8, 4), (8,), (8,)]
     """
 
     def __init__(
@@ -93,9 +98,12 @@ class RNNCellBase(Module):
 
 
 class RNNCell(RNNCellBase):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), one step of an `RNN`.
 
-    Shapes: input (N, input_size) or (input_size,), h (N, hidden_size) or (hidden_size,).
+    x (N, input_size) and h (N, hidden_size) to (N, hidden_size). N may be missing, as may h: it is
+    zeros then. Weights (hidden_size, input_size) and (hidden_size, hidden_size) and the biases
+    start uniform in ±1/sqrt(hidden_size). ``nonlinearity="relu"`` takes max(0, ·) for tanh. Errors:
+    ValueError for other numbers of dimensions, RuntimeError for other sizes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -118,7 +126,19 @@ class RNNCell(RNNCellBase):
 
 
 class LSTMCell(RNNCellBase):
-    """One step of an LSTM; takes and returns (h, c)."""
+    """One step of an LSTM: x, (h, c) to (h', c'), of shapes (N, input_size) and (N, hidden_size).
+
+    i, f, g, o = the four parts of W_ih x + b_ih + W_hh h + b_hh; c' = sigmoid(f) c + sigmoid(i)
+    tanh(g) and h' = sigmoid(o) tanh(c'). N may be missing, as may the state. Weights (4
+    hidden_size, ·) start as those of `RNNCell`, which has the same errors. Hochreiter and
+    Schmidhuber, "Long short-term memory", 1997.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> h, c = nn.LSTMCell(3, 4)(torch.zeros(2, 3))
+    >>> h.shape, c.shape
+    (torch.Size([2, 4]), torch.Size([2, 4]))
+    """
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
@@ -133,7 +153,18 @@ class LSTMCell(RNNCellBase):
 
 
 class GRUCell(RNNCellBase):
-    """One step of a GRU."""
+    """One step of a GRU: (N, input_size), (N, hidden_size) to (N, hidden_size).
+
+    r, z, n are the three parts of W_ih x + b_ih and of W_hh h + b_hh; r and z are the sigmoids of
+    the sums, n = tanh(n_ih + r n_hh) and h' = (1 - z) n + z h. N may be missing, as may h. Weights
+    (3 hidden_size, ·) start as those of `RNNCell`, which has the same errors. Cho et al., "Learning
+    phrase representations using RNN encoder-decoder", 2014.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> nn.GRUCell(3, 4)(torch.zeros(2, 3), torch.zeros(2, 4)).shape
+    torch.Size([2, 4])
+    """
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
@@ -152,10 +183,23 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 class RNNBase(Module):
-    """Layers of cells over a sequence; parameters are named ``weight_ih_l0`` and so on.
+    """Base of `RNN`, `LSTM` and `GRU`: layers of cells over a sequence.
+
+    Parameters are named ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0`` and ``bias_hh_l0``, the
+    second layer's end in ``l1``, those of the way back in ``_reverse``; all start uniform in
+    ±1/sqrt(hidden_size).
 
     Args:
         mode: "LSTM", "GRU", "RNN_TANH" or "RNN_RELU".
+        dropout: between layers, in training; warns if there is one layer only.
+        proj_size: of an LSTM's h, below ``hidden_size``; ``weight_hr_l0`` computes it.
+
+    Errors: TypeError or ValueError for options that do not fit.
+
+    >>> from framework import nn
+    >>> base = nn.RNNBase("GRU", 3, 4, bidirectional=True, bias=False)
+    >>> [(name, tuple(p.shape)) for name, p in base.named_parameters()][1:3]
+    [('weight_hh_l0', (12, 4)), ('weight_ih_l0_reverse', (12, 3))]
     """
 
     def __init__(
@@ -360,10 +404,19 @@ class RNN(RNNBase):
     """Layers of `RNNCell` over a sequence, padded or packed (`nn.utils.rnn`).
 
     ``RNN(input_size, hidden_size, num_layers=1, nonlinearity="tanh", bias=True, batch_first=False,
-    dropout=0.0, bidirectional=False, device=None, dtype=None)``.
+    dropout=0.0, bidirectional=False, device=None, dtype=None)``; parameters as of `RNNBase`.
 
+    Called with the input and, if it is not zeros, the first state; gives (output, last state).
     Shapes: input (L, N, input_size), (N, L, input_size) with ``batch_first``, or (L, input_size);
-    state (layers · directions, N, hidden_size); output (L, N, directions · hidden_size).
+    state (layers · directions, N, hidden_size); output (L, N, directions · hidden_size), of the
+    last layer. Errors: ValueError for another dtype or number of dimensions, RuntimeError for other
+    sizes.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> out, h = nn.RNN(3, 4, num_layers=2, batch_first=True)(torch.zeros(5, 7, 3))
+    >>> out.shape, h.shape
+    (torch.Size([5, 7, 4]), torch.Size([2, 5, 4]))
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -384,7 +437,7 @@ class RNN(RNNBase):
 
 
 class LSTM(RNNBase):
-    """Layers of `LSTMCell` over a sequence; the state is (h, c). Shapes as of `RNN`.
+    """Layers of `LSTMCell` over a sequence; the state is (h, c). Shapes and errors as of `RNN`.
 
     ``LSTM(input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
     bidirectional=False, proj_size=0, device=None, dtype=None)``. With ``proj_size`` h is
@@ -407,7 +460,17 @@ class LSTM(RNNBase):
 
 
 class GRU(RNNBase):
-    """Layers of `GRUCell` over a sequence. Arguments and shapes as of `LSTM`, no ``proj_size``."""
+    """Layers of `GRUCell` over a sequence. Arguments as of `LSTM` without ``proj_size``.
+
+    Shapes and errors as of `RNN`, with the ``directions`` of ``bidirectional=True`` side by side in
+    the output.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> out, h = nn.GRU(3, 4, bidirectional=True)(torch.zeros(5, 2, 3))
+    >>> out.shape, h.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 2, 4]))
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _no_projection(kwargs)

@@ -17,9 +17,15 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class Embedding(Module):
     """Rows of ``weight`` (num_embeddings, embedding_dim) by number: (*) to (*, embedding_dim).
 
+    The numbers are int64 or int32 (RuntimeError for others, IndexError for those out of range). The
+    weight is learnable and starts standard normal.
+
     Args:
         padding_idx: this row starts at zero and gets no gradient.
-        max_norm: rows that are looked up are first scaled down to this norm.
+        max_norm: rows that are looked up are first scaled down to this norm, of order
+            ``norm_type``.
+        scale_grad_by_freq: divide a row's gradient by how often it was looked up.
+        sparse: the weight's gradient is a sparse tensor.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -69,7 +75,14 @@ class Embedding(Module):
         max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Embedding:  # fmt: skip
-        """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``."""
+        """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.Embedding.from_pretrained(torch.tensor([[1.0], [2.0]]))(torch.tensor([1, 0]))
+        tensor([[2.],
+                [1.]])
+        """
         if embeddings.ndim != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
         rows, cols = embeddings.shape
@@ -102,12 +115,15 @@ class EmbeddingBag(Module):
     """Sums, means or maxima of rows of ``weight``, without making the rows themselves.
 
     Input (B, N) has B bags of N rows; input (N,) with ``offsets`` (B,) has bags that start there.
-    Result (B, embedding_dim).
+    Result (B, embedding_dim). With ``per_sample_weights``, of the input's shape, rows are scaled
+    before they are summed. The weight is learnable and starts standard normal.
 
     Args:
         mode: "sum", "mean" or "max".
         include_last_offset: the last offset is the end of the last bag.
         padding_idx: this row counts for nothing and gets no gradient.
+
+    Errors, in a call: ValueError for another ``mode`` and for input (N,) without offsets.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -161,7 +177,13 @@ class EmbeddingBag(Module):
         norm_type: float = 2.0, scale_grad_by_freq: bool = False, mode: str = "mean",
         sparse: bool = False, include_last_offset: bool = False, padding_idx: int | None = None,
     ) -> EmbeddingBag:  # fmt: skip
-        """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``."""
+        """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.EmbeddingBag.from_pretrained(torch.tensor([[1.0], [2.0]]))(torch.tensor([[1, 0]]))
+        tensor([[1.5000]])
+        """
         if embeddings.ndim != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
         rows, cols = embeddings.shape

@@ -73,9 +73,16 @@ class _Layer(Module):
 class TransformerEncoderLayer(_Layer):
     """Self-attention and a feed-forward net, each with a residual connection and a norm.
 
+    (S, N, d_model) to the same, (N, S, d_model) with ``batch_first``, or (S, d_model). Called with
+    ``src``, ``src_mask`` (S, S) and ``src_key_padding_mask`` (N, S), as `MultiheadAttention` has
+    them.
+
     Args:
-        activation: a function, or "relu" or "gelu".
+        dim_feedforward: the hidden size of the feed-forward net.
+        activation: a function, or "relu" or "gelu" (RuntimeError for other names).
         norm_first: normalise before each part instead of after it.
+
+    AssertionError if ``nhead`` does not divide ``d_model``.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -106,7 +113,15 @@ class TransformerEncoderLayer(_Layer):
 class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to the encoder's result ("memory"), and a feed-forward net.
 
-    Arguments as of `TransformerEncoderLayer`.
+    ``tgt`` (T, N, d_model) and ``memory`` (S, N, d_model) to (T, N, d_model); masks for both,
+    ``tgt_mask`` (T, T) and ``memory_mask`` (T, S), and key padding masks (N, T) and (N, S).
+    Arguments and errors as of `TransformerEncoderLayer`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.TransformerDecoderLayer(8, 2, 16)
+    >>> layer(torch.zeros(4, 3, 8), torch.zeros(5, 3, 8)).shape
+    torch.Size([4, 3, 8])
     """
 
     _attentions = ("self_attn", "multihead_attn")
@@ -141,7 +156,19 @@ class TransformerDecoderLayer(_Layer):
 
 
 class TransformerEncoder(Module):
-    """``num_layers`` copies of an encoder layer, and a norm at the end if one is given."""
+    """``num_layers`` copies of an encoder layer, and a norm at the end if one is given.
+
+    All start with the same values. Shapes and masks (``mask``) as of `TransformerEncoderLayer`;
+    whether the mask is the causal one is looked up unless ``is_causal`` says so.
+    ``enable_nested_tensor`` says that padded places may become 0 in evaluation, as in PyTorch's
+    inference path; it warns if ``encoder_layer`` is not fit for that.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    >>> nn.TransformerEncoder(layer, num_layers=2)(torch.zeros(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
+    """
 
     def __init__(
         self, encoder_layer: Any, num_layers: int, norm: Module | None = None,
@@ -226,7 +253,16 @@ def _why_not_nested(layer: Any) -> str:
 
 
 class TransformerDecoder(Module):
-    """``num_layers`` copies of a decoder layer, and a norm at the end if one is given."""
+    """``num_layers`` copies of a decoder layer, and a norm at the end if one is given.
+
+    All start with the same values. Shapes and masks as of `TransformerDecoderLayer`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)
+    >>> nn.TransformerDecoder(layer, 2)(torch.zeros(3, 4, 8), torch.zeros(3, 5, 8)).shape
+    torch.Size([3, 4, 8])
+    """
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
@@ -253,9 +289,12 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """Encoder and decoder together.
+    """Encoder and decoder together: (S, N, d_model), (T, N, d_model) to (T, N, d_model).
 
-    Shapes: src (S, N, d_model), tgt (T, N, d_model); with ``batch_first`` the batch comes first.
+    Called with (src, tgt) and masks as `TransformerEncoder` and `TransformerDecoder` have them.
+    With ``batch_first`` the batch comes first; N may be missing. Weights of two dimensions start as
+    `nn.init.xavier_uniform_` has them. ``custom_encoder`` and ``custom_decoder`` take the places of
+    the stacks made here. RuntimeError for batch or feature sizes that differ.
 
     >>> import framework as torch
     >>> from framework import nn
