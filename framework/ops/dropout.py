@@ -133,7 +133,15 @@ def _warn_rank(input: Any, dims: int) -> None:
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """`dropout` of whole channels of (N, C, L) or (C, L)."""
+    """`dropout` of whole channels of (N, C, L) or (C, L) (Tompson et al. 2015).
+
+    Raises: RuntimeError for another rank, ValueError for a ``p`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> y = torch.nn.functional.dropout1d(torch.ones(4, 3), p=0.5)
+    >>> [len(set(channel.tolist())) for channel in y]
+    [1, 1, 1, 1]
+    """
     _check(p)
     if input.ndim not in (2, 3):
         raise RuntimeError(
@@ -144,9 +152,15 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """`dropout` of whole channels of (N, C, H, W).
+    """`dropout` of whole channels of (N, C, H, W) (Tompson et al. 2015).
 
     Three dimensions are taken for (N, C, L), as in PyTorch: it warns that it will change this.
+    ValueError for a ``p`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> y = torch.nn.functional.dropout2d(torch.ones(1, 4, 2, 2), p=0.5)
+    >>> [len(set(channel.flatten().tolist())) for channel in y[0]]
+    [1, 1, 1, 1]
     """
     _check(p)
     _warn_rank(input, 2)
@@ -164,7 +178,15 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 @function(namespaces=("nn.functional",), method=False)
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    """`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W).
+
+    ValueError for a ``p`` outside of [0, 1]; other ranks get a warning.
+
+    >>> import framework as torch
+    >>> y = torch.nn.functional.dropout3d(torch.ones(3, 2, 2, 2), p=0.5)
+    >>> [len(set(channel.flatten().tolist())) for channel in y]
+    [1, 1, 1]
+    """
     _check(p)
     _warn_rank(input, 3)
     return _feature_dropout(input, p, training, inplace, single=input.ndim == 4)
@@ -193,7 +215,14 @@ def alpha_dropout(
 ) -> Any:  # fmt: skip
     """Dropout that keeps the mean and the variance of a self-normalising network's activations.
 
+    Dropped elements become SELU's lower limit, -1.7581, and all are scaled and shifted. Any shape,
+    floating point. ValueError for a ``p`` outside of [0, 1].
     Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    >>> import framework as torch
+    >>> y = torch.alpha_dropout(torch.randn(10_000), p=0.2, training=True)
+    >>> round(y.mean().item(), 1) + 0.0, round(y.std().item(), 1)
+    (0.0, 1.0)
     """
     _check(p)
     if not training or p == 0.0:
@@ -207,7 +236,15 @@ def alpha_dropout(
 def feature_alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Any:  # fmt: skip
-    """`alpha_dropout` of whole channels (dimension 1)."""
+    """`alpha_dropout` of whole channels (dimension 1).
+
+    Raises: RuntimeError for fewer than two dimensions, ValueError for a ``p`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> y = torch.feature_alpha_dropout(torch.zeros(1, 4, 3), p=0.5, training=True)
+    >>> [len(set(channel.tolist())) for channel in y[0]]
+    [1, 1, 1, 1]
+    """
     _check(p)
     if not training or p == 0.0:
         return input
@@ -218,7 +255,15 @@ def feature_alpha_dropout(
 @function(method=False)
 @composite
 def feature_dropout(input: Any, p: float, train: bool) -> Any:
-    """`dropout` of whole channels (dimension 1) of an input of any number of dimensions."""
+    """`dropout` of whole channels (dimension 1) of an input of any number of dimensions.
+
+    Raises: RuntimeError for fewer than two dimensions, ValueError for a ``p`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> y = torch.feature_dropout(torch.ones(1, 4, 3), p=0.5, train=True)
+    >>> [len(set(channel.tolist())) for channel in y[0]]
+    [1, 1, 1, 1]
+    """
     return _feature(input, p, train)
 
 
@@ -229,7 +274,7 @@ def _in_place(call: Callable[..., Any]) -> None:
         return call(input, p, train, inplace=True)
 
     function_.__name__ = f"{call.__name__}_"
-    function_.__doc__ = f"In-place `{call.__name__}`."
+    function_.__doc__ = f"In-place version of `{call.__name__}`: writes the result into ``input``."
     function(method=False)(function_)
 
 
@@ -245,7 +290,15 @@ for _call in (dropout, alpha_dropout, feature_alpha_dropout, _feature):
 
 @function(method=False)
 def native_dropout(input: Any, p: float, train: bool | None) -> tuple[Any, Any]:
-    """(`dropout` of the input, the boolean mask of what was kept)."""
+    """(`dropout` of the input, the boolean mask of what was kept).
+
+    ``train`` None is True; with False nothing is dropped. RuntimeError for integers.
+
+    >>> import framework as torch
+    >>> y, kept = torch.native_dropout(torch.ones(4), 0.5, True)
+    >>> torch.equal(y, kept * 2.0)
+    True
+    """
     ones = input.detach().new_ones(input.shape)
     if train is False or p == 0.0:
         return input * 1, ones.bool()
@@ -256,7 +309,14 @@ def native_dropout(input: Any, p: float, train: bool | None) -> tuple[Any, Any]:
 
 @function(method=False)
 def native_dropout_backward(grad_output: Any, mask: Any, scale: float) -> Any:
-    """The gradient of `native_dropout`: grad_output * mask * scale."""
+    """The gradient of `native_dropout`: grad_output * mask * scale, with scale = 1 / (1 - p).
+
+    RuntimeError for a mask that is not boolean.
+
+    >>> import framework as torch
+    >>> torch.native_dropout_backward(torch.ones(2), torch.tensor([True, False]), 2.0)
+    tensor([2., 0.])
+    """
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(f"Mask should be Bool Scalar Type {type_name(mask._data)}")
     return grad_output * (mask.to(grad_output.dtype) * scale)

@@ -118,7 +118,15 @@ def fold(
     input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     stride: Any = 1,
 ) -> Any:  # fmt: skip
-    """The adjoint of `unfold`: add columns up into images (N, C, *output_size)."""
+    """The adjoint of `unfold`: add columns up into images (N, C, *output_size).
+
+    Shapes: input (N, C · KH · KW, positions) or (C · KH · KW, positions); elements that fall on the
+    same pixel are added. RuntimeError for sizes that do not fit, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.fold(torch.ones(1, 2, 2), output_size=(1, 3), kernel_size=(1, 2))
+    tensor([[[[1., 2., 1.]]]])
+    """
     size = spread(output_size, 2, "It is expected output_size equals to 2")
     window = _window(kernel_size, dilation, padding, stride)
     if min(size) <= 0:

@@ -302,7 +302,16 @@ def _changed_default() -> bool:
 def grid_sampler(
     input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Any:
-    """`grid_sample` with the modes as their numbers in its documentation's order."""
+    """`grid_sample` with the modes as their numbers in its documentation's order.
+
+    ``interpolation_mode`` 0 is bilinear, 1 nearest, 2 bicubic; ``padding_mode`` 0 is zeros, 1
+    border, 2 reflection. Shapes and errors as of `grid_sample`.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> torch.grid_sampler(x, torch.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[2.5000]]]])
+    """
     mode = _MODES[interpolation_mode]
     _check(input, grid, mode)
     return _sampled(input, grid, mode, _PADDINGS[padding_mode], align_corners)
@@ -312,7 +321,13 @@ def grid_sampler(
 def grid_sampler_2d(
     input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Any:
-    """`grid_sampler` of images."""
+    """`grid_sampler` of images: input (N, C, H, W), grid (N, H', W', 2).
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> torch.grid_sampler_2d(x, torch.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[2.5000]]]])
+    """
     return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
 
 
@@ -320,7 +335,13 @@ def grid_sampler_2d(
 def grid_sampler_3d(
     input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Any:
-    """`grid_sampler` of volumes."""
+    """`grid_sampler` of volumes: input (N, C, D, H, W), grid (N, D', H', W', 3).
+
+    >>> import framework as torch
+    >>> x = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
+    >>> torch.grid_sampler_3d(x, torch.zeros(1, 1, 1, 1, 3), 0, 0, False)
+    tensor([[[[[3.5000]]]]])
+    """
     return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
 
 
@@ -371,7 +392,14 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
 
 @function(method=False)
 def affine_grid_generator(theta: Any, size: Any, align_corners: bool) -> Any:
-    """`affine_grid` without its checks."""
+    """`affine_grid` without its checks: theta (N, 2, 3), size (N, C, H, W), result (N, H, W, 2).
+
+    >>> import framework as torch
+    >>> theta = torch.tensor([[[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]])
+    >>> torch.affine_grid_generator(theta, [1, 1, 1, 2], align_corners=True)
+    tensor([[[[-1.5000,  0.5000],
+              [ 2.5000,  0.5000]]]])
+    """
     spatial = [int(n) for n in size[2:]]
     lines = []
     for n in spatial:

@@ -97,13 +97,13 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """``y[..., k] = Σᵢⱼ input1[..., i] weight[k, i, j] input2[..., j] + bias[k]``.
 
-    Shapes: input1 `(*, I)`, input2 `(*, J)`, weight `(K, I, J)`, bias `(K,)`; the result is `(*,
-    K)`. RuntimeError if they do not fit.
+    Shapes: input1 (*, in1), input2 (*, in2), weight (out, in1, in2), bias (out,) or None;
+    result (*, out). RuntimeError for sizes that do not match.
 
     >>> import framework as torch
-    >>> x, weight = torch.tensor([[1.0, 2.0]]), torch.ones(1, 2, 2)
-    >>> torch.bilinear(x, x, weight, None)
-    tensor([[9.]])
+    >>> x, y = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
+    >>> torch.bilinear(x, y, torch.eye(2).unsqueeze(0))
+    tensor([[11.]])
     """
     if input1.shape[:-1] != input2.shape[:-1]:
         raise RuntimeError(

@@ -226,7 +226,12 @@ def rms_norm(
 ) -> Any:
     """x / sqrt(mean(x²) + eps) * weight over the last dimensions (Zhang and Sennrich 2019).
 
-    ``eps`` is the type's machine epsilon unless given.
+    ``eps`` is the type's machine epsilon unless given. ``normalized_shape`` and ``weight`` have
+    the shape of these dimensions; RuntimeError if they do not match the input.
+
+    >>> import framework as torch
+    >>> torch.rms_norm(torch.tensor([[3.0, 4.0]]), [2])
+    tensor([[0.8485, 1.1314]])
     """
     shape = _normalized_shape("rms_norm", input, normalized_shape, weight=weight)
     if eps is None:
@@ -286,7 +291,13 @@ def group_norm(
 ) -> Any:
     """Standardise each sample's groups of channels (Wu and He 2018).
 
-    Shapes: input (N, C, *), C a multiple of ``num_groups``; weight and bias (C,) or None.
+    (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the biased variance of each of
+    the ``num_groups`` groups. Shapes: input (N, C, *), C a multiple of ``num_groups``; weight and
+    bias (C,) or None. RuntimeError for sizes that do not match, ValueError for one value per group.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.group_norm(torch.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     if input.ndim < 2:
         raise RuntimeError(
@@ -329,7 +340,17 @@ def instance_norm(
 ) -> Any:
     """Standardise each channel of each sample (Ulyanov et al. 2016).
 
-    Shapes: input (N, C, *) with more than one element per channel.
+    (x - mean) / sqrt(var + eps) * weight + bias over the dimensions after the second. Shapes: input
+    (N, C, *), all others (C,) or None. ValueError for one element per channel, RuntimeError for
+    sizes that do not match.
+
+    Args:
+        use_input_stats: False uses the running statistics instead of the sample's own.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.instance_norm(torch.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
     """
     channels = input.shape[1]
     if input.numel() or use_input_stats:
@@ -486,9 +507,18 @@ def batch_norm(
 
     In training the batch's own mean and biased variance are used, and the running ones (which may
     be None) move towards them by ``momentum``, with the unbiased variance; else the running ones
-    are used.
+    are used. The formula is that of `group_norm`.
 
-    Shapes: input (N, C, *); all others (C,) or None.
+    Shapes: input (N, C, *); all others (C,) or None. ValueError for one value per channel in
+    training, RuntimeError for sizes that do not match.
+
+    >>> import framework as torch
+    >>> F, mean, var = torch.nn.functional, torch.zeros(1), torch.ones(1)
+    >>> F.batch_norm(torch.tensor([[1.0], [3.0]]), mean, var, training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
+    >>> mean, var
+    (tensor([0.2000]), tensor([1.1000]))
     """
     if input.ndim == 1 and not input.numel():
         return input * 1  # PyTorch lets an empty vector pass
@@ -543,7 +573,16 @@ def batch_norm_with_moments(
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
-    """x / (k + alpha * mean of x² over ``size`` neighbouring channels) ** beta."""
+    """x / (k + alpha * mean of x² over ``size`` neighbouring channels) ** beta.
+
+    Krizhevsky et al. 2012 (whose alpha is this one divided by ``size``). Shapes: input (N, C, *),
+    the result likewise. ValueError for fewer than three dimensions.
+
+    >>> import framework as torch
+    >>> x = torch.ones(1, 3, 1)
+    >>> torch.nn.functional.local_response_norm(x, size=3, alpha=3.0, beta=1.0).flatten()
+    tensor([0.3333, 0.2500, 0.3333])
+    """
     if input.ndim < 3:
         raise ValueError(
             f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
@@ -597,7 +636,15 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 def pairwise_distance(
     x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Any:
-    """‖x1 - x2 + eps‖ₚ along the last dimension."""
+    """‖x1 - x2 + eps‖ₚ along the last dimension; ``eps`` keeps it from zero, for the gradient.
+
+    Shapes: (*, D) that broadcast; result (*), or (*, 1) with ``keepdim``. RuntimeError for shapes
+    that do not broadcast.
+
+    >>> import framework as torch
+    >>> torch.pairwise_distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.0000])
+    """
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 

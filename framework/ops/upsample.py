@@ -368,21 +368,36 @@ def upsample(
     input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Any:  # fmt: skip
-    """The older name of `interpolate`."""
+    """The older name of `interpolate`, which warns.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.upsample(torch.tensor([[[1.0, 3.0]]]), scale_factor=2)
+    tensor([[[1., 1., 3., 3.]]])
+    """
     _deprecated("upsample")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 @function(namespaces=("nn.functional",), method=False)
 def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
-    """`interpolate` with mode "nearest"."""
+    """`interpolate` with mode "nearest"; warns that `interpolate` takes its place.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.upsample_nearest(torch.tensor([[[1.0, 3.0]]]), size=3)
+    tensor([[[1., 1., 3.]]])
+    """
     _deprecated("upsample_nearest")
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
 @function(namespaces=("nn.functional",), method=False)
 def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
-    """`interpolate` with mode "bilinear" and aligned corners."""
+    """`interpolate` with mode "bilinear" and aligned corners; warns that it takes its place.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.upsample_bilinear(torch.tensor([[[[1.0, 3.0]]]]), size=(1, 3))
+    tensor([[[[1., 2., 3.]]]])
+    """
     _deprecated("upsample_bilinear")
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
 
@@ -464,7 +479,15 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 @function(namespaces=("", "nn.functional"), method=False, checks=True)
 @composite
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
-    """Pixels to channels: the inverse of `pixel_shuffle`."""
+    """Pixels to channels: the inverse of `pixel_shuffle`.
+
+    Shapes: (*, C, H r, W r) to (*, C r², H, W). RuntimeError for fewer than three dimensions or
+    sizes that ``downscale_factor`` does not divide.
+
+    >>> import framework as torch
+    >>> torch.pixel_unshuffle(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).flatten()
+    tensor([1., 2., 3., 4.])
+    """
     _image(input, "pixel_unshuffle")
     r = _factor(downscale_factor, "pixel_unshuffle", "downscale_factor")
     *lead, channels, height, width = input.shape
@@ -513,5 +536,5 @@ def channel_shuffle(input: Any, groups: int) -> Any:
 
 @function(namespaces=("", "nn.functional"), method=False)
 def native_channel_shuffle(input: Any, groups: int) -> Any:
-    """PyTorch's other name of `channel_shuffle`."""
+    """Alias of `channel_shuffle`."""
     return channel_shuffle(input, groups)
