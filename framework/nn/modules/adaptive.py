@@ -26,16 +26,21 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     The classes below ``cutoffs[0]`` are scored directly, each further range by a cluster of its own
     with a smaller hidden layer (Grave et al., "Efficient softmax approximation for GPUs", 2017).
+    Called with (N, in_features) and classes (N,), it gives their log-probabilities (N,) and the
+    loss, the mean of their negatives; N may be missing.
 
     Args:
         cutoffs: increasing class numbers where the clusters start.
         div_value: cluster i has in_features // div_value**(i + 1) hidden units.
 
+    Errors: ValueError for cutoffs that do not increase within [1, n_classes - 1]; in a call
+    RuntimeError for shapes that do not fit or a class out of range.
+
     >>> import framework as torch
     >>> from framework import nn
-    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5, 10])
-    >>> output, loss = layer(torch.zeros(3, 8), torch.tensor([1, 7, 19]))
-    >>> output.shape, layer.log_prob(torch.zeros(3, 8)).shape
+    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(16, 20, [5, 10])
+    >>> output, loss = layer(torch.zeros(3, 16), torch.tensor([1, 7, 19]))
+    >>> output.shape, layer.log_prob(torch.zeros(3, 16)).shape
     (torch.Size([3]), torch.Size([3, 20]))
     """
 
@@ -125,7 +130,14 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             )
 
     def log_prob(self, input: Any) -> Any:
-        """Log-probabilities of all classes: (N, in_features) to (N, n_classes)."""
+        """Log-probabilities of all classes: (N, in_features) to (N, n_classes).
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5])
+        >>> layer.log_prob(torch.zeros(3, 8)).exp().sum(1).allclose(torch.ones(3))
+        True
+        """
         return self._full_log_prob(input, self.head(input))
 
     def _full_log_prob(self, input: Any, head_output: Any) -> Any:
@@ -137,7 +149,15 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         return cat(parts, 1)
 
     def predict(self, input: Any) -> Any:
-        """The most probable class of each row, scoring clusters only where they may win."""
+        """The most probable class of each row, scoring clusters only where they may win.
+
+        (N, in_features) to (N,), int64.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5]).predict(torch.zeros(3, 8)).shape
+        torch.Size([3])
+        """
         head = self.head(input)
         result = head.argmax(1)
         elsewhere = result >= self.shortlist_size

@@ -24,11 +24,16 @@ class MultiheadAttention(Module):
 
     Shapes: query (L, N, E), key (S, N, kdim), value (S, N, vdim), with ``batch_first`` (N, L, E)
     and so on, without a batch (L, E); output like the query; weights (N, L, S) or, unless averaged,
-    (N, heads, L, S). Vaswani et al., "Attention is all you need", 2017.
+    (N, heads, L, S). The projections' weights start as `nn.init.xavier_uniform_` has them, but for
+    ``out_proj``, a `Linear`; biases at 0. Vaswani et al., "Attention is all you need", 2017.
 
     Args:
+        dropout: of the attention weights, in training.
         add_bias_kv: append a learnt key and value to the sequences.
         add_zero_attn: append a key and value of zeros.
+
+    Errors: ValueError for sizes that are not positive, AssertionError if ``num_heads`` does not
+    divide ``embed_dim``.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -137,6 +142,13 @@ class MultiheadAttention(Module):
         """Both masks as one of shape (N, heads, L, L), and its kind in PyTorch's numbers.
 
         0: ``attn_mask`` alone, 1: ``key_padding_mask`` alone, 2: both.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> mask, padding, query = torch.zeros(5, 5), torch.zeros(3, 5), torch.zeros(3, 5, 8)
+        >>> merged, kind = nn.MultiheadAttention(8, 2).merge_masks(mask, padding, query)
+        >>> merged.shape, kind
+        (torch.Size([3, 2, 5, 5]), 2)
         """
         merged, kind = None, None
         if key_padding_mask is not None:

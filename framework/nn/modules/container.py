@@ -53,7 +53,13 @@ class _Numbered(Module):
         return [n for n in super().__dir__() if not n.isdigit()]
 
     def pop(self, key: Any) -> Any:
-        """Remove a module and return it."""
+        """Remove the module at an index and return it; IndexError if there is none.
+
+        >>> from framework import nn
+        >>> layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+        >>> layers.pop(0), len(layers)
+        (ReLU(), 1)
+        """
         found = self[key]  # type: ignore[index]
         del self[key]
         return found
@@ -62,12 +68,19 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """Modules called one after the other; made from modules, or from an OrderedDict of them.
 
+    The input is the first one's, the result the last one's. It is used like a list: indices,
+    slices, ``del``, ``+`` and ``*``. TypeError for what is not a module.
+
+    >>> import framework as torch
     >>> from framework import nn
-    >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> model
     Sequential(
       (0): Linear(in_features=2, out_features=3, bias=True)
       (1): ReLU()
     )
+    >>> model(torch.zeros(4, 2)).shape, model[1]
+    (torch.Size([4, 3]), ReLU())
     """
 
     def __init__(self, *args: Any) -> None:
@@ -90,12 +103,27 @@ class Sequential(_Numbered):
         return self._modules[self._key(index)]
 
     def append(self, module: Module) -> Sequential:
-        """Add a module at the end."""
+        """Add a module at the end; returns the container.
+
+        >>> from framework import nn
+        >>> nn.Sequential(nn.ReLU()).append(nn.Tanh())
+        Sequential(
+          (0): ReLU()
+          (1): Tanh()
+        )
+        """
         self.add_module(str(len(self)), module)
         return self
 
     def insert(self, index: int, module: Module) -> Sequential:
-        """Add a module before the one at ``index``."""
+        """Add a module before the one at ``index``; returns the container.
+
+        IndexError for an index out of range, AssertionError for what is not a module.
+
+        >>> from framework import nn
+        >>> nn.Sequential(nn.ReLU()).insert(0, nn.Tanh())[0]
+        Tanh()
+        """
         if not isinstance(module, Module):
             raise AssertionError(f"module should be of type: {Module}")
         size = len(self)
@@ -105,7 +133,12 @@ class Sequential(_Numbered):
         return self
 
     def extend(self, sequential: Iterable[Module]) -> Sequential:
-        """Add the modules of another container at the end."""
+        """Add the modules of another container at the end; returns this one.
+
+        >>> from framework import nn
+        >>> len(nn.Sequential(nn.ReLU()).extend([nn.Tanh(), nn.ReLU()]))
+        3
+        """
         for module in list(sequential):
             self.append(module)
         return self
@@ -132,13 +165,17 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list whose modules are children, so that their parameters are found.
+    """A list whose modules are children, so that their parameters are found; it has no ``forward``.
+
+    Used like a list: indices, slices, ``del``, ``+``. TypeError for what is not a module.
 
     >>> from framework import nn
     >>> nn.ModuleList([nn.ReLU(), nn.ReLU()])
     ModuleList(
       (0-1): 2 x ReLU()
     )
+    >>> len(list(nn.ModuleList([nn.Linear(1, 2), nn.Linear(2, 3)]).parameters()))
+    4
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
@@ -152,16 +189,35 @@ class ModuleList(_Numbered):
         return self._modules[self._key(index)]
 
     def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
+        """Add a module at the end; returns the list.
+
+        >>> from framework import nn
+        >>> nn.ModuleList().append(nn.ReLU())
+        ModuleList(
+          (0): ReLU()
+        )
+        """
         self.add_module(str(len(self)), module)
         return self
 
     def insert(self, index: int, module: Module) -> None:
-        """Add a module before the one at ``index``."""
+        """Add a module before the one at ``index``.
+
+        >>> from framework import nn
+        >>> layers = nn.ModuleList([nn.ReLU()])
+        >>> layers.insert(0, nn.Tanh())
+        >>> layers[0]
+        Tanh()
+        """
         self._insert(index, module)
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end."""
+        """Add modules at the end; returns the list. TypeError for what cannot be iterated over.
+
+        >>> from framework import nn
+        >>> len(nn.ModuleList([nn.ReLU()]).extend([nn.Tanh(), nn.ReLU()]))
+        3
+        """
         if not isinstance(modules, Iterable):
             raise TypeError(
                 "ModuleList.extend should be called with an iterable, but got "
@@ -197,7 +253,18 @@ class ModuleList(_Numbered):
 
 
 class ModuleDict(Module):
-    """A dict whose modules are children."""
+    """A dict whose modules are children, so that their parameters are found; it has no ``forward``.
+
+    Made from a mapping or from (name, module) pairs. KeyError for names with a dot and those of its
+    own methods, TypeError for what is not a module.
+
+    >>> from framework import nn
+    >>> heads = nn.ModuleDict({"digit": nn.Linear(4, 10), "colour": nn.Linear(4, 3)})
+    >>> heads["colour"]
+    Linear(in_features=4, out_features=3, bias=True)
+    >>> [name for name, _ in heads.named_parameters()][:2]
+    ['digit.weight', 'digit.bias']
+    """
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
@@ -223,27 +290,62 @@ class ModuleDict(Module):
         return key in self._modules
 
     def clear(self) -> None:
-        """Remove all."""
+        """Remove all.
+
+        >>> from framework import nn
+        >>> heads = nn.ModuleDict({"a": nn.ReLU()})
+        >>> heads.clear(); len(heads)
+        0
+        """
         self._modules.clear()
 
     def pop(self, key: str) -> Any:
-        """Remove a module and return it."""
+        """Remove the module of this name and return it; KeyError if there is none.
+
+        >>> from framework import nn
+        >>> nn.ModuleDict({"a": nn.ReLU()}).pop("a")
+        ReLU()
+        """
         return self._modules.pop(key)
 
     def keys(self) -> Any:
-        """The names."""
+        """The names.
+
+        >>> from framework import nn
+        >>> list(nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()}).keys())
+        ['a', 'b']
+        """
         return self._modules.keys()
 
     def items(self) -> Any:
-        """(name, module) pairs."""
+        """(name, module) pairs.
+
+        >>> from framework import nn
+        >>> list(nn.ModuleDict({"a": nn.ReLU()}).items())
+        [('a', ReLU())]
+        """
         return self._modules.items()
 
     def values(self) -> Any:
-        """The modules."""
+        """The modules.
+
+        >>> from framework import nn
+        >>> list(nn.ModuleDict({"a": nn.ReLU()}).values())
+        [ReLU()]
+        """
         return self._modules.values()
 
     def update(self, modules: Any) -> None:
-        """Add modules from a mapping or from pairs."""
+        """Add modules from a mapping or from pairs; those of the same name are replaced.
+
+        >>> from framework import nn
+        >>> heads = nn.ModuleDict({"a": nn.ReLU()})
+        >>> heads.update({"a": nn.Tanh(), "b": nn.ReLU()}); heads
+        ModuleDict(
+          (a): Tanh()
+          (b): ReLU()
+        )
+        """
         if not isinstance(modules, Iterable):
             raise TypeError(
                 "ModuleDict.update should be called with an iterable of key/value pairs, but got "
@@ -273,7 +375,20 @@ def _as_parameter(value: Any) -> Any:
 
 
 class ParameterList(Module):
-    """A list of parameters; tensors that are put into it become parameters."""
+    """A list of parameters; tensors that are put into it become parameters.
+
+    Other values are kept as they are. IndexError for an index out of range; calling it is a
+    RuntimeError.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> weights = nn.ParameterList([torch.zeros(2), torch.zeros(3, 1)])
+    >>> weights, weights[-1].requires_grad
+    (ParameterList(
+        (0): Parameter containing: [torch.float32 of size 2]
+        (1): Parameter containing: [torch.float32 of size 3x1]
+    ), True)
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -305,13 +420,27 @@ class ParameterList(Module):
         return self.extend(values)
 
     def append(self, value: Any) -> ParameterList:
-        """Add a parameter at the end."""
+        """Add a parameter at the end; returns the list.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> len(nn.ParameterList().append(torch.zeros(2)))
+        1
+        """
         self._size += 1
         self[self._size - 1] = value
         return self
 
     def extend(self, values: Iterable[Any]) -> ParameterList:
-        """Add parameters at the end."""
+        """Add parameters at the end; returns the list.
+
+        TypeError for a tensor and what is not iterable.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> len(nn.ParameterList().extend([torch.zeros(2), torch.zeros(3)]))
+        2
+        """
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
             raise TypeError(
                 f"ParameterList.extend should be called with an iterable, but got "
@@ -329,7 +458,18 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict of parameters; tensors that are put into it become parameters."""
+    """A dict of parameters; tensors that are put into it become parameters.
+
+    Made from a mapping or from (name, tensor) pairs; other values are kept as they are.
+    AttributeError for a name that is not there, as in PyTorch; calling it is a RuntimeError.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> weights = nn.ParameterDict({"left": torch.zeros(2)})
+    >>> weights["right"] = torch.zeros(3)
+    >>> [(name, tuple(p.shape)) for name, p in weights.named_parameters()]
+    [('left', (2,)), ('right', (3,))]
+    """
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
@@ -358,46 +498,104 @@ class ParameterDict(Module):
         return key in self._keys
 
     def keys(self) -> Any:
-        """The names."""
+        """The names.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> list(nn.ParameterDict({"a": torch.zeros(1), "b": torch.zeros(1)}).keys())
+        ['a', 'b']
+        """
         return self._keys.keys()
 
     def values(self) -> Any:
-        """The parameters."""
+        """The parameters.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> list(nn.ParameterDict({"a": torch.zeros(1)}).values())
+        [Parameter containing:
+        tensor([0.], requires_grad=True)]
+        """
         return [self[k] for k in self._keys]
 
     def items(self) -> Any:
-        """(name, parameter) pairs."""
+        """(name, parameter) pairs.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> [name for name, _ in nn.ParameterDict({"a": torch.zeros(1)}).items()]
+        ['a']
+        """
         return [(k, self[k]) for k in self._keys]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The parameter of this name, or ``default``."""
+        """The parameter of this name, or ``default``.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.ParameterDict({"a": torch.zeros(1)}).get("b", "none")
+        'none'
+        """
         return self[key] if key in self._keys else default
 
     def pop(self, key: str) -> Any:
-        """Remove a parameter and return it."""
+        """Remove the parameter of this name and return it.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.ParameterDict({"a": torch.zeros(1)}).pop("a")
+        Parameter containing:
+        tensor([0.], requires_grad=True)
+        """
         found = self[key]
         del self[key]
         return found
 
     def popitem(self) -> tuple[str, Any]:
-        """Remove the newest parameter and return its name and itself."""
+        """Remove the newest parameter and return its name and itself.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.ParameterDict({"a": torch.zeros(1), "b": torch.ones(1)}).popitem()[0]
+        'b'
+        """
         key, _ = self._keys.popitem()
         found = getattr(self, key)
         delattr(self, key)
         return key, found
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The parameter of this name, which becomes ``default`` if there is none."""
+        """The parameter of this name, which becomes ``default`` if there is none.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> nn.ParameterDict().setdefault("a", torch.zeros(1))
+        Parameter containing:
+        tensor([0.], requires_grad=True)
+        """
         if key not in self._keys:
             self[key] = default
         return self[key]
 
     def copy(self) -> ParameterDict:
-        """Another dict of the same parameters."""
+        """Another dict of the same parameters.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> weights = nn.ParameterDict({"a": torch.zeros(1)})
+        >>> weights.copy()["a"] is weights["a"]
+        True
+        """
         return ParameterDict(dict(self.items()))
 
     def fromkeys(self, keys: Any, default: Any = None) -> ParameterDict:
-        """A new dict in which all ``keys`` have the value ``default``."""
+        """A new dict in which all ``keys`` have the value ``default``.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> list(nn.ParameterDict().fromkeys(["a", "b"], torch.zeros(1)))
+        ['a', 'b']
+        """
         return ParameterDict((k, default) for k in keys)
 
     def __or__(self, other: ParameterDict) -> ParameterDict:
@@ -418,12 +616,26 @@ class ParameterDict(Module):
         return reversed(self._keys)
 
     def clear(self) -> None:
-        """Remove all."""
+        """Remove all.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> weights = nn.ParameterDict({"a": torch.zeros(1)})
+        >>> weights.clear(); len(weights)
+        0
+        """
         for key in list(self._keys):
             del self[key]
 
     def update(self, parameters: Any) -> None:
-        """Add parameters from a mapping or from pairs."""
+        """Add parameters from a mapping or from pairs; those of the same name are replaced.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> weights = nn.ParameterDict({"a": torch.zeros(1)})
+        >>> weights.update({"b": torch.zeros(2)}); list(weights)
+        ['a', 'b']
+        """
         if not isinstance(parameters, Iterable):
             raise TypeError(
                 "ParametersDict.update should be called with an iterable of key/value pairs, but "

@@ -19,7 +19,24 @@ class LazyModuleMixin(_Base):
     """Base of modules with uninitialized parameters; stands before the ordinary module's class.
 
     A subclass gives ``initialize_parameters(*inputs)``, which is called before the first forward
-    pass, and in ``cls_to_become`` the ordinary class that the module then turns into.
+    pass, and in ``cls_to_become`` the ordinary class that the module then turns into. RuntimeError
+    if a parameter has no shape after that.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> class LazyScale(nn.modules.lazy.LazyModuleMixin, nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.scale = nn.UninitializedParameter()
+    ...
+    ...     def initialize_parameters(self, x):
+    ...         self.scale.materialize(x.shape[-1:])
+    ...         nn.init.ones_(self.scale)
+    ...
+    ...     def forward(self, x):
+    ...         return x * self.scale
+    >>> LazyScale()(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
     """
 
     cls_to_become: type | None = None
@@ -31,13 +48,18 @@ class LazyModuleMixin(_Base):
         own["_initialize_hook"] = self.register_forward_pre_hook(_infer, with_kwargs=True)
 
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
-        """Materialize the parameters for these inputs."""
+        """Materialize the parameters for these inputs; every subclass defines it."""
         raise NotImplementedError(
             f"initialize_parameters is not implemented for {type(self).__name__}"
         )
 
     def has_uninitialized_params(self) -> bool:
-        """Whether a parameter or buffer has no shape yet."""
+        """Whether a parameter or buffer has no shape yet.
+
+        >>> from framework import nn
+        >>> nn.LazyLinear(2).has_uninitialized_params()
+        True
+        """
         return any(is_lazy(p) for p in (*self._parameters.values(), *self._buffers.values()))
 
     def _add_uninitialized(self, names: tuple[str, ...], device: Any, dtype: Any) -> None:

@@ -37,7 +37,14 @@ class DataParallel(Module):
 
 
 class DistributedDataParallel(Module):
-    """Several processes are not supported; the name is there for ``isinstance`` checks."""
+    """Several processes are not supported; the name is there for ``isinstance`` checks.
+
+    Making one is a RuntimeError, as in PyTorch before ``init_process_group``.
+
+    >>> from framework import nn
+    >>> isinstance(nn.Linear(1, 1), nn.parallel.DistributedDataParallel)
+    False
+    """
 
     def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
