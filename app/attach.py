@@ -8,14 +8,16 @@ import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.places import cell_of, names_of, spell
 from framework.trace import pipe
 from framework.trace import session as files
 from framework.trace.client import Client, RequestError, SessionError, find
+from framework.trace.events import Source
 from framework.trace.protocol import Stop
 from framework.trace.session import Session
 
@@ -53,8 +55,21 @@ def _describe(session: Session) -> dict[str, Any]:
         return known
     known |= {key: status[key] for key in known if key in status}
     if stop is not None and stop.source.line:
-        known["stop"] = f"{stop.source.file}:{stop.source.line}"
+        known["stop"] = _place(known["file"], stop.source)
     return known
+
+
+def _place(file: str, source: Source) -> str:
+    """``train.py:12``; of a notebook ``cell 3, line 5``, as its file has the cells."""
+    from app.notebook import NotebookError, open_notebook
+
+    names: dict[str, str] = {}
+    if cell_of(source.file):
+        with contextlib.suppress(NotebookError):
+            names = names_of(open_notebook(file))
+        names.setdefault(cell_of(source.file), "an unsaved cell")
+        return spell(f"{source.file}:{source.line}", names)
+    return f"{source.file}:{source.line}"
 
 
 def table(found: list[dict[str, Any]], now: float) -> list[str]:
@@ -72,7 +87,7 @@ def table(found: list[dict[str, Any]], now: float) -> list[str]:
     for one in found:
         state = one["state"] + (" (full speed)" if one["level"] == "off" else "")
         if place := one.get("stop"):
-            state += f" at {Path(place).name}"
+            state += f" at {PurePath(place).name}"
         viewers = str(len(one["viewers"])) + (f" ({one['holder']})" if one["holder"] else "")
         rows.append(
             (

@@ -375,6 +375,7 @@ def _diff(arguments: list[str]) -> int:
     if (options.b is None) == (options.steps is None):
         parser.error("give two recordings, or one with --steps M N")
     from app.explaining import compare_files
+    from app.places import spell
     from framework.trace.tape_format import TapeError
     from viewers.compare import CompareError
 
@@ -386,7 +387,7 @@ def _diff(arguments: list[str]) -> int:
         )  # fmt: skip
     except (TapeError, CompareError) as error:
         return _refuse(str(error))
-    _print(found.lines())
+    _print(spell(line, found.cells) for line in found.lines())
     return 0 if found.same else 1
 
 

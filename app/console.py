@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from app.places import spell
 from app.sanitize import clean
 from framework.trace import sink
 from framework.trace.events import (
@@ -46,9 +47,10 @@ class Ended(BaseException):
 class Console:
     """Answers stops: prints a report, then asks what to do, if there is somebody to ask."""
 
-    def __init__(self, gate: Gate, path: Path) -> None:
+    def __init__(self, gate: Gate, path: Path, names: dict[str, str] | None = None) -> None:
         self.gate = gate
         self.path = path
+        self.names = names or {}  # what a notebook's cells are called
         self.cursor = 0  # event that is shown; behind the newest after "back"
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         self.ended = False  # the program has failed: there is nothing to step
@@ -95,6 +97,7 @@ class Console:
         line = line or self._last  # enter repeats, as in pdb
         self._last = line
         name, _, rest = line.partition(" ")
+        name = "h" if name in ("?", "help") else name
         command = COMMANDS.get(name)
         if command is None:
             if name:
@@ -107,7 +110,7 @@ class Console:
             return ""
 
     def _print(self, lines: list[str]) -> None:
-        sys.stdout.write(clean("\n".join(lines)) + "\n")
+        sys.stdout.write(clean(spell("\n".join(lines), self.names)) + "\n")
         sys.stdout.flush()
 
     # -- commands --------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
     "bt": ("the call stack", Console.where),
     "v": ("variables", Console.variables),
     "p": ("p EXPR: the value of an expression", Console.evaluate),
-    "h": ("this list", Console.help),
+    "h": ("this list; ? too", Console.help),
     "q": ("end the program", Console.quit),
 }
 
@@ -278,11 +281,14 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         ]
     if isinstance(event, ParamUpdate):
         grad = tuple(_metas_of(recorder, (event.grad,), seq))
+        of = f" of {event.name}" if event.name else ""
+        named = {meta.id: f"{key}{of}" for key, meta in event.state.items()}
+        named[event.grad] = f"{event.name or 'parameter'}.grad"
         return [
             _title(f"update of {event.name or 'a parameter'}", "", "optimizer", note),
             *_tensor_lines(gate, "new value", (event.tensor,), seq),
-            *_tensor_lines(gate, "gradient", grad, seq),
-            *_tensor_lines(gate, "state", tuple(event.state.values()), seq),
+            *_tensor_lines(gate, "gradient", grad, seq, named),
+            *_tensor_lines(gate, "state", tuple(event.state.values()), seq, named),
         ]
     return [f"{type(event).__name__}{note}"]
 
@@ -320,7 +326,9 @@ def _stack_lines(gate: Gate) -> list[str]:
     ] or ["no frames"]
 
 
-def _tensor_lines(gate: Gate, title: str, metas: Any, seq: int) -> Iterator[str]:
+def _tensor_lines(
+    gate: Gate, title: str, metas: Any, seq: int, names: dict[int, str] | None = None
+) -> Iterator[str]:
     """Tensors with what is known of their values as of an event."""
     yield title
     shown = 0
@@ -333,7 +341,8 @@ def _tensor_lines(gate: Gate, title: str, metas: Any, seq: int) -> Iterator[str]
             return
         found = gate.value(meta.id, seq)
         values = _statistics(found[0]) if found is not None else "values no longer kept"
-        name = "result" if title == "outputs" else _name(gate.recorder, meta.id, seq)
+        name = "result" if title == "outputs" else (names or {}).get(meta.id, "")
+        name = name or _name(gate.recorder, meta.id, seq)
         yield f"  {name:<24} {_shape(meta):<22} {values}".rstrip()
     if not shown:
         yield "  none"

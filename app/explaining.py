@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from app.places import named_cells, spell
 from framework.trace.client import RequestError
 from framework.trace.events import (
     BackwardBegin,
@@ -271,9 +272,13 @@ def compare_files(
         if second is None:
             if steps is None:
                 raise CompareError("compare with what? another recording, or --steps M N")
-            return compare_steps(side_of(a), *steps, rtol=rtol, atol=atol)
-        with open_tape(second) as b:
-            return compare(side_of(a), side_of(b), step=step, rtol=rtol, atol=atol)
+            found = compare_steps(side_of(a), *steps, rtol=rtol, atol=atol)
+        else:
+            with open_tape(second) as b:
+                found = compare(side_of(a), side_of(b), step=step, rtol=rtol, atol=atol)
+                found.cells = named_cells(b.sources)
+        found.cells |= named_cells(a.sources)
+        return found
 
 
 def compare_with(
@@ -305,7 +310,8 @@ def _compare(side: Side, here: int, wanted: str) -> Comparison:
 def why_lines(path: str, what: str, step: int | None = None) -> list[str]:
     """``tapebook show FILE why NAME``. Raises TapeError with one line."""
     with open_tape(path) as tape:
-        return list(why_in_tape(tape, what, step).lines())
+        names = named_cells(tape.sources)
+        return [spell(line, names) for line in why_in_tape(tape, what, step).lines()]
 
 
 def check_lines(path: str, what: str, step: int | None = None) -> list[str]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from app.places import named_cells, spell
 from app.runner import record_step
 from framework.trace.events import Op
 from framework.trace.sink import Recorder
@@ -116,7 +117,8 @@ def lineage_lines(path: str, op: str, word: str, depth: int | None = None) -> It
             lines = lineage(store, op or _last_op(store), word == "uses", depth)
         except ValueError as error:
             raise TapeError(f"{path}: {error}") from None
-    yield from (plain(line) for line, _ in lines)
+        names = named_cells(tape.sources)
+    yield from (spell(plain(line), names) for line, _ in lines)
 
 
 def _last_op(store: TraceStore) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.places import named_cells, spell
 from framework.trace.events import (
     BackwardBegin,
     CellBegin,
@@ -397,9 +398,9 @@ def notebook_of(program: str, sources: dict[str, str]) -> Notebook:
         notebook = Notebook(None, "script", cells, layout)
     else:
         cells = [
-            Cell(name[6:-1], source=source)
+            Cell(name[6:-1], "code" if name.startswith("<cell ") else "markdown", source)
             for name, source in sources.items()
-            if name.startswith("<cell ")
+            if name.startswith(("<cell ", "<text "))
         ]
         notebook = Notebook(None, "ipynb", cells, NotebookLayout())
     notebook.read_only = True
@@ -415,15 +416,16 @@ def show(
 ) -> list[str]:  # fmt: skip
     """``tapebook show``: the lines to print. Raises TapeError."""
     with open_tape(path) as tape:
+        names = named_cells(tape.sources)
         if what:
-            return subject_lines(tape, what, step)
+            return [spell(line, names) for line in subject_lines(tape, what, step)]
         lines: list[str] = []
         for wanted, make in ((ops, op_lines), (memory, memory_lines), (times, time_lines)):
             if wanted:
                 lines += [*([""] if lines else []), *make(tape, choose_step(tape, step))]
         if not lines and step is not None:
             lines = op_lines(tape, choose_step(tape, step))
-        return lines or summary_lines(tape)
+        return [spell(line, names) for line in lines or summary_lines(tape)]
 
 
 def follow(path: str, wait: float = 0.2) -> Iterator[str]:

@@ -24,7 +24,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from app.console import Console, Ended, describe_inputs
-from app.notebook import open_notebook
+from app.notebook import Notebook, open_notebook
+from app.places import names_of, resolve, spell
 from app.sanitize import clean
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled, pattern
@@ -54,12 +55,14 @@ class Program:
         parts: (cell id or "", code), in order.
         magics: whether IPython is needed for lines such as ``%time``.
         sources: of a notebook, the text of each cell by the file name of its code.
+        notebook: its cells, as the file has them.
     """
 
     path: Path
     parts: list[tuple[str, Callable[[], CodeType]]]
     magics: bool = False
     sources: tuple[tuple[str, str], ...] = ()
+    notebook: Notebook | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:
@@ -69,15 +72,25 @@ class Program:
         if notebook.kind == "script":
             data = path.read_bytes()
             name = str(path.absolute())  # as the interpreter names it, whatever was typed
-            return cls(path, [("", lambda: compile(data, name, "exec", dont_inherit=True))])
+            code = [("", lambda: compile(data, name, "exec", dont_inherit=True))]
+            return cls(path, code, notebook=notebook)
         cells = [cell for cell in notebook.cells if cell.kind == "code"]
         sources = {cell.id: cell.source for cell in cells}
         lines = [line.strip() for source in sources.values() for line in source.split("\n")]
         magics = any(li.startswith(("%", "!", "?")) or li.endswith("?") for li in lines)
         if magics:
             sources = {ident: _transformed(source) for ident, source in sources.items()}
-        texts = tuple((f"<cell {ident}>", source) for ident, source in sources.items())
-        return cls(path, [_cell_part(i, s) for i, s in sources.items()], magics, texts)
+        texts = tuple(
+            (f"<{'cell' if c.kind == 'code' else 'text'} {c.id}>", sources.get(c.id, c.source))
+            for c in notebook.cells
+        )
+        parts = [_cell_part(ident, source) for ident, source in sources.items()]
+        return cls(path, parts, magics, texts, notebook)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the cells are called, where they run one by one."""
+        return names_of(self.notebook) if self.notebook is not None and self.sources else {}
 
 
 def _cell_part(ident: str, source: str) -> tuple[str, Callable[[], CodeType]]:
@@ -150,8 +163,8 @@ def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -
 # -- breakpoints from the command line -----------------------------------------------------------
 
 
-def parse_break(text: str, ident: int) -> Breakpoint:
-    """``nan``, ``op exp inf``, ``grad model.0.weight norm > 10``, ``train.py:12``.
+def parse_break(text: str, ident: int, program: Program | None = None) -> Breakpoint:
+    """``nan``, ``op exp inf``, ``grad model.0.weight norm > 10``, ``cell 3, line 5``.
 
     Raises ValueError with one line for the user.
 
@@ -162,11 +175,21 @@ def parse_break(text: str, ident: int) -> Breakpoint:
     """
     try:
         point = parse_line(text, ident)
+        if program is not None:
+            point = _in_program(point, program, text)
         if error := Compiled(point).spec.error:
             raise ValueError(f"{text!r}: {error}")
     except ValueError as error:
         raise ValueError(f"--break {error}") from None
     return point
+
+
+def _in_program(point: Breakpoint, program: Program, text: str) -> Breakpoint:
+    whole = "" if program.sources else str(program.path.absolute())
+    try:
+        return resolve(point, program.notebook, whole)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -190,13 +213,13 @@ def run(
     settings = load_rules(*rules) if rules else {}
     program = Program.load(path)
     wanted = [text for text in breaks or [] if text.strip() != "error"]
-    points = [parse_break(text, number) for number, text in enumerate(wanted, 1)]
+    points = [parse_break(text, number, program) for number, text in enumerate(wanted, 1)]
     recorder, gate = _watch(keep="none" if record is not None and record.keep == "none" else "all")
     # Without a console, an error stops the program only while a viewer is there to look at it.
     gate.break_on_error = not breaks or len(wanted) < len(breaks)
     gate.set_breakpoints(points)
     if breaks:
-        gate.console = Console(gate, program.path)
+        gate.console = Console(gate, program.path, program.names)
     with contextlib.ExitStack() as stack:
         stack.callback(sink.stop)
         if record is not None:
@@ -210,7 +233,7 @@ def run(
             return _run(program, arguments or [], recorder, gate, pm)
         watch = Watch(gate, settings, _end)
         status = _run(program, arguments or [], recorder, gate, pm)
-        return _judge(watch, status)
+        return _judge(watch, status, program.names)
 
 
 def _end(finding: Finding) -> None:
@@ -218,11 +241,11 @@ def _end(finding: Finding) -> None:
     raise Ended
 
 
-def _judge(watch: Watch, status: int) -> int:
+def _judge(watch: Watch, status: int, names: dict[str, str]) -> int:
     """Say what the rules found, and count it as a failure."""
     watch.do = None
     watch.end()
-    sys.stderr.write(clean(f"{watch.report}\n"))
+    sys.stderr.write(clean(spell(f"{watch.report}\n", names)))
     return status or int(not watch.report.ok)
 
 
@@ -370,10 +393,10 @@ def _run(
         except SystemExit as error:
             status = _exit_status(error)
         except KeyboardInterrupt as error:
-            _say(f"interrupted{_place_of(error)}")
+            _say(spell(f"interrupted{_place_of(error)}", program.names))
             status = 130
         except BaseException as error:
-            _report_failure(error, recorder)
+            _report_failure(error, recorder, program.names)
             if pm:
                 _post_mortem(error, gate, program)
             status = 1
@@ -439,14 +462,14 @@ def _place_of(error: BaseException) -> str:
     return f" at {place.file}:{place.line}"
 
 
-def _report_failure(error: BaseException, recorder: sink.Recorder) -> None:
+def _report_failure(error: BaseException, recorder: sink.Recorder, names: dict[str, str]) -> None:
     """The user's part of the traceback, and the op that raised."""
     frames.prune(error)
     lines = "".join(traceback.format_exception(error))
-    sys.stderr.write(clean(lines))
+    sys.stderr.write(clean(spell(lines, names)))
     op = failed_op(recorder)
     if op:
-        sys.stderr.write(clean(f"{op}\n"))
+        sys.stderr.write(clean(spell(f"{op}\n", names)))
 
 
 def failed_op(recorder: sink.Recorder) -> str:
@@ -472,7 +495,7 @@ def _last_op(recorder: sink.Recorder) -> Op | None:
 
 def _post_mortem(error: BaseException, gate: Gate, program: Program) -> None:
     """In a terminal: look at the op that raised, or at the last one before the error."""
-    console = Console(gate, program.path)
+    console = Console(gate, program.path, program.names)
     op = _last_op(gate.recorder)
     if console.interactive and op is not None:
         gate.post_mortem(error, op.seq, console.post_mortem)

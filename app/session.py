@@ -9,7 +9,6 @@ moves the cursor while it is behind, and the model when it is not.
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.places import cell_of, names_of, resolve, spell, spelled
 from app.points import Points, Snapshot
 from app.sanitize import clean
 from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
@@ -40,20 +40,9 @@ if TYPE_CHECKING:
     from framework.trace.client import Client
     from framework.trace.playback import Playback
 
-__all__ = ["Run", "Session", "Snapshot", "cell_of"]
+__all__ = ["Run", "Session", "Snapshot"]
 
-_CELL = re.compile(r"<cell (.+)>\Z")
 BUDGET = 0.012  # seconds that a tick may spend on messages
-
-
-def cell_of(file: str) -> str:
-    """The id in a cell's file name, "" for any other file.
-
-    >>> cell_of("<cell 1f3a>"), cell_of("/home/me/model.py")
-    ('1f3a', '')
-    """
-    match = _CELL.match(file)
-    return match[1] if match else ""
 
 
 @dataclass(slots=True)
@@ -729,6 +718,24 @@ class Session(Points):
             if start is not None:
                 return self.file or str(self.notebook.path), start + line - 1
         return f"<cell {cell}>", line
+
+    def named(self, point: Breakpoint) -> Breakpoint:
+        """A breakpoint as it is written: cells by their numbers."""
+        return spelled(point, self.cell_names)
+
+    def resolved(self, point: Breakpoint) -> Breakpoint:
+        """A breakpoint that may name a cell by its number; ValueError if there is none such."""
+        file = self.file or (self.notebook.path if self.notebook is not None else "") or ""
+        return resolve(point, self.notebook, str(file) if self.attached else "")
+
+    @property
+    def cell_names(self) -> dict[str, str]:
+        """``cell 3`` by the cell's id."""
+        return names_of(self.notebook) if self.notebook is not None else {}
+
+    def spell(self, text: str) -> str:
+        """A text in which cells are called by their numbers."""
+        return spell(text, self.cell_names) if "<cell " in text else text
 
     def breakpoint_at(self, cell: str, line: int) -> Breakpoint | None:
         """The breakpoint on a line of a cell."""

@@ -323,6 +323,7 @@ class Comparison:
     branch: Branch | None = None
     why: str = ""  # of the first difference, if it can be said
     values: bool = True  # whether values were compared
+    cells: dict[str, str] = field(default_factory=dict)  # what is shown for the ids of cells
 
     @property
     def first(self) -> Difference | None:

@@ -15,6 +15,7 @@ True
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -56,6 +57,7 @@ class Report:
     entries: list[Entry] = field(default_factory=list)
 
 
+_CELL = re.compile(r"(<cell [^<>]+>):(\d+)")
 _PHASES = {"backward": "backward", "optimizer": "optimizer"}
 _TONES = {
     "nan": "bad",
@@ -119,7 +121,12 @@ def _value_line(word: str, value: Value) -> Line:
 
 def report_of_comparison(found: Comparison, own: int, where: Callable[[Source], str]) -> Report:
     """A comparison; ``own`` is the side (0 or 1) whose moments one can go to."""
-    lines = list(found.lines())
+
+    def named(line: str) -> str:
+        """Cells by their place in the notebook."""
+        return _CELL.sub(lambda m: where(Source(m[1], int(m[2]), "")), line)
+
+    lines = [named(line) for line in found.lines()]
     end = next((i for i, line in enumerate(lines) if " of the ops differ:" in line), len(lines))
     while end and not lines[end - 1]:
         end -= 1
@@ -133,7 +140,7 @@ def report_of_comparison(found: Comparison, own: int, where: Callable[[Source], 
         entries.append(Entry(item.seq if item is not None else 0, _difference(difference, where)))
     if found.branch is not None and found.branch.at is not None:
         decided = found.branch.at[own]
-        text: Line = [("  decided by ", "title"), (found.branch.decided, "value")]
+        text: Line = [("  decided by ", "title"), (named(found.branch.decided), "value")]
         entries.insert(0, Entry(decided.seq, [text]))
     return Report(head, entries)
 

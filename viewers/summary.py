@@ -270,7 +270,7 @@ def summary_of(
         graph = source.graph(step)
     step = graph.step
     if not title:
-        title = f"step {step.number}" if step.number else f"cell {step.cell}".strip()
+        title = f"step {step.number}" if step.number else "outside of training steps"
     return _Maker(graph).make(title, depth)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from app.actions import by_id
+from app.places import code_line
 from app.sanitize import clean
 from app.ui.describe import breakpoint_text
 from app.ui.explain import Explain
@@ -257,6 +258,9 @@ class Commands(Explain, TakeAway):
             line = view.line
             if screen.editing:
                 line = screen.notebook.editor.cursor_location[0] + 1
+            line = code_line(view.cell.source, line)
+            if not line:
+                return None
             file, line = self.session.file_line(view.cell.id, line)
             return {"file": file, "line": line}
         row = screen.graph.chosen
@@ -287,6 +291,8 @@ class Commands(Explain, TakeAway):
 
     def do_break_if(self) -> None:
         target = self._target() or {}
+        if self.screen.where == "notebook" and not self.screen.editing and not self.view.on_code:
+            target = {}  # of a comment or a heading nobody wants to know when it runs
         self._edit_breakpoint(Breakpoint(0, **target), "new breakpoint")
 
     def _edit_breakpoint(self, point: Breakpoint, title: str) -> None:
@@ -299,7 +305,7 @@ class Commands(Explain, TakeAway):
                 self.session.add_breakpoint(**fields)
             self.update()
 
-        self.app.push_screen(ConditionScreen(point, title), done)
+        self.app.push_screen(ConditionScreen(point, title, self.session), done)
 
     def do_toggle_row(self) -> None:
         point = self.screen.lower.breakpoints.chosen

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from app.places import cell_of
 from app.sanitize import clean
-from app.session import cell_of
 from app.ui.screens.report import ReportScreen
 from framework.trace.events import Source
 from framework.trace.explain import source_line

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from framework.trace.conditions import Term, Terms, Where, parse_condition
+from framework.trace.conditions import CELL, Term, Terms, Where, parse_condition
 from framework.trace.figures import Sheet, digest
 from framework.trace.protocol import Breakpoint
 from framework.trace.sink import line_of
@@ -243,6 +243,8 @@ def pattern(text: str) -> Callable[[str], Any]:
 def _check(spec: Breakpoint, terms: Terms) -> None:
     if spec.line < 0 or (spec.line and not spec.file):
         raise ValueError("a line needs a file and a number from 1 on: train.py:12")
+    if CELL.fullmatch(spec.file):
+        raise ValueError(f"{spec.file}: it is not known which notebook's, expected FILE:LINE")
     if spec.phase not in ("forward", "backward", "both", "optimizer"):
         raise ValueError(f"phase {spec.phase!r} is not forward, backward, both or optimizer")
     if not (spec.op or spec.module or spec.line or spec.param or terms):

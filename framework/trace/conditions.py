@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from framework.trace.gate import Gate
 
 __all__ = [
+    "CELL",
     "CONDITIONS",
     "EXAMPLES",
     "LIMITS",
@@ -148,6 +149,7 @@ PLACES: tuple[tuple[str, str, str], ...] = (
     ("op NAME", "op", "ops of this name, and their backward nodes"),
     ("in PATH", "module", "ops in this module, once in each of its calls (also: module PATH)"),
     ("FILE:LINE", "line", "ops at this line; without a condition, before the line runs"),
+    ("cell N, line M", "line", "the same of a notebook's cell"),
     ("param NAME", "param", "a parameter; after value, grad or update its name or * will do"),
     ("#N", "occurrence", "the N-th time in each training step"),
 )
@@ -162,6 +164,9 @@ LIMITS: tuple[tuple[str, str], ...] = (
     ("step N", "in training step N only"),
     ("steps A..B", "from training step A to B"),
 )
+
+#: The file of a breakpoint on a line of a cell, before somebody has said which cell that is.
+CELL = re.compile(r"cell (\d+)")
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
@@ -307,7 +312,7 @@ def _term(words: list[str]) -> Term:
 
 
 _WORD = re.compile(
-    r"""<cell\ [^>]*>:\d+          # a line of a cell
+    r"""<cell\ [^>]*>:\d+          # a line of a cell, by its id
     | "[^"]*"                      # a name with blanks
     | /(?:\\.|[^/\\])+/(?=\s|$)    # a regular expression
     | [<>=!]=? | [^\s<>=!]+""",
@@ -414,6 +419,8 @@ class _Line:
         if colon and kind in _PLACE_WORDS:
             self.words[:1] = [kind, *([rest] if rest else [])]
             word = kind
+        if self._cell_line(1 if word in ("at", "line") else 0):
+            return True
         if word in _PLACE_WORDS:
             del self.words[0]
             if not self.words or self.words[0] in ("if", "when") or _is_condition(self.words):
@@ -429,6 +436,18 @@ class _Line:
             point.occurrence = int(self.words.pop(0)[1:])
             return True
         return self._file_with_blanks()
+
+    def _cell_line(self, start: int) -> bool:
+        """``cell 3, line 5``; who knows the notebook turns it into the cell's own name."""
+        words = self.words[start:]
+        if words[:1] != ["cell"] or not words[1:2] or not words[1].rstrip(",").isdigit():
+            return False
+        line = words[3] if words[2:3] == ["line"] and len(words) > 3 else ""
+        if not line.isdigit() or not int(line):
+            raise ValueError(f"got {' '.join(words[:4])!r}, expected cell N, line M")
+        self.point.file, self.point.line = f"cell {int(words[1].rstrip(','))}", int(line)
+        del self.words[: start + 4]
+        return True
 
     def _file_with_blanks(self) -> bool:
         """``my file.py:12``: words up to the first that ends in a colon and a number."""
@@ -505,6 +524,7 @@ def _is_condition(words: list[str]) -> bool:
 def _is_place(word: str) -> bool:
     return (
         word.startswith(("#", *(f"{name}:" for name in _PLACE_WORDS)))
+        or word == "cell"
         or re.search(r":\d+$", word) is not None
     )
 
@@ -531,7 +551,9 @@ def format_line(point: Breakpoint) -> str:
         name = getattr(point, field)
         if name:
             parts += [word, _quoted(name)]
-    if point.line:
+    if point.line and CELL.fullmatch(point.file):
+        parts += ["at", f"{point.file}, line {point.line}"]
+    elif point.line:
         parts += ["at", _quoted(f"{point.file}:{point.line}")]
     where = _WHERE.search(point.condition)
     condition = point.condition[: where.start()] if where else point.condition

@@ -118,7 +118,7 @@ def test_a_notebook_runs_cell_by_cell(tmp_path):
     done = _tapebook("run", path)
     assert done.returncode == 1
     assert "y 4" in done.stdout
-    assert 'File "<cell two>", line 5, in <module>' in done.stderr
+    assert "cell 3, line 5, in <module>" in done.stderr
     assert "return 1 / (y - 4)" in done.stderr
 
 

@@ -333,5 +333,7 @@ def test_a_notebook_is_recorded_with_its_cells(tmp_path, called):
     playback = Playback(out)
     notebook = notebook_of(playback.program, playback.sources)
     playback.close()
-    assert [cell.id for cell in notebook.cells] == ["first", "second"] and notebook.path is None
+    assert [cell.id for cell in notebook.cells] == ["m", "first", "second"]
+    assert [cell.kind for cell in notebook.cells] == ["markdown", "code", "code"]
+    assert notebook.path is None
     assert "→    1  y = x.exp()" in called("show", out, "exp").stdout

@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
 
+from app.places import code_line
 from app.ui.cells import GUTTER, Rows
 from app.ui.editor import CellEditor
 from app.ui.panes.base import Pane
@@ -129,6 +130,12 @@ class NotebookView(Pane):
         if where.kind == "output":
             return self.cell.source.count("\n") + 1
         return max(1, where.line)
+
+    @property
+    def on_code(self) -> bool:
+        """Is the selected row a line of code, and no comment?"""
+        where = self.rows.locate(self.selected)
+        return where.kind == "code" and code_line(self.cell.source, where.line) == where.line
 
     def select_cell(self, cell: str, line: int = 1) -> None:
         """Select a line of a cell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -22,17 +22,20 @@ from framework.trace.conditions import (
 )
 from framework.trace.protocol import Breakpoint
 
+if TYPE_CHECKING:
+    from app.session import Session
+
 __all__ = ["ConditionScreen"]
 
 # (field, label, hint); of a breakpoint, but for "limits", which is several of its fields as a text.
 _FIELDS = (
+    ("condition", "stop when", "nan, norm > 10, ...; empty for always"),
     ("op", "op", "a name, conv* or /conv.*/; empty for any"),
     ("module", "module", "such as model.2, or model.*"),
     ("param", "parameter", "such as model.0.weight, or * for each"),
     ("line", "line", "number in the cell or file; empty for any"),
     ("phase", "of", "value, grad, update, or both (value and grad)"),
-    ("condition", "stop when", "nan, norm > 10, ...; empty for always"),
-    ("limits", "limits", " · ".join(form for form, _ in LIMITS)),
+    ("limits", "limits", "once, hit N, every N, after N, step N, steps A..B, ..."),
 )
 _WORDS = {phase: names[0] for names, phase, _ in SUBJECTS} | {"both": "both"}
 _PHASES = {name: phase for names, phase, _ in SUBJECTS for name in (*names, phase)}
@@ -73,10 +76,11 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     ConditionScreen #problem { width: 100%; color: $error; height: auto; min-height: 1; }
     """
 
-    def __init__(self, point: Breakpoint, title: str) -> None:
+    def __init__(self, point: Breakpoint, title: str, session: Session) -> None:
         super().__init__()
         self.point = point
         self.heading = title
+        self.session = session  # which knows the cells
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -121,7 +125,7 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the line that ``--break`` takes for the same."""
         try:
-            line = f"--break '{format_line(self._point())}'"
+            line = f"--break '{format_line(self.session.named(self._point()))}'"
         except ValueError:
             line = ""
         self.query_one("#line", Label).update(clean(line, keep_newlines=False))
@@ -149,8 +153,8 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
             name: self.query_one(f"#field-{name}", Input).value.strip() for name, _, _ in _FIELDS
         }
         whole = text["condition"].partition(" ")[0].partition(":")[0]
-        if whole in _PHASES or whole in ("op", "in", "module", "param", "at"):
-            point = parse_line(text["condition"])  # somebody wrote it all in one line
+        if whole in _PHASES or whole in ("op", "in", "module", "param", "at", "cell"):
+            point = self.session.resolved(parse_line(text["condition"]))  # all in one line
         else:
             point = self._of_fields(text)
         if error := Compiled(point).spec.error:
@@ -173,7 +177,8 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
         if text["limits"]:
             given = parse_line(f"op x {text['limits']}")
             if given.condition or given.op != "x":
-                raise ValueError(f"limits: got {text['limits']!r}, expected {_FIELDS[-1][2]}")
+                forms = ", ".join(form for form, _ in LIMITS)
+                raise ValueError(f"limits: got {text['limits']!r}, expected {forms}")
             for name in _LIMITS:
                 setattr(point, name, getattr(given, name))
         return point

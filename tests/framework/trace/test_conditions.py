@@ -129,7 +129,8 @@ def test_each_row_of_the_tables_is_a_line_that_can_be_written():
     for form, _ in LIMITS:
         assert parse_line(f"op exp {form.replace('A..B', '2..3').replace('N', '2')}").op == "exp"
     for form, field, _ in PLACES:
-        text = form.replace("FILE:LINE", "a.py:3").replace("NAME", "x").replace("PATH", "x")
+        text = form.replace("FILE:LINE", "a.py:3").replace("N, line M", "2, line 3")
+        text = text.replace("NAME", "x").replace("PATH", "x")
         point = parse_line(f"op exp #{2}" if form == "#N" else text)
         assert getattr(point, field) in ("x", 2, 3)
 
