@@ -190,6 +190,13 @@ def nll_loss(
 
     Shapes: input (N, C), (C,) or (N, C, *), target (N,), () or (N, *) of class numbers, weight
     (C,) or None. The mean is weighted: the sum over the sum of the targets' weights.
+    Raises: IndexError for a class that is not there, RuntimeError or ValueError for sizes that do
+    not match, NotImplementedError for integer scores. ``ignore_index`` as of `cross_entropy`.
+
+    >>> import framework as torch
+    >>> scores = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
+    >>> torch.nn.functional.nll_loss(scores, torch.tensor([0, 1]), reduction="none")
+    tensor([0.6931, 0.2877])
     """
     mode = _mode(reduction, size_average, reduce)
     if input.ndim == 0:
@@ -221,11 +228,13 @@ def cross_entropy(
     """The loss of unnormalised scores: nll_loss(log_softmax(input), target).
 
     Shapes: input (N, C), (C,) or (N, C, *); target class numbers (N,), () or (N, *), or class
-    probabilities of the input's shape; weight (C,) or None.
+    probabilities of the input's shape; weight (C,) or None. Raises: IndexError for a class that
+    is not there, ValueError or RuntimeError for sizes that do not match.
 
     Args:
         ignore_index: targets with this number count nothing.
-        label_smoothing: mix the target with the uniform distribution, by this much.
+        label_smoothing: mix the target with the uniform distribution, by this much
+            (Szegedy et al. 2016).
 
     >>> import framework as torch
     >>> torch.nn.functional.cross_entropy(torch.zeros(2, 4), torch.tensor([0, 3]))
@@ -273,7 +282,12 @@ def linear_cross_entropy(
 
     Shapes: input (N, F) or (F,), linear_weight (C, *, F), linear_bias (C, *) or None, target as of
     `cross_entropy` for scores of shape (N, C, *). ``options`` say how PyTorch is to split the work
-    and have no effect here.
+    and have no effect here. RuntimeError for sizes that do not match.
+
+    >>> import framework as torch
+    >>> x, w = torch.ones(1, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> torch.nn.functional.linear_cross_entropy(x, w, torch.tensor([1]))
+    tensor(0.6931)
     """
     if input.ndim not in (1, 2):
         raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.ndim}")
@@ -379,6 +393,12 @@ def mse_loss(
 ) -> Any:  # fmt: skip
     """(input - target)², averaged.
 
+    Shapes: any two that broadcast (with a warning if they are not the same); the result is a
+    number, or keeps the shape with reduction "none". NotImplementedError for integers.
+
+    Args:
+        weight: a factor per element; the mean is then over the sum of the weights.
+
     >>> import framework as torch
     >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
     tensor(2.)
@@ -395,7 +415,14 @@ def l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean", weight: Any = None,
 ) -> Any:  # fmt: skip
-    """|input - target|, averaged."""
+    """|input - target|, averaged.
+
+    Shapes and ``weight`` as of `mse_loss`. RuntimeError for shapes that do not broadcast.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.l1_loss(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
+    tensor(1.)
+    """
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
     return _weighted((input - target).abs(), weight, mode)
@@ -407,7 +434,16 @@ def smooth_l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean", beta: float = 1.0,
 ) -> Any:  # fmt: skip
-    """d² / (2 beta) where d = |input - target| is below beta, else d - beta / 2; averaged."""
+    """d² / (2 beta) where d = |input - target| is below beta, else d - beta / 2; averaged.
+
+    Girshick 2015; equals huber_loss(..., delta=beta) / beta. Shapes as of `mse_loss`. Raises:
+    RuntimeError for a negative ``beta``, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> x, t = torch.tensor([0.5, 3.0]), torch.zeros(2)
+    >>> torch.nn.functional.smooth_l1_loss(x, t, reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     mode = _mode(reduction, size_average, reduce)
     _warn_sizes(input, target)
     _only_floats("smooth_l1_loss", input, target)
@@ -425,7 +461,15 @@ def smooth_l1_loss(
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
-    """d² / 2 where d = |input - target| is at most delta, else delta (d - delta / 2); averaged."""
+    """d² / 2 where d = |input - target| is at most delta, else delta (d - delta / 2); averaged.
+
+    Huber 1964. Shapes as of `mse_loss`; with ``weight`` the mean is over the number of elements.
+    Raises: RuntimeError for a ``delta`` that is not positive, NotImplementedError for integers.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.huber_loss(torch.tensor([0.5, 3.0]), torch.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     mode = _mode(reduction)
     _warn_sizes(input, target)
     _only_floats("huber_loss", input, target)
@@ -469,7 +513,16 @@ def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """-(t log p + (1 - t) log(1 - p)) of probabilities p, averaged; logs are at least -100."""
+    """-(t log p + (1 - t) log(1 - p)) of probabilities p, averaged; logs are at least -100.
+
+    Shapes: input (p) and target (t) any, the same; weight broadcasts. Raises: RuntimeError for
+    an input outside of [0, 1] or an integer target, ValueError for different sizes.
+
+    >>> import framework as torch
+    >>> p, t = torch.tensor([0.5, 0.9]), torch.tensor([1.0, 1.0])
+    >>> torch.nn.functional.binary_cross_entropy(p, t, reduction="none")
+    tensor([0.6931, 0.1054])
+    """
     mode = _mode(reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(
@@ -493,8 +546,16 @@ def binary_cross_entropy_with_logits(
 ) -> Any:  # fmt: skip
     """`binary_cross_entropy` of sigmoid(input), without overflow.
 
+    Shapes: input and target any, the same; weight and pos_weight broadcast. ValueError for
+    different sizes, RuntimeError for an integer target.
+
     Args:
         pos_weight: factor of the positive targets' part, broadcast.
+
+    >>> import framework as torch
+    >>> scores, t = torch.tensor([0.0, 200.0]), torch.tensor([1.0, 0.0])
+    >>> torch.nn.functional.binary_cross_entropy_with_logits(scores, t, reduction="none")
+    tensor([  0.6931, 200.0000])
     """
     mode = _mode(reduction, size_average, reduce)
     if input.shape != target.shape:
@@ -521,10 +582,18 @@ def kl_div(
 ) -> Any:  # fmt: skip
     """target * (log target - input): the divergence of log-probabilities ``input``.
 
+    Kullback and Leibler 1951. Shapes: two that broadcast. RuntimeError for integers, ValueError for
+    another ``reduction``.
+
     Args:
         reduction: also "batchmean", the sum over the first dimension's size, which is the
             divergence's definition.
         log_target: ``target`` is given as its logarithm.
+
+    >>> import framework as torch
+    >>> scores, t = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]])
+    >>> torch.nn.functional.kl_div(scores, t, reduction="batchmean")
+    tensor(0.6931)
     """
     if reduction == "batchmean" and size_average is None and reduce is None:
         mode = "batchmean"
@@ -549,7 +618,20 @@ def poisson_nll_loss(
     input: Any, target: Any, log_input: bool = True, full: bool = False, size_average: Any = None,
     eps: float = 1e-8, reduce: Any = None, reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """exp(input) - target * input, averaged; with ``full`` Stirling's term is added."""
+    """exp(input) - target * input, averaged: the loss of a Poisson rate.
+
+    Shapes: two that broadcast. ValueError for another ``reduction``.
+
+    Args:
+        log_input: the input is the rate's logarithm; else the loss is input - target * log(input).
+        full: add Stirling's term, target log target - target + log(2π target) / 2, for targets
+            above 1.
+        eps: is added to the rate before its logarithm.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.poisson_nll_loss(torch.tensor([0.0]), torch.tensor([2.0]), full=True)
+    tensor(1.6518)
+    """
     mode = _mode(reduction, size_average, reduce)
     if log_input:
         loss = input.exp() - target * input
@@ -567,7 +649,19 @@ def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """(log var + (input - target)² / var) / 2, averaged; var is at least eps."""
+    """(log var + (input - target)² / var) / 2, averaged; var at least eps (Nix and Weigend 1994).
+
+    Shapes: input and target (*); var a number, (*) or one per row (``input.shape[:-1]``).
+    ValueError for a negative variance or one of another size.
+
+    Args:
+        full: add log(2π) / 2.
+
+    >>> import framework as torch
+    >>> x, t = torch.tensor([1.0]), torch.tensor([3.0])
+    >>> torch.nn.functional.gaussian_nll_loss(x, t, torch.tensor([4.0]))
+    tensor(1.1931)
+    """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     if isinstance(var, (int, float)):

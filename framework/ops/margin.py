@@ -33,7 +33,16 @@ def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
     reduce: Any = None, reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """max(0, -target * (input1 - input2) + margin), averaged."""
+    """max(0, -target * (input1 - input2) + margin), averaged.
+
+    input1 is to be larger where target is 1, input2 where it is -1. Shapes: three that broadcast
+    and have as many dimensions; RuntimeError for other ranks.
+
+    >>> import framework as torch
+    >>> a, b = torch.tensor([1.0, 1.0]), torch.tensor([3.0, 3.0])
+    >>> torch.nn.functional.margin_ranking_loss(a, b, torch.tensor([1.0, -1.0]), reduction="none")
+    tensor([2., 0.])
+    """
     mode = _mode(reduction, size_average, reduce)
     only_real("margin_ranking_loss", input1, input2, target)
     if not input1.ndim == input2.ndim == target.ndim:
@@ -51,7 +60,16 @@ def hinge_embedding_loss(
     input: Any, target: Any, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """input where target is 1, max(0, margin - input) where it is -1; averaged."""
+    """input where target is 1, max(0, margin - input) where it is -1; averaged.
+
+    Input is a distance, which is to be small for a pair of a kind and at least ``margin`` for
+    others. Shapes: two that broadcast; RuntimeError if they do not.
+
+    >>> import framework as torch
+    >>> d, t = torch.tensor([0.25, 0.25]), torch.tensor([1, -1])
+    >>> torch.nn.functional.hinge_embedding_loss(d, t, reduction="none")
+    tensor([0.2500, 0.7500])
+    """
     mode = _mode(reduction, size_average, reduce)
     apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
     together = where(target != -1, input, 0.0)
@@ -63,7 +81,14 @@ def hinge_embedding_loss(
 def soft_margin_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Any:
-    """log(1 + exp(-target * input)), averaged."""
+    """log(1 + exp(-target * input)), averaged; target holds 1 and -1.
+
+    Shapes: two that broadcast. RuntimeError for integer scores; overflows where PyTorch's does.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.soft_margin_loss(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.4100)
+    """
     mode = _mode(reduction, size_average, reduce)
     if input.dtype.category < dtypes.FLOAT:
         raise RuntimeError(
@@ -78,7 +103,16 @@ def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, size_average: Any = None,
     reduce: Any = None, reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged."""
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged.
+
+    cos is the `cosine_similarity` of the pair. Shapes: inputs (N, D) or (D,), target (N,) or ().
+    RuntimeError for other ranks.
+
+    >>> import framework as torch
+    >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+    >>> torch.nn.functional.cosine_embedding_loss(a, b, torch.tensor([1]))
+    tensor(0.2929)
+    """
     mode = _mode(reduction, size_average, reduce)
     only_real("cosine_embedding_loss", input1, input2, target)
     if target.ndim > 1:
@@ -104,7 +138,19 @@ def triplet_margin_loss(
     eps: float = 1e-6, swap: bool = False, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged."""
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged (Balntas et al. 2016).
+
+    d is `pairwise_distance` with this ``p`` and ``eps``. Shapes: three of (N, D) or (D,).
+    Raises: ValueError for a ``margin`` that is not positive, RuntimeError for different ranks.
+
+    Args:
+        swap: take d(positive, negative) if it is the smaller distance to the negative.
+
+    >>> import framework as torch
+    >>> a, p, n = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]])
+    >>> torch.nn.functional.triplet_margin_loss(a, p, n)
+    tensor(2.0000)
+    """
     mode = _mode(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -123,7 +169,18 @@ def triplet_margin_with_distance_loss(
     distance_function: Callable[[Any, Any], Any] | None = None, margin: float = 1.0,
     swap: bool = False, reduction: str = "mean",
 ) -> Any:  # fmt: skip
-    """`triplet_margin_loss` with any distance (`pairwise_distance` unless given)."""
+    """`triplet_margin_loss` with any distance (`pairwise_distance` unless given).
+
+    ``distance_function`` takes two tensors and returns a distance per row. Raises: ValueError for a
+    ``margin`` that is not positive, RuntimeError for different ranks.
+
+    >>> import framework as torch
+    >>> a, p, n = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]])
+    >>> torch.nn.functional.triplet_margin_with_distance_loss(
+    ...     a, p, n, distance_function=lambda x, y: (x - y).abs().sum(-1)
+    ... )
+    tensor(4.)
+    """
     mode = _mode(reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -167,7 +224,12 @@ def multi_margin_loss(
     """Σⱼ max(0, margin - input[target] + input[j])ᵖ / C over all other classes j, averaged.
 
     Shapes: input (N, C) or (C,), target (N,) or () of class numbers, weight (C,) or None, which
-    multiplies the differences by the target's weight before the power.
+    multiplies the differences by the target's weight after the power. Raises: RuntimeError for a
+    class that is not there, ValueError for a ``p`` other than 1 and 2.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0.5, 1.0]]), torch.tensor([0]))
+    tensor(0.7500)
     """
     mode = _mode(reduction, size_average, reduce)
     if p not in (1, 2):
@@ -210,7 +272,13 @@ def multilabel_margin_loss(
 ) -> Any:
     """Σ max(0, 1 - (input[i] - input[j])) / C over labels i and all other classes j, averaged.
 
-    Shapes: input (N, C) or (C,); target likewise, class numbers up to the first -1.
+    Shapes: input (N, C) or (C,); target likewise, class numbers up to the first -1. RuntimeError
+    for another size, type or a class that is not there.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([0.1, 0.2, 0.4, 0.8])
+    >>> torch.nn.functional.multilabel_margin_loss(x, torch.tensor([3, 0, -1, 1]))
+    tensor(0.8500)
     """
     mode = _mode(reduction, size_average, reduce)
     rows = _rows(input, "multilabel_margin_loss")
@@ -246,7 +314,13 @@ def multilabel_soft_margin_loss(
 ) -> Any:  # fmt: skip
     """-(t log σ(x) + (1 - t) log(1 - σ(x))), averaged over the classes (last dimension) and then.
 
-    Shapes: input and target (*, C), weight broadcast or None.
+    Shapes: input and target (*, C), weight broadcast or None. RuntimeError for shapes that do not
+    broadcast.
+
+    >>> import framework as torch
+    >>> x, t = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    >>> torch.nn.functional.multilabel_soft_margin_loss(x, t)
+    tensor(1.4100)
     """
     mode = _mode(reduction, size_average, reduce)
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))

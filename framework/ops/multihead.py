@@ -195,11 +195,20 @@ def multi_head_attention_forward(
     """(output, weights or None) of `nn.MultiheadAttention`, which says what the arguments are.
 
     Shapes: query (L, N, E) or (L, E), key and value (S, N, ...) or (S, ...); output like query,
-    weights (N, L, S), or (N, heads, L, S) unless averaged.
+    weights (N, L, S), or (N, heads, L, S) unless averaged (Vaswani et al. 2017). Raises:
+    AssertionError or RuntimeError for sizes that do not match.
 
     Args:
         is_causal: ``attn_mask`` is the causal mask; it must be given nevertheless.
         static_k, static_v: (N · heads, S, E / heads), taken in place of the projected ones.
+
+    >>> import framework as torch
+    >>> x, eye = torch.ones(3, 1, 4), torch.eye(4)
+    >>> output, weights = torch.nn.functional.multi_head_attention_forward(
+    ...     x, x, x, 4, 2, torch.cat([eye, eye, eye]), None, None, None, False, 0.0, eye, None
+    ... )
+    >>> output.shape, weights[0, 0]
+    (torch.Size([3, 1, 4]), tensor([0.3333, 0.3333, 0.3333]))
     """
     batched = _check_ranks(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:

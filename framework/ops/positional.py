@@ -58,7 +58,13 @@ def instance_norm(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
     use_input_stats: bool, momentum: float, eps: float, cudnn_enabled: bool,
 ) -> Any:  # fmt: skip
-    """`nn.functional.instance_norm`; ``cudnn_enabled`` has no effect."""
+    """`nn.functional.instance_norm`, the weights first; ``cudnn_enabled`` has no effect.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[[1.0, 3.0]]])
+    >>> torch.instance_norm(x, None, None, None, None, True, 0.1, 3.0, False)
+    tensor([[[-0.5000,  0.5000]]])
+    """
     return norm.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
@@ -69,7 +75,12 @@ def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Any:  # fmt: skip
-    """`nn.functional.layer_norm`; ``cudnn_enable`` has no effect."""
+    """`nn.functional.layer_norm`; ``cudnn_enable`` has no effect.
+
+    >>> import framework as torch
+    >>> torch.layer_norm(torch.tensor([[1.0, 3.0]]), [2])
+    tensor([[-1.0000,  1.0000]])
+    """
     return norm.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
@@ -78,7 +89,12 @@ def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Any:  # fmt: skip
-    """`nn.functional.group_norm`; ``cudnn_enabled`` has no effect."""
+    """`nn.functional.group_norm`; ``cudnn_enabled`` has no effect.
+
+    >>> import framework as torch
+    >>> torch.group_norm(torch.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
     return norm.group_norm(input, num_groups, weight, bias, eps)
 
 
@@ -87,7 +103,15 @@ def embedding(
     weight: Any, indices: Any, padding_idx: int = -1, scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:  # fmt: skip
-    """`nn.functional.embedding`, the table first; ``padding_idx`` -1 is none."""
+    """`nn.functional.embedding`, the table first; ``padding_idx`` -1 is none.
+
+    Shapes: weight (V, D), indices (*) of integers; result (*, D). IndexError for a row that is
+    not there.
+
+    >>> import framework as torch
+    >>> torch.embedding(torch.tensor([[0.0, 0.0], [1.0, 2.0]]), torch.tensor([1]))
+    tensor([[1., 2.]])
+    """
     padding = None if padding_idx < 0 else padding_idx
     return tables.embedding(
         indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
@@ -96,7 +120,15 @@ def embedding(
 
 @function(method=False)
 def embedding_renorm_(weight: Any, indices: Any, max_norm: float, norm_type: float) -> Any:
-    """Scale the rows of ``weight`` that ``indices`` names down to a norm, in place."""
+    """Scale the rows of ``weight`` that ``indices`` names down to a norm, in place.
+
+    Rows whose ``norm_type``-norm is at most ``max_norm`` stay as they are.
+
+    >>> import framework as torch
+    >>> torch.embedding_renorm_(torch.tensor([[3.0, 4.0], [3.0, 4.0]]), torch.tensor([0]), 1.0, 2.0)
+    tensor([[0.6000, 0.8000],
+            [3.0000, 4.0000]])
+    """
     tables.renormalise(weight, indices, max_norm, norm_type)
     return weight
 
@@ -111,6 +143,12 @@ def embedding_bag(
 
     ``mode`` is 0 for sums, 1 for means, 2 for maxima. As in PyTorch sums leave the other three
     empty or zero, and the last one repeats the sizes unless ``mode`` is 2.
+
+    >>> import framework as torch
+    >>> table = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> torch.embedding_bag(table, torch.tensor([0, 1, 2]), torch.tensor([0, 2]), mode=1)
+    (tensor([[1.5000],
+            [4.0000]]), tensor([0, 0, 1]), tensor([2, 1]), tensor([2, 1]))
     """
     result = tables.embedding_bag(
         indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=_MODES[mode],
@@ -150,7 +188,12 @@ def convolution(
 
 @function(method=False)
 def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
-    """`nn.functional.adaptive_max_pool1d` with the positions of its results."""
+    """`nn.functional.adaptive_max_pool1d` with the positions of its results.
+
+    >>> import framework as torch
+    >>> torch.adaptive_max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
+    (tensor([[3., 2.]]), tensor([[1, 2]]))
+    """
     return adaptive.adaptive_max_pool1d(input, output_size, True)
 
 
@@ -158,7 +201,15 @@ def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
 def softmax(
     input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Any:  # fmt: skip
-    """`torch.softmax`, the type last; without ``dim`` one is chosen, with a warning."""
+    """`torch.softmax`, the type last; without ``dim`` one is chosen, with a warning.
+
+    exp(input) / sum(exp(input)) along ``dim``. IndexError for a dimension out of range,
+    NotImplementedError for integers without a ``dtype``.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.softmax(torch.tensor([0.0, 0.0, 0.0, 0.0]), dim=0)
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
     return activation.softmax(input, dim, dtype)
 
 
@@ -166,7 +217,14 @@ def softmax(
 def log_softmax(
     input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Any:  # fmt: skip
-    """`torch.log_softmax`, the type last; without ``dim`` one is chosen, with a warning."""
+    """`torch.log_softmax`, the type last; without ``dim`` one is chosen, with a warning.
+
+    IndexError for a dimension out of range, NotImplementedError for integers without a ``dtype``.
+
+    >>> import framework as torch
+    >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 1000.0]), dim=0)
+    tensor([-1000.,     0.])
+    """
     return activation.log_softmax(input, dim, dtype)
 
 
@@ -177,7 +235,12 @@ def log_softmax(
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1
 ) -> Any:
-    """`nn.functional.binary_cross_entropy_with_logits`, its ``reduction`` a number."""
+    """`nn.functional.binary_cross_entropy_with_logits`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> torch.binary_cross_entropy_with_logits(torch.zeros(2), torch.ones(2), reduction=0)
+    tensor([0.6931, 0.6931])
+    """
     return loss.binary_cross_entropy_with_logits(
         input, target, weight, reduction=_REDUCTIONS[reduction], pos_weight=pos_weight
     )
@@ -187,7 +250,13 @@ def binary_cross_entropy_with_logits(
 def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
 ) -> Any:
-    """`nn.functional.cosine_embedding_loss`, its ``reduction`` a number."""
+    """`nn.functional.cosine_embedding_loss`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+    >>> torch.cosine_embedding_loss(a, b, torch.tensor([1]), reduction=2)
+    tensor(0.2929)
+    """
     return margins.cosine_embedding_loss(
         input1, input2, target, margin, reduction=_REDUCTIONS[reduction]
     )
@@ -195,7 +264,12 @@ def cosine_embedding_loss(
 
 @function(method=False)
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 1) -> Any:
-    """`nn.functional.hinge_embedding_loss`, its ``reduction`` a number."""
+    """`nn.functional.hinge_embedding_loss`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> torch.hinge_embedding_loss(torch.tensor([0.25, 0.25]), torch.tensor([1, -1]), reduction=0)
+    tensor([0.2500, 0.7500])
+    """
     return margins.hinge_embedding_loss(input, target, margin, reduction=_REDUCTIONS[reduction])
 
 
@@ -203,7 +277,13 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
 ) -> Any:
-    """`nn.functional.margin_ranking_loss`, its ``reduction`` a number."""
+    """`nn.functional.margin_ranking_loss`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> a, b = torch.tensor([1.0, 1.0]), torch.tensor([3.0, 3.0])
+    >>> torch.margin_ranking_loss(a, b, torch.tensor([1.0, -1.0]), reduction=0)
+    tensor([2., 0.])
+    """
     return margins.margin_ranking_loss(
         input1, input2, target, margin, reduction=_REDUCTIONS[reduction]
     )
@@ -214,7 +294,13 @@ def triplet_margin_loss(
     anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
     eps: float = 1e-6, swap: bool = False, reduction: int = 1,
 ) -> Any:  # fmt: skip
-    """`nn.functional.triplet_margin_loss`, its ``reduction`` a number."""
+    """`nn.functional.triplet_margin_loss`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> a, p, n = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]])
+    >>> torch.triplet_margin_loss(a, p, n, reduction=2)
+    tensor(2.0000)
+    """
     return margins.triplet_margin_loss(
         anchor, positive, negative, margin, p, eps, swap, reduction=_REDUCTIONS[reduction]
     )
@@ -235,7 +321,12 @@ def kl_div(input: Any, target: Any, reduction: int = 1, *, log_target: bool = Fa
 def poisson_nll_loss(
     input: Any, target: Any, log_input: bool, full: bool, eps: float, reduction: int
 ) -> Any:
-    """`nn.functional.poisson_nll_loss`, its ``reduction`` a number."""
+    """`nn.functional.poisson_nll_loss`, its ``reduction`` a number.
+
+    >>> import framework as torch
+    >>> torch.poisson_nll_loss(torch.zeros(2), torch.ones(2), True, False, 1e-8, 0)
+    tensor([1., 1.])
+    """
     return loss.poisson_nll_loss(
         input, target, log_input, full, eps=eps, reduction=_REDUCTIONS[reduction]
     )
@@ -246,7 +337,13 @@ def ctc_loss(
     log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
     reduction: int = 0, zero_infinity: bool = False,
 ) -> Any:  # fmt: skip
-    """`nn.functional.ctc_loss`, its ``reduction`` a number; all losses by default, as PyTorch's."""
+    """`nn.functional.ctc_loss`, its ``reduction`` a number; all losses by default, as PyTorch's.
+
+    >>> import framework as torch
+    >>> even = torch.full((4, 1, 2), 0.5).log()
+    >>> torch.ctc_loss(even, torch.tensor([[1]]), (4,), (1,))
+    tensor([0.4700])
+    """
     return ctc.ctc_loss(
         log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction],
         zero_infinity,
@@ -260,7 +357,16 @@ def ctc_loss(
 def lstm_cell(
     input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
 ) -> tuple[Any, Any]:
-    """(h', c') of one step of an LSTM; ``hx`` is (h, c)."""
+    """(h', c') of one step of an LSTM; ``hx`` is (h, c) (Hochreiter and Schmidhuber 1997).
+
+    Shapes: input (N, I), h and c (N, H), w_ih (4H, I), w_hh (4H, H), biases (4H,) or None; the
+    gates' rows are those of input, forget, cell and output. RuntimeError for sizes that differ.
+
+    >>> import framework as torch
+    >>> one, zero = torch.ones(1, 1), torch.zeros(4, 1)
+    >>> torch.lstm_cell(one, (one, one), zero, zero)
+    (tensor([[0.2311]]), tensor([[0.5000]]))
+    """
     return recurrent.lstm_cell(linear(input, w_ih, b_ih), *hx, w_hh, b_hh)
 
 
@@ -268,7 +374,16 @@ def lstm_cell(
 def gru_cell(
     input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
 ) -> Any:  # fmt: skip
-    """h' of one step of a GRU."""
+    """h' of one step of a GRU (Cho et al. 2014).
+
+    Shapes: input (N, I), hx (N, H), w_ih (3H, I), w_hh (3H, H), biases (3H,) or None; the gates'
+    rows are those of reset, update and new. RuntimeError for sizes that do not match.
+
+    >>> import framework as torch
+    >>> one, zero = torch.ones(1, 1), torch.zeros(3, 1)
+    >>> torch.gru_cell(one, one, zero, zero)
+    tensor([[0.5000]])
+    """
     return recurrent.gru_cell(linear(input, w_ih, b_ih), hx, w_hh, b_hh)
 
 
@@ -290,11 +405,17 @@ def rnn_tanh_cell(
 def rnn_relu_cell(
     input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
 ) -> Any:  # fmt: skip
-    """relu(w_ih input + b_ih + w_hh hx + b_hh)."""
+    """relu(w_ih input + b_ih + w_hh hx + b_hh).
+
+    >>> import framework as torch
+    >>> one = torch.ones(1, 1)
+    >>> torch.rnn_relu_cell(one, one, one, one)
+    tensor([[2.]])
+    """
     return recurrent.rnn_relu_cell(linear(input, w_ih, b_ih), hx, w_hh, b_hh)
 
 
-def _network(mode: str, name: str) -> Callable[..., Any]:
+def _network(mode: str, name: str, example: str) -> Callable[..., Any]:
     """A network over padded sequences or, with the batch sizes second, over packed ones."""
 
     def call(*args: Any) -> Any:
@@ -320,11 +441,50 @@ def _network(mode: str, name: str) -> Callable[..., Any]:
     ``{name}(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
     batch_first)``, or for packed sequences ``{name}(data, batch_sizes, hx, params, has_biases,
     num_layers, dropout, train, bidirectional)``. Returns the outputs and the final states.
+
+    Shapes: input (L, N, I), or (N, L, I) with ``batch_first``; states (layers, N, H); params: for
+    each layer and direction w_ih, w_hh and, if there are any, b_ih and b_hh.
+
+    >>> import framework as torch
+    >>> x, h = torch.ones(1, 2, 1), torch.zeros(1, 1, 1)
+{example}
     """
     return function(method=False)(call)
 
 
-lstm = _network("LSTM", "lstm")
-gru = _network("GRU", "gru")
-rnn_tanh = _network("RNN_TANH", "rnn_tanh")
-rnn_relu = _network("RNN_RELU", "rnn_relu")
+lstm = _network(
+    "LSTM",
+    "lstm",
+    """\
+    >>> w = torch.ones(4, 1)
+    >>> torch.lstm(x, (h, h), [w, w], False, 1, 0.0, False, False, True)
+    (tensor([[[0.3696],
+             [0.6505]]]), tensor([[[0.6505]]]), tensor([[[1.1444]]]))""",
+)
+gru = _network(
+    "GRU",
+    "gru",
+    """\
+    >>> w = torch.ones(3, 1)
+    >>> torch.gru(x, h, [w, w], False, 1, 0.0, False, False, True)
+    (tensor([[[0.2048],
+             [0.3468]]]), tensor([[[0.3468]]]))""",
+)
+rnn_tanh = _network(
+    "RNN_TANH",
+    "rnn_tanh",
+    """\
+    >>> w = torch.ones(1, 1)
+    >>> torch.rnn_tanh(x, h, [w, w], False, 1, 0.0, False, False, True)
+    (tensor([[[0.7616],
+             [0.9427]]]), tensor([[[0.9427]]]))""",
+)
+rnn_relu = _network(
+    "RNN_RELU",
+    "rnn_relu",
+    """\
+    >>> w = torch.ones(1, 1)
+    >>> torch.rnn_relu(x, h, [w, w], False, 1, 0.0, False, False, True)
+    (tensor([[[1.],
+             [2.]]]), tensor([[[2.]]]))""",
+)
