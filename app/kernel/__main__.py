@@ -44,7 +44,7 @@ class Kernel:
         self.shell: KernelShell = make_shell(self.outputs, self.service.session.scratch)
         self.gate.namespace = self.shell.user_ns
         self._jobs: SimpleQueue[tuple[str, str, Future[Any]] | None] = SimpleQueue()
-        self._waiting: list[Future[Any]] = []
+        self._ended: Future[Any] = Future()  # of the cell that runs
         self._running = False
         self._register()
         signal.signal(signal.SIGINT, self._on_sigint)
@@ -54,6 +54,9 @@ class Kernel:
         shell, service = self.shell, self.service
         service.register("execute", self._execute)
         service.register("shutdown", self._shutdown)
+        service.register("await", lambda p: self._ended)
+        service.forks.before.append(self.outputs.flush)
+        service.forks.after.append(self._copied)
         service.register(
             "complete", lambda p: shell.complete_at(_text(p, "code"), _number(p, "pos")), slow=True
         )
@@ -80,6 +83,12 @@ class Kernel:
 
     # -- on the main thread ------------------------------------------------------------------------
 
+    def _copied(self, kind: str) -> None:
+        """This is a copy of the kernel: what came for the original is not ours."""
+        self.outputs.restart(mute=kind != "branch")
+        self._jobs = SimpleQueue()
+        self._ended = Future()
+
     def run(self) -> None:
         """Take cells until told to shut down."""
         while True:
@@ -89,12 +98,12 @@ class Kernel:
                 continue
             if job is None:
                 break
-            cell, code, done = job
+            cell, code, self._ended = job
             try:
-                done.set_result(self._run_cell(cell, code))
+                self._ended.set_result(self._run_cell(cell, code))
             except KeyboardInterrupt:  # it came after the cell's end
-                if not done.done():
-                    done.set_result({"count": 0, "error": "KeyboardInterrupt"})
+                if not self._ended.done():
+                    self._ended.set_result({"count": 0, "error": "KeyboardInterrupt"})
         self.close()
 
     def _run_cell(self, cell: str, code: str) -> dict[str, Any]:

@@ -41,6 +41,9 @@ class Outputs:
         self.cell = ""
         self._push = push
         self._congested = congested
+        self._begin()
+
+    def _begin(self) -> None:
         self._parts: deque[tuple[str, str, str]] = deque()  # (cell, stream, text), as written
         self._size = 0  # characters in them, about
         self._texts: list[_Text] = []  # the same, joined and bounded
@@ -49,6 +52,12 @@ class Outputs:
         self._written = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tapebook-output", daemon=True)
         self._thread.start()
+
+    def restart(self, mute: bool) -> None:
+        """In a forked child, which has no thread for it: go on, or put nothing out any more."""
+        if mute:
+            self._push = _nowhere
+        self._begin()
 
     def write(self, name: str, text: str) -> None:
         """Text for ``stdout`` or ``stderr`` of the current cell; called for every print."""
@@ -130,6 +139,10 @@ class Outputs:
                 self._written.clear()
                 self._awake = False
                 self.flush()
+
+
+def _nowhere(_: Output) -> None:
+    """Where the output of a copy goes that nobody is to see."""
 
 
 class _Text:

@@ -8,6 +8,7 @@ arrived, within the node that brought it.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
@@ -246,6 +247,40 @@ class _Task:
         if id(edge[0]) not in self.counts:
             return False
         return self.useful is None or edge[0] in self.useful or _key(edge) in (self.wanted or ())
+
+    def replace(self, ident: int, new: Any, node: Node | None, sent: Sequence[Any]) -> bool:
+        """A debugger puts ``new`` in the place of a gradient that is on its way.
+
+        What has been added to another gradient, or to a leaf's, is changed by the difference. It is
+        on its way where it waits for its node, and where ``node`` has just ``sent`` it.
+
+        Returns:
+            Whether the gradient with this id was found.
+        """
+        found = False
+        for slots in self.pending.values():
+            for nr, grad in enumerate(slots):
+                if grad is not None and grad._id == ident:
+                    slots[nr], found = new, True
+        for key, grad in self.leaves.items():
+            if grad._id == ident:
+                self.leaves[key], found = new, True
+        for edge, grad in zip(node.edges if node is not None else (), sent):
+            if grad is None or grad._id != ident or edge is None:
+                continue
+            if edge.__class__ is tuple:
+                target, nr = edge
+                waiting = self.pending.get(target)
+                if waiting is not None and waiting[nr] is not None and waiting[nr] is not new:
+                    waiting[nr] = waiting[nr] + (new - grad)
+            elif id(edge) in self.leaves:
+                if self.leaves[id(edge)] is not new:
+                    self.leaves[id(edge)] = self.leaves[id(edge)] + (new - grad)
+            elif edge.grad is not None and self.accumulate:
+                before_write(edge.grad)
+                edge.grad._data += (new - grad)._data
+            found = True
+        return found
 
     def _skip(self, node: Node) -> None:
         for edge in node.edges:

@@ -66,6 +66,7 @@ RESULTS: dict[str, Any] = {
     "evaluate": Variable,
     "view": TensorView,
     "summary": list[Summary | None],
+    "measure": list[Summary | None],
     "check": Check,
 }
 
@@ -188,6 +189,18 @@ class Client:
                 f"{self.welcome.name} has ended ({client.welcome.name} runs there now)"
             )
         return client
+
+    def sibling(self, name: str) -> Client:
+        """Connect to another session in the same place, such as a copy of this one's program.
+
+        Raises SessionError with one line.
+        """
+        if not self.remote:
+            return Client.connect(self.session.directory / f"{name}.sock")
+        assert self._process is not None
+        command = self._process.command
+        command = command[:-1] if command[-1] == self.welcome.name else command
+        return Client.over([*command, name], timeout=20.0, detached=True)
 
     def request(self, method: str, **params: Any) -> Future[Any]:
         """Ask; the future gets the typed result, or RequestError with one line for the user."""

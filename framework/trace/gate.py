@@ -29,7 +29,8 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
@@ -69,10 +70,12 @@ class GateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a stopped thread is told."""
+    """What a stopped thread is told; with ``work`` it does that and stays where it is."""
 
     how: str
     target: Breakpoint | None = None
+    work: Callable[[], Any] | None = None
+    done: Future[Any] | None = None  # what comes of the work
 
 
 # -- step commands: each makes a test of raw events ---------------------------------------------
@@ -163,6 +166,9 @@ class Gate:
         self._until: list[Compiled] = []
         self._lookout = Lookout(self)
         self._resting = False  # see rest
+        self._run_to = 0  # stop at this event, whatever it is
+        # The backward node of the newest event, and the gradients that came to it or that it sent.
+        self.node: tuple[int, Any, Sequence[Any]] = (0, None, ())
         self._lines = Lines(self._halt_at_line)
         self._index()
         recorder.gate = self
@@ -188,7 +194,7 @@ class Gate:
             hit = self._lookout.grad(raw, tensors)
         if hit is not None:
             self._halt_at(hit)
-        elif self._test is not None and self._test(raw):
+        elif self._arrived(raw):
             self._halt("step")
         elif self._lines.pausing and kind in _PLACES:
             self._halt("pause")
@@ -197,6 +203,12 @@ class Gate:
             self._lines.remove()
         elif kind == CELL_BEGIN:
             self._arm()
+
+    def _arrived(self, raw: tuple[Any, ...]) -> bool:
+        """Is this where a step, or a run to an event, was to end?"""
+        if self._test is not None and self._test(raw):
+            return True
+        return bool(self._run_to) and raw[0] >= self._run_to
 
     def error(self, kind: int, error: BaseException) -> None:
         """An op or a container raised; called by the recorder for each as the exception passes."""
@@ -292,6 +304,7 @@ class Gate:
         self, reason: str, *, message: str = "", breakpoint: int = 0, frame: FrameType | None = None
     ) -> None:
         """Block until told to go on. Raises KeyboardInterrupt if told to give up."""
+        self._run_to = 0
         self._forget_step()
         if self.console is None and not self.attended():
             return
@@ -315,7 +328,9 @@ class Gate:
                 self.stop = None
                 self.state = "running"
                 while not self._commands.empty():
-                    self._commands.get()
+                    left = self._commands.get()
+                    if left.done is not None:
+                        left.done.cancel()
             self._at = None
             self.adhoc.clear()
             self._changed()
@@ -327,14 +342,38 @@ class Gate:
 
     def _ask(self, stop: Stop) -> Command:
         console = self.console
-        if console is None:
-            return self._commands.get()
+        while console is None:
+            command = self._commands.get()
+            if command.work is None:
+                return command
+            self._work(command)
         recorder, sink.active = sink.active, None  # what it evaluates is not the model's
         try:
             command = console(stop)
         finally:
             sink.active = recorder
         return command if isinstance(command, Command) else Command(command)
+
+    def _work(self, command: Command) -> None:
+        """Do something at a stop, and tell who asked for it what came of it."""
+        work, done = command.work, command.done
+        assert work is not None and done is not None
+        if not done.set_running_or_notify_cancel():
+            return
+        recorder, sink.active = sink.active, None
+        commands, result, failure = self._commands, None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        finally:
+            sink.active = recorder
+        if self._commands is not commands:
+            return  # this is a copy of the process that was asked
+        if failure is not None:
+            done.set_exception(failure)
+        else:
+            done.set_result(result)
 
     def _obey(self, command: Command) -> None:
         """Set up what the thread runs until."""
@@ -356,8 +395,9 @@ class Gate:
         """On the model's thread: see every event, and lines, exactly while that is of use."""
         self._stale = False
         stepping = self._test is not None or self._lines.wanted or self._interrupted
+        looking = self._lookout.armed or bool(self.observers) or bool(self._run_to)
         self.recorder.inner = stepping
-        self.recorder.armed = stepping or self._lookout.armed or bool(self.observers)
+        self.recorder.armed = stepping or looking
         self.recorder.before_step = self._lookout.keep_before if self._lookout.of_updates else None
         self._lines.install(sys._getframe(1))
 
@@ -391,10 +431,31 @@ class Gate:
                 raise GateError(f"the model is {self.state}, not paused")
             if self.console is not None:
                 raise GateError("step at the program's own prompt")
-            # From here on it counts as running: a second command must wait for the next stop.
-            self.stop = None
-            self.state = "running"
+            if command.work is None:
+                # It counts as running now: a second command must wait for the next stop.
+                self.stop = None
+                self.state = "running"
             self._commands.put(command)
+
+    def at_stop(self, work: Callable[[], Any]) -> Future[Any]:
+        """Have the stopped thread call ``work`` and stay where it is; the future gets the result.
+
+        Raises GateError if it is not stopped.
+        """
+        done: Future[Any] = Future()
+        self._tell(Command("work", None, work, done))
+        return done
+
+    def run_to(self, seq: int) -> None:
+        """On the model's thread: stop at event ``seq``, without a change to what is recorded."""
+        self._run_to = seq
+        self._arm()
+
+    def after_fork(self) -> None:
+        """In a forked child: nobody else holds the lock, and no command is on its way."""
+        self._lock = threading.Lock()
+        self._commands = SimpleQueue()
+        self._interrupted = False
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the model's thread, stopped or running."""
@@ -552,7 +613,7 @@ class Gate:
 
     def variables(self, frame: int = 0) -> list[Variable]:
         """The variables of a frame of a stopped thread; else of the namespace."""
-        chosen = self._frame(frame)
+        chosen = self.frame_at(frame)
         if chosen is None:
             return frames.variables(self.namespace, self.adhoc, all_names=False)
         top = chosen.f_locals is chosen.f_globals
@@ -561,12 +622,13 @@ class Gate:
     def evaluate(self, expression: str, frame: int = 0) -> Variable:
         """The value of an expression, as a line; GateError if it has none."""
         try:
-            value = frames.evaluate(expression, self._frame(frame), self.namespace)
+            value = frames.evaluate(expression, self.frame_at(frame), self.namespace)
         except ValueError as error:
             raise GateError(str(error)) from None
         return frames.variable(frames.one_line(expression, 80), value, self.adhoc)
 
-    def _frame(self, index: int) -> FrameType | None:
+    def frame_at(self, index: int) -> FrameType | None:
+        """A frame of the stopped thread's stack; None if it is not stopped, or has none."""
         if self.stop is None:
             return None
         found = self.frames()

@@ -73,7 +73,6 @@ class Lookout:
     """Finds the breakpoint that an event of a gate's recorder hits.
 
     Attributes:
-        armed: whether there is anything to look for.
         of_updates: whether there is a condition on updates: `keep_before` must see each step.
     """
 
@@ -97,8 +96,13 @@ class Lookout:
         self._at_grads = _ByName([b for b in of_params if b.in_phase("backward")], param)
         self._at_values = _ByName([b for b in of_params if b.in_phase("forward")], param)
         self._at_updates = _ByName([b for b in of_params if b.in_phase("optimizer")], param)
-        self.armed = bool(breakpoints)
+        self._breakpoints = breakpoints
         self.of_updates = bool(self._at_updates.breakpoints)
+
+    @property
+    def armed(self) -> bool:
+        """Is there anything to look for, or a stop that is due?"""
+        return bool(self._breakpoints) or self._due is not None
 
     def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The breakpoint that the end of an op or a node hits."""

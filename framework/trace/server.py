@@ -36,6 +36,7 @@ from typing import Any
 from framework.trace import session as sessions
 from framework.trace import sink
 from framework.trace.answers import Answers, RequestError, batch
+from framework.trace.forks import Forks
 from framework.trace.gate import Gate, GateError
 from framework.trace.peer import FLOOD, NEVER, Peer, frame, framed
 from framework.trace.protocol import (
@@ -109,27 +110,38 @@ class Service:
         self.gate = gate
         self.cell = ""
         self.stay_paused = stay_paused
-        self.session = sessions.new_session(name or "session", file, directory)
         self.idle = idle
         self.most = "all" if recorder.values is not None else "structure"
         self.level = self.most
         self._asked = ""  # the level that the viewer in control wants
+        self._handlers: dict[str, tuple[Handler, bool, bool]] = {}
+        self.lingers: Callable[[], None] | None = None  # called before the service ends
+        self._open(sessions.new_session(name or "session", file, directory))
+        Answers(self).register()
+        self.forks = Forks(self)
+        gate.on_change = self.wake
+        if not stay_paused:
+            gate.attended = self._attended
+        self._start()
+
+    def _open(self, session: sessions.Session) -> None:
+        """Make the socket, with nobody at it."""
+        self.session = session
         self._token, self._observe_token = secrets.token_hex(32), secrets.token_hex(32)
-        self._listener = sessions.bind(self.session, self._token, self._observe_token)
+        self._listener = sessions.bind(session, self._token, self._observe_token)
         self._listener.setblocking(False)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, self._drain_wake)
         self._credit = float(PEERS)  # connections that may be accepted at once
         self._accepted = time.monotonic()
         self._accept_at = 0.0  # when the listener is looked at again
-        self._selector.register(self._wake_in, selectors.EVENT_READ, self._drain_wake)
         self._peers: list[Peer] = []
         self._count = 0  # connections so far
         self._todo: deque[Callable[[], None]] = deque()  # from other threads
-        self._handlers: dict[str, tuple[Handler, bool, bool]] = {}
         self._worker = Worker("tapebook-look")
         self._encoded: tuple[int, int, bytes] = (0, 0, b"")  # the last batch: first, last, frame
         self._state = ("", 0, "", "")  # what the viewers were told last
@@ -138,15 +150,32 @@ class Service:
         self._next_look = 0.0
         self._settled = 0.0  # when a model that has just gone on is said to be running
         self._closing = False
+        self._farewell = ""  # why it ends
         self._pid = os.getpid()
-        Answers(self).register()
-        gate.on_change = self.wake
-        if not stay_paused:
-            gate.attended = self._attended
+
+    def _start(self) -> None:
         self.adjust()
         self._thread = threading.Thread(target=self._serve, name="tapebook-service", daemon=True)
         self._thread.start()
         atexit.register(self.close)
+
+    def reopen(self, label: str) -> None:
+        """In a forked child, which has no service thread: serve it at a socket of its own.
+
+        The methods that were registered answer for the child. Nobody needs to be there for it to
+        stop: it was forked to be looked at.
+        """
+        before = self.session
+        for peer in self._peers:
+            peer.sock.close()
+        self._listener.close()
+        self._selector.close()  # its own end: the parent's goes on
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+        self.stay_paused, self.idle = True, self.level
+        self.gate.attended = lambda: True
+        self._open(sessions.new_session(label, before.file, before.directory))
+        self._start()
 
     @property
     def name(self) -> str:
@@ -189,10 +218,13 @@ class Service:
         self.cell = cell
         self.gate.set_state(state)
 
-    def close(self) -> None:
+    def close(self, why: str = "the program has ended") -> None:
         """Send what is waiting, hang up and remove the session's files."""
         if self.closed:  # a forked child must leave the files alone
             return
+        if self.lingers is not None and threading.get_ident() == self.recorder.owner:
+            self.lingers()
+        self._farewell = why
         self._closing = True
         self.wake()
         self._thread.join(2.0)
@@ -291,7 +323,7 @@ class Service:
             self._todo.popleft()()
         self._next_look = 0.0
         self._stream(time.monotonic(), last=True)
-        self._push(Goodbye("the program has ended", ended=True))
+        self._push(Goodbye(self._farewell, ended=True))
         while any(p.waiting for p in self._peers) and time.monotonic() < end:
             for key, mask in self._selector.select(0.05):
                 if mask & selectors.EVENT_WRITE:

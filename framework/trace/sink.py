@@ -123,6 +123,7 @@ class Recorder:
         self.armed = False  # True while the gate wants to see every event
         self.inner = False  # and the ops of built-in gradient rules, too
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
+        self.between: Callable[[], None] | None = None  # after that, and as a cell begins
         self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step
         self.step = 0  # training steps that have ended
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -309,7 +310,9 @@ class Recorder:
         parents.append(seq)
         self.here = (self.module, seq, self.phase)
         if self.armed:
+            self.gate.node = seq, node, grads
             self._show_begin(raw, tuple(g for g in grads if g is not None))
+            self.gate.node = 0, None, ()
         return seq
 
     def end_node(
@@ -343,7 +346,9 @@ class Recorder:
             seq, perf_counter_ns(), NODE_END, begin, described, text,
         )  # fmt: skip
         if self.armed:
+            self.gate.node = seq, node, grads
             self.gate.event(raw, tuple(g for g in grads if g is not None))
+            self.gate.node = 0, None, ()
         if error is not None and self.gate is not None:
             self.gate.error(NODE_END, error)
 
@@ -398,6 +403,8 @@ class Recorder:
                 values.forget(oldest)
         if self.on_step is not None:
             self.on_step()
+        if self.between is not None:
+            self.between()
 
     def write(self, tensor: Any) -> None:
         """``tensor``'s memory is about to be written: keep what others still want to see."""
@@ -406,6 +413,10 @@ class Recorder:
         ids = tuple(counter.aliases) if counter is not None and counter.aliases else (ident,)
         if ident not in ids:
             ids = (ident, *ids)
+        self.write_to(ids)
+
+    def write_to(self, ids: tuple[int, ...]) -> None:
+        """The same, of the tensors with these ids."""
         values = self.values
         if values is not None:
             for i in ids:
@@ -427,12 +438,17 @@ class Recorder:
         self.modules.clear()
         self.phases.clear()
         self.module, self.phase = "", "forward"
-        return self._open((), CELL_BEGIN, cell, count)
+        begin = self._open((), CELL_BEGIN, cell, count)
+        if self.between is not None:
+            self.between()
+        return begin
 
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
         self._close(begin, (), CELL_END, error)
         if self.on_step is not None:
             self.on_step()
+        if self.between is not None:
+            self.between()
 
     def mark(self, name: str) -> None:
         self._put((), MARK, name)

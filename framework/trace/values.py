@@ -7,6 +7,7 @@ array is kept again, as the value from then on).
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
 from functools import partial
@@ -93,6 +94,26 @@ class Values:
     def leave(self, ident: int) -> None:
         """``ident`` has no array of its own any more: what was frozen is its last value."""
         self._live.pop(ident, None)
+
+    def live(self, ident: int) -> Any | None:
+        """The array that the program itself still holds for ``ident``; None if it has let it go."""
+        entries = self._entries.get(ident)
+        if not entries:
+            return self._alive.get(ident, (0, _gone))[1]()
+        array = entries[-1][1]
+        held = getrefcount(array) > IN_USE or array.base is not None
+        return array if held else None
+
+    def sharing(self, array: Any) -> list[int]:
+        """The ids whose newest value is kept in the memory of ``array``, or in a part of it."""
+        share = getattr(type(array), "__module__", "numpy").partition(".")[0]
+        overlap = sys.modules[share].may_share_memory
+        found = []
+        for ident, entries in list(self._entries.items()):
+            newest = entries[-1][1]
+            if type(newest) is type(array) and overlap(newest, array):
+                found.append(ident)
+        return found
 
     def get(self, ident: int, seq: int = 0) -> Any | None:
         """What ``ident`` held as of ``seq`` (0: the newest), or None if that is not kept."""

@@ -220,6 +220,16 @@ def test_module_breakpoint_by_regular_expression(model, taped, pattern):
     assert [s.source.line for s in walk.stops] == [_line_of(MLP.forward, "self.out(h)")]
 
 
+def test_a_gradient_that_is_to_stop_once_stops(model, taped):
+    tape, gate = taped
+    walk = Walk(gate)
+    gate.set_breakpoints(
+        [Breakpoint(1, param="model.out.weight", phase="backward", condition="norm > 0", once=True)]
+    )
+    _train(model, torch.optim.SGD(model.parameters(), lr=0.1), 3)
+    assert walk.labels == ["linear backward"]
+
+
 def test_module_breakpoint_in_backward_stops_once_per_call(model, taped):
     _, gate = taped
     gate.set_breakpoints([Breakpoint(1, module="model.hidden", phase="backward")])
