@@ -23,11 +23,14 @@ def diff(
 ) -> Tensor:  # fmt: skip
     """The ``n``-th difference of neighbours along a dimension; for bool whether they differ.
 
+    The dimension gets ``n`` shorter.
+
     Args:
         prepend, append: what to put in front of and behind ``input`` first.
 
     Raises:
-        RuntimeError: a 0-d input, or a negative order.
+        RuntimeError: a 0-d input, a negative order, or a ``prepend`` that does not fit.
+        IndexError: a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1, 4, 9, 16]).diff()
@@ -159,10 +162,14 @@ def _spacings(input: Tensor, spacing: Any, dim: Any, dims: list[int]) -> list[An
 def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> Any:
     """The derivative of a sampled function, estimated along each dimension: a tuple of tensors.
 
+    Each has the shape of ``input``. Inside it takes central differences.
+
     Args:
         spacing: the distance of the samples, one for each dimension, or vectors of coordinates.
         dim: only along these.
         edge_order: 1 or 2, the order of the one-sided estimates at both ends.
+
+    RuntimeError for a dimension with ``edge_order`` samples or fewer, and for uint8.
 
     >>> import framework as torch
     >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0, 16.0]))

@@ -136,6 +136,13 @@ def _amax_or_amin(record: Any, input: Tensor, dim: Dim, keepdim: bool) -> Tensor
 def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The largest element over some or all dimensions; equal ones share the gradient.
 
+    Of the type of ``input``; NaN if there is one. See `max` for the index too.
+
+    Raises:
+        RuntimeError: no elements and no ``dim``.
+        IndexError: a dimension without elements, or out of range.
+        NotImplementedError: complex numbers, which have no order.
+
     >>> import framework as torch
     >>> torch.tensor([[1, 4], [3, 2]]).amax(dim=1)
     tensor([4, 3])
@@ -146,14 +153,26 @@ def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
 @function(checks=True, out="exact")
 @numpy_names
 def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over some or all dimensions; equal ones share the gradient."""
+    """The smallest element over some or all dimensions; equal ones share the gradient.
+
+    Of the type of ``input``; NaN if there is one. See `min` for the index too.
+
+    Raises:
+        RuntimeError: no elements and no ``dim``.
+        IndexError: a dimension without elements, or out of range.
+        NotImplementedError: complex numbers, which have no order.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 4], [3, 2]]).amin(dim=1)
+    tensor([1, 2])
+    """
     return _amax_or_amin(AMIN, input, dim, keepdim)
 
 
 @function(checks=True, out="exact")
 @numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
-    """(min, max) over one or all dimensions.
+    """(min, max) over one or all dimensions, as `amin` and `amax`; RuntimeError for no elements.
 
     >>> import framework as torch
     >>> torch.aminmax(torch.tensor([3, 1, 2])).max
@@ -194,6 +213,12 @@ ARGMAX, ARGMIN = _arg_op("argmax"), _arg_op("argmin")
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the first largest element (of the flattened tensor if no dim is given), as int64.
 
+    NaN counts as the largest.
+
+    Raises:
+        IndexError: no elements to choose from, or a dimension out of range.
+        RuntimeError: complex numbers or bools.
+
     >>> import framework as torch
     >>> torch.tensor([[1, 4], [3, 2]]).argmax(1)
     tensor([1, 0])
@@ -204,7 +229,18 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 @function(checks=True, out="exact")
 @numpy_names
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Index of the first smallest element, as int64; of the flattened tensor without a dim."""
+    """Index of the first smallest element (of the flattened tensor if no dim is given), as int64.
+
+    NaN counts as the smallest.
+
+    Raises:
+        IndexError: no elements to choose from, or a dimension out of range.
+        RuntimeError: complex numbers or bools.
+
+    >>> import framework as torch
+    >>> torch.tensor([[1, 4], [3, 2]]).argmin(1)
+    tensor([0, 1])
+    """
     return _arg(ARGMIN, input, dim, keepdim)
 
 
@@ -255,6 +291,11 @@ def _max_or_min(name: str, whole: Any, along: Any, two: Any) -> Any:
 
     With ``dim`` the result is (values, indices), the indices those of the first extreme, which gets
     the gradient; without it equal extremes share the gradient. NaN counts as extreme.
+
+    Raises:
+        IndexError: a dimension without elements, or out of range.
+        RuntimeError: no elements and no ``dim``.
+        RuntimeError or NotImplementedError: complex numbers, with or without ``dim``.
 
     >>> import framework as torch
     >>> torch.{name}(torch.tensor([[2, 5], [4, 4]]), 1).indices

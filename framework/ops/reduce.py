@@ -104,7 +104,12 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 
     Args:
         dim: an int or several; None and () are all dimensions.
+        keepdim: whether these dimensions stay, of size 1.
         dtype: cast to this type first; the result has it.
+
+    Raises:
+        IndexError: a dimension out of range.
+        RuntimeError: a dimension that is given twice.
 
     >>> import framework as torch
     >>> torch.ones(2, 3).sum(dim=1)
@@ -120,10 +125,11 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 @function(out=True)
 @numpy_names
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over some or all dimensions, of a floating or complex tensor.
+    """The mean over some or all dimensions (`dim` and `keepdim` as of `sum`); NaN of no elements.
 
     Raises:
         RuntimeError: ``input`` (or ``dtype``) is neither floating nor complex.
+        IndexError: a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([[1.0, 3.0], [2.0, 6.0]]).mean(1, keepdim=True)
@@ -143,7 +149,9 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 @function(out=True)
 @numpy_names
 def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum of what is not NaN.
+    """The sum of what is not NaN, over some or all dimensions: arguments and types as of `sum`.
+
+    RuntimeError for complex numbers, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1.0, torch.nan, 2.0]).nansum()
@@ -160,7 +168,9 @@ def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any 
 @numpy_names
 @composite
 def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean of what is not NaN; NaN where nothing is left.
+    """The mean of what is not NaN, over some or all dimensions; NaN where nothing is left.
+
+    RuntimeError for integers and bools, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1.0, torch.nan, 2.0]).nanmean()
@@ -221,7 +231,14 @@ PROD = op(
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The product over one or all dimensions; integers multiply to int64.
+    """The product of all elements or along one dimension; integers and bools multiply to int64.
+
+    Args:
+        dtype: cast to this type first; the result has it.
+
+    Raises:
+        IndexError: a dimension out of range.
+        TypeError: more than one dimension.
 
     >>> import framework as torch
     >>> torch.tensor([1, 2, 3]).prod()
@@ -263,6 +280,8 @@ LOGSUMEXP = op(
 @numpy_names
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """log(sum(exp(input))) over dimensions, without overflow; -inf for no elements.
+
+    Integers and bools give the default float type. IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
@@ -335,7 +354,7 @@ def norm(
             matrices in two dimensions).
         dtype: compute in this type.
 
-    At zero the 2-norm has the subgradient zero.
+    At zero the 2-norm has the subgradient zero. RuntimeError for integers, and for another word.
 
     >>> import framework as torch
     >>> torch.norm(torch.tensor([3.0, 4.0])), torch.norm(torch.tensor([3.0, -4.0]), 1)
@@ -362,7 +381,9 @@ def norm(
 
 @function(method=False, out=True)
 def frobenius_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The 2-norm; kept for old code: `linalg.vector_norm` and `linalg.matrix_norm` say it better.
+    """The 2-norm over some or all dimensions, of floating or complex numbers (else RuntimeError).
+
+    Kept for old code: `linalg.vector_norm` and `linalg.matrix_norm` say it better.
 
     >>> import framework as torch
     >>> torch.frobenius_norm(torch.tensor([[3.0, 4.0]]))
@@ -373,7 +394,10 @@ def frobenius_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Ten
 
 @function(method=False, out=True)
 def nuclear_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The sum of singular values; kept for old code: see `linalg.matrix_norm`.
+    """The sum of the singular values of matrices; kept for old code: see `linalg.matrix_norm`.
+
+    ``dim``: the two dimensions of the matrices, the last two if not given. RuntimeError for
+    fewer dimensions.
 
     >>> import framework as torch
     >>> torch.nuclear_norm(torch.eye(3))
@@ -384,7 +408,9 @@ def nuclear_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tenso
 
 @function(method=False)
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
-    """The norms over all other dimensions than ``dim``, which stay as ones; -1: over all, 0-d.
+    """The ``pow``-norms over all dimensions but ``dim``, which stay as ones; -1: over all, 0-d.
+
+    What `nn.utils.weight_norm` divides by.
 
     >>> import framework as torch
     >>> torch.norm_except_dim(torch.tensor([[3.0, 4.0], [0.0, 2.0]]), 2, 0)
@@ -442,7 +468,9 @@ ANY, ALL = _truth("any"), _truth("all")
 @function(out="exact")
 @numpy_names
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is non-zero: bool (uint8 for uint8); False for no elements.
+    """Whether any element is non-zero, over some or all dimensions: bool (uint8 for uint8).
+
+    False for no elements. IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([[0, 1], [0, 0]]).any(dim=1)
@@ -454,7 +482,14 @@ def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 @function(out="exact")
 @numpy_names
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements are non-zero: bool (uint8 for uint8); True for no elements."""
+    """Whether all elements are non-zero, over some or all dimensions: bool (uint8 for uint8).
+
+    True for no elements. IndexError for a dimension out of range.
+
+    >>> import framework as torch
+    >>> torch.tensor([[0, 1], [2, 3]]).all(dim=1)
+    tensor([False,  True])
+    """
     return apply(ALL, input, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
@@ -468,7 +503,9 @@ COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")
 @function()
 @numpy_names
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
-    """How many elements are not zero, as int64.
+    """How many elements are not zero, over some or all dimensions, as int64.
+
+    IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([[0, 2], [3, 4]]).count_nonzero(0)
@@ -496,7 +533,8 @@ HASH = op("hash_tensor", _hash_kernel, "a")
 def hash_tensor(input: Tensor, dim: Dim = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
     """The exclusive or of the elements' bits as 64-bit numbers, as uint64.
 
-    Floats count as float64, integers as int64. ``mode`` 0 is the only one there is.
+    Floats count as float64, integers as int64. ``mode`` 0 is the only one there is. RuntimeError
+    for another, and for no elements.
 
     >>> import framework as torch
     >>> torch.hash_tensor(torch.tensor([1, 2, 4]))
@@ -521,6 +559,11 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 
     Raises:
         RuntimeError: ``size`` cannot be broadcast to the tensor's shape.
+
+    >>> import framework as torch
+    >>> torch.ones(2, 3).sum_to_size(2, 1)
+    tensor([[3.],
+            [3.]])
     """
     if not size:
         raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')

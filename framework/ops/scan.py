@@ -95,7 +95,12 @@ CUMPROD = op(
 @function(inplace=True, out="typed")
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running sums along a dimension; integers add up in int64.
+    """Running sums along a dimension, in the shape of ``input``; integers add up in int64.
+
+    Args:
+        dtype: cast to this type first; the result has it.
+
+    IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1, 2, 3]).cumsum(0)
@@ -107,7 +112,12 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 @function(inplace=True, out="typed")
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running products along a dimension; integers multiply in int64.
+    """Running products along a dimension, in the shape of ``input``; integers multiply in int64.
+
+    Args:
+        dtype: cast to this type first; the result has it.
+
+    IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1, 2, 3]).cumprod(0)
@@ -158,6 +168,9 @@ CUMMIN = _running_extreme("cummin", np.minimum)
 def cummax(input: Tensor, dim: int) -> Any:
     """(values, indices): the largest so far along a dimension, and where its last copy stands.
 
+    Both in the shape of ``input``, the indices int64. IndexError for a dimension out of range,
+    NotImplementedError for complex numbers.
+
     >>> import framework as torch
     >>> torch.cummax(torch.tensor([1, 3, 2]), 0).values
     tensor([1, 3, 3])
@@ -169,7 +182,16 @@ def cummax(input: Tensor, dim: int) -> Any:
 @function(out="exact")
 @numpy_names
 def cummin(input: Tensor, dim: int) -> Any:
-    """(values, indices): the smallest so far along a dimension, and where its last copy stands."""
+    """(values, indices): the smallest so far along a dimension, and where its last copy stands.
+
+    Both in the shape of ``input``, the indices int64. IndexError for a dimension out of range,
+    NotImplementedError for complex numbers.
+
+    >>> import framework as torch
+    >>> values, indices = torch.cummin(torch.tensor([3, 1, 1, 2]), 0)
+    >>> values, indices
+    (tensor([3, 1, 1, 1]), tensor([0, 1, 2, 2]))
+    """
     result = apply(CUMMIN, input, dim=axis(dim, input.ndim))
     return named("cummin", "values", "indices")(result)
 
@@ -256,7 +278,10 @@ LOGCUMSUMEXP = op(
 @function(out="exact")
 @numpy_names
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """log(cumsum(exp(input))) along a dimension, without overflow; floating or complex.
+    """log(cumsum(exp(input))) along a dimension, without overflow.
+
+    Floating and complex types; NotImplementedError for others. IndexError for a dimension out of
+    range.
 
     >>> import framework as torch
     >>> torch.logcumsumexp(torch.zeros(3), 0)
@@ -310,6 +335,9 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor
         x: the points where ``y`` was sampled, along ``dim`` or broadcast against it.
         dx: their distance, if they are evenly spaced.
 
+    RuntimeError for bools and for another number of points than samples, IndexError for a dimension
+    out of range.
+
     >>> import framework as torch
     >>> torch.trapezoid(torch.tensor([1.0, 5.0, 10.0]), dx=2)
     tensor(21.)
@@ -325,7 +353,7 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor
 @function(method=False)
 @numpy_names
 def trapz(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
-    """Another name of `trapezoid`."""
+    """Alias of `trapezoid`."""
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
@@ -334,6 +362,8 @@ def trapz(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
 @composite
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """The running integral of ``y`` along a dimension: one element less than ``y`` there.
+
+    Arguments and errors as of `trapezoid`.
 
     >>> import framework as torch
     >>> torch.cumulative_trapezoid(torch.tensor([1.0, 5.0, 10.0]))

@@ -76,10 +76,15 @@ def var(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
-    """The variance: squared distance from the mean, summed, over (n - correction).
+    """The variance over some or all dimensions.
+
+    The squared distances from the mean, summed, over (number - correction).
 
     Args:
         unbiased: a correction of 1 (the default) or 0, unless ``correction`` says another.
+
+    Of complex numbers it is real. NaN where there are too few elements. RuntimeError for integers
+    and bools, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([1.0, 2.0, 3.0]).var(), torch.tensor([1.0, 2.0, 3.0]).var(correction=0)
@@ -94,7 +99,7 @@ def std(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
-    """The standard deviation: the square root of `var`.
+    """The standard deviation: the square root of `var`, with its arguments and errors.
 
     >>> import framework as torch
     >>> torch.tensor([[1.0, 2.0, 3.0]]).std(1)
@@ -183,12 +188,16 @@ def cov(
     input: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
     aweights: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The covariances of the rows: variables by rows, observations by columns.
+    """The covariances of the rows (N, M): N variables by rows, M observations by columns; (N, N).
+
+    A vector is one variable, and the result 0-d.
 
     Args:
         correction: the divisor is the number of observations less this.
         fweights: how often each observation occurred, integers.
         aweights: how much each observation matters, floats.
+
+    RuntimeError for more dimensions, bools, and weights of another type.
 
     >>> import framework as torch
     >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
@@ -235,6 +244,8 @@ def cov(
 @composite
 def corrcoef(input: Tensor) -> Tensor:
     """The Pearson correlations of the rows: covariances over standard deviations, in [-1, 1].
+
+    (N, M) to (N, N), as `cov`; RuntimeError for more dimensions.
 
     >>> import framework as torch
     >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
