@@ -257,27 +257,54 @@ has_mkl = has_openmp = False
 
 
 def is_tensor(obj: Any) -> _builtins.bool:
-    """Whether ``obj`` is a tensor."""
+    """Whether ``obj`` is a tensor, of this class or one derived from it.
+
+    >>> import framework as torch
+    >>> torch.is_tensor(torch.ones(2)), torch.is_tensor([1.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
 
 
 def is_inference(input: Tensor) -> _builtins.bool:
-    """Whether a tensor was made in `inference_mode`."""
+    """Whether a tensor was made in `inference_mode`: autograd then never looks at it.
+
+    >>> import framework as torch
+    >>> with torch.inference_mode():
+    ...     x = torch.ones(2)
+    >>> torch.is_inference(x), torch.is_inference(torch.ones(2))
+    (True, False)
+    """
     return input.is_inference()
 
 
 def is_floating_point(input: Tensor) -> _builtins.bool:
-    """Whether a tensor's dtype is a real floating type."""
+    """Whether a tensor's dtype is a real floating type: float64, float32, float16 or bfloat16.
+
+    >>> import framework as torch
+    >>> torch.is_floating_point(torch.ones(2)), torch.is_floating_point(torch.tensor([1]))
+    (True, False)
+    """
     return input.is_floating_point()
 
 
 def is_complex(input: Tensor) -> _builtins.bool:
-    """Whether a tensor's dtype is complex."""
+    """Whether a tensor's dtype is complex: complex64 or complex128.
+
+    >>> import framework as torch
+    >>> torch.is_complex(torch.tensor([1j])), torch.is_complex(torch.ones(2))
+    (True, False)
+    """
     return input.is_complex()
 
 
 def numel(input: Tensor) -> _builtins.int:
-    """Number of elements."""
+    """Number of elements, the product of the shape: 1 for a 0-d tensor.
+
+    >>> import framework as torch
+    >>> torch.numel(torch.zeros(2, 3)), torch.numel(torch.tensor(5))
+    (6, 1)
+    """
     return input.numel()
 
 

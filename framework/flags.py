@@ -51,7 +51,13 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` set."""
+    """What `set_float32_matmul_precision` set, "highest" at first.
+
+    >>> import framework as torch
+    >>> torch.set_float32_matmul_precision("highest")
+    >>> torch.get_float32_matmul_precision()
+    'highest'
+    """
     return _Flags.precision
 
 
@@ -67,17 +73,38 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """What `use_deterministic_algorithms` set."""
+    """What `use_deterministic_algorithms` set, False at first.
+
+    >>> import framework as torch
+    >>> torch.use_deterministic_algorithms(False)
+    >>> torch.are_deterministic_algorithms_enabled()
+    False
+    """
     return _Flags.deterministic
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """Whether it was set with ``warn_only``."""
+    """Whether `use_deterministic_algorithms` was last called with ``warn_only``.
+
+    >>> import framework as torch
+    >>> torch.use_deterministic_algorithms(False)
+    >>> torch.is_deterministic_algorithms_warn_only_enabled()
+    False
+    """
     return _Flags.warn_only
 
 
 def set_deterministic_debug_mode(debug_mode: Any) -> None:
-    """The same by "default" (or 0), "warn" (1) or "error" (2)."""
+    """`use_deterministic_algorithms` by "default" (or 0), "warn" (1) or "error" (2).
+
+    RuntimeError for another value, TypeError for another type.
+
+    >>> import framework as torch
+    >>> torch.set_deterministic_debug_mode("warn")
+    >>> torch.is_deterministic_algorithms_warn_only_enabled()
+    True
+    >>> torch.set_deterministic_debug_mode("default")
+    """
     if not isinstance(debug_mode, (int, str)):
         raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
     if isinstance(debug_mode, str):
@@ -95,7 +122,13 @@ def set_deterministic_debug_mode(debug_mode: Any) -> None:
 
 
 def get_deterministic_debug_mode() -> int:
-    """0, 1 or 2, see `set_deterministic_debug_mode`."""
+    """0, 1 or 2: see `set_deterministic_debug_mode`.
+
+    >>> import framework as torch
+    >>> torch.set_deterministic_debug_mode("default")
+    >>> torch.get_deterministic_debug_mode()
+    0
+    """
     return (1 if _Flags.warn_only else 2) if _Flags.deterministic else 0
 
 
@@ -108,46 +141,103 @@ def _check_threads(name: str, count: Any) -> int:
 
 
 def set_num_threads(num: int) -> None:
-    """Remember a number of threads; NumPy's BLAS takes its own from the environment."""
+    """Remember a number of threads; NumPy's BLAS takes its own from the environment.
+
+    RuntimeError unless it is positive, TypeError unless it is an int.
+
+    >>> import framework as torch
+    >>> before = torch.get_num_threads()
+    >>> torch.set_num_threads(2)
+    >>> torch.get_num_threads()
+    2
+    >>> torch.set_num_threads(before)
+    """
     _Flags.threads = _check_threads("set_num_threads", num)
 
 
 def get_num_threads() -> int:
-    """What `set_num_threads` set, else the number of processors."""
+    """What `set_num_threads` set, else the number of processors.
+
+    >>> import framework as torch
+    >>> torch.get_num_threads() > 0
+    True
+    """
     return _Flags.threads or os.cpu_count() or 1
 
 
 def set_num_interop_threads(num: int) -> None:
-    """Remember a number of threads; ops run one after the other here."""
+    """Remember a number of threads; ops run one after the other here.
+
+    RuntimeError unless it is positive, TypeError unless it is an int.
+
+    >>> import framework as torch
+    >>> torch.set_num_interop_threads(torch.get_num_interop_threads())
+    """
     _Flags.interop_threads = _check_threads("set_num_interop_threads", num)
 
 
 def get_num_interop_threads() -> int:
-    """What `set_num_interop_threads` set, else the number of processors."""
+    """What `set_num_interop_threads` set, else the number of processors.
+
+    >>> import framework as torch
+    >>> torch.get_num_interop_threads() > 0
+    True
+    """
     return _Flags.interop_threads or os.cpu_count() or 1
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """False: denormal numbers are always computed with."""
+    """Asked to take denormal numbers for zero, says False: they are always computed with.
+
+    >>> import framework as torch
+    >>> torch.set_flush_denormal(False)
+    False
+    >>> torch.tensor(1e-310, dtype=torch.float64) > 0
+    tensor(True)
+    """
     return False
 
 
 def set_warn_always(b: bool) -> None:
-    """Remember whether to repeat warnings; how often they show is up to `warnings` here."""
+    """Remember whether to repeat warnings; how often they show is up to `warnings` here.
+
+    TypeError unless it is a bool.
+
+    >>> import framework as torch
+    >>> torch.set_warn_always(True)
+    >>> torch.is_warn_always_enabled()
+    True
+    >>> torch.set_warn_always(False)
+    """
     if not isinstance(b, bool):
         raise TypeError(f"setWarnOnlyOnce expects a bool, but got {type(b).__name__}")
     _Flags.warn_always = b
 
 
 def is_warn_always_enabled() -> bool:
-    """What `set_warn_always` set."""
+    """What `set_warn_always` set, False at first.
+
+    >>> import framework as torch
+    >>> torch.set_warn_always(False)
+    >>> torch.is_warn_always_enabled()
+    False
+    """
     return _Flags.warn_always
 
 
 def init_num_threads() -> None:
-    """Nothing to do."""
+    """Nothing to do: each call decides about its threads by itself.
+
+    >>> import framework as torch
+    >>> torch.init_num_threads()
+    """
 
 
 def is_vulkan_available() -> bool:
-    """False."""
+    """Whether Vulkan, a way to graphics processors, can be used: never.
+
+    >>> import framework as torch
+    >>> torch.is_vulkan_available()
+    False
+    """
     return False

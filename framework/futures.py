@@ -18,7 +18,18 @@ __all__ = ["Future", "collect_all", "wait_all"]
 
 
 class Future:
-    """A value, or an exception, that is set once and waited for."""
+    """A value, or an exception, that is set once and waited for.
+
+    ``wait`` gives the value, or raises the exception, once it is there; ``then`` makes a future of
+    what a function makes of this one. RuntimeError when it is set a second time.
+
+    >>> import framework as torch
+    >>> future = torch.futures.Future()
+    >>> doubled = future.then(lambda f: f.wait() * 2)
+    >>> future.set_result(21)
+    >>> future.done(), doubled.wait()
+    (True, 42)
+    """
 
     def __init__(self, *, devices: Any = None) -> None:
         self._ready = threading.Event()
@@ -93,7 +104,16 @@ class Future:
 
 
 def collect_all(futures: list[Future]) -> Future:
-    """A future that is set, with the list of futures, when all of them are."""
+    """A future that is set, with the list of futures, when all of them are.
+
+    >>> import framework as torch
+    >>> a, b = torch.futures.Future(), torch.futures.Future()
+    >>> both = torch.futures.collect_all([a, b])
+    >>> a.set_result(1), b.set_result(2)
+    (None, None)
+    >>> [f.wait() for f in both.wait()]
+    [1, 2]
+    """
     made = Future()
     left = [len(futures)]
     lock = threading.Lock()
@@ -113,5 +133,12 @@ def collect_all(futures: list[Future]) -> Future:
 
 
 def wait_all(futures: list[Future]) -> list[Any]:
-    """The values of all; raises the first exception."""
+    """The values of all futures, once they are there; raises the first exception.
+
+    >>> import framework as torch
+    >>> future = torch.futures.Future()
+    >>> future.set_result(1)
+    >>> torch.futures.wait_all([future])
+    [1]
+    """
     return [future.wait() for future in collect_all(futures).wait()]

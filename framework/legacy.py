@@ -47,11 +47,23 @@ class tensortype(type):
         )
 
 
+def _type(module: str, name: str, kind: dtypes.dtype, is_cuda: bool) -> tensortype:
+    doc = f"""The older name of tensors of {kind.name}{" on CUDA devices" if is_cuda else ""}.
+
+    Called with sizes, a sequence of data, a storage, or a tensor of this type it makes a tensor;
+    TypeError for a tensor of another type. `isinstance` asks for the dtype and the device.
+
+    >>> import framework as torch
+    >>> {module}.{name}([1, 0]).dtype
+    {kind}
+    """
+    content = {"__module__": module, "__doc__": doc, "dtype": kind, "is_cuda": is_cuda}
+    return tensortype(name, (), content)
+
+
 def _types(module: str, is_cuda: bool) -> dict[str, Any]:
     return {
-        f"{name}Tensor": tensortype(
-            f"{name}Tensor", (), {"__module__": module, "dtype": kind, "is_cuda": is_cuda}
-        )
+        f"{name}Tensor": _type(module, f"{name}Tensor", kind, is_cuda)
         for kind, name in dtypes.NAMES.items()
         if kind.category < dtypes.COMPLEX and not name.startswith("UInt")
     }

@@ -93,74 +93,161 @@ def _device_type(device_type: Any) -> str:
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """Whether `autocast` knows this type of device."""
+    """Whether `autocast` knows this kind of device: "cpu" and "cuda", if there is one or not.
+
+    >>> import framework as torch
+    >>> torch.amp.is_autocast_available("cpu"), torch.amp.is_autocast_available("abacus")
+    (True, False)
+    """
     return device_type in _state.enabled
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
-    """Whether ops on this type of device are cast."""
+    """Whether ops on this kind of device, "cpu" or "cuda", are cast in this thread.
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu"):
+    ...     torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+    (True, False)
+    """
     return _state.enabled[_device_type(device_type)]
 
 
 def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
-    """Switch casting for a type of device within an `autocast`."""
+    """Switch casting for a kind of device, "cpu" or "cuda" (the default), within an `autocast`.
+
+    Outside of one nothing is cast. ``set_autocast_enabled(False)`` is an older form for "cuda".
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu"):
+    ...     torch.set_autocast_enabled("cpu", False)
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.float32
+    """
     if enabled is None:
         device_type, enabled = "cuda", device_type
     _state.enabled[device_type] = bool(enabled)
 
 
 def get_autocast_dtype(device_type: str) -> Any:
-    """The narrow type for this type of device."""
+    """The type that `autocast` casts to on this kind of device, "cpu" or "cuda".
+
+    KeyError for another kind, ValueError for what is no string.
+
+    >>> import framework as torch
+    >>> torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")
+    (torch.bfloat16, torch.float16)
+    """
     return _state.dtypes[_device_type(device_type)]
 
 
 def set_autocast_dtype(device_type: str, dtype: Any) -> None:
-    """Choose the narrow type for this type of device."""
+    """Choose the narrow type for a kind of device, "cpu" or "cuda".
+
+    Within an `autocast` until its end.
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu"):
+    ...     torch.set_autocast_dtype("cpu", torch.float16)
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.float16
+    """
     _state.dtypes[_device_type(device_type)] = dtypes.to_dtype(dtype)
 
 
 def set_autocast_cpu_enabled(enabled: bool) -> None:
-    """Older name of ``set_autocast_enabled("cpu", enabled)``."""
+    """Switch casting on the CPU; older form of `set_autocast_enabled`.
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu"):
+    ...     torch.set_autocast_cpu_enabled(False)
+    ...     torch.is_autocast_enabled("cpu")
+    False
+    """
     set_autocast_enabled("cpu", enabled)
 
 
 def set_autocast_cpu_dtype(dtype: Any) -> None:
-    """Older name of ``set_autocast_dtype("cpu", dtype)``."""
+    """Choose the narrow type of "cpu"; older form of `set_autocast_dtype`.
+
+    >>> import framework as torch
+    >>> torch.set_autocast_cpu_dtype(torch.bfloat16)
+    """
     set_autocast_dtype("cpu", dtype)
 
 
 def set_autocast_gpu_dtype(dtype: Any) -> None:
-    """Older name of ``set_autocast_dtype("cuda", dtype)``."""
+    """Choose the narrow type of "cuda"; older form of `set_autocast_dtype`.
+
+    >>> import framework as torch
+    >>> torch.set_autocast_gpu_dtype(torch.float16)
+    """
     set_autocast_dtype("cuda", dtype)
 
 
 def is_autocast_cpu_enabled() -> bool:
-    """`is_autocast_enabled` of "cpu"."""
+    """Whether ops on the CPU are cast; older form of `is_autocast_enabled`.
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu"):
+    ...     torch.is_autocast_cpu_enabled()
+    True
+    """
     return _state.enabled["cpu"]
 
 
 def get_autocast_cpu_dtype() -> Any:
-    """`get_autocast_dtype` of "cpu"."""
+    """The narrow type of "cpu"; older form of `get_autocast_dtype`.
+
+    >>> import framework as torch
+    >>> torch.get_autocast_cpu_dtype()
+    torch.bfloat16
+    """
     return _state.dtypes["cpu"]
 
 
 def get_autocast_gpu_dtype() -> Any:
-    """`get_autocast_dtype` of "cuda"."""
+    """The narrow type of "cuda"; older form of `get_autocast_dtype`.
+
+    >>> import framework as torch
+    >>> torch.get_autocast_gpu_dtype()
+    torch.float16
+    """
     return _state.dtypes["cuda"]
 
 
 def is_autocast_cache_enabled() -> bool:
-    """Whether the casts of leaves are kept for the next use."""
+    """Whether an `autocast` keeps the casts of leaves for their next use; True at first.
+
+    >>> import framework as torch
+    >>> with torch.autocast("cpu", cache_enabled=False):
+    ...     torch.is_autocast_cache_enabled()
+    False
+    """
     return _state.cache
 
 
 def set_autocast_cache_enabled(enabled: bool) -> None:
-    """Whether to keep the casts of leaves for the next use."""
+    """Whether to keep the casts of leaves for their next use; `autocast` has an argument for it.
+
+    >>> import framework as torch
+    >>> before = torch.is_autocast_cache_enabled()
+    >>> torch.set_autocast_cache_enabled(False)
+    >>> torch.is_autocast_cache_enabled()
+    False
+    >>> torch.set_autocast_cache_enabled(before)
+    """
     _state.cache = bool(enabled)
 
 
 def clear_autocast_cache() -> None:
-    """Forget the casts of leaves."""
+    """Forget the casts of leaves that the innermost `autocast` keeps; its end does so too.
+
+    Needed where a leaf was written to within it, since the cast would have the old numbers.
+
+    >>> import framework as torch
+    >>> torch.clear_autocast_cache()
+    """
     _state.casts.clear()
 
 
@@ -369,8 +456,21 @@ def custom_fwd(
     """For ``forward`` of a custom `autograd.Function`: how it runs within `autocast`.
 
     Args:
-        cast_inputs: cast floating inputs on the device to this type and switch casting off inside;
-            without, ``forward`` runs as it is called.
+        device_type: the kind of device whose `autocast` it is about.
+        cast_inputs: cast floating inputs on the device (but for float64) to this type and switch
+            casting off inside; without, ``forward`` runs as it is called.
+
+    ValueError for a device type that is no string. ``backward`` needs `custom_bwd`.
+
+    >>> import framework as torch
+    >>> class Square(torch.autograd.Function):
+    ...     @staticmethod
+    ...     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    ...     def forward(ctx, x):
+    ...         return x * x
+    >>> with torch.autocast("cpu"):
+    ...     Square.apply(torch.ones(2, dtype=torch.bfloat16)).dtype
+    torch.float32
     """
     if not isinstance(device_type, str):
         raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
@@ -412,7 +512,29 @@ def _to_type(value: Any, device_type: str, dtype: Any) -> Any:
 
 
 def custom_bwd(bwd: Any = None, *, device_type: str = "cuda") -> Callable[..., Any]:
-    """For ``backward`` of a custom `autograd.Function`: cast as its forward was."""
+    """For ``backward`` of a custom `autograd.Function`: cast as its forward was.
+
+    For one whose ``forward`` has `custom_fwd`, which notes how that was. ValueError for a device
+    type that is no string.
+
+    >>> import framework as torch
+    >>> class Product(torch.autograd.Function):
+    ...     @staticmethod
+    ...     @torch.amp.custom_fwd(device_type="cpu")
+    ...     def forward(ctx, a, b):
+    ...         ctx.save_for_backward(b)
+    ...         return a @ b
+    ...     @staticmethod
+    ...     @torch.amp.custom_bwd(device_type="cpu")
+    ...     def backward(ctx, g):
+    ...         return g @ ctx.saved_tensors[0].mT, None
+    >>> a = torch.ones(2, 2, requires_grad=True)
+    >>> with torch.autocast("cpu"):
+    ...     y = Product.apply(a, torch.ones(2, 2))
+    >>> y.sum().backward()
+    >>> y.dtype, a.grad.dtype
+    (torch.bfloat16, torch.float32)
+    """
     if not isinstance(device_type, str):
         raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
     if bwd is None:

@@ -29,7 +29,7 @@ def alias_copy(input: Tensor) -> Tensor:
     return input.clone()
 
 
-def _copying(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _copying(call: Callable[..., Any], name: str, example: str) -> Callable[..., Any]:
     """``name``: the view op ``call``, whose result (or each of them) is copied."""
 
     @wraps(call)
@@ -38,7 +38,13 @@ def _copying(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         return tuple([x.clone() for x in found]) if isinstance(found, tuple) else found.clone()
 
     copied.__name__ = copied.__qualname__ = name
-    copied.__doc__ = f"`{name.removesuffix('_copy')}`, copied: no view of its input."
+    copied.__doc__ = f"""`{name.removesuffix("_copy")}`, copied: no view of its input.
+
+    It takes the same arguments and raises the same errors.
+
+    >>> import framework as torch
+    >>> torch.{name}{example}
+    """
     return copied
 
 
@@ -57,13 +63,38 @@ def _viewed(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
     return view(input, size if dtype is None else dtype)
 
 
-_VIEWS: dict[str, Callable[..., Any]] = {
-    "as_strided": as_strided, "detach": detach, "diagonal": diagonal, "expand": _expanded,
-    "permute": _permuted, "select": select, "slice": slice_, "split": split,
-    "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose,
-    "unbind": unbind, "unfold": unfold, "unsqueeze": unsqueeze, "view": _viewed,
-    "view_as_complex": view_as_complex, "view_as_real": view_as_real,
+# Each view op, and how its copying twin is called, with what that prints.
+_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
+    "as_strided": (
+        as_strided,
+        "(torch.arange(4), (2, 2), (1, 1))\n    tensor([[0, 1],\n            [1, 2]])",
+    ),
+    "detach": (detach, "(torch.ones(2, requires_grad=True))\n    tensor([1., 1.])"),
+    "diagonal": (diagonal, "(torch.eye(2))\n    tensor([1., 1.])"),
+    "expand": (
+        _expanded, "(torch.tensor([[1], [2]]), (2, 2))\n    tensor([[1, 1],\n            [2, 2]])"
+    ),
+    "permute": (_permuted, "(torch.zeros(2, 3), (1, 0)).shape\n    torch.Size([3, 2])"),
+    "select": (select, "(torch.tensor([[1, 2], [3, 4]]), 1, 0)\n    tensor([1, 3])"),
+    "slice": (slice_, "(torch.arange(5), 0, 1, 3)\n    tensor([1, 2])"),
+    "split": (split, "(torch.arange(3), 2)\n    (tensor([0, 1]), tensor([2]))"),
+    "split_with_sizes": (
+        split_with_sizes, "(torch.arange(3), [1, 2])\n    (tensor([0]), tensor([1, 2]))"
+    ),
+    "squeeze": (squeeze, "(torch.zeros(1, 3)).shape\n    torch.Size([3])"),
+    "t": (t, "(torch.zeros(2, 3)).shape\n    torch.Size([3, 2])"),
+    "transpose": (transpose, "(torch.zeros(2, 3), 0, 1).shape\n    torch.Size([3, 2])"),
+    "unbind": (unbind, "(torch.arange(2))\n    (tensor(0), tensor(1))"),
+    "unfold": (
+        unfold, "(torch.arange(4), 0, 2, 2)\n    tensor([[0, 1],\n            [2, 3]])"
+    ),
+    "unsqueeze": (unsqueeze, "(torch.zeros(3), 0).shape\n    torch.Size([1, 3])"),
+    "view": (
+        _viewed, "(torch.arange(4), (2, 2))\n    tensor([[0, 1],\n            [2, 3]])"
+    ),
+    "view_as_complex": (view_as_complex, "(torch.tensor([1.0, 2.0]))\n    tensor(1.+2.j)"),
+    "view_as_real": (view_as_real, "(torch.tensor(1 + 2j))\n    tensor([1., 2.])"),
 }  # fmt: skip
 
-for _name, _call in _VIEWS.items():
-    function(method=False, out=True)(_copying(_call, f"{_name}_copy"))
+for _name, (_call, _example) in _VIEWS.items():
+    function(method=False, out=True)(_copying(_call, f"{_name}_copy", _example))

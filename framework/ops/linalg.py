@@ -450,15 +450,15 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
 @function(namespaces=_LINALG, method=False, checks=True)
 @composite
 def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """Powers of a vector's elements as columns of a matrix, highest first unless ``increasing``.
+    """Powers 0 to N-1 of each element, in a new last dimension: `(*, n)` gives `(*, n, N)`.
 
-    `(n,)` gives `(n, N)`, with n columns by default. RuntimeError if ``x`` is no vector.
+    N is n unless given. RuntimeError unless it is above 1, and for bools and half precision.
 
     >>> import framework as torch
-    >>> torch.vander(torch.tensor([1, 2, 3]))
+    >>> torch.linalg.vander(torch.tensor([1, 2, 3]))
     tensor([[1, 1, 1],
-            [4, 2, 1],
-            [9, 3, 1]])
+            [1, 2, 4],
+            [1, 3, 9]])
     """
     api = "linalg.vander"
     if x.dtype is dtypes.bool_ or (x.dtype.itemsize == 2 and x.dtype.category >= FLOAT):
@@ -474,7 +474,16 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
 
 
 def _legacy_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Powers of a vector's elements as the columns of a matrix, highest first unless increasing."""
+    """Powers of a vector's elements as columns of a matrix, highest first unless ``increasing``.
+
+    `(n,)` gives `(n, N)`, with n columns by default. RuntimeError if ``x`` is no vector.
+
+    >>> import framework as torch
+    >>> torch.vander(torch.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [4, 2, 1],
+            [9, 3, 1]])
+    """
     if x.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x.shape[0] if N is None else int(N)

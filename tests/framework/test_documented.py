@@ -29,7 +29,7 @@ NAMESPACES.insert(0, "")
 # Namespaces in which some names have no example yet. One that is complete must not stand here.
 NOT_YET = frozenset(
     """
-    Tensor amp autograd autograd.forward_ad func linalg masked nn nn.functional nn.init
+    Tensor autograd autograd.forward_ad func linalg masked nn nn.functional nn.init
     nn.utils nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler
     optim.swa_utils special testing trace utils.checkpoint utils.data
     """.split()
@@ -133,9 +133,11 @@ _ran: set[str] = set()  # docstrings: a function that stands in two places is ru
 def known_in(home: str) -> dict[str, Any]:
     """The names that an example may use: those of the file, as usual, but as a program of its own.
 
-    What `framework` itself has would hide Python's names (``bool``, ``float``).
+    What `framework` itself has would hide Python's names (``bool``, ``float``); types with an older
+    name, such as ``torch.LongTensor``, say that they come from PyTorch.
     """
-    names = {} if home == "framework" else vars(importlib.import_module(home))
+    alone = home in ("framework", "torch", "torch.cuda")
+    names = {} if alone else vars(importlib.import_module(home))
     return {**names, "__name__": "__main__"}
 
 
