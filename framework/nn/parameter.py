@@ -24,7 +24,8 @@ __all__ = [
 class Parameter(Tensor):
     """A tensor that is one of its module's ``parameters()`` and wants a gradient.
 
-    It shares the memory of ``data`` and is a leaf.
+    It shares the memory of ``data`` and is a leaf. RuntimeError for a dtype that cannot have a
+    gradient (give ``requires_grad=False`` then), TypeError for what is not a tensor.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -65,6 +66,8 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that becomes a buffer of the module that it is assigned to.
 
+    TypeError for what is not a tensor.
+
     Args:
         persistent: part of the module's ``state_dict``.
 
@@ -81,6 +84,10 @@ class Buffer(Tensor):
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
         if data is None:
             data = wrap(np.zeros(0, dtypes.get_default_dtype().numpy))
+        if not isinstance(data, Tensor):
+            raise TypeError(
+                f"Buffer expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
+            )
         self._data = data._data
         self._device = data._device
         self._rg = data._rg
@@ -90,7 +97,17 @@ class Buffer(Tensor):
 class UninitializedTensorMixin:
     """A tensor of known dtype and device but without a shape, until it is materialized.
 
-    Any op on it is refused; moving it and changing its dtype is not.
+    Any op on it is a ValueError, its ``shape`` a RuntimeError; moving it and changing its dtype is
+    not.
+
+    >>> import framework as torch
+    >>> weight = torch.nn.UninitializedParameter(dtype=torch.float64)
+    >>> torch.nn.parameter.is_lazy(weight), weight.dtype
+    (True, torch.float64)
+    >>> weight + 1
+    Traceback (most recent call last):
+        ...
+    ValueError: Attempted to use an uninitialized parameter. ...
     """
 
     cls_to_become: type = Tensor
@@ -104,7 +121,13 @@ class UninitializedTensorMixin:
         self.__dict__["_kind"] = kind
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
-        """Give it memory of this shape, uninitialised; it becomes an ordinary tensor."""
+        """Give it memory of this shape, uninitialised; it becomes an ordinary tensor.
+
+        >>> import framework as torch
+        >>> weight = torch.nn.UninitializedParameter()
+        >>> weight.materialize((2, 3)); type(weight).__name__, weight.shape
+        ('Parameter', torch.Size([2, 3]))
+        """
         from framework.ops.creation import empty
 
         kind = self.__dict__.pop("_kind")
@@ -148,14 +171,19 @@ class UninitializedTensorMixin:
         self._device, self.__dict__["_kind"] = value._device, value.dtype
 
     def share_memory_(self) -> Any:
-        """Refused, as in PyTorch."""
+        """Refused, as in PyTorch: RuntimeError."""
         raise RuntimeError(
             "Can't share memory on an uninitialized parameter or buffer. Call `forward` to "
             "initialize the parameters before calling `module.share_memory()`."
         )
 
     def to(self, device: Any = None, dtype: Any = None, **options: Any) -> Any:
-        """The same for another device or dtype."""
+        """The same for another device or dtype.
+
+        >>> import framework as torch
+        >>> torch.nn.UninitializedParameter().to(torch.float64).dtype
+        torch.float64
+        """
         if isinstance(device, dtypes.dtype):
             device, dtype = None, device
         return type(self)(  # type: ignore[call-arg]
@@ -185,7 +213,14 @@ class UninitializedTensorMixin:
 
 
 def is_lazy(param: Any) -> bool:
-    """Whether a parameter or buffer still waits for its shape."""
+    """Whether a parameter or buffer still waits for its shape.
+
+    >>> import framework as torch
+    >>> layer = torch.nn.LazyLinear(2)
+    >>> before = torch.nn.parameter.is_lazy(layer.weight)
+    >>> before, torch.nn.parameter.is_lazy(torch.nn.Linear(1, 2).weight)
+    (True, False)
+    """
     return isinstance(param, UninitializedTensorMixin)
 
 
@@ -207,7 +242,13 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):
-    """A buffer of a lazy module, before its first input."""
+    """A buffer of a lazy module, before its first input; `materialize` gives it a shape.
+
+    >>> import framework as torch
+    >>> mean = torch.nn.UninitializedBuffer()
+    >>> mean.materialize((3,)); type(mean).__name__, mean.shape
+    ('Tensor', torch.Size([3]))
+    """
 
     cls_to_become = Tensor
 

@@ -63,6 +63,12 @@ def test_assignment_moves_a_name_between_the_tables() -> None:
     assert "plain" not in net._buffers  # a tensor that nobody registered
 
 
+@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer])
+def test_parameters_and_buffers_are_made_of_tensors(kind) -> None:
+    with pytest.raises(TypeError, match=f"{kind.__name__} expects a Tensor, but got float"):
+        kind(3.0)
+
+
 def unready(value):
     class Bare(nn.Module):
         def __init__(self) -> None:
