@@ -4,7 +4,7 @@ The current step shows its phases with as many columns as they have events; what
 has still to come is guessed from the step before it. Below, a sparkline for each sequence given.
 
     9 ── 10 ── 11 ─[12: forward ▇▇▇▇▇│backward ▇▇▮░░▯····│optimizer ··]
-    loss ▇▆▅▅▄▄▃▃▂▂ 0.31
+    loss ▇▆▅▅▄▄▃▃▂▂ 0.31     memory ▂▅█▇▅▃ 9 kB, peak 12 kB
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from viewers.graph.store import PHASES, Step, TraceStore
-from viewers.text import Line, crop_line, short, sparkline, width_of
+from viewers.memory import Ledger
+from viewers.text import Line, crop_line, pad_line, short, size_text, sparkline, width_of
 
-__all__ = ["seq_at", "timeline"]
+__all__ = ["memory_line", "seq_at", "timeline"]
 
 _RUNS = 7  # phases of one step that are told apart
 _SHORT = {"forward": "fwd", "backward": "bwd", "optimizer": "opt"}
@@ -62,8 +63,11 @@ def timeline(
     width: int,
     values: Mapping[str, Sequence[float]] | Sequence[float] | None = None,
     ascii: bool = False,
+    memory: Ledger | None = None,
 ) -> list[Line]:
     """One line for the steps, then one for each sequence of ``values`` (by name, at most two).
+
+    What the step holds for backward (``memory``) stands beside the first of them.
 
     >>> from framework.trace.events import Mark
     >>> from viewers.text import plain
@@ -78,7 +82,32 @@ def timeline(
     for name, sequence in list((values or {}).items())[:2]:
         if len(sequence):
             lines.append(_spark(name, sequence, width, ascii))
+    if memory is None or not memory.peak:
+        return lines
+    if len(lines) < 2:
+        return [*lines, memory_line(memory, cursor, width, ascii)]
+    half = width // 2 - 2
+    name, sequence = next((n, s) for n, s in (values or {}).items() if len(s))
+    beside = memory_line(memory, cursor, width - half - 3, ascii)
+    lines[1] = [*pad_line(_spark(name, sequence, half, ascii), half + 3), *beside]
     return lines
+
+
+def memory_line(ledger: Ledger, cursor: int, width: int, ascii: bool = False) -> Line:
+    """What a step holds for backward over its events, as of the cursor, and at the peak."""
+    step = ledger.step
+    now, peak = size_text(ledger.at(cursor)), size_text(ledger.peak)
+    text = f" {now}, peak {peak}"
+    room = width - len("memory ") - len(text)
+    if room < 4:
+        return crop_line([("memory ", "title"), (now, "value")], width)
+    course = ledger.course(room)
+    drawn = sparkline([float(n) for n in course], room, ascii)
+    size = step.last_seq - step.first_seq + 1
+    at = max(0, min(len(drawn), (cursor - step.first_seq + 1) * len(drawn) // size))
+    return [
+        ("memory ", "title"), (drawn[:at], "optimizer"), (drawn[at:], "faint"), (text, "value"),
+    ]  # fmt: skip
 
 
 def seq_at(

@@ -49,6 +49,7 @@ class Answers:
         register("events", self._events, slow=True, **look)
         register("view", self._view, slow=True, **look)
         register("summary", self._summary, slow=True, **look)
+        register("measure", self._measure, slow=True, **look)
         register("variables", self._variables, slow=True, **look)
         register("source", self._source, slow=True, **look)
         register("evaluate", self._evaluate, slow=True, **act)
@@ -161,6 +162,19 @@ class Answers:
             found = self.gate.value(ident, seq) if isinstance(ident, int) else None
             result.append(None if found is None else summarize(found[0]))
         return result
+
+    def _measure(self, params: dict[str, Any]) -> list[Any]:
+        """Statistics of many tensors, each at a moment of its own; maybe not all of them yet."""
+        from framework.trace.measure import measure
+
+        def array_of(ident: int, seq: int) -> Any | None:
+            found = self.gate.value(ident, seq)
+            return None if found is None else found[0]
+
+        try:
+            return list(measure(array_of, params.get("of", ())))
+        except ValueError as error:
+            raise RequestError(str(error)) from None
 
     def _check(self, params: dict[str, Any]) -> Any:
         """The gradient of an op by finite differences, with the inputs that it had."""

@@ -18,6 +18,7 @@ from typing import Any
 from framework.trace.check import Check, check_recorded
 from framework.trace.client import RequestError
 from framework.trace.events import TensorMeta
+from framework.trace.measure import measure
 from framework.trace.protocol import PROTOCOL_VERSION, Dropped, Events, Summary, TensorView, Welcome
 from framework.trace.session import Session
 from framework.trace.summary import view
@@ -171,6 +172,23 @@ class Playback:
     def _summary(self, tensors: list[int], seq: int = 0) -> list[Summary | None]:
         return [self.tape.summary_of(tensor, seq) for tensor in tensors[:10_000]]
 
+    def _measure(self, of: list[list[int]] | tuple[()] = ()) -> list[Summary | None]:
+        """Of what is damaged nothing is known."""
+
+        def array_of(ident: int, seq: int) -> Any | None:
+            try:
+                return self.tape.tensor(ident, seq)
+            except TapeError:
+                return None
+
+        def summary_of(ident: int, seq: int) -> Summary | None:
+            try:
+                return self.tape.summary_of(ident, seq)
+            except TapeError:
+                return None
+
+        return measure(array_of, of, summary_of)
+
     def _check(self, seq: int = 0) -> Check:
         return check_recorded(self.tape.events(), self.tape.tensor, seq)
 
@@ -180,6 +198,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "events": Playback._events,
     "view": Playback._view,
     "summary": Playback._summary,
+    "measure": Playback._measure,
     "check": Playback._check,
     "stack": lambda playback: [],
     "variables": lambda playback, frame=0: [],
