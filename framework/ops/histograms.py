@@ -40,11 +40,14 @@ BINCOUNT = op("bincount", _bincount_kernel, "a *weights")
 
 @function()
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in a vector of non-negative integers.
+    """How often each of 0, 1, 2, ... occurs in a vector of non-negative integers: int64.
 
     Args:
         weights: what each occurrence counts; the result is float32 for float32, else float64.
         minlength: at least so many counts.
+
+    RuntimeError for more dimensions, a negative number, and weights of another length;
+    NotImplementedError for floats.
 
     >>> import framework as torch
     >>> torch.bincount(torch.tensor([1, 3, 1]))
@@ -102,7 +105,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     """How many elements fall into each of evenly spaced bins between ``min`` and ``max``.
 
     Equal ends (as by default) stand for the smallest and the largest element. The counts have the
-    type of ``input``, which must be floating.
+    type of ``input``, which must be floating (NotImplementedError). RuntimeError for no bins, and
+    where ``max`` is less than ``min``.
 
     >>> import framework as torch
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
@@ -210,7 +214,8 @@ def _histogram(
     input: Tensor, bins: Any, span: Any, weight: Tensor | None, density: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """Of the innermost dimension's vectors; ``bins`` one number or row of edges for each."""
-    real_floating(input._data, "histogramdd")
+    if input._data.dtype not in (np.float32, np.float64):
+        raise NotImplementedError(f"\"histogramdd\" not implemented for '{type_name(input._data)}'")
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(
             "torch.histogramdd: if weight tensor is provided, input tensor and weight tensor "
@@ -244,6 +249,9 @@ def histogram(
         weight: what each element counts, of ``input``'s shape.
         density: divided by the sum and by the bins' widths.
 
+    NotImplementedError for other types; RuntimeError for ends that are not finite or the wrong way
+    round, and for edges or weights of another type or shape.
+
     >>> import framework as torch
     >>> torch.histogram(torch.tensor([1.0, 2.0, 1.0]), bins=2, range=(0.0, 3.0)).hist
     tensor([2., 1.])
@@ -271,6 +279,8 @@ def histogramdd(
         range: the ends of each dimension, one after the other.
         weight: what each vector counts.
         density: divided by the sum and by the bins' volumes.
+
+    float32 and float64; errors as of `histogram`.
 
     >>> import framework as torch
     >>> points = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

@@ -481,7 +481,10 @@ def _all_of_none(indices: Any) -> tuple[Any, ...]:
 
 @function(checks=True)
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """Write ``values`` at ``input[indices]``; with accumulate add to what is there."""
+    """In-place version of `index_put`: writes ``values`` at ``input[indices]``, or adds them.
+
+    RuntimeError for a leaf that wants a gradient; else as there.
+    """
     arrays, layout = _split_index(input, _all_of_none(indices))
     return _write_at(input, arrays, layout, values, accumulate, "index_put_")
 
@@ -492,6 +495,9 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
     Args:
         indices: a tuple of index tensors or masks; None for a dimension that is not indexed.
+        values: of ``input``'s type, broadcast to what is indexed.
+
+    IndexError for an index out of range, RuntimeError for values of another type or shape.
 
     >>> import framework as torch
     >>> where = torch.tensor([0, 0])
@@ -513,7 +519,9 @@ def _only_bool(mask: Tensor, words: str) -> None:
 
 @function(checks=True, out="exact apart")
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask holds, as a vector; both broadcast.
+    """The elements where the mask of bools holds, as a vector; both broadcast.
+
+    RuntimeError for a mask of another type, and for shapes that do not broadcast.
 
     >>> import framework as torch
     >>> x = torch.arange(4)
@@ -605,7 +613,10 @@ def _clipped(input: Tensor, indices: Any) -> tuple[Any, ...]:
 
 @function(out="exact")
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """Positions of the non-zero elements: [count, ndim], or one vector per dimension.
+    """Positions of the non-zero elements: int64 [count, ndim], or one vector per dimension.
+
+    They come in C order. Inside of `func.vmap` it is refused (RuntimeError): its shape is not
+    known.
 
     >>> import framework as torch
     >>> torch.tensor([0, 5, 0, 7]).nonzero()
@@ -649,7 +660,9 @@ def _in_range(input: Tensor, index: Tensor) -> None:
 
 @function(checks=True, out="exact apart")
 def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements at positions counted in C order, in the shape of ``index``.
+    """The elements at positions counted in C order, in the shape of ``index`` (int64).
+
+    IndexError for a position out of range, RuntimeError for an index of another type.
 
     >>> import framework as torch
     >>> torch.tensor([[4, 3], [5, 6]]).take(torch.tensor([0, -1]))
@@ -666,6 +679,9 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 @function(inplace=True, checks=True)
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """``source`` at positions counted in C order; with accumulate added to what is there.
+
+    IndexError for a position out of range and another number of elements than positions,
+    RuntimeError for a ``source`` of another type.
 
     >>> import framework as torch
     >>> torch.zeros(2, 2).put(torch.tensor([1, 2]), torch.tensor([5.0, 6.0]))
@@ -696,6 +712,8 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 @function(method=False, checks=True)
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Positions counted in C order, as one index for each dimension of ``shape``.
+
+    TypeError for positions or sizes that are no integers, ValueError for a negative size.
 
     >>> import framework as torch
     >>> torch.unravel_index(torch.tensor([4, 5]), (3, 2))

@@ -68,8 +68,12 @@ KTHVALUE = op(
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the ``k``-th smallest along a dimension; ``k`` counts from 1.
 
+    The dimension goes, or stays with size 1 (``keepdim``); indices are int64.
+
     Raises:
         RuntimeError: there is no ``k``-th.
+        IndexError: a dimension out of range.
+        NotImplementedError: complex numbers or bools.
 
     >>> import framework as torch
     >>> torch.kthvalue(torch.tensor([3.0, 1.0, 2.0]), 2).values
@@ -145,6 +149,9 @@ def _median_of(ops: Any, input: Tensor, dim: int | None, keepdim: bool) -> Any:
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median: of all elements, or (values, indices) along a dimension; NaN if one is.
 
+    Of the type of ``input``. Of no elements it is NaN, along a dimension without elements an
+    IndexError. NotImplementedError for complex numbers and bools.
+
     >>> import framework as torch
     >>> torch.tensor([4.0, 1.0, 3.0, 2.0]).median()
     tensor(2.)
@@ -155,7 +162,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 @function(out="exact apart")
 @numpy_names
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The lower median of what is not NaN; NaN where nothing is left.
+    """The lower median of what is not NaN; NaN where nothing is left. Otherwise as `median`.
 
     >>> import framework as torch
     >>> torch.tensor([4.0, torch.nan, 3.0]).nanmedian()
@@ -198,7 +205,8 @@ MODE = op(
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent along a dimension; the smallest of equally frequent.
 
-    The index is that of its last occurrence.
+    The index is that of its last occurrence. IndexError for a dimension without elements or out of
+    range, NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.mode(torch.tensor([3, 1, 2, 1])).values
@@ -279,10 +287,13 @@ def quantile(
     """The ``q``-th quantiles of all elements or along a dimension; NaN if one is.
 
     Args:
-        q: a number or a 1-d tensor in [0, 1]; the results of a tensor stand along a new first
-            dimension.
+        q: a number in [0, 1] or a 1-d tensor of them, of ``input``'s type: the results of a tensor
+            stand along a new first dimension.
         interpolation: "linear", "lower", "higher", "midpoint" or "nearest", for a quantile that
             lies between two elements.
+
+    RuntimeError for no elements, a ``q`` outside, another interpolation, and types other than
+    float32 and float64.
 
     >>> import framework as torch
     >>> torch.quantile(torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.tensor([0.25, 0.5]))
@@ -298,7 +309,7 @@ def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
 ) -> Tensor:  # fmt: skip
-    """The ``q``-th quantiles of what is not NaN; arguments as of `quantile`.
+    """The ``q``-th quantiles of what is not NaN; arguments and errors as of `quantile`.
 
     >>> import framework as torch
     >>> torch.nanquantile(torch.tensor([torch.nan, 1.0, 2.0]), 0.5)

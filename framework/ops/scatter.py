@@ -183,8 +183,12 @@ def _rank(t: Tensor) -> int:
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for dim 0): elements picked along a dimension.
 
+    ``index`` has as many dimensions as ``input`` and may be smaller in all but ``dim``; the result
+    has its shape.
+
     Raises:
-        RuntimeError: an index is out of range, or its shape does not fit.
+        RuntimeError: an index is out of range or no integer, or its shape does not fit.
+        IndexError: a dimension out of range.
 
     >>> import framework as torch
     >>> torch.tensor([[1, 2], [3, 4]]).gather(1, torch.tensor([[0, 0], [1, 0]]))
@@ -213,7 +217,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with broadcasting of the other dimensions; of the flattened tensor without dim.
 
-    Indices count from the end if they are negative.
+    Indices are int64 and count from the end if they are negative. RuntimeError for other types and
+    another number of dimensions.
 
     >>> import framework as torch
     >>> x = torch.tensor([[3, 1], [2, 5]])
@@ -278,11 +283,14 @@ def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
     reduce: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """The inverse of `gather`: ``out[index[i][j]][j] = src[i][j]`` (for dim 0).
+    """The inverse of `gather`: ``out[index[i][j]][j] = src[i][j]`` (for dim 0), a copy of the rest.
 
     Args:
-        src: a tensor, or one number.
+        src: a tensor of ``input``'s type, or one number.
         reduce: "add" or "multiply" with what is there.
+
+    RuntimeError for an index out of range, or larger than ``src`` or (apart from ``dim``)
+    ``input``, and for a ``src`` of another type.
 
     >>> import framework as torch
     >>> torch.zeros(3).scatter(0, torch.tensor([2, 0]), torch.tensor([5.0, 6.0]))
@@ -299,7 +307,7 @@ def scatter(
 
 @function(inplace=True, checks=True, out="exact")
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`scatter` that adds, repeated indices counted each time.
+    """`scatter` that adds, repeated indices counted each time; errors as there.
 
     >>> import framework as torch
     >>> torch.zeros(2).scatter_add(0, torch.tensor([1, 1]), torch.tensor([5.0, 6.0]))
@@ -348,10 +356,10 @@ def scatter_reduce(
     """`scatter` of the sum, product, mean or extreme of all that goes to one place.
 
     Args:
-        reduce: "sum", "prod", "mean", "amax" or "amin".
+        reduce: "sum", "prod", "mean", "amax" or "amin" (RuntimeError for another).
         include_self: whether what is there takes part.
 
-    Equal extremes share the gradient.
+    Equal extremes share the gradient. Errors as of `scatter`.
 
     >>> import framework as torch
     >>> x, index = torch.tensor([1.0, 5.0, 3.0]), torch.tensor([0, 0, 1])
@@ -398,7 +406,11 @@ def _as_vector(input: Tensor) -> Tensor:
 @function(checks=True, out="exact apart")
 @numpy_names
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Slices picked along a dimension by a 1-d index.
+    """Slices picked along a dimension by a 1-d index, int32 or int64: a copy.
+
+    Raises:
+        IndexError: an index or a dimension out of range, or an index of more dimensions.
+        RuntimeError: an index of another type.
 
     >>> import framework as torch
     >>> torch.tensor([[1, 2], [3, 4]]).index_select(1, torch.tensor([1, 1]))
@@ -458,6 +470,10 @@ def _vector_checked(
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """``input[index[i]] += alpha * source[i]`` along a dimension, repeats counted each time.
 
+    ``source`` has ``input``'s type and shape, but one slice for each index.
+
+    RuntimeError where it has not, and for an index out of range.
+
     >>> import framework as torch
     >>> torch.zeros(2).index_add(0, torch.tensor([1, 1]), torch.ones(2), alpha=3)
     tensor([0., 6.])
@@ -488,6 +504,10 @@ def _no_bad(index: Tensor, size: int, d: int, prefix: str = "", kind: Any = Runt
 @numpy_names
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input[index[i]] = source[i]`` along a dimension.
+
+    ``source`` has ``input``'s type and shape, but one slice for each index.
+
+    IndexError for an index out of range or another number of slices, RuntimeError for another type.
 
     >>> import framework as torch
     >>> torch.zeros(3).index_copy(0, torch.tensor([2, 0]), torch.tensor([5.0, 6.0]))
@@ -539,6 +559,9 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """``input[index[i]] = value`` along a dimension; ``value`` is a number or a 0-d tensor.
 
+    Negative indices count from the end. IndexError for one out of range and for another type than
+    int64, RuntimeError for a ``value`` with dimensions.
+
     >>> import framework as torch
     >>> torch.zeros(3).index_fill(0, torch.tensor([0, 2]), 1)
     tensor([1., 0., 1.])
@@ -585,8 +608,10 @@ def index_reduce(
     """`index_add` of products, means or extremes.
 
     Args:
-        reduce: "prod", "mean", "amax" or "amin".
+        reduce: "prod", "mean", "amax" or "amin" (RuntimeError for another).
         include_self: whether what is there takes part.
+
+    IndexError for an index out of range.
 
     >>> import framework as torch
     >>> torch.ones(2).index_reduce(0, torch.tensor([1, 1]), torch.tensor([3.0, 5.0]), "prod")

@@ -113,13 +113,16 @@ def searchsorted(
     sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
     side: str | None = None, sorter: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Where to insert values so that the rows of a sorted sequence stay sorted.
+    """Where to insert values so that the rows of a sorted sequence stay sorted, as int64.
 
     Args:
         sorted_sequence: one row, or rows whose other dimensions are ``input``'s.
+        input: a tensor, or a number if there is one row.
         right: behind equal elements, not in front of them; ``side="right"`` says the same.
         out_int32: int32 results instead of int64.
         sorter: indices that sort the rows, if they are not.
+
+    RuntimeError for shapes that do not fit, NotImplementedError for complex numbers and bools.
 
     >>> import framework as torch
     >>> torch.searchsorted(torch.tensor([1, 3, 5]), torch.tensor([3, 6]))
@@ -153,7 +156,8 @@ def bucketize(
     """The number of the bucket that each value falls into, between sorted boundaries.
 
     Bucket i reaches from boundary i - 1 (without it) to boundary i (with it); with ``right`` the
-    left end belongs to it instead.
+    left end belongs to it instead. int64 (int32 with ``out_int32``) in the shape of ``input``,
+    which may be a number. RuntimeError unless the boundaries are a vector.
 
     >>> import framework as torch
     >>> torch.bucketize(torch.tensor([3, 6, 9]), torch.tensor([1, 3, 5, 7]))
@@ -185,6 +189,8 @@ def isin(
         elements, test_elements: tensors; one of them may be a number.
         assume_unique: accepted; nothing is faster by it here.
         invert: whether it is *not* among them.
+
+    TypeError for two numbers, RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
@@ -242,6 +248,8 @@ def argwhere(input: Tensor) -> Tensor:
 @function(out="exact")
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """The first ``size`` rows of `argwhere`, filled up with ``fill_value``: int64 [size, ndim].
+
+    RuntimeError for a negative size.
 
     >>> import framework as torch
     >>> torch.nonzero_static(torch.tensor([1, 0, 2]), size=3)

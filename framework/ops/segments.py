@@ -119,6 +119,9 @@ def segment_reduce(
         unsafe: do not check that the lengths are right.
         initial: what each reduction starts from, and an empty segment gives.
 
+    RuntimeError for another ``reduce``, for ``indices``, and for lengths that do not add up;
+    NotImplementedError for integers.
+
     >>> import framework as torch
     >>> torch.segment_reduce(torch.tensor([1.0, 2.0, 3.0]), "sum", lengths=torch.tensor([1, 2]))
     tensor([1., 5.])

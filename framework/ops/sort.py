@@ -79,7 +79,7 @@ def _sorted(record: Any, input: Tensor, dim: int, descending: bool, stable: Any)
 @function(out="exact")
 @numpy_names
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
-    """Indices that sort along a dimension, as int64.
+    """Indices that sort along a dimension, as int64; arguments and errors as of `sort`.
 
     >>> import framework as torch
     >>> torch.argsort(torch.tensor([3, 1, 2]))
@@ -93,11 +93,13 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool | None = False
 ) -> Any:
-    """(values, indices) sorted along a dimension; of any real dtype.
+    """(values, indices) sorted along a dimension, in the shape of ``input``; of any real dtype.
 
     Args:
         descending: the largest first, NaN before all.
         stable: equal elements keep their order.
+
+    RuntimeError for complex numbers, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.sort(torch.tensor([3, 1, 2])).values
@@ -108,7 +110,7 @@ def sort(
 
 @function(out="exact")
 def msort(input: Tensor) -> Tensor:
-    """The values sorted along the first dimension.
+    """The values sorted along the first dimension; errors as of `sort`.
 
     >>> import framework as torch
     >>> torch.msort(torch.tensor([[3, 1], [2, 4]]))
@@ -153,8 +155,11 @@ TOPK = op(
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """(values, indices) of the k largest (or smallest) along a dimension, NaN as the largest.
 
+    That dimension becomes ``k`` long; indices are int64.
+
     Raises:
-        RuntimeError: ``k`` is negative or more than there are.
+        RuntimeError: ``k`` is negative or more than there are; complex numbers or bools.
+        IndexError: a dimension out of range.
 
     >>> import framework as torch
     >>> torch.topk(torch.tensor([1.0, 4.0, 3.0]), 2).values

@@ -95,12 +95,15 @@ def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:  # fmt: skip
-    """The distinct elements, or slices along ``dim``, in order.
+    """The distinct elements as a vector, or the distinct slices along ``dim``, in order.
 
     Args:
         sorted: accepted; the result is always sorted.
         return_inverse: also where each element of ``input`` went, int64.
         return_counts: also how often each occurs, int64.
+
+    It has no gradient. NotImplementedError for complex numbers, IndexError for a dimension out of
+    range.
 
     >>> import framework as torch
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)

@@ -115,6 +115,14 @@ def test_nan_is_never_equal() -> None:
     assert torch.isin(x, x).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.int64])
+def test_histograms_of_vectors_take_float32_and_float64(kind: torch.dtype) -> None:
+    with pytest.raises(NotImplementedError, match='"histogramdd" not implemented'):
+        torch.histogram(torch.ones(3, dtype=kind))
+    with pytest.raises(NotImplementedError, match='"histogramdd" not implemented'):
+        torch.histogramdd(torch.ones(3, 2, dtype=kind), [2, 2])
+
+
 def test_histograms_against_numpy() -> None:
     x = RNG.standard_normal(200)
     w = RNG.random(200)
