@@ -48,7 +48,12 @@ __all__ = [
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
-    """``data`` itself: what was a wrapper around tensors in the PyTorch of before 0.4."""
+    """``data`` itself: what was a wrapper around tensors in the PyTorch of before 0.4.
+
+    >>> import framework as torch
+    >>> torch.autograd.Variable(torch.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
     return data.requires_grad_() if requires_grad else data
 
 

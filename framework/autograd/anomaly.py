@@ -15,17 +15,36 @@ __all__ = [
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether backward passes of this thread look for NaN and Inf."""
+    """Whether backward passes of this thread look for NaN and Inf.
+
+    >>> import framework as torch
+    >>> with torch.autograd.detect_anomaly():
+    ...     torch.is_anomaly_enabled()
+    True
+    """
     return modes.anomaly
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    """Whether anomaly detection also looks for NaN (and Inf) in gradients."""
+    """Whether anomaly detection also looks for NaN (and Inf) in gradients.
+
+    >>> import framework as torch
+    >>> with torch.autograd.detect_anomaly(check_nan=False):
+    ...     torch.is_anomaly_check_nan_enabled()
+    False
+    """
     return modes.check_nan
 
 
 def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
-    """Switch anomaly detection on or off; `set_detect_anomaly` can also undo it."""
+    """Switch anomaly detection on or off; `set_detect_anomaly` can also undo it.
+
+    >>> import framework as torch
+    >>> torch.set_anomaly_enabled(True)
+    >>> torch.is_anomaly_enabled()
+    True
+    >>> torch.set_anomaly_enabled(False)
+    """
     modes.anomaly, modes.check_nan = enabled, check_nan
 
 
@@ -40,6 +59,13 @@ class set_detect_anomaly:
     Args:
         mode: on or off.
         check_nan: look at the values (else only errors get the place of the forward op).
+
+    >>> import framework as torch
+    >>> x = torch.zeros(1, requires_grad=True)
+    >>> with torch.autograd.set_detect_anomaly(True, check_nan=False):
+    ...     (x.sqrt() * 0).backward()
+    >>> x.grad
+    tensor([nan])
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:

@@ -23,7 +23,13 @@ __all__ = [
 
 
 class UnpackedDualTensor(NamedTuple):
-    """What `unpack_dual` returns; ``tangent`` is None for a tensor that is not dual."""
+    """What `unpack_dual` returns; ``tangent`` is None for a tensor that is not dual.
+
+    >>> import framework as torch
+    >>> primal, tangent = torch.autograd.forward_ad.unpack_dual(torch.ones(2))
+    >>> primal, tangent
+    (tensor([1., 1.]), None)
+    """
 
     primal: Tensor
     tangent: Tensor | None
@@ -51,6 +57,11 @@ def enter_dual_level() -> int:
 
     Raises:
         RuntimeError: there is one already, as in PyTorch.
+
+    >>> from framework.autograd import forward_ad
+    >>> forward_ad.enter_dual_level()
+    0
+    >>> forward_ad.exit_dual_level()
     """
     if _open:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
@@ -61,7 +72,18 @@ def enter_dual_level() -> int:
 
 
 def exit_dual_level(*, level: int | None = None) -> None:
-    """Close the level: its tensors have no tangents any more."""
+    """Close the level: its tensors have no tangents any more.
+
+    RuntimeError if none is open.
+
+    >>> import framework as torch
+    >>> from framework.autograd import forward_ad
+    >>> _ = forward_ad.enter_dual_level()
+    >>> x = forward_ad.make_dual(torch.ones(1), torch.ones(1))
+    >>> forward_ad.exit_dual_level()
+    >>> forward_ad.unpack_dual(x).tangent is None
+    True
+    """
     if not _open:
         raise RuntimeError(
             "Trying to exit a forward AD level that was not the last one that was created. This is "
@@ -75,7 +97,15 @@ def exit_dual_level(*, level: int | None = None) -> None:
 
 
 class dual_level:
-    """`enter_dual_level` and `exit_dual_level` as a context manager."""
+    """`enter_dual_level` and `exit_dual_level` as a context manager.
+
+    >>> import framework as torch
+    >>> from framework.autograd import forward_ad
+    >>> with forward_ad.dual_level():
+    ...     x = forward_ad.make_dual(torch.tensor(2.0), torch.tensor(1.0))
+    ...     forward_ad.unpack_dual(1 / x)
+    UnpackedDualTensor(primal=tensor(0.5000), tangent=tensor(-0.2500))
+    """
 
     def __enter__(self) -> int:
         return enter_dual_level()
@@ -90,6 +120,13 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
     Raises:
         RuntimeError: no level is open, or the tangent has another shape.
         ValueError: a dtype that cannot be differentiated.
+
+    >>> import framework as torch
+    >>> from framework.autograd import forward_ad
+    >>> with forward_ad.dual_level():
+    ...     x = forward_ad.make_dual(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 0.0]))
+    ...     forward_ad.unpack_dual(x.prod()).tangent
+    tensor(3.)
     """
     if not _open:
         raise RuntimeError(
@@ -112,7 +149,16 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
 
 
 def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTensor:
-    """The value of a tensor, and its tangent if it was computed from a dual one."""
+    """The value of a tensor, and its tangent if it was computed from a dual one.
+
+    >>> import framework as torch
+    >>> from framework.autograd import forward_ad
+    >>> with forward_ad.dual_level():
+    ...     x = forward_ad.make_dual(torch.tensor(0.0), torch.tensor(3.0))
+    ...     primal, tangent = forward_ad.unpack_dual(x.exp())
+    >>> primal, tangent
+    (tensor(1.), tensor(3.))
+    """
     if not _open:
         return UnpackedDualTensor(tensor, None)
     dual = _open[-1]

@@ -426,7 +426,26 @@ def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...]) -> Any:
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a ``backward`` that is not written in differentiable ops: a second one then raises."""
+    """Mark a ``backward`` that is not written in differentiable ops: a second one then raises.
+
+    >>> import numpy as np
+    >>> import framework as torch
+    >>> class Sine(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return torch.from_numpy(np.sin(x.detach().numpy()))
+    ...
+    ...     @staticmethod
+    ...     @torch.autograd.function.once_differentiable
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return g * torch.from_numpy(np.cos(x.detach().numpy()))
+    >>> x = torch.zeros(1, requires_grad=True)
+    >>> (g,) = torch.autograd.grad(Sine.apply(x), x, create_graph=True)
+    >>> g.detach()
+    tensor([1.])
+    """
 
     @functools.wraps(backward)
     def wrapped(ctx: Any, *grads: Any) -> Any:

@@ -18,7 +18,16 @@ __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
 
 class GradcheckError(RuntimeError):
-    """A gradient differs from the numeric one."""
+    """A gradient differs from the numeric one: what `gradcheck` raises.
+
+    >>> import framework as torch
+    >>> x = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    >>> try:
+    ...     torch.autograd.gradcheck(lambda x: x.detach() * x, x)
+    ... except torch.autograd.GradcheckError as error:
+    ...     print(str(error).partition(",")[0])
+    Jacobian mismatch for input 0: 1 of 1 elements differ
+    """
 
 
 def gradcheck(

@@ -36,12 +36,24 @@ modes = _Modes()
 
 
 def is_grad_enabled() -> bool:
-    """Whether grad mode is on in this thread."""
+    """Whether grad mode is on in this thread: whether ops make graph nodes.
+
+    >>> import framework as torch
+    >>> with torch.no_grad():
+    ...     torch.is_grad_enabled()
+    False
+    """
     return modes.grad
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether `inference_mode` is on in this thread."""
+    """Whether `inference_mode` is on in this thread.
+
+    >>> import framework as torch
+    >>> with torch.inference_mode():
+    ...     torch.is_inference_mode_enabled()
+    True
+    """
     return modes.inference
 
 
@@ -123,13 +135,27 @@ class no_grad(_GradMode):
 
 
 class enable_grad(no_grad):
-    """The inverse of `no_grad`, for use inside of it."""
+    """The inverse of `no_grad`, for use inside of it; a context manager and a decorator.
+
+    >>> import framework as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad(), torch.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
 
     _value = True
 
 
 class set_grad_enabled(_GradMode):
-    """Set grad mode at once; as a context manager, until its end."""
+    """Set grad mode at once; as a context manager, until its end.
+
+    >>> import framework as torch
+    >>> x, training = torch.ones(2, requires_grad=True), False
+    >>> with torch.set_grad_enabled(training):
+    ...     (x * 2).requires_grad
+    False
+    """
 
     def __init__(self, mode: bool) -> None:
         self._value = bool(mode)
@@ -215,12 +241,23 @@ def _unmark_inference(on: bool) -> None:
 
 
 def is_multithreading_enabled() -> bool:
-    """What `set_multithreading_enabled` has set."""
+    """What `set_multithreading_enabled` has set.
+
+    >>> import framework as torch
+    >>> torch.autograd.is_multithreading_enabled()
+    True
+    """
     return modes.multithreading
 
 
 class set_multithreading_enabled(_GradMode):
-    """Accepted: backward passes run in the thread that starts them anyway."""
+    """Accepted: backward passes run in the thread that starts them anyway.
+
+    >>> import framework as torch
+    >>> with torch.autograd.set_multithreading_enabled(False):
+    ...     torch.autograd.is_multithreading_enabled()
+    False
+    """
 
     def __init__(self, mode: bool) -> None:
         self._value = bool(mode)

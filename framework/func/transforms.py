@@ -109,7 +109,12 @@ def grad_and_value(
 ) -> Callable[..., Any]:
     """A function that returns the gradient of ``func`` and its value: (grad, value).
 
-    With has_aux, where ``func`` returns (value, aux), it returns (grad, (value, aux)).
+    With has_aux, where ``func`` returns (value, aux), it returns (grad, (value, aux)). RuntimeError
+    when ``func`` returns something else than a scalar tensor.
+
+    >>> import framework as torch
+    >>> torch.func.grad_and_value(lambda x: x**3)(torch.tensor(2.0))
+    (tensor(12.), tensor(8.))
     """
 
     @functools.wraps(func)
@@ -487,7 +492,11 @@ def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Cal
     """``func`` itself: its results do not tell whether intermediate results were mutated.
 
     PyTorch's transform rewrites mutations for the sake of tracers; here ops are not rewritten, and
-    writes to arguments happen as they do there.
+    writes to arguments happen as they do there. RuntimeError for another ``remove``.
+
+    >>> import framework as torch
+    >>> torch.func.functionalize(lambda x: x.clone().mul_(2))(torch.ones(2))
+    tensor([2., 2.])
     """
     if remove not in ("mutations", "mutations_and_views"):
         raise RuntimeError(

@@ -10,7 +10,12 @@ __all__ = ["SDPBackend", "sdpa_kernel"]
 
 
 class SDPBackend(IntEnum):
-    """PyTorch's kernels of scaled dot product attention; here all compute as MATH."""
+    """PyTorch's kernels of scaled dot product attention; here all compute as MATH.
+
+    >>> from framework.nn.attention import SDPBackend
+    >>> SDPBackend.MATH.name
+    'MATH'
+    """
 
     ERROR = -1
     MATH = 0

@@ -37,11 +37,15 @@ def skipped() -> Iterator[None]:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor that keeps the variance through a nonlinearity.
+    """The factor that keeps the variance through a nonlinearity, for `xavier_normal_` and its like.
+
+    1 for "linear", "sigmoid" and convolutions, 5/3 for "tanh", √2 for "relu",
+    √(2 / (1 + param²)) for "leaky_relu" with the slope ``param`` (0.01), 3/4 for "selu".
+    ValueError for another name.
 
     >>> from framework import nn
-    >>> nn.init.calculate_gain("relu") ** 2
-    2.0000000000000004
+    >>> nn.init.calculate_gain("leaky_relu", 1.0), nn.init.calculate_gain("selu")
+    (1.0, 0.75)
     """
     if nonlinearity in ("linear", "sigmoid") or nonlinearity.startswith("conv"):
         return 1
@@ -60,30 +64,61 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform in [a, b)."""
+    """Fill ``tensor`` with uniform numbers from [a, b), in place; returns it.
+
+    Any shape, floating point. RuntimeError if ``a`` is above ``b``.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.uniform_(torch.empty(100), -2.0, -1.0)
+    >>> bool((w >= -2).all() and (w < -1).all())
+    True
+    """
     with no_grad():
         return tensor if _Mode.skip else tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with this mean and standard deviation."""
+    """Fill ``tensor`` with normal numbers of this mean and standard deviation; returns it.
+
+    Any shape, floating point. RuntimeError for a negative ``std``.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.normal_(torch.empty(10_000), mean=3.0, std=0.1)
+    >>> round(w.mean().item(), 1), round(w.std().item(), 1)
+    (3.0, 0.1)
+    """
     with no_grad():
         return tensor if _Mode.skip else tensor.normal_(mean, std, generator=generator)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """All elements ``val``."""
+    """Set all elements to ``val``; returns ``tensor``. Any shape and type.
+
+    >>> import framework as torch
+    >>> torch.nn.init.constant_(torch.empty(2), 0.3)
+    tensor([0.3000, 0.3000])
+    """
     with no_grad():
         return tensor if _Mode.skip else tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """All elements 1."""
+    """Set all elements to 1; returns ``tensor``. Any shape and type.
+
+    >>> import framework as torch
+    >>> torch.nn.init.ones_(torch.empty(2))
+    tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """All elements 0."""
+    """Set all elements to 0; returns ``tensor``. Any shape and type.
+
+    >>> import framework as torch
+    >>> torch.nn.init.zeros_(torch.empty(2))
+    tensor([0., 0.])
+    """
     return constant_(tensor, 0.0)
 
 
@@ -102,14 +137,33 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix, or as much of it as fits."""
+    """The identity matrix, or as much of it as fits: a linear layer that passes inputs on.
+
+    Le et al. 2015, for recurrent weights. ValueError unless there are two dimensions.
+
+    >>> import framework as torch
+    >>> torch.nn.init.eye_(torch.empty(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     return _write(tensor, np.eye(*tensor.shape))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """A convolution weight that passes each group's channels on unchanged."""
+    """Make a convolution weight pass each group's channels on unchanged.
+
+    Shapes: (O, C/groups, K), (O, C/groups, KH, KW) or (O, C/groups, KD, KH, KW): 1 at the kernel's
+    centre where a group's channels in and out have the same number (Zagoruyko and Komodakis
+    2017). ValueError for another rank or groups that do not divide O.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.dirac_(torch.empty(2, 2, 3))
+    >>> torch.conv1d(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), w, padding=1)
+    tensor([[[1., 2.],
+             [3., 4.]]])
+    """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     shape = tuple(tensor.shape)
@@ -145,13 +199,30 @@ def _fan(tensor: Tensor, mode: str) -> int:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform in ±gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    """Uniform in ±gain √(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+
+    A weight (out, in, *kernel) has fan_in = in · kernel elements and fan_out = out · kernel
+    elements. ``gain`` is that of `calculate_gain`. ValueError for fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.xavier_uniform_(torch.empty(4, 2))
+    >>> bool(w.abs().max() <= 1)
+    True
+    """
     bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with standard deviation gain sqrt(2 / (fan_in + fan_out))."""
+    """Normal with standard deviation gain √(2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+
+    The fans are those of `xavier_uniform_`. ValueError for fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.xavier_normal_(torch.empty(100, 100))
+    >>> round(w.std().item(), 2)
+    0.1
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
 
 
@@ -162,11 +233,20 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Uniform in ±gain sqrt(3 / fan) (He et al. 2015).
+    """Uniform in ±gain √(3 / fan) (He et al. 2015); gain is `calculate_gain` (nonlinearity, a).
+
+    ValueError for fewer than two dimensions or another mode; an empty tensor is left, with a
+    warning.
 
     Args:
         a: the slope of a leaky_relu's negative part.
-        mode: "fan_in" keeps the variance of forward passes, "fan_out" of backward passes.
+        mode: "fan_in" keeps the variance of forward passes, "fan_out" of backward passes; the fans
+            are those of `xavier_uniform_`.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.kaiming_uniform_(torch.empty(4, 6), nonlinearity="relu")
+    >>> bool(w.abs().max() <= 1)
+    True
     """
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
@@ -183,7 +263,13 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Normal with standard deviation gain / sqrt(fan); see `kaiming_uniform_`."""
+    """Normal with standard deviation gain / √fan (He et al. 2015); see `kaiming_uniform_`.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.kaiming_normal_(torch.empty(100, 200), nonlinearity="relu")
+    >>> round(w.std().item(), 2)
+    0.1
+    """
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
         return tensor
@@ -203,7 +289,16 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Normal, with values outside of [a, b] drawn again."""
+    """Normal, with values outside of [a, b] drawn again.
+
+    ``mean`` and ``std`` are those of the whole normal distribution; a and b are values, not numbers
+    of standard deviations. Where next to nothing falls into [a, b] the rest is uniform in it.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.trunc_normal_(torch.empty(1000), std=2.0, a=-1.0, b=1.0)
+    >>> bool(w.abs().max() <= 1)
+    True
+    """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of "
@@ -223,7 +318,16 @@ def trunc_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
-    """A (semi-)orthogonal matrix, dimensions after the first taken as one (Saxe et al. 2013)."""
+    """A (semi-)orthogonal matrix, dimensions after the first taken as one (Saxe et al. 2013).
+
+    The Q of a normal matrix's QR, its signs made those of a uniform draw (Mezzadri 2006), times
+    ``gain``. ValueError for fewer than two dimensions.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.orthogonal_(torch.empty(2, 3))
+    >>> torch.allclose(w @ w.T, torch.eye(2), atol=1e-6)
+    True
+    """
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if not tensor.numel():
@@ -236,7 +340,16 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
-    """Normal, with this share of each column set to zero (Martens 2010)."""
+    """Normal, with this share of each column set to zero (Martens 2010).
+
+    At least ``sparsity`` of the rows, rounded up, are zero in each column. ValueError unless there
+    are two dimensions.
+
+    >>> import framework as torch
+    >>> w = torch.nn.init.sparse_(torch.empty(10, 3), sparsity=0.75)
+    >>> (w == 0).sum(0)
+    tensor([8, 8, 8])
+    """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     rows, cols = tensor.shape
