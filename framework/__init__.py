@@ -331,7 +331,9 @@ def __getattr__(name: str) -> Any:
     return _made(name)
 
 
-__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]
+__all__ = [
+    name for name in globals() if not name.startswith("_") and name not in ("Any", "annotations")
+]
 __all__ += _functions
 
 if _os.environ.get("TAPEBOOK_LISTEN"):

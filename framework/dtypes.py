@@ -109,12 +109,27 @@ _default = float32
 
 
 def get_default_dtype() -> dtype:
-    """The floating type that creation functions and integer division give."""
+    """The floating type of Python floats, and of integers divided: float32 unless set.
+
+    >>> import framework as torch
+    >>> torch.get_default_dtype(), torch.tensor(1.5).dtype, (torch.tensor(1) / 2).dtype
+    (torch.float32, torch.float32, torch.float32)
+    """
     return _default
 
 
 def set_default_dtype(d: dtype) -> None:
-    """Set the type that `get_default_dtype` returns; only floating types are taken."""
+    """Set the type that `get_default_dtype` returns.
+
+    Complex numbers get the complex type that belongs to it. TypeError for anything but a floating
+    dtype.
+
+    >>> import framework as torch
+    >>> torch.set_default_dtype(torch.float64)
+    >>> torch.tensor(1.5).dtype, torch.tensor(1j).dtype
+    (torch.float64, torch.complex128)
+    >>> torch.set_default_dtype(torch.float32)
+    """
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
@@ -177,6 +192,12 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
 
     Raises:
         RuntimeError: uint16, uint32 or uint64 with a type that is neither the same nor a float.
+
+    >>> import framework as torch
+    >>> torch.promote_types(torch.int8, torch.uint8)
+    torch.int16
+    >>> torch.promote_types(torch.int64, torch.float16)
+    torch.float16
     """
     return _promotions[type1, type2]
 
@@ -281,7 +302,15 @@ def result_type(*operands: Any) -> dtype:
 
 
 class finfo:
-    """Limits of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution."""
+    """Limits of a floating type, the default one unless given.
+
+    Of a complex type those of its parts. Attributes: bits, eps, max, min, tiny (the smallest normal
+    number, also smallest_normal), resolution, dtype. TypeError for an integer type.
+
+    >>> import framework as torch
+    >>> torch.finfo(torch.float32).eps, torch.finfo(torch.float16).max
+    (1.1920928955078125e-07, 65504.0)
+    """
 
     def __init__(self, type: dtype | None = None) -> None:
         self._dtype = type or _default
@@ -308,7 +337,12 @@ class finfo:
 
 
 class iinfo:
-    """Limits of an integer type: bits, max, min."""
+    """Limits of an integer type: bits, max, min, dtype. TypeError for another type.
+
+    >>> import framework as torch
+    >>> torch.iinfo(torch.int8)
+    iinfo(min=-128, max=127, dtype=int8)
+    """
 
     def __init__(self, type: dtype) -> None:
         if type.category != INT:

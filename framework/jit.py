@@ -122,7 +122,12 @@ def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
 
 
 def wait(future: Future) -> Any:
-    """The result of `fork`."""
+    """The result of `fork`, which is there already; raises what an exception set in its future.
+
+    >>> import framework as torch
+    >>> torch.jit.wait(torch.jit.fork(max, 2, 3))
+    3
+    """
     return future.wait()
 
 
@@ -176,11 +181,21 @@ class Attribute(NamedTuple):
 
 
 class ScriptModule(Module):
-    """A module like any other; what `script` returns is none, for it is the module given."""
+    """A module like any other; what `script` returns is none, for it is the module given.
+
+    >>> import framework as torch
+    >>> isinstance(torch.nn.Linear(2, 2), torch.jit.ScriptModule)
+    False
+    """
 
 
 class ScriptFunction:
-    """No function is one: `script` returns the function given."""
+    """No function is one: `script` returns the function given.
+
+    >>> import framework as torch
+    >>> isinstance(torch.add, torch.jit.ScriptFunction)
+    False
+    """
 
 
 class CompilationUnit:

@@ -58,11 +58,30 @@ class _Disable:
 
 
 class DisableTorchFunctionSubclass(_Disable):
-    """Within it, subclasses of Tensor are treated as tensors; modes still see the calls."""
+    """Within it, subclasses of Tensor are treated as tensors; modes still see the calls.
+
+    >>> import framework as torch
+    >>> class Named(torch.Tensor):
+    ...     pass
+    >>> x = torch.ones(2).as_subclass(Named)
+    >>> with torch.DisableTorchFunctionSubclass():
+    ...     type(x + 1).__name__
+    'Tensor'
+    >>> type(x + 1).__name__
+    'Named'
+    """
 
 
 class DisableTorchFunction(_Disable):
-    """Within it, neither subclasses nor modes see the calls."""
+    """Within it, neither subclasses nor modes see the calls.
+
+    >>> import framework as torch
+    >>> class Named(torch.Tensor):
+    ...     pass
+    >>> with torch.DisableTorchFunction():
+    ...     type(torch.ones(2).as_subclass(Named) + 1).__name__
+    'Tensor'
+    """
 
     def __enter__(self) -> None:
         super().__enter__()

@@ -200,10 +200,11 @@ def load(
     f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: Any = None,
     mmap: bool | None = None, encoding: str = "utf-8",
 ) -> Any:  # fmt: skip
-    """Read what `save` wrote, any other safetensors file (a dict of its tensors), or a PyTorch
-    checkpoint (``.pt``, ``.pth``) of plain tensors and values.
+    """Read what `save` wrote, any safetensors file, or a PyTorch checkpoint.
 
-    Only plain data is ever read, also with ``weights_only=False``: no unpickler sees the file.
+    Of a safetensors file a dict of its tensors, of a checkpoint (``.pt``, ``.pth``) plain tensors
+    and values. Only plain data is ever read, also with ``weights_only=False``: no unpickler sees
+    the file.
 
     Args:
         f: a path, or a binary file that is open for reading.
@@ -216,6 +217,14 @@ def load(
         OSError: the file cannot be read.
         ValueError: it is something else, or damaged; the message names the file and the reason.
         RuntimeError: ``map_location`` asks for a device that is not here.
+
+    >>> import framework as torch
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> torch.save({"step": 3, "weight": torch.ones(2)}, file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    {'step': 3, 'weight': tensor([1., 1.])}
     """
     if mmap and hasattr(f, "read"):
         raise ValueError("f must be a file path in order to use the mmap argument")

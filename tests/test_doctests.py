@@ -34,7 +34,8 @@ def test_examples(name: str, request: pytest.FixtureRequest) -> None:
     # The package's functions are examined where they are written; its names hide Python's (bool).
     finder = doctest.DocTestFinder(recurse=name != "framework")
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
-    for test in finder.find(module, name):
+    # A class in an example is the user's: those of the package do not override functions.
+    for test in finder.find(module, name, extraglobs={"__name__": "__main__"}):
         runner.run(test)
     assert not runner.failures
 

@@ -16,7 +16,17 @@ class SparseOperand(NotImplementedError):
 
 
 class LinAlgError(RuntimeError):
-    """A decomposition that does not exist, such as the inverse of a singular matrix."""
+    """A decomposition that does not exist, such as the inverse of a singular matrix.
+
+    A RuntimeError; its message says which matrix of a batch, and where.
+
+    >>> import framework as torch
+    >>> try:
+    ...     torch.linalg.inv(torch.zeros(2, 2))
+    ... except torch.linalg.LinAlgError:
+    ...     print("singular")
+    singular
+    """
 
 
 def module_of(array: Any) -> Any:
