@@ -131,7 +131,16 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """The rate times ``gamma`` at each of the epochs ``milestones``."""
+    """The rate times ``gamma`` at each of the epochs ``milestones``.
+
+    >>> import framework as torch
+    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], gamma=0.5)
+    >>> for _ in range(3):
+    ...     optimizer.step(); schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
 
     def __init__(
         self,
@@ -155,7 +164,16 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """The rate times ``gamma`` every epoch."""
+    """The rate times ``gamma`` every epoch: lr = base · gamma^epoch.
+
+    >>> import framework as torch
+    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(3):
+    ...     optimizer.step(); schedule.step()
+    >>> schedule.get_last_lr()
+    [0.125]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -288,10 +306,18 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    r"""From the base rate to ``eta_min`` along half a cosine of ``T_max`` epochs, and back.
+    """From the base rate to ``eta_min`` along half a cosine of ``T_max`` epochs, and back.
 
     lr = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2. Loshchilov and Hutter, "SGDR:
     stochastic gradient descent with warm restarts", ICLR 2017 (without the restarts).
+
+    >>> import framework as torch
+    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+    >>> for _ in range(2):
+    ...     optimizer.step(); schedule.step()
+    >>> round(schedule.get_last_lr()[0], 6)
+    0.5
     """
 
     def __init__(

@@ -62,6 +62,25 @@ class Optimizer:
     Attributes:
         param_groups: list of dicts: "params" and the options.
         state: what is remembered for each parameter.
+
+    Raises: TypeError for a single tensor or something that is none, ValueError for an empty list,
+    a tensor that is no leaf or one that stands in two groups.
+
+    >>> import framework as torch
+    >>> class SignDescent(torch.optim.Optimizer):
+    ...     def __init__(self, params, lr):
+    ...         super().__init__(params, {"lr": lr})
+    ...
+    ...     @torch.no_grad()
+    ...     def step(self):
+    ...         for group in self.param_groups:
+    ...             for p in group["params"]:
+    ...                 p -= group["lr"] * p.grad.sign()
+    >>> x = torch.tensor([1.0, -5.0], requires_grad=True)
+    >>> x.square().sum().backward()
+    >>> SignDescent([x], lr=0.1).step()
+    >>> x.detach()
+    tensor([ 0.9000, -4.9000])
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:

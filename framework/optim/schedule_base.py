@@ -36,6 +36,19 @@ class LRScheduler:
     Attributes:
         base_lrs: the rate of each group that the schedule started from.
         last_epoch: count of steps.
+
+    Raises: TypeError for something that is no optimizer, KeyError when resuming with groups that
+    have no "initial_lr".
+
+    >>> import framework as torch
+    >>> class Inverse(torch.optim.lr_scheduler.LRScheduler):
+    ...     def get_lr(self):
+    ...         return [base / (1 + self.last_epoch) for base in self.base_lrs]
+    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = Inverse(optimizer)
+    >>> optimizer.step(); schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     _is_initial = False

@@ -15,10 +15,21 @@ __all__ = ["SparseAdam"]
 
 
 class SparseAdam(Optimizer):
-    r"""`Adam` that updates only the elements that a sparse gradient has, and their running means.
+    """`Adam` that updates only the elements that a sparse gradient has, and their running means.
 
     The other elements' means are not decayed: "lazy" Adam. Gradients must be sparse, as those of
-    ``Embedding(sparse=True)`` are.
+    ``Embedding(sparse=True)`` are. The formula is that of `Adam` (Kingma and Ba 2015).
+    Raises: ValueError for sparse or complex parameters, or an ``lr``, ``eps`` or beta out of range;
+    RuntimeError in ``step`` for a dense gradient.
+
+    >>> import framework as torch
+    >>> table = torch.nn.Embedding(3, 1, sparse=True)
+    >>> _ = torch.nn.init.zeros_(table.weight)
+    >>> optimizer = torch.optim.SparseAdam(table.parameters(), lr=0.5)
+    >>> table(torch.tensor([1])).sum().backward()
+    >>> optimizer.step()
+    >>> table.weight.detach().flatten()
+    tensor([ 0.0000, -0.5000,  0.0000])
     """
 
     def __init__(

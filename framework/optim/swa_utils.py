@@ -30,7 +30,15 @@ def _checked_decay(decay: float) -> float:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
-    """decay * average + (1 - decay) * new, for `AveragedModel`'s ``avg_fn``."""
+    """decay * average + (1 - decay) * new, for `AveragedModel`'s ``avg_fn``.
+
+    ValueError for a ``decay`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> average = torch.optim.swa_utils.get_ema_avg_fn(decay=0.9)
+    >>> average(torch.zeros(1), torch.ones(1), 5)
+    tensor([0.1000])
+    """
     _checked_decay(decay)
 
     @no_grad()
@@ -41,7 +49,17 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
-    """The same in place and for lists of tensors, for ``multi_avg_fn``."""
+    """`get_ema_avg_fn` in place and for lists of tensors, for ``multi_avg_fn``.
+
+    ValueError for a ``decay`` outside of [0, 1].
+
+    >>> import framework as torch
+    >>> average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.75)
+    >>> averages = [torch.zeros(1), torch.ones(1)]
+    >>> average(averages, [torch.ones(1), torch.ones(1)], 5)
+    >>> averages
+    [tensor([0.2500]), tensor([1.])]
+    """
     _checked_decay(decay)
 
     @no_grad()
@@ -56,7 +74,12 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
 
 
 def get_swa_avg_fn() -> Callable[..., Any]:
-    """average + (new - average) / (count + 1): the plain mean, for ``avg_fn``."""
+    """average + (new - average) / (count + 1): the mean (Izmailov et al. 2018), for ``avg_fn``.
+
+    >>> import framework as torch
+    >>> torch.optim.swa_utils.get_swa_avg_fn()(torch.zeros(1), torch.ones(1), 3)
+    tensor([0.2500])
+    """
 
     @no_grad()
     def swa_update(averaged_param: Any, current_param: Any, num_averaged: Any) -> Any:
@@ -66,7 +89,14 @@ def get_swa_avg_fn() -> Callable[..., Any]:
 
 
 def get_swa_multi_avg_fn() -> Callable[..., None]:
-    """The same in place and for lists of tensors, for ``multi_avg_fn``."""
+    """The plain mean in place and for lists of tensors, for ``multi_avg_fn``; see `get_swa_avg_fn`.
+
+    >>> import framework as torch
+    >>> averages = [torch.zeros(1), torch.zeros(1)]
+    >>> torch.optim.swa_utils.get_swa_multi_avg_fn()(averages, [torch.ones(1), torch.zeros(1)], 3)
+    >>> averages
+    [tensor([0.2500]), tensor([0.])]
+    """
 
     @no_grad()
     def swa_update(averages: Any, values: Any, num_averaged: Any) -> None:
@@ -158,6 +188,13 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
 
     Args:
         loader: gives batches, or lists and tuples whose first element is one.
+
+    >>> import framework as torch
+    >>> model = torch.nn.BatchNorm1d(1)
+    >>> batches = [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])]
+    >>> torch.optim.swa_utils.update_bn(batches, model)
+    >>> model.running_mean
+    tensor([4.])
     """
     momenta: dict[Any, Any] = {}
     for module in model.modules():
