@@ -31,7 +31,12 @@ def type_name(value: Any) -> str:
 
 
 class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` did not find, and what it had no use for."""
+    """What ``load_state_dict`` did not find, and what it had no use for.
+
+    >>> from framework import nn
+    >>> nn.Linear(1, 1).load_state_dict({}, strict=False).missing_keys
+    ['weight', 'bias']
+    """
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -61,13 +66,45 @@ class StateDict:
     # -- saving ------------------------------------------------------------------------------
 
     def get_extra_state(self) -> Any:
-        """More to save than tensors; a subclass that defines it defines `set_extra_state` too."""
+        """More to save than tensors; a subclass that defines it defines `set_extra_state` too.
+
+        The result stands in the state dict under "_extra_state"; without a definition of its own a
+        module has none, and this is a RuntimeError.
+
+        >>> from framework import nn
+        >>> class Counter(nn.Module):
+        ...     steps = 3
+        ...
+        ...     def get_extra_state(self):
+        ...         return {"steps": self.steps}
+        ...
+        ...     def set_extra_state(self, state):
+        ...         self.steps = state["steps"]
+        >>> Counter().state_dict()["_extra_state"]
+        {'steps': 3}
+        """
         raise RuntimeError(
             "Reached a code path in Module.get_extra_state() that should never be called."
         )
 
     def set_extra_state(self, state: Any) -> None:
-        """Take back what `get_extra_state` gave."""
+        """Take back what `get_extra_state` gave; called by `load_state_dict`.
+
+        >>> from framework import nn
+        >>> class Counter(nn.Module):
+        ...     steps = 3
+        ...
+        ...     def get_extra_state(self):
+        ...         return {"steps": self.steps}
+        ...
+        ...     def set_extra_state(self, state):
+        ...         self.steps = state["steps"]
+        >>> counter = Counter()
+        >>> counter.load_state_dict({"_extra_state": {"steps": 8}})
+        <All keys matched successfully>
+        >>> counter.steps
+        8
+        """
         raise RuntimeError(
             "Reached a code path in Module.set_extra_state() that should never be called."
         )
@@ -78,6 +115,8 @@ class StateDict:
         """Parameters and persistent buffers by dotted path, sharing their memory.
 
         Args:
+            destination: a dict to be filled, else a new one.
+            prefix: stands before all paths.
             keep_vars: the very parameters, not detached.
 
         >>> from framework import nn
@@ -106,7 +145,12 @@ class StateDict:
                     destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
                 )
         for hook in list(self._state_dict_hooks.values()):
-            hook(self, destination, prefix, metadata)
+            result = hook(self, destination, prefix, metadata)
+            if result is None:
+                continue
+            if not isinstance(hook, _Replacing):
+                raise RuntimeError("state_dict post-hook must return None")
+            destination = result
         return destination
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -134,6 +178,17 @@ class StateDict:
 
         Raises:
             RuntimeError: keys or sizes do not fit; names every one of them.
+            TypeError: it is not a mapping.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> layer = nn.Linear(1, 1)
+        >>> layer.load_state_dict({"weight": torch.tensor([[2.0]]), "bias": torch.tensor([1.0])})
+        <All keys matched successfully>
+        >>> layer(torch.tensor([3.0])).item()
+        7.0
+        >>> layer.load_state_dict({"weight": torch.tensor([[2.0]])}, strict=False)
+        _IncompatibleKeys(missing_keys=['bias'], unexpected_keys=[])
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
@@ -261,18 +316,52 @@ class StateDict:
     # -- hooks -------------------------------------------------------------------------------
 
     def register_state_dict_post_hook(self, hook: Callable[..., None]) -> Hook:
-        """``hook(module, state_dict, prefix, local_metadata)`` after this module's part."""
+        """``hook(module, state_dict, prefix, local_metadata)`` after this module's part.
+
+        The hook may change the state dict in place; RuntimeError if it returns something. Returns a
+        handle, whose ``remove()`` takes the hook away.
+
+        >>> from framework import nn
+        >>> layer = nn.Linear(1, 1)
+        >>> def without_bias(module, state, prefix, metadata):
+        ...     del state[prefix + "bias"]
+        >>> handle = layer.register_state_dict_post_hook(without_bias)
+        >>> list(layer.state_dict())
+        ['weight']
+        >>> handle.remove()
+        """
         return Hook(self._state_dict_hooks, hook)
 
-    _register_state_dict_hook = register_state_dict_post_hook
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> Hook:
+        """The older form: the hook may return another state dict."""
+        return Hook(self._state_dict_hooks, _Replacing(hook))
 
     def register_state_dict_pre_hook(self, hook: Callable[..., None]) -> Hook:
-        """``hook(module, prefix, keep_vars)`` before this module's part."""
+        """``hook(module, prefix, keep_vars)`` before this module's part; returns a handle.
+
+        >>> from framework import nn
+        >>> layer = nn.ReLU()
+        >>> handle = layer.register_state_dict_pre_hook(lambda m, *rest: print("saving", m))
+        >>> _ = layer.state_dict()
+        saving ReLU()
+        """
         return Hook(self._state_dict_pre_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> Hook:
-        """``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
-        unexpected_keys, error_msgs)`` before this module's part is loaded; may edit them.
+        """A hook that is called before this module's part is loaded; returns a handle.
+
+        It is called as ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)`` and may edit all of them: this is where older names become
+        new ones.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> layer = nn.Linear(1, 1, bias=False)
+        >>> def rename(module, state, prefix, *rest):
+        ...     state[prefix + "weight"] = state.pop(prefix + "w")
+        >>> handle = layer.register_load_state_dict_pre_hook(rename)
+        >>> layer.load_state_dict({"w": torch.ones(1, 1)})
+        <All keys matched successfully>
         """
         return Hook(self._load_state_dict_pre_hooks, hook)
 
@@ -284,8 +373,30 @@ class StateDict:
         return Hook(self._load_state_dict_pre_hooks, taken)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., None]) -> Hook:
-        """``hook(module, incompatible_keys)`` after this module's part; may edit the lists."""
+        """``hook(module, incompatible_keys)`` after this module's part; returns a handle.
+
+        The hook may edit the lists ``missing_keys`` and ``unexpected_keys`` in place;
+        AssertionError if it returns something.
+
+        >>> from framework import nn
+        >>> layer = nn.Linear(1, 1)
+        >>> def forgive(module, keys):
+        ...     keys.missing_keys.clear()
+        >>> handle = layer.register_load_state_dict_post_hook(forgive)
+        >>> layer.load_state_dict({})
+        <All keys matched successfully>
+        """
         return Hook(self._load_state_dict_post_hooks, hook)
+
+
+class _Replacing:
+    """A hook whose result, if there is one, takes the place of the state dict."""
+
+    def __init__(self, hook: Callable[..., Any]) -> None:
+        self.hook = hook
+
+    def __call__(self, *args: Any) -> Any:
+        return self.hook(*args)
 
 
 class _WithoutModule:

@@ -85,10 +85,14 @@ def test_extra_state() -> None:
     assert net[0].state == 8
 
 
+def without_bias(module, state, prefix, metadata) -> None:
+    del state[prefix + "bias"]
+
+
 def test_hooks() -> None:
     net, calls = nn.Linear(2, 2), []
     net.register_state_dict_pre_hook(lambda m, prefix, keep_vars: calls.append("saving"))
-    net.register_state_dict_post_hook(lambda m, state, prefix, meta: state.pop("bias"))
+    net.register_state_dict_post_hook(without_bias)
     assert list(net.state_dict()) == ["weight"]
 
     def rename(module, state, prefix, *rest) -> None:
@@ -98,6 +102,15 @@ def test_hooks() -> None:
     net.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.clear())
     net.load_state_dict({"old_bias": torch.ones(2)})
     assert net.bias.tolist() == [1.0, 1.0] and calls == ["saving"]
+
+
+def test_only_the_older_kind_of_hook_may_return_another_state_dict() -> None:
+    net = nn.Linear(2, 2)
+    with net.register_state_dict_post_hook(lambda m, state, prefix, meta: state):
+        with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
+            net.state_dict()
+    net._register_state_dict_hook(lambda m, state, prefix, meta: {"other": 1})
+    assert net.state_dict() == {"other": 1}
 
 
 def test_batch_norm_reads_states_from_before_it_counted() -> None:
