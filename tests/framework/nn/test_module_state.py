@@ -106,9 +106,10 @@ def test_hooks() -> None:
 
 def test_only_the_older_kind_of_hook_may_return_another_state_dict() -> None:
     net = nn.Linear(2, 2)
-    with net.register_state_dict_post_hook(lambda m, state, prefix, meta: state):
-        with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
-            net.state_dict()
+    handle = net.register_state_dict_post_hook(lambda m, state, prefix, meta: state)
+    with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
+        net.state_dict()
+    handle.remove()
     net._register_state_dict_hook(lambda m, state, prefix, meta: {"other": 1})
     assert net.state_dict() == {"other": 1}
 
