@@ -48,6 +48,10 @@ def _of_all(kind: str) -> list[Callable[..., Any]]:
 class Module(ModuleTree, StateDict):
     """Base class of all layers and models: parameters, buffers, children and a ``forward``.
 
+    What is assigned to it is registered: a `Parameter`, a `Buffer` or a module, by its name
+    (AttributeError before ``super().__init__()`` was called). Call the module, not ``forward``:
+    hooks and the trace belong to the call. ``training`` is True until `eval`.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> class Twice(nn.Module):
@@ -91,7 +95,15 @@ class Module(ModuleTree, StateDict):
             super().__init__(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; every subclass defines it."""
+        """What the module computes; every subclass defines it, else NotImplementedError.
+
+        >>> import framework as torch
+        >>> class Double(torch.nn.Module):
+        ...     def forward(self, x):
+        ...         return 2 * x
+        >>> Double()(torch.ones(2))
+        tensor([2., 2.])
+        """
         raise NotImplementedError(
             f'Module [{type(self).__name__}] is missing the required "forward" function'
         )
@@ -188,9 +200,20 @@ class Module(ModuleTree, StateDict):
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> Hook:
-        """``hook(module, args)`` before ``forward``; may return new arguments.
+        """``hook(module, args)`` before ``forward``; may return new arguments. Returns a handle.
 
-        With ``with_kwargs`` it is ``hook(module, args, kwargs)`` and returns both or None.
+        Args:
+            prepend: before the hooks that are there, not after them; all hooks of modules have it.
+            with_kwargs: it is ``hook(module, args, kwargs)`` and returns both or None.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.Identity()
+        >>> handle = layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+        >>> layer(torch.zeros(2))
+        tensor([1., 1.])
+        >>> handle.remove()
+        >>> layer(torch.zeros(2))
+        tensor([0., 0.])
         """
         handle = Hook(self._forward_pre_hooks, hook, prepend)
         if with_kwargs:
@@ -207,8 +230,19 @@ class Module(ModuleTree, StateDict):
     ) -> Hook:
         """``hook(module, args, output)`` after ``forward``; may return another output.
 
-        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``always_call`` it
-        runs (with output None) even if ``forward`` raised.
+        Returns a handle.
+
+        Args:
+            with_kwargs: it is ``hook(module, args, kwargs, output)``.
+            always_call: it runs (with output None) even if ``forward`` raised.
+
+        >>> import framework as torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+        >>> for layer in model:
+        ...     _ = layer.register_forward_hook(lambda m, args, out: print(m, out.shape))
+        >>> _ = model(torch.zeros(4, 3))
+        Linear(in_features=3, out_features=2, bias=True) torch.Size([4, 2])
+        ReLU() torch.Size([4, 2])
         """
         handle = Hook(self._forward_hooks, hook, prepend)
         if with_kwargs:
@@ -223,12 +257,27 @@ class Module(ModuleTree, StateDict):
         """``hook(module, grad_input, grad_output)`` when the inputs' gradients are known.
 
         Both are tuples with None for what is no tensor or wants no gradient; the hook may return
-        other gradients for the inputs.
+        other gradients for the inputs (RuntimeError for another number of them).
+
+        >>> import framework as torch
+        >>> layer = torch.nn.ReLU()
+        >>> handle = layer.register_full_backward_hook(lambda m, *grads: print(*grads))
+        >>> layer(torch.tensor([-1.0, 1.0], requires_grad=True)).sum().backward()
+        (tensor([0., 1.]),) (tensor([1., 1.]),)
         """
         return self._backward_hook(hook, prepend, full=True)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> Hook:
-        """The older form of `register_full_backward_hook`; here they do the same."""
+        """The older form of `register_full_backward_hook`; here they do the same.
+
+        A module can have hooks of one form only: RuntimeError.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.ReLU()
+        >>> handle = layer.register_backward_hook(lambda m, grad_in, grad_out: print(grad_out))
+        >>> layer(torch.tensor([-1.0, 1.0], requires_grad=True)).sum().backward()
+        (tensor([1., 1.]),)
+        """
         return self._backward_hook(hook, False, full=False)
 
     def _backward_hook(self, hook: Callable[..., Any], prepend: bool, full: bool) -> Hook:
@@ -243,13 +292,31 @@ class Module(ModuleTree, StateDict):
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Hook:  # fmt: skip
-        """``hook(module, grad_output)`` when the outputs' gradients are known; may change them."""
+        """``hook(module, grad_output)`` when the outputs' gradients are known; may return others.
+
+        >>> import framework as torch
+        >>> layer, x = torch.nn.ReLU(), torch.ones(2, requires_grad=True)
+        >>> handle = layer.register_full_backward_pre_hook(lambda m, grad_out: (10 * grad_out[0],))
+        >>> layer(x).sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
+        """
         return Hook(self._backward_pre_hooks, hook, prepend)
 
     # -- registration ------------------------------------------------------------------------
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter; None stands for one that the module does without."""
+        """Add a parameter; None stands for one that the module does without.
+
+        KeyError for a name that is empty, has a dot or is that of another attribute; TypeError for
+        what is not a `Parameter`.
+
+        >>> import framework as torch
+        >>> module = torch.nn.Module()
+        >>> module.register_parameter("weight", torch.nn.Parameter(torch.zeros(2)))
+        >>> module.weight.requires_grad, list(module.state_dict())
+        (True, ['weight'])
+        """
         self._check_name("parameter", name, self._parameters)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
@@ -267,8 +334,17 @@ class Module(ModuleTree, StateDict):
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is part of the module's state but no parameter.
 
+        It moves along with the module. Errors as of `register_parameter`.
+
         Args:
             persistent: part of the ``state_dict``.
+
+        >>> import framework as torch
+        >>> module = torch.nn.Module()
+        >>> module.register_buffer("mean", torch.zeros(2))
+        >>> module.register_buffer("cache", None, persistent=False)
+        >>> list(module.state_dict()), list(module.parameters())
+        (['mean'], [])
         """
         self._check_name("buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
@@ -283,7 +359,16 @@ class Module(ModuleTree, StateDict):
             self._non_persistent_buffers_set.add(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a child."""
+        """Add a child under a name, which need not be that of an attribute.
+
+        KeyError as of `register_parameter`; TypeError for what is not a module.
+
+        >>> from framework import nn
+        >>> module = nn.Module()
+        >>> module.add_module("first", nn.ReLU())
+        >>> module.first
+        ReLU()
+        """
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type_name(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
@@ -375,7 +460,15 @@ class Module(ModuleTree, StateDict):
     # -- changing all of it ------------------------------------------------------------------
 
     def apply(self, fn: Callable[[Module], None]) -> Any:
-        """Call ``fn`` with every module below and then with this one."""
+        """Call ``fn`` with every module below and then with this one; returns this one.
+
+        >>> from framework import nn
+        >>> def start(module):
+        ...     if isinstance(module, nn.Linear):
+        ...         nn.init.ones_(module.weight)
+        >>> nn.Sequential(nn.Linear(2, 1), nn.ReLU()).apply(start)[0].weight.tolist()
+        [[1.0, 1.0]]
+        """
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -402,7 +495,13 @@ class Module(ModuleTree, StateDict):
         """Move to a device and, floating parameters and buffers only, to a dtype; in place.
 
         ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(other_tensor)``; a
-        ``memory_format`` is for parameters and buffers of four and five dimensions.
+        ``memory_format`` is for parameters and buffers of four and five dimensions. Parameters stay
+        the same objects. TypeError for an integer dtype.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.BatchNorm1d(2).to(torch.float64)
+        >>> layer.weight.dtype, layer.num_batches_tracked.dtype
+        (torch.float64, torch.int64)
         """
         device, dtype = _destination(*args, **kwargs)
         form = kwargs.get("memory_format")
@@ -420,7 +519,12 @@ class Module(ModuleTree, StateDict):
         return self._apply(convert)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Any:
-        """Move to a device without the values."""
+        """Move to a device without the values: what is there is uninitialised memory.
+
+        >>> import framework as torch
+        >>> torch.nn.Linear(2, 3).to_empty(device="cpu").weight.shape
+        torch.Size([3, 2])
+        """
 
         def emptied(t: Tensor) -> Tensor:
             return empty(t.shape, dtype=t.dtype, device=t.device if device is None else device)
@@ -428,38 +532,83 @@ class Module(ModuleTree, StateDict):
         return self._apply(emptied, recurse)
 
     def cpu(self) -> Any:
-        """Move to the CPU."""
+        """Move to the CPU; returns the module.
+
+        >>> from framework import nn
+        >>> nn.Linear(1, 1).cpu().weight.device
+        device(type='cpu')
+        """
         return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Any:
-        """Move to a CUDA device (the first one unless given)."""
+        """Move to a CUDA device (the first one unless given); returns the module.
+
+        RuntimeError where there is none.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.Linear(1, 1)
+        >>> layer = layer.cuda() if torch.cuda.is_available() else layer
+        """
         where = (
             "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
         )
         return self.to(where)
 
     def float(self) -> Any:
-        """Floating parameters and buffers to float32."""
+        """Floating parameters and buffers to float32; returns the module.
+
+        >>> from framework import nn
+        >>> nn.Linear(1, 1).double().float().weight.dtype
+        torch.float32
+        """
         return self.to(dtypes.float32)
 
     def double(self) -> Any:
-        """Floating parameters and buffers to float64."""
+        """Floating parameters and buffers to float64; returns the module.
+
+        >>> from framework import nn
+        >>> nn.Linear(1, 1).double().weight.dtype
+        torch.float64
+        """
         return self.to(dtypes.float64)
 
     def half(self) -> Any:
-        """Floating parameters and buffers to float16."""
+        """Floating parameters and buffers to float16; returns the module.
+
+        >>> from framework import nn
+        >>> nn.Linear(1, 1).half().weight.dtype
+        torch.float16
+        """
         return self.to(dtypes.float16)
 
     def bfloat16(self) -> Any:
-        """Floating parameters and buffers to bfloat16."""
+        """Floating parameters and buffers to bfloat16; returns the module.
+
+        >>> from framework import nn
+        >>> nn.Linear(1, 1).bfloat16().weight.dtype
+        torch.bfloat16
+        """
         return self.to(dtypes.bfloat16)
 
     def type(self, dst_type: Any) -> Any:
-        """All parameters and buffers to ``dst_type``."""
+        """All parameters and buffers to ``dst_type``; returns the module.
+
+        >>> import framework as torch
+        >>> torch.nn.Linear(1, 1).type(torch.float64).bias.dtype
+        torch.float64
+        """
         return self._apply(lambda t: t.type(dst_type))
 
     def train(self, mode: bool = True) -> Any:
-        """Training mode for this module and all below it; what that means is theirs to say."""
+        """Training mode for this module and all below it; what that means is theirs to say.
+
+        Returns the module. ValueError for a ``mode`` that is not a bool.
+
+        >>> from framework import nn
+        >>> model = nn.Sequential(nn.Dropout())
+        >>> model.eval().train().training, model.train(False)[0].training
+        (True, False)
+        """
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
@@ -468,17 +617,38 @@ class Module(ModuleTree, StateDict):
         return self
 
     def eval(self) -> Any:
-        """Evaluation mode: ``train(False)``."""
+        """Evaluation mode, ``train(False)``; returns the module.
+
+        >>> import framework as torch
+        >>> torch.nn.Dropout(0.9).eval()(torch.ones(3))
+        tensor([1., 1., 1.])
+        """
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """Ask for (or waive) gradients of all parameters."""
+        """Ask for (or waive) gradients of all parameters; returns the module.
+
+        >>> from framework import nn
+        >>> [p.requires_grad for p in nn.Linear(1, 1).requires_grad_(False).parameters()]
+        [False, False]
+        """
         for param in self.parameters():
             param.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all parameters' gradients, or set them to zero."""
+        """Forget all parameters' gradients, or set them to zero.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.Linear(2, 1, bias=False)
+        >>> layer(torch.ones(2)).sum().backward()
+        >>> layer.zero_grad(set_to_none=False)
+        >>> layer.weight.grad
+        tensor([[0., 0.]])
+        >>> layer.zero_grad()
+        >>> layer.weight.grad is None
+        True
+        """
         for param in self.parameters():
             if param.grad is None:
                 continue
@@ -489,11 +659,29 @@ class Module(ModuleTree, StateDict):
                 param.grad.zero_()
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted; the module runs op by op (see `framework.compiler`)."""
+        """Accepted; the module runs op by op (see `framework.compiler`).
+
+        >>> import framework as torch
+        >>> import warnings
+        >>> layer = torch.nn.ReLU()
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     layer.compile()
+        >>> layer(torch.tensor([-1.0, 1.0]))
+        tensor([0., 1.])
+        """
         note_once("torch.nn.Module.compile")
 
     def share_memory(self) -> Any:
-        """Accepted for PyTorch's sake; memory is shared only within the process."""
+        """Accepted for PyTorch's sake; memory is shared only within the process.
+
+        Returns the module.
+
+        >>> from framework import nn
+        >>> layer = nn.ReLU()
+        >>> layer.share_memory() is layer
+        True
+        """
         return self
 
     # -- text --------------------------------------------------------------------------------
@@ -502,7 +690,15 @@ class Module(ModuleTree, StateDict):
         return type(self).__name__
 
     def extra_repr(self) -> str:
-        """The part of ``repr`` between the parentheses; subclasses say what they were made with."""
+        """The part of ``repr`` between the parentheses; subclasses say what they were made with.
+
+        >>> from framework import nn
+        >>> class Scale(nn.Module):
+        ...     def extra_repr(self):
+        ...         return "by=2"
+        >>> Scale()
+        Scale(by=2)
+        """
         return ""
 
     def __repr__(self) -> str:
@@ -547,7 +743,17 @@ def _for_all(kind: str, hook: Callable[..., Any]) -> Hook:
 
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, args)`` before the forward of any module; may return new arguments."""
+    """``hook(module, args)`` before the forward of any module; may return new arguments.
+
+    Returns a handle, which is a context manager as well: the hook is gone after the block.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_forward_pre_hook
+    >>> with register_module_forward_pre_hook(lambda m, args: print(type(m).__name__)):
+    ...     _ = torch.nn.Sequential(torch.nn.ReLU())(torch.ones(1))
+    Sequential
+    ReLU
+    """
     return _for_all("forward pre", hook)
 
 
@@ -572,12 +778,31 @@ def register_module_forward_hook(
 
 
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, grad_input, grad_output)`` for any module, before its own hooks."""
+    """``hook(module, grad_input, grad_output)`` for any module, before its own hooks.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_full_backward_hook
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with register_module_full_backward_hook(lambda m, gi, go: print(type(m).__name__, go)):
+    ...     torch.nn.ReLU()(x).backward()
+    ReLU (tensor([1.]),)
+    """
     return _for_all("backward", hook)
 
 
 def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, grad_output)`` for any module, before its own hooks."""
+    """``hook(module, grad_output)`` for any module, before its own hooks.
+
+    It may return other gradients.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_full_backward_pre_hook
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with register_module_full_backward_pre_hook(lambda m, go: (go[0] * 3,)):
+    ...     torch.nn.ReLU()(x).backward()
+    >>> x.grad
+    tensor([3.])
+    """
     return _for_all("backward pre", hook)
 
 
