@@ -43,6 +43,9 @@ def _part(record: Any, input: Tensor, diagonal: int) -> Tensor:
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of matrices, zeros above the given diagonal.
 
+    Of `(*, m, n)`; ``diagonal`` counts upwards from the main one. RuntimeError for fewer than two
+    dimensions.
+
     >>> import framework as torch
     >>> torch.ones(2, 3).tril()
     tensor([[1., 0., 0.],
@@ -54,6 +57,9 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 @function(inplace=True, checks=True, out=True)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of matrices, zeros below the given diagonal.
+
+    Of `(*, m, n)`; ``diagonal`` counts upwards from the main one. RuntimeError for fewer than two
+    dimensions.
 
     >>> import framework as torch
     >>> torch.ones(2, 3).triu(1)
@@ -106,6 +112,9 @@ def _which(input: Tensor, offset: int, dim1: int, dim2: int) -> dict[str, int]:
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions, as the last one of a view.
 
+    ``offset`` counts upwards from the main one. RuntimeError if both dimensions are one, IndexError
+    for one out of range.
+
     >>> import framework as torch
     >>> torch.arange(4).reshape(2, 2).diagonal()
     tensor([0, 3])
@@ -120,6 +129,8 @@ def diagonal_scatter(
 ) -> Tensor:
     """A copy of ``input`` with ``src`` as its diagonal of two dimensions.
 
+    RuntimeError unless ``src`` has the diagonal's shape and the dimensions differ.
+
     >>> import framework as torch
     >>> torch.zeros(2, 2).diagonal_scatter(torch.ones(2))
     tensor([[1., 0.],
@@ -131,6 +142,8 @@ def diagonal_scatter(
 @function(checks=True, out=True)
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix (a copy), or a matrix with a vector as its diagonal.
+
+    ``diagonal`` counts upwards from the main one. RuntimeError for other numbers of dimensions.
 
     >>> import framework as torch
     >>> torch.diag(torch.tensor([1, 2]))
@@ -166,6 +179,8 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
 
     Args:
         wrap: in a tall matrix go on with the next diagonal, one row below the end of the last.
+
+    RuntimeError for a vector, and for more than two dimensions unless all have one length.
 
     >>> import framework as torch
     >>> torch.zeros(2, 2).fill_diagonal_(1)

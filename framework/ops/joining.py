@@ -124,6 +124,9 @@ def concatenate(tensors: Any, dim: int = 0) -> Tensor:
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 
+    n tensors of shape `(*)` make `(n, *)` with ``dim`` 0. RuntimeError for other shapes or no
+    tensors, TypeError for what is no sequence of tensors.
+
     >>> import framework as torch
     >>> torch.stack([torch.tensor([1, 2]), torch.tensor([3, 4])], dim=1)
     tensor([[1, 3],
@@ -210,6 +213,8 @@ def dstack(tensors: Any) -> Tensor:
 def column_stack(tensors: Any) -> Tensor:
     """Joined as columns: vectors become columns, matrices stand side by side.
 
+    RuntimeError if the numbers of rows differ, or for no tensors.
+
     >>> import framework as torch
     >>> torch.column_stack((torch.tensor([1, 2]), torch.tensor([3, 4])))
     tensor([[1, 3],
@@ -223,6 +228,8 @@ def column_stack(tensors: Any) -> Tensor:
 @composite
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix of zeros with the given matrices along its diagonal; vectors count as rows.
+
+    Dtypes are promoted. RuntimeError for more than two dimensions.
 
     >>> import framework as torch
     >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor(3))
@@ -305,6 +312,8 @@ def split(
 
     The method calls the size ``split_size``.
 
+    RuntimeError for a negative size, sizes that do not add up to the length, and 0-d tensors.
+
     >>> import framework as torch
     >>> [list(piece.shape) for piece in torch.zeros(5, 2).split(2)]
     [[2, 2], [2, 2], [1, 2]]
@@ -386,6 +395,8 @@ def tensor_split(
     sections: Any = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Pieces along a dimension: a number of nearly equal ones, or cut at given indices; views.
+
+    RuntimeError for less than one section or a 0-d tensor, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> [piece.tolist() for piece in torch.arange(5).tensor_split(2)]

@@ -19,6 +19,7 @@ from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
+from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor
 
 __all__ = [
@@ -156,6 +157,8 @@ def _need(input: Tensor, n: int, words: str) -> None:
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Product of two matrices: [n, m] x [m, p] -> [n, p], without broadcasting.
 
+    RuntimeError for other dimensions, lengths that do not fit, and two dtypes.
+
     >>> import framework as torch
     >>> torch.mm(torch.ones(2, 3), torch.ones(3, 1))
     tensor([[3.],
@@ -183,6 +186,8 @@ def _check_bmm(input: Tensor, mat2: Tensor) -> None:
 @function(checks=True, out=True)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two batches of matrices: [b, n, m] x [b, m, p] -> [b, n, p].
+
+    RuntimeError for other dimensions, lengths that do not fit (nothing broadcasts), and two dtypes.
 
     >>> import framework as torch
     >>> torch.bmm(torch.ones(5, 2, 3), torch.ones(5, 3, 4)).shape
@@ -226,6 +231,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """Inner product of two vectors of one length, of the conjugate of the first.
 
+    RuntimeError for other shapes and for two dtypes.
+
     >>> import framework as torch
     >>> torch.vdot(torch.tensor([1j]), torch.tensor([1j]))
     tensor(1.+0.j)
@@ -241,6 +248,8 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Inner products along a dimension, of the conjugate of ``x``; the rest broadcasts.
 
+    RuntimeError for integers and for shapes that do not broadcast.
+
     >>> import framework as torch
     >>> torch.linalg.vecdot(torch.ones(2, 3), torch.tensor([1.0, 2.0, 3.0]))
     tensor([6., 6.])
@@ -251,9 +260,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
                 "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
                 f"{type_name(t._data)}"
             )
-    if x.shape != y.shape:
-        shape = np.broadcast_shapes(x._data.shape, y._data.shape)
-        x, y = x.expand(shape), y.expand(shape)
+    x, y = broadcast_tensors(x, y)
     if not x.ndim:
         return x.conj() * y
     d = axis(dim, x.ndim)
@@ -289,6 +296,8 @@ def ger(input: Tensor, vec2: Tensor) -> Tensor:
 @composite
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums over the last dimension of both: ``tensordot`` of them; 0-d tensors scale.
+
+    `(*, n)` and `(+, n)` give `(*, +)`. RuntimeError if the last lengths differ.
 
     >>> import framework as torch
     >>> torch.inner(torch.ones(2, 3), torch.ones(4, 3)).shape
@@ -341,6 +350,9 @@ def _ones(like: Tensor) -> Tensor:
 @composite
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``; input broadcasts to the product's shape.
+
+    `(n, m)` by `(m, p)`; with beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do
+    not fit or the dtypes differ.
 
     >>> import framework as torch
     >>> torch.addmm(torch.ones(2), torch.ones(2, 3), torch.ones(3, 2), beta=10)
@@ -424,6 +436,9 @@ def addbmm(
 ) -> Tensor:
     """``beta * input + alpha * (batch1 @ batch2).sum(0)``: one product over batch and inner dim.
 
+    `(b, n, m)` by `(b, m, p)`; input broadcasts to `(n, p)`. RuntimeError if the shapes do not fit
+    or the dtypes differ.
+
     >>> import framework as torch
     >>> torch.addbmm(torch.zeros(2, 2), torch.ones(5, 2, 3), torch.ones(5, 3, 2))
     tensor([[15., 15.],
@@ -446,6 +461,8 @@ def multi_dot(tensors: Any) -> Tensor:
 
     The first and the last may be vectors. The order is found by dynamic programming (Cormen et al.,
     Introduction to Algorithms, 15.2).
+
+    RuntimeError for fewer than two tensors and for shapes that do not fit.
 
     >>> import framework as torch
     >>> torch.linalg.multi_dot([torch.ones(2, 9), torch.ones(9, 3), torch.ones(3)])
@@ -553,6 +570,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         dims: how many (the last ones of ``a`` with the first ones of ``b``), or two lists of
             dimensions. A dimension of length 1 broadcasts.
 
+    RuntimeError if paired dimensions differ in length or number.
+
     >>> import framework as torch
     >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 2), dims=([0, 1], [1, 0]))
     tensor(6.)
@@ -642,6 +661,8 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along a dimension of length 3: the first such one unless given.
 
+    Of `(*, 3, *)`, which broadcast. RuntimeError if the dimension has another length.
+
     >>> import framework as torch
     >>> torch.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]), dim=0)
     tensor([0, 0, 1])
@@ -685,6 +706,8 @@ def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix; integers sum to int64.
 
     ``torch.trace`` is this too: `framework.trace` is a package that can be called.
+
+    RuntimeError for anything but a matrix.
 
     >>> import framework as torch
     >>> torch.trace(torch.tensor([[1, 2], [3, 4]]))

@@ -29,6 +29,9 @@ __all__ = [
 def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor repeated that many times along each dimension (copies).
 
+    Missing leading dimensions count as 1. RuntimeError for fewer numbers than dimensions, or a
+    negative one.
+
     >>> import framework as torch
     >>> torch.tensor([1, 2]).repeat(2, 2)
     tensor([[1, 2, 1, 2],
@@ -76,6 +79,8 @@ def repeat_interleave(
 
     Args:
         output_size: the length of the result, which is checked.
+
+    RuntimeError for negative numbers, or as many as neither 1 nor the dimension's length.
 
     >>> import framework as torch
     >>> torch.tensor([1, 2]).repeat_interleave(torch.tensor([2, 1]))
@@ -139,6 +144,8 @@ ROLL = op(
 def flip(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The order along dimensions reversed (a copy).
 
+    RuntimeError for a dimension that is named twice, IndexError for one out of range.
+
     >>> import framework as torch
     >>> torch.arange(3).flip(0)
     tensor([2, 1, 0])
@@ -186,6 +193,8 @@ def flipud(input: Tensor) -> Tensor:
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """Turned ``k`` times by 90 degrees in a plane, the first dimension towards the second.
 
+    RuntimeError unless two different dimensions are given and there.
+
     >>> import framework as torch
     >>> torch.arange(4).reshape(2, 2).rot90()
     tensor([[1, 3],
@@ -214,6 +223,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
     Without ``dims`` all elements, in C order, are shifted.
 
+    RuntimeError unless there are as many shifts as dimensions, IndexError for one out of range.
+
     >>> import framework as torch
     >>> torch.arange(4).roll(1)
     tensor([3, 0, 1, 2])
@@ -237,6 +248,9 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
     """`nn.functional.pad` with a constant.
 
+    ``pad`` is (before, after) of the last dimension, then of the one before it, ...; negative ones
+    cut. RuntimeError for an odd number of them.
+
     >>> import framework as torch
     >>> torch.constant_pad_nd(torch.ones(2), (1, 0), 5.0)
     tensor([5., 1., 1.])
@@ -256,6 +270,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     Args:
         indexing: "ij", or "xy" for the first two dimensions swapped. PyTorch warns that the default
             "ij" will become "xy" some day; we follow it without the warning.
+
+    RuntimeError for more than one dimension, two dtypes, or no vectors.
 
     >>> import framework as torch
     >>> torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3, 4]), indexing="ij")[0]
@@ -291,6 +307,9 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All ways to choose one element of each vector, one a row, as `itertools.product` goes.
 
+    k vectors give `(n1 * n2 * ..., k)`, one of them alone itself. RuntimeError for other
+    dimensions.
+
     >>> import framework as torch
     >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4])).tolist()
     [[1, 3], [1, 4], [2, 3], [2, 4]]
@@ -307,6 +326,8 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 @composite
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All ways to choose ``r`` elements of a vector in their order, one a row.
+
+    `(n,)` gives `(n over r, r)`. RuntimeError unless ``input`` is a vector and ``r`` not negative.
 
     >>> import framework as torch
     >>> torch.combinations(torch.tensor([1, 2, 3])).tolist()

@@ -192,6 +192,9 @@ WINDOWS_SUM = op(
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of a length, ``step`` apart, along a dimension; the last dimension of a view.
 
+    `(*, n, *)` gives `(*, (n - size) // step + 1, *, size)`. RuntimeError for a size above n and a
+    step below 1.
+
     >>> import framework as torch
     >>> torch.arange(5).unfold(0, 2, 2)
     tensor([[0, 1],
@@ -335,6 +338,9 @@ def into_part(
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of ``input`` with ``src`` as one slice along a dimension.
 
+    RuntimeError unless ``src`` has the slice's shape, IndexError for an index or dimension out of
+    range.
+
     >>> import framework as torch
     >>> torch.zeros(2, 2).select_scatter(torch.ones(2), 0, 1)
     tensor([[0., 0.],
@@ -350,6 +356,8 @@ def slice_scatter(
     step: int = 1,
 ) -> Tensor:  # fmt: skip
     """A copy of ``input`` with ``src`` as ``input[start:end:step]`` along a dimension.
+
+    Bounds are clipped. RuntimeError unless ``src`` has the slice's shape and ``step`` is positive.
 
     >>> import framework as torch
     >>> torch.zeros(4).slice_scatter(torch.ones(2), start=1, end=3)
@@ -367,6 +375,8 @@ def as_strided_scatter(
 
     The gradient of ``input`` is that of what was left of it. PyTorch 2.13 gives it that of the part
     instead, which its own tests list among their expected failures.
+
+    RuntimeError unless ``src`` has the part's shape and the part lies within the memory.
 
     >>> import framework as torch
     >>> torch.zeros(4).as_strided_scatter(torch.ones(2), (2,), (3,))
