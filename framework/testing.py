@@ -306,7 +306,13 @@ def assert_allclose(
     actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None,
     equal_nan: bool = True, msg: str = "",
 ) -> None:  # fmt: skip
-    """The older `assert_close`: takes whatever a tensor is made of, and compares no dtypes."""
+    """The older `assert_close`: takes whatever a tensor is made of, and compares no dtypes.
+
+    Warns that it is deprecated. AssertionError if the values differ.
+
+    >>> import framework as torch
+    >>> torch.testing.assert_allclose(torch.tensor([1.0]), [1.0])
+    """
     warnings.warn(
         "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a "
         "future release. Please use `torch.testing.assert_close()` instead.",

@@ -20,7 +20,15 @@ __all__ = [
 
 
 class TrainingMode(enum.IntEnum):
-    """The mode that `export` runs a model in."""
+    """The mode that `export` runs a model in.
+
+    >>> import framework as torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout())
+    >>> mode = torch.onnx.TrainingMode.EVAL
+    >>> program = torch.onnx.export(model, (torch.ones(1, 2),), training=mode)
+    >>> "Dropout" in [node.op_type for node in program.model_proto.graph.node]
+    False
+    """
 
     EVAL = 0
     PRESERVE = 1
@@ -28,7 +36,12 @@ class TrainingMode(enum.IntEnum):
 
 
 class OperatorExportTypes(enum.IntEnum):
-    """Which operators may be written; only ONNX's own are."""
+    """Which operators may be written; only ONNX's own are.
+
+    >>> import framework as torch
+    >>> torch.onnx.OperatorExportTypes.ONNX.name
+    'ONNX'
+    """
 
     ONNX = 0
     ONNX_ATEN = 1
@@ -40,7 +53,19 @@ _exporting = False
 
 
 def is_in_onnx_export() -> bool:
-    """Whether a model is being run by `export`."""
+    """Whether a model is being run by `export`.
+
+    >>> import framework as torch
+    >>> class Model(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         print(torch.onnx.is_in_onnx_export())
+    ...         return x * 2
+    >>> _ = torch.onnx.export(Model(), (torch.ones(1),))
+    True
+    True
+    >>> torch.onnx.is_in_onnx_export()
+    False
+    """
     return _exporting
 
 

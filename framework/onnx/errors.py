@@ -9,11 +9,31 @@ __all__ = ["OnnxError", "OnnxExporterError", "package"]
 
 
 class OnnxError(ValueError):
-    """A file is no ONNX model that can be run here; one line names the file and the reason."""
+    """A file is no ONNX model that can be run here; one line names the file and the reason.
+
+    >>> import tempfile, framework as torch
+    >>> with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+    ...     try:
+    ...         torch.onnx.load(file.name)
+    ...     except torch.onnx.OnnxError as error:
+    ...         print(str(error).rpartition(": ")[2])
+    it is empty
+    """
 
 
 class OnnxExporterError(RuntimeError):
-    """A model cannot be written as ONNX."""
+    """A model cannot be written as ONNX.
+
+    >>> import framework as torch
+    >>> class Spectrum(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return torch.linalg.eigvals(x)
+    >>> try:
+    ...     torch.onnx.export(Spectrum(), (torch.eye(2),))
+    ... except torch.onnx.OnnxExporterError as error:
+    ...     print(error)
+    cannot be written as ONNX: eigvals (...): has no translation
+    """
 
 
 def package(part: str = "onnx") -> Any:

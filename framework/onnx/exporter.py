@@ -32,7 +32,15 @@ _IR = 10  # what common runtimes read
 
 
 class ONNXProgram:
-    """An exported model: ``model_proto``, and `save`."""
+    """An exported model: ``model_proto``, and `save`.
+
+    A call of it runs the model in ONNX's own reference implementation.
+
+    >>> import framework as torch
+    >>> program = torch.onnx.export(torch.nn.ReLU(), (torch.ones(2),))
+    >>> program(torch.tensor([-1.0, 3.0]))
+    (tensor([0., 3.]),)
+    """
 
     def __init__(self, proto: Any, weights: dict[str, Any]) -> None:
         self._proto, self._weights = proto, weights

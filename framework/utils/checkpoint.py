@@ -28,11 +28,31 @@ __all__ = [
 
 
 class CheckpointError(RuntimeError):
-    """The part of the model did not do the same when it was run again."""
+    """The part of the model did not do the same when it was run again.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import CheckpointError, checkpoint
+    >>> calls, x = [], torch.ones(2, requires_grad=True)
+    >>> def unsteady(x):
+    ...     calls.append(1)
+    ...     return x.exp() if len(calls) == 1 else x * 2
+    >>> y = checkpoint(unsteady, x, use_reentrant=False)
+    >>> try:
+    ...     y.sum().backward()
+    ... except CheckpointError as error:
+    ...     print(str(error).splitlines()[-1])
+    Number of tensors saved during recomputation: 0.
+    """
 
 
 def noop_context_fn() -> tuple[Any, Any]:
-    """The default of ``context_fn``: no contexts."""
+    """The default of ``context_fn``: no contexts.
+
+    >>> from framework.utils.checkpoint import noop_context_fn
+    >>> first, second = noop_context_fn()
+    >>> with first, second:
+    ...     pass
+    """
     return nullcontext(), nullcontext()
 
 
@@ -42,7 +62,21 @@ _debug: bool | None = None
 
 @contextmanager
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
-    """Whether checkpoints made within stop to run again as soon as they have all they need."""
+    """Whether checkpoints made within stop to run again as soon as they have all they need.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+    >>> def noisy(x):
+    ...     y = x * x
+    ...     print("end")
+    ...     return y
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with set_checkpoint_early_stop(False):
+    ...     y = checkpoint(noisy, x, use_reentrant=False)
+    end
+    >>> y.backward()
+    end
+    """
     global _early_stop
     before, _early_stop = _early_stop, enable
     try:
@@ -53,7 +87,12 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 
 @contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
-    """Accepted: errors name what was saved in any case."""
+    """Accepted: errors name what was saved in any case.
+
+    >>> from framework.utils.checkpoint import set_checkpoint_debug_enabled
+    >>> with set_checkpoint_debug_enabled(True):
+    ...     pass
+    """
     global _debug
     before, _debug = _debug, enabled
     try:
@@ -276,7 +315,16 @@ def _words(meta: tuple[Any, ...]) -> str:
 
 
 def check_backward_validity(inputs: Any) -> None:
-    """Warn if none of the inputs wants a gradient: there will be none."""
+    """Warn if none of the inputs wants a gradient: there will be none.
+
+    >>> import warnings, framework as torch
+    >>> from framework.utils.checkpoint import check_backward_validity
+    >>> with warnings.catch_warnings(record=True) as found:
+    ...     warnings.simplefilter("always")
+    ...     check_backward_validity([torch.ones(1)])
+    >>> print(found[0].message)
+    None of the inputs have requires_grad=True. Gradients will be None
+    """
     if not any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
         warnings.warn(
             "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3
@@ -284,7 +332,17 @@ def check_backward_validity(inputs: Any) -> None:
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Leaves of the same memory, which want gradients as the tensors do."""
+    """Leaves of the same memory, which want gradients as the tensors do.
+
+    RuntimeError for anything but a tuple.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import detach_variable
+    >>> x = torch.ones(1, requires_grad=True) * 2
+    >>> (leaf,) = detach_variable((x,))
+    >>> leaf.requires_grad, leaf.grad_fn
+    (True, None)
+    """
     if not isinstance(inputs, tuple):
         raise RuntimeError(
             "Only tuple of tensors is supported. Got Unsupported input type: "
@@ -301,7 +359,17 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class CheckpointFunction(Function):
-    """Runs the function without a graph, and in its backward again with one."""
+    """Runs the function without a graph, and in its backward again with one.
+
+    What `checkpoint` applies with ``use_reentrant=True``.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import CheckpointFunction
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> CheckpointFunction.apply(torch.exp, True, x).sum().backward()
+    >>> x.grad
+    tensor([2.7183, 7.3891])
+    """
 
     @staticmethod
     def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
@@ -398,7 +466,12 @@ def checkpoint_sequential(
 
 
 class CheckpointPolicy(enum.Enum):
-    """What to do with the result of an op of a checkpointed part."""
+    """What to do with the result of an op of a checkpointed part.
+
+    >>> from framework.utils.checkpoint import CheckpointPolicy
+    >>> [policy.name for policy in CheckpointPolicy][:2]
+    ['MUST_SAVE', 'PREFER_SAVE']
+    """
 
     MUST_SAVE = 0
     PREFER_SAVE = 1
@@ -409,7 +482,12 @@ class CheckpointPolicy(enum.Enum):
 
 
 class SelectiveCheckpointContext:
-    """What a policy is told beside the op and its arguments."""
+    """What a policy is told beside the op and its arguments.
+
+    >>> from framework.utils.checkpoint import SelectiveCheckpointContext
+    >>> SelectiveCheckpointContext(is_recompute=True).is_recompute
+    True
+    """
 
     def __init__(self, *, is_recompute: bool, op_output: Any = None) -> None:
         self.is_recompute, self.op_output = is_recompute, op_output
@@ -424,6 +502,16 @@ def create_selective_checkpoint_contexts(
 
     Raises:
         TypeError: it is neither a function nor a list of ops.
+
+    >>> import framework as torch
+    >>> from framework.utils import checkpoint as c
+    >>> def keep(context, op, *args, **kwargs):
+    ...     return c.CheckpointPolicy.PREFER_SAVE
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> contexts = lambda: c.create_selective_checkpoint_contexts(keep)
+    >>> c.checkpoint(torch.exp, x, use_reentrant=False, context_fn=contexts).backward()
+    >>> x.grad
+    tensor([2.7183])
     """
     if not callable(policy_fn_or_list) and not isinstance(policy_fn_or_list, list):
         raise TypeError("policy_fn_or_list must be either a function or a list of ops.")
@@ -431,7 +519,12 @@ def create_selective_checkpoint_contexts(
 
 
 class DefaultDeviceType:
-    """The kind of device whose random numbers a checkpoint repeats; one generator serves all."""
+    """The kind of device whose random numbers a checkpoint repeats; one generator serves all.
+
+    >>> from framework.utils.checkpoint import DefaultDeviceType
+    >>> DefaultDeviceType.get_device_type()
+    'cuda'
+    """
 
     _kind = "cuda"
 
@@ -447,12 +540,27 @@ class DefaultDeviceType:
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
-    """The numbers of the CUDA devices that tensors are on, and the states of their generators."""
+    """The numbers of the CUDA devices that tensors are on, and the states of their generators.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import get_device_states
+    >>> get_device_states(torch.ones(1))
+    ([], [])
+    """
     devices = {a.get_device() for a in args if isinstance(a, Tensor) and a.is_cuda}
     return sorted(devices), [streams.get_rng_state() for _ in devices]
 
 
 def set_device_states(devices: list[int], states: list[Any], *, device_type: Any = None) -> None:
-    """Put the generators of devices back into states."""
+    """Put the generators of devices back into states.
+
+    >>> import framework as torch
+    >>> from framework.utils.checkpoint import set_device_states
+    >>> state = torch.get_rng_state()
+    >>> first = torch.rand(1)
+    >>> set_device_states([0], [state])
+    >>> torch.equal(torch.rand(1), first)
+    True
+    """
     for state in states:
         streams.set_rng_state(state)

@@ -65,7 +65,15 @@ def default_collate(batch: Any) -> Any:
 
 
 def default_convert(data: Any) -> Any:
-    """What a loader without batches gives: arrays as tensors, everything else as it is."""
+    """What a loader without batches gives: arrays as tensors, everything else as it is.
+
+    Also within tuples, lists and dicts. Arrays share their memory with the tensors.
+
+    >>> import numpy as np
+    >>> from framework.utils.data import default_convert
+    >>> default_convert({"x": np.array([1, 2]), "name": "a"})
+    {'x': tensor([1, 2]), 'name': 'a'}
+    """
     if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
         return wrap(data)
     if isinstance(data, np.generic) and data.dtype in dtypes.from_numpy_dtype:

@@ -174,7 +174,8 @@ class DataLoader:
     def _indices(self) -> Iterable[Any]:
         if self._stream:
             return repeat(None)
-        return (self.batch_sampler if self._batches else self.sampler) or ()
+        order = self.batch_sampler if self._batches else self.sampler
+        return () if order is None else order  # its truth would ask a sampler for its length
 
     def __len__(self) -> int:
         """Number of batches."""

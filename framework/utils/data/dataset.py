@@ -25,7 +25,20 @@ __all__ = [
 
 
 class Dataset:
-    """Samples by index: a subclass gives ``__getitem__`` and usually ``__len__``."""
+    """Samples by index: a subclass gives ``__getitem__`` and usually ``__len__``.
+
+    ``a + b`` is a `ConcatDataset`.
+
+    >>> from framework.utils.data import Dataset
+    >>> class Squares(Dataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, index):
+    ...         return index**2
+    >>> both = Squares() + Squares()
+    >>> len(both), both[5]
+    (6, 4)
+    """
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
@@ -38,7 +51,18 @@ class Dataset:
 
 
 class IterableDataset(Dataset):
-    """Samples as a stream: a subclass gives ``__iter__``."""
+    """Samples as a stream: a subclass gives ``__iter__``.
+
+    ``a + b`` is a `ChainDataset`. With several workers each runs the whole ``__iter__``;
+    `get_worker_info` tells it which part to give.
+
+    >>> from framework.utils.data import DataLoader, IterableDataset
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(5))
+    >>> [batch.tolist() for batch in DataLoader(Count(), batch_size=2)]
+    [[0, 1], [2, 3], [4]]
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")

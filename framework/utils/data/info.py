@@ -8,7 +8,18 @@ __all__ = ["WorkerInfo", "get_worker_info"]
 
 
 class WorkerInfo:
-    """What `get_worker_info` tells a worker: id, num_workers, seed, and its copy of the dataset."""
+    """What `get_worker_info` tells a worker: id, num_workers, seed, and its copy of the dataset.
+
+    RuntimeError for setting one of them.
+
+    >>> from framework.utils.data import DataLoader, IterableDataset, get_worker_info
+    >>> class Parts(IterableDataset):
+    ...     def __iter__(self):
+    ...         info = get_worker_info()
+    ...         return iter(range(info.id, 6, info.num_workers))
+    >>> sorted(DataLoader(Parts(), batch_size=None, num_workers=2))
+    [0, 1, 2, 3, 4, 5]
+    """
 
     id: int
     num_workers: int

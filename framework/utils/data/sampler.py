@@ -21,7 +21,18 @@ __all__ = [
 
 
 class Sampler:
-    """Indices in some order: a subclass gives ``__iter__`` and usually ``__len__``."""
+    """Indices in some order: a subclass gives ``__iter__`` and usually ``__len__``.
+
+    >>> from framework.utils.data import DataLoader, Sampler
+    >>> class Backwards(Sampler):
+    ...     def __init__(self, data):
+    ...         self.data = data
+    ...     def __iter__(self):
+    ...         return iter(range(len(self.data) - 1, -1, -1))
+    >>> data = [1, 2, 3]
+    >>> [batch.tolist() for batch in DataLoader(data, batch_size=2, sampler=Backwards(data))]
+    [[3, 2], [1]]
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
@@ -31,7 +42,12 @@ class Sampler:
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...: the samples of a dataset in its own order.
+
+    >>> from framework.utils.data import SequentialSampler
+    >>> list(SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Any) -> None:
         self.data_source = data_source
@@ -46,9 +62,18 @@ class SequentialSampler(Sampler):
 class RandomSampler(Sampler):
     """A new permutation each time, or with ``replacement`` indices drawn independently.
 
+    Raises: ValueError for a ``num_samples`` that is not positive, TypeError for a ``replacement``
+    that is no bool.
+
     Args:
         num_samples: how many indices; by default one for each sample.
         generator: by default the one that `manual_seed` seeds.
+
+    >>> from framework.utils.data import RandomSampler
+    >>> sorted(RandomSampler("abc"))
+    [0, 1, 2]
+    >>> len(list(RandomSampler("abc", replacement=True, num_samples=5)))
+    5
     """
 
     def __init__(
@@ -85,7 +110,12 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """Some indices, in a new random order each time."""
+    """Some indices, in a new random order each time.
+
+    >>> from framework.utils.data import SubsetRandomSampler
+    >>> sorted(SubsetRandomSampler([3, 5, 8]))
+    [3, 5, 8]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
         self.indices = indices
@@ -102,12 +132,21 @@ class SubsetRandomSampler(Sampler):
 class WeightedRandomSampler(Sampler):
     """Indices drawn with given probabilities.
 
+    ValueError for weights that are negative, not finite or all 0, and for more samples than can be
+    drawn.
+
     Args:
         weights: one per sample, not negative; they need not add up to 1.
         num_samples: how many to draw.
         replacement: whether an index may come again. Without it, indices come in the order of
             exponential variables with the weights as rates (Efraimidis and Spirakis, "Weighted
             random sampling with a reservoir", 2006).
+
+    >>> from framework.utils.data import WeightedRandomSampler
+    >>> list(WeightedRandomSampler([0.0, 2.0, 0.0], num_samples=3))
+    [1, 1, 1]
+    >>> sorted(WeightedRandomSampler([1.0, 2.0, 0.0], num_samples=2, replacement=False))
+    [0, 1]
     """
 
     def __init__(

@@ -18,6 +18,7 @@ from framework.utils.data import (
     DistributedSampler,
     IterableDataset,
     RandomSampler,
+    Sampler,
     SequentialSampler,
     StackDataset,
     Subset,
@@ -250,6 +251,18 @@ def test_other_ways_to_batch():
     assert labels(DataLoader(data, 2, sampler=[5, 6, 7])) == [[5, 6], [7]]
     pairs = DataLoader(data, 2, collate_fn=lambda samples: [y.item() for _, y in samples])
     assert next(iter(pairs)) == [0, 1]
+
+
+def test_a_sampler_needs_no_length():
+    class Backwards(Sampler):
+        def __iter__(self):
+            return iter((2, 1, 0))
+
+    data = tensors()
+    assert labels(DataLoader(data, 2, sampler=Backwards())) == [[2, 1], [0]]
+    assert labels(DataLoader(data, batch_sampler=BatchSampler(Backwards(), 2, True))) == [[2, 1]]
+    with pytest.raises(TypeError, match="has no len"):
+        len(DataLoader(data, sampler=Backwards()))
 
 
 def test_streams():
