@@ -139,7 +139,7 @@ def _attributes(tensor: Any, shape: tuple[int, ...]) -> list[str]:
         parts.append(f"dtype={kind}")
     if tensor.requires_grad:
         node = tensor.grad_fn
-        parts.append("requires_grad=True" if node is None else f"grad_fn=<{node.name()}>")
+        parts.append("requires_grad=True" if node is None else f"grad_fn=<{type(node).__name__}>")
     return parts
 
 

@@ -37,7 +37,7 @@ def tensor_facts(tensor: Any) -> Iterator[tuple[str, Any]]:
         yield "nnz", tensor._data.nnz
     if tensor.requires_grad:
         node = tensor.grad_fn
-        yield "grad_fn", "leaf" if node is None else node.name()
+        yield "grad_fn", "leaf" if node is None else type(node).__name__
     if not 0 < tensor._data.size <= SHOWN:
         return
     from framework.trace.summary import summarize

@@ -6,7 +6,6 @@ Arithmetic and the other methods are published by the functions in `framework.op
 
 from __future__ import annotations
 
-import operator
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -17,54 +16,17 @@ from framework.core import dispatch
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
+from framework.core.node_names import shown
 from framework.device import CPU, default, device, existing
 from framework.kernels import to_device, to_host
 from framework.layout import in_order, layout, sparse_coo, strided
+from framework.size import Size
 from framework.trace import sink
 
 __all__ = ["Size", "Tensor", "tensor", "wrap"]
 
 
 _new_tuple = tuple.__new__
-
-
-class Size(tuple[int, ...]):
-    """A shape: a tuple of ints that prints as PyTorch's."""
-
-    def __new__(cls, sizes: Any = ()) -> Size:
-        try:
-            return _new_tuple(cls, [operator.index(n) for n in sizes])
-        except TypeError:
-            wrong = next(i for i, n in enumerate(sizes) if not hasattr(n, "__index__"))
-            raise TypeError(
-                "torch.Size() takes an iterable of 'int' "
-                f"(item {wrong} is '{type(sizes[wrong]).__name__}')"
-            ) from None
-
-    def numel(self) -> int:
-        """Number of elements."""
-        n = 1
-        for d in self:
-            n *= d
-        return n
-
-    def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return Size(found) if isinstance(index, slice) else found
-
-    def __add__(self, other: Any) -> Size:
-        return Size(super().__add__(tuple(other)))
-
-    def __radd__(self, other: Any) -> Size:
-        return Size((*other, *self))
-
-    def __mul__(self, times: Any) -> Size:
-        return Size(super().__mul__(times))
-
-    __rmul__ = __mul__
-
-    def __repr__(self) -> str:
-        return f"torch.Size({list(self)})"
 
 
 class Tensor:
@@ -190,42 +152,52 @@ class Tensor:
 
     @property
     def shape(self) -> Size:
+        """The lengths of the dimensions, as a `Size`."""
         return _new_tuple(Size, self._data.shape)
 
     @property
     def dtype(self) -> dtypes.dtype:
+        """The type of the elements."""
         return dtypes.from_numpy_dtype[self._data.dtype]
 
     @property
     def device(self) -> device:
+        """Where the elements lie."""
         return self._device
 
     @property
     def ndim(self) -> int:
+        """Number of dimensions."""
         return self._data.ndim
 
     @property
     def is_cuda(self) -> bool:
+        """Whether it lies on a CUDA device."""
         return self._device.type == "cuda"
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one element."""
         return self._data.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._data.nbytes
 
     @property
     def layout(self) -> layout:
+        """How the elements are kept: `strided`, or `sparse_coo`."""
         return sparse_coo if self.is_sparse else strided
 
     @property
     def is_sparse(self) -> bool:
+        """Whether only some coordinates have values: the layout is `sparse_coo`."""
         return hasattr(self._data, "sparse_dim")
 
     @property
     def is_cpu(self) -> bool:
+        """Whether it lies in host memory."""
         return self._device is CPU
 
     # What tensors of ours never are.
@@ -237,55 +209,102 @@ class Tensor:
         return self._base is not None
 
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or its length in one dimension."""
-        return self.shape if dim is None else self._data.shape[dim]
+        """The shape, or its length in one dimension. IndexError for a dimension out of range.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, 3).size(), torch.zeros(2, 3).size(-1)
+        (torch.Size([2, 3]), 3)
+        """
+        return self.shape if dim is None else _in_dim(self._data.shape, dim)
 
     def dim(self) -> int:
-        """Number of dimensions."""
+        """Number of dimensions; the property `ndim` has it too.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, 3).dim()
+        2
+        """
         return self._data.ndim
 
     def numel(self) -> int:
-        """Number of elements."""
+        """Number of elements.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, 3).numel()
+        6
+        """
         return int(self._data.size)
 
     nelement = numel
 
     def element_size(self) -> int:
-        """Bytes of one element."""
+        """Bytes of one element; the property `itemsize` has it too.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, dtype=torch.float16).element_size()
+        2
+        """
         return self._data.itemsize
 
     def stride(self, dim: int | None = None) -> Any:
-        """Elements to skip for the next one, per dimension."""
+        """Elements to skip in memory for the next one, per dimension or in one.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, 3).stride(), torch.zeros(2, 3).t().stride()
+        ((3, 1), (1, 3))
+        """
         steps = tuple(s // self._data.itemsize for s in self._data.strides)
-        return steps if dim is None else steps[dim]
+        return steps if dim is None else _in_dim(steps, dim)
 
     def storage_offset(self) -> int:
-        """Elements between the start of the memory and the first element."""
+        """Elements between the start of the memory and the first element.
+
+        >>> import framework as torch
+        >>> torch.arange(4)[1:].storage_offset()
+        1
+        """
         owner = self if self._base is None else self._base
         return (self.data_ptr() - owner.data_ptr()) // self._data.itemsize
 
     def data_ptr(self) -> int:
-        """Address of the first element."""
+        """Address of the first element.
+
+        >>> import framework as torch
+        >>> x = torch.zeros(4)
+        >>> x[1:].data_ptr() - x.data_ptr()
+        4
+        """
         data = self._data
         return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
-        """Whether the elements lie in C order, or in that of a memory format."""
+        """Whether the elements lie in C order, or in that of a memory format.
+
+        >>> import framework as torch
+        >>> torch.zeros(2, 3).is_contiguous(), torch.zeros(2, 3).t().is_contiguous()
+        (True, False)
+        """
         if memory_format is None:
             return bool(self._data.flags.c_contiguous)
         return in_order(self._data, memory_format)
 
     def is_floating_point(self) -> bool:
-        """Whether the dtype is a real floating type."""
+        """Whether the dtype is a real floating type.
+
+        >>> import framework as torch
+        >>> torch.tensor([1.0]).is_floating_point(), torch.tensor([1]).is_floating_point()
+        (True, False)
+        """
         return self.dtype.is_floating_point
 
     def is_complex(self) -> bool:
-        """Whether the dtype is complex."""
-        return self.dtype.is_complex
+        """Whether the dtype is complex.
 
-    def get_device(self) -> int:
-        """Index of the CUDA device, -1 on the CPU."""
-        return -1 if self._device.index is None else self._device.index
+        >>> import framework as torch
+        >>> torch.tensor([1j]).is_complex(), torch.tensor([1.0]).is_complex()
+        (True, False)
+        """
+        return self.dtype.is_complex
 
     # -- autograd ----------------------------------------------------------------------------
 
@@ -293,6 +312,7 @@ class Tensor:
     def requires_grad(self) -> bool:
         # A view wants a gradient as its base does, even one that was taken without grad mode:
         # PyTorch's wart. The gradient of such a view goes nowhere.
+        """Whether `backward` computes a gradient for it; can be set: see `requires_grad_`."""
         return self._rg or (self._base is not None and self._base._rg)
 
     @requires_grad.setter
@@ -300,7 +320,15 @@ class Tensor:
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask for (or waive) a gradient; only leaves of a floating or complex type can."""
+        """Ask for (or waive) a gradient, and return this tensor.
+
+        Raises:
+            RuntimeError: it is neither floating nor complex, or waived for the result of an op.
+
+        >>> import framework as torch
+        >>> torch.zeros(2).requires_grad_()
+        tensor([0., 0.], requires_grad=True)
+        """
         if self._edge is not None and not requires_grad:
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you want to use a "
@@ -318,21 +346,29 @@ class Tensor:
         return self
 
     def is_inference(self) -> bool:
-        """Whether it was made in `inference_mode`."""
+        """Whether it was made in `inference_mode`.
+
+        >>> import framework as torch
+        >>> with torch.inference_mode():
+        ...     torch.zeros(2).is_inference()
+        True
+        """
         return self._counter.__class__ is InferenceVersion
 
     @property
     def grad_fn(self) -> Any:
         """The node that made it; None for a leaf."""
         edge = dispatch.edge_of(self)
-        return edge[0] if edge.__class__ is tuple else None
+        return shown(edge[0]) if edge.__class__ is tuple else None
 
     @property
     def output_nr(self) -> int:
+        """Which output of `grad_fn` it is; 0 for a leaf."""
         return self._edge[1] if self._edge is not None else 0
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no op that autograd looked on has made it."""
         return self.grad_fn is None
 
     @property
@@ -362,13 +398,21 @@ class Tensor:
         self._data, self._device = value._data, value._device
 
     def detach(self) -> Tensor:
-        """The same memory without history."""
+        """Alias of `torch.detach`: the same memory without history."""
         from framework.ops.conversion import detach
 
         return detach(self)
 
     def detach_(self) -> Tensor:
-        """Cut this tensor off from its history."""
+        """Cut this tensor off from its history: it becomes a leaf that wants no gradient.
+
+        RuntimeError for a view of another tensor.
+
+        >>> import framework as torch
+        >>> x = torch.ones(2, requires_grad=True) * 3
+        >>> x.detach_()
+        tensor([3., 3.])
+        """
         base = self._base
         if base is not None:
             if base._front is None or base._front() is not self:
@@ -406,13 +450,40 @@ class Tensor:
         create_graph: bool = False,
         inputs: Any = None,
     ) -> None:
-        """Accumulate the gradient of this tensor into the ``.grad`` of the leaves it came from."""
+        """Accumulate the gradient of this tensor into the ``.grad`` of the leaves it came from.
+
+        Args:
+            gradient: that of the final result with respect to this tensor, in its shape; 1 for a
+                tensor of one element, which alone may leave it out.
+            retain_graph: keep what the nodes have saved, so that this can be done again.
+            create_graph: record how the gradients are computed, so that they have gradients.
+            inputs: accumulate into these tensors only.
+
+        Raises:
+            RuntimeError: nothing here wants a gradient, ``gradient`` is missing or of another
+                shape, or the graph was used before.
+
+        >>> import framework as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> (x**2).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+        """
         from framework.autograd import backward
 
         backward(self, gradient, retain_graph, create_graph, inputs)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this non-leaf tensor in ``.grad``."""
+        """Keep the gradient of this non-leaf tensor in ``.grad``; RuntimeError if it wants none.
+
+        >>> import framework as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * 3
+        >>> y.retain_grad()
+        >>> (y**2).sum().backward()
+        >>> y.grad
+        tensor([ 6., 12.])
+        """
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         edge = dispatch.edge_of(self)
@@ -424,14 +495,24 @@ class Tensor:
 
     @property
     def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called for this non-leaf tensor."""
         edge = self._edge
         return edge is not None and bool(edge[0].retains) and edge[1] in edge[0].retains
 
     def register_hook(self, hook: Any) -> Hook:
         """Call ``hook(grad)`` when this tensor's gradient is known; it may return another one.
 
+        The handle that is returned has a method ``remove``.
+
         Raises:
             RuntimeError: the tensor wants no gradient.
+
+        >>> import framework as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda grad: grad * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
         """
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
@@ -446,7 +527,17 @@ class Tensor:
         return Hook(self._hooks, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Hook:
-        """Call ``hook(tensor)`` after ``.grad`` of this leaf was accumulated into."""
+        """Call ``hook(tensor)`` after ``.grad`` of this leaf was accumulated into.
+
+        The handle that is returned has a method ``remove``. RuntimeError for a tensor that is no
+        leaf or wants no gradient.
+
+        >>> import framework as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_post_accumulate_grad_hook(lambda p: print(p.grad))
+        >>> (x * 3).sum().backward()
+        tensor([3., 3.])
+        """
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._edge is not None:
@@ -460,7 +551,12 @@ class Tensor:
     # -- out of the tensor world ---------------------------------------------------------------
 
     def item(self) -> Any:
-        """The only element, as a Python number."""
+        """The only element, as a Python number; RuntimeError if there is not exactly one.
+
+        >>> import framework as torch
+        >>> torch.tensor([1.5]).item()
+        1.5
+        """
         if self._data.size != 1:
             raise RuntimeError(
                 f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
@@ -469,12 +565,31 @@ class Tensor:
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
     def tolist(self) -> Any:
-        """Nested lists of Python numbers (one number for a 0-d tensor)."""
+        """Nested lists of Python numbers (one number for a 0-d tensor).
+
+        >>> import framework as torch
+        >>> torch.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
         data = to_host(self._data)
         return data.astype(np.float32).tolist() if data.dtype.kind == "V" else data.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A NumPy array that shares the memory of a CPU tensor."""
+        """A NumPy array that shares the memory of a CPU tensor.
+
+        Args:
+            force: also of a tensor that wants a gradient, and a copy of one on another device.
+
+        Raises:
+            RuntimeError: it wants a gradient.
+            TypeError: it is sparse, or lies on another device.
+
+        >>> import framework as torch
+        >>> x = torch.zeros(2)
+        >>> x.numpy()[0] = 5
+        >>> x
+        tensor([5., 0.])
+        """
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
@@ -579,6 +694,19 @@ def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: 
     made._device = target
     made._rg = requires_grad
     return made
+
+
+def _in_dim(values: tuple[int, ...], dim: int) -> int:
+    """The entry of a dimension, in PyTorch's words where there is none."""
+    try:
+        return values[dim]
+    except IndexError:
+        ndim = len(values)
+    if not ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+    )
 
 
 def _check_grad(tensor: Tensor, value: Any) -> None:
@@ -720,6 +848,16 @@ def tensor(
     """A new tensor with a copy of ``data``: numbers, nested lists, arrays or tensors.
 
     Floats become the default dtype (float32), ints int64, bools bool; arrays keep their type.
+
+    Args:
+        dtype: the type of the elements instead.
+        device: where it lies; the default device unless ``data`` is a tensor.
+        requires_grad: whether it is a leaf that wants a gradient.
+
+    Raises:
+        ValueError: lists of different lengths side by side, or an integer of more than 64 bits.
+        TypeError: text.
+        RuntimeError: what is no number, or one that the dtype cannot hold.
 
     >>> import framework as torch
     >>> torch.tensor([[1, 2], [3, 4]]).dtype

@@ -15,6 +15,7 @@ from framework.core.graph import AccumulateGrad, Version
 from framework.core.graph import Node as _Node
 from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
+from framework.core.node_names import shown
 from framework.core.saved import SavedHooks
 from framework.tensor import Tensor
 
@@ -67,7 +68,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "gradients"
         )
     if edge.__class__ is tuple:
-        return GradientEdge(*edge)
+        return GradientEdge(shown(edge[0]), edge[1])
     return GradientEdge(AccumulateGrad(edge), 0)
 
 

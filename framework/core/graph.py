@@ -10,16 +10,17 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from framework.core.node_names import name_of, shown
 from framework.core.registry import INPUT, META, NODE, TAIL, G, Op, Plan
 
-__all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock"]
+__all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock", "order"]
 
-_order = count(1)
+order = count(1)
 
 
 def clock() -> int:
     """A number between the `Node.seq` of the nodes made so far and of those made from now on."""
-    return next(_order)
+    return next(order)
 
 
 FREED: Any = "freed"  # what `Node.saved` is once the engine has released it
@@ -80,6 +81,8 @@ class Node:
     )  # fmt: skip
 
     custom = False  # whether its rule is the user's own code
+    title = ""  # PyTorch's name, of the classes that `node_names.entitle` makes
+    untitled: Any = None  # such a class's base
 
     def __init__(
         self, op: Op, edges: Any, meta: dict[str, Any], plan: Plan, saved: Any, metas: Any
@@ -90,7 +93,7 @@ class Node:
         self.plan = plan
         self.saved = saved
         self.metas = metas
-        self.seq = next(_order)
+        self.seq = next(order)
         self.origin: Any = None
         self.tensor_hooks: dict[int, dict[int, Any]] | None = None  # by output number
         self.retains: dict[int, Any] | None = None  # weak references of retain_grad tensors
@@ -236,7 +239,7 @@ class Node:
 
     def name(self) -> str:
         """PyTorch's name for it: ``AddBackward0``."""
-        return "".join(part.capitalize() for part in self.op_name.split("_")) + "Backward0"
+        return self.title or name_of(self)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -246,7 +249,7 @@ class Node:
             if edge is None:
                 result.append((None, 0))
             elif edge.__class__ is tuple:
-                result.append(edge)
+                result.append((shown(edge[0]), edge[1]))
             else:
                 result.append((AccumulateGrad(edge), 0))
         return tuple(result)
@@ -278,6 +281,8 @@ class Node:
             return SavedTensor(self, at)
         if at is not None:
             return self._at(at)
+        if wanted == "self_sym_sizes" and self.edges[0] is not None:
+            return tuple(self.shape(0))
         if wanted in self.meta and not name.startswith("_raw"):
             return self.meta[wanted]
         raise AttributeError(f"{self.name()!r} object has no attribute {name!r}")
@@ -319,7 +324,7 @@ class Node:
         return outs[0] if len(outs) == 1 else outs
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{type(shown(self)).__name__} object at {hex(id(self))}>"
 
 
 class AccumulateGrad:

@@ -30,10 +30,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["FUNCTIONS", "OPS", "Op", "composites", "function", "lazily", "op", "published"]
+from framework.core.node_names import titled
+
+__all__ = [
+    "FUNCTIONS", "OPS", "Op", "composites", "function", "lazily", "op", "published", "variant",
+]  # fmt: skip
 
 # What a rule's parameter stands for.
 G, NODE, INPUT, OUTPUT, META, TAIL = range(6)
@@ -56,6 +60,8 @@ class Op:
     wirtinger: bool = False  # its rules know complex numbers: see the module's docstring
     samples: Callable[..., Any] | None = None
     sparse: Callable[..., Any] | None = None  # instead of it, where the kernel meets a sparse array
+    node: Any = None  # what PyTorch calls its node, of a `variant`
+    variants: list[Op] = field(default_factory=list)
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
     plans: dict[tuple[bool, ...], Plan] = field(default_factory=dict)
@@ -73,6 +79,11 @@ class Op:
             outs = sorted({k for want in chosen for kind, k in want if kind == OUTPUT})
             found = self.plans[needs] = Plan(tuple(sorted(ins)), tuple(outs))
         return found
+
+    def in_sparse(self, form: Callable[..., Any]) -> None:
+        """Run ``form`` instead, where the kernel meets a sparse array."""
+        for record in (self, *self.variants):
+            record.sparse = form
 
     @property
     def _joint(self) -> bool:
@@ -123,6 +134,12 @@ def op(
         record.wants = tuple(_wants(r, names) for r in rules)
     OPS[name] = record
     return record
+
+
+def variant(op: Op, node: Any) -> Op:
+    """The same op for another function, whose node has another name: see `core.node_names`."""
+    op.variants.append(replace(op, node=node, variants=[]))
+    return op.variants[-1]
 
 
 def _wants(rule: Rule | None, names: tuple[str, ...]) -> tuple[tuple[int, Any], ...]:
@@ -231,6 +248,8 @@ def function(
             from framework.core.dispatch import checked
 
             call = checked(call)
+        home = f"{namespaces[0]}." if namespaces and namespaces[0] else ""
+        call = titled(call, f"{home}{name}" if namespaces or name[-1] != "_" else f"Tensor.{name}")
         as_method = name if method is True else (method or "")
         twin = f"{name}_" if inplace else ""
         places = [f"{n}.{name}" for n in namespaces]

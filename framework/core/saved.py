@@ -10,6 +10,7 @@ from framework.core.dispatch import apply, edge_of
 from framework.core.graph import Node, Version
 from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
+from framework.core.node_names import entitle
 
 __all__ = [
     "Packed", "SavedHooks", "SavedTensor", "all_values", "hooks_in_use", "pack", "shallow",
@@ -166,12 +167,14 @@ def pack_node(node: Any, outs: tuple[Any, ...], hooks: tuple[Hook, Hook]) -> Non
 
 def _unpacks(node: Any) -> None:
     """Make a node look for `Packed` entries in what it saved."""
-    kind = type(node)
+    kind, title = node.untitled or type(node), node.title
     if issubclass(kind, _Packing):
         return
     if kind not in _packed_kinds:
         _packed_kinds[kind] = type(f"Packed{kind.__name__}", (_Packing, kind), {"__slots__": ()})
     node.__class__ = _packed_kinds[kind]
+    if title:
+        entitle(node, title)
 
 
 class SavedTensor:

@@ -18,6 +18,7 @@ from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of, run
 from framework.core.graph import Node, Version, clock
 from framework.core.modes import modes
+from framework.core.node_names import entitle, titled
 from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
@@ -106,6 +107,8 @@ def refresh(view: Any) -> None:
     finally:
         modes.grad = grad
     view._edge, view._rg = tensor._edge, tensor._rg
+    if view._edge is not None:
+        entitle(view._edge[0], "AsStridedBackward0")  # what PyTorch takes the view by from now on
 
 
 def _scatter_kernel(base: Any, value: Any, *, chain: Any, strides: Any) -> Any:
@@ -384,6 +387,7 @@ _TURNS = """: turns ``self`` into that view of its own memory and returns it.
 
 def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The method ``NAME_``: compute ``NAME`` and write the result into ``self``."""
+    call = titled(call, f"Tensor.{name}")
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_inplace(self)
@@ -409,6 +413,7 @@ def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     A tensor that owned its memory leaves that to a hidden one, which has its old shape and history:
     views that were taken before go on from there.
     """
+    call = titled(call, f"Tensor.{name}")
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_inplace(self)

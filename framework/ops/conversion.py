@@ -9,7 +9,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import apply
 from framework.core.graph import Version
-from framework.core.registry import function, op
+from framework.core.registry import function, op, variant
 from framework.device import CPU, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
@@ -27,6 +27,7 @@ CLONE = op(
     "clone", lambda a, form=None: formatted(a, form), "a", grad=(lambda g: g,),
     samples=lambda s: [((s(3),), {})],
 )  # fmt: skip
+_TO_COPY = variant(CLONE, "ToCopy")
 CONTIGUOUS = op(
     "contiguous", lambda a, form=None: formatted(a, form), "a", grad=(lambda g: g,),
     samples=lambda s: [((s(3, 2),), {})],
@@ -50,7 +51,11 @@ def to(
 ) -> Tensor:  # fmt: skip
     """This tensor with another dtype and / or on another device; itself if nothing changes.
 
-    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
+    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``. Gradients flow back in
+    the old type. Fractions are cut off for integers; an imaginary part is lost for real types.
+
+    Args:
+        copy: a new tensor even if nothing changes.
 
     >>> import framework as torch
     >>> torch.tensor([1.5, 2.5]).to(torch.int64)
@@ -75,8 +80,8 @@ def to(
         result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
     form = None if memory_format is preserve_format else memory_format
     if form is not None and not result.is_contiguous(form):
-        return apply(CLONE, result, form=form)
-    return clone(result) if copy and result is self else result
+        return apply(_TO_COPY, result, form=form)
+    return apply(_TO_COPY, result) if copy and result is self else result
 
 
 def _converter(name: str, kind: dtypes.dtype) -> None:
@@ -117,13 +122,23 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 @function(namespaces=())
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """This tensor in the dtype and on the device of ``other``."""
+    """This tensor in the dtype and on the device of ``other``; itself if it has both.
+
+    >>> import framework as torch
+    >>> torch.tensor([1.5, 2.0]).type_as(torch.tensor([1]))
+    tensor([1, 2])
+    """
     return to(self, other)
 
 
 @function(namespaces=())
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
-    """This tensor in host memory."""
+    """This tensor in host memory; itself if it is there.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).cpu().device
+    device(type='cpu')
+    """
     return to(self, device=CPU, memory_format=memory_format)
 
 
@@ -131,7 +146,14 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 def cuda(
     self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
 ) -> Tensor:
-    """This tensor on a CUDA device (the current one unless given)."""
+    """This tensor on a CUDA device (the current one unless given); RuntimeError without a GPU.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2)
+    >>> x = x.cuda() if torch.cuda.is_available() else x
+    >>> x.is_cuda == torch.cuda.is_available()
+    True
+    """
     place = "cuda" if device is None else device
     return to(self, device=place, memory_format=memory_format)
 
@@ -151,7 +173,12 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 @function(namespaces=())
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """This tensor in C order or in another memory format; itself if it is already."""
+    """This tensor in C order or in another memory format; itself if it is already.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3).t().contiguous().stride()
+    (2, 1)
+    """
     if self.is_contiguous(memory_format):
         return self
     form = contiguous_format if memory_format in (None, preserve_format) else memory_format
@@ -160,7 +187,16 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 
 @function(method=False)
 def detach(input: Tensor) -> Tensor:
-    """The same memory without history; writes to one show in the other and are counted."""
+    """The same memory without history: a leaf that wants no gradient.
+
+    Writes to one show in the other, and autograd notices them.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x.detach()
+    >>> y.requires_grad, (x * y).sum().backward(), x.grad
+    (False, None, tensor([1., 2.]))
+    """
     if input._counter is None:
         input._counter = Version()
     out = apply(DETACH, input)
@@ -194,6 +230,8 @@ COPY = op(
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like ``input`` with ``value`` (a number or a 0-d tensor) in every element.
 
+    RuntimeError for a ``value`` with dimensions, or one that the type cannot hold.
+
     >>> import framework as torch
     >>> torch.fill(torch.zeros(2), 3)
     tensor([3., 3.])
@@ -208,13 +246,26 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 @function(method=False, namespaces=(), inplace=True)
 def zero(self: Tensor) -> Tensor:
-    """Zero in every element."""
+    """Zeros of the shape and type of this tensor; as a method only in place.
+
+    >>> import framework as torch
+    >>> torch.ones(2).zero_()
+    tensor([0., 0.])
+    """
     return apply(FILL, self, 0)
 
 
 @function(method=False, namespaces=(), inplace=True)
 def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """The elements of ``src`` (or one number), broadcast and cast to this tensor's type."""
+    """The elements of ``src`` (or one number), broadcast and cast to this tensor's type.
+
+    As a method only in place. RuntimeError for a shape that does not broadcast to this tensor's.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 2).copy_(torch.tensor([1, 2]))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
     if not isinstance(src, Tensor):
         src = tensor(src, device=self._device)
     if src._device is not self._device:

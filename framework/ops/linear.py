@@ -6,7 +6,8 @@ from typing import Any
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
-from framework.core.registry import function, op
+from framework.core.node_names import of_linear_with_bias
+from framework.core.registry import function, op, variant
 from framework.kernels.floats import type_name, wide
 from framework.ops.joining import cat, stack
 
@@ -76,6 +77,7 @@ LINEAR = op(
         ((s(4), s(2, 4), s(2)), {}), ((s(3, 4), s(4), None), {}),
     ],
 )  # fmt: skip
+_WITH_BIAS = variant(LINEAR, of_linear_with_bias)
 
 
 @function(namespaces=("nn.functional",), method=False, out=True)
@@ -89,7 +91,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     tensor([[4.],
             [4.]])
     """
-    return apply(LINEAR, input, weight, bias)
+    return apply(LINEAR if bias is None else _WITH_BIAS, input, weight, bias)
 
 
 @function(namespaces=("", "nn.functional"), method=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply
-from framework.core.registry import OPS, Op, function
+from framework.core.registry import OPS, Op, function, variant
 from framework.ops import compare, pointwise  # noqa: F401  # their ops must be registered
 from framework.tensor import Tensor
 
@@ -68,9 +68,13 @@ def _publish(operator: Callable[..., Any], special: str, name: str) -> None:
     function(namespaces=(), method=False, dunder=(special,))(operator)
 
 
+# What PyTorch's nodes of reflected operators are called where that is not the op's name.
+_NODES = {"sub": "RsubBackward1", "truediv": "Mul", "div": "Mul", "pow": "PowBackward2"}
+
 for _name, (_op, _plain, _other) in _ARITHMETIC.items():
     _operator(f"__{_name}__", OPS[_op], _plain)
-    _reflected(f"__r{_name}__", OPS[_op], _other)
+    _node = _NODES.get(_name)
+    _reflected(f"__r{_name}__", variant(OPS[_op], _node) if _node else OPS[_op], _other)
 for _op, _plain in _COMPARISON.items():
     _operator(f"__{_op}__", OPS[_op], _plain)
 

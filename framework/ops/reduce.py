@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
-from framework.core.registry import function, op
+from framework.core.registry import function, op, variant
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
 from framework.kernels import module_of
@@ -95,6 +95,9 @@ NANSUM = op(
     grad=(lambda g, a, dim, keepdim: spread(g, a.shape, dim, keepdim) * (a == a),),
     samples=lambda s: [((s(3, 2),), {"dim": (1,), "keepdim": False})],
 )  # fmt: skip
+# Of everything PyTorch has functions of their own.
+_SUM_ALL = variant(SUM, "SumBackward0")
+_MEAN_ALL = variant(MEAN, "MeanBackward0")
 
 
 @function(out="typed")
@@ -118,8 +121,9 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
     tensor(2)
     """
     if dtype is None:
-        return apply(SUM, input, dim=axes(dim, input.ndim), keepdim=keepdim)
-    return apply(SUM, input.to(dtype), dim=axes(dim, input.ndim), keepdim=keepdim).to(dtype)
+        record = SUM if dim is not None else _SUM_ALL
+        return apply(record, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return sum(input.to(dtype), dim, keepdim).to(dtype)
 
 
 @function(out=True)
@@ -143,7 +147,8 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
         f"{'Input' if dtype is None else 'Optional'} dtype must be either a floating point or "
         "complex dtype. Got: {got}",
     )
-    return apply(MEAN, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+    record = MEAN if dim is not None else _MEAN_ALL
+    return apply(record, given, dim=axes(dim, input.ndim), keepdim=keepdim)
 
 
 @function(out=True)
@@ -224,6 +229,7 @@ PROD = op(
         ((s(),), {"dim": (), "keepdim": False}),
     ],
 )  # fmt: skip
+_PROD_ALL = variant(PROD, "ProdBackward0")
 
 
 @function(out="typed")
@@ -247,7 +253,8 @@ def prod(
     if isinstance(dim, (tuple, list)):
         raise TypeError("prod(): argument 'dim' must be int, not " + type(dim).__name__)
     given = cast_in(input, dtype)
-    result = apply(PROD, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+    record = PROD if dim is not None else _PROD_ALL
+    result = apply(record, given, dim=axes(dim, input.ndim), keepdim=keepdim)
     return result if dtype is None else result.to(dtype)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import RULES, apply, only_tensors
-from framework.core.registry import function, op
+from framework.core.node_names import of_clamp_max, of_clamp_min
+from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels.floats import type_name
 from framework.ops.compare import eq, publish_binary
@@ -182,6 +183,7 @@ CLAMP = op(
         ((s.away(4), s.unit(4) - 1.0, s.unit(4) + 1.0), {}),
     ],
 )  # fmt: skip
+_CLAMP_MIN, _CLAMP_MAX = variant(CLAMP, of_clamp_min), variant(CLAMP, of_clamp_max)
 
 
 @function(inplace=True, out=True)
@@ -218,7 +220,7 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
     >>> torch.clamp_min(torch.tensor([-1.0, 0.5]), 0)
     tensor([0.0000, 0.5000])
     """
-    return apply(CLAMP, input, min, None)
+    return apply(_CLAMP_MIN, input, min, None)
 
 
 @function(inplace=True, out=True)
@@ -229,7 +231,7 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     >>> torch.clamp_max(torch.tensor([0.5, 3.0]), 1)
     tensor([0.5000, 1.0000])
     """
-    return apply(CLAMP, input, None, max)
+    return apply(_CLAMP_MAX, input, None, max)
 
 
 # -- relu ----------------------------------------------------------------------------------------

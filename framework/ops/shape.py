@@ -13,7 +13,8 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply
-from framework.core.registry import function, op
+from framework.core.node_names import entitle
+from framework.core.registry import function, op, variant
 from framework.core.views import view_twin
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
@@ -70,7 +71,10 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
-    return apply(RESHAPE, input, shape=_full_shape(ints(sizes, shape), input._data.size))
+    result = apply(RESHAPE, input, shape=_full_shape(ints(sizes, shape), input._data.size))
+    if result._base is None and result._edge is not None:  # a copy
+        entitle(result._edge[0], "UnsafeViewBackward0")
+    return result
 
 
 @function(namespaces=(), checks=True)
@@ -215,6 +219,8 @@ PERMUTE = op(
     grad=(lambda g, dims: apply(PERMUTE, g, dims=tuple(np.argsort(dims).tolist())),),
     samples=lambda s: [((s(3, 2, 4),), {"dims": (2, 0, 1)})],
 )  # fmt: skip
+_TRANSPOSE = variant(PERMUTE, "Transpose")
+_T = variant(PERMUTE, "T")
 
 
 @function(checks=True)
@@ -252,7 +258,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     order = list(range(input.ndim))
     if order:
         order[a], order[b] = order[b], order[a]
-    return apply(PERMUTE, input, dims=tuple(order))
+    return apply(_TRANSPOSE, input, dims=tuple(order))
 
 
 @function()
@@ -280,7 +286,7 @@ def t(input: Tensor) -> Tensor:
     """
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return transpose(input, 0, 1) if input.ndim == 2 else permute(input, *range(input.ndim))
+    return apply(_T, input, dims=tuple(range(input.ndim))[::-1])
 
 
 @function(checks=True)
@@ -456,6 +462,10 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     return tuple([x if x._data.shape == shape else expand(x, *shape) for x in tensors])
 
 
+_SQUEEZE = [variant(RESHAPE, f"SqueezeBackward{i}") for i in range(3)]
+_UNSQUEEZE = variant(RESHAPE, "Unsqueeze")
+
+
 @function(checks=True)
 @numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -483,7 +493,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     else:
         d = axis(dim, input.ndim)
         kept = [n for i, n in enumerate(shape) if i != d or n != 1]
-    return apply(RESHAPE, input, shape=tuple(kept))
+    node = _SQUEEZE[0 if dim is None else 2 if isinstance(dim, (tuple, list)) else 1]
+    return apply(node, input, shape=tuple(kept))
 
 
 @function(checks=True)
@@ -500,7 +511,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """
     d = axis(dim, input.ndim + 1)
     shape = input._data.shape
-    return apply(RESHAPE, input, shape=(*shape[:d], 1, *shape[d:]))
+    return apply(_UNSQUEEZE, input, shape=(*shape[:d], 1, *shape[d:]))
 
 
 def _atleast(n: int, place: Any) -> Any:

@@ -640,14 +640,14 @@ COO_RELU = op(
     grad=(lambda g, y: g * (y > 0),),
 )  # fmt: skip
 
-MATMUL.sparse = _matmul_form
-RELU.sparse = lambda a: apply(COO_RELU, a)
-SUM.sparse = _sum_form
-PERMUTE.sparse = permute
-CLONE.sparse = lambda a, form=None: apply(COPY, a)
-CAT.sparse = lambda *tensors, dim, lengths=(): cat_of(tensors, dim)
-SLICE.sparse = _getitem_form
-INDEX.sparse = _index_form
+MATMUL.in_sparse(_matmul_form)
+RELU.in_sparse(lambda a: apply(COO_RELU, a))
+SUM.in_sparse(_sum_form)
+PERMUTE.in_sparse(permute)
+CLONE.in_sparse(lambda a, form=None: apply(COPY, a))
+CAT.in_sparse(lambda *tensors, dim, lengths=(): cat_of(tensors, dim))
+SLICE.in_sparse(_getitem_form)
+INDEX.in_sparse(_index_form)
 
 
 # -- what torch.sparse publishes -------------------------------------------------------------------
