@@ -52,7 +52,7 @@ def _paired(g: Any) -> Any:
 
 @function(method=False)
 def real(input: Tensor) -> Tensor:
-    """The real parts, as a view; a real tensor itself.
+    """The real parts, as a view in the parts' type; a real tensor itself.
 
     >>> import framework as torch
     >>> torch.real(torch.tensor([1 + 2j, 3j]))
@@ -63,7 +63,7 @@ def real(input: Tensor) -> Tensor:
 
 @function(method=False)
 def imag(input: Tensor) -> Tensor:
-    """The imaginary parts of a complex tensor, as a view.
+    """The imaginary parts of a complex tensor, as a view; RuntimeError for a real one.
 
     >>> import framework as torch
     >>> torch.imag(torch.tensor([1 + 2j, 3j]))
@@ -77,6 +77,8 @@ def imag(input: Tensor) -> Tensor:
 @function(method=False)
 def view_as_real(input: Tensor) -> Tensor:
     """A complex tensor as a real one with one more dimension, (real, imaginary): a view.
+
+    (...) to (..., 2). RuntimeError for a real tensor.
 
     >>> import framework as torch
     >>> torch.view_as_real(torch.tensor([1 + 2j]))
@@ -167,7 +169,9 @@ POLAR = op(
 
 @function(method=False, out="exact")
 def complex(real: Tensor, imag: Tensor) -> Tensor:
-    """``real + i imag`` of two float32 or two float64 tensors.
+    """``real + i imag`` of two float32 or two float64 tensors, which broadcast.
+
+    RuntimeError for other types.
 
     >>> import framework as torch
     >>> torch.complex(torch.tensor([1.0]), torch.tensor([2.0]))
@@ -180,6 +184,8 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
 @function(method=False, out="exact")
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """The complex numbers of these absolute values and angles: ``abs * exp(i angle)``.
+
+    Two float32 or two float64 tensors, which broadcast; RuntimeError for other types.
 
     >>> import framework as torch
     >>> torch.polar(torch.tensor([2.0]), torch.tensor([0.0]))
@@ -231,6 +237,8 @@ CONJ = op("conj", lambda a: a.conj(), "a", grad=(lambda g: conj(g),),
 def angle(input: Tensor) -> Tensor:
     """The angle of complex numbers in (-π, π]; of real ones 0, or π if negative.
 
+    Of the parts' type; of integers and bools the default float type.
+
     >>> import framework as torch
     >>> torch.angle(torch.tensor([1j, -1.0]))
     tensor([1.5708, 3.1416])
@@ -251,31 +259,56 @@ def conj(input: Tensor) -> Tensor:
 
 @function(out=True, inplace=True)
 def conj_physical(input: Tensor) -> Tensor:
-    """The complex conjugate; a real tensor itself."""
+    """The complex conjugate, a new tensor; a real tensor itself.
+
+    >>> import framework as torch
+    >>> torch.conj_physical(torch.tensor([1 + 2j, -1j]))
+    tensor([1.-2.j, -0.+1.j])
+    """
     return conj(input)
 
 
 @function()
 def resolve_conj(input: Tensor) -> Tensor:
-    """The tensor itself: no conjugate is ever put off."""
+    """The tensor itself: here no conjugate is ever put off, `conj` computes it.
+
+    >>> import framework as torch
+    >>> torch.resolve_conj(torch.tensor([1 + 2j]).conj())
+    tensor([1.-2.j])
+    """
     return input
 
 
 @function()
 def resolve_neg(input: Tensor) -> Tensor:
-    """The tensor itself: no negation is ever put off."""
+    """The tensor itself: here no negation is ever put off.
+
+    >>> import framework as torch
+    >>> torch.resolve_neg(torch.tensor([1 + 2j]).conj().imag)
+    tensor([-2.])
+    """
     return input
 
 
 @function()
 def is_conj(input: Tensor) -> bool:
-    """Whether a conjugate was put off; never."""
+    """Whether a conjugate was put off: here never, `conj` computes it.
+
+    >>> import framework as torch
+    >>> torch.is_conj(torch.tensor([1j]).conj())
+    False
+    """
     return False
 
 
 @function()
 def is_neg(input: Tensor) -> bool:
-    """Whether a negation was put off; never."""
+    """Whether a negation was put off: here never.
+
+    >>> import framework as torch
+    >>> torch.is_neg(torch.tensor([1j]).conj().imag)
+    False
+    """
     return False
 
 
@@ -284,7 +317,9 @@ def is_neg(input: Tensor) -> bool:
 
 @function()
 def adjoint(input: Tensor) -> Tensor:
-    """The conjugate transpose of matrices, in the last two dimensions.
+    """The conjugate transpose of matrices, in the last two dimensions: (..., M, N) to (..., N, M).
+
+    Of real matrices a view. RuntimeError for a vector.
 
     >>> import framework as torch
     >>> torch.adjoint(torch.tensor([[1j, 2.0]]))

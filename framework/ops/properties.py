@@ -39,12 +39,12 @@ def is_signed(input: Tensor) -> bool:
 def is_nonzero(input: Tensor) -> bool:
     """Whether the only element is not zero.
 
+    Raises:
+        RuntimeError: there is not exactly one element.
+
     >>> import framework as torch
     >>> torch.is_nonzero(torch.tensor([0.0]))
     False
-
-    Raises:
-        RuntimeError: there is not exactly one element.
     """
     if input.numel() != 1:
         several = "no values" if not input.numel() else "more than one value"
@@ -54,20 +54,35 @@ def is_nonzero(input: Tensor) -> bool:
 
 @function()
 def get_device(input: Tensor) -> int:
-    """Index of the CUDA device, -1 on the CPU."""
+    """Index of the CUDA device, -1 on the CPU.
+
+    >>> import framework as torch
+    >>> torch.get_device(torch.zeros(2))
+    -1
+    """
     index = input._device.index
     return -1 if index is None else index
 
 
 @function(namespaces=())
 def is_shared(self: Tensor) -> bool:
-    """Whether child processes share the memory; see `share_memory_`."""
+    """Whether child processes share the memory; see `share_memory_`.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).is_shared()
+    False
+    """
     return storage.is_shared(self._data)
 
 
 @function(namespaces=())
 def is_pinned(self: Tensor, device: Any = None) -> bool:
-    """Whether the memory is page-locked host memory; see `pin_memory`."""
+    """Whether the memory is page-locked host memory; see `pin_memory`.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).is_pinned()
+    False
+    """
     array = self._data
     while getattr(array, "base", None) is not None:
         array = array.base
@@ -76,7 +91,13 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
 
 @function(namespaces=())
 def const_data_ptr(self: Tensor) -> int:
-    """Address of the first element, for reading."""
+    """Address of the first element, for reading; the same as `data_ptr`.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2)
+    >>> x.const_data_ptr() == x.data_ptr()
+    True
+    """
     return self.data_ptr()
 
 
@@ -119,7 +140,12 @@ def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
 
 @function(namespaces=())
 def untyped_storage(self: Tensor) -> storage.UntypedStorage:
-    """The memory that this tensor is a view of, as bytes."""
+    """The memory that this tensor is a view of, as bytes.
+
+    >>> import framework as torch
+    >>> torch.arange(4)[2:].untyped_storage().nbytes()
+    32
+    """
     return storage.storage_of(self)
 
 
@@ -136,7 +162,12 @@ def storage_(self: Tensor) -> storage.TypedStorage:
 
 @function(namespaces=())
 def storage_type(self: Tensor) -> Any:
-    """The class of its storage: ``torch.FloatStorage``."""
+    """The class of its storage.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).storage_type().__name__
+    'FloatStorage'
+    """
     return storage.STORAGES[f"{dtypes.NAMES[self.dtype]}Storage"]
 
 
@@ -146,13 +177,13 @@ def set_(
 ) -> Tensor:
     """Let this tensor be a view of another tensor's memory or of a storage; of none without one.
 
+    Raises:
+        RuntimeError: another dtype, or more than the storage holds.
+
     >>> import framework as torch
     >>> x, y = torch.zeros(0), torch.tensor([1.0, 2.0, 3.0, 4.0])
     >>> x.set_(y.untyped_storage(), 1, (2,))
     tensor([2., 3.])
-
-    Raises:
-        RuntimeError: another dtype, or more than the storage holds.
     """
     check_inplace(self)
     if source is None:
@@ -178,6 +209,10 @@ def share_memory_(self: Tensor) -> Tensor:
     """Move the elements into memory that child processes share; no effect on a GPU.
 
     Views made before keep the old memory.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).share_memory_().is_shared()
+    True
     """
     if not storage.is_shared(self._data):
         self._data = storage.shared_copy(self._data)
@@ -190,6 +225,13 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 
     Raises:
         RuntimeError: there is no GPU, or the tensor lies on one.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2)
+    >>> if torch.cuda.is_available():
+    ...     x = x.pin_memory()
+    >>> x.is_pinned() == torch.cuda.is_available()
+    True
     """
     if self._device is not CPU:
         raise RuntimeError(
@@ -209,12 +251,22 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 
 @function(namespaces=())
 def record_stream(self: Tensor, stream: Any) -> None:
-    """Accepted: memory is given back in the order of the one stream that is used."""
+    """Accepted: memory is given back in the order of the one stream that is used.
+
+    >>> import framework as torch
+    >>> torch.zeros(2).record_stream(None)
+    """
 
 
 @function(namespaces=())
 def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
-    """The older constructor (sizes, data, a storage, ...) with this tensor's dtype and device."""
+    """The older constructor (sizes, data, a storage, ...) with this tensor's dtype and device.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, dtype=torch.float64)
+    >>> x.new([1, 2]), x.new(2, 3).shape
+    (tensor([1., 2.], dtype=torch.float64), torch.Size([2, 3]))
+    """
     place = self._device if device is None else existing(device)
     return legacy.make(args, self.dtype, place)
 
@@ -247,6 +299,8 @@ def _map(self: Tensor, others: tuple[Tensor, ...], call: Callable[..., Any], nam
 def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
     """Replace each element by a Python function of it; slow.
 
+    TypeError on a GPU, RuntimeError for a tensor that wants a gradient.
+
     >>> import framework as torch
     >>> torch.tensor([1.0, 4.0]).apply_(lambda x: x + 1)
     tensor([2., 5.])
@@ -256,7 +310,9 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
 
 @function(namespaces=())
 def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
-    """Replace each element by a Python function of it and of the other tensor's.
+    """Replace each element by a Python function of it and of the other tensor's; slow.
+
+    The other tensor broadcasts. Errors as of `apply_`, and a TypeError if it has another type.
 
     >>> import framework as torch
     >>> torch.tensor([1.0, 4.0]).map_(torch.tensor([2.0, 3.0]), max)
@@ -267,5 +323,11 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> T
 
 @function(namespaces=())
 def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
-    """`map_` with two other tensors."""
+    """Replace each element by a Python function of it and two other tensors': `map_` with two.
+
+    >>> import framework as torch
+    >>> x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    >>> torch.zeros(2).map2_(x, y, lambda old, a, b: a * b)
+    tensor([3., 8.])
+    """
     return _map(self, (x, y), callable, "map2_")

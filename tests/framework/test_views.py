@@ -10,6 +10,14 @@ import pytest
 import framework as torch
 
 
+@pytest.mark.parametrize("method", ["size", "stride"])
+def test_sizes_and_strides_of_a_dimension_that_is_not_there(method: str) -> None:
+    with pytest.raises(IndexError, match=r"expected to be in range of \[-2, 1\], but got 4"):
+        getattr(torch.zeros(2, 3), method)(4)
+    with pytest.raises(IndexError, match="Dimension specified as 0 but tensor has no dimensions"):
+        getattr(torch.tensor(1.0), method)(0)
+
+
 def test_views_share_memory_and_their_version() -> None:
     x = torch.zeros(2, 3)
     v = x.view(6)[1:4]
