@@ -25,7 +25,12 @@ def _listed(tensors: Any) -> list[Any]:
 def get_total_norm(
     tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: Any = None
 ) -> Any:
-    """The norm of all tensors' elements, as if they were one vector.
+    """The norm of all tensors' elements, as if they were one vector: (), on the first one's device.
+
+    Args:
+        norm_type: of order 2, or any other, inf too.
+        error_if_nonfinite: RuntimeError if the norm is nan or inf.
+        foreach: accepted for PyTorch's sake.
 
     >>> import framework as torch
     >>> torch.nn.utils.get_total_norm([torch.tensor([3.0]), torch.tensor([4.0])])
@@ -50,7 +55,18 @@ def get_total_norm(
 def clip_grads_with_norm_(
     parameters: Any, max_norm: float, total_norm: Any, foreach: Any = None
 ) -> None:
-    """Scale all gradients down together, given their total norm, to at most ``max_norm``."""
+    """Scale all gradients down together, given their total norm, to at most ``max_norm``.
+
+    They are multiplied in place by max_norm / (total_norm + 1e-6), but never by more than 1.
+
+    >>> import framework as torch
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> w.grad = torch.tensor([3.0, 4.0])
+    >>> total = torch.nn.utils.get_total_norm([w.grad])
+    >>> torch.nn.utils.clip_grads_with_norm_([w], 1.0, total)
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+    """
     grads = [p.grad for p in _listed(parameters) if p.grad is not None]
     if not grads:
         return
@@ -68,6 +84,9 @@ def clip_grad_norm_(
     foreach: Any = None,
 ) -> Any:
     """Scale all gradients down together so that their total norm is at most ``max_norm``.
+
+    Parameters without a gradient are passed over. Arguments and errors as of `get_total_norm`.
+    Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 
     Returns:
         The total norm before.
@@ -97,7 +116,7 @@ def clip_grad_norm(
     error_if_nonfinite: bool = False,
     foreach: Any = None,
 ) -> Any:
-    """The older name of `clip_grad_norm_`."""
+    """Alias of `clip_grad_norm_`, the older name: warns that it is deprecated."""
     warnings.warn(
         "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
         "`torch.nn.utils.clip_grad_norm_`.",
@@ -109,7 +128,15 @@ def clip_grad_norm(
 
 @no_grad()
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: Any = None) -> None:
-    """Limit every element of the gradients to [-clip_value, clip_value]."""
+    """Limit every element of the gradients to [-clip_value, clip_value], in place.
+
+    >>> import framework as torch
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> w.grad = torch.tensor([3.0, -0.5])
+    >>> torch.nn.utils.clip_grad_value_([w], 1.0)
+    >>> w.grad
+    tensor([ 1.0000, -0.5000])
+    """
     grads = [p.grad for p in _listed(parameters) if p.grad is not None]
     for g in grads:
         g.clamp_(-float(clip_value), float(clip_value))

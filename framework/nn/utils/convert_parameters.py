@@ -20,7 +20,9 @@ def _check_devices(parameters: list[Any]) -> None:
 
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:
-    """All parameters' elements as one vector.
+    """All parameters' elements as one vector, (total,), through which gradients flow.
+
+    TypeError if they are on several devices.
 
     >>> import framework as torch
     >>> torch.nn.utils.parameters_to_vector([torch.zeros(2), torch.ones(1, 1)])
@@ -32,7 +34,16 @@ def parameters_to_vector(parameters: Iterable[Any]) -> Any:
 
 
 def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
-    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`."""
+    """Give the parameters the elements of a vector, in the order of `parameters_to_vector`.
+
+    They share the vector's memory from then on. TypeError for what is not a tensor.
+
+    >>> import framework as torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> torch.nn.utils.vector_to_parameters(torch.tensor([1.0, 2.0, 3.0]), layer.parameters())
+    >>> layer.weight.tolist(), layer.bias.tolist()
+    ([[1.0, 2.0]], [3.0])
+    """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type_name(vec)}")
     parameters = list(parameters)

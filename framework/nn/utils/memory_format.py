@@ -30,5 +30,12 @@ def convert_conv2d_weight_memory_format(module: Any, memory_format: Any) -> Any:
 
 
 def convert_conv3d_weight_memory_format(module: Any, memory_format: Any) -> Any:
-    """The same for three-dimensional convolutions and ``torch.channels_last_3d``."""
+    """Let the weights of three-dimensional convolutions lie in a memory format; returns ``module``.
+
+    >>> import framework as torch
+    >>> conv = torch.nn.Conv3d(2, 1, 3)
+    >>> _ = torch.nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last_3d)
+    >>> conv.weight.stride()
+    (54, 1, 18, 6, 2)
+    """
     return _convert(module, memory_format, (Conv3d, ConvTranspose3d))

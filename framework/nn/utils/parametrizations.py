@@ -138,6 +138,9 @@ def orthogonal(
 ) -> Any:  # fmt: skip
     """Keep a matrix (or batch of them) orthogonal; rows or columns if it is not square.
 
+    Returns the module; ValueError for a tensor of fewer than two dimensions or that it does not
+    have, and for another map.
+
     Args:
         orthogonal_map: "matrix_exp", "cayley" or "householder"; by default the first for square or
             complex matrices, else the last.
@@ -271,7 +274,9 @@ def spectral_norm(
 ) -> Any:  # fmt: skip
     """Divide a parameter by its largest singular value (Miyato et al. 2018), estimated.
 
-    Each forward pass in training makes ``n_power_iterations`` steps of the power method.
+    The parameter is taken as the matrix of dimension ``dim`` (by default 0, or 1 for transposed
+    convolutions) and all others. Each computation in training makes ``n_power_iterations`` steps of
+    the power method. Returns the module; ValueError for a name that it does not have.
 
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))

@@ -34,6 +34,8 @@ def cached() -> Iterator[None]:
     >>> with nn.utils.parametrize.cached():
     ...     layer.weight is layer.weight
     True
+    >>> layer.weight is layer.weight
+    False
     """
     _Cache.depth += 1
     try:
@@ -54,7 +56,18 @@ def _register(module: Any, name: str, tensor: Any) -> None:
 class ParametrizationList(ModuleList):
     """The parametrizations of one tensor, and the tensor ``original`` (or ``original0``, ...).
 
-    Calling it computes the tensor; assigning to the tensor goes through `right_inverse`.
+    Calling it computes the tensor; assigning to the tensor goes through `right_inverse`. It stands
+    in ``module.parametrizations``; ValueError for no parametrizations, and unless ``unsafe`` for
+    one that changes shape or dtype.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> parts = layer.parametrizations.weight
+    >>> type(parts).__name__, len(parts), [name for name, _ in parts.named_parameters()]
+    ('ParametrizationList', 1, ['original0', 'original1'])
+    >>> torch.equal(parts(), layer.weight)
+    True
     """
 
     def __init__(
@@ -115,7 +128,18 @@ class ParametrizationList(ModuleList):
             _register(self, f"original{i}", part)
 
     def right_inverse(self, value: Any) -> None:
-        """Set the original(s) so that the parametrized tensor becomes ``value``."""
+        """Set the original(s) so that the parametrized tensor becomes ``value``.
+
+        RuntimeError if a parametrization does not say how, ValueError if what it gives does not
+        fit.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
+        >>> layer.parametrizations.weight.right_inverse(torch.tensor([[3.0, 4.0]]))
+        >>> layer.parametrizations.weight.original0.item()
+        5.0
+        """
         with no_grad():
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
@@ -233,7 +257,8 @@ def register_parametrization(
 
     The tensor that was there becomes ``module.parametrizations.NAME.original``. With a method
     ``right_inverse(tensor)`` (which may return several tensors) the parametrization says what that
-    is, and the tensor can be assigned to.
+    is, and the tensor can be assigned to. Returns the module; ValueError for a name that it does
+    not have, and unless ``unsafe`` for a parametrization that changes shape or dtype.
 
     Args:
         unsafe: do not check that shape and dtype stay.
@@ -300,7 +325,13 @@ def _check_addition(module: Any, name: str, parametrization: Any) -> None:
 
 
 def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
-    """Whether the module has parametrizations, or one of this tensor."""
+    """Whether the module has parametrizations, or one of this tensor.
+
+    >>> from framework import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> [nn.utils.parametrize.is_parametrized(layer, name) for name in (None, "weight", "bias")]
+    [True, True, False]
+    """
     found = getattr(module, "parametrizations", None)
     if not isinstance(found, ModuleDict):
         return False
@@ -308,10 +339,18 @@ def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
 
 
 def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
-    """Make the tensor an ordinary parameter or buffer again.
+    """Make the tensor an ordinary parameter or buffer again; returns the module.
+
+    ValueError if it is not parametrized.
 
     Args:
-        leave_parametrized: it keeps its present value; otherwise it gets the original back.
+        leave_parametrized: it keeps its present value; otherwise it gets the original back
+            (ValueError if there are several originals).
+
+    >>> from framework import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> nn.utils.parametrize.remove_parametrizations(layer, "weight")
+    Linear(in_features=3, out_features=2, bias=True)
     """
     if not is_parametrized(module, tensor_name):
         raise ValueError(
@@ -341,14 +380,29 @@ def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: b
 
 
 def type_before_parametrizations(module: Any) -> type:
-    """The class that the module had before it was parametrized."""
+    """The class that the module had before it was parametrized.
+
+    >>> from framework import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> type(layer).__name__, nn.utils.parametrize.type_before_parametrizations(layer).__name__
+    ('ParametrizedLinear', 'Linear')
+    """
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
 def transfer_parametrizations_and_params(
     from_module: Any, to_module: Any, tensor_name: str | None = None
 ) -> Any:
-    """Give another module the same parametrizations, and the same original tensors."""
+    """Give another module the same parametrizations, and the same original tensors.
+
+    Of all tensors, or of ``tensor_name``. Returns ``to_module``.
+
+    >>> from framework import nn
+    >>> layer, other = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.Linear(3, 2)
+    >>> other = nn.utils.parametrize.transfer_parametrizations_and_params(layer, other)
+    >>> other.parametrizations.weight.original1 is layer.parametrizations.weight.original1
+    True
+    """
     if not is_parametrized(from_module):
         return to_module
     names = list(from_module.parametrizations) if tensor_name is None else [tensor_name]

@@ -27,6 +27,20 @@ class BasePruningMethod(ABC):
 
     A subclass gives ``compute_mask`` and ``PRUNING_TYPE``: "unstructured" (elements), "structured"
     (channels) or "global".
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> class EverySecond(prune.BasePruningMethod):
+    ...     PRUNING_TYPE = "unstructured"
+    ...
+    ...     def compute_mask(self, t, default_mask):
+    ...         mask = default_mask.clone()
+    ...         mask.view(-1)[::2] = 0
+    ...         return mask
+    >>> layer = nn.Linear(4, 1, bias=False)
+    >>> _ = EverySecond.apply(layer, "weight")
+    >>> layer.weight_mask
+    tensor([[0., 1., 0., 1.]])
     """
 
     PRUNING_TYPE = ""
@@ -37,10 +51,25 @@ class BasePruningMethod(ABC):
 
     @abstractmethod
     def compute_mask(self, t: Any, default_mask: Any) -> Any:
-        """The mask for importance scores ``t``, on top of the mask so far."""
+        """The mask for importance scores ``t``, on top of the mask so far; every method defines it.
+
+        >>> import framework as torch
+        >>> from framework.nn.utils import prune
+        >>> method = prune.L1Unstructured(amount=1)
+        >>> method.compute_mask(torch.tensor([3.0, -1.0]), default_mask=torch.ones(2))
+        tensor([1., 0.])
+        """
 
     def apply_mask(self, module: Any) -> Any:
-        """The pruned tensor."""
+        """The pruned tensor of a module: the original times the mask.
+
+        >>> from framework import nn
+        >>> from framework.nn.utils import prune
+        >>> layer = nn.Linear(2, 1)
+        >>> method = prune.L1Unstructured.apply(layer, "weight", 1)
+        >>> int((method.apply_mask(layer) == 0).sum())
+        1
+        """
         if self._tensor_name is None:
             raise AssertionError(f"Module {module} has to be pruned")
         mask = getattr(module, self._tensor_name + "_mask")
@@ -51,7 +80,18 @@ class BasePruningMethod(ABC):
     def apply(
         cls, module: Any, name: str, *args: Any, importance_scores: Any = None, **kwargs: Any
     ) -> Any:
-        """Prune ``module.name``, on top of what was pruned before; returns the hook."""
+        """Prune ``module.name``, on top of what was pruned before; returns the hook.
+
+        The parameter becomes ``name_orig``, the mask a buffer ``name_mask``. AssertionError for
+        ``importance_scores`` of another shape than the parameter's.
+
+        >>> from framework import nn
+        >>> from framework.nn.utils import prune
+        >>> layer = nn.Linear(2, 1)
+        >>> _ = prune.RandomUnstructured.apply(layer, "weight", 0.5)
+        >>> sorted(layer.state_dict())
+        ['bias', 'weight_mask', 'weight_orig']
+        """
         method = cls._combined(module, name, args, kwargs)
         original = getattr(module, name)
         scores = original if importance_scores is None else importance_scores
@@ -102,7 +142,15 @@ class BasePruningMethod(ABC):
         return container
 
     def prune(self, t: Any, default_mask: Any = None, importance_scores: Any = None) -> Any:
-        """A pruned copy of a tensor, without any module."""
+        """A pruned copy of a tensor, without any module.
+
+        AssertionError for ``importance_scores`` of another shape than the tensor's.
+
+        >>> import framework as torch
+        >>> from framework.nn.utils import prune
+        >>> prune.L1Unstructured(amount=1).prune(torch.tensor([3.0, -1.0, 2.0]))
+        tensor([3., -0., 2.])
+        """
         scores = t if importance_scores is None else importance_scores
         if scores.shape != t.shape:
             raise AssertionError(
@@ -113,7 +161,18 @@ class BasePruningMethod(ABC):
         return t * self.compute_mask(scores, default_mask=mask)
 
     def remove(self, module: Any) -> None:
-        """Make the pruned tensor an ordinary parameter: the pruning is for good."""
+        """Make the pruned tensor an ordinary parameter: the pruning is for good.
+
+        The function `remove` takes the hook away, too.
+
+        >>> from framework import nn
+        >>> from framework.nn.utils import prune
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> method = prune.L1Unstructured.apply(layer, "weight", 1)
+        >>> method.remove(layer)
+        >>> list(layer.state_dict())
+        ['weight']
+        """
         if self._tensor_name is None:
             raise AssertionError(
                 f"Module {module} has to be pruned before pruning can be removed"
@@ -129,7 +188,19 @@ class BasePruningMethod(ABC):
 
 
 class PruningContainer(BasePruningMethod):
-    """Several methods of one tensor; the newest prunes what the others left."""
+    """Several methods of one tensor; the newest prunes what the others left.
+
+    Made when a pruned tensor is pruned again. TypeError for what is not a method, ValueError for
+    one of another tensor.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = nn.Linear(4, 1, bias=False)
+    >>> for _ in range(2):
+    ...     hook = prune.L1Unstructured.apply(layer, "weight", 1)
+    >>> type(hook).__name__, len(hook), int(layer.weight_mask.sum())
+    ('PruningContainer', 2, 2)
+    """
 
     def __init__(self, *args: Any) -> None:
         self._pruning_methods: tuple[Any, ...] = ()
@@ -139,7 +210,16 @@ class PruningContainer(BasePruningMethod):
             self.add_pruning_method(method)
 
     def add_pruning_method(self, method: Any) -> None:
-        """Add a method for the same tensor."""
+        """Add a method for the same tensor.
+
+        >>> from framework.nn.utils import prune
+        >>> container = prune.PruningContainer()
+        >>> container._tensor_name = "weight"
+        >>> method = prune.Identity()
+        >>> method._tensor_name = "weight"
+        >>> container.add_pruning_method(method); len(container)
+        1
+        """
         if not isinstance(method, BasePruningMethod) and method is not None:
             raise TypeError(f"{type(method)} is not a BasePruningMethod subclass")
         if method is not None and self._tensor_name != method._tensor_name:
@@ -159,7 +239,18 @@ class PruningContainer(BasePruningMethod):
         return self._pruning_methods[index]
 
     def compute_mask(self, t: Any, default_mask: Any) -> Any:
-        """The newest method's mask for what the old mask leaves, and the old mask."""
+        """The newest method's mask for what the old mask leaves, and the old mask.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> from framework.nn.utils import prune
+        >>> layer = nn.Linear(4, 1, bias=False)
+        >>> for _ in range(2):
+        ...     hook = prune.L1Unstructured.apply(layer, "weight", 1)
+        >>> mask = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
+        >>> hook.compute_mask(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), mask)
+        tensor([[0., 0., 1., 1.]])
+        """
         method = self._pruning_methods[-1]
         mask = default_mask.to(dtype=t.dtype)
         part: Any
@@ -195,7 +286,13 @@ def _at(t: Any, dim: int, index: Any) -> tuple[Any, ...]:
 
 
 class Identity(BasePruningMethod):
-    """Prunes nothing, but makes mask and original."""
+    """Prunes nothing, but makes mask and original.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> prune.Identity().prune(torch.tensor([3.0, -1.0]))
+    tensor([ 3., -1.])
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -237,7 +334,16 @@ class _ByAmount(BasePruningMethod):
 
 
 class RandomUnstructured(_ByAmount):
-    """Prunes elements by chance."""
+    """Prunes elements by chance: ``amount`` is their share (float) or number (int).
+
+    TypeError for an amount that is no number; ValueError for a share outside of [0, 1], a negative
+    number, and when applied for more than there are.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> int((prune.RandomUnstructured(0.5).prune(torch.ones(10)) == 0).sum())
+    5
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -246,7 +352,13 @@ class RandomUnstructured(_ByAmount):
 
 
 class L1Unstructured(_ByAmount):
-    """Prunes the elements with the smallest absolute values."""
+    """Prunes the elements with the smallest absolute values; ``amount`` as of `RandomUnstructured`.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> prune.L1Unstructured(0.5).prune(torch.tensor([3.0, -1.0, 2.0, 0.5]))
+    tensor([3., -0., 2., 0.])
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -276,7 +388,16 @@ class _Structured(_ByAmount):
 
 
 class RandomStructured(_Structured):
-    """Prunes whole channels along ``dim`` by chance."""
+    """Prunes whole channels along ``dim`` by chance; ``amount`` is their share or number.
+
+    ValueError for a tensor of fewer than two dimensions, IndexError for a dimension out of range.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> pruned = prune.RandomStructured(amount=1, dim=0).prune(torch.ones(3, 2))
+    >>> pruned.sum(1).sort()[0]
+    tensor([0., 2., 2.])
+    """
 
     def __init__(self, amount: Any, dim: int = -1) -> None:
         super().__init__(amount)
@@ -291,7 +412,18 @@ class RandomStructured(_Structured):
 
 
 class LnStructured(_Structured):
-    """Prunes the channels along ``dim`` with the smallest ``n``-norms."""
+    """Prunes the channels along ``dim`` with the smallest ``n``-norms.
+
+    Amount and errors as of `RandomStructured`.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> method = prune.LnStructured(amount=1, n=2, dim=0)
+    >>> method.prune(torch.tensor([[1.0, 2.0], [0.5, 0.5], [3.0, 0.0]]))
+    tensor([[1., 2.],
+            [0., 0.],
+            [3., 0.]])
+    """
 
     def __init__(self, amount: Any, n: Any, dim: int = -1) -> None:
         super().__init__(amount)
@@ -309,7 +441,16 @@ class LnStructured(_Structured):
 
 
 class CustomFromMask(BasePruningMethod):
-    """Prunes what a given mask says."""
+    """Prunes what a given mask says: where it is 0.
+
+    AssertionError when applied to a tensor of another shape.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils import prune
+    >>> mask = torch.tensor([1.0, 0.0])
+    >>> prune.CustomFromMask(mask).prune(torch.tensor([3.0, -1.0]))
+    tensor([3., -0.])
+    """
 
     PRUNING_TYPE = "global"
 
@@ -326,25 +467,44 @@ class CustomFromMask(BasePruningMethod):
 
 
 def identity(module: Any, name: str) -> Any:
-    """Prune nothing, but make mask and original."""
+    """Prune nothing, but make mask and original; returns the module.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> sorted(prune.identity(nn.Linear(2, 1), "weight").state_dict())
+    ['bias', 'weight_mask', 'weight_orig']
+    """
     Identity.apply(module, name)
     return module
 
 
 def random_unstructured(module: Any, name: str, amount: Any) -> Any:
-    """Prune a share (float) or number (int) of the elements by chance."""
+    """Prune a share (float) or number (int) of the elements by chance; returns the module.
+
+    Errors as of `RandomUnstructured`.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = prune.random_unstructured(nn.Linear(4, 5), "weight", amount=0.25)
+    >>> int((layer.weight == 0).sum())
+    5
+    """
     RandomUnstructured.apply(module, name, amount)
     return module
 
 
 def l1_unstructured(module: Any, name: str, amount: Any, importance_scores: Any = None) -> Any:
-    """Prune the elements with the smallest absolute values (or scores).
+    """Prune the elements with the smallest absolute values (or scores); returns the module.
+
+    ``amount`` is their share (float) or number (int); errors as of `RandomUnstructured`, and
+    AssertionError for ``importance_scores`` of another shape.
 
     >>> import framework as torch
     >>> from framework import nn
+    >>> from framework.nn.utils import prune
     >>> layer = nn.Linear(3, 1, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[0.1, -3.0, 2.0]]))
-    >>> nn.utils.prune.l1_unstructured(layer, "weight", amount=1).weight_mask
+    >>> prune.l1_unstructured(layer, "weight", amount=1).weight_mask
     tensor([[0., 1., 1.]])
     """
     L1Unstructured.apply(module, name, amount=amount, importance_scores=importance_scores)
@@ -352,7 +512,16 @@ def l1_unstructured(module: Any, name: str, amount: Any, importance_scores: Any 
 
 
 def random_structured(module: Any, name: str, amount: Any, dim: int) -> Any:
-    """Prune channels along ``dim`` by chance."""
+    """Prune channels along ``dim`` by chance; returns the module.
+
+    Errors as of `RandomStructured`.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = prune.random_structured(nn.Linear(4, 5), "weight", amount=2, dim=0)
+    >>> int((layer.weight == 0).all(1).sum())
+    2
+    """
     RandomStructured.apply(module, name, amount, dim)
     return module
 
@@ -360,13 +529,33 @@ def random_structured(module: Any, name: str, amount: Any, dim: int) -> Any:
 def ln_structured(
     module: Any, name: str, amount: Any, n: Any, dim: int, importance_scores: Any = None
 ) -> Any:
-    """Prune the channels along ``dim`` with the smallest ``n``-norms."""
+    """Prune the channels along ``dim`` with the smallest ``n``-norms; returns the module.
+
+    Errors as of `RandomStructured`.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[0.1, -3.0], [2.0, 0.2]]))
+    >>> prune.ln_structured(layer, "weight", amount=1, n=2, dim=0).weight_mask
+    tensor([[1., 1.],
+            [0., 0.]])
+    """
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
     return module
 
 
 def custom_from_mask(module: Any, name: str, mask: Any) -> Any:
-    """Prune where ``mask`` is 0."""
+    """Prune where ``mask``, of the parameter's shape, is 0; returns the module.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> prune.custom_from_mask(layer, "weight", torch.tensor([[1, 0]])).weight_mask
+    tensor([[1., 0.]])
+    """
     CustomFromMask.apply(module, name, mask)
     return module
 
@@ -374,7 +563,21 @@ def custom_from_mask(module: Any, name: str, mask: Any) -> Any:
 def global_unstructured(
     parameters: Any, pruning_method: Any, importance_scores: Any = None, **kwargs: Any
 ) -> None:
-    """Prune several (module, name) pairs as if they were one tensor."""
+    """Prune several (module, name) pairs as if they were one tensor.
+
+    Args:
+        pruning_method: `L1Unstructured` or another of type "unstructured" (TypeError for others);
+            takes ``kwargs``.
+        importance_scores: a dict from pairs to scores, for those whose values are not the scores.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    >>> pairs = [(layer, "weight") for layer in model]
+    >>> prune.global_unstructured(pairs, prune.L1Unstructured, amount=0.25)
+    >>> sum(int((layer.weight == 0).sum()) for layer in model)
+    8
+    """
     if not isinstance(parameters, Iterable):
         raise TypeError("global_unstructured(): parameters is not an Iterable")
     scores = {} if importance_scores is None else importance_scores
@@ -405,7 +608,16 @@ def global_unstructured(
 
 
 def remove(module: Any, name: str) -> Any:
-    """Make a pruned tensor an ordinary parameter: the pruning is for good."""
+    """Make a pruned tensor an ordinary parameter: the pruning is for good. Returns the module.
+
+    ValueError if it is not pruned.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> layer = prune.l1_unstructured(nn.Linear(2, 1, bias=False), "weight", amount=1)
+    >>> list(prune.remove(layer, "weight").state_dict()), int((layer.weight == 0).sum())
+    (['weight'], 1)
+    """
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
             hook.remove(module)
@@ -417,7 +629,14 @@ def remove(module: Any, name: str) -> Any:
 
 
 def is_pruned(module: Any) -> bool:
-    """Whether the module or one below it has a pruned tensor."""
+    """Whether the module or one below it has a pruned tensor.
+
+    >>> from framework import nn
+    >>> from framework.nn.utils import prune
+    >>> model = nn.Sequential(prune.identity(nn.Linear(2, 1), "weight"))
+    >>> prune.is_pruned(model), prune.is_pruned(nn.Linear(2, 1))
+    (True, False)
+    """
     return any(
         isinstance(hook, BasePruningMethod)
         for part in module.modules()

@@ -34,6 +34,14 @@ class PackedSequence(_Packed):
         batch_sizes: how many sequences reach each step, int64 on the CPU.
         sorted_indices: how the sequences were sorted, longest first; None if they came so.
         unsorted_indices: the way back.
+
+    >>> import framework as torch
+    >>> packed = torch.nn.utils.rnn.pack_sequence([torch.ones(3, 1), torch.zeros(1, 1)])
+    >>> packed.data.flatten(), packed.batch_sizes
+    (tensor([1., 0., 1., 1.]), tensor([2, 1, 1]))
+    >>> out, h = torch.nn.RNN(1, 2)(packed)
+    >>> out.data.shape, h.shape
+    (torch.Size([4, 2]), torch.Size([1, 2, 2]))
     """
 
     __slots__ = ()
@@ -58,7 +66,13 @@ class PackedSequence(_Packed):
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
-        """The same with ``data`` in another dtype or on another device."""
+        """The same with ``data`` in another dtype or on another device.
+
+        >>> import framework as torch
+        >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
+        >>> packed.to(torch.float64).data
+        tensor([1., 3., 2.], dtype=torch.float64)
+        """
         data = self.data.to(*args, **kwargs)
         if data is self.data:
             return self
@@ -143,10 +157,11 @@ def pack_padded_sequence(
     """Pack padded sequences (T, N, *), or (N, T, *) with ``batch_first``, of these lengths.
 
     Args:
+        lengths: (N,), numbers or an int64 tensor on the CPU.
         enforce_sorted: the lengths decrease; otherwise the sequences are sorted here.
 
     Raises:
-        RuntimeError: a length is not positive, or they do not decrease as promised.
+        RuntimeError: a length is not positive or beyond T, or they do not decrease as promised.
 
     >>> import framework as torch
     >>> x = torch.tensor([[1, 2], [3, 0]])
@@ -207,8 +222,18 @@ def pad_packed_sequence(
 ) -> tuple[Any, Any]:
     """The inverse of `pack_padded_sequence`: (padded sequences, their lengths).
 
+    Sequences (T, N, *), or (N, T, *) with ``batch_first``; lengths (N,), int64 on the CPU; both in
+    the order from before packing.
+
     Args:
-        total_length: pad to this length instead of the longest sequence's.
+        total_length: pad to this length instead of the longest sequence's; ValueError if it is
+            below.
+
+    >>> import framework as torch
+    >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
+    >>> torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, padding_value=-1)
+    (tensor([[ 1,  2],
+            [ 3, -1]]), tensor([2, 1]))
     """
     from framework.ops.padding import pad
 
@@ -249,6 +274,11 @@ def pad_sequence(
 ) -> Any:
     """Stack tensors (Lᵢ, *) as (max L, N, *), or (N, max L, *), padded to one length.
 
+    Args:
+        padding_side: "right" or "left" of each sequence.
+
+    RuntimeError for another side, for no sequences and for what is not iterable.
+
     >>> import framework as torch
     >>> torch.nn.utils.rnn.pad_sequence([torch.ones(2), torch.ones(1)], batch_first=True)
     tensor([[1., 1.],
@@ -278,7 +308,13 @@ def pad_sequence(
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
-    """The inverse of `pad_sequence`: a list of tensors of these lengths."""
+    """The inverse of `pad_sequence`: a list of tensors of these lengths.
+
+    >>> import framework as torch
+    >>> padded = torch.tensor([[1, 2], [3, 0]])
+    >>> torch.nn.utils.rnn.unpad_sequence(padded, torch.tensor([2, 1]), batch_first=True)
+    [tensor([1, 2]), tensor([3])]
+    """
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
     return [padded_sequences[i, : int(n)] for i, n in enumerate(lengths)]
@@ -286,6 +322,8 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
 
 def pack_sequence(sequences: Any, enforce_sorted: bool = True) -> PackedSequence:
     """Pack tensors (Lᵢ, *), longest first unless ``enforce_sorted=False``.
+
+    Errors as of `pack_padded_sequence`.
 
     >>> import framework as torch
     >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
@@ -297,6 +335,12 @@ def pack_sequence(sequences: Any, enforce_sorted: bool = True) -> PackedSequence
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
-    """The inverse of `pack_sequence`."""
+    """The inverse of `pack_sequence`: a list of tensors (Lᵢ, *), in the order from before packing.
+
+    >>> import framework as torch
+    >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
+    >>> torch.nn.utils.rnn.unpack_sequence(packed)
+    [tensor([1, 2]), tensor([3])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)

@@ -118,6 +118,12 @@ def spectral_norm(
 ) -> Any:  # fmt: skip
     """Divide a parameter by its largest singular value (Miyato et al. 2018), estimated.
 
+    The parameter is taken as the matrix of dimension ``dim`` (by default 0, or 1 for transposed
+    convolutions) and all others; it becomes ``NAME_orig``, and before each forward pass in training
+    the power method makes ``n_power_iterations`` steps. `parametrizations.spectral_norm` is the
+    newer form. Returns the module; RuntimeError if it has been done before, ValueError for a
+    parameter that is None.
+
     >>> from framework import nn
     >>> sorted(nn.utils.spectral_norm(nn.Linear(3, 2)).state_dict())
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
@@ -129,7 +135,15 @@ def spectral_norm(
 
 
 def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
-    """Undo `spectral_norm`; the weight keeps its normalised value."""
+    """Undo `spectral_norm`; the weight keeps its normalised value. Returns the module.
+
+    ValueError if there is nothing to undo.
+
+    >>> from framework import nn
+    >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2))
+    >>> sorted(nn.utils.remove_spectral_norm(layer).state_dict())
+    ['bias', 'weight']
+    """
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, SpectralNorm) and hook.name == name:
             hook.remove(module)

@@ -65,8 +65,15 @@ class WeightNorm:
 def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
     """Split a parameter into its norms ``name_g`` (one per index of ``dim``) and ``name_v``.
 
+    Before each forward pass the parameter is computed as g v / ‖v‖ (Salimans and Kingma, "Weight
+    normalization", 2016). Warns that `parametrizations.weight_norm` is the newer form. Returns the
+    module; RuntimeError if it has been done before.
+
     >>> from framework import nn
-    >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     layer = nn.utils.weight_norm(nn.Linear(3, 2))
     >>> [name for name, _ in layer.named_parameters()]
     ['bias', 'weight_g', 'weight_v']
     """
@@ -81,7 +88,18 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
 
 
 def remove_weight_norm(module: Any, name: str = "weight") -> Any:
-    """Undo `weight_norm`; the weight keeps its value."""
+    """Undo `weight_norm`; the weight keeps its value. Returns the module.
+
+    ValueError if there is nothing to undo.
+
+    >>> from framework import nn
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> [name for name, _ in nn.utils.remove_weight_norm(layer).named_parameters()]
+    ['bias', 'weight']
+    """
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, WeightNorm) and hook.name == name:
             hook.remove(module)
