@@ -86,6 +86,16 @@ class Client:
         ended: it said that the program has ended.
         remote: the session is reached through a command; its files are not this machine's.
         on_message: called on the reader's thread when there is something new.
+
+    >>> import pathlib, tempfile, framework as torch
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> service = trace.listen("train", directory=pathlib.Path(folder.name))
+    >>> y = torch.ones(2).exp()
+    >>> with trace.Client.connect(service.session) as client:
+    ...     client.role, client.request("status").result()["last_seq"]
+    ('control', 2)
+    >>> service.close(); trace.stop()
     """
 
     def __init__(self, sock: socket.socket, welcome: Welcome, session: Session) -> None:

@@ -137,6 +137,16 @@ class Gate:
         observers: called with every event (raw, tensors) on the model's thread.
         actions: by a breakpoint's id, what to call with its stop instead of stopping there.
         predicates: by a breakpoint's id, a function of a tensor that must be true, too.
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> with trace.recording() as tape:
+    ...     gate = trace.Gate(tape)
+    ...     gate.console = lambda stop: print(stop.reason, tape.read(stop.seq)[0].name) or "next"
+    ...     gate.begin("next")
+    ...     y = torch.ones(2).exp()
+    step ones
+    step exp
     """
 
     def __init__(self, recorder: sink.Recorder) -> None:

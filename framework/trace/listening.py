@@ -44,6 +44,14 @@ def listen(
 
     Raises:
         SessionError: the directory or the socket cannot be made, or is not safe.
+
+    >>> import pathlib, tempfile
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> service = trace.listen("train", directory=pathlib.Path(folder.name))
+    >>> service.name.partition("-")[0], service.viewers
+    ('train', 0)
+    >>> service.close(); trace.stop()
     """
     global _listening
     service = _listening

@@ -78,6 +78,13 @@ class Breakpoint(msgspec.Struct):
     optimizer. With ``param``, it looks at the parameter's new value, its gradient or its change.
     A ``line`` without a condition stops before the line runs, as in pdb.
     ``hits`` counts; as the target of "until", it says which occurrence is meant (0: the first).
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> point = trace.Breakpoint(1, op="log*", condition="nan")
+    >>> with trace.break_on(point, do=lambda stop: print(stop.message)):
+    ...     y = torch.tensor([1.0, -1.0]).log()
+    1 NaN of 2: log, forward, step 1
     """
 
     id: int

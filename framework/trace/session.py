@@ -196,7 +196,14 @@ def peer_uid(sock: socket.socket) -> int | None:
 
 
 def sessions(directory: Path | None = None) -> list[Session]:
-    """All sessions that answer, oldest first. Files of dead processes are removed."""
+    """All sessions that answer, oldest first. Files of dead processes are removed.
+
+    >>> import pathlib, tempfile
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> trace.sessions(pathlib.Path(folder.name))
+    []
+    """
     directory = directory or runtime_dir(create=False)
     if not directory.exists():
         return []

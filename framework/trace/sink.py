@@ -88,6 +88,16 @@ class Recorder:
             is made of are then no events, unless a debugger is stepping or looking for something.
         budget: bytes of values kept, oldest out first.
         steps: training steps (as the optimizer counts them) whose values are kept.
+
+    Raises ValueError for another ``keep``. `start` and `recording` make one and use it.
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> recorder = trace.start(capacity=4096, keep="none")
+    >>> y = torch.ones(2) + 1
+    >>> trace.stop()
+    >>> recorder.seq, [event.name for event in recorder.read()]
+    (2, ['ones', 'add'])
     """
 
     def __init__(
@@ -628,14 +638,34 @@ class Recorder:
 
 
 def start(**options: Any) -> Recorder:
-    """Start tracing this thread; returns the recorder. Options are `Recorder`'s."""
+    """Start tracing this thread; returns the recorder. Options are `Recorder`'s.
+
+    A recorder that was in use ends with that. For a block, `recording` is shorter.
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> recorder = trace.start()
+    >>> y = torch.ones(2).exp()
+    >>> trace.stop()
+    >>> len(recorder.read())
+    2
+    """
     global active
     active = Recorder(**options)
     return active
 
 
 def stop() -> None:
-    """Stop tracing."""
+    """Stop tracing. What was recorded can still be read.
+
+    >>> import framework as torch
+    >>> from framework import trace
+    >>> recorder = trace.start()
+    >>> trace.stop()
+    >>> y = torch.ones(2).exp()
+    >>> recorder.read()
+    []
+    """
     global active
     active = None
 
@@ -661,7 +691,14 @@ def recording(**options: Any) -> Iterator[Recorder]:
 
 
 def mark(name: str) -> None:
-    """Put a named mark into the trace, if one is being made."""
+    """Put a named mark into the trace, if one is being made: a label on the time line.
+
+    >>> from framework import trace
+    >>> with trace.recording() as tape:
+    ...     trace.mark("epoch 3")
+    >>> tape.read()[0].name
+    'epoch 3'
+    """
     if active is not None and active.thread == threading.get_ident():
         active.mark(str(name))
 

@@ -113,6 +113,16 @@ class Tape:
         damage: stretches that could not be read.
         complete: it was closed properly.
         all_read: all that the file held at the last `refresh` is known.
+
+    >>> import pathlib, tempfile, framework as torch
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "out.tape")
+    >>> with trace.record(path):
+    ...     y = torch.ones(2).exp()
+    >>> with trace.Tape(path) as tape:
+    ...     print(tape.complete, len(tape), tape.tensor(tape.event(2).outputs[0].id).round(2))
+    True 2 [2.72 2.72]
     """
 
     def __init__(self, path: str | os.PathLike[str], read: bool = True) -> None:

@@ -108,6 +108,15 @@ class Recording:
     Raises:
         TapeError: the file cannot be made.
         ValueError: an argument that is none of the above.
+
+    >>> import pathlib, tempfile, framework as torch
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with trace.recording() as tape:
+    ...     with trace.Recording(pathlib.Path(folder.name, "out.tape"), tape) as recording:
+    ...         y = torch.ones(2).exp()
+    >>> recording.events, recording.lost, recording.problem
+    (2, 0, '')
     """
 
     def __init__(
