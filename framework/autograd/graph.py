@@ -27,7 +27,13 @@ __all__ = [
 
 
 class Node(abc.ABC):
-    """What ``Tensor.grad_fn`` is: ``isinstance(x.grad_fn, torch.autograd.graph.Node)``."""
+    """What ``Tensor.grad_fn`` is: ``isinstance(x.grad_fn, torch.autograd.graph.Node)``.
+
+    >>> import framework as torch
+    >>> y = torch.ones(1, requires_grad=True) * 2
+    >>> isinstance(y.grad_fn, torch.autograd.graph.Node), y.grad_fn.name()
+    (True, 'MulBackward0')
+    """
 
     @abc.abstractmethod
     def name(self) -> str:
@@ -48,7 +54,15 @@ class Node(abc.ABC):
 
 
 class GradientEdge(NamedTuple):
-    """Where a gradient goes, without the tensor: a node and the number of its output."""
+    """Where a gradient goes, without the tensor: a node and the number of its output.
+
+    `get_gradient_edge` makes one; `autograd.grad` and ``backward`` take it in a tensor's place.
+
+    >>> import framework as torch
+    >>> a, b = torch.ones(2, requires_grad=True).unbind()
+    >>> torch.autograd.graph.GradientEdge(b.grad_fn, 1).output_nr
+    1
+    """
 
     node: Any
     output_nr: int
@@ -58,8 +72,17 @@ class GradientEdge(NamedTuple):
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """The edge of a tensor, which `autograd.grad` and ``backward`` take in its place.
 
+    A loop can keep it and let the tensor's memory go.
+
     Raises:
         RuntimeError: the tensor wants no gradient.
+
+    >>> import framework as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> y = x * 3
+    >>> edge = torch.autograd.graph.get_gradient_edge(y)
+    >>> torch.autograd.grad(y.square().sum(), edge)
+    (tensor([6., 6.]),)
     """
     edge = edge_of(tensor)
     if edge is None:
@@ -73,7 +96,18 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 
 def increment_version(tensor: Any) -> None:
-    """Count a write in place, to one tensor or several, that autograd could not see."""
+    """Count a write in place, to one tensor or several, that autograd could not see.
+
+    A backward pass that needs the old values then raises a RuntimeError, instead of going on with
+    wrong ones.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2)
+    >>> x.numpy()[0] = 1.0
+    >>> torch.autograd.graph.increment_version(x)
+    >>> x._version
+    1
+    """
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
         if t._counter is None:
             t._counter = Version()
@@ -125,6 +159,14 @@ class save_on_cpu(saved_tensors_hooks):
 
     Args:
         pin_memory: accepted; the copies are ordinary host memory.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> with torch.autograd.graph.save_on_cpu():
+    ...     y = x * x
+    >>> y.sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
     """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
@@ -141,6 +183,14 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
     Raises:
         RuntimeError: such hooks are in use already.
+
+    >>> import framework as torch
+    >>> with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+    ...     with torch.autograd.graph.save_on_cpu():
+    ...         pass
+    Traceback (most recent call last):
+        ...
+    RuntimeError: not here
     """
     if any(isinstance(layer, SavedHooks) for layer in stack.layers):
         raise RuntimeError(error_message)
@@ -174,9 +224,17 @@ class _Handle:
 def register_multi_grad_hook(tensors: Any, fn: Any, *, mode: str = "all") -> _Handle:
     """Call ``fn`` once in a backward pass for several tensors.
 
+    Returns a handle whose ``remove()`` takes the hooks off again. ValueError for another mode.
+
     Args:
         mode: "all": ``fn(grads)`` after the gradients of all tensors that take part are known, with
             None for the others; "any": ``fn(grad)`` with the first of them.
+
+    >>> import framework as torch
+    >>> a, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    >>> handle = torch.autograd.graph.register_multi_grad_hook([a, b], print)
+    >>> (a * 2 + b * 3).backward()
+    [tensor([2.]), tensor([3.])]
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
