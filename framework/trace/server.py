@@ -91,6 +91,16 @@ class Service:
 
     Raises:
         SessionError: the directory or the socket cannot be made.
+
+    >>> import pathlib, tempfile
+    >>> from framework import trace
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with trace.recording() as tape:
+    ...     service = trace.Service(tape, trace.Gate(tape), directory=pathlib.Path(folder.name))
+    ...     found = trace.sessions(service.session.directory)
+    ...     service.close()
+    >>> [session.name == service.name for session in found]
+    [True]
     """
 
     def __init__(
