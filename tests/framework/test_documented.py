@@ -19,20 +19,20 @@ import framework
 
 # "" is `framework` itself, "Tensor" the methods of tensors.
 NAMESPACES = """
-    Tensor amp autograd autograd.forward_ad autograd.functional cuda distributions fft func linalg
-    masked nn nn.functional nn.init nn.utils nn.utils.parametrizations nn.utils.parametrize
-    nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler optim.swa_utils random signal.windows
-    sparse special testing trace utils.checkpoint utils.data
+    Tensor amp autograd autograd.forward_ad autograd.functional autograd.graph cuda distributions
+    fft func linalg masked nn nn.attention nn.functional nn.init nn.utils
+    nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim
+    optim.lr_scheduler optim.swa_utils random signal.windows sparse special testing trace
+    utils.checkpoint utils.data
 """.split()
 NAMESPACES.insert(0, "")
 
 # Namespaces in which some names have no example yet. One that is complete must not stand here.
 NOT_YET = frozenset(
     """
-    Tensor autograd autograd.forward_ad func masked nn.init onnx optim optim.lr_scheduler
-    optim.swa_utils testing trace utils.checkpoint utils.data
+    masked
     """.split()
-) | {""}
+)
 
 # Names that need no example, and why.
 _STORAGE = "one class for each dtype: `TypedStorage` has the example"
