@@ -84,7 +84,15 @@ def sum(
     input: Tensor, dim: Dim = None, *, keepdim: bool = False, dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The sum of the elements that count; 0 where none does. Integers sum to int64."""
+    """The sum of the elements that count, over some or all dimensions; 0 where none does.
+
+    Integers and bools sum to int64, unless ``dtype`` says another type. IndexError for a mask of
+    more dimensions than ``input``, and a dimension out of range.
+
+    >>> import framework as torch
+    >>> torch.masked.sum(torch.tensor([1, 2, 3]), mask=torch.tensor([True, False, True]))
+    tensor(4)
+    """
     total = _filled(input, mask, 0)
     return total.sum(axes(dim, input.ndim), keepdim, dtype=_wide(input, dtype))
 
@@ -93,7 +101,9 @@ def prod(
     input: Tensor, dim: Dim = None, *, keepdim: bool = False, dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The product of the elements that count; 1 where none does. Integers multiply to int64.
+    """The product of the elements that count, over some or all dimensions; 1 where none does.
+
+    Integers and bools multiply to int64, unless ``dtype`` says another type.
 
     >>> import framework as torch
     >>> torch.masked.prod(torch.tensor([2, 3, 4]), mask=torch.tensor([True, False, True]))
@@ -117,7 +127,12 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = 
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
-    """Running products of the elements that count, in the input's type."""
+    """Running products of the elements that count, in the input's type.
+
+    >>> import framework as torch
+    >>> torch.masked.cumprod(torch.tensor([2, 3, 4]), 0, mask=torch.tensor([True, False, True]))
+    tensor([2, 2, 8])
+    """
     kind = dtype or input.dtype
     return _filled(input, mask, 1).cumprod(_axis(dim, input), dtype=kind).to(kind)
 
@@ -131,6 +146,8 @@ def amax(
 ) -> Tensor:  # fmt: skip
     """The largest element that counts; the type's lowest value (-inf) where none does.
 
+    NotImplementedError for bools and complex numbers with a mask: there is no such value.
+
     >>> import framework as torch
     >>> torch.masked.amax(torch.tensor([1.0, 5.0, 3.0]), mask=torch.tensor([True, False, True]))
     tensor(3.)
@@ -143,7 +160,14 @@ def amin(
     input: Tensor, dim: Dim = None, *, keepdim: bool = False, dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The smallest element that counts; the type's highest value (inf) where none does."""
+    """The smallest element that counts; the type's highest value (inf) where none does.
+
+    NotImplementedError for bools and complex numbers with a mask: there is no such value.
+
+    >>> import framework as torch
+    >>> torch.masked.amin(torch.tensor([1.0, 5.0, 3.0]), mask=torch.tensor([False, True, True]))
+    tensor(3.)
+    """
     filled = input if mask is None else _filled(input, mask, _highest(input, "amin"))
     return filled.amin(axes(dim, input.ndim), keepdim).to(dtype or input.dtype)
 
@@ -166,7 +190,12 @@ def argmin(
     input: Tensor, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The index of the smallest element that counts; as in PyTorch in the *input's* type."""
+    """The index of the smallest element that counts; as in PyTorch in the *input's* type.
+
+    >>> import framework as torch
+    >>> torch.masked.argmin(torch.tensor([1, 5, 3]), mask=torch.tensor([False, True, True]))
+    tensor(2)
+    """
     filled = input if mask is None else _filled(input, mask, _highest(input, "argmin"))
     return filled.argmin(dim, keepdim).to(dtype or input.dtype)
 
@@ -178,7 +207,13 @@ def logsumexp(
     input: Tensor, dim: Dim = None, *, keepdim: bool = False, dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """log(sum(exp(input))) of the elements that count; -inf where none does."""
+    """log(sum(exp(input))) of the elements that count, without overflow; -inf where none does.
+
+    >>> import framework as torch
+    >>> x, mask = torch.tensor([1.0, 5.0, 1.0]), torch.tensor([True, False, True])
+    >>> torch.masked.logsumexp(x, 0, mask=mask)
+    tensor(1.6931)
+    """
     filled = input if mask is None else _filled(input, mask, _lowest(input, "logsumexp"))
     return filled.logsumexp(axes(dim, input.ndim), keepdim).to(dtype or input.dtype)
 
@@ -220,6 +255,8 @@ def mean(
 ) -> Tensor:  # fmt: skip
     """The mean of the elements that count; NaN where none does.
 
+    ValueError for integers and bools, unless ``dtype`` is a floating or complex type.
+
     >>> import framework as torch
     >>> torch.masked.mean(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
     tensor(2.)
@@ -243,6 +280,11 @@ def median(
 
     Raises:
         ValueError: none counts, and the input's type knows no NaN.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([1.0, 5.0, 3.0])
+    >>> torch.masked.median(x, 0, mask=torch.tensor([True, False, True]))
+    tensor(1.)
     """
     floating = input.dtype.category == FLOAT
     filled = _filled(input if floating else input.to(dtypes.float32), mask, math.nan)
@@ -264,6 +306,8 @@ def var(
 
     Args:
         unbiased: False means a correction of 0, True (and neither given) one of 1.
+
+    AssertionError if both are given.
 
     >>> import framework as torch
     >>> torch.masked.var(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
@@ -291,7 +335,12 @@ def std(
     input: Tensor, dim: Dim = None, unbiased: bool | None = None, *, correction: Any = None,
     keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """The square root of `var`."""
+    """The standard deviation of the elements that count: the square root of `var`.
+
+    >>> import framework as torch
+    >>> torch.masked.std(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
+    tensor(1.4142)
+    """
     found = var(
         input, dim, unbiased, correction=correction, keepdim=keepdim, dtype=dtype, mask=mask
     )
@@ -319,6 +368,8 @@ def norm(
 def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """exp(input) / sum(exp(input)) of the elements that count, and 0 for the others.
 
+    NaN where none counts; NotImplementedError for integers.
+
     >>> import framework as torch
     >>> torch.masked.softmax(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
     tensor([0.5000, 0.0000, 0.5000])
@@ -330,13 +381,24 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None =
 def log_softmax(
     input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None
 ) -> Tensor:
-    """log(softmax(input)) of the elements that count, and -inf for the others."""
+    """log(softmax(input)) of the elements that count, and -inf for the others.
+
+    >>> import framework as torch
+    >>> torch.masked.log_softmax(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
+    tensor([-0.6931,    -inf, -0.6931])
+    """
     filled = input if mask is None else _filled(input, mask, _lowest(input, "amax"))
     return filled.log_softmax(_axis(dim, input), dtype or input.dtype)
 
 
 def softmin(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
-    """softmax(-input) of the elements that count, and 0 for the others."""
+    """softmax(-input) of the elements that count, and 0 for the others.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([1.0, 2.0, 1.0])
+    >>> torch.masked.softmin(x, 0, mask=torch.tensor([True, False, True]))
+    tensor([0.5000, 0.0000, 0.5000])
+    """
     filled = input if mask is None else _filled(input, mask, _highest(input, "amin"))
     return (-filled).softmax(_axis(dim, input), dtype or input.dtype)
 

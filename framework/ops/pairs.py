@@ -56,7 +56,8 @@ FMIN = _fmax_or_fmin("fmin", np.fmin, lambda a, b: a <= b)
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements, and of a NaN and a number the number.
 
-    Of equal elements the first gets the gradient.
+    Two tensors; shapes broadcast, types promote. Of equal elements the first gets the gradient.
+    RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.fmax(torch.tensor([1.0, float("nan")]), torch.tensor([2.0, 3.0]))
@@ -69,7 +70,8 @@ def fmax(input: Tensor, other: Tensor) -> Tensor:
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements, and of a NaN and a number the number.
 
-    Of equal elements the first gets the gradient.
+    Two tensors; shapes broadcast, types promote. Of equal elements the first gets the gradient.
+    RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.fmin(torch.tensor([1.0, float("nan")]), torch.tensor([2.0, 3.0]))
@@ -89,7 +91,9 @@ LOGADDEXP2 = op(
 
 @function(out=True)
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
-    """log2(2**input + 2**other) without overflow; floating types.
+    """log2(2**input + 2**other), without overflow.
+
+    Two tensors of real floating types, NotImplementedError for others.
 
     >>> import framework as torch
     >>> torch.logaddexp2(torch.tensor([0.0, 500.0]), torch.tensor([0.0, 500.0]))
@@ -111,7 +115,9 @@ HEAVISIDE = op(
 
 @function(inplace=True, checks=True, out=True)
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """The unit step: 0 below zero, 1 above, and ``values`` (of the same type) at zero.
+    """The unit step: 0 below zero, 1 above, and ``values`` at zero; shapes broadcast.
+
+    It has no gradient. RuntimeError for ``values`` of another type, and for complex numbers.
 
     >>> import framework as torch
     >>> torch.heaviside(torch.tensor([-1.5, 0.0, 2.0]), torch.tensor(0.5))
@@ -146,6 +152,8 @@ GCD, LCM = _divisors("gcd", np.gcd), _divisors("lcm", np.lcm)
 def gcd(input: Tensor, other: Tensor) -> Tensor:
     """The greatest common divisor of two integers; gcd(0, 0) is 0.
 
+    Two tensors; shapes broadcast, types promote. NotImplementedError for other types than integers.
+
     >>> import framework as torch
     >>> torch.gcd(torch.tensor([5, 10, 15]), torch.tensor(10))
     tensor([ 5, 10,  5])
@@ -156,6 +164,8 @@ def gcd(input: Tensor, other: Tensor) -> Tensor:
 @function(inplace=True, out=True)
 def lcm(input: Tensor, other: Tensor) -> Tensor:
     """The least common multiple of two integers; lcm(0, 0) is 0.
+
+    Two tensors; shapes broadcast, types promote. NotImplementedError for other types than integers.
 
     >>> import framework as torch
     >>> torch.lcm(torch.tensor([5, 10, 15]), torch.tensor(10))
@@ -182,7 +192,9 @@ COPYSIGN = op(
 
 @function(inplace=True, out=True)
 def copysign(input: Tensor, other: Any) -> Tensor:
-    """The size of ``input`` with the sign of ``other``, which may be a number.
+    """The size of ``input`` with the sign of ``other``, which may be a number or minus zero.
+
+    Integers give the default float type. NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.copysign(torch.tensor([1.0, -2.0]), torch.tensor([-0.0, 3.0]))
@@ -205,6 +217,8 @@ SIGNBIT = op("signbit", _signbit_kernel, "a", samples=lambda s: [((s(3, 2),), {}
 def signbit(input: Tensor) -> Tensor:
     """Whether each element has its sign bit set: negative numbers and minus zero.
 
+    NotImplementedError for complex numbers.
+
     >>> import framework as torch
     >>> torch.signbit(torch.tensor([0.5, -1.0, -0.0]))
     tensor([False,  True,  True])
@@ -226,7 +240,7 @@ ISPOSINF, ISNEGINF = _infinite("isposinf", math.inf), _infinite("isneginf", -mat
 
 @function(out=True)
 def isposinf(input: Tensor) -> Tensor:
-    """Whether each element is +inf.
+    """Whether each element is +inf; RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.isposinf(torch.tensor([float("inf"), -float("inf"), 1.0]))
@@ -237,7 +251,7 @@ def isposinf(input: Tensor) -> Tensor:
 
 @function(out=True)
 def isneginf(input: Tensor) -> Tensor:
-    """Whether each element is -inf.
+    """Whether each element is -inf; RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.isneginf(torch.tensor([float("inf"), -float("inf"), 1.0]))
@@ -267,7 +281,8 @@ FREXP = op(
 def frexp(input: Tensor) -> Any:
     """(mantissa, exponent) with input = mantissa * 2**exponent and 0.5 <= |mantissa| < 1.
 
-    Floating types; the exponent is int32.
+    The mantissa has the type of ``input``, the exponent int32. RuntimeError unless that is a real
+    floating type.
 
     >>> import framework as torch
     >>> torch.frexp(torch.tensor([3.0, -0.25])).exponent
@@ -279,7 +294,7 @@ def frexp(input: Tensor) -> Any:
 @function(inplace=True, out=True)
 @composite
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
-    """input * 2**other.
+    """input * 2**other, of two tensors; integers give the default float type.
 
     >>> import framework as torch
     >>> torch.ldexp(torch.tensor([0.75, -0.5]), torch.tensor([2, -1]))
@@ -304,6 +319,8 @@ NEXTAFTER = op(
 @function(inplace=True, out=True)
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
     """The number of the type that comes next after ``input`` on the way to ``other``.
+
+    Two tensors of real floating types, NotImplementedError for others.
 
     >>> import framework as torch
     >>> torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)) - 1 == torch.finfo().eps
@@ -340,7 +357,10 @@ _float_power_twin = inplace_twin(float_power, "float_power_")
 
 @function(namespaces=(), method="float_power_")
 def float_power_(self: Tensor, exponent: Any) -> Tensor:
-    """In-place version of `float_power`, for tensors that are double precision already."""
+    """In-place version of `float_power`, for tensors that are double precision already.
+
+    RuntimeError for others.
+    """
     kind = _double(self, exponent)
     if self.dtype is not kind:
         names = {float64: "Double", complex128: "ComplexDouble"}
@@ -371,7 +391,9 @@ DEG2RAD, RAD2DEG = _angle("deg2rad", math.pi / 180), _angle("rad2deg", 180 / mat
 
 @function(inplace=True, out=True)
 def deg2rad(input: Tensor) -> Tensor:
-    """Degrees as radians.
+    """Degrees as radians: ``input * π / 180``.
+
+    Integers give the default float type. RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.deg2rad(torch.tensor([180.0, -90.0]))
@@ -382,7 +404,9 @@ def deg2rad(input: Tensor) -> Tensor:
 
 @function(inplace=True, out=True)
 def rad2deg(input: Tensor) -> Tensor:
-    """Radians as degrees.
+    """Radians as degrees: ``input * 180 / π``.
+
+    Integers give the default float type. RuntimeError for complex numbers.
 
     >>> import framework as torch
     >>> torch.rad2deg(torch.tensor([1.0]))

@@ -61,6 +61,7 @@ def _publish(name: str, words: str, first: Any, step: Any, at_half: str) -> None
     call.__doc__ = f"""{words}, of degree ``n``: elementwise, and 0 for a negative degree.
 
     Either may be a number; a degree is rounded towards zero. Integers give the default float type.
+    It has no gradient. NotImplementedError for half precision and complex numbers.
 
     >>> import framework as torch
     >>> torch.special.{name}(torch.tensor(0.5), 3)

@@ -237,10 +237,16 @@ POLYGAMMA = op(
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of `digamma` (DLMF 5.15): n = 0 is that function itself.
 
+    RuntimeError for a negative ``n``, NotImplementedError for complex numbers.
+
     >>> import framework as torch
     >>> torch.polygamma(1, torch.tensor([1.0, 0.5]))
     tensor([1.6449, 4.9348])
     """
+    if not isinstance(n, int):
+        raise TypeError(
+            f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        )
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     return apply(POLYGAMMA, input, order=n)
@@ -277,6 +283,8 @@ LOGIT = op(
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(input / (1 - input)), the inverse of `sigmoid`; NaN outside of [0, 1].
 
+    Integers give the default float type. NotImplementedError for complex numbers.
+
     Args:
         eps: input is first limited to [eps, 1 - eps].
 
@@ -293,6 +301,8 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the p-dimensional gamma function, for input > (p - 1) / 2.
 
     p(p - 1)/4 log π + the sum over k < p of lgamma(input - k/2) (DLMF 35.3.4).
+
+    RuntimeError for ``p`` below 1, NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.mvlgamma(torch.tensor([2.0, 3.0]), 2)
@@ -326,7 +336,8 @@ ZETA = op(
 def zeta(input: Any, other: Any) -> Tensor:
     """The Hurwitz zeta function: the sum over k >= 0 of (other + k) ** -input (DLMF 25.11.1).
 
-    Either may be a number. It has no derivative with respect to ``input``.
+    Either may be a number. It has no derivative with respect to ``input``. NotImplementedError for
+    half precision and complex numbers.
 
     >>> import framework as torch
     >>> torch.special.zeta(torch.tensor([2.0, 4.0]), 1)
@@ -357,7 +368,8 @@ IGAMMA, IGAMMAC = _incomplete("igamma", "gammainc", 1), _incomplete("igammac", "
 def igamma(input: Tensor, other: Tensor) -> Tensor:
     """The regularized lower incomplete gamma function P(input, other) (DLMF 8.2.4).
 
-    Floating types only; both at least 0. It has no derivative with respect to ``input``.
+    Real floating types, else NotImplementedError; NaN where one is negative. Shapes broadcast. It
+    has no derivative with respect to ``input``.
 
     >>> import framework as torch
     >>> torch.igamma(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 5.0]))
@@ -369,6 +381,8 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
 @function(inplace=True, out=True)
 def igammac(input: Tensor, other: Tensor) -> Tensor:
     """The regularized upper incomplete gamma function: 1 - `igamma`, exact where that is small.
+
+    Types, errors and derivatives as there.
 
     >>> import framework as torch
     >>> torch.igammac(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 5.0]))
@@ -400,6 +414,8 @@ XLOGY, XLOG1PY = _xlog("xlogy", 0, log), _xlog("xlog1py", 1, log1p)
 def xlogy(input: Any, other: Any) -> Tensor:
     """input log(other), and 0 where input is 0 (but for NaN); either may be a number.
 
+    Shapes broadcast; integers give the default float type. NotImplementedError for complex numbers.
+
     >>> import framework as torch
     >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 3.0]))
     tensor([0.0000, 2.1972])
@@ -410,6 +426,8 @@ def xlogy(input: Any, other: Any) -> Tensor:
 @function(namespaces=_SPECIAL, method=False, out=True)
 def xlog1py(input: Any, other: Any) -> Tensor:
     """input log(1 + other), and 0 where input is 0 (but for NaN); either may be a number.
+
+    Shapes broadcast; integers give the default float type. NotImplementedError for complex numbers.
 
     >>> import framework as torch
     >>> torch.special.xlog1py(torch.tensor([0.0, 2.0]), torch.tensor([-1.0, 2.0]))

@@ -142,3 +142,8 @@ def test_derivatives_that_do_not_exist() -> None:
         with pytest.raises(NotImplementedError, match="is not implemented"):
             y.sum().backward()
     grad(torch.igamma(x.detach(), x).sum(), x)  # with respect to the second it does
+
+
+def test_the_order_of_a_derivative_is_an_integer() -> None:
+    with pytest.raises(TypeError, match=r"argument 'n' \(position 1\) must be int, not float"):
+        torch.polygamma(1.5, torch.ones(2))
