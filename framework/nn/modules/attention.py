@@ -110,9 +110,18 @@ class MultiheadAttention(Module):
 
         Args:
             key_padding_mask: (N, S): True (or -inf) for keys that nobody shall see.
+            need_weights: False: None instead of the weights.
             attn_mask: (L, S) or (N · heads, L, S): True for pairs that shall not meet, or numbers
                 to be added to the scores.
+            average_attn_weights: the weights' mean over the heads, instead of all of them.
             is_causal: ``attn_mask`` is the causal mask (only a hint).
+
+        >>> import framework as torch
+        >>> attention, x = torch.nn.MultiheadAttention(4, 1), torch.zeros(2, 1, 4)
+        >>> future = torch.ones(2, 2, dtype=torch.bool).triu(1)
+        >>> attention(x, x, x, attn_mask=future)[1].detach()
+        tensor([[[1.0000, 0.0000],
+                 [0.5000, 0.5000]]])
         """
         key_padding_mask = additive_mask(
             key_padding_mask, "key_padding_mask", query.dtype, attn_mask, "attn_mask"

@@ -54,7 +54,15 @@ class _NormBase(Module):
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1, no batches seen."""
+        """Running mean 0, variance 1, no batches seen.
+
+        >>> import framework as torch
+        >>> layer = torch.nn.BatchNorm1d(1)
+        >>> _ = layer(torch.tensor([[1.0], [3.0]]))
+        >>> layer.reset_running_stats()
+        >>> layer.running_mean
+        tensor([0.])
+        """
         if self.track_running_stats:
             self.running_mean.zero_()
             self.running_var.fill_(1)

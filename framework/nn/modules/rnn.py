@@ -251,7 +251,12 @@ class RNNBase(Module):
 
     @property
     def all_weights(self) -> list[list[Any]]:
-        """Per layer and direction: weight_ih, weight_hh, and what there is of biases, weight_hr."""
+        """Per layer and direction: weight_ih, weight_hh, and what there is of biases, weight_hr.
+
+        >>> from framework import nn
+        >>> [[tuple(w.shape) for w in layer] for layer in nn.GRU(2, 3).all_weights]
+        [[(9, 2), (9, 3), (9,), (9,)]]
+        """
         names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
         names += ["weight_hr"] if self.proj_size else []
         return [
