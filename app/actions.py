@@ -21,7 +21,10 @@ __all__ = ["ACTIONS", "GROUPS", "PANES", "Action", "by_id"]
 #: Panes by the digit that jumps to them; the lower tab set is one place with five tabs.
 PANES = ("notebook", "graph", "inspector", "timeline", "events", "console")
 
-GROUPS = ("Step", "Stop", "Notebook", "Graph", "Explain", "Inspector", "Kernel", "View", "Program")
+GROUPS = (
+    "Step", "Stop", "Notebook", "Graph", "Explain", "Tables", "Inspector", "Kernel", "View",
+    "Program",
+)  # fmt: skip
 
 
 class Action(NamedTuple):
@@ -35,7 +38,7 @@ class Action(NamedTuple):
         help: one sentence more, for palette and help.
         where: panes in which the keys act; empty for everywhere.
         always: the keys act while an editor has the focus, too.
-        footer: how early the footer names it (1 first); 0 for never.
+        footer: how early the footer names it (1 first, what is below 0 before that); 0 for never.
         short: its word in the footer.
     """
 
@@ -50,7 +53,10 @@ class Action(NamedTuple):
     short: str = ""
 
 
-_LOWER = ("events", "variables", "breakpoints", "watches", "console")
+_LOWER = (
+    "events", "variables", "parameters", "steps", "source", "memory", "breakpoints", "watches",
+    "console",
+)  # fmt: skip
 _ROWS = ("notebook", "graph", "inspector", *_LOWER)
 
 ACTIONS: tuple[Action, ...] = (
@@ -166,6 +172,26 @@ ACTIONS: tuple[Action, ...] = (
            "By finite differences in float64, with the inputs that it had."),
     Action("compare", "Compare with another step or run ...", ("D",), "Explain",
            "With a step's number: which way each of them went. With FILE.tape: where they part."),
+    # -- Tables ------------------------------------------------------------------------------
+    Action("parameters", "Parameters: norms, gradients, updates", ("A",), "Tables",
+           "Each as of the cursor and over the training steps; o sorts, enter shows one of them "
+           "step by step.", footer=20, short="params"),
+    Action("over_steps", "This tensor over the training steps", ("H",), "Tables",
+           "What the inspector (or the row of the parameters) shows, in every step that is kept.",
+           footer=21, short="over steps"),
+    Action("source", "Source with figures", ("L",), "Tables",
+           "For each line its ops, largest value, gradient, memory and NaN; enter goes to its op.",
+           footer=22, short="source"),
+    Action("memory", "Memory kept for backward", ("M",), "Tables",
+           "By node, as of the cursor and at the peak, and who else holds it.",
+           footer=23, short="memory"),
+    Action("sort", "Sort by the next column", ("o",), "Tables", "Or click on its head.",
+           where=("parameters",), footer=-2, short="sort"),
+    Action("sort_back", "Sort the other way round", ("O",), "Tables", where=("parameters",)),
+    Action("row_over_steps", "Show it over the steps", ("enter",), "Tables",
+           where=("parameters",), footer=-1, short="over steps"),
+    Action("go_to_row", "Go to its moment", ("enter",), "Tables", "On the tape, in every pane.",
+           where=("steps", "source", "memory"), footer=-1, short="go there"),
     # -- Inspector ---------------------------------------------------------------------------
     Action("next_tensor", "Next tensor", ("right_square_bracket",), "Inspector",
            footer=12, short="tensor"),

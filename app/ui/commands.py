@@ -17,6 +17,7 @@ from app.ui.panes.notebook import NotebookView
 from app.ui.panes.timeline import TimelinePane
 from app.ui.screens.condition import ConditionScreen
 from app.ui.screens.confirm import ConfirmScreen
+from app.ui.tables import Tables
 from app.ui.takeaway import TakeAway
 from framework.trace.events import CellBegin, CellEnd, Op
 from framework.trace.protocol import Breakpoint
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 
-class Commands(Explain, TakeAway):
+class Commands(Explain, TakeAway, Tables):
     """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
 
     def __init__(self, screen: MainScreen) -> None:
@@ -72,6 +73,7 @@ class Commands(Explain, TakeAway):
         if "reset" in changed:
             screen.graph.reset()
             screen.inspector.forget()
+            screen.lower.figures.forget()
         tape = bool(changed & {"events", "cursor", "state", "reset"})
         if tape:
             screen.graph.sync()
@@ -94,10 +96,18 @@ class Commands(Explain, TakeAway):
         interest = {
             "events": {"events", "cursor"},
             "variables": {"snapshot", "cursor"},
+            "parameters": {"events", "cursor", "state", "figures"},
+            "steps": {"events", "cursor", "figures"},
+            "source": {"events", "cursor", "state", "figures"},
+            "memory": {"events", "cursor"},
             "breakpoints": {"breakpoints", "state"},
             "watches": {"watches", "cursor"},
             "console": {"console"},
         }[active.where]
+        if "cursor" in changed:
+            screen.lower.source.follow_cursor()
+        if "events" in changed and session.state == "running":
+            screen.lower.parameters.sample()
         if changed & (interest | {"reset"}) and screen.lower.display:
             screen.lower.fresh()
         screen.titles()
@@ -158,6 +168,8 @@ class Commands(Explain, TakeAway):
             self.update()
         elif isinstance(pane, GraphPane) and pane.chosen is not None:
             self.screen.inspector.show(pane.chosen.begin)
+        elif self.row_selected(pane):
+            pass
         elif isinstance(pane, EventsPane):
             moment = self.session.store.moment(pane.seq_of(row))
             if moment.subject is not None:
@@ -168,6 +180,8 @@ class Commands(Explain, TakeAway):
         name = {
             "notebook": "edit", "graph": "run_to_row", "events": "run_to_row",
             "variables": "show_variable", "breakpoints": "toggle_row", "watches": "edit_row",
+            "parameters": "row_over_steps", "steps": "go_to_row", "source": "go_to_row",
+            "memory": "go_to_row",
         }.get(pane.where)  # fmt: skip
         if name is not None:
             self.perform(name)

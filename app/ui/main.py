@@ -33,9 +33,12 @@ MIN_WIDTH, MIN_HEIGHT = 40, 10
 WIDE, MIDDLE = 100, 60  # columns from which three panes, two panes stand beside each other
 TALL, SHORT = 32, 16  # rows from which the lower tabs stay open, from which the time line is there
 
+TABLES = ("parameters", "steps", "source", "memory")  # tabs that get more room when looked at
+
 _JUMPS = {
     "n": "notebook", "g": "graph", "i": "inspector", "t": "timeline", "e": "events",
-    "v": "variables", "b": "breakpoints", "w": "watches", "o": "console",
+    "v": "variables", "p": "parameters", "s": "steps", "l": "source", "m": "memory",
+    "b": "breakpoints", "w": "watches", "o": "console",
 }  # fmt: skip
 _LETTERS = {name: letter for letter, name in _JUMPS.items()}
 
@@ -73,8 +76,8 @@ class MainScreen(Screen[None]):
         self.notebook = NotebookPane(session, notebook)
         self.graph = GraphPane(session)
         self.inspector = InspectorPane(session)
-        self.timeline = TimelinePane(session)
         self.lower = LowerPane(session)
+        self.timeline = TimelinePane(session, self.lower.memory.read)
         self.prompt = Prompt()
         self.status = StatusBar(session)
         self.footer = FooterBar(keymap)
@@ -164,7 +167,10 @@ class MainScreen(Screen[None]):
         if not shown and below:
             self.lower.styles.height = "1fr"
         else:
-            self.lower.styles.height = 1 if folded else 10 if height >= 38 else 8
+            tall = 10 if height >= 38 else 8
+            if below and self.lower.active.where in TABLES:
+                tall = max(tall, min(height * 9 // 20, self.lower.active.count() + 1))
+            self.lower.styles.height = 1 if folded else tall
         if not shown and where == "timeline":
             self.timeline.styles.height = "1fr"
         self.titles()

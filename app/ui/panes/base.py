@@ -39,7 +39,7 @@ class Pane(ScrollView, can_focus=True):
     where: ClassVar[str] = ""
     #: What an empty pane says.
     empty: str = ""
-    #: Rows before the first one that can be selected.
+    #: Rows before the first one that can be selected; they stay in sight.
     header: ClassVar[int] = 0
     #: False: rows are for reading, the arrows scroll.
     selectable: ClassVar[bool] = True
@@ -114,7 +114,7 @@ class Pane(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.room
         dark = self.app.current_theme.dark
-        index = self.scroll_offset.y + y
+        index = self.index_at(y)
         if index >= self.count():
             words = textwrap.wrap(self.empty, max(8, width - 2)) if not self.count() else []
             words = words[index : index + 1]
@@ -129,6 +129,10 @@ class Pane(ScrollView, can_focus=True):
         if mark:
             line = [(mark, "accent"), *line]
         return strip_of(line, width, dark, ground)
+
+    def index_at(self, y: int) -> int:
+        """The row that is drawn at a height of the pane."""
+        return y if y < self.header else self.scroll_offset.y + y
 
     def clean(self, text: str) -> str:
         """One line of untrusted text, safe to draw."""
@@ -153,8 +157,8 @@ class Pane(ScrollView, can_focus=True):
         height = max(self.size.height, 1)
         margin = min(margin, (height - 1) // 2)
         top = self.scroll_offset.y
-        if index < top + margin:
-            self.jump(index - margin)
+        if index < top + margin + self.header:
+            self.jump(index - margin - self.header)
         elif index >= top + height - margin:
             self.jump(index - height + 1 + margin)
 
@@ -186,7 +190,7 @@ class Pane(ScrollView, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is None:
             return
-        index = self.scroll_offset.y + offset.y
+        index = self.index_at(offset.y)
         if self.selectable and self.header <= index < self.count():
             self.clicked(index, offset.x)
             if event.chain == 2:

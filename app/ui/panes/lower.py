@@ -1,4 +1,4 @@
-"""The lower tab set: events, variables, breakpoints, watches, output; one of them in sight."""
+"""The lower tab set: events, variables, tables, breakpoints, watches, output; one in sight."""
 
 from __future__ import annotations
 
@@ -7,20 +7,30 @@ from collections.abc import Mapping
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from app.figures import Figures
 from app.session import Session
 from app.ui.bars import TabBar
 from app.ui.panes.base import Pane
 from app.ui.panes.breakpoints import BreakpointsPane
 from app.ui.panes.console import ConsolePane
 from app.ui.panes.events import EventsPane
+from app.ui.panes.memory import MemoryPane
+from app.ui.panes.parameters import ParametersPane
+from app.ui.panes.source import SourcePane
+from app.ui.panes.steps import StepsPane
 from app.ui.panes.variables import VariablesPane
 from app.ui.panes.watches import WatchesPane
 
 __all__ = ["LowerPane"]
 
+#: Titles where not all of them have room.
+_SHORT = {
+    "variables": "vars", "parameters": "params", "breakpoints": "breaks", "watches": "watches",
+}  # fmt: skip
+
 
 class LowerPane(Container):
-    """Five panes with a bar of titles above them; folded, only the bar is in sight."""
+    """Panes with a bar of titles above them; folded, only the bar is in sight."""
 
     DEFAULT_CSS = """
     LowerPane > .tab { display: none; height: 1fr; }
@@ -33,11 +43,17 @@ class LowerPane(Container):
         self.bar = TabBar()
         self.events = EventsPane(session)
         self.variables = VariablesPane(session)
+        self.figures = Figures(session)
+        self.parameters = ParametersPane(session, self.figures)
+        self.steps = StepsPane(session, self.figures)
+        self.source = SourcePane(session, self.figures)
+        self.memory = MemoryPane(session)
         self.breakpoints = BreakpointsPane(session)
         self.watches = WatchesPane(session)
         self.console = ConsolePane(session)
         self.panes: list[Pane] = [
-            self.events, self.variables, self.breakpoints, self.watches, self.console,
+            self.events, self.variables, self.parameters, self.steps, self.source, self.memory,
+            self.breakpoints, self.watches, self.console,
         ]  # fmt: skip
         self.active: Pane = self.events
         for pane in self.panes:
@@ -69,10 +85,16 @@ class LowerPane(Container):
         tabs = [
             ("events", "events"),
             ("variables", "variables"),
+            ("parameters", "parameters"),
+            ("steps", "steps"),
+            ("source", "source"),
+            ("memory", "memory"),
             ("breakpoints", f"breakpoints ({points})" if points else "breakpoints"),
             ("watches", f"watches ({watches})" if watches else "watches"),
             ("console", "output"),
         ]
+        if sum(len(title) + 3 for _, title in tabs) >= self.size.width:
+            tabs = [(name, _SHORT.get(name, title)) for name, title in tabs]
         if letters:
             tabs = [(name, f"[{letters[name]}] {title}") for name, title in tabs]
         self.bar.update(tabs, self.active.where, self.active.has_focus)

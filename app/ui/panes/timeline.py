@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import events
 
 from app.session import Session
 from app.ui.panes.base import Pane
+from viewers.memory import Ledger
 from viewers.text import Line
 from viewers.timeline import seq_at, timeline
 
@@ -18,8 +21,9 @@ class TimelinePane(Pane):
     where = "timeline"
     selectable = False
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, ledger: Callable[[], Ledger | None]) -> None:
         super().__init__(session, "timeline")
+        self.ledger = ledger
         self._lines: list[Line] = []
 
     def title_text(self) -> str:
@@ -42,7 +46,10 @@ class TimelinePane(Pane):
         losses = [value for seq, value in session.losses if seq <= session.cursor]
         values = {"loss": losses} if len(losses) > 1 else None
         width = max(8, self.room - 2)
-        self._lines = timeline(session.store, session.cursor, session.live_seq, width, values)
+        memory = self.ledger() if self.size.height > 1 else None
+        self._lines = timeline(
+            session.store, session.cursor, session.live_seq, width, values, memory=memory
+        )
         step = session.store.step_at(session.cursor)
         if step is not None and step.cell and not step.number:  # it knows cells by their ids only
             name = session.cell_text(step.cell).center(len(step.cell))

@@ -1,0 +1,232 @@
+"""The tables below: parameters, a tensor over the steps, the source with figures, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ui_driver import MLP, Driver, program, write
+
+from app.ui.app import _make
+from framework.trace.events import Op, ParamUpdate
+
+SIZES = [(80, 24), (120, 40), (160, 45)]
+
+
+async def figures(d: Driver) -> None:
+    """Wait until every figure that is wanted has come."""
+    await d.settled()
+    await d.until(lambda: not d.main.lower.figures.waiting, "figures")
+    await d.settled()
+
+
+async def ran(d: Driver) -> None:
+    await d.press("f6")
+    await d.idle()
+    await d.press("2")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_parameters(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await ran(d)
+            await d.press("A")
+            await figures(d)
+            text = d.pane("parameters")
+            assert d.main.where == "parameters"
+            names = re.findall(r"model\.\d\.\w+", text)
+            assert names == ["model.0.weight", "model.0.bias", "model.2.weight", "model.2.bias"]
+            assert re.search(r"model\.0\.weight +f32\[16,8\] +2\.34 ", text), text
+            assert re.search(r"[▁-█]{3}", text), "three steps are a sparkline"
+
+            await d.press("o", "o", "o", "o")  # name, shape, norm, gradient, update
+            await figures(d)
+            assert "Δ/|w|▾" in d.pane("parameters")
+            rows = d.main.lower.parameters._shown
+            ratios = [row.ratio.value for row in rows]
+            assert ratios == sorted(ratios, reverse=True) and ratios[0] > 0
+            await d.press("O")
+            assert d.main.lower.parameters._shown[0].name == rows[-1].name
+
+            await d.press("down")  # a selected row stands in the inspector, with its update
+            await figures(d)
+            name = d.main.lower.parameters.chosen.name
+            assert name in d.pane("inspector") and "SGD update" in d.pane("inspector")
+
+            # A click on a head sorts by it, a second one the other way round.
+            pane = d.main.lower.parameters
+            x = "".join(t for t, _ in pane.row(0, pane.room - 1)).index("|w|") + 2
+            await d.pilot.click(pane, offset=(x, 0))
+            await figures(d)
+            norms = [row.norm.value for row in pane._shown]
+            assert norms == sorted(norms, reverse=True)
+            await d.pilot.click(pane, offset=(x, 0))
+            assert [row.norm.value for row in pane._shown] == sorted(norms)
+
+            # As of the cursor: before the first update there is no ratio yet.
+            first = next(e for e in d.session.store.tape if isinstance(e, ParamUpdate))
+            d.session.go(first.seq - 1)
+            d.app.tick()
+            await figures(d)
+            row = next(r for r in pane._shown if r.name == first.name)
+            assert row.ratio.text == "–" and row.grad.value > 0 and row.norm.value > 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_tensor_over_the_steps(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await ran(d)
+            relu = [e for e in d.session.store.tape if isinstance(e, Op) and e.name == "relu"][1]
+            d.session.go(relu.seq)
+            d.app.tick()
+            await d.settled()
+            await d.press("2", "H")
+            await figures(d)
+            text = d.pane("steps")
+            assert d.main.where == "steps" and "model.1 relu · out  f32[12,16]" in text, text
+            assert [line.split()[0] for line in text.split("\n")[2:] if line.strip(" ▌")] in (
+                ["1", "2", "3"], ["1", "▌", "3"],
+            )  # fmt: skip
+            pane = d.main.lower.steps
+            assert pane.chosen.step == 2, "the step of the cursor is selected"
+            await d.press("down")
+            await figures(d)
+            assert pane.chosen.step == 3
+            assert "model.1 relu · out in step 3" in d.pane("inspector").replace("\n", "")
+            assert d.session.cursor == relu.seq, "only enter moves the cursor"
+            await d.press("up", "up", "enter")
+            await d.settled()
+            assert d.session.cursor == pane.chosen.seq and d.session.moment.step.number == 1
+
+            # Of a parameter's row: value and gradient, step by step.
+            await d.press("end", "A", "down", "H")
+            await figures(d)
+            assert "model.0.bias" in d.pane("steps") and pane.track.kind == "parameter"
+            await d.press("up")
+            await figures(d)
+            assert "∇" in d.pane("inspector")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_source_and_memory(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await ran(d)
+            await d.press("L")
+            await figures(d)
+            text = d.pane("source")
+            assert re.search(r" 5 +\d[.\d]* +1 +2\.2 kB +2 +loss = loss_of", text), text
+            assert "4↻" in text and "─ cell 4" in text
+            pane = d.main.lower.source
+            pane.select(next(i for i, row in enumerate(pane._shown, 1) if row.line == 2))
+            await d.press("enter")
+            await d.settled()
+            moment = d.session.moment
+            assert isinstance(moment.event, Op) and moment.event.source.line == 2
+            assert moment.phase == "forward"
+
+            linear = next(
+                e.seq for e in d.session.store.tape if isinstance(e, Op) and e.name == "relu"
+            )
+            d.session.go(linear)
+            d.app.tick()
+            await d.press("M")
+            await d.settled()
+            text = d.pane("memory")
+            assert "saved for backward 1.1 kB" in text and "peak 1.4 kB" in text
+            assert re.search(r"768 B +768 B +model\.1 relu +relu f32\[12,16\]", text), text
+            assert re.search(r"384 B +384 B +model\.0 linear", text)
+            await d.press("down", "enter")
+            assert d.session.moment.event.name == "linear"
+            if size[1] >= 32:
+                assert re.search(r"memory [▁-█]+ 384 B, peak 1\.4 kB", d.text()), d.text()
+
+    asyncio.run(run())
+
+
+def test_tabs_by_mouse_and_by_letter(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
+            await ran(d)
+            for letter, name in (
+                ("p", "parameters"),
+                ("s", "steps"),
+                ("l", "source"),
+                ("m", "memory"),
+            ):
+                await d.press("1", "ctrl+o", letter)
+                assert d.main.where == name
+            bar = d.main.lower.bar
+            for name in ("parameters", "source", "memory"):
+                start = next(a for a, _, n in bar._spots if n == name)
+                await d.pilot.click(bar, offset=(start + 1, 0))
+                assert d.main.where == name
+            assert "output" in d.text().split("\n")[-12:].__str__(), "all tabs have room"
+
+    asyncio.run(run())
+
+
+def test_tables_of_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    script = write(tmp_path / "mlp.py", MLP.replace("range(3)", "range(20)"))
+    out = tmp_path / "mlp.tape"
+    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
+
+    async def run() -> None:
+        app = _make(out, None, None)
+        async with app.run_test(size=(120, 40)) as pilot:
+            d = Driver(app, pilot)
+            await d.until(lambda: len(d.session.store.steps) >= 20, "its events")
+            await d.press("A")
+            await figures(d)
+            text = d.pane("parameters")
+            assert re.search(r"model\.0\.weight .*[▁-█]{8}", text), text
+            await d.press("enter")
+            await figures(d)
+            text = d.rows("steps")
+            assert "kept" not in text, "every step of it is there"
+            assert len(text.split("\n")) == 22
+            await d.press("L")
+            await figures(d)
+            assert "loss = loss_of(model(x), y)" in d.pane("source")
+            assert "kB" in d.pane("source")
+            await d.press("ctrl+q")
+
+    asyncio.run(run())
+
+
+def test_five_hundred_parameters_and_keys_are_answered(tmp_path: Path) -> None:
+    """A table of many parameters is filled without holding up a key."""
+    big = MLP.replace(
+        "model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))",
+        "model = nn.Sequential(*[nn.Linear(8, 8) for _ in range(260)], nn.Linear(8, 4))",
+    )
+
+    async def run() -> None:
+        async with program(write(tmp_path / "big.py", big), (120, 40)) as d:
+            await ran(d)
+            await d.press("A")
+            worst = 0.0
+            for key in ("o", "o", "o", "pagedown", "down", "o", "O", "pageup", "up", "down"):
+                began = time.perf_counter()
+                d.main.commands.perform(d.main.keymap.press(key, d.main.where, False).id)
+                worst = max(worst, time.perf_counter() - began)
+                await d.pilot.pause()
+            assert worst < 0.1, worst
+            await figures(d)
+            rows = d.main.lower.parameters._shown
+            assert len(rows) == 522 and all(row.ratio.text != "…" for row in rows)
+
+    asyncio.run(run())
