@@ -214,6 +214,21 @@ _PLAIN = """
     diagonal_scatter select_scatter slice_scatter as_strided_scatter vdot narrow_copy
 """
 
+_LAYERS: dict[str, Title] = {
+    "celu": "Celu", "glu": "Glu", "prelu": "PreluKernel", "rrelu": "RreluWithNoise",
+    "mse_loss": "MseLoss", "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss",
+    "binary_cross_entropy": "BinaryCrossEntropy", "soft_margin_loss": "SoftMarginLoss",
+    "binary_cross_entropy_with_logits": "BinaryCrossEntropyWithLogits",
+    "multi_margin_loss": "MultiMarginLoss", "multilabel_margin_loss": "MultilabelMarginLoss",
+    "cross_entropy": _of_cross_entropy, "cosine_similarity": "SumBackward1",
+    "instance_norm": "View", "embedding_bag": "EmbeddingBag", "pad": _of_padding,
+    "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle",
+    "channel_shuffle": "ChannelShuffle", "affine_grid": "AffineGridGenerator",
+    "grid_sample": lambda input, *args, **options: f"GridSampler{input.ndim - 2}D",
+    "scaled_dot_product_attention": _of_attention,
+    **{f"conv{way}{n}d": _unbatched(n + 1) for way in ("", "_transpose") for n in (1, 2, 3)},
+}  # fmt: skip
+
 FUNCTIONS: dict[str, Title] = {
     **{name: "".join(p.capitalize() for p in name.split("_")) for name in _PLAIN.split()},
     "rsub": _second("RsubBackward1", "Rsub"), "fmod": _second("Fmod", "FmodBackward1"),
@@ -260,20 +275,7 @@ FUNCTIONS: dict[str, Title] = {
     **{f"conv{way}{n}d": _unbatched(n + 1) for way in ("", "_transpose") for n in (1, 2, 3)},
     "rrelu": "RreluWithNoise", "celu": "Celu", "prelu": "PreluKernel", "pixel_shuffle":
     "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle", "channel_shuffle": "ChannelShuffle",
-    **{f"nn.functional.{name}": title for name, title in {
-        "celu": "Celu", "glu": "Glu", "prelu": "PreluKernel", "rrelu": "RreluWithNoise",
-        "mse_loss": "MseLoss", "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss",
-        "binary_cross_entropy": "BinaryCrossEntropy", "soft_margin_loss": "SoftMarginLoss",
-        "binary_cross_entropy_with_logits": "BinaryCrossEntropyWithLogits",
-        "multi_margin_loss": "MultiMarginLoss", "multilabel_margin_loss": "MultilabelMarginLoss",
-        "cross_entropy": _of_cross_entropy, "cosine_similarity": "SumBackward1",
-        "instance_norm": "View", "embedding_bag": "EmbeddingBag", "pad": _of_padding,
-        "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle",
-        "channel_shuffle": "ChannelShuffle", "affine_grid": "AffineGridGenerator",
-        "grid_sample": lambda input, *args, **options: f"GridSampler{input.ndim - 2}D",
-        "scaled_dot_product_attention": _of_attention,
-        **{f"conv{way}{n}d": _unbatched(n + 1) for way in ("", "_transpose") for n in (1, 2, 3)},
-    }.items()},
+    **{f"nn.functional.{name}": title for name, title in _LAYERS.items()},
     "special.logit": "Logit",
     # In-place twins whose node has another number
     "Tensor.zero_": "Zero", "Tensor.fill_": "FillBackward2", "Tensor.t_": "TBackward1",
@@ -309,7 +311,7 @@ def name_of(node: Any) -> str:
 
 
 @functools.cache
-def _kind(base: type, name: str) -> type:
+def _kind(base: Any, name: str) -> type:
     module = "framework.autograd.function" if getattr(base, "custom", False) else "builtins"
     space = {"__slots__": (), "__module__": module, "title": name, "untitled": base}
     return type(name.rpartition("::")[2], (base,), space)

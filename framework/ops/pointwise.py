@@ -16,6 +16,7 @@ from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.compare import publish_binary
+from framework.ops.legacy_forms import number_second
 from framework.ops.select import check_fit, where
 from framework.ops.unary import log, zeros_like
 from framework.tensor import Tensor
@@ -84,7 +85,7 @@ def _scaled(input: Any, other: Any, alpha: Any) -> Any:
 
 
 @function(inplace=True, out=True)
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+def add(input: Any, other: Any, *more: Any, alpha: Any = 1) -> Tensor:
     """The sum ``input + alpha * other``; either may be a number.
 
     Shapes broadcast, types promote.
@@ -97,11 +98,13 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> torch.add(torch.ones(2), torch.ones(2), alpha=10)
     tensor([11., 11.])
     """
+    if more:
+        input, other, alpha = number_second("add", (input, other, *more), 2, "alpha")
     return apply(ADD, input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 @function(inplace=True, out=True)
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+def sub(input: Any, other: Any, *more: Any, alpha: Any = 1) -> Tensor:
     """The difference ``input - alpha * other``; either may be a number.
 
     Shapes broadcast, types promote.
@@ -113,6 +116,8 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> torch.sub(torch.tensor([5, 7]), torch.tensor([1, 2]), alpha=2)
     tensor([3, 3])
     """
+    if more:
+        input, other, alpha = number_second("sub", (input, other, *more), 2, "alpha")
     return apply(SUB, input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
@@ -481,7 +486,7 @@ ADDCDIV = op(
 
 
 @function(inplace=True, out=True)
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *more: Any, value: Any = 1) -> Tensor:
     """``input + value * tensor1 * tensor2``, elementwise; shapes broadcast, types promote.
 
     NotImplementedError for bools.
@@ -490,11 +495,14 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
     >>> torch.addcmul(torch.ones(2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), value=0.5)
     tensor([2.5000, 5.0000])
     """
+    if more:
+        given = (input, tensor1, tensor2, *more)
+        input, tensor1, tensor2, value = number_second("addcmul", given, 3, "value")
     return apply(ADDCMUL, input, tensor1, tensor2, value=_number(value))
 
 
 @function(inplace=True, out=True)
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *more: Any, value: Any = 1) -> Tensor:
     """``input + value * tensor1 / tensor2``, elementwise; shapes broadcast, types promote.
 
     RuntimeError if both ``tensor1`` and ``tensor2`` are of integers or bools.
@@ -503,6 +511,9 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
     >>> torch.addcdiv(torch.ones(2), torch.tensor([1.0, 2.0]), torch.tensor([4.0, 4.0]), value=2)
     tensor([1.5000, 2.0000])
     """
+    if more:
+        given = (input, tensor1, tensor2, *more)
+        input, tensor1, tensor2, value = number_second("addcdiv", given, 3, "value")
     only_tensors("addcdiv", input=input, tensor1=tensor1, tensor2=tensor2)
     if tensor1._data.dtype.kind in "biu" and tensor2._data.dtype.kind in "biu":
         raise RuntimeError(

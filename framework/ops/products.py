@@ -19,6 +19,7 @@ from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
+from framework.ops.legacy_forms import numbers_first
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor
 
@@ -348,7 +349,9 @@ def _ones(like: Tensor) -> Tensor:
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``; input broadcasts to the product's shape.
 
     `(n, m)` by `(m, p)`; with beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do
@@ -359,6 +362,9 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     tensor([[13., 13.],
             [13., 13.]])
     """
+    if more:
+        given = (input, mat1, mat2, *more)
+        input, mat1, mat2, beta, alpha = numbers_first("addmm", given)
     _need(mat1, 2, "mat1 must be a matrix, got {}-D tensor")
     _need(mat2, 2, "mat2 must be a matrix, got {}-D tensor")
     return _plus(input, apply(MATMUL, mat1, mat2), beta, alpha)
@@ -366,7 +372,9 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmv(
+    input: Tensor, mat: Tensor, vec: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * mat @ vec``: `(n, m)` by `(m,)`; input broadcasts to `(n,)`.
 
     With beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do not fit or the dtypes
@@ -376,6 +384,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     >>> torch.addmv(torch.ones(2), torch.ones(2, 3), torch.ones(3), alpha=2)
     tensor([7., 7.])
     """
+    if more:
+        given = (input, mat, vec, *more)
+        input, mat, vec, beta, alpha = numbers_first("addmv", given)
     if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}"
@@ -385,7 +396,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addr(
+    input: Tensor, vec1: Tensor, vec2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``; input broadcasts to `(n, m)`.
 
     Dtypes are promoted; for bools + is "or" and * is "and". RuntimeError for other shapes, and for
@@ -396,6 +409,9 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     tensor([[4., 5.],
             [7., 9.]])
     """
+    if more:
+        given = (input, vec1, vec2, *more)
+        input, vec1, vec2, beta, alpha = numbers_first("addr", given)
     _need(vec1, 1, "addr: Expected 1-D argument vec1, but got {}-D")
     _need(vec2, 1, "addr: Expected 1-D argument vec2, but got {}-D")
     common = dtypes.result_type(input, vec1, vec2)
@@ -413,7 +429,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 @function(inplace=True, checks=True, out=True)
 @composite
 def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * batch1 @ batch2`` for batches of matrices.
 
@@ -425,6 +441,9 @@ def baddbmm(
     tensor([[4., 4.],
             [4., 4.]])
     """
+    if more:
+        given = (input, batch1, batch2, *more)
+        input, batch1, batch2, beta, alpha = numbers_first("baddbmm", given)
     _check_bmm(batch1, batch2)
     return _plus(input, apply(MATMUL, batch1, batch2), beta, alpha)
 
@@ -432,7 +451,7 @@ def baddbmm(
 @function(inplace=True, checks=True, out=True)
 @composite
 def addbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * (batch1 @ batch2).sum(0)``: one product over batch and inner dim.
 
@@ -444,6 +463,9 @@ def addbmm(
     tensor([[15., 15.],
             [15., 15.]])
     """
+    if more:
+        given = (input, batch1, batch2, *more)
+        input, batch1, batch2, beta, alpha = numbers_first("addbmm", given)
     _check_bmm(batch1, batch2)
     b, n, m = batch1.shape
     left = batch1.transpose(0, 1).reshape(n, b * m)
@@ -649,9 +671,7 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[d]} and "
             f"{other.shape[d]}"
         )
-    if input.shape != other.shape:
-        shape = np.broadcast_shapes(input._data.shape, other._data.shape)
-        input, other = input.expand(shape), other.expand(shape)
+    input, other = broadcast_tensors(input, other)
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
