@@ -193,13 +193,18 @@ class NLLLoss(_WeightedLoss):
 
 
 class NLLLoss2d(NLLLoss):
-    """An older name of `NLLLoss` for images: (N, C, H, W), classes (N, H, W) to a number.
+    """Alias of `NLLLoss`, the older name for images: warns that it is deprecated."""
 
-    >>> import framework as torch
-    >>> from framework import nn
-    >>> nn.NLLLoss2d()(torch.ones(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64))
-    tensor(-1.)
-    """
+    def __init__(
+        self, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
+        reduce: Any = None, reduction: str = "mean",
+    ) -> None:  # fmt: skip
+        warnings.warn(
+            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
 class BCELoss(_WeightedLoss):

@@ -101,6 +101,13 @@ def test_weighted_loss_keeps_its_weight_as_a_buffer() -> None:
     assert list(loss.state_dict()) == ["weight"]
 
 
+def test_the_older_loss_of_images_warns_and_does_the_same() -> None:
+    with pytest.warns(FutureWarning, match="`NLLLoss2d` has been deprecated"):
+        older = nn.NLLLoss2d(ignore_index=1, reduction="sum")
+    x, target = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    assert torch.equal(older(x, target), nn.NLLLoss(ignore_index=1, reduction="sum")(x, target))
+
+
 def test_a_small_network_learns() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(
