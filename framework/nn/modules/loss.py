@@ -200,7 +200,8 @@ class NLLLoss2d(NLLLoss):
         reduce: Any = None, reduction: str = "mean",
     ) -> None:  # fmt: skip
         warnings.warn(
-            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement.",
+            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in "
+            "replacement.",
             FutureWarning,
             stacklevel=2,
         )
