@@ -1,9 +1,9 @@
-"""Making tensors: constants, ranges, indices, memory of a given order, and data of other libraries.
+"""Making tensors: constants, ranges, indices, memory of a given order, and others like them.
 
 A creation is an op without inputs, so that the trace shows where a tensor came from. They share
 PyTorch's options: ``out`` (a tensor to write into), ``dtype``, ``layout`` (strided), ``device``
 (the default device unless given), ``pin_memory`` (accepted: host memory is ordinary memory) and
-``requires_grad``.
+``requires_grad``. Tensors of data that others made are in `adopted`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from framework.device import CPU, default, existing
 from framework.dtypes import COMPLEX
 from framework.kernels import to_device
 from framework.layout import laid_out, preserve_format, strided
-from framework.tensor import Tensor, as_array, tensor, wrap
+from framework.tensor import Tensor, tensor, wrap
 
 __all__ = [
-    "add_likes", "arange", "as_tensor", "asarray", "create", "empty", "eye", "from_numpy", "full",
-    "kind_of", "like", "linspace", "logspace", "ones", "only_strided", "shape_of", "zeros",
+    "add_likes", "arange", "create", "empty", "eye", "full", "kind_of", "like", "linspace",
+    "logspace", "ones", "only_strided", "shape_of", "zeros",
 ]  # fmt: skip
 
 
@@ -149,6 +149,9 @@ def zeros(
 ) -> Tensor:  # fmt: skip
     """Zeros of a shape: ``zeros(2, 3)``, ``zeros((2, 3))``.
 
+    Of the default dtype unless another one is given. RuntimeError for a negative length, TypeError
+    for one that is no integer.
+
     >>> import framework as torch
     >>> torch.zeros(2, 3)
     tensor([[0., 0., 0.],
@@ -165,6 +168,8 @@ def ones(
 ) -> Tensor:  # fmt: skip
     """Ones of a shape.
 
+    Of the default dtype unless another one is given. RuntimeError for a negative length.
+
     >>> import framework as torch
     >>> torch.ones(3, dtype=torch.int64)
     tensor([1, 1, 1])
@@ -180,6 +185,8 @@ def empty(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor whose contents do not matter; zeros here, so that runs repeat exactly.
+
+    Of the default dtype unless another one is given. RuntimeError for a negative length.
 
     >>> import framework as torch
     >>> torch.empty(2, 3).shape
@@ -201,6 +208,9 @@ def full(
 ) -> Tensor:  # fmt: skip
     """``fill_value`` in every element; the dtype follows from it unless given.
 
+    int64 of an int, bool of a bool, the default dtype of a float. RuntimeError for a negative
+    length, or an integer dtype that does not hold the value.
+
     >>> import framework as torch
     >>> torch.full((2, 2), 7)
     tensor([[7, 7],
@@ -219,6 +229,8 @@ def scalar_tensor(
 ) -> Tensor:  # fmt: skip
     """A number as a 0-d tensor, of the default dtype unless another one is given.
 
+    RuntimeError for a dtype that does not hold the number.
+
     >>> import framework as torch
     >>> torch.scalar_tensor(3)
     tensor(3.)
@@ -232,6 +244,9 @@ def eye(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones on the diagonal of an n x m matrix of zeros.
+
+    ``m`` is ``n`` unless given; of the default dtype unless another one is. RuntimeError for a
+    negative length.
 
     >>> import framework as torch
     >>> torch.eye(2)
@@ -278,6 +293,9 @@ def arange(
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 if all are ints.
+
+    Of the default dtype if one is a float. RuntimeError for a step of zero or of the wrong sign,
+    and for infinite bounds.
 
     >>> import framework as torch
     >>> torch.arange(1, 7, 2)
@@ -391,6 +409,9 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` evenly spaced values from start to end, both included.
 
+    Of the default dtype unless another one is given, complex if a bound is. RuntimeError for a
+    negative number of steps, TypeError unless that is an int.
+
     >>> import framework as torch
     >>> torch.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
@@ -405,6 +426,9 @@ def logspace(
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """``base`` to the powers of `linspace`.
+
+    Of the default dtype unless another one is given. RuntimeError for a negative number of steps,
+    TypeError unless that is an int.
 
     >>> import framework as torch
     >>> torch.logspace(0, 3, 4)
@@ -445,6 +469,9 @@ def tril_indices(
 ) -> Tensor:  # fmt: skip
     """Row and column numbers (a [2, n] tensor) of the lower triangle of a row x col matrix.
 
+    Row by row, as int64 unless another dtype is given; ``offset`` counts upwards from the main
+    diagonal. RuntimeError for a negative size.
+
     >>> import framework as torch
     >>> torch.tril_indices(2, 2)
     tensor([[0, 1, 1],
@@ -459,6 +486,9 @@ def triu_indices(
     layout: Any = None, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Row and column numbers (a [2, n] tensor) of the upper triangle of a row x col matrix.
+
+    Row by row, as int64 unless another dtype is given; ``offset`` counts upwards from the main
+    diagonal. RuntimeError for a negative size.
 
     >>> import framework as torch
     >>> torch.triu_indices(2, 2)
@@ -487,6 +517,8 @@ def empty_strided(
 ) -> Tensor:  # fmt: skip
     """`empty` with given strides (in elements).
 
+    RuntimeError for a negative stride, or another number of strides than of lengths.
+
     >>> import framework as torch
     >>> torch.empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
@@ -508,6 +540,8 @@ def empty_permuted(
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """`empty` whose dimensions lie in memory in the order ``physical_layout``, outermost first.
+
+    RuntimeError unless ``physical_layout`` names each dimension once.
 
     >>> import framework as torch
     >>> torch.empty_permuted((2, 3, 5), (0, 2, 1)).stride()
@@ -660,205 +694,3 @@ def new_tensor(self: Tensor, data: Any, **options: Any) -> Tensor:
     tensor([1., 2.], dtype=torch.float64)
     """
     return tensor(data, **{"dtype": self.dtype, "device": self.device, **options})
-
-
-# -- data of other libraries -------------------------------------------------------------------
-
-
-@function(method=False)
-def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor that shares the memory of a NumPy array.
-
-    >>> import numpy as np, framework as torch
-    >>> a = np.zeros(2)
-    >>> t = torch.from_numpy(a)
-    >>> t[0] = 5
-    >>> a.tolist()
-    [5.0, 0.0]
-
-    Raises:
-        TypeError: not an array, or of a type that no tensor has.
-        ValueError: the array has negative strides.
-    """
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    if ndarray.dtype not in dtypes.from_numpy_dtype:
-        raise TypeError(
-            f"can't convert np.ndarray of type numpy.{ndarray.dtype}. The only supported types "
-            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
-            "uint64, uint32, uint16, uint8, and bool."
-        )
-    if any(s < 0 for s in ndarray.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative "
-            "strides are not currently supported. (You can probably work around this by making a "
-            "copy of your array  with array.copy().)"
-        )
-    if not ndarray.flags.writeable:
-        warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable "
-            "tensors. This means writing to this tensor will result in undefined behavior. You may "
-            "want to copy the array to protect its data or make it writable before converting it "
-            "to a tensor.",
-            stacklevel=3,
-        )
-    return wrap(ndarray.view(np.ndarray))
-
-
-@function(method=False)
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """A tensor of ``data`` that shares its memory where it can.
-
-    >>> import framework as torch
-    >>> torch.as_tensor([1, 2])
-    tensor([1, 2])
-    """
-    if isinstance(data, Tensor):
-        return data.to(device or data.device, dtype or data.dtype)
-    if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
-        made = from_numpy(data)
-    else:
-        made = wrap(as_array(data, None))
-    return made.to(device or default.device, dtype or made.dtype)
-
-
-@function(method=False)
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
-    requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
-    """A tensor of a tensor, array, buffer, number or sequence.
-
-    Args:
-        copy: True always copies, False never (and fails where it would have to), None only where
-            it has to.
-
-    >>> import framework as torch
-    >>> torch.asarray([1.0, 2.0])
-    tensor([1., 2.])
-
-    Raises:
-        ValueError: ``copy=False`` and the memory cannot be shared.
-    """
-    source = _sharing(obj, dtype)
-    if source is None:
-        if copy is False:
-            raise ValueError("can't alias arbitrary sequence into a tensor.")
-        made = as_tensor(obj, dtype, device)
-    else:
-        made = source.to(device or source.device, dtype or source.dtype)
-        if copy is False and made is not source:
-            what = "dtype" if dtype is not None and made.dtype is not source.dtype else "device"
-            asked = f"from {source.dtype} to {made.dtype}" if what == "dtype" else (
-                f"from {source.device} to {made.device}"
-            )  # fmt: skip
-            raise ValueError(f"can't alias tensor with {what} {asked} without copying.")
-        if copy and made is source:
-            made = source.clone()
-    made = made if requires_grad or not made.requires_grad else made.detach()
-    return made.requires_grad_() if requires_grad and not made.requires_grad else made
-
-
-def _sharing(obj: Any, dtype: Any) -> Tensor | None:
-    """A tensor on the memory of ``obj``; None if it has none that could be shared."""
-    if isinstance(obj, Tensor):
-        return obj
-    if isinstance(obj, np.ndarray) and obj.dtype in dtypes.from_numpy_dtype:
-        return from_numpy(obj)
-    if hasattr(obj, "__dlpack__"):
-        from framework.dlpack import from_dlpack
-
-        return from_dlpack(obj)
-    try:
-        memoryview(obj)
-    except TypeError:
-        return None
-    return frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
-
-
-@function(method=False)
-def frombuffer(
-    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Tensor:
-    """A 1-d tensor on the memory of an object with Python's buffer interface.
-
-    Args:
-        count: elements to take, -1 for all.
-        offset: bytes to skip.
-
-    >>> import framework as torch
-    >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8)
-    tensor([1, 2, 3], dtype=torch.uint8)
-
-    Raises:
-        ValueError: an empty buffer, or one that is too small.
-        TypeError: the object has no buffer.
-    """
-    kind = dtypes.to_dtype(dtype)
-    view = memoryview(buffer)
-    if view.readonly:
-        warnings.warn(
-            "The given buffer is not writable, and PyTorch does not support non-writable tensors. "
-            "This means you can write to the underlying (supposedly non-writable) buffer using the "
-            "tensor. You may want to copy the buffer to protect its data or make it writable "
-            "before converting it to a tensor.",
-            stacklevel=2,
-        )
-    length = view.nbytes
-    if not length or not count:
-        raise ValueError(
-            f"both buffer length ({length}) and count ({count}) must not be 0"
-        )  # fmt: skip
-    if not 0 <= offset < length:
-        raise ValueError(
-            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
-            f"({length} bytes) minus 1"
-        )
-    if count < 0:
-        if (length - offset) % kind.itemsize:
-            raise ValueError(
-                f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a "
-                f"multiple of element size ({kind.itemsize})"
-            )
-        count = (length - offset) // kind.itemsize
-    if offset + count * kind.itemsize > length:
-        raise ValueError(
-            f"requested buffer length ({count} * {kind.itemsize} bytes) after offset ({offset} "
-            f"bytes) must not be greater than actual buffer length ({length} bytes)"
-        )
-    made = wrap(np.frombuffer(buffer, kind.numpy, count, offset))
-    return made.requires_grad_() if requires_grad else made
-
-
-@function(method=False)
-def from_file(
-    filename: str, shared: bool | None = None, size: int = 0, *, dtype: Any = None,
-    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
-    """The first ``size`` elements of a file as a 1-d tensor, mapped into memory.
-
-    Args:
-        shared: writes to the tensor go to the file, which is made (or made longer) if need be;
-            otherwise they stay in memory.
-
-    FileNotFoundError if there is no such file (not shared), ValueError if it is too short.
-
-    >>> import framework as torch
-    >>> import os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     name = os.path.join(folder, "numbers")
-    ...     torch.from_file(name, shared=True, size=3).fill_(2)
-    ...     os.path.getsize(name)
-    tensor([2., 2., 2.])
-    12
-    """
-    only_strided(layout)
-    kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
-    if shared:
-        with open(filename, "ab") as file:  # never cuts it
-            file.truncate(max(file.tell(), size * kind.itemsize))
-    mapped = np.memmap(filename, kind.numpy, "r+" if shared else "c", shape=(size,))
-    made = wrap(mapped.view(np.ndarray))
-    if device is not None:
-        made = made.to(device)
-    return made.requires_grad_() if requires_grad else made

@@ -149,6 +149,9 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """(P, L, U) with ``A = P @ L @ U``, for matrices of any shape [*, m, n].
 
+    P is `(*, m, m)`, L `(*, m, k)` and U `(*, k, n)`, k = min(m, n). RuntimeError for integers and
+    for fewer than two dimensions.
+
     >>> import framework as torch
     >>> P, L, U = torch.linalg.lu(torch.tensor([[1.0, 2.0], [2.0, 2.0]]))
     >>> P @ L @ U
@@ -196,6 +199,8 @@ def lu_unpack(
 ) -> Any:
     """(P, L, U) from what `linalg.lu_factor` gives; what is not wanted is empty.
 
+    RuntimeError for pivots that are not int32 and for fewer than two dimensions.
+
     >>> import framework as torch
     >>> A = torch.tensor([[1.0, 2.0], [2.0, 2.0]])
     >>> torch.lu_unpack(*torch.linalg.lu_factor(A)).L
@@ -224,6 +229,8 @@ def lu_solve(
     LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False
 ) -> Tensor:
     """X with ``A @ X = B`` from A's LU factors (``left=False``: X A = B; ``adjoint``: of A^H).
+
+    RuntimeError if shapes or dtypes do not fit.
 
     >>> import framework as torch
     >>> factors = torch.linalg.lu_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -384,6 +391,9 @@ function(checks=True, out=True)(_legacy_cholesky)
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """X with ``A @ X = B`` from A's Cholesky factor; batches broadcast.
 
+    B is `(*, n, k)`, the factor `(*, n, n)`, lower unless ``upper``. RuntimeError if shapes or
+    dtypes do not fit.
+
     >>> import framework as torch
     >>> torch.cholesky_solve(torch.ones(2, 1), torch.eye(2) * 2)
     tensor([[0.2500],
@@ -434,6 +444,8 @@ CHOLESKY_SOLVE = op(
 @function(checks=True, out=True)
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A from its Cholesky factor.
+
+    The factor `(*, n, n)` is lower unless ``upper``. RuntimeError unless it is square.
 
     >>> import framework as torch
     >>> torch.cholesky_inverse(torch.eye(2) * 2)

@@ -211,6 +211,9 @@ def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = N
         n: cut or pad the dimension with zeros to this length first.
         norm: "backward" (no factor), "ortho" (1/sqrt(n)) or "forward" (1/n).
 
+    Complex, of the same precision; RuntimeError for half precision, a length below 1 and another
+    norm, IndexError for a dimension out of range.
+
     >>> import framework as torch
     >>> torch.fft.fft(torch.tensor([1.0, 0.0, 0.0, 0.0])).real.tolist()
     [1.0, 1.0, 1.0, 1.0]
@@ -222,6 +225,8 @@ def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = N
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `fft`: ``x[j] = 1/n sum_k X[k] exp(2 pi i j k / n)``.
+
+    Arguments and errors as for `fft`.
 
     >>> import framework as torch
     >>> torch.fft.ifft(torch.tensor([4.0, 0.0, 0.0, 0.0])).real.tolist()
@@ -235,6 +240,8 @@ def ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = 
 def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The first ``n // 2 + 1`` elements of the `fft` of a real signal; the rest mirrors them.
 
+    `(*, n)` gives `(*, n // 2 + 1)`, complex. RuntimeError for complex input.
+
     >>> import framework as torch
     >>> torch.fft.rfft(torch.ones(4)).shape
     torch.Size([3])
@@ -247,6 +254,8 @@ def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The real signal of length n (default ``2 * (length - 1)``) whose `rfft` is ``input``.
+
+    An odd n must be given: the spectrum does not tell. RuntimeError for a length below 1.
 
     >>> import framework as torch
     >>> torch.fft.irfft(torch.fft.rfft(torch.tensor([1.0, 2.0, 3.0])), n=3).round()
@@ -327,6 +336,8 @@ def ifftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
     """`rfft` along the last of several dimensions, `fft` along the others.
+
+    RuntimeError for complex input.
 
     >>> import framework as torch
     >>> torch.fft.rfftn(torch.ones(4, 6)).shape
@@ -480,6 +491,8 @@ def fftfreq(
 ) -> Tensor:  # fmt: skip
     """The frequencies of the `fft` of n samples that lie ``d`` apart.
 
+    ``[0, 1, ..., (n - 1) // 2, -(n // 2), ..., -1] / (n d)``. RuntimeError for an integer dtype.
+
     >>> import framework as torch
     >>> torch.fft.fftfreq(4)
     tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
@@ -493,6 +506,8 @@ def rfftfreq(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The frequencies of the `rfft` of n samples that lie ``d`` apart.
+
+    ``[0, 1, ..., n // 2] / (n d)``. RuntimeError for an integer dtype.
 
     >>> import framework as torch
     >>> torch.fft.rfftfreq(4)
@@ -513,6 +528,8 @@ def _shifted(input: Tensor, dim: Any, inverse: bool) -> Tensor:
 @function(namespaces=_FFT, method=False)
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:
     """A spectrum with frequency zero in the middle, along all or some dimensions.
+
+    IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> torch.fft.fftshift(torch.fft.fftfreq(4))

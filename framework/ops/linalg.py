@@ -51,6 +51,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product along a dimension of length 3; the others broadcast.
 
+    RuntimeError if the dimension's length is not 3, or shapes do not broadcast.
+
     >>> import framework as torch
     >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
     tensor([0, 0, 1])
@@ -101,6 +103,8 @@ DET = op(
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices: [*, n, n] -> [*].
 
+    `(*, n, n)` gives `(*)`. RuntimeError for matrices that are not square and for integers.
+
     >>> import framework as torch
     >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
@@ -136,6 +140,8 @@ SLOGDET = op(
 def slogdet(A: Tensor) -> Any:
     """(sign, logabsdet): the determinant as a sign (a phase) and the logarithm of its size.
 
+    `(*, n, n)` gives `(*)` twice. RuntimeError for matrices that are not square and for integers.
+
     >>> import framework as torch
     >>> torch.linalg.slogdet(-torch.eye(3)).sign
     tensor(-1.)
@@ -159,6 +165,8 @@ function(checks=True, out=True)(_legacy_slogdet)
 def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant; NaN where that is negative, -inf where it is zero.
 
+    `(*, n, n)` gives `(*)`. RuntimeError for matrices that are not square and for integers.
+
     >>> import framework as torch
     >>> torch.logdet(torch.eye(2))
     tensor(0.)
@@ -175,6 +183,9 @@ def logdet(input: Tensor) -> Tensor:
 @composite
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A @ A @ ...``, n times, by repeated squaring; of the inverse for negative n.
+
+    RuntimeError for matrices that are not square, and LinAlgError for singular ones if n is
+    negative.
 
     >>> import framework as torch
     >>> torch.linalg.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
@@ -230,6 +241,8 @@ EXPM = op(
 def matrix_exp(A: Tensor) -> Tensor:
     """The matrix exponential, the sum of ``A^k / k!``, of square matrices.
 
+    `(*, n, n)` gives the same. RuntimeError for matrices that are not square and for integers.
+
     >>> import framework as torch
     >>> torch.linalg.matrix_exp(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
     tensor([[1., 1.],
@@ -284,6 +297,8 @@ def vector_norm(
         ord: any number; inf and -inf are the largest and the smallest size, 0 counts non-zeros.
         dtype: compute in this type.
 
+    RuntimeError for integers, IndexError for a dimension out of range.
+
     >>> import framework as torch
     >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
     tensor(5.)
@@ -323,6 +338,8 @@ def matrix_norm(
     Args:
         ord: "fro", "nuc" (the sum of the singular values), 2 and -2 (the largest, the smallest),
             1 and -1 (of the columns' sums of sizes), inf and -inf (of the rows').
+
+    RuntimeError for another order, for integers, and unless ``dim`` is two dimensions.
 
     >>> import framework as torch
     >>> torch.linalg.matrix_norm(torch.tensor([[3.0, 0.0], [4.0, 0.0]]), 1)
@@ -382,6 +399,8 @@ def norm(
 
     Without ``ord`` and ``dim`` the 2-norm of all elements.
 
+    RuntimeError for integers, IndexError for a dimension out of range.
+
     >>> import framework as torch
     >>> torch.linalg.norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
     tensor(7.)
@@ -417,6 +436,8 @@ def norm(
 @composite
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number in a matrix norm (the 2-norm by default); inf for singular matrices.
+
+    `(*, m, n)` gives `(*)`; square for orders other than 2 and -2, else RuntimeError.
 
     >>> import framework as torch
     >>> torch.linalg.cond(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
@@ -504,6 +525,9 @@ function(method=False, checks=True)(_legacy_vander)
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of ``tensordot(A, ., A.ndim - ind)``: A as a matrix of its first ``ind`` dims.
 
+    RuntimeError unless the lengths before and behind ``ind`` have one product, LinAlgError if it
+    does not exist.
+
     >>> import framework as torch
     >>> torch.linalg.tensorinv(torch.eye(6).reshape(6, 2, 3), ind=1).shape
     torch.Size([2, 3, 6])
@@ -527,6 +551,8 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
 
     Args:
         dims: dimensions of A to move to its end first.
+
+    RuntimeError unless A as a matrix is square, LinAlgError if it is singular.
 
     >>> import framework as torch
     >>> torch.linalg.tensorsolve(torch.eye(6).reshape(2, 3, 6), torch.ones(2, 3)).shape

@@ -115,6 +115,8 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
         mode: "reduced" (Q is [*, m, min(m, n)]), "complete" (Q is [*, m, m]) or "r" (only R; Q is
             empty).
 
+    RuntimeError for another mode, for integers and for fewer than two dimensions.
+
     >>> import framework as torch
     >>> Q, R = torch.linalg.qr(torch.tensor([[3.0], [4.0]]))
     >>> (Q @ R).round()
@@ -225,6 +227,8 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     Args:
         A: [*, m, n], m >= n; below its diagonal the vectors v, whose diagonal element is 1.
         tau: [*, k], k <= n.
+
+    RuntimeError if shapes or dtypes do not fit.
 
     >>> import framework as torch
     >>> torch.linalg.householder_product(torch.zeros(2, 1), torch.tensor([2.0]))

@@ -69,6 +69,9 @@ def rand(
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1); for complex types both parts are.
 
+    Of a floating or complex dtype, the default one unless given; NotImplementedError for others,
+    RuntimeError for a negative length.
+
     >>> import framework as torch
     >>> torch.rand(2, 3).shape
     torch.Size([2, 3])
@@ -83,6 +86,9 @@ def randn(
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard normal; for complex types the variance is shared by both parts.
+
+    Of a floating or complex dtype, the default one unless given; NotImplementedError for others,
+    RuntimeError for a negative length.
 
     >>> import framework as torch
     >>> torch.randn(2, 3).shape
@@ -139,6 +145,9 @@ def randint(
 ) -> Tensor:  # fmt: skip
     """Integers in [low, high): ``randint(high, size)`` or ``randint(low, high, size)``.
 
+    int64 unless another dtype is given. RuntimeError unless low < high, or if the dtype cannot hold
+    them; TypeError for bounds that are no integers.
+
     >>> import framework as torch
     >>> bool((torch.randint(3, 5, (100,)) >= 3).all())
     True
@@ -171,6 +180,8 @@ def randint_like(
 ) -> Tensor:  # fmt: skip
     """`randint` with the shape, dtype and device of ``input``.
 
+    The bounds and errors are those of `randint`.
+
     >>> import framework as torch
     >>> torch.randint_like(torch.zeros(2), 1)
     tensor([0., 0.])
@@ -188,6 +199,9 @@ def randperm(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """A random permutation of 0 .. n-1.
+
+    int64 unless another dtype is given. RuntimeError for a negative n or one that the dtype does
+    not hold.
 
     >>> import framework as torch
     >>> sorted(torch.randperm(4).tolist())
@@ -341,6 +355,9 @@ def bernoulli(
 ) -> Tensor:
     """1 with the probability that each element gives (or with probability p), else 0.
 
+    In the dtype of ``input``. RuntimeError for a probability outside of [0, 1], NotImplementedError
+    for probabilities that are integers.
+
     >>> import framework as torch
     >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
     tensor([0., 1.])
@@ -357,6 +374,9 @@ def bernoulli(
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with each element as rate.
 
+    In the dtype of ``input``. RuntimeError for a negative rate, NotImplementedError for rates that
+    are integers.
+
     >>> import framework as torch
     >>> torch.poisson(torch.zeros(2))
     tensor([0., 0.])
@@ -367,6 +387,8 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
 @function(method=False)
 def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """How many of ``count`` trials with probability ``prob`` succeed.
+
+    Both of one floating dtype, broadcasting; ValueError for integers, RuntimeError for two dtypes.
 
     >>> import framework as torch
     >>> torch.binomial(torch.tensor([3.0]), torch.tensor([1.0]))
@@ -390,6 +412,9 @@ def multinomial(
 
     Shapes: [n] -> [num_samples], or [rows, n] -> [rows, num_samples]. Without replacement by the
     exponential races of Efraimidis and Spirakis (2006).
+
+    int64. RuntimeError for negative or infinite probabilities, a row without any, more samples than
+    probabilities without replacement, and other dimensions or dtypes.
 
     >>> import framework as torch
     >>> torch.multinomial(torch.tensor([0.0, 1.0]), 3, replacement=True)

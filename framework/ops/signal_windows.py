@@ -114,6 +114,9 @@ def exponential(
         center: the middle unless given; only for periodic windows.
         sym: symmetric, for filters; else periodic, for spectra.
 
+    ValueError for a negative M, a tau that is not positive, or a dtype other than float32 and
+    float64.
+
     >>> import framework as torch
     >>> torch.signal.windows.exponential(3)
     tensor([0.3679, 1.0000, 0.3679])
@@ -135,6 +138,8 @@ def cosine(
 ) -> Tensor:  # fmt: skip
     """``sin(pi (n + 1/2) / M)`` of M points.
 
+    ValueError for a negative M, or a dtype other than float32 and float64.
+
     >>> import framework as torch
     >>> torch.signal.windows.cosine(3)
     tensor([0.5000, 1.0000, 0.5000])
@@ -149,6 +154,9 @@ def gaussian(
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """``exp(-(n - (M - 1) / 2)^2 / (2 std^2))`` of M points.
+
+    ValueError for a negative M, a std that is not positive, or a dtype other than float32 and
+    float64.
 
     >>> import framework as torch
     >>> torch.signal.windows.gaussian(3)
@@ -167,6 +175,8 @@ def kaiser(
 ) -> Tensor:  # fmt: skip
     """``I0(beta sqrt(1 - x^2)) / I0(beta)`` of M points, x from -1 to 1 (J. Kaiser, 1974).
 
+    ValueError for a negative M or beta, or a dtype other than float32 and float64.
+
     >>> import framework as torch
     >>> torch.signal.windows.kaiser(3, beta=0.0)
     tensor([1., 1., 1.])
@@ -183,6 +193,9 @@ def general_cosine(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """``sum_i (-1)^i a_i cos(2 pi i n / (M - 1))`` of M points.
+
+    ValueError for a negative M, no weights, or a dtype other than float32 and float64; TypeError
+    unless they are a list or tuple.
 
     >>> import framework as torch
     >>> torch.signal.windows.general_cosine(3, a=[0.5, 0.5])
@@ -276,6 +289,8 @@ def bartlett(
 ) -> Tensor:  # fmt: skip
     """A triangle of M points, zero at its ends.
 
+    ValueError for a negative M, or a dtype other than float32 and float64.
+
     >>> import framework as torch
     >>> torch.signal.windows.bartlett(5)
     tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
@@ -312,6 +327,8 @@ def bartlett_window(
 ) -> Tensor:  # fmt: skip
     """A triangle; see `signal.windows.bartlett`.
 
+    RuntimeError for a negative length or a dtype that is not floating.
+
     >>> import framework as torch
     >>> torch.bartlett_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
@@ -328,6 +345,8 @@ def hann_window(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """``(1 - cos(2 pi n / N)) / 2``, N the length (one less if it is not periodic).
+
+    RuntimeError for a negative length or a dtype that is not floating.
 
     >>> import framework as torch
     >>> torch.hann_window(4)

@@ -277,6 +277,8 @@ def solve_triangular(
 
     A zero on the diagonal gives inf or NaN, not an error.
 
+    RuntimeError if shapes or dtypes do not fit; a zero on the diagonal makes infinite numbers.
+
     >>> import framework as torch
     >>> A = torch.tensor([[2.0, 7.0], [1.0, 1.0]])
     >>> torch.linalg.solve_triangular(A, torch.ones(2, 1), upper=False)
@@ -295,6 +297,8 @@ def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
     """(solution, cloned_coefficient) of ``A @ X = b``; deprecated: see `linalg.solve_triangular`.
+
+    RuntimeError if shapes or dtypes do not fit.
 
     >>> import framework as torch
     >>> torch.triangular_solve(torch.ones(2, 1), torch.eye(2)).solution.tolist()
@@ -438,6 +442,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
             type's epsilon times the larger of m and n.
         driver: "gelsy" (default), "gels" (A has full rank), "gelsd" or "gelss" (which also give
             the singular values).
+
+    RuntimeError if shapes or dtypes do not fit, or for another driver.
 
     >>> import framework as torch
     >>> A = torch.tensor([[1.0], [1.0]])

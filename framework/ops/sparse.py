@@ -102,7 +102,7 @@ def sparse_coo_tensor(
     tensor([[0., 0., 3.],
             [4., 0., 0.]])
     """
-    from framework.ops.creation import as_tensor
+    from framework.ops.adopted import as_tensor
 
     place = as_tensor(indices, dtype=dtypes.int64, device=device)
     content = as_tensor(values, dtype=dtype, device=device)
@@ -321,6 +321,8 @@ def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None) -> Te
         sparse_dim: how many dimensions are sparse; all of them by default.
         layout: `torch.sparse_coo`, the only one there is.
 
+    RuntimeError for fewer than one or more than all dimensions.
+
     >>> import framework as torch
     >>> torch.tensor([[0.0, 2.0]]).to_sparse()
     tensor(indices=tensor([[0],
@@ -433,6 +435,8 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
     """The product of two matrices of which any may be sparse: dense if one is dense.
 
     A sparse factor's gradient is sparse, at its own coordinates.
+
+    RuntimeError if the shapes do not fit, or a sparse factor is no matrix.
 
     >>> import framework as torch
     >>> torch.sparse.mm(torch.eye(2).to_sparse(), torch.ones(2, 1)).tolist()

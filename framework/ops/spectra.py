@@ -144,6 +144,9 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
             gradient does not see the other ones.
         driver: accepted for CUDA tensors only, where it makes no difference.
 
+    RuntimeError for integers, for fewer than two dimensions and for another driver than the
+    default.
+
     >>> import framework as torch
     >>> torch.linalg.svd(torch.tensor([[3.0, 0.0], [0.0, -4.0]])).S
     tensor([4., 3.])
@@ -165,6 +168,8 @@ def _check_svd(A: Tensor, driver: str | None) -> None:
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of matrices [*, m, n], descending: [*, min(m, n)], real.
+
+    RuntimeError for integers and for fewer than two dimensions.
 
     >>> import framework as torch
     >>> torch.linalg.svdvals(torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
@@ -310,6 +315,8 @@ def eig(A: Tensor) -> Any:
     The gradient is defined if the eigenvalues are distinct and the loss does not depend on the
     vectors' phases.
 
+    RuntimeError for matrices that are not square, for integers, and for infinite or NaN elements.
+
     >>> import framework as torch
     >>> torch.linalg.eig(torch.tensor([[0.0, -1.0], [1.0, 0.0]])).eigenvalues
     tensor([0.+1.j, 0.-1.j])
@@ -345,6 +352,8 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     Args:
         UPLO: which triangle is read, "L" or "U".
 
+    RuntimeError for matrices that are not square, for integers and for another UPLO.
+
     >>> import framework as torch
     >>> torch.linalg.eigh(torch.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
     tensor([1., 2.])
@@ -357,6 +366,8 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
 @function(namespaces=_LINALG, method=False, checks=True, out=True)
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of Hermitian matrices, ascending.
+
+    Real, `(*, n)`; arguments and errors as for `eigh`.
 
     >>> import framework as torch
     >>> torch.linalg.eigvalsh(torch.eye(2))
@@ -466,6 +477,8 @@ def pinv(
             count as zero; numbers or tensors that broadcast to the batch. By default 0, and the
             type's epsilon times max(m, n) (0 if ``atol`` is given).
 
+    RuntimeError for integers and for fewer than two dimensions.
+
     >>> import framework as torch
     >>> torch.linalg.pinv(torch.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])
@@ -511,6 +524,8 @@ def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Tensor:
     """How many singular values are not (nearly) zero, as int64; tolerances as in `linalg.pinv`.
+
+    `(*, m, n)` gives `(*)`. RuntimeError for integers and for fewer than two dimensions.
 
     >>> import framework as torch
     >>> torch.linalg.matrix_rank(torch.ones(3, 3))
