@@ -149,7 +149,7 @@ def _median_of(ops: Any, input: Tensor, dim: int | None, keepdim: bool) -> Any:
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median: of all elements, or (values, indices) along a dimension; NaN if one is.
 
-    Of the type of ``input``. Of no elements it is NaN, along a dimension without elements an
+    Of the type of ``input``. Of no floats it is NaN, along a dimension without elements an
     IndexError. NotImplementedError for complex numbers and bools.
 
     >>> import framework as torch

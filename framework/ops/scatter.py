@@ -253,14 +253,14 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 def _source(input: Tensor, index: Tensor, src: Any, d: int, name: str = "scatter") -> Any:
     """The part of ``src`` that the index is about, after the checks of all scatters."""
     _checked_index(input, index, name)
-    if not isinstance(src, Tensor):
-        return src
-    if src._data.dtype != input._data.dtype:
+    number = not isinstance(src, Tensor)
+    if not number and src._data.dtype != input._data.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     if not index._data.size:
-        return src.reshape(-1)[:0].reshape(index.shape)
-    sizes, have, shape = index._data.shape, src._data.shape, input._data.shape
-    for other, kind in ((input, "self"), (src, "src")):
+        return src if number else src.reshape(-1)[:0].reshape(index.shape)
+    sizes, shape = index._data.shape, input._data.shape
+    have = () if number else src._data.shape
+    for other, kind in ((input, "self"),) if number else ((input, "self"), (src, "src")):
         if _rank(index) != _rank(other):
             raise RuntimeError(
                 f"Index tensor must have the same number of dimensions as {kind} tensor"
@@ -269,8 +269,11 @@ def _source(input: Tensor, index: Tensor, src: Any, d: int, name: str = "scatter
         if (k != d and shape and n > shape[k]) or (have and n > have[k]):
             raise RuntimeError(
                 f"Expected index {list(sizes)} to be no larger than self {list(shape)} apart from "
-                f"dimension {d} and to be no larger size than src {list(have)}"
+                f"dimension {d}"
+                + ("" if number else f" and to be no larger size than src {list(have)}")
             )
+    if number:
+        return src
     if have == sizes:
         return src
     if not have or not sizes:

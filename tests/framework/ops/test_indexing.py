@@ -118,3 +118,22 @@ def test_a_write_from_its_own_memory() -> None:
         x[[0, 1, 2, 3]] = x
     with pytest.raises(ValueError, match="step must be greater than zero"):
         x.reshape(2, 2)[::-1, [0]]
+
+
+@pytest.mark.parametrize("reduce", [None, "add", "multiply"])
+def test_an_index_of_the_wrong_shape_is_refused_where_a_number_is_scattered(
+    reduce: str | None,
+) -> None:
+    """A row that is too long would run on into the next one."""
+    x = torch.zeros(2, 3)
+    for index in (torch.zeros(3, dtype=torch.int64), torch.zeros(1, 2, 3, dtype=torch.int64)):
+        with pytest.raises(RuntimeError, match="same number of dimensions as self tensor"):
+            x.scatter(0, index, 1.0, reduce=reduce)
+    with pytest.raises(RuntimeError, match=r"index \[1, 5\] to be no larger than self \[2, 3\]"):
+        x.scatter_(0, torch.zeros(1, 5, dtype=torch.int64), 1.0, reduce=reduce)
+    assert x.scatter(0, torch.zeros(4, 3, dtype=torch.int64), 1.0).tolist() == [
+        [1.0] * 3,
+        [0.0] * 3,
+    ]
+    assert x.scatter(0, torch.zeros(0, dtype=torch.int64), 1.0).equal(x)
+    assert torch.tensor(5.0).scatter(0, torch.tensor([0]), 1.0).item() == 1.0
