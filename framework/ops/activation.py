@@ -20,7 +20,7 @@ from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
-from framework.ops.dims import numpy_names
+from framework.ops.dims import axis, numpy_names
 from framework.ops.random import rand
 from framework.ops.select import relu as _relu
 from framework.ops.select import where
@@ -644,10 +644,10 @@ def glu(input: Any, dim: int = -1) -> Any:
     """
     if input.ndim == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
+    dim = axis(dim, input.ndim)
     if input.shape[dim] % 2:
         raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
-            f"{input.shape[dim]}"
+            f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}"
         )
     real_floating(input._data, "glu")
     half = input.shape[dim] // 2

@@ -91,6 +91,11 @@ def test_integers_are_refused() -> None:
         F.silu(torch.tensor([1]))
 
 
+def test_a_gate_along_no_dimension_says_which_there_are() -> None:
+    with pytest.raises(IndexError, match=r"range of \[-1, 0\], but got 5"):
+        F.glu(torch.zeros(4), 5)
+
+
 def test_softmax() -> None:
     x = RNG.standard_normal((3, 4))
     e = np.exp(x)
