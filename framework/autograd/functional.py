@@ -159,6 +159,8 @@ def vjp(
 ) -> tuple[Any, Any]:
     """``(func(*inputs), v^T J)``.
 
+    RuntimeError for a ``v`` of another shape or, where the output has several elements, none.
+
     Args:
         v: of the shape(s) of the output; may be None for an output of one element.
         create_graph: make the results differentiable.
@@ -200,6 +202,8 @@ def jvp(
 ) -> tuple[Any, Any]:
     """``(func(*inputs), J v)``, by differentiating the vjp once more.
 
+    RuntimeError for a ``v`` of another shape or, where the input has several elements, none.
+
     Args:
         v: of the shape(s) of the inputs; may be None for an input of one element.
         create_graph: make the results differentiable.
@@ -235,6 +239,9 @@ def vhp(
 ) -> tuple[Any, Any]:
     """``(func(*inputs), v^T H)`` of a function of one value.
 
+    The other arguments are those of `vjp`. RuntimeError for a function of several values or a ``v``
+    of another shape.
+
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
     >>> torch.autograd.functional.vhp(lambda x: (x**3).sum(), x, torch.ones(2))
@@ -247,6 +254,8 @@ def hvp(
     func: Func, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
     """``(func(*inputs), H v)`` of a function of one value; `vhp` is faster.
+
+    RuntimeError for a function of several values or a ``v`` of another shape.
 
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
@@ -300,7 +309,8 @@ def jacobian(
 ) -> Any:  # fmt: skip
     """The jacobian: of the output's shape followed by the input's.
 
-    For several outputs and inputs ``result[i][j]`` is that of output i by input j.
+    For several outputs and inputs ``result[i][j]`` is that of output i by input j. TypeError if the
+    function returns something else than tensors, RuntimeError for ``strict`` with ``vectorize``.
 
     Args:
         create_graph: make it differentiable.
@@ -418,6 +428,8 @@ def hessian(
     vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:  # fmt: skip
     """The hessian of a function of one value; for several inputs ``result[i][j]``.
+
+    The other arguments are those of `jacobian`. RuntimeError for a function of several values.
 
     >>> import framework as torch
     >>> torch.autograd.functional.hessian(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]))

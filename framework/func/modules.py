@@ -16,6 +16,8 @@ def functional_call(
 ) -> Any:  # fmt: skip
     """``module(*args, **kwargs)`` with the given tensors in place of its own.
 
+    ValueError for two dictionaries with the same key, or something that is no dictionary.
+
     Args:
         parameter_and_buffer_dicts: a dict of tensors by dotted name, or a sequence of them with
             distinct names.

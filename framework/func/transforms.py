@@ -184,7 +184,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """``(func(*primals), vjp_fn)``: vjp_fn takes cotangents nested as the output is.
 
     vjp_fn returns a tuple of the gradients for each primal, and may be called again. With has_aux
-    the result is (output, vjp_fn, aux).
+    the result is (output, vjp_fn, aux). RuntimeError if ``func`` returns something else than
+    tensors, or for cotangents of another structure.
 
     >>> import framework as torch
     >>> out, vjp_fn = torch.func.vjp(torch.sin, torch.zeros(2))
@@ -281,6 +282,8 @@ def jvp(
 ) -> Any:  # fmt: skip
     """``(func(*primals), derivative along tangents)``, in forward mode.
 
+    RuntimeError for primals and tangents of different structures or shapes, or no tuples.
+
     Args:
         primals: a tuple of the arguments; each may be a pytree of tensors.
         tangents: of the same structure, shapes and dtypes.
@@ -329,6 +332,8 @@ def jvp(
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """``(func(*primals), jvp_fn)``: jvp_fn(*tangents) is `jvp` without running ``func`` again.
+
+    jvp_fn raises a RuntimeError for tangents of another structure or shape.
 
     >>> import framework as torch
     >>> out, jvp_fn = torch.func.linearize(torch.exp, torch.zeros(2))
@@ -383,8 +388,9 @@ def jacrev(
 ) -> Callable[..., Any]:  # fmt: skip
     """A function that returns the jacobian of ``func``, in reverse mode.
 
-    The result is nested as the output of ``func``, and within as the argument(s); each jacobian
-    has the output's shape followed by the input's.
+    The result is nested as the output of ``func``, and within as the argument(s); each jacobian has
+    the output's shape followed by the input's. RuntimeError for a ``func`` that returns no tensors,
+    ValueError for a chunk size that is not positive.
 
     Args:
         argnums: the positional argument(s) to differentiate by.
@@ -437,6 +443,8 @@ def jacfwd(
 ) -> Callable[..., Any]:
     """A function that returns the jacobian of ``func``, in forward mode; else as `jacrev`.
 
+    RuntimeError for a ``func`` that returns no tensors.
+
     >>> import framework as torch
     >>> torch.func.jacfwd(torch.sin)(torch.zeros(2))
     tensor([[1., 0.],
@@ -479,6 +487,8 @@ def jacfwd(
 
 def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
     """A function that returns the hessian of ``func``: `jacfwd` of `jacrev`.
+
+    RuntimeError for a ``func`` that returns no tensors.
 
     >>> import framework as torch
     >>> torch.func.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))

@@ -159,7 +159,8 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Means of ``output_size`` windows that cover an image.
 
     Window i of m along n elements is from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉. ``output_size`` is an int,
-    or one (or None: the input's size) per dimension.
+    or one (or None: the input's size) per dimension. Shapes: input (N, C, H, W) or (C, H, W);
+    RuntimeError for another rank or a negative size.
 
     >>> import framework as torch
     >>> torch.nn.functional.adaptive_avg_pool2d(torch.ones(1, 3, 5, 7), 1).shape

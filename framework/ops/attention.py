@@ -35,6 +35,7 @@ def scaled_dot_product_attention(
     """softmax(query @ keyᵀ * scale + mask) @ value (Vaswani et al. 2017).
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, Ev); result (..., L, Ev).
+    RuntimeError for sizes or types that do not match, or both a mask and ``is_causal``.
 
     Args:
         attn_mask: broadcast to (..., L, S); a boolean one says who takes part, any other is added.

@@ -298,7 +298,8 @@ def ctc_loss(
     """The negative log likelihood of label sequences whose alignment is not known.
 
     Shapes: log_probs (T, N, C) or (T, C), log-probabilities; targets (N, S) or all labels one after
-    another; lengths (N,), as tensors or tuples. Result (N,), or a number.
+    another; lengths (N,), as tensors or tuples. Result (N,), or a number. Graves et al. 2006.
+    RuntimeError for lengths or labels out of range, ValueError for another ``reduction``.
 
     Args:
         blank: the class that says nothing.

@@ -23,6 +23,8 @@ _CHUNK = 1 << 16  # differences that are held at a time: they fit into a cache
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of ``input - other``, which broadcast.
 
+    A number, whatever the shapes are. RuntimeError for integers or shapes that do not broadcast.
+
     >>> import framework as torch
     >>> torch.dist(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0]))
     tensor(5.)
@@ -102,6 +104,9 @@ def cdist(
     compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:  # fmt: skip
     """The p-norm distance between every row of one and every row of another: (..., N, M).
+
+    RuntimeError for other ranks, different numbers of columns, integers or a negative ``p``;
+    ValueError for another ``compute_mode``.
 
     Args:
         x1, x2: (..., N, D) and (..., M, D) of one floating type, the rest broadcasts.

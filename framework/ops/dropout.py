@@ -78,7 +78,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """Zero each element with probability ``p`` and scale the others by 1 / (1 - p).
 
     Nothing happens unless ``training``. The mask follows from the default generator's seed and
-    position: `manual_seed` repeats it.
+    position: `manual_seed` repeats it. ValueError for a ``p`` outside of [0, 1], RuntimeError for
+    integers.
 
     >>> import framework as torch
     >>> _ = torch.manual_seed(0)

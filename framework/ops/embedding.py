@@ -142,7 +142,8 @@ def embedding(
 ) -> Any:
     """The rows of ``weight`` that ``input`` names.
 
-    Shapes: input (*) of integers, weight (V, D); result (*, D).
+    Shapes: input (*) of integers, weight (V, D); result (*, D). IndexError for a row that is not
+    there, AssertionError for a ``padding_idx`` that is none.
 
     Args:
         padding_idx: this row gets no gradient.
@@ -283,6 +284,8 @@ def embedding_bag(
 
     Shapes: input (B, N): B bags of N row numbers, or (N,): bags that begin at ``offsets`` (B,);
     weight (V, D); per_sample_weights as input or None; result (B, D), zero for an empty bag.
+    ValueError for offsets that do not fit the input's shape or another ``mode``,
+    NotImplementedError for ``per_sample_weights`` with another mode than "sum".
 
     Args:
         per_sample_weights: factors of the rows, in mode "sum".
@@ -471,6 +474,9 @@ ONE_HOT = op("one_hot", _one_hot_kernel, "a")
 @function(namespaces=("nn.functional",), method=False)
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 where the last dimension's index is the number in ``tensor``, else 0, as int64.
+
+    Shapes: (*) to (*, num_classes). RuntimeError for anything but int64, negative numbers or ones
+    that are too large.
 
     Args:
         num_classes: size of the new dimension; -1 is one more than the largest number.

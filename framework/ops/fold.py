@@ -80,6 +80,9 @@ def unfold(
 ) -> Any:
     """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions).
 
+    Without the batch: (C, H, W) to (C · KH · KW, positions). RuntimeError for sizes without a
+    patch, NotImplementedError for integers.
+
     >>> import framework as torch
     >>> torch.nn.functional.unfold(torch.arange(4.0).reshape(1, 1, 2, 2), (1, 2))
     tensor([[[0., 2.],

@@ -258,8 +258,9 @@ def grid_sample(
 ) -> Any:
     """``input`` at the places that ``grid`` names.
 
-    Shapes: input (N, C, H, W), grid (N, H', W', 2) of (x, y) in [-1, 1], result (N, C, H', W');
-    or (N, C, D, H, W), (N, D', H', W', 3) of (x, y, z) and (N, C, D', H', W').
+    Shapes: input (N, C, H, W), grid (N, H', W', 2) of (x, y) in [-1, 1], result (N, C, H', W'); or
+    (N, C, D, H, W), (N, D', H', W', 3) of (x, y, z) and (N, C, D', H', W'). RuntimeError for sizes
+    or types that do not match, ValueError for another mode.
 
     Args:
         mode: "bilinear", "nearest" or (images only) "bicubic".
@@ -353,8 +354,9 @@ def grid_sampler_3d(
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
     """The places of a regular grid after an affine map, for `grid_sample`.
 
-    Shapes: theta (N, 2, 3) and size (N, C, H, W), result (N, H, W, 2); or theta (N, 3, 4), size
-    (N, C, D, H, W) and result (N, D, H, W, 3).
+    Shapes: theta (N, 2, 3) and size (N, C, H, W), result (N, H, W, 2); or theta (N, 3, 4), size (N,
+    C, D, H, W) and result (N, D, H, W, 3). ValueError for another shape or type of theta,
+    NotImplementedError for other sizes.
 
     >>> import framework as torch
     >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])

@@ -210,7 +210,7 @@ def layer_norm(
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016).
 
     ``normalized_shape``, ``weight`` and ``bias`` have the shape of these dimensions; the variance
-    is the biased one.
+    is the biased one. RuntimeError for sizes that do not match.
 
     >>> import framework as torch
     >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), [2])
@@ -603,6 +603,9 @@ def local_response_norm(
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """input / max(‖input‖ₚ, eps), the norm taken along ``dim``.
 
+    The result has the input's shape. IndexError for a dimension out of range, RuntimeError for
+    integers.
+
     >>> import framework as torch
     >>> torch.nn.functional.normalize(torch.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
@@ -614,6 +617,9 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
 @composite
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along ``dim``; the others broadcast.
+
+    IndexError for a dimension out of range, RuntimeError for integers or shapes that do not
+    broadcast.
 
     >>> import framework as torch
     >>> torch.cosine_similarity(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
@@ -652,6 +658,8 @@ def pairwise_distance(
 @composite
 def pdist(input: Any, p: float = 2) -> Any:
     """‖xᵢ - xⱼ‖ₚ of every two rows i < j: (N, M) to (N (N - 1) / 2,).
+
+    RuntimeError for another rank, integers or a negative ``p``.
 
     >>> import framework as torch
     >>> torch.pdist(torch.tensor([[0.0], [1.0], [3.0]]))

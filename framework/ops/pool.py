@@ -303,9 +303,10 @@ def max_pool2d(
 ) -> Any:  # fmt: skip
     """The largest element of each window of an image (minus infinity is padded).
 
-    Shapes: input (N, C, H, W) or (C, H, W); result (N, C, H', W') with
-    H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up in
-    ``ceil_mode``. ``stride`` is the kernel's size unless given.
+    Shapes: input (N, C, H, W) or (C, H, W); result (N, C, H', W') with H' = (H + 2 padding -
+    dilation (kernel - 1) - 1) / stride + 1, rounded down, or up in ``ceil_mode``. ``stride`` is the
+    kernel's size unless given. RuntimeError for another rank, for padding of more than half a
+    window or an output without elements.
 
     Args:
         return_indices: also return the flat position of each result in its input plane.
@@ -512,7 +513,8 @@ def avg_pool2d(
 ) -> Any:  # fmt: skip
     """The mean of each window of an image.
 
-    Shapes: input (N, C, H, W) or (C, H, W); result as of `max_pool2d`.
+    Shapes: input (N, C, H, W) or (C, H, W); result as of `max_pool2d`. RuntimeError for another
+    rank, for padding of more than half a window or a divisor of 0.
 
     Args:
         count_include_pad: the padded zeros count as elements.

@@ -157,6 +157,9 @@ def max_unpool2d(
 ) -> Any:  # fmt: skip
     """The partial inverse of `max_pool2d`: its results at their places, zeros elsewhere.
 
+    Shapes: input and indices (N, C, H, W) or (C, H, W). RuntimeError for indices that are not int64
+    or of another shape, ValueError for an ``output_size`` that cannot be.
+
     Args:
         indices: the positions that the pooling returned.
         output_size: of the sizes that are pooled to the input's, this one.
@@ -230,6 +233,8 @@ def lp_pool2d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
     """(Σ xᵖ)^(1/p) over each window of an image, p = ``norm_type``; infinity is the maximum.
+
+    Shapes: input (N, C, H, W) or (C, H, W); RuntimeError for another rank.
 
     >>> import framework as torch
     >>> torch.nn.functional.lp_pool2d(torch.tensor([[[3.0, 4.0]]]), 2, (1, 2))
@@ -381,7 +386,8 @@ def fractional_max_pool2d(
 ) -> Any:  # fmt: skip
     """Max pooling to any size, with pseudo-random steps between the windows (Graham 2014).
 
-    Shapes: input (N, C, H, W) or (C, H, W); result (N, C, *output_size).
+    Shapes: input (N, C, H, W) or (C, H, W); result (N, C, *output_size). ValueError without a size
+    and a ratio, RuntimeError if the windows do not fit in.
 
     Args:
         output_size, output_ratio: one of the two; the ratio is in (0, 1).

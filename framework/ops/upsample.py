@@ -253,7 +253,9 @@ def interpolate(
 ) -> Any:
     """``input`` resampled to another spatial size.
 
-    Shapes: input (N, C, L), (N, C, H, W) or (N, C, D, H, W); result (N, C, *size).
+    Shapes: input (N, C, L), (N, C, H, W) or (N, C, D, H, W); result (N, C, *size). ValueError for a
+    size and a factor, neither, or options that do not go together; NotImplementedError for a mode
+    of another rank.
 
     Args:
         size, scale_factor: one of the two, as a number or one per spatial dimension.
@@ -456,6 +458,8 @@ def _image(input: Any, name: str) -> None:
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """Channels to pixels: (*, C r², H, W) to (*, C, H r, W r) (Shi et al. 2016).
 
+    RuntimeError for fewer than three dimensions or channels that r² does not divide.
+
     >>> import framework as torch
     >>> torch.pixel_shuffle(torch.arange(4.0).reshape(4, 1, 1), 2)
     tensor([[[0., 1.],
@@ -509,6 +513,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
 @composite
 def channel_shuffle(input: Any, groups: int) -> Any:
     """Interleave the channels (dimension 1) of ``groups`` groups (Zhang et al. 2018).
+
+    RuntimeError for fewer than three dimensions or a number of groups that does not divide them.
 
     >>> import framework as torch
     >>> torch.channel_shuffle(torch.arange(4.0).reshape(1, 4, 1), 2).flatten()

@@ -17,11 +17,11 @@ __all__ = ["Adam", "AdamW"]
 class Adam(Optimizer):
     r"""Adam: step sizes from running means of the gradient and of its square.
 
-    m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
-    p = p - lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps).
-    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015. With ``amsgrad`` the
-    largest v so far takes v's place (Reddi et al., "On the convergence of Adam and beyond", ICLR
-    2018).
+    m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p = p - lr / (1 - beta1^t) * m /
+    (sqrt(v / (1 - beta2^t)) + eps). Kingma and Ba, "Adam: a method for stochastic optimization",
+    ICLR 2015. With ``amsgrad`` the largest v so far takes v's place (Reddi et al., "On the
+    convergence of Adam and beyond", ICLR 2018). ValueError for a negative learning rate, ``eps`` or
+    weight decay, or a beta outside of [0, 1).
 
     Args:
         betas: decay rates of the two running means.
@@ -113,7 +113,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""`Adam` that shrinks the parameters by lr * weight_decay instead of changing the gradient.
 
-    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019. ValueError as of
+    `Adam`.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

@@ -30,9 +30,10 @@ class RMSprop(_Adaptive):
     r"""The gradient divided by the root of a running mean of its square.
 
     v = alpha v + (1 - alpha) g^2; p = p - lr g / (sqrt(v) + eps). With ``centered`` the square of
-    the running mean of g is subtracted from v; with ``momentum`` the quotient goes into
-    buf = momentum buf + quotient first. Hinton, lecture 6 of "Neural networks for machine
-    learning"; centered: Graves, "Generating sequences with recurrent neural networks", 2013.
+    the running mean of g is subtracted from v; with ``momentum`` the quotient goes into buf =
+    momentum buf + quotient first. Hinton, lecture 6 of "Neural networks for machine learning";
+    centered: Graves, "Generating sequences with recurrent neural networks", 2013. ValueError for a
+    negative learning rate, ``alpha``, ``eps``, momentum or weight decay.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -114,7 +115,8 @@ class Adagrad(_Adaptive):
     r"""The gradient divided by the root of the sum of all its squares.
 
     s = s + g^2; p = p - lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + eps). Duchi, Hazan and Singer,
-    "Adaptive subgradient methods", JMLR 12 (2011).
+    "Adaptive subgradient methods", JMLR 12 (2011). ValueError for a negative learning rate, decay,
+    ``eps`` or initial value; RuntimeError in ``step`` for weight decay with sparse gradients.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -192,8 +194,9 @@ class Adagrad(_Adaptive):
 class Adadelta(_Adaptive):
     r"""The gradient scaled by the ratio of running means: of past updates and of gradients.
 
-    v = rho v + (1 - rho) g^2; d = sqrt(u + eps) / sqrt(v + eps) * g; u = rho u + (1 - rho) d^2;
-    p = p - lr d. Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
+    v = rho v + (1 - rho) g^2; d = sqrt(u + eps) / sqrt(v + eps) * g; u = rho u + (1 - rho) d^2; p =
+    p - lr d. Zeiler, "ADADELTA: an adaptive learning rate method", 2012. ValueError for a negative
+    learning rate, ``eps`` or weight decay, or a ``rho`` outside of [0, 1].
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

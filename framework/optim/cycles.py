@@ -26,6 +26,8 @@ class OneCycleLR(LRScheduler):
     From max_lr / div_factor up over the first ``pct_start`` of the steps, then down to the initial
     rate / final_div_factor; momentum (or beta1) goes the other way. Smith and Topin,
     "Super-convergence", 2018; two phases as in fastai, or the paper's with ``three_phase``.
+    ValueError for no or contradictory lengths, a ``pct_start`` outside of [0, 1] or another
+    strategy.
 
     Args:
         total_steps: number of steps, or give ``epochs`` and ``steps_per_epoch``.
@@ -152,7 +154,7 @@ class CyclicLR(LRScheduler):
     """From ``base_lr`` up to ``max_lr`` and down again, over and over; stepped after every batch.
 
     Smith, "Cyclical learning rates for training neural networks", 2017. Momentum (or beta1) goes
-    the other way.
+    the other way. ValueError for another mode, or momentum to be cycled that the optimizer has not.
 
     Args:
         step_size_up: steps from bottom to top; ``step_size_down`` of the way back (None: as many).
@@ -272,7 +274,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     The first period takes ``T_0`` steps, each further one ``T_mult`` times as many. Loshchilov and
     Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017. ``step(epoch)`` takes
-    fractions of epochs, for steps after every batch.
+    fractions of epochs, for steps after every batch. ValueError for a ``T_0`` or ``T_mult`` that is
+    not a positive integer.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)

@@ -36,6 +36,8 @@ _LRScheduler = LRScheduler  # the older name
 class LambdaLR(LRScheduler):
     """The base rate times ``lr_lambda(epoch)``; one function, or one per group.
 
+    ValueError for a list of another length than the groups'.
+
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (epoch + 1))
@@ -82,6 +84,8 @@ class LambdaLR(LRScheduler):
 
 class MultiplicativeLR(LambdaLR):
     """The rate times ``lr_lambda(epoch)`` at each epoch.
+
+    ValueError for a list of another length than the groups'.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -192,6 +196,8 @@ class ExponentialLR(LRScheduler):
 class LinearLR(LRScheduler):
     """The base rate times a factor that goes from one value to another over ``total_iters`` epochs.
 
+    ValueError for factors outside of [0, 1], or a ``start_factor`` of 0.
+
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -239,6 +245,8 @@ class LinearLR(LRScheduler):
 
 class ConstantLR(LRScheduler):
     """The base rate times ``factor`` for the first ``total_iters`` epochs.
+
+    ValueError for a factor outside of [0, 1].
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -365,6 +373,9 @@ class _Combined(LRScheduler):
 class SequentialLR(_Combined):
     """One schedule after the other: ``schedulers[i + 1]`` starts at epoch ``milestones[i]``.
 
+    ValueError for no schedules, schedules of different optimizers or milestones that are not one
+    fewer.
+
     >>> import framework as torch
     >>> from framework.optim.lr_scheduler import ExponentialLR, LinearLR, SequentialLR
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -420,6 +431,8 @@ class SequentialLR(_Combined):
 
 class ChainedScheduler(_Combined):
     """Several schedules that act on the rate one after the other at every step.
+
+    ValueError for no schedules or schedules of different optimizers.
 
     >>> import framework as torch
     >>> from framework.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR
@@ -481,6 +494,8 @@ def _undo_first_step(schedulers: Sequence[LRScheduler]) -> None:
 
 class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a metric has not got better for ``patience`` epochs.
+
+    ValueError for a factor that is not below 1 or another mode.
 
     Args:
         mode: "min": lower is better; "max": higher is better.

@@ -31,7 +31,9 @@ class Adafactor(Optimizer):
     For a matrix V is row_var col_var / mean(row_var); the update g / sqrt(V) is scaled down to a
     root mean square of at most ``d`` and by max(eps[1], rms(p)) min(lr, 1 / sqrt(t)). The running
     means have the weight t^beta2_decay for the newest value. Shazeer and Stern, "Adafactor:
-    adaptive learning rates with sublinear memory cost", ICML 2018.
+    adaptive learning rates with sublinear memory cost", ICML 2018. ValueError for a negative
+    learning rate or weight decay, a positive ``beta2_decay`` or a ``d`` below 1; RuntimeError in
+    ``step`` for complex parameters.
 
     Args:
         eps: smallest root of a variance (None: the dtype's epsilon), and smallest rms of p.
@@ -132,10 +134,11 @@ def _lerp(mean: Any, value: Any, weight: float) -> None:
 class Muon(Optimizer):
     r"""Momentum whose matrix is replaced by the nearest (semi-)orthogonal one, roughly.
 
-    b = momentum b + (1 - momentum) g; the update, b or with ``nesterov``
-    (1 - momentum) g + momentum b, goes through ``ns_steps`` Newton-Schulz steps
-    X = a X + (b A + c A A) X with A = X X^T, in bfloat16, as in Jordan et al., "Muon: an optimizer
-    for hidden layers in neural networks", 2024. For 2-D parameters only.
+    b = momentum b + (1 - momentum) g; the update, b or with ``nesterov`` (1 - momentum) g +
+    momentum b, goes through ``ns_steps`` Newton-Schulz steps X = a X + (b A + c A A) X with A = X
+    X^T, in bfloat16, as in Jordan et al., "Muon: an optimizer for hidden layers in neural
+    networks", 2024. For 2-D parameters only. ValueError for parameters that are no matrices, a
+    negative learning rate, momentum or weight decay.
 
     Args:
         weight_decay: p is first multiplied by 1 - lr weight_decay.

@@ -19,7 +19,8 @@ class Rprop(Optimizer):
 
     A step size grows by etas[1] while the sign stays and shrinks by etas[0] when it changes (then
     nothing moves). Riedmiller and Braun, "A direct adaptive method for faster backpropagation
-    learning: the RPROP algorithm", 1993. For full batches only.
+    learning: the RPROP algorithm", 1993. For full batches only. ValueError for a negative learning
+    rate or ``etas`` that are not below and above 1.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0, -1.0], requires_grad=True)
@@ -75,9 +76,9 @@ class Rprop(Optimizer):
 class ASGD(Optimizer):
     r"""SGD that keeps the average of the parameters, in ``state[p]["ax"]``.
 
-    p = (1 - lambd eta) p - eta g with eta = lr / (1 + lambd lr t)^alpha; ax += mu (p - ax) with
-    mu = 1 / max(1, t - t0). Polyak and Juditsky, "Acceleration of stochastic approximation by
-    averaging", 1992.
+    p = (1 - lambd eta) p - eta g with eta = lr / (1 + lambd lr t)^alpha; ax += mu (p - ax) with mu
+    = 1 / max(1, t - t0). Polyak and Juditsky, "Acceleration of stochastic approximation by
+    averaging", 1992. ValueError for a negative learning rate or weight decay.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

@@ -21,7 +21,9 @@ class SGD(Optimizer):
     With gradient g of parameter p: g' = g + weight_decay p; buf = momentum buf + (1 - dampening) g'
     (the first time buf = g'); p = p - lr buf, with ``nesterov`` p - lr (g' + momentum buf), without
     momentum p - lr g'. Nesterov's form is that of Sutskever et al., "On the importance of
-    initialization and momentum in deep learning", ICML 2013, as PyTorch has it.
+    initialization and momentum in deep learning", ICML 2013, as PyTorch has it. ValueError for a
+    negative learning rate, momentum or weight decay, or Nesterov momentum without any; RuntimeError
+    in ``step`` for what sparse gradients cannot have.
 
     Args:
         maximize: go up the gradient instead of down.

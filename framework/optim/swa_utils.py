@@ -218,6 +218,8 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
 class SWALR(LRScheduler):
     """From the present rate to ``swa_lr`` in ``anneal_epochs`` steps, and then constant.
 
+    ValueError for another strategy or negative ``anneal_epochs``.
+
     Args:
         anneal_strategy: "cos" or "linear".
 

@@ -74,6 +74,8 @@ class IterableDataset(Dataset):
 class ChainDataset(IterableDataset):
     """Several streams, one after the other.
 
+    AssertionError, as the samples are taken, for a dataset that is no stream.
+
     >>> from framework.utils.data import ChainDataset, IterableDataset
     >>> class Upto(IterableDataset):
     ...     def __init__(self, n):
@@ -104,6 +106,8 @@ class ChainDataset(IterableDataset):
 class TensorDataset(Dataset):
     """Samples along the first dimension of tensors, which must agree on its size.
 
+    AssertionError if they do not.
+
     >>> import framework as torch
     >>> from framework.utils.data import TensorDataset
     >>> data = TensorDataset(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 1]))
@@ -126,6 +130,8 @@ class TensorDataset(Dataset):
 
 class ConcatDataset(Dataset):
     """Several datasets, one after the other.
+
+    AssertionError for none or a stream, ValueError or IndexError for an index out of range.
 
     >>> from framework.utils.data import ConcatDataset
     >>> both = ConcatDataset(["ab", "cde"])
@@ -158,6 +164,8 @@ class ConcatDataset(Dataset):
 
 class StackDataset(Dataset):
     """Several datasets side by side: a sample is a tuple of theirs, or a dict by keyword.
+
+    ValueError for none or different lengths.
 
     Raises:
         ValueError: their lengths differ, or none is given, or both kinds are.
@@ -249,6 +257,8 @@ def random_split(
     dataset: Any, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
     """Split a dataset at random into parts that do not overlap.
+
+    ValueError for lengths that do not add up to the dataset's, or to 1.
 
     Args:
         lengths: number of samples of each part, or shares that add up to 1; what rounding down

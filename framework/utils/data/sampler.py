@@ -198,6 +198,8 @@ class WeightedRandomSampler(Sampler):
 class BatchSampler(Sampler):
     """The indices of another sampler in lists of ``batch_size``.
 
+    ValueError for a ``batch_size`` that is not a positive integer.
+
     >>> from framework.utils.data import BatchSampler
     >>> list(BatchSampler(range(5), batch_size=2, drop_last=False))
     [[0, 1], [2, 3], [4]]
