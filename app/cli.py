@@ -77,7 +77,8 @@ def _open(arguments: list[str]) -> int:
         if problem:
             return _refuse(problem)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return _refuse("the screen needs a terminal; without one: tapebook run FILE")
+        problem = _unreadable(options.file) if options.file is not None else ""
+        return _refuse(problem or "the screen needs a terminal; without one: tapebook run FILE")
     from app.ui.app import run_ui
 
     return run_ui(options.file, theme=options.theme)
@@ -260,9 +261,9 @@ def _export(arguments: list[str]) -> int:
             from app.pictures import export_program
 
             line = export_program(file, output, rest, step=step or 1, **wanted)
-    except (NotebookError, TapeError, ValueError) as error:
+    except (NotebookError, TapeError, ExportError, ValueError) as error:
         return _refuse(str(error))
-    except (ExportError, RuntimeError) as error:
+    except RuntimeError as error:
         _say(str(error))
         return 1
     return _print([line])
@@ -298,9 +299,9 @@ def _summary(arguments: list[str]) -> int:
             made = summary_of_program(
                 options.file, rest, step=options.step or 1, depth=options.depth
             )
-    except (NotebookError, TapeError, ValueError) as error:
+    except (NotebookError, TapeError, ExportError, ValueError) as error:
         return _refuse(str(error))
-    except (ExportError, RuntimeError) as error:
+    except RuntimeError as error:
         _say(str(error))
         return 1
     return _print(made.op_lines() if options.ops else made.lines())
@@ -488,6 +489,19 @@ def _unusable(file: str) -> str:
         return str(error)
     if path.suffix.lower() not in (".py", ".ipynb"):
         return f"{file}: expected a .py script, an .ipynb notebook or a .tape recording"
+    return ""
+
+
+def _unreadable(file: str) -> str:
+    """Why what is in a file is no notebook; "" if it is one."""
+    from app.notebook import NotebookError, open_notebook
+
+    if Path(file).suffix.lower() == ".tape":
+        return ""
+    try:
+        open_notebook(Path(file))
+    except NotebookError as error:
+        return str(error)
     return ""
 
 

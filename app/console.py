@@ -33,6 +33,7 @@ from framework.trace.explain import place
 from framework.trace.gate import Gate, GateError
 from framework.trace.protocol import Stop
 from framework.trace.reader import tensor_meta, typed
+from viewers.text import arguments
 
 __all__ = ["Console", "Ended", "describe_inputs", "report"]
 
@@ -260,7 +261,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         return [
             _title(event.name, event.module, event.phase, note),
             *_source_lines(event.source),
-            *_meta_lines(event.meta),
+            *_meta_lines(event),
             *_tensor_lines(gate, "inputs", _metas_of(recorder, event.inputs, seq), seq),
             *_tensor_lines(gate, "outputs", event.outputs, seq),
         ]
@@ -268,7 +269,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         return [
             _title(begin.name, begin.module, begin.phase, note),
             *_source_lines(begin.source),
-            *_meta_lines(begin.meta),
+            *_meta_lines(begin),
             *_tensor_lines(gate, "inputs", _metas_of(recorder, begin.inputs, seq), seq),
             *_tensor_lines(gate, "outputs", event.outputs, seq),
         ]
@@ -303,8 +304,9 @@ def _title(name: str, module: str, phase: str, note: str) -> str:
     return f"{name}{inside}  ({phase}){note}"
 
 
-def _meta_lines(meta: dict[str, str]) -> list[str]:
-    return [f"  {key} = {value}" for key, value in meta.items()]
+def _meta_lines(op: Op | OpBegin) -> list[str]:
+    given = arguments(op.inputs, op.meta)
+    return [f"  {key} = {value}" if key else f"  arguments  {value}" for key, value in given]
 
 
 def _source_lines(place: Source) -> list[str]:

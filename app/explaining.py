@@ -180,14 +180,42 @@ def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation |
         if kind_of(walk.look(tensor, seq)) in ("nan", "inf"):
             return explain(lineage, walk.look, tensor, seq, grad=False)
     small: Explanation | None = None
+    old = _replaced(lineage, min(last, cursor), events)
     for ident, leaf in lineage.leaves.items():
-        if leaf.role == "parameter" and lineage.meta(ident).requires_grad and first < cursor:
+        if (
+            ident not in old
+            and leaf.role == "parameter"
+            and lineage.meta(ident).requires_grad
+            and first < cursor
+        ):
             told = explain(lineage, walk.look, ident, min(last, cursor))
             if told.kind == "missing":
                 return told
             if told.kind != "fine" and small is None:
                 small = told
     return small
+
+
+def _replaced(lineage: Lineage, last: int, events: list[Event]) -> set[int]:
+    """Parameters of a model that was made anew since: another one has the name now.
+
+    With the model, its other parameters have gone, unless something of the step uses them.
+    """
+    named: dict[str, list[int]] = {}
+    for ident, leaf in lineage.leaves.items():
+        if leaf.role == "parameter" and leaf.name and leaf.seq <= last:
+            named.setdefault(leaf.name, []).append(ident)
+    old, since = set(), dict[str, int]()
+    for name, idents in named.items():
+        old.update(idents[:-1])
+        if len(idents) > 1:
+            root = name.partition(".")[0]
+            since[root] = min(since.get(root, idents[-1]), idents[-1])
+    used = {i for e in events if isinstance(e, Op) for i in e.inputs}
+    for name, idents in named.items():
+        if idents[-1] < since.get(name.partition(".")[0], 0) and idents[-1] not in used:
+            old.add(idents[-1])
+    return old
 
 
 def _between(lineage: Lineage, first: int, last: int) -> list[Event]:
@@ -294,7 +322,8 @@ def compare_with(
     if isinstance(tape, Tape):
         with open_tape(tape.path) as own:
             return _compare(side_of(own, name), here, wanted)
-    return _compare(Side(name, events, look_at(client), None, text_of), here, wanted)
+    side = Side(name, events, look_at(client), None, text_of, running=True)
+    return _compare(side, here, wanted)
 
 
 def _compare(side: Side, here: int, wanted: str) -> Comparison:

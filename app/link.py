@@ -51,6 +51,7 @@ class Link:
         self.message = ""
         self.problem = False  # the message is about something that went wrong
         self.changed: set[str] = set()
+        self.attached = False  # to a program that is not this notebook's own
         self.role = "control"  # "observe": somebody else controls the program
         self.holder = ""  # who does
         self.level = "all"  # what is recorded: "all" | "structure" | "off", which is full speed
@@ -131,6 +132,8 @@ class Link:
         """Why nothing can be asked."""
         if self.state == "reconnecting":
             return "there is no connection; it is tried again"
+        if self.state == "dead" and self.attached:
+            return "the program is gone; what it recorded is still here"
         if self.state == "dead":
             return "the kernel is dead: 0 0 starts a new one"
         if self.state == "recording":

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from viewers.summary import ModelSummary
 
 __all__ = [
-    "add_options", "count", "export_program", "lineage_lines", "number", "parse_request",
-    "save_screen", "summary_of_program", "written",
+    "add_options", "count", "export_program", "free_name", "lineage_lines", "number",
+    "parse_request", "save_screen", "summary_of_program", "written",
 ]  # fmt: skip
 
 _EVENTS = 1 << 23  # of the steps that are recorded: a step of 100,000 ops is kept whole
@@ -128,13 +128,23 @@ def _last_op(store: TraceStore) -> int:
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 
 
+def free_name(path: Path) -> Path:
+    """The path, or the next one with a number that is not taken: nothing is overwritten."""
+    number = 2
+    free = path
+    while free.exists():
+        free = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return free
+
+
 def save_screen(svg: str, stem: str) -> Path:
     """Write a picture of the screen beside the others; returns where. ExportError if it cannot be.
 
     The fonts that it names are not fetched from anywhere: a monospaced one of the reader's is used.
     """
     taken = 1
-    while (path := Path(f"{stem}-screen-{taken}.svg")).exists():
+    while (path := Path(f"{stem}-screen-{taken}.svg").absolute()).exists():
         taken += 1
     write_whole(path, _FONTS.sub("", svg).encode())
     return path
@@ -158,7 +168,8 @@ def export_program(
 ) -> str:
     """A picture of a training step of a program; returns a line that says what was written.
 
-    Raises NotebookError if it cannot be run, RuntimeError if it failed, ExportError.
+    Raises NotebookError if it cannot be run, RuntimeError if it failed, ExportError if what is
+    wanted is not there, or cannot be written.
     """
     recorder, ended = _recorded(path, arguments, step, "all" if values else "none")
     with _uncollected():
@@ -196,6 +207,8 @@ def _recorded(
     recorder, ended = record_step(path, arguments, step=step, keep=keep)
     if ended < step and (ended or step > 1):
         raise ExportError(f"the program ended after {ended} training steps")
+    if not any(isinstance(event, Op) for event in recorder.read()):
+        raise ExportError(f"{path}: it ran no op of the framework: there is nothing to show")
     return recorder, ended
 
 

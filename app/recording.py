@@ -38,7 +38,7 @@ from framework.trace.protocol import Summary
 from framework.trace.tape import StepInfo, Tape, TapeError, open_tape
 from viewers.graph.store import TraceStore
 from viewers.tensor import summary_line
-from viewers.text import bytes_of, plain, short, size_text, sparkline, tensor_text
+from viewers.text import arguments, bytes_of, plain, short, size_text, sparkline, tensor_text
 
 if TYPE_CHECKING:
     from app.notebook import Notebook
@@ -317,7 +317,8 @@ def _op_lines(tape: Tape, store: TraceStore, op: Op) -> list[str]:
     module = f"  in module {op.module}" if op.module else "  outside of any module"
     lines = [f"{op.name}{module}  ({op.phase}, event {op.seq}, {_time(op.duration)})"]
     lines += source_lines(tape, op.source)
-    lines += [f"  {key} = {value}" for key, value in op.meta.items()]
+    given = arguments(op.inputs, op.meta)
+    lines += [f"  {key} = {value}" if key else f"  arguments  {value}" for key, value in given]
     if op.error:
         lines.append(f"  raised {op.error}")
     lines += _tensor_lines(tape, store, "inputs", [store.meta(i) for i in op.inputs], op.seq)

@@ -68,7 +68,6 @@ class Session(Points):
         self.store = TraceStore()
         self.kernel: KernelProcess | None = None
         self._file: Path | None = None  # whose kernel it is
-        self.attached = False
         self.name = ""
         self.file = ""  # what the program's file is called where it is not here, as in a recording
         self.cursor = 0
@@ -110,8 +109,11 @@ class Session(Points):
         self.in_background(start, self._kernel_started, self._not_started)
 
     def _kernel_started(self, kernel: KernelProcess) -> None:
+        again = self.kernel is not None
         self.kernel = kernel
         assert kernel.client is not None
+        if again:
+            self.say("the kernel is a new one: run the cells again")
         self.connect(kernel.client)
 
     def _not_started(self, why: str) -> None:
@@ -303,13 +305,13 @@ class Session(Points):
     def _check_alive(self, now: float) -> None:
         client, kernel = self.client, self.kernel
         if client is None:
-            self.try_again(now, self._connected_again, self._died)
+            self.try_again(now, self._connected_again, self._gone_for_good)
             return
         if kernel is None:
             if client.closed:
                 self._take_rest()
                 if not self.broken(now):
-                    self._died(getattr(client, "reason", "") or "the program has ended")
+                    self._died(getattr(client, "reason", "") or "the program has ended", True)
             elif self.state != "recording":
                 self.keep_alive(now)
         elif kernel.poll() is not None:
@@ -333,6 +335,10 @@ class Session(Points):
         self.epoch += 1
         self.say("connected again")
         self.connect(client, attached=True)
+
+    def _gone_for_good(self, why: str) -> None:
+        """A broken link led to no program any more, and it did not say goodbye."""
+        self._died(f"{why} without a word: it was killed, or it crashed")
 
     def take_over(self) -> None:
         """Take control of an attached program from another viewer, with its breakpoints."""
@@ -359,13 +365,13 @@ class Session(Points):
         if self.state == "paused":
             self._step("continue")
 
-    def _died(self, why: str) -> None:
+    def _died(self, why: str, ended: bool = False) -> None:
         client = self.client
         if client is not None:
             self._take_rest()
             client.close()
         self.client = None
-        self.state = "finished" if self.attached else "dead"
+        self.state = "finished" if ended else "dead"
         self.stop = None
         self.epoch += 1
         self._moving, self._and_then = False, ""
@@ -519,6 +525,8 @@ class Session(Points):
                 seq = self.store.next_stop(self.cursor, how)
             if seq is None or seq >= self.live_seq:
                 self.go_live()
+                if how == "continue" and self.state == "paused":
+                    self.say("this is where the model stands: c once more runs on")
             else:
                 self.go(seq)
             return
@@ -609,6 +617,9 @@ class Session(Points):
         """A new kernel: variables and tape are gone, the notebook stays."""
         if self.attached:
             self.say("attached to a program: it cannot be restarted from here", problem=True)
+            return
+        if self.state == "starting":
+            self.say("the kernel is still starting")
             return
         if self.kernel is None:  # the first one did not start
             self.start_kernel(self._file)

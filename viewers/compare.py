@@ -69,12 +69,13 @@ class Side:
         array: gives what a tensor held as of an event, None where that is not kept.
         look: gives its statistics; made of ``array`` if it is left out.
         text_of: the text of a source line.
+        running: it is not over: what its last step has not done yet is no difference.
     """
 
     def __init__(
         self, name: str, events: Iterable[Event], look: Look | None = None,
         array: Callable[[int, int], Any | None] | None = None,
-        text_of: Callable[[Source], str] = source_line,
+        text_of: Callable[[Source], str] = source_line, running: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.lineage = Lineage(events)
@@ -82,6 +83,7 @@ class Side:
         self.look: Look = look if look is not None else _look_at(array)
         self.text_of = text_of
         self.rules = False  # whether the ops of gradient rules were recorded
+        self.running = running
         self.steps: dict[int, list[Event]] = {}
         self._lines: dict[Source, str] | None = None
         self._sort()
@@ -93,6 +95,12 @@ class Side:
             if kind is Op or kind is NodeEnd or kind is ParamUpdate:
                 self.steps.setdefault(lineage.step(event.seq), []).append(event)
                 self.rules |= kind is Op and event.phase == "backward"  # type: ignore[union-attr]
+
+    def open(self, step: int) -> bool:
+        """Has this step only come so far?"""
+        numbers = self.lineage.numbers
+        ended = bool(numbers) and step <= numbers[-1] and self.lineage.optims[-1] < 1 << 62
+        return self.running and step == max(self.steps, default=0) and not ended
 
     def items(self, step: int, rules: bool) -> list[Item]:
         """The ops of a step; without ``rules``, a backward node stands for its own ops."""
@@ -323,6 +331,7 @@ class Comparison:
     branch: Branch | None = None
     why: str = ""  # of the first difference, if it can be said
     values: bool = True  # whether values were compared
+    until: str = ""  # up to where, if a step is not over
     cells: dict[str, str] = field(default_factory=dict)  # what is shown for the ids of cells
 
     @property
@@ -342,6 +351,8 @@ class Comparison:
             f"; values of {self.unknown:,} are not kept on both sides"
             if self.values and self.unknown else ""
         )  # fmt: skip
+        if self.until:
+            yield self.until
         first = self.first
         if first is None:
             what = "no difference" if self.values else "the same graph"
@@ -426,6 +437,8 @@ def compare(
     if step is None:
         for side, letter, other in ((a, "A", b), (b, "B", a)):
             extra = sorted(n for n in side.steps if n and n not in other.steps)
+            if other.running:
+                extra = [n for n in extra if n < max(other.steps)]
             if extra and not (found.count and extra[0] < common[-1]):
                 found.count += len(extra)
                 first = side.items(extra[0], side.rules)[:1]
@@ -462,6 +475,13 @@ def _compare_step(
     rules = a.rules and b.rules
     left, right = a.items(x, rules), b.items(y, rules)
     pairs = align(left, right)
+    # Of a step that goes on, only what it has done is compared.
+    if b.open(y) and pairs:
+        left = left[: pairs[-1][0] + 1]
+        found.until = f"step {y} of B has come to {right[-1]}: compared up to there"
+    elif a.open(x) and pairs:
+        right = right[: pairs[-1][1] + 1]
+        found.until = f"step {x} of A has come to {left[-1]}: compared up to there"
     found.steps.append((x, y))
     found.pairs += len(pairs)
     deltas: list[tuple[int, Difference]] = []  # by position in A's order

@@ -296,6 +296,11 @@ class _Maker:
             self.total.params |= row.params
             self.total.buffers |= row.buffers
         outside = self.rows.pop("", None)
+        if outside is not None:  # what an optimizer updates is a module's all the same
+            for row in self.rows.values():
+                for held, own in ((outside.params, row.params), (outside.buffers, row.buffers)):
+                    for tensor in own:
+                        held.pop(tensor, None)
         rows = [*self.rows.values(), *([outside] if outside is not None else ())]
         for row in rows:
             if row.level == 0:

@@ -11,8 +11,9 @@ of a trace (names, messages) are passed through unchanged: whoever shows them sa
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "STYLES",
     "Line",
     "Span",
+    "arguments",
     "bar",
     "bytes_of",
     "count_text",
@@ -180,6 +182,24 @@ def pad_line(line: Line, width: int) -> Line:
 
 
 # -- numbers and shapes ----------------------------------------------------------------------
+
+
+def arguments(inputs: Sequence[int], meta: Mapping[str, str]) -> list[tuple[str, str]]:
+    """An op's arguments that are no tensors, by name; those without one together, in their places.
+
+    >>> arguments((7, 0), {"arg1": "9"}), arguments((0, 7), {"arg0": "1", "dim": "0"})
+    ([('', '9')], [('', '1, ·'), ('dim', '0')])
+    """
+    places = [meta.get(f"arg{i}", "·") for i in range(len(inputs))]
+    places = [place for place in places if place != "None"]  # it was left out
+    scalars = [value for value in places if value != "·"]
+    if places[len(places) - len(scalars) :] == scalars:  # tensors first: those are in sight
+        places = scalars
+    named = [(key, value) for key, value in meta.items() if not _PLACE.fullmatch(key)]
+    return [*([("", ", ".join(places))] if places else []), *named]
+
+
+_PLACE = re.compile(r"arg\d+")
 
 
 def short(value: float, digits: int = 3) -> str:

@@ -16,7 +16,7 @@ from textual.widgets import Input, Label
 from app.actions import ACTIONS
 from app.keymap import Keymap
 from app.ui.describe import one_line
-from app.ui.strips import crop, strip_of, width_of
+from app.ui.strips import crop, strip_of, width_of, wrap
 from framework.trace.events import NodeBegin, ParamUpdate
 from viewers.text import Line
 
@@ -38,24 +38,46 @@ _STATES = {
 
 
 class StatusBar(Widget):
-    """Where everything stands, in one line."""
+    """Where everything stands, in one line; a message that is too long for it stands above."""
 
     DEFAULT_CSS = "StatusBar { height: 1; background: $panel; }"
+    MOST = 3  # rows of a message; the output tab has all of it
 
     def __init__(self, session: Session) -> None:
         super().__init__(id="status")
         self.session = session
         self.hint = ""  # what a started key sequence or a mode says
 
-    def render_line(self, y: int) -> Strip:
-        dark = self.app.current_theme.dark
+    def fit(self) -> None:
+        """What it says may have changed: be as high as that takes, and repaint."""
+        rows = self.rows()
+        if self.size.width and self.styles.height != len(rows):
+            self.styles.height = len(rows)
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self.fit()
+
+    def rows(self) -> list[Line]:
+        """The line, below the rows of a message that does not fit into it."""
         width = self.size.width
         left, right = self.left(), self.right()
         room = width - width_of(left) - 2
+        above: list[Line] = []
+        if width_of(right) > room and self.session.message and not self.hint:
+            above = list(wrap([(" ", ""), *right], width - 1, 1, words=True))
+            most = self.MOST if self.app.size.height >= 16 else 1
+            if len(above) > most:
+                above[most - 1 :] = [[*above[most - 1], (" …", "")]]
+            right = []
         right = crop(right, max(0, room))
         gap = width - width_of(left) - width_of(right) - 1
-        line: Line = [*left, (" " * max(0, gap), ""), *right]
-        return strip_of(line, width, dark, "panel")
+        return [*above, [*left, (" " * max(0, gap), ""), *right]]
+
+    def render_line(self, y: int) -> Strip:
+        rows = self.rows()
+        line = rows[min(y, len(rows) - 1)]
+        return strip_of(line, self.size.width, self.app.current_theme.dark, "panel")
 
     def left(self) -> Line:
         """State, phase, the op under the cursor, the step."""

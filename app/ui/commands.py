@@ -48,7 +48,9 @@ class Commands(Explain, TakeAway, Tables):
                 self.update()
                 return True
             if name.startswith("pane_"):
+                self.session.message = ""
                 self._go_to_number(int(name[5:]))
+                self.update()
                 return True
             raise KeyError(f"no action is called {name!r}")
         if name not in ("row_up", "row_down", "page_up", "page_down"):
@@ -60,6 +62,7 @@ class Commands(Explain, TakeAway, Tables):
     def update(self) -> None:
         """Take in what the action has changed, without waiting for the next tick."""
         self.app.tick()
+        self.screen.status.fit()
 
     @property
     def app(self) -> Any:
@@ -111,7 +114,7 @@ class Commands(Explain, TakeAway, Tables):
         if changed & (interest | {"reset"}) and screen.lower.display:
             screen.lower.fresh()
         screen.titles()
-        screen.status.refresh()
+        screen.status.fit()
 
     def refresh_pane(self, pane: Pane) -> None:
         """Bring one pane up to date that comes into sight."""

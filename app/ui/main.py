@@ -299,7 +299,7 @@ class MainScreen(Screen[None]):
         hint = f"{show(pending)} …" if pending else ""
         if hint != self.status.hint:
             self.status.hint = hint
-            self.status.refresh()
+            self.status.fit()
         if action is None and not pending:
             return
         if action is not None and not self.commands.perform(action.id):

@@ -38,7 +38,10 @@ class TakeAway:
         """Ask for a file's name and options, and write the step that the graph shows."""
         if self._own_graph() is None:
             return
-        name = self.export_to or f"{self._stem()}-graph.html --values"
+        from app.pictures import free_name
+
+        name, _, options = (self.export_to or f"{self._stem()}-graph.html --values").partition(" ")
+        name = f"{free_name(Path(name))} {options}".rstrip()
         self.screen.ask("export to (.html .svg .png .mmd .dot)", self._export, name)
 
     def _own_graph(self) -> StepGraph | None:
@@ -59,7 +62,7 @@ class TakeAway:
         return clean(name, keep_newlines=False).replace(" ", "_")
 
     def _export(self, text: str) -> None:
-        from app.pictures import parse_request
+        from app.pictures import free_name, parse_request
         from viewers.graph.export import ExportError, export
         from viewers.graph.facts import lookup_of
 
@@ -72,6 +75,7 @@ class TakeAway:
             session.say(f"not exported: {error}", problem=True)
             return
         self.export_to = text.strip()
+        path = free_name(path.absolute())
         if options["values"]:
             options["values"] = lookup_of(session) or False
 

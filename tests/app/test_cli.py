@@ -253,8 +253,8 @@ def test_export_of_a_later_step_of_a_module_and_of_a_run_without_steps(train, tm
         (["-o", "x.gif"], 2, "must end in .html, .svg, .png, .mmd or .dot"),
         (["-o", "nowhere/x.svg"], 2, "no directory"),
         (["-o", "x.svg", "--step", "0"], 2, "count from 1"),
-        (["-o", "x.svg", "--step", "99"], 1, "ended after 5 training steps"),
-        (["-o", "x.svg", "--module", "nope"], 1, "nope"),
+        (["-o", "x.svg", "--step", "99"], 2, "ended after 5 training steps"),
+        (["-o", "x.svg", "--module", "nope"], 2, "nope"),
     ],
 )
 def test_an_export_that_cannot_be(

@@ -108,9 +108,9 @@ def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
         (["export", "train.py", "-o", "x.svg", "--depth", "two"], 2, "invalid"),
         (["export", "train.py", "-o", "x.svg", "--phase", "up"], 2, "invalid choice"),
         (["export", "train.py", "-o", "x.svg", "--step", "0"], 2, "count from 1"),
-        (["export", "run.tape", "-o", "x.svg", "--module", "no"], 1, "no module 'no'"),
+        (["export", "run.tape", "-o", "x.svg", "--module", "no"], 2, "no module 'no'"),
         (["export", "run.tape", "-o", "x.svg", "--step", "9"], 2, "9"),
-        (["summary", "train.py", "--step", "9"], 1, "ended after 3 training steps"),
+        (["summary", "train.py", "--step", "9"], 2, "ended after 3 training steps"),
         (["summary", "none.py"], 2, "none.py"),
     ],
 )

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from framework.trace.events import ModuleBegin, OptimBegin, ParamUpdate
 from viewers.graph.step import Item
-from viewers.text import Line, Span, count_text, crop, crop_line, shape_text, tensor_text, width_of
+from viewers.text import (
+    Line,
+    Span,
+    arguments,
+    count_text,
+    crop,
+    crop_line,
+    shape_text,
+    tensor_text,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from viewers.graph.rows import Outline, Row
@@ -238,7 +248,8 @@ def _plain(row: Row, g: Glyphs) -> Line:
     else:
         meta: dict[str, str] = getattr(event, "meta", {})
         if meta:
-            texts = [f"{k}={crop(v, 16)}" for k, v in meta.items()]
+            pairs = arguments(getattr(event, "inputs", ()), meta)
+            texts = [f"{k}={crop(v, 16)}" if k else crop(v, 24) for k, v in pairs]
             spans.append((f" {' '.join(texts)}", "muted"))
         if item.kind == "composite":
             spans += _count(row)

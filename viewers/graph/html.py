@@ -23,7 +23,7 @@ from viewers.graph.facts import Facts, Times
 from viewers.graph.picture import Cell, Cluster, Picture
 from viewers.graph.step import Item
 from viewers.graph.svg import escape, visible
-from viewers.text import count_text, crop, shape_text, tensor_text
+from viewers.text import arguments, count_text, crop, shape_text, tensor_text
 
 __all__ = ["page"]
 
@@ -236,7 +236,8 @@ class _Data:
     def _arguments(self, extra: dict[str, Any], item: Item) -> None:
         event = (item.forward if item.kind == "node" and item.forward is not None else item).event
         meta: dict[str, str] = getattr(event, "meta", None) or {}
-        pairs = [[visible(k), visible(crop(v, _NAME))] for k, v in meta.items()]
+        given = arguments(getattr(event, "inputs", ()), meta)
+        pairs = [[visible(k), visible(crop(v, _NAME))] for k, v in given]
         description = getattr(event, "description", "")
         if description:
             pairs = [["", visible(crop(description, _NAME))]]

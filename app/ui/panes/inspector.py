@@ -243,7 +243,7 @@ class InspectorPane(Pane):
         if subject.note:
             lines.append([(crop(one_line(subject.note), width), "dim")])
         if subject.meta:
-            words = ", ".join(f"{k}={v}" for k, v in subject.meta.items())
+            words = ", ".join(f"{k}={v}" if k else v for k, v in subject.meta.items())
             lines.append([(crop(one_line(words), width), "dim")])
         if subject.error:
             lines += [[(part, "error")] for part in _fold(one_line(subject.error)[:600], width)]

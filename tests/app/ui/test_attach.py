@@ -236,8 +236,8 @@ def test_the_end_of_the_program_ends_the_attempts(script: Path) -> None:
     async def scenario(program: subprocess.Popen[bytes]) -> None:
         async with window(_connect()) as d:
             program.kill()
-            await d.until(lambda: d.session.state == "finished", "its end")
-            assert "has ended" in d.session.message
+            await d.until(lambda: d.session.state == "dead", "its end")
+            assert "has ended without a word" in d.session.message
 
     with Running("-m", "app", "run", str(script)) as program:
         asyncio.run(scenario(program))

@@ -92,7 +92,7 @@ def test_a_picture_of_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
             monkeypatch.chdir(tmp_path)
             await d.press("P", "f12")
-            assert d.session.message == "written: mlp-screen-2.svg"
+            assert d.session.message == f"written: {tmp_path / 'mlp-screen-2.svg'}"
             for number in (1, 2):
                 text = (tmp_path / f"mlp-screen-{number}.svg").read_text()
                 said = "".join(e.text or "" for e in ElementTree.fromstring(text).iter())
@@ -100,6 +100,6 @@ def test_a_picture_of_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 assert "font-face" not in text, "fonts would be fetched from the network"
             monkeypatch.chdir("/proc")
             await d.press("P")
-            assert d.session.message.startswith("cannot write mlp-screen-1.svg")
+            assert d.session.message.startswith("cannot write /proc/mlp-screen-1.svg")
 
     asyncio.run(run())
