@@ -198,6 +198,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous_tensor", "Previous tensor", ("left_square_bracket",), "Inspector"),
     Action("slice", "Slice the tensor ...", ("enter",), "Inspector", "Such as [0, :, ::2].",
            where=("inspector",)),
+    Action("picture", "Image or heat map", ("v",), "Inspector",
+           "Of what has the shape of an image: [H, W], [C, H, W] or [N, C, H, W] with 1 or 3 "
+           "channels; enter [3] shows another of the batch."),
+    Action("highlight", "Highlight values ...", ("h",), "Inspector",
+           "Such as > 3, < 0 or 0.5..1: in the table and in the heat map; nothing ends it.",
+           where=("inspector",), footer=-1, short="highlight"),
     Action("table_left", "Table: columns before", ("shift+left", "less_than_sign"), "Inspector",
            where=("inspector",)),
     Action("table_right", "Table: columns after", ("shift+right", "greater_than_sign"),

@@ -69,6 +69,20 @@ class Tables:
         screen.lower.steps.show_track(track)
         self._open("steps")
 
+    def do_picture(self) -> None:
+        self.session.say(self.screen.inspector.next_picture())
+
+    def do_highlight(self) -> None:
+        inspector = self.screen.inspector
+
+        def done(text: str) -> bool:
+            problem = inspector.highlight(text)
+            if problem:
+                self.session.say(problem, problem=True)
+            return False
+
+        self.screen.ask("highlight values (> 3, <= 0, 0.5..1)", done)
+
     def do_go_to_row(self) -> None:
         """The moment of the selected row."""
         screen, session = self.screen, self.session

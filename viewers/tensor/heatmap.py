@@ -65,6 +65,7 @@ def heatmap_lines(
     ascii: bool = False,
     low: float | None = None,
     high: float | None = None,
+    highlight: tuple[float, float] | None = None,
 ) -> list[Line]:
     """The picture of a grid in exactly ``width`` by ``height``, from height 3 on with its scale.
 
@@ -72,7 +73,8 @@ def heatmap_lines(
     warm-7 above; others from heat-0 (least) to heat-15 (most). A cell's token is "UPPER on LOWER".
     ``low`` and ``high`` fix the scale, to compare pictures; otherwise it is the picture's own.
     Without ``colour``, or in ``ascii``, each cell is one block, a character of ``RAMP``. A block
-    that holds a NaN shows N, one that holds an Inf shows I.
+    that holds a NaN shows N, one that holds an Inf shows I. With ``highlight``, only blocks within
+    these limits are drawn.
 
     >>> from framework.trace.protocol import Grid
     >>> from viewers.text import plain
@@ -95,6 +97,9 @@ def heatmap_lines(
         return fit_lines([], width, height)
     values, marks = resample(values, marks, rows, cols)
     scale = _Scale(values, low, high)
+    if highlight is not None:
+        inside = (values >= highlight[0]) & (values <= highlight[1])
+        values = np.where(inside, values, np.nan)
     down, across = _zoom(values.shape, rows, cols, plain)
     values, marks = enlarge(values, down, across), enlarge(marks, down, across)
     if plain:

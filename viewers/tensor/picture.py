@@ -6,11 +6,13 @@ import base64
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from framework.trace.protocol import Grid
+from framework.trace.summary import SliceError, format_slice, parse_slice, sliced_shape
 from viewers.tensor.lines import (
     INF,
     NAN,
@@ -26,6 +28,7 @@ from viewers.text import Line, short
 
 __all__ = ["image_lines", "image_slices", "picture_lines"]
 
+ALL = slice(None)
 MAX_BYTES = 32 << 20  # of an encoded picture
 MAX_PIXELS = 1 << 24  # 64 MB when decoded; a figure of 20 by 16 inches at 200 dpi has 13 million
 _LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
@@ -34,24 +37,53 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 # -- tensors that are images -----------------------------------------------------------------
 
 
-def image_slices(shape: Sequence[int]) -> list[str]:
+def image_slices(shape: Sequence[int], slice: str = "") -> list[str]:
     """The slices to ask of the wire's ``view`` for a tensor's (first) image; [] if it is none.
 
-    An image is [H, W], [C, H, W] or [N, C, H, W] with C 1 or 3, and H and W above 1.
+    An image is [H, W], [C, H, W] or [N, C, H, W] with C 1 or 3, and H and W above 1; of a tensor
+    that was sliced, what is left of it.
 
     >>> image_slices((8, 3, 32, 32)), image_slices((1, 28, 28)), image_slices((28, 28))
     (['[0, 0]', '[0, 1]', '[0, 2]'], ['[0]'], [''])
     >>> image_slices((64, 16, 16)), image_slices((128,))
     ([], [])
+    >>> image_slices((8, 1, 28, 28), "[5]"), image_slices((8, 3, 9, 9), "[2:6, :, ::2]")
+    (['[5, 0, :, :]'], ['[2, 0, ::2, :]', '[2, 1, ::2, :]', '[2, 2, ::2, :]'])
+    >>> image_slices((64, 16, 16), "[7]")
+    ['[7]']
     """
-    if not 2 <= len(shape) <= 4 or shape[-1] < 2 or shape[-2] < 2:
+    try:
+        index = parse_slice(slice, shape)
+        left = sliced_shape(shape, index)
+    except (SliceError, TypeError, ValueError, OverflowError):  # from a peer: not believed
         return []
-    if len(shape) == 2:
-        return [""]
-    if shape[-3] not in (1, 3) or 0 in shape:
+    if not 2 <= len(left) <= 4 or left[-1] < 2 or left[-2] < 2 or 0 in left:
         return []
-    first = "0, " if len(shape) == 4 else ""
-    return [f"[{first}{c}]" for c in range(shape[-3])]
+    if len(left) == 2:
+        return [slice]
+    if left[-3] not in (1, 3):
+        return []
+    if not slice.strip():
+        first = "0, " if len(left) == 4 else ""
+        return [f"[{first}{c}]" for c in range(left[-3])]
+    items = _whole(index, len(shape))
+    kept = [i for i, item in enumerate(items) if not isinstance(item, int)]
+    batch, channels = kept[:-3], kept[-3]
+    found = []
+    for c in range(left[-3]):
+        chosen = list(items)
+        for axis, at in (*((axis, 0) for axis in batch), (channels, c)):
+            chosen[axis] = range(shape[axis])[chosen[axis]][at]
+        found.append(format_slice(chosen))
+    return found
+
+
+def _whole(index: Sequence[Any], dims: int) -> list[Any]:
+    """One item for each axis."""
+    items = list(index)
+    at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    rest = [item for item in items if item is not Ellipsis]
+    return [*rest[:at], *[ALL] * (dims - len(rest)), *rest[at:]]
 
 
 def image_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ from app.ui.describe import duration_text, meta_text, one_line
 from app.ui.panes.base import Pane
 from framework.trace.events import TensorMeta
 from framework.trace.protocol import Grid, TensorView
-from viewers.text import Line, crop, pad, pad_line, width_of
+from viewers.tensor.picture import image_slices
+from viewers.text import Line, crop, pad, pad_line, short, width_of
 
 __all__ = ["InspectorPane"]
 
 BESIDE = 76  # columns from which value and gradient stand side by side
 LISTED = 7  # tensors named above the picture; more scroll with the choice
 TABLE = (12, 24)  # rows and columns asked for
+IMAGE = 16  # rows of an image
 _KEPT = 96  # replies remembered
 
 
@@ -33,6 +36,7 @@ class _Want(NamedTuple):
     row0: int
     col0: int
     width: int
+    height: int = 16  # pixels of the picture at most
 
 
 class InspectorPane(Pane):
@@ -48,6 +52,8 @@ class InspectorPane(Pane):
         self.choice = 0
         self.slice = ""
         self.corner = (0, 0)
+        self.image: bool | None = None  # as an image; None: only a batch, or what has colours
+        self.band: tuple[float, float] | None = None  # values that are highlighted
         self._lines: list[Line] = []
         self._first_tensor = 0  # row of the first tensor of the list
         self._list_from = 0
@@ -116,6 +122,31 @@ class InspectorPane(Pane):
         self.corner = (0, 0)
         self.rebuild()
 
+    def next_picture(self) -> str:
+        """An image in the place of the heat map, or the other way round; what there is to say."""
+        ref = self.chosen
+        slices = image_slices(ref.meta.shape, self.slice) if ref is not None else []
+        if ref is None or not slices:
+            return "no image: that has [H, W], or 1 or 3 channels of it, of one or of a batch"
+        self.image = not self._is_image(slices, ref.meta.shape)
+        self.rebuild()
+        return "as an image" if self.image else "as a heat map"
+
+    def _is_image(self, slices: list[str], shape: tuple[int, ...]) -> bool:
+        """Whether what has these channels is shown as an image."""
+        if self.image is None:
+            return len(slices) == 3 or (slices != [self.slice] and len(shape) == 4 and bool(slices))
+        return self.image and bool(slices)
+
+    def highlight(self, text: str) -> str:
+        """Mark values within limits, "" for none; returns what is wrong with the text."""
+        try:
+            self.band = parse_band(text)
+        except ValueError as error:
+            return str(error)
+        self.rebuild()
+        return ""
+
     def move_table(self, rows: int, cols: int) -> None:
         """Move the table's window."""
         view = self._answer(self.chosen)
@@ -163,7 +194,7 @@ class InspectorPane(Pane):
 
         self.session.view(
             want.tensor, want.seq, arrived, slice=want.slice, row0=want.row0, col0=want.col0,
-            rows=TABLE[0], cols=TABLE[1], grid=[16, want.width],
+            rows=TABLE[0], cols=TABLE[1], grid=[want.height, want.width],
         )  # fmt: skip
         return None
 
@@ -331,18 +362,43 @@ class InspectorPane(Pane):
         if view.summary.counts and view.summary.count > 1:
             lines += histogram_lines(view.summary, width, 4)
         colour = not self.app.no_color
-        if view.grid is not None and view.summary.count > 1:
+        slices = image_slices(view.tensor.shape, self.slice)
+        if self._is_image(slices, view.tensor.shape) and view.summary.count > 1:
+            lines += self._image(ref, slices, width, colour)
+        elif view.grid is not None and view.summary.count > 1:
             height = _grid_height(view.grid, width)
             part = picture_text(view.tensor.shape, view.slice)
             if part:
                 lines.append([(part, "dim")])
-            lines += heatmap_lines(view.grid, width, height, colour=colour)
+            lines += heatmap_lines(view.grid, width, height, colour=colour, highlight=self.band)
         if view.table is not None and view.summary.count:
             vector = len(view.tensor.shape) == 1 and not view.slice
             lines.append([])
             rows = min(TABLE[0], view.table.shape[0]) + 2
-            lines += _trimmed(table_lines(view.table, width, rows, vector=vector))
+            if self.band is not None:
+                lines.append([("highlighted: ", "dim"), (band_text(self.band), "match")])
+            drawn = table_lines(view.table, width, rows, vector=vector, highlight=self.band)
+            lines += _trimmed(drawn)
         return lines
+
+    def _image(self, ref: TensorRef, slices: list[str], width: int, colour: bool) -> list[Line]:
+        """The channels as one picture, in its proportions."""
+        from viewers.tensor import image_lines
+
+        rows, cols = ref.meta.shape[-2:]
+        height = max(4, min(IMAGE, round(width * rows / max(cols, 1) / 2)))
+        views = [
+            self._ask(_Want(ref.meta.id, ref.seq, slice, 0, 0, width, 2 * height))
+            for slice in slices
+        ]
+        grids = [v.grid for v in views if isinstance(v, TensorView) and v.grid is not None]
+        if len(grids) < len(slices):
+            bad = next((v for v in views if isinstance(v, str)), None)
+            return [[(self._why(bad), "note")]]
+        words = "RGB" if len(slices) == 3 else "grey"
+        where = f" from {slices[0]}" if slices[0] else ""
+        lines: list[Line] = [[(f"{words}{where} · v: heat map", "dim")]]
+        return lines + _trimmed(image_lines(grids, width, height + 1, colour=colour))
 
     def _change(self, view: TensorView, before: TensorView | str | None, width: int) -> list[Line]:
         """The difference of two moments, as the difference of their pictures."""
@@ -376,6 +432,39 @@ class InspectorPane(Pane):
         offset = event.get_content_offset(self)
         if offset is not None:
             self.clicked_line(self.scroll_offset.y + offset.y)
+
+
+def parse_band(text: str) -> tuple[float, float] | None:
+    """The limits that a text names, None for an empty one; raises ValueError, in one line.
+
+    >>> parse_band("> 3"), parse_band("-1..0.5"), parse_band("<= 0"), parse_band("")
+    ((3.0000000000000004, inf), (-1.0, 0.5), (-inf, 0.0), None)
+    """
+    words = text.replace("..", " .. ").replace(">=", " ge ").replace("<=", " le ")
+    parts = words.replace(">", " gt ").replace("<", " lt ").split()
+    if not parts:
+        return None
+    try:
+        if len(parts) == 3 and parts[1] == "..":
+            return float(parts[0]), float(parts[2])
+        if len(parts) == 2 and parts[0] in ("gt", "ge", "lt", "le"):
+            value = float(parts[1])
+            if parts[0][0] == "g":
+                return (math.nextafter(value, math.inf) if parts[0] == "gt" else value), math.inf
+            return -math.inf, (math.nextafter(value, -math.inf) if parts[0] == "lt" else value)
+        if len(parts) == 1:
+            return float(parts[0]), float(parts[0])
+    except ValueError:
+        pass
+    raise ValueError(f"highlight what? expected > 3, <= 0, 0.5..1 or a number, got {text[:40]!r}")
+
+
+def band_text(band: tuple[float, float]) -> str:
+    """The limits as a person reads them."""
+    low, high = band
+    if math.isinf(high):
+        return f"from {short(low)} on"
+    return f"up to {short(high)}" if math.isinf(low) else f"{short(low)} to {short(high)}"
 
 
 def _grid_height(grid: Grid, width: int) -> int:

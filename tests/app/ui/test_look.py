@@ -230,3 +230,67 @@ def test_five_hundred_parameters_and_keys_are_answered(tmp_path: Path) -> None:
             assert len(rows) == 522 and all(row.ratio.text != "…" for row in rows)
 
     asyncio.run(run())
+
+
+IMAGES = """\
+import framework as torch
+from framework import nn
+
+ramp = torch.linspace(0, 1, 16)
+image = torch.stack([ramp[None, :] * torch.ones(16, 1)] * 3)
+batch = torch.stack([image, 1 - image]) * 1.0
+"""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_images_and_highlighted_values(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "images.py", IMAGES), size) as d:
+            await ran(d)
+            await d.press("3", "m")
+            inspector = d.main.inspector
+            last = [e for e in d.session.store.tape if isinstance(e, Op) and e.name == "mul"][-1]
+            d.session.go(last.seq)
+            d.app.tick()
+
+            def shown(text: str) -> bool:
+                return text in d.rows("inspector")
+
+            await d.until(lambda: shown("RGB from [0, 0] · v: heat map"), "the image")
+            tokens = {t for line in inspector._lines for _, t in line if t.startswith("#")}
+            assert "#000000" in tokens and "#ffffff" in tokens
+            await d.press("v")
+            await d.until(lambda: shown("[0, 0, :, :]") and not shown("RGB"), "the heat map")
+            await d.press("v")
+            await d.until(lambda: shown("RGB from [0, 0]"), "the image again")
+            inspector.set_slice("[1]")
+            await d.until(lambda: shown("RGB from [1, 0"), "the other image of the batch")
+
+            # A matrix is a heat map, and an image if one wants that.
+            row = next(e for e in d.session.store.tape if isinstance(e, Op) and e.name == "mul")
+            d.session.go(row.seq)
+            inspector.image = None
+            d.app.tick()
+            await d.until(lambda: shown("min   0") and shown("f32[16,16]"), "the matrix")
+            await d.settled()
+            await d.press("v")
+            await d.until(lambda: shown("grey · v: heat map"), "the matrix as an image")
+            await d.press("v", "h", *["greater_than_sign", "space", "0", "full_stop", "8"], "enter")
+            await d.until(lambda: shown("highlighted: from 0.8 on"), "the range")
+            await d.press("greater_than_sign", "greater_than_sign")
+            await d.until(lambda: shown("*0.8"), "the columns with large values")
+            assert not shown("*0.7") and shown("0.7")
+            await d.press("h", *"much", "enter")
+            assert "expected > 3" in d.session.message
+            await d.press("h", "enter")
+            assert not shown("highlighted")
+
+            # What is no image says so.
+            first = next(e for e in d.session.store.tape if isinstance(e, Op))
+            d.session.go(first.seq)
+            d.app.tick()
+            await d.settled()
+            await d.press("v")
+            assert d.session.message.startswith("no image: that has [H, W]")
+
+    asyncio.run(run())
