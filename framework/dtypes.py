@@ -199,18 +199,29 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     >>> torch.promote_types(torch.int64, torch.float16)
     torch.float16
     """
+    _need_types("promote_types", type1=type1, type2=type2)
     return _promotions[type1, type2]
+
+
+def _need_types(name: str, **given: Any) -> None:
+    for place, (argument, value) in enumerate(given.items(), 1):
+        if not isinstance(value, dtype):
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {place}) must be torch.dtype, not "
+                f"{type(value).__name__}"
+            )
 
 
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether a result of one type may be written into a tensor of another.
 
-    Never downwards in bool < int < float < complex.
+    Never downwards in bool < int < float < complex. TypeError for what is no dtype.
 
     >>> import framework as torch
     >>> torch.can_cast(torch.double, torch.float), torch.can_cast(torch.float, torch.int)
     (True, False)
     """
+    _need_types("can_cast", from_=from_, to=to)
     return from_.category <= to.category
 
 
@@ -313,7 +324,8 @@ class finfo:
     """
 
     def __init__(self, type: dtype | None = None) -> None:
-        self._dtype = type or _default
+        self._dtype = _default if type is None else type
+        _need_types("finfo", type=self._dtype)
         if self._dtype.category < FLOAT:
             raise TypeError(
                 f"torch.finfo() requires a floating point input type, but got {self._dtype}"
@@ -345,6 +357,7 @@ class iinfo:
     """
 
     def __init__(self, type: dtype) -> None:
+        _need_types("iinfo", type=type)
         if type.category != INT:
             raise TypeError(f"torch.iinfo() requires an integer input type, but got {type}")
         info = np.iinfo(type.numpy)

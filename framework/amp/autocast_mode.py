@@ -89,6 +89,10 @@ _state = _State()
 def _device_type(device_type: Any) -> str:
     if not isinstance(device_type, str):
         raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
+    if device_type not in _state.enabled:
+        raise RuntimeError(
+            f"Expected one of cpu, cuda device type at start of device string: {device_type}"
+        )
     return device_type
 
 
@@ -126,13 +130,13 @@ def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
     """
     if enabled is None:
         device_type, enabled = "cuda", device_type
-    _state.enabled[device_type] = bool(enabled)
+    _state.enabled[_device_type(device_type)] = bool(enabled)
 
 
 def get_autocast_dtype(device_type: str) -> Any:
     """The type that `autocast` casts to on this kind of device, "cpu" or "cuda".
 
-    KeyError for another kind, ValueError for what is no string.
+    RuntimeError for another kind, ValueError for what is no string.
 
     >>> import framework as torch
     >>> torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")

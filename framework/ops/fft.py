@@ -9,6 +9,7 @@ one over the square root into both.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,8 @@ def _norm(norm: Any) -> str:
 
 
 def _ints(value: Any) -> list[int]:
-    return [int(value)] if isinstance(value, int) else [int(v) for v in value]
+    values = [value] if isinstance(value, int) else value
+    return [operator.index(v) for v in values]
 
 
 def _dims(
@@ -158,7 +160,7 @@ def _one(input: Tensor, n: int | None, dim: int, last: Any = None) -> tuple[tupl
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     d = axis(dim, input.ndim)
     have = input.shape[d] if last is None else last(input.shape[d])
-    length = have if n is None else int(n)
+    length = have if n is None else operator.index(n)
     if length < 1:
         raise RuntimeError(f"Invalid number of data points ({length}) specified")
     return (d,), length

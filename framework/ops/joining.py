@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from typing import Any
 
 import numpy as np
@@ -229,14 +230,14 @@ def column_stack(tensors: Any) -> Tensor:
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix of zeros with the given matrices along its diagonal; vectors count as rows.
 
-    Dtypes are promoted. RuntimeError for more than two dimensions.
+    Dtypes are promoted. RuntimeError for more than two dimensions, TypeError for what is no tensor.
 
     >>> import framework as torch
     >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor(3))
     tensor([[1, 2, 0],
             [0, 0, 3]])
     """
-    for i, x in enumerate(tensors):
+    for i, x in enumerate(_listed(tensors, "block_diag")):
         if x.ndim > 2:
             raise RuntimeError(
                 "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
@@ -349,7 +350,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = axis(dim, input.ndim)
     n = input._data.shape[d]
-    sizes = [int(s) for s in split_sizes]
+    sizes = [operator.index(s) for s in split_sizes]
     if any(s < 0 for s in sizes):
         raise RuntimeError(
             "split_with_sizes expects split_sizes have only non-negative entries, but got "

@@ -282,7 +282,10 @@ def _norm_type(x: Tensor, dtype: Any, api: str) -> Tensor:
 
 def _order(ord: Any) -> float:
     if isinstance(ord, bool) or not isinstance(ord, (int, float)):
-        raise RuntimeError(f"linalg.vector_norm: Expected a number, but got {ord!r}")
+        raise TypeError(
+            "linalg_vector_norm(): argument 'ord' (position 2) must be Number, not "
+            f"{type(ord).__name__}"
+        )
     return float(ord)
 
 

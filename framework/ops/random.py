@@ -207,6 +207,10 @@ def randperm(
     >>> sorted(torch.randperm(4).tolist())
     [0, 1, 2, 3]
     """
+    if not hasattr(n, "__index__"):
+        raise TypeError(
+            f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        )
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     kind = kind_of(out, dtype, dtypes.int64)

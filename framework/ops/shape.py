@@ -7,6 +7,7 @@ Joining and splitting are in `joining`, views by strides in `strided`, repeating
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from framework.tensor import Size, Tensor
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors",
-    "broadcast_to", "expand", "flatten", "ints", "movedim", "moveaxis", "permute", "ravel",
-    "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze",
+    "broadcast_to", "common_shape", "expand", "flatten", "ints", "movedim", "moveaxis", "permute",
+    "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten",
+    "unsqueeze",
 ]  # fmt: skip
 
 
@@ -448,18 +450,28 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
+    shape = common_shape(*[x._data.shape for x in tensors])
+    return tuple([x if x._data.shape == shape else expand(x, *shape) for x in tensors])
+
+
+def common_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """What shapes broadcast to.
+
+    Raises:
+        RuntimeError: they do not, in the words of an op on two tensors.
+    """
     shape: tuple[int, ...] = ()
-    for x in tensors:
+    for other in shapes:
         try:
-            shape = np.broadcast_shapes(shape, x._data.shape)
+            shape = np.broadcast_shapes(shape, other)
         except ValueError:
-            a, b = shape, x._data.shape
+            a, b = shape, other
             k = next(k for k in range(1, 1 + len(b)) if a[-k] != b[-k] and 1 not in (a[-k], b[-k]))
             raise RuntimeError(
                 f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at "
                 f"non-singleton dimension {max(len(a), len(b)) - k}"
             ) from None
-    return tuple([x if x._data.shape == shape else expand(x, *shape) for x in tensors])
+    return shape
 
 
 _SQUEEZE = [variant(RESHAPE, f"SqueezeBackward{i}") for i in range(3)]

@@ -25,6 +25,7 @@ from framework.ops.matrices import (
     transposed,
 )
 from framework.ops.products import matmul
+from framework.ops.shape import common_shape
 from framework.tensor import Tensor
 
 __all__ = ["INV", "SOLVE", "TRIANGULAR", "inv", "solve", "solve_left", "triangular"]
@@ -328,7 +329,7 @@ def triangular_solve(
         )
     if b.dtype.category < FLOAT:
         raise RuntimeError(f"triangular_solve: {type_name(b._data)} is not supported")
-    batch = np.broadcast_shapes(A._data.shape[:-2], b._data.shape[:-2])
+    batch = common_shape(b._data.shape[:-2], A._data.shape[:-2])
     coefficient = A.expand(*batch, *A.shape[-2:]).clone()
     if transpose:
         x = triangular(transposed(A), b, upper=not upper, unit=unitriangular)
@@ -479,7 +480,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
         )
     if rcond is None:
         rcond = float(np.finfo(A._data.real.dtype).eps) * max(A.shape[-2], A.shape[-1])
-    batch = np.broadcast_shapes(A._data.shape[:-2], wide._data.shape[:-2])
+    batch = common_shape(A._data.shape[:-2], wide._data.shape[:-2])
     A = A.expand(*batch, *A.shape[-2:])
     wide = wide.expand(*batch, *wide.shape[-2:])
     x, left, rank, values = apply(LSTSQ, A, wide, float(rcond), driver=chosen)

@@ -550,8 +550,6 @@ def _basis(A: Tensor, q: int, niter: int, M: Tensor | None) -> Tensor:
     """An orthonormal basis near A's range. N. Halko et al. (2009), algorithm 4.4."""
     from framework.ops.random import randn
 
-    if niter and A.ndim < 2:
-        raise ValueError("svd_lowrank: input must have at least 2 dimensions")
     start = randn(A.shape[-1], q, dtype=A.dtype, device=A.device)
 
     def times(x: Tensor) -> Tensor:
@@ -581,6 +579,7 @@ def svd_lowrank(
         niter: power iterations.
 
     N. Halko, P.-G. Martinsson and J. Tropp, Finding structure with randomness (2009), 5.1.
+    ValueError for fewer than two dimensions.
 
     >>> import framework as torch
     >>> U, S, V = torch.svd_lowrank(torch.ones(4, 3), q=1)
@@ -588,6 +587,8 @@ def svd_lowrank(
     tensor(12.)
     """
     count, rounds = 6 if q is None else q, 2 if niter is None else niter
+    if A.ndim < 2:
+        raise ValueError(f"svd_lowrank: expected matrices [*, m, n], but got {list(A.shape)}")
     if M is not None:
         M = M.expand(A.shape)
     flipped = A.shape[-2] < A.shape[-1]
@@ -612,10 +613,14 @@ def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int
         q: how many; 6 (or fewer for a small A) by default.
         center: subtract the columns' means first.
 
+    ValueError for a q that is negative or above min(m, n), for integers, and for a vector.
+
     >>> import framework as torch
     >>> torch.pca_lowrank(torch.eye(3), q=2)[1].shape
     torch.Size([2])
     """
+    if A.ndim < 2:
+        raise ValueError(f"pca_lowrank: expected matrices [*, m, n], but got {list(A.shape)}")
     m, n = A.shape[-2:]
     if q is None:
         q = min(6, m, n)

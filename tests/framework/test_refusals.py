@@ -1,0 +1,93 @@
+"""What functions refuse: PyTorch's kind of error, and its words where they are of use."""
+
+from __future__ import annotations
+
+import pytest
+
+import framework as torch
+
+
+def matrices(*shape: int) -> torch.Tensor:
+    return torch.ones(*shape) + torch.eye(shape[-2], shape[-1])
+
+
+# -- shapes that do not broadcast ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shapes", [((2,), (3,)), ((2, 3), (3, 3)), ((4, 2), (3,))])
+def test_inner_products(shapes) -> None:
+    x, y = (torch.zeros(shape) for shape in shapes)
+    with pytest.raises(RuntimeError, match=r"size of tensor a \(\d\) must match"):
+        torch.linalg.vecdot(x, y)
+
+
+def test_vector_products() -> None:
+    for cross in (torch.cross, torch.linalg.cross):
+        with pytest.raises(RuntimeError, match=r"size of tensor a \(2\) must match"):
+            cross(torch.zeros(2, 3), torch.zeros(4, 3), dim=1)
+
+
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated")
+def test_batches_of_equations() -> None:
+    words = r"The size of tensor a \(2\) must match the size of tensor b \(3\)"
+    with pytest.raises(RuntimeError, match=words):
+        torch.linalg.lstsq(matrices(2, 3, 3), matrices(3, 3, 1))
+    with pytest.raises(RuntimeError, match=words):
+        torch.triangular_solve(matrices(2, 3, 1), matrices(3, 3, 3))
+
+
+# -- arguments of another type -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.block_diag(torch.ones(2), 1),
+        lambda: torch.randperm(2.5),
+        lambda: torch.ones(4).split([2.5, 1.5]),
+        lambda: torch.ones(4).reshape(2.0, 2),
+        lambda: torch.ones(4).permute(0.0),
+        lambda: torch.ones(4).repeat(2.5),
+        lambda: torch.fft.fft(torch.ones(4), n=2.5),
+        lambda: torch.fft.fftn(torch.ones(4), s=(2.5,)),
+        lambda: torch.fft.fftn(torch.ones(4), dim=(0.0,)),
+        lambda: torch.linalg.vector_norm(torch.ones(2), "x"),
+        lambda: torch.promote_types(torch.float32, 2),
+        lambda: torch.can_cast(2, torch.float32),
+        lambda: torch.finfo(3),
+        lambda: torch.iinfo(3),
+    ],
+)
+def test_other_types_are_type_errors(call) -> None:
+    with pytest.raises(TypeError):
+        call()
+
+
+def test_numbers_of_tensors_and_numpy_are_sizes_still() -> None:
+    import numpy as np
+
+    assert torch.ones(4).reshape(np.int64(2), torch.tensor(2)).shape == (2, 2)
+    assert torch.fft.fft(torch.ones(4), n=np.int32(2)).shape == (2,)
+
+
+# -- others --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.get_autocast_dtype("gpu"),
+        lambda: torch.is_autocast_enabled("gpu"),
+        lambda: torch.set_autocast_enabled("gpu", True),
+        lambda: torch.set_autocast_dtype("gpu", torch.float16),
+    ],
+)
+def test_a_kind_of_device_that_autocast_does_not_know(call) -> None:
+    with pytest.raises(RuntimeError, match="Expected one of cpu, cuda device type"):
+        call()
+
+
+def test_a_vector_has_no_components() -> None:
+    for low in (torch.svd_lowrank, torch.pca_lowrank):
+        with pytest.raises(ValueError, match="expected matrices"):
+            low(torch.ones(2))
