@@ -125,7 +125,7 @@ def _publish() -> None:
         _importlib.import_module(family.name)
     for record in _registry.FUNCTIONS:
         if record.method:
-            setattr(Tensor, record.method, record.call)
+            record.bind(Tensor)
         for dunder in record.dunder:
             setattr(Tensor, dunder, record.call)
         if record.inplace:

@@ -39,9 +39,16 @@ class device:
     index: int | None
     name: str  # "cpu", "cuda:0"
 
-    def __new__(cls, type: Any = "cpu", index: int | None = None) -> device:
+    def __new__(cls, type: Any, index: int | None = None) -> device:
         if isinstance(type, device):
             return type
+        if not isinstance(type, (str, int)) or isinstance(type, bool):
+            raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
+        if index is not None and not isinstance(index, int):
+            raise TypeError(
+                "device(): argument 'index' (position 2) must be int, not "
+                f"{index.__class__.__name__}"
+            )
         if isinstance(type, int):
             type, index = "cuda", type
         name, _, number = str(type).partition(":")
@@ -135,6 +142,9 @@ def existing(value: Any) -> device:
     found = device(value if value != "cuda" else f"cuda:{default.cuda}")
     if found.type == "cuda":
         problem = cuda_problem()
+        if problem.startswith("CuPy is not installed") and not isinstance(value, int):
+            # The kind and the words of a PyTorch without CUDA.
+            raise AssertionError(f"Torch not compiled with CUDA enabled ({found}: {problem})")
         if problem:
             raise RuntimeError(f"device {found}: {problem}")
         if (found.index or 0) >= device_count():

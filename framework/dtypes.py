@@ -16,8 +16,8 @@ __all__ = [
     "BOOL", "INT", "FLOAT", "COMPLEX",
     "NAMES", "bfloat16", "bool_", "can_cast", "category", "complex128", "complex64", "converted",
     "dtype", "finfo", "float16", "float32", "float64", "from_numpy_dtype", "get_default_dtype",
-    "iinfo", "int16", "int32", "int64", "int8", "promote_types", "result_type", "scalar_dtype",
-    "set_default_dtype", "to_dtype", "uint16", "uint32", "uint64", "uint8",
+    "iinfo", "int16", "int32", "int64", "int8", "of_numpy", "promote_types", "result_type",
+    "scalar_dtype", "set_default_dtype", "to_dtype", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip
 
 BOOL, INT, FLOAT, COMPLEX = range(4)  # categories; a higher one wins a promotion
@@ -137,17 +137,26 @@ def set_default_dtype(d: dtype) -> None:
 
 
 def to_dtype(value: Any) -> dtype:
-    """A dtype from a dtype, a Python type (float, int, bool, complex) or a NumPy dtype."""
+    """A dtype from a dtype or a Python type (float, int, bool, complex), which means its own."""
     if isinstance(value, dtype):
         return value
-    if value is float:
-        return _default
-    if value in (int, bool, complex):
-        return {int: int64, bool: bool_, complex: _default.to_complex()}[value]
+    found = _OF_PYTHON.get(value) if isinstance(value, type) else None
+    if found is None:
+        raise TypeError(f"expected a dtype such as torch.float32, but got {value!r}")
+    return found
+
+
+def of_numpy(value: Any) -> dtype:
+    """A dtype from what NumPy takes for one: a name, a type, a dtype of its own, or of ours."""
+    if isinstance(value, dtype):
+        return value
     try:
         return from_numpy_dtype[np.dtype(value)]
     except (TypeError, KeyError):
         raise TypeError(f"expected a dtype such as torch.float32, but got {value!r}") from None
+
+
+_OF_PYTHON = {float: float64, int: int64, bool: bool_, complex: complex128}
 
 
 _BARE = frozenset({uint16, uint32, uint64})  # types that PyTorch mixes with floats only

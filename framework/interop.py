@@ -67,7 +67,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
     else:
         given = [_as_tensor(x) for x in inputs]
         if dtype is not None:
-            given = [x.to(dtypes.to_dtype(dtype)) if isinstance(x, Tensor) else x for x in given]
+            given = [x.to(dtypes.of_numpy(dtype)) if isinstance(x, Tensor) else x for x in given]
         result = ours(*given)
     return _written(result, out, ufunc.__name__) if out else result
 
@@ -167,7 +167,7 @@ def _array_function(self: Tensor, func: Any, types: Any, args: Any, options: Any
             if name in ("std", "var"):
                 rest["correction"] = rest.pop("ddof", 0)
             kind = rest.pop("dtype", None)
-            x = x if kind is None else x.to(dtypes.to_dtype(kind))
+            x = x if kind is None else x.to(dtypes.of_numpy(kind))
             return _reduced(_REDUCTIONS[name], x, axis, options.get("keepdims", False), **rest)
         args = tuple([_as_array(a) for a in args])
     return func._implementation(*args, **options)

@@ -19,6 +19,7 @@ from framework.core import overridable
 from framework.core.dispatch import edge_of
 from framework.core.graph import Version
 from framework.core.overridable import MISSING
+from framework.core.registry import Method
 from framework.nn.parameter import Buffer, Parameter
 from framework.tensor import Tensor
 
@@ -372,7 +373,7 @@ def _activate() -> None:
         if overridable.active():
             return
         made: dict[Any, Any] = {}  # one for each function, whatever names it has
-        own = dict(vars(Tensor))
+        own = _own()
         for name, value in own.items():
             if name in _OWN or (name.startswith("_") and not name.startswith("__")):
                 continue
@@ -387,6 +388,14 @@ def _activate() -> None:
             elif isinstance(value, property):
                 setattr(Tensor, name, _property(value))
         overridable.activate(dispatch)
+
+
+def _own() -> dict[str, Any]:
+    """What Tensor has, with all its methods made."""
+    for value in list(vars(Tensor).values()):
+        if isinstance(value, Method):
+            value.make()
+    return dict(vars(Tensor))
 
 
 def _method(call: Callable[..., Any], reported: Any = None) -> Callable[..., Any]:
@@ -484,7 +493,7 @@ def get_overridable_functions() -> dict[Any, list[Any]]:
         found = [f for f in values if hasattr(f, "_call") and f not in ignored]
         result[module] = found
     methods: list[Any] = []
-    for name, value in vars(Tensor).items():
+    for name, value in _own().items():
         if name in _OWN or (name.startswith("_") and not name.startswith("__")):
             continue
         if isinstance(value, types.FunctionType):

@@ -20,7 +20,7 @@ from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, composites
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError, SparseOperand, module_of
+from framework.kernels import LinAlgError, NoMemory, SparseOperand, module_of
 from framework.trace import sink
 
 __all__ = ["RULES", "apply", "composite", "only_tensors", "run"]
@@ -371,8 +371,12 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     if isinstance(error, TypeError):
         error, text = _of_ufunc(op, args, error, text)
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
-    if isinstance(error, (TypeError, MemoryError, NotImplementedError, LinAlgError)):
+    if isinstance(error, (NotImplementedError, LinAlgError)):
         kind = type(error)
+    elif isinstance(error, TypeError) and type(error).__module__ == "builtins":
+        kind = TypeError  # NumPy's own are about types of elements: a RuntimeError in PyTorch
+    elif isinstance(error, MemoryError):
+        kind = NoMemory
     described = " and ".join(str(s) for s in shapes)
     line = _with_name(op.name, text) + (f" (shapes {described})" if shapes else "")
     better = kind(line + _place())

@@ -5,12 +5,17 @@ the signature of the function that it stands for, so that nothing is packed and 
 derived from Tensor makes itself known when it is defined (`framework.overrides`). Of another class
 the first call of a function fails, since nothing can be done with its instances: that is when it is
 noticed, and the call goes to it.
+
+Arguments of a wrong kind are found here, too (`framework.core.kinds`): flags and numbers before the
+call, by a comparison each, the others when it has failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from framework.core.kinds import better, quick, wrong
 
 __all__ = ["MISSING", "activate", "active", "overridable"]
 
@@ -36,15 +41,39 @@ def make(_call, _plain, _values, _names):
                 _found = overriding(function, given(({values}), _keywords, _values, {rest}))
                 if _found is not MISSING:
                     return _found
-            return _plain({plain})
+            _error = None if function._python else wrong(function, ({values}{star}), _keywords)
+            if _error is None:
+                return _plain({plain})
         except Exception as error:
-            if overriding is not None:
-                raise
             _keywords = dict(zip(_names, ({keywords})))
-            _found = late(function, given(({values}), _keywords, _values, {rest}), error)
-            if _found is MISSING:
+            if overriding is None:
+                _found = late(function, given(({values}), _keywords, _values, {rest}), error)
+                if _found is not MISSING:
+                    return _found
+            _error = better(error, function, ({values}{star}), _keywords)
+            if _error is None:
                 raise
-        return _found
+        raise _error from None
+    return function
+"""
+
+# The same for a method, which `overrides` wraps when it is time.
+_METHOD = """
+def make(_call, _plain, _values, _names):
+    {defaults}
+    def function({signature}):
+        try:
+            if True{usual}:
+                return _call({forward})
+            _keywords = dict(zip(_names, ({keywords})))
+            _error = None if function._python else wrong(function, ({values}{star}), _keywords, 0)
+            if _error is None:
+                return _call({plain})
+        except Exception as error:
+            _error = better(error, function, ({values}{star}), dict(zip(_names, ({keywords}))), 0)
+            if _error is None:
+                raise
+        raise _error from None
     return function
 """
 
@@ -94,13 +123,18 @@ def _given(
     return values[:end], kwargs
 
 
-_space["late"], _space["given"] = _late, _given
+_space.update(late=_late, given=_given, wrong=wrong, better=better)
 
 
 def overridable(
-    call: Callable[..., Any], plain: Callable[..., Any] | None = None
-) -> Callable[..., Any]:
-    """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands."""
+    call: Callable[..., Any], plain: Callable[..., Any] | None = None, *, method: bool = False,
+    python: bool = False,
+) -> Callable[..., Any]:  # fmt: skip
+    """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands.
+
+    That of a ``method`` only explains arguments of a wrong kind: `overrides` does the rest. With
+    ``python`` they may be of any kind as long as nothing fails.
+    """
     inner: Any = call
     while hasattr(inner, "__wrapped__"):
         inner = inner.__wrapped__
@@ -120,7 +154,8 @@ def overridable(
     keywords = [*only, "out"] if with_out else only
     shape = (
         code.co_posonlyargcount, len(positional), len(by_position),
-        tuple([n in by_keyword for n in keywords]), bool(varargs), bool(varkeys), with_out,
+        tuple([n in by_keyword for n in keywords]), bool(varargs), bool(varkeys), method,
+        () if python else quick(inner),
     )  # fmt: skip
     maker = _makers.get(shape)
     if maker is None:
@@ -138,13 +173,13 @@ def overridable(
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(call, name))
     made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
-    made._call = call
+    made._call, made._python = call, python
     return made
 
 
 def _text(
     posonly: int, positional: int, defaults: int, keywords: tuple[bool, ...], varargs: bool,
-    varkeys: bool, with_out: bool,
+    varkeys: bool, method: bool, tests: tuple[str, ...],
 ) -> str:  # fmt: skip
     """The source of a function with this shape of signature: parameters ``p0``, ``k0``, ..."""
     first = positional - defaults
@@ -167,20 +202,22 @@ def _text(
             lines.append(f"_k{i} = _values[3][{i}]")
         names.append(f"k{i}=_k{i}" if has_default else f"k{i}")
     # Keywords are passed on only where one is given: they are what makes a call slow.
-    usual = "".join(f" and k{i} is _k{i}" for i in range(len(keywords)))
+    usual = "".join(f" and {test.format(f'p{i}')}" for i, test in enumerate(tests) if test)
+    usual += "".join(f" and k{i} is _k{i}" for i in range(len(keywords)))
     if not all(keywords):
         usual = " and False"
     if varkeys:
         names.append("**more")
     forward = [f"p{i}" for i in range(positional)] + (["*rest"] if varargs else [])
     more = ["**more"] if varkeys else []
-    return _TEMPLATE.format(
+    return (_METHOD if method else _TEMPLATE).format(
         defaults="\n    ".join(lines) or "pass",
         signature=", ".join(names),
         usual=usual,
         forward=", ".join([*forward, *more]),
         plain=", ".join([*forward, "**_keywords", *more]),
         values="".join(f"p{i}, " for i in range(positional)),
+        star="*rest, " if varargs else "",
         keywords="".join(f"k{i}, " for i in range(len(keywords))),
         rest=f"({'rest' if varargs else '()'}, {'more' if varkeys else '{}'})",
     )

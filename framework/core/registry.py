@@ -182,15 +182,49 @@ class Function:
         Made when it is first asked for: making all of them would be a fifth of the import's time.
         """
         if self._public is None:
+            from framework.core.kinds import is_python
             from framework.core.out import with_out
             from framework.core.overridable import overridable
 
             words = self.out.split() if isinstance(self.out, str) else ()
             plain = with_out(self.call, **dict.fromkeys(words, True)) if self.out else None
-            self._public = overridable(self.call, plain)
+            python = is_python(self.name, self.namespaces)
+            self._public = overridable(self.call, plain, python=python)
             home = self.namespaces[0]  # where pickle finds it
             self._public.__module__ = f"framework.{home}" if home else "framework"
         return self._public
+
+    def bind(self, kind: Any) -> None:
+        """Make it a method of ``kind``, which tells arguments of a wrong kind."""
+        code = _innermost(self.call).__code__
+        alone = code.co_argcount + code.co_kwonlyargcount == 1 and not code.co_flags & 12
+        setattr(kind, self.method, self.call if alone else Method(self, kind))
+
+
+class Method:
+    """Stands for a method until that is first asked for, and then makes way for it."""
+
+    def __init__(self, record: Function, kind: Any) -> None:
+        self.record, self.kind = record, kind
+
+    def make(self) -> Any:
+        from framework.core.kinds import is_python
+        from framework.core.overridable import overridable
+
+        name = self.record.name
+        made = overridable(self.record.call, method=True, python=is_python(name, ()))
+        setattr(self.kind, self.record.method, made)
+        return made
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        made = self.make()
+        return made if instance is None else made.__get__(instance, owner)
+
+
+def _innermost(call: Any) -> Any:
+    while hasattr(call, "__wrapped__"):
+        call = call.__wrapped__
+    return call
 
 
 FUNCTIONS: list[Function] = []

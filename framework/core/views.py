@@ -17,6 +17,7 @@ from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of, run
 from framework.core.graph import Node, Version, clock
+from framework.core.kinds import wrong
 from framework.core.modes import modes
 from framework.core.node_names import entitle, titled
 from framework.core.registry import OPS, op
@@ -396,7 +397,12 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         since = clock()
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
-            return assign(self, call(self, *args, **kwargs), name, since)
+            try:
+                value = call(self, *args, **kwargs)
+            except AttributeError as error:  # only tensors have what was asked for
+                wrong_kind = wrong(call, (self, *args), kwargs, 0, name, no_numbers=True)
+                raise wrong_kind or error from None
+            return assign(self, value, name, since)
         return _as_one_event(
             recorder, name, call, self, args, kwargs, lambda value: assign(self, value, name, since)
         )

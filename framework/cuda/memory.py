@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from framework.cuda.devices import get_device_properties, index_of, is_available, need, real
+from framework.kernels import OutOfMemoryError
 
 __all__ = [
     "OutOfMemoryError", "caching_allocator_alloc", "caching_allocator_delete", "empty_cache",
@@ -20,15 +21,6 @@ __all__ = [
     "reset_accumulated_memory_stats", "reset_max_memory_allocated", "reset_max_memory_cached",
     "reset_peak_memory_stats", "set_per_process_memory_fraction",
 ]  # fmt: skip
-
-
-class OutOfMemoryError(RuntimeError):
-    """A device has not enough memory left; raised by the op that asked for it. A RuntimeError.
-
-    >>> import framework as torch
-    >>> issubclass(torch.cuda.OutOfMemoryError, RuntimeError)
-    True
-    """
 
 
 _peaks: dict[int, dict[str, int]] = {}  # by device

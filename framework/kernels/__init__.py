@@ -8,7 +8,10 @@ import numpy as np
 
 from framework.device import CPU, device, is_fake_cuda
 
-__all__ = ["LinAlgError", "SparseOperand", "module_of", "to_device", "to_host"]
+__all__ = [
+    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "module_of", "to_device",
+    "to_host",
+]  # fmt: skip
 
 
 class SparseOperand(NotImplementedError):
@@ -26,6 +29,19 @@ class LinAlgError(RuntimeError):
     ... except torch.linalg.LinAlgError:
     ...     print("singular")
     singular
+    """
+
+
+class NoMemory(RuntimeError, MemoryError):
+    """The host has not enough memory left: an error of PyTorch's kind, and of Python's."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has not enough memory left; raised by the op that asked for it. A RuntimeError.
+
+    >>> import framework as torch
+    >>> issubclass(torch.cuda.OutOfMemoryError, RuntimeError)
+    True
     """
 
 

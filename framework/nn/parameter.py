@@ -38,7 +38,7 @@ class Parameter(Tensor):
         if data is None:
             data = wrap(np.zeros(0, dtypes.get_default_dtype().numpy))
         if not isinstance(data, Tensor):
-            raise TypeError(
+            raise AttributeError(  # PyTorch's kind of error: it calls ``detach``
                 f"Parameter expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
             )
         if requires_grad and data.dtype.category < dtypes.FLOAT:

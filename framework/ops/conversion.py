@@ -85,7 +85,7 @@ def to(
 
 
 def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
-    def call(self: Tensor, memory_format: Any = None) -> Tensor:
+    def call(self: Tensor, *, memory_format: Any = None) -> Tensor:
         return to(self, kind, memory_format=memory_format)
 
     call.__name__ = name
@@ -117,7 +117,7 @@ for _name, _kind, _shown in (
 
 
 @function(namespaces=(), method="type")
-def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+def type_(self: Tensor, dtype: object = None, non_blocking: bool = False) -> Any:
     """The name of this tensor's type, or this tensor as another type.
 
     Args:
@@ -250,6 +250,11 @@ def fill(input: Tensor, value: Any) -> Tensor:
     >>> torch.fill(torch.zeros(2), 3)
     tensor([3., 3.])
     """
+    if not isinstance(value, (Tensor, bool, int, float, complex, np.generic)):
+        raise TypeError(
+            "fill_(): argument 'value' (position 1) must be Number or Tensor, not "
+            f"{type(value).__name__}"
+        )
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(
             "fill only supports 0-dimension value tensor but got tensor with "
@@ -282,6 +287,10 @@ def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
             [1., 2.]])
     """
     if not isinstance(src, Tensor):
+        if not isinstance(src, (bool, int, float, complex)):
+            raise TypeError(
+                f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            )
         src = tensor(src, device=self._device)
     if src._device is not self._device:
         src = src.to(self._device)

@@ -59,7 +59,7 @@ def shape_of(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 def _odd_shape(args: tuple[Any, ...]) -> tuple[int, ...]:
     """Lengths that are no plain ints, such as NumPy's, or are wrong."""
     for i, n in enumerate(args):
-        if not hasattr(n, "__index__"):
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise TypeError(
                 f"argument 'size' (position 1) must be tuple of ints, but found element of type "
                 f"{type(n).__name__} at pos {i}"
@@ -217,6 +217,10 @@ def full(
             [7, 7]])
     """
     value = _number(fill_value)
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
     usual = dtypes.scalar_dtype(value)
     shape = shape_of((size,))
     return create(FULL, out, dtype, layout, device, requires_grad, usual, shape=shape, value=value)
@@ -389,6 +393,8 @@ def _space(
         )
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
+    if dtype is not None and dtypes.to_dtype(dtype) is dtypes.bool_:
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'")
     usual = dtypes.get_default_dtype()
     if isinstance(start, complex) or isinstance(end, complex):
         usual = usual.to_complex()

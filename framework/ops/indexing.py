@@ -241,6 +241,8 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
     for p in parts:
         if isinstance(p, list):
             p = np.asarray(p) if p else np.zeros(0, np.int64)
+            if p.dtype.kind == "f":  # numbers that were written as floats: PyTorch's wart
+                p = p.astype(np.int64)
         if isinstance(p, np.ndarray):
             p = wrap(p.astype(np.int64) if p.dtype.kind in "iu" else p)
         if not isinstance(p, Tensor):
@@ -326,6 +328,21 @@ def _check_bounds(tensor: Tensor, index: tuple[Any, ...]) -> None:
             at += 1
 
 
+def _one_ellipsis(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """PyTorch's wart: each further Ellipsis goes on by as many dimensions as the first stands for.
+
+    So nothing may follow that takes a dimension, unless the first stands for none.
+    """
+    at = index.index(Ellipsis)
+    taken = [p for p in index if p is not None and p is not Ellipsis]
+    after = [p for p in index[at + 1 :] if p is not Ellipsis]
+    last = len(index) - 1 - index[::-1].index(Ellipsis)
+    late = [p for p in index[last + 1 :] if p is not None]
+    if late and len(taken) < ndim:
+        raise IndexError(f"too many indices for tensor of dimension {ndim}")
+    return (*index[: at + 1], *after)
+
+
 def _as_tuple(index: Any) -> Any:
     """A list that holds slices, tensors or sequences counts as a tuple: an old wart of PyTorch's.
 
@@ -348,6 +365,8 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     index = _as_tuple(index)
     if _is_basic(index):
         clean = _basic(index)
+        if clean.count(Ellipsis) > 1:
+            clean = _one_ellipsis(clean, self._data.ndim)
         _check_bounds(self, clean)
         return apply(SLICE, self, index=clean)
     self, arrays, layout = _selected(self, *_split_index(self, _bools_as_masks(index)))
@@ -382,9 +401,15 @@ def _bools_as_masks(index: Any) -> Any:
     return tuple([wrap(np.asarray(p)) if isinstance(p, bool) else p for p in parts])
 
 
+_OF_NUMPY = (np.ndarray, np.generic)
+
+
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     index = _as_tuple(index)
     if not isinstance(value, Tensor):
+        if not isinstance(value, (bool, int, float, complex)):
+            got = f"{'numpy.' * isinstance(value, _OF_NUMPY)}{type(value).__name__}"
+            raise TypeError(f"can't assign a {got} to a {self.type()}: use torch.tensor first")
         value = wrap(np.asarray(value, self._data.dtype))
     if _is_basic(index):
         part = _getitem(self, index)

@@ -129,7 +129,7 @@ MATMUL = op(
 )  # fmt: skip
 
 
-@function(dunder=("__matmul__",), out=True)
+@function(out=True)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product; vectors are rows or columns, leading dimensions are batches and broadcast.
 
@@ -143,9 +143,14 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return apply(MATMUL, input, other)
 
 
+@function(namespaces=(), method=False, dunder=("__matmul__",))
+def _matmul(self: Tensor, other: Any) -> Any:
+    return apply(MATMUL, self, other) if isinstance(other, Tensor) else NotImplemented
+
+
 @function(namespaces=(), method=False, dunder=("__rmatmul__",))
-def _rmatmul(self: Tensor, other: Any) -> Tensor:
-    return matmul(other, self)
+def _rmatmul(self: Tensor, other: Any) -> Any:
+    return apply(MATMUL, other, self) if isinstance(other, Tensor) else NotImplemented
 
 
 def _need(input: Tensor, n: int, words: str) -> None:
@@ -687,6 +692,8 @@ TRACE = op(
 
 
 def _trace_kernel(a: Any) -> Any:
+    if a.dtype == bool:
+        raise NotImplementedError("\"trace\" not implemented for 'Bool'")
     line = a.diagonal()
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
         return line.sum(dtype=np.float32).astype(a.dtype)

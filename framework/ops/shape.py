@@ -35,7 +35,17 @@ def ints(args: tuple[Any, ...], given: Any = None) -> tuple[int, ...]:
         args = (given,)
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple([int(a) for a in args])
+    try:
+        return tuple([a if a.__class__ is int else _one_int(a) for a in args])
+    except TypeError:
+        kinds = ", ".join(type(a).__name__ for a in args)
+        raise TypeError(f"argument must be tuple of ints, not ({kinds})") from None
+
+
+def _one_int(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
 
 
 def _full_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ SUITES = {
     "models": "PyTorch training the files of tests/models: 8 runs",
     "interop": "exchanges of memory with PyTorch, and NumPy's ufuncs: 395",
     "array_api": "the array API standard's own suite",
+    "refusals": "PyTorch on calls that are wrong in one place: 630 functions",
     "names": "PyTorch's public names: 37 namespaces",
     "table": "",
 }

@@ -55,6 +55,8 @@ SUITES = {
     "models": "Ordinary model files with only the import line changed, loss by loss.",
     "interop": "DLPack and NumPy protocols against PyTorch.",
     "array_api": "The array API standard 2025.12.",
+    "refusals": "Calls of op_db's functions that are wrong in one place (an argument of another "
+    "kind, shape, type or number): both accept it, or raise the same kind of error.",
     "names": "Public names, namespace by namespace.",
     "table": "Every op of our table: gradients, traces, dtypes, fake cuda. Needs no PyTorch.",
 }

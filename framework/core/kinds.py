@@ -1,0 +1,301 @@
+"""What kinds of arguments the public functions take, and the error for an argument of another kind.
+
+A parameter's annotation says it (``Tensor``, ``int``, ``bool | None``, ...); one that says ``Any``
+is known by its name where that means the same thing everywhere (``dtype``, ``size``, ``weight``).
+`wrong` looks at all arguments of a call: before it where one is given that the usual calls do not
+have, and after it has failed. What fails for another reason keeps its error.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from framework import dtypes
+from framework.core import dispatch
+from framework.device import device
+from framework.kernels import NoMemory
+from framework.layout import layout, memory_format
+
+__all__ = ["better", "is_python", "kinds_of", "quick", "wrong"]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, dispatch.Tensor) or hasattr(value, "__torch_function__")
+
+
+def _is_int(value: Any) -> bool:
+    if value.__class__ is int:
+        return True
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        return False
+    try:
+        operator.index(value)  # of a tensor: one element, of an integer type
+    except TypeError:
+        return False
+    return not (isinstance(value, dispatch.Tensor) and value.dtype is dtypes.bool_)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (numbers.Number, np.generic)):
+        return True
+    return isinstance(value, dispatch.Tensor) and not value.ndim
+
+
+def _is_float(value: Any) -> bool:
+    return _is_number(value) and not isinstance(value, complex)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, dtypes.dtype) or value in (float, int, bool, complex)
+
+
+def _is_device(value: Any) -> bool:
+    return isinstance(value, (device, str)) or _is_int(value)
+
+
+def _are_ints(value: Any) -> bool:
+    if _is_int(value):
+        return True
+    if not isinstance(value, (tuple, list)):
+        return False
+    return all(_is_int(v) for v in value)
+
+
+def _are_tensors(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(map(_is_tensor, value))
+
+
+# Kind: its test, and its name in PyTorch's messages.
+_TENSOR = _is_tensor, "Tensor"
+_OPERAND = (lambda v: _is_tensor(v) or _is_number(v)), "Tensor"
+_INTS = _are_ints, "tuple of ints"
+_NUMBER = _is_number, "Number"
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "Tensor": _TENSOR,
+    "bool": (lambda v: v.__class__ is bool, "bool"),
+    "int": (_is_int, "int"),
+    "float": (_is_float, "float"),
+    "str": (_is_text, "str"),
+    "Dim": (lambda v: v is None or _are_ints(v), "tuple of ints"),
+}
+
+# Kinds that are told by the name of a parameter of any type; those in the second table may be None.
+_REQUIRED = {
+    "input": _OPERAND, "self": _OPERAND, "other": _OPERAND,
+    "target": _TENSOR, "kernel_size": _INTS, "dims": _INTS, "size": _INTS, "x1": _TENSOR,
+    "x2": _TENSOR, "input1": _TENSOR, "input2": _TENSOR, "grid": _TENSOR, "A": _TENSOR,
+    "tensors": (_are_tensors, "tuple of Tensors"), "alpha": _NUMBER, "beta": _NUMBER,
+}  # fmt: skip
+_OPTIONAL = {
+    "weight": _OPERAND, "bias": _TENSOR, "running_mean": _TENSOR, "running_var": _TENSOR,
+    "dtype": (_is_dtype, "torch.dtype"), "device": (_is_device, "torch.device"),
+    "layout": (lambda v: isinstance(v, layout), "torch.layout"),
+    "memory_format": (lambda v: isinstance(v, memory_format), "torch.memory_format"),
+    "stride": _INTS, "dilation": _INTS, "output_size": _INTS, "output_padding": _INTS,
+}  # fmt: skip
+
+# Functions that PyTorch has written in Python: they look at flags only when they need them, and
+# what they do first with an argument of a wrong kind decides the error.
+_IN_PYTHON = frozenset(
+    """
+    atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod
+    cdist chain_matmul einsum istft lu max_pool1d max_pool2d max_pool3d meshgrid norm pca_lowrank
+    selu split stft svd_lowrank tensordot threshold unique unique_consecutive unravel_index
+    """.split()
+)
+_PYTHON_SPACES = frozenset(("nn.functional", "masked", "signal.windows"))
+_COMPILED = frozenset(  # in these spaces
+    """
+    adaptive_avg_pool1d avg_pool1d avg_pool2d avg_pool3d bilinear celu_ channel_shuffle conv1d
+    conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity elu_
+    gelu hardshrink hardtanh_ leaky_relu_ linear logsigmoid native_channel_shuffle one_hot pad
+    pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu relu_ rrelu_
+    scaled_dot_product_attention selu_ softplus softshrink threshold_
+    """.split()
+)
+_ASK_FIRST = frozenset(  # for an attribute that only tensors have
+    """
+    adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d batch_norm
+    binary_cross_entropy binary_cross_entropy_with_logits dropout2d dropout3d embedding
+    fractional_max_pool2d fractional_max_pool3d gaussian_nll_loss glu group_norm huber_loss
+    instance_norm interpolate l1_loss linear_cross_entropy local_response_norm margin_ranking_loss
+    max_pool3d max_unpool1d max_unpool2d max_unpool3d mse_loss norm normalize smooth_l1_loss
+    softsign split tanhshrink tensordot unravel_index upsample_bilinear upsample_nearest
+    """.split()
+)
+
+# What the wrappers look at before each call, as source: `wrong` is asked where it does not hold.
+QUICK = {
+    "bool": "({0} is True or {0} is False)",
+    "bool | None": "({0} is True or {0} is False or {0} is None)",
+    "int": "{0}.__class__ is int",
+    "int | None": "({0}.__class__ is int or {0} is None)",
+    "str": "{0}.__class__ is str",
+    "Dim": "({0}.__class__ is int or {0}.__class__ is tuple or {0} is None)",
+    "str | None": "({0}.__class__ is str or {0} is None)",
+}
+
+
+# A test, its name, the default, the class that needs no test, and whether it may be None.
+Known = tuple[Callable[[Any], bool], str, Any, Any, bool]
+
+_SURE = {
+    "bool": bool, "int": int, "float": float, "str": str, "torch.dtype": dtypes.dtype,
+    "torch.device": device, "tuple of ints": int,
+}  # fmt: skip
+
+
+def is_python(name: str, spaces: tuple[str, ...]) -> bool:
+    """Whether PyTorch has written a function of these namespaces (or a method) in Python."""
+    if name in _IN_PYTHON:
+        return True
+    return bool(spaces) and _PYTHON_SPACES.issuperset(spaces) and name not in _COMPILED
+
+
+def better(
+    error: Exception, function: Any, values: tuple[Any, ...], keywords: dict[str, Any],
+    first: int = 1,
+) -> Exception | None:  # fmt: skip
+    """A call has failed with ``error``: a better one, for an argument of a wrong kind, if any."""
+    if isinstance(error, TypeError):
+        return None
+    if isinstance(error, MemoryError) and not isinstance(error, NoMemory):
+        return NoMemory(f"{function.__name__}: {error}")
+    if function._python and (
+        isinstance(error, ValueError)
+        or (isinstance(error, AttributeError) and function.__name__ in _ASK_FIRST)
+    ):
+        return None
+    return wrong(
+        function, values, keywords, first, only="Tensor" if function._python else "",
+        no_numbers=isinstance(error, AttributeError),
+    )  # fmt: skip
+
+
+def quick(function: Any) -> tuple[str, ...]:
+    """For each positional parameter the test that a wrapper makes before a call; "" for none."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    none = {n for n, v in _defaults(function).items() if v is None}
+    found = []
+    for name in names:
+        said = str(function.__annotations__.get(name, "Any"))
+        if name in none and said in _KINDS and said != "Dim":
+            said += " | None"
+        found.append(QUICK.get(said, ""))
+    return tuple(found)
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    code, values = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
+    return {**dict(zip(names, values)), **(function.__kwdefaults__ or {})}
+
+
+_NOTHING: Any = object()
+
+
+def kinds_of(function: Any) -> dict[str, Known]:
+    """What is known about each parameter whose kind is known at all."""
+    code, defaults = function.__code__, _defaults(function)
+    found = {}
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        said = str(function.__annotations__.get(name, "Any"))
+        kind = said.removesuffix(" | None")
+        optional = kind != said or name == "requires_grad"
+        known = _KINDS.get(kind)
+        if known is None and kind == "Any":
+            known = _REQUIRED.get(name)
+
+            if known is None:
+                known, optional = _OPTIONAL.get(name), True
+        if known is not None:
+            default = defaults.get(name, _NOTHING)
+            found[name] = (*known, default, _SURE.get(known[1], _NOTHING), optional)
+    return found
+
+
+def wrong(
+    function: Any, values: tuple[Any, ...], keywords: dict[str, Any], first: int = 1,
+    name: str = "", only: str = "", no_numbers: bool = False,
+) -> TypeError | None:  # fmt: skip
+    """The error for the first argument of another kind than its parameter's; None if there is none.
+
+    Args:
+        first: the number that messages give to the first of ``values``: 0 for a method's ``self``.
+        name: the function's name in messages, if it is not its own.
+        only: look at parameters of this kind only.
+        no_numbers: where a tensor is expected, a number is wrong, too.
+    """
+    facts = function.__dict__.get("_kinds")
+    if facts is None:
+        inner = _innermost(function)
+        names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
+        facts = function.__dict__["_kinds"] = kinds_of(inner), names, inner.__code__
+    known_by, names, code = facts
+    wrong_one = None
+    for parameter, value in zip(names, values):
+        known = known_by.get(parameter)
+        if known is None or value is known[2] or value.__class__ is known[3]:
+            continue
+        if not _fits(value, known, only, no_numbers):
+            at = names.index(parameter) + first
+            wrong_one = parameter, f" (position {at})", value, known
+            break
+    else:
+        for parameter, value in keywords.items():
+            known = known_by.get(parameter)
+            if known is None or value is known[2] or value.__class__ is known[3]:
+                continue
+            if not _fits(value, known, only, no_numbers):
+                wrong_one = parameter, "", value, known
+                break
+    if wrong_one is not None:
+        parameter, where, value, known = wrong_one
+        if known[0] is _are_tensors and isinstance(value, (tuple, list)):
+            return _no_tensor(value)
+        got = type(value)
+        shown = f"numpy.{got.__name__}" if got.__module__ == "numpy" else got.__name__
+        return TypeError(
+            f"{name or function.__name__}(): argument '{parameter}'{where} must be {known[1]}, not "
+            f"{shown}"
+        )
+    more = values[code.co_argcount :]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if more else ""
+    if len(more) == 1 and isinstance(more[0], (tuple, list)):
+        more = tuple(more[0])
+    if rest in ("tensors", "operands") and not _are_tensors(more):
+        return _no_tensor(more)
+    return None
+
+
+def _fits(value: Any, known: Known, only: str, no_numbers: bool) -> bool:
+    test, kind = known[:2]
+    if value is None and known[4]:
+        return True
+    if no_numbers and test is _OPERAND[0]:
+        test = _is_tensor
+    return test(value) or only not in ("", kind)
+
+
+def _innermost(function: Any) -> Any:
+    while "__wrapped__" in function.__dict__:
+        function = function.__wrapped__
+    return function
+
+
+def _no_tensor(values: Any) -> TypeError:
+    """Of a list of tensors: which is none."""
+    i = next(i for i, v in enumerate(values) if not _is_tensor(v))
+    return TypeError(
+        f"expected Tensor as element {i} in argument 0, but got {type(values[i]).__name__}"
+    )
