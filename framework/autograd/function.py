@@ -38,6 +38,23 @@ class FunctionCtx:
 
     Attributes:
         needs_input_grad: for each argument whether it is a tensor that wants a gradient.
+
+    >>> import framework as torch
+    >>> class Scale(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x, factor):
+    ...         ctx.factor = factor
+    ...         return x * factor
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         print(ctx.needs_input_grad)
+    ...         return g * ctx.factor, None
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> Scale.apply(x, 3.0).backward()
+    (True, False)
+    >>> x.grad
+    tensor([3.])
     """
 
     def __init__(self, node: Node, needs: tuple[bool, ...]) -> None:
@@ -470,7 +487,12 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class InplaceFunction(Function):
-    """A `Function` with a flag ``inplace``, as older code has it."""
+    """A `Function` with a flag ``inplace``, as older code has it.
+
+    >>> from framework.autograd.function import InplaceFunction
+    >>> InplaceFunction(inplace=True).inplace
+    True
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace

@@ -12,7 +12,14 @@ __all__ = ["emit_nvtx", "profile", "record_function"]
 
 
 class profile(_profile):
-    """`framework.profiler.profile` with the arguments of old: ``profile(enabled=True)``."""
+    """`framework.profiler.profile` with the arguments of old: ``profile(enabled=True)``.
+
+    >>> import framework as torch
+    >>> with torch.autograd.profiler.profile() as timing:
+    ...     y = torch.ones(2).exp()
+    >>> "exp" in [event.key.replace("aten::", "") for event in timing.key_averages()]
+    True
+    """
 
     def __init__(self, enabled: bool = True, *, use_cuda: bool = False, **options: Any) -> None:
         accepted = ("use_device", "use_kineto", "use_cpu", "with_flops")
@@ -29,5 +36,11 @@ class profile(_profile):
 
 @contextmanager
 def emit_nvtx(enabled: bool = True, record_shapes: bool = False) -> Any:
-    """Accepted: there is no NVTX to write marks to."""
+    """Accepted: there is no NVTX to write marks to.
+
+    >>> import framework as torch
+    >>> with torch.autograd.profiler.emit_nvtx(enabled=False):
+    ...     torch.ones(1).exp()
+    tensor([2.7183])
+    """
     yield

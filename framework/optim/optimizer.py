@@ -39,12 +39,28 @@ _global_post_hooks: dict[int, Any] = {}
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(optimizer, args, kwargs)`` before each step of every optimizer."""
+    """``hook(optimizer, args, kwargs)`` before each step of every optimizer; returns a handle.
+
+    >>> import framework as torch
+    >>> from framework.optim.optimizer import register_optimizer_step_pre_hook
+    >>> handle = register_optimizer_step_pre_hook(lambda optimizer, args, kwargs: print("before"))
+    >>> torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1).step()
+    before
+    >>> handle.remove()
+    """
     return Hook(_global_pre_hooks, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(optimizer, args, kwargs)`` after each step of every optimizer."""
+    """``hook(optimizer, args, kwargs)`` after each step of every optimizer; returns a handle.
+
+    >>> import framework as torch
+    >>> from framework.optim.optimizer import register_optimizer_step_post_hook
+    >>> handle = register_optimizer_step_post_hook(lambda optimizer, args, kwargs: print("after"))
+    >>> torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1).step()
+    after
+    >>> handle.remove()
+    """
     return Hook(_global_post_hooks, hook)
 
 
