@@ -26,10 +26,11 @@ BOOL, INT, FLOAT, COMPLEX = range(4)  # categories; a higher one wins a promotio
 class dtype:
     """A tensor's element type, as in ``torch.float32``.
 
+    Attributes: itemsize (bytes), is_floating_point, is_complex, is_signed.
+
     >>> import framework as torch
-    >>> torch.float16.itemsize, torch.float16.is_floating_point, torch.promote_types(
-    ...     torch.float16, torch.bfloat16)
-    (2, True, torch.float32)
+    >>> torch.float16.itemsize, torch.float16.is_floating_point
+    (2, True)
     """
 
     __slots__ = ("category", "itemsize", "name", "numpy")
@@ -42,22 +43,35 @@ class dtype:
 
     @property
     def is_floating_point(self) -> bool:
+        """Whether its numbers are real and have fractions."""
         return self.category == FLOAT
 
     @property
     def is_complex(self) -> bool:
+        """Whether its numbers are complex."""
         return self.category == COMPLEX
 
     @property
     def is_signed(self) -> bool:
+        """Whether it has negative numbers."""
         return self.numpy.kind not in "bu"
 
     def to_real(self) -> dtype:
-        """The real type of a complex one; itself otherwise."""
+        """The real type of a complex one; itself otherwise.
+
+        >>> import framework as torch
+        >>> torch.complex128.to_real()
+        torch.float64
+        """
         return {complex64: float32, complex128: float64}.get(self, self)
 
     def to_complex(self) -> dtype:
-        """The complex type that holds this one."""
+        """The complex type that holds this one.
+
+        >>> import framework as torch
+        >>> torch.float64.to_complex()
+        torch.complex128
+        """
         return {float64: complex128, complex128: complex128}.get(self, complex64)
 
     def __repr__(self) -> str:
@@ -224,7 +238,7 @@ def _need_types(name: str, **given: Any) -> None:
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether a result of one type may be written into a tensor of another.
 
-    Never downwards in bool < int < float < complex. TypeError for what is no dtype.
+    Never downwards in bool < int < float < complex: ``out=`` and writes in place refuse that.
 
     >>> import framework as torch
     >>> torch.can_cast(torch.double, torch.float), torch.can_cast(torch.float, torch.int)
@@ -292,7 +306,8 @@ def result_type(*operands: Any) -> dtype:
     """The type that an op on these tensors, arrays and Python scalars computes in.
 
     Tensors with dimensions outrank 0-d tensors, which outrank Python scalars; a lower rank only
-    matters when its category (bool < int < float < complex) is higher.
+    matters when its category (bool < int < float < complex) is higher. ValueError for no operand,
+    RuntimeError where `promote_types` refuses.
 
     >>> import framework as torch
     >>> torch.result_type(torch.ones(2, dtype=torch.int8), 3)

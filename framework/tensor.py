@@ -614,6 +614,7 @@ class Tensor:
         return self._data
 
     def __bool__(self) -> bool:
+        """Whether the only element is not zero; RuntimeError if there is not exactly one."""
         if self._data.size != 1:
             raise RuntimeError(
                 "Boolean value of Tensor with "
@@ -629,30 +630,37 @@ class Tensor:
         return self.item()
 
     def __int__(self) -> int:
+        """The only element as an int; ValueError if there is not exactly one."""
         return int(self._only())
 
     def __float__(self) -> float:
+        """The only element as a float; ValueError if there is not exactly one."""
         return float(self._only())
 
     def __complex__(self) -> complex:
+        """The only element as a complex number; ValueError if there is not exactly one."""
         return complex(self._only())
 
     def __index__(self) -> int:
+        """The only element, if it is an integer, so that it can be an index; else TypeError."""
         if self.dtype.category > dtypes.INT or self._data.size != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
     def __len__(self) -> int:
+        """The length of the first dimension; TypeError for a 0-d tensor."""
         if not self._data.ndim:
             raise TypeError("len() of a 0-d tensor")
         return self._data.shape[0]
 
     def __iter__(self) -> Any:
+        """The elements along the first dimension, views; TypeError for a 0-d tensor."""
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
     def __contains__(self, element: Any) -> bool:
+        """Whether any element equals this one."""
         return bool((self == element).any())
 
     def __hash__(self) -> int:
@@ -671,6 +679,7 @@ class Tensor:
         return object.__format__(self, spec) if spec else repr(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy of its own memory, and of its gradient; RuntimeError for what is no leaf."""
         if self._edge is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "

@@ -233,8 +233,19 @@ FILL = op(
     "fill", _fill_kernel, "a value", grad=(lambda g: g.new_zeros(g.shape), lambda g: g.sum()),
     samples=lambda s: [((s(3), 2.0), {})],
 )  # fmt: skip
+
+
+def _copy_kernel(a: Any, b: Any) -> Any:
+    if b.ndim > a.ndim:
+        whole = list(np.broadcast_shapes(a.shape, b.shape))
+        raise ValueError(
+            f"output with shape {list(a.shape)} doesn't match the broadcast shape {whole}"
+        )
+    return np.broadcast_to(b, a.shape).astype(a.dtype)
+
+
 COPY = op(
-    "copy", lambda a, b: np.broadcast_to(b, a.shape).astype(a.dtype), "ab",
+    "copy", _copy_kernel, "ab",
     grad=(lambda g: g.new_zeros(g.shape), lambda g: g),
     samples=lambda s: [((s(3, 2), s(2)), {})],
 )  # fmt: skip

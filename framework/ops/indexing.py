@@ -362,6 +362,20 @@ def _as_tuple(index: Any) -> Any:
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
+    """``x[index]``: what an integer, a slice, ``...``, None, a tensor, or a tuple of them, picks.
+
+    Integers take a dimension away, None adds one. Slices, integers, ``...`` and None give a view;
+    tensors, lists and masks of bools a copy, in whose shape theirs stand.
+
+    Raises:
+        IndexError: an index or a dimension out of range, a mask of another shape, a float.
+        ValueError: a slice with a step below 1.
+
+    >>> import framework as torch
+    >>> x = torch.tensor([[1, 2], [3, 4]])
+    >>> x[1], x[:, 0], x[x > 1], x[torch.tensor([1, 1]), torch.tensor([0, 1])]
+    (tensor([3, 4]), tensor([1, 3]), tensor([2, 3, 4]), tensor([3, 4]))
+    """
     index = _as_tuple(index)
     if _is_basic(index):
         clean = _basic(index)
@@ -405,6 +419,19 @@ _OF_NUMPY = (np.ndarray, np.generic)
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``, in place and through views; ``value`` is a number or broadcasts.
+
+    Where an index stands twice, the last value stays. Indices and errors as of `__getitem__`, and a
+    RuntimeError for a ``value`` that does not fit and for a leaf that wants a gradient.
+
+    >>> import framework as torch
+    >>> x = torch.zeros(2, 2)
+    >>> x[0] = torch.tensor([1.0, 2.0])
+    >>> x[x == 0] = 9
+    >>> x
+    tensor([[1., 2.],
+            [9., 9.]])
+    """
     index = _as_tuple(index)
     if not isinstance(value, Tensor):
         if not isinstance(value, (bool, int, float, complex)):
@@ -414,10 +441,10 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if _is_basic(index):
         part = _getitem(self, index)
         one_memory = value._counter is not None and value._counter is part._counter
-        if value._data.size == part._data.size and (
-            one_memory or value._data.ndim > part._data.ndim
-        ):
+        if one_memory and value._data.size == part._data.size:
             value = value.reshape(part.shape)
+        elif value._data.ndim > part._data.ndim:
+            value = _without_first_ones(value, part._data.ndim)
         _fits(value._data.shape, part._data.shape)
         if value._counter is self._counter is not None:  # of the same memory: see `check_apart`
             value = value.expand(part.shape)
@@ -425,6 +452,18 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     else:
         split = _split_index(self, _bools_as_masks(index))
         _write_at(*_selected(self, *split), value, False, "__setitem__")
+
+
+def _without_first_ones(value: Tensor, ndim: int) -> Tensor:
+    """A value of ``ndim`` dimensions: others must be one long and stand in front."""
+    shape = value._data.shape
+    more = len(shape) - ndim
+    if math.prod(shape[:more]) != 1:
+        raise RuntimeError(
+            f"__setitem__: the number of sizes provided ({ndim}) must be greater or equal to the "
+            f"number of dimensions in the tensor ({len(shape)})"
+        )
+    return value.reshape(shape[more:])
 
 
 def _fits(have: tuple[int, ...], want: tuple[int, ...]) -> None:

@@ -110,6 +110,13 @@ def test_everything_public_has_an_example(path: str) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("kind", [framework.Tensor, framework.dtype, framework.Generator])
+def test_every_property_says_what_it_is(kind: type) -> None:
+    found = {n: inspect.getattr_static(kind, n) for n in dir(kind) if not n.startswith("_")}
+    silent = [n for n, p in found.items() if isinstance(p, property) and not p.__doc__]
+    assert not silent
+
+
 def test_what_needs_no_example_is_there_and_has_none() -> None:
     for name in NEEDLESS:
         path, _, last = name.rpartition(".")

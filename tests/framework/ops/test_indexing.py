@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import framework as torch
@@ -137,3 +139,33 @@ def test_an_index_of_the_wrong_shape_is_refused_where_a_number_is_scattered(
     ]
     assert x.scatter(0, torch.zeros(0, dtype=torch.int64), 1.0).equal(x)
     assert torch.tensor(5.0).scatter(0, torch.tensor([0]), 1.0).item() == 1.0
+
+
+def test_a_value_with_more_dimensions_is_written_if_the_first_ones_are_one_long() -> None:
+    x = torch.zeros(2, 3)
+    x[:, :] = torch.ones(1, 1, 3)
+    assert x.tolist() == [[1.0] * 3] * 2
+    x[0] = torch.full((1, 1, 3), 2.0)
+    assert x[0].tolist() == [2.0] * 3
+    for value in (torch.ones(3, 1), torch.ones(2, 3)):
+        with pytest.raises(RuntimeError, match=r"sizes provided \(1\) must be greater or equal"):
+            x[0] = value
+    with pytest.raises(RuntimeError, match=r"sizes provided \(0\) must be greater or equal"):
+        x[0, 0] = torch.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("have", "given", "whole"),
+    [
+        ((), (2,), [2]),
+        ((2,), (2, 2), [2, 2]),
+        ((2, 3), (1, 1, 3), [1, 2, 3]),
+        ((3,), (1, 3), [1, 3]),
+    ],
+)
+def test_nothing_with_more_dimensions_is_copied_into_a_tensor(
+    have: tuple[int, ...], given: tuple[int, ...], whole: list[int]
+) -> None:
+    text = f"output with shape {list(have)} doesn't match the broadcast shape {whole}"
+    with pytest.raises(RuntimeError, match=re.escape(text)):
+        torch.zeros(have).copy_(torch.ones(given))
