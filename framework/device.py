@@ -25,6 +25,9 @@ class device:
     Equal devices are one object, so they are compared by identity. As a context manager or a
     decorator it is where tensors are made that are not told where.
 
+    RuntimeError for a kind that is neither "cpu" nor "cuda" and for a number that is none; whether
+    the device is there matters only when it is used.
+
     >>> from framework.device import device
     >>> device("cuda") is device("cuda:0"), device("cpu").index
     (True, None)
@@ -124,6 +127,8 @@ def get_default_device() -> device:
 
 def set_default_device(device: Any) -> None:
     """Let `zeros`, `tensor`, ... make tensors on ``device``; None: the CPU again.
+
+    AssertionError if there is no CUDA device, RuntimeError for another kind.
 
     >>> import framework as torch
     >>> torch.set_default_device("cpu")

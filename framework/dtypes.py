@@ -309,6 +309,8 @@ def result_type(*operands: Any) -> dtype:
     matters when its category (bool < int < float < complex) is higher. ValueError for no operand,
     RuntimeError where `promote_types` refuses.
 
+    RuntimeError for uint16, uint32 or uint64 with an integer of another type.
+
     >>> import framework as torch
     >>> torch.result_type(torch.ones(2, dtype=torch.int8), 3)
     torch.int8

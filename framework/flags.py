@@ -37,6 +37,8 @@ _MODES = ("default", "warn", "error")
 def set_float32_matmul_precision(precision: str) -> None:
     """Remember "highest", "high" or "medium"; float32 products are always float32 here.
 
+    RuntimeError for another word.
+
     >>> import framework as torch
     >>> torch.set_float32_matmul_precision("high")
     >>> torch.get_float32_matmul_precision()

@@ -30,6 +30,8 @@ _WORDS = 4  # 64-bit words per counter value
 class Generator:
     """A random stream: ``Generator().manual_seed(0)``.
 
+    RuntimeError for a device that is neither "cpu" nor "cuda"; the numbers are the same on both.
+
     >>> g = Generator().manual_seed(7)
     >>> a = g.uniform((3,), np.float32)
     >>> bool((Generator().manual_seed(7).uniform((3,), np.float32) == a).all())

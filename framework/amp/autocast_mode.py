@@ -349,6 +349,9 @@ class autocast:
         enabled: False switches casting off within an outer one.
         cache_enabled: keep the casts of leaves that want gradients until the outermost one ends.
 
+    RuntimeError for another kind of device, ValueError for what is no string. A warning, and
+    nothing is cast, where there is no CUDA device or the type is not narrow.
+
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
     ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype

@@ -31,6 +31,8 @@ class GradScaler:
     The scale halves whenever a gradient is infinite or NaN, and doubles after ``growth_interval``
     steps without.
 
+    AssertionError for a growth factor of 1 or less, or a backoff factor of 1 or more.
+
     >>> import framework as torch
     >>> w = torch.ones(2, requires_grad=True)
     >>> optimizer = torch.optim.SGD([w], lr=0.5)

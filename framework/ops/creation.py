@@ -333,6 +333,8 @@ def range(
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to *and with* end; deprecated in favour of `arange`.
 
+    Of the default dtype unless another one is given. RuntimeError as for `arange`.
+
     >>> import warnings, framework as torch
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")

@@ -459,6 +459,9 @@ def _splitter(name: str, dim: int, least: int, way: str) -> Any:
     call.__name__ = name
     call.__doc__ = f"""Pieces {way}: `tensor_split` along dimension {dim}; sections must be equal.
 
+    RuntimeError for fewer than {least} dimensions, or a length that is not divisible; TypeError for
+    what is neither a number of sections nor places to cut at.
+
     >>> import framework as torch
     >>> len(torch.{name}(torch.zeros(4, 4, 4), 2))
     2

@@ -35,6 +35,8 @@ def lobpcg(
     Returns:
         (eigenvalues (*, k), eigenvectors (*, m, k)), the vectors orthonormal with respect to ``B``.
 
+    ValueError unless A has at least 3k rows.
+
     >>> import framework as torch
     >>> values, _ = torch.lobpcg(torch.diag(torch.arange(6.0)), k=2)
     >>> values

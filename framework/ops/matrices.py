@@ -122,6 +122,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         offset: above (positive) or below the main diagonal.
         dim1, dim2: the dimensions of the result that the matrices take.
 
+    RuntimeError if both dimensions are one, IndexError for one out of range.
+
     >>> import framework as torch
     >>> torch.diag_embed(torch.tensor([1, 2]))
     tensor([[1, 0],

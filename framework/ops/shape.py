@@ -78,6 +78,8 @@ RESHAPE = op(
 def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The same elements in another shape (one length may be -1): a view where possible.
 
+    RuntimeError if the number of elements differs or two lengths are -1.
+
     >>> import framework as torch
     >>> torch.arange(4).reshape(2, -1)
     tensor([[0, 1],
@@ -206,6 +208,9 @@ def ravel(input: Tensor) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension split into several.
 
+    RuntimeError unless the sizes, of which one may be -1, multiply up to the dimension's length;
+    IndexError for a dimension out of range.
+
     >>> import framework as torch
     >>> torch.zeros(6, 2).unflatten(0, (2, 3)).shape
     torch.Size([2, 3, 2])
@@ -238,6 +243,8 @@ _T = variant(PERMUTE, "T")
 @function(checks=True)
 def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order: a view.
+
+    RuntimeError unless each dimension is named once, IndexError for one out of range.
 
     >>> import framework as torch
     >>> torch.zeros(2, 3, 5).permute(2, 0, 1).shape
@@ -305,6 +312,9 @@ def t(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to other places, the others in their order: a view.
 
+    ``source`` and ``destination`` are one dimension or as many of them; RuntimeError if not, or if
+    one is named twice, IndexError for one out of range.
+
     >>> import framework as torch
     >>> torch.zeros(2, 3, 5).movedim(0, -1).shape
     torch.Size([3, 5, 2])
@@ -367,6 +377,9 @@ EXPAND = op(
 def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of length 1 repeated without copying: a view; -1 keeps a length.
 
+    RuntimeError for a length that neither is 1 nor stays the same, and for fewer dimensions than
+    there are. Writing to an expanded tensor is refused.
+
     >>> import framework as torch
     >>> torch.tensor([[1], [2]]).expand(-1, 3)
     tensor([[1, 1, 1],
@@ -425,6 +438,8 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 @function(method=False)
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape that tensors of these shapes (tuples, or an int for one dimension) broadcast to.
+
+    RuntimeError if they do not broadcast, ValueError for a negative length.
 
     >>> import framework as torch
     >>> torch.broadcast_shapes((2, 1), (3,))
@@ -547,6 +562,8 @@ def _atleast(n: int, place: Any) -> Any:
 
     call.__name__ = f"atleast_{n}d"
     call.__doc__ = f"""A tensor (or several), with dimensions added up to {n}: views.
+
+    Several, also as one sequence, give a tuple.
 
     >>> import framework as torch
     >>> torch.atleast_{n}d(torch.tensor(1.0)).shape

@@ -76,6 +76,9 @@ def stft(
             real signals.
         align_to_window: without center, put the frames of a short window where it fits.
 
+    RuntimeError for other dimensions, an n_fft above the (padded) length and a window of another
+    length.
+
     >>> import framework as torch
     >>> x = torch.stft(torch.ones(16), 8, window=torch.ones(8), return_complex=True)
     >>> x.shape, x[0, 0]
