@@ -14,7 +14,7 @@ from app.subject import Subject, TensorRef, subject_at
 from app.ui.describe import duration_text, meta_text, one_line
 from app.ui.panes.base import Pane
 from framework.trace.events import TensorMeta
-from framework.trace.protocol import Grid, TensorView
+from framework.trace.protocol import Grid, Table, TensorView
 from viewers.tensor.picture import image_slices
 from viewers.text import Line, crop, pad, pad_line, short, width_of
 
@@ -377,7 +377,8 @@ class InspectorPane(Pane):
             rows = min(TABLE[0], view.table.shape[0]) + 2
             if self.band is not None:
                 lines.append([("highlighted: ", "dim"), (band_text(self.band), "match")])
-            drawn = table_lines(view.table, width, rows, vector=vector, highlight=self.band)
+            table = _window(view.table, *self.corner)
+            drawn = table_lines(table, width, rows, vector=vector, highlight=self.band)
             lines += _trimmed(drawn)
         return lines
 
@@ -432,6 +433,15 @@ class InspectorPane(Pane):
         offset = event.get_content_offset(self)
         if offset is not None:
             self.clicked_line(self.scroll_offset.y + offset.y)
+
+
+def _window(table: Table, row: int, col: int) -> Table:
+    """The table from a corner on: it was moved to the left or up if more fits than was left."""
+    down, right = max(0, row - table.row0), max(0, col - table.col0)
+    if not down and not right:
+        return table
+    cells = [line[right:] for line in table.cells[down:]]
+    return Table(table.row0 + down, table.col0 + right, cells, table.shape)
 
 
 def parse_band(text: str) -> tuple[float, float] | None:
