@@ -198,21 +198,27 @@ class GradScaler:
         return self._init_scale if self._scale is None else self._scale.item()
 
     def get_growth_factor(self) -> float:
+        """What the scale is multiplied by after `get_growth_interval` good steps."""
         return self._growth_factor
 
     def set_growth_factor(self, new_factor: float) -> None:
+        """Set what `get_growth_factor` returns, from the next `update` on."""
         self._growth_factor = new_factor
 
     def get_backoff_factor(self) -> float:
+        """What the scale is multiplied by after a step with infinite or NaN gradients."""
         return self._backoff_factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
+        """Set what `get_backoff_factor` returns, from the next `update` on."""
         self._backoff_factor = new_factor
 
     def get_growth_interval(self) -> int:
+        """How many good steps in a row let the scale grow."""
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
+        """Set what `get_growth_interval` returns, from the next `update` on."""
         self._growth_interval = new_interval
 
     def _get_growth_tracker(self) -> int:

@@ -77,4 +77,6 @@ class GradScaler(amp.GradScaler):
 
 
 custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")
+custom_fwd.__doc__ = 'Alias of `amp.custom_fwd` with ``device_type="cuda"``.'
 custom_bwd = functools.partial(amp.custom_bwd, device_type="cuda")
+custom_bwd.__doc__ = 'Alias of `amp.custom_bwd` with ``device_type="cuda"``.'

@@ -19,9 +19,9 @@ import framework
 
 # "" is `framework` itself; a class stands for its methods.
 NAMESPACES = """
-    Tensor amp autograd autograd.forward_ad autograd.functional autograd.graph cuda distributions
-    fft func linalg masked nn nn.Module nn.attention nn.functional nn.init nn.utils
-    nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim
+    Tensor amp autograd autograd.forward_ad autograd.functional autograd.graph cuda cuda.amp
+    distributions fft func futures linalg masked nn nn.Module nn.attention nn.functional nn.init
+    nn.utils nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim
     optim.lr_scheduler optim.swa_utils random signal.windows sparse special testing trace
     utils.checkpoint utils.data
 """.split()
@@ -140,7 +140,7 @@ def known_in(home: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", NAMESPACES)
 def test_every_example_gives_what_it_says(path: str, request: pytest.FixtureRequest) -> None:
-    if path == "cuda":
+    if path.startswith("cuda"):
         request.getfixturevalue("fake_cuda")
     parser = doctest.DocTestParser()
     report: list[str] = []
