@@ -29,6 +29,7 @@ from framework.core.modes import (
     no_grad,
     set_grad_enabled,
 )
+from framework.core.overridable import overridable as _overridable
 from framework.core.views import inplace_twin as _inplace_twin
 from framework.device import device, get_default_device, set_default_device
 from framework.dtypes import (
@@ -136,8 +137,6 @@ def _publish() -> None:
             operator = _INPLACE_OPERATORS.get(record.inplace)
             if operator:
                 setattr(Tensor, operator, getattr(Tensor, record.inplace))
-    for name in _INPLACE_FUNCTIONS.split():
-        globals()[name] = getattr(Tensor, name)
     for dunder, method in (*_INTEROP.items(), *_TENSOR_REPRS.items()):
         setattr(Tensor, dunder, method)
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
@@ -167,7 +166,7 @@ _INPLACE_FUNCTIONS = """
     ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_
     resize_as_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_
     zero_
-"""
+""".split()
 
 _publish()
 
@@ -313,7 +312,8 @@ for _name, _method in _MODULE_REPRS.items():
 
 _paths.publish(_sys.modules[__name__])
 
-_functions, _made, __dir__ = _registry.lazily(globals(), "")
+_functions, _made, __dir__ = _registry.lazily(globals(), "", _INPLACE_FUNCTIONS)
+_METHODS = {name: getattr(Tensor, name) for name in _INPLACE_FUNCTIONS}
 
 
 # Modules that few need: they are imported when they are asked for.
@@ -328,13 +328,17 @@ _RARE = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _RARE:
         return _importlib.import_module(f"framework.{name}")
+    if name in _INPLACE_FUNCTIONS:
+        made = globals()[name] = _overridable(_METHODS[name], None, {"self": "input"})
+        made.__module__, made.__qualname__ = "framework", name
+        return made
     return _made(name)
 
 
 __all__ = [
     name for name in globals() if not name.startswith("_") and name not in ("Any", "annotations")
 ]
-__all__ += _functions
+__all__ += [*_functions, *_INPLACE_FUNCTIONS]
 
 if _os.environ.get("TAPEBOOK_LISTEN"):
     from framework.trace.listening import from_environment as _listen

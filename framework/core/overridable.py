@@ -127,13 +127,16 @@ _space.update(late=_late, given=_given, wrong=wrong, better=better)
 
 
 def overridable(
-    call: Callable[..., Any], plain: Callable[..., Any] | None = None, *, method: bool = False,
-    python: bool = False,
+    call: Callable[..., Any], plain: Callable[..., Any] | None = None,
+    renamed: dict[str, str] | None = None, *, method: bool = False, python: bool = False,
 ) -> Callable[..., Any]:  # fmt: skip
     """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands.
 
     That of a ``method`` only explains arguments of a wrong kind: `overrides` does the rest. With
     ``python`` they may be of any kind as long as nothing fails.
+
+    Args:
+        renamed: other names for some of the parameters that can come by position.
     """
     inner: Any = call
     while hasattr(inner, "__wrapped__"):
@@ -141,7 +144,7 @@ def overridable(
     code = inner.__code__
     count = code.co_argcount
     names = code.co_varnames
-    positional = list(names[:count])
+    positional = [(renamed or {}).get(name, name) for name in names[:count]]
     only = list(names[count : count + code.co_kwonlyargcount])
     at = count + code.co_kwonlyargcount
     varargs = names[at] if code.co_flags & _VARARGS else ""

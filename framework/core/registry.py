@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -182,15 +182,19 @@ class Function:
         Made when it is first asked for: making all of them would be a fifth of the import's time.
         """
         if self._public is None:
+            from framework.core.keywords import ALSO, RENAMED
             from framework.core.kinds import is_python
             from framework.core.out import with_out
             from framework.core.overridable import overridable
+            from framework.ops.dims import aliased
 
-            words = self.out.split() if isinstance(self.out, str) else ()
-            plain = with_out(self.call, **dict.fromkeys(words, True)) if self.out else None
-            python = is_python(self.name, self.namespaces)
-            self._public = overridable(self.call, plain, python=python)
             home = self.namespaces[0]  # where pickle finds it
+            place = f"{home}.{self.name}".lstrip(".")
+            call = aliased(self.call, ALSO[place].items()) if place in ALSO else self.call
+            words = self.out.split() if isinstance(self.out, str) else ()
+            plain = with_out(call, **dict.fromkeys(words, True)) if self.out else None
+            python = is_python(self.name, self.namespaces)
+            self._public = overridable(call, plain, RENAMED.get(place), python=python)
             self._public.__module__ = f"framework.{home}" if home else "framework"
         return self._public
 
@@ -236,11 +240,14 @@ def published(namespace: str) -> dict[str, Function]:
     return {f.name: f for f in FUNCTIONS if namespace in f.namespaces}
 
 
-def lazily(space: dict[str, Any], namespace: str) -> tuple[list[str], Any, Any]:
+def lazily(
+    space: dict[str, Any], namespace: str, more: Iterable[str] = ()
+) -> tuple[list[str], Any, Any]:
     """``__all__``, ``__getattr__`` and ``__dir__`` of the module that is a namespace.
 
     Args:
         space: the module's ``globals()``; a function gets there when it is first asked for.
+        more: other names that the module has not yet.
     """
     records = published(namespace)
 
@@ -251,7 +258,7 @@ def lazily(space: dict[str, Any], namespace: str) -> tuple[list[str], Any, Any]:
         made = space[name] = record.public
         return made
 
-    return list(records), __getattr__, lambda: sorted({*space, *records})
+    return list(records), __getattr__, lambda: sorted({*space, *records, *more})
 
 
 def function(

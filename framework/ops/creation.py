@@ -457,8 +457,9 @@ TRIANGLE = op("triangle_indices", _triangle_kernel, "")
 
 
 def _triangle(
-    row: int, col: int, offset: int, lower: bool, dtype: Any, device: Any, layout: Any
-) -> Tensor:
+    row: int, col: int, offset: int, lower: bool, dtype: Any, device: Any, layout: Any,
+    requires_grad: bool,
+) -> Tensor:  # fmt: skip
     for name, length in (("row", row), ("col", col)):
         if length < 0:
             raise RuntimeError(f"{name} must be non-negative, got{length}")
@@ -466,14 +467,14 @@ def _triangle(
         name = "tril_indices" if lower else "triu_indices"
         kind = dtypes.NAMES[dtypes.to_dtype(dtype)]
         raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
-    return create(TRIANGLE, None, dtype, layout, device, False, dtypes.int64,
+    return create(TRIANGLE, None, dtype, layout, device, requires_grad, dtypes.int64,
                   row=row, col=col, offset=offset, lower=lower)  # fmt: skip
 
 
 @function(method=False)
 def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
-    layout: Any = None, pin_memory: bool = False,
+    layout: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Row and column numbers (a [2, n] tensor) of the lower triangle of a row x col matrix.
 
@@ -485,13 +486,13 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(row, col, offset, True, dtype, device, layout)
+    return _triangle(row, col, offset, True, dtype, device, layout, requires_grad)
 
 
 @function(method=False)
 def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
-    layout: Any = None, pin_memory: bool = False,
+    layout: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Row and column numbers (a [2, n] tensor) of the upper triangle of a row x col matrix.
 
@@ -503,7 +504,7 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _triangle(row, col, offset, False, dtype, device, layout)
+    return _triangle(row, col, offset, False, dtype, device, layout, requires_grad)
 
 
 # -- memory of a given order -------------------------------------------------------------------
@@ -617,12 +618,14 @@ def add_likes(make: Any, name: str, printed: str = "") -> None:
     def call(
         input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
         pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
+        generator: Any = None,
     ) -> Tensor:  # fmt: skip
         if dispatch.interposer is not None and hasattr(input, f"_new_{name}"):
             return getattr(input, f"_new_{name}")(input.shape, dtype=dtype or input.dtype)
+        more = {} if generator is None else {"generator": generator}
         made = make(
             input.shape, dtype=dtype or input.dtype, layout=layout, device=device or input.device,
-            requires_grad=requires_grad,
+            requires_grad=requires_grad, **more,
         )  # fmt: skip
         return like(made, input, memory_format)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CellType, FunctionType
 from typing import Any
 
@@ -20,7 +20,7 @@ from framework.kernels.floats import type_name
 from framework.tensor import Tensor
 
 __all__ = [
-    "Dim", "axes", "axis", "cast_in", "constant", "evenly", "named", "needs_elements",
+    "Dim", "aliased", "axes", "axis", "cast_in", "constant", "evenly", "named", "needs_elements",
     "numpy_names", "only_floating", "spread", "wide_type", "with_dims",
 ]  # fmt: skip
 
@@ -150,9 +150,14 @@ _NUMPY = (("axis", "dim"), ("keepdims", "keepdim"))
 
 
 def numpy_names(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Take NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``, as PyTorch does.
+    """Take NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``, as PyTorch does."""
+    return aliased(call, _NUMPY)
 
-    The result has ``call``'s signature and two keywords more, which cost a comparison each.
+
+def aliased(call: Callable[..., Any], pairs: Iterable[tuple[str, str]]) -> Callable[..., Any]:
+    """``call`` with further names (name, parameter) of those parameters that it has.
+
+    The result has ``call``'s signature and these keywords more, which cost a comparison each.
     """
     inner: Any = call
     while hasattr(inner, "__wrapped__"):
@@ -160,10 +165,11 @@ def numpy_names(call: Callable[..., Any]) -> Callable[..., Any]:
     code = inner.__code__
     count = code.co_argcount
     names = code.co_varnames[: count + code.co_kwonlyargcount]
-    aliases = tuple([pair for pair in _NUMPY if pair[1] in names])
+    aliases = tuple([pair for pair in pairs if pair[1] in names])
     defaults = inner.__defaults__ or ()
     required = names[: count - len(defaults)]
-    late = required[required.index("dim") :] if "dim" in required else ()  # may come as ``axis``
+    places = [required.index(name) for _, name in aliases if name in required]
+    late = required[min(places) :] if places else ()  # may come by another name
     made: Any = FunctionType(
         _renaming(names[:count], names[count:], aliases, late), inner.__globals__, inner.__name__,
         (MISSING,) * len(late) + defaults or None, (CellType(MISSING), CellType(call)),

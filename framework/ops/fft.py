@@ -489,7 +489,7 @@ def _frequencies(n: int, d: float, half: bool, dtype: Any, device: Any, wants: b
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def fftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The frequencies of the `fft` of n samples that lie ``d`` apart.
 
@@ -505,7 +505,7 @@ def fftfreq(
 @function(namespaces=_FFT, method=False, checks=True, out=True)
 def rfftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The frequencies of the `rfft` of n samples that lie ``d`` apart.
 

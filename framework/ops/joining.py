@@ -11,7 +11,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import several
-from framework.ops.dims import axis, numpy_names
+from framework.ops.dims import aliased, axis, numpy_names
 from framework.ops.shape import atleast_1d, atleast_2d, atleast_3d, unsqueeze
 from framework.ops.strided import narrow, select
 from framework.tensor import Tensor
@@ -466,8 +466,10 @@ def _splitter(name: str, dim: int, least: int, way: str) -> Any:
     >>> len(torch.{name}(torch.zeros(4, 4, 4), 2))
     2
     """
-    return function(checks=True)(call)
+    return function(checks=True)(aliased(call, _WHERE))
 
+
+_WHERE = [(name, "indices_or_sections") for name in ("indices", "sections")]
 
 hsplit = _splitter("hsplit", 1, 1, "side by side (of a vector along dimension 0)")
 vsplit = _splitter("vsplit", 0, 2, "on top of each other")

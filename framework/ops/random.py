@@ -174,8 +174,8 @@ def randint(
 
 @function(method=False)
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    input: Tensor, low: int | None = None, high: int | None = None, *, dtype: Any = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
     memory_format: Any = None, generator: Any = None,
 ) -> Tensor:  # fmt: skip
     """`randint` with the shape, dtype and device of ``input``.
@@ -186,7 +186,9 @@ def randint_like(
     >>> torch.randint_like(torch.zeros(2), 1)
     tensor([0., 0.])
     """
-    low, high = (0, low) if high is None else (low, high)
+    if low is None and high is None:
+        raise TypeError("randint_like() missing 1 required positional arguments: \"high\"")
+    low, high = (0, low) if high is None else (low or 0, high)
     made = randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, layout=layout,
                    device=device or input.device, requires_grad=requires_grad,
                    generator=generator)  # fmt: skip

@@ -210,6 +210,9 @@ def isin(
     if not isinstance(elements, Tensor):
         elements = wrap(np.asarray(elements, result_type(elements, test_elements).numpy))
         elements = elements.to(test_elements._device)
+    if not isinstance(test_elements, Tensor):
+        test_elements = wrap(np.asarray(test_elements, result_type(elements, test_elements).numpy))
+        test_elements = test_elements.to(elements._device)
     return apply(ISIN, elements, test_elements, invert=bool(invert))
 
 

@@ -85,7 +85,8 @@ LOOKUP = op(
 @function(method=False)
 def sparse_coo_tensor(
     indices: Any, values: Any, size: Any = None, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False, check_invariants: bool | None = None, is_coalesced: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None,
+    is_coalesced: Any = None,
 ) -> Tensor:  # fmt: skip
     """A sparse tensor: ``values`` at the coordinates ``indices``, zero elsewhere.
 
@@ -119,6 +120,12 @@ def sparse_coo_tensor(
             f"{content.shape[0]} values"
         )
     shape = _size(place, content, size)
+    if check_invariants and is_coalesced:
+        flat = np.ravel_multi_index(tuple(place.numpy()), shape[: place.shape[0]])
+        if (np.diff(flat) <= 0).any():
+            raise RuntimeError(
+                "cannot set is_coalesced to true if indices correspond to uncoalesced COO tensor"
+            )
     result = apply(COO, place, content, size=shape, coalesced=bool(is_coalesced))
     return result.requires_grad_() if requires_grad else result
 
