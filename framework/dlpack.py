@@ -21,7 +21,12 @@ __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
 
 
 class DLDeviceType(enum.IntEnum):
-    """Kinds of memory, by DLPack's numbers."""
+    """Kinds of memory, by DLPack's numbers.
+
+    >>> import framework as torch
+    >>> torch.zeros(1).__dlpack_device__()
+    (<DLDeviceType.kDLCPU: 1>, 0)
+    """
 
     kDLCPU = 1
     kDLCUDA = 2

@@ -167,18 +167,33 @@ def noticed(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
-    """Whether one of the arguments overrides functions, or a mode is on."""
+    """Whether one of the arguments overrides functions, or a mode is on.
+
+    >>> import framework as torch
+    >>> torch.overrides.has_torch_function((torch.ones(2), 1))
+    False
+    """
     _activate()
     return bool(_state.modes_on and _state.modes) or any(map(_overrider, relevant_args))
 
 
 def has_torch_function_unary(arg: Any) -> bool:
-    """`has_torch_function` of one argument."""
+    """`has_torch_function` of one argument.
+
+    >>> import framework as torch
+    >>> torch.overrides.has_torch_function_unary(torch.ones(2))
+    False
+    """
     return has_torch_function((arg,))
 
 
 def has_torch_function_variadic(*args: Any) -> bool:
-    """`has_torch_function` of the arguments."""
+    """`has_torch_function` of the arguments, given one by one.
+
+    >>> import framework as torch
+    >>> torch.overrides.has_torch_function_variadic(torch.ones(2), 1)
+    False
+    """
     return has_torch_function(args)
 
 
@@ -215,12 +230,25 @@ def handle_torch_function(
 
 
 def is_tensor_like(inp: Any) -> bool:
-    """Whether it is a Tensor or has a ``__torch_function__``."""
+    """Whether it is a Tensor or has a ``__torch_function__``.
+
+    >>> import framework as torch
+    >>> torch.overrides.is_tensor_like(torch.ones(2)), torch.overrides.is_tensor_like([1.0])
+    (True, False)
+    """
     return type(inp) is Tensor or hasattr(inp, "__torch_function__")
 
 
 def wrap_torch_function(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function overridable; ``dispatcher`` returns its arguments that may override it."""
+    """Make a function overridable; ``dispatcher`` returns its arguments that may override it.
+
+    >>> import framework as torch
+    >>> @torch.overrides.wrap_torch_function(lambda x: (x,))
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(torch.ones(2))
+    tensor([2., 2.])
+    """
 
     def inner(func: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(func)
@@ -274,7 +302,13 @@ class TorchFunctionMode:
 
 
 class BaseTorchFunctionMode(TorchFunctionMode):
-    """The mode that changes nothing."""
+    """The mode that changes nothing: what a mode of one's own can fall back on.
+
+    >>> import framework as torch
+    >>> with torch.overrides.BaseTorchFunctionMode():
+    ...     torch.add(torch.ones(2), 1)
+    tensor([2., 2.])
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -454,7 +488,12 @@ def _property(prop: property) -> property:
 
 @functools.cache
 def get_default_nowrap_functions() -> set[Any]:
-    """Functions whose results stay what they are: attributes that are not computed."""
+    """Functions whose results stay what they are: attributes that are not computed.
+
+    >>> import framework as torch
+    >>> torch.Tensor.grad.__get__ in torch.overrides.get_default_nowrap_functions()
+    True
+    """
     found = set()
     for name in ("_base", "grad", "_grad", "is_leaf", "grad_fn", "requires_grad"):
         value = vars(Tensor).get(name)
@@ -464,7 +503,12 @@ def get_default_nowrap_functions() -> set[Any]:
 
 
 def get_ignored_functions() -> set[Any]:
-    """Public functions that cannot be overridden: they take no tensors."""
+    """Public functions that cannot be overridden: they take no tensors.
+
+    >>> import framework as torch
+    >>> torch.tensor in torch.overrides.get_ignored_functions()
+    True
+    """
     import framework
 
     names = (
@@ -482,7 +526,12 @@ _NAMESPACES = (
 
 
 def get_overridable_functions() -> dict[Any, list[Any]]:
-    """Namespaces and the functions in them that can be overridden, Tensor's methods among them."""
+    """Namespaces and the functions in them that can be overridden, Tensor's methods among them.
+
+    >>> import framework as torch
+    >>> torch.add in torch.overrides.get_overridable_functions()[torch]
+    True
+    """
     ignored = get_ignored_functions()
     result: dict[Any, list[Any]] = {}
     for name, _ in _NAMESPACES:
@@ -505,14 +554,24 @@ def get_overridable_functions() -> dict[Any, list[Any]]:
 
 
 def get_testing_overrides() -> dict[Any, Callable[..., Any]]:
-    """A lambda with the signature of each overridable function that returns -1."""
+    """A lambda with the signature of each overridable function that returns -1.
+
+    >>> import framework as torch
+    >>> torch.overrides.get_testing_overrides()[torch.add](torch.ones(2), 1)
+    -1
+    """
     return {
         f: (lambda *args, **kwargs: -1) for fs in get_overridable_functions().values() for f in fs
     }
 
 
 def resolve_name(f: Any) -> str | None:
-    """The public name of an overridable function: ``torch.add``, ``torch.Tensor.add``."""
+    """The public name of an overridable function; None for another.
+
+    >>> import framework as torch
+    >>> torch.overrides.resolve_name(torch.add), torch.overrides.resolve_name(torch.Tensor.add)
+    ('torch.add', 'torch.Tensor.add')
+    """
     name = getattr(f, "__name__", "")
     for module, public in _NAMESPACES:
         if getattr(sys.modules.get(module), name, None) is f:
@@ -528,7 +587,13 @@ def resolve_name(f: Any) -> str | None:
 
 
 def is_tensor_method_or_property(func: Any) -> bool:
-    """Whether it is a method of Tensor, or the getter or setter of one of its properties."""
+    """Whether it is a method of Tensor, or the getter or setter of one of its properties.
+
+    >>> import framework as torch
+    >>> asked = torch.overrides.is_tensor_method_or_property
+    >>> asked(torch.Tensor.add), asked(torch.Tensor.grad.__get__), asked(torch.add)
+    (True, True, False)
+    """
     return func in get_overridable_functions()[Tensor] or getattr(func, "__name__", "") == "__get__"
 
 

@@ -55,7 +55,13 @@ class _Bounded(Constraint):
 
 
 class _Dependent(Constraint):
-    """A placeholder for a set that depends on other variables; it cannot check anything."""
+    """A placeholder for a set that depends on other variables: ``check`` is a ValueError.
+
+    >>> import framework as torch
+    >>> constraints = torch.distributions.constraints
+    >>> constraints.is_dependent(constraints.dependent)
+    True
+    """
 
     def __init__(self, *, is_discrete: Any = NotImplemented, event_dim: Any = NotImplemented):
         self._is_discrete, self._event_dim = is_discrete, event_dim
@@ -122,7 +128,14 @@ class _DependentProperty(property, _Dependent):
 
 
 class _IndependentConstraint(Constraint):
-    """Batch dimensions of a constraint counted as dimensions of the event: valid if all are."""
+    """Batch dimensions of a constraint counted as dimensions of the event: valid if all are.
+
+    >>> import framework as torch
+    >>> constraints = torch.distributions.constraints
+    >>> rows = constraints.independent(constraints.positive, 1)
+    >>> rows.check(torch.tensor([[1.0, 2.0], [-1.0, 1.0]]))
+    tensor([ True, False])
+    """
 
     def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
         if not isinstance(base_constraint, Constraint):
@@ -166,7 +179,14 @@ class _IndependentConstraint(Constraint):
 
 
 class MixtureSameFamilyConstraint(Constraint):
-    """The values of a mixture: those that every component takes."""
+    """The values of a mixture: those that every component takes.
+
+    >>> import framework as torch
+    >>> constraints = torch.distributions.constraints
+    >>> values = constraints.MixtureSameFamilyConstraint(constraints.positive)
+    >>> values.check(torch.tensor([1.0, -1.0]))
+    tensor([ True, False])
+    """
 
     def __init__(self, base_constraint: Constraint) -> None:
         if not isinstance(base_constraint, Constraint):
@@ -215,7 +235,16 @@ class _Joined(Constraint):
 
 
 class _Cat(_Joined):
-    """Constraints for the pieces of a concatenation along ``dim`` of these ``lengths``."""
+    """Constraints for the pieces of a concatenation along ``dim`` of these ``lengths``.
+
+    Without lengths each piece is one long.
+
+    >>> import framework as torch
+    >>> constraints = torch.distributions.constraints
+    >>> both = constraints.cat([constraints.positive, constraints.real], lengths=[2, 1])
+    >>> both.check(torch.tensor([1.0, -1.0, -1.0]))
+    tensor([ True, False,  True])
+    """
 
     def __init__(
         self, cseq: Sequence[Constraint], dim: int = 0, lengths: Sequence[int] | None = None
@@ -245,7 +274,14 @@ class _Cat(_Joined):
 
 
 class _Stack(_Joined):
-    """Constraints for the slices of a stack along ``dim``."""
+    """Constraints for the slices of a stack along ``dim``.
+
+    >>> import framework as torch
+    >>> constraints = torch.distributions.constraints
+    >>> both = constraints.stack([constraints.positive, constraints.real])
+    >>> both.check(torch.tensor([-1.0, -1.0]))
+    tensor([False,  True])
+    """
 
     def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
         if not all(isinstance(c, Constraint) for c in cseq):
@@ -285,7 +321,12 @@ class _Real(Constraint):
 
 
 class _GreaterThan(_Bounded):
-    """x > lower_bound."""
+    """x > lower_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.greater_than(2).check(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([False, False,  True])
+    """
 
     _fields = ("lower_bound",)
 
@@ -297,7 +338,12 @@ class _GreaterThan(_Bounded):
 
 
 class _GreaterThanEq(_GreaterThan):
-    """x >= lower_bound."""
+    """x >= lower_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.greater_than_eq(2).check(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([False,  True,  True])
+    """
 
     def check(self, value: Any) -> Any:
         return self.lower_bound <= value
@@ -313,7 +359,12 @@ class _IntegerGreaterThan(_GreaterThan):
 
 
 class _LessThan(_Bounded):
-    """x < upper_bound."""
+    """x < upper_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.less_than(2).check(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([ True, False, False])
+    """
 
     _fields = ("upper_bound",)
 
@@ -334,7 +385,12 @@ class _IntegerLessThan(_LessThan):
 
 
 class _Interval(_Bounded):
-    """lower_bound <= x <= upper_bound."""
+    """lower_bound <= x <= upper_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.interval(1, 2).check(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([ True,  True, False])
+    """
 
     _fields = ("lower_bound", "upper_bound")
 
@@ -346,14 +402,24 @@ class _Interval(_Bounded):
 
 
 class _HalfOpenInterval(_Interval):
-    """lower_bound <= x < upper_bound."""
+    """lower_bound <= x < upper_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.half_open_interval(1, 2).check(torch.tensor([1.0, 2.0]))
+    tensor([ True, False])
+    """
 
     def check(self, value: Any) -> Any:
         return (self.lower_bound <= value) & (value < self.upper_bound)
 
 
 class _IntegerInterval(_Interval):
-    """Integers from lower_bound to upper_bound."""
+    """Integers from lower_bound to upper_bound.
+
+    >>> import framework as torch
+    >>> torch.distributions.constraints.integer_interval(1, 2).check(torch.tensor([1.0, 1.5, 2.0]))
+    tensor([ True, False,  True])
+    """
 
     is_discrete = True
 
@@ -384,7 +450,13 @@ class _Simplex(Constraint):
 
 
 class _Multinomial(Constraint):
-    """Vectors of counts with the sum upper_bound."""
+    """Vectors of nonnegative counts with a sum of at most upper_bound.
+
+    >>> import framework as torch
+    >>> counts = torch.tensor([[1.0, 2.0], [2.0, 2.0]])
+    >>> torch.distributions.constraints.multinomial(3).check(counts)
+    tensor([ True, False])
+    """
 
     is_discrete = True
     event_dim = 1

@@ -16,6 +16,13 @@ class FunctionEvent:
     """One call: of an op, of a composite op, of a backward node, of a `record_function` block.
 
     Times are microseconds, as PyTorch's.
+
+    >>> import framework as torch
+    >>> with torch.profiler.profile() as timing:
+    ...     y = torch.ones(2).exp()
+    >>> event = timing.events()[-1]
+    >>> event.name, event.cpu_time_total > 0
+    ('aten::exp', True)
     """
 
     id: int
@@ -51,7 +58,14 @@ class FunctionEvent:
 
 
 class FunctionEventAvg:
-    """The calls of one name, summed."""
+    """The calls of one name, summed.
+
+    >>> import framework as torch
+    >>> with torch.profiler.profile() as timing:
+    ...     y = torch.ones(2).exp().exp()
+    >>> timing.key_averages().total_average().key
+    'Total'
+    """
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -83,7 +97,14 @@ class FunctionEventAvg:
 
 
 class EventList(list[Any]):
-    """Calls or averages, with the sums and the table of them."""
+    """Calls or averages, with the sums and the table of them.
+
+    >>> import framework as torch
+    >>> with torch.profiler.profile() as timing:
+    ...     y = torch.ones(2).exp().exp()
+    >>> [event.name for event in timing.events() if "exp" in event.name]
+    ['aten::exp', 'aten::exp']
+    """
 
     @property
     def self_cpu_time_total(self) -> float:

@@ -20,7 +20,12 @@ __all__ = [
 
 
 class DeviceType(enum.Enum):
-    """Where a profiled call ran, by PyTorch's numbers."""
+    """Where a profiled call ran, by PyTorch's numbers.
+
+    >>> import framework as torch
+    >>> torch.profiler.DeviceType.CUDA
+    <DeviceType.CUDA: 1>
+    """
 
     CPU = 0
     CUDA = 1
@@ -32,7 +37,14 @@ class DeviceType(enum.Enum):
 
 
 class ExecutionTraceObserver:
-    """Refused: the trace itself can be recorded."""
+    """Refused with NotImplementedError: the trace itself can be recorded.
+
+    >>> import framework as torch
+    >>> torch.profiler.ExecutionTraceObserver()
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.profiler.ExecutionTraceObserver: there are no execution traces of...
+    """
 
     def __init__(self) -> None:
         raise NotImplementedError(
@@ -42,7 +54,11 @@ class ExecutionTraceObserver:
 
 
 class ProfilerActivity(enum.Enum):
-    """What to profile; the kernels of CUDA devices are timed as they are called."""
+    """What to profile; the kernels of CUDA devices are timed as they are called.
+
+    >>> import framework as torch
+    >>> profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+    """
 
     CPU = 0
     CUDA = 2
@@ -53,7 +69,12 @@ class ProfilerActivity(enum.Enum):
 
 
 class ProfilerAction(enum.Enum):
-    """What to do in a step of a `schedule`."""
+    """What to do in a step of a `schedule`.
+
+    >>> import framework as torch
+    >>> [action.name for action in torch.profiler.ProfilerAction]
+    ['NONE', 'WARMUP', 'RECORD', 'RECORD_AND_SAVE']
+    """
 
     NONE = 0
     WARMUP = 1
@@ -62,7 +83,12 @@ class ProfilerAction(enum.Enum):
 
 
 def supported_activities() -> set[ProfilerActivity]:
-    """What can be profiled here."""
+    """What can be profiled here.
+
+    >>> import framework as torch
+    >>> torch.profiler.supported_activities()
+    {<ProfilerActivity.CPU: 0>}
+    """
     return {ProfilerActivity.CPU}
 
 
@@ -76,6 +102,13 @@ def schedule(
         repeat: how many cycles; 0 goes on.
         skip_first: steps to skip before the first cycle.
         skip_first_wait: not zero: the first cycle does not wait.
+
+    AssertionError for a negative number, and where no step is active.
+
+    >>> import framework as torch
+    >>> plan = torch.profiler.schedule(wait=1, warmup=1, active=2, repeat=1)
+    >>> [plan(step).name for step in range(5)]
+    ['NONE', 'WARMUP', 'RECORD', 'RECORD_AND_SAVE', 'NONE']
     """
     if wait < 0 or warmup < 0 or active <= 0 or repeat < 0 or skip_first < 0:
         raise AssertionError("Invalid profiler schedule arguments")
@@ -104,7 +137,16 @@ def schedule(
 def tensorboard_trace_handler(
     dir_name: str, worker_name: str | None = None, use_gzip: bool = False
 ) -> Callable[[Any], None]:
-    """For ``on_trace_ready``: write each trace into a directory, as PyTorch names them."""
+    """For ``on_trace_ready``: write each trace into a directory, as PyTorch names them.
+
+    >>> import framework as torch, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ready = torch.profiler.tensorboard_trace_handler(folder, "worker")
+    ...     with torch.profiler.profile(on_trace_ready=ready):
+    ...         y = torch.ones(2).exp()
+    ...     [name.split(".")[0] for name in os.listdir(folder)]
+    ['worker']
+    """
 
     def handler(prof: Any) -> None:
         os.makedirs(dir_name, exist_ok=True)
@@ -167,6 +209,12 @@ class profile:
         profile_memory: sum the bytes of the outputs.
         with_stack: keep the line of the user's code.
         with_modules: a call for each module.
+
+    >>> import framework as torch
+    >>> with torch.profiler.profile() as timing:
+    ...     y = torch.ones(2).exp().exp()
+    >>> [(event.key, event.count) for event in timing.key_averages() if "exp" in event.key]
+    [('aten::exp', 2)]
     """
 
     capacity = 1 << 20

@@ -115,6 +115,14 @@ class FileWriter:
     Args:
         max_queue: records that may wait to be written.
         flush_secs: seconds that they may wait; seen when the next one comes.
+
+    >>> import os, tempfile
+    >>> from framework.utils.tensorboard import FileWriter
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writer = FileWriter(folder)
+    ...     writer.close()
+    ...     [name.split(".")[:3] for name in os.listdir(folder)]
+    [['events', 'out', 'tfevents']]
     """
 
     def __init__(
