@@ -1,5 +1,7 @@
 """`accelerator`: what `cuda` answers, under names that are the same for all kinds of devices.
 
+The examples are those of ``TAPEBOOK_FAKE_CUDA=2``, see `cuda`.
+
 >>> import framework as torch
 >>> device = torch.accelerator.current_accelerator() or torch.device("cpu")
 """
@@ -40,12 +42,24 @@ synchronize = cuda.synchronize
 
 
 def current_accelerator(check_available: bool = False) -> device | None:
-    """``device("cuda")`` if there is one, else None."""
+    """``device("cuda")`` if there is one, else None.
+
+    >>> import framework as torch
+    >>> torch.accelerator.current_accelerator() or torch.device("cpu")
+    device(type='cuda', index=0)
+    """
     return device("cuda") if is_available() else None
 
 
 def get_device_capability(device: Any = None) -> dict[str, Any]:
-    """The dtypes that the device computes with: all that there are."""
+    """The dtypes that the device computes with: all that there are.
+
+    AssertionError without a CUDA device.
+
+    >>> import framework as torch
+    >>> torch.bfloat16 in torch.accelerator.get_device_capability()["supported_dtypes"]
+    True
+    """
     from framework.dtypes import ALL
 
     cuda.devices.need()

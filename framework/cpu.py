@@ -22,7 +22,14 @@ Event = streams.Event
 
 
 class Stream(streams.Stream):
-    """Accepted wherever a stream is: the host has done all work when a call returns."""
+    """Accepted wherever a stream is: the host has done all work when a call returns.
+
+    >>> import framework as torch
+    >>> s = torch.cpu.Stream()
+    >>> s.synchronize()
+    >>> s.query()
+    True
+    """
 
     def __init__(self, priority: int = -1) -> None:
         super().__init__("cpu", priority=priority)
@@ -32,7 +39,13 @@ _only = Stream()
 
 
 class StreamContext:
-    """Changes nothing."""
+    """Accepted wherever a stream is chosen; within it nothing changes.
+
+    >>> import framework as torch
+    >>> with torch.cpu.StreamContext(torch.cpu.Stream()):
+    ...     torch.ones(2) * 2
+    tensor([2., 2.])
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -45,43 +58,87 @@ class StreamContext:
 
 
 def stream(stream: Any) -> StreamContext:
-    """A context that changes nothing."""
+    """``with torch.cpu.stream(s)``: a context that changes nothing.
+
+    >>> import framework as torch
+    >>> with torch.cpu.stream(torch.cpu.Stream()):
+    ...     torch.ones(2) * 2
+    tensor([2., 2.])
+    """
     return StreamContext(stream)
 
 
 def current_stream(device: Any = None) -> Stream:
-    """The one stream that there is."""
+    """The one stream that there is.
+
+    >>> import framework as torch
+    >>> torch.cpu.current_stream() is torch.cpu.current_stream()
+    True
+    """
     return _only
 
 
 def current_device() -> str:
-    """The name of the only one."""
+    """The name of the only one, "cpu".
+
+    >>> import framework as torch
+    >>> torch.cpu.current_device()
+    'cpu'
+    """
     return "cpu"
 
 
 def device_count() -> int:
-    """1."""
+    """How many there are: always 1.
+
+    >>> import framework as torch
+    >>> torch.cpu.device_count()
+    1
+    """
     return 1
 
 
 def is_available() -> bool:
-    """True."""
+    """Whether the host can be used: always.
+
+    >>> import framework as torch
+    >>> torch.cpu.is_available()
+    True
+    """
     return True
 
 
 def is_initialized() -> bool:
-    """True."""
+    """Whether the host is ready: always.
+
+    >>> import framework as torch
+    >>> torch.cpu.is_initialized()
+    True
+    """
     return True
 
 
 def set_device(device: Any) -> None:
-    """Accepted."""
+    """Accepted: there is one device.
+
+    >>> import framework as torch
+    >>> torch.cpu.set_device("cpu")
+    """
 
 
 def synchronize(device: Any = None) -> None:
-    """Nothing to wait for."""
+    """Accepted: there is nothing to wait for.
+
+    >>> import framework as torch
+    >>> torch.cpu.synchronize()
+    """
 
 
 def get_capabilities() -> dict[str, Any]:
-    """The architecture and the number of processors."""
+    """The architecture and the number of processors.
+
+    >>> import framework as torch
+    >>> torch.cpu.get_capabilities()["num_logical_cores"] > 0
+    True
+    """
     return {"architecture": platform.machine(), "num_logical_cores": os.cpu_count() or 1}

@@ -40,59 +40,124 @@ def script(obj: Any = None, *args: Any, **kwargs: Any) -> Any:
 
 
 def trace(func: Any = None, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """Returns ``func``, which need not be traced to be run."""
+    """Returns ``func``, which need not be traced to be run; says once that there is no TorchScript.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     doubled = torch.jit.trace(lambda x: x * 2, torch.ones(1))
+    >>> doubled(torch.ones(2))
+    tensor([2., 2.])
+    """
     note_once("torch.jit.trace")
     return (lambda function: function) if func is None else func
 
 
 def trace_module(mod: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-    """Returns ``mod``."""
+    """Returns ``mod``, whose methods need not be traced; says once that there is no TorchScript.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.jit.trace_module(layer, {"forward": torch.ones(1, 2)}) is layer
+    True
+    """
     note_once("torch.jit.trace")
     return mod
 
 
 def script_method(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: a method as it is.
+
+    >>> import framework as torch
+    >>> torch.jit.script_method(abs) is abs
+    True
+    """
     return fn
 
 
 def export(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: nothing is left out that would have to be exported.
+
+    >>> import framework as torch
+    >>> torch.jit.export(abs) is abs
+    True
+    """
     return fn
 
 
 def interface(obj: Any) -> Any:
-    """Returns ``obj``."""
+    """Returns ``obj``: a class as it is.
+
+    >>> import framework as torch
+    >>> torch.jit.interface(dict) is dict
+    True
+    """
     return obj
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
-    """Returns the function; also with arguments: ``@torch.jit.ignore(drop=True)``."""
+    """Returns the function; also with arguments: ``@torch.jit.ignore(drop=True)``.
+
+    >>> import framework as torch
+    >>> torch.jit.ignore(abs) is abs, torch.jit.ignore(drop=True)(abs) is abs
+    (True, True)
+    """
     return drop if callable(drop) else (lambda function: function)
 
 
 def unused(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: a function as it is.
+
+    >>> import framework as torch
+    >>> torch.jit.unused(abs) is abs
+    True
+    """
     return fn
 
 
 def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
-    """Returns ``mod``."""
+    """Returns ``mod``: parameters stay parameters.
+
+    >>> import framework as torch
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> torch.jit.freeze(layer) is layer
+    True
+    """
     return mod
 
 
 def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
-    """Returns ``mod``."""
+    """Returns ``mod``: there is nothing to be optimized.
+
+    >>> import framework as torch
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> torch.jit.optimize_for_inference(layer) is layer
+    True
+    """
     return mod
 
 
 def annotate(the_type: Any, the_value: Any) -> Any:
-    """Returns ``the_value``."""
+    """Returns ``the_value``: a type says nothing to Python.
+
+    >>> import framework as torch
+    >>> torch.jit.annotate(int, 3)
+    3
+    """
     return the_value
 
 
 def isinstance(obj: Any, target_type: Any) -> bool:
-    """Python's own."""
+    """Python's own.
+
+    >>> import framework as torch
+    >>> torch.jit.isinstance(3, int)
+    True
+    """
     return _isinstance(obj, target_type)
 
 
@@ -100,12 +165,22 @@ _isinstance = builtins.isinstance
 
 
 def is_scripting() -> bool:
-    """False."""
+    """Whether this runs as a script: never.
+
+    >>> import framework as torch
+    >>> torch.jit.is_scripting()
+    False
+    """
     return False
 
 
 def is_tracing() -> bool:
-    """False."""
+    """Whether this is being traced: never.
+
+    >>> import framework as torch
+    >>> torch.jit.is_tracing()
+    False
+    """
     return False
 
 
@@ -132,49 +207,99 @@ def wait(future: Future) -> Any:
 
 
 def script_if_tracing(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: nothing is ever traced.
+
+    >>> import framework as torch
+    >>> torch.jit.script_if_tracing(abs) is abs
+    True
+    """
     return fn
 
 
 def enable_onednn_fusion(enabled: bool) -> None:
-    """Accepted; there is no fusion."""
+    """Accepted; there is no fusion.
+
+    >>> import framework as torch
+    >>> torch.jit.enable_onednn_fusion(True)
+    >>> torch.jit.onednn_fusion_enabled()
+    False
+    """
 
 
 def onednn_fusion_enabled() -> bool:
-    """False."""
+    """Whether ops are fused: never.
+
+    >>> import framework as torch
+    >>> torch.jit.onednn_fusion_enabled()
+    False
+    """
     return False
 
 
 def export_opnames(m: Any) -> list[str]:
-    """No names: no script was made."""
+    """No names: no script was made.
+
+    >>> import framework as torch
+    >>> torch.jit.export_opnames(torch.nn.Linear(2, 2))
+    []
+    """
     return []
 
 
 def set_fusion_strategy(strategy: Any) -> list[Any]:
-    """Accepted; there is no fusion."""
+    """Accepted; there is no fusion, so the strategy before was none.
+
+    >>> import framework as torch
+    >>> torch.jit.set_fusion_strategy([("STATIC", 2)])
+    []
+    """
     return []
 
 
 def save(m: Any, f: Any, _extra_files: Any = None) -> None:
-    """Refused: use ``torch.save(model.state_dict(), path)``."""
+    """Refused with NotImplementedError: use ``torch.save(model.state_dict(), path)``.
+
+    >>> import framework as torch
+    >>> torch.jit.save(torch.nn.Linear(2, 2), "model.pt")
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.jit.save: there is no TorchScript here; save model.state_dict() ...
+    """
     raise NotImplementedError(
         "torch.jit.save: there is no TorchScript here; save model.state_dict() with torch.save"
     )
 
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """Refused: a script is a program, and none is run from a file."""
+    """Refused with NotImplementedError: a script is a program, and none is run from a file.
+
+    >>> import framework as torch
+    >>> torch.jit.load("model.pt")
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.jit.load: there is no TorchScript here; load a state dict ...
+    """
     raise NotImplementedError(
         "torch.jit.load: there is no TorchScript here; load a state dict with torch.load"
     )
 
 
 class Error(RuntimeError):
-    """What running a script would raise."""
+    """What running a script would raise; a RuntimeError.
+
+    >>> import framework as torch
+    >>> issubclass(torch.jit.Error, RuntimeError)
+    True
+    """
 
 
 class Attribute(NamedTuple):
-    """A value with a type for the compiler."""
+    """A value with a type for the compiler.
+
+    >>> import framework as torch
+    >>> torch.jit.Attribute(3, int).value
+    3
+    """
 
     value: Any
     type: Any
@@ -199,7 +324,14 @@ class ScriptFunction:
 
 
 class CompilationUnit:
-    """Refused."""
+    """Refused with NotImplementedError: no source is compiled.
+
+    >>> import framework as torch
+    >>> torch.jit.CompilationUnit()
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: torch.jit.CompilationUnit: there is no TorchScript here; ...
+    """
 
     def __init__(self, lang: Any = None, _frames_up: int = 0) -> None:
         _no_source()
@@ -216,7 +348,13 @@ def _no_source() -> NoReturn:
 
 
 class strict_fusion:
-    """Changes nothing: there is no fusion."""
+    """Changes nothing: there is no fusion that could fail.
+
+    >>> import framework as torch
+    >>> with torch.jit.strict_fusion():
+    ...     torch.ones(2) * 2
+    tensor([2., 2.])
+    """
 
     def __enter__(self) -> None:
         return

@@ -27,7 +27,7 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str, request: pytest.FixtureRequest) -> None:
-    if name.startswith("framework.cuda"):
+    if name.startswith(("framework.cuda", "framework.accelerator")):
         request.getfixturevalue("fake_cuda")
     framework.manual_seed(0)
     module = importlib.import_module(name)

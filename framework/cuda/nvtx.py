@@ -26,28 +26,53 @@ def range_push(msg: str) -> int:
 
 
 def range_pop() -> int:
-    """End the innermost range; returns its number."""
+    """End the innermost range of `range_push`; returns its number, 0 if there is none.
+
+    >>> import framework as torch
+    >>> _ = torch.cuda.nvtx.range_push("forward")
+    >>> torch.cuda.nvtx.range_pop()
+    0
+    """
     global _depth
     _depth = max(_depth - 1, 0)
     return _depth
 
 
 def range_start(msg: str) -> int:
-    """Begin a range that may overlap with others; returns its handle."""
+    """Begin a range that may overlap with others; returns its handle, for `range_end`.
+
+    >>> import framework as torch
+    >>> handle = torch.cuda.nvtx.range_start("loading")
+    >>> torch.cuda.nvtx.range_end(handle)
+    """
     return 0
 
 
 def range_end(range_id: int) -> None:
-    """End a range of `range_start`."""
+    """End a range of `range_start`.
+
+    >>> import framework as torch
+    >>> torch.cuda.nvtx.range_end(torch.cuda.nvtx.range_start("loading"))
+    """
 
 
 def mark(msg: str) -> None:
-    """Mark a moment."""
+    """Mark a moment.
+
+    >>> import framework as torch
+    >>> torch.cuda.nvtx.mark("epoch")
+    """
 
 
 @contextmanager
 def range(msg: str, *args: Any, **kwargs: Any) -> Iterator[None]:
-    """A range as a context manager; the message is formatted with the arguments."""
+    """A range as a context manager; the message is formatted with the arguments.
+
+    >>> import framework as torch
+    >>> with torch.cuda.nvtx.range("epoch {}", 3):
+    ...     torch.ones(2) * 2
+    tensor([2., 2.])
+    """
     range_push(msg.format(*args, **kwargs))
     try:
         yield

@@ -19,11 +19,11 @@ import framework
 
 # "" is `framework` itself; a class stands for its methods.
 NAMESPACES = """
-    Tensor amp autograd autograd.forward_ad autograd.functional autograd.graph cuda cuda.amp
-    distributions fft func futures linalg masked nn nn.Module nn.attention nn.functional nn.init
-    nn.utils nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim
-    optim.lr_scheduler optim.swa_utils random signal.windows sparse special testing trace
-    utils.checkpoint utils.data
+    Tensor accelerator amp autograd autograd.forward_ad autograd.functional autograd.graph cpu
+    cuda cuda.amp cuda.nvtx distributions fft func futures linalg masked nn nn.Module nn.attention
+    nn.functional nn.init nn.utils nn.utils.parametrizations nn.utils.parametrize nn.utils.prune
+    nn.utils.rnn onnx optim optim.lr_scheduler optim.swa_utils random signal.windows sparse
+    special testing trace utils.checkpoint utils.data
 """.split()
 NAMESPACES.insert(0, "")
 
@@ -140,7 +140,7 @@ def known_in(home: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", NAMESPACES)
 def test_every_example_gives_what_it_says(path: str, request: pytest.FixtureRequest) -> None:
-    if path.startswith("cuda"):
+    if path.startswith(("cuda", "accelerator")):
         request.getfixturevalue("fake_cuda")
     parser = doctest.DocTestParser()
     report: list[str] = []
