@@ -19,6 +19,7 @@ from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
+from framework.ops.legacy_forms import numbers_first
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor
 
@@ -353,7 +354,9 @@ def _ones(like: Tensor) -> Tensor:
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``; input broadcasts to the product's shape.
 
     `(n, m)` by `(m, p)`; with beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do
@@ -364,6 +367,9 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     tensor([[13., 13.],
             [13., 13.]])
     """
+    if more:
+        given = (input, mat1, mat2, *more)
+        input, mat1, mat2, beta, alpha = numbers_first("addmm", given)
     _need(mat1, 2, "mat1 must be a matrix, got {}-D tensor")
     _need(mat2, 2, "mat2 must be a matrix, got {}-D tensor")
     return _plus(input, apply(MATMUL, mat1, mat2), beta, alpha)
@@ -371,7 +377,9 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmv(
+    input: Tensor, mat: Tensor, vec: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * mat @ vec``: `(n, m)` by `(m,)`; input broadcasts to `(n,)`.
 
     With beta 0 input is ignored, NaN in it too. RuntimeError if the shapes do not fit or the dtypes
@@ -381,6 +389,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     >>> torch.addmv(torch.ones(2), torch.ones(2, 3), torch.ones(3), alpha=2)
     tensor([7., 7.])
     """
+    if more:
+        given = (input, mat, vec, *more)
+        input, mat, vec, beta, alpha = numbers_first("addmv", given)
     if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}"
@@ -390,7 +401,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 
 @function(inplace=True, checks=True, out=True)
 @composite
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addr(
+    input: Tensor, vec1: Tensor, vec2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``; input broadcasts to `(n, m)`.
 
     Dtypes are promoted; for bools + is "or" and * is "and". RuntimeError for other shapes, and for
@@ -401,6 +414,9 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     tensor([[4., 5.],
             [7., 9.]])
     """
+    if more:
+        given = (input, vec1, vec2, *more)
+        input, vec1, vec2, beta, alpha = numbers_first("addr", given)
     _need(vec1, 1, "addr: Expected 1-D argument vec1, but got {}-D")
     _need(vec2, 1, "addr: Expected 1-D argument vec2, but got {}-D")
     common = dtypes.result_type(input, vec1, vec2)
@@ -418,7 +434,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 @function(inplace=True, checks=True, out=True)
 @composite
 def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * batch1 @ batch2`` for batches of matrices.
 
@@ -430,6 +446,9 @@ def baddbmm(
     tensor([[4., 4.],
             [4., 4.]])
     """
+    if more:
+        given = (input, batch1, batch2, *more)
+        input, batch1, batch2, beta, alpha = numbers_first("baddbmm", given)
     _check_bmm(batch1, batch2)
     return _plus(input, apply(MATMUL, batch1, batch2), beta, alpha)
 
@@ -437,7 +456,7 @@ def baddbmm(
 @function(inplace=True, checks=True, out=True)
 @composite
 def addbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+    input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """``beta * input + alpha * (batch1 @ batch2).sum(0)``: one product over batch and inner dim.
 
@@ -449,6 +468,9 @@ def addbmm(
     tensor([[15., 15.],
             [15., 15.]])
     """
+    if more:
+        given = (input, batch1, batch2, *more)
+        input, batch1, batch2, beta, alpha = numbers_first("addbmm", given)
     _check_bmm(batch1, batch2)
     b, n, m = batch1.shape
     left = batch1.transpose(0, 1).reshape(n, b * m)
