@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ACTIONS", "GROUPS", "PANES", "Action", "by_id"]
+__all__ = ["ABOUT", "ACTIONS", "GROUPS", "PANES", "Action", "by_id"]
 
 #: Panes by the digit that jumps to them; the lower tab set is one place with five tabs.
 PANES = ("notebook", "graph", "inspector", "timeline", "events", "console")
@@ -251,13 +251,38 @@ ACTIONS: tuple[Action, ...] = (
     Action("screenshot", "Picture of the screen", ("P", "f12"), "View",
            "As an .svg file; the status line says where."),
     # -- Program -----------------------------------------------------------------------------
-    Action("open", "Open a notebook ...", (), "Program"),
+    Action("open", "Open a notebook or a recording ...", ("f3",), "Program",
+           "Up and down go through those of this folder.", always=True),
     Action("palette", "Command palette", ("ctrl+p",), "Program", always=True,
            footer=17, short="palette"),
-    Action("help", "Help: all keys", ("f1", "question_mark"), "Program", always=True),
+    Action("help", "Help: this pane, and all keys", ("f1", "question_mark"), "Program",
+           always=True),
     Action("quit", "Quit", ("ctrl+q",), "Program",
            "Asks if there is something to save; detaches from an attached program.", always=True,
            footer=19, short="quit"),
 )  # fmt: skip
+
+#: What each pane shows: the beginning of its help.
+ABOUT: dict[str, str] = {
+    "notebook": "Cells with what they put out. The line under the bar is what b, t and B are "
+    "about; ▶ is where the model stands, ● a breakpoint, ◁ the forward line of a backward node.",
+    "graph": "The graph of one training step, grouped by module; it grows while the model runs. "
+    "Lines at the left lead from an op to what uses its result. Rows after the cursor are dim.",
+    "inspector": "The op, backward node or update at the cursor: its tensors with shape, "
+    "statistics, histogram and picture, and the gradient of each. ∇: it has a gradient.",
+    "timeline": "Training steps with their loss, and the step at the cursor in detail: forward, "
+    "backward, optimizer. Left and right move what you look at, not the model.",
+    "events": "All that was recorded, one event after the other, as of the cursor.",
+    "variables": "The names of your program where it stands; u and d go to the frame of the "
+    "caller and back. Known only for moments where the model was stopped.",
+    "breakpoints": "Where the model stops, on which condition, and how often that has held.",
+    "watches": "Expressions of your program, evaluated at every stop; the values of earlier "
+    "stops are kept.",
+    "parameters": "Each parameter with its norm, its gradient's norm and the update's ratio.",
+    "steps": "One tensor or gradient over the training steps.",
+    "source": "The source of the program with what each line did: ops, values, gradients, bytes.",
+    "memory": "What is kept for backward, node by node, and how much there was at which moment.",
+    "console": "What the program printed, and what Tapebook had to say.",
+}
 
 by_id: dict[str, Action] = {action.id: action for action in ACTIONS}

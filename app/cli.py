@@ -19,6 +19,7 @@ _DESCRIPTION = """\
 A notebook that plays the autograd tape.
 
   tapebook FILE                open a .py script with # %% cells, or an .ipynb
+  tapebook tour                a guided hunt for three bugs, to learn it
   tapebook run FILE [-- ARGS]  run it without the screen; a viewer can attach
   tapebook ps | attach [NAME]  the programs that run; look into one of them
   tapebook export FILE -o OUT  the graph of a training step as .html, .svg, .png, .mmd or .dot
@@ -454,6 +455,28 @@ def _doctor(arguments: list[str]) -> int:
     return 0
 
 
+def _tour(arguments: list[str]) -> int:
+    """``tapebook tour``: the guided notebook, in a folder of its own."""
+    parser = _Parser(prog="tapebook tour", allow_abbrev=False)
+    parser.add_argument("--theme", choices=("dark", "light"))
+    options = parser.parse_args(arguments)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _refuse("the tour needs a terminal")
+    from app import tour
+
+    _say(f"the tour's files are in {tour.folder()}")
+    try:
+        path = tour.prepare()
+        os.chdir(path.parent)
+    except OSError as error:
+        return _refuse(f"the tour cannot be set up: {error.filename}: {error.strerror}")
+    except RuntimeError as error:
+        return _refuse(str(error))
+    from app.ui.app import run_ui
+
+    return run_ui(path.name, theme=options.theme)
+
+
 _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": _run,
     "ps": _ps,
@@ -465,6 +488,7 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "verify": _verify,
     "repair": _repair,
     "doctor": _doctor,
+    "tour": _tour,
 }
 
 

@@ -16,7 +16,7 @@ from app.notebook import open_notebook
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 BUGS = ["bugs/nan_in_step_37", "bugs/detached_branch", "bugs/learning_rate_spike"]
-NOTEBOOKS = ["digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt", *BUGS]
+NOTEBOOKS = ["tour", "digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt", *BUGS]
 
 
 def run(name, folder):
@@ -43,6 +43,11 @@ def test_the_hunted_nan_comes_after_some_good_steps(tmp_path):
     first = losses.index("nan")
     assert first >= 4 and set(losses[first:]) == {"nan"}
     assert float(losses[first - 1]) < 0.5 * float(losses[0])
+
+
+def test_the_tour_s_model_learns(tmp_path):
+    losses = re.findall(r"loss (\S+)$", run("tour", tmp_path), re.MULTILINE)
+    assert len(losses) == 3 and float(losses[-1]) < float(losses[0])
 
 
 def test_the_planted_bugs_show(tmp_path):

@@ -290,6 +290,12 @@ class Prompt(Horizontal):
         """Say something beside the line."""
         self.query_one("#prompt-note", Label).update(text)
 
+    def put(self, text: str) -> None:
+        """Write something into the line."""
+        line = self.query_one(Input)
+        line.value = text
+        line.cursor_position = len(text)
+
     def close(self) -> None:
         """Put it away."""
         if self.is_open:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.actions import by_id
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 
+def _same(a: Path, b: Path) -> bool:
+    return a.name == b.name and a.absolute() == b.absolute()
+
+
 class Commands(Explain, TakeAway, Tables):
     """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
 
@@ -48,9 +55,7 @@ class Commands(Explain, TakeAway, Tables):
                 self.update()
                 return True
             if name.startswith("pane_"):
-                self.session.message = ""
                 self._go_to_number(int(name[5:]))
-                self.update()
                 return True
             raise KeyError(f"no action is called {name!r}")
         if name not in ("row_up", "row_down", "page_up", "page_down"):
@@ -649,7 +654,30 @@ class Commands(Explain, TakeAway, Tables):
     # -- program -----------------------------------------------------------------------------
 
     def do_open(self) -> None:
-        self.screen.ask("open", lambda text: self.app.open_other(text.strip()), "")
+        from app.ui.screens.start import notebooks, recordings
+
+        here = self.view.notebook.path
+        folder = here.parent if here is not None else Path()
+        names = [*recordings(folder), *notebooks(folder, deep=False)]
+        names = [path for path in names if here is None or not _same(path, here)]
+        self.ask_file("open", lambda text: self.app.open_other(text.strip()), names)
+
+    def ask_file(
+        self, label: str, done: Callable[[str], Any], found: list[Path], more: str = ""
+    ) -> None:
+        """Ask for a file; up and down go through some that are there."""
+        names = [os.path.relpath(path) for path in found]
+        names = [str(path) if name.startswith("..") else name for path, name in zip(found, names)]
+        hint = " · ".join(part for part in (more, "↑ ↓ files here" if names else "") if part)
+
+        def change(text: str, by: int) -> str:
+            if by and names:
+                at = names.index(text) if text in names else -1 if by > 0 else 0
+                self.screen.prompt.put(names[(at + by) % len(names)])
+            return hint
+
+        self.screen.ask(label, done, "", change)
+        self.screen.prompt.note(clean(hint, keep_newlines=False))
 
     def do_palette(self) -> None:
         self.app.action_command_palette()
@@ -657,7 +685,7 @@ class Commands(Explain, TakeAway, Tables):
     def do_help(self) -> None:
         from app.ui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self.screen.keymap))
+        self.app.push_screen(HelpScreen(self.screen.keymap, self.screen.where))
 
     def do_quit(self) -> None:
         self.app.ask_to_quit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.places import cell_of
@@ -31,6 +32,7 @@ class Explain:
     screen: MainScreen
     session: Session
     app: Any
+    ask_file: Callable[..., None]
 
     def do_why(self) -> None:
         """Why is what is looked at NaN, infinite, zero or without gradient?"""
@@ -93,12 +95,25 @@ class Explain:
         if session.client is None or not session.store.last_seq:
             session.say("there is no tape yet: run a cell")
             return
+        from app.ui.screens.start import recordings
+
         here = self._step_here()
-        before = f"; Enter: step {here - 1}" if here > 1 else ""
-        self.screen.ask(
-            f"compare step {here} with (a step or FILE.tape{before})",
+        before = f", or Enter: step {here - 1}" if here > 1 else ""
+        own = self._own_file()
+        found = [path for path in recordings(own.parent) if path != own]
+        self.ask_file(
+            f"compare step {here} with",
             lambda text: self._compare(here, text.strip() or str(here - 1)),
+            found,
+            f"a step, FILE.tape{before}",
         )
+
+    def _own_file(self) -> Path:
+        """The recording or the notebook that is open; others are looked for beside it."""
+        tape = getattr(self.session.client, "tape", None)
+        notebook = self.session.notebook
+        path = tape.path if tape is not None else notebook.path if notebook is not None else None
+        return Path(path).absolute() if path is not None else Path.cwd() / ""
 
     def _step_here(self) -> int:
         """The number of the step at the cursor, or of the last one before it that has one."""

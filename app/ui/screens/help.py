@@ -1,4 +1,4 @@
-"""The help: every action with its keys, from the one table."""
+"""The help: the pane that has the focus, then every action with its keys, from the one table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from app.actions import ACTIONS, GROUPS
+from app.actions import ABOUT, ACTIONS, GROUPS, Action
 from app.keymap import Keymap
 
 __all__ = ["HelpScreen"]
@@ -22,6 +22,7 @@ _INTRO = (
     "What you look at (the cursor) and where the model stands (the live head) are two places: "
     "N and C look back, end is live again. Everything on screen is as of the cursor."
 )
+_NAMES = {"timeline": "time line", "console": "output"}
 _KEYS = 16  # columns of the keys
 
 
@@ -45,34 +46,49 @@ class HelpScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, keymap: Keymap) -> None:
+    def __init__(self, keymap: Keymap, where: str) -> None:
         super().__init__()
         self.keymap = keymap
+        self.where = where  # the pane that is asked about
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as box:
-            box.border_title = "keys"
+            box.border_title = f"help: {_NAMES.get(self.where, self.where)}"
             box.border_subtitle = "↑ ↓ scroll · Esc closes"
             yield Static(self._text())
 
     def _text(self) -> Content:
         width = max(20, min(100, self.app.size.width * 92 // 100) - 8)
-        parts: list[Content | str] = [
-            Content.styled(f"{line}\n", "$dim") for line in textwrap.wrap(_INTRO, width)
-        ]
+        about = ABOUT.get(self.where, "")
+        parts: list[Content | str] = [f"{line}\n" for line in textwrap.wrap(about, width)]
+        parts.append(Content.styled("\nKeys of this pane\n", "bold $accent"))
+        for action in ACTIONS:
+            if self.where in action.where:
+                parts += self._entry(action, width)
+        parts.append(Content.styled("\nEverywhere\n", "bold $accent"))
+        parts += [Content.styled(f"{line}\n", "$dim") for line in textwrap.wrap(_INTRO, width)]
         for group in GROUPS:
             parts.append(Content.styled(f"\n{group}\n", "bold $accent"))
             for action in ACTIONS:
-                keys = self.keymap.labels(action.id)
-                if action.group != group or not keys:
-                    continue
-                where = f"  [{', '.join(action.where)}]" if 0 < len(action.where) < 3 else ""
-                parts.append(Content.styled(f"  {keys:<{_KEYS}} ", "bold"))
-                parts.append(Content(f"{action.title}"))
-                parts.append(Content.styled(f"{where}\n", "$dim"))
-                for line in textwrap.wrap(action.help, width - _KEYS - 3):
-                    parts.append(Content.styled(f"{'':<{_KEYS + 3}}{line}\n", "$dim"))
+                if action.group == group and self.where not in action.where:
+                    parts += self._entry(action, width)
         return Content.assemble(*parts)
+
+    def _entry(self, action: Action, width: int) -> list[Content]:
+        """An action: its keys, its title, where it acts, and a sentence more."""
+        keys = self.keymap.labels(action.id)
+        if not keys:
+            return []
+        own = self.where in action.where
+        where = f"  [{', '.join(action.where)}]" if 0 < len(action.where) < 3 and not own else ""
+        parts = [
+            Content.styled(f"  {keys:<{_KEYS}} ", "bold"),
+            Content(f"{action.title}"),
+            Content.styled(f"{where}\n", "$dim"),
+        ]
+        for line in textwrap.wrap(action.help, width - _KEYS - 3):
+            parts.append(Content.styled(f"{'':<{_KEYS + 3}}{line}\n", "$dim"))
+        return parts
 
     def action_close(self) -> None:
         self.dismiss()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -15,15 +16,27 @@ from textual.widgets.option_list import Option
 from app.sanitize import clean
 from app.ui.theme import DARK, LIGHT
 
-__all__ = ["StartApp", "choose", "notebooks"]
+__all__ = ["StartApp", "choose", "notebooks", "recordings"]
 
+TOUR = "\0tour"  # no path: the answer of who wants the tour
+_TOUR = "take the tour: find three bugs"
 _MANY = 500
 
 
-def notebooks(directory: Path) -> list[Path]:
-    """Notebooks in a directory and in its ``examples``: .ipynb, and .py with a ``# %%`` line."""
+def recordings(directory: Path) -> list[Path]:
+    """Recordings in a directory."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in directory.glob("*.tape") if path.is_file())[:_MANY]
+    return []
+
+
+def notebooks(directory: Path, deep: bool = True) -> list[Path]:
+    """Notebooks in a directory: .ipynb, and .py with a ``# %%`` line.
+
+    With ``deep`` also those in its ``examples``.
+    """
     found: list[Path] = []
-    for place in (directory, directory / "examples"):
+    for place in (directory, *([directory / "examples"] if deep else ())):
         try:
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError:
@@ -75,28 +88,37 @@ class StartApp(App[str | None], inherit_bindings=False):
         yield Static("Tapebook", id="title")
         yield Static("a notebook that plays the autograd tape · enter opens · esc quits", id="hint")
         names = [clean(os.path.relpath(p, self.directory), keep_newlines=False) for p in self.found]
-        yield OptionList(*(Option(Content(name)) for name in names))
+        yield OptionList(*(Option(Content(name)) for name in [*names, _TOUR]))
         yield Input(placeholder="or a path: model.py, notebook.ipynb", compact=True)
 
     def on_mount(self) -> None:
-        if self.found:
-            self.query_one(OptionList).focus()
-        else:
-            self.query_one(OptionList).display = False
-            self.query_one(Input).focus()
+        self.query_one(OptionList).focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self.exit(str(self.found[event.option_index]))
+        if event.option_index == len(self.found):
+            self.exit(TOUR)
+        else:
+            self.exit(str(self.found[event.option_index]))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip():
             self.exit(str(Path(event.value.strip()).expanduser()))
 
     def on_key(self, event: events.Key) -> None:
-        if event.key == "down" and isinstance(self.focused, Input) and self.found:
+        if event.key == "down" and isinstance(self.focused, Input):
             self.query_one(OptionList).focus()
 
 
 def choose(theme: str | None = None) -> str | None:
-    """Let the user choose a notebook; None if they would rather not."""
-    return StartApp(Path.cwd(), theme).run()
+    """Let the user choose a notebook; None if they would rather not. OSError or ValueError."""
+    chosen = StartApp(Path.cwd(), theme).run()
+    if chosen != TOUR:
+        return chosen
+    from app import tour
+
+    try:
+        path = tour.prepare()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    os.chdir(path.parent)
+    return path.name
