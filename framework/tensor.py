@@ -19,6 +19,7 @@ from framework.core.modes import modes
 from framework.core.node_names import shown
 from framework.device import CPU, default, device, existing
 from framework.kernels import to_device, to_host
+from framework.kernels.strided import memory_of
 from framework.layout import in_order, layout, sparse_coo, strided
 from framework.size import Size
 from framework.trace import sink
@@ -67,6 +68,7 @@ class Tensor:
 
     _chain: Any = ()  # view ops from the base: ((op, meta), ...)
     _at: int = 0  # the counter's value when `_edge` was found, for a view
+    _offset: int = 0  # of its elements in memory that no tensor here is the base of
     _restricted: str = ""  # why a view must not be written: a key of `views.RESTRICTED`
     _front: Any = (
         None  # of a base: a weak reference to the tensor that was turned into a view of it
@@ -254,6 +256,8 @@ class Tensor:
         ((3, 1), (1, 3))
         """
         steps = tuple(s // self._data.itemsize for s in self._data.strides)
+        if 0 in steps:
+            steps = _steps_as_in_pytorch(self._data.shape, steps)
         return steps if dim is None else _in_dim(steps, dim)
 
     def storage_offset(self) -> int:
@@ -264,7 +268,7 @@ class Tensor:
         1
         """
         owner = self if self._base is None else self._base
-        return (self.data_ptr() - owner.data_ptr()) // self._data.itemsize
+        return owner._offset + (self.data_ptr() - owner.data_ptr()) // self._data.itemsize
 
     def data_ptr(self) -> int:
         """Address of the first element.
@@ -687,9 +691,19 @@ class Tensor:
             )
         other = self.__class__.__new__(self.__class__)
         memo[id(self)] = other
-        other._data, other._device, other._rg = self._data.copy(), self._device, self._rg
+        other._data, offset = deep_copy_of(self, memo)
+        other._device, other._rg = self._device, self._rg
+        if offset:
+            other._offset = offset
         if self.grad is not None:
             other.grad = self.grad.__deepcopy__(memo)
+        return other
+
+    def __copy__(self) -> Any:
+        kind = self.__class__
+        other = kind.__new__(kind)
+        other.__dict__.update(self.__dict__)
+        other._data, other._device, other._rg = self._data, self._device, self.requires_grad
         return other
 
     def __reduce__(self) -> Any:
@@ -697,6 +711,40 @@ class Tensor:
         if data.dtype.kind == "V":  # ml_dtypes arrays travel as their bits
             data = data.view(np.uint16)
         return _rebuild, (type(self), data, self.dtype.name, str(self._device), self._rg)
+
+
+def _steps_as_in_pytorch(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides where NumPy has zeros for dimensions that nothing is skipped in: of length 1 or 0."""
+    found: list[int] = []
+    nothing, last = 0 in shape, 1
+    for n, step in zip(reversed(shape), reversed(steps)):
+        if step == 0 and (n == 1 or nothing):
+            step = found[-1] * max(last, 1) if found else 1
+        found.append(step)
+        last = n
+    return tuple(reversed(found))
+
+
+def deep_copy_of(tensor: Tensor, memo: dict[Any, Any]) -> tuple[Any, int]:
+    """A copy of a tensor's array, and its offset in its memory, for `copy.deepcopy`.
+
+    Arrays that shared memory do so afterwards: all of it is copied once, as PyTorch's storages are.
+    """
+    data = root = tensor._data
+    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
+        root = root.base
+    if root is data or not root.flags.owndata:
+        if id(data) not in memo:
+            memo[id(data)] = data.copy(order="K") if isinstance(data, np.ndarray) else data.copy()
+        return memo[id(data)], 0
+    if id(root) not in memo:
+        memo[id(root)] = root.copy(order="K")
+    start = data.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    memory = memory_of(memo[id(root)])
+    if not data.size:
+        return np.ndarray(data.shape, data.dtype, memory, 0), 0
+    found = np.ndarray(data.shape, data.dtype, memory, start, data.strides)
+    return found, start // data.itemsize
 
 
 def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool) -> Tensor:

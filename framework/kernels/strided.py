@@ -14,7 +14,8 @@ from framework.kernels import module_of
 from framework.layout import is_dense
 
 __all__ = [
-    "Geometry", "index_of", "laid_out", "may_overlap", "meet", "overlaps", "partly_same", "reach",
+    "Geometry", "index_of", "laid_out", "may_overlap", "meet", "memory_of", "overlaps",
+    "partly_same", "reach",
     "restride", "storage_bytes", "strided", "strides_of",
 ]  # fmt: skip
 
@@ -68,7 +69,7 @@ def _steps(a: Any) -> list[int]:
     return [s for s, n in zip(a.strides, a.shape) if n > 1]
 
 
-def _bytes(a: np.ndarray) -> np.ndarray:
+def memory_of(a: np.ndarray) -> np.ndarray:
     """All of the memory that a NumPy array is a part of, as far as NumPy knows it."""
     root = a
     while isinstance(root.base, np.ndarray):
@@ -93,7 +94,7 @@ def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: int
     steps = tuple([s * size for s in strides])
     if module_of(a) is not np:
         return module_of(a).ndarray(shape, a.dtype, a.data + shift * size, steps)
-    memory = _bytes(a)
+    memory = memory_of(a)
     start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
     if 0 in shape or not memory.size:
         return np.ndarray(shape, a.dtype, memory, 0)
@@ -104,7 +105,7 @@ def storage_bytes(a: Any) -> int:
     """Bytes of memory from ``a``'s first element to the end of what it is a part of."""
     if module_of(a) is not np:
         return int(a.data.mem.size - (a.data.ptr - a.data.mem.ptr))
-    memory = _bytes(a)
+    memory = memory_of(a)
     start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
     return memory.size - start
 

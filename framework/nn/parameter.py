@@ -12,7 +12,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.device import CPU, existing
-from framework.tensor import Tensor, wrap
+from framework.tensor import Tensor, deep_copy_of, wrap
 from framework.trace import sink
 
 __all__ = [
@@ -54,8 +54,11 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
             return memo[id(self)]
-        made = Parameter(wrap(self._data.copy(), self._device), self._rg)
+        data, offset = deep_copy_of(self, memo)
+        made = Parameter(wrap(data, self._device), self._rg)
         made.__class__ = self.__class__
+        if offset:
+            made._offset = offset
         memo[id(self)] = made
         return made
 
@@ -85,7 +88,7 @@ class Buffer(Tensor):
         if data is None:
             data = wrap(np.zeros(0, dtypes.get_default_dtype().numpy))
         if not isinstance(data, Tensor):
-            raise TypeError(
+            raise AttributeError(  # as above
                 f"Buffer expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
             )
         self._data = data._data

@@ -153,7 +153,7 @@ def _transpose_kernel(
 
 def _check(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
     """Refuse what cannot be convolved, in PyTorch's words."""
-    _check_types(x, w, b)
+    _check_types(x, w, b, "fVciu")
     _check_steps(stride, padding, dilation, groups)
     if w.ndim < 3:
         raise ValueError("weight should have at least three dimensions")
@@ -201,8 +201,8 @@ def _check_transpose(
         )
 
 
-def _check_types(x: Any, w: Any, b: Any) -> None:
-    if x.dtype.kind not in "fVc" and x.dtype != np.int64:
+def _check_types(x: Any, w: Any, b: Any, kinds: str = "fVc") -> None:
+    if x.dtype.kind not in kinds and x.dtype != np.int64:
         raise NotImplementedError(f"\"conv\" not implemented for '{type_name(x)}'")
     for other, name in ((w, "weight"), (b, "bias")):
         if other is not None and other.dtype != x.dtype:

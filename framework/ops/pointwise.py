@@ -18,7 +18,7 @@ from framework.kernels.floats import floating, real_floating, type_name, wide, w
 from framework.ops.compare import publish_binary
 from framework.ops.legacy_forms import number_second
 from framework.ops.select import check_fit, where
-from framework.ops.unary import log, zeros_like
+from framework.ops.unary import log, one_over, zeros_like
 from framework.tensor import Tensor
 
 __all__ = ["add", "addcdiv", "addcmul", "div", "lerp", "logaddexp", "mul", "pow", "sub"]
@@ -274,7 +274,9 @@ def _pow_kernel(a: Any, b: Any) -> Any:
         if b == 2:
             return np.multiply(a, a)
         if abs(b) == 0.5:  # of -inf NaN, as in PyTorch
-            return np.sqrt(a) if b == 0.5 else np.reciprocal(np.sqrt(a))
+            return np.sqrt(a) if b == 0.5 else one_over(np.sqrt(a))
+        if b == -1:
+            return one_over(a)
         return np.power(a, b)
     kind = b.dtype.kind
     if kind == "b":

@@ -241,13 +241,20 @@ sqrt = unary(
     "[4.0, 2.0, -1.0] -> [2.0000, 1.4142,    nan]",
     domain="positive",
 )  # fmt: skip
+
+
+def one_over(a: Any) -> Any:
+    """The reciprocal; that of a complex zero is inf + nan j, as C divides."""
+    return np.divide(1, a) if a.dtype.kind == "c" else np.reciprocal(a)
+
+
 rsqrt = unary(
-    "rsqrt", _halves(lambda a: np.reciprocal(np.sqrt(a))), lambda g, y: g * y * y * y * -0.5,
+    "rsqrt", _halves(lambda a: one_over(np.sqrt(a))), lambda g, y: g * y * y * y * -0.5,
     "One over the square root of each element: inf for 0, NaN for negative real numbers.",
     "[4.0, 0.0] -> [0.5000,    inf]", domain="positive",
 )  # fmt: skip
 reciprocal = unary(
-    "reciprocal", np.reciprocal, lambda g, y: -g * (y * y), "One over each element; inf for 0.",
+    "reciprocal", one_over, lambda g, y: -g * (y * y), "One over each element; inf for 0.",
     "[4.0, -0.5] -> [ 0.2500, -2.0000]", domain="away",
 )  # fmt: skip
 exp = unary("exp", np.exp, lambda g, y: g * y, "e to the power of each element.",

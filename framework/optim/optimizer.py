@@ -375,7 +375,10 @@ class Optimizer:
     # -- hooks -------------------------------------------------------------------------------
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> Hook:
-        """``hook(optimizer, args, kwargs)`` before each step; may return new ``(args, kwargs)``."""
+        """``hook(optimizer, args, kwargs)`` before each step; may return new ``(args, kwargs)``.
+
+        The first of ``args`` is the optimizer itself, as in PyTorch.
+        """
         return Hook(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> Hook:
@@ -531,21 +534,21 @@ def _traced(step: Callable[..., Any]) -> Callable[..., Any]:
         if self._inside:
             return step(self, *args, **kwargs)
         for hook in (*_global_pre_hooks.values(), *self._pre_hooks.values()):
-            changed = hook(self, args, kwargs)
+            changed = hook(self, (self, *args), kwargs)
             if changed is not None:
                 if not isinstance(changed, tuple) or len(changed) != 2:
                     raise RuntimeError(
                         f"{type(self).__name__}.step must return None or a tuple of (new_args, "
                         f"new_kwargs), but got {changed}."
                     )
-                args, kwargs = changed
+                (_, *args), kwargs = changed  # type: ignore[assignment]
         self._inside = True
         try:
             result = step(self, *args, **kwargs) if own else _own_step(self, step, args, kwargs)
         finally:
             self._inside = False
         for hook in (*self._post_hooks.values(), *_global_post_hooks.values()):
-            hook(self, args, kwargs)
+            hook(self, (self, *args), kwargs)
         return result
 
     return wrapped
