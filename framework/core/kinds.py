@@ -242,6 +242,10 @@ def wrong(
         names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
         facts = function.__dict__["_kinds"] = kinds_of(inner), names, inner.__code__
     known_by, names, code = facts
+    more = values[len(names) :]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if more else ""
+    if rest and rest not in ("tensors", "operands"):
+        return None  # an older form of call, which the function tells apart itself
     wrong_one = None
     for parameter, value in zip(names, values):
         known = known_by.get(parameter)
@@ -269,8 +273,6 @@ def wrong(
             f"{name or function.__name__}(): argument '{parameter}'{where} must be {known[1]}, not "
             f"{shown}"
         )
-    more = values[code.co_argcount :]
-    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if more else ""
     if len(more) == 1 and isinstance(more[0], (tuple, list)):
         more = tuple(more[0])
     if rest in ("tensors", "operands") and not _are_tensors(more):
