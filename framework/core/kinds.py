@@ -244,7 +244,7 @@ def wrong(
     known_by, names, code = facts
     more = values[len(names) :]
     rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if more else ""
-    if rest and rest not in ("tensors", "operands"):
+    if rest == "more":
         return None  # an older form of call, which the function tells apart itself
     wrong_one = None
     for parameter, value in zip(names, values):
