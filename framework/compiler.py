@@ -19,7 +19,17 @@ _noted: set[str] = set()
 
 
 def note_once(name: str) -> None:
-    """Warn the first time that ``name`` is used as if it compiled something."""
+    """Warn the first time that ``name`` is used as if it compiled something.
+
+    >>> import warnings
+    >>> from framework.compiler import note_once
+    >>> with warnings.catch_warnings(record=True) as seen:
+    ...     warnings.simplefilter("always")
+    ...     note_once("an example")
+    ...     note_once("an example")
+    >>> len(seen)
+    1
+    """
     if name not in _noted:
         _noted.add(name)
         warnings.warn(
@@ -57,50 +67,99 @@ def compile(model: Any = None, **options: Any) -> Any:
 
 
 def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
-    """Returns ``fn``, or a decorator that returns its function."""
+    """Returns ``fn``, or a decorator that returns its function: nothing is compiled.
+
+    >>> import framework as torch
+    >>> torch.compiler.disable(abs) is abs
+    True
+    """
     return (lambda function: function) if fn is None else fn
 
 
 def allow_in_graph(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: there is no graph that it could not stand in.
+
+    >>> import framework as torch
+    >>> torch.compiler.allow_in_graph(abs) is abs
+    True
+    """
     return fn
 
 
 def assume_constant_result(fn: Any) -> Any:
-    """Returns ``fn``."""
+    """Returns ``fn``: it is called each time.
+
+    >>> import framework as torch
+    >>> torch.compiler.assume_constant_result(abs) is abs
+    True
+    """
     return fn
 
 
 def is_compiling() -> bool:
-    """False."""
+    """Whether a compiler is at work: never here.
+
+    >>> import framework as torch
+    >>> torch.compiler.is_compiling()
+    False
+    """
     return False
 
 
 def is_dynamo_compiling() -> bool:
-    """False."""
+    """Whether a compiler is at work: never here.
+
+    >>> import framework as torch
+    >>> torch.compiler.is_dynamo_compiling()
+    False
+    """
     return False
 
 
 def is_exporting() -> bool:
-    """False."""
+    """Whether a program is being exported: never here.
+
+    >>> import framework as torch
+    >>> torch.compiler.is_exporting()
+    False
+    """
     return False
 
 
 def reset() -> None:
-    """Nothing to forget."""
+    """Accepted: there is nothing compiled to forget.
+
+    >>> import framework as torch
+    >>> torch.compiler.reset()
+    """
 
 
 def cudagraph_mark_step_begin() -> None:
-    """Nothing to mark."""
+    """Accepted: there are no CUDA graphs in which a step would begin.
+
+    >>> import framework as torch
+    >>> torch.compiler.cudagraph_mark_step_begin()
+    """
 
 
 def list_backends(exclude_tags: Any = ()) -> list[str]:
-    """No backends."""
+    """The names of the compiler's backends: none.
+
+    >>> import framework as torch
+    >>> torch.compiler.list_backends()
+    []
+    """
     return []
 
 
 class set_stance:
-    """Accepted as a function, a context manager and a decorator; changes nothing."""
+    """Accepted as a function, a context manager and a decorator; changes nothing.
+
+    >>> import framework as torch
+    >>> with torch.compiler.set_stance("force_eager"):
+    ...     torch.ones(2) * 2
+    tensor([2., 2.])
+    """
 
     def __init__(self, stance: str = "default", **options: Any) -> None:
         self.stance = stance

@@ -473,11 +473,21 @@ class _Unpacker:
 
 
 class SourceChangeWarning(Warning):
-    """Never given: no source is in a file."""
+    """Never given: no source is in a file.
+
+    >>> import framework as torch
+    >>> issubclass(torch.serialization.SourceChangeWarning, Warning)
+    True
+    """
 
 
 class LoadEndianness(enum.Enum):
-    """The order of bytes to assume for a checkpoint that does not tell."""
+    """The order of bytes to assume for a checkpoint that does not tell.
+
+    >>> import framework as torch
+    >>> [order.name for order in torch.serialization.LoadEndianness]
+    ['NATIVE', 'LITTLE', 'BIG']
+    """
 
     NATIVE = 1
     LITTLE = 2
@@ -489,7 +499,14 @@ _settings: dict[str, Any] = {"endianness": None, "mmap": mmap_flags.MAP_PRIVATE,
 
 
 def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Remember classes and functions; a file can have none of them made or called all the same."""
+    """Remember classes and functions; a file can have none of them made or called all the same.
+
+    >>> import framework as torch
+    >>> torch.serialization.add_safe_globals([complex])
+    >>> torch.serialization.get_safe_globals()
+    [<class 'complex'>]
+    >>> torch.serialization.clear_safe_globals()
+    """
     _safe.extend(item for item in safe_globals if item not in _safe)
 
 
@@ -507,13 +524,25 @@ def get_safe_globals() -> list[Any]:
 
 
 def clear_safe_globals() -> None:
-    """Forget what `add_safe_globals` was given."""
+    """Forget what `add_safe_globals` was given.
+
+    >>> import framework as torch
+    >>> torch.serialization.clear_safe_globals()
+    >>> torch.serialization.get_safe_globals()
+    []
+    """
     _safe.clear()
 
 
 @contextlib.contextmanager
 def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
-    """`add_safe_globals` for the time of a ``with`` block."""
+    """`add_safe_globals` for the time of a ``with`` block.
+
+    >>> import framework as torch
+    >>> with torch.serialization.safe_globals([complex]):
+    ...     torch.serialization.get_safe_globals()
+    [<class 'complex'>]
+    """
     before = list(_safe)
     add_safe_globals(safe_globals)
     try:
@@ -523,7 +552,18 @@ def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
 
 
 def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
-    """The names in a PyTorch checkpoint for which `load` refuses it; nothing is made of them."""
+    """The names in a PyTorch checkpoint for which `load` refuses it; nothing is made of them.
+
+    ValueError for a file that is none; ours, for instance, names no classes.
+
+    >>> import io
+    >>> import framework as torch
+    >>> file = io.BytesIO(b"nothing")
+    >>> torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    Traceback (most recent call last):
+        ...
+    ValueError: get_unsafe_globals_in_checkpoint: ...
+    """
     try:
         return torch_files.unknown_names(_content(f))
     except torch_files.Refused as error:
@@ -531,35 +571,74 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
 
 
 def location_tag(storage: Any) -> str:
-    """The name of the device that a storage or tensor is on, as a checkpoint has it."""
+    """The name of the device that a storage or tensor is on, as a checkpoint has it.
+
+    >>> import framework as torch
+    >>> torch.serialization.location_tag(torch.ones(1))
+    'cpu'
+    """
     return str(storage.device)
 
 
 def default_restore_location(storage: Any, location: str) -> Any:
-    """A storage on the device of that name."""
+    """A storage on the device of that name; RuntimeError if that is not here.
+
+    >>> import framework as torch
+    >>> storage = torch.ones(2).untyped_storage()
+    >>> torch.serialization.default_restore_location(storage, "cpu").nbytes()
+    8
+    """
     place = _present(location)
     return storage.cpu() if place is CPU else storage.cuda(place)
 
 
 def get_default_load_endianness() -> LoadEndianness | None:
-    """What `set_default_load_endianness` set."""
+    """What `set_default_load_endianness` set; None before.
+
+    >>> import framework as torch
+    >>> torch.serialization.get_default_load_endianness()
+    """
     return _settings["endianness"]
 
 
 def set_default_load_endianness(endianness: LoadEndianness | None) -> None:
-    """Accepted; checkpoints that do not tell are little-endian."""
+    """Accepted; checkpoints that do not tell are little-endian.
+
+    TypeError for what is no `LoadEndianness` and not None.
+
+    >>> import framework as torch
+    >>> torch.serialization.set_default_load_endianness(torch.serialization.LoadEndianness.LITTLE)
+    >>> torch.serialization.get_default_load_endianness()
+    <LoadEndianness.LITTLE: 2>
+
+    >>> torch.serialization.set_default_load_endianness(None)
+    """
     if endianness is not None and not isinstance(endianness, LoadEndianness):
         raise TypeError("Invalid argument type in function set_default_load_endianness")
     _settings["endianness"] = endianness
 
 
 def get_default_mmap_options() -> int:
-    """What `set_default_mmap_options` set."""
+    """What `set_default_mmap_options` set.
+
+    >>> import framework as torch
+    >>> torch.serialization.get_default_mmap_options()
+    2
+    """
     return _settings["mmap"]
 
 
 def set_default_mmap_options(flags: int) -> None:
-    """Accepted; files are read, not mapped."""
+    """Accepted; files are read, not mapped.
+
+    ValueError for anything but ``mmap.MAP_PRIVATE`` and ``mmap.MAP_SHARED``.
+
+    >>> import mmap
+    >>> import framework as torch
+    >>> torch.serialization.set_default_mmap_options(mmap.MAP_PRIVATE)
+    >>> torch.serialization.get_default_mmap_options() == mmap.MAP_PRIVATE
+    True
+    """
     if flags not in (mmap_flags.MAP_PRIVATE, mmap_flags.MAP_SHARED):
         raise ValueError(
             "Invalid argument in function set_default_mmap_options, expected mmap.MAP_PRIVATE or "
@@ -569,10 +648,22 @@ def set_default_mmap_options(flags: int) -> None:
 
 
 def get_crc32_options() -> bool:
-    """What `set_crc32_options` set."""
+    """What `set_crc32_options` set; True before.
+
+    >>> import framework as torch
+    >>> torch.serialization.get_crc32_options()
+    True
+    """
     return _settings["crc32"]
 
 
 def set_crc32_options(compute_crc32: bool) -> None:
-    """Accepted; files have no such sums."""
+    """Accepted; files have no such sums.
+
+    >>> import framework as torch
+    >>> torch.serialization.set_crc32_options(False)
+    >>> torch.serialization.get_crc32_options()
+    False
+    >>> torch.serialization.set_crc32_options(True)
+    """
     _settings["crc32"] = compute_crc32
