@@ -22,8 +22,8 @@ __all__ = ["ABOUT", "ACTIONS", "GROUPS", "PANES", "Action", "by_id"]
 PANES = ("notebook", "graph", "inspector", "timeline", "events", "console")
 
 GROUPS = (
-    "Step", "Stop", "Notebook", "Graph", "Explain", "Tables", "Inspector", "Kernel", "View",
-    "Program",
+    "Step", "Stop", "Notebook", "Graph", "Explain", "What if", "Tables", "Inspector", "Kernel",
+    "View", "Program",
 )  # fmt: skip
 
 
@@ -171,7 +171,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("check_gradient", "Check the gradient of this op", ("G",), "Explain",
            "By finite differences in float64, with the inputs that it had."),
     Action("compare", "Compare with another step or run ...", ("D",), "Explain",
-           "With a step's number: which way each of them went. With FILE.tape: where they part."),
+           "With a step's number: which way each of them went. With FILE.tape: where they part; "
+           "in a branch: with the program as it is."),
+    # -- What if -----------------------------------------------------------------------------
+    Action("edit_value", "What if: change a value ...", ("e",), "What if",
+           "In a copy of the stopped program: it[0] = 0 (what the inspector shows), a name, an "
+           "attribute. The program itself waits.", footer=10, short="what if"),
+    Action("leave_branch", "Drop the branch, or adopt it ...", ("X",), "What if",
+           "Back to the program where it stopped, or on with the branch in its place."),
     # -- Tables ------------------------------------------------------------------------------
     Action("parameters", "Parameters: norms, gradients, updates", ("A",), "Tables",
            "Each as of the cursor and over the training steps; o sorts, enter shows one of them "

@@ -21,6 +21,7 @@ import msgspec
 from app.places import cell_of, names_of, resolve, spell, spelled
 from app.points import Points, Snapshot
 from app.sanitize import clean
+from app.whatif import WhatIf
 from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
 from framework.trace.protocol import (
     Breakpoint,
@@ -89,6 +90,7 @@ class Session(Points):
         self._interrupted = 0.0
         self._checked = self._closed = 0.0
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
+        self.whatif = WhatIf(self)
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -150,6 +152,7 @@ class Session(Points):
 
     def close(self) -> None:
         """End: detach from a program, shut an own kernel down."""
+        self.whatif.close()
         self.hang_up()
         if self.kernel is not None:
             self.kernel.kill()
@@ -172,6 +175,8 @@ class Session(Points):
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
         now = time.monotonic()
+        self.whatif.tick(now)
+        client = self.client
         if now - self._checked > 0.1 or (client is not None and client.closed):
             self._checked = now
             self._check_alive(now)
@@ -287,7 +292,7 @@ class Session(Points):
             return
         if self.stop.reason in ("step", "line"):
             self.message = ""
-        else:
+        elif self.stop.reason != "edit":  # the branch says what was changed
             message = self.stop.message
             text = f"stopped at {self._reason()}" + (f": {message}" if message else "")
             if self.stop.breakpoint and message:
@@ -462,25 +467,41 @@ class Session(Points):
         self.changed.update(("runs", "output"))
 
         def ended(result: dict[str, Any] | str) -> None:
-            run.seconds = time.monotonic() - run.began
-            if isinstance(result, str):
-                failed, run.note = True, result
-            else:
-                failed = bool(result.get("error"))
-                if self.notebook is not None:
-                    self.notebook.set_execution_count(cell, result.get("count") or None)
-            run.state = "failed" if failed else "done"
-            if failed:
-                what = result if isinstance(result, str) else str(result.get("error"))
-                self.say(f"{self.cell_text(cell)} failed: {what}", problem=True)
-                for other in self._queue:
-                    self.runs.pop(other, None)
-                self._queue.clear()
-            self.outputs.add(cell)
-            self.changed.update(("runs", "output"))
-            self._run_queued()
+            self._cell_ended(cell, run, result)
 
         self.ask("execute", ended, ended, cell=cell, code=source)
+
+    def await_cell(self) -> None:
+        """The cell that runs was sent to another process, of which this one is a copy."""
+        cell = self.executing
+        if not cell or self.kernel is None:
+            return
+        run = self.runs[cell]
+
+        def ended(result: dict[str, Any] | str) -> None:
+            self._cell_ended(cell, run, result)
+
+        self.ask("await", ended, ended)
+
+    def _cell_ended(self, cell: str, run: Run, result: dict[str, Any] | str) -> None:
+        """The answer to `execute`; a text says why there is none."""
+        run.seconds = time.monotonic() - run.began
+        if isinstance(result, str):
+            failed, run.note = True, result
+        else:
+            failed = bool(result.get("error"))
+            if self.notebook is not None:
+                self.notebook.set_execution_count(cell, result.get("count") or None)
+        run.state = "failed" if failed else "done"
+        if failed:
+            what = result if isinstance(result, str) else str(result.get("error"))
+            self.say(f"{self.cell_text(cell)} failed: {what}", problem=True)
+            for other in self._queue:
+                self.runs.pop(other, None)
+            self._queue.clear()
+        self.outputs.add(cell)
+        self.changed.update(("runs", "output"))
+        self._run_queued()
 
     def cell_note(self, cell: str) -> str:
         """What the notebook says under a cell's outputs."""
@@ -549,6 +570,10 @@ class Session(Points):
         params = {} if target is None else {"target": msgspec.to_builtins(target)}
         self.ask("step", None, self._refused, how=how, **params)
 
+    def settled(self) -> None:
+        """No step is under way: what was asked for meanwhile was asked of another process."""
+        self._moving, self._and_then, self._held, self._moment = False, "", None, None
+
     def _refused(self, why: str) -> None:
         self._moving = False
         self.say(why, problem=True)
@@ -601,7 +626,7 @@ class Session(Points):
         for cell in self._queue:
             self.runs.pop(cell, None)
         self._queue.clear()
-        if self.kernel is not None:
+        if self.kernel is not None and self.whatif.branch is None:
             self.kernel.interrupt()
         else:
             self.ask("interrupt")
@@ -621,6 +646,7 @@ class Session(Points):
         if self.state == "starting":
             self.say("the kernel is still starting")
             return
+        self.whatif.drop()
         if self.kernel is None:  # the first one did not start
             self.start_kernel(self._file)
             self.say("the kernel is starting")

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from framework.trace.events import (
+    EDITED,
     BackwardBegin,
     BackwardEnd,
     CellBegin,
@@ -326,7 +327,19 @@ def _cell(store: TraceStore, event: CellBegin, as_of: int) -> Subject:
 
 
 def _mark(store: TraceStore, event: Mark, as_of: int) -> Subject:
-    return Subject(event.seq, as_of, "mark", event.name)
+    subject = Subject(event.seq, as_of, "mark", event.name)
+    write = store.event(event.seq - 1)
+    if not event.name.startswith(EDITED) or not isinstance(write, Write):
+        return subject
+    before = _before(store, event.seq)
+    for ident, meta in zip(write.tensors, _metas(store, write.tensors)):
+        name = store.name(ident)
+        subject.tensors.append(TensorRef("after", meta, event.seq, name))
+        subject.tensors.append(TensorRef("before", meta, before, name))
+        subject.tensors.append(
+            TensorRef("change", meta, event.seq, name, None, 0, before, "change")
+        )
+    return subject
 
 
 _MAKERS: dict[type, Callable[[TraceStore, Any, int], Subject]] = {

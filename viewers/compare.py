@@ -69,19 +69,22 @@ class Side:
         array: gives what a tensor held as of an event, None where that is not kept.
         look: gives its statistics; made of ``array`` if it is left out.
         text_of: the text of a source line.
+        since: only what came after this event is compared.
         running: it is not over: what its last step has not done yet is no difference.
     """
 
     def __init__(
         self, name: str, events: Iterable[Event], look: Look | None = None,
         array: Callable[[int, int], Any | None] | None = None,
-        text_of: Callable[[Source], str] = source_line, running: bool = False,
+        text_of: Callable[[Source], str] = source_line, since: int = 0,
+        running: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.lineage = Lineage(events)
         self.array = array
         self.look: Look = look if look is not None else _look_at(array)
         self.text_of = text_of
+        self.since = since
         self.rules = False  # whether the ops of gradient rules were recorded
         self.running = running
         self.steps: dict[int, list[Event]] = {}
@@ -92,7 +95,7 @@ class Side:
         lineage = self.lineage
         for event in lineage.events.values():
             kind = type(event)
-            if kind is Op or kind is NodeEnd or kind is ParamUpdate:
+            if event.seq > self.since and kind in (Op, NodeEnd, ParamUpdate):
                 self.steps.setdefault(lineage.step(event.seq), []).append(event)
                 self.rules |= kind is Op and event.phase == "backward"  # type: ignore[union-attr]
 

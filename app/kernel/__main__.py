@@ -100,7 +100,8 @@ class Kernel:
                 break
             cell, code, self._ended = job
             try:
-                self._ended.set_result(self._run_cell(cell, code))
+                result = self._run_cell(cell, code)
+                self._ended.set_result(result)  # which is another one in a copy
             except KeyboardInterrupt:  # it came after the cell's end
                 if not self._ended.done():
                     self._ended.set_result({"count": 0, "error": "KeyboardInterrupt"})

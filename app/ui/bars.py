@@ -83,6 +83,8 @@ class StatusBar(Widget):
         """State, phase, the op under the cursor, the step."""
         session = self.session
         line: Line = [(f" {session.state} ", _STATES.get(session.state, "reverse")), (" ", "")]
+        if session.whatif.branch is not None:
+            line += [(f" {session.whatif.words()} ", "warn reverse"), (" ", "")]
         if session.observing:
             line.append(("observing ", "bold warn"))
         if session.level == "off" and session.state == "running":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.actions import by_id
 from app.places import code_line
 from app.sanitize import clean
+from app.ui.branches import Branches
 from app.ui.describe import breakpoint_text
 from app.ui.explain import Explain
 from app.ui.panes.base import Pane
@@ -35,7 +36,7 @@ def _same(a: Path, b: Path) -> bool:
     return a.name == b.name and a.absolute() == b.absolute()
 
 
-class Commands(Explain, TakeAway, Tables):
+class Commands(Branches, Explain, TakeAway, Tables):
     """`perform` runs an action by its id: the method of that name, with ``do_`` before it."""
 
     def __init__(self, screen: MainScreen) -> None:

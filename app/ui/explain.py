@@ -32,6 +32,7 @@ class Explain:
     screen: MainScreen
     session: Session
     app: Any
+    compare_branch: Callable[[], None]
     ask_file: Callable[..., None]
 
     def do_why(self) -> None:
@@ -97,6 +98,9 @@ class Explain:
             return
         from app.ui.screens.start import recordings
 
+        if session.whatif.branch is not None:
+            self.compare_branch()
+            return
         here = self._step_here()
         before = f", or Enter: step {here - 1}" if here > 1 else ""
         own = self._own_file()

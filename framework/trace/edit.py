@@ -17,6 +17,7 @@ import numpy as np
 
 from framework.core.modes import modes
 from framework.trace import frames, sink
+from framework.trace.events import EDITED
 from framework.trace.gate import GateError
 from framework.trace.summary import SliceError, parse_slice
 
@@ -49,7 +50,8 @@ def edit(gate: Gate, target: str, value: str, tensor: int = 0, frame: int = 0) -
         text = _edit_tensor(gate, tensor, target.strip(), value, frame)
     else:
         text = _assign(gate, target.strip(), value, frame)
-    gate.recorder.mark(f"edited: {text}")
+    gate.recorder.mark(f"{EDITED}{text}")
+    gate.moved(text)
     return text
 
 
@@ -209,6 +211,7 @@ def _exchange(gate: Gate, grad: Any, array: Any) -> None:
     if before and isinstance(grads, list):
         grads[:] = [new if g is not None and g._id == ident else g for g in grads]
     recorder.write_to((ident,))
-    modes.task.replace(ident, new, None if before else node, () if before else grads)
+    sent = (None, ()) if before else (node, grads)
+    _writing_tensors(gate, lambda: modes.task.replace(ident, new, *sent))
     if recorder.values is not None:
         recorder.values.keep(ident, recorder.seq, array)

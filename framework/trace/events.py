@@ -25,6 +25,7 @@ from __future__ import annotations
 import msgspec
 
 __all__ = [
+    "EDITED",
     "BackwardBegin",
     "BackwardEnd",
     "CellBegin",
@@ -212,7 +213,10 @@ class CellEnd(_Event, frozen=True, gc=False, tag=17):
 
 
 class Mark(_Event, frozen=True, gc=False, tag=18):
-    name: str
+    name: str  # what `trace.mark` was given; after `EDITED` what was changed at a stop
+
+
+EDITED = "edited: "  # a mark's name begins with; the writes before it are those of the change
 
 
 Event = (

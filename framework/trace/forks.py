@@ -114,7 +114,7 @@ class Forks:
     def _drop(self, params: dict[str, Any]) -> None:
         """End one copy, or all of them."""
         pid = params.get("pid", 0)
-        for copy in list(self.copies):
+        for copy in [c for c in self.copies if c.kind in KINDS]:
             if not pid or copy.pid == pid:
                 self.end(copy)
 
@@ -249,6 +249,11 @@ class Forks:
             os.kill(copy.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(copy.pid, 0)
+
+    def end_all(self) -> None:
+        """Kill all copies that are there to be looked at."""
+        for copy in [c for c in self.copies if c.kind in KINDS]:
+            self.end(copy)
 
     @staticmethod
     def _has_ended(copy: Copy) -> bool:

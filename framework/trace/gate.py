@@ -36,6 +36,8 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
+import msgspec
+
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.events import TensorMeta
@@ -455,6 +457,16 @@ class Gate:
         done: Future[Any] = Future()
         self._tell(Command("work", None, work, done))
         return done
+
+    def moved(self, message: str) -> None:
+        """On the model's thread, at a stop: the tape has grown there, by what ``message`` says."""
+        with self._lock:
+            if self.stop is not None:
+                self.stop = msgspec.structs.replace(
+                    self.stop, seq=self.recorder.seq, reason="edit", message=message, breakpoint=0
+                )
+                self.changes += 1
+        self._changed()
 
     def run_to(self, seq: int) -> None:
         """On the model's thread: stop at event ``seq``, without a change to what is recorded."""

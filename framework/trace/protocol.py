@@ -127,7 +127,7 @@ class Stop(msgspec.Struct):
     """Why and where the model's thread is blocked."""
 
     seq: int  # the event it stopped at: the newest one
-    reason: str  # "breakpoint 2", a condition's name, "step", "line", "pause", "exception"
+    reason: str  # "breakpoint 2", a condition's name, "step", "line", "pause", "exception", "edit"
     source: Source
     message: str = ""  # of an exception: its one-line text; of a condition: what was found
     breakpoint: int = 0

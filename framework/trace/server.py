@@ -483,6 +483,7 @@ class Service:
         self._asked = ""
         self._announce()
         if not self.stay_paused:
+            self.forks.end_all()  # nobody else knows of them
             self.gate.detach()
 
     def _announce(self, but: Peer | None = None, taken_from: Peer | None = None) -> None:

@@ -1,0 +1,87 @@
+"""The actions of what-if: change a value in a copy of the program, compare, drop or adopt it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from app.ui.screens.confirm import ConfirmScreen
+from viewers.explain import Report, report_of_comparison
+from viewers.text import Line
+
+if TYPE_CHECKING:
+    from app.session import Session
+    from app.ui.main import MainScreen
+    from viewers.compare import Comparison
+
+__all__ = ["Branches"]
+
+
+class Branches:
+    """A part of `Commands`."""
+
+    screen: MainScreen
+    session: Session
+    app: Any
+    _report: Callable[..., None]
+
+    def do_edit_value(self) -> None:
+        """Ask for an assignment, and make it in a branch."""
+        whatif, inspector = self.session.whatif, self.screen.inspector
+        if why := whatif.why_not():
+            self.session.say(why)
+            return
+        chosen, subject = inspector.chosen, inspector.subject
+        tensor, label = 0, "change (NAME = VALUE)"
+        if chosen is not None and subject is not None:
+            tensor = chosen.meta.id
+            label = f"change (it is {chosen.name or chosen.label} of {subject.title})"
+        example = f"it{inspector.slice} = " if tensor else ""
+
+        def done(text: str) -> None:
+            if text.strip() not in ("", example.strip()):
+                whatif.edit(text, tensor)
+                self.app.tick()
+
+        self.screen.ask(label, done, example)
+
+    def do_leave_branch(self) -> None:
+        """Drop the branch or adopt it."""
+        whatif = self.session.whatif
+        if whatif.branch is None:
+            self.session.say("this is the program itself: e changes a value in a copy of it")
+            return
+
+        def done(answer: str | None) -> None:
+            if answer == "d":
+                whatif.drop()
+            elif answer == "a":
+                whatif.adopt()
+            self.app.tick()
+
+        question = f"What if {', '.join(whatif.branch.edits)}?\n{self._losses()}"
+        answers = [
+            ("d", "drop the branch: back to the program, where it stopped"),
+            ("a", "adopt it: the branch is the program from here on"),
+        ]
+        self.app.push_screen(ConfirmScreen(question, answers), done)
+
+    def _losses(self) -> str:
+        """The losses of both, for a dialog."""
+        whatif = self.session.whatif
+        assert whatif.branch is not None
+        pairs = list(zip(whatif.branch.base_losses, whatif.losses))
+        if not pairs:
+            return "It has not come to a loss yet."
+        return "\n".join(f"loss {a:.6g} as it is, {b:.6g} in the branch" for a, b in pairs[-5:])
+
+    def compare_branch(self) -> None:
+        """What the change has changed, op by op, against the program without it."""
+        session, whatif = self.session, self.session.whatif
+        losses: list[Line] = [[(line, "value")] for line in self._losses().splitlines()]
+
+        def report(found: Comparison) -> Report:
+            told = report_of_comparison(found, 1, session.source_text)
+            return Report([*losses, [], *told.head], told.entries)
+
+        self._report("what if", whatif.compare(session.name or "the program"), report)

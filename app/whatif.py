@@ -1,0 +1,384 @@
+"""What-if: a stopped program is copied, the copy is changed and runs on, and both are compared.
+
+`WhatIf` switches a session to the copy (the *branch*) and back. Everything that a session does with
+its program it then does with the branch. Beside it a second copy, the *baseline*, runs without the
+change, so that the difference is that of the change alone. The program itself waits at its stop.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.link import PING
+from framework.trace.events import BackwardBegin, OptimEnd
+from viewers.graph.store import TraceStore
+
+if TYPE_CHECKING:
+    from app.session import Session
+    from framework.trace.client import Client
+    from framework.trace.events import Event
+    from viewers.compare import Comparison
+
+__all__ = ["Change", "WhatIf", "parse_change"]
+
+PATIENCE = 60.0  # seconds that the baseline may take to come as far as the branch
+
+# What a session knows of its program; the program's is kept while the branch is looked at.
+_KEPT = (
+    "client", "name", "state", "stop", "store", "cursor", "following", "stops", "dropped", "losses",
+    "runs", "snapshots", "frame", "role", "holder", "level", "_roots", "_queue", "_waiting",
+)  # fmt: skip
+_OWN = ("stops", "losses", "runs", "snapshots", "_roots", "_queue")  # the branch begins with copies
+
+
+class Change(NamedTuple):
+    """An assignment: to the tensor that is looked at (``it``), or to a name of the program."""
+
+    of_tensor: bool
+    target: str  # a slice of the tensor, or the left side
+    value: str
+
+
+def parse_change(text: str) -> Change:
+    """What the user typed: ``it[0] = 0``, ``it *= 2``, ``model.p = 0.3``.
+
+    Raises ValueError with one line for the user.
+
+    >>> parse_change("it[0, :] = it.max()")
+    Change(of_tensor=True, target='0, :', value='it.max()')
+    >>> parse_change("model.p += 0.1")
+    Change(of_tensor=False, target='model.p', value='model.p + (0.1)')
+    """
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        reason = getattr(error, "msg", None) or str(error)
+        raise ValueError(f"{text.strip()!r} is no assignment ({reason}): it[0] = 0") from None
+    statement = body[0] if len(body) == 1 else None
+    source = text.strip()
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        value = ast.get_source_segment(source, statement.value) or ""
+    elif isinstance(statement, ast.AugAssign):
+        target = statement.target
+        left = ast.get_source_segment(source, target) or ""
+        right = ast.get_source_segment(source, statement.value) or ""
+        sign = _SIGNS[type(statement.op)]
+        value = f"{left} {sign} ({right})"
+    else:
+        raise ValueError(f"{source!r} is no assignment: it[0] = 0, it *= 2, model.p = 0.3")
+    if isinstance(target, ast.Name) and target.id == "it":
+        return Change(True, "", value)
+    if isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == "it":
+        return Change(True, ast.get_source_segment(source, target.slice) or "", value)
+    return Change(False, ast.get_source_segment(source, target) or "", value)
+
+
+_SIGNS: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+    ast.Pow: "**", ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+    ast.LShift: "<<", ast.RShift: ">>",
+}  # fmt: skip
+
+
+@dataclass
+class Branch:
+    """A copy of the program that is looked at in its place."""
+
+    pid: int
+    seq: int  # where it parts
+    program: Client
+    base: Client
+    kept: dict[str, Any]  # the session of the program
+    outputs: dict[str, Any]  # and what its cells had put out
+    edits: list[str] = field(default_factory=list)
+    base_losses: list[float] = field(default_factory=list)
+    pinged: float = 0.0
+    asking: bool = False  # for the baseline's losses
+
+
+class WhatIf:
+    """The branch of a session, if there is one."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.branch: Branch | None = None
+        self._opening = False
+
+    # -- begin -------------------------------------------------------------------------------
+
+    def edit(self, text: str, tensor: int = 0) -> None:
+        """Change something in a branch, which is made if there is none yet.
+
+        Args:
+            tensor: the id of what is called ``it``; 0 if nothing is looked at.
+        """
+        session = self.session
+        try:
+            change = parse_change(text)
+        except ValueError as error:
+            session.say(str(error), problem=True)
+            return
+        if change.of_tensor and not tensor:
+            session.say("choose a tensor in the inspector first: it is what `it` means", True)
+        elif self.branch is not None:
+            self._edit(change, tensor)
+        elif not self._opening:
+            self._open(change, tensor)
+
+    def why_not(self) -> str:
+        """Why nothing can be changed here; "" if it can."""
+        session = self.session
+        if session.state != "paused":
+            return "values are changed at a stop: b sets a breakpoint, p pauses"
+        if session.observing:
+            return f"T takes control over: {session.whose()}"
+        if session.behind:
+            return "values are changed where the model stands: end goes there"
+        return ""
+
+    def _open(self, change: Change, tensor: int) -> None:
+        session, program = self.session, self.session.client
+        if program is None or not hasattr(program, "sibling"):
+            session.say(session.why_not(), problem=True)
+            return
+        self._opening = True
+
+        def make() -> tuple[Client, Client, dict[str, Any]]:
+            """The two copies; what was made is dropped again if one of them fails."""
+            try:
+                found = program.request("fork", kind="branch").result(PATIENCE)
+                other = program.request("fork", kind="baseline").result(PATIENCE)
+                base = program.sibling(other["name"])
+                base.request("breakpoints", breakpoints=[]).result(PATIENCE)
+                base.request("step", how="step").result(PATIENCE)
+                return program.sibling(found["name"]), base, found
+            except BaseException:
+                program.request("drop")
+                raise
+
+        def made(result: tuple[Client, Client, dict[str, Any]]) -> None:
+            self._opening = False
+            self._enter(*result)
+            self._edit(change, tensor)
+
+        def failed(why: str) -> None:
+            self._opening = False
+            session.say(why, problem=True)
+
+        session.say("the program is copied …")
+        session.in_background(make, made, failed)
+
+    def _enter(self, client: Client, base: Client, found: dict[str, Any]) -> None:
+        """Look at the branch in the place of the program."""
+        session = self.session
+        assert session.client is not None
+        kept = {name: getattr(session, name) for name in _KEPT}
+        outputs = {}
+        if session.notebook is not None:
+            outputs = {
+                cell.id: (list(cell.outputs), cell.execution_count)
+                for cell in session.notebook.cells
+            }
+        program: Any = session.client
+        program.on_message = None
+        self.branch = Branch(found["pid"], found["seq"], program, base, kept, outputs)
+        for name in _OWN:
+            setattr(session, name, copy.copy(kept[name]))
+        session.runs = {cell: copy.copy(run) for cell, run in session.runs.items()}
+        session._queue.clear()
+        session._waiting = []
+        before, session.store = session.store, TraceStore()
+        session.store.feed(list(before.tape))
+        session.epoch += 1
+        session.connect(client, attached=session.attached)
+        session.await_cell()
+        session.changed.update(("reset", "events", "cursor", "state", "runs"))
+
+    def _edit(self, change: Change, tensor: int) -> None:
+        session, branch = self.session, self.branch
+        assert branch is not None
+
+        def done(text: str) -> None:
+            branch.edits.append(text)
+            session.say(f"what if {text}: run on; D compares, X drops or adopts it")
+            session.changed.update(("events", "cursor", "state", "reset"))
+
+        def failed(why: str) -> None:
+            if not branch.edits and self.branch is branch:
+                self.drop()
+            session.say(why, problem=True)
+
+        session.ask(
+            "edit", done, failed, target=change.target, value=change.value,
+            tensor=tensor if change.of_tensor else 0, frame=session.frame,
+        )  # fmt: skip
+
+    # -- end ---------------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        """End the branch; the session is where it was before."""
+        session, branch = self.session, self.branch
+        if branch is None:
+            return
+        self.branch = None
+        branch.program.request("drop")
+        for client in (session.client, branch.base):
+            if client is not None:
+                client.close()
+        for name in _KEPT:
+            setattr(session, name, branch.kept[name])
+        branch.program.on_message = session.on_message
+        if session.notebook is not None:
+            for cell in session.notebook.cells:
+                if cell.id in branch.outputs:
+                    cell.outputs, cell.execution_count = branch.outputs[cell.id]
+                    session.outputs.add(cell.id)
+        session.epoch += 1
+        session.settled()
+        if session.breakpoints:
+            session.send_breakpoints()
+        session.say("the branch is dropped: this is the program where it was")
+        session.changed.update(
+            ("reset", "events", "cursor", "state", "runs", "output", "snapshot", "breakpoints")
+        )
+
+    def adopt(self) -> None:
+        """The branch is the program from now on."""
+        session, branch = self.session, self.branch
+        if branch is None:
+            return
+
+        def adopted(_: object) -> None:
+            self.branch = None
+            branch.program.close()
+            branch.base.close()
+            if session.kernel is not None:
+                session.kernel.client = session.client  # type: ignore[assignment]
+            session.say("the branch is the program now")
+            session.changed.add("state")
+
+        def failed(why: str) -> None:
+            session.say(why, problem=True)
+
+        future = branch.program.request("adopt", pid=branch.pid)
+        session.in_background(lambda: future.result(PATIENCE), adopted, failed)
+
+    def close(self) -> None:
+        """The viewer leaves: the program is as it was."""
+        branch, self.branch = self.branch, None
+        if branch is not None:
+            branch.program.request("drop")
+            branch.base.close()
+            branch.program.close()
+
+    # -- meanwhile ---------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Show the program that somebody is there, and see what the baseline's losses are."""
+        branch, session = self.branch, self.session
+        if branch is None:
+            return
+        if branch.program.closed:
+            self.branch = None
+            session.say("the program has ended, and the branch with it", problem=True)
+            return
+        if session.client is None or session.client.closed:
+            self.drop()
+            session.say("the branch has ended; this is the program where it was", problem=True)
+            return
+        if session.attached and now - branch.pinged > PING:
+            branch.pinged = now
+            branch.program.request("ping")
+            branch.base.request("ping")
+        if len(self.losses) > len(branch.base_losses) and not branch.asking:
+            self._ask_base_losses(branch)
+
+    @property
+    def losses(self) -> list[float]:
+        """What the branch's backward passes started from, since it parted."""
+        branch = self.branch
+        assert branch is not None
+        return [value for seq, value in self.session.losses if seq > branch.seq]
+
+    def _ask_base_losses(self, branch: Branch) -> None:
+        branch.asking = True
+        steps = self._steps(branch)
+
+        def look() -> list[float]:
+            events = base_events(branch, steps)
+            begins = [e for e in events if isinstance(e, BackwardBegin) and e.roots]
+            found = []
+            for begin in begins:
+                asked = branch.base.request("summary", tensors=[begin.roots[0]], seq=begin.seq)
+                summary = asked.result(PATIENCE)[0]
+                found.append(float("nan") if summary is None else summary.mean)
+            return found
+
+        def arrived(found: list[float]) -> None:
+            branch.asking = False
+            branch.base_losses = found
+            self.session.changed.add("state")
+
+        def failed(_: str) -> None:
+            branch.base_losses += [float("nan")]
+            branch.asking = False
+
+        self.session.in_background(look, arrived, failed)
+
+    def _steps(self, branch: Branch) -> int:
+        """How many training steps the branch has ended or begun."""
+        tape = self.session.store.tape
+        return 1 + sum(isinstance(e, OptimEnd) for e in tape if e.seq > branch.seq)
+
+    def words(self) -> str:
+        """For the status line: ``what if · loss 2.31 → 1.98``."""
+        branch = self.branch
+        if branch is None:
+            return ""
+        ours, theirs = self.losses, branch.base_losses
+        count = min(len(ours), len(theirs))
+        loss = f" · loss {theirs[count - 1]:.4g} → {ours[count - 1]:.4g}" if count else ""
+        return f"what if{loss}"
+
+    def compare(self, name: str) -> Any:
+        """What makes the comparison, in the background: the baseline is A, the branch B."""
+        from app.explaining import look_at
+        from viewers.compare import Side, compare
+
+        session, branch = self.session, self.branch
+        assert branch is not None and session.client is not None
+        events, steps = list(session.store.tape), self._steps(branch)
+        look, look_base = look_at(session.client), look_at(branch.base)
+        first, edits = branch.seq, ", ".join(branch.edits)
+        shared = [e for e in events if e.seq <= first]
+
+        def work() -> Comparison:
+            base = Side(
+                f"{name} as it is", [*shared, *base_events(branch, steps)], look_base, since=first
+            )
+            return compare(base, Side(f"what if {edits}", events, look, since=first))
+
+        return work
+
+
+def base_events(branch: Branch, steps: int) -> list[Event]:
+    """What the baseline has done since it parted, when it has come as far as the branch."""
+    base = branch.base
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        events: list[Event] = []
+        while part := base.request("events", first=branch.seq + 1 + len(events)).result(PATIENCE):
+            events += part
+        status = base.request("status").result(PATIENCE)
+        ended = sum(isinstance(e, OptimEnd) for e in events)
+        if status["state"] == "paused" and ended < steps:
+            base.request("step", how="step").result(PATIENCE)
+        elif status["state"] != "running":
+            return events
+        time.sleep(0.01)
+    return events
