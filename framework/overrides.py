@@ -418,7 +418,11 @@ def _activate() -> None:
                 if known not in made:
                     made[known] = _method(known)
                 method = made[known] if known is value else _method(value, made[known])
-                setattr(Tensor, name, _operator(method) if name in _BINARY else method)
+                if own.get(value.__name__) is not value and known is value:
+                    method.__name__ = name
+                if name in _BINARY:
+                    method = _operator(method, name if known is value else "")
+                setattr(Tensor, name, method)
             elif isinstance(value, property):
                 setattr(Tensor, name, _property(value))
         overridable.activate(dispatch)
@@ -439,7 +443,9 @@ def _method(call: Callable[..., Any], reported: Any = None) -> Callable[..., Any
     def method(*args: Any, **kwargs: Any) -> Any:
         for a in args:
             if a.__class__ is not Tensor or _state.modes:
-                found = dispatch(reported or method, (args, kwargs))
+                found = dispatch(
+                    reported or method.__dict__.get("reported", method), (args, kwargs)
+                )
                 return call(*args, **kwargs) if found is MISSING else found
         return call(*args, **kwargs)
 
@@ -452,8 +458,11 @@ _BINARY = frozenset(
 ) | frozenset("__eq__ __ne__ __lt__ __le__ __gt__ __ge__".split())  # fmt: skip
 
 
-def _operator(method: Any) -> Callable[..., Any]:
-    """An operator lets Python ask the other operand if nobody has an answer."""
+def _operator(method: Any, name: str) -> Callable[..., Any]:
+    """An operator lets Python ask the other operand if nobody has an answer.
+
+    With a name of its own it is what is reported.
+    """
 
     def operator(self: Any, other: Any) -> Any:
         try:
@@ -461,7 +470,9 @@ def _operator(method: Any) -> Callable[..., Any]:
         except _Unanswered:
             return NotImplemented
 
-    operator.__name__, operator.__doc__ = method.__name__, method.__doc__
+    operator.__name__, operator.__doc__ = name or method.__name__, method.__doc__
+    if name:
+        method.reported = operator
     return operator
 
 
@@ -574,8 +585,9 @@ def resolve_name(f: Any) -> str | None:
     """
     name = getattr(f, "__name__", "")
     for module, public in _NAMESPACES:
-        if getattr(sys.modules.get(module), name, None) is f:
-            return f"{public}.{name}"
+        short = name.removeprefix(f"{public.rpartition('.')[2]}_")
+        if getattr(sys.modules.get(module), short, None) is f:
+            return f"{public}.{short}"
     if vars(Tensor).get(name) is f:
         return f"torch.Tensor.{name}"
     owner = getattr(f, "__self__", None)

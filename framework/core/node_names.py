@@ -235,7 +235,6 @@ FUNCTIONS: dict[str, Title] = {
     "remainder": _second("Remainder", "RemainderBackward1"),
     "copysign": _second("CopysignBackward1", "Copysign"),
     "lerp": _second("Lerp", "LerpBackward1", 2, "weight"),
-    "masked_fill": _second("MaskedFill", "MaskedFillBackward1", 2, "value"),
     "index_fill": _second("IndexFill", "IndexFillBackward1", 3, "value"),
     "scatter": _second("ScatterBackward1", "Scatter", 3, "src"),
     "bmm": "Bmm", "inner": lambda a, b: "View" if a.ndim and b.ndim else None, "kron": "UnsafeView",

@@ -1,10 +1,11 @@
 """The functions of the public namespaces: each calls its own, and lets ``__torch_function__`` in.
 
-While no class with a ``__torch_function__`` has been seen, such a function pays one test; it has
-the signature of the function that it stands for, so that nothing is packed and unpacked. A class
-derived from Tensor makes itself known when it is defined (`framework.overrides`). Of another class
-the first call of a function fails, since nothing can be done with its instances: that is when it is
-noticed, and the call goes to it.
+While no class with a ``__torch_function__`` has been seen, such a function pays nothing for it: it
+has the signature of the function that it stands for, so that nothing is packed and unpacked. A
+class derived from Tensor makes itself known when it is defined (`framework.overrides`). Of another
+class the first call of a function fails, since nothing can be done with its instances: that is when
+it is noticed, and the call goes to it. From then on functions take their arguments as they are
+written, ask who wants the call, and only then bind them.
 
 Arguments of a wrong kind are found here, too (`framework.core.kinds`): flags and numbers before the
 call, by a comparison each, the others when it has failed.
@@ -12,7 +13,10 @@ call, by a comparison each, the others when it has failed.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any
 
 from framework.core.kinds import better, quick, wrong
@@ -25,6 +29,7 @@ MISSING: Any = object()
 # then it is `overrides.dispatch`.
 _space: dict[str, Any] = {"overriding": None, "MISSING": MISSING}
 _makers: dict[tuple[Any, ...], Any] = {}
+_publics: list[Any] = []
 
 _VARARGS, _VARKEYWORDS = 4, 8
 
@@ -32,29 +37,25 @@ _VARARGS, _VARKEYWORDS = 4, 8
 _TEMPLATE = """
 def make(_call, _plain, _values, _names):
     {defaults}
-    def function({signature}):
+    def itself({signature}):
         try:
-            if overriding is None{usual}:
+            if True{usual}:
                 return _call({forward})
             _keywords = dict(zip(_names, ({keywords})))
-            if overriding is not None:
-                _found = overriding(function, given(({values}), _keywords, _values, {rest}))
-                if _found is not MISSING:
-                    return _found
-            _error = None if function._python else wrong(function, ({values}{star}), _keywords)
+            _error = None if itself._python else wrong(itself, ({values}{star}), _keywords)
             if _error is None:
                 return _plain({plain})
         except Exception as error:
             _keywords = dict(zip(_names, ({keywords})))
             if overriding is None:
-                _found = late(function, given(({values}), _keywords, _values, {rest}), error)
+                _found = late(itself, given(({values}), _keywords, _values, {rest}), error)
                 if _found is not MISSING:
                     return _found
-            _error = better(error, function, ({values}{star}), _keywords)
+            _error = better(error, itself, ({values}{star}), _keywords)
             if _error is None:
                 raise
         raise _error from None
-    return function
+    return itself
 """
 
 # The same for a method, which `overrides` wraps when it is time.
@@ -78,9 +79,42 @@ def make(_call, _plain, _values, _names):
 """
 
 
+# The same function with its arguments as they are written; it has the same closure.
+_AS_WRITTEN = """
+def make({free}):
+    def function(*args, **kwargs):
+        {free}
+        found = overriding({function}, (args, kwargs))
+        return {function}._bound(*args, **kwargs) if found is MISSING else found
+    return function
+"""
+
+
 def activate(dispatch: Any) -> None:
     """From now on look for arguments that override functions."""
     _space["overriding"] = dispatch
+    for function in _publics:
+        _open(function)
+
+
+def _open(function: Any) -> None:
+    """Let a function ask before it binds its arguments; it stays the same object."""
+    function.__signature__ = inspect.signature(function)
+    code, closure = function.__code__, function.__closure__
+    bound = FunctionType(code, _space, function.__name__, function.__defaults__, closure)
+    bound.__kwdefaults__ = function.__kwdefaults__
+    function._bound = bound
+    function.__code__ = _as_written(code.co_freevars)
+    function.__defaults__ = function.__kwdefaults__ = None
+
+
+@functools.cache
+def _as_written(free: tuple[str, ...]) -> CodeType:
+    scope: dict[str, Any] = {}
+    text = _AS_WRITTEN.format(free=", ".join(free), function="itself")
+    exec(compile(text, __file__, "exec"), _space, scope)
+    made: Any = scope["make"](*free)
+    return made.__code__
 
 
 def active() -> bool:
@@ -177,6 +211,10 @@ def overridable(
         setattr(made, name, getattr(call, name))
     made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
     made._call, made._python = call, python
+    if not method:
+        _publics.append(made)
+        if active():
+            _open(made)
     return made
 
 

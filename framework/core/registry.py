@@ -196,6 +196,8 @@ class Function:
             python = is_python(self.name, self.namespaces)
             self._public = overridable(call, plain, RENAMED.get(place), python=python)
             self._public.__module__ = f"framework.{home}" if home else "framework"
+            if home in _PREFIXED:
+                self._public.__name__ = f"{home}_{self.name}"
         return self._public
 
     def bind(self, kind: Any) -> None:
@@ -230,6 +232,8 @@ def _innermost(call: Any) -> Any:
         call = call.__wrapped__
     return call
 
+
+_PREFIXED = frozenset({"linalg", "fft", "special"})  # PyTorch's torch.fft.fft is named fft_fft
 
 FUNCTIONS: list[Function] = []
 _places: set[str] = set()  # where something has been published

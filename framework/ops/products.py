@@ -149,6 +149,9 @@ def _matmul(self: Tensor, other: Any) -> Any:
     return apply(MATMUL, self, other) if isinstance(other, Tensor) else NotImplemented
 
 
+_matmul.__name__ = "matmul"  # what ``__torch_function__`` is told
+
+
 @function(namespaces=(), method=False, dunder=("__rmatmul__",))
 def _rmatmul(self: Tensor, other: Any) -> Any:
     return apply(MATMUL, other, self) if isinstance(other, Tensor) else NotImplemented

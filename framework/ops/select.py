@@ -277,6 +277,7 @@ MASKED_FILL = op(
     grad=(lambda g, mask: where(mask, 0.0, g), None, lambda g, mask: where(mask, g, 0.0)),
     samples=lambda s: [((s(3, 2), s.mask(3, 2), 0.5), {}), ((s(3), s.mask(3), s()), {})],
 )  # fmt: skip
+_MASKED_FILL_TENSOR = variant(MASKED_FILL, "MaskedFillBackward1")
 
 _CPP = {
     "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short",
@@ -316,7 +317,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
             raise _overflow(input.dtype)
     else:
         check_fit(value, input.dtype)
-    return apply(MASKED_FILL, input, mask, value)
+    record = _MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
+    return apply(record, input, mask, value)
 
 
 def check_fit(value: Any, kind: dtypes.dtype) -> None:

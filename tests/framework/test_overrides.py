@@ -10,6 +10,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 
 def run(code: str) -> None:
     code = "import framework as torch\n" + textwrap.dedent(code)
@@ -236,3 +238,90 @@ def test_signatures_are_those_of_the_functions():
     out = torch.zeros(2)
     assert made(torch.ones(2), twice=True, out=out) is out and out.tolist() == [4.0, 4.0]
     assert "out" in inspect.signature(made).parameters
+
+
+WRITTEN = """
+x + x | 1 + x | x - x | 1 - x | x * 2 | 2 / x | x // 2 | 2 % x | 2 ** x | x @ x | ones @ x | -x
+x == x | x < 1 | 1 < x | i & i | 1 & i | i << 1 | ~i | x[0] | x.add(1) | torch.add(x, 1)
+torch.add(x, other=1) | torch.add(input=x, other=x, alpha=2) | torch.linalg.norm(x)
+torch.linalg.norm(x, ord=2, dim=None) | torch.fft.fft(x, n=2) | torch.special.expit(x)
+torch.sum(x, dim=0) | torch.sum(x, 0) | x.sum(dim=0) | x.mean(dim=-1, keepdim=True)
+torch.cat([x, x], dim=1) | torch.stack((x, x)) | torch.where(x > 0, x, x) | torch.mm(x, mat2=x)
+torch.nn.functional.linear(x, x) | torch.nn.functional.gelu(x, approximate="none")
+torch.pow(input=x, exponent=2) | torch.clamp(x, min=0) | torch.matmul(x, other=x) | x.view(4)
+torch.topk(x, k=1, dim=0) | torch.sort(x, stable=True) | torch.linalg.eigh(input=x)
+torch.zeros_like(x) | x.to(torch.float64) | torch.allclose(x, x, rtol=1e-5) | x.type() | x.T
+torch.relu_(x) | torch.clamp_(x, max=1) | torch.dot(x[0], tensor=x[1]) | x.requires_grad
+"""
+
+# What ``__torch_function__`` is told of the last call in an expression.
+SPY = """
+import torch as theirs
+
+def told(torch, text):
+    log = []
+
+    class Spy(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            kinds = [type(a).__name__ for a in args]
+            words = {k: type(v).__name__ for k, v in (kwargs or {}).items()}
+            log.append((func, func.__name__, kinds, words))
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    x = torch.tensor([[2.0, 1.0], [1.0, 3.0]]).as_subclass(Spy)
+    i = torch.tensor([1, 2]).as_subclass(Spy)
+    eval(text, {"torch": torch, "x": x, "ones": torch.ones(2, 2), "i": i})
+    return log[-1]
+"""
+
+
+def test_calls_are_handed_over_as_they_are_written():
+    pytest.importorskip("torch")
+    run(
+        f"""{SPY}
+wrong = []
+for text in {[t.strip() for t in WRITTEN.replace(chr(10), " | ").split(" | ") if t.strip()]}:
+    mine, other = told(torch, text), told(theirs, text)
+    if mine[1:] != other[1:]:
+        wrong.append((text, mine[1:], other[1:]))
+assert not wrong, wrong
+"""
+    )
+
+
+def test_the_function_handed_over_is_the_one_that_was_called():
+    run(
+        SPY.replace("import torch as theirs", "")
+        + """
+for text in (
+    "torch.linalg.norm", "torch.fft.fft", "torch.relu_", "torch.nn.functional.gelu",
+    "torch.Tensor.add", "torch.Tensor.sum", "torch.special.expit",
+):
+    function = eval(text)
+    call = f"{text}(x, 1)" if text.endswith("add") else f"{text}(x)"
+    assert told(torch, call)[0] is function, text
+for text, function in (("x - 1", "sub"), ("1 - x", "__rsub__"), ("x @ x", "matmul")):
+    assert told(torch, text)[0] is getattr(torch.Tensor, function), text
+assert torch.overrides.resolve_name(torch.linalg.norm) == "torch.linalg.norm"
+"""
+    )
+
+
+def test_signatures_stay_when_there_are_overriding_classes():
+    run(
+        """
+        import inspect
+        before = inspect.signature(torch.add)
+        class Other(torch.Tensor):
+            pass
+        assert inspect.signature(torch.add) == before
+        assert "alpha" in inspect.signature(torch.sub).parameters
+        assert torch.add(torch.ones(2), other=1, alpha=2).tolist() == [3.0, 3.0]
+        try:
+            torch.add(torch.ones(2))
+        except TypeError as error:
+            assert "missing" in str(error), error
+        assert type(torch.add(torch.ones(2).as_subclass(Other), 1)) is Other
+        """
+    )
