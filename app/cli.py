@@ -312,7 +312,8 @@ def _show(arguments: list[str]) -> int:
     """``tapebook show FILE [OP]``."""
     parser = _Parser(
         prog="tapebook show",
-        usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT | feeds OP | uses OP] [options]",
+        usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT | feeds OP | uses OP | "
+        "history NAME | tensor NAME[SLICE]] [options]",
         allow_abbrev=False,
     )
     parser.add_argument("file", help="a recording")
@@ -322,11 +323,26 @@ def _show(arguments: list[str]) -> int:
         help="an op, a module, an event's number or /an expression/; 'why NAME': why a tensor is "
         "NaN, infinite, zero or without gradient (loss, model.0.weight, NAME.grad, an event; "
         "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences; "
-        "'feeds OP', 'uses OP': what made its inputs, what used its outputs, to any depth",
+        "'feeds OP', 'uses OP': what made its inputs, what used its outputs, to any depth; "
+        "'history NAME': a tensor in every step; 'tensor NAME[SLICE]': its values",
     )
     parser.add_argument("--step", type=int, help="number of the training step; default the last")
     parser.add_argument("--ops", action="store_true", help="the ops of the step")
-    parser.add_argument("--memory", action="store_true", help="what its tensors take")
+    parser.add_argument(
+        "--memory", action="store_true", help="what its tensors take, and what backward keeps alive"
+    )
+    parser.add_argument(
+        "--parameters", action="store_true", help="norms, gradients and updates, over the steps"
+    )
+    parser.add_argument(
+        "--sort",
+        default="name",
+        choices=("name", "shape", "norm", "gradient", "update"),
+        help="of --parameters: by which column, the largest first",
+    )
+    parser.add_argument(
+        "--source", action="store_true", help="its lines with ops, largest value, gradient, memory"
+    )
     parser.add_argument("--time", action="store_true", help="where its time went")
     parser.add_argument("--follow", action="store_true", help="a line per step while it is written")
     parser.add_argument("--depth", type=int, help="of 'feeds' and 'uses': how many ops away")
@@ -347,6 +363,19 @@ def _show(arguments: list[str]) -> int:
             from app.pictures import lineage_lines
 
             return _print(lineage_lines(options.file, " ".join(rest), word, options.depth))
+        if word in ("history", "tensor"):
+            from app.seeing import history_lines, tensor_lines
+
+            name = " ".join(rest)
+            if word == "history":
+                return _print(history_lines(options.file, name))
+            return _print(tensor_lines(options.file, name, options.step))
+        if options.parameters or options.source:
+            from app.seeing import parameter_lines, source_lines
+
+            if options.source:
+                return _print(source_lines(options.file, options.step))
+            return _print(parameter_lines(options.file, options.step, options.sort))
         if rest:
             parser.error(f"one op at a time, not {' '.join(options.op)!r}")
         lines = show(

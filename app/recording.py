@@ -37,6 +37,8 @@ from framework.trace.events import (
 from framework.trace.protocol import Summary
 from framework.trace.tape import StepInfo, Tape, TapeError, open_tape
 from viewers.graph.store import TraceStore
+from viewers.memory import Ledger
+from viewers.memory import memory_lines as saved_lines
 from viewers.tensor import summary_line
 from viewers.text import arguments, bytes_of, plain, short, size_text, sparkline, tensor_text
 
@@ -249,7 +251,10 @@ def memory_lines(tape: Tape, step: StepInfo) -> list[str]:
         name = store.name(meta.id) or op.name
         shape = tensor_text(meta.dtype, meta.shape)
         lines.append(f"{size_text(size):>10}  {shape:<24} {name}  {_place(op.source)}")
-    return lines
+    ledger = Ledger(store, store.steps[store.step_index(step.last_seq)])
+    while ledger.follow():
+        pass
+    return [*lines, "", *(plain(line).rstrip() for line in saved_lines(ledger, ROWS))]
 
 
 def _bytes(meta: TensorMeta) -> int:

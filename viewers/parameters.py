@@ -197,7 +197,7 @@ class Parameters:
 
     def _number(self, seq: int) -> int:
         step = self.store.step_at(seq)
-        return step.number if step is not None else 0
+        return step.number if step is not None and step.updated else 0
 
     # -- rows --------------------------------------------------------------------------------
 

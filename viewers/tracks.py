@@ -89,7 +89,8 @@ class Spot(NamedTuple):
 def find_in(store: TraceStore, track: Track, step: Step) -> Spot | None:
     """Where a track is in a step of a store; None if that step has it not."""
     found = _FINDERS[track.kind](track, store.events(step.first_seq, step.last_seq))
-    return Spot(step.number, step.first_seq, *found) if found is not None else None
+    number = step.number if step.updated else 0  # else it is only a guess
+    return Spot(number, step.first_seq, *found) if found is not None else None
 
 
 def _named_op(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
@@ -297,9 +298,9 @@ def track_named(store: TraceStore, name: str) -> Track:
         for track in _candidates(name, text, nth):
             if find_in(store, track, step) is not None:
                 return track
-        track = _anywhere(store, step, text, nth)
-        if track is not None:
-            return track
+        found = _anywhere(store, step, text, nth)
+        if found is not None:
+            return found
     raise ValueError(
         f"no tensor is called {name!r}; expected a parameter's name, NAME.grad, NAME.STATE, loss, "
         "a module, an op (relu#2, model.0/linear) or an event's number"

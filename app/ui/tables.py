@@ -117,8 +117,8 @@ class Tables:
                 if update is not None:
                     screen.inspector.show(update.seq)
                 else:
-                    grad = store.meta(row.keys.grad[0]) if row.keys.grad else None
-                    screen.inspector.show_tensor(row.name, row.meta, grad, row.keys.value[1])
+                    came = store.meta(row.keys.grad[0]) if row.keys.grad else None
+                    screen.inspector.show_tensor(row.name, row.meta, came, row.keys.value[1])
         elif isinstance(pane, MemoryPane):
             if pane.chosen is not None:
                 screen.inspector.show(pane.chosen.op.seq)

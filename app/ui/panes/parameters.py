@@ -109,10 +109,10 @@ class ParametersPane(Pane):
                 past = past[-RECENT:]
             keys += [k for moment in reversed(past) for k in moment[2:] if k]
         if self.column not in ("name", "shape"):
-            field = {"norm": 2, "gradient": 3, "update": 4}[self.column]
-            keys += [row.keys[field] for row in self._shown]
-            if field == 4:  # a ratio needs both
-                keys += [row.keys[2] for row in self._shown]
+            field = {"norm": "value", "gradient": "grad", "update": "change"}[self.column]
+            keys += [getattr(row.keys, field) for row in self._shown]
+            if field == "change":  # a ratio needs both
+                keys += [row.keys.value for row in self._shown]
         self.figures.want("parameters", keys)
 
     def sample(self) -> None:

@@ -57,8 +57,13 @@ class StepsPane(Pane):
             self._spots.clear()
         budget = EVENTS
         changed = False
+        running = self.session.state == "running" and self.session.following
         for step in reversed(store.steps):  # the newest first
-            if step.first_seq in self._spots or (not step.done and step is store.steps[-1]):
+            if not step.done and step is store.steps[-1]:
+                if running:
+                    continue
+                self._spots.pop(step.first_seq, None)  # it may have come meanwhile
+            if step.first_seq in self._spots:
                 continue
             if budget < 0:
                 self.set_timer(0.01, self.sync)

@@ -1,0 +1,117 @@
+"""`tapebook show`: parameters, a tensor over the steps, its values, source figures, memory."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from framework.trace.tape import open_tape
+from viewers import see
+from viewers.text import plain
+
+SCRIPT = """\
+import framework as torch
+from framework import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+x, y = torch.randn(5, 6), torch.randint(0, 3, (5,))
+for step in range(12):
+    loss = nn.functional.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+images = torch.linspace(0, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8) * 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seeing")
+    script, out = folder / "train.py", folder / "train.tape"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
+    assert subprocess.run([*command, "--no-listen"]).returncode == 0
+    return out
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main(["show", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_parameters(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, tape, "--parameters", "--sort", "update")
+    rows = text.split("\n")[1:5]
+    ratios = [float(re.findall(r" (\d[\d.e-]*)(?= |$)", row)[-1]) for row in rows]
+    assert len(ratios) == 4 and ratios == sorted(ratios, reverse=True)
+    with open_tape(tape) as opened:
+        leaf = next(e for e in opened.events() if getattr(e, "name", "") == "model.2.bias")
+        norm = float(np.linalg.norm(opened.tensor(leaf.tensor.id)))
+    row = next(row for row in rows if row.startswith("model.2.bias"))
+    assert f" {norm:.3g} " in row and re.search("[▁-█]{10,}", row), row
+    early = shown(capsys, tape, "--parameters", "--step", 2)
+    assert re.search(r"model\.2\.bias .* [▁-█]{2} ", early) and early != text
+
+
+def test_a_tensor_over_the_steps(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, title in (
+        ("loss", "loss  f32[]"),
+        ("relu", "model.1 relu · out  f32[5,8]"),
+        ("model.0.weight.grad", "model.0.weight · gradient  f32[8,6]"),
+        ("model.0.weight.momentum_buffer", "model.0.weight · momentum_buffer"),
+        ("model.2", "model.2 · out  f32[5,3]"),
+    ):
+        lines = shown(capsys, tape, "history", name).rstrip().split("\n")
+        assert lines[0].startswith(title), lines[0]
+        assert [line.split()[0] for line in lines[2:14]] == [str(n) for n in range(1, 13)]
+    losses = [
+        float(line.split()[1]) for line in shown(capsys, tape, "history", "loss").split("\n")[2:14]
+    ]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_one_tensor_with_a_slice_and_as_an_image(
+    tape: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, tape, "tensor", "model.0.weight[2:4, ::2]", "--step", 3)
+    assert "step 3" in text and "slice [2:4, ::2]" in text and "norm" in text
+    with open_tape(tape) as opened:
+        image = "\n".join(plain(line) for line in see.picture(opened, "mul"))
+    assert "f32[2,3,8,8]" in image and ":::" in image and "step" not in image
+
+
+def test_source_and_memory(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, tape, "--source", "--step", 3)
+    assert re.search(r"^ +5 +[\d.]+ +1 +\d+ B +9     loss = nn\.functional", text, re.MULTILINE), (
+        text
+    )
+    assert re.search(r"4↻ +12     optimizer\.step", text)
+    text = shown(capsys, tape, "--memory", "--step", 3)
+    assert "saved for backward" in text and re.search(r"peak \d+ B at event", text)
+    assert re.search(r"160 B +– +model\.1 relu +relu f32\[5,8\]; with model\.2 linear", text), text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["history"], "history of what?"),
+        (["history", "nothing"], "no tensor is called 'nothing'"),
+        (["tensor", "model.0.weight[9]", "--step", "1"], "index 9"),
+        (["tensor", "loss", "--step", "99"], "is not in step 99"),
+        (["--parameters", "--step", "99"], "no step 99"),
+    ],
+)
+def test_what_there_is_not_is_one_line(
+    tape: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(["show", str(tape), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1, error
