@@ -20,7 +20,8 @@ from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, composites
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError, NoMemory, SparseOperand, module_of
+from framework.kernels import LinAlgError, SparseOperand, module_of
+from framework.kernels.pool import claim, no_memory
 from framework.trace import sink
 
 __all__ = ["RULES", "apply", "composite", "only_tensors", "run"]
@@ -84,7 +85,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
-            result = (op.cuda or op.kernel)(*arrays, **meta)
+            result = claim((op.cuda or op.kernel)(*arrays, **meta), device)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)
@@ -365,6 +366,12 @@ _EXPLAINED = (
 def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     """A kernel's complaint in PyTorch's words where known, always with the op and the shapes."""
     shapes = [list(a._data.shape) for a in args if isinstance(a, Tensor)]
+    if isinstance(error, MemoryError):
+        shown = f" (shapes {' and '.join(map(str, shapes))})" if shapes else ""
+        where = next((a._device for a in args if isinstance(a, Tensor)), None)
+        found: Any = no_memory(op.name, error, where, shown + _place())
+        found._explained = True
+        return found
     text = str(error)
     if "broadcast" in text and " indexing " not in text and len(shapes) >= 2:
         text = _broadcast_message(shapes) or text
@@ -373,10 +380,8 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
     if isinstance(error, (NotImplementedError, LinAlgError)):
         kind = type(error)
-    elif isinstance(error, TypeError) and type(error).__module__ == "builtins":
-        kind = TypeError  # NumPy's own are about types of elements: a RuntimeError in PyTorch
-    elif isinstance(error, MemoryError):
-        kind = NoMemory
+    elif isinstance(error, TypeError) and "Casting" not in type(error).__name__:
+        kind = TypeError  # NumPy's about casts stand for a RuntimeError of PyTorch's
     described = " and ".join(str(s) for s in shapes)
     line = _with_name(op.name, text) + (f" (shapes {described})" if shapes else "")
     better = kind(line + _place())

@@ -18,7 +18,8 @@ from framework.core.dispatch import edge_of
 from framework.core.graph import Node, Version, edge_meta
 from framework.core.modes import modes
 from framework.core.views import before_write
-from framework.kernels import module_of
+from framework.kernels import NoMemory, module_of
+from framework.kernels.pool import no_memory
 from framework.trace import sink
 
 __all__ = ["run_backward"]
@@ -56,6 +57,9 @@ def run_backward(
         return task.run(gradients)
     except BaseException as error:
         failure = error
+        if isinstance(error, MemoryError) and not isinstance(error, NoMemory):
+            failure = no_memory("backward", error, roots[0]._device)
+            raise failure from None
         raise
     finally:
         modes.grad = before

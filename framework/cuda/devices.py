@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from framework.device import cuda_problem, default, existing, is_fake_cuda
 from framework.device import device as Device
+from framework.kernels.pool import physical
 
 __all__ = [
     "can_device_access_peer", "current_device", "device", "device_of", "get_arch_list",
@@ -194,7 +195,7 @@ def get_device_properties(device: Any = None) -> _Properties:
     index = index_of(device)
     cupy = real()
     if cupy is None:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = physical() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return _Properties("fake CUDA device (NumPy)", 8, 0, memory, os.cpu_count() or 1)
     found = cupy.cuda.runtime.getDeviceProperties(index)
     return _Properties(

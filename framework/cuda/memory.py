@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from framework.cuda.devices import get_device_properties, index_of, is_available, need, real
-from framework.kernels import OutOfMemoryError
+from framework.kernels import OutOfMemoryError, pool
 
 __all__ = [
     "OutOfMemoryError", "caching_allocator_alloc", "caching_allocator_delete", "empty_cache",
@@ -34,9 +34,11 @@ def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
     index = index_of(device)
     now = {"allocated": 0, "reserved": 0}
     if cupy := real():
-        pool = cupy.get_default_memory_pool()
+        taken = cupy.get_default_memory_pool()
         with cupy.cuda.Device(index):
-            now = {"allocated": int(pool.used_bytes()), "reserved": int(pool.total_bytes())}
+            now = {"allocated": int(taken.used_bytes()), "reserved": int(taken.total_bytes())}
+    else:
+        now = dict.fromkeys(now, pool.held(index))
     peaks = _peaks.setdefault(index, dict(now))
     peaks.update({key: max(peaks[key], value) for key, value in now.items()})
     return now, peaks
@@ -195,7 +197,7 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
         free, total = cupy.cuda.Device(index).mem_info
         return int(free), int(total)
     total = get_device_properties(index).total_memory
-    return total, total
+    return total - pool.held(index), total
 
 
 def empty_cache() -> None:
@@ -237,6 +239,8 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
     if cupy := real():
         with cupy.cuda.Device(index):
             cupy.get_default_memory_pool().set_limit(fraction=fraction)
+    else:
+        pool.limit(index, int(fraction * get_device_properties(index).total_memory))
 
 
 def get_per_process_memory_fraction(device: Any = None) -> float:

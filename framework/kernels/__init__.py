@@ -7,42 +7,13 @@ from typing import Any
 import numpy as np
 
 from framework.device import CPU, device, is_fake_cuda
+from framework.kernels.errors import LinAlgError, NoMemory, OutOfMemoryError, SparseOperand
+from framework.kernels.pool import claim, no_memory
 
 __all__ = [
     "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "module_of", "to_device",
     "to_host",
 ]  # fmt: skip
-
-
-class SparseOperand(NotImplementedError):
-    """A kernel was given a sparse array that it cannot work on."""
-
-
-class LinAlgError(RuntimeError):
-    """A decomposition that does not exist, such as the inverse of a singular matrix.
-
-    A RuntimeError; its message says which matrix of a batch, and where.
-
-    >>> import framework as torch
-    >>> try:
-    ...     torch.linalg.inv(torch.zeros(2, 2))
-    ... except torch.linalg.LinAlgError:
-    ...     print("singular")
-    singular
-    """
-
-
-class NoMemory(RuntimeError, MemoryError):
-    """The host has not enough memory left: an error of PyTorch's kind, and of Python's."""
-
-
-class OutOfMemoryError(RuntimeError):
-    """A device has not enough memory left; raised by the op that asked for it. A RuntimeError.
-
-    >>> import framework as torch
-    >>> issubclass(torch.cuda.OutOfMemoryError, RuntimeError)
-    True
-    """
 
 
 def module_of(array: Any) -> Any:
@@ -60,12 +31,15 @@ def to_device(array: Any, target: device) -> Any:
     """Copy an array to a device (the fake ``cuda`` is host memory)."""
     if target is CPU:
         return to_host(array)
-    if is_fake_cuda():
-        return array.copy()
-    import cupy
+    try:
+        if is_fake_cuda():
+            return claim(array.copy(), target)
+        import cupy
 
-    with cupy.cuda.Device(target.index):
-        return cupy.asarray(array)
+        with cupy.cuda.Device(target.index):
+            return cupy.asarray(array)
+    except MemoryError as error:
+        raise no_memory(f"copy of {list(array.shape)}", error, target) from None
 
 
 def to_host(array: Any) -> np.ndarray:

@@ -16,7 +16,8 @@ from framework import dtypes
 from framework.core.graph import Hook
 from framework.core.modes import enable_grad, modes
 from framework.core.views import before_write
-from framework.kernels import module_of
+from framework.kernels import NoMemory, module_of
+from framework.kernels.pool import no_memory
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
 
@@ -541,10 +542,15 @@ def _traced(step: Callable[..., Any]) -> Callable[..., Any]:
                         f"{type(self).__name__}.step must return None or a tuple of (new_args, "
                         f"new_kwargs), but got {changed}."
                     )
-                (_, *args), kwargs = changed  # type: ignore[assignment]
+                (_, *args), kwargs = changed
         self._inside = True
         try:
             result = step(self, *args, **kwargs) if own else _own_step(self, step, args, kwargs)
+        except MemoryError as error:
+            if isinstance(error, NoMemory):
+                raise
+            where = self.param_groups[0]["params"][0].device
+            raise no_memory(f"{type(self).__name__}.step", error, where) from None
         finally:
             self._inside = False
         for hook in (*self._post_hooks.values(), *_global_post_hooks.values()):

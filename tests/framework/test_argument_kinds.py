@@ -82,12 +82,13 @@ def test_accepted_as_in_pytorch() -> None:
 
 def test_the_usual_call_is_not_looked_at() -> None:
     """Only a comparison for each flag: the table of kinds is asked when one does not hold."""
-    code = """if True:
-        import framework as torch
-                x, asked = torch.ones(2, 3), []
-        kinds.kinds_of = lambda f: asked.append(f) or {}
-        torch.cummin(x, 0), x.amin(0, True), x.movedim(0, 1), torch.zeros(2), x.add_(1)
-        print(len(asked), torch.zeros(2, dtype=torch.int8).dtype, len(asked))
-    """
+    code = """
+import framework as torch
+from framework.core import kinds
+x, asked = torch.ones(2, 3), []
+kinds.kinds_of = lambda f: asked.append(f) or {}
+torch.cummin(x, 0), x.amin(0, True), x.movedim(0, 1), torch.zeros(2), x.add_(1)
+print(len(asked), torch.zeros(2, dtype=torch.int8).dtype, len(asked))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "0 torch.int8 1\n", done.stderr

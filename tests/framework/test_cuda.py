@@ -186,3 +186,44 @@ def test_the_host_and_what_is_not_here() -> None:
     event = torch.Event(enable_timing=True)
     event.record(torch.Stream())
     assert event.query() and repr(torch.Stream()).startswith("torch.Stream device_type=cpu")
+
+
+def test_out_of_memory() -> None:
+    """The op and its shapes are named, and everything goes on."""
+    out = with_fake_cuda("""
+        import os
+        os.environ["TAPEBOOK_FAKE_CUDA_MEMORY"] = "100000"
+        import framework as torch
+        from framework import nn
+        cuda = torch.cuda
+        x = torch.ones(100, 100, device="cuda")
+        print(cuda.memory_allocated(), cuda.get_device_properties(0).total_memory)
+
+        def attempt(call):
+            try:
+                call()
+            except cuda.OutOfMemoryError as error:
+                print(error.__class__ is torch.OutOfMemoryError, error)
+
+        attempt(lambda: torch.cat([x, x]))
+        attempt(lambda: torch.zeros(200, 200, device="cuda"))
+        attempt(lambda: torch.ones(30000).cuda())
+        y = x + 1
+        del y
+        y = x + 1
+        print(cuda.memory_allocated(), cuda.mem_get_info(), y[0, :2].tolist())
+        del x, y
+        print(cuda.memory_allocated(), cuda.memory_allocated(1))
+        cuda.set_per_process_memory_fraction(0.001)
+        attempt(lambda: torch.ones(50, device="cuda"))
+        cuda.set_per_process_memory_fraction(1.0)
+        print(torch.ones(50, device="cuda").sum().item())
+    """)
+    assert out[0] == "40000 100000"
+    words = "True cat: CUDA out of memory on cuda:0. Out of memory allocating 80,000 bytes"
+    assert out[1].startswith(words) and "Arrays hold 40,000 bytes. (shapes [100, 100]" in out[1]
+    assert out[1].endswith(", at <string>, line 16")
+    assert out[2].startswith("True copy of [200, 200]: CUDA out of memory")
+    assert out[3].startswith("True copy of [30000]: CUDA out of memory")
+    assert out[4:6] == ["80000 (20000, 100000) [2.0, 2.0]", "0 0"]
+    assert "limit set to: 100 bytes" in out[6] and out[7:] == ["50.0"]
