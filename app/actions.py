@@ -117,7 +117,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("delete_row", "Delete the selected one", ("x", "delete", "backspace"), "Stop",
            "A breakpoint or a watch.", where=("breakpoints", "watches")),
     Action("watch", "Watch an expression ...", ("W",), "Stop",
-           "It is evaluated at every stop.", footer=14, short="watch"),
+           "It has a value at every stop; elsewhere and in recordings, of what is on the tape: "
+           "model.0.weight.grad.norm(), loss, model.2.", footer=14, short="watch"),
     Action("edit_row", "Change it ...", ("enter",), "Stop",
            "The selected breakpoint or watch.", where=("breakpoints", "watches")),
     # -- Notebook ----------------------------------------------------------------------------

@@ -313,7 +313,7 @@ def _show(arguments: list[str]) -> int:
     parser = _Parser(
         prog="tapebook show",
         usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT | feeds OP | uses OP | "
-        "history NAME | tensor NAME[SLICE]] [options]",
+        "history NAME | tensor NAME[SLICE] | eval EXPR] [options]",
         allow_abbrev=False,
     )
     parser.add_argument("file", help="a recording")
@@ -324,7 +324,8 @@ def _show(arguments: list[str]) -> int:
         "NaN, infinite, zero or without gradient (loss, model.0.weight, NAME.grad, an event; "
         "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences; "
         "'feeds OP', 'uses OP': what made its inputs, what used its outputs, to any depth; "
-        "'history NAME': a tensor in every step; 'tensor NAME[SLICE]': its values",
+        "'history NAME': a tensor in every step; 'tensor NAME[SLICE]': its values; 'eval EXPR': "
+        "an expression over what was recorded: model.0.weight.grad.norm() / loss",
     )
     parser.add_argument("--step", type=int, help="number of the training step; default the last")
     parser.add_argument("--ops", action="store_true", help="the ops of the step")
@@ -363,10 +364,12 @@ def _show(arguments: list[str]) -> int:
             from app.pictures import lineage_lines
 
             return _print(lineage_lines(options.file, " ".join(rest), word, options.depth))
-        if word in ("history", "tensor"):
-            from app.seeing import history_lines, tensor_lines
+        if word in ("history", "tensor", "eval"):
+            from app.seeing import eval_lines, history_lines, tensor_lines
 
             name = " ".join(rest)
+            if word == "eval":
+                return _print(eval_lines(options.file, name, options.step))
             if word == "history":
                 return _print(history_lines(options.file, name))
             return _print(tensor_lines(options.file, name, options.step))

@@ -14,7 +14,7 @@ from framework.trace.tape import Tape, TapeError, open_tape
 from viewers import see
 from viewers.text import Line, plain
 
-__all__ = ["history_lines", "parameter_lines", "source_lines", "tensor_lines"]
+__all__ = ["eval_lines", "history_lines", "parameter_lines", "source_lines", "tensor_lines"]
 
 
 def parameter_lines(path: str, step: int | None = None, sort: str = "name") -> Iterator[str]:
@@ -39,6 +39,13 @@ def tensor_lines(path: str, name: str, step: int | None = None) -> Iterator[str]
     if not name:
         raise TapeError("which tensor? a parameter's name, loss, a module or an op, then [a slice]")
     return _lines(path, lambda tape: see.picture(tape, name, step))
+
+
+def eval_lines(path: str, expression: str, step: int | None = None) -> Iterator[str]:
+    """``eval EXPRESSION``: a value made of what was recorded, after a step. Raises TapeError."""
+    if not expression:
+        raise TapeError("eval what? an expression such as model.0.weight.grad.abs().max()")
+    return _lines(path, lambda tape: see.value_lines(tape, expression, step))
 
 
 def _lines(path: str, make: Callable[[Tape], list[Line]]) -> Iterator[str]:

@@ -13,7 +13,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from framework.trace.events import Grad, Leaf, ParamUpdate, TensorMeta, Write
+from framework.trace.events import (
+    BackwardBegin,
+    Grad,
+    Leaf,
+    ModuleBegin,
+    ModuleEnd,
+    ParamUpdate,
+    TensorMeta,
+    Write,
+)
 from framework.trace.protocol import Summary
 from viewers.graph.store import TraceStore
 from viewers.text import Line, crop, pad, short, sparkline, tensor_text, width_of
@@ -101,6 +110,7 @@ class Parameters:
 
     def _forget(self) -> None:
         self.leaves.clear()
+        self.others: dict[str, tuple[list[int], list[TensorMeta]]] = {}  # inputs and buffers
         self._next = 0
         self._gaps = len(self.store.gaps)
         self._updates: dict[int, tuple[list[int], list[ParamUpdate]]] = {}
@@ -136,6 +146,10 @@ class Parameters:
                 grads.append(event)
             elif isinstance(event, Leaf) and event.role == "parameter":
                 self.leaves[event.tensor.id] = event
+            elif isinstance(event, Leaf) and event.name:
+                seqs, metas = self.others.setdefault(event.name, ([], []))
+                seqs.append(event.seq)
+                metas.append(event.tensor)
         self._next = last + 1
         return last < store.last_seq
 
@@ -143,6 +157,47 @@ class Parameters:
         """The tensor of the newest parameter of this name, 0 for none."""
         found = [tensor for tensor, leaf in self.leaves.items() if leaf.name == name]
         return found[-1] if found else 0
+
+    def find(self, name: str, seq: int) -> Key:
+        """What a name stood for as of an event, () for nothing.
+
+        Parameters, buffers and named inputs by their names; ``NAME.grad`` and ``NAME.STATE`` of a
+        parameter; ``loss``, what backward started from last in this step; a module's path, what it
+        returned last in this step.
+        """
+        tensor = self.named(name)
+        if tensor and self.leaves[tensor].seq <= seq:
+            return self.as_of(tensor, seq).value
+        seqs, metas = self.others.get(name, ((), ()))
+        i = bisect_right(seqs, seq)
+        if i:
+            return metas[i - 1].id, self._moment(metas[i - 1].id, seqs[i - 1], seq)
+        outer, _, last = name.rpartition(".")
+        tensor = self.named(outer)
+        if tensor:
+            if last == "grad":
+                return self.as_of(tensor, seq).grad
+            update = self.update(tensor, seq)
+            meta = update.state.get(last) if update is not None else None
+            if update is not None and meta is not None:
+                return meta.id, self._moment(meta.id, update.seq, seq)
+        return self._made(name, seq)
+
+    def _made(self, name: str, seq: int) -> Key:
+        """What a module returned last, or the loss, in the step of an event."""
+        step = self.store.step_at(seq)
+        found: Key = ()
+        if step is None:
+            return found
+        open_: set[int] = set()
+        for event in self.store.events(step.first_seq, seq):
+            if isinstance(event, ModuleBegin) and event.path == name:
+                open_.add(event.seq)
+            elif isinstance(event, ModuleEnd) and event.begin in open_ and event.outputs:
+                found = event.outputs[0], event.seq
+            elif isinstance(event, BackwardBegin) and name == "loss" and event.roots:
+                found = event.roots[0], event.seq
+        return found
 
     def update(self, tensor: int, seq: int) -> ParamUpdate | None:
         """A parameter's newest update as of an event."""

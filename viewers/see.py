@@ -32,6 +32,7 @@ import linecache
 from collections.abc import Callable
 from typing import Any
 
+from framework.trace.compute import ComputeError, compute
 from framework.trace.measure import measure
 from framework.trace.protocol import Summary
 from framework.trace.summary import SliceError, parse_slice, view
@@ -44,7 +45,7 @@ from viewers.tracks import Spot, Track, find_in, spot_text, track_named
 from viewers.tracks import row_line as step_line
 from viewers.tracks import title_line as step_title
 
-__all__ = ["history", "memory", "parameters", "picture", "source", "store_of"]
+__all__ = ["history", "memory", "parameters", "picture", "source", "store_of", "value"]
 
 ArrayOf = Callable[[int, int], Any | None]
 
@@ -232,6 +233,44 @@ def picture(tape: Any, name: str, step: int | None = None, *, width: int = 78) -
         vector = len(array.shape) == 1 and not slice
         lines += table_lines(seen.table, width, 14, vector=vector)
     return _without_blank(lines)
+
+
+def value(tape: Any, expression: str, step: int | None = None) -> Any:
+    """An expression over what was kept, as of the end of a step: a tensor or a number.
+
+    Names are those of `framework.trace.compute` and `viewers.parameters.Parameters.find`. Raises
+    ValueError, in one line.
+
+    >>> import framework as torch
+    >>> from framework import nn
+    >>> from framework.trace import recording
+    >>> model = nn.Linear(2, 1)
+    >>> with recording(keep="all") as tape:
+    ...     model(torch.ones(3, 2)).sum().backward()
+    >>> value(tape, "model.weight.grad.sum() * 2")
+    tensor(12.)
+    """
+    store, arrays = store_of(tape), array_of(tape)
+    seq = step_of(store, step).last_seq
+    table = Parameters(store)
+    while table.follow():
+        pass
+
+    def value_of(name: str) -> Any | None:
+        key = table.find(name, seq)
+        if not key:
+            return None
+        array = arrays(*key)
+        if array is None:
+            raise ComputeError(f"the value of {name} in this step was not kept")
+        return array
+
+    return compute(expression, value_of)
+
+
+def value_lines(tape: Any, expression: str, step: int | None = None) -> list[Line]:
+    """`value` as lines."""
+    return [[(line, "value")] for line in str(value(tape, expression, step)).split("\n")]
 
 
 def _without_blank(lines: list[Line]) -> list[Line]:

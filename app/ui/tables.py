@@ -9,6 +9,8 @@ from app.ui.panes.memory import MemoryPane
 from app.ui.panes.parameters import ParametersPane
 from app.ui.panes.source import SourcePane
 from app.ui.panes.steps import StepsPane
+from app.ui.panes.watches import WatchesPane
+from framework.trace.protocol import Variable
 from viewers.tracks import Track, find_track
 
 if TYPE_CHECKING:
@@ -119,6 +121,10 @@ class Tables:
                 else:
                     came = store.meta(row.keys.grad[0]) if row.keys.grad else None
                     screen.inspector.show_tensor(row.name, row.meta, came, row.keys.value[1])
+        elif isinstance(pane, WatchesPane):
+            value, seq = pane.value(pane.selected)
+            if isinstance(value, Variable) and value.tensor is not None:
+                screen.inspector.show_tensor(value.name, value.tensor, value.grad, seq)
         elif isinstance(pane, MemoryPane):
             if pane.chosen is not None:
                 screen.inspector.show(pane.chosen.op.seq)

@@ -53,6 +53,7 @@ class Answers:
         register("variables", self._variables, slow=True, **look)
         register("source", self._source, slow=True, **look)
         register("evaluate", self._evaluate, slow=True, **act)
+        register("compute", self._compute, slow=True, **look)
         register("check", self._check, slow=True, **act)
         register("breakpoints", self._breakpoints, **act)
         register("step", self._step, **act)
@@ -174,6 +175,19 @@ class Answers:
         try:
             return list(measure(array_of, params.get("of", ())))
         except ValueError as error:
+            raise RequestError(str(error)) from None
+
+    def _compute(self, params: dict[str, Any]) -> Any:
+        """An expression over values that are kept, by the names that the viewer gives them."""
+        from framework.trace.compute import ComputeError, computed
+
+        def array_of(ident: int, seq: int) -> Any | None:
+            found = self.gate.value(ident, seq)
+            return None if found is None else found[0]
+
+        try:
+            return computed(text(params, "expression"), params.get("of"), array_of, self.gate.adhoc)
+        except ComputeError as error:
             raise RequestError(str(error)) from None
 
     def _check(self, params: dict[str, Any]) -> Any:

@@ -67,6 +67,7 @@ RESULTS: dict[str, Any] = {
     "view": TensorView,
     "summary": list[Summary | None],
     "measure": list[Summary | None],
+    "compute": Variable,
     "check": Check,
 }
 

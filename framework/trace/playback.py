@@ -17,9 +17,20 @@ from typing import Any
 
 from framework.trace.check import Check, check_recorded
 from framework.trace.client import RequestError
+from framework.trace.compute import computed
 from framework.trace.events import TensorMeta
+from framework.trace.frames import Adhoc
 from framework.trace.measure import measure
-from framework.trace.protocol import PROTOCOL_VERSION, Dropped, Events, Summary, TensorView, Welcome
+from framework.trace.protocol import (
+    PROTOCOL_VERSION,
+    Dropped,
+    Events,
+    Summary,
+    TensorView,
+    Variable,
+    Welcome,
+)
+from framework.trace.reader import tensor_meta
 from framework.trace.session import Session
 from framework.trace.summary import view
 from framework.trace.tape import Tape, TapeError
@@ -56,6 +67,7 @@ class Playback:
         self.welcome = Welcome(PROTOCOL_VERSION, name, 0, 0, 0, "recording")
         self.session = Session(name, 0, "", 0.0, Path())
         self.inbox: deque[Events | Dropped] = deque()
+        self.adhoc = Adhoc()  # what expressions gave
         self.closed = False
         self.on_message: Callable[[], None] | None = None
         self._jobs: queue.SimpleQueue[tuple[Future[Any], str, dict[str, Any]] | None]
@@ -157,9 +169,10 @@ class Playback:
         return found[:REPLY_EVENTS]
 
     def _view(self, tensor: int, seq: int = 0, **options: Any) -> TensorView:
-        array = self.tape.tensor(tensor, seq)
+        given = self.adhoc.get(tensor)
+        array = given._data if given is not None else self.tape.tensor(tensor, seq)
         if array is not None:
-            meta = self.tape.meta(tensor, seq)
+            meta = tensor_meta(given, tensor) if given is not None else self.tape.meta(tensor, seq)
             assert meta is not None
             return view(array, meta, seq, **{k: options[k] for k in _VIEW if k in options})
         summary = self.tape.summary_of(tensor, seq)
@@ -173,13 +186,7 @@ class Playback:
         return [self.tape.summary_of(tensor, seq) for tensor in tensors[:10_000]]
 
     def _measure(self, of: list[list[int]] | tuple[()] = ()) -> list[Summary | None]:
-        """Of what is damaged nothing is known."""
-
-        def array_of(ident: int, seq: int) -> Any | None:
-            try:
-                return self.tape.tensor(ident, seq)
-            except TapeError:
-                return None
+        """Statistics of many tensors, each at a moment of its own."""
 
         def summary_of(ident: int, seq: int) -> Summary | None:
             try:
@@ -187,7 +194,17 @@ class Playback:
             except TapeError:
                 return None
 
-        return measure(array_of, of, summary_of)
+        return measure(self._array_of, of, summary_of)
+
+    def _compute(self, expression: str = "", of: Any = None) -> Variable:
+        return computed(expression, of, self._array_of, self.adhoc)
+
+    def _array_of(self, ident: int, seq: int) -> Any | None:
+        """What a tensor held; of what is damaged nothing is known."""
+        try:
+            return self.tape.tensor(ident, seq)
+        except TapeError:
+            return None
 
     def _check(self, seq: int = 0) -> Check:
         return check_recorded(self.tape.events(), self.tape.tensor, seq)
@@ -199,6 +216,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "view": Playback._view,
     "summary": Playback._summary,
     "measure": Playback._measure,
+    "compute": Playback._compute,
     "check": Playback._check,
     "stack": lambda playback: [],
     "variables": lambda playback, frame=0: [],

@@ -115,3 +115,12 @@ def test_what_there_is_not_is_one_line(
     assert main(["show", str(tape), *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1, error
+
+
+def test_expressions(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = shown(capsys, tape, "history", "loss").split("\n")[2:14]
+    third = float(losses[2].split()[1])
+    found = shown(capsys, tape, "eval", "loss", "--step", 3)
+    assert f"{float(re.search(r'[(]([0-9.]+)', found)[1]):.3g}" == f"{third:.3g}"
+    assert main(["show", str(tape), "eval", "nothing + 1"]) == 2
+    assert "nothing is no value of the tape" in capsys.readouterr().err

@@ -49,7 +49,7 @@ class LowerPane(Container):
         self.source = SourcePane(session, self.figures)
         self.memory = MemoryPane(session)
         self.breakpoints = BreakpointsPane(session)
-        self.watches = WatchesPane(session)
+        self.watches = WatchesPane(session, self.parameters)
         self.console = ConsolePane(session)
         self.panes: list[Pane] = [
             self.events, self.variables, self.parameters, self.steps, self.source, self.memory,

@@ -1,36 +1,104 @@
-"""Watch expressions and their values at the stop that is looked at."""
+"""Watch expressions and their values at the moment that is looked at.
+
+At a live stop the program evaluates them, with all of its names. Elsewhere on the tape, and in a
+recording, they are computed from the values that are kept: of parameters, gradients, optimizer
+state, named inputs, modules' outputs and the loss.
+"""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 from app.session import Session
 from app.ui.describe import meta_text, one_line
 from app.ui.panes.base import Pane
+from app.ui.panes.parameters import ParametersPane
+from framework.trace.compute import ComputeError, names_in
 from framework.trace.protocol import Variable
 from viewers.text import Line, crop, pad
 
 __all__ = ["WatchesPane"]
 
 
+KEPT = 2_000  # values remembered
+
+_Question = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]  # and what its names stand for
+
+
 class WatchesPane(Pane):
     """One row per expression."""
 
     where = "watches"
-    empty = "no watches: W adds an expression, which is evaluated at every stop"
+    empty = "no watches: W adds an expression, which has a value at every moment of the tape"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, parameters: ParametersPane) -> None:
         super().__init__(session, "watches")
+        self.parameters = parameters
+        self._known: OrderedDict[_Question, Variable | str] = OrderedDict()
+        self._asked: set[_Question] = set()
+        self._client: object = None  # whom that was asked of
 
     def count(self) -> int:
         return len(self.session.watches)
 
     def value(self, index: int) -> tuple[Variable | str | None, int]:
         """The value of a watch at or before the cursor, and the moment it was evaluated at."""
-        expression = self.session.watches[index]
+        session = self.session
+        expression = session.watches[index]
         best: tuple[Variable | str | None, int] = (None, 0)
-        for seq, snapshot in self.session.snapshots.items():
-            if best[1] <= seq <= self.session.cursor and expression in snapshot.watches:
+        for seq, snapshot in session.snapshots.items():
+            if best[1] <= seq <= session.cursor and expression in snapshot.watches:
                 best = snapshot.watches[expression], seq
+        if best[1] == session.cursor or (session.state == "running" and session.following):
+            return best
+        found = self._computed(expression)
+        if isinstance(found, Variable) or best[0] is None:
+            return found, session.cursor
         return best
+
+    def _computed(self, expression: str) -> Variable | str | None:
+        """Its value from what is kept; a text says why there is none, None that it is to come."""
+        session = self.session
+        if session.client is not self._client:
+            self._client = session.client
+            self._known.clear()
+            self._asked.clear()
+        if session.client is None or not session.cursor:
+            return "not evaluated at this moment"
+        try:
+            names = names_in(expression)
+        except ComputeError as error:
+            return str(error)
+        if self.parameters.follow():
+            self.set_timer(0.01, self.update_rows)
+        table = self.parameters.table
+        assert table is not None
+        keys = {name: table.find(name, session.cursor) for name in names}
+        of = {name: key for name, key in keys.items() if key}
+        if names and not of:
+            return f"{names[-1]} is no value of the tape at this moment"
+        question = (expression, tuple(of.items()))
+        if question in self._known:
+            return self._known[question]
+        if question not in self._asked:
+            self._ask(question)
+        return None
+
+    def _ask(self, question: _Question) -> None:
+        self._asked.add(question)
+        client = self.session.client
+
+        def arrived(value: Variable | str) -> None:
+            if client is not self._client:
+                return
+            self._asked.discard(question)
+            self._known[question] = value
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+            self.session.changed.add("watches")
+
+        of = {name: list(key) for name, key in question[1]}
+        self.session.ask("compute", arrived, arrived, expression=question[0], of=of)
 
     def row(self, index: int, width: int) -> Line:
         expression = one_line(self.session.watches[index])
@@ -38,7 +106,7 @@ class WatchesPane(Pane):
         size = max(16, min(40, width // 3))
         line: Line = [(pad(expression, size) + " ", "name"), ("= ", "dim")]
         if value is None:
-            return [*line, ("not evaluated at this moment", "dim")]
+            return [*line, ("…", "dim")]
         if isinstance(value, str):
             line.append((one_line(value), "error"))
         else:

@@ -297,3 +297,60 @@ def test_images_and_highlighted_values(tmp_path: Path, size: tuple[int, int]) ->
             assert d.session.message.startswith("no image: that has [H, W]")
 
     asyncio.run(run())
+
+
+def test_watches_over_the_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of the cursor in a live session, and in a recording, where there are no variables."""
+    script = write(tmp_path / "mlp.py", MLP)
+
+    async def watch(d: Driver, text: str) -> None:
+        d.session.add_watch(text)
+        await d.press("ctrl+o", "w")
+        await d.settled()
+
+    def losses(d: Driver) -> list[str]:
+        return [f"{value:.6g} float32" for _, value in d.session.losses]
+
+    async def walk(d: Driver) -> None:
+        await watch(d, "loss")
+        await watch(d, "model.0.weight.grad.norm() / model.0.weight.norm()")
+        await watch(d, "model.2[:2]")
+        await watch(d, "nothing.sum()")
+        seen = []
+        for step in d.session.store.steps[-4:]:
+            if step.number and step.updated:
+                d.session.go(step.last_seq)
+                d.app.tick()
+                await d.until(lambda: "= …" not in d.rows("watches"), "values")
+                rows = d.rows("watches").split("\n")
+                seen.append(re.search(r"= (?:f32\[\] )?(\d[\d.]*)", rows[0])[1])
+                assert re.search(r"= f32\[\] 0\.\d+", rows[1]), rows
+                assert "f32[2,4]" in rows[2]
+                assert "nothing" in rows[3] and "is no value of the tape at this moment" in rows[3]
+        assert [f"{float(v):.4g}" for v in seen] == [f"{v:.4g}" for _, v in d.session.losses]
+        d.main.lower.watches.select(2)  # a tensor stands in the inspector
+        await d.until(lambda: "mean" in d.rows("inspector"), "its picture")
+        assert "model.2[:2]" in d.rows("inspector")
+
+    async def live() -> None:
+        async with program(script, (120, 40)) as d:
+            await ran(d)
+            await walk(d)
+
+    asyncio.run(live())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    out = tmp_path / "mlp.tape"
+    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
+
+    async def recorded() -> None:
+        app = _make(out, None, None)
+        async with app.run_test(size=(80, 24)) as pilot:
+            d = Driver(app, pilot)
+            await d.until(
+                lambda: len(d.session.store.steps) >= 3 and d.session.losses, "its events"
+            )
+            await walk(d)
+            await d.press("ctrl+q")
+
+    asyncio.run(recorded())
