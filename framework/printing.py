@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core.modes import modes
 from framework.device import default
 from framework.kernels import to_host
+from framework.layout import strided
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_text"]
 
@@ -96,13 +98,23 @@ def printoptions(**changes: Any) -> Iterator[None]:
 
 def tensor_text(tensor: Any, name: str = "tensor") -> str:
     """``repr`` of a tensor, as PyTorch writes it."""
+    if modes.transforms and tensor.requires_grad:
+        from framework.autograd.levels import levels_of, stripped
+
+        numbers = levels_of(tensor)
+        if numbers:
+            text = tensor_text(stripped(tensor), name)
+            for number in numbers:
+                inner = text.replace("\n", "\n    ")
+                text = f"GradTrackingTensor(lvl={number}, value=\n    {inner}\n)"
+            return text
     prefix = f"{name}("
     if tensor.is_sparse:
         return prefix + _sparse_body(tensor, len(prefix)) + ")"
     shape = tensor._data.shape
     text = prefix + _body(tensor._data, len(prefix))
     place = len(text) - text.rfind("\n") + 1
-    for part in _attributes(tensor, shape):
+    for part in (*_place(tensor), *_attributes(tensor, shape), *_history(tensor)):
         if place + len(part) + 2 > options.linewidth:
             text += ",\n" + " " * len(prefix) + part
             place = len(prefix) + len(part)
@@ -113,23 +125,26 @@ def tensor_text(tensor: Any, name: str = "tensor") -> str:
 
 
 def _sparse_body(tensor: Any, indent: int) -> str:
-    """Coordinates, values and size, one below the other."""
+    """Coordinates and values, one below the other, then the attributes."""
     data, gap = tensor._data, ",\n" + " " * indent
-    parts = [
-        f"indices=tensor({_body(data.indices, indent + 15)})",
-        f"values=tensor({_body(data.values, indent + 14)})",
-        f"size={tuple(data.shape)}, nnz={data.nnz}",
-    ]
-    rest = _attributes(tensor, (1,))
-    return gap.join(parts) + ", " + ", ".join([*rest, f"layout={tensor.layout}"])
+    parts = []
+    for name, part in (("indices", data.indices), ("values", data.values)):
+        text = _body(part, indent + len(f"{name}=tensor("))
+        size = "" if part.size else f", size={tuple(part.shape)}"
+        parts.append(f"{name}=tensor({text}{size})")
+    sizes = [f"size={tuple(data.shape)}", f"nnz={data.nnz}"]
+    device, rest = _place(tensor), [*_attributes(tensor, (1,)), *_history(tensor)]
+    return gap.join([*parts, ", ".join([*device, *sizes, *rest])])
+
+
+def _place(tensor: Any) -> list[str]:
+    return [] if tensor.device is default.device else [f"device='{tensor.device}'"]
 
 
 def _attributes(tensor: Any, shape: tuple[int, ...]) -> list[str]:
-    """What follows the elements: device, size, dtype, gradient; what is usual is left out."""
+    """What follows the elements: size, dtype, layout; what is usual is left out."""
     parts = []
     kind, usual = tensor.dtype, dtypes.get_default_dtype()
-    if tensor.device is not default.device:
-        parts.append(f"device='{tensor.device}'")
     if 0 in shape:  # no elements that would show their type
         if len(shape) != 1:
             parts.append(f"size={tuple(shape)}")
@@ -137,10 +152,22 @@ def _attributes(tensor: Any, shape: tuple[int, ...]) -> list[str]:
             parts.append(f"dtype={kind}")
     elif kind not in (usual, usual.to_complex(), dtypes.int64, dtypes.bool_):
         parts.append(f"dtype={kind}")
-    if tensor.requires_grad:
+    return parts if tensor.layout is strided else [*parts, f"layout={tensor.layout}"]
+
+
+def _history(tensor: Any) -> list[str]:
+    """The node that made it, or that it wants a gradient; its tangent in forward mode."""
+    wants, tangent = tensor.requires_grad, None
+    if modes.dual and wants:
+        from framework.autograd.forward_ad import unpack_dual
+
+        primal, tangent = unpack_dual(tensor)
+        wants = primal.requires_grad
+    parts = []
+    if wants:
         node = tensor.grad_fn
         parts.append("requires_grad=True" if node is None else f"grad_fn=<{type(node).__name__}>")
-    return parts
+    return parts if tangent is None else [*parts, f"tangent={tangent!r}"]
 
 
 def _body(data: Any, indent: int) -> str:

@@ -26,7 +26,10 @@ from framework.device import CPU
 from framework.kernels import to_device
 from framework.tensor import Tensor, wrap
 
-__all__ = ["ALIAS", "Level", "alias", "depends", "detached", "shallow", "stripped", "tangents"]
+__all__ = [
+    "ALIAS", "Level", "alias", "depends", "detached", "levels_of", "running", "shallow", "stripped",
+    "tangents",
+]  # fmt: skip
 
 ALIAS = op("alias", lambda a: a, "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
 _NO_PLAN = Plan((), ())
@@ -51,6 +54,9 @@ class Level:
         self.open, self.recorded = True, recorded
 
 
+running: list[Level] = []  # of the transforms that run now, outermost first; for printing
+
+
 def alias(tensor: Any, level: Level, stops: Any = None) -> Any:
     """An alias of ``tensor`` that wants a gradient; its node does not let tangents of ``stops``."""
     made = shallow(tensor)
@@ -61,6 +67,22 @@ def alias(tensor: Any, level: Level, stops: Any = None) -> Any:
     )  # fmt: skip
     made._rg, made._edge = True, (node, 0)
     return made
+
+
+def levels_of(tensor: Any) -> list[int]:
+    """The numbers of the running transforms that differentiate a tensor, outermost first."""
+    edge = edge_of(tensor)
+    todo = [edge[0]] if edge.__class__ is tuple else []
+    seen, found = set(todo), set()
+    while todo:
+        node = todo.pop()
+        if node.op is ALIAS:
+            found.add(node.meta.get("level"))
+        for edge in node.edges:
+            if edge.__class__ is tuple and edge[0] not in seen:
+                seen.add(edge[0])
+                todo.append(edge[0])
+    return [i for i, level in enumerate(running, 1) if level in found]
 
 
 def depends(roots: list[Any], own: Level) -> bool:

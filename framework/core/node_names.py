@@ -103,7 +103,7 @@ def _of_pool(name: str) -> Callable[[Any], str]:
 
 OPS: dict[str, str | Callable[[Any], str]] = {
     # The shapes of a tensor
-    "reshape": "View", "getitem": _of_index, "view_scatter": "torch::autograd::CopySlices",
+    "reshape": "View", "alias": "View", "getitem": _of_index, "view_scatter": "torch::autograd::CopySlices",
     "contiguous": "Clone", "copy": "torch::autograd::CopyBackwards", "to": "ToCopy",
     "copy_to_device": "ToCopy", "real": "Select", "imag": "Select", "pad": "ConstantPadNd",
     # Arithmetic and functions of one element

@@ -114,7 +114,8 @@ class BatchedTensor(Tensor):
         )
 
     def __repr__(self) -> str:
-        return f"BatchedTensor(lvl={self._level}, bdim=0, value=\n    {self._value!r}\n)"
+        value = repr(self._value).replace("\n", "\n    ")
+        return f"BatchedTensor(lvl={self._level}, bdim=0, value=\n    {value}\n)"
 
     def _copied(self) -> BatchedTensor:
         return batched(self._value.clone(), self._level)

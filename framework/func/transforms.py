@@ -6,7 +6,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from framework.autograd.levels import Level, alias, depends, detached, stripped, tangents
+from framework.autograd.levels import (
+    Level,
+    alias,
+    depends,
+    detached,
+    running,
+    stripped,
+    tangents,
+)
 from framework.core.engine import run_backward
 from framework.core.modes import modes
 from framework.func.vmap import vmap
@@ -25,12 +33,14 @@ class _Transform:
     def __enter__(self) -> Level:
         self.before, modes.grad = modes.grad, True
         self.level = Level(self.before)
+        running.append(self.level)
         modes.transforms += 1
         return self.level
 
     def __exit__(self, *exc: object) -> None:
         modes.grad = self.before
         modes.transforms -= 1
+        running.remove(self.level)
         self.level.open = False
 
 

@@ -73,7 +73,7 @@ def _var(
 @function(out=True)
 @numpy_names
 def var(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """The variance over some or all dimensions.
@@ -96,7 +96,7 @@ def var(
 @function(out=True)
 @numpy_names
 def std(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """The standard deviation: the square root of `var`, with its arguments and errors.
@@ -130,7 +130,7 @@ def _mean_of(input: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
 @function(method=False)
 @numpy_names
 def var_mean(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Any:  # fmt: skip
     """(variance, mean) over some or all dimensions; arguments as of `var`.
@@ -146,7 +146,7 @@ def var_mean(
 @function(method=False)
 @numpy_names
 def std_mean(
-    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: Any = None,
 ) -> Any:  # fmt: skip
     """(standard deviation, mean) over some or all dimensions; arguments as of `var`.

@@ -67,3 +67,13 @@ def test_it_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
         x.add_(2, x)
         x.add_(2, x)
     assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_whether_a_deviation_is_unbiased_may_come_second() -> None:
+    x = framework.tensor([1.0, 3.0])
+    for name in ("std", "var", "std_mean", "var_mean"):
+        function = getattr(framework, name)
+        for flag in (True, False):
+            first, second = function(x, flag), function(x, unbiased=flag)
+            assert str(first) == str(second)
+    assert x.std(False) == 1.0 and x.var(True) == 2.0
