@@ -11,7 +11,8 @@ Kinds of copies:
 branch     goes on as the user changes it; it may be *adopted*: the original then only waits
            for its end, and ends as it does
 baseline   runs unchanged beside a branch, for the difference
-rerun      repeats a training step for values that are no longer kept (`checkpoints`)
+checkpoint sleeps at the end of a training step (`checkpoints`)
+rerun      a checkpoint's copy: it repeats a step for values that are no longer kept
 ========== ====================================================================================
 
 A copy that nobody could adopt writes to nothing: its output goes nowhere, and so do the files that
@@ -44,9 +45,8 @@ from framework.trace.gate import GateError
 if TYPE_CHECKING:
     from framework.trace.server import Service
 
-__all__ = ["KINDS", "Copy", "Forks", "why_not"]
+__all__ = ["READY", "Copy", "Forks", "why_not"]
 
-KINDS = ("branch", "baseline", "rerun")
 READY = 15.0  # seconds that a copy may take until it answers
 ADOPTED = b"a"
 
@@ -76,7 +76,7 @@ class Forks:
     """Makes the copies of a service's program, and knows those there are.
 
     Attributes:
-        kind: what this process itself is: "" for the program, or one of `KINDS`.
+        kind: what this process itself is: "" for the program, or one of these.
         before: called on the model's thread before each fork, in the parent.
         after: called with the kind in the child, before it serves anybody.
         copies: the children of this process.
@@ -114,7 +114,7 @@ class Forks:
     def _drop(self, params: dict[str, Any]) -> None:
         """End one copy, or all of them."""
         pid = params.get("pid", 0)
-        for copy in [c for c in self.copies if c.kind in KINDS]:
+        for copy in [c for c in self.copies if c.kind in ("branch", "baseline")]:
             if not pid or copy.pid == pid:
                 self.end(copy)
 
@@ -189,7 +189,8 @@ class Forks:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.copies, self.kind = [], kind
-        self.recorder.on_step = self.recorder.between = None  # the parent's recording is its own
+        self.recorder.on_step = None  # the parent's recording is its own
+        self.service.abandon()
         self.gate.after_fork()
         self._watch(listen)
         if kind == "branch":
@@ -251,8 +252,9 @@ class Forks:
             os.waitpid(copy.pid, 0)
 
     def end_all(self) -> None:
-        """Kill all copies that are there to be looked at."""
-        for copy in [c for c in self.copies if c.kind in KINDS]:
+        """Kill all copies."""
+        self.service.checkpoints.end_all()
+        for copy in list(self.copies):
             self.end(copy)
 
     @staticmethod
@@ -264,6 +266,7 @@ class Forks:
 
     def _stand_in(self, copy: Copy) -> NoReturn:
         """The branch is the program from now on: pass signals on to it, and end as it does."""
+        self.service.checkpoints.end_all()
         for other in [c for c in self.copies if c is not copy]:
             self.end(other)
         self.gate.on_change = None

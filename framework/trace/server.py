@@ -36,6 +36,7 @@ from typing import Any
 from framework.trace import session as sessions
 from framework.trace import sink
 from framework.trace.answers import Answers, RequestError, batch
+from framework.trace.checkpoints import Checkpoints
 from framework.trace.forks import Forks
 from framework.trace.gate import Gate, GateError
 from framework.trace.peer import FLOOD, NEVER, Peer, frame, framed
@@ -129,6 +130,7 @@ class Service:
         self._open(sessions.new_session(name or "session", file, directory))
         Answers(self).register()
         self.forks = Forks(self)
+        self.checkpoints = Checkpoints(self.forks)
         gate.on_change = self.wake
         if not stay_paused:
             gate.attended = self._attended
@@ -169,19 +171,26 @@ class Service:
         self._thread.start()
         atexit.register(self.close)
 
+    def abandon(self) -> None:
+        """In a forked child, which has no service thread: let go of the parent's connections."""
+        if self._wake_in < 0:
+            return  # it is a child of such a child
+        for peer in self._peers:
+            peer.sock.close()
+        self._peers = []
+        self._listener.close()
+        self._selector.close()  # its own end: the parent's goes on
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+        self._wake_in = self._wake_out = -1
+
     def reopen(self, label: str) -> None:
-        """In a forked child, which has no service thread: serve it at a socket of its own.
+        """After `abandon`: serve the child at a socket of its own.
 
         The methods that were registered answer for the child. Nobody needs to be there for it to
         stop: it was forked to be looked at.
         """
         before = self.session
-        for peer in self._peers:
-            peer.sock.close()
-        self._listener.close()
-        self._selector.close()  # its own end: the parent's goes on
-        os.close(self._wake_in)
-        os.close(self._wake_out)
         self.stay_paused, self.idle = True, self.level
         self.gate.attended = lambda: True
         self._open(sessions.new_session(label, before.file, before.directory))

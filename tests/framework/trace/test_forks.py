@@ -56,9 +56,9 @@ for number in range(1, 6):
 class Program:
     """A process that listens, and what its viewer has seen."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "train.py").write_text(PROGRAM)
-        (folder / "numbers.txt").write_text("\n".join(f"n{i}" for i in range(1, 9)))
+    def __init__(self, folder: Path, text: str = PROGRAM) -> None:
+        (folder / "train.py").write_text(text)
+        (folder / "numbers.txt").write_text("\n".join(f"n{i}" for i in range(1, 99)))
         self.folder = folder
         runtime = folder / "run"
         runtime.mkdir(mode=0o700)
@@ -98,6 +98,7 @@ class Viewer:
 
     def go(self, how: str, **target: Any) -> Any:
         """Step, and wait for the stop."""
+        self.take()
         seen = len(self.stops)
         self.ask("step", how=how, **({"target": target} if target else {}))
         wait(lambda: self.take() or len(self.stops) > seen or self.state == "finished")
