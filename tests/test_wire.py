@@ -102,9 +102,9 @@ def test_the_python_example_pauses_a_program_and_lets_it_go(
             sys.executable, "-c",
             "import framework as torch\nfrom framework import nn, trace\n"
             "trace.listen('train', idle='off')\nmodel = nn.Linear(2, 2)\n"
-            "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\nprint(flush=True)\n"
+            "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
             "for step in range(10**9):\n    model(torch.ones(2)).sum().backward()\n"
-            "    optimizer.step()\n",
+            "    optimizer.step()\n    print(end='' if step else '\\n', flush=True)\n",
         ],
         stdout=subprocess.PIPE,
     )  # fmt: skip

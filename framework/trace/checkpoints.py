@@ -258,10 +258,11 @@ def _line(descriptor: int, patience: float | None) -> bytes:
 
 def _free_memory() -> int:
     """Bytes that the system could still give; a lot where it does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    try:
         with open("/proc/meminfo", encoding="ascii") as file:
             return int(file.read().split("MemAvailable:")[1].split()[0]) << 10
-    return 1 << 62
+    except (OSError, ValueError, IndexError):
+        return 1 << 62
 
 
 def _checksums(recorder: Any) -> dict[str, int]:
@@ -302,10 +303,12 @@ class Difference:
     event: Event | None = None
 
 
+Sums = Iterable[tuple[int, dict[str, int]]]  # as the request `digests` gives them
+
+
 def first_difference(
-    was: Iterable[Event], is_now: Iterable[Event],
-    sums: Iterable[tuple[int, dict[str, int]]] = (), sums_now: Iterable[tuple[int, dict[str, int]]] = (),
-) -> Difference | None:  # fmt: skip
+    was: Iterable[Event], is_now: Iterable[Event], sums: Sums = (), sums_now: Sums = ()
+) -> Difference | None:
     """Compare a re-run with the tape: its events by number, then the checksums of its steps.
 
     Times and marks do not count. Events that only one side knows are left out.

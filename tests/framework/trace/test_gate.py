@@ -221,7 +221,7 @@ def test_module_breakpoint_by_regular_expression(model, taped, pattern):
 
 
 def test_a_gradient_that_is_to_stop_once_stops(model, taped):
-    tape, gate = taped
+    _, gate = taped
     walk = Walk(gate)
     gate.set_breakpoints(
         [Breakpoint(1, param="model.out.weight", phase="backward", condition="norm > 0", once=True)]

@@ -19,10 +19,9 @@ import pytest
 
 import framework as torch
 from framework import nn
-from framework.trace import open_tape, record, recording, sink
+from framework.trace import open_tape, record, recording, sink, tape_writer
 from framework.trace import tape as tape_module
 from framework.trace import tape_format as fmt
-from framework.trace import tape_writer
 from framework.trace.events import Leaf, Mark, Op, OptimEnd, ParamUpdate, Write, encode_events
 from framework.trace.playback import Playback
 from framework.trace.protocol import Dropped
