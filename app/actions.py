@@ -211,7 +211,7 @@ ACTIONS: tuple[Action, ...] = (
            "channels; enter [3] shows another of the batch."),
     Action("highlight", "Highlight values ...", ("h",), "Inspector",
            "Such as > 3, < 0 or 0.5..1: in the table and in the heat map; nothing ends it.",
-           where=("inspector",), footer=-1, short="highlight"),
+           where=("inspector",), footer=12, short="highlight"),
     Action("table_left", "Table: columns before", ("shift+left", "less_than_sign"), "Inspector",
            where=("inspector",)),
     Action("table_right", "Table: columns after", ("shift+right", "greater_than_sign"),
