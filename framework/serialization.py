@@ -26,6 +26,8 @@ from framework import dtypes, torch_files
 from framework.atomic import write_atomically
 from framework.device import CPU, cuda_problem, device, existing
 from framework.kernels import to_device, to_host
+from framework.nn.parameter import Parameter
+from framework.plain_kinds import KEYS, forms, packed
 from framework.storage import UntypedStorage
 from framework.tensor import Size, Tensor, wrap
 
@@ -46,6 +48,16 @@ _NAMES = {
     "uint16": "U16", "uint32": "U32", "uint64": "U64",
     "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
+# What to do with a file of PyTorch's that holds more than plain data: all tensors in it, by path.
+_CONVERT = (
+    "If you trust the file, convert it where PyTorch is installed, which runs the code in it: "
+    "python -c \"import sys, torch; from safetensors.torch import save_file; f = lambda o, p='': "
+    "{p: o.detach().clone().contiguous()} if torch.is_tensor(o) else {k: t for n, v in "
+    "(o.state_dict() if hasattr(o, 'state_dict') else o if hasattr(o, 'items') else dict("
+    "enumerate(o)) if isinstance(o, (list, tuple)) else {}).items() for k, t in f(v, "
+    "p + '.' * bool(p) + str(n)).items()}; save_file(f(torch.load(sys.argv[1], "
+    "map_location='cpu', weights_only=False)), sys.argv[2])\" OLD.pt NEW.safetensors"
+)
 _READ = {short: name for name, short in _NAMES.items()}
 
 
@@ -59,10 +71,11 @@ def save(
     """Write an object to a file: a path, or a binary file that is open for writing.
 
     ``obj`` may be a tensor or nested dicts, lists and tuples of tensors, numbers, strings, None,
-    dtypes, devices and shapes, such as ``model.state_dict()``. A path is written atomically: to a
-    temporary file beside it, which then takes its name. A tensor that occurs twice is stored once;
-    views that share memory are stored each. What PyTorch asks about its format is accepted and
-    ignored.
+    dtypes, devices and shapes, such as ``model.state_dict()``. Their kinds are kept: ordered and
+    default dicts, named tuples, sets, ranges, bytes, NumPy's numbers and parameters, too. A path is
+    written atomically: to a temporary file beside it, which then takes its name. A tensor that
+    occurs twice is stored once; views that share memory are stored each. What PyTorch asks about
+    its format is accepted and ignored.
 
     Raises:
         TypeError: for anything else; names where it is.
@@ -100,6 +113,13 @@ def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
     return [len(text).to_bytes(8, "little"), text, *parts]
 
 
+class _NoForm(TypeError):
+    """A value that no file can hold."""
+
+
+_NoForm.__name__ = "TypeError"
+
+
 class _Packer:
     """Turns an object into a JSON skeleton and a dict of named tensors."""
 
@@ -115,10 +135,11 @@ class _Packer:
             )
         if isinstance(obj, Tensor):
             return self._sparse(obj, path) if obj.is_sparse else self._tensor(obj, path)
-        if obj is None or isinstance(obj, (bool, str)):
+        if obj is None or (isinstance(obj, (bool, str)) and not isinstance(obj, np.generic)):
             return obj
-        if isinstance(obj, np.generic):
-            obj = obj.item()
+        kept = self._kind(obj, path, depth)
+        if kept is not None:
+            return kept
         if isinstance(obj, int):
             return int(obj)
         if isinstance(obj, float):
@@ -141,15 +162,24 @@ class _Packer:
                 return items
             return {"$size" if isinstance(obj, Size) else "$tuple": items}
         hint = "; save its state_dict() instead" if hasattr(obj, "state_dict") else ""
-        raise TypeError(f"save: {_shown(path)} is a {type(obj).__name__}, which has no form{hint}")
+        raise _NoForm(f"save: {_shown(path)} is a {type(obj).__name__}, which has no form{hint}")
+
+    def _kind(self, obj: Any, path: tuple[str, ...], depth: int) -> Any:
+        """The form of a kind that `plain_kinds` has; None for others."""
+        try:
+            return packed(obj, lambda value, name: self.pack(value, (*path, name), depth + 1))
+        except _NoForm:
+            raise
+        except TypeError as error:
+            raise _NoForm(f"save: {_shown(path)} is {error}") from None
 
     def _mapping(self, obj: Mapping[Any, Any], path: tuple[str, ...], depth: int) -> Any:
         if all(isinstance(k, str) and not k.startswith("$") for k in obj):
             return {k: self.pack(v, (*path, k), depth + 1) for k, v in obj.items()}
         pairs = []
         for k, v in obj.items():
-            if not isinstance(k, (str, int, float, tuple, type(None))):
-                raise TypeError(f"save: {_shown(path)} has a key of type {type(k).__name__}")
+            if not isinstance(k, (*KEYS, dtypes.dtype, device)):
+                raise _NoForm(f"save: {_shown(path)} has a key of type {type(k).__name__}")
             key = self.pack(k, path, depth + 1)
             pairs.append([key, self.pack(v, (*path, str(k)), depth + 1)])
         return {"$dict": pairs}
@@ -178,6 +208,8 @@ class _Packer:
         record: dict[str, Any] = {"$tensor": name}
         if tensor.requires_grad:
             record["requires_grad"] = True
+        if isinstance(tensor, Parameter):
+            record["kind"] = "parameter"
         if tensor.device is not CPU:
             record["device"] = str(tensor.device)
         if array.dtype.kind == "c":
@@ -289,7 +321,7 @@ def _restored(location: str) -> device:
     """The device that a file names; the CPU if it is not here."""
     try:
         return existing(location)
-    except RuntimeError:
+    except (RuntimeError, AssertionError):
         return CPU
 
 
@@ -316,7 +348,7 @@ def _parse(data: bytes, place: _Place) -> Any:
         try:
             return torch_files.read(data, place)
         except torch_files.Refused as error:
-            raise _Unusable(f"a PyTorch checkpoint, but {error}") from None
+            raise _Unusable(f"a PyTorch checkpoint, but {error}. {_CONVERT}") from None
     _check_kind(data)
     metadata, arrays = _read(data)
     unpack = _Unpacker(arrays, place)
@@ -325,6 +357,8 @@ def _parse(data: bytes, place: _Place) -> Any:
         return {key: unpack.tensor({"$tensor": key}) for key in arrays}
     try:
         return unpack(json.loads(text), 0)
+    except _NoPlace:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise _Unusable(f"its skeleton is damaged ({type(error).__name__}: {error})") from None
 
@@ -401,7 +435,7 @@ def _check_kind(data: bytes) -> None:
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise _Unusable(
             "it is a pickle (or a PyTorch checkpoint older than 1.6), which can run code when it "
-            "is read; convert it to safetensors"
+            f"is read. {_CONVERT}"
         )
     if data[:6] == b"\x93NUMPY":
         raise _Unusable("it is a NumPy .npy file; read it with numpy.load")
@@ -427,6 +461,7 @@ class _Unpacker:
             "$dtype": lambda v, d: next(t for t in dtypes.ALL if t.name == v),
             "$device": lambda v, d: device(v),
             "$sparse": lambda v, d: self._sparse(v),
+            **forms(self),
         }
 
     def __call__(self, value: Any, depth: int) -> Any:
@@ -464,6 +499,8 @@ class _Unpacker:
         else:
             place = self._place(record.get("device", "cpu"), array)
             made = wrap(array if place is CPU else to_device(array, place), place)
+            if record.get("kind") == "parameter":
+                made = Parameter(made, False)
             made._rg = bool(record.get("requires_grad"))
         self._made[name] = made
         return made

@@ -826,7 +826,7 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
-        plain = _unwrapped(data)
+        plain = _unwrapped(_of_pandas(data) if hasattr(data, "iloc") else data)
         try:
             array = np.array(plain)
         except ValueError:
@@ -853,13 +853,29 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
 def _precision(data: Any, found: np.dtype) -> np.dtype:
     """Python's numbers have the default type; NumPy's, tensors' and pandas' have their own."""
     while isinstance(data, (list, tuple)) and data:
-        data = data[0]
+        typed = [x for x in data if hasattr(x, "dtype")]
+        data = next((x for x in typed if getattr(x.dtype, "kind", "") == found.kind), data[0])
     own = getattr(data, "dtype", None)
     own = getattr(own, "numpy", own)
     if isinstance(own, np.dtype) and own.kind == found.kind:
         return own
     default = dtypes.get_default_dtype()
     return (default if found.kind == "f" else default.to_complex()).numpy
+
+
+def _of_pandas(data: Any) -> Any:
+    """A column as NumPy's array, or as a list where its type is pandas' own.
+
+    Raises:
+        ValueError: a table, or a column that is not numbered from zero: PyTorch's kind and words.
+    """
+    if data.ndim > 1 or (len(data) and 0 not in data.index):
+        kind = type(data).__name__
+        raise ValueError(
+            f"could not determine the shape of object type '{kind}': pass its .to_numpy()"
+        )
+    own = not isinstance(data.dtype, np.dtype) or data.dtype.kind in "OmM"
+    return data.tolist() if own else data.to_numpy()
 
 
 def _uneven(data: Any) -> Exception:

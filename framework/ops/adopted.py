@@ -123,6 +123,8 @@ def _sharing(obj: Any, dtype: Any) -> Tensor | None:
         from framework.dlpack import from_dlpack
 
         return from_dlpack(obj)
+    if isinstance(obj, np.generic):  # its buffer is no array of elements
+        return None
     try:
         memoryview(obj)
     except TypeError:

@@ -343,6 +343,9 @@ def _one_ellipsis(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     return (*index[: at + 1], *after)
 
 
+_USUAL = frozenset((int, slice, tuple, list, Tensor, np.ndarray, type(None), bool))
+
+
 def _as_tuple(index: Any) -> Any:
     """A list that holds slices, tensors or sequences counts as a tuple: an old wart of PyTorch's.
 
@@ -350,6 +353,8 @@ def _as_tuple(index: Any) -> Any:
     """
     if index.__class__ is range:
         return list(index)
+    if index.__class__ not in _USUAL and hasattr(index, "iloc"):  # a column of pandas
+        return np.asarray(index)
     if index.__class__ is tuple:
         if any(p.__class__ is range for p in index):
             return tuple([list(p) if p.__class__ is range else p for p in index])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import scipy.sparse
 import scipy.special
@@ -248,10 +249,32 @@ def test_object_arrays_are_refused_in_pytorchs_words():
 
 
 def test_columns_of_pandas():
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
-    assert torch.tensor(frame.values).dtype is torch.float64
-    assert torch.tensor(frame["b"]).dtype is torch.float64
-    assert torch.tensor(frame["a"]).tolist() == [1, 2]
+    for make in (torch.tensor, torch.as_tensor, torch.asarray):
+        assert make(frame.values).dtype is torch.float64
+        assert make(frame["b"]).dtype is torch.float64
+        assert make(frame["a"]).tolist() == [1, 2]
+        assert make(frame["b"].mean()).dtype is torch.float64
+        assert make([frame["a"], frame["b"]]).dtype is torch.float64
+        assert make(pandas.Series([True, False])).dtype is torch.bool
+        assert make(pandas.Series([1.5], dtype="float32")).dtype is torch.float32
+        assert make(pandas.Series([1, 2], dtype="Int64")).tolist() == [1, 2]
     assert torch.from_numpy(frame["b"].to_numpy(copy=True)).tolist() == [0.5, 1.5]
     assert pandas.Series(torch.arange(2)).tolist() == [0, 1]
+    assert torch.tensor([1, 2, 3])[frame["a"]].tolist() == [2, 3]
+    assert torch.tensor([1.0, 2.0])[pandas.Series([True, False])].tolist() == [1]
+
+
+def test_what_no_tensor_can_be_made_of_in_pandas():
+    frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    for make in (torch.tensor, torch.as_tensor, torch.asarray):
+        with pytest.raises(ValueError, match=r"shape of object type 'DataFrame'.*to_numpy\(\)"):
+            make(frame)
+        with pytest.raises(ValueError, match="shape of object type 'Series'"):
+            make(pandas.Series([1.0], index=["x"]))
+        with pytest.raises(RuntimeError, match="Could not infer dtype of NAType"):
+            make(pandas.Series([1, None], dtype="Int64"))
+        with pytest.raises(RuntimeError, match="Could not infer dtype of Timestamp"):
+            make(pandas.Series(pandas.to_datetime(["2020-01-01"])))
+    with pytest.raises(TypeError, match="expected np.ndarray"):
+        torch.from_numpy(frame["a"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import json
 import os
@@ -126,6 +127,7 @@ def test_map_location():
 
 def test_devices_come_back():
     code = """
+import collections
 import io
 import framework as torch
 file = io.BytesIO()
@@ -291,3 +293,91 @@ def test_no_file_and_a_folder(tmp_path):
         torch.load(tmp_path / "none")
     with pytest.raises(IsADirectoryError):
         torch.load(tmp_path)
+
+
+# -- kinds of plain values -------------------------------------------------------------------------
+
+Point = collections.namedtuple("Point", "x y")
+
+KINDS = [
+    collections.OrderedDict(b=1, a=2), collections.defaultdict(list, {"a": [1], 3: [2]}),
+    collections.Counter("aab"), collections.deque([1, 2], maxlen=3), {1, 2}, frozenset({"a"}),
+    range(1, 9, 2), slice(None, 2), b"a\x00", bytearray(b"b"), Ellipsis, np.float64(1.5),
+    np.float32("nan"), np.int8(-3), np.bool_(True), np.complex64(1 - 2j), np.str_("text"),
+    np.dtype("float32"), torch.Size([2, 3]), torch.bfloat16, torch.device("cpu"), torch.strided,
+    torch.channels_last, {torch.float32: 1, (1, 2): 3, True: 4, None: 5}, Point(1, [2.0]),
+    {"a": (1, {"b": {2}})}, (), 10**30, float("-inf"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", KINDS, ids=lambda v: type(v).__name__)
+def test_kinds_are_kept(value) -> None:
+    found = roundtrip(value)
+    assert repr(found) == repr(value)
+    if isinstance(value, Point):
+        assert found._fields == ("x", "y") and found == value
+    else:
+        assert type(found) is type(value)
+    if isinstance(value, collections.defaultdict):
+        assert found.default_factory is list
+
+
+def test_parameters_and_results_are_kept() -> None:
+    table = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    found = roundtrip({"a": table, "b": table, "c": torch.nn.Parameter(torch.zeros(1))})
+    assert type(found["a"]) is torch.nn.Parameter and found["a"] is found["b"]
+    assert not found["a"].requires_grad and found["c"].requires_grad
+    pair = roundtrip(torch.tensor([2, 1]).sort())
+    assert pair.values.tolist() == [1, 2] and pair.indices.tolist() == [1, 0]
+    assert type(roundtrip(torch.nn.Linear(1, 1).state_dict())) is collections.OrderedDict
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (
+            collections.defaultdict(lambda: 1),
+            "a defaultdict of '<lambda>', which a file cannot name",
+        ),
+        ([object()], r"the object\['0'\] is a object, which has no form"),
+        ({"a": torch.nn.ReLU()}, r"is a ReLU, which has no form; save its state_dict\(\)"),
+        ({object(): 1}, "has a key of type object"),
+    ],
+)
+def test_other_kinds_are_refused(value, words) -> None:
+    with pytest.raises(TypeError, match=words):
+        torch.save(value, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "skeleton",
+    [
+        '{"$named":["P",["x"],[1,2]]}', '{"$named":["P;import os",["x"],[1]]}',
+        '{"$named":["P",["__class__"],[1]]}', '{"$numpy":["object_","a"]}', '{"$range":["a"]}',
+        '{"$set":[[1]]}', '{"$bytes":"a!"}', '{"$defaultdict":["eval",[]]}', '{"$layout":"x"}',
+    ],
+)  # fmt: skip
+def test_a_damaged_kind_is_refused(skeleton) -> None:
+    header = json.dumps({"__metadata__": {"tapebook": skeleton}}).encode()
+    with pytest.raises(ValueError, match="skeleton is damaged"):
+        torch.load(io.BytesIO(len(header).to_bytes(8, "little") + header))
+
+
+def test_the_command_that_converts_a_checkpoint_works(tmp_path) -> None:
+    """Row by row as the message has it, run by a shell, on what the own reader refuses."""
+    theirs = pytest.importorskip("torch")
+    theirs.manual_seed(0)
+    model = theirs.nn.Sequential(theirs.nn.Linear(2, 3), theirs.nn.BatchNorm1d(3))
+    old, new = tmp_path / "old.pt", tmp_path / "new.safetensors"
+    theirs.save({"model": model, "list": [theirs.ones(2)], "epoch": 3}, old)
+    with pytest.raises(ValueError, match="more than plain tensors") as refused:
+        torch.load(old)
+    line = str(refused.value)
+    assert "\n" not in line
+    command = line[line.index("python -c") :].replace("OLD.pt", str(old))
+    command = command.replace("NEW.safetensors", str(new)).replace("python", sys.executable, 1)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = torch.load(new)
+    assert sorted(found)[:2] == ["list.0", "model.0.bias"] and len(found) == 8
+    assert found["model.0.weight"].tolist() == model[0].weight.tolist()
