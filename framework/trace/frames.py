@@ -27,6 +27,7 @@ __all__ = [
     "hide",
     "host",
     "is_user_file",
+    "is_user_frame",
     "source",
     "stack",
     "user_frames",
@@ -73,6 +74,15 @@ def is_user_file(name: str) -> bool:
     return found
 
 
+def is_user_frame(frame: FrameType) -> bool:
+    """Is this the user's code? What a dataclass of any module is made of is called ``<string>``."""
+    name = frame.f_code.co_filename
+    if name == "<string>":  # the user's with ``python -c`` only, which has no file
+        names = frame.f_globals
+        return names.get("__name__") == "__main__" and "__file__" not in names
+    return is_user_file(name)
+
+
 def user_frames(frame: FrameType | None) -> list[FrameType]:
     """The user's frames from ``frame`` outwards, innermost first."""
     found: list[FrameType] = []
@@ -80,7 +90,7 @@ def user_frames(frame: FrameType | None) -> list[FrameType]:
         name = frame.f_code.co_filename
         if name in _hosts:
             break
-        if is_user_file(name):
+        if is_user_frame(frame):
             found.append(frame)
         frame = frame.f_back
     return found
@@ -91,7 +101,7 @@ def raised_frames(error: BaseException | None) -> list[FrameType]:
     found: list[FrameType] = []
     tb = error.__traceback__ if error is not None else None
     while tb is not None:
-        if is_user_file(tb.tb_frame.f_code.co_filename):
+        if is_user_frame(tb.tb_frame):
             found.append(tb.tb_frame)
         tb = tb.tb_next
     return found[::-1][:MAX_FRAMES]
@@ -105,7 +115,7 @@ def prune(error: BaseException | None) -> None:
         kept: list[types.TracebackType] = []
         tb = error.__traceback__
         while tb is not None:
-            if is_user_file(tb.tb_frame.f_code.co_filename):
+            if is_user_frame(tb.tb_frame):
                 kept.append(tb)
             tb = tb.tb_next
         chain = None

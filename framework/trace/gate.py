@@ -721,7 +721,7 @@ def _recording(frame: FrameType | None) -> bool:
         name = frame.f_code.co_filename
         if name in _UNBROKEN:
             return True
-        if frames.is_user_file(name):
+        if frames.is_user_frame(frame):
             return False
         frame = frame.f_back
     return False

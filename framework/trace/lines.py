@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from framework.trace.breakpoints import Compiled
-from framework.trace.frames import is_user_file, user_frames
+from framework.trace.frames import is_user_frame, user_frames
 
 __all__ = ["Lines", "call_in_main_thread"]
 
@@ -90,7 +90,7 @@ class Lines:
         if self._file and code.co_filename == self._file and _is_top_level(code):
             self._steps.append(frame)
             return self._line
-        return self._line if self.pausing and is_user_file(code.co_filename) else None
+        return self._line if self.pausing and is_user_frame(frame) else None
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event == "line":

@@ -818,3 +818,22 @@ def test_an_armed_breakpoint_elsewhere_costs_little(taped):
     gate.set_breakpoints([Breakpoint(1, op="exp", condition="nan"), Breakpoint(2, module="m.x")])
     on = measure()
     assert on < 2.0 * off
+
+
+def test_a_pause_does_not_stop_within_what_a_dataclass_is_made_of(taped):
+    """Its ``__init__`` has the file name of ``python -c``."""
+    import dataclasses
+    import types
+
+    _, gate = taped
+    other = types.ModuleType("installed_elsewhere")
+    sys.modules[other.__name__] = other
+    exec("import dataclasses\n@dataclasses.dataclass\nclass Made:\n    a: int", other.__dict__)
+    walk = Walk(gate)
+    try:
+        gate.pause()
+        made = other.Made(1)
+    finally:
+        del sys.modules[other.__name__]
+    assert dataclasses.is_dataclass(made)
+    assert all(stop.source.function != "__init__" for stop in walk.stops) and walk.stops
