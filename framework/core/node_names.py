@@ -309,11 +309,17 @@ def name_of(node: Any) -> str:
     return _whole(found(node) if callable(found) else found)
 
 
-@functools.cache
-def _kind(base: Any, name: str) -> type:
-    module = "framework.autograd.function" if getattr(base, "custom", False) else "builtins"
-    space = {"__slots__": (), "__module__": module, "title": name, "untitled": base}
-    return type(name.rpartition("::")[2], (base,), space)
+_kinds: dict[tuple[Any, str], Any] = {}
+
+
+def _kind(base: Any, name: str) -> Any:
+    """The class of nodes like those of ``base`` that have this name."""
+    kind = _kinds.get((base, name))
+    if kind is None:
+        module = "framework.autograd.function" if base.custom else "builtins"
+        space = {"__slots__": (), "__module__": module, "title": name, "untitled": base}
+        kind = _kinds[base, name] = type(name.rpartition("::")[2], (base,), space)
+    return kind
 
 
 def entitle(node: Any, name: str) -> None:
