@@ -22,17 +22,20 @@ __all__ = ["GUTTER", "LineFigures", "Lines", "Place", "gutter_line", "gutter_tit
 
 Place = tuple[str, int]  # file and line
 
-ASKED = 24  # ops of one line whose values are looked at: the first and the last ones
+ASKED = 64  # ops of one line whose values are looked at: the first and the last ones
 
 
 class _Line:
     """What happened at one line in a step, in order."""
 
-    __slots__ = ("grad_seqs", "grads", "ops", "seqs", "updates")
+    __slots__ = ("grad_seqs", "grads", "ops", "own", "saved", "seqs", "times", "updates")
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.seqs: list[int] = []
+        self.own: list[int] = []  # of those, the ones that are not backward's
+        self.times = [0]  # ns of the first 0, 1, 2, ... of them
+        self.saved = [0]  # bytes that their nodes hold, as far as the ledger has come
         self.grads: list[NodeBegin] = []
         self.grad_seqs: list[int] = []
         self.updates: list[int] = []  # events at which a parameter was updated
@@ -105,6 +108,9 @@ class Lines:
             elif isinstance(event, Op):
                 line.ops.append(event)
                 line.seqs.append(event.seq)
+                line.times.append(line.times[-1] + event.duration)
+                if event.phase != "backward":
+                    line.own.append(event.seq)
             else:
                 line.grads.append(event)
                 line.grad_seqs.append(event.seq)
@@ -129,20 +135,34 @@ class Lines:
         updates = line.updates[: bisect_right(line.updates, seq)]
         if not count and not came and not updates:
             return None
-        ops = line.ops[:count]
-        values = [(m.id, op.seq) for op in _ends(ops) for m in op.outputs if m.id]
-        grads = [(m.id, n.seq) for n in _ends(line.grads[:came]) for m in n.grad_in if m.id]
-        own = [op.seq for op in ops if op.phase != "backward"] or [op.seq for op in ops]
-        last = (own or updates or line.grad_seqs[:came])[-1]
+        values = [(m.id, op.seq) for op in _ends(line.ops, count) for m in op.outputs if m.id]
+        grads = [(m.id, n.seq) for n in _ends(line.grads, came) for m in n.grad_in if m.id]
+        own = bisect_right(line.own, seq)
+        if own:
+            last = line.own[own - 1]
+        else:
+            last = updates[-1] if updates else line.seqs[count - 1] if count else line.grad_seqs[0]
         return LineFigures(
-            count, sum(op.duration for op in ops),
-            sum(self.ledger.bytes_of(op.seq) for op in ops if op.node),
-            tuple(values), tuple(grads), last, len(updates),
+            count, line.times[count], self._saved(line, count), tuple(values), tuple(grads), last,
+            len(updates),
         )  # fmt: skip
 
+    def _saved(self, line: _Line, count: int) -> int:
+        """Bytes that the nodes of a line's first ops hold; each op is looked at once."""
+        saved = line.saved
+        while len(saved) <= count:
+            op = line.ops[len(saved) - 1]
+            if op.seq > self.ledger.read_to:
+                return saved[-1]
+            saved.append(saved[-1] + self.ledger.bytes_of(op.seq))
+        return saved[count]
 
-def _ends(events: list[Any]) -> list[Any]:
-    return events if len(events) <= ASKED else [*events[: ASKED // 2], *events[-ASKED // 2 :]]
+
+def _ends(events: list[Any], count: int) -> list[Any]:
+    """The first ``count`` events, of many only those at both ends."""
+    if count <= ASKED:
+        return events[:count]
+    return [*events[: ASKED // 2], *events[count - ASKED // 2 : count]]
 
 
 # -- drawing ---------------------------------------------------------------------------------
@@ -163,12 +183,13 @@ def gutter_line(found: LineFigures | None, lookup: Callable[[Key], Summary | str
         return [(" " * GUTTER, "")]
     values, value_waits = _known(found.values, lookup)
     grads, grad_waits = _known(found.grads, lookup)
+    more = "≥" if found.ops > ASKED else ""  # not all of them were looked at
     largest = max((_max_abs(s) for s in values), default=math.nan)
     norm = max((s.norm for s in grads if s.norm is not None), default=math.nan)
     cells = (
         str(found.ops) if found.ops else f"{found.updates}↻" if found.updates else "",
-        _text(largest, value_waits, bool(found.values)),
-        _text(norm, grad_waits, bool(found.grads)),
+        _text(largest, value_waits, bool(found.values), more),
+        _text(norm, grad_waits, bool(found.grads), more),
         size_text(found.saved) if found.saved else "",
     )
     tones = ("bold", "value", "backward", "dim")
@@ -191,12 +212,12 @@ def _max_abs(summary: Summary) -> float:
     return max(abs(summary.min), abs(summary.max))
 
 
-def _text(value: float, waits: bool, any_: bool) -> str:
+def _text(value: float, waits: bool, any_: bool, more: str) -> str:
     if waits and math.isnan(value):
         return "…"
     if math.isnan(value):
         return "–" if any_ else ""
-    return short(value)
+    return more + short(value)
 
 
 def _mark(values: list[Summary], grads: list[Summary]) -> tuple[str, str]:

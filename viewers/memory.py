@@ -9,6 +9,7 @@ that backward never went through counts to the end of its step.
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -27,6 +28,9 @@ from viewers.text import Line, bytes_of, crop, pad, place_text, size_text, tenso
 __all__ = ["Held", "Ledger", "head_lines", "memory_lines", "row_line", "title_line"]
 
 
+NAMED = 5  # nodes that hold the same memory and are told
+
+
 class Held(NamedTuple):
     """What one node holds as of a moment."""
 
@@ -34,18 +38,20 @@ class Held(NamedTuple):
     bytes: int
     alone: int  # of which no other node holds
     tensors: tuple[int, ...]
-    others: tuple[Op, ...]  # who else holds some of it
+    others: tuple[Op, ...]  # who else holds some of it; a few of them
+    shared: int = 0  # how many nodes do
 
 
 class _Node:
     """A node from the op that made it until backward has passed it."""
 
-    __slots__ = ("bases", "born", "freed", "op", "tensors")
+    __slots__ = ("bases", "born", "bytes", "freed", "op", "tensors")
 
-    def __init__(self, op: Op, tensors: tuple[int, ...], bases: tuple[int, ...]) -> None:
+    def __init__(self, op: Op, tensors: tuple[int, ...], bases: tuple[int, ...], size: int) -> None:
         self.op = op
         self.tensors = tensors
         self.bases = bases  # the memory, each once
+        self.bytes = size
         self.born = op.seq
         self.freed = 0  # 0: not yet
 
@@ -89,6 +95,11 @@ class Ledger:
         self._bytes: list[int] = []
 
     @property
+    def read_to(self) -> int:
+        """The last event that was taken in."""
+        return self._next - 1
+
+    @property
     def retained(self) -> bool:
         """Whether backward went through a graph more than once."""
         return bool(self._retained)
@@ -129,7 +140,9 @@ class Ledger:
             wants = bool
         tensors = saved_by(op, wants)
         bases = tuple(dict.fromkeys([b for b in map(self._memory, tensors) if b]))
-        node = self.nodes[op.seq] = self._by_id[op.node] = _Node(op, tensors, bases)
+        node = self.nodes[op.seq] = self._by_id[op.node] = _Node(
+            op, tensors, bases, sum(self._size[b] for b in bases)
+        )
         for base in node.bases:
             holders = self._holders.get(base, 0)
             self._holders[base] = holders + 1
@@ -191,33 +204,32 @@ class Ledger:
     def bytes_of(self, seq: int) -> int:
         """What the node of the op ``seq`` holds, or held."""
         node = self.nodes.get(seq)
-        return sum(self._size[base] for base in node.bases) if node is not None else 0
+        return node.bytes if node is not None else 0
 
-    def held(self, seq: int) -> list[Held]:
+    def held(self, seq: int, most: int = 1000) -> list[Held]:
         """The nodes that hold memory as of an event, those that hold most first."""
         alive = [
             node
             for node in self.nodes.values()
-            if node.bases and node.born <= seq and (not node.freed or node.freed > seq)
+            if node.born <= seq and node.bytes and (not node.freed or node.freed > seq)
         ]
-        holders: dict[int, list[_Node]] = {}
+        chosen = heapq.nsmallest(most, alive, key=lambda node: (-node.bytes, node.born))
+        holders: dict[int, list[_Node]] = {base: [] for node in chosen for base in node.bases}
         for node in alive:
             for base in node.bases:
-                holders.setdefault(base, []).append(node)
-        found = []
-        for node in alive:
-            others = dict.fromkeys(
-                [n.op.seq for b in node.bases for n in holders[b] if n is not node]
-            )
-            found.append(
-                Held(
-                    node.op, sum(self._size[b] for b in node.bases),
-                    sum(self._size[b] for b in node.bases if len(holders[b]) == 1), node.tensors,
-                    tuple([self.nodes[s].op for s in others]),
-                )
-            )  # fmt: skip
-        found.sort(key=lambda h: (-h.bytes, h.op.seq))
-        return found
+                if base in holders:
+                    holders[base].append(node)
+        return [self._describe(node, holders) for node in chosen]
+
+    def _describe(self, node: _Node, holders: dict[int, list[_Node]]) -> Held:
+        alone = sum(self._size[base] for base in node.bases if len(holders[base]) == 1)
+        others: dict[int, Op] = {}
+        for base in node.bases:
+            for other in holders[base][:NAMED]:
+                if other is not node:
+                    others[other.born] = other.op
+        shared = max([len(holders[base]) - 1 for base in node.bases], default=0)
+        return Held(node.op, node.bytes, alone, node.tensors, tuple(others.values()), shared)
 
 
 # -- lines -----------------------------------------------------------------------------------
@@ -268,7 +280,8 @@ def row_line(
     text = ", ".join(word for word in words if word)
     if held.others:
         names = [f"{o.module} {o.name}".strip() for o in held.others[:3]]
-        more = f" and {len(held.others) - 3} more" if len(held.others) > 3 else ""
+        rest = max(held.shared, len(held.others)) - len(names)
+        more = f" and {rest} more" if rest > 0 else ""
         text += f"; with {', '.join(names)}{more}"
     rest = room - size - 1
     at = place(op.source)
@@ -300,8 +313,6 @@ def memory_lines(ledger: Ledger, most: int = 20, width: int = 100) -> list[Line]
         return lines
     spark = sparkline([float(n) for n in ledger.course(60)], 60)
     lines += [[("over the step      ", "dim"), (spark, "bar")], [], title_line(width)]
-    held = ledger.held(ledger.peak_seq)
-    lines += [row_line(ledger.store, one, width) for one in held[:most]]
-    if len(held) > most:
-        lines.append([(f"… and {len(held) - most} more nodes", "note")])
+    held = ledger.held(ledger.peak_seq, most)
+    lines += [row_line(ledger.store, one, width) for one in held]
     return lines

@@ -11,6 +11,8 @@ from viewers.text import Line, bytes_of
 
 __all__ = ["MemoryPane"]
 
+EVENTS = 4_000  # that are read at a time
+
 
 class MemoryPane(Pane):
     """Two head rows, then one row per node; enter goes to its op."""
@@ -26,6 +28,7 @@ class MemoryPane(Pane):
         self._held: list[Held] = []
         self._fixed: list[tuple[str, int]] = []
         self._state: tuple[object, ...] = ()
+        self._more = False  # of the step's events are still to be read
 
     def read(self) -> Ledger | None:
         """The ledger of the step at the cursor, as far as it has been read."""
@@ -39,7 +42,7 @@ class MemoryPane(Pane):
         if ledger is None or ledger.step is not step or self._of is not store:
             ledger = self.ledger = Ledger(store, step)
             self._of = store
-        ledger.follow(20_000)
+        self._more = ledger.follow(EVENTS)
         return ledger
 
     def sync(self) -> None:
@@ -49,11 +52,11 @@ class MemoryPane(Pane):
             self._held = []
             super().update_rows()
             return
-        if ledger.follow():
+        if self._more:
             self.set_timer(0.01, self.sync)
         cursor = self.session.cursor
         state = (cursor, id(ledger), ledger.live, len(ledger.nodes))
-        if state != self._state:
+        if state != self._state and not (self._more and self._held):
             self._state = state
             self._held = ledger.held(cursor)
             self._fixed = self._totals(ledger, cursor)

@@ -25,6 +25,7 @@ from viewers.text import Line
 __all__ = ["ParametersPane"]
 
 RECENT = 8  # steps whose values a program that runs still has
+EVENTS = 40_000  # that are read at a time
 GLANCE = 0.25  # seconds between two drawings while the model runs
 PULSE = 1.0  # seconds between two samples while it runs
 SMALL = 500_000  # elements of all parameters; those of a larger model are sampled in sight only
@@ -55,7 +56,7 @@ class ParametersPane(Pane):
         if self.table is None or self._of is not store:
             self.table, self._of = Parameters(store), store
             self._state = ()
-        return self.table.follow()
+        return self.table.follow(EVENTS)
 
     def count(self) -> int:
         return len(self._shown) + 1 if self._shown else 0

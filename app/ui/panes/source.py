@@ -18,6 +18,7 @@ from viewers.text import Line, crop_line
 __all__ = ["SourcePane"]
 
 GLANCE = 0.25  # seconds between two drawings while the model runs
+EVENTS = 4_000  # that are read at a time
 MARGIN = 3  # lines without ops that are shown around those with some
 
 
@@ -65,7 +66,7 @@ class SourcePane(Pane):
             lines = self.lines = Lines(store, step)
             self._of, self._texts = store, {}
             self._state = ()
-        if lines.follow():
+        if lines.follow(EVENTS):
             self.set_timer(0.01, self.sync)
         state = (id(lines), len(lines.known))
         if state != self._state:
