@@ -8,6 +8,7 @@ wanted. Nodes never hold their outputs, so a graph is freed when its last tensor
 from __future__ import annotations
 
 from itertools import count
+from math import prod
 from typing import Any
 
 from framework.core.node_names import name_of, shown
@@ -22,6 +23,9 @@ def clock() -> int:
     """A number between the `Node.seq` of the nodes made so far and of those made from now on."""
     return next(order)
 
+
+# PyTorch's names of the second operand that a node saves.
+_SECOND = frozenset({"other", "exponent", "mat2", "vec", "tensor"})
 
 FREED: Any = "freed"  # what `Node.saved` is once the engine has released it
 
@@ -281,19 +285,31 @@ class Node:
             return SavedTensor(self, at)
         if at is not None:
             return self._at(at)
-        if wanted == "self_sym_sizes" and self.edges[0] is not None:
-            return tuple(self.shape(0))
+        if wanted in ("self_sym_sizes", "self_sym_numel") and self.edges[0] is not None:
+            shape = tuple(self.shape(0))
+            return shape if wanted == "self_sym_sizes" else prod(shape)
         if wanted in self.meta and not name.startswith("_raw"):
             return self.meta[wanted]
         raise AttributeError(f"{self.name()!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        if self.custom:
+            return [*object.__dir__(self), "needs_input_grad", "saved_tensors"]
+        names = [self.op.params[i] for i in self.plan.inputs if i < len(self.op.params)]
+        named = ["self" if n == self.op.params[0] else "other" if n == "b" else n for n in names]
+        saved = [f"_saved_{n}" for n in (*named, *(["result"] if self.plan.outputs else []))]
+        rest = [f"_saved_{n}" for n in (*self.meta, "self_sym_sizes") if self.edges[:1] != [None]]
+        return sorted({*object.__dir__(self), *saved, *[f"_raw{n}" for n in saved], *rest})
 
     def _place(self, wanted: str) -> int | None:
         """Where in ``saved`` the argument or output is that PyTorch has under this name."""
         count, params = len(self.plan.inputs), self.op.params
         if wanted in ("result", "output") and self.plan.outputs:
             return count
-        names = {"self": params[0] if params else "", "other": "b", "exponent": "b"}
-        wanted = names.get(wanted, wanted)
+        if wanted == "self":
+            wanted = params[0] if params else ""
+        elif wanted in _SECOND:
+            wanted = "b"
         found = [
             at for at, i in enumerate(self.plan.inputs) if i < len(params) and params[i] == wanted
         ]

@@ -103,8 +103,9 @@ def _of_pool(name: str) -> Callable[[Any], str]:
 
 OPS: dict[str, str | Callable[[Any], str]] = {
     # The shapes of a tensor
-    "reshape": "View", "alias": "View", "getitem": _of_index, "view_scatter": "torch::autograd::CopySlices",
-    "contiguous": "Clone", "copy": "torch::autograd::CopyBackwards", "to": "ToCopy",
+    "reshape": "View", "alias": "View", "getitem": _of_index,
+    "view_scatter": "torch::autograd::CopySlices", "contiguous": "Clone",
+    "copy": "torch::autograd::CopyBackwards", "to": "ToCopy",
     "copy_to_device": "ToCopy", "real": "Select", "imag": "Select", "pad": "ConstantPadNd",
     # Arithmetic and functions of one element
     "div_floor": "DivBackward2", "div_trunc": "DivBackward2", "square": "Pow",

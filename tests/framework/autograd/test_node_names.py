@@ -238,6 +238,14 @@ def test_what_common_nodes_saved() -> None:
     assert row.grad_fn._saved_self_sym_sizes == (3, 4)
     total = x.sum(1, keepdim=True)
     assert total.grad_fn._saved_dim == (1,) and total.grad_fn._saved_keepdim is True
+    assert x.mean().grad_fn._saved_self_sym_numel == 12
+    assert (x @ x.t()).grad_fn._saved_mat2.shape == (4, 3)
+    for node in (row.grad_fn, total.grad_fn, (x * x).grad_fn, x.exp().grad_fn):
+        for name in dir(node):  # as programs that draw graphs do
+            if name.startswith(("_saved_", "_raw_saved_")):
+                getattr(node, name)
+    assert {"_saved_self", "_saved_other", "_raw_saved_self"} <= set(dir((x * x).grad_fn))
+    assert "_saved_result" in dir(x.exp().grad_fn)
     assert (x**2).grad_fn._saved_exponent == 2 and (x * x).grad_fn._saved_other is not None
 
 
