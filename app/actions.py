@@ -180,6 +180,8 @@ ACTIONS: tuple[Action, ...] = (
            "attribute. The program itself waits.", footer=10, short="what if"),
     Action("leave_branch", "Drop the branch, or adopt it ...", ("X",), "What if",
            "Back to the program where it stopped, or on with the branch in its place."),
+    Action("run_again", "Run this step again for its values", ("a",), "What if",
+           "Of a step whose values are no longer kept: from a checkpoint, in a copy, checked."),
     # -- Tables ------------------------------------------------------------------------------
     Action("parameters", "Parameters: norms, gradients, updates", ("A",), "Tables",
            "Each as of the cursor and over the training steps; o sorts, enter shows one of them "

@@ -39,6 +39,7 @@ from framework.trace.tape import Tape, TapeError, open_tape
 from viewers.compare import CompareError, Comparison, Side, compare, compare_steps
 
 if TYPE_CHECKING:
+    from app.rerun import Rerun
     from framework.trace.client import Client
     from framework.trace.playback import Playback
 
@@ -65,8 +66,13 @@ class Candidate(NamedTuple):
     name: str
 
 
-def look_at(client: Client | Playback) -> Look:
-    """Statistics through a connection; called on any thread but the screen's."""
+def look_at(client: Client | Playback, rerun: Rerun | None = None) -> Look:
+    """Statistics through a connection; called on any thread but the screen's.
+
+    What is no longer kept is asked of a step that was run again.
+    """
+    if rerun is not None:
+        return _either(look_at(client), rerun)
 
     def look(tensor: int, seq: int, index: str = "") -> Summary | None:
         try:
@@ -77,6 +83,16 @@ def look_at(client: Client | Playback) -> Look:
                 found = client.request("summary", tensors=[tensor], seq=seq).result(PATIENCE)[0]
         except (RequestError, TimeoutError):
             return None
+        return found
+
+    return look
+
+
+def _either(first: Look, rerun: Rerun) -> Look:
+    def look(tensor: int, seq: int, index: str = "") -> Summary | None:
+        found = first(tensor, seq, index)
+        if found is None and rerun.covers(seq) and rerun.client is not None:
+            found = look_at(rerun.client)(tensor, seq, index)
         return found
 
     return look

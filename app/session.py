@@ -20,6 +20,7 @@ import msgspec
 
 from app.places import cell_of, names_of, resolve, spell, spelled
 from app.points import Points, Snapshot
+from app.rerun import HINT, Rerun
 from app.sanitize import clean
 from app.whatif import WhatIf
 from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
@@ -91,6 +92,7 @@ class Session(Points):
         self._checked = self._closed = 0.0
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
         self.whatif = WhatIf(self)
+        self.rerun = Rerun(self)
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ class Session(Points):
     def close(self) -> None:
         """End: detach from a program, shut an own kernel down."""
         self.whatif.close()
+        self.rerun.forget()
         self.hang_up()
         if self.kernel is not None:
             self.kernel.kill()
@@ -164,7 +167,7 @@ class Session(Points):
         """Take in what has arrived, for at most ``budget`` seconds; returns what has changed.
 
         The parts are "events", "cursor", "state", "output", "console", "breakpoints", "watches",
-        "snapshot", "runs", "message" and "reset".
+        "snapshot", "runs", "values", "message" and "reset".
         """
         end = time.perf_counter() + budget
         client = self.client
@@ -647,6 +650,7 @@ class Session(Points):
             self.say("the kernel is still starting")
             return
         self.whatif.drop()
+        self.rerun.forget()
         if self.kernel is None:  # the first one did not start
             self.start_kernel(self._file)
             self.say("the kernel is starting")
@@ -801,4 +805,12 @@ class Session(Points):
     ) -> None:
         """Ask for what the inspector draws of a tensor; ``then`` gets it, or an error's text."""
 
-        self.ask("view", then, then, tensor=tensor, seq=seq, **options)
+        def gone(why: str) -> None:
+            if self.rerun.covers(seq):
+                self.rerun.view(tensor, seq, then, **options)
+            elif why.endswith("no longer kept") and self.state != "recording":
+                then(f"{why}: {HINT}")
+            else:
+                then(why)
+
+        self.ask("view", then, gone, tensor=tensor, seq=seq, **options)

@@ -75,6 +75,10 @@ class Branches:
             return "It has not come to a loss yet."
         return "\n".join(f"loss {a:.6g} as it is, {b:.6g} in the branch" for a, b in pairs[-5:])
 
+    def do_run_again(self) -> None:
+        """Recompute the values of the step at the cursor."""
+        self.session.rerun.again()
+
     def compare_branch(self) -> None:
         """What the change has changed, op by op, against the program without it."""
         session, whatif = self.session, self.session.whatif

@@ -83,6 +83,8 @@ class Commands(Branches, Explain, TakeAway, Tables):
             screen.graph.reset()
             screen.inspector.forget()
             screen.lower.figures.forget()
+        if "values" in changed:
+            screen.inspector.ask_again()
         tape = bool(changed & {"events", "cursor", "state", "reset"})
         if tape:
             screen.graph.sync()

@@ -45,7 +45,7 @@ class Explain:
             return
         events, cursor = list(session.store.tape), session.cursor
         wanted = self._in_sight()
-        look = look_at(client)
+        look = look_at(client, session.rerun)
         self._report(
             "why",
             lambda: why_at(events, look, cursor, wanted),

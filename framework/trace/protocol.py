@@ -177,6 +177,7 @@ class TensorView(msgspec.Struct):
     summary: Summary
     grid: Grid | None = None
     table: Table | None = None
+    note: str = ""  # a viewer's word on where it comes from
 
 
 # -- messages --------------------------------------------------------------------------------

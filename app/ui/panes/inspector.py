@@ -208,6 +208,12 @@ class InspectorPane(Pane):
         self._asked.clear()
         self.set_subject(None, None)
 
+    def ask_again(self) -> None:
+        """What could not be answered may be known now."""
+        for want in [want for want, answer in self._answers.items() if isinstance(answer, str)]:
+            del self._answers[want]
+        self.rebuild()
+
     # -- lines -------------------------------------------------------------------------------
 
     def count(self) -> int:
@@ -357,8 +363,10 @@ class InspectorPane(Pane):
         if view.summary.count == 1 and view.table is not None and not view.slice:
             text = view.table.cells[0][0] if view.table.cells and view.table.cells[0] else ""
             bad = view.summary.nan or view.summary.inf
-            return [[("value ", "dim"), (text, "bad" if bad else "title")]]
-        lines = _trimmed(statistics_lines(view.tensor, view.summary, width, 6, slice=view.slice))
+            came: Line = [(f"  {view.note}", "note")] if view.note else []
+            return [[("value ", "dim"), (text, "bad" if bad else "title"), *came]]
+        lines = [[(view.note, "note")]] if view.note else []
+        lines += _trimmed(statistics_lines(view.tensor, view.summary, width, 6, slice=view.slice))
         if view.summary.counts and view.summary.count > 1:
             lines += histogram_lines(view.summary, width, 4)
         colour = not self.app.no_color
