@@ -109,6 +109,7 @@ newaxis = None
 
 globals().update(_CPU_TYPES)
 globals().update(_STORAGES)
+Storage = _STORAGES["FloatStorage"]  # the class of the default type
 
 # PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
 # the user's own NumPy code keeps its warnings.
@@ -297,6 +298,11 @@ def is_complex(input: Tensor) -> _builtins.bool:
     return input.is_complex()
 
 
+def _assert(condition: Any, message: str) -> None:
+    """An assertion that can be called."""
+    assert condition, message
+
+
 def numel(input: Tensor) -> _builtins.int:
     """Number of elements, the product of the shape: 1 for a 0-d tensor.
 
@@ -319,8 +325,8 @@ _METHODS = {name: getattr(Tensor, name) for name in _INPLACE_FUNCTIONS}
 # Modules that few need: they are imported when they are asked for.
 _RARE = frozenset(
     """
-    __config__ accelerator array_api cpu distributed distributions export futures hub mps mtia
-    multiprocessing nested onnx testing types xpu
+    _C __config__ _dynamo _utils accelerator array_api cpu distributed distributions export futures
+    hub library mps mtia multiprocessing nested onnx testing types xpu
     """.split()
 )
 
@@ -328,6 +334,8 @@ _RARE = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _RARE:
         return _importlib.import_module(f"framework.{name}")
+    if name == "_VF":  # PyTorch's functions of the binding
+        return _sys.modules[__name__]
     if name in _INPLACE_FUNCTIONS:
         made = globals()[name] = _overridable(_METHODS[name], None, {"self": "input"})
         made.__module__, made.__qualname__ = "framework", name

@@ -17,6 +17,7 @@ PATHS = {
     "nn.modules.batchnorm": "nn.modules.normalization",
     "nn.modules.instancenorm": "nn.modules.normalization",
     "nn.parallel": "nn.modules.parallel",
+    "nn.parallel.distributed": "nn.modules.parallel",
     "optim.adamw": "optim.adam",
     "optim.rmsprop": "optim.adaptive",
     "optim.adagrad": "optim.adaptive",

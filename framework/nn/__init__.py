@@ -9,9 +9,13 @@ torch.Size([4, 1])
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from framework.nn import attention, functional, init, modules, parameter, utils
 from framework.nn.modules import *  # noqa: F403
 from framework.nn.modules import __all__ as _modules
+from framework.nn.modules import constants as _constants
 from framework.nn.parameter import (
     Buffer,
     Parameter,
@@ -20,6 +24,14 @@ from framework.nn.parameter import (
 )
 
 utils._complete()
+_constants.publish(globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("common_types", "grad"):  # few need them
+        return importlib.import_module(f"framework.nn.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     *_modules, "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "attention",

@@ -276,5 +276,5 @@ def test_what_no_tensor_can_be_made_of_in_pandas():
             make(pandas.Series([1, None], dtype="Int64"))
         with pytest.raises(RuntimeError, match="Could not infer dtype of Timestamp"):
             make(pandas.Series(pandas.to_datetime(["2020-01-01"])))
-    with pytest.raises(TypeError, match="expected np.ndarray"):
+    with pytest.raises(TypeError, match=r"expected np\.ndarray"):
         torch.from_numpy(frame["a"])

@@ -337,7 +337,7 @@ def test_parameters_and_results_are_kept() -> None:
     [
         (
             collections.defaultdict(lambda: 1),
-            "a defaultdict of '<lambda>', which a file cannot name",
+            "defaultdict of '<lambda>', which a file cannot",
         ),
         ([object()], r"the object\['0'\] is a object, which has no form"),
         ({"a": torch.nn.ReLU()}, r"is a ReLU, which has no form; save its state_dict\(\)"),

@@ -1,0 +1,188 @@
+"""`nn.attention.flex_attention`: attention whose scores a function changes, computed plainly.
+
+PyTorch compiles the functions into its kernel; here they are called once, on tensors of indices
+that broadcast to ``[batch, heads, queries, keys]``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from framework.ops.creation import arange, full
+from framework.ops.extremes import amax
+from framework.tensor import Tensor
+
+__all__ = [
+    "BlockMask", "and_masks", "create_block_mask", "create_mask", "create_nested_block_mask",
+    "flex_attention", "noop_mask", "or_masks",
+]  # fmt: skip
+
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
+
+
+def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) -> Tensor:
+    """The mask that lets every query see every key."""
+    return (token_q >= 0) | (token_kv >= 0)
+
+
+def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The mask function that is true where all of them are."""
+
+    def both(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
+        found = noop_mask(b, h, q, kv)
+        for mask in mask_mods:
+            found = found & mask(b, h, q, kv)
+        return found
+
+    return both
+
+
+def or_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The mask function that is true where one of them is."""
+
+    def either(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
+        found = ~noop_mask(b, h, q, kv)
+        for mask in mask_mods:
+            found = found | mask(b, h, q, kv)
+        return found
+
+    return either
+
+
+def _indices(sizes: tuple[int, ...], device: Any) -> list[Tensor]:
+    """One index tensor for each dimension, which broadcast against each other."""
+    found = []
+    for i, n in enumerate(sizes):
+        shape = [1] * len(sizes)
+        shape[i] = n
+        found.append(arange(n, device=device).reshape(shape))
+    return found
+
+
+class BlockMask:
+    """A mask function and the sizes that it is for.
+
+    ``mask_mod`` is asked when attention is computed; the table of blocks is only for looking at.
+    """
+
+    def __init__(
+        self, mask_mod: Callable[..., Tensor], batch: int, heads: int, seq_lengths: tuple[int, int],
+        block_size: tuple[int, int], device: Any,
+    ) -> None:  # fmt: skip
+        self.mask_mod, self.seq_lengths, self.BLOCK_SIZE = mask_mod, seq_lengths, block_size
+        self._sizes, self._device = (batch, heads, *seq_lengths), device
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Batch, heads, queries, keys."""
+        return self._sizes
+
+    def _mask(self) -> Tensor:
+        return self.mask_mod(*_indices(self._sizes, self._device)).expand(self._sizes)
+
+    def to_dense(self) -> Tensor:
+        """One for each block that has something to see, else zero: int32[batch, heads, q, kv]."""
+        from framework.dtypes import int32
+        from framework.nn.functional import pad
+
+        rows, columns = self.BLOCK_SIZE
+        mask = self._mask().to(int32)
+        mask = pad(mask, (0, -mask.shape[3] % columns, 0, -mask.shape[2] % rows))
+        b, h, q, kv = mask.shape
+        return amax(mask.reshape(b, h, q // rows, rows, kv // columns, columns), (3, 5))
+
+    def sparsity(self) -> float:
+        """Percent of the blocks that nothing is seen in."""
+        dense = self.to_dense()
+        return 100.0 * (1 - dense.sum().item() / max(dense.numel(), 1))
+
+    def to(self, device: Any) -> BlockMask:
+        """The same mask on another device."""
+        b, h, *lengths = self._sizes
+        return BlockMask(self.mask_mod, b, h, (lengths[0], lengths[1]), self.BLOCK_SIZE, device)
+
+    def __repr__(self) -> str:
+        return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%)"
+
+
+def create_mask(
+    mod_fn: Callable[..., Any], B: int | None, H: int | None, Q_LEN: int, KV_LEN: int,
+    device: Any = None,
+) -> Tensor:  # fmt: skip
+    """The tensor of a mask function (bool) or of a score function of zeros.
+
+    >>> from framework.nn.attention.flex_attention import create_mask
+    >>> create_mask(lambda b, h, q, kv: q >= kv, None, None, 2, 2)
+    tensor([[[[ True, False],
+              [ True,  True]]]])
+    """
+    sizes = (B or 1, H or 1, Q_LEN, KV_LEN)
+    indices = _indices(sizes, device)
+    if len(inspect.signature(mod_fn).parameters) == 5:
+        return mod_fn(full(sizes, 0.0, device=device), *indices).expand(sizes)
+    return mod_fn(*indices).expand(sizes)
+
+
+def create_block_mask(
+    mask_mod: Callable[..., Tensor], B: int | None, H: int | None, Q_LEN: int, KV_LEN: int,
+    device: Any = None, BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
+    _compile: bool = False,
+) -> BlockMask:  # fmt: skip
+    """A mask for `flex_attention`; ``mask_mod(b, h, q, kv)`` says which keys a query sees."""
+    size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
+    return BlockMask(mask_mod, B or 1, H or 1, (Q_LEN, KV_LEN), size, device)
+
+
+def create_nested_block_mask(*args: Any, **options: Any) -> BlockMask:
+    """Refused: there are no jagged tensors here."""
+    raise NotImplementedError(
+        "create_nested_block_mask: nested tensors are not supported; pad the sequences and use "
+        "create_block_mask"
+    )
+
+
+def flex_attention(
+    query: Tensor, key: Tensor, value: Tensor, score_mod: Callable[..., Tensor] | None = None,
+    block_mask: BlockMask | None = None, scale: float | None = None, enable_gqa: bool = False,
+    return_lse: bool = False, kernel_options: Any = None, *, return_aux: Any = None,
+) -> Any:  # fmt: skip
+    """softmax(score_mod(query @ key.T * scale)) @ value, where ``block_mask`` lets keys be seen.
+
+    Args:
+        query: `(batch, heads, queries, width)`; key and value: `(batch, heads, keys, width)`.
+        score_mod: ``score_mod(score, b, h, q, kv)``, once for all scores.
+        enable_gqa: each head of key and value serves several of query.
+        return_lse: also the logarithm of the softmax's denominators, `(batch, heads, queries)`.
+
+    >>> import framework as torch
+    >>> from framework.nn.attention.flex_attention import flex_attention
+    >>> x = torch.ones(1, 1, 2, 4)
+    >>> flex_attention(x, x, x, lambda score, b, h, q, kv: score - (q - kv).abs()).shape
+    torch.Size([1, 1, 2, 4])
+    """
+    if query.ndim != 4 or key.ndim != 4 or value.ndim != 4:
+        raise ValueError("Expected query, key, and value to be 4D tensors.")
+    if query.shape[1] != key.shape[1]:
+        if not enable_gqa:
+            raise ValueError(
+                f"Expect query and key/value to have the same number of heads but got "
+                f"Hq={query.shape[1]} and Hkv={key.shape[1]}. Try setting enable_gqa=True for GQA."
+            )
+        times = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
+    if scale is None:
+        scale = 1.0 / math.sqrt(query.shape[-1])
+    scores = (query @ key.transpose(-2, -1)) * scale
+    indices = _indices(tuple(scores.shape), query.device)
+    if score_mod is not None:
+        scores = score_mod(scores, *indices)
+    if block_mask is not None:
+        scores = scores.masked_fill(~block_mask.mask_mod(*indices), -math.inf)
+    lse = scores.logsumexp(-1)
+    # A query that sees nothing gets zeros, not NaN.
+    weights = (scores - lse.masked_fill(lse == -math.inf, 0.0).unsqueeze(-1)).exp()
+    result = weights.to(value.dtype) @ value
+    return (result, lse) if return_lse else result

@@ -1,0 +1,130 @@
+"""Paths that ordinary programs import from: what is behind them works."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+import framework as torch
+from framework import nn
+
+
+def test_gradients_of_convolutions_by_themselves() -> None:
+    from framework.nn.grad import conv2d_input, conv2d_weight
+
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(6, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    y = nn.functional.conv2d(x, w, None, 2, 1, 1, 2)
+    g = torch.randn(y.shape, dtype=torch.float64)
+    y.backward(g)
+    assert torch.allclose(x.grad, conv2d_input(x.shape, w, g, 2, 1, 1, 2))
+    assert torch.allclose(w.grad, conv2d_weight(x, w.shape, g, 2, 1, 1, 2))
+    ones = torch.ones(1, 1, 2)
+    with torch.no_grad():
+        assert torch.nn.grad.conv1d_input((1, 1, 3), ones, ones).tolist() == [[[1, 2, 1]]]
+
+
+def test_flex_attention_is_attention() -> None:
+    from framework.nn.attention.flex_attention import (
+        and_masks,
+        create_block_mask,
+        flex_attention,
+    )
+
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 5, 8).unbind(0)
+    causal = lambda b, h, i, j: i >= j  # noqa: E731
+    near = lambda b, h, i, j: i - j < 3  # noqa: E731
+    block = create_block_mask(causal, None, None, 5, 5, BLOCK_SIZE=2)
+    plain = nn.functional.scaled_dot_product_attention
+    assert torch.allclose(flex_attention(q, k, v), plain(q, k, v), atol=1e-6)
+    found = flex_attention(q, k, v, block_mask=block)
+    assert torch.allclose(found, plain(q, k, v, is_causal=True), atol=1e-6)
+    assert block.shape == (1, 1, 5, 5) and block.to_dense().tolist() == [
+        [[[1, 0, 0], [1, 1, 0], [1, 1, 1]]]
+    ]
+    both = create_block_mask(and_masks(causal, near), 2, 4, 5, 5)
+    mask = torch.ones(5, 5, dtype=torch.bool).tril() & ~torch.ones(5, 5, dtype=torch.bool).tril(-3)
+    found = flex_attention(q, k, v, block_mask=both)
+    assert torch.allclose(found, plain(q, k, v, attn_mask=mask), atol=1e-6)
+    score = lambda s, b, h, i, j: s - (i - j).abs() * (h + 1)  # noqa: E731
+    distance = (torch.arange(5)[:, None] - torch.arange(5)).abs()
+    bias = -distance * torch.arange(1, 5).view(4, 1, 1).float()
+    assert torch.allclose(flex_attention(q, k, v, score), plain(q, k, v, bias), atol=1e-6)
+    out, lse = flex_attention(q, k[:, :2], v[:, :2], enable_gqa=True, return_lse=True)
+    assert out.shape == q.shape and lse.shape == (2, 4, 5)
+    never = create_block_mask(lambda b, h, i, j: (i < 0) & (j < 0), 1, 1, 5, 5)
+    assert flex_attention(q, k, v, block_mask=never).abs().sum() == 0 and never.sparsity() == 100
+    with pytest.raises(ValueError, match="Try setting enable_gqa=True"):
+        flex_attention(q, k[:, :2], v[:, :2])
+
+
+def test_ops_of_the_users_own() -> None:
+    @torch.library.custom_op("tests::cube", mutates_args=())
+    def cube(x: torch.Tensor, times: float = 1.0) -> torch.Tensor:
+        return torch.tensor(x.detach().numpy() ** 3 * times)
+
+    def setup(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0])
+
+    cube.register_fake(lambda x, times=1.0: torch.empty_like(x))
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    assert not cube(x).requires_grad
+    cube.register_autograd(lambda ctx, g: 3 * ctx.saved_tensors[0] ** 2 * g, setup_context=setup)
+    y = torch.ops.tests.cube(x)
+    y.sum().backward()
+    assert y.tolist() == [1, 8] and x.grad.tolist() == [3, 12]
+    assert torch.ops.tests.cube.default(torch.tensor([2.0]), 2.0).tolist() == [16]
+    lib = torch.library.Library("tests", "DEF")
+    lib.define("double(Tensor x) -> Tensor")
+    lib.impl("double", lambda x: x * 2, "CompositeImplicitAutograd")
+    assert torch.ops.tests.double(torch.ones(1)).item() == 2
+    with pytest.raises(ValueError, match="expected a name such as 'mine::op'"):
+        torch.library.custom_op("cube", cube, mutates_args=())
+
+
+def test_timers() -> None:
+    from framework.utils import benchmark
+
+    timers = [
+        benchmark.Timer(
+            f"x.{op}()", "x = torch.ones(3)", label="ops", sub_label="3", description=op
+        )
+        for op in ("sum", "exp")
+    ]
+    found = [timers[0].timeit(5), timers[1].blocked_autorange(min_run_time=0.01)]
+    assert found[0].number_per_run == 5 and found[0].median == found[0].mean > 0
+    assert sum(found[1].raw_times) >= 0.01 and found[1].iqr >= 0
+    assert "5 runs per measurement, 1 thread" in repr(found[0])
+    table = str(benchmark.Compare(found))
+    assert "ops" in table and "sum" in table and "exp" in table and "Times are in" in table
+    assert benchmark.Timer("1 + 1").adaptive_autorange(max_run_time=0.05).median > 0
+    with pytest.raises(ValueError, match="only statements of Python"):
+        benchmark.Timer("int x;", language="c++")
+
+
+@pytest.mark.parametrize(
+    "path",
+    "nn.common_types nn.parallel.distributed _C _dynamo _utils library utils.cpp_extension".split(),
+)
+def test_modules_can_be_imported(path: str) -> None:
+    importlib.import_module(f"framework.{path}")
+
+
+def test_small_names() -> None:
+    from framework.nn.common_types import _size_2_t
+    from framework.utils import cpp_extension
+
+    assert "int" in str(_size_2_t)
+    assert nn.Linear.__constants__ == ["in_features", "out_features"]
+    assert nn.Conv2d.__constants__[0] == "stride" and "eps" in nn.BatchNorm2d.__constants__
+    assert torch.Storage([1.0, 2.0]).tolist() == [1.0, 2.0]
+    assert torch._C.Generator is torch.Generator and torch._VF.sum is torch.sum
+    torch._C._log_api_usage_once("x")
+    torch._assert(True, "")
+    with pytest.raises(AssertionError, match="words"):
+        torch._assert(False, "words")
+    with pytest.raises(NotImplementedError, match="load_inline: extensions in C"):
+        cpp_extension.load_inline("name", "")
