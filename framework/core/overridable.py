@@ -163,6 +163,7 @@ _space.update(late=_late, given=_given, wrong=wrong, better=better)
 def overridable(
     call: Callable[..., Any], plain: Callable[..., Any] | None = None,
     renamed: dict[str, str] | None = None, *, method: bool = False, python: bool = False,
+    fast: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
     """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands.
 
@@ -171,6 +172,7 @@ def overridable(
 
     Args:
         renamed: other names for some of the parameters that can come by position.
+        fast: what ``call`` does where nothing comes by a further name (see `dims.aliased`).
     """
     inner: Any = call
     while hasattr(inner, "__wrapped__"):
@@ -189,10 +191,17 @@ def overridable(
     if with_out:
         by_keyword["out"] = None
     keywords = [*only, "out"] if with_out else only
+    tests = () if python else quick(inner)
+    if fast is not None:
+        late = [False] * (len(positional) - len(by_position)) + [v is MISSING for v in by_position]
+        tests = tuple([
+            "{0} is not MISSING" if may_miss else test
+            for may_miss, test in zip(late, tests or ("",) * len(late))
+        ])  # fmt: skip
     shape = (
         code.co_posonlyargcount, len(positional), len(by_position),
         tuple([n in by_keyword for n in keywords]), bool(varargs), bool(varkeys), method,
-        () if python else quick(inner),
+        tests,
     )  # fmt: skip
     maker = _makers.get(shape)
     if maker is None:
@@ -201,7 +210,7 @@ def overridable(
         maker = _makers[shape] = scope["make"]
     defaults = (tuple(positional), by_position, by_keyword)
     only_given = tuple([by_keyword.get(n) for n in keywords])
-    made = maker(call, plain or call, (*defaults, only_given), tuple(keywords))
+    made = maker(fast or call, plain or call, (*defaults, only_given), tuple(keywords))
     names_now = [*positional, *keywords, *[v for v in (varargs, varkeys) if v]]
     rest = made.__code__.co_varnames[len(names_now) :]
     made.__code__ = made.__code__.replace(co_varnames=(*names_now, *rest))

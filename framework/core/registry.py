@@ -190,11 +190,12 @@ class Function:
 
             home = self.namespaces[0]  # where pickle finds it
             place = f"{home}.{self.name}".lstrip(".")
+            fast = self.call if place in ALSO else None
             call = aliased(self.call, ALSO[place].items()) if place in ALSO else self.call
             words = self.out.split() if isinstance(self.out, str) else ()
             plain = with_out(call, **dict.fromkeys(words, True)) if self.out else None
             python = is_python(self.name, self.namespaces)
-            self._public = overridable(call, plain, RENAMED.get(place), python=python)
+            self._public = overridable(call, plain, RENAMED.get(place), python=python, fast=fast)
             self._public.__module__ = f"framework.{home}" if home else "framework"
             if home in _PREFIXED:
                 self._public.__name__ = f"{home}_{self.name}"
