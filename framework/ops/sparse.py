@@ -19,11 +19,11 @@ from framework.kernels.coo import CooArray
 from framework.ops.conversion import CLONE
 from framework.ops.dims import axes, axis
 from framework.ops.indexing import INDEX, SLICE
-from framework.ops.joining import CAT, cat
+from framework.ops.joining import CAT, cat, stack
 from framework.ops.products import MATMUL
 from framework.ops.reduce import SUM
 from framework.ops.select import RELU
-from framework.ops.shape import PERMUTE
+from framework.ops.shape import PERMUTE, RESHAPE
 from framework.tensor import Tensor, wrap
 
 __all__ = ["sparse_coo_tensor"]
@@ -608,7 +608,8 @@ def _getitem_form(a: Tensor, *, index: Any) -> Tensor:
     dim = 0
     for part in index:
         if part is None:
-            raise NotImplementedError("indexing a sparse tensor with None is not supported")
+            a, dim = inserted(a, dim), dim + 1
+            continue
         if part != slice(None):
             n = a.shape[dim]
             rows = [part] if isinstance(part, int) else range(*part.indices(n))
@@ -635,13 +636,49 @@ def _index_form(a: Tensor, *indices: Tensor, layout: tuple[Any, ...]) -> Tensor:
 def _matmul_form(a: Tensor, b: Tensor) -> Tensor:
     if a.ndim == 2 and b.ndim == 1:
         return mm(a, b.unsqueeze(1)).squeeze(1)
+    if a.ndim == b.ndim == 3:
+        if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+            raise RuntimeError(f"bmm: sizes {list(a.shape)} and {list(b.shape)} do not fit")
+        return stack([mm(a[i], b[i]) for i in range(a.shape[0])])
     return mm(a, b)
 
 
 def _sum_form(a: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Tensor:
-    if keepdim:
-        raise NotImplementedError("sum: keepdim is not supported for sparse tensors")
-    return total(a, None if len(dim) == a.ndim else dim)
+    result = total(a, None if len(dim) == a.ndim else dim)
+    if not keepdim:
+        return result
+    if not result.is_sparse:
+        return result.reshape([1 if d in dim else n for d, n in enumerate(a.shape)])
+    for d in sorted(dim):
+        result = inserted(result, d)
+    return result
+
+
+def inserted(a: Tensor, dim: int) -> Tensor:
+    """A sparse tensor with a dimension of length one before ``dim``, a sparse one if it can be."""
+    place, content, m = indices_of(a), values_of(a), a._data.sparse_dim
+    if dim > m:
+        content = content.unsqueeze(dim - m + 1)
+    else:
+        row = place.new_zeros((1, place.shape[1]))
+        place = cat([place[:dim], row, place[dim:]], 0)
+    shape = (*a.shape[:dim], 1, *a.shape[dim:])
+    return apply(COO, place, content, size=shape, coalesced=a._data.coalesced)
+
+
+def _reshape_form(a: Tensor, *, shape: tuple[int, ...]) -> Tensor:
+    """Dimensions of length one put in; nothing else."""
+    dim = 0
+    for n in shape:
+        if dim < a.ndim and a.shape[dim] == n:
+            dim += 1
+        elif n == 1:
+            a, dim = inserted(a, dim), dim + 1
+        else:
+            break
+    if tuple(a.shape) != tuple(shape):
+        raise RuntimeError("reshape is not implemented for sparse tensors; see to_dense()")
+    return a
 
 
 COPY = op("sparse_clone", lambda a: a.copy(), "a", grad=(lambda g: g,))
@@ -652,6 +689,7 @@ COO_RELU = op(
 )  # fmt: skip
 
 MATMUL.in_sparse(_matmul_form)
+RESHAPE.in_sparse(_reshape_form)
 RELU.in_sparse(lambda a: apply(COO_RELU, a))
 SUM.in_sparse(_sum_form)
 PERMUTE.in_sparse(permute)

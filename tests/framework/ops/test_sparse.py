@@ -211,3 +211,27 @@ def test_a_sparse_tensor_can_be_looked_at() -> None:
     huge = torch.sparse_coo_tensor([[0], [0]], [1.0], (1 << 20, 1 << 20))
     with pytest.raises(TypeError, match="too large to be shown whole"):
         view(huge._data, tensor_meta(huge))
+
+
+def test_dimensions_of_length_one_and_batches() -> None:
+    """Values and gradients are those of the dense tensor."""
+    v, x, dense = pair()
+    for form in (
+        lambda a: a[None], lambda a: a[:, None], lambda a: a.unsqueeze(-1),
+        lambda a: a.sum(0, keepdim=True), lambda a: a.sum(1, True), lambda a: torch.stack([a, a]),
+    ):  # fmt: skip
+        found, plain = form(x), form(dense)
+        assert found.is_sparse and torch.equal(found.to_dense(), plain)
+    assert torch.equal(x.sum((0, 1), keepdim=True), dense.sum((0, 1), keepdim=True))
+    batch = torch.stack([x, x * 2])
+    right = torch.arange(2 * x.shape[1] * 2).view(2, x.shape[1], 2).to(x.dtype)
+    product = torch.bmm(batch, right)
+    assert torch.equal(product, torch.bmm(torch.stack([dense, dense * 2]), right))
+    product.sum().backward(retain_graph=True)
+    mine, v.grad = v.grad, None
+    torch.bmm(torch.stack([x.to_dense(), x.to_dense() * 2]), right).sum().backward()
+    assert torch.allclose(mine, v.grad)
+    with pytest.raises(RuntimeError, match="reshape is not implemented for sparse tensors"):
+        x.reshape(-1)
+    with pytest.raises(RuntimeError, match="do not fit"):
+        torch.bmm(batch, right[:1])
