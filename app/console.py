@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import linecache
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from app.places import spell
 from app.sanitize import clean
+from app.whatif import Change, parse_change
 from framework.trace import sink
+from framework.trace.edit import edit
 from framework.trace.events import (
     Event,
     NodeBegin,
@@ -35,9 +39,13 @@ from framework.trace.protocol import Stop
 from framework.trace.reader import tensor_meta, typed
 from viewers.text import arguments
 
+if TYPE_CHECKING:
+    from framework.trace.forks import Copy, Forks
+
 __all__ = ["Console", "Ended", "describe_inputs", "report"]
 
 LOOK_BACK = 20_000  # events that are searched for the maker of a tensor
+DROPPED = 77  # exit status of a branch that was left
 CONTEXT = 2  # source lines around the one that is shown
 
 
@@ -55,6 +63,8 @@ class Console:
         self.cursor = 0  # event that is shown; behind the newest after "back"
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         self.ended = False  # the program has failed: there is nothing to step
+        self.forks: Forks | None = None  # of a program that listens
+        self.branch = ""  # what was changed in this copy of the program
         self._last = ""
 
     def __call__(self, stop: Stop) -> str:
@@ -209,6 +219,65 @@ class Console:
                 lines.append(_statistics(value[0]))
         self._print(lines)
 
+    def change(self, text: str) -> None:
+        """Change a value, in a copy of the program: the original waits until that is left."""
+        try:
+            change = parse_change(text)
+        except ValueError as error:
+            self._print([str(error)])
+            return
+        made = self._made_here()
+        tensor = made[0].id if change.of_tensor and made else 0
+        if change.of_tensor and not tensor:
+            self._print(["the event that is shown has made no tensor: `it` is nothing here"])
+        elif self.cursor < self.gate.recorder.seq and not self.branch:
+            self._print(["values are changed where the program stands: n goes there"])
+        elif self.branch:
+            self._edit(change, tensor)
+        elif self.forks is None or self.ended:
+            self._print(["only a program that stands at a stop, and listens, can be copied"])
+        else:
+            copy = self.forks.split("branch")
+            if copy is None:
+                self.forks.alone()
+                self.branch = text
+                self._edit(change, tensor)
+            else:
+                self._wait_for(copy)
+
+    def _edit(self, change: Change, tensor: int) -> None:
+        text = edit(self.gate, change.target, change.value, tensor)
+        self.cursor = self.gate.recorder.seq
+        self._print([f"what if {text}: run on; x drops this branch, a makes it the program"])
+
+    def _wait_for(self, copy: Copy) -> None:
+        """The branch has the terminal, until it ends or is adopted."""
+        assert self.forks is not None
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the branch
+        try:
+            status = self.forks.wait(copy)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        how = "dropped" if status == DROPPED else f"over (status {status})"
+        self._print([f"the branch is {how}; this is the program where it was"])
+
+    def drop(self, _: str) -> None:
+        """Leave a branch."""
+        if not self.branch:
+            self._print(["this is the program itself: e changes a value in a copy of it"])
+            return
+        sys.stdout.flush()
+        os._exit(DROPPED)
+
+    def adopt(self, _: str) -> None:
+        """Make a branch the program."""
+        if not self.branch or self.forks is None:
+            self._print(["this is the program itself: e changes a value in a copy of it"])
+            return
+        self.forks.claim()
+        self.branch = ""
+        self._print(["the branch is the program now"])
+
     def help(self, _: str) -> None:
         self._print([f"{name:<6} {text}" for name, (text, _) in COMMANDS.items()])
 
@@ -233,6 +302,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
     "bt": ("the call stack", Console.where),
     "v": ("variables", Console.variables),
     "p": ("p EXPR: the value of an expression", Console.evaluate),
+    "e": ("e it[0] = 0, e model.p = 0.3: what if; in a copy of the program", Console.change),
+    "x": ("drop that branch", Console.drop),
+    "a": ("adopt it: it is the program from here on", Console.adopt),
     "h": ("this list; ? too", Console.help),
     "q": ("end the program", Console.quit),
 }

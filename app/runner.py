@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.console import Console, Ended, describe_inputs
 from app.notebook import Notebook, open_notebook
@@ -37,6 +37,9 @@ from framework.trace.reader import typed
 from framework.trace.rulebook import Finding
 from framework.trace.ruleset import Watch
 from framework.trace.ruleset import load as load_rules
+
+if TYPE_CHECKING:
+    from framework.trace.server import Service
 
 __all__ = ["Program", "parse_break", "record_step", "run"]
 
@@ -228,7 +231,9 @@ def run(
             # Values are kept for who looks at them: a viewer, the prompt, the rules.
             alone = not (breaks or settings or (pm and sys.stdin.isatty()))
             idle = "structure" if alone else "all"
-            stack.enter_context(_served(recorder, gate, program.path, idle))
+            service = stack.enter_context(_served(recorder, gate, program.path, idle))
+            if isinstance(gate.console, Console) and service is not None:
+                gate.console.forks = service.forks
         if not settings:
             return _run(program, arguments or [], recorder, gate, pm)
         watch = Watch(gate, settings, _end)
@@ -358,7 +363,7 @@ def _watch(**options: Any) -> tuple[sink.Recorder, Gate]:
 
 
 @contextlib.contextmanager
-def _served(recorder: sink.Recorder, gate: Gate, path: Path, idle: str) -> Iterator[None]:
+def _served(recorder: sink.Recorder, gate: Gate, path: Path, idle: str) -> Iterator[Service | None]:
     """The service that a viewer attaches to; without one, the program runs all the same."""
     from framework.trace.server import Service
     from framework.trace.session import SessionError
@@ -367,10 +372,10 @@ def _served(recorder: sink.Recorder, gate: Gate, path: Path, idle: str) -> Itera
         service = Service(recorder, gate, path.stem, file=str(path.absolute()), idle=idle)
     except SessionError as error:
         _say(f"nobody can attach: {error}")
-        yield
+        yield None
         return
     try:
-        yield
+        yield service
     finally:
         service.close()
 

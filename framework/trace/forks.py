@@ -68,6 +68,7 @@ class Copy:
     kind: str
     pid: int
     line: int  # the pipe that tells it of the parent's end, and that it is adopted
+    word: int = -1  # the pipe on which it asks to be
     name: str = ""  # of its session
     seq: int = 0  # the event at which it was made
 
@@ -89,6 +90,7 @@ class Forks:
         self.before: list[Callable[[], None]] = []
         self.after: list[Callable[[str], None]] = []
         self.copies: list[Copy] = []
+        self._ask = -1  # in a copy: the pipe on which it asks to be adopted
         self._released = threading.Event()  # nobody looks at this copy's end any more
         service.register("fork", self._fork)
         service.register("drop", self._drop)
@@ -154,7 +156,7 @@ class Forks:
         if copy is None:
             os.set_inheritable(ready_child, False)
             self.settle(kind, ready_child)
-            return Copy(kind, os.getpid(), -1, self.service.name, self.recorder.seq)
+            return Copy(kind, os.getpid(), -1, -1, self.service.name, self.recorder.seq)
         os.close(ready_child)
         try:
             self.hear(copy, ready)
@@ -170,22 +172,26 @@ class Forks:
             with contextlib.suppress(Exception):  # what is waiting in it would be written twice
                 stream.flush()  # type: ignore[union-attr]
         listen, line = os.pipe()
+        word, ask = os.pipe()
         active = sink.active
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
                 pid = os.fork()
         except OSError as error:
-            os.close(listen)
-            os.close(line)
+            for end in (listen, line, word, ask):
+                os.close(end)
             raise GateError(f"the program cannot be copied: {error.strerror}") from None
         if pid:
             os.close(listen)
-            copy = Copy(kind, pid, line, "", self.recorder.seq)
+            os.close(ask)
+            copy = Copy(kind, pid, line, word, seq=self.recorder.seq)
             self.copies.append(copy)
             return copy
         sink.active = active
-        for descriptor in (line, *close, *(c.line for c in self.copies)):
+        self._ask = ask
+        siblings = [end for c in self.copies for end in (c.line, c.word)]
+        for descriptor in (line, word, *close, *siblings):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.copies, self.kind = [], kind
@@ -244,8 +250,9 @@ class Forks:
         if copy not in self.copies:
             return
         self.copies.remove(copy)
-        with contextlib.suppress(OSError):
-            os.close(copy.line)
+        for pipe in (copy.line, copy.word):
+            with contextlib.suppress(OSError):
+                os.close(pipe)
         with contextlib.suppress(ProcessLookupError):
             os.kill(copy.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -281,7 +288,31 @@ class Forks:
             os.kill(os.getpid(), -code)
         os._exit(code)
 
+    def wait(self, copy: Copy) -> int:
+        """Wait for a copy that has the terminal; its exit status. It may become the program."""
+        while copy in self.copies:
+            asked = select.select([copy.word], [], [], 0.1)[0]
+            if asked and os.read(copy.word, 1) == ADOPTED:
+                self._stand_in(copy)
+            pid, status = os.waitpid(copy.pid, os.WNOHANG)
+            if pid:
+                self.copies.remove(copy)
+                os.close(copy.line)
+                os.close(copy.word)
+                return os.waitstatus_to_exitcode(status)
+        return 0
+
     # -- of a copy -------------------------------------------------------------------------------
+
+    def alone(self) -> None:
+        """In a copy that nobody is to attach to: its terminal is all that it has."""
+        self.gate.on_change = None
+        self.gate.attended = lambda: True
+
+    def claim(self) -> None:
+        """In a copy: ask the original to stand aside, and wait until it has."""
+        os.write(self._ask, ADOPTED)
+        self._released.wait(READY)
 
     def _watch(self, line: int) -> None:
         """End when the original ends; become the program when it is adopted."""

@@ -537,3 +537,50 @@ def test_a_directory_that_cannot_be_used_does_not_stop_the_program(tmp_path, mon
     done = _tapebook("run", _write(tmp_path / "s.py", "print('ran')"))
     assert (done.returncode, done.stdout) == (0, "ran\n")
     assert "nobody can attach" in done.stderr and done.stderr.count("\n") == 1
+
+
+WHAT_IF = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+model = nn.Linear(4, 1)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+scale = 1.0
+for step in range(3):
+    out = model(torch.ones(2, 4)).tanh()
+    loss = (out * scale).pow(2).sum()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    print("loss", step, f"{loss.item():.4f}", flush=True)
+print("over", flush=True)
+"""
+
+
+def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
+    script = _write(tmp_path / "what.py", WHAT_IF)
+    terminal = Terminal("run", script, "--break", "op tanh once")
+    terminal.expect("(tapebook) ")
+    assert "this is the program itself" in terminal.ask("x")
+    assert "is no assignment" in terminal.ask("e 3")
+    said = terminal.ask("e it = 0")
+    assert "what if it = 0" in said and "x drops this branch" in said
+    said = terminal.ask("+")
+    assert "optimizer" in said or "stopped" in said
+    assert "nn.Linear" not in terminal.ask("p scale")
+    assert "loss 0 0.0000" in terminal.ask("+"), "the loss of zeros"
+    said = terminal.ask("x")
+    assert "the branch is dropped; this is the program where it was" in said
+    assert "1.0" in terminal.ask("p scale")
+    # once more: run to its end, and the program is still there
+    terminal.ask("e scale = 0.0")
+    terminal.send("c")
+    shown = terminal.expect("over")
+    assert shown.count("0.0000") == 3
+    assert "the branch is over (status 0)" in terminal.expect("(tapebook) ")
+    terminal.ask("e scale = 0.0")
+    assert "the branch is the program now" in terminal.ask("a")
+    terminal.send("c")
+    shown = terminal.expect("over")
+    assert shown.count("0.0000") == 3
+    assert terminal.end() == 0
