@@ -200,6 +200,17 @@ def _of_attention(
     return "ScaledDotProductFlashAttentionForCpu" if fused else "UnsafeView"
 
 
+def _of_einsum(equation: Any, *operands: Any) -> Any:
+    if not isinstance(equation, str):
+        return None
+    given, arrow, kept = equation.replace(" ", "").partition("->")
+    letters = set(given) - set(",.")
+    summed = letters - set(kept) if arrow else {x for x in letters if given.count(x) > 1}
+    if "," in given:
+        return "View" if summed else "Mul"
+    return "SumBackward1" if summed else None
+
+
 def _of_trapezoid(evenly: str) -> Callable[..., str]:
     return lambda y, x=None, **options: evenly if x is None else "DivBackward1"
 
@@ -239,7 +250,8 @@ FUNCTIONS: dict[str, Title] = {
     "index_fill": _second("IndexFill", "IndexFillBackward1", 3, "value"),
     "scatter": _second("ScatterBackward1", "Scatter", 3, "src"),
     "bmm": "Bmm", "inner": lambda a, b: "View" if a.ndim and b.ndim else None, "kron": "UnsafeView",
-    "cross": "LinalgCross", "tensordot": "View", "chain_matmul": "View", "bilinear": "View",
+    "cross": "LinalgCross", "tensordot": "View", "chain_matmul": "View", "einsum": _of_einsum,
+    "bilinear": lambda input1, input2, weight, bias=None: "View" if bias is None else "Add",
     "cdist": lambda x1, x2, p=2.0, compute_mode="", **options: (
         "View" if compute_mode == "use_mm_for_euclid_dist" and p == 2 else None),
     "lu_solve": "LinalgLuSolve", "cov": "SqueezeBackward0", "corrcoef": "ClampBackward1",

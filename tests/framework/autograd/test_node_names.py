@@ -40,6 +40,9 @@ EXPRESSIONS = """
     torch.cross(x[:,:3],y[:,:3],dim=1) | torch.chain_matmul(x,m) |
     torch.linalg.multi_dot([x,m,m]) | torch.trace(m) | torch.tril(m) | torch.diag(v) |
     torch.diagonal(m) | torch.diag_embed(v) | torch.kron(m,m) |
+    torch.einsum("ij,kj->ik", x, y) | torch.einsum("bij,bkj->bik", b, b) |
+    torch.einsum("i,j->ij", v, v) | torch.einsum("ij->i", x) | torch.einsum("ij->ji", x) |
+    torch.einsum("ij,ij->", x, y) | torch.einsum("ij,ij", x, y) | torch.einsum("ii", m) |
     # Activations
     F.linear(x,m) | F.linear(x,m,v) | F.linear(b,m,v) | F.linear(b,m) | F.linear(v,m,v) |
     F.linear(v,m) | F.relu(x) | F.leaky_relu(x) | F.gelu(x) | F.silu(x) | F.elu(x) | F.selu(x) |
@@ -76,6 +79,7 @@ EXPRESSIONS = """
     F.pixel_shuffle(i[:, :1].repeat(1,4,1,1),2) | F.embedding(tgt,x) |
     F.embedding_bag(tgt[None],x) | F.one_hot(tgt) | F.scaled_dot_product_attention(b,b,b) |
     F.scaled_dot_product_attention(i,i,i) | F.bilinear(v,v,torch.zeros(2,4,4)) |
+    nn.Bilinear(4,4,2)(x,y) |
     F.grid_sample(i,torch.zeros(1,2,2,2)) |
     F.affine_grid(torch.zeros(1,2,3).requires_grad_(),(1,1,2,2)) |
     F.max_unpool2d(*F.max_pool2d(i,2,return_indices=True),2) |
