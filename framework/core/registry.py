@@ -215,11 +215,13 @@ class Method:
         self.record, self.kind = record, kind
 
     def make(self) -> Any:
+        from framework.core.keywords import RENAMED
         from framework.core.kinds import is_python
         from framework.core.overridable import overridable
 
         name = self.record.name
-        made = overridable(self.record.call, method=True, python=is_python(name, ()))
+        names = RENAMED.get(name) if "" in self.record.namespaces else None
+        made = overridable(self.record.call, None, names, method=True, python=is_python(name, ()))
         setattr(self.kind, self.record.method, made)
         return made
 

@@ -40,6 +40,7 @@ torch.unfold_copy(input=m, dimension=0, size=1, step=1)
 torch.tril_indices(2, 2, requires_grad=False)
 torch.fft.fftfreq(n=3, pin_memory=False) | torch.rand_like(m, generator=torch.Generator()).shape
 torch.randn_like(m, generator=torch.Generator()).shape | m.view(size=(9,)) | m.permute(dims=(1, 0))
+m.cholesky_solve(input2=p) | m.ormqr(input2=m[0], input3=m)
 torch.randint_like(m, high=2, generator=torch.Generator()).shape | torch.flip(m, dims=(0,))
 torch.sparse_coo_tensor(i[:1], s, (9,), pin_memory=False).to_dense()
 torch.sparse_coo_tensor(i.sort()[0], s, (9,), check_invariants=True, is_coalesced=True).to_dense()
