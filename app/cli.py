@@ -28,6 +28,7 @@ A notebook that plays the autograd tape.
   tapebook show|verify|repair FILE.tape    look into a recording; export takes one as well
   tapebook show FILE.tape why [NAME]       why a value is NaN or zero, or has no gradient
   tapebook diff A.tape B.tape              where two runs part
+  tapebook rerun FILE.tape --step N        run a step again for its values, and compare
   tapebook doctor              what this machine has, and what is missing
 """
 
@@ -425,6 +426,29 @@ def _diff(arguments: list[str]) -> int:
     return 0 if found.same else 1
 
 
+def _rerun(arguments: list[str]) -> int:
+    """``tapebook rerun FILE``: exit status 1 when it did not run as recorded."""
+    parser = _Parser(
+        prog="tapebook rerun", usage="%(prog)s FILE.tape [--step N] [-o OUT.tape]",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("file", help="a recording; its program is started again")
+    parser.add_argument("--step", type=int, help="the training step (the last one)")
+    parser.add_argument("-o", "--output", help="where its values go (FILE.step-N.tape)")
+    options = parser.parse_args(arguments)
+    if options.output is not None and (problem := _bad_output(options.output, (".tape",))):
+        return _refuse(problem)
+    from app.again import rerun
+    from framework.trace.tape_format import TapeError
+
+    try:
+        found = rerun(options.file, options.step, options.output)
+    except TapeError as error:
+        return _refuse(str(error))
+    _print(found.lines())
+    return 0 if found.found.same else 1
+
+
 def _verify(arguments: list[str]) -> int:
     """``tapebook verify FILE``."""
     parser = _Parser(prog="tapebook verify", usage="%(prog)s FILE.tape", allow_abbrev=False)
@@ -469,7 +493,10 @@ def _bad_output(text: str, suffixes: tuple[str, ...]) -> str:
     """Why nothing can be written there, "" if it can."""
     path = Path(text)
     if path.suffix.lower() not in suffixes:
-        return f"{text}: the file's name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        names = (
+            " or ".join((", ".join(suffixes[:-1]), suffixes[-1])) if suffixes[1:] else suffixes[0]
+        )
+        return f"{text}: the file's name must end in {names}"
     if path.is_dir():
         return f"{text}: is a directory"
     if not path.absolute().parent.is_dir():
@@ -517,6 +544,7 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "summary": _summary,
     "show": _show,
     "diff": _diff,
+    "rerun": _rerun,
     "verify": _verify,
     "repair": _repair,
     "doctor": _doctor,

@@ -321,14 +321,17 @@ def record_step(
     *,
     step: int = 1,
     keep: str = "none",
+    record: Record | None = None,
+    mute: bool = False,
 ) -> tuple[sink.Recorder, int]:
     """The tape of a file's run until its training step number ``step`` has ended.
 
     ``keep="all"`` keeps the values of that step.
 
-    A program that ends before is recorded to its end. What it prints goes to stderr. Returns the
-    recorder and how many training steps have ended. Raises NotebookError if it cannot be run, and
-    RuntimeError with one line if it failed.
+    A program that ends before is recorded to its end. What it prints goes to stderr, or with
+    ``mute`` nowhere. With ``record`` the run is written to a file, too. Returns the recorder and
+    how many training steps have ended. Raises NotebookError if it cannot be run, and RuntimeError
+    with one line if it failed.
     """
     program = Program.load(path)
     recorder, gate = _watch(keep=keep, steps=1, capacity=_STEP)
@@ -345,7 +348,11 @@ def record_step(
 
     gate.console = at_step
     gate.begin("step")
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(open(os.devnull, "w", encoding="utf-8")) if mute else sys.stderr
+        stack.enter_context(contextlib.redirect_stdout(out))
+        if record is not None:
+            stack.enter_context(record.start(program, recorder, arguments or []))
         status = _run(program, arguments or [], recorder, gate)
     if status and ended < step:
         raise RuntimeError(f"{path} failed (status {status}) before training step {step} ended")
