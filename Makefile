@@ -34,8 +34,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks
+# BENCH="--quick" takes a minute; "--threads 1 --write-docs steps ops" writes tables into the document.
+bench: $(VENV)/.installed-referee
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # PyTorch is the referee of the framework, never a part of the product. The exact CPU release, since
 # plain `torch` would bring gigabytes; without it the suites that need it are counted as skipped.

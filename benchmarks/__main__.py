@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable
+from time import perf_counter, process_time
 
-from benchmarks import conditions, recording, start, tracing, ui, viewers
+from benchmarks import (
+    conditions,
+    environment,
+    ops,
+    recording,
+    scaling,
+    start,
+    steps,
+    table,
+    tracing,
+    ui,
+    viewers,
+)
+from benchmarks.ratio import Plan
 
-PARTS = {
+# What makes tables, which can be written into the document.
+TABLES: dict[str, Callable[[Plan], list[table.Table]]] = {
+    "steps": steps.report,
+    "memory": steps.memory,
+    "ops": ops.report,
+    "dispatch": scaling.dispatch,
+    "scaling": scaling.report,
     "tracing": tracing.report,
+}
+QUICK = ["steps", "ops", "dispatch"]
+PARTS: dict[str, Callable[[], None]] = {
     "conditions": conditions.report,
     "recording": recording.report,
     "viewers": viewers.report,
@@ -16,13 +41,45 @@ PARTS = {
 }
 
 
-def main(names: list[str]) -> int:
-    unknown = [n for n in names if n not in PARTS]
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"all of {', '.join([*TABLES, *PARTS])}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true",
+        help=f"fewer rounds and sizes; without parts only {', '.join(QUICK)}: a minute or so",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, metavar="N",
+        help="of both sides; with 1 the processor's time is taken, which other programs lengthen "
+        "least",
+    )  # fmt: skip
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the tables into docs/performance.md"
+    )
+    args = parser.parse_args(words)
+    unknown = [n for n in args.parts if n not in TABLES and n not in PARTS]
     if unknown:
-        print(f"unknown part {unknown[0]!r}; choose from {', '.join(PARTS)}", file=sys.stderr)
-        return 2
-    for name in names or PARTS:
-        PARTS[name]()
+        parser.error(f"unknown part {unknown[0]!r}; choose from {', '.join([*TABLES, *PARTS])}")
+    if args.threads is not None:
+        if args.threads < 1:
+            parser.error(f"--threads: expected at least 1, but got {args.threads}")
+        environment.set_threads(args.threads)
+    plan = Plan(args.quick, process_time if args.threads == 1 else perf_counter)
+    facts = environment.facts()
+    print("\n".join(facts), flush=True)
+    made: list[table.Table] = []
+    for name in args.parts or (QUICK if args.quick else [*TABLES, *PARTS]):
+        if name in TABLES:
+            for found in TABLES[name](plan):
+                print("\n" + found.text(), flush=True)
+                made.append(found)
+        else:
+            PARTS[name]()
+    if args.write_docs:
+        for name in table.write(made, facts):
+            print(f"docs/performance.md has no place for {name!r}", file=sys.stderr)
     return 0
 
 

@@ -12,16 +12,16 @@ from framework.trace.conditions import parse_line
 from framework.trace.gate import Gate
 from framework.trace.ruleset import Watch, load
 
-__all__ = ["report"]
+__all__ = ["HEALTH", "armed", "report"]
 
+# Five of all, which share a summary.
+HEALTH = ["nan", "inf", "absmax > 1e30", "norm > 1e30", "std > 1e30 and zeros > 2"]
 ARMED = (
     ("one that never matches: op nope nan", ["op nope nan"]),
     ("nan, on every value and gradient", ["nan"]),
     ("grad * norm > 1e9", ["grad * norm > 1e9"]),
     ("update * absmax > 1e9", ["update * absmax > 1e9"]),
-    ("five of all that share a summary", [
-        "nan", "inf", "absmax > 1e30", "norm > 1e30", "std > 1e30 and zeros > 2",
-    ]),
+    ("five of all that share a summary", HEALTH),
     ("op linear where x.shape[0] < 0", ["op linear where x.shape[0] < 0"]),
 )  # fmt: skip
 
@@ -30,12 +30,12 @@ def report() -> None:
     """Ratios to the same training step, untraced and with its structure traced."""
     for name, make in (("small MLP", workloads.mlp), ("transformer-like", workloads.transformer)):
         step = make()
-        traced = _traced(step, [])
+        traced = armed(step, [])
         print(f"conditions: extra time of a training step, {name}")
         print(f"  {'structure, nothing armed, against untraced':<46} {_ratio(step, traced)}")
         for title, lines in ARMED:
-            print(f"  {title:<46} {_ratio(traced, _traced(step, lines))}")
-        print(f"  {'--rules default':<46} {_ratio(traced, _traced(step, [], rules=True))}")
+            print(f"  {title:<46} {_ratio(traced, armed(step, lines))}")
+        print(f"  {'--rules default':<46} {_ratio(traced, armed(step, [], rules=True))}")
 
 
 def _ratio(a: Callable[[], object], b: Callable[[], object]) -> Ratio:
@@ -43,7 +43,7 @@ def _ratio(a: Callable[[], object], b: Callable[[], object]) -> Ratio:
     return in_turn(a, b, 15, clock=process_time)
 
 
-def _traced(
+def armed(
     step: Callable[[], object], lines: list[str], rules: bool = False
 ) -> Callable[[], object]:
     """``step`` under a recorder of the structure with conditions armed."""

@@ -1,4 +1,4 @@
-"""What tracing costs: off, structure (events), and with every value kept."""
+"""What tracing costs: off, structure (events), health of every value, and every value kept."""
 
 from __future__ import annotations
 
@@ -6,29 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import workloads
-from benchmarks.ratio import in_turn
+from benchmarks.conditions import HEALTH, armed
+from benchmarks.ratio import Plan, Ratio, in_turn
+from benchmarks.table import Table
 from framework.core import dispatch
 from framework.trace import sink
 
-__all__ = ["report"]
+__all__ = ["report", "traced"]
+
+WORKLOADS: dict[str, Callable[[], Callable[[], object]]] = {
+    "transformer-like training step": workloads.transformer,
+    "64-128-10 MLP, batch 64": workloads.mlp,
+    "60 ops on 8 elements, forward with a graph": workloads.eight_elements,
+    "the same and its backward": lambda: workloads.eight_elements(backward=True),
+}
 
 
-def report() -> None:
+def report(plan: Plan) -> list[Table]:
     """Ratios of a traced to an untraced run, measured in turn."""
-    print("tracing: extra time of a training step")
-    step = workloads.mlp()
-    off = in_turn(without_the_test(step), step, 60)
-    print(f"  off, small MLP            {off}   (at most 1 %)")
-    for name, make, bound in (
-        ("transformer-like", workloads.transformer, "at most 15 %"),
-        ("8-element ops", workloads.eight_elements, "at most 50 %"),
-        ("the same, backward", lambda: workloads.eight_elements(backward=True), "at most 50 %"),
-        ("small MLP", workloads.mlp, ""),
-    ):
+    table = Table(
+        "tracing", "tracing: extra time of a training step",
+        ["workload", "off", "structure", "health of every value", "every value kept"],
+    )  # fmt: skip
+    for name, make in WORKLOADS.items():
         step = make()
-        for level, keep in (("structure", "none"), ("all values kept", "all")):
-            note = f"   ({bound})" if bound and keep == "none" else ""
-            print(f"  {level + ', ' + name:<40} {in_turn(step, traced(step, keep))}{note}")
+        sides = [(without_the_test(step), step)]
+        sides += [(step, traced(step, "none")), (step, armed(step, HEALTH))]
+        sides.append((step, traced(step, "all")))
+        cells = [_percent(in_turn(a, b, plan.rounds, plan.seconds, plan.clock)) for a, b in sides]
+        table.rows.append([name, *cells])
+    table.notes.append(plan.in_words[0].upper() + plan.in_words[1:] + ".")
+    return [table]
+
+
+def _percent(ratio: Ratio) -> str:
+    median, low, high = [f"{(r - 1) * 100:+.1f}" for r in (ratio.median, ratio.low, ratio.high)]
+    return f"{median} % ({low} to {high})"
 
 
 def traced(step: Callable[[], object], keep: str) -> Callable[[], object]:
