@@ -105,6 +105,9 @@ def measure(array: Any, needs: int) -> Figures:
     if not figures.count:
         return figures
     dtype = array.dtype
+    if array.__class__ is np.ndarray and dtype in _FAST and array.size <= CHUNK:
+        _add(figures, array.reshape(-1), needs, 0)
+        return figures
     if dtype.kind in "OSUMm":
         raise TypeError(f"values of dtype {dtype} have no figures")
     if type(array).__module__.partition(".")[0] == "cupy":
@@ -142,9 +145,15 @@ def _plain(piece: Any) -> Any:
 
 def _add(f: Figures, x: Any, needs: int, seen: int) -> None:
     """Add a chunk's figures; ``seen`` elements came before."""
-    if needs & (FINITE | NORM):
+    squares = math.inf
+    if needs & (FINITE | NORM | SPREAD):
         squares = float(np.dot(x, x))
-        if not math.isfinite(squares):
+    if squares < math.inf:  # all is finite: nothing in the rest can warn
+        f.squares += squares
+        _add_rest(f, x, needs, seen, squares)
+        return
+    with np.errstate(all="ignore"):
+        if needs & (FINITE | NORM | SPREAD):
             nan = int(np.count_nonzero(np.isnan(x)))
             inf = int(np.count_nonzero(np.isinf(x)))
             f.nan += nan
@@ -152,23 +161,48 @@ def _add(f: Figures, x: Any, needs: int, seen: int) -> None:
             if not nan and not inf:  # the squares have left the range of their type
                 wide = x.astype(np.float64)
                 squares = float(np.dot(wide, wide))
-        f.squares += squares
+            f.squares += squares
+        _add_rest(f, x, needs, seen, squares)
+
+
+def _add_rest(f: Figures, x: Any, needs: int, seen: int, squares: float) -> None:
+    """The figures beside the sum of squares, which is infinite if it is not known."""
+    low = high = 0.0
     if needs & RANGE:
-        f.low = min(f.low, float(np.fmin.reduce(x)))
-        f.high = max(f.high, float(np.fmax.reduce(x)))
+        low, high = float(np.fmin.reduce(x)), float(np.fmax.reduce(x))
+        f.low = min(f.low, low)
+        f.high = max(f.high, high)
     if needs & (MEAN | SPREAD):
-        total = float(np.add.reduce(x))
+        # BLAS adds up twice as fast as `add.reduce`, and as exactly: in many sums at once.
+        total = float(np.dot(x, _ones[x.dtype][: x.size]))
         if needs & SPREAD:
-            # Chan's update: stable for a large mean with a small spread, in one pass.
-            mean = total / x.size
-            d = x - x.dtype.type(mean)
-            f.spread += float(np.dot(d, d))
-            if seen:
-                apart = mean - f.total / seen
+            f.spread += _spread(x, total, squares)
+            if seen:  # Chan's update: stable for a large mean with a small spread, in one pass.
+                apart = total / x.size - f.total / seen
                 f.spread += apart * apart * seen * x.size / (seen + x.size)
         f.total += total
-    if needs & ZEROS:
+    if needs & ZEROS and low <= 0.0 <= high:
         f.zeros += int(np.count_nonzero(x == 0))
+
+
+def _spread(x: Any, total: float, squares: float) -> float:
+    """The sum of squared differences from the mean."""
+    apart = total * total / x.size
+    if apart < 0.5 * squares < math.inf:  # nothing that matters cancels out
+        return squares - apart
+    d = x - x.dtype.type(total / x.size)
+    return float(np.dot(d, d))
+
+
+class _Ones(dict[Any, Any]):
+    """As many ones as a chunk has elements, by dtype."""
+
+    def __missing__(self, dtype: Any) -> Any:
+        self[dtype] = made = np.ones(CHUNK, dtype)
+        return made
+
+
+_ones = _Ones()
 
 
 def _measure_sparse(array: Any, needs: int) -> Figures:

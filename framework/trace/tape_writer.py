@@ -35,6 +35,7 @@ import zstandard
 from framework.trace import sink
 from framework.trace.events import Event, Grad, Leaf, Mark, Op, ParamUpdate, Write
 from framework.trace.figures import FINITE, MEAN, NORM, RANGE, SPREAD, ZEROS, measure
+from framework.trace.known import Known
 from framework.trace.protocol import Summary
 from framework.trace.reader import dtype_name, typed
 from framework.trace.summary import summarize
@@ -149,6 +150,8 @@ class Recording:
         self._values: list[tuple[int, int, bytes, str, tuple[int, ...]]] = []
         self._health: list[tuple[int, int, Any]] = []
         self._pending: list[tuple[int, int]] = []  # writes that are under way: (seq, tensor)
+        self._being_written: set[int] = set()  # the tensors of these
+        self._known = Known(any_order=self.keep == "health")
         self._seen: set[bytes] = set()
         self._files: set[str] = set()
         self._source_bytes = 0
@@ -332,30 +335,40 @@ class Recording:
                 self._capture(meta.id, event.seq)
         elif isinstance(event, Leaf):
             self._leaves[event.tensor.id] = event.seq
-            self._capture(event.tensor.id, event.seq)
+            self._capture(event.tensor.id, event.seq, ours=False)
         elif isinstance(event, Grad):
             self._leaves[event.total.id] = event.seq
             self._capture(event.total.id, event.seq)
         elif isinstance(event, Write):
             self._pending += [(event.seq, ident) for ident in event.tensors]
+            self._being_written.update(event.tensors)
+            self._known.clear()
         elif isinstance(event, ParamUpdate):
             for meta in (event.tensor, *event.state.values()):
                 self._leaves[meta.id] = event.seq
 
     def _capture_written(self) -> None:
         pending, self._pending = self._pending, []
+        self._being_written.clear()
         for seq, ident in pending:
             self._capture(ident, seq)
 
-    def _capture(self, ident: int, seq: int) -> None:
+    def _capture(self, ident: int, seq: int, ours: bool = True) -> None:
         """What a tensor held as of an event, as a blob or as statistics.
 
         The array may be the live one. The program's next write in place first puts a copy in its
-        stead, so what was read is whole if the same array still stands there afterwards.
+        stead, so what was read is whole if the same array still stands there afterwards. Memory
+        that is not ``ours`` may be written by those who made it, without an event.
         """
-        values = self.recorder.values
+        values, known = self.recorder.values, self._known
         while True:
             array = values.get(ident, seq) if values is not None else None
+            if not ours:
+                known.exclude(array)
+            place = known.place(array)
+            found = known.get(place, array)
+            if found is not None and (found.__class__ is not bytes or found in self._seen):
+                break
             try:
                 found = self._look(array)
             except (TypeError, MemoryError):  # gone, sparse, or a dtype without numbers
@@ -363,10 +376,16 @@ class Recording:
                 self._stale.add(ident)
                 return
             if values.get(ident, seq) is array:  # type: ignore[union-attr]
+                if found.__class__ is bytes:
+                    found = self._store(array, found, seq)
+                # While a write is under way, only what it has made is known to be there to stay.
+                if not self._pending or ident in self._being_written:
+                    known.put(place, array, found)
                 break
         self._stale.discard(ident)
-        if isinstance(found, bytes):
-            self._add_value(ident, seq, array, found)
+        if found.__class__ is bytes:
+            row = (ident, seq, found, dtype_name(array.dtype), tuple(array.shape))
+            self._values.append(row)
         else:
             self._health.append((ident, seq, found))
 
@@ -383,19 +402,19 @@ class Recording:
             return array.tobytes()
         return _health_of(array)
 
-    def _add_value(self, ident: int, seq: int, array: Any, data: bytes) -> None:
+    def _store(self, array: Any, data: bytes, seq: int) -> bytes:
+        """Put the bytes of an array into the file, unless it has them; their hash."""
         digest = hashlib.sha256(data).digest()[:16]
-        dtype, shape = dtype_name(array.dtype), tuple(array.shape)
-        self._values.append((ident, seq, digest, dtype, shape))
         if digest in self._seen:
-            return
+            return digest
         self._seen.add(digest)
-        head = encode((digest, dtype, shape))
+        head = encode((digest, dtype_name(array.dtype), tuple(array.shape)))
         self._blobs.add(self._array_first[1], *blob_message(head, data, seq, self._array_first[1]))
         self._step_bytes += len(data)
         self._blobs.digests.append(digest)
         if self._blobs.size > CHUNK:
             self._blobs.write(self._file)
+        return digest
 
     def _add_source(self, name: str, text: str, t: int) -> None:
         self._files.add(name)

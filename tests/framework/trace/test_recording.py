@@ -157,6 +157,35 @@ def test_equal_values_are_stored_once(tmp_path: Path) -> None:
     assert os.path.getsize(tmp_path / "out.tape") < 2 * 4 * 50_000
 
 
+@pytest.mark.parametrize("keep", ["all", "health"])
+def test_what_is_known_of_memory_ends_with_a_write(tmp_path: Path, keep: str) -> None:
+    """Views are not looked at twice; what was written, and memory of others, always is."""
+    outside = np.zeros(6, np.float32)
+    with record(tmp_path / "a.tape", keep=keep) as made:
+        x = torch.arange(6.0).reshape(2, 3) + 0
+        views = [x.t(), x.view(3, 2), x[:, 1:], x.t()[1:], x.flip(0)]
+        expected = [view._data.copy() for view in views]
+        assert made.flush()
+        x.add_(10)
+        again = [x.t(), x.view(3, 2), x[:, 1:]]
+        expected += [view._data.copy() for view in again]
+        shared = torch.from_numpy(outside)
+        first = shared[1:]
+        assert made.flush()
+        outside += 5  # no event
+        second = shared[1:]
+    tape = open_tape(tmp_path / "a.tape")
+    seqs = [e.seq for e in tape.events() if isinstance(e, Write)]
+    for i, (tensor, value) in enumerate(zip(views + again, expected)):
+        before = seqs[0] - 1 if i < len(views) else 0
+        found = tape.summary_of(tensor._id, before)
+        assert found is not None and found.mean == pytest.approx(value.mean())
+        if keep == "all":
+            np.testing.assert_array_equal(tape.tensor(tensor._id, before), value)
+    assert tape.summary_of(first._id).max == 0.0
+    assert tape.summary_of(second._id).min == 5.0
+
+
 def test_health_and_structure(tmp_path: Path) -> None:
     with record(tmp_path / "health.tape", keep="health"):
         y = torch.tensor([1.0, float("nan"), 3.0]) * 2
