@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import framework as torch
-from framework import nn
+from framework import nn, trace
 from framework.trace import open_tape, record, recording, sink, tape_writer
 from framework.trace import tape as tape_module
 from framework.trace import tape_format as fmt
@@ -169,6 +169,7 @@ def test_what_is_known_of_memory_ends_with_a_write(tmp_path: Path, keep: str) ->
         x.add_(10)
         again = [x.t(), x.view(3, 2), x[:, 1:]]
         expected += [view._data.copy() for view in again]
+        trace.mark("the write is over")
         shared = torch.from_numpy(outside)
         first = shared[1:]
         assert made.flush()
