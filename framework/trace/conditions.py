@@ -596,6 +596,8 @@ def _quoted(name: str) -> str:
 class ConditionMet(RuntimeError):
     """A condition of `break_on` holds; its text says which, where, and the figures."""
 
+    _explained = True  # what it goes through need not say where it was
+
     def __init__(self, stop: Stop) -> None:
         super().__init__(f"{stop.message or stop.reason} at {stop.source.file}:{stop.source.line}")
         self.stop = stop

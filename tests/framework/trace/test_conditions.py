@@ -338,6 +338,13 @@ def test_break_on_raises_calls_and_leaves_no_trace(model):
     assert sink.active is None
 
 
+def test_break_on_within_a_function_that_checks_its_arguments():
+    scores, target = torch.randn(4, 3), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(conditions.ConditionMet) as met, break_on("op cross_entropy absmax > 0"):
+        torch.nn.functional.cross_entropy(scores, target)
+    assert met.value.stop.message.startswith("absmax") and "shapes" not in str(met.value)
+
+
 def test_break_on_beside_a_recording_keeps_its_breakpoints(gate):
     stops = Stops(gate, "op exp")
     seen = []
