@@ -44,14 +44,14 @@ class Change(NamedTuple):
 
 
 def parse_change(text: str) -> Change:
-    """What the user typed: ``it[0] = 0``, ``it *= 2``, ``model.p = 0.3``.
+    """What the user typed: ``it[0] = 0``, ``it *= 2``, ``model.p = 0.3``; ``it * 2`` is for ``it``.
 
     Raises ValueError with one line for the user.
 
     >>> parse_change("it[0, :] = it.max()")
     Change(of_tensor=True, target='0, :', value='it.max()')
     >>> parse_change("model.p += 0.1")
-    Change(of_tensor=False, target='model.p', value='model.p + (0.1)')
+    Change(of_tensor=False, target='model.p', value='model.p + 0.1')
     """
     try:
         body = ast.parse(text.strip()).body
@@ -68,7 +68,10 @@ def parse_change(text: str) -> Change:
         left = ast.get_source_segment(source, target) or ""
         right = ast.get_source_segment(source, statement.value) or ""
         sign = _SIGNS[type(statement.op)]
-        value = f"{left} {sign} ({right})"
+        plain = isinstance(statement.value, (ast.Constant, ast.Name, ast.Attribute, ast.Call))
+        value = f"{left} {sign} {right if plain else f'({right})'}"
+    elif isinstance(statement, ast.Expr):
+        return Change(True, "", source)
     else:
         raise ValueError(f"{source!r} is no assignment: it[0] = 0, it *= 2, model.p = 0.3")
     if isinstance(target, ast.Name) and target.id == "it":
@@ -345,7 +348,7 @@ class WhatIf:
         loss = f" · loss {theirs[count - 1]:.4g} → {ours[count - 1]:.4g}" if count else ""
         return f"what if{loss}"
 
-    def compare(self, name: str) -> Any:
+    def compare(self) -> Any:
         """What makes the comparison, in the background: the baseline is A, the branch B."""
         from app.explaining import look_at
         from viewers.compare import Side, compare
@@ -355,6 +358,7 @@ class WhatIf:
         events, steps = list(session.store.tape), self._steps(branch)
         look, look_base = look_at(session.client), look_at(branch.base)
         first, edits = branch.seq, ", ".join(branch.edits)
+        name = branch.kept["name"] or "the program"
         shared = [e for e in events if e.seq <= first]
 
         def work() -> Comparison:

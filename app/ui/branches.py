@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from app.ui.describe import one_line
 from app.ui.screens.confirm import ConfirmScreen
 from viewers.explain import Report, report_of_comparison
 from viewers.text import Line
@@ -32,18 +33,18 @@ class Branches:
             self.session.say(why)
             return
         chosen, subject = inspector.chosen, inspector.subject
-        tensor, label = 0, "change (NAME = VALUE)"
+        tensor, label = 0, "what if"
         if chosen is not None and subject is not None:
             tensor = chosen.meta.id
-            label = f"change (it is {chosen.name or chosen.label} of {subject.title})"
-        example = f"it{inspector.slice} = " if tensor else ""
+            label = f"what if (it: {one_line(chosen.name or chosen.label)} of {subject.title})"
 
         def done(text: str) -> None:
-            if text.strip() not in ("", example.strip()):
+            if text.strip():
                 whatif.edit(text, tensor)
                 self.app.tick()
 
-        self.screen.ask(label, done, example)
+        self.screen.ask(label, done)
+        self.screen.prompt.note("it[0] = 0, it * 2, NAME = VALUE, ...")
 
     def do_leave_branch(self) -> None:
         """Drop the branch or adopt it."""
@@ -88,4 +89,4 @@ class Branches:
             told = report_of_comparison(found, 1, session.source_text)
             return Report([*losses, [], *told.head], told.entries)
 
-        self._report("what if", whatif.compare(session.name or "the program"), report)
+        self._report("what if", whatif.compare(), report)

@@ -562,7 +562,7 @@ def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
     terminal = Terminal("run", script, "--break", "op tanh once")
     terminal.expect("(tapebook) ")
     assert "this is the program itself" in terminal.ask("x")
-    assert "is no assignment" in terminal.ask("e 3")
+    assert "is no assignment" in terminal.ask("e it =")
     said = terminal.ask("e it = 0")
     assert "what if it = 0" in said and "x drops this branch" in said
     said = terminal.ask("+")

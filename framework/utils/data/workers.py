@@ -244,7 +244,8 @@ class Workers:
     ) -> None:  # fmt: skip
         self.prefetch, self.timeout, self.in_order = prefetch, timeout, in_order
         self.workers: list[_Worker] = []
-        self.close = weakref.finalize(self, _shut, self.workers, os.getpid())
+        self._pid = os.getpid()
+        self.close = weakref.finalize(self, _shut, self.workers, self._pid)
         context = context or multiprocessing.get_context()
         for number in range(count):
             start = _Start(fetcher, number, count, base_seed, init)
@@ -319,6 +320,11 @@ class Workers:
 
     def _receive(self) -> None:
         """Wait for a result of any worker and keep it."""
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                "DataLoader: its workers belong to the process of which this one is a copy; "
+                "with num_workers=0 a copy can go on"
+            )
         if not self.workers:
             raise RuntimeError("DataLoader: the workers have ended; start again with iter(loader)")
         ready = wait([w.results for w in self.workers], self.timeout or None)

@@ -236,6 +236,24 @@ def test_a_killed_worker_is_one_line_and_no_hang():
             list(loader)
 
 
+def test_a_forked_copy_takes_no_batches_away():
+    """A what-if branch is one: it must not read from the pipes of the program that it is of."""
+    batches = iter(DataLoader(Numbers(40), num_workers=1))
+    first = next(batches)
+    said, say = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            list(batches)
+        except RuntimeError as error:
+            os.write(say, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert b"belong to the process of which this one is a copy" in os.read(said, 1000)
+    assert [first.tolist(), *lists(batches)] == [[i] for i in range(40)]
+
+
 def test_a_batch_that_takes_too_long():
     batches = iter(DataLoader(Numbers(4, sleep), num_workers=1, timeout=0.3))
     with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0\.3 seconds"):
