@@ -39,6 +39,7 @@ from framework.trace.tape import StepInfo, Tape, TapeError, open_tape
 from viewers.graph.store import TraceStore
 from viewers.memory import Ledger
 from viewers.memory import memory_lines as saved_lines
+from viewers.names import Names
 from viewers.tensor import summary_line
 from viewers.text import arguments, bytes_of, plain, short, size_text, sparkline, tensor_text
 
@@ -145,6 +146,7 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
     """The ops of a step in program order, indented by what encloses them."""
     lines = [f"step {step.number or '-'}: events {step.first_seq} to {step.last_seq}", ""]
     depth = 0
+    called = variables(tape, step)
     for event in tape.events(step.first_seq, step.last_seq):
         title = _BEGIN_TITLES.get(type(event))
         indent = "  " * min(depth, 20)
@@ -153,8 +155,10 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
             depth += 1
         elif isinstance(event, Op):
             shapes = ", ".join(tensor_text(m.dtype, m.shape) for m in event.outputs)
+            made = ", ".join(called[m.id] for m in event.outputs if m.id in called)
+            name = f"{event.name} → {made}" if made else event.name
             lines.append(
-                f"{event.seq:>7}  {indent}{event.name}  {shapes or event.error}  "
+                f"{event.seq:>7}  {indent}{name}  {shapes or event.error}  "
                 f"{_time(event.duration)}  {_place(event.source)}"
             )
         elif isinstance(event, Grad):
@@ -164,6 +168,18 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
         elif getattr(event, "begin", 0):
             depth = max(0, depth - 1)
     return lines
+
+
+def variables(tape: Tape, step: StepInfo) -> dict[int, str]:
+    """What the program calls the results of a step, by tensor."""
+    store = store_of(tape)
+    names = Names(
+        store, store.steps[store.step_index(step.last_seq)],
+        lambda file: tape.sources.get(file, "").splitlines(),
+    )  # fmt: skip
+    while names.follow():
+        pass
+    return names.known
 
 
 _BEGIN_TITLES: dict[type, Callable[[Any], str]] = {

@@ -76,6 +76,7 @@ class MainScreen(Screen[None]):
         self.notebook = NotebookPane(session, notebook)
         self.graph = GraphPane(session)
         self.inspector = InspectorPane(session)
+        self.inspector.variable_of = self.graph.variable_of
         self.lower = LowerPane(session)
         self.timeline = TimelinePane(session, self.lower.memory.read)
         self.prompt = Prompt()

@@ -124,3 +124,10 @@ def test_expressions(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{float(re.search(r'[(]([0-9.]+)', found)[1]):.3g}" == f"{third:.3g}"
     assert main(["show", str(tape), "eval", "nothing + 1"]) == 2
     assert "nothing is no value of the tape" in capsys.readouterr().err
+
+
+def test_ops_with_the_variables_that_they_are_assigned_to(
+    tape: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, tape, "--ops", "--step", 3)
+    assert re.search(r"nll_loss → loss  f32\[\]", text), text

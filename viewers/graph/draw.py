@@ -163,6 +163,14 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
         spans += _module(outline, row, g)
     else:
         spans += _plain(row, g)
+    variable = _variable(outline, row)
+    if variable:
+        at = (
+            len(spans)
+            if item.kind == "module"
+            else min(len(spans), 1 + bool(spans[0][1] == "muted"))
+        )
+        spans.insert(at, (f" {g.to} {variable}", "leaf"))
     ended = row.end if cursor is None or row.end <= cursor else 0
     if row.item.group and not ended and item.kind != "update":
         spans.append((g.more, "muted"))
@@ -175,6 +183,13 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
         told = item.failed_inside and row.collapsed is False
         spans.append((f" {g.error}" if told else f" {g.error} {item.error}", "error"))
     return spans
+
+
+def _variable(outline: Outline, row: Row) -> str:
+    """What the program calls the result of a row of forward, "" if that is not known."""
+    if not outline.names or row.item.phase != "forward" or row.collapsed is False or row.fold > 1:
+        return ""
+    return next((outline.names[t] for t in row.tensors if t in outline.names), "")
 
 
 def _scalar(item: Item) -> bool:

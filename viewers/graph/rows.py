@@ -149,6 +149,7 @@ class Outline:
         self.phase = phase
         self.depth = depth
         self.collapsed = {} if collapsed is None else collapsed
+        self.names: Mapping[int, str] = {}  # what the program calls tensors; set by the caller
         self._most = lanes
         self._gutter = gutter
         self._reset()
@@ -428,7 +429,7 @@ class Outline:
         found = set()
         for item in self.graph.items[: len(self._row_of)]:
             row = self._row_of[item.index]
-            if row >= 0 and row not in found and match(_text_of(item)):
+            if row >= 0 and row not in found and match(_text_of(item, self.names)):
                 found.add(row)
         return sorted(found)
 
@@ -466,8 +467,9 @@ def _has_node(row: Row) -> bool:
     return kind in ("module", "composite", "node") and bool(row.collapsed)
 
 
-def _text_of(item: Item) -> str:
+def _text_of(item: Item, names: Mapping[int, str]) -> str:
     parts = [item.name, item.path, item.cls, item.error]
+    parts += [names[m.id] for m in item.outputs if m.id in names]
     parts += [g.name for g in item.grads]
     parts += item.params.values() if item.kind == "module" else ()
     return "\n".join(parts)

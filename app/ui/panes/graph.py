@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from app.session import Session
 from app.ui.panes.base import Pane
+from app.ui.panes.source import lines_of
 from framework.trace.protocol import Breakpoint
 from viewers.graph.rows import PHASES, Outline, Row, Target
 from viewers.graph.step import StepGraph
-from viewers.graph.store import Step
+from viewers.graph.store import Step, TraceStore
+from viewers.names import Names
 from viewers.text import Line
 
 __all__ = ["GraphPane"]
 
+EVENTS = 4_000  # whose variables are looked for at a time
+READERS = 20  # steps in which they are
 FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
 
 
@@ -35,6 +40,10 @@ class GraphPane(Pane):
         self._points: tuple[tuple[object, ...], set[str]] = ((), set())
         self._cursor = -1
         self._matches: list[int] = []
+        self._names_of: TraceStore | None = None
+        self._named_steps: set[int] = set()  # whose results have names, or will have
+        self._readers: dict[int, Names] = {}  # of those that are still to be read
+        self._variables: dict[int, str] = {}  # by tensor
 
     # -- which graph -------------------------------------------------------------------------
 
@@ -94,6 +103,43 @@ class GraphPane(Pane):
         else:
             self.outline.update()
         self.step = step
+        self._find_names(step, self.outline)
+
+    def _find_names(self, step: Step, outline: Outline) -> None:
+        """What the program calls the results: of the source, and for certain where it stood."""
+        session = self.session
+        store, readers = session.store, self._readers
+        if self._names_of is not store:
+            self._names_of, self._named_steps, self._variables = store, set(), {}
+            readers.clear()
+        for other in store.steps:
+            before = other.done and not other.updated and other.index < step.index
+            if (other is step or before) and other.index not in self._named_steps:
+                self._named_steps.add(other.index)
+                text_of = partial(lines_of, session)
+                readers[other.index] = Names(store, other, text_of, self._variables)
+        for index, reader in list(readers.items())[:READERS]:
+            if reader.follow(EVENTS):
+                self.set_timer(0.01, self._named)
+                break
+            if reader.over:
+                del readers[index]
+        snapshot = session.snapshot
+        for found in snapshot.variables.values() if snapshot is not None else ():
+            for variable in found:
+                if variable.tensor is not None:
+                    self._variables[variable.tensor.id] = variable.name
+        outline.names = self._variables
+
+    def _named(self) -> None:
+        """More names have been found."""
+        if self.step is not None and self.outline is not None:
+            self._find_names(self.step, self.outline)
+            self.refresh()
+
+    def variable_of(self, tensor: int) -> str:
+        """What the program calls a tensor, "" if that is not known."""
+        return self._variables.get(tensor, "")
 
     def title_text(self) -> str:
         """The pane's title: which step, which half."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,7 @@ class InspectorPane(Pane):
         self.slice = ""
         self.corner = (0, 0)
         self.image: bool | None = None  # as an image; None: only a batch, or what has colours
+        self.variable_of: Callable[[int], str] = lambda tensor: ""
         self.band: tuple[float, float] | None = None  # values that are highlighted
         self._lines: list[Line] = []
         self._first_tensor = 0  # row of the first tensor of the list
@@ -319,6 +321,8 @@ class InspectorPane(Pane):
             module = self.subject.module if self.subject is not None else ""
             name = ref.name.removeprefix(f"{module}.") if module else ref.name
             line.append((f" {one_line(name)}", "param"))
+        elif self.variable_of(meta.id):
+            line.append((f" {one_line(self.variable_of(meta.id))}", "name"))
         if meta.device and meta.device != "cpu":
             line.append((f" {one_line(meta.device)}", "warning"))
         if ref.grad is not None:

@@ -15,7 +15,7 @@ from viewers.lines import LineFigures, Lines, gutter_line, gutter_title
 from viewers.parameters import Key
 from viewers.text import Line, crop_line
 
-__all__ = ["SourcePane"]
+__all__ = ["SourcePane", "lines_of"]
 
 GLANCE = 0.25  # seconds between two drawings while the model runs
 EVENTS = 4_000  # that are read at a time
@@ -118,23 +118,8 @@ class SourcePane(Pane):
         """The lines of a file: of a cell, of a recording's own sources, or from here."""
         known = self._texts.get(file)
         if known is None:
-            known = self._texts[file] = self._read(file)
+            known = self._texts[file] = lines_of(self.session, file)
         return known
-
-    def _read(self, file: str) -> list[str]:
-        session = self.session
-        cell = cell_of(file)
-        if cell and session.notebook is not None:
-            try:
-                return session.notebook.cell(cell).source.split("\n")
-            except KeyError:
-                return []
-        sources = getattr(session.client, "sources", None)
-        if isinstance(sources, dict):
-            return sources.get(file, "").split("\n")
-        if session.notebook is not None and file == session.file:  # on another machine
-            return "\n".join(c.source for c in session.notebook.cells).split("\n")
-        return [line.rstrip("\n") for line in linecache.getlines(file)]
 
     def _figures(self, row: _Row) -> LineFigures | None:
         if row.line <= 0 or self.lines is None:
@@ -209,3 +194,19 @@ class SourcePane(Pane):
         super().watch_scroll_y(old_value, new_value)
         if self._shown:
             self._want()
+
+
+def lines_of(session: Session, file: str) -> list[str]:
+    """The text of a file of the program: of a cell, of a recording's own sources, or from here."""
+    cell = cell_of(file)
+    if cell and session.notebook is not None:
+        try:
+            return session.notebook.cell(cell).source.split("\n")
+        except KeyError:
+            return []
+    sources = getattr(session.client, "sources", None)
+    if isinstance(sources, dict):
+        return str(sources.get(file, "")).split("\n")
+    if session.notebook is not None and file == session.file:  # on another machine
+        return "\n".join(c.source for c in session.notebook.cells).split("\n")
+    return [line.rstrip("\n") for line in linecache.getlines(file)]

@@ -354,3 +354,23 @@ def test_watches_over_the_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             await d.press("ctrl+q")
 
     asyncio.run(recorded())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_variables_in_graph_inspector_and_search(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await ran(d)
+            known = d.main.graph._variables
+            await d.until(lambda: "loss" in known.values(), "the loss")
+            assert re.search("cross_entropy → l", d.rows("graph")) and "model" not in known.values()
+            assert "randn → x" in d.rows("graph"), "of an earlier cell"
+            d.main.inspector.rebuild()
+            assert " loss ∇" in d.rows("inspector")
+            await d.press("slash", *"loss", "enter")
+            assert d.main.graph.chosen.item.name == "loss_of"
+            await d.press("enter")
+            assert d.main.graph.chosen.item.name == "cross_entropy"
+            await d.press("escape")
+
+    asyncio.run(run())

@@ -1,0 +1,103 @@
+"""What the program calls tensors, from the source and the tape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import framework as torch
+from framework import nn
+from framework.trace import recording
+from framework.trace.events import Mark, Op
+from viewers.graph.rows import Outline
+from viewers.graph.store import TraceStore
+from viewers.names import Names, targets
+from viewers.text import plain
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 6)
+
+    def forward(self, value):
+        hidden = torch.relu(self.inner(value))
+        left, right = hidden.chunk(2, dim=1)
+        return left + right
+
+
+def names_of(tape) -> tuple[TraceStore, dict[int, str]]:
+    store = TraceStore()
+    last = tape.seq
+    store.feed([*tape.read(), Mark(last + 1, 0, "end")])
+    text = Path(__file__).read_text().split("\n")
+    known: dict[int, str] = {}
+    for step in store.steps:
+        step.done = True
+        names = Names(store, step, lambda file: text, known)
+        while names.follow(most=3):
+            pass
+        assert names.over
+    return store, known
+
+
+def test_results_have_the_names_that_the_program_gives_them() -> None:
+    torch.manual_seed(0)
+    block = Block()
+    with recording() as tape:
+        x = torch.randn(2, 4)
+        out = block(x)
+        total = 0.0
+        for i in range(2):
+            scaled = out * (i + 1)
+            total = total + scaled.sum()
+        loss = nn.functional.mse_loss(
+            out,
+            torch.zeros(2, 3),
+        )
+    ids = {"x": x, "out": out, "scaled": scaled, "total": total, "loss": loss}
+    store, known = names_of(tape)
+    for name, tensor in ids.items():
+        assert known.get(tensor._id) == name, (name, known)
+    by_name: dict[str, list[str]] = {}
+    for event in store.tape:
+        if isinstance(event, Op):
+            for meta in event.outputs:
+                by_name.setdefault(known.get(meta.id, ""), []).append(event.name)
+    assert by_name["hidden"] == ["relu"]
+    assert by_name["scaled"] == ["mul", "mul"] and by_name["total"] == ["add", "add"]
+    assert len(by_name["left"]) == len(by_name["right"]) == 1
+    assert "linear" in by_name[""] and "zeros" in by_name[""], "what is not assigned has no name"
+
+    outline = Outline(store.graph(store.steps[0]), depth=9)
+    outline.names = known
+    rows = [plain(outline.line(i, 100)) for i in range(len(outline))]
+    assert any("relu → hidden" in row for row in rows), rows
+    assert any("→ loss" in row for row in rows)
+    assert [rows[i] for i in outline.find("hidden")] == [r for r in rows if "→ hidden" in r]
+
+
+@pytest.mark.parametrize("text", ["x = (", "\x00", "x = " + "(" * 5000, "x[0] = 1\nf(x).y = 2"])
+def test_what_is_no_plain_assignment_has_no_names(text: str) -> None:
+    assert targets(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("y = x.sum().item()", ()),
+        ("model = nn.Linear(3, 4)", ()),
+        ("w = nn.Parameter(torch.ones(3))", ("w",)),
+        ("n = int((a == b).sum())", ()),
+        ("rows = [f(x) for x in data]", ()),
+        ("y = x.sum()", ("y",)),
+        ("y = sum(xs)", ()),
+        ("self.h = torch.tanh(x)", ("self.h",)),
+        ("a, b = x.chunk(2)", ("a", "b")),
+        ("x += y", ("x",)),
+    ],
+)
+def test_which_assignments_may_name_a_tensor(text: str, names: tuple[str, ...]) -> None:
+    found = targets(text)
+    assert (found[1][1] if found else ()) == names

@@ -1,0 +1,212 @@
+"""What the program calls a tensor: the variable that the statement which made it assigns to.
+
+A tape has no variables. But it says at which line each op and each module call happened, so that
+what a statement made last is what it assigns: ``h = relu(x @ w)`` gives the result of relu the
+name ``h``. Where that is not certain, no name is given.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from framework.trace.events import (
+    ModuleBegin,
+    ModuleEnd,
+    Op,
+    OpBegin,
+    OpEnd,
+    Source,
+)
+from viewers.graph.store import Step, TraceStore
+
+__all__ = ["Names", "targets"]
+
+LARGEST = 1 << 20  # characters of a source that is read
+
+Statement = tuple[int, tuple[str, ...]]  # its first line, and what it assigns to
+
+
+class Names:
+    """Variables by tensor, in one step.
+
+    Args:
+        text_of: the lines of a file.
+        known: where the names go.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> with recording() as tape:
+    ...     h = torch.ones(2).exp() + 1
+    >>> store = TraceStore()
+    >>> store.feed(tape.read())
+    >>> text = ["with recording() as tape:", "    h = torch.ones(2).exp() + 1"]
+    >>> store.steps[0].done = True
+    >>> names = Names(store, store.steps[0], lambda file: text)
+    >>> names.follow()
+    False
+    >>> [names.known.get(e.outputs[0].id, "") for e in store.tape]
+    ['', '', 'h']
+    """
+
+    def __init__(
+        self,
+        store: TraceStore,
+        step: Step,
+        text_of: Callable[[str], Sequence[str]],
+        known: dict[int, str] | None = None,
+    ) -> None:
+        self.store = store
+        self.step = step
+        self.text_of = text_of
+        self.known = {} if known is None else known
+        self._next = step.first_seq
+        self._files: dict[str, dict[int, Statement]] = {}
+        self._begins: dict[int, Source] = {}
+        self._whole: tuple[object, ...] = ()  # what the last op took something of
+        self._pieces: tuple[int, ...] = ()
+        # By function: the statement that runs, and what it has made last.
+        self._running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...]]] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether the step is over and all of it was looked at."""
+        return self.step.done and self._next > self.step.last_seq
+
+    def follow(self, most: int = 20_000) -> bool:
+        """Take in what is new, at most so many events; True if there is more."""
+        last = min(self.step.last_seq, self._next + most)
+        for event in self.store.events(self._next, last):
+            if isinstance(event, Op):
+                if event.phase == "forward" and not event.name.endswith("_"):
+                    self._made(event.source, self._with_pieces(event))
+            elif isinstance(event, (ModuleBegin, OpBegin)):
+                self._begins[event.seq] = event.source
+                self._made(event.source, ())
+            elif isinstance(event, (ModuleEnd, OpEnd)):
+                source = self._begins.pop(event.begin, None)
+                if source is not None:
+                    outputs = event.outputs
+                    ids = [o if isinstance(o, int) else o.id for o in outputs]
+                    self._made(source, tuple(ids))
+        self._next = last + 1
+        if last < self.step.last_seq:
+            return True
+        if self.step.done:  # else what was made last may only be on the way to what is assigned
+            for statement, made in self._running.values():
+                self._assign(statement, made)
+        return False
+
+    def _with_pieces(self, op: Op) -> tuple[int, ...]:
+        """What an op made; where several names are assigned, also what ops like it made before.
+
+        ``a, b = x.chunk(2)`` takes two pieces of x one after the other.
+        """
+        made = tuple([m.id for m in op.outputs])
+        statement = self._statements(op.source.file).get(op.source.line)
+        whole = op.name, op.inputs[:1], op.source
+        if statement is None or len(statement[1]) < 2 or len(made) != 1:
+            self._pieces = ()
+            return made
+        self._pieces = (*self._pieces, *made) if whole == self._whole else made
+        self._whole = whole
+        return self._pieces
+
+    def _made(self, source: Source, made: tuple[int, ...]) -> None:
+        place = source.file, source.function
+        statement = self._statements(source.file).get(source.line)
+        before, last = self._running.get(place, (None, ()))
+        if statement != before:
+            self._assign(before, last)
+            last = ()
+        self._running[place] = statement, made or last
+
+    def _assign(self, statement: Statement | None, made: tuple[int, ...]) -> None:
+        if statement is None:
+            return
+        names = statement[1]
+        if len(names) != len(made):
+            return
+        for tensor, name in zip(made, names):
+            leaf = self.store.leaf(tensor)
+            if tensor and (leaf is None or leaf.role == "input"):  # a parameter has its own name
+                self.known[tensor] = name
+
+    def _statements(self, file: str) -> dict[int, Statement]:
+        known = self._files.get(file)
+        if known is None:
+            known = self._files[file] = targets("\n".join(self.text_of(file)))
+        return known
+
+
+@lru_cache(maxsize=64)
+def targets(text: str) -> dict[int, Statement]:
+    """The assignment that a line belongs to, by line; nothing for a text that is no Python.
+
+    >>> targets("x = f(1)\\na, self.b = f(\\n    x)\\nprint(x)")
+    {1: (1, ('x',)), 2: (2, ('a', 'self.b')), 3: (2, ('a', 'self.b'))}
+    """
+    if len(text) > LARGEST:
+        return {}
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return {}
+    found: dict[int, Statement] = {}
+    for node in ast.walk(tree):
+        if not _may_be_tensor(getattr(node, "value", None)):
+            continue
+        target: ast.expr
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
+            target = node.target
+        else:
+            continue
+        items = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+        names = tuple([_dotted(item) for item in items])
+        if all(names):
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                found[line] = (node.lineno, names)
+    return found
+
+
+# Calls whose result is no tensor, whatever they do with some.
+_OTHERS = frozenset(
+    "item tolist numpy float int len str bool list tuple dict set range zip enumerate map filter "
+    "sorted sum min max print format join size".split()
+)
+_TENSORS = frozenset(("Tensor", "Parameter"))
+_CONTAINERS = (
+    ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp,
+    ast.GeneratorExp, ast.JoinedStr, ast.Constant, ast.Lambda, ast.BoolOp, ast.Await,
+)  # fmt: skip
+
+
+def _may_be_tensor(value: ast.expr | None) -> bool:
+    """Whether an expression may be what an op made: no list of it, no number, no object around it.
+
+    >>> texts = ("f(x)", "x.sum().item()", "Net(x)")
+    >>> [_may_be_tensor(ast.parse(text, mode="eval").body) for text in texts]
+    [True, False, False]
+    """
+    if value is None or isinstance(value, _CONTAINERS):
+        return False
+    if not isinstance(value, ast.Call):
+        return True
+    function = value.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if isinstance(function, ast.Attribute) and name in ("sum", "min", "max"):
+        return True  # of a tensor
+    return name not in _OTHERS and (not name[:1].isupper() or name in _TENSORS)
+
+
+def _dotted(node: ast.expr) -> str:
+    """``self.h`` of a name or a chain of attributes; "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        outer = _dotted(node.value)
+        return f"{outer}.{node.attr}" if outer else ""
+    return ""
