@@ -55,7 +55,7 @@ def _describe(session: Session) -> dict[str, Any]:
         return known
     known |= {key: status[key] for key in known if key in status}
     if stop is not None and stop.source.line:
-        known["stop"] = _place(known["file"], stop.source)
+        known["stop"] = _place(session.file, stop.source)
     return known
 
 

@@ -73,7 +73,7 @@ def code_line(source: str, line: int) -> int:
     [3, 3, 0]
     """
     skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-    lines = set()
+    lines: set[int] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type not in skipped and token.type != tokenize.ENDMARKER:

@@ -26,7 +26,7 @@ ROWS = {
 }  # fmt: skip
 
 # Rows that are not true yet; the page says so.
-NOT_YET = {"C2"}
+NOT_YET: frozenset[str] = frozenset()
 
 _UI = "app/ui/test_"
 _TRACE = "framework/trace/test_"
@@ -92,7 +92,8 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "B2": {
         "H": (f"{_TRACE}conditions.py::test_each_row_of_the_tables_is_a_line_that_can_be_written",
-              f"{_TRACE}conditions.py::test_limits", "app/test_runner.py::test_forms_of_breakpoints",
+              f"{_TRACE}conditions.py::test_limits",
+              "app/test_runner.py::test_forms_of_breakpoints",
               "app/test_places.py::test_run_stops_at_a_line_of_a_cell_and_says_which"),
         "U": (f"{_UI}editing.py::test_a_breakpoint_with_a_condition",
               f"{_UI}new_user.py::test_a_cell_by_its_number_in_the_form"),
@@ -133,7 +134,14 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     )},
     "C1": {"U": (WALK, f"{_UI}mouse.py::test_a_click_on_the_time_line_scrubs",
                  f"{_UI}walk.py::test_values_are_as_of_the_cursor")},
-    "C2": {},
+    "C2": {
+        "H": ("app/test_again.py::test_a_step_runs_as_recorded",
+              "app/test_again.py::test_it_says_where_it_went_another_way",
+              f"{_TRACE}checkpoints.py::test_a_value_that_is_gone_is_there_again",
+              f"{_TRACE}checkpoints.py::test_other_values_are_noticed"),
+        "U": (f"{_UI}rerun.py::test_the_values_of_a_step_are_there_again",
+              f"{_UI}rerun.py::test_a_step_that_goes_another_way_is_not_passed_off_as_the_same"),
+    },
     "C3": {
         "H": (f"{_TRACE}recording.py::test_a_killed_process_loses_the_step_in_progress_at_most",
               f"{_TRACE}recording.py::test_cut_anywhere", "app/test_tape.py::test_follow",
