@@ -656,6 +656,7 @@ def _sum_form(a: Tensor, *, dim: tuple[int, ...], keepdim: bool) -> Tensor:
 
 def inserted(a: Tensor, dim: int) -> Tensor:
     """A sparse tensor with a dimension of length one before ``dim``, a sparse one if it can be."""
+    a = coalesce(a)
     place, content, m = indices_of(a), values_of(a), a._data.sparse_dim
     if dim > m:
         content = content.unsqueeze(dim - m + 1)
@@ -663,7 +664,7 @@ def inserted(a: Tensor, dim: int) -> Tensor:
         row = place.new_zeros((1, place.shape[1]))
         place = cat([place[:dim], row, place[dim:]], 0)
     shape = (*a.shape[:dim], 1, *a.shape[dim:])
-    return apply(COO, place, content, size=shape, coalesced=a._data.coalesced)
+    return apply(COO, place, content, size=shape, coalesced=True)
 
 
 def _reshape_form(a: Tensor, *, shape: tuple[int, ...]) -> Tensor:
