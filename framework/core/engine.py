@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
+from numpy import ndarray
+
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import edge_of
@@ -87,6 +89,8 @@ class _Task:
         self.create = create_graph
         self.recorder = recorder
         self.anomaly = modes.anomaly and modes.check_nan
+        # Whether gradients may be added up in place: nobody looks at the single contributions.
+        self.plain = not create_graph and recorder is None and dispatch.interposer is None
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, list[Any]] = {}  # gradients that have arrived, per output
         self.leaves: dict[int, Any] = {}  # id(leaf) -> gradient so far
@@ -198,6 +202,8 @@ class _Task:
                 if changed is not None:
                     given = _as_many(hook, changed, len(grads))
         edges = node.edges
+        if node.op.part and self.plain and self._put_part(node, given[0]):
+            return [None]
         if given[0] is not None or any(g is not None for g in given):
             try:
                 outs = node.apply(given)
@@ -302,7 +308,7 @@ class _Task:
         if slots is None:
             slots = pending[node] = [None] * len(node.metas)
         if grad is not None:
-            slots[nr] = grad if slots[nr] is None else slots[nr] + grad
+            slots[nr] = grad if slots[nr] is None else self._sum(slots[nr], grad)
         left = self.counts[id(node)] = self.counts[id(node)] - 1
         if not left:
             heapq.heappush(self.heap, (-node.seq, node))
@@ -311,7 +317,7 @@ class _Task:
         key = id(leaf)
         if grad is not None:
             so_far = self.leaves.get(key)
-            self.leaves[key] = grad if so_far is None else so_far + grad
+            self.leaves[key] = grad if so_far is None else self._sum(so_far, grad)
         left = self.counts[key] = self.counts[key] - 1
         if left:
             return
@@ -332,6 +338,41 @@ class _Task:
                 hook(leaf)
         else:
             self.captured[_key(leaf)] = total
+
+    def _sum(self, so_far: Any, grad: Any) -> Any:
+        """Two contributions added up, in place where the first is only the engine's."""
+        total, more = so_far._data, grad._data
+        if self.plain and _own(so_far) and more.__class__ is ndarray and more.dtype is total.dtype:
+            total += more
+            return so_far
+        return so_far + grad
+
+    def _put_part(self, node: Node, grad: Any) -> bool:
+        """Add the gradient of a part (a slice) into that of the whole, if there is one already.
+
+        Otherwise the gradient of each of n parts would be as large as the whole: n times the work.
+
+        Returns:
+            Whether it was done; then the node needs no rule.
+        """
+        (edge,) = node.edges
+        if edge is None or grad is None or node._hooks or self.anomaly:
+            return False
+        if edge.__class__ is tuple:
+            slots = self.pending.get(edge[0])
+            whole = None if slots is None else slots[edge[1]]
+        else:
+            whole = self.leaves.get(id(edge))
+        if whole is None or not _own(whole):
+            return False
+        total, more = whole._data, grad._data
+        if more.__class__ is not ndarray or more.dtype is not total.dtype:
+            return False
+        total[node.meta["index"]] += more
+        if not self.retain:
+            node.release()
+        self._send(edge, None)
+        return True
 
     def _add_grad(self, tensor: Any, grad: Any, own: bool) -> None:
         """Accumulate into ``tensor.grad``; a gradient that is not its ``own`` is copied first."""
@@ -396,6 +437,11 @@ def _check_finite(node: Node, outs: tuple[Any, ...]) -> None:
 
 def _sender(node: Node | None) -> str:
     return "the given gradient" if node is None else f"Function {node.name()}{node.where()}"
+
+
+def _own(grad: Any) -> bool:
+    """Whether a gradient on its way may be written: an array on the host that nobody else sees."""
+    return grad._data.__class__ is ndarray and _unshared(grad) and not grad._rg
 
 
 def _unshared(grad: Any) -> bool:

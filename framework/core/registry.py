@@ -60,6 +60,7 @@ class Op:
     wirtinger: bool = False  # its rules know complex numbers: see the module's docstring
     samples: Callable[..., Any] | None = None
     sparse: Callable[..., Any] | None = None  # instead of it, where the kernel meets a sparse array
+    part: bool = False  # its result is the part of its argument that the keyword ``index`` names
     node: Any = None  # what PyTorch calls its node, of a `variant`
     variants: list[Op] = field(default_factory=list)
     # Derived from the rules' parameters:

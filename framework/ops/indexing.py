@@ -56,6 +56,7 @@ SLICE = op(
     samples=lambda s: [((s(3, 4),), {"index": (slice(1, None), 2)}),
                        ((s(3),), {"index": (None, Ellipsis, slice(None, None, 2))})],
 )  # fmt: skip
+SLICE.part = True
 SLICE_SCATTER = op(
     "getitem_backward", _slice_scatter_kernel, "a",
     grad=(lambda g, index: apply(SLICE, g, index=index),),
