@@ -7,7 +7,8 @@
     tape.tensor(17, seq=250)    # what tensor 17 held after event 250
 
 Whatever the file holds, opening it runs nothing, opens no other file and waits for nobody: file
-names in it are names. Events are in memory, values are read when they are asked for.
+names in it are names. Events are in memory, packed, and decoded when they are asked for; values are
+read from the file then.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import json
 import math
 import os
 import stat
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,10 @@ import msgspec
 import numpy as np
 
 from framework import dtypes
-from framework.trace.events import (
-    CellBegin,
-    CellEnd,
-    Event,
-    Op,
-    OptimBegin,
-    OptimEnd,
-    TensorMeta,
-    Write,
-    decode_events,
-)
+from framework.trace.events import Event, TensorMeta
 from framework.trace.protocol import Summary
 from framework.trace.summary import summarize
+from framework.trace.tape_events import EventStore, StepInfo
 from framework.trace.tape_format import (
     BLOB,
     EVENTS,
@@ -59,30 +51,12 @@ from framework.trace.tape_format import (
 __all__ = ["StepInfo", "Tape", "TapeError", "open_tape"]
 
 MAX_UNPACKED = 4 << 30  # bytes of events, names and sources, unpacked, in one recording
-MAX_EVENTS = 20_000_000
 
 _BLOB_HEAD = msgspec.msgpack.Decoder(tuple[bytes, str, tuple[int, ...]])
 _VALUES = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, tuple[int, ...]]])
 _HEALTH = msgspec.msgpack.Decoder(list[tuple[int, int, Summary]])
 _SOURCE = msgspec.msgpack.Decoder(tuple[str, str])
 _DTYPES = {d.name: d.numpy for d in dtypes.ALL}
-
-
-@dataclass(frozen=True, slots=True)
-class StepInfo:
-    """A training step: the events up to an optimizer's end, or to where a cell begins or ends.
-
-    Attributes:
-        number: the optimizer's count, 0 for a step without an update.
-        seconds: from its first to its last event.
-        ops: primitive ops in it.
-    """
-
-    number: int
-    first_seq: int
-    last_seq: int
-    seconds: float
-    ops: int
 
 
 class _Held:
@@ -138,11 +112,9 @@ class Tape:
         status = os.fstat(self._fd)
         self._inode = status.st_dev, status.st_ino
         self._scanner = Scanner(self._fd)
-        self._tape: list[Event] = []
+        self._events = EventStore(self._unreadable)
         self._held: dict[int, _Held] = {}
-        self._writes: dict[int, list[int]] = {}  # tensor -> events that wrote it
         self._blobs: dict[bytes, tuple[int, int, str, tuple[int, ...]]] = {}  # hash -> where
-        self._gaps: list[int] = []  # events after which some are missing
         self._unpacked = self._dated = 0
         self.sources: dict[str, str] = {}
         try:
@@ -200,24 +172,19 @@ class Tape:
 
     @property
     def first_seq(self) -> int:
-        return self._tape[0].seq if self._tape else 0
+        return self._events.first_seq
 
     @property
     def last_seq(self) -> int:
-        return self._tape[-1].seq if self._tape else 0
+        return self._events.last_seq
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
         """First and last number of each run of events that is missing."""
-        found = [(1, self.first_seq - 1)] if self.first_seq > 1 else []
-        for seq in self._gaps:
-            following = self._tape[self._index(seq) + 1].seq
-            if following > seq + 1:
-                found.append((seq + 1, following - 1))
-        return found
+        return self._events.gaps
 
     def __len__(self) -> int:
-        return len(self._tape)
+        return len(self._events)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -232,7 +199,7 @@ class Tape:
             self.close()
             self._open()
             writing = self.writing
-        before = len(self._tape)
+        before = len(self)
         self.all_read = False
         try:
             for chunk in self._scanner.chunks(growing=writing):
@@ -246,14 +213,14 @@ class Tape:
         except TapeError as error:
             self.close()
             raise TapeError(f"{self.path}: {error}") from None
-        if not self._scanner.ours and not self._tape and self.all_read and not writing:
+        if not self._scanner.ours and not len(self) and self.all_read and not writing:
             self.close()
             raise TapeError(f"{self.path}: an MCAP file, but not a recording of Tapebook")
         self._date_damage()
-        return len(self._tape) - before
+        return len(self) - before
 
     def _replaced(self) -> bool:
-        if self.complete or not self._tape:
+        if self.complete or not len(self):
             return False
         try:
             status = os.stat(self.path)
@@ -270,7 +237,7 @@ class Tape:
         for channel, _, start, end in messages(data):
             try:
                 if channel == EVENTS:
-                    self._take_events(decode_events(data[start:end]))
+                    self._events.take(data, start, end, chunk.packed or data, bool(chunk.packed))
                 elif channel == BLOB:
                     self._take_blob(chunk, start, end)
                 elif channel == VALUES:
@@ -284,34 +251,6 @@ class Tape:
                     self.sources.setdefault(name, text)
             except (msgspec.DecodeError, RecursionError):
                 self.damage.append(Damage(chunk.offset, chunk.length, "a message that is none"))
-
-    def _take_events(self, events: list[Event]) -> None:
-        tape = self._tape
-        if len(tape) + len(events) > MAX_EVENTS:
-            raise TapeError(f"holds more than {MAX_EVENTS:,} events: not read")
-        following = self.last_seq + 1
-        seqs = [event.seq for event in events]
-        if seqs == list(range(following, following + len(seqs))):  # nearly always
-            tape += events
-        else:
-            for event in events:
-                self._put(event)
-        for event in events:
-            if type(event) is Write:
-                for ident in event.tensors:
-                    insort(self._writes.setdefault(ident, []), event.seq)
-
-    def _put(self, event: Event) -> None:
-        """An event that does not follow on the newest one."""
-        tape, last = self._tape, self.last_seq
-        if event.seq > last:
-            if event.seq != last + 1 and tape:
-                self._gaps.append(last)
-            tape.append(event)
-        elif event.seq >= 1:  # out of order, or a number that is there already
-            i = self._index(event.seq)
-            if i < 0 or tape[i].seq != event.seq:
-                insort(tape, event, key=_seq)
 
     def _take_blob(self, chunk: Chunk, start: int, end: int) -> None:
         head, at = split_blob(chunk.data, start, end)
@@ -328,46 +267,24 @@ class Tape:
             self.damage[i] = replace(self.damage[i], after=self.last_seq)
         self._dated = len(self.damage)
 
-    def _index(self, seq: int) -> int:
-        """Position of the newest event with this number or a smaller one, or -1."""
-        return bisect_right(self._tape, seq, key=_seq) - 1
+    def _unreadable(self, seq: int) -> None:
+        self.damage.append(Damage(0, 0, f"event {seq} is none", seq - 1))
+        self._dated += 1
 
     # -- events ------------------------------------------------------------------------------------
 
     def events(self, first: int = 1, last: int | None = None) -> list[Event]:
         """Events ``first`` to ``last`` (default: the newest), as many as it holds."""
-        start = self._index(first - 1) + 1
-        stop = len(self._tape) if last is None else self._index(last) + 1
-        return self._tape[start:stop]
+        return list(self._events.events(first, self.last_seq if last is None else last))
 
     def event(self, seq: int) -> Event | None:
         """The event with this number."""
-        i = self._index(seq)
-        return self._tape[i] if i >= 0 and self._tape[i].seq == seq else None
+        return self._events.event(seq)
 
     @property
     def steps(self) -> list[StepInfo]:
         """The training steps, in order; what comes after the last optimizer is a step as well."""
-        return list(self._steps())
-
-    def _steps(self) -> Iterator[StepInfo]:
-        first = last = None
-        number = ops = 0
-        for event in self._tape:
-            kind = type(event)
-            if kind is CellBegin and ops and first is not None and last is not None:
-                yield _step(number, first, last, ops)
-                first, number, ops = None, 0, 0
-            first = first or event
-            last = event
-            ops += kind is Op
-            if isinstance(event, OptimBegin):
-                number = event.step
-            if kind is OptimEnd or (kind is CellEnd and ops):
-                yield _step(number, first, last, ops)
-                first, number, ops = None, 0, 0
-        if first is not None and last is not None and ops:
-            yield _step(number, first, last, ops)
+        return list(self._events.steps())
 
     # -- values ------------------------------------------------------------------------------------
 
@@ -403,12 +320,11 @@ class Tape:
         if i < 0:
             return None
         born = held.seqs[i]
-        writes = self._writes.get(ident, ())
+        writes = self._events.writes.get(ident, ())
         newest = bisect_right(writes, seq) - 1
         if newest >= 0 and writes[newest] > born:
             return None
-        gap = bisect_right(self._gaps, seq - 1) - 1
-        if gap >= 0 and self._gaps[gap] >= born:
+        if self._events.gap_after(born, seq):
             return None
         return held.what[i]
 
@@ -438,7 +354,10 @@ class Tape:
         return count, sum(length for _, length, _, _ in self._blobs.values())
 
     def check(self) -> int:
-        """Read every value; returns how many it refers to and has not, or has damaged."""
+        """Read every event and value; returns how many values it refers to and has not, or has
+        damaged."""
+        for _ in self._events.events(1, self.last_seq):
+            pass
         bad = 0
         known: dict[bytes, bool] = {}
         for held in self._held.values():
@@ -469,7 +388,6 @@ class Tape:
         """What the recording is and holds, as names and texts."""
         info, steps = self.info, self.steps
         values, size = self.kept
-        seconds = (self._tape[-1].t - self._tape[0].t) / 1e9 if self._tape else 0.0
         try:
             command = " ".join(json.loads(info.get("argv", "[]")))
         except (ValueError, TypeError):
@@ -482,7 +400,8 @@ class Tape:
             "recorded": f"{info.get('started', '?')} on {info.get('host', '?')}",
             "with": f"Tapebook {info.get('tapebook', '?')}, Python {info.get('python', '?')}, "
             f"NumPy {info.get('numpy', '?')}",
-            "events": f"{len(self):,} ({self.first_seq} to {self.last_seq}) in {seconds:.3g} s",
+            "events": f"{len(self):,} ({self.first_seq} to {self.last_seq}) "
+            f"in {self._events.seconds:.3g} s",
             "steps": f"{len(numbered)} training steps"
             + (f" ({numbered[0]} to {numbered[-1]})" if numbered else ""),
             "values": f"{values:,} kept ({info.get('keep', '?')}), {size:,} bytes",
@@ -538,11 +457,3 @@ def _open_file(path: Path) -> int:
 def _plain(text: str) -> str:
     """Text from a file, without what a terminal would obey."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def _seq(event: Event) -> int:
-    return event.seq
-
-
-def _step(number: int, first: Event, last: Event, ops: int) -> StepInfo:
-    return StepInfo(number, first.seq, last.seq, (last.t - first.t) / 1e9, ops)

@@ -101,6 +101,7 @@ class Chunk:
     data: bytes  # unpacked: message records
     start: int  # where `data` stands in the file; 0 if it was compressed
     times: tuple[int, int]  # first and last, as its head says
+    packed: bytes = b""  # as they are in the file, if that is compressed
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -367,7 +368,9 @@ class Scanner:
         if start + stored != len(payload):
             return "a damaged chunk"
         data = payload[start:]
+        packed = b""
         if kind == b"zstd":
+            packed = data
             unpacked = self._inflate(data, size)
             if isinstance(unpacked, str):
                 return unpacked
@@ -376,7 +379,7 @@ class Scanner:
             return "a chunk with an unknown compression"
         if len(data) != size or zlib.crc32(data) != crc:
             return "a chunk whose checksum is wrong"
-        return Chunk(at, length, data, 0 if kind else at + 9 + start, (first, last))
+        return Chunk(at, length, data, 0 if kind else at + 9 + start, (first, last), packed)
 
     def _inflate(self, data: bytes, size: int) -> bytes | str:
         import zstandard

@@ -19,7 +19,7 @@ import pytest
 
 import framework as torch
 from framework import nn, trace
-from framework.trace import open_tape, record, recording, sink, tape_writer
+from framework.trace import open_tape, record, recording, sink, tape_events, tape_writer
 from framework.trace import tape as tape_module
 from framework.trace import tape_format as fmt
 from framework.trace.events import Leaf, Mark, Op, OptimEnd, ParamUpdate, Write, encode_events
@@ -562,11 +562,59 @@ def test_lies_within_sound_chunks(tmp_path: Path) -> None:
     tape = open_tape(_crafted(tmp_path / "a.tape", chunks))
     assert [(e.seq, e.name) for e in tape.events()] == [(2, "a"), (5, "b")]
     assert len(tape.damage) == 1
+    assert tape.gaps == [(1, 1), (3, 4)]
     for ident in (1, 2):
         with pytest.raises(TapeError, match="damaged"):
-            tape.tensor(ident)
-    assert tape.tensor(3) is None and tape.check() == 3
+            tape.tensor(ident, 2)
+        assert tape.tensor(ident, 5) is None, "what happened in the gap is not known"
+    assert tape.tensor(3, 2) is None and tape.check() == 3
     assert not (tmp_path / "etc").exists()
+
+
+def test_events_that_are_none_are_marked_when_they_are_looked_at(tmp_path: Path) -> None:
+    """Only the beginning of an event is unpacked when a file is opened."""
+    import msgspec
+
+    events = [Mark(1, 1, "a"), Mark(2, 2, "b")]
+    good = msgspec.msgpack.decode(encode_events(events))
+    message = msgspec.msgpack.encode([good[0], [18, 2, 2, 77], [good[1][0], 3, 3, "c"]])
+    chunk = b"".join(fmt.chunk_record(0, 0, [fmt.message(fmt.EVENTS, 1, 0, message)]))
+    tape = open_tape(_crafted(tmp_path / "a.tape", chunk))
+    assert not tape.damage and len(tape) == 3
+    assert [e.name for e in tape.events()] == ["a", "unreadable event", "c"]
+    assert [(d.after, d.reason) for d in tape.damage] == [(1, "event 2 is none")]
+    unknown = msgspec.msgpack.encode([[99, 1, 1, "x"]])
+    late = msgspec.msgpack.encode([[18, 1, 1 << 63, "x"]])
+    for lie in (unknown, late):
+        chunk = b"".join(fmt.chunk_record(0, 0, [fmt.message(fmt.EVENTS, 1, 0, lie)]))
+        tape = open_tape(_crafted(tmp_path / "a.tape", chunk))
+        assert len(tape) == 0 and len(tape.damage) == 1
+
+
+def test_events_stay_packed(tmp_path: Path, monkeypatch) -> None:
+    """More events than stay decoded: any is found, in any order, and steps are what they were."""
+    path = tmp_path / "a.tape"
+    with record(path, keep="none") as made:
+        train(30)
+    expected = made.recorder.read()
+    monkeypatch.setattr(tape_events, "DECODED", 100)
+    tape = open_tape(path)
+    assert tape.events() == expected and len(tape) == len(expected)
+    for seq in random.Random(0).choices(range(1, len(expected) + 1), k=300):
+        assert tape.event(seq) == expected[seq - 1]
+        assert tape.events(seq, seq + 40) == expected[seq - 1 : seq + 40]
+    assert tape.event(0) is None and tape.event(len(expected) + 1) is None
+    store = tape._events
+    assert store._decoded_count <= 100 + max(len(s.kinds) for s in store._stretches)
+    steps, first = [], 1
+    for event in expected:
+        if isinstance(event, OptimEnd):
+            steps.append((first, event.seq, event.t - expected[first - 1].t))
+            first = event.seq + 1
+    found = [(s.first_seq, s.last_seq, round(s.seconds * 1e9)) for s in tape.steps]
+    assert found == steps and [s.number for s in tape.steps] == list(range(1, 31))
+    ops = sum(isinstance(e, Op) for e in expected)
+    assert sum(s.ops for s in tape.steps) == ops
 
 
 # -- where it may be written -----------------------------------------------------------------------
