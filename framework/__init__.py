@@ -109,7 +109,6 @@ newaxis = None
 
 globals().update(_CPU_TYPES)
 globals().update(_STORAGES)
-Storage = _STORAGES["FloatStorage"]  # the class of the default type
 
 # PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
 # the user's own NumPy code keeps its warnings.
@@ -334,6 +333,8 @@ _RARE = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _RARE:
         return _importlib.import_module(f"framework.{name}")
+    if name == "Storage":  # an old name of the storage of the default type
+        return _STORAGES["FloatStorage"]
     if name == "_VF":  # PyTorch's functions of the binding
         return _sys.modules[__name__]
     if name in _INPLACE_FUNCTIONS:
