@@ -18,6 +18,7 @@ from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
+from framework.kernels import quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.ops.dims import axis, numpy_names
@@ -91,10 +92,7 @@ def _exp_minus(a: Any) -> Any:
 
 
 def _logistic(a: Any) -> Any:
-    if a.dtype.kind == "c":
-        return 1 / (1 + np.exp(-a))
-    small = _exp_minus(a)
-    return np.where(a >= 0, small * 0 + 1, small) / (1 + small)
+    return quick.logistic(a)
 
 
 def _log_sigmoid(a: Any) -> Any:
@@ -113,12 +111,14 @@ _GELU_A, _GELU_B = math.sqrt(2.0 / math.pi), 0.044715
 
 def _gelu(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
-        return 0.5 * a * (1 + erf(a * _INV_SQRT2))
+        return quick.gelu(a) if quick.is_quick(a) else 0.5 * a * (1 + erf(a * _INV_SQRT2))
     return 0.5 * a * (1 + np.tanh(_GELU_A * (a + _GELU_B * a * a * a)))
 
 
 def _gelu_slope(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
+        if quick.is_quick(a):
+            return quick.gelu_slope(a)
         return 0.5 * (1 + erf(a * _INV_SQRT2)) + a * (np.exp(-0.5 * a * a) * _INV_SQRT2PI)
     t = np.tanh(_GELU_A * (a + _GELU_B * a * a * a))
     inner = _GELU_A * (1 + 3 * _GELU_B * a * a)
@@ -137,7 +137,11 @@ def _gelu_bend(a: Any, *, approximate: str) -> Any:
 
 def _silu_slope(a: Any) -> Any:
     s = _logistic(a)
-    return s * (1 + a * (1 - s))
+    slope = 1 - s
+    slope *= a
+    slope += 1
+    slope *= s
+    return slope
 
 
 def _silu_bend(a: Any) -> Any:

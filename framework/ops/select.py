@@ -14,6 +14,7 @@ from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels.floats import type_name
+from framework.kernels.quick import blend
 from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
 from framework.tensor import Tensor
@@ -45,7 +46,7 @@ def _where_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
 
 
 WHERE = op(
-    "where", np.where, "cab", rule=_where_rule,
+    "where", blend, "cab", rule=_where_rule,
     grad=(None, lambda g, c: where(c, g, 0.0), lambda g, c: where(c, 0.0, g)),
     samples=lambda s: [((s.mask(3, 2), s(2), s(3, 1)), {}), ((s.mask(3), s(3), 0.5), {})],
 )  # fmt: skip
@@ -269,7 +270,9 @@ def relu(input: Tensor) -> Tensor:
 
 
 def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
-    return np.where(mask, value, a).astype(a.dtype, copy=False)
+    if value.__class__ is float and a.dtype.kind == "f":
+        value = np.asarray(value, a.dtype)
+    return blend(mask, value, a).astype(a.dtype, copy=False)
 
 
 MASKED_FILL = op(

@@ -11,7 +11,7 @@ import numpy as np
 from framework.core.dispatch import RULES, apply
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import module_of
+from framework.kernels import module_of, quick
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.special import erf as _special_erf
 from framework.tensor import Tensor, wrap
@@ -222,12 +222,10 @@ def _halves(kernel: Kernel) -> Kernel:
 
 
 def _sigmoid_kernel(a: Any) -> Any:
-    """1 / (1 + e^-a), without overflow: e^-|a| never exceeds one."""
-    one = a.dtype.type(1)
     if a.dtype.kind == "c":
+        one = a.dtype.type(1)
         return one / (one + np.exp(-a))
-    small = np.exp(-np.abs(a))
-    return np.where(a >= 0, one, small) / (one + small)
+    return quick.logistic(a)
 
 
 square = unary(
