@@ -133,6 +133,8 @@ class Recorder:
         self.armed = False  # True while the gate wants to see every event
         self.inner = False  # and the ops of built-in gradient rules, too
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
+        self.limit = sys.maxsize  # an event with a larger number waits for whoever writes them down
+        self.on_limit: Callable[[], None] | None = None
         self.between: Callable[[], None] | None = None  # after that, and as a cell begins
         self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step
         self.step = 0  # training steps that have ended
@@ -149,6 +151,8 @@ class Recorder:
     ) -> None:
         """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
         t1 = perf_counter_ns()
+        if self.seq >= self.limit:
+            self._hold()
         first_id = self.first_id
         kind = tensor_type
         if len(args) == 2:  # two and one are nearly all ops: spelled out, without a list
@@ -334,6 +338,8 @@ class Recorder:
         error: BaseException | None = None,
     ) -> None:
         """It sent ``grads`` to its edges; ``outer`` is what `here` was before it began."""
+        if self.seq >= self.limit:
+            self._hold()
         first_id = self.first_id
         described: list[Any] = []
         for g, edge in zip(grads, node.edges):
@@ -568,7 +574,13 @@ class Recorder:
         """Renew what every op's record says of where it ran."""
         self.here = (self.module, self.open[-1] if self.open else 0, self.phase)
 
+    def _hold(self) -> None:
+        if self.on_limit is not None:
+            self.on_limit()
+
     def _put(self, tensors: tuple[Any, ...], kind: int, *payload: Any, t: int = 0) -> int:
+        if self.seq >= self.limit:
+            self._hold()
         self.seq = seq = self.seq + 1
         raw = (seq, t or perf_counter_ns(), kind, *payload)
         self.ring[seq & self.mask] = raw

@@ -64,6 +64,8 @@ POLICIES = ("ring", "spill")
 
 CHUNK = 64 << 10  # bytes after which a chunk is closed
 LARGEST = 256 << 20  # bytes of a tensor; of a larger one the statistics are kept
+ROOM = 0.75  # of the ring may be full before the model's thread waits for some of it to be written
+BREATH = 500  # events that are written before it is looked for
 TICK = 0.01  # seconds between two looks at the ring within a step
 REST = 0.25  # the same, the longest, while nothing happens
 IDLE = 0.5  # seconds after which what has come is written, though no step has ended
@@ -164,6 +166,7 @@ class Recording:
         self._limit = budget  # bytes of the file after which room is made
         self._written = self._due = 0
         self._wake, self._caught_up = threading.Event(), threading.Event()
+        self._room, self._held_up = threading.Event(), False
         self._patient = True
         self._closing = False
         self._flushed = time.monotonic()
@@ -176,6 +179,8 @@ class Recording:
         self._begin()
         _recordings.add(self)
         recorder.on_step = self._at_step
+        recorder.on_limit = self._at_limit
+        self._make_way(self._next)
         self._thread = threading.Thread(target=self._work, name="tapebook-record", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -219,6 +224,7 @@ class Recording:
             self.recorder.on_step = None
         self._wake.set()
         self._thread.join(GIVE_UP)
+        self.recorder.limit = sys.maxsize
         if self._thread.is_alive():
             self._say(f"{self.path}: the disk does not answer: the recording is not closed")
         atexit.unregister(self.close)
@@ -233,6 +239,30 @@ class Recording:
         self._wake.set()
         if self._patient and not self._caught_up.wait(PATIENCE):
             self._patient = False  # until it has caught up
+
+    def _at_limit(self) -> None:
+        """On the model's thread, when the ring is nearly full of what is not yet written.
+
+        It waits as long as the writing goes on, and goes on, losing events, when that stands still.
+        """
+        recorder = self.recorder
+        self._held_up = True
+        while recorder.seq >= recorder.limit:
+            if self.problem or self._closing or os.getpid() != self._pid:
+                recorder.limit = sys.maxsize
+                break
+            self._room.clear()
+            self._wake.set()
+            if recorder.seq >= recorder.limit and not self._room.wait(PATIENCE):
+                recorder.limit = sys.maxsize  # until it goes on
+        self._held_up = False
+
+    def _make_way(self, seq: int) -> None:
+        """Everything before ``seq`` has been taken in."""
+        recorder = self.recorder
+        recorder.limit = seq + int(ROOM * (recorder.mask + 1))
+        if self._held_up:
+            self._room.set()
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -253,7 +283,9 @@ class Recording:
         except Exception as error:  # a bug of ours must not end the program, nor be silent
             self._stop(f"{type(error).__name__}: {error}")
         finally:
+            self.recorder.limit = sys.maxsize
             self._caught_up.set()
+            self._room.set()
 
     def _turn(self, last: bool = False) -> None:
         self._wake.clear()
@@ -311,9 +343,12 @@ class Recording:
                 self._capture_written()
                 ended = ended or kind in (sink.OPTIM_END, sink.CELL_END)
             seq += 1
+            if not seq % BREATH:
+                self._make_way(seq)
             if len(self._array) > CHUNK:
                 self._write_text()
         self._next = seq
+        self._make_way(seq)
         return ended
 
     def _add(self, event: Event) -> None:

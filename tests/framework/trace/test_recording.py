@@ -287,6 +287,47 @@ def test_more_events_than_the_ring_holds(tmp_path: Path) -> None:
     assert sum(b - a + 1 for a, b in tape.gaps) == made.lost
 
 
+def test_a_loop_without_steps_waits_for_the_writer(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tape_writer, "PATIENCE", 60.0)
+    with record(tmp_path / "out.tape", keep="none") as made:
+        made.recorder.ring[:] = [None] * 1024
+        made.recorder.mask = 1023
+        made._make_way(1)
+        x = torch.ones(8, requires_grad=True)
+        for _ in range(10):
+            y = x
+            for _ in range(500):
+                y = y * 1.5
+            y.sum().backward()
+    assert not made.lost and made.recorder.limit == sys.maxsize
+    tape = open_tape(tmp_path / "out.tape")
+    assert len(tape) == made.recorder.seq > 15_000 and not tape.gaps
+
+
+def test_a_loop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch) -> None:
+    real, gate = TapeFile.write, threading.Event()
+
+    def slow(self: TapeFile, parts) -> None:
+        gate.wait(60)
+        real(self, parts)
+
+    ring = sink.Recorder(capacity=256)
+    with Recording(tmp_path / "out.tape", ring) as made:
+        monkeypatch.setattr(TapeFile, "write", slow)
+        made._wake.set()
+        began = time.monotonic()
+        for _ in range(20_000):
+            ring.mark("x" * 100)
+        assert time.monotonic() - began < 20
+        gate.set()
+        assert made.flush()
+        ring.mark("the end")
+    assert made.lost and not made.problem
+    tape = open_tape(tmp_path / "out.tape")
+    assert sum(b - a + 1 for a, b in tape.gaps) == made.lost
+    assert tape.last_seq == 20_001
+
+
 def test_a_full_disk_ends_the_recording_and_not_the_program(tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
