@@ -66,7 +66,8 @@ def logistic(a: Any) -> Any:
     if a.__class__ is not ndarray:
         return 1 / (1 + np.exp(-a))
     result = np.negative(a, out=np.empty_like(a))
-    np.exp(result, out=result)
+    with np.errstate(over="ignore"):
+        np.exp(result, out=result)
     result += 1
     return np.divide(1, result, out=result)
 
