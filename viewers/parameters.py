@@ -215,10 +215,9 @@ class Parameters:
             total = grads[1][i - 1].total.id
             grad = (total, self._moment(total, grads[0][i - 1], seq))
         change: Key = (tensor, update.seq, update.parent) if update and update.parent else ()
-        step = self.store.step_at(seq)
         born = self.leaves[tensor].seq if tensor in self.leaves else 0
         value = (tensor, self._moment(tensor, born, seq))
-        return Keys(step.number if step is not None else 0, seq, value, grad, change)
+        return Keys(self._number(seq), seq, value, grad, change)
 
     def _moment(self, tensor: int, born: int, seq: int) -> int:
         """When what a tensor holds at ``seq`` was written; the same for all moments until then."""
@@ -233,22 +232,17 @@ class Parameters:
         stays.
         """
         seqs, updates = self._updates.get(tensor, ([], []))
-        number = self._number
-        if updates:
-            chosen = sample(bisect_right(seqs, seq), most)
-            return [
-                Keys(
-                    number(u.seq), u.seq, (tensor, u.seq), (u.grad, u.seq) if u.grad else (),
-                    (tensor, u.seq, u.parent) if u.parent else (),
-                )
-                for u in (updates[i] for i in chosen)
-            ]  # fmt: skip
-        times, grads = self._grads.get(tensor, ([], []))
-        chosen = sample(bisect_right(times, seq), most)
-        return [
-            Keys(number(g.seq), g.seq, (tensor, g.seq), (g.total.id, g.seq), ())
-            for g in (grads[i] for i in chosen)
-        ]
+        if not updates:
+            seqs = self._grads.get(tensor, ([], []))[0]
+        return [self.as_of(tensor, seqs[i]) for i in sample(bisect_right(seqs, seq), most)]
+
+    def recent(self, tensor: int, seq: int, count: int) -> list[Keys]:
+        """The last moments of `history` up to an event."""
+        seqs, updates = self._updates.get(tensor, ([], []))
+        if not updates:
+            seqs = self._grads.get(tensor, ([], []))[0]
+        end = bisect_right(seqs, seq)
+        return [self.as_of(tensor, at) for at in seqs[max(0, end - count) : end]]
 
     def _number(self, seq: int) -> int:
         step = self.store.step_at(seq)
@@ -273,13 +267,18 @@ class Parameters:
         )  # fmt: skip
 
     def past(
-        self, tensor: int, seq: int, lookup: Lookup
+        self, tensor: int, seq: int, lookup: Lookup, moments: Sequence[Keys] | None = None
     ) -> tuple[list[float], list[float], list[float]]:
-        """Norms, gradient norms and update ratios over the steps, as far as they are known."""
+        """Norms, gradient norms and update ratios over the steps, as far as they are known.
+
+        ``moments`` are those that are looked at, instead of some of all.
+        """
         norms: list[float] = []
         grads: list[float] = []
         ratios: list[float] = []
-        for keys in self.history(tensor, seq, SPARKS):
+        if moments is None:
+            moments = self.history(tensor, seq, SPARKS)
+        for keys in moments:
             value, grad, change = (
                 lookup(key) if key else None for key in (keys.value, keys.grad, keys.change)
             )

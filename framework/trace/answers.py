@@ -53,6 +53,7 @@ class Answers:
         register("variables", self._variables, slow=True, **look)
         register("source", self._source, slow=True, **look)
         register("evaluate", self._evaluate, slow=True, **act)
+        register("updates", self._updates, slow=True, **look)
         register("compute", self._compute, slow=True, **look)
         register("check", self._check, slow=True, **act)
         register("breakpoints", self._breakpoints, **act)
@@ -176,6 +177,22 @@ class Answers:
             return list(measure(array_of, params.get("of", ())))
         except ValueError as error:
             raise RequestError(str(error)) from None
+
+    def _updates(self, params: dict[str, Any]) -> list[Any]:
+        """What the last optimizer step did, as long as it is still there."""
+        from framework.trace.measure import latest
+
+        tensors = params.get("tensors")
+        if tensors is not None and not (
+            isinstance(tensors, list) and all(type(t) is int for t in tensors[:10_000])
+        ):
+            raise RequestError("updates: tensors must be a list of ids")
+
+        def array_of(ident: int, seq: int) -> Any | None:
+            found = self.gate.value(ident, seq)
+            return None if found is None else found[0]
+
+        return list(latest(self.recorder, array_of, tensors))
 
     def _compute(self, params: dict[str, Any]) -> Any:
         """An expression over values that are kept, by the names that the viewer gives them."""

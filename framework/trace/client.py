@@ -29,6 +29,7 @@ from framework.trace import session as files
 from framework.trace.answers import RequestError
 from framework.trace.check import Check
 from framework.trace.events import Event
+from framework.trace.measure import Update
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
     Breakpoint,

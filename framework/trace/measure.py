@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from framework.trace import sink
+from framework.trace.events import ParamUpdate
 from framework.trace.protocol import Summary
+from framework.trace.reader import typed
 from framework.trace.summary import summarize
 
-__all__ = ["MOST", "PATIENCE", "measure"]
+__all__ = ["MOST", "PATIENCE", "Update", "latest", "measure"]
 
 MOST = 1000  # that may be asked for at once
 PATIENCE = 0.15  # seconds after which no further one is begun
@@ -56,6 +60,51 @@ def measure(
         if found and time.perf_counter() > end:
             break
         found.append(_one(array_of, summary_of, tensor, seq, minus[0] if minus else None))
+    return found
+
+
+class Update(msgspec.Struct):
+    """A parameter after its last update: its value, its gradient, and what the update changed."""
+
+    tensor: int
+    seq: int  # of the update
+    value: Summary | None
+    grad: Summary | None
+    change: Summary | None
+
+
+def latest(
+    recorder: sink.Recorder,
+    array_of: ArrayOf,
+    tensors: Sequence[int] | None = None,
+    patience: float = PATIENCE,
+) -> list[Update]:
+    """The updates of the last optimizer step that is over, of all parameters or of some.
+
+    A program that runs fast has long forgotten a step when a viewer asks for it by its events; this
+    is asked where the step still is. As many are given as ``patience`` allows.
+    """
+    end = recorder.raw(recorder.ends[-1]) if recorder.ends else None
+    found: list[Update] = []
+    if end is None:
+        return found
+    begin, last = end[3], end[0]
+    until = time.perf_counter() + patience
+    for seq in range(begin + 1, last):
+        raw = recorder.raw(seq)
+        if raw is None or raw[2] != sink.UPDATE:
+            continue
+        event = typed(raw)
+        assert isinstance(event, ParamUpdate)
+        ident = event.tensor.id
+        if tensors is not None and ident not in tensors:
+            continue
+        value = _one(array_of, None, ident, seq, None)
+        grad = _one(array_of, None, event.grad, seq, None) if event.grad else None
+        change = _one(array_of, None, ident, seq, begin)
+        found.append(Update(ident, seq, value, grad, change))
+        if time.perf_counter() > until:
+            break
     return found
 
 

@@ -12,7 +12,7 @@ import framework as torch
 from framework import nn
 from framework.trace import recording
 from framework.trace.events import BackwardEnd, Grad, NodeEnd, Op, OptimEnd, ParamUpdate
-from framework.trace.measure import measure
+from framework.trace.measure import latest, measure
 from framework.trace.protocol import Summary
 from viewers.graph.store import TraceStore
 from viewers.lines import Lines, gutter_line
@@ -273,3 +273,26 @@ def test_measure_says_what_is_wrong_with_a_question() -> None:
             measure(lambda *key: None, bad)
     slow = measure(lambda *key: np.ones(3), [[1, 1]] * 100, patience=0)
     assert 1 <= len(slow) < 100
+
+
+def test_what_the_last_step_did_is_measured_at_once() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with recording(keep="all") as tape:
+        assert latest(tape, tape.values.get) == []
+        for _ in range(3):
+            before = model.weight.detach().numpy().copy()
+            optimizer.zero_grad()
+            model(torch.ones(2, 4)).pow(2).sum().backward()
+            optimizer.step()
+        found = latest(tape, tape.values.get)
+        only = latest(tape, tape.values.get, tensors=[model.bias._id])
+    assert [u.tensor for u in found] == [model.weight._id, model.bias._id]
+    weight = model.weight.detach().numpy()
+    assert math.isclose(found[0].value.norm, np.linalg.norm(weight), rel_tol=1e-6)
+    assert math.isclose(found[0].change.norm, np.linalg.norm(weight - before), rel_tol=1e-5)
+    assert math.isclose(found[0].grad.norm, np.linalg.norm(model.weight.grad.numpy()), rel_tol=1e-6)
+    assert [u.tensor for u in only] == [model.bias._id]
+    update = [e for e in tape.read() if isinstance(e, ParamUpdate)][-2]
+    assert found[0].seq == update.seq

@@ -9,15 +9,18 @@ from textual import events
 from app.figures import Figures
 from app.session import Session
 from app.ui.panes.base import Pane
+from framework.trace.measure import Update
 from viewers.graph.store import TraceStore
 from viewers.parameters import (
     COLUMNS,
     SPARKS,
     Key,
+    Keys,
     ParameterRow,
     Parameters,
     column_at,
     row_line,
+    sample,
     title_line,
 )
 from viewers.text import Line
@@ -28,6 +31,7 @@ RECENT = 8  # steps whose values a program that runs still has
 EVENTS = 40_000  # that are read at a time
 GLANCE = 0.25  # seconds between two drawings while the model runs
 PULSE = 1.0  # seconds between two samples while it runs
+MOST = 500  # moments of a parameter that are remembered
 SMALL = 500_000  # elements of all parameters; those of a larger model are sampled in sight only
 
 
@@ -46,6 +50,10 @@ class ParametersPane(Pane):
         self._of: TraceStore | None = None
         self._shown: list[ParameterRow] = []
         self._sampled = self._drawn = 0.0
+        self._sampled_at = 0  # the end of the step that was looked at last
+        self._asking = False
+        self._fresh: list[Update] = []  # that came before their events
+        self._seen: dict[int, dict[int, Keys]] = {}  # by tensor and moment: what was asked for
         self._state: tuple[object, ...] = ()
 
     # -- what it shows -----------------------------------------------------------------------
@@ -56,6 +64,8 @@ class ParametersPane(Pane):
         if self.table is None or self._of is not store:
             self.table, self._of = Parameters(store), store
             self._state = ()
+            self._seen.clear()
+            self._sampled_at = 0
         return self.table.follow(EVENTS)
 
     def count(self) -> int:
@@ -70,10 +80,11 @@ class ParametersPane(Pane):
         running = session.state == "running" and session.following
         if running:
             self.sample()
-            if time.monotonic() - self._drawn < GLANCE:
+            self.take()
+            if time.monotonic() - self._drawn < GLANCE or self.figures.waiting:
                 return
         self._drawn = time.monotonic()
-        cursor = session.cursor
+        cursor = self._as_of()
         state = (
             cursor, len(table.leaves), len(self.figures.known), self.column, self.reverse, self.room
         )  # fmt: skip
@@ -91,6 +102,31 @@ class ParametersPane(Pane):
         if not running:
             self._want()
 
+    def _as_of(self) -> int:
+        """The cursor; while the model runs, the step whose figures are known."""
+        session = self.session
+        running = session.state == "running" and session.following
+        return self._sampled_at if running and self._sampled_at else session.cursor
+
+    def _moments(self, tensor: int) -> list[Keys]:
+        """The steps that a sparkline is made of; of a program those that were looked at in time."""
+        assert self.table is not None
+        seq = self._as_of()
+        if self.session.state == "recording":
+            return self.table.history(tensor, seq, SPARKS)
+        seen = self._seen.get(tensor, {})
+        seqs = sorted(at for at in seen if at <= seq)
+        return [seen[seqs[i]] for i in sample(len(seqs), SPARKS)]
+
+    def _note(self, tensor: int, moments: list[Keys]) -> list[Key]:
+        """Remember moments that are asked for; returns their keys, the newest first."""
+        seen = self._seen.setdefault(tensor, {})
+        seen.update((keys.seq, keys) for keys in moments)
+        if len(seen) > MOST:
+            for at in sorted(seen)[:-SPARKS:2]:
+                del seen[at]
+        return [k for keys in reversed(moments) for k in keys[2:] if k]
+
     def update_rows(self) -> None:
         self._state = ()
         self.sync()
@@ -105,10 +141,12 @@ class ParametersPane(Pane):
         seen = self._in_sight()
         keys: list[Key] = [k for row in seen for k in row.keys[2:] if k]
         for row in seen:
-            past = self.table.history(row.tensor, self.session.cursor, SPARKS)
-            if self.session.state != "recording":
-                past = past[-RECENT:]
-            keys += [k for moment in reversed(past) for k in moment[2:] if k]
+            if self.session.state == "recording":
+                past = self._moments(row.tensor)
+                keys += [k for moment in reversed(past) for k in moment[2:] if k]
+            else:
+                recent = self.table.recent(row.tensor, self.session.cursor, RECENT)
+                keys += self._note(row.tensor, recent)
         if self.column not in ("name", "shape"):
             field = {"norm": "value", "gradient": "grad", "update": "change"}[self.column]
             keys += [getattr(row.keys, field) for row in self._shown]
@@ -121,24 +159,49 @@ class ParametersPane(Pane):
         now = time.monotonic()
         if now - self._sampled < PULSE or self.figures.waiting:
             return
+        if self.follow() or self.table is None or self._asking:
+            return
         self._sampled = now
-        if self.follow() or self.table is None:
-            return
         store, table = self.session.store, self.table
-        done = next((s for s in reversed(store.steps) if s.done and s.updated), None)
-        if done is None:
-            return
-        chosen = list(table.leaves)
-        size = sum(_elements(leaf.tensor.shape) for leaf in table.leaves.values())
-        if size > SMALL:
+        options = {}
+        if sum(_elements(leaf.tensor.shape) for leaf in table.leaves.values()) > SMALL:
             if not self.is_on_screen:
                 return
-            chosen = [row.tensor for row in self._in_sight()]
-        keys: list[Key] = []
-        for tensor in chosen:
-            past = table.history(tensor, done.last_seq)[-1:]
-            keys += [k for moment in past for k in moment[2:] if k]
-        self.figures.want("parameters", keys)
+            options["tensors"] = [row.tensor for row in self._in_sight()]
+        self._asking = True
+
+        def came(updates: list[Update]) -> None:
+            self._asking = False
+            if store is self.session.store:
+                self._fresh += updates
+                self.take()
+
+        def failed(_: str) -> None:
+            self._asking = False
+
+        self.session.ask("updates", came, failed, **options)
+
+    def take(self) -> None:
+        """Use what has come of steps whose events are here, too."""
+        table, known = self.table, self.figures.known
+        if not self._fresh or table is None or self.follow():
+            return
+        rest = []
+        for update in self._fresh:
+            if table.update(update.tensor, self.session.store.last_seq) is None or (
+                self.session.store.last_seq < update.seq
+            ):
+                rest.append(update)
+                continue
+            keys = table.as_of(update.tensor, update.seq)
+            for key, found in (
+                (keys.value, update.value), (keys.grad, update.grad), (keys.change, update.change),
+            ):  # fmt: skip
+                if key and found is not None:
+                    known[key] = found
+            self._note(update.tensor, [keys])
+            self._sampled_at = max(self._sampled_at, update.seq)
+        self._fresh = rest[-1000:]
 
     # -- rows --------------------------------------------------------------------------------
 
@@ -147,7 +210,8 @@ class ParametersPane(Pane):
             return title_line(width, self.column, self.reverse)
         assert self.table is not None
         row = self._shown[index - 1]
-        past = self.table.past(row.tensor, self.session.cursor, self.figures.get)
+        moments = self._moments(row.tensor)
+        past = self.table.past(row.tensor, self.session.cursor, self.figures.get, moments)
         return row_line(row._replace(past=past), width, self.column)
 
     @property

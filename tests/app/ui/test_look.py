@@ -374,3 +374,25 @@ def test_variables_in_graph_inspector_and_search(tmp_path: Path, size: tuple[int
             await d.press("escape")
 
     asyncio.run(run())
+
+
+def test_parameters_are_sampled_while_the_program_runs(tmp_path: Path) -> None:
+    """What is long forgotten when the table is opened was looked at in time."""
+    slow = MLP.replace("range(3)", "range(20000)").replace(
+        "    optimizer.step()", "    optimizer.step(); import time; time.sleep(0.01)"
+    )
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", slow), (120, 40)) as d:
+            await d.press("f6")
+            pane = d.main.lower.parameters
+            await d.until(lambda: len(next(iter(pane._seen.values()), ())) >= 3, "samples", 40)
+            await d.press("A")
+            await d.until(lambda: re.search(r"model\.0\.weight .*[▁-█]{3}", d.pane("parameters")))
+            assert d.session.state == "running"
+            rows = pane._shown
+            assert all(row.norm.value > 0 and row.ratio.value > 0 for row in rows), rows
+            await d.press("i", "i")
+            await d.idle()
+
+    asyncio.run(run())
