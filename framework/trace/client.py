@@ -68,6 +68,7 @@ RESULTS: dict[str, Any] = {
     "view": TensorView,
     "summary": list[Summary | None],
     "measure": list[Summary | None],
+    "updates": list[Update],
     "compute": Variable,
     "check": Check,
 }
