@@ -292,6 +292,8 @@ ABOUT: dict[str, str] = {
     "steps": "One tensor or gradient over the training steps.",
     "source": "The source of the program with what each line did: ops, values, gradients, bytes.",
     "memory": "What is kept for backward, node by node, and how much there was at which moment.",
+    "report": "What was found, and below it rows to go through: up and down go from one to the "
+    "next, enter goes to its moment on the tape and in every pane, escape leaves.",
     "console": "What the program printed, and what Tapebook had to say.",
 }
 

@@ -59,7 +59,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
                 self._go_to_number(int(name[5:]))
                 return True
             raise KeyError(f"no action is called {name!r}")
-        if name not in ("row_up", "row_down", "page_up", "page_down"):
+        if by_id[name].group != "View":  # who only looks around keeps the word about the stop
             self.session.message = ""
         done = method() is not False
         self.update()

@@ -17,6 +17,7 @@ from framework.trace.conditions import (
     LIMITS,
     SUBJECTS,
     format_line,
+    help_lines,
     limits_text,
     parse_line,
 )
@@ -85,7 +86,7 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self.heading
-            box.border_subtitle = "↑ ↓ fields · Enter sets it · Esc cancels"
+            box.border_subtitle = "↑ ↓ fields · Enter sets it · F1 all conditions · Esc cancels"
             for name, label, hint in _FIELDS:
                 with Horizontal():
                     yield Label(label, markup=False)
@@ -115,12 +116,24 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
         if event.key == "escape":
             event.stop()
             self.dismiss(None)
+        elif event.key == "f1":
+            event.stop()
+            self._explain()
         elif event.key in ("up", "down"):
             event.stop()
             if event.key == "up":
                 self.focus_previous()
             else:
                 self.focus_next()
+
+    def _explain(self) -> None:
+        """The tables of conditions, over the form."""
+        from app.ui.screens.report import ReportScreen
+        from viewers.explain import Report
+
+        shown = ReportScreen(self.session, "conditions")
+        shown.fill(Report([[(line, "")] for line in help_lines()]))
+        self.app.push_screen(shown)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the line that ``--break`` takes for the same."""

@@ -61,10 +61,11 @@ class HelpScreen(ModalScreen[None]):
         width = max(20, min(100, self.app.size.width * 92 // 100) - 8)
         about = ABOUT.get(self.where, "")
         parts: list[Content | str] = [f"{line}\n" for line in textwrap.wrap(about, width)]
-        parts.append(Content.styled("\nKeys of this pane\n", "bold $accent"))
-        for action in ACTIONS:
-            if self.where in action.where:
-                parts += self._entry(action, width)
+        own = [action for action in ACTIONS if self.where in action.where]
+        if own:
+            parts.append(Content.styled("\nKeys of this pane\n", "bold $accent"))
+        for action in own:
+            parts += self._entry(action, width)
         parts.append(Content.styled("\nEverywhere\n", "bold $accent"))
         parts += [Content.styled(f"{line}\n", "$dim") for line in textwrap.wrap(_INTRO, width)]
         for group in GROUPS:

@@ -126,6 +126,7 @@ class ReportScreen(ModalScreen[int]):
         Binding("up,k", "step(-1)", show=False),
         Binding("pagedown", "page(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
+        Binding("f1,question_mark", "help", show=False),
     ]
 
     def __init__(self, session: Session, title: str) -> None:
@@ -171,6 +172,11 @@ class ReportScreen(ModalScreen[int]):
 
     def on_pane_activated(self, event: Pane.Activated) -> None:
         self.action_go()
+
+    def action_help(self) -> None:
+        from app.ui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.app.keymap, "report"))  # type: ignore[attr-defined]
 
     def action_leave(self) -> None:
         self.dismiss(0)

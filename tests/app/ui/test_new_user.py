@@ -201,7 +201,7 @@ def test_arguments_without_a_name_are_shown_by_their_values(tmp_path: Path) -> N
             await d.idle()
             rows = d.rows("graph")
             assert "arg1" not in rows
-            assert re.search(r"mul 7 ", rows) and re.search(r"sub 1, · ", rows), rows
+            assert re.search(r"mul 7 ", rows) and re.search(r"sub → y 1, · ", rows), rows
 
     asyncio.run(run())
 

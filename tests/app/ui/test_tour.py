@@ -132,5 +132,12 @@ def test_help_begins_with_the_pane_that_has_the_focus(tmp_path: Path) -> None:
                         assert action.title in str(d.app.screen._text()), (where, action.id)
                         break
                 await d.press("escape")
+            await d.press("B", "f1")
+            words = " ".join(d.text().replace("│", " ").split())
+            assert "conditions" in words and "[SUBJECT] [PLACE] [CONDITION" in words, d.text()
+            await d.press("f1")
+            assert "What was found" in d.text()
+            await d.press("escape", "escape")
+            assert d.app.screen.query("#field-condition"), "back in the form"
 
     asyncio.run(run())
