@@ -70,6 +70,7 @@ class Subject:
     error: str = ""
     note: str = ""
     tensors: list[TensorRef] = field(default_factory=list)
+    backward: int = -1  # ns of its backward node, -1 for none or while it is open
 
 
 def subject_at(store: TraceStore, seq: int, as_of: int) -> Subject | None:
@@ -171,6 +172,8 @@ def _operands(
     """Outputs with the gradients that came back for them, operands with those that went on."""
     node = _node_of(store, event, as_of) if event.phase == "forward" else None
     done = _end(store, node, as_of) if node is not None else None
+    if node is not None:
+        subject.backward = _duration(node, done)
     sent: tuple[TensorMeta, ...] = done.grad_out if isinstance(done, NodeEnd) else ()
     tensors = subject.tensors
     outputs = tuple(outputs)

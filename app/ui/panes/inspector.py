@@ -274,6 +274,8 @@ class InspectorPane(Pane):
             title += [(" " * room + " ", ""), (subject.phase, tone)]
         lines = [title]
         facts = [session.source_text(subject.source), duration_text(subject.duration)]
+        if subject.backward >= 0:
+            facts.append(f"backward {duration_text(subject.backward)}")
         if subject.duration < 0 and subject.kind in ("module", "node", "composite"):
             facts[1] = "still open"
         text = " · ".join(fact for fact in facts if fact)

@@ -396,3 +396,20 @@ def test_parameters_are_sampled_while_the_program_runs(tmp_path: Path) -> None:
             await d.idle()
 
     asyncio.run(run())
+
+
+def test_time_of_an_op_forward_and_backward(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
+            await ran(d)
+            relu = [e for e in d.session.store.tape if isinstance(e, Op) and e.name == "relu"][-1]
+            d.main.inspector.show(relu.seq)  # as of the end: its backward is over
+            await d.settled()
+            assert re.search(r"line 2 · [\d.]+ [µm]s · backward [\d.]+ [µm]s", d.rows("inspector"))
+            await d.press("S")  # and of all modules and ops
+            screen = d.app.screen
+            await d.until(lambda: getattr(screen, "ready", True), "the summary")
+            await d.until(lambda: "backward" in d.text(), "the summary's times")
+            assert re.search(r"1 ReLU .*[µm]s .*[µm]s", d.text()), d.text()
+
+    asyncio.run(run())
