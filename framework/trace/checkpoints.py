@@ -11,7 +11,8 @@ Whether it did the same is checked, not believed: its events against those of th
 the random generator against those that the program noted at the time (`digests`).
 
 A checkpoint costs what the program writes to afterwards. There are at most `LIMIT`, the first and
-the newest ones and some in between; making them takes at most `SHARE` of the time.
+the newest ones and some in between, fewer where memory is short; making them takes at most `SHARE`
+of the time, but for one as each cell begins.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import select
 import signal
 import time
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from framework.trace import sink
 from framework.trace.events import Event, Leaf, Mark, Op
 from framework.trace.forks import READY, why_not
 from framework.trace.gate import GateError
@@ -39,6 +41,7 @@ __all__ = ["LIMIT", "SHARE", "Checkpoints", "Difference", "first_difference"]
 
 LIMIT = 8  # checkpoints at a time
 NEWEST = 3  # of them, such as are never given up for others
+EVERY = 1.0  # seconds between two of them in one run; what is written to afterwards is copied
 SHARE = 0.05  # of the time, for making them and for the checksums
 LEAST = 1 << 30  # bytes of free memory below which none is made
 NOTED = 4_000  # training steps whose checksums are remembered
@@ -68,6 +71,7 @@ class Checkpoints:
         self.enabled = True
         self.digests: OrderedDict[int, dict[str, int]] = OrderedDict()
         self._known: list[_Checkpoint] = []
+        self._cells: deque[int] = deque(maxlen=10_000)  # where the runs of cells began
         self._next = 0.0  # when the next one may be made
         self._next_digest = 0.0
         self._again = 0  # the process of the newest re-run
@@ -86,7 +90,10 @@ class Checkpoints:
             raise GateError(f"rerun: to must be the number of an event, not {to!r}")
         if to > self.recorder.seq:
             raise GateError(f"rerun: event {to} has not happened yet")
-        found = next((c for c in reversed(self._known) if c.seq < to), None)
+        cell = next((seq for seq in reversed(self._cells) if seq < to), 0)  # a copy gets no cells
+        found = next((c for c in reversed(self._known) if cell <= c.seq < to), None)
+        if found is None and self._known and self._known[0].seq < cell:
+            raise GateError(f"no checkpoint is left of the cell that ran at event {to}")
         if found is None:
             first = self._known[0].seq if self._known else 0
             have = f"the first was made at event {first}" if first else self._why_none()
@@ -126,6 +133,10 @@ class Checkpoints:
 
     def _between(self) -> None:
         recorder, forks = self.recorder, self.forks
+        raw = recorder.raw(recorder.seq)
+        begins = raw is not None and raw[2] == sink.CELL_BEGIN
+        if begins:
+            self._cells.append(recorder.seq)
         again = forks.kind == "rerun"
         looked_at = recorder.values is not None and (again or bool(forks.service.viewers))
         if not (self.enabled and looked_at):
@@ -134,13 +145,13 @@ class Checkpoints:
         if forks.kind or why_not() or not self.gate.attended():
             return
         began = time.perf_counter()
-        if began < self._next or _free_memory() < LEAST:
-            return
+        if (began < self._next and not begins) or _free_memory() < LEAST:
+            return  # one as a cell begins: none before that could come to what the cell does
         with contextlib.suppress(GateError):  # no memory, no processes: the program goes on
             self._make()
         spent = time.perf_counter() - began
         if not forks.kind:
-            self._next = began + spent / SHARE
+            self._next = began + spent / SHARE + EVERY
 
     def _digest(self, always: bool) -> None:
         """Note checksums of what the step has left, as often as is cheap."""
@@ -171,13 +182,17 @@ class Checkpoints:
         os.close(orders)
         os.close(answers)
         self._known.append(_Checkpoint(copy, self.recorder.seq, orders_in, answers_out))
-        if len(self._known) > LIMIT:
+        # In the end, a copy may hold as much as the program does.
+        room = _free_memory() // (2 * max(_own_memory(), 1))
+        while len(self._known) > max(NEWEST, min(LIMIT, room)):
             self._forget(self._least_useful())
 
     def _least_useful(self) -> _Checkpoint:
         """Not the first, not one of the newest; of the others, the one that is missed least."""
         known = self._known
         newest = known[-1].seq
+        if len(known) <= NEWEST + 1:
+            return known[0]
 
         def missed(i: int) -> float:
             gap = known[i + 1].seq - known[i - 1].seq
@@ -263,6 +278,15 @@ def _free_memory() -> int:
             return int(file.read().split("MemAvailable:")[1].split()[0]) << 10
     except (OSError, ValueError, IndexError):
         return 1 << 62
+
+
+def _own_memory() -> int:
+    """Bytes that this process has in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _checksums(recorder: Any) -> dict[str, int]:

@@ -25,7 +25,7 @@ from framework.trace import checkpoints
 torch.manual_seed(3)
 model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 1))
 optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-checkpoints.SHARE = 1.0
+checkpoints.SHARE, checkpoints.EVERY = 1.0, 0.0
 numbers = open("numbers.txt")
 log = open("log.txt", "w")
 strange = os.environ.get("STRANGE", "")
