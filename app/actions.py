@@ -141,7 +141,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("cell_up", "To the cell above", ("left_curly_bracket",), "Notebook",
            where=("notebook",)),
     Action("cell_down", "To the cell below", ("right_curly_bracket",), "Notebook",
-           where=("notebook",)),
+           where=("notebook",), footer=8, short="next cell"),
     Action("kind", "Change between code and text", ("y",), "Notebook", where=("notebook",)),
     Action("clear_outputs", "Clear all outputs", (), "Notebook"),
     Action("save", "Save", ("ctrl+s",), "Notebook", always=True, footer=18, short="save"),
