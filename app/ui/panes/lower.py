@@ -96,7 +96,9 @@ class LowerPane(Container):
         if sum(len(title) + 3 for _, title in tabs) >= self.size.width:
             tabs = [(name, _SHORT.get(name, title)) for name, title in tabs]
         if letters:
-            tabs = [(name, f"[{letters[name]}] {title}") for name, title in tabs]
+            long = [(name, f"[{letters[name]}] {title}") for name, title in tabs]
+            short = [(name, f"{letters[name]}:{title[:3]}") for name, title in tabs]
+            tabs = long if sum(len(t) + 3 for _, t in long) < self.size.width else short
         self.bar.update(tabs, self.active.where, self.active.has_focus)
 
     def fresh(self) -> None:

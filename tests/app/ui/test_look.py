@@ -167,6 +167,10 @@ def test_tabs_by_mouse_and_by_letter(tmp_path: Path) -> None:
             ):
                 await d.press("1", "ctrl+o", letter)
                 assert d.main.where == name
+            await d.press("ctrl+o")
+            for letter in "evpslmbwo":
+                assert f"{letter}:" in d.text(), "every tab shows its letter"
+            await d.press("escape")
             bar = d.main.lower.bar
             for name in ("parameters", "source", "memory"):
                 start = next(a for a, _, n in bar._spots if n == name)
