@@ -19,6 +19,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
+from framework.kernels import conv as host
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
 from framework.ops.windows import padded, parts, spread
@@ -86,6 +87,18 @@ def _conv_kernel(
     dtype, kernel = x.dtype, w.shape[2:]
     x, w = wide(x), wide(w)
     out = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    y = _convolved(x, w, stride, padding, dilation, out, groups)
+    if b is not None:
+        y += wide(b).reshape(-1, *[1] * len(out))
+    return y.astype(dtype, copy=False)
+
+
+def _convolved(
+    x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
+) -> Any:  # fmt: skip
+    kernel = w.shape[2:]
+    if module_of(x) is np and x.size and w.size and host.pays(w.shape[1], kernel):
+        return host.by_rows(padded(x, padding), w, stride, dilation, out, groups)
     batch, channels = x.shape[:2]
     y = module_of(x).empty((batch, w.shape[0], *out), x.dtype)
     inner = channels // groups * math.prod(kernel)
@@ -95,9 +108,7 @@ def _conv_kernel(
         columns = columns_of(x[part], kernel, stride, padding, dilation, out)
         columns = columns.reshape(-1, groups, inner, positions)
         y[part] = (matrix @ columns).reshape(-1, w.shape[0], *out)
-    if b is not None:
-        y += wide(b).reshape(-1, *[1] * len(out))
-    return y.astype(dtype, copy=False)
+    return y
 
 
 def _input_kernel(
@@ -105,6 +116,13 @@ def _input_kernel(
 ) -> Any:
     dtype, kernel, out = g.dtype, w.shape[2:], g.shape[2:]
     g, w = wide(g), wide(w)
+    around = tuple([d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding)])
+    plain = all(s == 1 for s in stride) and min(around) >= 0 and kernel[0] > 1
+    plain = plain and (w.shape[1] >= 8 or w.shape[:2] == (groups, 1))
+    if plain and module_of(g) is np and size == out_size(out, kernel, stride, around, dilation):
+        swapped = _swapped(w, groups)
+        x = _convolved(g, swapped, stride, around, dilation, size, groups)
+        return x.astype(dtype, copy=False)
     batch, channels = g.shape[0], w.shape[1] * groups
     x = module_of(g).empty((batch, channels, *size), g.dtype)
     inner = w.shape[1] * math.prod(kernel)
@@ -117,6 +135,14 @@ def _input_kernel(
     return x.astype(dtype, copy=False)
 
 
+def _swapped(w: Any, groups: int) -> Any:
+    """The windows that convolve the other way: mirrored, inputs and outputs exchanged."""
+    dims = w.ndim - 2
+    w = w[(..., *[slice(None, None, -1)] * dims)]
+    w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).swapaxes(1, 2)
+    return w.reshape(-1, *w.shape[2:])
+
+
 def _weight_kernel(
     x: Any, g: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
@@ -124,6 +150,13 @@ def _weight_kernel(
     x, g = wide(x), wide(g)
     xp = module_of(x)
     channels = x.shape[1]
+    if xp is np and x.size and g.size:
+        if groups > 1 and channels == g.shape[1] == groups:
+            found = host.depthwise_weight(padded(x, padding), g, kernel, stride, dilation)
+            return found.astype(dtype, copy=False)
+        if host.pays(channels // groups, kernel):
+            found = host.weight_by_rows(padded(x, padding), g, kernel, stride, dilation, groups)
+            return found.astype(dtype, copy=False)
     inner = channels // groups * math.prod(kernel)
     per_group = g.shape[1] // groups
     positions = math.prod(out)
