@@ -88,8 +88,10 @@ def _program(tape: Tape) -> tuple[Path, list[str]]:
         loaded = Program.load(program)
     except NotebookError as error:
         raise TapeError(str(error)) from None
-    now = loaded.sources or {str(program): program.read_text("utf-8", "replace")}
+    now = dict(loaded.sources) or {str(program): program.read_text("utf-8", "replace")}
     for name, text in now.items():
+        if name.startswith("<text "):
+            continue  # a text cell
         if name in tape.sources and tape.sources[name].splitlines() != text.splitlines():
             raise TapeError(f"{program} has changed since {tape.path} was recorded")
     return program, arguments

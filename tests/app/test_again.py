@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -70,6 +71,31 @@ def test_it_says_where_it_went_another_way(tape: Path) -> None:
     assert done.returncode == 1
     assert "step 12 did not run as recorded" in done.stdout
     assert "first divergence, step 12" in done.stdout
+
+
+def test_of_a_notebook(tmp_path: Path) -> None:
+    """Its text cells may have changed; its code may not."""
+    path, out = tmp_path / "book.ipynb", tmp_path / "a.tape"
+    train = TRAIN.replace("sys.argv[1]", '"7"')
+
+    def write(title: str, code: str) -> None:
+        cells = [
+            {"cell_type": "markdown", "id": "t", "metadata": {}, "source": title},
+            {"cell_type": "code", "id": "c", "metadata": {}, "source": code, "outputs": [],
+             "execution_count": None},
+        ]  # fmt: skip
+        book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        path.write_text(json.dumps(book))
+
+    write("# Before", train)
+    assert tapebook("run", path, "--record", out).returncode == 0
+    write("# After", train)
+    done = tapebook("rerun", out, "--step", 3)
+    assert done.returncode == 0, done.stderr
+    assert "step 3 ran as recorded: " in done.stdout and "were compared" in done.stdout
+    write("# After", train.replace("0.9", "0.8"))
+    done = tapebook("rerun", out, "--step", 4)
+    assert done.returncode == 2 and "has changed since" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("tape", ["none"], indirect=True)
