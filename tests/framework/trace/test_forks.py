@@ -388,3 +388,23 @@ def test_a_copy_that_has_ended_can_still_be_looked_at(program: Program) -> None:
     assert gone(pid)
     with pytest.raises(SessionError):
         viewer.client.sibling(branch.client.welcome.name)
+
+
+def test_through_a_pipe_a_branch_is_found_in_the_same_place(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", program.environment["XDG_RUNTIME_DIR"])
+    name = program.viewer.client.welcome.name
+    program.viewer.client.close()
+    command = [sys.executable, "-m", "app", "attach", "--stdio"]
+    viewer = program.viewer = Viewer(Client.over([*command, name]))
+    assert viewer.client.remote
+    stop = viewer.pause_at(op="relu")
+    branch, _ = viewer.fork()
+    assert branch.client.remote and branch.stops == [stop]
+    branch.ask("edit", target="weight", value="0.0")
+    branch.go("step")
+    again = Viewer(viewer.client.sibling(branch.client.welcome.name))
+    assert again.client.welcome.name == branch.client.welcome.name
+    again.client.close()
+    branch.client.close()
