@@ -24,6 +24,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.core.views import before_write
 from framework.kernels import module_of, to_device
+from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.distance import CDIST
 from framework.ops.shape import broadcast_tensors
@@ -48,6 +49,8 @@ def _standardize_kernel(
     x: Any, *, dims: tuple[int, ...], eps: float, center: bool
 ) -> Any:  # fmt: skip
     floating(x, "norm")
+    if host.is_quick(x, dims):
+        return host.standardize(x, dims, eps, center)[0]
     _, centred, square = _moments(x, dims, center)
     return centred / module_of(x).sqrt(square + eps)
 
@@ -55,6 +58,8 @@ def _standardize_kernel(
 def _backward_kernel(
     g: Any, x: Any, *, dims: tuple[int, ...], eps: float, center: bool
 ) -> Any:  # fmt: skip
+    if host.is_quick(x, dims) and g.dtype == x.dtype:
+        return host.backward(g, x, dims, eps, center)
     _, centred, square = _moments(x, dims, center)
     r = 1 / module_of(x).sqrt(square + eps)
     normal = centred * r
@@ -388,6 +393,9 @@ def _batch_kernel(
     w, b = _column(w, x.ndim), _column(b, x.ndim)
     if training:
         dims = (0, *range(2, x.ndim))
+        if host.is_quick(x, dims):
+            normal, center, square = host.standardize(x, dims, eps, True)
+            return _affine(normal, w, b), center, square
         center, centred, square = _moments(x, dims, True)
         y = _affine(centred / module_of(x).sqrt(square + eps), w, b)
         return y, center.reshape(-1), square.reshape(-1)
