@@ -90,6 +90,7 @@ class Forks:
         self.before: list[Callable[[], None]] = []
         self.after: list[Callable[[str], None]] = []
         self.copies: list[Copy] = []
+        self._unserved = False  # a copy without a service
         self._ask = -1  # in a copy: the pipe on which it asks to be adopted
         self._released = threading.Event()  # nobody looks at this copy's end any more
         service.register("fork", self._fork)
@@ -306,13 +307,17 @@ class Forks:
 
     def alone(self) -> None:
         """In a copy that nobody is to attach to: its terminal is all that it has."""
+        self._unserved = True
         self.gate.on_change = None
-        self.gate.attended = lambda: True
 
     def claim(self) -> None:
-        """In a copy: ask the original to stand aside, and wait until it has."""
+        """In such a copy: ask the original to stand aside, and be what it was."""
         os.write(self._ask, ADOPTED)
         self._released.wait(READY)
+        self._unserved = False
+        self.service.reopen(self.service.name.rpartition("-")[0] or "session")
+        self.service.adopted()
+        self.gate.on_change = self.service.wake
 
     def _watch(self, line: int) -> None:
         """End when the original ends; become the program when it is adopted."""
@@ -321,6 +326,8 @@ class Forks:
             with contextlib.suppress(OSError):
                 while (word := os.read(line, 1)) == ADOPTED:
                     self.kind = ""
+                    if not self._unserved:
+                        self.service.adopted()
                     self._released.set()
                 assert not word
             self._released.set()

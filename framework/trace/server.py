@@ -191,6 +191,7 @@ class Service:
         stop: it was forked to be looked at.
         """
         before = self.session
+        self._habits = self.stay_paused, self.idle, self.gate.attended
         self.stay_paused, self.idle = True, self.level
         self.gate.attended = lambda: True
         self._open(sessions.new_session(label, before.file, before.directory))
@@ -204,6 +205,11 @@ class Service:
     def closed(self) -> bool:
         """Is it over, or is this a forked child, which has no service?"""
         return self._closing or os.getpid() != self._pid
+
+    def adopted(self) -> None:
+        """The child is the program now: it stops for nobody, if the program did not."""
+        self.stay_paused, self.idle, self.gate.attended = self._habits
+        self.call(self.adjust)
 
     # -- for other threads ---------------------------------------------------------------------
 

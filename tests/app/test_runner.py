@@ -580,6 +580,7 @@ def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
     assert "the branch is over (status 0)" in terminal.expect("(tapebook) ")
     terminal.ask("e scale = 0.0")
     assert "the branch is the program now" in terminal.ask("a")
+    assert "what-" in _tapebook("ps").stdout, "it can be attached to again"
     terminal.send("c")
     shown = terminal.expect("over")
     assert shown.count("0.0000") == 3

@@ -345,8 +345,9 @@ def test_adopted_the_branch_is_the_program(program: Program) -> None:
     wait(lambda: viewer.client.closed)
     assert viewer.client.ended and branch.client.welcome.name in viewer.client.reason
     wait(lambda: gone(other))
-    branch.ask("breakpoints", breakpoints=[])
-    branch.ask("step", how="continue")
+    branch.ask("breakpoints", breakpoints=[{"id": 1, "op": "tanh"}])
+    assert branch.go("continue").breakpoint == 1
+    branch.client.close()  # nobody looks any more: like any program, it runs on
     assert program.printed.splitlines() == [f"{i} n{i}" for i in range(1, 6)]
     assert program.process.returncode == 0
     log = program.log()
