@@ -136,8 +136,10 @@ class _AsMain:
         sys.argv, sys.path[:], sys.modules["__main__"] = self._old
 
 
-def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -> None:
-    """Run all parts; cells are told to the tape."""
+def _execute(
+    program: Program, names: dict[str, Any], recorder: sink.Recorder, start: Callable[[], None]
+) -> None:
+    """Run all parts; cells are told to the tape. ``start`` is called as each begins."""
     if program.magics:
         from IPython.core.interactiveshell import InteractiveShell
 
@@ -152,9 +154,11 @@ def _execute(program: Program, names: dict[str, Any], recorder: sink.Recorder) -
         names.setdefault("display", display)  # as in every notebook
     for count, (cell, make) in enumerate(program.parts, 1):
         if not cell:
+            start()
             exec(make(), names)
             continue
         begin = recorder.begin_cell(cell, count)
+        start()
         try:
             _run_cell(make(), names)
         except BaseException as error:
@@ -347,13 +351,12 @@ def record_step(
         return "step"
 
     gate.console = at_step
-    gate.begin("step")
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(open(os.devnull, "w", encoding="utf-8")) if mute else sys.stderr
         stack.enter_context(contextlib.redirect_stdout(out))
         if record is not None:
             stack.enter_context(record.start(program, recorder, arguments or []))
-        status = _run(program, arguments or [], recorder, gate)
+        status = _run(program, arguments or [], recorder, gate, how="step")
     if status and ended < step:
         raise RuntimeError(f"{path} failed (status {status}) before training step {step} ended")
     return recorder, ended
@@ -393,12 +396,16 @@ def _run(
     recorder: sink.Recorder,
     gate: Gate,
     pm: bool = False,
+    how: str = "",
 ) -> int:
-    """Run it and say how it ended; with ``pm`` an error opens a prompt at the op that raised."""
+    """Run it and say how it ended; with ``pm`` an error opens a prompt at the op that raised.
+
+    ``how`` is the step that each part begins with: a step does not reach beyond its cell.
+    """
     with _AsMain(program, arguments) as names, _signals(gate):
         gate.namespace = names
         try:
-            _execute(program, names, recorder)
+            _execute(program, names, recorder, lambda: gate.begin(how) if how else None)
             status = 0
         except Ended:
             status = 1

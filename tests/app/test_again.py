@@ -79,10 +79,14 @@ def test_of_a_notebook(tmp_path: Path) -> None:
     train = TRAIN.replace("sys.argv[1]", '"7"')
 
     def write(title: str, code: str) -> None:
+        code = code.replace("factor =", "factor =factor =", 1)  # where the cells part
         cells = [
             {"cell_type": "markdown", "id": "t", "metadata": {}, "source": title},
-            {"cell_type": "code", "id": "c", "metadata": {}, "source": code, "outputs": [],
-             "execution_count": None},
+            *(
+                {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": part,
+                 "outputs": [], "execution_count": None}
+                for n, part in enumerate(code.split("factor =", 1))
+            ),
         ]  # fmt: skip
         book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         path.write_text(json.dumps(book))
@@ -90,6 +94,9 @@ def test_of_a_notebook(tmp_path: Path) -> None:
     write("# Before", train)
     assert tapebook("run", path, "--record", out).returncode == 0
     write("# After", train)
+    shown = tapebook("summary", path)
+    assert shown.returncode == 0 and shown.stdout.startswith("step 1\n"), shown.stdout
+    assert tapebook("summary", path, "--step", 4).stdout.startswith("step 4\n")
     done = tapebook("rerun", out, "--step", 3)
     assert done.returncode == 0, done.stderr
     assert "step 3 ran as recorded: " in done.stdout and "were compared" in done.stdout
