@@ -15,6 +15,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.kernels import module_of, to_device, to_host
 from framework.kernels.floats import type_name, wide, widening
+from framework.kernels.sums import summed_rows
 from framework.ops.sparse import COO
 from framework.tensor import wrap
 
@@ -49,7 +50,10 @@ def _embedding_backward_kernel(
         flat, values = flat[wanted], values[wanted]
     if not flat.size:
         return result
-    if xp is np:  # sum runs of equal rows: much faster than np.add.at
+    summed = summed_rows(rows, flat, values) if xp is np else None
+    if summed is not None:
+        result = summed
+    elif xp is np:  # sum runs of equal rows: much faster than np.add.at
         order = np.argsort(flat, kind="stable")
         flat = flat[order]
         starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))

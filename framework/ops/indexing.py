@@ -23,6 +23,7 @@ from framework.dtypes import bool_, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
 from framework.kernels.strided import meet
+from framework.kernels.sums import add_rows
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
@@ -76,6 +77,8 @@ def _assembled(indices: Any, layout: tuple[Any, ...]) -> tuple[Any, ...]:
 def add_at(target: Any, index: Any, values: Any) -> None:
     """``target[index] += values`` with repeated indices counted each time."""
     if isinstance(target, np.ndarray):
+        if isinstance(values, np.ndarray) and add_rows(target, index, values):
+            return
         if target.ndim > 1 and target.flags.c_contiguous and 4 * values.size > target.size:
             # NumPy is several times as fast with one index into a vector.
             index = np.arange(target.size).reshape(target.shape)[index]
