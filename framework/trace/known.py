@@ -15,6 +15,7 @@ import numpy as np
 __all__ = ["Known"]
 
 MOST = 4096  # places that are remembered
+LEAST = 1 << 12  # bytes; to look at fewer is no more work than to remember them
 
 Place = int | tuple[Any, ...]
 
@@ -26,7 +27,7 @@ class Known:
         any_order: the order of the elements does not matter: a transposed view is as good.
 
     >>> import numpy as np
-    >>> known, a = Known(any_order=True), np.zeros((2, 3))
+    >>> known, a = Known(any_order=True), np.zeros((20, 30))
     >>> known.put(known.place(a), a, "zeros")
     >>> known.get(known.place(a.T), a.T), known.get(known.place(a[0]), a[0])
     ('zeros', None)
@@ -51,7 +52,12 @@ class Known:
     def place(self, array: Any) -> Place | None:
         """What stands for the elements of an array; None if nothing is to be remembered of them."""
         owner = _owner(array)
-        if owner is None or self._excluded.get(id(owner)) is owner or array.dtype != owner.dtype:
+        if (
+            owner is None
+            or array.nbytes < LEAST
+            or self._excluded.get(id(owner)) is owner
+            or array.dtype != owner.dtype
+        ):
             return None
         contiguous = array.flags.c_contiguous
         if contiguous and array.nbytes == owner.nbytes:

@@ -19,6 +19,7 @@ import json
 import math
 import os
 import stat
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
@@ -343,7 +344,7 @@ class Tape:
                 f"{self.path}: a value is damaged: {length} bytes for {list(shape)} {dtype}"
             )
         data = os.pread(self._fd, length, at)
-        if len(data) != length or hashlib.sha256(data).digest()[:16] != digest:
+        if len(data) != length or not _is_of(digest, data):
             raise TapeError(f"{self.path}: a value is damaged: it has another hash than recorded")
         return np.frombuffer(data, kind).reshape(shape)
 
@@ -452,6 +453,13 @@ def _open_file(path: Path) -> int:
     os.close(fd)
     kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
     raise TapeError(f"{path}: {kind}, not a recording (.tape)")
+
+
+def _is_of(digest: bytes, data: bytes) -> bool:
+    """Does the name of a blob belong to these bytes? Format 1 named them by SHA-256."""
+    if len(digest) == 16:
+        return hashlib.sha256(data).digest()[:16] == digest
+    return len(digest) == 12 and zlib.crc32(data) == int.from_bytes(digest[:4], "big")
 
 
 def _plain(text: str) -> str:

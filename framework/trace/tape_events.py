@@ -66,7 +66,7 @@ class _Head(msgspec.Struct, array_like=True, frozen=True, gc=False, tag_field="k
     t: int
 
 
-def _head(event: type, fields: list[tuple[str, Any]]) -> type[_Head]:
+def _head(event: type, fields: list[tuple[str, Any]]) -> Any:
     tag = event.__struct_config__.tag  # type: ignore[attr-defined]
     return msgspec.defstruct(
         f"{event.__name__}Head", fields, bases=(_Head,), tag=tag, frozen=True, gc=False,
@@ -78,7 +78,7 @@ _MORE: dict[type, list[tuple[str, Any]]] = {
     Write: [("tensors", tuple[int, ...])],
     OptimBegin: [("cls", msgspec.Raw), ("step", int)],
 }
-_HEADS = {event: _head(event, _MORE.get(event, [])) for event in Event.__args__}  # type: ignore[attr-defined]
+_HEADS = {event: _head(event, _MORE.get(event, [])) for event in Event.__args__}
 _OPTIM = _HEADS[OptimBegin].number
 _OPTIM_END, _CELL_BEGIN, _CELL_END = (_HEADS[e].number for e in (OptimEnd, CellBegin, CellEnd))
 _BOUNDS = re.compile(b"[%c%c%c%c]" % (_OPTIM, _OPTIM_END, _CELL_BEGIN, _CELL_END))

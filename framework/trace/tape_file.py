@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from framework.trace.tape_format import (
     TapeError,
     chunk_record,
     closing,
+    join_crc,
     message,
     messages,
     opening,
@@ -30,7 +32,7 @@ from framework.trace.tape_format import (
 )
 
 __all__ = [
-    "Batch", "Entry", "Room", "TapeFile", "copy_tape", "create", "decode_values", "encode",
+    "Batch", "Blob", "Entry", "Room", "TapeFile", "copy_tape", "create", "decode_values", "encode",
     "is_being_written", "reason",
 ]  # fmt: skip
 
@@ -55,6 +57,14 @@ def is_being_written(fd: int) -> bool:
     return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
+class Blob(NamedTuple):
+    """The bytes of a value: its name, and where they are in its chunk."""
+
+    digest: bytes
+    start: int
+    length: int
+
+
 class Entry(NamedTuple):
     """A chunk of a file; the first seven are what its index says of it."""
 
@@ -66,7 +76,7 @@ class Entry(NamedTuple):
     stored: int
     size: int
     messages: int
-    digests: tuple[bytes, ...]  # of the blobs in it
+    blobs: tuple[Blob, ...]  # those in it
 
 
 class TapeFile:
@@ -126,17 +136,18 @@ class TapeFile:
         last: int,
         count: int,
         compress: Any = None,
-        digests: tuple[bytes, ...] = (),
+        blobs: tuple[Blob, ...] = (),
+        crc: int | None = None,
     ) -> None:
         """Append a chunk of ``count`` messages from times ``first`` to ``last``."""
         size = sum(map(len, parts))
-        made = chunk_record(first, last, parts, compress)
+        made = chunk_record(first, last, parts, compress, crc)
         length = sum(map(len, made))
         offset = self.end
         self.write(made)
         stored = sum(map(len, made[1:]))
         packed = compress is not None
-        self.index.append(Entry(offset, length, first, last, packed, stored, size, count, digests))
+        self.index.append(Entry(offset, length, first, last, packed, stored, size, count, blobs))
         self.count += count
 
     def read(self, entry: Entry) -> bytes:
@@ -188,6 +199,9 @@ class TapeFile:
         os.close(fd)
 
 
+_HEAD = 49  # bytes of a chunk before its messages, if they are not compressed
+
+
 class Batch:
     """Messages that will be a chunk."""
 
@@ -196,20 +210,31 @@ class Batch:
 
     def clear(self) -> None:
         self.parts: list[Any] = []
-        self.digests: list[bytes] = []
-        self.size = self.count = self.first = self.last = 0
+        self.blobs: list[Blob] = []
+        self.size = self.count = self.first = self.last = self.crc = 0
 
-    def add(self, t: int, *parts: Any) -> None:
+    def add(self, t: int, data: Any) -> None:
+        """A message."""
         self.first = min(self.first, t) if self.count else t
         self.last = max(self.last, t)
-        self.parts += parts
-        self.size += sum(map(len, parts))
+        self.parts.append(data)
+        self.size += len(data)
         self.count += 1
+
+    def add_blob(self, t: int, digest: bytes, lead: bytes, data: Any, crc: int) -> None:
+        """The message of a blob, in two parts; ``crc`` is the checksum of its ``data``."""
+        before = zlib.crc32(lead, self.crc)
+        small = len(data) < 1 << 14  # faster twice than joined
+        self.crc = zlib.crc32(data, before) if small else join_crc(before, crc, len(data))
+        self.add(t, lead)
+        self.blobs.append(Blob(digest, _HEAD + self.size, len(data)))
+        self.parts.append(data)
+        self.size += len(data)
 
     def write(self, file: TapeFile, compress: Any = None) -> None:
         if self.count:
-            digests = tuple(self.digests)
-            file.chunk(self.parts, self.first, self.last, self.count, compress, digests)
+            blobs, crc = tuple(self.blobs), self.crc if self.blobs else None
+            file.chunk(self.parts, self.first, self.last, self.count, compress, blobs, crc)
         self.clear()
 
 
@@ -312,9 +337,11 @@ class Room:
         for entry in old.index:
             if entry.packed:
                 self._text(old.read(entry)).write(new, compress)
-            elif self.digests.issuperset(entry.digests):
+                continue
+            found = [blob.digest for blob in entry.blobs]
+            if self.digests.issuperset(found):
                 new.take(old, entry)
-            elif not self.digests.isdisjoint(entry.digests):
+            elif not self.digests.isdisjoint(found):
                 self._blobs(old.read(entry)).write(new)
 
     def _text(self, data: bytes) -> Batch:
@@ -332,10 +359,11 @@ class Room:
     def _blobs(self, data: bytes) -> Batch:
         batch = Batch()
         for _, _, start, end in messages(data):
-            digest = msgspec.msgpack.decode(split_blob(data, start, end)[0])[0]
+            head, at = split_blob(data, start, end)
+            digest = msgspec.msgpack.decode(head)[0]
             if digest in self.digests:
-                batch.add(time_at(data, start), data[start - 31 : end])
-                batch.digests.append(digest)
+                lead, content = data[start - 31 : at], data[at:end]
+                batch.add_blob(time_at(data, start), digest, lead, content, zlib.crc32(content))
         return batch
 
 

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import json
 import linecache
 import math
 import os
 import platform
 import socket
+import struct
 import sys
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from framework.trace.known import Known
 from framework.trace.protocol import Summary
 from framework.trace.reader import dtype_name, typed
 from framework.trace.summary import summarize
-from framework.trace.tape_file import Batch, Room, TapeFile, create, encode, reason
+from framework.trace.tape_file import Batch, Entry, Room, TapeFile, create, encode, reason
 from framework.trace.tape_format import (
     EVENTS,
     HEALTH,
@@ -63,6 +64,7 @@ KEEP = ("none", "health", "all")
 POLICIES = ("ring", "spill")
 
 CHUNK = 64 << 10  # bytes after which a chunk is closed
+BLOBS = 256 << 10  # the same, of a chunk of blobs
 LARGEST = 256 << 20  # bytes of a tensor; of a larger one the statistics are kept
 ROOM = 0.75  # of the ring may be full before the model's thread waits for some of it to be written
 BREATH = 500  # events that are written before it is looked for
@@ -74,6 +76,9 @@ GIVE_UP = 30.0  # seconds that the end of the program waits for one
 FIRST = 2  # training steps at the beginning that the ring never drops
 SOURCES = 32 << 20  # bytes of source text
 LEAST = 1 << 16  # bytes, the smallest budget that makes sense
+
+
+_DIGEST = struct.Struct(">IQ")  # the name of a blob: the CRC-32 of its bytes, and a number
 
 
 class _Ended(Exception):
@@ -154,7 +159,10 @@ class Recording:
         self._pending: list[tuple[int, int]] = []  # writes that are under way: (seq, tensor)
         self._being_written: set[int] = set()  # the tensors of these
         self._known = Known(any_order=self.keep == "health")
-        self._seen: set[bytes] = set()
+        self._blob_count = 0
+        self._fresh: dict[bytes, Any] = {}  # blobs that are not yet written -> their bytes
+        self._places: dict[bytes, tuple[int, int]] = {}  # blob -> where in the file, how long
+        self._alike: dict[tuple[int, int], list[bytes]] = {}  # checksum, length -> blobs
         self._files: set[str] = set()
         self._source_bytes = 0
         self._leaves: dict[
@@ -397,22 +405,22 @@ class Recording:
         """
         values, known = self.recorder.values, self._known
         while True:
-            array = values.get(ident, seq) if values is not None else None
+            array: Any = values.get(ident, seq) if values is not None else None
             if not ours:
                 known.exclude(array)
             place = known.place(array)
             found = known.get(place, array)
-            if found is not None and (found.__class__ is not bytes or found in self._seen):
+            if found is not None:
                 break
             try:
-                found = self._look(array)
+                data, found = self._look(array)
             except (TypeError, MemoryError):  # gone, sparse, or a dtype without numbers
                 self.missed += 1
                 self._stale.add(ident)
                 return
             if values.get(ident, seq) is array:  # type: ignore[union-attr]
-                if found.__class__ is bytes:
-                    found = self._store(array, found, seq)
+                if found is None:
+                    found = self._store(array, data, seq)
                 # While a write is under way, only what it has made is known to be there to stay.
                 if not self._pending or ident in self._being_written:
                     known.put(place, array, found)
@@ -424,7 +432,7 @@ class Recording:
         else:
             self._health.append((ident, seq, found))
 
-    def _look(self, array: Any) -> Any:
+    def _look(self, array: Any) -> tuple[Any, Any]:
         """The bytes of an array, or its statistics; TypeError if it has neither."""
         if array is None or hasattr(array, "sparse_dim"):
             raise TypeError
@@ -434,22 +442,42 @@ class Recording:
                 from framework.kernels import to_host
 
                 array = to_host(array)
-            return array.tobytes()
-        return _health_of(array)
+            return _bytes_of(array), None
+        return None, _health_of(array)
 
-    def _store(self, array: Any, data: bytes, seq: int) -> bytes:
-        """Put the bytes of an array into the file, unless it has them; their hash."""
-        digest = hashlib.sha256(data).digest()[:16]
-        if digest in self._seen:
-            return digest
-        self._seen.add(digest)
+    def _store(self, array: Any, data: Any, seq: int) -> bytes:
+        """Put the bytes of an array into the file, unless it has them; their name."""
+        crc = zlib.crc32(data)
+        alike = self._alike.setdefault((crc, len(data)), [])
+        for digest in alike:
+            if self._has(digest, data):
+                return digest
+        self._blob_count += 1
+        digest = _DIGEST.pack(crc, self._blob_count)
+        alike.append(digest)
+        t = self._array_first[1]
         head = encode((digest, dtype_name(array.dtype), tuple(array.shape)))
-        self._blobs.add(self._array_first[1], *blob_message(head, data, seq, self._array_first[1]))
+        lead, data = blob_message(head, data, seq, t)
+        self._blobs.add_blob(t, digest, lead, data, crc)
+        self._fresh[digest] = data
         self._step_bytes += len(data)
-        self._blobs.digests.append(digest)
-        if self._blobs.size > CHUNK:
-            self._blobs.write(self._file)
+        if self._blobs.size > BLOBS:
+            self._write_blobs()
         return digest
+
+    def _has(self, digest: bytes, data: Any) -> bool:
+        """Are the bytes of this name these?"""
+        held = self._fresh.get(digest)
+        if held is None:
+            at, length = self._places[digest]
+            held = os.pread(self._file.fd, length, at)
+        return bytes(held) == bytes(data)  # memory views are compared one by one
+
+    def _write_blobs(self) -> None:
+        self._fresh.clear()
+        if self._blobs.count:
+            self._blobs.write(self._file)
+            self._places.update(_places(self._file.index[-1:]))
 
     def _add_source(self, name: str, text: str, t: int) -> None:
         self._files.add(name)
@@ -470,7 +498,7 @@ class Recording:
     def _write_text(self) -> None:
         """Blobs, then what refers to them."""
         self._close_array()
-        self._blobs.write(self._file)
+        self._write_blobs()
         t = self._text.last
         if self._values:
             self._text.add(t, message(VALUES, 0, t, encode(self._values)))
@@ -524,7 +552,11 @@ class Recording:
         old.close()
         self._file = new
         self._limit = max(self.budget, new.end + self.budget // 8)  # what must stay may be much
-        self._seen = room.digests
+        self._places = dict(_places(new.index))
+        self._alike = {}
+        for digest, (_, length) in self._places.items():
+            self._alike.setdefault((_DIGEST.unpack(digest)[0], length), []).append(digest)
+        self._known.clear()
         self._leaves = {ident: used for ident, used in self._leaves.items() if used > late}
         self._steps = [
             (seq, blobs if seq <= early or seq > late else 0, text)
@@ -548,6 +580,20 @@ class Recording:
                 break
             late = self._steps[i - 1][0] if i else 0
         return early, max(early, late)
+
+
+def _bytes_of(array: np.ndarray) -> Any:
+    """A copy of an array's elements in C order, made without holding up the model's thread."""
+    if array.nbytes <= CHUNK or array.dtype.hasobject:
+        return array.tobytes()
+    return np.array(array, order="C", copy=True).reshape(-1).view(np.uint8).data
+
+
+def _places(index: list[Entry]) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Where the blobs of some chunks are in the file, and how long."""
+    for entry in index:
+        for digest, start, length in entry.blobs:
+            yield digest, (entry.offset + start, length)
 
 
 def _health_of(array: Any) -> Summary:

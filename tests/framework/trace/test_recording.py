@@ -160,14 +160,14 @@ def test_equal_values_are_stored_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", ["all", "health"])
 def test_what_is_known_of_memory_ends_with_a_write(tmp_path: Path, keep: str) -> None:
     """Views are not looked at twice; what was written, and memory of others, always is."""
-    outside = np.zeros(6, np.float32)
+    outside = np.zeros(6000, np.float32)
     with record(tmp_path / "a.tape", keep=keep) as made:
-        x = torch.arange(6.0).reshape(2, 3) + 0
-        views = [x.t(), x.view(3, 2), x[:, 1:], x.t()[1:], x.flip(0)]
+        x = torch.arange(6000.0).reshape(60, 100) + 0
+        views = [x.t(), x.view(100, 60), x[:, 1:], x.t()[1:], x.flip(0)]
         expected = [view._data.copy() for view in views]
         assert made.flush()
         x.add_(10)
-        again = [x.t(), x.view(3, 2), x[:, 1:]]
+        again = [x.t(), x.view(100, 60), x[:, 1:]]
         expected += [view._data.copy() for view in again]
         trace.mark("the write is over")
         shared = torch.from_numpy(outside)
@@ -554,6 +554,59 @@ def test_a_recording_that_unpacks_without_end(tmp_path: Path, monkeypatch) -> No
         train(5)
     with pytest.raises(TapeError, match="unpacks to more"):
         open_tape(tmp_path / "a.tape")
+
+
+def test_the_first_format_is_read(tmp_path: Path) -> None:
+    """It named values by half of SHA-256, and had a checksum of all parts of a chunk."""
+    import hashlib
+
+    import msgspec
+
+    encode = msgspec.msgpack.encode
+    data = np.arange(4.0, dtype=np.float32).tobytes()
+    digest = hashlib.sha256(data).digest()[:16]
+    wrong = bytes(16)
+    blobs = [
+        b"".join(fmt.blob_message(encode((name, "float32", (4,))), data, 1, 5))
+        for name in (digest, wrong)
+    ]
+    rows = [(7, 1, digest, "float32", (2, 2)), (8, 1, wrong, "float32", (4,))]
+    text = [
+        fmt.message(fmt.EVENTS, 1, 5, encode_events([Mark(1, 5, "a")])),
+        fmt.message(fmt.VALUES, 0, 5, encode(rows)),
+    ]
+    path = tmp_path / "a.tape"
+    chunks = [*fmt.chunk_record(5, 5, blobs), *fmt.chunk_record(5, 5, text)]
+    path.write_bytes(fmt.opening({"format": "1", "keep": "all"}) + b"".join(chunks))
+    copy_tape(path, tmp_path / "b.tape")
+    for name in ("a.tape", "b.tape"):
+        with open_tape(tmp_path / name) as tape:
+            assert tape.info["format"] == "1" and not tape.damage
+            np.testing.assert_array_equal(tape.tensor(7), [[0, 1], [2, 3]])
+            with pytest.raises(TapeError, match="damaged"):
+                tape.tensor(8)
+
+
+def test_values_with_the_same_checksum_are_told_apart(tmp_path: Path) -> None:
+    """CRC-32 is linear: flipping the polynomial's bits anywhere does not change it."""
+    import zlib
+
+    a = np.zeros(64, np.uint8)
+    b = a.copy()
+    for power in range(33):  # the lowest bit of a byte is the highest power
+        if 0x104C11DB7 >> power & 1:
+            place = 256 - power
+            b[place // 8] ^= 1 << place % 8
+    assert zlib.crc32(a.tobytes()) == zlib.crc32(b.tobytes()) and (a != b).any()
+    with record(tmp_path / "a.tape") as made:
+        tensors = [torch.from_numpy(x.copy()) for x in (a, b, a, b)]
+        kept = [tensor.eq(tensor) for tensor in tensors[:2]]
+        assert made.flush()  # those before are in the file, those behind are still in memory
+        kept += [tensor.eq(tensor) for tensor in tensors[2:]]
+    tape = open_tape(tmp_path / "a.tape")
+    for tensor, expected in zip(tensors, (a, b, a, b)):
+        np.testing.assert_array_equal(tape.tensor(tensor._id), expected)
+    assert tape.check() == 0 and len(tape._blobs) == 3, "two values, and True 64 times"
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
