@@ -50,7 +50,7 @@ def _blocks(x: Any, dims: tuple[int, ...], *others: Any) -> Iterator[tuple[Any, 
 
 def _mean(x: Any) -> Any:
     """(B, 1) means."""
-    sums = np.matmul(x, np.ones(x.shape[2], x.dtype)).sum(axis=0)
+    sums = np.vecdot(x, np.ones(x.shape[2], x.dtype)).sum(axis=0)
     return (sums / x.dtype.type(x.shape[0] * x.shape[2]))[:, None]
 
 

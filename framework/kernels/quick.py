@@ -23,31 +23,37 @@ _INTEGERS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
 def blend(condition: Any, a: Any, b: Any) -> Any:
-    """`numpy.where`, by bits: its branches cost 4 ms per million where a condition is random.
-
-    Each of ``a`` and ``b`` is an array, of no dimensions or of the condition's shape.
-    """
-    if condition.__class__ is not ndarray or condition.size < _LARGE or not _fits(condition, a, b):
+    """`numpy.where`, by bits: its branches cost 4 ms per million where a condition is random."""
+    if condition.__class__ is not ndarray or not _fits(condition, a, b):
         return np.where(condition, a, b)
     bits = _INTEGERS[a.dtype.itemsize]
     mask = condition.view(np.int8).astype(bits)
     if not a.ndim and not a.view(bits):  # what is chosen has no bits
         mask -= 1
-        mask &= b.view(bits)
-        return mask.view(a.dtype)
+        return _with(mask, b.view(bits)).view(a.dtype)
     np.negative(mask, out=mask)
     if not b.ndim and not b.view(bits):
-        mask &= a.view(bits)
-        return mask.view(a.dtype)
-    mask &= a.view(bits) ^ b.view(bits)
-    mask ^= b.view(bits)
-    return mask.view(a.dtype)
+        return _with(mask, a.view(bits)).view(a.dtype)
+    result = _with(mask, a.view(bits) ^ b.view(bits))
+    result ^= b.view(bits)
+    return result.view(a.dtype)
+
+
+def _with(mask: Any, x: Any) -> Any:
+    """mask & x, in the mask's place if that is large enough."""
+    return np.bitwise_and(mask, x, out=mask if x.ndim <= mask.ndim else None)
 
 
 def _fits(condition: Any, a: Any, b: Any) -> bool:
-    shape = condition.shape
+    """Whether a and b are arrays of one shape, or of none, whose last part is the condition's."""
+    if not (a.__class__ is b.__class__ is ndarray):
+        return False
+    shape = a.shape or b.shape or condition.shape
+    size = a.size if a.ndim else b.size if b.ndim else condition.size
     return (
-        a.__class__ is b.__class__ is ndarray
+        size >= _LARGE
+        and condition.ndim > 0
+        and condition.shape == shape[len(shape) - condition.ndim :]
         and condition.dtype.kind == "b"
         and condition.flags.c_contiguous
         and a.dtype == b.dtype

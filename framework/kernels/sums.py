@@ -13,7 +13,7 @@ _MANY = 1 << 11  # elements; below, building the matrix takes longer than it sav
 
 
 def summed_rows(count: int, index: Any, values: Any) -> Any | None:
-    """``count`` rows: the sums of the rows of ``values`` (n, width) with their numbers in ``index``.
+    """``count`` rows: sums of the rows of ``values`` (n, width), whose places ``index`` names.
 
     Added in their order, as by `numpy.add.at`, which takes 26 times as long for 8,192 rows of 128;
     `numpy.add.reduceat` on sorted rows takes 20 times as long. None where this does not pay, or

@@ -701,14 +701,35 @@ def prelu(input: Any, weight: Any) -> Any:
 
 def _softmax(a: Any, *, dim: int) -> Any:
     real_floating(a, "softmax")
-    shifted = np.exp(a - _peak(a, dim))
-    return shifted / shifted.sum(axis=dim, keepdims=True)
+    result = _shifted(a, dim)
+    np.exp(result, out=result)
+    result /= _line_sums(result, dim)
+    return result
 
 
 def _log_softmax(a: Any, *, dim: int) -> Any:
     real_floating(a, "log_softmax")
-    shifted = a - _peak(a, dim)
-    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    result = _shifted(a, dim)
+    result -= np.log(_line_sums(np.exp(result), dim))
+    return result
+
+
+def _shifted(a: Any, dim: int) -> Any:
+    """``a`` less its largest element along ``dim``, in an array of its own."""
+    return np.subtract(a, _peak(a, dim), out=np.empty_like(a))
+
+
+def _has_lines(a: Any, dim: int) -> bool:
+    """Whether BLAS can add up along ``dim``, as precisely as NumPy."""
+    lines = a.__class__ is np.ndarray and a.ndim and dim in (-1, a.ndim - 1)
+    return bool(lines and 16 <= a.shape[-1] <= 1 << 14 and a.flags.c_contiguous)
+
+
+def _line_sums(a: Any, dim: int) -> Any:
+    """Sums along ``dim``, which is kept; those of lines by BLAS, in half of the time."""
+    if _has_lines(a, dim):
+        return np.vecdot(a, np.ones(a.shape[-1], a.dtype))[..., None]
+    return a.sum(axis=dim, keepdims=True)
 
 
 def _peak(a: Any, dim: int) -> Any:
@@ -716,12 +737,18 @@ def _peak(a: Any, dim: int) -> Any:
 
 
 def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
+    if _has_lines(y, dim) and _has_lines(grad, dim):
+        result = grad - np.vecdot(grad, y)[..., None]
+        result *= y
+        return result
     product = grad * y
     return product - y * product.sum(axis=dim, keepdims=True)
 
 
 def _log_softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
-    return grad - np.exp(y) * grad.sum(axis=dim, keepdims=True)
+    result = np.exp(y)
+    result *= _line_sums(grad, dim)
+    return np.subtract(grad, result, out=result)
 
 
 def _total(x: Any, dim: int) -> Any:

@@ -58,8 +58,8 @@ def scaled_dot_product_attention(
     width = query.shape[-1]
     factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
     scores = (query * factor) @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = _causal(query, key)
+    if is_causal:  # every row sees the first position, so that none is blind
+        scores = scores.masked_fill(~_causal(query, key), -math.inf)
     hidden = None
     if attn_mask is not None:
         if attn_mask.dtype is dtypes.bool_:

@@ -41,7 +41,9 @@ def test_blend_is_where_to_the_bit(shape: tuple[int, ...], dtype: Any) -> None:
     if len(shape) > 1:
         _same_bits(quick.blend(condition.T, a.T, b.T), np.where(condition.T, a.T, b.T))
         _same_bits(quick.blend(condition, a, b[:1]), np.where(condition, a, b[:1]))
-        _same_bits(quick.blend(condition[:1], a, b), np.where(condition[:1], a, b))
+        for x, y in ((a, b), (a, zero), (zero, b), (a, some), (some, b), (a, b[:1])):
+            for part in (condition[:1], condition[0], condition[..., :1]):
+                _same_bits(quick.blend(part, x, y), np.where(part, x, y))
 
 
 def test_blend_keeps_the_sign_of_zero_and_negative_zero_as_a_choice() -> None:
