@@ -494,3 +494,16 @@ def test_dropping_the_last_row_restores_everything():
     lanes.drop_last()
     assert [lanes.cells_text(r, "●") for r in range(3)] == before
     assert len(lanes) == 3
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+@pytest.mark.parametrize("piece", [1, 7, 100])
+def test_in_pieces_it_comes_to_the_same(phase: str, piece: int):
+    events = transformer_events()
+    whole = outline(events, phase)
+    view = outline(events, phase, limit=piece)
+    assert len(view) <= piece
+    while view.behind:
+        before = view.behind
+        assert view.update(piece) and view.behind == max(0, before - piece)
+    assert text(view) == text(whole) and not view.update(piece)

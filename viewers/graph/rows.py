@@ -132,6 +132,7 @@ class Outline:
         lanes: columns of lanes at most.
         gutter: columns that the lanes have in any case; that of the outline before keeps the text
             from moving.
+        limit: what it takes in at first of the graph's log; `update` goes on.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Outline:
         collapsed: dict[str, bool] | None = None,
         lanes: int = 6,
         gutter: int = 1,
+        limit: int | None = None,
     ) -> None:
         if phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}, but got {phase!r}")
@@ -153,7 +155,7 @@ class Outline:
         self._most = lanes
         self._gutter = gutter
         self._reset()
-        self.update()
+        self.update(limit)
 
     def _reset(self) -> None:
         self.rows: list[Row] = []
@@ -171,11 +173,17 @@ class Outline:
 
     # -- following the graph -----------------------------------------------------------------
 
-    def update(self) -> bool:
-        """Take in what the graph has learnt since; True if there was anything."""
+    @property
+    def behind(self) -> int:
+        """Entries of the graph's log that are still to be taken in."""
+        return len(self.graph.log) - self._read
+
+    def update(self, limit: int | None = None) -> bool:
+        """Take in what the graph has learnt since, or a part of it; True if there was anything."""
         log = self.graph.log
         start = self._read
-        for what, item, payload in log[start:] if start else log:
+        end = len(log) if limit is None else min(len(log), start + limit)
+        for what, item, payload in log[start:end]:
             if what == NEW:
                 self._add(item)
             elif what == END:
@@ -184,8 +192,8 @@ class Outline:
                 row = self._row_of[item.index]
                 if row >= 0 and self.rows[row].item.phase == "backward":
                     self.rows[row].note("grads", payload)
-        self._read = len(log)
-        self.work += self._read - start
+        self._read = end
+        self.work += end - start
         return self._read > start
 
     def _add(self, item: Item) -> None:

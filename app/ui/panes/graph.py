@@ -17,6 +17,7 @@ from viewers.text import Line
 
 __all__ = ["GraphPane"]
 
+PIECE = 2_000  # of a large step are drawn between two keys
 EVENTS = 4_000  # whose variables are looked for at a time
 READERS = 20  # steps in which they are
 FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
@@ -33,6 +34,7 @@ class GraphPane(Pane):
         self.phase = "forward"
         self.chosen_phase = False  # the user has chosen it: it no longer changes by itself
         self.outline: Outline | None = None
+        self._coming: Outline | None = None  # of a large step, while it is being made
         self.step: Step | None = None
         self.following = True
         self._graph: StepGraph | None = None
@@ -61,7 +63,7 @@ class GraphPane(Pane):
             self._set_phase("both")
         if step is None:
             if self.outline is not None:
-                self.outline = self._graph = None
+                self.outline = self._coming = self._graph = None
                 self.empty = type(self).empty
                 self.update_rows()
             return
@@ -95,15 +97,40 @@ class GraphPane(Pane):
         graph = self.session.store.graph(step)
         if graph is not self._graph or self.outline is None:
             gutter = self.outline.gutter if self.outline is not None else 1
-            self.outline = Outline(
-                graph, self.phase, depth=2, collapsed=self._collapsed[self.phase], gutter=gutter
-            )
+            self._coming = Outline(
+                graph, self.phase, depth=2, collapsed=self._collapsed[self.phase], gutter=gutter,
+                limit=PIECE,
+            )  # fmt: skip
             self._graph = graph
-            self._matches = []
-        else:
-            self.outline.update()
+            if self.outline is None or not self._coming.behind:
+                self._show_coming()
+            self.set_timer(0.001, self._build)
+        elif self._coming is None:
+            self.outline.update(PIECE)
+            if self.outline.behind:
+                self.set_timer(0.001, self._build)
         self.step = step
+        assert self.outline is not None
         self._find_names(step, self.outline)
+
+    def _build(self) -> None:
+        """Go on with the drawing of a large step, between two keys."""
+        outline = self._coming if self._coming is not None else self.outline
+        if outline is None or not outline.behind:
+            return
+        outline.update(PIECE)
+        if outline.behind:
+            self.set_timer(0.001, self._build)
+        elif self._coming is not None:
+            self._show_coming()
+            self.show_cursor()
+        self.update_rows()
+        self.refresh()
+
+    def _show_coming(self) -> None:
+        """The new drawing takes the place of the one before."""
+        self.outline, self._coming = self._coming, None
+        self._matches = []
 
     def _find_names(self, step: Step, outline: Outline) -> None:
         """What the program calls the results: of the source, and for certain where it stood."""
@@ -172,7 +199,7 @@ class GraphPane(Pane):
 
     def reset(self) -> None:
         """A new tape."""
-        self.outline = self._graph = self.step = None
+        self.outline = self._coming = self._graph = self.step = None
         self._cursor = -1
         self.update_rows()
 

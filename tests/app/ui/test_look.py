@@ -396,7 +396,7 @@ def test_parameters_are_sampled_while_the_program_runs(tmp_path: Path) -> None:
             assert d.session.state == "running"
             rows = pane._shown
             assert all(row.norm.value > 0 and row.ratio.value > 0 for row in rows), rows
-            await d.press("i", "i")
+            d.session.interrupt()
             await d.idle()
 
     asyncio.run(run())
