@@ -19,7 +19,7 @@ _BLOCK = 1 << 16  # elements that stay in a core's second cache with their tempo
 
 # -- choosing -----------------------------------------------------------------------------------
 
-_INTEGERS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+_INTEGERS = {t().itemsize: np.dtype(t) for t in (np.int8, np.int16, np.int32, np.int64)}
 
 
 def blend(condition: Any, a: Any, b: Any) -> Any:

@@ -16,6 +16,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, widening
+from framework.kernels.quick import blend
 from framework.ops.windows import padded, parts, spread
 from framework.tensor import wrap
 
@@ -109,8 +110,8 @@ def _max_kernel(
         better = part > best
         if real:
             better |= part != part  # NaN wins, as in PyTorch
-        best = xp.where(better, part, best)
-        which = xp.where(better, which.dtype.type(i), which)
+        xp.maximum(best, part, out=best)
+        which = blend(better, xp.asarray(i, which.dtype), which)
     index = xp.asarray(offsets, np.int64)[which] + _starts(xp, out, stride, padding, size)
     if any(padding) and (best == _lowest(x.dtype)).any():  # the padding must not be named
         inside = _starts(xp, out, stride, padding, size, dilation)

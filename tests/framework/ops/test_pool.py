@@ -128,3 +128,32 @@ def test_integers() -> None:
 def test_errors(call, kwargs, message) -> None:
     with pytest.raises(RuntimeError, match=message):
         call(torch.zeros(1, 4, 4), **kwargs)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("kernel, stride, padding", [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0)])
+def test_max_pool_of_many_takes_the_first_of_equals_and_the_last_nan(
+    kernel: int, stride: int, padding: int, dtype: type
+) -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.integers(-3, 4, (2, 5, 41, 50)).astype(dtype)
+    raw.reshape(-1)[::97], raw.reshape(-1)[5], raw.reshape(-1)[7] = np.nan, np.inf, -np.inf
+    values, places = F.max_pool2d(
+        torch.from_numpy(raw), kernel, stride, padding, return_indices=True
+    )
+    full = np.pad(raw, [(0, 0), (0, 0), *[(padding, padding)] * 2], constant_values=-np.inf)
+    at = np.arange(41 * 50).reshape(41, 50)
+    at = np.pad(at, padding, constant_values=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(full, (kernel, kernel), (2, 3))
+    windows = windows[:, :, ::stride, ::stride].reshape(*values.shape, -1)
+    places_of = np.lib.stride_tricks.sliding_window_view(at, (kernel, kernel))
+    places_of = places_of[::stride, ::stride].reshape(*values.shape[2:], -1)
+    nan = np.isnan(windows)
+    last = windows.shape[-1] - 1 - nan[..., ::-1].argmax(-1)
+    chosen = np.where(nan.any(-1), last, windows.argmax(-1))
+    wanted = np.take_along_axis(windows, chosen[..., None], -1)[..., 0]
+    np.testing.assert_array_equal(values.numpy(), wanted)
+    named = np.take_along_axis(
+        np.broadcast_to(places_of, windows.shape), chosen[..., None], -1
+    )[..., 0]  # fmt: skip
+    np.testing.assert_array_equal(places.numpy(), named)
