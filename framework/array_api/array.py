@@ -27,7 +27,7 @@ VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 class _Count(int):
     """The number of elements: the standard's ``x.size``, which PyTorch calls, as in ``x.size(0)``.
 
-    >>> from framework import array_api as xp
+    >>> import framework.array_api as xp
     >>> x = xp.ones((3, 2))
     >>> x.size, x.size(0)
     (6, 3)
@@ -42,7 +42,7 @@ class _Count(int):
 class Array(Tensor):
     """An array of the standard: made by the functions of `framework.array_api`.
 
-    >>> from framework import array_api as xp
+    >>> import framework.array_api as xp
     >>> x = xp.asarray([1, 2, 3], dtype=xp.int8)
     >>> x[::-1]
     tensor([3, 2, 1], dtype=torch.int8)
@@ -63,7 +63,7 @@ class Array(Tensor):
 
     @property
     def T(self) -> Array:
-        """The transpose of a matrix."""
+        """The transpose of a matrix; ValueError for another number of dimensions."""
         if self._data.ndim != 2:
             raise ValueError(
                 f"T: expected a matrix, but got an array of {self._data.ndim} dimensions; "
@@ -73,11 +73,19 @@ class Array(Tensor):
 
     @property
     def mT(self) -> Array:
-        """The transpose of each matrix of a stack."""
+        """The transpose of each matrix of a stack; IndexError for fewer than two dimensions."""
         return _array(self.transpose(-2, -1), ())
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Array:
-        """The same array on another device; the CPU knows no streams."""
+        """The same array on another device; the CPU knows no streams.
+
+        Raises:
+            ValueError: a stream is given.
+
+        >>> import framework.array_api as xp
+        >>> xp.asarray([1, 2]).to_device("cpu")
+        tensor([1, 2])
+        """
         if stream is not None:
             raise ValueError(f"to_device: expected stream=None, but got {stream!r}")
         return _array(self.to(device), (self,))

@@ -31,7 +31,10 @@ STANDARD = {d.name: d for d in dtypes.ALL if d.name in (*KINDS["bool"], *KINDS["
 def astype(x: Tensor, dtype: dtype, /, *, copy: bool = True, device: Any = None) -> Any:
     """``x`` in another type; without ``copy`` itself where that will do.
 
-    >>> from framework import array_api as xp
+    Raises:
+        TypeError: from a complex type to one that is not.
+
+    >>> import framework.array_api as xp
     >>> xp.astype(xp.asarray([0, 2]), xp.bool)
     tensor([False,  True])
     """
@@ -44,7 +47,12 @@ def astype(x: Tensor, dtype: dtype, /, *, copy: bool = True, device: Any = None)
 
 
 def can_cast(from_: Any, to: dtype, /) -> bool:
-    """Whether promotion leads from one type (an array's, perhaps) to another."""
+    """Whether promotion leads from one type (an array's, perhaps) to another.
+
+    >>> import framework.array_api as xp
+    >>> xp.can_cast(xp.int8, xp.int16), xp.can_cast(xp.ones(2), xp.int16)
+    (True, False)
+    """
     given = from_.dtype if isinstance(from_, Tensor) else from_
     try:
         return promoted(given, to) is to
@@ -75,7 +83,11 @@ def promoted(a: dtype, b: dtype) -> dtype:
 def result_type(*arrays_and_dtypes: Any) -> dtype:
     """The type that the given arrays, types and Python numbers compute in.
 
-    >>> from framework import array_api as xp
+    Raises:
+        ValueError: there are only numbers.
+        TypeError: uint64 with a signed integer: no integer holds both.
+
+    >>> import framework.array_api as xp
     >>> xp.result_type(xp.ones(2, dtype=xp.int8), xp.uint8, 1)
     torch.int16
     """
@@ -119,7 +131,9 @@ class _IntInfo:
 def finfo(type: Any, /) -> _FloatInfo:
     """Limits of a floating type (an array's, perhaps): those of its parts for a complex one.
 
-    >>> from framework import array_api as xp
+    It has ``bits eps max min smallest_normal dtype``. TypeError for other types.
+
+    >>> import framework.array_api as xp
     >>> xp.finfo(xp.complex128).dtype
     torch.float64
     """
@@ -130,7 +144,14 @@ def finfo(type: Any, /) -> _FloatInfo:
 
 
 def iinfo(type: Any, /) -> _IntInfo:
-    """Limits of an integer type (an array's, perhaps)."""
+    """Limits of an integer type (an array's, perhaps): ``bits``, ``max``, ``min`` and ``dtype``.
+
+    TypeError for another type.
+
+    >>> import framework.array_api as xp
+    >>> xp.iinfo(xp.int8).max, xp.iinfo(xp.int8).min
+    (127, -128)
+    """
     kind = type.dtype if isinstance(type, Tensor) else type
     info = dtypes.iinfo(kind)
     return _IntInfo(info.bits, info.max, info.min, kind)
@@ -139,7 +160,10 @@ def iinfo(type: Any, /) -> _IntInfo:
 def isdtype(dtype: dtype, kind: Any) -> bool:
     """Whether a type is of a kind: another type, a name such as "integral", or a tuple of them.
 
-    >>> from framework import array_api as xp
+    ValueError for a name that is no kind: those are "bool", "signed integer", "unsigned integer",
+    "integral", "real floating", "complex floating" and "numeric".
+
+    >>> import framework.array_api as xp
     >>> xp.isdtype(xp.uint8, "integral"), xp.isdtype(xp.uint8, (xp.int8, "bool"))
     (True, False)
     """

@@ -12,17 +12,28 @@ __all__ = ["__array_namespace_info__"]
 
 
 def _types(*, device: Any = None, kind: Any = None) -> dict[str, dtypes.dtype]:
-    """The standard's types by name, those of a kind or of some kinds if such are given."""
+    """The standard's types by name, those of a kind or of some kinds if such are given.
+
+    Raises:
+        ValueError: there is no such kind.
+
+    >>> import framework.array_api as xp
+    >>> xp.__array_namespace_info__().dtypes(kind=("bool", "real floating"))
+    {'bool': torch.bool, 'float32': torch.float32, 'float64': torch.float64}
+    """
     if kind is None:
         kind = ("bool", "numeric")
     kinds = kind if isinstance(kind, tuple) else (kind,)
+    for k in kinds:
+        if k not in KINDS:
+            raise ValueError(f"dtypes: expected one of {', '.join(KINDS)} as kind, but got {k!r}")
     return {name: STANDARD[name] for k in kinds for name in KINDS[k]}
 
 
 class __array_namespace_info__:
     """Capabilities, devices and types of this namespace.
 
-    >>> from framework import array_api as xp
+    >>> import framework.array_api as xp
     >>> xp.__array_namespace_info__().default_dtypes()["real floating"]
     torch.float32
     """

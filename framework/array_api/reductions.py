@@ -43,9 +43,12 @@ def _reduced(name: str, x: Tensor, axis: Any, keepdims: bool, **options: Any) ->
 
 @standard
 def sum(x: Tensor, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The sum over axes; integers add up in 64 bits.
+    """The sum over axes; integers add up in 64 bits if no type is given.
 
-    >>> from framework import array_api as xp
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range.
+
+    >>> import framework.array_api as xp
     >>> xp.sum(xp.ones((2, 3), dtype=xp.uint8), axis=1)
     tensor([3, 3], dtype=torch.uint64)
     """
@@ -55,7 +58,15 @@ def sum(x: Tensor, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = F
 
 @standard
 def prod(x: Tensor, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The product over axes; integers multiply in 64 bits."""
+    """The product over axes; integers multiply in 64 bits if no type is given.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range.
+
+    >>> import framework.array_api as xp
+    >>> xp.prod(xp.asarray([[1, 2], [3, 4]]), axis=1)
+    tensor([ 2, 12])
+    """
     x = _wide(x, dtype)
     axes = _axes(axis, x.ndim)
     for a in axes:
@@ -65,49 +76,114 @@ def prod(x: Tensor, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = 
 
 @standard
 def max(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The largest element over axes."""
+    """The largest element over axes; NaN if there is one.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range and for no elements, NotImplementedError for complex
+    arrays.
+
+    >>> import framework.array_api as xp
+    >>> xp.max(xp.asarray([[1, 5], [7, 2]]), axis=1)
+    tensor([5, 7])
+    """
     return _reduced("amax", x, axis, keepdims)
 
 
 @standard
 def min(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The smallest element over axes."""
+    """The smallest element over axes; NaN if there is one.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range and for no elements, NotImplementedError for complex
+    arrays.
+
+    >>> import framework.array_api as xp
+    >>> xp.min(xp.asarray([[1, 5], [7, 2]]), axis=1)
+    tensor([1, 2])
+    """
     return _reduced("amin", x, axis, keepdims)
 
 
 @standard
 def mean(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """The mean over axes."""
+    """The mean over axes; NaN of no elements.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range, RuntimeError for types that are neither floating nor
+    complex.
+
+    >>> import framework.array_api as xp
+    >>> xp.mean(xp.asarray([[1.0, 5.0], [7.0, 3.0]]), axis=0, keepdims=True)
+    tensor([[4., 4.]])
+    """
     return _reduced("mean", x, axis, keepdims)
 
 
 @standard
 def var(x: Tensor, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """The variance over axes: the sum of squares divided by their number less ``correction``."""
+    """The variance over axes: the sum of squares divided by their number less ``correction``.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range, RuntimeError for types that are neither floating nor
+    complex.
+
+    >>> import framework.array_api as xp
+    >>> xp.var(xp.asarray([1.0, 2.0, 3.0])), xp.var(xp.asarray([1.0, 2.0, 3.0]), correction=1)
+    (tensor(0.6667), tensor(1.))
+    """
     return _reduced("var", x, axis, keepdims, correction=correction)
 
 
 @standard
 def std(x: Tensor, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """The standard deviation over axes, see `var`."""
+    """The standard deviation over axes: the square root of `var`, with its arguments and errors.
+
+    >>> import framework.array_api as xp
+    >>> xp.std(xp.asarray([[1.0, 3.0], [2.0, 8.0]]), axis=1)
+    tensor([1., 3.])
+    """
     return _reduced("std", x, axis, keepdims, correction=correction)
 
 
 @standard
 def all(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Whether all elements over axes are true."""
+    """Whether all elements over axes are other than zero, as bool; true of none.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range.
+
+    >>> import framework.array_api as xp
+    >>> xp.all(xp.asarray([[1, 0], [2, 3]]), axis=1)
+    tensor([False,  True])
+    """
     return _reduced("all", x.to(torch.bool), axis, keepdims)
 
 
 @standard
 def any(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Whether one of the elements over axes is true."""
+    """Whether one of the elements over axes is other than zero, as bool; false of none.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range.
+
+    >>> import framework.array_api as xp
+    >>> xp.any(xp.asarray([[1, 0], [0, 0]]), axis=1)
+    tensor([ True, False])
+    """
     return _reduced("any", x.to(torch.bool), axis, keepdims)
 
 
 @standard
 def count_nonzero(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """How many elements over axes are not zero."""
+    """How many elements over axes are not zero, as int64.
+
+    ``axis`` is a number, a tuple of them or None (all); ``keepdims`` leaves lengths of one in their
+    place. IndexError for an axis out of range.
+
+    >>> import framework.array_api as xp
+    >>> xp.count_nonzero(xp.asarray([[1, 0], [2, 3]]), axis=1)
+    tensor([1, 2])
+    """
     return _reduced("sum", x != 0, axis, keepdims)
 
 
@@ -115,7 +191,15 @@ def count_nonzero(x: Tensor, /, *, axis: Any = None, keepdims: bool = False) -> 
 def cumulative_sum(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
-    """Running sums along an axis, perhaps with the zero in front of them."""
+    """Running sums along an axis, perhaps with the zero in front of them.
+
+    Types as of `sum`. ValueError for several dimensions and no axis, IndexError for one out of
+    range.
+
+    >>> import framework.array_api as xp
+    >>> xp.cumulative_sum(xp.asarray([1, 2, 3]), include_initial=True)
+    tensor([0, 1, 3, 6])
+    """
     return _running("cumsum", 0, _wide(x, dtype), axis, include_initial)
 
 
@@ -123,7 +207,15 @@ def cumulative_sum(
 def cumulative_prod(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
-    """Running products along an axis, perhaps with the one in front of them."""
+    """Running products along an axis, perhaps with the one in front of them.
+
+    Types as of `prod`. ValueError for several dimensions and no axis, IndexError for one out of
+    range.
+
+    >>> import framework.array_api as xp
+    >>> xp.cumulative_prod(xp.asarray([2, 3, 4]))
+    tensor([ 2,  6, 24])
+    """
     return _running("cumprod", 1, _wide(x, dtype), axis, include_initial)
 
 
@@ -145,9 +237,12 @@ def _running(name: str, start: int, x: Tensor, axis: int | None, include_initial
 def diff(
     x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
 ) -> Any:
-    """Differences of neighbours along an axis, taken ``n`` times.
+    """Differences of neighbours along an axis, taken ``n`` times: each time one element less.
 
-    >>> from framework import array_api as xp
+    ``prepend`` and ``append`` are put before and behind ``x``. IndexError for an axis out of range,
+    RuntimeError for a negative ``n``.
+
+    >>> import framework.array_api as xp
     >>> xp.diff(xp.asarray([1, 4, 9]), prepend=xp.asarray([0]))
     tensor([1, 3, 5])
     """

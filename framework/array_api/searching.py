@@ -18,19 +18,40 @@ __all__ = [
 
 @standard
 def argmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first largest element stands along an axis, or in all of the array."""
+    """Where the first largest element stands along an axis, or in all of the array (as one row).
+
+    int64. IndexError for an axis out of range and for no elements, RuntimeError for complex arrays.
+
+    >>> import framework.array_api as xp
+    >>> xp.argmax(xp.asarray([[3, 9, 9], [5, 1, 2]]), axis=1)
+    tensor([1, 0])
+    """
     return torch.argmax(x, axis, keepdim=keepdims)
 
 
 @standard
 def argmin(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first smallest element stands along an axis, or in all of the array."""
+    """Where the first smallest element stands along an axis, or in all of the array (as one row).
+
+    int64. IndexError for an axis out of range and for no elements, RuntimeError for complex arrays.
+
+    >>> import framework.array_api as xp
+    >>> xp.argmin(xp.asarray([[3, 9, 9], [5, 1, 2]]))
+    tensor(4)
+    """
     return torch.argmin(x, axis, keepdim=keepdims)
 
 
 @standard
 def nonzero(x: Tensor, /) -> Any:
-    """Where the elements are that are not zero: one array of indices for each axis."""
+    """Where the elements are that are not zero: one array of int64 indices for each axis.
+
+    ValueError for an array without dimensions.
+
+    >>> import framework.array_api as xp
+    >>> xp.nonzero(xp.asarray([[0, 1], [2, 0]]))
+    (tensor([0, 1]), tensor([1, 0]))
+    """
     if not x.ndim:
         raise ValueError("nonzero: expected an array of at least one dimension, but got none")
     return tuple(torch.nonzero(x, as_tuple=True))
@@ -40,7 +61,17 @@ def nonzero(x: Tensor, /) -> Any:
 def searchsorted(
     x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Tensor | None = None
 ) -> Any:
-    """Where the elements of ``x2`` belong in the sorted ``x1`` (sorted by ``sorter``, if given)."""
+    """Where the elements of ``x2`` belong in the sorted ``x1`` (sorted by ``sorter``, if given).
+
+    int64, in the shape of ``x2``; before equal elements for ``side="left"``, behind them for
+    "right". RuntimeError for another side, and for ``x1`` of several dimensions that are not those
+    of ``x2``.
+
+    >>> import framework.array_api as xp
+    >>> x = xp.asarray([1, 3, 5])
+    >>> xp.searchsorted(x, xp.asarray([3, 4])), xp.searchsorted(x, xp.asarray([3, 4]), side="right")
+    (tensor([1, 2]), tensor([2, 2]))
+    """
     ordered, values = same_type(x1, x2)
     if sorter is not None:
         ordered = torch.index_select(ordered, 0, sorter.to(torch.int64))
@@ -51,7 +82,10 @@ def searchsorted(
 def where(condition: Tensor, x1: Any, x2: Any, /) -> Any:
     """Elements of ``x1`` where the condition holds, of ``x2`` elsewhere.
 
-    >>> from framework import array_api as xp
+    All three broadcast, the result has the common type of ``x1`` and ``x2``, one of which may be a
+    number. RuntimeError for a condition that is not bool and for shapes that do not broadcast.
+
+    >>> import framework.array_api as xp
     >>> xp.where(xp.asarray([True, False]), 1, xp.zeros(2))
     tensor([1., 0.])
     """
@@ -62,13 +96,30 @@ def where(condition: Tensor, x1: Any, x2: Any, /) -> Any:
 
 @standard
 def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The indices that sort along an axis."""
+    """The int64 indices that sort along an axis; see `sort`.
+
+    >>> import framework.array_api as xp
+    >>> xp.argsort(xp.asarray([3, 1, 2]))
+    tensor([1, 2, 0])
+    """
     return torch.sort(x, dim=axis, descending=descending, stable=stable)[1]
 
 
 @standard
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The elements in order along an axis."""
+    """The elements in order along an axis, NaN last.
+
+    Args:
+        stable: equal elements keep their order, which `argsort` shows.
+
+    Raises:
+        IndexError: the axis is out of range.
+        RuntimeError: the array is complex.
+
+    >>> import framework.array_api as xp
+    >>> xp.sort(xp.asarray([3, 1, 2]), descending=True)
+    tensor([3, 2, 1])
+    """
     return torch.sort(x, dim=axis, descending=descending, stable=stable)[0]
 
 
@@ -76,7 +127,10 @@ def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool
 def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Any:
     """Slices picked along an axis, which an array of one dimension need not name.
 
-    >>> from framework import array_api as xp
+    Negative indices count from the end. IndexError for indices out of range, ValueError for several
+    dimensions and no axis.
+
+    >>> import framework.array_api as xp
     >>> xp.take(xp.asarray([5, 6, 7]), xp.asarray([2, -1, 0]))
     tensor([7, 7, 5])
     """
@@ -91,7 +145,17 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Any:
 
 @standard
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Any:
-    """Elements picked along an axis, at a place of its own for each element of ``indices``."""
+    """Elements picked along an axis, at a place of its own for each element of ``indices``.
+
+    The other axes broadcast; negative indices count from the end. RuntimeError for another number
+    of dimensions.
+
+    >>> import framework.array_api as xp
+    >>> x = xp.asarray([[3, 1, 2], [7, 9, 8]])
+    >>> xp.take_along_axis(x, xp.argsort(x), axis=1)
+    tensor([[1, 2, 3],
+            [7, 8, 9]])
+    """
     return torch.take_along_dim(x, _positive(indices, x.shape[axis]), axis)
 
 
@@ -110,7 +174,14 @@ _Inverse = namedtuple("_Inverse", "values inverse_indices")
 
 @standard
 def isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Any:
-    """Whether each element of ``x1`` is (with ``invert``: is not) among those of ``x2``."""
+    """Whether each element of ``x1`` is (with ``invert``: is not) among those of ``x2``.
+
+    bool, in the shape of ``x1``; elements are compared in the common type.
+
+    >>> import framework.array_api as xp
+    >>> xp.isin(xp.asarray([1, 2, 3]), xp.asarray([2, 5]))
+    tensor([False,  True, False])
+    """
     elements, among = same_type(x1, x2)
     _, at = torch.sort(among.flatten())
     ordered = among.flatten()[at]
@@ -127,7 +198,7 @@ def unique_all(x: Tensor, /) -> Any:
     """(values, indices, inverse_indices, counts): the different elements of an array, where each
     first stands, which of them each element is, and how often each occurs. NaNs are all different.
 
-    >>> from framework import array_api as xp
+    >>> import framework.array_api as xp
     >>> xp.unique_all(xp.asarray([3, 1, 3])).inverse_indices
     tensor([1, 0, 1])
     """
@@ -154,19 +225,36 @@ def _order(flat: Tensor) -> Tensor:
 
 @standard
 def unique_counts(x: Tensor, /) -> Any:
-    """(values, counts), see `unique_all`."""
+    """(values, counts), see `unique_all`.
+
+    >>> import framework.array_api as xp
+    >>> values, counts = xp.unique_counts(xp.asarray([3, 1, 3]))
+    >>> values, counts
+    (tensor([1, 3]), tensor([1, 2]))
+    """
     found = unique_all(x)
     return _Counts(found.values, found.counts)
 
 
 @standard
 def unique_inverse(x: Tensor, /) -> Any:
-    """(values, inverse_indices), see `unique_all`."""
+    """(values, inverse_indices), see `unique_all`.
+
+    >>> import framework.array_api as xp
+    >>> values, inverse = xp.unique_inverse(xp.asarray([3, 1, 3]))
+    >>> values[inverse]
+    tensor([3, 1, 3])
+    """
     found = unique_all(x)
     return _Inverse(found.values, found.inverse_indices)
 
 
 @standard
 def unique_values(x: Tensor, /) -> Any:
-    """The different elements, see `unique_all`."""
+    """The different elements in order, see `unique_all`.
+
+    >>> import framework.array_api as xp
+    >>> xp.unique_values(xp.asarray([3, 1, 3]))
+    tensor([1, 3])
+    """
     return unique_all(x).values

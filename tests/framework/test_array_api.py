@@ -120,6 +120,8 @@ def test_errors_say_what_was_got_and_expected():
         xp.asarray([1, 2], copy=False)
     with pytest.raises(ValueError, match="expected one of"):
         xp.isdtype(xp.int8, "integer")
+    with pytest.raises(ValueError, match="numeric as kind, but got 'integer'"):
+        xp.__array_namespace_info__().dtypes(kind=("bool", "integer"))
 
 
 def test_parameters_have_the_names_and_kinds_of_the_standard():

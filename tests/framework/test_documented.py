@@ -19,13 +19,13 @@ import framework
 
 # "" is `framework` itself; a class stands for its methods.
 NAMESPACES = """
-    Tensor accelerator amp autograd autograd.forward_ad autograd.functional autograd.grad_mode
-    autograd.graph autograd.profiler compiler cpu cuda cuda.amp cuda.nvtx distributions
-    distributions.constraints distributions.transforms fft func futures linalg masked nn
-    nn.attention nn.functional nn.init nn.Module nn.parallel nn.parameter nn.utils
-    nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn
+    accelerator amp array_api array_api.fft array_api.linalg autograd autograd.forward_ad
+    autograd.functional autograd.grad_mode autograd.graph autograd.profiler compiler cpu cuda
+    cuda.amp cuda.nvtx distributions distributions.constraints distributions.transforms fft func
+    futures linalg masked nn nn.attention nn.functional nn.init nn.Module nn.parallel nn.parameter
+    nn.utils nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn
     nn.utils.stateless onnx optim optim.lr_scheduler optim.swa_utils overrides profiler random
-    serialization signal.windows sparse special testing trace utils.checkpoint utils.data
+    serialization signal.windows sparse special Tensor testing trace utils.checkpoint utils.data
     utils.dlpack utils.tensorboard
 """.split()
 NAMESPACES.insert(0, "")
