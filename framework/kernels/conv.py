@@ -123,6 +123,7 @@ class _Planes:
     def __init__(self, x: Any, kernel: Any, stride: Any, dilation: Any, out: Any) -> None:
         self.lines = all(s == 1 for s in stride)
         self.kernel, self.out = kernel, out
+        self.places: list[Any]
         if self.lines:
             pitches = [math.prod(x.shape[3 + i :]) for i in range(len(out))]
             self.wide = (out[0], *x.shape[3:])  # the result with what means nothing
@@ -154,7 +155,7 @@ class _Planes:
         if not self.lines:
             return g
         if self.wide != self.out:
-            whole = np.zeros((*g.shape[:2], *self.wide), g.dtype)
+            whole: Any = np.zeros((*g.shape[:2], *self.wide), g.dtype)
             whole[(..., *map(slice, self.out))] = g
             g = whole
         return g.reshape(*g.shape[:2], -1)[..., : self.length]

@@ -78,8 +78,8 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float, center: bool) -> tupl
         mean, square, _ = _normal(part, eps, center, out)
         means.append(mean)
         squares.append(square)
-    flat = [np.concatenate(a)[:, 0] if a[0] is not None else None for a in (means, squares)]
-    return result, *flat
+    found = np.concatenate(means)[:, 0] if center else None
+    return result, found, np.concatenate(squares)[:, 0]
 
 
 def backward(g: Any, x: Any, dims: tuple[int, ...], eps: float, center: bool) -> Any:
