@@ -12,8 +12,8 @@ import numpy as np
 
 __all__ = [
     "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
-    "in_order", "is_dense", "laid_out", "layout", "memory_format", "preserve_format", "sparse_bsc",
-    "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
+    "in_order", "in_rows", "is_dense", "laid_out", "layout", "memory_format", "preserve_format",
+    "sparse_bsc", "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
 ]  # fmt: skip
 
 
@@ -82,6 +82,16 @@ def in_order(array: Any, form: Any) -> bool:
     if order is None:
         return bool(array.flags.c_contiguous)
     return len(order) == array.ndim and bool(array.transpose(order).flags.c_contiguous)
+
+
+def in_rows(array: Any) -> Any:
+    """``array`` as a contiguous one: NumPy's results lie as their operands do, PyTorch's may not.
+
+    Joins, reductions, softmax and running sums give contiguous results whatever went in, and
+    programs call ``view`` on them.
+    """
+    flags = getattr(array, "flags", None)
+    return array if flags is None or flags.c_contiguous else array.copy()
 
 
 def formatted(array: Any, form: Any) -> Any:

@@ -715,8 +715,8 @@ def _log_softmax(a: Any, *, dim: int) -> Any:
 
 
 def _shifted(a: Any, dim: int) -> Any:
-    """``a`` less its largest element along ``dim``, in an array of its own."""
-    return np.subtract(a, _peak(a, dim), out=np.empty_like(a))
+    """``a`` less its largest element along ``dim``, in a contiguous array of its own."""
+    return np.subtract(a, _peak(a, dim), out=np.empty_like(a, order="C"))
 
 
 def _has_lines(a: Any, dim: int) -> bool:

@@ -469,7 +469,7 @@ def _reduced_bags(
 
 def _one_hot_kernel(index: Any, *, num_classes: int) -> Any:
     xp = module_of(index)
-    return (index[..., None] == xp.arange(num_classes)).astype(np.int64)
+    return (index[..., None] == xp.arange(num_classes)).astype(np.int64, order="C")
 
 
 ONE_HOT = op("one_hot", _one_hot_kernel, "a")

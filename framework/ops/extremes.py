@@ -16,6 +16,7 @@ from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, bool_
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.layout import in_rows
 from framework.ops.dims import (
     Dim,
     axes,
@@ -49,7 +50,7 @@ def _extreme_grad(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
 def _extreme(name: str) -> Any:
     def kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
         real_only(a, f"{name}_values_cpu")
-        return getattr(a, name)(axis=dim, keepdims=keepdim)
+        return in_rows(getattr(a, name)(axis=dim, keepdims=keepdim))
 
     return op(
         f"a{name}", kernel, "a", grad=(_extreme_grad,),
@@ -103,7 +104,8 @@ def _along(name: str) -> Any:
         # Two fast passes: gathering by the indices has a high fixed cost.
         values = getattr(x, name)(axis=dim, keepdims=keepdim)
         index = getattr(x, f"arg{name}")(axis=dim, keepdims=keepdim)
-        return values.astype(a.dtype, copy=False), index.astype(np.int64, copy=False)
+        index = index.astype(np.int64, copy=False)
+        return in_rows(values.astype(a.dtype, copy=False)), in_rows(index)
 
     return op(
         f"{name}_dim", kernel, "a", grad=(_one_grad,),

@@ -11,6 +11,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import several
+from framework.layout import channels_last, channels_last_3d, in_order, in_rows
 from framework.ops.dims import aliased, axis, numpy_names
 from framework.ops.shape import atleast_1d, atleast_2d, atleast_3d, unsqueeze
 from framework.ops.strided import narrow, select
@@ -34,8 +35,19 @@ def _cat_grad(g: Any, n: Any, dim: int) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def _cat_kernel(*xs: Any, dim: int, lengths: tuple[int, ...]) -> Any:
+    joined = np.concatenate(xs, dim)
+    flags = getattr(joined, "flags", None)
+    if flags is None or flags.c_contiguous:
+        return joined
+    for form in (channels_last, channels_last_3d):
+        if all(in_order(x, form) and not x.flags.c_contiguous for x in xs):
+            return joined
+    return in_rows(joined)
+
+
 CAT = op(
-    "cat", lambda *xs, dim, lengths: np.concatenate(xs, dim), "*xs", rule="promote", grad=_cat_grad,
+    "cat", _cat_kernel, "*xs", rule="promote", grad=_cat_grad,
     samples=lambda s: [((s(2, 3), s(1, 3)), {"dim": 0, "lengths": (2, 1)})],
 )  # fmt: skip
 

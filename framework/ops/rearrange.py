@@ -11,6 +11,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.kernels import to_device, to_host
+from framework.layout import in_rows
 from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
 from framework.ops.shape import expand, ints, reshape, transpose
@@ -132,7 +133,7 @@ FLIP = op(
     samples=lambda s: [((s(3, 2),), {"dims": (0, 1)})],
 )  # fmt: skip
 ROLL = op(
-    "roll", lambda a, *, shifts, dims: np.roll(a, shifts, dims), "a",
+    "roll", lambda a, *, shifts, dims: in_rows(np.roll(a, shifts, dims)), "a",
     grad=(lambda g, shifts, dims: apply(
         ROLL, g, shifts=tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts,
         dims=dims),),

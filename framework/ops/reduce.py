@@ -18,6 +18,7 @@ from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.layout import in_rows
 from framework.ops.dims import (
     Dim,
     axes,
@@ -44,9 +45,9 @@ __all__ = [
 def _sum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     wide = wide_type(a)
     if wide is not None:
-        return a.sum(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype)
+        return in_rows(a.sum(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype))
     kind = np.int64 if a.dtype.kind in "iub" else None
-    return a.sum(axis=dim, keepdims=keepdim, dtype=kind)
+    return in_rows(a.sum(axis=dim, keepdims=keepdim, dtype=kind))
 
 
 SUM = op(
@@ -67,7 +68,7 @@ def _mean_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
         return _mean_kernel(a, dim=dim, keepdim=keepdim).astype(narrow)
     if not a.size:  # NaN, without NumPy's warning
         return a.sum(axis=dim, keepdims=keepdim) * a.dtype.type(np.nan)
-    return a.mean(axis=dim, keepdims=keepdim)
+    return in_rows(a.mean(axis=dim, keepdims=keepdim))
 
 
 def _mean_grad(g: Any, n: Any, dim: tuple[int, ...], keepdim: bool) -> Any:

@@ -13,6 +13,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import BOOL
 from framework.kernels.floats import floating, widening
+from framework.layout import in_rows
 from framework.ops.dims import axis, cast_in, constant, named, numpy_names, wide_type
 from framework.ops.extremes import real_only
 from framework.tensor import Tensor
@@ -32,7 +33,7 @@ def _cumulative(name: str) -> Any:
         if not a.ndim:
             return a.astype(np.int64) if a.dtype.kind in "iub" else a.copy()
         result = getattr(a, name)(axis=dim, dtype=kind)
-        return result.astype(a.dtype) if a.dtype.kind in "fV" else result
+        return in_rows(result.astype(a.dtype) if a.dtype.kind in "fV" else result)
 
     return kernel
 
