@@ -252,11 +252,6 @@ def _check(log_probs: Any, targets: Any, steps: Any, lengths: Any, blank: int) -
         raise NotImplementedError(
             f"\"ctc_loss_cpu\" not implemented for '{type_name(log_probs._data)}'"
         )
-    if targets.dtype not in (dtypes.int32, dtypes.int64):
-        raise RuntimeError(
-            "Expected tensor for argument #2 'targets' to have scalar type Int or Long, but got "
-            f"{type_name(targets._data)} instead (while checking arguments for ctc_loss_cpu)"
-        )
     total, count, classes = log_probs.shape
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
@@ -323,6 +318,8 @@ def ctc_loss(
     steps = _lengths(input_lengths, "input_lengths", count)
     lengths = _lengths(target_lengths, "target_lengths", count)
     _check(log_probs, targets, steps, lengths, blank)
+    if targets.dtype not in (dtypes.int32, dtypes.int64):
+        targets = targets.to(dtypes.int64)  # labels as ``torch.Tensor(list)`` makes them
     loss = apply(CTC_LOSS, log_probs, targets, input_lengths=steps, target_lengths=lengths,
                  blank=blank, zero_infinity=zero_infinity)  # fmt: skip
     if reduction == "mean":

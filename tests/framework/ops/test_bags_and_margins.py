@@ -104,6 +104,13 @@ def test_ctc_sums_over_all_paths() -> None:
     assert flat.item() == pytest.approx((loss[0].item() / 2 + loss[1].item()) / 2)
 
 
+def test_ctc_takes_labels_that_are_floats() -> None:
+    log_probs = torch.rand(6, 2, 5).log_softmax(2)
+    labels = torch.Tensor([[1, 2], [3, 3]])
+    loss = F.ctc_loss(log_probs, labels, (6, 6), (2, 2))
+    assert torch.equal(loss, F.ctc_loss(log_probs, labels.long(), (6, 6), (2, 2)))
+
+
 def test_ctc_gradients_of_both_orders() -> None:
     x = randn(4, 2, 3, grad=True)
 
