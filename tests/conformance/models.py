@@ -15,7 +15,10 @@ __all__ = ["main"]
 TOLERANCE = 1e-4  # relative, of every loss: float32 rounds differently, and training amplifies it
 
 # File -> options of its train(); a file may be run in several ways.
-RUNS = [(name, {}) for name in MODELS] + [("gcn", {"sparse": False})]
+RUNS = [(name, {}) for name in MODELS] + [
+    ("gcn", {"sparse": False}),
+    ("maml", {"transform": True}),
+]
 
 
 def difference(name: str, options: dict[str, Any]) -> str:

@@ -9,7 +9,10 @@ from pathlib import Path
 __all__ = ["FOLDER", "MODELS", "load"]
 
 FOLDER = Path(__file__).parent
-MODELS = ("gpt", "resnet", "vae", "dcgan", "lstm_lm", "gcn", "actor_critic")
+MODELS = (
+    "gpt", "resnet", "vae", "dcgan", "lstm_lm", "gcn", "actor_critic", "transformer_xl", "speech",
+    "maml",
+)  # fmt: skip
 
 # ``import torch``, ``import torch.nn as nn``, ``from torch.nn import functional as F``
 _IMPORT = re.compile(r"^(import|from) torch\b(?P<rest>.*)$", re.MULTILINE)

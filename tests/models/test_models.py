@@ -57,3 +57,12 @@ def test_graph_convolutions_agree() -> None:
     assert torch.allclose(one(features, plain), two(features, swapped), atol=1e-5)
     module.train(one, 40)
     assert module.accuracy(one) >= 0.9
+
+
+def test_a_step_of_maml_is_the_same_with_and_without_transforms() -> None:
+    module = load("maml")
+    torch.manual_seed(0)
+    model, start = module.build(), module.build()
+    start.load_state_dict(model.state_dict())
+    with_vmap, by_hand = module.train(model, 5, transform=True), module.train(start, 5)
+    assert with_vmap == pytest.approx(by_hand, rel=1e-4)
