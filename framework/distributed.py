@@ -27,9 +27,51 @@ __all__ = [
 
 
 def is_available() -> bool:
-    """False."""
+    """Whether there may be several processes: False; what would use them is refused.
+
+    >>> import framework as torch
+    >>> torch.distributed.is_available()
+    False
+    """
     return False
 
 
-is_initialized = is_torchelastic_launched = is_available
-is_gloo_available = is_mpi_available = is_nccl_available = is_available
+def is_initialized() -> bool:
+    """Whether there is a group of processes: False, so that programs take their way for one.
+
+    >>> import framework as torch
+    >>> rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+    >>> rank
+    0
+    """
+    return False
+
+
+def is_torchelastic_launched() -> bool:
+    """Whether ``torchrun`` started this process: False.
+
+    >>> import framework as torch
+    >>> torch.distributed.is_torchelastic_launched()
+    False
+    """
+    return False
+
+
+def is_gloo_available() -> bool:
+    """Whether processes can talk by Gloo: False, as for MPI and NCCL.
+
+    >>> import framework as torch
+    >>> torch.distributed.is_gloo_available(), torch.distributed.is_nccl_available()
+    (False, False)
+    """
+    return False
+
+
+def is_mpi_available() -> bool:
+    """Alias of `is_gloo_available`, for MPI: False."""
+    return False
+
+
+def is_nccl_available() -> bool:
+    """Alias of `is_gloo_available`, for NCCL: False."""
+    return False

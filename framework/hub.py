@@ -29,13 +29,29 @@ _folder: str | None = None
 
 
 def get_dir() -> str:
-    """The folder of earlier downloads by PyTorch: ``$TORCH_HOME/hub``, or what `set_dir` set."""
+    """The folder of earlier downloads by PyTorch: ``$TORCH_HOME/hub``, or what `set_dir` set.
+
+    Without these ``torch/hub`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. Nothing is written there.
+
+    >>> import framework as torch
+    >>> weights = f"{torch.hub.get_dir()}/checkpoints/model.pt"  # for torch.load
+    >>> weights.endswith("hub/checkpoints/model.pt")
+    True
+    """
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
     return _folder or os.path.join(os.path.expanduser(home), "hub")
 
 
 def set_dir(d: Any) -> None:
-    """Set what `get_dir` says."""
+    """Set what `get_dir` says; ``~`` is the home folder. The folder need not be there.
+
+    >>> import framework as torch
+    >>> before = torch.hub.get_dir()
+    >>> torch.hub.set_dir("/data/hub")
+    >>> torch.hub.get_dir()
+    '/data/hub'
+    >>> torch.hub.set_dir(before)
+    """
     global _folder
     _folder = os.path.expanduser(d)

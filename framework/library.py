@@ -23,7 +23,17 @@ _ops: dict[str, CustomOpDef] = {}
 
 
 class CustomOpDef:
-    """An op of the user's: call it. Kernels of devices replace the function for their tensors."""
+    """An op of the user's: call it. Kernels of devices replace the function for their tensors.
+
+    `custom_op` makes one. ValueError for a name that is not of the form ``SPACE::NAME``.
+
+    >>> import framework as torch
+    >>> @torch.library.custom_op("mine::squared", mutates_args=())
+    ... def squared(x: torch.Tensor) -> torch.Tensor:
+    ...     return x * x
+    >>> squared, squared(torch.tensor([3.0]))
+    (<CustomOpDef(mine::squared)>, tensor([9.]))
+    """
 
     def __init__(self, name: str, call: Callable[..., Any], mutates: Iterable[str] | str) -> None:
         if name.count("::") != 1:
@@ -121,7 +131,9 @@ def custom_op(
     name: str, fn: Callable[..., Any] | None = None, /, *, mutates_args: Iterable[str] | str = (),
     device_types: Any = None, schema: str | None = None, tags: Any = None,
 ) -> Any:  # fmt: skip
-    """Make a function an op called ``SPACE::NAME``.
+    """Make a function an op called ``SPACE::NAME``, which stands in ``torch.ops`` then.
+
+    It has no gradient before `register_autograd` gave it one. ValueError for another form of name.
 
     >>> import framework as torch
     >>> @torch.library.custom_op("mine::twice", mutates_args=())
@@ -151,24 +163,68 @@ def _found(op: Any) -> CustomOpDef:
 
 
 def register_fake(op: Any, func: Any = None, /, **options: Any) -> Any:
-    """Accepted: shapes without values are for PyTorch's compiler."""
+    """Accepted: shapes without values are for PyTorch's compiler; returns the function.
+
+    >>> import framework as torch
+    >>> torch.library.register_fake("mine::any", abs) is abs
+    True
+    """
     return (lambda f: f) if func is None else func
 
 
 def register_kernel(op: Any, device_types: Any, func: Any = None, /, **options: Any) -> Any:
-    """`CustomOpDef.register_kernel` of an op by name."""
+    """Compute an op (or the one of this name) by another function for tensors on these devices.
+
+    ``device_types`` is "cpu", "cuda", a list of them, or None for both. RuntimeError if there is no
+    such op.
+
+    >>> import framework as torch
+    >>> torch.library.define("mine::half", "(Tensor x) -> Tensor")
+    >>> @torch.library.register_kernel("mine::half", "cpu")
+    ... def half(x):
+    ...     return x / 2
+    >>> torch.ops.mine.half(torch.ones(1))
+    tensor([0.5000])
+    """
     return _found(op).register_kernel(device_types, func)
 
 
 def register_autograd(
     op: Any, backward: Callable[..., Any], /, *, setup_context: Any = None, lib: Any = None
 ) -> None:
-    """`CustomOpDef.register_autograd` of an op by name."""
+    """Give an op (or the one of this name) its gradient.
+
+    ``backward(ctx, *grads)`` gives one for each argument, None where there is none;
+    ``setup_context(ctx, inputs, output)`` saves what it needs. RuntimeError for no such op.
+
+    >>> import framework as torch
+    >>> @torch.library.custom_op("mine::square", mutates_args=())
+    ... def square(x: torch.Tensor) -> torch.Tensor:
+    ...     return x * x
+    >>> torch.library.register_autograd(
+    ...     "mine::square", lambda ctx, g: 2 * ctx.saved_tensors[0] * g,
+    ...     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+    ... )
+    >>> x = torch.tensor([3.0], requires_grad=True)
+    >>> square(x).backward()
+    >>> x.grad
+    tensor([6.])
+    """
     _found(op).register_autograd(backward, setup_context=setup_context)
 
 
 def define(name: str, schema: str = "", **options: Any) -> None:
-    """Announce an op, whose function `impl` gives."""
+    """Announce an op, whose function `impl` gives: until then a call raises NotImplementedError.
+
+    The schema is not read. ValueError for a name that is not of the form ``SPACE::NAME``.
+
+    >>> import framework as torch
+    >>> torch.library.define("mine::later", "(Tensor x) -> Tensor")
+    >>> torch.ops.mine.later(torch.ones(1))
+    Traceback (most recent call last):
+      ...
+    NotImplementedError: mine::later has no function yet: give it one by torch.library.impl
+    """
     CustomOpDef(name.partition("(")[0], _missing(name), ())
 
 
@@ -180,7 +236,18 @@ def _missing(name: str) -> Callable[..., Any]:
 
 
 def impl(qualname: Any, types: Any = None, func: Any = None, *, lib: Any = None) -> Any:
-    """Give a defined op its function."""
+    """Give a defined op its function, which is the same for all ``types`` of devices.
+
+    RuntimeError if there is no such op.
+
+    >>> import framework as torch
+    >>> torch.library.define("mine::thrice", "(Tensor x) -> Tensor")
+    >>> @torch.library.impl("mine::thrice", "cpu")
+    ... def thrice(x):
+    ...     return 3 * x
+    >>> torch.ops.mine.thrice(torch.ones(1))
+    tensor([3.])
+    """
 
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
         _found(qualname)._call = call
@@ -190,12 +257,22 @@ def impl(qualname: Any, types: Any = None, func: Any = None, *, lib: Any = None)
 
 
 class Library:
-    """Ops of one namespace: ``define`` their schemas, then give them functions by ``impl``."""
+    """Ops of one namespace: ``define`` their schemas, then give them functions by ``impl``.
+
+    >>> import framework as torch
+    >>> library = torch.library.Library("mine", "FRAGMENT")
+    >>> library.define("plus_one(Tensor x) -> Tensor")
+    'plus_one'
+    >>> library.impl("plus_one", lambda x: x + 1, "CPU")
+    >>> torch.ops.mine.plus_one(torch.zeros(1))
+    tensor([1.])
+    """
 
     def __init__(self, ns: str, kind: str = "DEF", dispatch_key: str = "") -> None:
         self.ns, self.kind = ns, kind
 
     def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
+        """Announce an op by its schema; returns its name."""
         name = schema.partition("(")[0]
         define(f"{self.ns}::{name}")
         return name
@@ -207,11 +284,26 @@ class Library:
 
 
 def opcheck(op: Any, args: Any, kwargs: Any = None, **options: Any) -> dict[str, str]:
-    """Call an op; what PyTorch tests besides concerns its compiler."""
+    """Call an op; what PyTorch tests besides concerns its compiler.
+
+    >>> import framework as torch
+    >>> @torch.library.custom_op("mine::checked", mutates_args=())
+    ... def checked(x: torch.Tensor) -> torch.Tensor:
+    ...     return x * x
+    >>> torch.library.opcheck(checked, (torch.ones(1),))
+    {'test_schema': 'SUCCESS'}
+    """
     op(*args, **(kwargs or {}))
     return {"test_schema": "SUCCESS"}
 
 
 def wrap_triton(kernel: Any, /) -> Any:
-    """Refused: there is no Triton here."""
+    """Refused with NotImplementedError: there is no Triton here.
+
+    >>> import framework as torch
+    >>> torch.library.wrap_triton(abs)
+    Traceback (most recent call last):
+      ...
+    NotImplementedError: wrap_triton: Triton's kernels are not supported
+    """
     raise NotImplementedError("wrap_triton: Triton's kernels are not supported")

@@ -21,7 +21,17 @@ __all__ = [
 
 
 class ProcessRaisedException(Exception):
-    """A process of `spawn` ended with an exception, whose traceback is in the message."""
+    """A process of `spawn` ended with an exception, whose traceback is in the message.
+
+    ``error_index`` is the process's place among those of `spawn`, ``pid`` its number.
+
+    >>> import framework as torch
+    >>> try:
+    ...     torch.multiprocessing.spawn(lambda i: 1 / i, nprocs=2, start_method="fork")
+    ... except torch.multiprocessing.ProcessRaisedException as error:
+    ...     error.error_index, "ZeroDivisionError" in str(error)
+    (0, True)
+    """
 
     def __init__(self, msg: str, error_index: int, error_pid: int | None) -> None:
         super().__init__(msg)
@@ -29,7 +39,18 @@ class ProcessRaisedException(Exception):
 
 
 class ProcessExitedException(ProcessRaisedException):
-    """A process of `spawn` was killed, or left with another exit code than 0."""
+    """A process of `spawn` was killed, or left with another exit code than 0.
+
+    ``exit_code`` is that code, or the signal's number below zero, whose name ``signal_name`` is.
+
+    >>> import framework as torch
+    >>> import os
+    >>> try:
+    ...     torch.multiprocessing.spawn(lambda i: os._exit(3), start_method="fork")
+    ... except torch.multiprocessing.ProcessExitedException as error:
+    ...     error.exit_code
+    3
+    """
 
     def __init__(
         self, msg: str, error_index: int, error_pid: int | None, exit_code: int,
@@ -40,17 +61,33 @@ class ProcessExitedException(ProcessRaisedException):
 
 
 def get_all_sharing_strategies() -> set[str]:
-    """The one way that there is."""
+    """The one way that there is.
+
+    >>> import framework as torch
+    >>> torch.multiprocessing.get_all_sharing_strategies()
+    {'file_descriptor'}
+    """
     return {"file_descriptor"}
 
 
 def get_sharing_strategy() -> str:
-    """The one way that there is."""
+    """The one way that there is.
+
+    >>> import framework as torch
+    >>> torch.multiprocessing.get_sharing_strategy()
+    'file_descriptor'
+    """
     return "file_descriptor"
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Accepted: tensors are copied when they are sent."""
+    """Accepted: tensors are copied when they are sent.
+
+    >>> import framework as torch
+    >>> torch.multiprocessing.set_sharing_strategy("file_system")
+    >>> torch.multiprocessing.get_sharing_strategy()
+    'file_descriptor'
+    """
 
 
 def _run(fn: _Callable[..., _Any], index: int, args: tuple[_Any, ...], errors: _Any) -> None:
@@ -64,7 +101,15 @@ def _run(fn: _Callable[..., _Any], index: int, args: tuple[_Any, ...], errors: _
 
 
 class ProcessContext:
-    """The processes of `spawn`."""
+    """The processes of `spawn`, which gives it with ``join=False``.
+
+    >>> import framework as torch
+    >>> context = torch.multiprocessing.spawn(print, nprocs=2, join=False, start_method="fork")
+    >>> len(context.pids())
+    2
+    >>> while not context.join():
+    ...     pass
+    """
 
     def __init__(self, processes: list[_Any], errors: list[_Any]) -> None:
         self.processes, self._errors = processes, errors
@@ -114,9 +159,20 @@ def spawn(
 
     Args:
         join: wait for all; otherwise the `ProcessContext` is returned.
+        start_method: "fork", "forkserver" or "spawn". The latter two import ``fn`` by its name, so
+            that a script must be guarded by ``if __name__ == "__main__"``.
 
     Raises:
-        ProcessRaisedException, ProcessExitedException: one failed.
+        ProcessRaisedException, ProcessExitedException: one failed; the others are ended.
+        ValueError: there is no such method.
+
+    >>> import framework as torch
+    >>> def fill(i, shared):
+    ...     shared[i] = 10 * (i + 1)
+    >>> shared = torch.zeros(2).share_memory_()
+    >>> torch.multiprocessing.spawn(fill, args=(shared,), nprocs=2, start_method="fork")
+    >>> shared
+    tensor([10., 20.])
     """
     how = _python.get_context(start_method)
     processes: list[_Any] = []

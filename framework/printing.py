@@ -74,7 +74,12 @@ def set_printoptions(
 
 
 def get_printoptions() -> dict[str, Any]:
-    """The options that are set."""
+    """The options that are set, as a dictionary of `set_printoptions`'s keywords.
+
+    >>> from framework.printing import get_printoptions
+    >>> get_printoptions()["precision"]
+    4
+    """
     return asdict(options)
 
 

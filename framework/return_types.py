@@ -34,7 +34,16 @@ _FIELDS = {
 }
 
 for _fields, _names in _FIELDS.items():
+    _parts = _fields.split()
     for _name in _names.split():
-        globals()[_name] = named(_name, *_fields.split())
+        _type = named(_name, *_parts)
+        _type.__doc__ = (
+            f"What `{_name.replace('linalg_', 'linalg.')}` returns, a tuple with names: "
+            f"({', '.join(_parts)}).\n\n"
+            f">>> import framework as torch\n"
+            f">>> result = torch.return_types.{_name}({tuple(range(len(_parts)))})\n"
+            f">>> result.{_parts[-1]}, result[0]\n({len(_parts) - 1}, 0)\n"
+        )
+        globals()[_name] = _type
 
 __all__ = sorted(name for names in _FIELDS.values() for name in names.split())

@@ -421,7 +421,14 @@ def _in_use() -> bool:
 
 
 def autocast_decorator(instance: autocast, func: Callable[..., Any]) -> Callable[..., Any]:
-    """``func``, run within an `autocast`."""
+    """``func``, run within an `autocast`: what ``@autocast(...)`` does.
+
+    >>> import framework as torch
+    >>> from framework.amp.autocast_mode import autocast_decorator
+    >>> half = autocast_decorator(torch.autocast("cpu"), torch.matmul)
+    >>> half(torch.ones(2, 2), torch.ones(2)).dtype
+    torch.bfloat16
+    """
 
     @functools.wraps(func)
     def decorated(*args: Any, **kwargs: Any) -> Any:

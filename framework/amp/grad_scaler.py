@@ -16,7 +16,12 @@ __all__ = ["GradScaler", "OptState"]
 
 
 class OptState:
-    """How far an optimizer has come in this iteration."""
+    """How far an optimizer has come in this iteration: ready, unscaled, stepped.
+
+    >>> from framework.amp.grad_scaler import OptState
+    >>> OptState.READY < OptState.UNSCALED < OptState.STEPPED
+    True
+    """
 
     READY, UNSCALED, STEPPED = 0, 1, 2
 

@@ -163,7 +163,22 @@ class FunctionCtx:
 
 
 class FunctionNode(Node):
-    """A call of a `Function` in the backward graph; has the attributes of its ``ctx`` too."""
+    """A call of a `Function` in the backward graph; has the attributes of its ``ctx`` too.
+
+    >>> import framework as torch
+    >>> class Double(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.factor = 2
+    ...         return ctx.factor * x
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         return ctx.factor * g
+    >>> y = Double.apply(torch.ones(1, requires_grad=True))
+    >>> isinstance(y.grad_fn, torch.autograd.function.FunctionNode), y.grad_fn.factor
+    (True, 2)
+    """
 
     custom = True
 

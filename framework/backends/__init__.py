@@ -25,7 +25,17 @@ __all__ = [
 
 
 class Backend:
-    """A library's switches, and ``flags`` to set some of them for a while."""
+    """A library's switches, and ``flags`` to set some of them for a while.
+
+    TypeError for a switch that the library has not.
+
+    >>> import framework as torch
+    >>> with torch.backends.cudnn.flags(deterministic=True):
+    ...     torch.backends.cudnn.deterministic
+    True
+    >>> torch.backends.cudnn.deterministic
+    False
+    """
 
     def __init__(self, name: str, **switches: Any) -> None:
         self._name = name
@@ -220,7 +230,11 @@ kleidiai = Backend("kleidiai")
 
 
 def disable_global_flags() -> None:
-    """Accepted: switches can be set all the same."""
+    """Accepted: switches can be set all the same.
+
+    >>> import framework as torch
+    >>> torch.backends.disable_global_flags()
+    """
 
 
 # They are objects, and yet ``import torch.backends.cudnn as cudnn`` is how scripts get at them.

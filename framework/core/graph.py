@@ -41,7 +41,16 @@ class Version:
 
 
 class Hook:
-    """What ``register_hook`` returns: ``remove()`` takes the hook away again."""
+    """What ``register_hook`` returns: ``remove()`` takes the hook away again, and so does ``with``.
+
+    >>> import framework as torch
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with x.register_hook(lambda g: 10 * g):
+    ...     x.sum().backward()
+    >>> x.sum().backward()
+    >>> x.grad
+    tensor([11.])
+    """
 
     __slots__ = ("_hooks", "_key")
     _next = count()

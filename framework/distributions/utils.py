@@ -78,7 +78,12 @@ def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
 
 
 def clamp_probs(probs: Tensor) -> Tensor:
-    """Probabilities kept off 0 and 1 by the dtype's epsilon."""
+    """Probabilities kept off 0 and 1 by the dtype's epsilon, so that their logarithms are finite.
+
+    >>> import framework as torch
+    >>> clamp_probs(torch.tensor([0.0, 0.5])).log()
+    tensor([-15.9424,  -0.6931])
+    """
     eps = torch.finfo(probs.dtype).eps
     return probs.clamp(min=eps, max=1 - eps)
 

@@ -16,6 +16,13 @@ def set_module(obj: Any, mod: Any) -> None:
 
     Raises:
         TypeError: the name is no text.
+
+    >>> import framework as torch
+    >>> def double(x):
+    ...     return 2 * x
+    >>> torch.utils.set_module(double, "mine.functions")
+    >>> double.__module__
+    'mine.functions'
     """
     if not isinstance(mod, str):
         raise TypeError("The mod argument should be a string")

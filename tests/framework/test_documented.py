@@ -7,8 +7,11 @@ makes stand in no file under their own name: here they are looked up where users
 from __future__ import annotations
 
 import doctest
+import fnmatch
 import importlib
 import inspect
+import multiprocessing
+import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,21 +20,49 @@ import pytest
 
 import framework
 
-# "" is `framework` itself; a class stands for its methods.
-NAMESPACES = """
-    accelerator amp array_api array_api.fft array_api.linalg autograd autograd.forward_ad
-    autograd.functional autograd.grad_mode autograd.graph autograd.profiler compiler cpu cuda
-    cuda.amp cuda.nvtx distributions distributions.constraints distributions.transforms fft func
-    futures linalg masked nn nn.attention nn.functional nn.init nn.Module nn.parallel nn.parameter
-    nn.utils nn.utils.parametrizations nn.utils.parametrize nn.utils.prune nn.utils.rnn
-    nn.utils.stateless onnx optim optim.lr_scheduler optim.swa_utils overrides profiler random
-    serialization signal.windows sparse special Tensor testing trace utils.checkpoint utils.data
-    utils.dlpack utils.tensorboard
-""".split()
-NAMESPACES.insert(0, "")
+# Modules that no user calls functions of, and why; "x.*" are the modules below x. All others are
+# looked at: a new one must have examples, or be entered here.
+INNER = {
+    "the machinery under the tensors": "core core.* autograd.levels paths plain_kinds torch_files",
+    "computes on arrays, for the ops": "kernels kernels.*",
+    "its functions stand in `framework`, `nn.functional`, `linalg` and so on": "ops ops.*",
+    "`framework` has what is meant for users": "atomic device dtypes layout legacy storage tensor",
+    "writes tensors as text; `set_printoptions` and its kin are in `framework`": "printing reprs",
+    "`trace` has what is meant for users": "trace.*",
+    "`onnx` has what is meant for users": "onnx.*",
+    "makes arrays of tensors; `Array` is in `array_api`": "array_api.array",
+    "finds CuPy; `cuda` has the questions": "cuda.devices",
+    "what `probs` and `logits` of several distributions share": "distributions.probabilities",
+    "the machinery of `vmap`": "func.batched func.custom func.looping func.rules",
+    "types for annotations": "nn.common_types",
+    "what `Module` is made of": "nn.modules.constants nn.modules.hooks nn.modules.state "
+    "nn.modules.tree",
+    "what optimizers share": "optim.checks optim.optimizer optim.schedule_base optim.taped",
+    "what the profiler reads from the trace": "profiler.events",
+    "what `DataLoader` is made of": "utils.data.fetch utils.data.workers",
+    "what `SummaryWriter` writes": "utils.tensorboard.graph utils.tensorboard.records "
+    "utils.tensorboard.summary",
+}
+_INNER = " ".join(INNER.values()).split()
+
+
+def modules() -> list[str]:
+    """All public modules of `framework`, without its name; "" is itself."""
+    found = [info.name for info in pkgutil.walk_packages(framework.__path__, "framework.")]
+    return [name.partition(".")[2] for name in found if not re.search(r"\._", name)]
+
+
+def is_inner(path: str) -> bool:
+    return path in _INNER or any(fnmatch.fnmatch(path, entry) for entry in _INNER)
+
+
+# A class stands for its methods. Two modules are made while others are imported.
+NAMESPACES = ["", "Tensor", "nn.Module", "autograd.grad_mode", "nn.parallel"]
+NAMESPACES += [path for path in modules() if not is_inner(path)]
 
 # Names that need no example, and why.
 _STORAGE = "one class for each dtype: `TypedStorage` has the example"
+_PYTHON = "Python's own, whose documentation has it"
 NEEDLESS = {
     **{
         f"{kind}Storage": _STORAGE
@@ -39,6 +70,9 @@ NEEDLESS = {
             BFloat16 Bool Byte Char ComplexDouble ComplexFloat Double Float Half Int Long Short
         """.split()
     },
+    **{f"multiprocessing.{name}": _PYTHON for name in multiprocessing.__all__},
+    "jit.Final": _PYTHON,
+    "types.FileLike": "a type for annotations",
 }
 
 # "Alias of `X`", "In-place version of `X`": at the start of a docstring.
@@ -118,6 +152,12 @@ def test_every_property_says_what_it_is(kind: type) -> None:
     found = {n: inspect.getattr_static(kind, n) for n in dir(kind) if not n.startswith("_")}
     silent = [n for n, p in found.items() if isinstance(p, property) and not p.__doc__]
     assert not silent
+
+
+def test_inner_modules_are_there() -> None:
+    there = modules()
+    assert not [e for e in _INNER if not fnmatch.filter(there, e)]
+    assert "array_api.linalg" in NAMESPACES and "ops.conv" not in NAMESPACES
 
 
 def test_what_needs_no_example_is_there_and_has_none() -> None:

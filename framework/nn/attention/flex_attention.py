@@ -24,12 +24,25 @@ _DEFAULT_SPARSE_BLOCK_SIZE = 128
 
 
 def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) -> Tensor:
-    """The mask that lets every query see every key."""
+    """The mask that lets every query see every key: true, bool, in the indices' common shape.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> flex.create_mask(flex.noop_mask, None, None, 1, 2)
+    tensor([[[[True, True]]]])
+    """
     return (token_q >= 0) | (token_kv >= 0)
 
 
 def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The mask function that is true where all of them are."""
+    """The mask function that is true where all of them are.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> past, near = lambda b, h, q, kv: q >= kv, lambda b, h, q, kv: q - kv < 2
+    >>> flex.create_mask(flex.and_masks(past, near), None, None, 3, 3)
+    tensor([[[[ True, False, False],
+              [ True,  True, False],
+              [False,  True,  True]]]])
+    """
 
     def both(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
         found = noop_mask(b, h, q, kv)
@@ -41,7 +54,15 @@ def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def or_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The mask function that is true where one of them is."""
+    """The mask function that is true where one of them is.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> past, first = lambda b, h, q, kv: q >= kv, lambda b, h, q, kv: kv < 2
+    >>> flex.create_mask(flex.or_masks(past, first), None, None, 3, 3)
+    tensor([[[[ True,  True, False],
+              [ True,  True, False],
+              [ True,  True,  True]]]])
+    """
 
     def either(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
         found = ~noop_mask(b, h, q, kv)
@@ -66,6 +87,13 @@ class BlockMask:
     """A mask function and the sizes that it is for.
 
     ``mask_mod`` is asked when attention is computed; the table of blocks is only for looking at.
+    `create_block_mask` makes one.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> mask = flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
+    >>> mask.to_dense()
+    tensor([[[[1, 0],
+              [1, 1]]]], dtype=torch.int32)
     """
 
     def __init__(
@@ -131,13 +159,30 @@ def create_block_mask(
     device: Any = None, BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
     _compile: bool = False,
 ) -> BlockMask:  # fmt: skip
-    """A mask for `flex_attention`; ``mask_mod(b, h, q, kv)`` says which keys a query sees."""
+    """A mask for `flex_attention`; ``mask_mod(b, h, q, kv)`` says which keys a query sees.
+
+    Args:
+        mask_mod: takes int64 indices that broadcast to `(B, H, Q_LEN, KV_LEN)` and gives bool.
+        B: None for a mask that is the same for all of the batch; likewise ``H`` for heads.
+        BLOCK_SIZE: of queries and keys, for `BlockMask.to_dense` and `BlockMask.sparsity` only.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
+    BlockMask(shape=(1, 1, 4, 4), sparsity=25.00%)
+    """
     size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
     return BlockMask(mask_mod, B or 1, H or 1, (Q_LEN, KV_LEN), size, device)
 
 
 def create_nested_block_mask(*args: Any, **options: Any) -> BlockMask:
-    """Refused: there are no jagged tensors here."""
+    """Refused with NotImplementedError: there are no jagged tensors here.
+
+    >>> from framework.nn.attention import flex_attention as flex
+    >>> flex.create_nested_block_mask(flex.noop_mask, None, None, [2, 3])
+    Traceback (most recent call last):
+      ...
+    NotImplementedError: create_nested_block_mask: nested tensors are not supported; pad the ...
+    """
     raise NotImplementedError(
         "create_nested_block_mask: nested tensors are not supported; pad the sequences and use "
         "create_block_mask"
@@ -156,6 +201,9 @@ def flex_attention(
         score_mod: ``score_mod(score, b, h, q, kv)``, once for all scores.
         enable_gqa: each head of key and value serves several of query.
         return_lse: also the logarithm of the softmax's denominators, `(batch, heads, queries)`.
+
+    A query that sees no key gets zeros. ValueError for tensors of other than four dimensions and,
+    without ``enable_gqa``, for another number of heads of key than of query.
 
     >>> import framework as torch
     >>> from framework.nn.attention.flex_attention import flex_attention

@@ -13,7 +13,15 @@ __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 
 
 class SpectralNorm:
-    """The hook: ``name`` = ``name_orig`` / sigma, sigma by power iteration on ``name_u``."""
+    """The hook: ``name`` = ``name_orig`` / sigma, sigma by power iteration on ``name_u``.
+
+    `spectral_norm` registers one. ValueError for fewer than one iteration.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils.spectral_norm import SpectralNorm
+    >>> SpectralNorm(dim=1).reshape_weight_to_matrix(torch.ones(2, 3, 4)).shape
+    torch.Size([3, 8])
+    """
 
     _version = 1
 

@@ -12,12 +12,28 @@ __all__ = ["WeightNorm", "remove_weight_norm", "scaled", "weight_norm"]
 
 
 def scaled(v: Any, g: Any, dim: int) -> Any:
-    """g v / ‖v‖ (Salimans and Kingma, "Weight normalization", 2016)."""
+    """g v / ‖v‖ (Salimans and Kingma, "Weight normalization", 2016).
+
+    >>> import framework as torch
+    >>> from framework.nn.utils.weight_norm import scaled
+    >>> scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([[10.0]]), 0)
+    tensor([[6., 8.]])
+    """
     return v * (g / norm_except_dim(v, 2, dim))
 
 
 class WeightNorm:
-    """The hook: computes ``name`` from ``name_g`` and ``name_v`` before each forward pass."""
+    """The hook: computes ``name`` from ``name_g`` and ``name_v`` before each forward pass.
+
+    `weight_norm` registers one, and splits the parameter.
+
+    >>> import framework as torch
+    >>> from framework.nn.utils.weight_norm import WeightNorm
+    >>> layer = torch.nn.utils.weight_norm(torch.nn.Linear(2, 3))
+    >>> (hook,) = layer._forward_pre_hooks.values()
+    >>> isinstance(hook, WeightNorm), hook.compute_weight(layer).shape
+    (True, torch.Size([3, 2]))
+    """
 
     def __init__(self, name: str, dim: int | None) -> None:
         self.name = name
