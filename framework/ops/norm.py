@@ -26,6 +26,7 @@ from framework.core.views import before_write
 from framework.kernels import module_of, to_device
 from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
+from framework.layout import in_rows
 from framework.ops.distance import CDIST
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import wrap
@@ -136,7 +137,7 @@ def _last(x: Any, count: int) -> tuple[int, ...]:
 def _layer_kernel(x: Any, w: Any, b: Any, *, dims: int, eps: float) -> Any:
     real_floating(x, "LayerNormKernelImpl")
     _check_like(x, w, b)
-    normal = _standardize_kernel(x, dims=_last(x, dims), eps=eps, center=True)
+    normal = _standardize_kernel(in_rows(x), dims=_last(x, dims), eps=eps, center=True)
     return _affine(normal, w, b)
 
 
@@ -390,6 +391,8 @@ def _batch_kernel(
 ) -> Any:  # fmt: skip
     """In training also the batch's mean and biased variance."""
     real_floating(x, "batch_norm")
+    if x.ndim < 4:  # images may lie channels last
+        x = in_rows(x)
     w, b = _column(w, x.ndim), _column(b, x.ndim)
     if training:
         dims = (0, *range(2, x.ndim))

@@ -34,6 +34,8 @@ CONTIGUOUS = {
     "log_softmax": lambda: turned(2, 3, 4).log_softmax(0),
     "cumsum": lambda: turned(2, 3, 4).cumsum(1),
     "roll": lambda: turned(2, 3, 4).roll(1, 0),
+    "layer_norm": lambda: F.layer_norm(turned(2, 3, 4), (4,)),
+    "batch_norm": lambda: F.batch_norm(turned(2, 3, 4), None, None, training=True),
     "one_hot": lambda: F.one_hot(turned(2, 3).long(), 4),
 }
 
