@@ -298,6 +298,7 @@ class TorchFunctionMode:
 
     @classmethod
     def push(cls, *args: Any, **kwargs: Any) -> Any:
+        """A mode of this class, made of these arguments."""
         return cls(*args, **kwargs)
 
 

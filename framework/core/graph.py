@@ -66,9 +66,11 @@ class Hook:
 
     @property
     def id(self) -> int:
+        """Its place among the hooks of the process."""
         return self._key
 
     def remove(self) -> None:
+        """Take the hook away; once is enough, twice is no error."""
         self._hooks.pop(self._key, None)
 
     def __enter__(self) -> Hook:

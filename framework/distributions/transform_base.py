@@ -137,10 +137,12 @@ class _InverseTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         return self._inv.codomain
 
     @constraints.dependent_property(is_discrete=False)
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         return self._inv.domain
 
     @property
@@ -197,6 +199,7 @@ class ComposeTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         if not self.parts:
             return constraints.real
         # From the end: the dimensions that any part needs, as they are before it.
@@ -208,6 +211,7 @@ class ComposeTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         if not self.parts:
             return constraints.real
         dims = 0
@@ -313,11 +317,13 @@ class IndependentTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         base = self.base_transform.domain
         return constraints.independent(base, self.reinterpreted_batch_ndims)
 
     @constraints.dependent_property(is_discrete=False)
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         base = self.base_transform.codomain
         return constraints.independent(base, self.reinterpreted_batch_ndims)
 
@@ -376,10 +382,12 @@ class ReshapeTransform(Transform):
 
     @constraints.dependent_property
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         return constraints.independent(constraints.real, len(self.in_shape))
 
     @constraints.dependent_property
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         return constraints.independent(constraints.real, len(self.out_shape))
 
     def with_cache(self, cache_size: int = 1) -> Any:
@@ -513,10 +521,12 @@ class CatTransform(_Parts):
 
     @constraints.dependent_property
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         return constraints.cat([t.domain for t in self.transforms], self.dim, self.lengths)
 
     @constraints.dependent_property
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         return constraints.cat([t.codomain for t in self.transforms], self.dim, self.lengths)
 
 
@@ -549,8 +559,10 @@ class StackTransform(_Parts):
 
     @constraints.dependent_property
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         return constraints.stack([t.domain for t in self.transforms], self.dim)
 
     @constraints.dependent_property
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         return constraints.stack([t.codomain for t in self.transforms], self.dim)

@@ -233,12 +233,14 @@ class AffineTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> Any:
+        """The constraint on what it is called with."""
         if self.event_dim == 0:
             return constraints.real
         return constraints.independent(constraints.real, self.event_dim)
 
     @constraints.dependent_property(is_discrete=False)
     def codomain(self) -> Any:
+        """The constraint that what it gives meets."""
         return self.domain
 
     def with_cache(self, cache_size: int = 1) -> Any:
@@ -308,6 +310,7 @@ class CumulativeDistributionTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The distribution's support."""
         return self.distribution.support
 
     def with_cache(self, cache_size: int = 1) -> Any:

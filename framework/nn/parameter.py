@@ -154,6 +154,7 @@ class UninitializedTensorMixin:
 
     @property
     def shape(self) -> Any:
+        """Refused until there is one: RuntimeError."""
         raise RuntimeError(
             "Can't access the shape of an uninitialized parameter or buffer. This error usually "
             "happens in `load_state_dict` when trying to load an uninitialized parameter into an "
@@ -163,10 +164,12 @@ class UninitializedTensorMixin:
 
     @property
     def dtype(self) -> dtypes.dtype:
+        """The type that the values will have."""
         return self.__dict__["_kind"]
 
     @property
     def data(self) -> Any:
+        """Itself: there are no values yet."""
         return self
 
     @data.setter

@@ -38,22 +38,27 @@ class FunctionEvent:
 
     @property
     def key(self) -> str:
+        """What averages are taken by: the name."""
         return self.name
 
     @property
     def count(self) -> int:
+        """1: it is one call."""
         return 1
 
     @property
     def cpu_time_total(self) -> float:
+        """Microseconds from begin to end."""
         return self.end - self.start
 
     @property
     def self_cpu_time_total(self) -> float:
+        """Microseconds without those of the calls inside."""
         return self.cpu_time_total - sum(c.cpu_time_total for c in self.cpu_children)
 
     @property
     def cpu_time(self) -> float:
+        """Microseconds from begin to end."""
         return self.cpu_time_total
 
 
@@ -87,6 +92,7 @@ class FunctionEventAvg:
 
     @property
     def cpu_time(self) -> float:
+        """Microseconds of a call, on the average."""
         return self.cpu_time_total / self.count if self.count else 0.0
 
     def __repr__(self) -> str:
@@ -108,6 +114,7 @@ class EventList(list[Any]):
 
     @property
     def self_cpu_time_total(self) -> float:
+        """Microseconds of all calls, each without those inside of it."""
         return sum(e.self_cpu_time_total for e in self)
 
     def total_average(self) -> FunctionEventAvg:

@@ -325,10 +325,12 @@ class profile:
 
     @property
     def function_events(self) -> EventList:
+        """The calls, once the block has ended."""
         return self._events
 
     @property
     def self_cpu_time_total(self) -> float:
+        """Microseconds of all calls, each without those inside of it."""
         return self._events.self_cpu_time_total
 
     def key_averages(

@@ -553,6 +553,7 @@ class Gate:
 
     @property
     def breakpoints(self) -> list[Breakpoint]:
+        """Those that are set, as they were asked for."""
         return [b.spec for b in self._breakpoints]
 
     def set_state(self, state: str) -> None:
@@ -631,6 +632,7 @@ class Gate:
         return found
 
     def stack(self) -> list[Frame]:
+        """The calls of the stopped thread."""
         return frames.stack(self.frames())
 
     def variables(self, frame: int = 0) -> list[Variable]:

@@ -199,6 +199,7 @@ class Service:
 
     @property
     def name(self) -> str:
+        """The name of the session."""
         return self.session.name
 
     @property

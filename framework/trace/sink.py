@@ -243,6 +243,7 @@ class Recorder:
         )  # fmt: skip
 
     def end_op(self, begin: int, out: Any, error: BaseException | None = None) -> None:
+        """The op of `begin_op` ended, with these outputs or an error."""
         outs = out if isinstance(out, tuple) else (out,)
         outs = tuple(o for o in outs if isinstance(o, tensor_type))
         for tensor in outs:
@@ -266,6 +267,7 @@ class Recorder:
         return begin
 
     def end_module(self, begin: int, out: Any, error: BaseException | None = None) -> None:
+        """The module of `begin_module` ended, with this output or an error."""
         if self.modules:
             self.module = self.modules.pop()
         outs = tuple(o for o in _flat(out) if isinstance(o, tensor_type))
@@ -287,6 +289,7 @@ class Recorder:
         return begin
 
     def end_backward(self, begin: int, error: BaseException | None = None) -> None:
+        """The pass of `begin_backward` ended."""
         self._leave_phase()
         if self.modules:
             self.module = self.modules.pop()
@@ -386,6 +389,7 @@ class Recorder:
             values.keep(total._id, self.seq, total._data)
 
     def begin_optim(self, optimizer: Any, step: int) -> int:
+        """An optimizer's step begins; returns the number that `end_optim` wants."""
         frame = user_frame(_getframe(2))
         begin = self._open(
             (), OPTIM_BEGIN, type(optimizer).__name__, step,
@@ -408,6 +412,7 @@ class Recorder:
         )  # fmt: skip
 
     def end_optim(self, begin: int, error: BaseException | None = None) -> None:
+        """It ended, and with it the training step."""
         self._leave_phase()
         self.step += 1
         self._close(begin, (), OPTIM_END, error)
@@ -451,6 +456,7 @@ class Recorder:
         values.leave(ident)
 
     def begin_cell(self, cell: str, count: int) -> int:
+        """A cell begins to run; returns the number that `end_cell` wants."""
         self.modules.clear()
         self.phases.clear()
         self.module, self.phase = "", "forward"
@@ -460,6 +466,7 @@ class Recorder:
         return begin
 
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
+        """It ended, perhaps by an error."""
         self._close(begin, (), CELL_END, error)
         if self.on_step is not None:
             self.on_step()
@@ -467,6 +474,7 @@ class Recorder:
             self.between()
 
     def mark(self, name: str) -> None:
+        """A label on the time line."""
         self._put((), MARK, name)
 
     # -- names -------------------------------------------------------------------------------

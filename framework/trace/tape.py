@@ -144,14 +144,17 @@ class Tape:
 
     @property
     def info(self) -> dict[str, str]:
+        """What the run was; {} if the file does not say it any more."""
         return self._scanner.info
 
     @property
     def complete(self) -> bool:
+        """Whether the end of the file was found: nothing is missing behind what was read."""
         return self._scanner.complete
 
     @property
     def damage(self) -> list[Damage]:
+        """Stretches of the file that could not be read."""
         return self._scanner.damage
 
     @property
@@ -173,10 +176,12 @@ class Tape:
 
     @property
     def first_seq(self) -> int:
+        """The number of the first event."""
         return self._events.first_seq
 
     @property
     def last_seq(self) -> int:
+        """The number of the last event."""
         return self._events.last_seq
 
     @property

@@ -373,6 +373,7 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
+        """Run the function without a graph."""
         tensors = [a for a in args if isinstance(a, Tensor)]
         check_backward_validity(tensors)
         ctx.run_function = run_function
@@ -386,6 +387,7 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        """Run it again with one, and go back through that."""
         if not modes.task.accumulate or modes.task.inputs is not None:
             raise RuntimeError(
                 "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or "

@@ -14,6 +14,7 @@ import multiprocessing
 import pkgutil
 import re
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -145,6 +146,19 @@ def test_everything_public_has_an_example(path: str) -> None:
         if dotted(path, name) not in NEEDLESS and (wrong := missing(path, name, thing))
     ]
     assert not found, "\n".join(found)
+
+
+def test_every_method_says_what_it_is() -> None:
+    silent = []
+    for kind in {t for path in NAMESPACES for _, t in public(path) if inspect.isclass(t)}:
+        if not kind.__module__.startswith(("framework", "torch")):
+            continue
+        for name, member in vars(kind).items():
+            call = inspect.unwrap(getattr(member, "__func__", member))
+            ours = not name.startswith("_") and isinstance(call, (FunctionType, property))
+            if ours and not inspect.getdoc(getattr(kind, name)):
+                silent.append(f"{kind.__module__}.{kind.__qualname__}.{name}")
+    assert not silent, "\n".join(sorted(silent))
 
 
 @pytest.mark.parametrize("kind", [framework.Tensor, framework.dtype, framework.Generator])

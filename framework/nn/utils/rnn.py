@@ -132,6 +132,7 @@ class PackedSequence(_Packed):
 
     @property
     def is_cuda(self) -> bool:
+        """Whether the values are on a GPU."""
         return self.data.is_cuda
 
 
