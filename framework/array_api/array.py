@@ -17,7 +17,7 @@ from framework.core.views import inplace_twin
 from framework.overrides import _disabled_torch_function_impl
 from framework.tensor import Size, Tensor
 
-__all__ = ["Array", "operators", "standard", "torch"]
+__all__ = ["Array", "axis_of", "operators", "standard", "torch"]
 
 torch: Any = importlib.import_module("framework")
 
@@ -147,6 +147,18 @@ def _array(result: Any, inputs: tuple[Any, ...]) -> Any:
         kind = type(result)
         return kind(*parts) if hasattr(kind, "_make") else kind(parts)
     return result
+
+
+def axis_of(name: str, axis: int, *xs: Tensor) -> int:
+    """An axis, counted from the front in the first of the arrays; all of them must have it.
+
+    Raises:
+        IndexError: it is out of range.
+    """
+    for x in xs:
+        if not -x.ndim <= axis < x.ndim:
+            raise IndexError(f"{name}: axis {axis} is out of range for {x.ndim} dimensions")
+    return axis % xs[0].ndim
 
 
 def standard(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -115,8 +115,11 @@ def eye(
     tensor([[0., 1., 0.],
             [0., 0., 1.]])
     """
+    n_cols = n_rows if n_cols is None else n_cols
+    if n_rows < 0 or n_cols < 0:
+        raise RuntimeError(f"eye: expected sizes of at least 0, but got {n_rows} and {n_cols}")
     rows = torch.arange(n_rows, device=device)
-    columns = torch.arange(n_rows if n_cols is None else n_cols, device=device)
+    columns = torch.arange(n_cols, device=device)
     k = max(-len(rows), min(k, len(columns)))
     return (rows[:, None] + k == columns).to(torch.get_default_dtype() if dtype is None else dtype)
 

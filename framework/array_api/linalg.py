@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.array_api import reductions
-from framework.array_api.array import standard, torch
+from framework.array_api.array import axis_of, standard, torch
 from framework.array_api.data_types import same_type
 from framework.array_api.linear_algebra import matmul, matrix_transpose, tensordot, vecdot
 from framework.tensor import Tensor
@@ -47,12 +47,13 @@ def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Any:
     """The cross product of vectors of three elements along a (negative) axis.
 
     The other axes broadcast, the result has the common type. ValueError for another number of
-    elements.
+    elements, IndexError for an axis that one of the arrays has not.
 
     >>> import framework.array_api as xp
     >>> xp.linalg.cross(xp.asarray([1, 0, 0]), xp.asarray([0, 1, 0]))
     tensor([0, 0, 1])
     """
+    axis_of("cross", axis, x1, x2)
     if not x1.shape[axis] == x2.shape[axis] == 3:
         raise ValueError(
             f"cross: expected vectors of 3 elements, but got {x1.shape[axis]} and {x2.shape[axis]}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.array_api.array import standard, torch
+from framework.array_api.array import axis_of, standard, torch
 from framework.array_api.data_types import same_type
 from framework.tensor import Tensor
 
@@ -207,6 +207,7 @@ def squeeze(x: Tensor, /, axis: Any) -> Any:
     """
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     for a in axes:
+        axis_of("squeeze", a, x)
         if x.shape[a] != 1:
             raise ValueError(f"squeeze: expected axis {a} to have length 1, but got {x.shape[a]}")
     return torch.squeeze(x, axes)

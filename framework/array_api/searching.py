@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-from framework.array_api.array import standard, torch
+from framework.array_api.array import axis_of, standard, torch
 from framework.array_api.data_types import same_type
 from framework.dtypes import COMPLEX
 from framework.tensor import Tensor
@@ -107,7 +107,7 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
 
 @standard
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The elements in order along an axis, NaN last.
+    """The elements in order along an axis; NaN counts as the largest.
 
     Args:
         stable: equal elements keep their order, which `argsort` shows.
@@ -127,8 +127,8 @@ def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool
 def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Any:
     """Slices picked along an axis, which an array of one dimension need not name.
 
-    Negative indices count from the end. IndexError for indices out of range, ValueError for several
-    dimensions and no axis.
+    Negative indices count from the end. IndexError for indices and an axis out of range, ValueError
+    for several dimensions and no axis.
 
     >>> import framework.array_api as xp
     >>> xp.take(xp.asarray([5, 6, 7]), xp.asarray([2, -1, 0]))
@@ -138,7 +138,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Any:
         if x.ndim != 1:
             raise ValueError(f"take: expected an axis for an array of {x.ndim} dimensions")
         axis = 0
-    axis %= x.ndim
+    axis = axis_of("take", axis, x)
     found = torch.index_select(x, axis, _positive(indices, x.shape[axis]).flatten())
     return found.reshape(x.shape[:axis] + tuple(indices.shape) + x.shape[axis + 1 :])
 
@@ -148,7 +148,7 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Any:
     """Elements picked along an axis, at a place of its own for each element of ``indices``.
 
     The other axes broadcast; negative indices count from the end. RuntimeError for another number
-    of dimensions.
+    of dimensions, IndexError for an axis out of range.
 
     >>> import framework.array_api as xp
     >>> x = xp.asarray([[3, 1, 2], [7, 9, 8]])
@@ -156,6 +156,7 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Any:
     tensor([[1, 2, 3],
             [7, 8, 9]])
     """
+    axis = axis_of("take_along_axis", axis, x)
     return torch.take_along_dim(x, _positive(indices, x.shape[axis]), axis)
 
 

@@ -124,6 +124,27 @@ def test_errors_say_what_was_got_and_expected():
         xp.__array_namespace_info__().dtypes(kind=("bool", "integer"))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: xp.take(x, xp.asarray([0]), axis=2),
+        lambda x: xp.take(x[0, 0], xp.asarray([0]), axis=0),
+        lambda x: xp.take_along_axis(x, xp.asarray([[0]]), axis=2),
+        lambda x: xp.squeeze(x, -3),
+        lambda x: xp.linalg.cross(x, x, axis=2),
+        lambda x: xp.linalg.cross(x[0, :], x, axis=-2),
+    ],
+)
+def test_an_axis_out_of_range_is_told(call):
+    with pytest.raises(IndexError, match=r"^\w+: axis -?\d is out of range for \d dimensions$"):
+        call(xp.ones((1, 3)))
+
+
+def test_lengths_below_zero_are_told():
+    with pytest.raises(RuntimeError, match="eye: expected sizes of at least 0, but got 2 and -1"):
+        xp.eye(2, -1)
+
+
 def test_parameters_have_the_names_and_kinds_of_the_standard():
     parameters = inspect.signature(xp.sum).parameters
     assert [str(p.kind.name) for p in parameters.values()] == [
