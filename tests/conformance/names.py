@@ -1,114 +1,145 @@
-"""Which public names of PyTorch there are here, namespace by namespace, and why others are not."""
+"""Which public names of PyTorch there are here, module by module, and why others are not.
+
+Every public submodule of the installed PyTorch is walked. What is missing stands in
+`tests/conformance/absent.py` with its reason: name by name, or a module with all that is below it.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.util
+import pkgutil
 import re
 import types
+import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import framework
+from tests.conformance.absent import MODULES, NAMES
 
-__all__ = ["ABSENT", "NAMESPACES", "main", "missing"]
+__all__ = ["absent", "audited", "main", "reason"]
 
-NAMESPACES = (
-    "", "linalg", "fft", "special", "signal.windows", "nn", "nn.functional", "nn.init", "nn.utils",
-    "nn.utils.rnn", "nn.utils.parametrize", "nn.utils.parametrizations", "nn.utils.prune",
-    "nn.utils.stateless", "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data",
-    "utils.checkpoint", "utils.dlpack", "utils.tensorboard", "autograd", "autograd.functional",
-    "autograd.forward_ad", "autograd.graph", "func", "amp", "distributions",
-    "distributions.transforms", "distributions.constraints", "sparse", "masked", "profiler",
-    "overrides", "random", "testing", "Tensor",
+# Of these everything that they show is looked at; of others ``__all__``, or what they define.
+WHOLE = (
+    "", "Tensor", "linalg", "fft", "special", "nn", "nn.functional", "nn.init", "optim", "autograd",
+    "autograd.graph", "amp", "cuda", "backends.cuda", "distributions", "sparse", "masked",
+    "profiler", "testing",
 )  # fmt: skip
-
-# Names that are left out, as patterns over "namespace.name", and why. The first that fits counts.
-ABSENT: dict[str, str] = {
-    r"(.*\.)?(q(u?int|scheme|_).*|.*[Qq]uant.*|int_repr|fbgemm.*|fused_moving.*|choose_qparams.*"
-    r"|quint.*|QUInt.*|per_(channel|tensor).*)": "quantisation",
-    r"(.*\.)?(bits.*|u?int[1-7]|bit|float[48]_.*|complex32|chalf|Float8.*|scaled_.*mm"
-    r"|grouped_mm|ScalingType|SwizzleType)": "a type that NumPy has not",
-    r"(.*\.)?(cudnn_.*|miopen_.*|mkldnn_.*|to_mkldnn|batch_norm_(backward|elemt|gather|stats|update).*"
-    r"|_?thnn.*)": "an internal of one backend",
-    r"(.*\.)?(.*_copy)": "a copying form for compilers",
-    r"(.*\.)?(sym_.*|Sym.*|cond|while_loop|export|compile.*guard.*)": "symbolic shapes",
-    r"(.*\.)?(sparse_(csr|csc|bsr|bsc|compressed).*|to_sparse_(csr|csc|bsr|bsc)|c?col_indices.*"
-    r"|c?row_indices.*|is_sparse_csr|sspaddmm|saddmm|smm|hspmm|hsmm|dsmm|SparseSemi.*"
-    r"|to_sparse_semi.*|spsolve|sampled_addmm|.*semi_structured.*|as_sparse_gradcheck"
-    r"|check_sparse_tensor.*|sparse_mask_helper|resize_as_sparse_|sparse_resize.*)":
-        "compressed sparse formats: coordinates (COO) only",
-    r"(.*\.)?(autocast_(de|in)crement.*|.*autocast_(ipu|xla).*|is_vulkan.*|.*_ipu|.*_xla|mtia|ipu"
-    r"|xpu|is_maia|hpu)": "hardware that is not ours",
-    r"(.*\.)?(Masked?Tensor|is_masked_tensor|as_masked_tensor|masked_tensor)": "a prototype class",
-    r"(A(VG|cceleratorError|ggregationType|liasDb|rgument.*)|\w+Type|Benchmark\w*|Block|BufferDict"
-    r"|CallStack|Capsule|Code|Co(mpilationUnit|mpleteArgumentSpec|ncreteModule.*)|DeepCopyMemoTable"
-    r"|(Des|S)erializationStorageContext|DispatchKey\w*|ErrorReport|ExcludeDispatchKeyGuard"
-    r"|ExecutionPlan|FatalError|(testing\.)?FileCheck|FunctionSchema|Future|Gradient"
-    r"|Graph(ExecutorState)?|IODescriptor|JITException|LiteScriptModule|\w+Logger|LoggingLogger"
-    r"|LockingLogger|ModuleDict|Node|OperatorInfo|ParameterDict|PyTorchFile\w+|SUM|Script\w+"
-    r"|StaticModule|Tag|ThroughputBenchmark|TracingState|Type|Use|Value|fork|wait|import_ir.*"
-    r"|init_num_threads|merge_type_from.*|parse_\w+|unify_type_list|native_norm|slice_inverse"
-    r"|Tensor\.slice_inverse|(random\.)?thread_safe_generator|Tensor\.to_padded_tensor"
-    r"|(Tensor\.)?is_distributed|Tensor\.grad_dtype)": "an internal of TorchScript or the binding",
-    r"nn\.functional\.(Broadcasting.*|Callable|DType|GRID.*|Optional|TYPE_CHECKING|Tensor|assert_.*"
-    r"|boolean_dispatch|handle_torch_function|has_torch_function.*|.*_notes)"
-    r"|fft\.Tensor|linalg\.common_notes|nn\.factory_kwargs|autograd\.variable"
-    r"|profiler\.DeviceType": "no API: what the module imports for itself",
-    r"utils\.data\.(\w*DataPipe|DataChunk|argument_.*|functional_datapipe|guaranteed_.*"
-    r"|non_determin.*|runtime_.*)": "data pipes, which PyTorch gave up",
-    r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)|autograd\.(NestedIOFunction|enforce_.*)"
-    r"|autograd\.graph\.(region_.*|set_.*)|func\.(debug_unwrap|rearrange)|overrides\.redispatch.*"
-    r"|optim\.swap_in_.*|profiler\.ExecutionTraceObserver": "an internal of PyTorch's own compiler",
-    r"nn\.Container|Tensor\.(resize|resize_as|index)": "long deprecated",
-    r"(.*\.)?(volatile|reinforce|eig|lstsq|solve|symeig|matrix_rank|lu|stack_deprecated"
-    r"|generate_methods_for_privateuse1_backend|module_load|.*privateuse.*)": "removed by PyTorch",
-}  # fmt: skip
+PRIVATE = ("test", "testing", "utils.tensorboard")  # the last needs a package; ours is its own
 
 
-def missing(namespace: str) -> tuple[list[str], list[str]]:
-    """The public names of one of PyTorch's namespaces, and those that we lack."""
-    theirs, mine = _find("torch", namespace), _find("framework", namespace)
-    names = sorted(n for n in getattr(theirs, "__all__", None) or dir(theirs) if n[0] != "_")
-    names = [n for n in names if not isinstance(getattr(theirs, n, None), types.ModuleType)]
-    return names, [n for n in names if not hasattr(mine, n)]
+def submodules() -> list[str]:
+    """Names of PyTorch's public modules without "torch.", parents first."""
+    found: list[str] = []
+
+    def walk(folders: list[str], prefix: str) -> None:
+        for module in pkgutil.iter_modules(folders):
+            name = prefix + module.name
+            if module.name[0] == "_" or name in PRIVATE:
+                continue
+            found.append(name)
+            if module.ispkg:
+                walk([str(Path(folder) / module.name) for folder in folders], name + ".")
+
+    walk(list(torch.__path__), "")
+    return found
+
+
+@functools.cache
+def absent() -> dict[str, str]:
+    """What is missing: whole name -> reason (empty if nobody said).
+
+    A module that is not here at all is one entry, with the number of those below it; unless it has
+    no reason of its own: then its names are entries.
+    """
+    return _audit()[1]
+
+
+def audited() -> tuple[int, int, int]:
+    """The numbers of names looked at, of names that are here, and of modules."""
+    return _audit()[0]
+
+
+@functools.cache
+def _audit() -> tuple[tuple[int, int, int], dict[str, str]]:
+    total = present = 0
+    found: dict[str, str] = {}
+    gone: list[str] = []  # modules that are left out as a whole
+    modules = submodules()
+    for namespace in dict.fromkeys((*WHOLE, *modules)):
+        if any(namespace.startswith(f"{module}.") for module in gone):
+            continue
+        mine = _find("framework", namespace)
+        why = _first(MODULES, namespace)
+        if mine is None and why:
+            gone.append(namespace)
+            below = sum(module.startswith(f"{namespace}.") for module in modules)
+            found[namespace + (f" and {below} modules below it" if below else "")] = why
+            continue
+        names = _public(namespace)
+        missing = [name for name in names if not hasattr(mine, name)]
+        total += len(names)
+        present += len(names) - len(missing)
+        if mine is None:
+            found[namespace] = reason(namespace)
+        for name in missing:
+            whole = f"{namespace}.{name}".lstrip(".")
+            if whole not in found and whole not in modules:
+                found[whole] = reason(whole)
+    return (total, present, len(modules)), found
+
+
+def _public(namespace: str) -> list[str]:
+    theirs = _find("torch", namespace)
+    shown = getattr(theirs, "__all__", None)
+    if shown is None and namespace in WHOLE:
+        shown = dir(theirs)
+    elif shown is None:
+        shown = [n for n, v in vars(theirs).items() if _home(v) == f"torch.{namespace}"]
+    kept = (n for n in shown if n[0] != "_")
+    return sorted(n for n in kept if not isinstance(getattr(theirs, n, None), types.ModuleType))
+
+
+def _home(value: Any) -> Any:
+    return getattr(value, "__module__", None) if callable(value) else None
 
 
 def _find(root: str, path: str) -> Any:
+    """A module (or the class Tensor); None if it is not there."""
     if path == "Tensor":
         return (torch if root == "torch" else framework).Tensor
-    try:
-        return importlib.import_module(f"{root}.{path}" if path else root)
-    except ImportError:
-        return object()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(f"{root}.{path}" if path else root)
+        except ImportError:
+            if root == "torch":
+                raise
+            return None
 
 
-def reason(namespace: str, name: str) -> str:
+def _first(table: dict[str, str], name: str) -> str:
+    return next((why for pattern, why in table.items() if re.fullmatch(pattern, name)), "")
+
+
+def reason(whole: str) -> str:
     """Why a name is left out; empty if nobody said."""
-    whole = f"{namespace}.{name}".lstrip(".")
-    for pattern, why in ABSENT.items():
-        if re.fullmatch(pattern, whole):
-            return why
-    return ""
+    return _first(NAMES, whole) or _first(MODULES, whole)
 
 
 def main(options: Any) -> int:
     """Count the names; print those that are absent without a reason."""
-    total = present = excused = 0
-    unexplained = []
-    for namespace in NAMESPACES:
-        names, absent = missing(namespace)
-        total += len(names)
-        present += len(names) - len(absent)
-        for name in absent:
-            if reason(namespace, name):
-                excused += 1
-            else:
-                unexplained.append(f"{namespace}.{name}".lstrip("."))
+    total, present, modules = audited()
+    unexplained = [name for name, why in absent().items() if not why]
     for name in unexplained:
         print(f"names, {name} is absent")
     print(
-        f"names: {present} of {total} public names present in {len(NAMESPACES)} namespaces, "
-        f"{excused} left out with a reason, {len(unexplained)} absent"
+        f"names: {present} of {total} public names present in {modules} modules, "
+        f"{len(absent()) - len(unexplained)} names or whole modules left out with a reason, "
+        f"{len(unexplained)} absent"
     )
     return 1 if unexplained else 0

@@ -57,7 +57,7 @@ SUITES = {
     "array_api": "The array API standard 2025.12.",
     "refusals": "Calls of op_db's functions that are wrong in one place (an argument of another "
     "kind, shape, type or number): both accept it, or raise the same kind of error.",
-    "names": "Public names, namespace by namespace.",
+    "names": "Public names of every public module of PyTorch; a module left out is one entry.",
     "table": "Every op of our table: gradients, traces, dtypes, fake cuda. Needs no PyTorch.",
 }
 
@@ -89,14 +89,12 @@ def write(scores: list[str]) -> None:
 
 
 def _names() -> list[str]:
-    """Absent names by reason."""
+    """Absent names and modules by reason."""
     from tests.conformance import names
 
     groups: dict[str, list[str]] = defaultdict(list)
-    for namespace in names.NAMESPACES:
-        for name in names.missing(namespace)[1]:
-            why = names.reason(namespace, name) or "not built yet"
-            groups[why].append(f"`{namespace}.{name}`".replace("`.", "`"))
+    for name, why in names.absent().items():
+        groups[why or "not listed"].append(f"`{name}`")
     lines = ["| why | names |", "|---|---|"]
     for why, found in sorted(groups.items(), key=lambda g: -len(g[1])):
         lines.append(f"| {_cell(why)} | {' '.join(found)} |")

@@ -1,0 +1,124 @@
+"""Why names and modules of PyTorch are not here, as data: patterns over whole names.
+
+A pattern has to fit the whole of "namespace.name" ("Tensor.dsmm"; "unfold" for the root's own). Of
+both tables the first pattern that fits counts. Patterns are exact where a documented name would
+otherwise be excused with a removed one (``Tensor.lstsq``, but not ``linalg.lstsq``).
+"""
+
+from __future__ import annotations
+
+__all__ = ["MODULES", "NAMES", "NOT_BUILT"]
+
+NOT_BUILT = "not built yet"
+
+# Modules that are left out as a whole, with all that is below them; and what of their names is
+# missing where the module itself is there.
+MODULES: dict[str, str] = {
+    r"(ao|quantization|nn\.(quantized|qat|quantizable|intrinsic)|backends\.(xnnpack|quantized)"
+    r"|jit\.quantized)(\..*)?": "quantisation",
+    r"fx(\..*)?": "fx: graph capture of PyTorch's compiler; programs run as they are written here",
+    r"(export|nativert)(\..*)?": "export: programs as graphs for other runtimes, made by fx",
+    r"onnx(\..*)?": "onnx: programs as graphs for other runtimes, made by export",
+    r"package(\..*)?": "package: archives with the source of a model, which loading would run; "
+    r"state dicts are saved and loaded",
+    r"distributed(\..*)?|nn\.parallel\.distributed\..*": "several processes and machines: a world "
+    r"of one process only",
+    r"(xpu|mps|mtia)(\..*)?|backends\.mps\..*": "hardware that is not ours",
+    r"cuda\.(gds|green_contexts|jiterator|nccl|sparse|tunable|_.*)(\..*)?":
+        "a part of NVIDIA's libraries that CuPy is not asked for",
+    r"(cuda|nn\.parallel)\.comm(\..*)?": "copies between several GPUs in one process",
+    r"backends\.(xeon|python_native)(\..*)?|backends\.cudnn\.rnn(\..*)?|numa(\..*)?":
+        "tuning of PyTorch's own binaries",
+    r"masked\.maskedtensor(\..*)?": "a prototype class",
+    r"utils\.data\.(datapipes|graph|graph_settings)(\..*)?": "data pipes, which PyTorch gave up",
+    r"utils\.benchmark\.(examples|op_fuzzers|utils)(\..*)?": "how PyTorch's developers measure its "
+    r"ops; Timer, Measurement and Compare are in utils.benchmark",
+    r"utils\.(hipify|jit|serialization|viz|backcompat|backend_registration|cpp_backtrace|debug_log"
+    r"|file_baton|mkldnn|model_dump|show_pickle|throughput_benchmark)(\..*)?|contrib(\..*)?"
+    r"|monitor(\..*)?|nn\.(backends|cpp)(\..*)?": "a tool of PyTorch's own build or binding",
+    r"utils\.(bundled_inputs|mobile_optimizer)(\..*)?"
+    r"|jit\.(annotations|frontend|generate_bytecode|mobile|supported_ops|unsupported_tensor_ops)"
+    r"(\..*)?": "TorchScript: there is none, scripting returns what it was given",
+    r"profiler\.(itt|python_tracer)(\..*)?|autograd\.profiler_legacy(\..*)?":
+        "profilers of other makers, or replaced by `profiler` in PyTorch",
+    r"compiler\.config(\..*)?|compiler\..*": "PyTorch's own compiler; programs run as written here",
+    r"multiprocessing\.(pool|queue|reductions|spawn)(\..*)?": "tensors in memory that processes "
+    r"share",
+    r"nn\.attention\.(experimental|varlen)(\..*)?": "a prototype kernel of CUDA",
+    r"accelerator\.graphs(\..*)?|accelerator\.Graph": "a prototype; cuda.graphs is there",
+    r"sparse\.semi_structured(\..*)?": "compressed sparse formats: coordinates (COO) only",
+    r"utils\.(flop_counter|module_tracker|weak)(\..*)?|quasirandom(\..*)?"
+    r"|nn\.modules\.linear_cross_entropy_options(\..*)?": NOT_BUILT,
+    r"(autograd\.profiler_util|profiler\.profiler)(\..*)?": "a path inside of PyTorch's profiler; "
+    r"`profiler` has the public names",
+}  # fmt: skip
+
+# Names that are left out of modules that are there.
+NAMES: dict[str, str] = {
+    r"optim\.(?!lr_scheduler|swa_utils)(\w+)\.\1": "the function that an optimizer class of "
+    r"PyTorch calls; the class is here",
+    r"return_types\.(\w+_out|all_return_types|pytree_register_structseq)": "classes of what out= "
+    r"returns: the ordinary classes here",
+    r"utils\.collect_env\.\w+": "a helper inside of PyTorch's report about a machine; "
+    r"get_env_info and get_pretty_env_info are here",
+    r"utils\.cpp_extension\.\w+": "extensions in C++, which are not compiled here",
+    r"library\.\w+": "a part of PyTorch's dispatcher; Library, custom_op and register_* that take "
+    r"Python functions are here",
+    r"serialization\.\w+": "a helper inside of PyTorch's torch.save and torch.load",
+    r"autograd\.profiler\.(EnforceUnique|EventList|KinetoStepTracker|MemRecordsAcc|emit_itt"
+    r"|load_nvprof|parse_nvprof_trace)": "an internal of PyTorch's profiler",
+    r"autograd\.(gradcheck\.get_\w+|function\.\w+|variable\.VariableMeta|grad_mode\.enforce_\w+)":
+        "an internal of PyTorch's autograd, or deprecated by it",
+    r"nn\.attention\.(WARN_FOR_UNFUSED_KERNELS|\w+_flash_attention_impls?)": "flash kernels of "
+    r"CUDA; one kernel computes all attention here",
+    r"nn\.attention\.flex_attention\.(AuxOutput|AuxRequest|FlexKernelOptions)"
+    r"|nn\.modules\.module\.register_module_\w+_registration_hook": NOT_BUILT,
+    r"nn\.utils\.spectral_norm\.SpectralNorm\w+Hook|utils\.hooks\.\w+"
+    r"|nn\.parallel\.parallel_apply\.get_a_var": "a helper inside of PyTorch's modules",
+    r"utils\.data\.backward_compatibility\.worker_init_fn": "data pipes, which PyTorch gave up",
+    r"nn\.modules\.(container\.)?Container": "long deprecated",
+    r"cuda\.\w+Storage": "typed storages of CUDA, deprecated by PyTorch; untyped_storage() is here",
+    r"cuda\.(GreenContext|cudart|cudaStatus|check_error|change_current_allocator"
+    r"|(memory\.)?(CUDAPluggableAllocator|MemPool|use_mem_pool|change_current_allocator)"
+    r"|memory\.caching_allocator_\w+)|backends\.cusparselt\.get_max_alg_id":
+        "a part of NVIDIA's libraries that CuPy is not asked for",
+    r"(.*\.)?(q(u?int|scheme|_).*|.*[Qq]uant.*|int_repr|fbgemm.*|fused_moving.*|choose_qparams.*"
+    r"|quint.*|QUInt.*|per_(channel|tensor).*)": "quantisation",
+    r"(.*\.)?(bits.*|u?int[1-7]|bit|float[48]_.*|complex32|chalf|Float8.*|scaled_.*mm"
+    r"|grouped_mm|ScalingType|SwizzleType)": "a type that NumPy has not",
+    r"(.*\.)?(cudnn_.*|miopen_.*|mkldnn_.*|to_mkldnn|batch_norm_(backward|elemt|gather|stats|update).*"
+    r"|_?thnn.*)": "an internal of one backend",
+    r"(.*\.)?(.*_copy)": "a copying form for compilers",
+    r"(.*\.)?(sym_.*|Sym.*|compile.*guard.*)": "symbolic shapes",
+    r"(.*\.)?(sparse_(csr|csc|bsr|bsc|compressed).*|to_sparse_(csr|csc|bsr|bsc)|c?col_indices.*"
+    r"|c?row_indices.*|is_sparse_csr|sspaddmm|saddmm|smm|hspmm|hsmm|dsmm|SparseSemi.*"
+    r"|to_sparse_semi.*|spsolve|sampled_addmm|.*semi_structured.*|as_sparse_gradcheck"
+    r"|check_sparse_tensor.*|sparse_mask_helper|resize_as_sparse_|sparse_resize.*)":
+        "compressed sparse formats: coordinates (COO) only",
+    r"(.*\.)?(autocast_(de|in)crement.*|.*autocast_(ipu|xla).*|is_vulkan.*|.*_ipu|.*_xla|mtia|ipu"
+    r"|xpu|is_maia|hpu)": "hardware that is not ours",
+    r"(.*\.)?(Masked?Tensor|is_masked_tensor|as_masked_tensor|masked_tensor)": "a prototype class",
+    r"(A(VG|ggregationType|liasDb|rgument.*)|\w+Type|Benchmark\w*|Block|BufferDict"
+    r"|CallStack|Capsule|Code|Co(mpilationUnit|mpleteArgumentSpec|ncreteModule.*)|DeepCopyMemoTable"
+    r"|(Des|S)erializationStorageContext|DispatchKey\w*|ErrorReport|ExcludeDispatchKeyGuard"
+    r"|ExecutionPlan|FatalError|(testing\.)?FileCheck|FunctionSchema|Future|Gradient"
+    r"|Graph(ExecutorState)?|IODescriptor|JITException|LiteScriptModule|\w+Logger|LoggingLogger"
+    r"|LockingLogger|ModuleDict|Node|OperatorInfo|ParameterDict|PyTorchFile\w+|SUM|Script\w+"
+    r"|StaticModule|Tag|ThroughputBenchmark|TracingState|Type|Use|Value|fork|wait|import_ir.*"
+    r"|init_num_threads|merge_type_from.*|parse_\w+|unify_type_list|native_norm|slice_inverse"
+    r"|Tensor\.slice_inverse|(random\.)?thread_safe_generator|Tensor\.to_padded_tensor"
+    r"|(Tensor\.)?is_distributed)": "an internal of TorchScript or the binding",
+    r"nn\.functional\.(Broadcasting.*|Callable|DType|GRID.*|Optional|TYPE_CHECKING|Tensor|assert_.*"
+    r"|boolean_dispatch|handle_torch_function|has_torch_function.*|.*_notes)"
+    r"|fft\.Tensor|linalg\.common_notes|nn\.factory_kwargs|autograd\.variable"
+    r"|profiler\.DeviceType": "no API: what the module imports for itself",
+    r"utils\.data\.(\w*DataPipe|DataChunk|argument_.*|functional_datapipe|guaranteed_.*"
+    r"|non_determin.*|runtime_.*)": "data pipes, which PyTorch gave up",
+    r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)|autograd\.(NestedIOFunction|enforce_.*)"
+    r"|autograd\.graph\.(region_.*|set_.*)|func\.(debug_unwrap|rearrange)|overrides\.redispatch.*"
+    r"|optim\.swap_in_.*|profiler\.ExecutionTraceObserver": "an internal of PyTorch's own compiler",
+    r"nn\.Container|Tensor\.(resize|resize_as|index)": "long deprecated",
+    r"Tensor\.(volatile|reinforce|stack_deprecated)|(Tensor\.)?(eig|lstsq|solve|symeig|matrix_rank)"
+    r"|sparse\.solve|.*generate_methods_for_privateuse1_backend|.*privateuse.*":
+        "removed by PyTorch",
+}  # fmt: skip
