@@ -18,7 +18,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.graph import Node, Version
 from framework.core.modes import modes
-from framework.core.registry import Op, composites
+from framework.core.registry import OPS, Op, composites
 from framework.dtypes import FLOAT, INT
 from framework.kernels import LinAlgError, SparseOperand, module_of
 from framework.kernels.pool import claim, no_memory
@@ -30,6 +30,8 @@ ndarray = np.ndarray
 
 # What `core.interpose` puts between `apply` and the ops (vmap, autocast, ...) while it is in use.
 interposer: Any = None
+
+LONG = 8  # views of views, from which on the way to the last one is said by strides
 
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
@@ -182,7 +184,12 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
     out._counter = counter
     base = source._base
     out._base = source if base is None else base
-    out._chain = ((op, meta),) if base is None else (*source._chain, (op, meta))
+    if base is None:
+        out._chain = ((op, meta),)
+    else:
+        chain = source._chain
+        out._chain = _by_strides(base, out) if len(chain) >= LONG else None
+        out._chain = out._chain or (*chain, (op, meta))
     try:
         out._at = counter.value
     except RuntimeError:  # of an inference tensor, which has none
@@ -191,6 +198,27 @@ def _share(source: Any, out: Any, op: Op, meta: dict[str, Any]) -> None:
         out._restricted = "no_grad"
     elif source._restricted:
         out._restricted = source._restricted
+
+
+def _by_strides(base: Any, out: Any) -> Any:
+    """A long way to a view in one step, so that a chain of views stays linear in its length.
+
+    None where that step cannot be said: other numbers in the same memory, a base that has turned
+    into a view itself, or batches.
+    """
+    data = out._data
+    item = data.itemsize
+    if (
+        data.dtype != base._data.dtype
+        or base._base is not None
+        or interposer is not None
+        or any(s < 0 or s % item for s in data.strides)
+    ):
+        return None
+    target, source = (
+        (tuple(t._data.shape), tuple(t.stride()), t.storage_offset()) for t in (out, base)
+    )
+    return ((OPS["as_strided"], {"target": target, "source": source}),)
 
 
 def _one_memory(a: Any, b: Any) -> bool:

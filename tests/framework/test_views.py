@@ -360,3 +360,38 @@ def test_a_write_is_traced_at_the_line_of_its_caller() -> None:
         e.source.line for e in tape.read() if type(e).__name__ == "Op" and e.name in ("add_", "t_")
     ]
     assert lines == [here, here]
+
+
+def test_a_long_chain_of_views_and_writes_is_linear():
+    """Each view of a view, and each write through one, costs the same however many were before."""
+    x = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    weight = torch.arange(4.0, dtype=torch.float64)
+    base = y = x * 1
+    for i in range(300):
+        y = y.view(2, 2).t().t().unsqueeze(1)[:, 0] if i % 2 else y.view(4)
+        y.mul_(1.001)
+        assert len(y._chain) <= 12
+    assert torch.allclose(base, torch.full((4,), 1.001**300, dtype=torch.float64))
+    (base * weight).sum().backward()
+    assert torch.allclose(x.grad, 1.001**300 * weight)
+
+
+@pytest.mark.parametrize("length", [3, 20])
+def test_a_write_through_a_long_chain_of_views_goes_to_its_part(length):
+    x = torch.arange(12.0, dtype=torch.float64, requires_grad=True)
+    base = x * 1
+    part = base.view(3, 4)[1:, ::2]
+    for _ in range(length):
+        part = part.t()
+    part[0] = part[0] * 10
+    part.sum().backward()
+    expected = np.zeros((3, 4))
+    expected[1:, ::2] = 1
+    view = expected[1:, ::2].T if length % 2 else expected[1:, ::2]
+    view[0] = 10
+    assert x.grad.tolist() == expected.reshape(-1).tolist()
+    pairs = torch.view_as_complex((x * 1).view(6, 2))  # other numbers in the same memory
+    for _ in range(length):
+        pairs = pairs.view(2, 3).view(6)
+    pairs[0] = 0
+    assert torch.view_as_real(pairs).sum().item() == 66 - 1
