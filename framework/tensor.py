@@ -6,6 +6,7 @@ Arithmetic and the other methods are published by the functions in `framework.op
 
 from __future__ import annotations
 
+import copy
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -695,22 +696,38 @@ class Tensor:
         other._device, other._rg = self._device, self._rg
         if offset:
             other._offset = offset
-        if self.grad is not None:
-            other.grad = self.grad.__deepcopy__(memo)
+        if self._grad is not None:
+            other.grad = self._grad.__deepcopy__(memo)
+        other.__dict__.update(copy.deepcopy(attributes_of(self), memo))
         return other
 
     def __copy__(self) -> Any:
         kind = self.__class__
         other = kind.__new__(kind)
-        other.__dict__.update(self.__dict__)
+        other.__dict__.update(attributes_of(self))
         other._data, other._device, other._rg = self._data, self._device, self.requires_grad
+        if not self.is_sparse and (offset := self.storage_offset()):
+            other._offset = offset
         return other
 
     def __reduce__(self) -> Any:
         data = to_host(self._data)
         if data.dtype.kind == "V":  # ml_dtypes arrays travel as their bits
             data = data.view(np.uint16)
-        return _rebuild, (type(self), data, self.dtype.name, str(self._device), self._rg)
+        made = (type(self), data, self.dtype.name, str(self._device), self._rg)
+        return _rebuild, made, attributes_of(self) or None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+# What a tensor has in its ``__dict__`` that is ours, not the user's.
+_OURS = frozenset("_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata".split())
+
+
+def attributes_of(tensor: Any) -> dict[str, Any]:
+    """The attributes that a program has set on a tensor; copies keep them."""
+    return {k: v for k, v in tensor.__dict__.items() if k not in _OURS}
 
 
 def _steps_as_in_pytorch(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
