@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 
 from benchmarks import (
     conditions,
+    copies,
     environment,
     ops,
     recording,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "conditions": conditions.report,
     "recording": recording.report,
     "viewers": viewers.report,
+    "copies": copies.report,
     "start": start.report,
     "ui": ui.report,
 }
