@@ -25,9 +25,10 @@ import numpy as np
 from framework import dtypes, torch_files
 from framework.atomic import write_atomically
 from framework.device import CPU, cuda_problem, device, existing
-from framework.kernels import to_device, to_host
+from framework.kernels import to_device
 from framework.nn.parameter import Parameter
 from framework.plain_kinds import KEYS, forms, packed
+from framework.saved_memory import Memories, laid_out, part
 from framework.storage import UntypedStorage
 from framework.tensor import Size, Tensor, wrap
 
@@ -74,8 +75,9 @@ def save(
     dtypes, devices and shapes, such as ``model.state_dict()``. Their kinds are kept: ordered and
     default dicts, named tuples, sets, ranges, bytes, NumPy's numbers and parameters, too. A path is
     written atomically: to a temporary file beside it, which then takes its name. A tensor that
-    occurs twice is stored once; views that share memory are stored each. What PyTorch asks about
-    its format is accepted and ignored.
+    occurs twice is stored once, and memory that tensors share once, too: `load` gives tensors that
+    share it, with their strides. Of a memory only the part that the tensors need is stored. What
+    PyTorch asks about its format is accepted and ignored.
 
     Raises:
         TypeError: for anything else; names where it is.
@@ -88,8 +90,9 @@ def save(
     """
     packer = _Packer()
     skeleton = packer.pack(obj, (), 0)
+    packer.memories.finish()
     text = json.dumps(skeleton, allow_nan=False, separators=(",", ":"))
-    parts = _file(packer.arrays, {"format": "pt", _KEY: text})
+    parts = _file(packer.memories.arrays, {"format": "pt", _KEY: text})
     if hasattr(f, "write"):
         for part in parts:
             f.write(part)
@@ -121,10 +124,10 @@ _NoForm.__name__ = "TypeError"
 
 
 class _Packer:
-    """Turns an object into a JSON skeleton and a dict of named tensors."""
+    """Turns an object into a JSON skeleton and named tensors."""
 
     def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
+        self.memories = Memories()
         self._stored: dict[int, dict[str, Any]] = {}
         self._kept: list[Any] = []  # keeps the ids in `_stored` valid
 
@@ -149,7 +152,7 @@ class _Packer:
         if isinstance(obj, np.ndarray):
             if obj.dtype not in dtypes.from_numpy_dtype:
                 raise TypeError(f"save: {_shown(path)} is an array of {obj.dtype}")
-            return {**self._tensor(wrap(obj), path), "kind": "array"}
+            return self._tensor(wrap(obj), path, "array")
         if isinstance(obj, dtypes.dtype):
             return {"$dtype": obj.name}
         if isinstance(obj, device):
@@ -189,7 +192,7 @@ class _Packer:
         data = tensor._data
         parts = {"indices": data.indices, "values": data.values}
         record: dict[str, Any] = {
-            name: self._tensor(wrap(array, tensor.device), (*path, name))
+            name: self._tensor(wrap(array, tensor.device), (*path, name), "part")
             for name, array in parts.items()
         }
         record |= {"size": list(data.shape), "coalesced": data.coalesced}
@@ -197,25 +200,18 @@ class _Packer:
             record["requires_grad"] = True
         return {"$sparse": record}
 
-    def _tensor(self, tensor: Tensor, path: tuple[str, ...]) -> dict[str, Any]:
+    def _tensor(self, tensor: Tensor, path: tuple[str, ...], kind: str = "") -> dict[str, Any]:
         stored = self._stored.get(id(tensor))
         if stored is not None:
             return stored
-        name = ".".join(path) or "tensor"
-        while name in self.arrays or name == "__metadata__":
-            name += "_"
-        array = to_host(tensor._data)
-        record: dict[str, Any] = {"$tensor": name}
+        record: dict[str, Any] = {}
         if tensor.requires_grad:
             record["requires_grad"] = True
-        if isinstance(tensor, Parameter):
-            record["kind"] = "parameter"
+        if kind == "array" or isinstance(tensor, Parameter):
+            record["kind"] = kind or "parameter"
         if tensor.device is not CPU:
             record["device"] = str(tensor.device)
-        if array.dtype.kind == "c":
-            record["complex"] = True
-            array = np.stack([array.real, array.imag], axis=-1)
-        self.arrays[name] = np.asarray(array, order="C")
+        self.memories.add(tensor._data, ".".join(path) or "tensor", record, shares=not kind)
         self._stored[id(tensor)] = record
         self._kept.append(tensor)
         return record
@@ -451,7 +447,8 @@ class _Unpacker:
     def __init__(self, arrays: dict[str, np.ndarray], place: _Place) -> None:
         self._arrays = arrays
         self._place = place
-        self._made: dict[str, Any] = {}
+        self._made: dict[Any, Any] = {}
+        self._memories: dict[Any, Any] = {}
         self._forms: dict[str, Callable[[Any, int], Any]] = {
             "$dict": lambda v, d: {self(k, d): self(x, d) for k, x in v},
             "$tuple": lambda v, d: tuple(self(x, d) for x in v),
@@ -487,23 +484,42 @@ class _Unpacker:
         return made.requires_grad_() if record.get("requires_grad") else made
 
     def tensor(self, record: dict[str, Any]) -> Any:
-        name = record["$tensor"]
-        if name in self._made:
-            return self._made[name]
-        array = self._arrays[name]
-        if record.get("complex"):
+        key = record["$tensor"], record.get("number")
+        if key in self._made:
+            return self._made[key]
+        array = self._arrays[record["$tensor"]]
+        view = record.get("view")
+        if view is not None:
+            array = part(array, view)
+        elif record.get("complex"):
             wide = np.complex64 if array.dtype == np.float32 else np.complex128
             array = array.view(wide)[..., 0]
+        if "strides" in record:
+            array = laid_out(array, record["strides"])
         if record.get("kind") == "array":
             made: Any = array
         else:
             place = self._place(record.get("device", "cpu"), array)
-            made = wrap(array if place is CPU else to_device(array, place), place)
+            if place is not CPU:
+                array = self._on(place, record, array)
+            made = wrap(array, place)
+            if view is not None and view[0]:
+                made._offset = view[0]
             if record.get("kind") == "parameter":
                 made = Parameter(made, False)
             made._rg = bool(record.get("requires_grad"))
-        self._made[name] = made
+        self._made[key] = made
         return made
+
+    def _on(self, place: device, record: dict[str, Any], array: np.ndarray) -> Any:
+        """An array on a device, where memory that tensors share comes once."""
+        view = record.get("view")
+        if view is None:
+            return to_device(array, place)
+        key = record["$tensor"], place
+        if key not in self._memories:
+            self._memories[key] = to_device(self._arrays[record["$tensor"]], place)
+        return part(self._memories[key], view)
 
 
 # -- settings of PyTorch's unpickler ---------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import io
+import json
 import pickle
 from typing import Any
 
@@ -52,3 +54,106 @@ def test_copies_have_no_hooks_of_the_original(torch) -> None:
 def test_a_shallow_copy_of_a_part_knows_its_place(torch) -> None:
     x = copy.copy(torch.arange(6)[2:])
     assert x.storage_offset() == 2 and x[1:].storage_offset() == 3
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def _saved(torch, value: Any) -> tuple[Any, int]:
+    """What comes back from a file, and the length of that."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file), len(file.getvalue())
+
+
+def test_files_keep_what_shares_memory(torch) -> None:
+    x = torch.arange(6.0)
+    whole, part, other = _saved(torch, [x, x[2:4], x.view(2, 3).t()])[0]
+    part[0] = 9
+    assert whole.tolist() == [0, 1, 9, 3, 4, 5] and other[2, 0] == 9 and x[2] == 2
+    assert part.storage_offset() == 2 and part[1:].storage_offset() == 3
+    assert other.stride() == (1, 3) and other.untyped_storage().nbytes() == 24
+    part, whole = _saved(torch, (x[1:], x))[0]  # whichever comes first
+    whole[1] = 7
+    assert part[0] == 7
+    left, right = _saved(torch, [x[:3], x[1:5]])[0]  # neither is all of it
+    left[1] = 8
+    assert right.tolist() == [8, 2, 3, 4]
+    half, same = _saved(torch, [x.to(torch.bfloat16)] * 2)[0]
+    assert half is same and half.dtype is torch.bfloat16
+
+
+def test_files_keep_types_that_share_memory() -> None:
+    z = framework.tensor([1 + 2j, 3 + 4j])
+    pairs, numbers = _saved(framework, [framework.view_as_real(z), z])[0]
+    pairs[0, 1] = 5
+    assert numbers.tolist() == [1 + 5j, 3 + 4j] and z[0] == 1 + 2j
+
+
+def test_files_of_the_form_before_are_read() -> None:
+    skeleton = '[{"$tensor":"0","complex":true},{"$tensor":"1","kind":"parameter"}]'
+    header = {
+        "__metadata__": {"tapebook": skeleton},
+        "0": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]},
+        "1": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]},
+    }
+    text = json.dumps(header).encode()
+    numbers = b"\0\0\x80\x3f" * 4
+    z, p = framework.load(io.BytesIO(len(text).to_bytes(8, "little") + text + numbers))
+    assert z.tolist() == [1 + 1j] and p.tolist() == [1, 1]
+    assert type(p) is framework.nn.Parameter
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"view": [0, [2], [1], "float32"]},
+        {"view": [1, [1], [1], "float32"]},
+        {"view": [-1, [1], [1], "float32"]},
+        {"view": [0, [1], [1], "float64"]},
+        {"view": [0, [1], [], "float32"]},
+        {"view": 3},
+        {"strides": [5, 9]},
+        {"strides": [-1]},
+    ],
+)
+def test_views_of_a_damaged_file_are_refused(more) -> None:
+    header = {
+        "__metadata__": {"tapebook": json.dumps({"$tensor": "a", **more})},
+        "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+    }
+    text = json.dumps(header).encode()
+    with pytest.raises(ValueError, match="skeleton is damaged"):
+        framework.load(io.BytesIO(len(text).to_bytes(8, "little") + text + b"\0" * 4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: t.ones(2, 3).t(),
+        lambda t: t.arange(24).view(2, 3, 4).permute(1, 2, 0),
+        lambda t: t.arange(6).view(2, 3)[:, 1],
+        lambda t: t.arange(3).expand(4, 3),
+        lambda t: t.tensor([[1j, 2], [3, 4j]]).t(),
+        lambda t: t.ones(2, 3, dtype=t.bfloat16).t(),
+        lambda t: t.ones(2, 3, 4, 5).to(memory_format=t.channels_last),
+        lambda t: t.ones(2, 0, 3).transpose(0, 2),
+        lambda t: t.tensor(3),
+    ],
+)
+def test_files_keep_strides(torch, make) -> None:
+    x = make(torch)
+    y = _saved(torch, x)[0]
+    assert y.stride() == x.stride() and torch.equal(x, y) and y.dtype is x.dtype
+    assert _saved(torch, y)[0].tolist() == x.tolist()
+
+
+def test_tied_weights_are_stored_once(torch) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(100, 100), torch.nn.Linear(100, 100))
+    model[1].weight = model[0].weight
+    state, size = _saved(torch, model.state_dict())
+    assert size < 50_000 and state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
+    assert state["0.weight"] is not state["1.weight"]
+    (a, b), _ = _saved(torch, [model[0].weight, model[0].weight.detach()])
+    assert a.requires_grad and not b.requires_grad and a.data_ptr() == b.data_ptr()
