@@ -10,22 +10,68 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 __all__ = [
-    "LeafSpec", "PyTree", "TreeSpec", "register_pytree_node", "tree_all", "tree_any",
-    "tree_flatten", "tree_iter", "tree_leaves", "tree_map", "tree_map_", "tree_map_only",
-    "tree_structure", "tree_unflatten",
+    "GetAttrKey", "LeafSpec", "MappingKey", "PyTree", "PyTreeSpec", "SequenceKey", "TreeSpec",
+    "is_namedtuple", "is_namedtuple_class", "is_namedtuple_instance", "is_structseq",
+    "is_structseq_class", "is_structseq_instance", "key_get", "keystr", "register_pytree_node",
+    "tree_all", "tree_all_only", "tree_any", "tree_any_only", "tree_flatten",
+    "tree_flatten_with_path", "tree_is_leaf", "tree_iter", "tree_leaves", "tree_leaves_with_path",
+    "tree_map", "tree_map_", "tree_map_only", "tree_map_only_", "tree_map_with_path",
+    "tree_structure", "tree_unflatten", "treespec_dumps", "treespec_loads", "treespec_pprint",
 ]  # fmt: skip
 
 PyTree = Any
 
 
+@dataclass(frozen=True)
+class MappingKey:
+    """The step from a mapping to the value of a key."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+    def get(self, mapping: Any) -> Any:
+        return mapping[self.key]
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """The step from a sequence to one of its items."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+    def get(self, sequence: Any) -> Any:
+        return sequence[self.idx]
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """The step from an object to one of its attributes."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+    def get(self, obj: Any) -> Any:
+        return getattr(obj, self.name)
+
+
 class _Kind(NamedTuple):
     flatten: Callable[[Any], tuple[list[Any], Any]]  # -> (children, context)
     unflatten: Callable[[Iterable[Any], Any], Any]
+    keyed: Any = None  # value -> ([(key, child)], context), where the keys are known
 
 
 _kinds: dict[type, _Kind] = {}
@@ -35,16 +81,20 @@ def register_pytree_node(
     cls: type,
     flatten_fn: Callable[[Any], tuple[list[Any], Any]],
     unflatten_fn: Callable[[Iterable[Any], Any], Any],
+    *,
+    flatten_with_keys_fn: Any = None,
     **names: Any,
 ) -> None:
     """Make a class a container: ``flatten_fn(value)`` returns (children, context).
+
+    ``flatten_with_keys_fn`` returns ([(key, child)], context): `tree_flatten_with_path` asks it.
 
     Raises:
         ValueError: it is one already.
     """
     if cls in _kinds:
         raise ValueError(f"{cls} is already registered as pytree node.")
-    _kinds[cls] = _Kind(flatten_fn, unflatten_fn)
+    _kinds[cls] = _Kind(flatten_fn, unflatten_fn, flatten_with_keys_fn)
 
 
 for _cls, _flatten, _unflatten in (
@@ -88,6 +138,22 @@ def _size() -> Any:
     return Size
 
 
+def _keys(kind: Any, value: Any, count: int) -> list[Any]:
+    """The steps from a container to its children."""
+    if (keyed := _kinds[kind].keyed) is not None:
+        return [key for key, _ in keyed(value)[0]]
+    if kind in (dict, OrderedDict, defaultdict):
+        return [MappingKey(key) for key in value]
+    if kind is namedtuple:
+        return [GetAttrKey(name) for name in value._fields]
+    if kind in (tuple, list, deque, _Result):
+        return [SequenceKey(i) for i in range(count)]
+    raise ValueError(
+        f"Did not find a flatten_with_keys_fn for type: {kind}. Please pass a "
+        "flatten_with_keys_fn argument to register_pytree_node."
+    )
+
+
 class TreeSpec:
     """How leaves were nested: a container's kind and context, and the specs of its children."""
 
@@ -123,6 +189,9 @@ class TreeSpec:
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         return tree_unflatten(leaves, self)
+
+
+PyTreeSpec = TreeSpec
 
 
 def LeafSpec() -> TreeSpec:
@@ -205,8 +274,98 @@ def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: IsLeaf 
 
 
 def tree_map_only(kinds: Any, func: Any, tree: Any = None, is_leaf: IsLeaf = None) -> Any:
-    """`tree_map` for the leaves of a type (or types); others stay."""
-    return tree_map(lambda x: func(x) if isinstance(x, kinds) else x, tree, is_leaf=is_leaf)
+    """`tree_map` for the leaves of a type (or types), or where a function says so; others stay."""
+    fits = _test(kinds)
+    return tree_map(lambda x: func(x) if fits(x) else x, tree, is_leaf=is_leaf)
+
+
+def tree_map_only_(kinds: Any, func: Any, tree: Any, is_leaf: IsLeaf = None) -> Any:
+    """`tree_map_only` for the side effects of ``func``: returns ``tree``."""
+    tree_map_only(kinds, func, tree, is_leaf=is_leaf)
+    return tree
+
+
+def _test(kinds: Any) -> Callable[[Any], bool]:
+    if callable(kinds) and not isinstance(kinds, type):
+        return kinds
+    return lambda x: isinstance(x, kinds)
+
+
+def tree_is_leaf(tree: Any, is_leaf: IsLeaf = None) -> bool:
+    """Whether something is no container (or ``is_leaf`` takes it as a leaf).
+
+    >>> tree_is_leaf(None), tree_is_leaf([1])
+    (True, False)
+    """
+    return (is_leaf is not None and is_leaf(tree)) or _kind_of(tree) is None
+
+
+def tree_leaves_with_path(tree: Any, is_leaf: IsLeaf = None) -> list[tuple[tuple[Any, ...], Any]]:
+    """The leaves in order, each after the steps that lead to it.
+
+    ValueError for a registered class without ``flatten_with_keys_fn``.
+
+    >>> [(keystr(path), leaf) for path, leaf in tree_leaves_with_path({"a": [1, 2]})]
+    [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    return list(_walk((), tree, is_leaf))
+
+
+def _walk(path: tuple[Any, ...], tree: Any, is_leaf: IsLeaf) -> Iterable[Any]:
+    if tree_is_leaf(tree, is_leaf):
+        yield path, tree
+        return
+    kind = _kind_of(tree)
+    children = _kinds[kind].flatten(tree)[0]
+    for key, child in zip(_keys(kind, tree, len(children)), children):
+        yield from _walk((*path, key), child, is_leaf)
+
+
+def tree_flatten_with_path(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeSpec]:
+    """`tree_leaves_with_path`, and the spec to put leaves back."""
+    return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_map_with_path(
+    func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: IsLeaf = None
+) -> Any:
+    """`tree_map` with ``func(path, leaf, ...)``.
+
+    >>> tree_map_with_path(lambda path, x: f"{keystr(path)} is {x}", {"a": 1})
+    {'a': "['a'] is 1"}
+    """
+    paths = iter([path for path, _ in tree_leaves_with_path(tree, is_leaf)])
+    return tree_map(lambda *xs: func(next(paths), *xs), tree, *rests, is_leaf=is_leaf)
+
+
+def keystr(kp: Iterable[Any]) -> str:
+    """The steps of a path as Python writes them."""
+    return "".join(map(str, kp))
+
+
+def key_get(obj: Any, kp: Iterable[Any]) -> Any:
+    """What a path leads to.
+
+    >>> key_get({"a": [1, 2]}, (MappingKey("a"), SequenceKey(1)))
+    2
+    """
+    for key in kp:
+        obj = key.get(obj)
+    return obj
+
+
+def tree_all_only(
+    kinds: Any, pred: Callable[[Any], bool], tree: Any, is_leaf: IsLeaf = None
+) -> bool:
+    """Whether ``pred`` holds for every leaf of a type (or types)."""
+    return all(pred(x) for x in tree_leaves(tree, is_leaf) if isinstance(x, kinds))
+
+
+def tree_any_only(
+    kinds: Any, pred: Callable[[Any], bool], tree: Any, is_leaf: IsLeaf = None
+) -> bool:
+    """Whether ``pred`` holds for some leaf of a type (or types)."""
+    return any(pred(x) for x in tree_leaves(tree, is_leaf) if isinstance(x, kinds))
 
 
 def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: IsLeaf = None) -> bool:
@@ -237,3 +396,101 @@ def broadcast_to(tree: Any, spec: TreeSpec) -> list[Any] | None:
             return None
         result += found
     return result
+
+
+_NAMED = {f"{c.__module__}.{c.__name__}": c for c in (tuple, list, dict, OrderedDict, deque)}
+
+
+def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
+    """A spec of ordinary containers as JSON.
+
+    NotImplementedError for other containers.
+
+    >>> spec = tree_structure({"a": [1, 2]})
+    >>> treespec_loads(treespec_dumps(spec)) == spec
+    True
+    """
+    return json.dumps([1, _as_json(treespec)])
+
+
+def _as_json(spec: TreeSpec) -> dict[str, Any]:
+    if spec.type is None:
+        return {"type": None, "context": None, "children_spec": []}
+    name = f"{spec.type.__module__}.{spec.type.__name__}"
+    if name not in _NAMED:
+        raise NotImplementedError(f"treespec_dumps: no form in JSON is known for {name}")
+    return {
+        "type": name,
+        "context": json.dumps(spec.context),
+        "children_spec": [_as_json(child) for child in spec.children_specs],
+    }
+
+
+def treespec_loads(serialized: str) -> TreeSpec:
+    """The spec that `treespec_dumps` wrote.
+
+    NotImplementedError for another version, or containers that are none of the ordinary ones.
+    """
+    version, found = json.loads(serialized)
+    if version != 1:
+        raise NotImplementedError(f"treespec_loads: protocol {version}, expected 1")
+    return _from_json(found)
+
+
+def _from_json(found: dict[str, Any]) -> TreeSpec:
+    if found["type"] is None:
+        return LeafSpec()
+    if found["type"] not in _NAMED:
+        raise NotImplementedError(f"treespec_loads: {found['type']} is no ordinary container")
+    children = [_from_json(child) for child in found["children_spec"]]
+    return TreeSpec(_NAMED[found["type"]], json.loads(found["context"]), children)
+
+
+class _Asterisk:
+    def __repr__(self) -> str:
+        return "*"
+
+
+def treespec_pprint(treespec: TreeSpec) -> str:
+    """The containers as Python prints them, with ``*`` for each leaf.
+
+    >>> treespec_pprint(tree_structure({"a": [1, 2]}))
+    "{'a': [*, *]}"
+    """
+    return repr(tree_unflatten([_Asterisk()] * treespec.num_leaves, treespec))
+
+
+def is_namedtuple_class(cls: type) -> bool:
+    """Whether a class was made by ``namedtuple`` (or derives from one).
+
+    >>> is_namedtuple_class(namedtuple("Point", "x y")), is_namedtuple_class(tuple)
+    (True, False)
+    """
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_make")
+
+
+def is_namedtuple_instance(obj: Any) -> bool:
+    """Whether the class of something is a namedtuple's."""
+    return is_namedtuple_class(type(obj))
+
+
+def is_namedtuple(obj: Any) -> bool:
+    """Whether something is a namedtuple, or a class of them."""
+    return is_namedtuple_class(obj if isinstance(obj, type) else type(obj))
+
+
+def is_structseq_class(cls: type) -> bool:
+    """Whether a class is that of a result with names, such as (values, indices)."""
+    if not isinstance(cls, type) or not issubclass(cls, tuple) or hasattr(cls, "_make"):
+        return False
+    return hasattr(cls, "_fields") or hasattr(cls, "n_sequence_fields")
+
+
+def is_structseq_instance(obj: Any) -> bool:
+    """Whether something is a result with names."""
+    return is_structseq_class(type(obj))
+
+
+def is_structseq(obj: Any) -> bool:
+    """Whether something is a result with names, or a class of them."""
+    return is_structseq_class(obj if isinstance(obj, type) else type(obj))
