@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core import dispatch
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
@@ -438,8 +439,13 @@ class Tensor:
         Raises:
             TypeError: it is set to what is no tensor.
             RuntimeError: it is set to a tensor of another shape, type or device.
+
+        Reading that of another than a leaf warns, unless it was set or is retained.
         """
-        return self._grad
+        grad = self._grad
+        if grad is None and (self._edge is not None or self._base is not None):
+            _warn_of_no_grad(self)
+        return grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -788,6 +794,19 @@ def _in_dim(values: tuple[int, ...], dim: int) -> int:
     )
 
 
+def _warn_of_no_grad(tensor: Tensor) -> None:
+    """Say that the result of an op gets no gradient, unless it shall."""
+    if not tensor.requires_grad or tensor.is_leaf or tensor.retains_grad:
+        return
+    caution(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+        "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
+        "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+        "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
+        "instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
+    )
+
+
 def _check_grad(tensor: Tensor, value: Any) -> None:
     """Refuse what cannot be the gradient of a tensor."""
     if not isinstance(value, Tensor):
@@ -936,6 +955,13 @@ def _holds_tensor(data: Any) -> bool:
     return any(isinstance(x, (Tensor, list, tuple)) for x in data)
 
 
+def warn_of_copy(name: str) -> None:
+    caution(
+        "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() "
+        f"or sourceTensor.detach().clone().requires_grad_(True), rather than {name}(sourceTensor).",
+    )
+
+
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
     pin_memory: bool = False,
@@ -958,6 +984,8 @@ def tensor(
     >>> torch.tensor([[1, 2], [3, 4]]).dtype
     torch.int64
     """
+    if isinstance(data, Tensor):
+        warn_of_copy("torch.tensor")
     array = as_array(data, None if dtype is None else dtypes.to_dtype(dtype))
     target = default.device if device is None else existing(device)
     if device is None and isinstance(data, Tensor):

@@ -376,7 +376,7 @@ class _Task:
 
     def _add_grad(self, tensor: Any, grad: Any, own: bool) -> None:
         """Accumulate into ``tensor.grad``; a gradient that is not its ``own`` is copied first."""
-        first = tensor.grad is None
+        first = tensor._grad is None
         if first:
             if self.create:
                 tensor._grad = grad if own else grad.clone()
@@ -385,13 +385,13 @@ class _Task:
             else:
                 tensor._grad = dispatch.wrap(grad._data.copy(), grad._device)
         elif self.create:
-            tensor._grad = tensor.grad + grad
+            tensor._grad = tensor._grad + grad
         else:
-            total = tensor.grad
+            total = tensor._grad
             before_write(total)
             total._data += grad._data
         if self.recorder is not None:
-            self.recorder.grad(tensor, grad, tensor.grad, first)
+            self.recorder.grad(tensor, grad, tensor._grad, first)
 
     def _fit(self, grad: Any, edge: Any, sender: Node | None, index: int) -> Any:
         """Undo broadcasting, cast to the input's dtype; refuse what cannot be its gradient."""

@@ -24,9 +24,9 @@ from framework.core.out import into
 from framework.core.registry import function, op
 from framework.device import CPU, default, existing
 from framework.dtypes import COMPLEX
-from framework.kernels import to_device
+from framework.kernels import to_device, to_host
 from framework.layout import laid_out, preserve_format, strided
-from framework.tensor import Tensor, tensor, wrap
+from framework.tensor import Tensor, tensor, warn_of_copy, wrap
 
 __all__ = [
     "add_likes", "arange", "create", "empty", "eye", "full", "kind_of", "like", "linspace",
@@ -704,4 +704,7 @@ def new_tensor(self: Tensor, data: Any, **options: Any) -> Tensor:
     >>> torch.zeros(1, dtype=torch.float64).new_tensor([1, 2])
     tensor([1., 2.], dtype=torch.float64)
     """
+    if isinstance(data, Tensor):
+        warn_of_copy("tensor.new_tensor")
+        data = to_host(data._data)
     return tensor(data, **{"dtype": self.dtype, "device": self.device, **options})

@@ -8,11 +8,11 @@ adjoints.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
@@ -40,10 +40,9 @@ def _mode(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
             reduction = "none"
         else:
             reduction = "sum" if size_average is False else "mean"
-        warnings.warn(
+        caution(
             "size_average and reduce args will be deprecated, please use "
             f"reduction='{reduction}' instead.",
-            stacklevel=4,
         )
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -58,11 +57,10 @@ def _reduced(loss: Any, mode: str) -> Any:
 
 def _warn_sizes(input: Any, target: Any) -> None:
     if input.shape != target.shape:
-        warnings.warn(
+        caution(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
-            stacklevel=4,
         )
 
 
@@ -599,6 +597,13 @@ def kl_div(
         mode = "batchmean"
     else:
         mode = _mode(reduction, size_average, reduce)
+        if mode == "mean":
+            caution(
+                "reduction: 'mean' divides the total loss by both the batch size and the support "
+                "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                "definition.'mean' will be changed to behave the same as 'batchmean' in the next "
+                "major release.",
+            )
     if min(input.dtype.category, target.dtype.category) < FLOAT:
         raise RuntimeError("kl_div: Integral inputs not supported.")
     if log_target:

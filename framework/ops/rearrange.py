@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
@@ -269,8 +270,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Coordinate grids of vectors: one for each of them, expanded to the lengths of all.
 
     Args:
-        indexing: "ij", or "xy" for the first two dimensions swapped. PyTorch warns that the default
-            "ij" will become "xy" some day; we follow it without the warning.
+        indexing: "ij", or "xy" for the first two dimensions swapped. Without it several vectors
+            give the warning that the default "ij" will not stay.
 
     RuntimeError for more than one dimension, two dtypes, or no vectors.
 
@@ -293,6 +294,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             raise RuntimeError(
                 f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}"
             )
+    if indexing is None and len(many) > 1:
+        caution(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
+        )
     shape = [x.numel() for x in many]
     grids = []
     for i, x in enumerate(many):

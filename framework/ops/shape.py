@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core.dispatch import apply
 from framework.core.node_names import entitle
 from framework.core.registry import function, op, variant
@@ -343,13 +344,32 @@ def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
     return movedim(input, source, destination)
 
 
-Tensor.T = property(
-    lambda self: permute(self, *reversed(range(self.ndim))),
-    doc="The dimensions in reverse order: a view.",
-)
-Tensor.mT = property(
-    lambda self: transpose(self, -2, -1), doc="The last two dimensions swapped: a view."
-)
+def _reversed(self: Tensor) -> Tensor:
+    if not self.ndim:
+        caution(
+            "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
+        )
+    elif self.ndim > 2:
+        caution(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor.",
+        )
+    return permute(self, *reversed(range(self.ndim)))
+
+
+def _swapped(self: Tensor) -> Tensor:
+    if self.ndim:
+        return transpose(self, -2, -1)
+    caution(
+        "Tensor.mT is deprecated on 0-D tensors. This function is the identity in these cases.",
+    )
+    return permute(self)
+
+
+Tensor.T = property(_reversed, doc="The dimensions in reverse order: a view.")
+Tensor.mT = property(_swapped, doc="The last two dimensions swapped: a view.")
 
 
 # -- dimensions of length one ----------------------------------------------------------------

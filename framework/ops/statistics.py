@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, FLOAT, INT
@@ -24,10 +24,12 @@ def _var_kernel(a: Any, *, dim: tuple[int, ...], correction: float, keepdim: boo
         centred = a - a
     else:
         count = math.prod([a.shape[d] for d in dim])
-        centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(count)
+        with np.errstate(invalid="ignore"):
+            centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(count)
     squares = np.square(np.abs(centred)) if a.dtype.kind == "c" else np.square(centred)
     total = squares.sum(axis=dim, keepdims=keepdim)
-    return total / total.dtype.type(max(_count(a.shape, dim) - correction, 0.0))
+    with np.errstate(invalid="ignore", divide="ignore"):  # `_var` has warned
+        return total / total.dtype.type(max(_count(a.shape, dim) - correction, 0.0))
 
 
 def _count(shape: tuple[int, ...], dim: tuple[int, ...]) -> int:
@@ -61,11 +63,9 @@ def _var(
     dims = axes(dim, input.ndim)
     by = float(unbiased if correction is None else correction)
     if _count(input.shape, dims) <= by:
-        warnings.warn(
+        caution(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
             "reduction factor (input numel divided by output numel).",
-            UserWarning,
-            stacklevel=4,
         )
     return apply(VAR, input, dim=dims, correction=by, keepdim=keepdim), dims
 
@@ -228,11 +228,9 @@ def cov(
     if weights is not None and aweights is not None and correction:
         by = total - correction * (weights * aweights).sum() / total
     if not by > 0:
-        warnings.warn(
+        caution(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the "
             "number of observations.",
-            UserWarning,
-            stacklevel=4,
         )
         by = 0
     centred = x - mean.unsqueeze(1)

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import pickle
+import warnings
 from typing import Any
 
 import pytest
@@ -157,3 +158,71 @@ def test_tied_weights_are_stored_once(torch) -> None:
     assert state["0.weight"] is not state["1.weight"]
     (a, b), _ = _saved(torch, [model[0].weight, model[0].weight.detach()])
     assert a.requires_grad and not b.requires_grad and a.data_ptr() == b.data_ptr()
+
+
+# -- warnings ------------------------------------------------------------------------------------
+
+
+def _warned(call: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    assert all(w.category is UserWarning for w in caught)
+    return [str(w.message) for w in caught]
+
+
+def test_the_gradient_of_what_is_no_leaf_warns(torch) -> None:
+    y = torch.ones(2, requires_grad=True) * 2
+    for _ in range(2):
+        (said,) = _warned(lambda: y.grad)
+        assert "attribute of a Tensor that is not a leaf Tensor is being accessed" in said
+    y.retain_grad()
+    assert not _warned(lambda: y.grad)
+    y.sum().backward()
+    assert not _warned(lambda: y.grad) and y.grad.tolist() == [1, 1]
+    y = torch.ones(2, requires_grad=True) * 2
+    assert not _warned(lambda: setattr(y, "grad", torch.ones(2))) and not _warned(lambda: y.grad)
+    assert not _warned(lambda: delattr(y, "grad"))
+    x = torch.ones(2, requires_grad=True)
+    assert len(_warned(lambda: x[:1].grad)) == 1 and not _warned(lambda: x.grad)
+    assert not _warned(lambda: (x.detach() * 2)[:1].grad)
+    assert not _warned(lambda: (x * 2).sum().backward())
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda t: t.meshgrid(t.ones(2), t.ones(1)), "required to pass the indexing argument"),
+        (lambda t: t.meshgrid(t.ones(2)), ""),
+        (lambda t: t.meshgrid(t.ones(2), t.ones(1), indexing="ij"), ""),
+        (lambda t: t.ones(1, 2, 3).T, "The use of `x.T` on tensors of dimension other than 2"),
+        (lambda t: t.ones(()).T, "Tensor.T is deprecated on 0-D tensors"),
+        (lambda t: t.ones(()).mT, "Tensor.mT is deprecated on 0-D tensors"),
+        (lambda t: (t.ones(2, 2).T, t.ones(2).T, t.ones(1, 2, 3).mT), ""),
+        (lambda t: t.tensor(t.ones(2)), "rather than torch.tensor(sourceTensor)"),
+        (lambda t: t.tensor([t.ones(())]), ""),
+        (lambda t: t.ones(1).new_tensor(t.ones(2)), "rather than tensor.new_tensor(sourceTensor)"),
+        (lambda t: t.nn.KLDivLoss()(t.ones(2, 2), t.ones(2, 2)), "reduction: 'mean' divides"),
+        (lambda t: t.nn.KLDivLoss(reduction="sum")(t.ones(2, 2), t.ones(2, 2)), ""),
+        (lambda t: t.ones(1).var(), "var(): degrees of freedom is <= 0"),
+        (lambda t: t.ones(0).std(), "std(): degrees of freedom is <= 0"),
+        (lambda t: t.var_mean(t.ones(2, 1), 1), "var_mean(): degrees of freedom is <= 0"),
+    ],
+)
+def test_one_warning_or_none(torch, call, words) -> None:
+    said = _warned(lambda: call(torch))
+    assert len(said) == (words != "") and words in "".join(said)
+
+
+def test_warnings_name_the_line_of_the_program() -> None:
+    x = framework.ones(2, 2, requires_grad=True) * 2
+    for call in (
+        lambda: x.grad, lambda: x[None].T, lambda: framework.tensor(x),
+        lambda: x.new_tensor(x), lambda: framework.meshgrid(x[0], x[0]),
+        lambda: framework.nn.functional.kl_div(x, x),
+        lambda: framework.nn.KLDivLoss()(x, x), lambda: x[:1, 0].var(),
+    ):  # fmt: skip
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert [w.filename for w in caught] == [__file__]

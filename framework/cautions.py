@@ -1,0 +1,19 @@
+"""Warnings that name the line of the program, whatever of ours lies between."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+__all__ = ["caution"]
+
+_HERE = os.path.join(os.path.dirname(__file__), "")
+
+
+def caution(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the nearest caller that is not in this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
