@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.trace import sink
 from framework.trace.events import Event, Leaf, Mark, Op
-from framework.trace.forks import READY, why_not
+from framework.trace.forks import READY, close_end, keep_end
 from framework.trace.gate import GateError
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ class Checkpoints:
         return {**told, "seq": found.seq}
 
     def _why_none(self) -> str:
-        return why_not() or ("they are switched off" if not self.enabled else "none was made yet")
+        return self.forks.why_not() or (
+            "they are switched off" if not self.enabled else "none was made yet"
+        )
 
     def _digests(self, params: dict[str, Any]) -> list[Any]:
         """Checksums of the training steps that ended between two events."""
@@ -127,7 +129,11 @@ class Checkpoints:
             self.enabled = bool(wanted)
             if not self.enabled:
                 self.end_all()
-        return {"enabled": self.enabled, "seqs": [c.seq for c in self._known], "why": why_not()}
+        return {
+            "enabled": self.enabled,
+            "seqs": [c.seq for c in self._known],
+            "why": self.forks.why_not(),
+        }
 
     # -- on the model's thread, between two steps --------------------------------------------------
 
@@ -142,7 +148,7 @@ class Checkpoints:
         if not (self.enabled and looked_at):
             return
         self._digest(always=again)
-        if forks.kind or why_not() or not self.gate.attended():
+        if forks.kind or forks.why_not() or not self.gate.attended():
             return
         began = time.perf_counter()
         if (began < self._next and not begins) or _free_memory() < LEAST:
@@ -168,19 +174,18 @@ class Checkpoints:
     def _make(self) -> None:
         orders, orders_in = os.pipe()
         answers_out, answers = os.pipe()
-        others = [end for c in self._known for end in (c.orders, c.answers)]
         try:
-            copy = self.forks.split("checkpoint", (orders_in, answers_out, *others))
+            copy = self.forks.split("checkpoint", (orders_in, answers_out))
         except GateError:
             for end in (orders, orders_in, answers_out, answers):
                 os.close(end)
             raise
         if copy is None:
-            self._known = []
             self._sleep(orders, answers)
             return
         os.close(orders)
         os.close(answers)
+        keep_end(orders_in, answers_out)
         self._known.append(_Checkpoint(copy, self.recorder.seq, orders_in, answers_out))
         # In the end, a copy may hold as much as the program does.
         room = _free_memory() // (2 * max(_own_memory(), 1))
@@ -204,9 +209,11 @@ class Checkpoints:
         if checkpoint in self._known:
             self._known.remove(checkpoint)
             self.forks.end(checkpoint.copy)
-            for end in (checkpoint.orders, checkpoint.answers):
-                with contextlib.suppress(OSError):
-                    os.close(end)
+            close_end(checkpoint.orders, checkpoint.answers)
+
+    def disown(self) -> None:
+        """In a copy: the checkpoints are those of the original."""
+        self._known, self._again = [], 0
 
     def end_all(self) -> None:
         """Give all checkpoints up, and the newest re-run."""

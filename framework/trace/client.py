@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import re
 import socket
 import struct
 import threading
@@ -73,6 +74,7 @@ RESULTS: dict[str, Any] = {
     "check": Check,
 }
 
+_COPY = re.compile(r"-(branch|baseline|rerun)-\d+(-\d+)?\Z")  # sessions of copies of a program
 SEND_TIMEOUT = 10  # seconds that a request may take to leave
 
 
@@ -344,6 +346,7 @@ def find(target: str | os.PathLike[str]) -> Session:
     running = sessions()
     exact = [s for s in running if s.name == text]
     found = exact or [s for s in running if s.name.startswith(text)]
+    found = [s for s in found if not _COPY.search(s.name)] or found
     if len(found) == 1:
         return found[0]
     names = ", ".join(s.name for s in (found or running)) or "none is running"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from framework.core import views
 from framework.core.modes import modes
 from framework.trace import frames, sink
 from framework.trace.events import EDITED
@@ -94,15 +95,25 @@ def _needs_it(statement: ast.Assign) -> bool:
 
 
 def _writing_tensors(gate: Gate, work: Any) -> None:
-    """Run it without a history, with its writes in place on the tape."""
+    """Run it without a history, with its writes on the tape, and behind the version counters."""
+    counters: dict[int, tuple[Any, int]] = {}
+
+    def written(tensor: Any) -> None:
+        counter = tensor._counter
+        counters.setdefault(id(counter), (counter, counter.value))
+
     grad, modes.grad = modes.grad, False
     recorder = gate.recorder
     thread, recorder.thread = recorder.thread, 0  # its ops are not the model's; its writes are
+    guard, views.write_guard = views.write_guard, written
     sink.active = recorder
     try:
         work()
     finally:
         modes.grad, recorder.thread, sink.active = grad, thread, None
+        views.write_guard = guard
+        for counter, value in counters.values():
+            counter.value = value
 
 
 def _write_back(frame: FrameType) -> None:

@@ -47,6 +47,26 @@ if TYPE_CHECKING:
 
 __all__ = ["READY", "Copy", "Forks", "why_not"]
 
+# Our ends of pipes to copies. A process that is forked meanwhile, by whomever, must not keep them
+# open: a copy notices the original's end by the end of its pipe.
+_ends: set[int] = set()
+
+
+def keep_end(*descriptors: int) -> None:
+    """They are this process's only."""
+    _ends.update(descriptors)
+
+
+def close_end(*descriptors: int) -> None:
+    """Close ends that were kept."""
+    for descriptor in descriptors:
+        _ends.discard(descriptor)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+os.register_at_fork(after_in_child=lambda: close_end(*_ends))
+
 READY = 15.0  # seconds that a copy may take until it answers
 ADOPTED = b"a"
 
@@ -58,7 +78,32 @@ def why_not() -> str:
     cuda = sys.modules.get("cupy_backends.cuda.api.runtime")
     if cuda is not None and sys.modules.get("framework.kernels.cuda") is not None:
         return "a process that uses CUDA cannot be copied; run the model on the CPU for this"
+    if shared := _shared_memory():
+        return f"a copy would write to memory that the program shares with others: {shared}"
     return ""
+
+
+def _shared_memory() -> str:
+    """A file or segment that is mapped so that writes are seen outside; "" for none."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                fields = line.split(maxsplit=5)
+                if fields[1].startswith("rw") and fields[1].endswith("s"):
+                    return fields[5].strip() if len(fields) > 5 else "a segment without a name"
+    except OSError:
+        pass
+    return ""
+
+
+def lacking() -> list[str]:
+    """Names of the program's threads that a copy would not have."""
+    own = {threading.get_ident(), threading.main_thread().ident}
+    return [
+        t.name
+        for t in threading.enumerate()
+        if t.ident not in own and not t.name.startswith("tapebook-")
+    ]
 
 
 @dataclass(slots=True)
@@ -91,6 +136,7 @@ class Forks:
         self.after: list[Callable[[str], None]] = []
         self.copies: list[Copy] = []
         self._unserved = False  # a copy without a service
+        self.recorded = False  # a copy of a program that is being recorded
         self._ask = -1  # in a copy: the pipe on which it asks to be adopted
         self._released = threading.Event()  # nobody looks at this copy's end any more
         service.register("fork", self._fork)
@@ -106,13 +152,22 @@ class Forks:
             raise GateError(f"fork: the kind must be branch or baseline, not {kind!r}")
         if self.kind:
             raise GateError("this is a copy already: edit it, adopt it or drop it")
-        if why := why_not():
+        if why := self.why_not():
             raise GateError(why)
         return self.gate.at_stop(lambda: self._described(self.fork(kind)))
 
+    def why_not(self) -> str:
+        """Why this program cannot be copied; "" if it can."""
+        if self.recorder.owner != threading.main_thread().ident:
+            return "a program whose model runs in a thread of its own cannot be copied"
+        return why_not()
+
     @staticmethod
     def _described(copy: Copy) -> dict[str, Any]:
-        return {"name": copy.name, "pid": copy.pid, "kind": copy.kind, "seq": copy.seq}
+        return {
+            "name": copy.name, "pid": copy.pid, "kind": copy.kind, "seq": copy.seq,
+            "lacks": lacking(),
+        }  # fmt: skip
 
     def _drop(self, params: dict[str, Any]) -> None:
         """End one copy, or all of them."""
@@ -128,6 +183,10 @@ class Forks:
             raise GateError(f"adopt: {pid!r} is no branch of this program")
         if self._has_ended(copy):
             raise GateError("adopt: the branch has ended")
+        if self.recorder.on_step is not None:
+            raise GateError(_RECORDED)
+        if self.gate.stop is None:
+            raise GateError(f"adopt: the program is {self.gate.state}, not paused")
 
         def begin() -> None:
             self.gate.at_stop(lambda: self._stand_in(copy))
@@ -186,17 +245,19 @@ class Forks:
         if pid:
             os.close(listen)
             os.close(ask)
+            keep_end(line, word)
             copy = Copy(kind, pid, line, word, seq=self.recorder.seq)
             self.copies.append(copy)
             return copy
         sink.active = active
         self._ask = ask
-        siblings = [end for c in self.copies for end in (c.line, c.word)]
-        for descriptor in (line, word, *close, *siblings):
+        for descriptor in (line, word, *close):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.copies, self.kind = [], kind
-        self.recorder.on_step = None  # the parent's recording is its own
+        self.recorded = self.recorder.on_step is not None  # that goes on in the parent only
+        self.recorder.on_step = None
+        self.service.checkpoints.disown()
         self.service.abandon()
         self.gate.after_fork()
         self._watch(listen)
@@ -251,9 +312,7 @@ class Forks:
         if copy not in self.copies:
             return
         self.copies.remove(copy)
-        for pipe in (copy.line, copy.word):
-            with contextlib.suppress(OSError):
-                os.close(pipe)
+        close_end(copy.line, copy.word)
         with contextlib.suppress(ProcessLookupError):
             os.kill(copy.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -285,7 +344,8 @@ class Forks:
         status = _wait_for(copy.pid)
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
-            signal.signal(-code, signal.SIG_DFL)
+            with contextlib.suppress(OSError, ValueError):  # some cannot be caught, nor let go
+                signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         os._exit(code)
 
@@ -298,8 +358,7 @@ class Forks:
             pid, status = os.waitpid(copy.pid, os.WNOHANG)
             if pid:
                 self.copies.remove(copy)
-                os.close(copy.line)
-                os.close(copy.word)
+                close_end(copy.line, copy.word)
                 return os.waitstatus_to_exitcode(status)
         return 0
 
@@ -312,6 +371,8 @@ class Forks:
 
     def claim(self) -> None:
         """In such a copy: ask the original to stand aside, and be what it was."""
+        if self.recorded:
+            raise GateError(_RECORDED)
         os.write(self._ask, ADOPTED)
         self._released.wait(READY)
         self._unserved = False
@@ -343,6 +404,7 @@ class Forks:
             self._released.wait()
 
 
+_RECORDED = "adopt: this run is recorded, and a branch cannot go on in its recording: drop it"
 _EDIT = {"target": str, "value": str, "tensor": int, "frame": int}
 
 
@@ -377,7 +439,7 @@ def _in_foreground() -> bool:
 
 
 def _open_files() -> list[tuple[int, str, int, int]]:
-    """Descriptors of regular files above the standard ones: (number, path, flags, position)."""
+    """Descriptors of regular files but for the outputs: (number, path, flags, position)."""
     found = []
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]
@@ -385,7 +447,7 @@ def _open_files() -> list[tuple[int, str, int, int]]:
         return []
     for number in sorted(numbers):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            if number > 2 and stat.S_ISREG(os.fstat(number).st_mode):
+            if number not in (1, 2) and stat.S_ISREG(os.fstat(number).st_mode):
                 with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as info:
                     flags = int(info.read().split("flags:")[1].split()[0], 8)
                 path = os.readlink(f"/proc/self/fd/{number}")
@@ -408,8 +470,10 @@ def _mute() -> None:
     """Write nothing that the original has not written."""
     _own_positions()
     null = os.open(os.devnull, os.O_RDWR)
+    files = {number for number, *_ in _open_files()}
     for number in (0, 1, 2):
-        os.dup2(null, number)
+        if number not in files:
+            os.dup2(null, number)
     for number, _, flags, _ in _open_files():
         if flags & os.O_ACCMODE != os.O_RDONLY:
             with contextlib.suppress(OSError):
