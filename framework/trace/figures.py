@@ -31,6 +31,7 @@ __all__ = [
     "digest",
     "measure",
     "surely_finite",
+    "unbatched",
 ]
 
 CHUNK = 1 << 16  # elements: 256 KB of float32
@@ -288,3 +289,14 @@ class Sheet:
         if self._weight is None:
             self._weight = measure(self.before, NORM)
         return self._weight
+
+
+def unbatched(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tensors whose numbers can be looked at: of one inside of vmap, all its samples."""
+    return tuple([_whole(t) if hasattr(t, "_level") else t for t in tensors])
+
+
+def _whole(tensor: Any) -> Any:
+    while hasattr(tensor, "_level"):
+        tensor = tensor._value
+    return tensor

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from framework.core import dispatch
 from framework.trace import frames, sink
 from framework.trace.breakpoints import Compiled
-from framework.trace.figures import Sheet, surely_finite
+from framework.trace.figures import Sheet, surely_finite, unbatched
 from framework.trace.protocol import Stop
 from framework.trace.sink import (
     BACKWARD_BEGIN,
@@ -106,6 +106,7 @@ class Lookout:
 
     def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The breakpoint that the end of an op or a node hits."""
+        tensors = unbatched(tensors)
         hit = self._find(raw, kind, tensors)
         if kind == NODE_END and self._due is not None:
             return self._take_due(raw[3]) or hit
@@ -171,6 +172,7 @@ class Lookout:
 
     def grad(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> Compiled | None:
         """A parameter's gradient has been accumulated: stop after the node that did it."""
+        tensors = unbatched(tensors)
         name = raw[4]
         candidates = self._at_grads[name]
         if not candidates:

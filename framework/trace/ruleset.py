@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.trace import sink
-from framework.trace.figures import FINITE, NORM, measure
+from framework.trace.figures import FINITE, NORM, measure, unbatched
 from framework.trace.gate import Gate
 from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
 from framework.trace.sink import (
@@ -154,6 +154,7 @@ class Watch:
 
     def _look(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
         kind = raw[2]
+        tensors = unbatched(tensors)
         if kind == OP:
             if raw[10][2] == "forward" and not raw[12]:
                 self._op(raw, tensors)

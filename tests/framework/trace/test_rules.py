@@ -395,3 +395,21 @@ def test_files_of_thresholds_win_over_the_defaults(tmp_path):
     with rules(path) as report:
         dead_relu()
     assert [f.rule for f in report.findings] == ["dead_relu"] and report.findings[0].step == 3
+
+
+def test_gradients_inside_of_vmap_are_looked_at():
+    """A batched tensor is all its samples."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    params = dict(model.named_parameters())
+
+    def loss(p, x):
+        return torch.func.functional_call(model, p, (x,)).pow(2).mean()
+
+    per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0))
+    with rules("default") as report:
+        per_sample(params, torch.randn(5, 2, 3))
+    assert report.ok, report
+    with rules("default") as report:
+        per_sample(params, torch.full((5, 2, 3), float("inf")))
+    assert not report.ok and not report.problem
