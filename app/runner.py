@@ -28,7 +28,7 @@ from app.notebook import Notebook, open_notebook
 from app.places import names_of, resolve, spell
 from app.sanitize import clean
 from framework.trace import frames, sink
-from framework.trace.breakpoints import Compiled, pattern
+from framework.trace.breakpoints import Compiled, pattern, same_file
 from framework.trace.conditions import parse_line
 from framework.trace.events import Op
 from framework.trace.gate import Gate
@@ -194,9 +194,14 @@ def parse_break(text: str, ident: int, program: Program | None = None) -> Breakp
 def _in_program(point: Breakpoint, program: Program, text: str) -> Breakpoint:
     whole = "" if program.sources else str(program.path.absolute())
     try:
-        return resolve(point, program.notebook, whole)
+        point = resolve(point, program.notebook, whole)
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}") from None
+    if whole and same_file(point.file, whole):
+        lines = len(linecache.getlines(whole))
+        if point.line > lines:
+            raise ValueError(f"{text!r}: {program.path.name} has {lines} lines")
+    return point
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -429,7 +434,7 @@ def _run(
 
 
 def _tell_of_breakpoints(gate: Gate) -> None:
-    """After a run: which could not be judged, or name a parameter that there is not."""
+    """After a run: which could not be judged, were never hit, or name what there is not."""
     names = list(dict.fromkeys(name for name in gate.recorder.names.values() if name))
     for point in gate.breakpoints:
         if point.error:
@@ -437,6 +442,8 @@ def _tell_of_breakpoints(gate: Gate) -> None:
         elif point.param and not any(map(pattern(point.param), names)):
             known = ", ".join(names[:8]) + " ..." * (len(names) > 8) or "no names"
             _say(f"breakpoint {point.id}: nothing is called {point.param}; there are {known}")
+        elif not point.hits:
+            _say(f"breakpoint {point.id} was never hit")
 
 
 @contextlib.contextmanager

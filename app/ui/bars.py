@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Label
+from textual.widgets.input import Selection
 
 from app.actions import ACTIONS
 from app.keymap import Keymap
@@ -272,9 +273,11 @@ class Prompt(Horizontal):
 
     def ask(
         self, label: str, done: Callable[[str], bool | None], value: str = "",
-        change: Callable[[str, int], str] | None = None,
+        change: Callable[[str, int], str] | None = None, *, selected: bool = False,
     ) -> None:  # fmt: skip
         """Ask. ``done`` gets the line on enter; if it returns True, the prompt stays.
+
+        With ``selected``, what is typed first takes the place of ``value``.
 
         ``change`` is called for each keystroke and for up (-1) and down (1); what it returns is
         shown beside the line.
@@ -284,7 +287,7 @@ class Prompt(Horizontal):
         self.note("")
         line = self.query_one(Input)
         line.value = value
-        line.cursor_position = len(value)
+        line.selection = Selection(0 if selected else len(value), len(value))
         self.add_class("open")
         self.screen.set_focus(line)
 

@@ -42,7 +42,7 @@ class TakeAway:
 
         name, _, options = (self.export_to or f"{self._stem()}-graph.html --values").partition(" ")
         name = f"{free_name(Path(name))} {options}".rstrip()
-        self.screen.ask("export to (.html .svg .png .mmd .dot)", self._export, name)
+        self.screen.ask("export to (.html .svg .png .mmd .dot)", self._export, name, selected=True)
 
     def _own_graph(self) -> StepGraph | None:
         """A graph of the step that is shown, for the background: nothing changes it meanwhile."""

@@ -278,6 +278,21 @@ def test_a_bad_breakpoint_is_refused_before_the_program_runs(nan, text, problem,
     assert err.count("\n") == 1 and problem in err
 
 
+def test_breakpoints_that_were_never_hit_are_told_of_at_the_end(nan, capfd):
+    spots = ["op nosuch", "in lin if absmax > 1e9", "op linear every 50"]
+    flags = [flag for spot in spots for flag in ("--break", spot)]
+    assert main(["run", str(nan), *flags]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [f"tapebook: breakpoint {n} was never hit" for n in (1, 2)]
+
+
+def test_a_line_past_the_end_of_the_file_is_refused(nan, capfd):
+    assert main(["run", str(nan), "--break", f"{nan.name}:99"]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert f"'{nan.name}:99': {nan.name} has 21 lines" in err
+
+
 def test_parse_break():
     point = parse_break("module:/enc.*/ if absmax > 10", 3)
     assert (point.id, point.module, point.condition) == (3, "/enc.*/", "absmax > 10")

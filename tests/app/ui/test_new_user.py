@@ -233,9 +233,7 @@ def test_exports_say_where_and_overwrite_nothing(
                 await d.until(lambda: d.session.message.startswith("written"), "it", 40)
                 assert str(tmp_path / name) in d.session.message
             (tmp_path / "mine.svg").write_text("mine")
-            await d.press("E")
-            d.main.prompt.query_one("Input").value = "mine.svg"
-            await d.press("enter")
+            await d.press("E", *"mine.svg", "enter")  # in place of the name that is offered
             await d.until(lambda: d.session.message.startswith("written"), "it", 40)
             assert (tmp_path / "mine.svg").read_text() == "mine"
             assert str(tmp_path / "mine-2.svg") in d.session.message
