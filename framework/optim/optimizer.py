@@ -19,7 +19,7 @@ from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
 from framework.kernels.pool import no_memory
 from framework.tensor import Tensor, wrap
-from framework.trace import sink
+from framework.trace import sink, turns
 
 __all__ = [
     "Optimizer", "recorder_here", "register_optimizer_step_post_hook",
@@ -124,6 +124,7 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+        turns.made(self)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -235,6 +236,7 @@ class Optimizer:
         if recorder is not None:
             self._announce(recorder)
         failure: BaseException | None = None
+        turns.begins(self)
         begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
         try:
             work(recorder)
@@ -242,6 +244,7 @@ class Optimizer:
             failure = error
             raise
         finally:
+            turns.ended()
             if recorder is not None:
                 recorder.end_optim(begin, failure)
                 failure = None

@@ -56,7 +56,7 @@ class Compiled:
         self._modules: dict[str, bool] = {}
         self._files: dict[str, bool] = {}
         self._params: dict[str, bool] = {}
-        self._matches = (-1, 0)  # training step, matches in it
+        self._matches = ((-1, -1), 0)  # training step, matches in it
         self._turn = -1
         self._times: dict[Any, int] = {}  # how often a place was passed in this turn
         self._last: dict[Any, Any] = {}  # (place, n-th time, tensor) -> what was there
@@ -130,16 +130,21 @@ class Compiled:
             code is not None and self.file(code.co_filename) and line_of(code, lasti) == spec.line
         )
 
-    def due(self, step: int) -> bool:
-        """Does a match in this training step count? Counts the matches of a step."""
+    def due(self, step: int, ended: int) -> bool:
+        """Does a match in this training step count? Counts the matches of a step.
+
+        Args:
+            step: its number, which is its optimizer's.
+            ended: training steps that have ended, of all optimizers.
+        """
         spec = self.spec
         if spec.first_step > step or 0 < spec.last_step < step:
             return False
         if not spec.occurrence:
             return True
         known, count = self._matches
-        count = count + 1 if known == step else 1
-        self._matches = (step, count)
+        count = count + 1 if known == (ended, step) else 1
+        self._matches = ((ended, step), count)
         return count == spec.occurrence
 
     def holds(

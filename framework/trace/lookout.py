@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from framework.core import dispatch
-from framework.trace import frames, sink
+from framework.trace import frames, sink, turns
 from framework.trace.breakpoints import Compiled
 from framework.trace.figures import Sheet, surely_finite, unbatched
 from framework.trace.protocol import Stop
@@ -151,7 +151,7 @@ class Lookout:
                 call = (phase, self.call_of(b, parent))
                 if call == b.call:
                     continue  # it has stopped in this call already
-            if not b.due(self.recorder.step + 1):
+            if not b.due(turns.number(), self.recorder.step):
                 continue
             if b.terms:
                 if sheet is None:
@@ -221,7 +221,7 @@ class Lookout:
         hit = None
         sheet = _sheet(tensors, candidates, before)
         for b in candidates:
-            if not b.due(self.recorder.step + 1):
+            if not b.due(turns.number(), self.recorder.step):
                 continue
             if not b.holds(sheet, tensors, self._names, what, self.recorder.step):
                 continue
@@ -232,7 +232,7 @@ class Lookout:
     def _counts(self, b: Compiled, what: str) -> bool:
         """A breakpoint is hit at ``what``: act on it, or else it is one to stop at."""
         recorder = self.recorder
-        b.what = f"{what}, {recorder.phase}, step {recorder.step + 1}"
+        b.what = f"{what}, {recorder.phase}, step {turns.number()}"
         if b.spec.once:
             self.gate.switch_off(b)
         action = self.gate.actions.get(b.spec.id)

@@ -287,6 +287,35 @@ def test_limits(gate):
     assert not gate.breakpoints[2].enabled, "once: switched off after its stop"
 
 
+def test_steps_are_the_optimizer_s_own(gate):
+    """After a cell has run again its new optimizer counts from 1, as the screen shows."""
+    stops = Stops(gate, "op exp step 2", "update * nan", "op sin #2 step 1")
+    for _ in range(2):
+        p = torch.zeros(2, requires_grad=True)
+        optimizer = torch.optim.SGD([p], lr=0.1)
+        for n in range(3):
+            (p.exp() + p.sin() + p.sin()).sum().backward()
+            if n == 2:
+                p.grad *= float("nan")
+            optimizer.step()
+            optimizer.zero_grad()
+    assert [s.breakpoint for s in stops] == [3, 1, 2] * 2
+    assert stops.messages[2].endswith("optimizer, step 3") and stops.messages[5].endswith("step 3")
+
+
+def test_steps_of_two_optimizers_in_turn(gate):
+    """As in a GAN: each has its own first, second, third."""
+    stops = Stops(gate, "op exp step 3", "op sin step 3")
+    p, q = (torch.zeros(2, requires_grad=True) for _ in range(2))
+    ours, theirs = torch.optim.SGD([p], lr=0.1), torch.optim.SGD([q], lr=0.1)
+    for _ in range(4):
+        p.exp().sum().backward()
+        ours.step()
+        q.sin().sum().backward()
+        theirs.step()
+    assert [s.breakpoint for s in stops] == [1, 2]
+
+
 def test_expressions_see_the_tensor_and_the_program_s_names(gate):
     limit = 3.0
     stops = Stops(gate, "op mul where x.max() > limit and x.ndim == 1")
