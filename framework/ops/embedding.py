@@ -490,6 +490,14 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    if hasattr(tensor, "_level"):  # inside of vmap the numbers cannot be looked at
+        if num_classes < 1:
+            raise RuntimeError(
+                "When vmap-ing torch.nn.functional.one_hot, please provide an explicit positive "
+                "num_classes argument."
+            )
+        classes = wrap(to_device(np.arange(num_classes), tensor._device), tensor._device)
+        return (tensor.unsqueeze(-1) == classes).long()
     data = tensor._data
     if data.dtype != np.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")

@@ -158,3 +158,11 @@ def test_layers_leave_nothing_behind() -> None:
     with VmapLayer(10**9, 2, "error"):
         assert dispatch.interposer is not None
     assert dispatch.interposer is None
+
+
+def test_one_hot_with_its_number_of_classes():
+    rows = torch.tensor([[0, 2], [1, 1]])
+    mine = torch.vmap(lambda row: torch.nn.functional.one_hot(row, 3))(rows)
+    assert mine.equal(torch.nn.functional.one_hot(rows, 3))
+    with pytest.raises(RuntimeError, match="explicit positive num_classes"):
+        torch.vmap(torch.nn.functional.one_hot)(rows)
