@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import Any
 
-__all__ = ["_ntuple", "_pair", "_quadruple", "_reverse_repeat_tuple", "_single", "_triple"]
+__all__ = [
+    "_ntuple", "_pair", "_quadruple", "_reverse_repeat_tuple", "_single", "_triple",
+    "consume_prefix_in_state_dict_if_present",
+]  # fmt: skip
 
 
 def _ntuple(n: int, name: str = "parse") -> Callable[[Any], tuple[Any, ...]]:
@@ -36,3 +39,26 @@ def _reverse_repeat_tuple(t: Any, n: int) -> tuple[Any, ...]:
     (2, 2, 1, 1)
     """
     return tuple([x for x in reversed(t) for _ in range(n)])
+
+
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take a prefix off the keys of a state dict, in place: "module." of `DataParallel`.
+
+    >>> state = {"module.weight": 1, "bias": 2}
+    >>> consume_prefix_in_state_dict_if_present(state, "module.")
+    >>> state
+    {'bias': 2, 'weight': 1}
+    """
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        state_dict[key.removeprefix(prefix)] = state_dict.pop(key)
+    metadata = getattr(state_dict, "_metadata", None)
+    if metadata is None:
+        return
+    for key in [key for key in metadata if key and key.startswith(prefix.rstrip("."))]:
+        entry = metadata.pop(key)
+        if key == prefix.rstrip("."):
+            metadata[""] = entry
+        elif key.startswith(prefix):
+            metadata[key.removeprefix(prefix)] = entry
+        else:
+            metadata[key] = entry
