@@ -216,8 +216,10 @@ from framework.autograd.anomaly import (  # noqa: E402
     set_anomaly_enabled,
 )
 from framework.compiler import compile  # noqa: E402
+from framework.control import cond  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
 from framework.cuda.devices import get_device_module  # noqa: E402
+from framework.cuda.errors import AcceleratorError  # noqa: E402
 from framework.cuda.memory import OutOfMemoryError  # noqa: E402
 from framework.dlpack import from_dlpack, to_dlpack  # noqa: E402
 from framework.flags import (  # noqa: E402
@@ -242,6 +244,7 @@ from framework.foreach import FOREACH as _FOREACH  # noqa: E402
 from framework.func import vmap  # noqa: E402
 from framework.futures import Future  # noqa: E402
 from framework.jit import ScriptFunction, ScriptModule, fork, wait  # noqa: E402
+from framework.leaf import module_load as _module_load  # noqa: E402
 from framework.overrides import (  # noqa: E402
     DisableTorchFunction,
     DisableTorchFunctionSubclass,

@@ -27,7 +27,8 @@ from framework.device import device
 
 __all__ = [
     "current_accelerator", "current_device_idx", "current_device_index", "current_stream",
-    "device_count", "device_index", "empty_cache", "get_device_capability", "get_memory_info",
+    "device_count", "device_index", "empty_cache", "empty_host_cache",
+    "get_device_capability", "get_memory_info",
     "is_available", "max_memory_allocated", "max_memory_reserved", "memory_allocated",
     "memory_reserved", "memory_stats", "reset_accumulated_memory_stats",
     "reset_peak_memory_stats", "set_device_idx", "set_device_index", "set_stream", "synchronize",
@@ -39,6 +40,14 @@ current_device_idx = current_device_index = cuda.current_device
 set_device_idx = set_device_index = cuda.set_device
 device_index = cuda.device
 synchronize = cuda.synchronize
+
+
+def empty_host_cache() -> None:
+    """Accepted: pinned memory is ordinary memory here, and none is kept.
+
+    >>> import framework as torch
+    >>> torch.accelerator.empty_host_cache()
+    """
 
 
 def current_accelerator(check_available: bool = False) -> device | None:

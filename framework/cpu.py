@@ -12,9 +12,10 @@ import platform
 from typing import Any
 
 from framework import streams
+from framework.amp import cpu as amp
 
 __all__ = [
-    "Event", "Stream", "StreamContext", "current_device", "current_stream", "device_count",
+    "Event", "Stream", "StreamContext", "amp", "current_device", "current_stream", "device_count",
     "get_capabilities", "is_available", "is_initialized", "set_device", "stream", "synchronize",
 ]  # fmt: skip
 

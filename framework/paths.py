@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import Any
 
-__all__ = ["PATHS", "publish"]
+__all__ = ["NAMES", "PATHS", "publish"]
 
 # PyTorch's path -> our modules that have its names.
 PATHS = {
@@ -38,6 +38,10 @@ PATHS = {
     "cuda.amp.common": "cuda.amp",
     "cuda.amp.grad_scaler": "cuda.amp",
     "utils.data.backward_compatibility": "utils.data",
+    "accelerator.memory": "accelerator",
+    "cpu.amp": "amp.cpu",
+    "cpu.amp.autocast_mode": "amp.cpu",
+    "cpu.amp.grad_scaler": "amp.cpu",
     "autograd.variable": "autograd",
     "autograd.grad_mode": "core.modes",
     "autograd.anomaly_mode": "autograd.anomaly",
@@ -45,6 +49,14 @@ PATHS = {
     "_tensor": "tensor",
     "utils.data._utils.collate": "utils.data.collate",
     "utils.data._utils": "utils.data",
+}
+
+# Single names that PyTorch shows in a second module, and where they are here.
+NAMES = {
+    "autograd.profiler.FunctionEvent": "profiler.events",
+    "cuda.graphs.is_current_stream_capturing": "cuda.streams",
+    "nn.modules.activation.MultiheadAttention": "nn.modules.attention",
+    "utils.data.dataloader.get_worker_info": "utils.data",
 }
 
 
@@ -57,3 +69,7 @@ def publish(root: Any) -> None:
         package = sys.modules.get(f"framework.{owner}" if owner else "framework")
         if package is not None and not hasattr(package, name):
             setattr(package, name, module)
+    for path, ours in NAMES.items():
+        owner, _, name = path.rpartition(".")
+        value = getattr(importlib.import_module(f"framework.{ours}"), name)
+        setattr(importlib.import_module(f"framework.{owner}"), name, value)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
     "Backend", "cpu", "cuda", "cudnn", "cusparselt", "disable_global_flags", "kleidiai", "mha",
@@ -84,8 +84,22 @@ class Backend:
         return f"<backends.{self._name}>"
 
 
+class _SDPAParams(NamedTuple):
+    """What `backends.cuda.can_use_flash_attention` is asked about."""
+
+    query: Any
+    key: Any
+    value: Any
+    attn_mask: Any
+    dropout: float
+    is_causal: bool
+    enable_gqa: bool
+
+
 class _Cuda(Backend):
     """`backends.cuda`: matrix products, and which attention kernels may be used."""
+
+    SDPAParams = _SDPAParams
 
     def __init__(self) -> None:
         super().__init__("cuda")
@@ -98,7 +112,8 @@ class _Cuda(Backend):
         self._attention = {
             "flash": True, "mem_efficient": True, "math": True, "cudnn": True, "reduced": False,
         }  # fmt: skip
-        self._library, self._blas = "cusolver", "cublas"
+        self._library, self._blas, self._flash = "cusolver", "cublas", "default"
+        self._workspaces: dict[str, int] = {}
 
     def is_built(self) -> bool:
         """Whether CUDA arrays can be used: CuPy is there."""
@@ -165,6 +180,34 @@ class _Cuda(Backend):
         return False
 
     can_use_efficient_attention = can_use_cudnn_attention = can_use_flash_attention
+
+    def is_ck_sdpa_available(self) -> bool:
+        """False: there is one attention kernel."""
+        return False
+
+    def preferred_rocm_fa_library(self, backend: Any = None) -> Any:
+        """Remember a preference and return it."""
+        self._flash = backend or self._flash
+        return self._flash
+
+    def cublas_workspace_size(self, size: int | None = None) -> int:
+        """Remember a number of bytes and return it; CuPy decides for itself."""
+        return self._workspace("cublas", size)
+
+    def cublaslt_workspace_size(self, size: int | None = None) -> int:
+        """Remember a number of bytes and return it; CuPy decides for itself."""
+        return self._workspace("cublaslt", size)
+
+    def blas_workspace_size(self, size: int | None = None, backend: Any = None) -> int:
+        """One of the two above: that of ``backend``, or of the preferred library."""
+        return self._workspace(str(backend or self._blas), size)
+
+    def _workspace(self, library: str, size: int | None) -> int:
+        if size is not None and size < 0:
+            raise RuntimeError(f"workspace size must be non-negative, but got {size}")
+        if size is not None:
+            self._workspaces[library] = size
+        return self._workspaces.get(library, 0)
 
     @contextmanager
     def sdp_kernel(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.cuda import graphs, memory, nvtx, random, streams
+from framework.cuda import graphs, memory, nvtx, profiler, random, streams
 from framework.cuda.devices import (
     can_device_access_peer,
     current_device,
@@ -29,15 +29,17 @@ from framework.cuda.devices import (
     set_device,
     synchronize,
 )
+from framework.cuda.errors import AcceleratorError, CudaError, DeferredCudaCallError
 from framework.device import device_count
 from framework.legacy import CUDA_TYPES as _CUDA_TYPES
 from framework.random import default_generator as _default_generator
 
 __all__ = [
+    "AcceleratorError", "CudaError", "DeferredCudaCallError",
     "can_device_access_peer", "current_device", "default_generators", "device", "device_count",
     "device_of", "get_arch_list", "get_device_capability", "get_device_name",
     "get_device_properties", "get_gencode_flags", "get_sync_debug_mode", "init", "is_available",
-    "is_bf16_supported", "is_initialized", "is_tf32_supported", "nvtx", "set_device",
+    "is_bf16_supported", "is_initialized", "is_tf32_supported", "nvtx", "profiler", "set_device",
     "set_sync_debug_mode", "synchronize",
 ]  # fmt: skip
 

@@ -14,10 +14,12 @@ from framework.kernels import OutOfMemoryError, pool
 
 __all__ = [
     "OutOfMemoryError", "caching_allocator_alloc", "caching_allocator_delete", "empty_cache",
-    "get_allocator_backend", "get_per_process_memory_fraction", "host_memory_stats", "ipc_collect",
+    "get_allocator_backend", "get_per_process_memory_fraction", "host_memory_stats",
+    "host_memory_stats_as_nested_dict", "ipc_collect",
     "list_gpu_processes", "max_memory_allocated", "max_memory_cached", "max_memory_reserved",
     "mem_get_info", "memory_allocated", "memory_cached", "memory_reserved", "memory_snapshot",
     "memory_stats", "memory_stats_as_nested_dict", "memory_summary",
+    "reset_accumulated_host_memory_stats", "reset_peak_host_memory_stats",
     "reset_accumulated_memory_stats", "reset_max_memory_allocated", "reset_max_memory_cached",
     "reset_peak_memory_stats", "set_per_process_memory_fraction",
 ]  # fmt: skip
@@ -153,6 +155,32 @@ def host_memory_stats() -> dict[str, Any]:
     OrderedDict()
     """
     return OrderedDict()
+
+
+def host_memory_stats_as_nested_dict() -> dict[str, Any]:
+    """Empty: pinned memory is not counted.
+
+    >>> import framework as torch
+    >>> torch.cuda.host_memory_stats_as_nested_dict()
+    {}
+    """
+    return {}
+
+
+def reset_peak_host_memory_stats() -> None:
+    """Accepted: pinned memory is not counted.
+
+    >>> import framework as torch
+    >>> torch.cuda.reset_peak_host_memory_stats()
+    """
+
+
+def reset_accumulated_host_memory_stats() -> None:
+    """Accepted: pinned memory is not counted.
+
+    >>> import framework as torch
+    >>> torch.cuda.reset_accumulated_host_memory_stats()
+    """
 
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:

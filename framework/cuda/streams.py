@@ -11,8 +11,8 @@ from framework.device import cuda_problem, default
 from framework.device import device as Device
 
 __all__ = [
-    "Event", "Stream", "StreamContext", "current_stream", "default_stream",
-    "is_current_stream_capturing", "set_stream", "stream",
+    "Event", "ExternalStream", "Stream", "StreamContext", "current_stream", "default_stream",
+    "get_stream_from_external", "is_current_stream_capturing", "set_stream", "stream",
 ]  # fmt: skip
 
 
@@ -99,6 +99,40 @@ class Stream(streams.Stream):
 
     def __repr__(self) -> str:
         return f"<torch.cuda.Stream device={self.device} cuda_stream={self.cuda_stream:#x}>"
+
+
+class ExternalStream(Stream):
+    """A stream that another library has made, by the address that it gives; not freed here.
+
+    Args:
+        stream_ptr: the ``cudaStream_t`` as a number.
+        device: where it was made, the current one by default.
+
+    Raises:
+        RuntimeError: there is no CUDA device.
+
+    >>> import framework as torch
+    >>> torch.cuda.ExternalStream(64).cuda_stream
+    64
+    """
+
+    def __init__(self, stream_ptr: int, device: Any = None, **options: Any) -> None:
+        if cuda_problem():
+            raise RuntimeError("torch.cuda.Stream requires CUDA support")
+        self._take(index_of(device), 0, None)
+        if cupy := real():
+            self._cupy = cupy.cuda.ExternalStream(stream_ptr, self.device_index)
+        self._handle = int(stream_ptr)
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
+    """`ExternalStream`, as a function.
+
+    >>> import framework as torch
+    >>> torch.cuda.get_stream_from_external(64).cuda_stream
+    64
+    """
+    return ExternalStream(data_ptr, device)
 
 
 class Event(streams.Event):

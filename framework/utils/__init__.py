@@ -6,9 +6,12 @@ import copyreg
 import weakref
 from typing import Any
 
-from framework.utils import _pytree, checkpoint, data, dlpack, hooks
+from framework.utils import _pytree, checkpoint, data, deterministic, dlpack, hooks
 
-__all__ = ["_pytree", "checkpoint", "data", "dlpack", "hooks", "set_module", "swap_tensors"]
+__all__ = [
+    "_pytree", "checkpoint", "data", "deterministic", "dlpack", "hooks", "set_module",
+    "swap_tensors",
+]  # fmt: skip
 
 
 def set_module(obj: Any, mod: Any) -> None:

@@ -76,11 +76,12 @@ NAMES: dict[str, str] = {
     r"nn\.utils\.spectral_norm\.SpectralNorm\w+Hook|utils\.hooks\.\w+"
     r"|nn\.parallel\.parallel_apply\.get_a_var": "a helper inside of PyTorch's modules",
     r"utils\.data\.backward_compatibility\.worker_init_fn": "data pipes, which PyTorch gave up",
+    r"backends\.cuda\.cu(BLAS|FFT)\w+": "classes of PyTorch's switches; the switches are here",
     r"nn\.modules\.(container\.)?Container": "long deprecated",
     r"cuda\.\w+Storage": "typed storages of CUDA, deprecated by PyTorch; untyped_storage() is here",
-    r"cuda\.(GreenContext|cudart|cudaStatus|check_error|change_current_allocator"
-    r"|(memory\.)?(CUDAPluggableAllocator|MemPool|use_mem_pool|change_current_allocator)"
-    r"|memory\.caching_allocator_\w+)|backends\.cusparselt\.get_max_alg_id":
+    r"cuda\.(GreenContext|current_(blas|solver)_handle|(memory\.)?caching_allocator_\w+|cudart|cudaStatus|check_error|change_current_allocator"
+    r"|(memory\.)?(CUDAPluggableAllocator|MemPool|use_mem_pool|change_current_allocator))"
+    r"|backends\.cusparselt\.get_max_alg_id":
         "a part of NVIDIA's libraries that CuPy is not asked for",
     r"(.*\.)?(q(u?int|scheme|_).*|.*[Qq]uant.*|int_repr|fbgemm.*|fused_moving.*|choose_qparams.*"
     r"|quint.*|QUInt.*|per_(channel|tensor).*)": "quantisation",

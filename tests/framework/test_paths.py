@@ -128,3 +128,75 @@ def test_small_names() -> None:
         torch._assert(False, "words")
     with pytest.raises(NotImplementedError, match="load_inline: extensions in C"):
         cpp_extension.load_inline("name", "")
+
+
+def test_one_device_is_all_of_data_parallel() -> None:
+    from framework.nn.parallel.scatter_gather import scatter_kwargs
+
+    layer, x = nn.Linear(3, 2), torch.ones(4, 3)
+    parallel = nn.parallel
+    assert parallel.data_parallel(layer, x).equal(layer(x))
+    inputs, options = scatter_kwargs((x,), None, ["cpu"])
+    replicas = parallel.replicate(layer, ["cpu"])
+    results = parallel.parallel_apply(replicas, inputs, options)
+    assert parallel.gather(results, "cpu").equal(layer(x))
+    assert parallel.gather([{"a": (x, None)}, {"a": (x, None)}], "cpu")["a"][0].shape == (8, 3)
+    with pytest.raises(NotImplementedError, match="only one device"):
+        parallel.scatter(x, [0, 1])
+    with pytest.raises(AssertionError, match="number of modules 1"):
+        parallel.parallel_apply([layer], [x, x])
+
+
+def test_a_prefix_taken_off_a_state_dict() -> None:
+    from framework.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+    state = nn.DataParallel(nn.Sequential(nn.Linear(1, 1))).state_dict()
+    consume_prefix_in_state_dict_if_present(state, "module.")
+    assert set(state) == {"0.weight", "0.bias"}
+    assert set(state._metadata) == {"", "0"}
+    nn.Sequential(nn.Linear(1, 1)).load_state_dict(state)
+
+
+def test_cond_runs_one_branch() -> None:
+    x = torch.tensor([2.0], requires_grad=True)
+    refused = lambda x: 1 / 0  # noqa: E731
+    torch.cond(x > 1, lambda x: x * 3, refused, (x,)).backward()
+    assert x.grad.tolist() == [3.0]
+    assert torch.cond(False, refused, lambda: "else") == "else"
+    for wrong in ("x", torch.ones(2)):
+        with pytest.raises(RuntimeError, match="Expected pred to be bool"):
+            torch.cond(wrong, abs, abs)
+    with pytest.raises(RuntimeError, match="callable"):
+        torch.cond(True, 1, 2)
+
+
+def test_what_leaves_are_asked_for() -> None:
+    x = torch.ones(2, requires_grad=True)
+    assert x.grad_dtype is torch.float32
+    x.grad_dtype = torch.float32
+    with pytest.raises(NotImplementedError, match="float64"):
+        x.grad_dtype = torch.float64
+    with pytest.raises(RuntimeError, match="grad_dtype must be"):
+        x.grad_dtype = 3
+    with pytest.raises(RuntimeError, match="leaf"):
+        (x * 2).grad_dtype
+    y = torch.zeros(2)
+    assert x.module_load(y, assign=True).equal(y)
+    with torch.no_grad():
+        assert x.module_load(y).data_ptr() == x.data_ptr()
+    assert not x.any()
+
+
+@pytest.mark.parametrize("path", ["accelerator.memory", "optim.asgd", "nn.modules.fold"])
+def test_second_paths(path: str) -> None:
+    assert importlib.import_module(f"framework.{path}")
+
+
+def test_older_names_for_the_cpu_warn() -> None:
+    from framework.cpu.amp import autocast
+    from framework.cpu.amp.grad_scaler import GradScaler
+
+    with pytest.warns(FutureWarning, match=r"torch\.cpu\.amp\.autocast"), autocast():
+        assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype is torch.bfloat16
+    with pytest.warns(FutureWarning, match=r"torch\.amp\.GradScaler"):
+        GradScaler()

@@ -63,7 +63,7 @@ class CausalBias(Tensor):
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") == "scaled_dot_product_attention":
             return _attend(*args, **kwargs)
-        return super().__torch_function__(func, types, args, kwargs)
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[misc]
 
     def __repr__(self, **options: Any) -> str:
         return repr(self.as_subclass(Tensor))
