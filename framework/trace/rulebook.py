@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -565,6 +566,39 @@ class _LossNotFalling(Rule):
             self.found("the loss", place, text)
 
 
+class _ExplodingLoss(Rule):
+    name = "exploding_loss"
+    advice = (
+        "look at the update before it: a smaller learning rate, a schedule without jumps, "
+        "torch.nn.utils.clip_grad_norm_, or a batch that is not like the others"
+    )
+
+    def __init__(self, watch: Watch, settings: Settings) -> None:
+        super().__init__(watch, settings)
+        self._before: dict[Any, deque[float]] = {}
+        self._largest: dict[Any, float] = {}
+
+    def backward(self, raw: tuple[Any, ...], roots: tuple[Any, ...]) -> None:
+        if len(roots) != 1 or roots[0]._data.size != 1:
+            return
+        value = abs(float(roots[0]._data.reshape(-1)[0].real))
+        if not math.isfinite(value):
+            return  # other rules'
+        key = (id(raw[4]), raw[5])
+        before = self._before.setdefault(key, deque(maxlen=self.set["history"]))
+        largest = self._largest.get(key, 0.0)
+        usual = statistics.median(before) if len(before) == before.maxlen else math.inf
+        jumped = value > self.set["growth"] * usual and value > self.set["above"] * largest
+        if jumped and not self.watch.adversarial:
+            text = (
+                f"{value:.4g}, {value / max(usual, 1e-300):.3g} times the median of the "
+                f"{len(before)} before; none was above {largest:.4g}"
+            )
+            self.found("the loss", self.watch.place_of(raw[4], raw[5]), text)
+        self._largest[key] = max(largest, value)
+        before.append(value)
+
+
 class _PoorInitialisation(Rule):
     name = "poor_initialisation"
     advice = (
@@ -624,7 +658,7 @@ RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
         _Nan, _Inf, _Exploding, _Vanishing, _ZeroGradient, _Unchanged, _DeadRelu, _Saturated,
-        _ZeroOutput, _LossNotFalling, _PoorInitialisation,
+        _ZeroOutput, _LossNotFalling, _ExplodingLoss, _PoorInitialisation,
     )
 }  # fmt: skip
 

@@ -155,6 +155,14 @@ def loss_not_falling():
     fit(mlp(), steps=101, lr=1e-7)
 
 
+def exploding_loss():
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in range(8):
+        optimizer.param_groups[0]["lr"] = 500.0 if step == 6 else 0.05
+        fit(model, optimizer=optimizer, steps=1)
+
+
 def poor_initialisation():
     model = mlp()
     nn.init.normal_(model[0].weight, std=10.0)
@@ -183,6 +191,7 @@ FAULTS = [
     (saturated, "saturated", "tanh in model.1", "100%"),
     (zero_output, "zero_output", "linear in model.0", "in each of its first 10 calls"),
     (loss_not_falling, "loss_not_falling", "the loss", "after 100 steps"),
+    (exploding_loss, "exploding_loss", "the loss", "times the median of the 5 before"),
     (poor_initialisation, "poor_initialisation", "model.0.weight", "above 8"),
     (constant_initialisation, "poor_initialisation", "model.0.weight", "one number"),
 ]  # fmt: skip
@@ -205,7 +214,8 @@ def test_a_fault_is_found(fault, rule, subject, figures):
 _CUT = {"dead_relu", "zero_gradient", "unchanged_weight", "zero_output", "vanishing_gradient"}
 _KIN = {
     **dict.fromkeys(_CUT, _CUT),
-    "exploding_gradient": {"exploding_gradient", "poor_initialisation"},
+    "exploding_gradient": {"exploding_gradient", "exploding_loss", "poor_initialisation"},
+    "exploding_loss": {"exploding_loss", "exploding_gradient"},
     "saturated": {"saturated", "unchanged_weight"},
     "loss_not_falling": {"loss_not_falling"},
 }
