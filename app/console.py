@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import linecache
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ import numpy as np
 from app.places import spell
 from app.sanitize import clean
 from app.whatif import Change, parse_change
+from framework.core import dispatch
+from framework.device import device
 from framework.trace import sink
 from framework.trace.edit import edit
 from framework.trace.events import (
@@ -35,7 +38,7 @@ from framework.trace.events import (
 )
 from framework.trace.explain import place
 from framework.trace.gate import Gate, GateError
-from framework.trace.protocol import Stop
+from framework.trace.protocol import Stop, Variable
 from framework.trace.reader import tensor_meta, typed
 from viewers.text import arguments
 
@@ -79,6 +82,7 @@ class Console:
                 ]
             )
             raise Ended
+        _edit_lines()
         self._print(["", "n next  s into  f out  l line  c continue  w why  p EXPR  h help  q end"])
         while True:
             how = self._ask()
@@ -90,6 +94,7 @@ class Console:
         self.ended = True
         self.cursor = stop.seq
         self._print(_event_lines(self.gate, stop.seq, ""))
+        _edit_lines()
         self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  q end"])
         with contextlib.suppress(Ended):
             while True:
@@ -171,7 +176,7 @@ class Console:
 
         recorder = self.gate.recorder
         wanted = []
-        if expression:
+        if expression and expression != "it":
             found = self.gate.evaluate(expression)
             if found.tensor is None:
                 self._print([f"{expression} is no tensor: {found.type}  {found.text}"])
@@ -209,7 +214,7 @@ class Console:
         if not expression:
             self._print(["p what? p x.mean()"])
             return
-        found = self.gate.evaluate(expression)
+        found = self._evaluated(expression)
         lines = [f"{found.type}  {found.text}"]
         if found.tensor is not None:
             value = self.gate.value(found.tensor.id)
@@ -218,6 +223,15 @@ class Console:
             elif value is not None:
                 lines.append(_statistics(value[0]))
         self._print(lines)
+
+    def _evaluated(self, expression: str) -> Variable:
+        """The value of an expression, in which `it` is what the event that is shown has made."""
+        made = self._made_here() if re.search(r"\bit\b", expression) else ()
+        kept = self.gate.value(made[0].id, self.cursor) if made else None
+        if kept is None:
+            return self.gate.evaluate(expression)
+        it = dispatch.wrap(np.array(kept[0]), device(kept[1].device))  # what is done to it is lost
+        return self.gate.evaluate(expression, extra={"it": it})
 
     def change(self, text: str) -> None:
         """Change a value, in a copy of the program: the original waits until that is left."""
@@ -285,6 +299,12 @@ class Console:
         raise Ended
 
 
+def _edit_lines() -> None:
+    """Arrow keys edit the line at the prompt and go through those before it."""
+    with contextlib.suppress(ImportError):  # there are Pythons without it
+        import readline  # noqa: F401
+
+
 def _stepper(how: str) -> Callable[[Console, str], str | None]:
     return lambda console, _: console.step(how)
 
@@ -301,7 +321,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
     "G": ("check the gradient of the op by finite differences", Console.check),
     "bt": ("the call stack", Console.where),
     "v": ("variables", Console.variables),
-    "p": ("p EXPR: the value of an expression", Console.evaluate),
+    "p": ("p EXPR: the value of an expression; it: what is shown", Console.evaluate),
     "e": ("e it[0] = 0, e model.p = 0.3: what if; in a copy of the program", Console.change),
     "x": ("drop that branch", Console.drop),
     "a": ("adopt it: it is the program from here on", Console.adopt),

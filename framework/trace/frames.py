@@ -241,7 +241,12 @@ def one_line(text: str, limit: int = TEXT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def evaluate(expression: str, frame: FrameType | None, names: dict[str, Any]) -> Any:
+def evaluate(
+    expression: str,
+    frame: FrameType | None,
+    names: dict[str, Any],
+    extra: dict[str, Any] | None = None,
+) -> Any:
     """The value of an expression in a frame, or in a namespace if there is no frame.
 
     Raises ValueError with one line for the user, whatever goes wrong.
@@ -257,7 +262,7 @@ def evaluate(expression: str, frame: FrameType | None, names: dict[str, Any]) ->
         reason = getattr(error, "msg", None) or str(error)
         raise ValueError(f"not an expression: {one_line(reason)}") from None
     try:
-        return eval(code, dict(names))
+        return eval(code, {**(extra or {}), **names})
     except BaseException as error:  # also SystemExit and KeyboardInterrupt: it is the user's code
         raise ValueError(one_line(f"{type(error).__name__}: {error}")) from None
 

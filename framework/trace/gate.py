@@ -643,10 +643,15 @@ class Gate:
         top = chosen.f_locals is chosen.f_globals
         return frames.variables(chosen.f_locals, self.adhoc, all_names=not top)
 
-    def evaluate(self, expression: str, frame: int = 0) -> Variable:
-        """The value of an expression, as a line; GateError if it has none."""
+    def evaluate(
+        self, expression: str, frame: int = 0, extra: dict[str, Any] | None = None
+    ) -> Variable:
+        """The value of an expression, as a line; GateError if it has none.
+
+        ``extra`` are names that it may use, too; the program's own come first.
+        """
         try:
-            value = frames.evaluate(expression, self.frame_at(frame), self.namespace)
+            value = frames.evaluate(expression, self.frame_at(frame), self.namespace, extra)
         except ValueError as error:
             raise GateError(str(error)) from None
         return frames.variable(frames.one_line(expression, 80), value, self.adhoc)

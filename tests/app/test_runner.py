@@ -323,7 +323,7 @@ def test_rules_end_the_run_with_status_1_a_report_and_a_recording(tmp_path):
     done = _tapebook("run", script, "--rules", "default", "--record", "out.tape", cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     report = done.stderr
-    assert "11 rules, 9 training steps: 1 finding" in report
+    assert "12 rules, 9 training steps: 1 finding" in report
     assert f"rule dead_relu: relu in model.1\n  at     {script}:10\n  step   10" in report
     assert "  try    " in report and "Traceback" not in report
     assert _tapebook("verify", tmp_path / "out.tape").returncode == 0
@@ -333,7 +333,7 @@ def test_rules_let_a_sound_program_run_to_its_end(tmp_path):
     script = _write(tmp_path / "sound.py", DEAD % "0.0")
     done = _tapebook("run", script, "--rules", "default")
     assert done.returncode == 0 and done.stdout == "trained\n"
-    assert done.stderr == "11 rules, 30 training steps: nothing found\n"
+    assert done.stderr == "12 rules, 30 training steps: nothing found\n"
 
 
 def test_thresholds_of_one_s_own(tmp_path):
@@ -459,6 +459,20 @@ def test_why_and_a_gradient_check_at_the_prompt(nan):
     assert "is no tensor" in terminal.ask("w 1 + 1")
     assert "nothing is wrong" in terminal.ask("w x") or "began at" in terminal.ask("w x")
     assert "not finite" in terminal.ask("G") or "finite differences" in terminal.ask("G")
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
+def test_it_is_what_the_op_made_and_lines_are_edited_at_the_prompt(nan):
+    terminal = Terminal("run", nan, "--break", "op:linear")
+    terminal.expect("(tapebook) ")
+    assert "(2, 4)" in terminal.ask("p tuple(it.shape)")
+    assert "False" in terminal.ask("p bool((it != it).any())")
+    assert "NameError" in terminal.ask("p its")
+    assert "linear" in terminal.ask("w it")
+    assert "7" in terminal.ask("p 3 + 4")
+    os.write(terminal.master, b"\x1b[A\x7f5\n")  # up, backspace, 5
+    assert "8" in terminal.expect("(tapebook) ").partition("5\n")[2]
     terminal.send("q")
     assert terminal.end() == 1
 
