@@ -328,7 +328,7 @@ _METHODS = {name: getattr(Tensor, name) for name in _INPLACE_FUNCTIONS}
 _RARE = frozenset(
     """
     _C __config__ _dynamo _utils accelerator array_api cpu distributed distributions export futures
-    hub library mps mtia multiprocessing nested onnx testing types xpu
+    hub library mps mtia multiprocessing nested onnx quasirandom testing types xpu
     """.split()
 )
 

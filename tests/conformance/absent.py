@@ -47,7 +47,7 @@ MODULES: dict[str, str] = {
     r"nn\.attention\.(experimental|varlen)(\..*)?": "a prototype kernel of CUDA",
     r"accelerator\.graphs(\..*)?|accelerator\.Graph": "a prototype; cuda.graphs is there",
     r"sparse\.semi_structured(\..*)?": "compressed sparse formats: coordinates (COO) only",
-    r"utils\.(flop_counter|module_tracker|weak)(\..*)?|quasirandom(\..*)?"
+    r"utils\.(flop_counter|module_tracker|weak)(\..*)?"
     r"|nn\.modules\.linear_cross_entropy_options(\..*)?": NOT_BUILT,
     r"(autograd\.profiler_util|profiler\.profiler)(\..*)?": "a path inside of PyTorch's profiler; "
     r"`profiler` has the public names",

@@ -267,3 +267,29 @@ def test_states_are_bytes_that_survive_a_checkpoint() -> None:
         g.set_state(torch.zeros(16))
     with pytest.raises(TypeError, match=r"must be torch\.Generator"):
         torch.rand(3, generator=3)
+
+
+def test_sobol_points():
+    engine = torch.quasirandom.SobolEngine(3)
+    points = engine.draw(4)
+    assert points.tolist() == [
+        [0, 0, 0], [0.5, 0.5, 0.5], [0.75, 0.25, 0.25], [0.25, 0.75, 0.75],
+    ]  # fmt: skip
+    assert engine.draw(2, dtype=torch.float64).tolist()[0] == [0.375, 0.375, 0.625]
+    assert engine.num_generated == 6
+    assert engine.reset().fast_forward(1).draw(3).equal(points[1:])
+    with pytest.raises(ValueError, match="power of 2"):
+        engine.draw_base2(1 + 2)
+    with pytest.raises(ValueError, match="21201"):
+        torch.quasirandom.SobolEngine(0)
+
+
+def test_scrambled_sobol_points_follow_the_seed():
+    draw = lambda **options: torch.quasirandom.SobolEngine(2, True, **options).draw(8)  # noqa: E731
+    assert draw(seed=3).equal(draw(seed=3))
+    torch.manual_seed(1)
+    first = draw()
+    torch.manual_seed(1)
+    assert draw().equal(first) and not draw().equal(first)
+    counts = (first * 8).long().sort(0).values  # each eighth of the line has one of eight points
+    assert counts.equal(torch.arange(8)[:, None].expand(8, 2))
