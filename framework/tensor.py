@@ -405,6 +405,13 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         from framework.core.views import before_write
 
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and value.dtype.category < dtypes.FLOAT:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex "
+                "dtype"
+            )
         before_write(self)
         self._data, self._device = value._data, value._device
 
@@ -598,7 +605,7 @@ class Tensor:
 
         Raises:
             RuntimeError: it wants a gradient.
-            TypeError: it is sparse, or lies on another device.
+            TypeError: it is sparse, lies on another device, or NumPy has no such type (bfloat16).
 
         >>> import framework as torch
         >>> x = torch.zeros(2)
@@ -621,8 +628,8 @@ class Tensor:
                     f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
                     "to copy the tensor to host memory first."
                 )
-            return to_host(self._data)
-        return self._data
+            return _for_numpy(to_host(self._data))
+        return _for_numpy(self._data)
 
     def __bool__(self) -> bool:
         """Whether the only element is not zero; RuntimeError if there is not exactly one."""
@@ -672,7 +679,15 @@ class Tensor:
 
     def __contains__(self, element: Any) -> bool:
         """Whether any element equals this one."""
+        if not isinstance(element, (Tensor, int, float, complex, np.generic)):
+            raise RuntimeError(
+                "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                f"{type(element)}."
+            )
         return bool((self == element).any())
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items")
 
     def __hash__(self) -> int:
         return id(self)
@@ -734,6 +749,13 @@ _OURS = frozenset("_chain _at _offset _restricted _front _hooks _post_hooks _gra
 def attributes_of(tensor: Any) -> dict[str, Any]:
     """The attributes that a program has set on a tensor; copies keep them."""
     return {k: v for k, v in tensor.__dict__.items() if k not in _OURS}
+
+
+def _for_numpy(data: np.ndarray) -> np.ndarray:
+    """Refuse types that NumPy does not have itself."""
+    if data.dtype.kind == "V":
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    return data
 
 
 def _steps_as_in_pytorch(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
@@ -869,7 +891,13 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
             raise _uneven(plain) from None
         kind = array.dtype.kind
         if kind in "OUS" or (kind == "u" and dtype is None):
-            raise _unusable(array)
+            raise _unusable(array, plain)
+        if kind == "c" and dtype is not None and dtypes.BOOL < dtype.category < dtypes.COMPLEX:
+            raise TypeError(
+                "must be real number, not complex"
+                if dtype.category == dtypes.FLOAT
+                else "'complex' object cannot be interpreted as an integer"
+            )
         if dtype is not None and dtype.category == dtypes.INT and kind in "iu" and array.size:
             for extreme in (array.min(), array.max()):
                 dtypes.converted(int(extreme), dtype)
@@ -927,13 +955,21 @@ def _uneven(data: Any) -> Exception:
     return ValueError("only one element tensors can be converted to Python scalars")
 
 
-def _unusable(array: np.ndarray) -> Exception:
+def _unusable(array: np.ndarray, data: Any) -> Exception:
     """Why there is no tensor of these elements."""
-    if array.dtype.kind in "US":
-        return TypeError("new(): invalid data type 'str'")
+    if array.dtype.kind == "S":
+        return TypeError("new(): invalid data type 'bytes'")
+    first = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    text: Exception = TypeError("new(): invalid data type 'str'")
+    if isinstance(first, str) and first and first is not data:  # PyTorch looks at it as a sequence
+        text = ValueError("too many dimensions 'str'")
+    if array.dtype.kind == "U":
+        return text
     for x in array.ravel().tolist():
         if isinstance(x, str):
-            return TypeError("new(): invalid data type 'str'")
+            return text
         if not isinstance(x, (bool, int, float, complex)):
             hint = "; it is sparse: pass its .toarray()" if hasattr(x, "toarray") else ""
             return RuntimeError(f"Could not infer dtype of {type(x).__name__}{hint}")

@@ -358,12 +358,12 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` on the arguments and put a node for it into the graph."""
         split = cls.setup_context is not Function.setup_context
-        if kwargs:
-            if not split:
-                raise TypeError(f"{cls.__name__}.apply() takes no keyword arguments")
+        if split:
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
-            args = bound.args
+            args, kwargs = bound.args, bound.kwargs
+        if kwargs:
+            args = _placed(cls.forward, args, kwargs, 0 if split else 1)
         if modes.transforms and not split:
             raise RuntimeError(
                 "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, "
@@ -390,6 +390,28 @@ class Function:
         recorder.end_op(begin, out)
         node.ctx._identify(out if isinstance(out, tuple) else (out,))
         return out
+
+
+def _placed(
+    forward: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], skip: int
+) -> tuple[Any, ...]:
+    """The arguments, with those that are given by name in the places that ``forward`` has."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in inspect.signature(forward).parameters.values() if p.kind in kinds]
+    known = known[skip:]
+    for name in named:
+        if name not in known:
+            raise TypeError(f"forward() got an unexpected keyword argument {name!r}")
+        if name in known[: len(args)]:
+            raise TypeError(f"forward() got multiple values for argument {name!r}")
+    last = max(known.index(name) for name in named)
+    places = range(len(args), last + 1)
+    lacking = next((i for i in places if known[i] not in named), None)
+    if lacking is not None:
+        raise TypeError(
+            f"forward() missing required argument: {known[lacking]!r} (position {lacking})"
+        )
+    return (*args, *[named[known[i]] for i in places])
 
 
 def _origin(begun: Any) -> Any:

@@ -35,7 +35,9 @@ def scaled_dot_product_attention(
     """softmax(query @ keyᵀ * scale + mask) @ value (Vaswani et al. 2017).
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, Ev); result (..., L, Ev).
-    RuntimeError for sizes or types that do not match, or both a mask and ``is_causal``.
+    RuntimeError for sizes or types that do not match. Both a mask and ``is_causal`` hold only where
+    PyTorch's kernel for the CPU takes them, else RuntimeError: tensors (N, heads, length, E) of one
+    E, and a mask of two or four dimensions that wants no gradient; without dropout.
 
     Args:
         attn_mask: broadcast to (..., L, S); a boolean one says who takes part, any other is added.
@@ -49,7 +51,9 @@ def scaled_dot_product_attention(
     >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
     torch.Size([1, 2, 4])
     """
-    _check(query, key, value, attn_mask, is_causal)
+    _check(query, key, value, attn_mask)
+    if is_causal and attn_mask is not None:
+        _check_both(query, key, value, attn_mask, dropout_p, enable_gqa)
     if enable_gqa:
         key, value = _repeated(key, query), _repeated(value, query)
     dtype = query.dtype
@@ -58,9 +62,10 @@ def scaled_dot_product_attention(
     width = query.shape[-1]
     factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
     scores = (query * factor) @ key.transpose(-2, -1)
-    if is_causal:  # every row sees the first position, so that none is blind
-        scores = scores.masked_fill(~_causal(query, key), -math.inf)
     hidden = None
+    if is_causal:  # every row sees the first position, so that none is blind
+        later = ~_causal(query, key)
+        scores = scores.masked_fill(later, -math.inf)
     if attn_mask is not None:
         if attn_mask.dtype is dtypes.bool_:
             hidden = ~attn_mask
@@ -68,6 +73,8 @@ def scaled_dot_product_attention(
         else:
             scores = scores + attn_mask
             hidden = scores == -math.inf
+        if is_causal:
+            hidden = hidden | later
     weights = softmax(scores, -1)
     if hidden is not None:
         blind = hidden.all(-1, keepdim=True)
@@ -99,7 +106,7 @@ def _causal(query: Any, key: Any) -> Any:
     return wrap(mask if device.type == "cpu" else to_device(mask, device), device)
 
 
-def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
+def _check(query: Any, key: Any, value: Any, attn_mask: Any) -> None:
     if not (query.dtype is key.dtype is value.dtype):
         raise RuntimeError(
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
@@ -117,7 +124,20 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
             f"attn_mask.dtype: {attn_mask.dtype} and query.dtype: {query.dtype} instead."
         )
-    if is_causal and attn_mask is not None:
+
+
+def _check_both(
+    query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, enable_gqa: bool
+) -> None:
+    """Refuse a mask beside ``is_causal`` where PyTorch has no fused kernel for it."""
+    all_of = (query, key, value)
+    fused = (
+        all(x.ndim == 4 and x.shape[-1] == query.shape[-1] for x in all_of)
+        and all(x.shape[0] == query.shape[0] and x.stride(-1) == 1 for x in all_of)
+        and (enable_gqa or all(x.shape[1] == query.shape[1] for x in all_of))
+        and attn_mask.ndim in (2, 4) and not attn_mask.requires_grad and dropout_p == 0.0
+    )  # fmt: skip
+    if not fused:
         raise RuntimeError(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True"

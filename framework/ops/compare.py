@@ -24,6 +24,8 @@ def publish_binary(
     """Publish the function of an op of two arguments under a name; see `unary.documented`."""
 
     def call(input: Any, other: Any) -> Tensor:
+        if other is None:
+            raise TypeError(f"{name}(): argument 'other' must be Tensor or Number, not NoneType")
         return apply(record, input, other)
 
     call.__name__ = call.__qualname__ = name

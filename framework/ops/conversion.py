@@ -67,10 +67,15 @@ def to(
             dtype, device = a.dtype, a.device
         elif isinstance(a, bool):
             flags.append(a)
-        elif isinstance(a, (dtypes.dtype, type)):
+        elif isinstance(a, (dtypes.dtype, type)) and dtype is None:
             dtype = a
-        elif isinstance(a, (str, Device, int)):
+        elif isinstance(a, (str, Device, int)) and device is None:
             device = a
+        elif a is not None and not isinstance(a, (float, complex)):
+            raise TypeError(
+                "to(): expected a device, a dtype or both, or a tensor, and up to two bools, but "
+                f"got {', '.join(type(a).__name__ for a in args)}"
+            )
     if len(flags) > 1:
         copy = flags[1]
     result = self

@@ -40,7 +40,7 @@ _LINALG = ("linalg",)
 # -- PyTorch's second names --------------------------------------------------------------------
 
 
-@function(namespaces=_LINALG, method=False, out=True)
+@function(namespaces=_LINALG, method=False, out="exact")
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Alias of `torch.matmul`."""
     return _matmul(input, other)

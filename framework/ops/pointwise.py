@@ -263,6 +263,8 @@ def _pow_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     power = args[1]
     if isinstance(power, int) and power < 0 and arrays[0].dtype.kind in "biu":
         raise ValueError("Integers to negative integer powers are not allowed.")
+    if power.__class__ is bool and arrays[0].dtype.kind == "b":
+        return arrays
     return _promote(arrays, args)
 
 
@@ -271,6 +273,8 @@ RULES["power"] = _pow_rule
 
 def _pow_kernel(a: Any, b: Any) -> Any:
     if not hasattr(b, "dtype"):
+        if b.__class__ is bool and a.dtype.kind == "b":
+            return a if b else np.ones_like(a)
         if b == 2:
             return np.multiply(a, a)
         if abs(b) == 0.5:  # of -inf NaN, as in PyTorch
@@ -324,7 +328,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
     Raises:
         RuntimeError: integers to a negative integer number.
-        NotImplementedError: bools to a power of bools.
+        NotImplementedError: bools to a power that is a tensor of bools.
 
     >>> import framework as torch
     >>> torch.pow(torch.tensor([1, 2, 3]), 2)

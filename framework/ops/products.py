@@ -130,7 +130,7 @@ MATMUL = op(
 )  # fmt: skip
 
 
-@function(out=True)
+@function(out="exact")
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product; vectors are rows or columns, leading dimensions are batches and broadcast.
 
@@ -162,7 +162,7 @@ def _need(input: Tensor, n: int, words: str) -> None:
         raise RuntimeError(words.format(input.ndim))
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Product of two matrices: [n, m] x [m, p] -> [n, p], without broadcasting.
 
@@ -192,7 +192,7 @@ def _check_bmm(input: Tensor, mat2: Tensor) -> None:
         )
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two batches of matrices: [b, n, m] x [b, m, p] -> [b, n, p].
 
@@ -206,7 +206,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return apply(MATMUL, input, mat2)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector: `(n, m)` by `(m,)` gives `(n,)`, without broadcasting.
 
@@ -221,7 +221,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return apply(MATMUL, input, vec)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Inner product of two vectors `(n,)` of one length and dtype, without conjugation; 0-d.
 
@@ -236,7 +236,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return apply(MATMUL, input, tensor)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """Inner product of two vectors of one length, of the conjugate of the first.
 
@@ -253,7 +253,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     return apply(MATMUL, input.conj(), other)
 
 
-@function(namespaces=("linalg",), method=False, checks=True, out=True)
+@function(namespaces=("linalg",), method=False, checks=True, out="exact")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Inner products along a dimension, of the conjugate of ``x``; the rest broadcasts.
 
@@ -301,7 +301,7 @@ def ger(input: Tensor, vec2: Tensor) -> Tensor:
     return outer(input, vec2)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="exact")
 @composite
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums over the last dimension of both: ``tensordot`` of them; 0-d tensors scale.
@@ -355,7 +355,7 @@ def _ones(like: Tensor) -> Tensor:
     return ones((), dtype=dtypes.bool_, device=like.device).expand(like.shape)
 
 
-@function(inplace=True, checks=True, out=True)
+@function(inplace=True, checks=True, out="exact")
 @composite
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
@@ -378,7 +378,7 @@ def addmm(
     return _plus(input, apply(MATMUL, mat1, mat2), beta, alpha)
 
 
-@function(inplace=True, checks=True, out=True)
+@function(inplace=True, checks=True, out="exact")
 @composite
 def addmv(
     input: Tensor, mat: Tensor, vec: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
@@ -434,7 +434,7 @@ def addr(
     return (input & bool(beta)) | product
 
 
-@function(inplace=True, checks=True, out=True)
+@function(inplace=True, checks=True, out="exact")
 @composite
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
@@ -456,7 +456,7 @@ def baddbmm(
     return _plus(input, apply(MATMUL, batch1, batch2), beta, alpha)
 
 
-@function(inplace=True, checks=True, out=True)
+@function(inplace=True, checks=True, out="exact")
 @composite
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *more: Any, beta: Any = 1, alpha: Any = 1
@@ -484,7 +484,7 @@ def addbmm(
 # -- several matrices --------------------------------------------------------------------------
 
 
-@function(namespaces=("linalg",), method=False, checks=True, out=True)
+@function(namespaces=("linalg",), method=False, checks=True, out="exact")
 @composite
 def multi_dot(tensors: Any) -> Tensor:
     """The product of two or more matrices, in the order that costs least.
@@ -591,7 +591,7 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
 # -- tensors -----------------------------------------------------------------------------------
 
 
-@function(method=False, checks=True, out=True)
+@function(method=False, checks=True, out="exact")
 @composite
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums over pairs of dimensions of two tensors.

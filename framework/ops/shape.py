@@ -183,6 +183,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     tensor([5])
     """
     if not input.ndim:
+        axis(start_dim, 0), axis(end_dim, 0)
         return reshape(input, 1)
     first, last = axis(start_dim, input.ndim), axis(end_dim, input.ndim)
     if first > last:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT
@@ -292,6 +294,10 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     >>> torch.logit(torch.tensor([0.5, 0.9, 1.0]), eps=1e-6)
     tensor([ 0.0000,  2.1972, 13.8023])
     """
+    if isinstance(eps, Tensor) and not eps.ndim:
+        eps = eps.item()
+    if not (eps is None or isinstance(eps, (int, float, np.integer))):
+        raise TypeError(f"logit(): argument 'eps' must be float, not {type(eps).__name__}")
     return apply(LOGIT, input, eps=eps)
 
 

@@ -10,6 +10,7 @@ import pickle
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 
 import framework
@@ -226,3 +227,151 @@ def test_warnings_name_the_line_of_the_program() -> None:
             warnings.simplefilter("always")
             call()
         assert [w.filename for w in caught] == [__file__]
+
+
+# -- Function.apply ------------------------------------------------------------------------------
+
+
+def _functions(torch) -> tuple[Any, Any]:
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, k=2, more=1):
+            ctx.factor, ctx.count = k * more, len(ctx.needs_input_grad)
+            return x * ctx.factor
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor, *[None] * (ctx.count - 1)
+
+    class Split(torch.autograd.Function):
+        @staticmethod
+        def forward(x, k=2):
+            return x * k
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor, None
+
+    return Scaled, Split
+
+
+def test_a_function_takes_keywords(torch) -> None:
+    scaled, split = _functions(torch)
+    x = torch.ones(1, requires_grad=True)
+    for kind in (scaled, split):
+        for y in (kind.apply(x, k=3), kind.apply(k=3, x=x), kind.apply(x, 3)):
+            assert torch.autograd.grad(y, x)[0].tolist() == y.tolist() == [3]
+        assert torch.autograd.grad(kind.apply(x), x)[0].tolist() == [2]
+        with pytest.raises(TypeError, match="got an unexpected keyword argument 'z'"):
+            kind.apply(x, z=1)
+        with pytest.raises(TypeError, match="multiple values for argument 'x'"):
+            kind.apply(x, x=x)
+    with pytest.raises(TypeError, match=r"missing required argument: 'k' \(position 1\)"):
+        scaled.apply(x, more=3)
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def _set_data(x: Any, value: Any) -> None:
+    x.data = value
+
+
+def _delete(x: Any) -> None:
+    del x[0]
+
+
+_WRONG: dict[str, tuple[Any, type[Exception]]] = {
+    "matmul": (lambda t, a, d: t.matmul(a, a, out=d), RuntimeError),
+    "mm": (lambda t, a, d: t.mm(a, a, out=d), RuntimeError),
+    "linalg.matmul": (lambda t, a, d: t.linalg.matmul(a, a, out=d), RuntimeError),
+    "bmm": (lambda t, a, d: t.bmm(a[None], a[None], out=d[None]), RuntimeError),
+    "mv": (lambda t, a, d: t.mv(a, a[0], out=d[0]), RuntimeError),
+    "dot": (lambda t, a, d: t.dot(a[0], a[0], out=d[0, 0]), RuntimeError),
+    "inner": (lambda t, a, d: t.inner(a, a, out=d), RuntimeError),
+    "addmm": (lambda t, a, d: t.addmm(a, a, a, out=d), RuntimeError),
+    "tensordot": (lambda t, a, d: t.tensordot(a, a, 1, out=d), RuntimeError),
+    "to a list": (lambda t, a, d: a.to([1]), TypeError),
+    "to a function": (lambda t, a, d: a.to(len), TypeError),
+    "to a tuple": (lambda t, a, d: a.to(("cpu",)), TypeError),
+    "to two devices": (lambda t, a, d: a.to("cpu", "cpu"), TypeError),
+    "to two dtypes": (lambda t, a, d: a.to(t.int64, t.float64), TypeError),
+    "data of ints": (lambda t, a, d: _set_data(a.requires_grad_(), t.ones(2).int()), RuntimeError),
+    "data of a number": (lambda t, a, d: _set_data(a, 3), TypeError),
+    "bfloat16": (lambda t, a, d: a.bfloat16().numpy(), TypeError),
+    "asarray": (lambda t, a, d: np.asarray(a.bfloat16()), TypeError),
+    "complex": (lambda t, a, d: t.tensor([1j], dtype=t.float32), TypeError),
+    "complex to int": (lambda t, a, d: t.tensor(1j, dtype=t.int64), TypeError),
+    "dist": (lambda t, a, d: t.dist(a, 2), TypeError),
+    "eq": (lambda t, a, d: a.eq(None), TypeError),
+    "ne": (lambda t, a, d: t.ne(a, None), TypeError),
+    "flatten": (lambda t, a, d: t.nn.Flatten()(t.ones(())), IndexError),
+    "flatten to": (lambda t, a, d: t.ones(()).flatten(0, 1), IndexError),
+    "in": (lambda t, a, d: "a" in a, RuntimeError),
+    "None in": (lambda t, a, d: None in a, RuntimeError),
+    "text in a list": (lambda t, a, d: t.tensor(["a"]), ValueError),
+    "text among numbers": (lambda t, a, d: t.tensor([1, "ab"]), TypeError),
+    "text": (lambda t, a, d: t.tensor("a"), TypeError),
+    "bytes": (lambda t, a, d: t.tensor(b"a"), TypeError),
+    "del": (lambda t, a, d: _delete(a), TypeError),
+    "logit": (lambda t, a, d: t.logit(a, eps="a"), TypeError),
+    "logit of a list": (lambda t, a, d: a.logit([0.1]), TypeError),
+}
+
+
+@pytest.mark.parametrize("name", _WRONG)
+def test_what_is_refused(torch, name) -> None:
+    call, kind = _WRONG[name]
+    with pytest.raises(kind) as caught:
+        call(torch, torch.ones(2, 2), torch.ones(2, 2, dtype=torch.float64))
+    assert caught.type is kind
+
+
+def test_what_is_not_refused(torch) -> None:
+    a = torch.ones(2, 2)
+    assert torch.mm(a, a, out=torch.empty(2, 2)).tolist() == [[2, 2], [2, 2]]
+    assert torch.outer(a[0], a[0], out=torch.empty(2, 2).double()).dtype is torch.float64
+    assert a.to("cpu", torch.float64, True, True).dtype is torch.float64
+    assert a.to(None) is a and a.to(int).dtype is torch.int64
+    x = torch.ones(2, requires_grad=True)
+    x.data = torch.zeros(2, dtype=torch.float64)
+    assert x.dtype is torch.float64 and x.requires_grad
+    assert torch.tensor(1j, dtype=torch.bool).item() is True
+    assert (a == None) is False and (a != "a") is True  # noqa: E711
+    assert torch.ones(()).flatten(-1, 0).shape == (1,)
+    assert 1 in a and 1j not in a and torch.ones(1) in a and np.float32(1) in a
+    assert torch.logit(torch.zeros(1), torch.tensor(0.5)).tolist() == [0]
+    powers = torch.tensor([True, False])
+    assert (powers**True).tolist() == [True, False] and (powers**False).tolist() == [True, True]
+    with pytest.raises(NotImplementedError):
+        powers**powers
+    assert (powers**True).dtype is torch.bool and powers.pow_(False).tolist() == [True, True]
+
+
+# -- attention -----------------------------------------------------------------------------------
+
+
+def test_a_mask_beside_is_causal(torch) -> None:
+    attend = torch.nn.functional.scaled_dot_product_attention
+    q, v = torch.ones(1, 2, 3, 4), torch.arange(24.0).view(1, 2, 3, 4)
+    seen = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 1, 1]]).bool()
+    found = attend(q, q, v, seen, is_causal=True)
+    assert found[0, 0, :, 0].tolist() == [0, 4, 6]
+    found = attend(q, q, v, torch.zeros(1, 1, 3, 3), is_causal=True)
+    assert found[0, 0, :, 0].tolist() == pytest.approx([0, 2, 4])
+    blind = attend(q, q, v, torch.tensor([[0, 1, 1]] * 3).bool(), is_causal=True)
+    assert blind[0, 0, :, 0].tolist() == [0, 4, 6]
+    few = attend(q, q[:, :1], v[:, :1], seen, is_causal=True, enable_gqa=True)
+    assert few[0, 1, :, 0].tolist() == [0, 4, 6]
+    wanted = torch.zeros(3, 3, requires_grad=True)
+    for args, options in [
+        ((q[0], q[0], v[0], seen), {}), ((q, q, v, seen), {"dropout_p": 0.1}),
+        ((q, q, v[..., :2], seen), {}), ((q, q, v, wanted), {}), ((q, q, v, seen[None]), {}),
+        ((q, q[:, :1], v[:, :1], seen), {}), ((q.mT.contiguous().mT, q, v, seen), {}),
+    ]:  # fmt: skip
+        with pytest.raises(RuntimeError, match="attn_mask should not be set when is_causal=True"):
+            attend(*args, is_causal=True, **options)
