@@ -411,3 +411,14 @@ def test_values_that_are_gone_are_counted(tmp_path: Path) -> None:
 def test_a_bad_depth() -> None:
     with pytest.raises(ExportError, match=r"^depth must be 0 or more, but got -1$"):
         export(store_of(mlp_events(1)), "a.svg", depth=-1)
+
+
+def test_buffers_are_not_counted_as_parameters() -> None:
+    import framework as torch
+    from framework.trace import recording
+
+    with recording(keep="none") as tape:
+        torch.nn.BatchNorm1d(16)(torch.ones(4, 16)).sum().backward()
+    shown = picture.make(store_of(list(tape.read())).graph(0), depth=0)
+    (norm,) = (cell for cell in shown.cells if len(cell.params) == 5)
+    assert norm.pills == ["2 parameters", "32 elements"]

@@ -20,7 +20,7 @@ from typing import Any
 from framework.trace.events import Source, TensorMeta
 from framework.trace.protocol import Summary
 from viewers.graph.facts import Facts, Times
-from viewers.graph.picture import Cell, Cluster, Picture
+from viewers.graph.picture import PILLS, Cell, Cluster, Picture, count_lines
 from viewers.graph.step import Item
 from viewers.graph.svg import escape, visible
 from viewers.text import arguments, count_text, crop, shape_text, tensor_text
@@ -29,7 +29,6 @@ __all__ = ["page"]
 
 KINDS = ("op", "leaf", "outside", "module", "root", "node", "group", "cluster", "composite", "pack")
 _GROUPS = {KINDS.index(kind) for kind in ("cluster", "composite", "pack")}
-_PILLS = 3
 _MANY = 5_000  # nodes from which there are no histograms: they would be most of the file
 _NAME = 200  # characters of a name
 _LINE = 300  # of a source line
@@ -279,9 +278,8 @@ class _Data:
 
     def _param_pills(self, params: dict[int, str]) -> list[str]:
         metas = [self.facts.graph.store.meta(t) for t in params]
-        if len(params) > _PILLS:
-            size = sum(math.prod(m.shape) for m in metas if m is not None)
-            return [f"{len(params)} parameters", f"{count_text(size)} elements"]
+        if len(params) > PILLS:
+            return count_lines(self.facts.graph.store, params)
         return [
             visible(crop(f"{name} {shape_text(m.shape) if m is not None else ''}", 36))
             for name, m in zip(params.values(), metas)
@@ -331,7 +329,7 @@ class _Inside:
     def told(self, pills: list[str], phase: str) -> dict[str, Any]:
         told: dict[str, Any] = {"count": f"{count_text(self.count)} node{'s' * (self.count != 1)}"}
         grads = self.grads[::-1]
-        grads = [f"{len(grads)} gradients"] if len(grads) > _PILLS else [visible(g) for g in grads]
+        grads = [f"{len(grads)} gradients"] if len(grads) > PILLS else [visible(g) for g in grads]
         if phase == "backward":
             if grads:
                 told |= {"pl": grads, "pg": 1}

@@ -15,15 +15,17 @@ from math import prod
 from framework.trace.events import Grad
 from viewers.graph.facts import Facts, norm_text, value_text
 from viewers.graph.step import Item, StepGraph
+from viewers.graph.store import TraceStore
 from viewers.text import count_text, shape_text, tensor_text
 
 __all__ = [
-    "Arrow", "Backward", "Cell", "Cluster", "Picture", "PictureError", "closed", "make", "packed",
+    "Arrow", "Backward", "Cell", "Cluster", "Picture", "PictureError", "closed", "count_lines",
+    "make", "packed",
 ]  # fmt: skip
 
 _CELLS = 150  # a picture without a given depth stays below
 _PACK = 50  # children of a pack
-_PILLS = 3  # parameters named beside a cell
+PILLS = 3  # parameters named beside a cell
 _GROUPS = ("module", "composite")
 _CELL_KINDS = ("op", "leaf", "node", *_GROUPS)
 
@@ -333,9 +335,8 @@ class _Maker:
 
     def _pills(self, cell: Cell) -> list[str]:
         metas = {t: self.graph.store.meta(t) for t in cell.params}
-        if len(metas) > _PILLS:
-            size = sum(prod(m.shape) for m in metas.values() if m is not None)
-            return [f"{len(metas)} parameters", f"{count_text(size)} elements"]
+        if len(metas) > PILLS:
+            return count_lines(self.graph.store, metas)
         shapes = {t: shape_text(m.shape) if m is not None else "" for t, m in metas.items()}
         at = cell.item.begin if cell.item is not None else 0
         return [
@@ -344,7 +345,7 @@ class _Maker:
         ]
 
     def _grad_pills(self, grads: list[Grad]) -> list[str]:
-        if len(grads) > _PILLS:
+        if len(grads) > PILLS:
             return [f"{len(grads)} gradients"]
         names = [e.name.rpartition(".")[2] or f"tensor {e.leaf}" for e in grads]
         return [
@@ -386,6 +387,16 @@ class _Maker:
                 below = self._visible(node.forward) if node is not None else None
                 if below is not None and at < below:
                     arrows[Arrow(at, below, True)] = None
+
+
+def count_lines(store: TraceStore, tensors: Iterable[int]) -> list[str]:
+    """How much is in many parameters and buffers: as elsewhere, buffers are none of the first."""
+    leaves = {t: store.leaf(t) for t in tensors}
+    params = [t for t, leaf in leaves.items() if leaf is None or leaf.role != "buffer"]
+    counted, word = (params, "parameter") if params else (list(leaves), "buffer")
+    metas = [store.meta(t) for t in counted]
+    size = sum(prod(m.shape) for m in metas if m is not None)
+    return [f"{len(counted)} {word}{'s' * (len(counted) != 1)}", f"{count_text(size)} elements"]
 
 
 def _what_matters(items: list[Item], graph: StepGraph) -> list[Item]:
