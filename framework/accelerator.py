@@ -55,7 +55,7 @@ def current_accelerator(check_available: bool = False) -> device | None:
 
     >>> import framework as torch
     >>> torch.accelerator.current_accelerator() or torch.device("cpu")
-    device(type='cuda', index=0)
+    device(type='cuda')
     """
     return device("cuda") if is_available() else None
 

@@ -22,15 +22,16 @@ __all__ = [
 class device:
     """Where a tensor lives: ``device("cpu")``, ``device("cuda", 0)``, ``device("cuda:1")``.
 
-    Equal devices are one object, so they are compared by identity. As a context manager or a
-    decorator it is where tensors are made that are not told where.
+    Equal devices are one object, so they are compared by identity. "cuda" without a number is none
+    of the numbered ones: the current device stands for it where a tensor is made. As a context
+    manager or a decorator it is where tensors are made that are not told where.
 
     RuntimeError for a kind that is neither "cpu" nor "cuda" and for a number that is none; whether
     the device is there matters only when it is used.
 
     >>> from framework.device import device
-    >>> device("cuda") is device("cuda:0"), device("cpu").index
-    (True, None)
+    >>> device("cuda", 1) is device("cuda:1"), device("cuda") == device("cuda:0")
+    (True, False)
     >>> with device("cpu"):
     ...     get_default_device()
     device(type='cpu')
@@ -61,7 +62,7 @@ class device:
             index = int(number)
         if name not in ("cpu", "cuda"):
             raise RuntimeError(f"Expected one of cpu, cuda device type at start of device: {type}")
-        index = None if name == "cpu" else (index or 0)
+        index = None if name == "cpu" else index
         found = cls._known.get((name, index))
         if found is None:
             found = cls._known[name, index] = object.__new__(cls)
@@ -144,8 +145,9 @@ def existing(value: Any) -> device:
     Raises:
         RuntimeError: there is no such device here.
     """
-    found = device(value if value != "cuda" else f"cuda:{default.cuda}")
+    found = device(value)
     if found.type == "cuda":
+        found = found if found.index is not None else device("cuda", default.cuda)
         problem = cuda_problem()
         if problem.startswith("CuPy is not installed") and not isinstance(value, int):
             # The kind and the words of a PyTorch without CUDA.

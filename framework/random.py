@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.device import default
 from framework.device import device as Device
 from framework.kernels import to_host
 
@@ -39,7 +40,9 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = Device(device)
+        place = Device(device)
+        unnumbered = place.type == "cuda" and place.index is None
+        self.device = Device("cuda", default.cuda) if unnumbered else place
         self._seed = 67280421310721  # PyTorch's default seed
         self.offset = 0
 

@@ -91,12 +91,41 @@ def test_without_a_gpu_the_error_says_why() -> None:
 
 
 def test_device_names() -> None:
-    assert torch.device("cuda") is torch.device("cuda", 0) is torch.device("cuda:0")
+    assert torch.device("cuda", 0) is torch.device("cuda:0")
+    assert torch.device("cuda").index is None and torch.device("cuda") != torch.device("cuda:0")
+    assert (str(torch.device("cuda")), repr(torch.device("cuda"))) == (
+        "cuda",
+        "device(type='cuda')",
+    )
     assert str(torch.device("cpu")) == "cpu" and repr(torch.device("cpu")) == "device(type='cpu')"
     with pytest.raises(RuntimeError, match="Expected one of cpu, cuda"):
         torch.device("tpu")
     with pytest.raises(RuntimeError, match="Invalid device string"):
         torch.device("cuda:x")
+
+
+def test_the_current_device_stands_for_cuda_without_a_number() -> None:
+    out = run_with_fake_cuda("""
+        import pickle
+
+        import framework as torch
+        place = torch.device("cuda")
+        with torch.cuda.device(1):
+            x = torch.zeros(2, device=place)
+            layer = torch.nn.Linear(2, 1).to(place)
+            with place:
+                y = torch.ones(1)
+            print(x.device, layer.weight.device, y.device, torch.Generator(place).device)
+            print(torch.ones(1).to(place).device, torch.ones(1).cuda().device, layer(x).device)
+        print(torch.zeros(2, device=place).device, pickle.loads(pickle.dumps(place)) is place)
+        print(x.to(place).device, torch.cuda.get_device_name(place) != "")
+    """)
+    assert out.splitlines() == [
+        "cuda:1 cuda:1 cuda:1 cuda:1",
+        "cuda:1 cuda:1 cuda:1",
+        "cuda:0 True",
+        "cuda:0 True",
+    ]
 
 
 def test_the_default_device() -> None:
