@@ -37,6 +37,7 @@ from framework.trace.protocol import Summary
 from framework.trace.summary import parse_slice, summarize
 from framework.trace.tape import Tape, TapeError, open_tape
 from viewers.compare import CompareError, Comparison, Side, compare, compare_steps
+from viewers.parameters import outdated
 
 if TYPE_CHECKING:
     from app.rerun import Rerun
@@ -196,7 +197,8 @@ def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation |
         if kind_of(walk.look(tensor, seq)) in ("nan", "inf"):
             return explain(lineage, walk.look, tensor, seq, grad=False)
     small: Explanation | None = None
-    old = _replaced(lineage, min(last, cursor), events)
+    used = {i: e.seq for e in events if isinstance(e, Op) for i in e.inputs}
+    old = outdated(lineage.leaves, min(last, cursor), used)
     for ident, leaf in lineage.leaves.items():
         if (
             ident not in old
@@ -210,28 +212,6 @@ def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation |
             if told.kind != "fine" and small is None:
                 small = told
     return small
-
-
-def _replaced(lineage: Lineage, last: int, events: list[Event]) -> set[int]:
-    """Parameters of a model that was made anew since: another one has the name now.
-
-    With the model, its other parameters have gone, unless something of the step uses them.
-    """
-    named: dict[str, list[int]] = {}
-    for ident, leaf in lineage.leaves.items():
-        if leaf.role == "parameter" and leaf.name and leaf.seq <= last:
-            named.setdefault(leaf.name, []).append(ident)
-    old, since = set(), dict[str, int]()
-    for name, idents in named.items():
-        old.update(idents[:-1])
-        if len(idents) > 1:
-            root = name.partition(".")[0]
-            since[root] = min(since.get(root, idents[-1]), idents[-1])
-    used = {i for e in events if isinstance(e, Op) for i in e.inputs}
-    for name, idents in named.items():
-        if idents[-1] < since.get(name.partition(".")[0], 0) and idents[-1] not in used:
-            old.add(idents[-1])
-    return old
 
 
 def _between(lineage: Lineage, first: int, last: int) -> list[Event]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from framework.trace.events import (
@@ -19,6 +19,7 @@ from framework.trace.events import (
     Leaf,
     ModuleBegin,
     ModuleEnd,
+    Op,
     ParamUpdate,
     TensorMeta,
     Write,
@@ -34,6 +35,8 @@ __all__ = [
     "Keys",
     "ParameterRow",
     "Parameters",
+    "norm_of",
+    "outdated",
     "ratio_of",
     "row_line",
     "sample",
@@ -205,6 +208,20 @@ class Parameters:
         i = bisect_right(seqs, seq)
         return updates[i - 1] if i else None
 
+    def current(self, seq: int) -> list[int]:
+        """The parameters as of an event, without those of models that were made anew since."""
+        leaves = {tensor: leaf for tensor, leaf in self.leaves.items() if leaf.seq <= seq}
+        if not outdated(leaves, seq, {}):
+            return list(leaves)
+        step = self.store.step_at(seq)
+        used: dict[int, int] = {}
+        if step is not None:
+            for event in self.store.events(step.first_seq, max(seq, step.last_seq)):
+                if isinstance(event, Op):
+                    used.update(dict.fromkeys(event.inputs, event.seq))
+        old = outdated(leaves, seq, used)
+        return [tensor for tensor in leaves if tensor not in old]
+
     def as_of(self, tensor: int, seq: int) -> Keys:
         """What to ask of a parameter as of an event."""
         update = self.update(tensor, seq)
@@ -284,7 +301,7 @@ class Parameters:
             )
             for into, found in ((norms, value), (grads, grad)):
                 if isinstance(found, Summary):
-                    into.append(_number_of(found))
+                    into.append(norm_of(found))
             if isinstance(change, Summary) and isinstance(value, Summary):
                 ratios.append(ratio_of(change, value))
         return norms, grads, ratios
@@ -308,6 +325,33 @@ class Parameters:
         return sorted(known, key=size, reverse=not reverse) + rest
 
 
+def outdated(leaves: Mapping[int, Leaf], seq: int, used: Mapping[int, int]) -> set[int]:
+    """Parameters of a model that was made anew since: another one has the name as of ``seq``.
+
+    With the model, its other parameters have gone; not what is in use still.
+
+    Args:
+        used: when each tensor was used last in the step that is meant.
+    """
+    named: dict[str, list[int]] = {}
+    for ident, leaf in leaves.items():
+        if leaf.role == "parameter" and leaf.name and leaf.seq <= seq:
+            named.setdefault(leaf.name, []).append(ident)
+    since: dict[str, int] = {}  # when the first parameter of the newest model came
+    for name, idents in named.items():
+        if len(idents) > 1:
+            root = name.partition(".")[0]
+            born = leaves[idents[-1]].seq
+            since[root] = min(since.get(root, born), born)
+    return {
+        ident
+        for name, idents in named.items()
+        for ident in idents
+        if (ident != idents[-1] or leaves[ident].seq < since.get(name.partition(".")[0], 0))
+        and used.get(ident, 0) < since[name.partition(".")[0]]
+    }
+
+
 def sample(count: int, most: int) -> list[int]:
     """Which of ``count`` are shown if ``most`` may be: those that stay so while more come.
 
@@ -320,7 +364,7 @@ def sample(count: int, most: int) -> list[int]:
     return list(range((count - 1) % stride, count, stride)) if count else []
 
 
-def _number_of(summary: Summary) -> float:
+def norm_of(summary: Summary) -> float:
     """A norm; NaN or Inf where any element is one."""
     if summary.nan or summary.inf:
         return math.nan if summary.nan else math.inf
@@ -334,13 +378,13 @@ def _norm(found: Summary | str | None, asked: bool, nothing: str = "–") -> Fig
         return Figure(math.nan, found, "dim")
     if found is None:
         return Figure(math.nan, "–", "dim")
-    value = _number_of(found)
+    value = norm_of(found)
     return Figure(value, short(value), "value" if math.isfinite(value) else "bad")
 
 
 def ratio_of(change: Summary, value: Summary) -> float:
     """|update| / |weight|; Inf for a weight that was zero."""
-    step, size = _number_of(change), _number_of(value)
+    step, size = norm_of(change), norm_of(value)
     if not math.isfinite(step) or not math.isfinite(size):
         return math.nan
     if not size:

@@ -39,7 +39,7 @@ from framework.trace.summary import SliceError, parse_slice, view
 from viewers.graph.store import Step, TraceStore
 from viewers.lines import GUTTER, Lines, gutter_line, gutter_title
 from viewers.memory import Ledger, memory_lines
-from viewers.parameters import COLUMNS, Key, Parameters, row_line, title_line
+from viewers.parameters import COLUMNS, Key, Parameters, norm_of, row_line, title_line
 from viewers.text import Line, short, sparkline
 from viewers.tracks import Spot, Track, find_in, spot_text, track_named
 from viewers.tracks import row_line as step_line
@@ -118,8 +118,8 @@ def parameters(
     table = Parameters(store)
     while table.follow():
         pass
-    leaves = [tensor for tensor, leaf in table.leaves.items() if leaf.seq <= seq]
-    rows = table.sorted([table.row(tensor, seq, lookup) for tensor in leaves], sort, False)
+    current = table.current(seq)
+    rows = table.sorted([table.row(tensor, seq, lookup) for tensor in current], sort, False)
     found = [title_line(width, sort, False)]
     for row in rows:
         past = table.past(row.tensor, seq, lookup)
@@ -136,7 +136,7 @@ def history(tape: Any, name: str, *, width: int = 100) -> list[Line]:
     track = track_named(store, name)
     spots = _spots(store, track)
     figures = [lookup((spot.meta.id, spot.seq)) for spot in spots]
-    norms = [s.norm or 0.0 for s in figures if s is not None]
+    norms = [norm_of(s) for s in figures if s is not None]
     head: Line = [(track.title, "title"), (f"  {spot_text(spots[-1])}", "shape")]
     if norms:
         head += [("  norm ", "dim"), (sparkline(norms, 40), "bar"), (f" {short(norms[-1])}", "")]

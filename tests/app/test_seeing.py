@@ -61,6 +61,17 @@ def test_parameters(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"model\.2\.bias .* [▁-█]{2} ", early) and early != text
 
 
+def test_a_nan_is_no_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script, out = tmp_path / "bad.py", tmp_path / "bad.tape"
+    script.write_text(SCRIPT.replace("(model(x), y)", "(model(x), y) * (-1 if step < 9 else nan)"))
+    script.write_text("nan = float('nan')\n" + script.read_text())
+    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
+    assert subprocess.run([*command, "--no-listen"]).returncode == 0
+    head, _, *rows = shown(capsys, out, "history", "loss").rstrip().split("\n")
+    assert re.search(r"norm  ?[▁-█]{9}!!! NaN$", head), head
+    assert all(row.endswith("1 NaN") for row in rows[9:12]), rows[9:]
+
+
 def test_a_tensor_over_the_steps(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, title in (
         ("loss", "loss  f32[]"),

@@ -100,6 +100,44 @@ def test_the_same_key_for_all_moments_between_two_writes(run: Run) -> None:
     assert len(keys) == STEPS + 1
 
 
+def test_a_model_that_was_made_anew_takes_the_old_one_s_place() -> None:
+    ends = []
+    with recording() as tape:
+        for layers in (2, 1):
+            model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(layers)))
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for _ in range(2):
+                model(torch.ones(3, 2)).sum().backward()
+                optimizer.step()
+            ends.append(tape.seq)
+        store = TraceStore()
+        store.feed(tape.read())
+    table = Parameters(store)
+    table.follow()
+    names = [[table.leaves[t].name for t in table.current(end)] for end in ends]
+    assert names[0] == [f"model.{n}.{what}" for n in (0, 1) for what in ("weight", "bias")]
+    assert names[1] == ["model.0.weight", "model.0.bias"], "and none of them twice"
+    assert table.current(ends[1])[0] == table.named("model.0.weight") != table.current(ends[0])[0]
+
+
+def test_an_old_model_that_is_used_stays() -> None:
+    x = torch.ones(1, 2)
+    with recording() as tape:
+        model = kept = nn.Linear(2, 2)
+        model(x)
+        model = nn.Linear(2, 2)
+        model(x)
+        store = TraceStore()
+        store.feed(tape.read())
+        table = Parameters(store)
+        table.follow()
+        assert len(table.current(tape.seq)) == 2
+        kept(x)
+        store.feed(tape.read()[store.last_seq :])
+        table.follow()
+    assert len(table.current(tape.seq)) == 4
+
+
 def test_sorting_and_lines(run: Run) -> None:
     table = Parameters(run.store)
     table.follow()

@@ -92,8 +92,7 @@ class ParametersPane(Pane):
             return
         self._state = state
         before = self.chosen
-        leaves = [t for t, leaf in table.leaves.items() if leaf.seq <= cursor]
-        rows = [table.row(tensor, cursor, self.figures.get) for tensor in leaves]
+        rows = [table.row(t, cursor, self.figures.get) for t in table.current(cursor)]
         self._shown = table.sorted(rows, self.column, self.reverse)
         if before is not None:  # the same parameter stays selected where the order changes
             at = [i for i, row in enumerate(self._shown) if row.tensor == before.tensor]

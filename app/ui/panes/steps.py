@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from app.figures import Figures
 from app.session import Session
 from app.ui.panes.base import Pane
 from framework.trace.protocol import Summary
 from viewers.graph.store import TraceStore
-from viewers.parameters import sample
+from viewers.parameters import norm_of, sample
 from viewers.text import Line, short, sparkline, width_of
 from viewers.tracks import Spot, Track, find_in, row_line, spot_text, title_line
 
@@ -150,8 +148,7 @@ class StepsPane(Pane):
         for i in sample(len(self._rows_of), SPARK):
             found = self.figures.get((self._rows_of[i].meta.id, self._rows_of[i].seq))
             if isinstance(found, Summary):
-                bad = found.nan or found.inf
-                values.append(math.nan if bad else found.norm or 0.0)
+                values.append(norm_of(found))
         room = width - width_of(line) - 20
         if values and room > 4:
             line += [
