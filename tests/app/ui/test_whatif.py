@@ -57,8 +57,9 @@ def test_a_change_is_compared_and_dropped(tmp_path: Path, size: tuple[int, int])
             assert session.name != name and session.state == "paused"
             assert "what if" in d.text() and d.rows("inspector") != before
             await d.step("plus")
-            await d.until(lambda: session.whatif.branch.base_losses, "the loss without the change")
-            assert session.whatif.losses[0] > 2 * session.whatif.branch.base_losses[0]
+            await d.until(session.whatif.pairs, "the loss without the change")
+            ((theirs, ours),) = session.whatif.pairs()
+            assert ours > 2 * theirs
             assert "loss" in session.whatif.words() and "→" in session.whatif.words()
             await d.press("D")
             await report(d)
@@ -100,6 +101,28 @@ def test_adopted_the_notebook_goes_on_in_the_branch(tmp_path: Path) -> None:
             assert session.runs[cell].state == "done"
             session.restart()
             await d.until(lambda: session.state == "idle", "a new kernel")
+
+    asyncio.run(run())
+
+
+def test_losses_are_of_the_same_steps_when_the_branch_runs_on(tmp_path: Path) -> None:
+    """A change that changes nothing: however far the branch has run, the two are the same."""
+
+    async def run() -> None:
+        long = MLP.replace("range(3)", "range(40)")
+        async with program(write(tmp_path / "mlp.py", long)) as d:
+            await stop_at_relu(d)
+            session = d.session
+            await type_change(d, "optimizer.param_groups[0]['lr'] = 0.1")
+            await d.until(lambda: session.whatif.branch and session.whatif.branch.edits, "a branch")
+            await d.press("c")
+            await d.until(lambda: session.state == "idle", "the branch's end")
+            await d.until(lambda: len(session.whatif.branch.base_losses) == 40, "the baseline", 60)
+            pairs = [p for p in session.whatif.pairs() if p[0] == p[0] and p[1] == p[1]]
+            assert pairs and all(a == b for a, b in pairs), pairs
+            await d.press("D")
+            await report(d)
+            assert "no difference" in d.text()
 
     asyncio.run(run())
 
