@@ -322,6 +322,8 @@ class Session(Points):
                     self._died(getattr(client, "reason", "") or "the program has ended", True)
             elif self.state != "recording":
                 self.keep_alive(now)
+            elif news := getattr(client, "news", None):
+                self.say(news.popleft())
         elif kernel.poll() is not None:
             self._died(kernel.death)
         elif not client.closed:
@@ -436,6 +438,9 @@ class Session(Points):
             return
         if self.state == "dead":
             self.say(self.why_not(), problem=True)
+            return
+        if self.attached:
+            self.say("attached to a program: it runs by itself", problem=True)
             return
         for cell in cells:
             if cell in self._queue:

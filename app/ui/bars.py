@@ -127,6 +127,10 @@ class StatusBar(Widget):
         return [*line, (one_line(session.name), "dim")]
 
 
+# What needs a program, not the recording of one.
+_RUNNING = frozenset(("edit", "run", "run_all", "save", "edit_value", "interrupt"))
+
+
 class FooterBar(Widget):
     """The keys that are most useful where the focus is; a click on one does it."""
 
@@ -145,12 +149,14 @@ class FooterBar(Widget):
         self.place = ""
         self.editing = False
         self.text = ""  # instead of keys
+        self.recording = False  # nothing runs, and nothing can be changed
         self._spots: list[tuple[int, int, str]] = []
 
-    def update(self, place: str, editing: bool, text: str = "") -> None:
-        """The focus has moved."""
-        if (place, editing, text) != (self.place, self.editing, self.text):
-            self.place, self.editing, self.text = place, editing, text
+    def update(self, place: str, editing: bool, text: str, recording: bool) -> None:
+        """The focus has moved, or there is something else to say."""
+        new = place, editing, text, recording
+        if new != (self.place, self.editing, self.text, self.recording):
+            self.place, self.editing, self.text, self.recording = new
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -184,6 +190,7 @@ class FooterBar(Widget):
             and self.keymap.keys[a.id]
             and (not a.where or self.place in a.where)
             and (a.always or not self.editing)
+            and not (self.recording and a.id in _RUNNING)
         ]
         found.sort(key=lambda action: action.footer)
         return [(a.id, self.keymap.label(a.id), a.short) for a in found]

@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 
+# What a recording cannot do.
+_AGAIN = "`tapebook rerun FILE.tape` runs a step of it again"
+_NOT_RECORDED = {
+    **dict.fromkeys(("run", "run_next", "run_all"), f"a recording cannot be run; {_AGAIN}"),
+    "edit_value": f"a recording cannot be changed; {_AGAIN}",
+}
+
+
 def _same(a: Path, b: Path) -> bool:
     return a.name == b.name and a.absolute() == b.absolute()
 
@@ -47,6 +55,10 @@ class Commands(Branches, Explain, TakeAway, Tables):
 
     def perform(self, name: str) -> bool:
         """Run an action; False if it does not apply here and the key is free for others."""
+        if self.session.state == "recording" and name in _NOT_RECORDED:
+            self.session.say(_NOT_RECORDED[name])
+            self.update()
+            return True
         method = getattr(self, f"do_{name}", None)
         if method is None:
             step = by_id[name].group == "Step" and name in ("next", "into", "out", "line", "step")
@@ -377,6 +389,9 @@ class Commands(Branches, Explain, TakeAway, Tables):
         return self.screen.notebook.view
 
     def _writable(self) -> bool:
+        if self.session.state == "recording":
+            self.session.say("this is a recording: its source is only shown", problem=True)
+            return False
         if self.session.attached:
             self.session.say("attached to a program: its source is only shown", problem=True)
             return False

@@ -178,6 +178,7 @@ class MainScreen(Screen[None]):
 
     def titles(self) -> None:
         """The titles of the panes, with a letter to press in jump mode."""
+        self._footer()  # a recording offers other keys
         for name, widget, title in (
             ("notebook", self.notebook, self.commands.notebook_title()),
             ("graph", self.graph, self.graph.title_text()),
@@ -258,7 +259,8 @@ class MainScreen(Screen[None]):
             text = "go to: press the letter of a pane; any other key stays here"
         elif self.prompt.is_open:
             text = "enter: do it   esc: leave"
-        self.footer.update(self.where, self.editing, text)
+        recording = self.session.state == "recording"
+        self.footer.update(self.where, self.editing, text, recording)
 
     def ask(self, *args: Any, **options: Any) -> None:
         """Open the prompt; the focus comes back when it closes. Arguments are `Prompt.ask`'s."""

@@ -42,6 +42,8 @@ PIECE = 8  # chunks that are read between two looks at what is asked
 FOLLOW = 0.25  # seconds between looks at a file that is being written
 REPLY_EVENTS = 20_000  # events in one answer
 _NOT_CLOSED = "the recording was not closed: what is whole in it is shown"
+_CUT_OFF = "the recording is no longer being written: its program ended without closing it"
+_CLOSED = "the recording is complete: its program has ended"
 _VIEW = ("slice", "row0", "col0", "rows", "cols", "grid")
 
 
@@ -62,7 +64,9 @@ class Playback:
         self.tape.refresh(chunks=1)  # the first has the program's text
         self.program = self.tape.info.get("program", "")
         self.sources = dict(self.tape.sources)
-        self.note = "" if self.tape.closed or self.tape.writing else _NOT_CLOSED
+        self._writing = self.tape.writing
+        self.note = "" if self.tape.closed or self._writing else _NOT_CLOSED
+        self.news: deque[str] = deque()  # what has become of the file meanwhile, to be said
         name = path.name
         self.welcome = Welcome(PROTOCOL_VERSION, name, 0, 0, 0, "recording")
         self.session = Session(name, 0, "", 0.0, Path())
@@ -104,17 +108,23 @@ class Playback:
         """How long the next request is waited for: not while there is more to read."""
         if not self.tape.all_read:
             return 0.0
-        return FOLLOW if self.tape.writing else None
+        return FOLLOW if self._writing else None
 
     def _read(self) -> None:
-        if self.tape.all_read and not self.tape.writing and self.tape.complete:
+        if self.tape.all_read and not self._writing and self.tape.complete:
             return
+        ended = self._writing and not self.tape.writing  # before the last look at it
         try:
             self.tape.refresh(PIECE)
         except TapeError:  # what was read before it stays
             self.tape.all_read = True
-            return
-        self._send()
+        else:
+            self._send()
+        if ended:
+            self._writing = False
+            self.news.append(_CLOSED if self.tape.closed else _CUT_OFF)
+            if self.on_message is not None:
+                self.on_message()
 
     def _send(self) -> None:
         new = self.tape.events(self._sent + 1)

@@ -93,6 +93,7 @@ def test_a_recording_that_is_being_written(tmp_path: Path) -> None:
                 assert session.cursor == session.live_seq, "it is followed"
                 program.kill()
                 program.wait()
+                await d.until(lambda: "no longer being written" in session.message, "word", 5)
                 await d.press("N")
                 await d.settled()
                 assert session.behind
@@ -102,3 +103,31 @@ def test_a_recording_that_is_being_written(tmp_path: Path) -> None:
     finally:
         program.kill()
         program.wait()
+
+
+def test_what_needs_a_program_is_neither_offered_nor_done(tmp_path: Path) -> None:
+    script, out = write(tmp_path / "mlp.py", MLP), tmp_path / "mlp.tape"
+    assert _record(script, out).wait() == 0
+
+    async def look() -> None:
+        app = _app(out)
+        async with app.run_test(size=(160, 40)) as pilot:
+            d = Driver(app, pilot)
+            session = d.session
+            await d.until(lambda: len(session.store.steps) >= 3 and session.losses, "its events")
+            await d.settled()
+            await d.press("g", "n")  # to the notebook
+            footer = d.text().rstrip().splitlines()[-1]
+            assert "next" in footer and "why" in footer and "help" in footer
+            for word in ("run cell", "run all", "what if", "edit", "save"):
+                assert word not in footer, footer
+            before = d.rows("notebook")
+            for key, word in (("f6", "cannot be run"), ("ctrl+r", "cannot be run"),
+                              ("e", "tapebook rerun")):  # fmt: skip
+                await d.press(key)
+                await d.settled()
+                assert word in session.message
+                assert not session.runs
+            assert d.rows("notebook") == before
+
+    asyncio.run(look())
