@@ -12,7 +12,15 @@ _HERE = os.path.join(os.path.dirname(__file__), "")
 
 
 def caution(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the nearest caller that is not in this package."""
+    """Warn at the nearest caller that is not in this package.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     caution("mind the gap")
+    >>> caught[0].message
+    UserWarning('mind the gap')
+    """
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         level, frame = level + 1, frame.f_back

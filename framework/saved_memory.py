@@ -21,7 +21,16 @@ __all__ = ["Memories", "laid_out", "part"]
 
 
 class Memories:
-    """Collects arrays with their records; `finish` decides what is stored and completes those."""
+    """Collects arrays with their records; `finish` decides what is stored and completes those.
+
+    >>> memories, whole, tail = Memories(), {}, {}
+    >>> x = np.arange(4)
+    >>> memories.add(x, "x", whole, shares=True)
+    >>> memories.add(x[1:], "y", tail, shares=True)
+    >>> memories.finish()
+    >>> list(memories.arrays), tail
+    (['x'], {'$tensor': 'x', 'number': 1, 'view': [1, [3], [1], 'int64']})
+    """
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
@@ -106,6 +115,9 @@ def part(memory: Any, view: list[Any]) -> Any:
 
     Raises:
         ValueError: it reaches out of the memory.
+
+    >>> part(np.arange(4), [1, [2], [2], "int64"])
+    array([1, 3])
     """
     offset, shape, steps, name = view
     _check_counts([offset, *shape, *steps])
@@ -122,6 +134,9 @@ def laid_out(array: np.ndarray, steps: list[int]) -> np.ndarray:
 
     Raises:
         ValueError: they are none.
+
+    >>> laid_out(np.zeros((2, 3), np.int8), [1, 2]).strides
+    (1, 2)
     """
     _check_counts(steps)
     if len(steps) != array.ndim or reach(array.shape, tuple(steps)) != array.size:

@@ -69,7 +69,7 @@ class ONNXProgram:
         evaluator = package("onnx.reference").ReferenceEvaluator(self.model_proto)
         leaves = [x for x in tree_flatten(args)[0] if isinstance(x, Tensor)]
         names = [i.name for i in self._proto.graph.input]
-        given = {n: t.detach().numpy() for n, t in zip(names, leaves)}
+        given = {n: t.detach().cpu()._data for n, t in zip(names, leaves)}
         return tuple(wrap(np.asarray(a)) for a in evaluator.run(None, given))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.out import into
 from framework.core.registry import function, op
 from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
@@ -583,9 +584,11 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     for x in many:
         if x.ndim != 2:
             raise RuntimeError(f"chain_matmul(): Tensor dimension is {x.ndim}, expected 2 instead")
-    if len(many) == 1:
-        return many[0].clone()
-    return multi_dot(many)
+    found = many[0].clone() if len(many) == 1 else multi_dot(many)
+    if out is None:
+        return found
+    into(out, found, "chain_matmul", exact=True)
+    return out
 
 
 # -- tensors -----------------------------------------------------------------------------------

@@ -335,6 +335,10 @@ def test_what_is_not_refused(torch) -> None:
     a = torch.ones(2, 2)
     assert torch.mm(a, a, out=torch.empty(2, 2)).tolist() == [[2, 2], [2, 2]]
     assert torch.outer(a[0], a[0], out=torch.empty(2, 2).double()).dtype is torch.float64
+    room = torch.empty(2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert torch.chain_matmul(a, a, out=room) is room and room.tolist() == [[2, 2], [2, 2]]
     assert a.to("cpu", torch.float64, True, True).dtype is torch.float64
     assert a.to(None) is a and a.to(int).dtype is torch.int64
     x = torch.ones(2, requires_grad=True)
