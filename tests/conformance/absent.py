@@ -18,7 +18,7 @@ MODULES: dict[str, str] = {
     r"|jit\.quantized)(\..*)?": "quantisation",
     r"fx(\..*)?": "fx: graph capture of PyTorch's compiler; programs run as they are written here",
     r"(export|nativert)(\..*)?": "export: programs as graphs for other runtimes, made by fx",
-    r"onnx(\..*)?": "onnx: programs as graphs for other runtimes, made by export",
+    r"onnx(\..*)?": "inside of PyTorch's exporters to ONNX; onnx.export is here, made otherwise",
     r"package(\..*)?": "package: archives with the source of a model, which loading would run; "
     r"state dicts are saved and loaded",
     r"distributed(\..*)?|nn\.parallel\.distributed\..*": "several processes and machines: a world "
@@ -62,6 +62,8 @@ NAMES: dict[str, str] = {
     r"utils\.collect_env\.\w+": "a helper inside of PyTorch's report about a machine; "
     r"get_env_info and get_pretty_env_info are here",
     r"utils\.cpp_extension\.\w+": "extensions in C++, which are not compiled here",
+    r"library\.(impl_abstract|infer_schema|register_autocast|register_vmap)"
+    r"|serialization\.(register_package|skip_data)": NOT_BUILT,
     r"library\.\w+": "a part of PyTorch's dispatcher; Library, custom_op and register_* that take "
     r"Python functions are here",
     r"serialization\.\w+": "a helper inside of PyTorch's torch.save and torch.load",
@@ -79,7 +81,8 @@ NAMES: dict[str, str] = {
     r"backends\.cuda\.cu(BLAS|FFT)\w+": "classes of PyTorch's switches; the switches are here",
     r"nn\.modules\.(container\.)?Container": "long deprecated",
     r"cuda\.\w+Storage": "typed storages of CUDA, deprecated by PyTorch; untyped_storage() is here",
-    r"cuda\.(GreenContext|current_(blas|solver)_handle|(memory\.)?caching_allocator_\w+|cudart|cudaStatus|check_error|change_current_allocator"
+    r"cuda\.(memory\.)?caching_allocator_\w+": "CuPy's memory pool is always on",
+    r"cuda\.(GreenContext|current_(blas|solver)_handle|cudart|cudaStatus|check_error|change_current_allocator"
     r"|(memory\.)?(CUDAPluggableAllocator|MemPool|use_mem_pool|change_current_allocator))"
     r"|backends\.cusparselt\.get_max_alg_id":
         "a part of NVIDIA's libraries that CuPy is not asked for",
@@ -90,13 +93,14 @@ NAMES: dict[str, str] = {
     r"(.*\.)?(cudnn_.*|miopen_.*|mkldnn_.*|to_mkldnn|batch_norm_(backward|elemt|gather|stats|update).*"
     r"|_?thnn.*)": "an internal of one backend",
     r"(.*\.)?(.*_copy)": "a copying form for compilers",
-    r"(.*\.)?(sym_.*|Sym.*|compile.*guard.*)": "symbolic shapes",
+    r"(.*\.)?(sym_\w*|Sym(Int|Float|Bool)\w*)": "symbolic shapes",
     r"(.*\.)?(sparse_(csr|csc|bsr|bsc|compressed).*|to_sparse_(csr|csc|bsr|bsc)|c?col_indices.*"
     r"|c?row_indices.*|is_sparse_csr|sspaddmm|saddmm|smm|hspmm|hsmm|dsmm|SparseSemi.*"
     r"|to_sparse_semi.*|spsolve|sampled_addmm|.*semi_structured.*|as_sparse_gradcheck"
     r"|check_sparse_tensor.*|sparse_mask_helper|resize_as_sparse_|sparse_resize.*)":
         "compressed sparse formats: coordinates (COO) only",
-    r"(.*\.)?(autocast_(de|in)crement.*|.*autocast_(ipu|xla).*|is_vulkan.*|.*_ipu|.*_xla|mtia|ipu"
+    r"autocast_(de|in)crement_nesting": "an internal of PyTorch's autocast",
+    r"(.*\.)?(.*autocast_(ipu|xla).*|is_vulkan.*|.*_ipu|.*_xla|mtia|ipu"
     r"|xpu|is_maia|hpu)": "hardware that is not ours",
     r"(.*\.)?(Masked?Tensor|is_masked_tensor|as_masked_tensor|masked_tensor)": "a prototype class",
     r"(A(VG|ggregationType|liasDb|rgument.*)|\w+Type|Benchmark\w*|Block|BufferDict"
@@ -115,10 +119,15 @@ NAMES: dict[str, str] = {
     r"|profiler\.DeviceType": "no API: what the module imports for itself",
     r"utils\.data\.(\w*DataPipe|DataChunk|argument_.*|functional_datapipe|guaranteed_.*"
     r"|non_determin.*|runtime_.*)": "data pipes, which PyTorch gave up",
-    r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)|autograd\.(NestedIOFunction|enforce_.*)"
-    r"|autograd\.graph\.(region_.*|set_.*)|func\.(debug_unwrap|rearrange)|overrides\.redispatch.*"
+    r"func\.rearrange|overrides\.redispatch_function": NOT_BUILT,
+    r"autograd\.graph\.set_\w+": "streams and graphs of CUDA inside of PyTorch's autograd",
+    r"autograd\.(NestedIOFunction|enforce_\w+)": "an internal of PyTorch's autograd, or deprecated "
+    r"by it",
+    r"Tensor\.index": "first-class dimensions, a prototype",
+    r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)"
+    r"|autograd\.graph\.region_.*|func\.debug_unwrap"
     r"|optim\.swap_in_.*|profiler\.ExecutionTraceObserver": "an internal of PyTorch's own compiler",
-    r"nn\.Container|Tensor\.(resize|resize_as|index)": "long deprecated",
+    r"nn\.Container|Tensor\.(resize|resize_as)": "long deprecated",
     r"Tensor\.(volatile|reinforce|stack_deprecated)|(Tensor\.)?(eig|lstsq|solve|symeig|matrix_rank)"
     r"|sparse\.solve|.*generate_methods_for_privateuse1_backend|.*privateuse.*":
         "removed by PyTorch",
