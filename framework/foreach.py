@@ -118,6 +118,20 @@ def _foreach_norm(self: Any, ord: Any = 2, dtype: Any = None) -> Any:
     return tuple(t.norm(float(ord)) for t in tensors)
 
 
+def _foreach_powsum(self: Any, ord: Any = 2, dtype: Any = None) -> Any:
+    """The sum of each tensor's absolute elements to the power ``ord``: a norm without its root."""
+    tensors = _listed("powsum", self)
+    if dtype is not None:
+        tensors = [t.to(dtype) for t in tensors]
+    return tuple(t.abs().pow(ord).sum() for t in tensors)
+
+
+def _foreach_mm(self: Any, mat2: Any) -> Any:
+    """The product of each matrix with its partner."""
+    tensors = _listed("mm", self)
+    return tuple(t.mm(other) for t, other in zip(tensors, _each("mm", tensors, mat2)))
+
+
 def _foreach_copy_(self: Any, src: Any, non_blocking: bool = False) -> None:
     """Copy each tensor of ``src`` into its partner."""
     tensors = _listed("copy_", self)
@@ -145,6 +159,8 @@ for _name in (*_UNARY, *_BINARY, "lerp"):
     _publish(_name)
 FOREACH["_foreach_pow"] = _foreach_pow
 FOREACH["_foreach_norm"] = _foreach_norm
+FOREACH["_foreach_powsum"] = _foreach_powsum
+FOREACH["_foreach_mm"] = _foreach_mm
 FOREACH["_foreach_copy_"] = _foreach_copy_
 FOREACH["_foreach_zero_"] = _foreach_zero_
 FOREACH["_foreach_clone"] = _foreach_clone

@@ -200,3 +200,12 @@ def test_older_names_for_the_cpu_warn() -> None:
         assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype is torch.bfloat16
     with pytest.warns(FutureWarning, match=r"torch\.amp\.GradScaler"):
         GradScaler()
+
+
+def test_products_and_sums_of_lists() -> None:
+    ones = [torch.ones(2, 3), torch.ones(1, 2)]
+    products = torch._foreach_mm(ones, [torch.ones(3, 1), torch.ones(2, 2)])
+    assert [p.tolist() for p in products] == [[[3], [3]], [[2, 2]]]
+    sums = torch._foreach_powsum([torch.tensor([-1.0, 2.0]), torch.tensor([3.0])], 3)
+    assert [s.item() for s in sums] == [9, 27]
+    assert torch._foreach_powsum(ones, dtype=torch.float64)[0].dtype is torch.float64
