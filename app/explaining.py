@@ -8,6 +8,7 @@ program's or a recording's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,6 @@ from framework.trace.events import (
     Source,
 )
 from framework.trace.explain import (
-    HINT,
     Explanation,
     Look,
     Walk,
@@ -144,41 +144,42 @@ def text_in(sources: dict[str, str]) -> Callable[[Source], str]:
 
 def why_at(
     events: Iterable[Event], look: Look, cursor: int, wanted: list[Candidate],
-    text_of: Callable[[Source], str] = source_line,
+    text_of: Callable[[Source], str] = source_line, again: bool = False,
 ) -> Explanation:  # fmt: skip
     """Explain what the user looks at; if nothing is wrong with it, what is wrong in its step.
 
     Args:
         wanted: tensors in sight, the chosen one first.
+        again: a step whose values are not kept can be run again.
     """
-    lineage = Lineage(events)
-    told = _why_of(lineage, look, cursor, wanted)
-    return Explanation(told.kind, told.subject, told.verdict, told.links, told.lost, text_of)
+    walk = Walk(Lineage(events), look, again)
+    return replace(_why_of(walk, cursor, wanted), text_of=text_of)
 
 
-def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) -> Explanation:
-    walk = Walk(lineage, look)
+def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
+    lineage, again = walk.lineage, walk.again
     kinds = [(kind_of(walk.look(c.tensor, c.seq)), c) for c in wanted]
     chosen = next((c for kind, c in kinds if kind in ("nan", "inf")), None)
     if chosen is None and kinds and kinds[0][0]:
         chosen = kinds[0][1]  # zeros, and that is what is asked about
     if chosen is not None:
-        return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name)
+        return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name, again=again)
     failed = lineage.events.get(cursor)
     if isinstance(failed, Op) and failed.error:
         return explain_failure(walk, failed)
     for candidate in wanted:
         if lineage.wants_gradient(candidate.tensor):
             name = lineage.names.get(candidate.tensor) or candidate.name
-            told = explain(lineage, walk.look, candidate.tensor, candidate.seq, name)
+            told = explain(lineage, walk.look, candidate.tensor, candidate.seq, name, again=again)
             if told.kind != "fine":
                 return told
-    found = _problem_of_step(lineage, walk, cursor)
+    found = _problem_of_step(walk, cursor)
     if found is not None:
         return found
     if walk.blind:
         name = wanted[0].name if wanted else "this step"
-        return Explanation("fine", name, f"no values of this step are kept; {HINT}")
+        hint = walk.hint(cursor)
+        return Explanation("fine", name, f"no values of this step are kept; {hint}", gap=walk.gap)
     if wanted:
         summary = walk.look(wanted[0].tensor, wanted[0].seq)
         verdict = "nothing is wrong with it, nor with the losses and gradients of this step"
@@ -186,8 +187,9 @@ def _why_of(lineage: Lineage, look: Look, cursor: int, wanted: list[Candidate]) 
     return Explanation("fine", "this step", "nothing is wrong with its losses and gradients")
 
 
-def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation | None:
+def _problem_of_step(walk: Walk, cursor: int) -> Explanation | None:
     """A loss, gradient or parameter of the step that is not finite, or a gradient that is none."""
+    lineage, again = walk.lineage, walk.again
     first, last = lineage.step_bounds(cursor)
     events = _between(lineage, first, min(last, cursor))
     if not any(isinstance(e, BackwardBegin) for e in events) and first:
@@ -195,7 +197,7 @@ def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation |
         events = _between(lineage, first, last)
     for tensor, seq in _worth_a_look(events):
         if kind_of(walk.look(tensor, seq)) in ("nan", "inf"):
-            return explain(lineage, walk.look, tensor, seq, grad=False)
+            return explain(lineage, walk.look, tensor, seq, grad=False, again=again)
     small: Explanation | None = None
     used = {i: e.seq for e in events if isinstance(e, Op) for i in e.inputs}
     old = outdated(lineage.leaves, min(last, cursor), used)
@@ -206,7 +208,7 @@ def _problem_of_step(lineage: Lineage, walk: Walk, cursor: int) -> Explanation |
             and lineage.meta(ident).requires_grad
             and first < cursor
         ):
-            told = explain(lineage, walk.look, ident, min(last, cursor))
+            told = explain(lineage, walk.look, ident, min(last, cursor), again=again)
             if told.kind == "missing":
                 return told
             if told.kind != "fine" and small is None:

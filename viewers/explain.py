@@ -97,6 +97,9 @@ def report_of_explanation(
         if link.note:
             lines.append([("      ", ""), (link.note, "note")])
         entries.append(Entry(link.seq, lines))
+    if told.gap:
+        row: Line = [("  ↵ ", "faint"), ("to where the values end; there a runs the step", "note")]
+        entries.append(Entry(told.gap, [row]))
     return Report(head, entries)
 
 

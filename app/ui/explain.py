@@ -46,9 +46,10 @@ class Explain:
         events, cursor = list(session.store.tape), session.cursor
         wanted = self._in_sight()
         look = look_at(client, session.rerun)
+        again = hasattr(client, "sibling") and session.whatif.branch is None
         self._report(
             "why",
-            lambda: why_at(events, look, cursor, wanted),
+            lambda: why_at(events, look, cursor, wanted, again=again),
             lambda told: report_of_explanation(told, session.source_text, self.text_of),
         )
 

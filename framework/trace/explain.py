@@ -54,10 +54,7 @@ Look = Callable[..., Summary | None]
 
 MAX_LINKS = 10_000
 SMALL = 1e-6  # a gradient below this part of its parameter's size is called small
-HINT = (
-    "stop at its first NaN (--break nan, or B on a row), or record the run (--record), "
-    "and ask again"
-)
+HINT = "record the run (--record) and ask again"
 
 
 class Value(NamedTuple):
@@ -103,6 +100,7 @@ class Explanation:
         verdict: one or two sentences.
         links: origin first, what was asked about last.
         lost: why it could not be followed to its origin; "" if it was.
+        gap: the moment whose values would lead on, if their step can be run again; 0 if not.
     """
 
     kind: str
@@ -110,6 +108,7 @@ class Explanation:
     verdict: str
     links: tuple[Link, ...] = ()
     lost: str = ""
+    gap: int = 0
     text_of: Callable[[Source], str] = field(default=lambda source: source_line(source))
 
     @property
@@ -223,10 +222,17 @@ def kind_of(s: Summary | None) -> str:
 
 
 class Walk:
-    """From a bad value back to the event that it began at."""
+    """From a bad value back to the event that it began at.
 
-    def __init__(self, lineage: Lineage, look: Look) -> None:
+    Attributes:
+        again: a step can be run again for its values.
+        gap: the moment whose values are missing and would be had so; 0 for none.
+    """
+
+    def __init__(self, lineage: Lineage, look: Look, again: bool = False) -> None:
         self.lineage = lineage
+        self.again = again
+        self.gap = 0
         self._look = look
         self._seen: dict[tuple[int, int, str], Summary | None] = {}
 
@@ -235,6 +241,16 @@ class Walk:
         if key not in self._seen:
             self._seen[key] = self._look(tensor, seq, index) if index else self._look(tensor, seq)
         return self._seen[key]
+
+    def hint(self, seq: int, kind: str = "") -> str:
+        """What to do about values that are not kept, of a moment; notes the moment."""
+        step = self.lineage.step(seq)
+        if self.again and step:
+            self.gap = seq
+            return f"go to step {step}: a runs that step again, then ask again"
+        word = _WORDS.get(kind, "") if kind != "zero" else ""
+        stop = f"stop at its first {word} (--break {kind}, or B on a row), or " if word else ""
+        return stop + HINT
 
     @property
     def blind(self) -> bool:
@@ -278,11 +294,12 @@ class Walk:
                 # The values were bad before their gradient was: that is where it began.
                 bad, kind = [forward], kind_of(forward.summary)
             if not bad:
-                unknown = [v.name for v in values if v.summary is None]
+                unknown = [v for v in values if v.summary is None]
                 if unknown and links[-1].made.summary is None:
-                    return links[:-1], self._not_kept(event)
+                    return links[:-1], self._not_kept(event, kind)
                 if unknown and kind != "zero":
-                    return links, f"the value of {unknown[0]} is no longer kept; {HINT}"
+                    hint = self.hint(unknown[0].seq, kind)
+                    return links, f"the value of {unknown[0].name} is no longer kept; {hint}"
                 return links, ""
             chosen = min(bad, key=self._born)
             at = Operand(chosen.tensor, chosen.seq, chosen.name, chosen.meta)
@@ -311,10 +328,10 @@ class Walk:
             return len(bad) == len([v for v in values if v.summary is not None])
         return True
 
-    def _not_kept(self, event: Event) -> str:
+    def _not_kept(self, event: Event, kind: str) -> str:
         step = self.lineage.step(event.seq)
         when = f"step {step} and before" if step else "before"
-        return f"values of {when} are no longer kept; {HINT}"
+        return f"values of {when} are no longer kept; {self.hint(event.seq, kind)}"
 
     def _born(self, value: Value) -> int:
         made = self.lineage.maker(value.tensor, value.seq)
@@ -517,31 +534,35 @@ def _told(
 
 
 def explain(
-    lineage: Lineage, look: Look, tensor: int, seq: int = 0, name: str = "", *, grad: bool = True
-) -> Explanation:
+    lineage: Lineage, look: Look, tensor: int, seq: int = 0, name: str = "", *,
+    grad: bool = True, again: bool = False,
+) -> Explanation:  # fmt: skip
     """Why a tensor is NaN, infinite or zero as of an event, or why it has no gradient.
 
     Args:
         look: gives the statistics of a tensor as of an event.
         seq: the moment; 0 for the newest event.
         grad: ask about a parameter's gradient, too, where its value is fine.
+        again: a step whose values are not kept can be run again.
     """
     from framework.trace.missing import explain_gradient
 
     seq = seq or lineage.last_seq
     name = name or lineage.name(tensor, seq)
-    walk = Walk(lineage, look)
+    walk = Walk(lineage, look, again)
     found = walk.look(tensor, seq)
     kind = kind_of(found)
     parameter = lineage.wants_gradient(tensor)
     if kind in ("nan", "inf") or (kind and not (parameter and grad)):
-        return _explain_value(walk, tensor, seq, kind, name)
+        return replace(_explain_value(walk, tensor, seq, kind, name), gap=walk.gap)
     if parameter and grad:
         told = explain_gradient(walk, tensor, seq, name)
         if told is not None:
             return told
     if found is None:
-        return Explanation("fine", name, f"its value is no longer kept; {HINT}")
+        return Explanation(
+            "fine", name, f"its value is no longer kept; {walk.hint(seq)}", gap=walk.gap
+        )
     return Explanation("fine", name, f"nothing is wrong with it: {value_text(found)}")
 
 
