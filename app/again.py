@@ -7,6 +7,7 @@ against what the recording holds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,14 @@ def rerun(path: str | Path, step: int | None = None, output: str | Path | None =
             raise TapeError(f"{path}: there is no training step {number}: {has}")
         program, arguments = _program(tape)
         new = Path(output) if output is not None else path.with_suffix(f".step-{number}.tape")
+        absolute = new.absolute()
         if new.exists():
             raise TapeError(f"{new}: exists already; -o names another file")
-        _run(program, arguments, number, new, path)
+        folder = Path(tape.info.get("folder", "."))
+        if not folder.is_dir():
+            raise TapeError(f"{path}: it ran in {folder}, which is not on this machine")
+        with contextlib.chdir(folder):
+            _run(program, arguments, number, absolute, path)
         with open_tape(new) as again:
             try:
                 found = compare(side_of(tape, str(path)), side_of(again, "run again"), step=number)

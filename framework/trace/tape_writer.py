@@ -626,6 +626,7 @@ def _describe(program: str, argv: list[str], keep: str, policy: str, budget: int
         "tapebook": tapebook,
         "program": program,
         "argv": json.dumps(argv),
+        "folder": os.getcwd(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.platform(),
