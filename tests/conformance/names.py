@@ -59,16 +59,17 @@ def absent() -> dict[str, str]:
     return _audit()[1]
 
 
-def audited() -> tuple[int, int, int]:
-    """The numbers of names looked at, of names that are here, and of modules."""
+def audited() -> tuple[int, int, int, int]:
+    """The numbers of names looked at, of those here, of modules, and of those left out whole."""
     return _audit()[0]
 
 
 @functools.cache
-def _audit() -> tuple[tuple[int, int, int], dict[str, str]]:
+def _audit() -> tuple[tuple[int, int, int, int], dict[str, str]]:
     total = present = 0
     found: dict[str, str] = {}
     gone: list[str] = []  # modules that are left out as a whole
+    below_gone = 0
     modules = submodules()
     for namespace in dict.fromkeys((*WHOLE, *modules)):
         if any(namespace.startswith(f"{module}.") for module in gone):
@@ -78,6 +79,7 @@ def _audit() -> tuple[tuple[int, int, int], dict[str, str]]:
         if mine is None and why:
             gone.append(namespace)
             below = sum(module.startswith(f"{namespace}.") for module in modules)
+            below_gone += below
             found[namespace + (f" and {below} modules below it" if below else "")] = why
             continue
         names = _public(namespace)
@@ -90,7 +92,7 @@ def _audit() -> tuple[tuple[int, int, int], dict[str, str]]:
             whole = f"{namespace}.{name}".lstrip(".")
             if whole not in found and whole not in modules:
                 found[whole] = reason(whole)
-    return (total, present, len(modules)), found
+    return (total, present, len(modules), len(gone) + below_gone), found
 
 
 def _public(namespace: str) -> list[str]:
@@ -133,13 +135,13 @@ def reason(whole: str) -> str:
 
 def main(options: Any) -> int:
     """Count the names; print those that are absent without a reason."""
-    total, present, modules = audited()
+    total, present, modules, whole = audited()
     unexplained = [name for name, why in absent().items() if not why]
     for name in unexplained:
         print(f"names, {name} is absent")
     print(
-        f"names: {present} of {total} public names present in {modules} modules, "
-        f"{len(absent()) - len(unexplained)} names or whole modules left out with a reason, "
-        f"{len(unexplained)} absent"
+        f"names: {present} of {total} public names present in {modules - whole} of {modules} "
+        f"modules, {total - present - len(unexplained)} names and {whole} whole modules left out "
+        f"with a reason, {len(unexplained)} absent"
     )
     return 1 if unexplained else 0
