@@ -59,6 +59,27 @@ async def _gradient(path: Path, size: tuple[int, int]) -> None:
         assert (point.param, point.condition, point.hits) == ("model.0.weight", "norm > 0.0001", 0)
 
 
+def test_the_steps_of_a_condition_are_those_that_the_screen_shows(tmp_path):
+    """The tour's first exercise: all cells have run before, and a new optimizer counts from 1."""
+
+    async def scenario() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("B", *"grad model.0.weight norm > 0.0001 step 3", "enter", "f6")
+            await d.stopped()
+            session = d.session
+            assert session.stop.message.endswith("gradient of model.0.weight, backward, step 3")
+            assert session.store.step_at(session.cursor).number == 3
+            await d.press("c")
+            await d.idle()
+            await d.press("f6")
+            await d.stopped()
+            assert session.stop.message.endswith("step 3")
+
+    asyncio.run(scenario())
+
+
 def test_the_form_says_what_is_wrong_in_one_line(tmp_path):
     async def scenario() -> None:
         async with program(write(tmp_path / "mlp.py", MLP), (80, 24), kernel=False) as d:
