@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from framework.trace import open_tape
 from framework.trace.client import Client, RequestError, SessionError
 from framework.trace.events import BackwardBegin, Event, Grad, Mark, NodeBegin, Op, ParamUpdate
 from framework.trace.protocol import StateChanged
@@ -409,3 +410,93 @@ def test_through_a_pipe_a_branch_is_found_in_the_same_place(
     assert again.client.welcome.name == branch.client.welcome.name
     again.client.close()
     branch.client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_an_adopted_branch_that_is_killed_ends_the_original_too(
+    program: Program, number: signal.Signals
+) -> None:
+    viewer = program.viewer
+    viewer.pause_at(op="tanh")
+    _, pid = viewer.fork()
+    viewer.ask("adopt", pid=pid)
+    wait(lambda: viewer.client.closed)
+    os.kill(pid, number)
+    assert program.process.wait(10) == -number
+
+
+def changed(folder: Path, before: str, after: str) -> Program:
+    """The program with another line."""
+    assert before in PROGRAM
+    return Program(folder, PROGRAM.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("import mmap; shared = mmap.mmap(-1, 4096)", "memory that the program shares"),
+        ("import threading; own = threading.Thread(target=lambda: trace.sink)", ""),
+    ],
+)
+def test_what_is_not_copied_and_what_is(tmp_path: Path, line: str, words: str) -> None:
+    program = changed(tmp_path, "scale = 1.0\n", f"scale = 1.0\n{line}\n")
+    try:
+        program.viewer.pause_at(op="relu")
+        if words:
+            with pytest.raises(RequestError, match=words):
+                program.viewer.ask("fork")
+            assert words in program.viewer.ask("checkpoints")["why"]
+        else:
+            assert program.viewer.ask("fork")["lacks"] == []
+    finally:
+        program.viewer.client.close()
+        program.process.kill()
+        program.process.wait()
+
+
+def test_threads_that_a_copy_lacks_are_named(tmp_path: Path) -> None:
+    line = (
+        "import threading; threading.Thread(target=time.sleep, args=(60,), name='feed', "
+        "daemon=True).start()"
+    )
+    program = changed(tmp_path, "scale = 1.0\n", f"scale = 1.0\n{line}\n")
+    try:
+        program.viewer.pause_at(op="relu")
+        assert program.viewer.ask("fork")["lacks"] == ["feed"]
+    finally:
+        program.viewer.client.close()
+        program.process.kill()
+        program.process.wait()
+
+
+def test_a_branch_of_a_recorded_run_is_not_adopted(tmp_path: Path) -> None:
+    program = changed(
+        tmp_path, "for number in range(1, 6):\n    step(number)\n",
+        "with trace.record('out.tape'):\n    for number in range(1, 6):\n        step(number)\n",
+    )  # fmt: skip
+    try:
+        viewer = program.viewer
+        viewer.pause_at(op="relu")
+        _, pid = viewer.fork()
+        with pytest.raises(RequestError, match="this run is recorded"):
+            viewer.ask("adopt", pid=pid)
+        viewer.ask("drop")
+        viewer.ask("breakpoints", breakpoints=[])
+        viewer.ask("step", how="continue")
+        program.process.wait(20)
+        assert open_tape(tmp_path / "out.tape").complete
+    finally:
+        program.viewer.client.close()
+        program.process.kill()
+        program.process.wait()
+
+
+def test_a_name_edited_in_forward_does_not_break_backward(program: Program) -> None:
+    """What autograd has saved is the memory that was changed, on purpose."""
+    viewer = program.viewer
+    viewer.pause_at(op="tanh")
+    branch, _ = viewer.fork()
+    branch.ask("edit", target="model[2].weight[0]", value="0")
+    assert branch.go("step").reason == "step"
+    assert branch.state == "paused" and branch.loss(1) >= 0
+    assert not [e for e in branch.events() if getattr(e, "error", "")]
