@@ -236,9 +236,9 @@ class Optimizer:
         if recorder is not None:
             self._announce(recorder)
         failure: BaseException | None = None
-        turns.begins(self)
         begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
         try:
+            turns.begins(self)
             work(recorder)
         except BaseException as error:
             failure = error
