@@ -13,9 +13,10 @@ import numpy as np
 from framework import dtypes
 from framework.device import CPU, existing, set_default_device
 from framework.device import device as Device
+from framework.elements import as_array
 from framework.kernels import to_device
 from framework.storage import is_storage
-from framework.tensor import Size, Tensor, as_array, wrap
+from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
     "CPU_TYPES", "CUDA_TYPES", "make", "parsed", "set_default_tensor_type", "tensortype",

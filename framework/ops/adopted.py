@@ -10,8 +10,9 @@ import numpy as np
 from framework import dtypes
 from framework.core.registry import function
 from framework.device import default
+from framework.elements import as_array
 from framework.ops.creation import only_strided
-from framework.tensor import Tensor, as_array, wrap
+from framework.tensor import Tensor, wrap
 
 __all__ = ["as_tensor", "asarray", "from_file", "from_numpy", "frombuffer"]
 
