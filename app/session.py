@@ -241,7 +241,8 @@ class Session(Points):
         if not self._roots or soon or self.client is None:
             return
         self._asked_roots = now
-        roots, self._roots = self._roots[-500:], []
+        # The newest first, for a running program lets go of the values soon.
+        roots, self._roots = self._roots[-500:], self._roots[-5000:-500]
 
         def arrived(summaries: list[Summary | None]) -> None:
             self.losses += [
@@ -249,7 +250,7 @@ class Session(Points):
                 for (seq, _), summary in zip(roots, summaries)
                 if summary is not None and summary.count == 1
             ]
-            self.losses = sorted(self.losses)[-2000:]
+            self.losses = sorted(self.losses)[-5000:]
             self.changed.add("events")
 
         self.ask("summary", arrived, lambda _: None, tensors=[root for _, root in roots], seq=0)

@@ -298,10 +298,10 @@ _SPARKS_ASCII = "_.-:=+*#"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def sparkline(values: Sequence[float], width: int, ascii: bool = False) -> str:
+def sparkline(values: Sequence[float | None], width: int, ascii: bool = False) -> str:
     """The last ``width`` values' course when they fit, else means of equal pieces.
 
-    A value that is not finite shows as ``!``; a piece of which any is not, too.
+    A value that is not finite shows as ``!``; a piece of which any is not, too. None is a gap.
 
     >>> sparkline([1, 2, 3, float("nan"), 8], 8)
     '▁▂▃!█'
@@ -311,12 +311,19 @@ def sparkline(values: Sequence[float], width: int, ascii: bool = False) -> str:
         return ""
     if count > width:
         cuts = [i * count // width for i in range(width + 1)]
-        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
-    finite = [v for v in values if math.isfinite(v)]
+        pieces = [[v for v in values[a:b] if v is not None] for a, b in pairwise(cuts)]
+        values = [sum(piece) / len(piece) if piece else None for piece in pieces]
+    finite = [v for v in values if v is not None and math.isfinite(v)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     scale = 7.999 / (high - low) if high > low and math.isfinite(high - low) else 0.0
     sparks = _SPARKS_ASCII if ascii else _SPARKS
-    return "".join(sparks[int((v - low) * scale)] if math.isfinite(v) else "!" for v in values)
+
+    def drawn(v: float | None) -> str:
+        if v is None:
+            return " "
+        return sparks[int((v - low) * scale)] if math.isfinite(v) else "!"
+
+    return "".join(map(drawn, values))
 
 
 def bar(fraction: float, width: int, ascii: bool = False) -> str:

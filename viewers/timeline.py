@@ -9,14 +9,14 @@ has still to come is guessed from the step before it. Below, a sparkline for eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from viewers.graph.store import PHASES, Step, TraceStore
 from viewers.memory import Ledger
 from viewers.text import Line, crop_line, pad_line, short, size_text, sparkline, width_of
 
-__all__ = ["memory_line", "seq_at", "timeline"]
+__all__ = ["loss_course", "memory_line", "seq_at", "timeline"]
 
 _RUNS = 7  # phases of one step that are told apart
 _SHORT = {"forward": "fwd", "backward": "bwd", "optimizer": "opt"}
@@ -61,7 +61,7 @@ def timeline(
     cursor: int,
     head: int,
     width: int,
-    values: Mapping[str, Sequence[float]] | Sequence[float] | None = None,
+    values: Mapping[str, Sequence[float | None]] | Sequence[float | None] | None = None,
     ascii: bool = False,
     memory: Ledger | None = None,
 ) -> list[Line]:
@@ -91,6 +91,30 @@ def timeline(
     beside = memory_line(memory, cursor, width - half - 3, ascii)
     lines[1] = [*pad_line(_spark(name, sequence, half, ascii), half + 3), *beside]
     return lines
+
+
+def loss_course(
+    store: TraceStore, losses: Iterable[tuple[int, float]], cursor: int
+) -> list[float | None]:
+    """The losses up to the cursor of one run of a cell, one for each backward pass.
+
+    The run is the newest that trained, and the passes are those of one line: several losses of a
+    step, or runs of a cell, are not strung together. None stands for a loss that nobody looked at
+    in time. ``losses`` are what is known, by the event with which the pass began.
+    """
+    last = max((seq for seq in store.passes if seq <= cursor), default=0)
+    if not last:
+        return []
+    start = max((seq for seq in store.cells if seq <= last), default=0)
+    place, known = store.passes[last], dict(losses)
+    found = [
+        known.get(seq)
+        for seq in sorted(store.passes)
+        if start <= seq <= last and store.passes[seq] == place
+    ]
+    while found and found[-1] is None:  # they may be on their way
+        found.pop()
+    return found
 
 
 def memory_line(ledger: Ledger, cursor: int, width: int, ascii: bool = False) -> Line:
@@ -128,8 +152,8 @@ def _spans(cells: list[_Cell]) -> Line:
     return line
 
 
-def _spark(name: str, sequence: Sequence[float], width: int, ascii: bool) -> Line:
-    last = short(float(sequence[-1]))
+def _spark(name: str, sequence: Sequence[float | None], width: int, ascii: bool) -> Line:
+    last = short(next((float(v) for v in reversed(sequence) if v is not None), 0.0))
     label = f"{name} " if name else ""
     room = max(0, width - width_of(label) - len(last) - 1)
     style = "bad" if last in ("NaN", "Inf", "-Inf") else "value"

@@ -7,8 +7,8 @@ from events_for_tests import MLP, Tape, failing_events, mlp_events
 
 from framework.trace import events as ev
 from viewers.graph.store import TraceStore
-from viewers.text import STYLES, plain, width_of
-from viewers.timeline import seq_at, timeline
+from viewers.text import STYLES, plain, sparkline, width_of
+from viewers.timeline import loss_course, seq_at, timeline
 
 
 def store_of(events: list[ev.Event]) -> TraceStore:
@@ -99,6 +99,39 @@ def test_values_as_sparklines():
     assert lines[2][-1] == (" NaN", "bad")
     assert [plain(line) for line in timeline(store, 5, 5, 40, [1, 2])[1:]] == ["▁█ 2"]
     assert len(timeline(store, 5, 5, 40, {"loss": []})) == 1
+
+
+def test_losses_are_of_one_run_and_one_line_with_gaps_for_the_unknown():
+    store = TraceStore()
+    seq = 0
+
+    def add(make, **fields):
+        nonlocal seq
+        seq += 1
+        store.feed([make(seq, seq, **fields)])
+        return seq
+
+    def run(lines):
+        begin = add(ev.CellBegin, cell="a", count=1)
+        found = []
+        for line in lines:
+            source = ev.Source("f.py", line, "")
+            found.append(add(ev.BackwardBegin, roots=(1,), source=source, parent=begin))
+            add(ev.BackwardEnd, begin=found[-1])
+        add(ev.CellEnd, begin=begin)
+        return found
+
+    before, now = run([3, 3, 3]), run([3, 9, 3, 9, 3, 9])
+    losses = [(at, 100.0) for at in before] + [(at, float(at)) for at in now]
+    assert loss_course(store, losses, seq) == [float(at) for at in now[1::2]]
+    assert loss_course(store, losses, now[4]) == [float(at) for at in now[:5:2]]
+    assert loss_course(store, losses, before[1]) == [100.0, 100.0]
+    known = [pair for pair in losses if pair[0] != now[3]]
+    assert loss_course(store, known, seq) == [float(now[1]), None, float(now[5])]
+    assert loss_course(store, known, 0) == []
+    line = timeline(store, seq, seq, 40, {"loss": [3.0, None, 1.0, None]})[1]
+    assert plain(line) == "loss █ ▁  1"
+    assert sparkline([1.0, None, None, None, 3.0, 5.0], 3) == "▁ █"
 
 
 def test_nothing_recorded():

@@ -53,6 +53,7 @@ from viewers.graph.tape import Tape
 
 __all__ = ["PHASES", "Container", "Moment", "Step", "TraceStore"]
 
+_PASSES = 5000  # backward passes, and cells, that are remembered
 _CODES = {name: code for code, name in enumerate(PHASES)}
 _INPUTS_KEPT = 100_000  # input leaves whose name and shape are remembered
 
@@ -93,6 +94,8 @@ class TraceStore(Tape):
         self._lost = False  # after a gap, until the open containers are certain again
         self._containers: dict[int, Container] = {}
         self._steps_made = 0
+        self.passes: dict[int, tuple[str, int]] = {}  # begin of a backward pass -> file, line
+        self.cells: dict[int, None] = {}  # begins of cells; of both the newest
         self._raised: list[int] = []  # seqs of the events at which an exception was raised
         self._metas: dict[int, TensorMeta] = {}
         self._makers: dict[int, int] = {}  # tensor -> seq of the newest event that made it
@@ -299,6 +302,7 @@ class TraceStore(Tape):
 
     def _backwardbegin(self, e: BackwardBegin) -> int:
         self.steps[-1].content = True
+        _note(self.passes, e.seq, (e.source.file, e.source.line))
         return self._push(e, BACKWARD)
 
     def _backwardend(self, e: BackwardEnd) -> int:
@@ -353,6 +357,7 @@ class TraceStore(Tape):
     def _cellbegin(self, e: CellBegin) -> int:
         if not self.steps[-1].content:
             self.steps[-1].cell = e.cell
+        _note(self.cells, e.seq, None)
         self._push(e, FORWARD)
         return IDLE
 
@@ -576,6 +581,13 @@ class TraceStore(Tape):
         """The first event after ``seq`` at which an exception was raised, 0 without one."""
         i = bisect_right(self._raised, seq)
         return self._raised[i] if i < len(self._raised) else 0
+
+
+def _note(known: dict[int, Any], seq: int, what: Any) -> None:
+    known[seq] = what
+    if len(known) > _PASSES * 5 // 4:
+        for old in sorted(known)[:-_PASSES]:
+            del known[old]
 
 
 def _seq(event: Event) -> int:

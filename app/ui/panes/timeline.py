@@ -10,7 +10,7 @@ from app.session import Session
 from app.ui.panes.base import Pane
 from viewers.memory import Ledger
 from viewers.text import Line
-from viewers.timeline import seq_at, timeline
+from viewers.timeline import loss_course, seq_at, timeline
 
 __all__ = ["TimelinePane"]
 
@@ -43,8 +43,8 @@ class TimelinePane(Pane):
     def sync(self) -> None:
         """The cursor or the tape has moved."""
         session = self.session
-        losses = [value for seq, value in session.losses if seq <= session.cursor]
-        values = {"loss": losses} if len(losses) > 1 else None
+        losses = loss_course(session.store, session.losses, session.cursor)
+        values = {"loss": losses} if len(losses) - losses.count(None) > 1 else None
         width = max(8, self.room - 2)
         memory = self.ledger() if self.size.height > 1 else None
         self._lines = timeline(
