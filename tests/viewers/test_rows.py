@@ -507,3 +507,17 @@ def test_in_pieces_it_comes_to_the_same(phase: str, piece: int):
         before = view.behind
         assert view.update(piece) and view.behind == max(0, before - piece)
     assert text(view) == text(whole) and not view.update(piece)
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+def test_events_are_found_while_not_all_is_taken_in(phase: str):
+    events = mlp_events(1)
+    view = outline(events, phase, limit=3)
+    while True:
+        for event in events:
+            row = view.index_of(event.seq)
+            assert row is None or 0 <= row < len(view)
+        if not view.update(3):
+            break
+    whole = outline(events, phase)
+    assert [view.index_of(e.seq) for e in events] == [whole.index_of(e.seq) for e in events]

@@ -376,11 +376,11 @@ class Outline:
             for group in hidden:
                 self.collapsed[group.key] = False
             self.rebuild()
-        row = self._row_of[item.index]
+        row = self._row(item)
         if row >= 0 and self.rows[row].fold > 1:
             self.collapsed[self.rows[row].fold_key] = False
             self.rebuild()
-        return self._row_of[item.index]
+        return self._row(item)
 
     def rebuild(self) -> None:
         """Make all rows anew."""
@@ -397,19 +397,23 @@ class Outline:
         """
         item = self._item_of(seq)
         if item is not None:
-            row = self._row_of[item.index]
+            row = self._row(item)
             if row < 0 and item.forward is not None:
-                row = self._row_of[item.forward.index]
+                row = self._row(item.forward)
             if row >= 0:
                 return row
         row = bisect_right(self._begins, seq) - 1
         return row if row >= 0 else None
 
+    def _row(self, item: Item) -> int:
+        """The row of an item, -1 for none; those still to be taken in have none yet."""
+        return self._row_of[item.index] if item.index < len(self._row_of) else -1
+
     def _item_of(self, seq: int) -> Item | None:
         store = self.graph.store
         event = store.event(seq)
         item = self.graph.item_at(getattr(event, "begin", 0) or seq)
-        if item is not None and self._row_of[item.index] >= 0:
+        if item is not None and self._row(item) >= 0:
             return item
         if self.phase == "backward":
             return item
