@@ -37,7 +37,8 @@ def _framework() -> tuple[str, str]:
     import framework
 
     count = os.cpu_count()
-    return OK, f"tapebook {framework.version.tapebook}, NumPy {numpy.__version__}, {count} processors"
+    own = framework.version.tapebook
+    return OK, f"tapebook {own}, NumPy {numpy.__version__}, {count} processors"
 
 
 def _devices() -> tuple[str, str]:

@@ -18,6 +18,7 @@ from viewers.text import Line, crop_line, pad_line, short, size_text, sparkline,
 
 __all__ = ["loss_course", "memory_line", "seq_at", "timeline"]
 
+RUNS = 3  # of cells that are gone back through for losses
 _RUNS = 7  # phases of one step that are told apart
 _SHORT = {"forward": "fwd", "backward": "bwd", "optimizer": "opt"}
 
@@ -98,22 +99,28 @@ def loss_course(
 ) -> list[float | None]:
     """The losses up to the cursor of one run of a cell, one for each backward pass.
 
-    The run is the newest that trained, and the passes are those of one line: several losses of a
-    step, or runs of a cell, are not strung together. None stands for a loss that nobody looked at
-    in time. ``losses`` are what is known, by the event with which the pass began.
+    The run is the newest of which two losses are known, and the passes are those of one line:
+    several losses of a step, or runs of a cell, are not strung together. None stands for a loss
+    that nobody looked at in time. ``losses`` are what is known, by the event with which the pass
+    began.
     """
-    last = max((seq for seq in store.passes if seq <= cursor), default=0)
-    if not last:
-        return []
-    start = max((seq for seq in store.cells if seq <= last), default=0)
-    place, known = store.passes[last], dict(losses)
-    found = [
-        known.get(seq)
-        for seq in sorted(store.passes)
-        if start <= seq <= last and store.passes[seq] == place
-    ]
-    while found and found[-1] is None:  # they may be on their way
-        found.pop()
+    known = dict(losses)
+    found: list[float | None] = []
+    end = cursor
+    for _ in range(RUNS):
+        last = max((seq for seq in store.passes if seq <= end), default=0)
+        start = max((seq for seq in store.cells if seq <= last), default=0)
+        place = store.passes.get(last)
+        found = [
+            known.get(seq)
+            for seq in sorted(store.passes)
+            if start <= seq <= last and store.passes[seq] == place
+        ]
+        while found and found[-1] is None:  # they may be on their way
+            found.pop()
+        if len(found) - found.count(None) > 1 or not start:
+            break
+        end = start - 1
     return found
 
 

@@ -187,7 +187,7 @@ def randint_like(
     tensor([0., 0.])
     """
     if low is None and high is None:
-        raise TypeError("randint_like() missing 1 required positional arguments: \"high\"")
+        raise TypeError('randint_like() missing 1 required positional arguments: "high"')
     low, high = (0, low) if high is None else (low or 0, high)
     made = randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, layout=layout,
                    device=device or input.device, requires_grad=requires_grad,
