@@ -238,7 +238,7 @@ def wrong(
     """
     facts = function.__dict__.get("_kinds")
     if facts is None:
-        inner = _innermost(function)
+        inner = _innermost(function.__dict__.get("_bound", function))
         names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
         facts = function.__dict__["_kinds"] = kinds_of(inner), names, inner.__code__
     known_by, names, code = facts

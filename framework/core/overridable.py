@@ -103,6 +103,7 @@ def _open(function: Any) -> None:
     code, closure = function.__code__, function.__closure__
     bound = FunctionType(code, _space, function.__name__, function.__defaults__, closure)
     bound.__kwdefaults__ = function.__kwdefaults__
+    bound.__annotations__ = function.__annotations__
     function._bound = bound
     function.__code__ = _as_written(code.co_freevars)
     function.__defaults__ = function.__kwdefaults__ = None

@@ -92,3 +92,13 @@ print(len(asked), torch.zeros(2, dtype=torch.int8).dtype, len(asked))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "0 torch.int8 1\n", done.stderr
+
+
+def test_kinds_are_told_while_a_class_overrides_functions() -> None:
+    """Once there is such a class, functions take their arguments in another way."""
+    program = (
+        "import framework as torch\nclass S(torch.Tensor): pass\n"
+        "try: torch.sum(1)\nexcept TypeError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "sum(): argument 'input' (position 1) must be Tensor, not int" in done.stdout, done

@@ -66,6 +66,7 @@ def test_refusals_are_one_line(call, words) -> None:
 
 def test_what_is_asked_before_it_is_used(monkeypatch) -> None:
     assert not torch.distributed.is_available() and not torch.distributed.is_initialized()
+    monkeypatch.setattr(torch.hub, "_folder", None)
     monkeypatch.setenv("TORCH_HOME", "/somewhere")
     assert torch.hub.get_dir() == os.path.join("/somewhere", "hub")
     assert torch.version.__version__ == torch.__version__ and torch.version.hip is None
