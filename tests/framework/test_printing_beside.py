@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -78,4 +79,5 @@ def printed(torch: Any) -> list[str]:
 def test_dual_tensors_and_those_within_transforms() -> None:
     torch = pytest.importorskip("torch")
     for mine, theirs in zip(printed(framework), printed(torch), strict=True):
-        assert mine == theirs
+        # Levels are counted on from one transform to the next.
+        assert re.sub(r"lvl=\d+", "lvl=", mine) == re.sub(r"lvl=\d+", "lvl=", theirs)
