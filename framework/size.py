@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-__all__ = ["Size"]
+__all__ = ["Size", "in_dim", "steps_as_in_pytorch"]
 
 _new_tuple = tuple.__new__
 
@@ -54,3 +54,28 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+
+def steps_as_in_pytorch(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides where NumPy has zeros for dimensions that nothing is skipped in: of length 1 or 0."""
+    found: list[int] = []
+    nothing, last = 0 in shape, 1
+    for n, step in zip(reversed(shape), reversed(steps)):
+        if step == 0 and (n == 1 or nothing):
+            step = found[-1] * max(last, 1) if found else 1
+        found.append(step)
+        last = n
+    return tuple(reversed(found))
+
+
+def in_dim(values: tuple[int, ...], dim: int) -> int:
+    """The entry of a dimension, in PyTorch's words where there is none."""
+    try:
+        return values[dim]
+    except IndexError:
+        ndim = len(values)
+    if not ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+    )

@@ -24,7 +24,7 @@ from framework.elements import as_array
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import memory_of
 from framework.layout import in_order, layout, sparse_coo, strided
-from framework.size import Size
+from framework.size import Size, in_dim, steps_as_in_pytorch
 from framework.trace import sink
 
 __all__ = ["Size", "Tensor", "tensor", "wrap"]
@@ -220,7 +220,7 @@ class Tensor:
         >>> torch.zeros(2, 3).size(), torch.zeros(2, 3).size(-1)
         (torch.Size([2, 3]), 3)
         """
-        return self.shape if dim is None else _in_dim(self._data.shape, dim)
+        return self.shape if dim is None else in_dim(self._data.shape, dim)
 
     def dim(self) -> int:
         """Number of dimensions; the property `ndim` has it too.
@@ -260,8 +260,8 @@ class Tensor:
         """
         steps = tuple(s // self._data.itemsize for s in self._data.strides)
         if 0 in steps:
-            steps = _steps_as_in_pytorch(self._data.shape, steps)
-        return steps if dim is None else _in_dim(steps, dim)
+            steps = steps_as_in_pytorch(self._data.shape, steps)
+        return steps if dim is None else in_dim(steps, dim)
 
     def storage_offset(self) -> int:
         """Elements between the start of the memory and the first element.
@@ -759,18 +759,6 @@ def _for_numpy(data: np.ndarray) -> np.ndarray:
     return data
 
 
-def _steps_as_in_pytorch(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides where NumPy has zeros for dimensions that nothing is skipped in: of length 1 or 0."""
-    found: list[int] = []
-    nothing, last = 0 in shape, 1
-    for n, step in zip(reversed(shape), reversed(steps)):
-        if step == 0 and (n == 1 or nothing):
-            step = found[-1] * max(last, 1) if found else 1
-        found.append(step)
-        last = n
-    return tuple(reversed(found))
-
-
 def deep_copy_of(tensor: Tensor, memo: dict[Any, Any]) -> tuple[Any, int]:
     """A copy of a tensor's array, and its offset in its memory, for `copy.deepcopy`.
 
@@ -802,19 +790,6 @@ def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: 
     made._device = target
     made._rg = requires_grad
     return made
-
-
-def _in_dim(values: tuple[int, ...], dim: int) -> int:
-    """The entry of a dimension, in PyTorch's words where there is none."""
-    try:
-        return values[dim]
-    except IndexError:
-        ndim = len(values)
-    if not ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    raise IndexError(
-        f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
-    )
 
 
 def _warn_of_no_grad(tensor: Tensor) -> None:
