@@ -28,7 +28,9 @@ INNER = {
     "what `save` and `load` are made of": "saved_memory torch_files",
     "computes on arrays, for the ops": "kernels kernels.*",
     "its functions stand in `framework`, `nn.functional`, `linalg` and so on": "ops ops.*",
-    "`framework` has what is meant for users": "atomic device dtypes layout legacy size storage tensor",
+    "`framework` has what is meant for users": (
+        "atomic device dtypes layout legacy size storage tensor"
+    ),
     "writes tensors as text; `set_printoptions` and its kin are in `framework`": "printing reprs",
     "`trace` has what is meant for users": "trace.*",
     "`onnx` has what is meant for users": "onnx.*",
