@@ -1,10 +1,12 @@
 """`compiler`: models run as they are written, so that every op can be looked at.
 
-``torch.compile`` and its relatives are accepted, say so once, and return what they were given.
+``torch.compile`` and its relatives are accepted and say so once. What they return has the form that
+programs know from PyTorch: a module comes back wrapped (`framework._dynamo.OptimizedModule`).
 """
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -36,31 +38,81 @@ def note_once(name: str) -> None:
         )
 
 
+_OPTIONS = {"backend", "disable", "dynamic", "fullgraph", "mode", "name", "options"}
+_MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+
+
+def checked(options: dict[str, Any]) -> None:
+    """TypeError or RuntimeError for what ``torch.compile`` does not take as options.
+
+    >>> from framework.compiler import checked
+    >>> checked({"mode": "default"})
+    """
+    unknown = set(options) - _OPTIONS
+    if unknown:
+        raise TypeError(f"compile() got an unexpected keyword argument '{min(unknown)}'")
+    mode = options.get("mode")
+    if mode is not None and options.get("options") is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    if mode is not None and mode not in _MODES:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
+
+
 def compile(model: Any = None, **options: Any) -> Any:
-    """Returns ``model`` itself; without one a decorator that does.
+    """``model`` in the form that PyTorch's compiler gives it, running as it is written.
+
+    A module comes back within an ``OptimizedModule``: the same parameters, attributes and training
+    mode, and a state dict whose keys begin with ``_orig_mod.``. A function comes back as a function
+    that calls it; a class as itself. Without ``model`` this is a decorator.
+
+    Args:
+        disable: return ``model`` itself.
+        backend, dynamic, fullgraph, mode, options: accepted.
+
+    Raises:
+        AssertionError: ``model`` cannot be called.
+        RuntimeError: for an unknown mode, or a mode and options.
 
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     double = torch.compile(lambda x: x * 2)
+    ...     model = torch.compile(torch.nn.Linear(2, 1))
     >>> double(torch.ones(1))
     tensor([2.])
+    >>> list(model.state_dict()), model.out_features
+    (['_orig_mod.weight', '_orig_mod.bias'], 1)
     """
-    unknown = set(options) - {"backend", "disable", "dynamic", "fullgraph", "mode", "options"}
-    if unknown:
-        raise TypeError(f"compile() got an unexpected keyword argument '{min(unknown)}'")
-    if options.get("mode") is not None and options.get("options") is not None:
-        raise RuntimeError(
-            "Either mode or options can be specified, but both can't be specified at the same time."
-        )
-    if not options.get("disable"):
-        note_once("torch.compile")
+    checked(options)
     if model is None:
-        return lambda function: function
+        return lambda function: compile(function, **options)
+    if options.get("disable"):
+        return model
+    note_once("torch.compile")
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
-    return model
+    if isinstance(model, type):
+        return model
+    from framework._dynamo.eval_frame import OptimizedModule  # above this module
+
+    if isinstance(model, OptimizedModule):
+        # PyTorch gives a function here, without hooks or parameters: by oversight, it seems.
+        return OptimizedModule(model._orig_mod)
+    return OptimizedModule(model) if hasattr(model, "named_modules") else _calling(model)
+
+
+def _calling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Another function of the same name, which calls this one."""
+
+    @functools.wraps(function)
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    compiled._torchdynamo_orig_callable = function  # type: ignore[attr-defined]
+    return compiled
 
 
 def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:

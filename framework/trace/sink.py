@@ -12,6 +12,7 @@ Raw tuples start ``(seq, t, kind, ...)``; the rest is private to this file and `
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import weakref
@@ -22,6 +23,8 @@ from itertools import count
 from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any
+
+from numpy import ndarray
 
 from framework.trace.values import Values
 
@@ -49,6 +52,7 @@ CELL_BEGIN, CELL_END = 31, 32
 
 ATTACHED = "_tapebook"  # attribute of a frame's globals that marks the namespace of a traced script
 
+_WRAPPED = re.compile(r"\._orig_mod(?=\.|$)")  # of `torch.compile`: no part of a readable path
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _getframe = sys._getframe
 
@@ -266,6 +270,15 @@ class Recorder:
         self._here()
         return begin
 
+    def name_module(self, module: Any, inner: Any) -> None:
+        """A module that only wraps another is called: that one gets its path, as its children do.
+
+        Unless it was called before: then it keeps the name that it has.
+        """
+        known = self.paths.get(id(inner))
+        if known is None or known[0]() is not inner:
+            self._path(module, user_frame(_getframe(2)))
+
     def end_module(self, begin: int, out: Any, error: BaseException | None = None) -> None:
         """The module of `begin_module` ended, with this output or an error."""
         if self.modules:
@@ -280,7 +293,7 @@ class Recorder:
         frame = user_frame(_getframe(2))
         begin = self._open(
             roots, BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
-            self.open[-1] if self.open else 0,
+            self.open[-1] if self.open else 0, _loss(roots),
         )  # fmt: skip
         self.modules.append(self.module)
         self.calls.append((frame and frame.f_code, frame and frame.f_lasti))
@@ -490,11 +503,11 @@ class Recorder:
             return known[1]
         name = _variable_name(module, frame) or type(module).__name__.lower()
         for path, child in module.named_modules(prefix=name):
-            self.paths[id(child)] = (weakref.ref(child), path)
+            self.paths[id(child)] = (weakref.ref(child), _WRAPPED.sub("", path))
         for path, param in module.named_parameters(prefix=name):
-            self._name_leaf(param, path, "parameter")
+            self._name_leaf(param, _WRAPPED.sub("", path), "parameter")
         for path, buffer in module.named_buffers(prefix=name):
-            self._name_leaf(buffer, path, "buffer")
+            self._name_leaf(buffer, _WRAPPED.sub("", path), "buffer")
         return name
 
     def _name_leaf(self, tensor: Any, name: str, role: str) -> None:
@@ -727,6 +740,19 @@ def _meta(tensor: Any) -> tuple[Any, ...]:
     """(shape, NumPy dtype, device), as `core.graph.Node.metas` has it."""
     data = tensor._data
     return data.shape, data.dtype, tensor._device
+
+
+def _loss(roots: tuple[Any, ...]) -> Any:
+    """The number that a backward pass starts from: a float; of a device's, a copy to be read later.
+
+    Values are kept for a few steps, and by a structure trace not at all: every step's loss is not.
+    """
+    data = roots[0]._data if len(roots) == 1 else None
+    if getattr(data, "size", 0) != 1:
+        return None
+    if type(data) is ndarray:
+        return float(data.item().real)
+    return data.copy() if hasattr(data, "__cuda_array_interface__") else None
 
 
 def _text(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import Any
 
 from framework import dtypes
-from framework.compiler import note_once
+from framework.compiler import checked, note_once
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
 from framework.nn.modules.hooks import BackwardHook
@@ -670,6 +670,7 @@ class Module(ModuleTree, StateDict):
         >>> layer(torch.tensor([-1.0, 1.0]))
         tensor([0., 1.])
         """
+        checked(kwargs)
         note_once("torch.nn.Module.compile")
 
     def share_memory(self) -> Any:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from framework._dynamo.eval_frame import OptimizedModule
 from framework.compiler import allow_in_graph, disable, is_compiling, list_backends, reset
 
 __all__ = [
-    "allow_in_graph", "config", "disable", "graph_break", "is_compiling", "list_backends",
-    "mark_dynamic", "mark_static", "optimize", "reset",
+    "OptimizedModule", "allow_in_graph", "config", "disable", "graph_break", "is_compiling",
+    "list_backends", "mark_dynamic", "mark_static", "optimize", "reset",
 ]  # fmt: skip
 
 # Settings can be made; none has an effect.
