@@ -1,13 +1,15 @@
 """Switches of the whole package that PyTorch has: precision, determinism, threads.
 
-Computation here is deterministic and in full precision; the switches are checked, remembered and
-change nothing.
+Computation here is deterministic and in full precision: these switches are checked, remembered and
+change nothing. Compiled kernels use as many threads as `set_num_threads` says.
 """
 
 from __future__ import annotations
 
 import os
 from typing import Any
+
+from framework.kernels import compiled
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
@@ -143,7 +145,7 @@ def _check_threads(name: str, count: Any) -> int:
 
 
 def set_num_threads(num: int) -> None:
-    """Remember a number of threads; NumPy's BLAS takes its own from the environment.
+    """How many threads compiled kernels may use; NumPy's BLAS takes its own from the environment.
 
     RuntimeError unless it is positive, TypeError unless it is an int.
 
@@ -155,6 +157,7 @@ def set_num_threads(num: int) -> None:
     >>> torch.set_num_threads(before)
     """
     _Flags.threads = _check_threads("set_num_threads", num)
+    compiled.set_threads(num)
 
 
 def get_num_threads() -> int:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["backward", "is_quick", "standardize"]
+from framework.kernels import compiled
+
+__all__ = ["backward", "compiled_channels", "is_quick", "seen", "standardize"]
 
 _LARGE = 1 << 12  # below this many elements the plain form is as fast
 _SHORT = 16  # and with lines shorter than this
@@ -36,6 +38,21 @@ def is_quick(x: Any, dims: tuple[int, ...]) -> bool:
         return False
     view = _seen_as(x.shape, dims)
     return view is not None and view[2] >= _SHORT
+
+
+def compiled_channels(x: Any, dims: tuple[int, ...], *others: Any) -> Any:
+    """Compiled kernels for what `seen` makes of ``x``, if the other arrays fit."""
+    if not compiled.is_plain(x) or any(o is not None and o.dtype is not x.dtype for o in others):
+        return None
+    view = _seen_as(x.shape, dims)
+    return compiled.family("channels") if view is not None and view[2] >= _SHORT else None
+
+
+def seen(x: Any, dims: tuple[int, ...], *arrays: Any) -> list[Any]:
+    """The arrays, which have ``x``'s shape, as contiguous (A, B, C)."""
+    view = _seen_as(x.shape, dims)
+    assert view is not None
+    return [np.ascontiguousarray(a).reshape(view) for a in arrays]
 
 
 def _blocks(x: Any, dims: tuple[int, ...], *others: Any) -> Iterator[tuple[Any, ...]]:
@@ -72,6 +89,9 @@ def _normal(x: Any, eps: float, center: bool, out: Any) -> tuple[Any, Any, Any]:
 
 def standardize(x: Any, dims: tuple[int, ...], eps: float, center: bool) -> tuple[Any, Any, Any]:
     """(x - mean) / sqrt(var + eps), the means (None unless ``center``) and variances (B,)."""
+    if channels := compiled_channels(x, dims):
+        normal, mean, square = channels.standardize(*seen(x, dims, x), None, None, eps, center)
+        return normal.reshape(x.shape), mean if center else None, square
     result = np.empty(x.shape, x.dtype)
     means, squares = [], []
     for part, out in _blocks(x, dims, result):
@@ -84,6 +104,8 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float, center: bool) -> tupl
 
 def backward(g: Any, x: Any, dims: tuple[int, ...], eps: float, center: bool) -> Any:
     """r (g - mean(g) - x̂ mean(g x̂)), see `ops.norm`."""
+    if channels := compiled_channels(x, dims, g):
+        return channels.backward(*seen(x, dims, x, g), None, eps, center)[0].reshape(x.shape)
     result = np.empty(x.shape, x.dtype)
     for part, grad, out in _blocks(x, dims, g, result):
         r = _normal(part, eps, center, out)[2]

@@ -23,7 +23,7 @@ from framework.core.modes import no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.core.views import before_write
-from framework.kernels import module_of, to_device
+from framework.kernels import compiled, module_of, to_device
 from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.layout import in_rows
@@ -127,6 +127,8 @@ def _affine(normal: Any, weight: Any, bias: Any) -> Any:
     return normal
 
 
+_SHORT = 16  # rows that NumPy has no trouble with
+
 # -- layer and RMS norm -----------------------------------------------------------------------
 
 
@@ -137,12 +139,16 @@ def _last(x: Any, count: int) -> tuple[int, ...]:
 def _layer_kernel(x: Any, w: Any, b: Any, *, dims: int, eps: float) -> Any:
     real_floating(x, "LayerNormKernelImpl")
     _check_like(x, w, b)
+    if rows := _rows(x, dims, w, b):
+        return rows.norm(*_as_rows(x, dims, w, b), eps, True).reshape(x.shape)
     normal = _standardize_kernel(in_rows(x), dims=_last(x, dims), eps=eps, center=True)
     return _affine(normal, w, b)
 
 
 def _rms_kernel(x: Any, w: Any, *, dims: int, eps: float) -> Any:
     _check_like(x, w, None)
+    if rows := _rows(x, dims, w):
+        return rows.norm(*_as_rows(x, dims, w, None), eps, False).reshape(x.shape)
     normal = _standardize_kernel(x, dims=_last(x, dims), eps=eps, center=False)
     return _affine(normal, w, None)
 
@@ -153,21 +159,124 @@ def _check_like(x: Any, w: Any, b: Any) -> None:
             raise ValueError(f"mixed dtype: expect parameter to have the type {x.dtype}")
 
 
+def _rows(x: Any, dims: int, *params: Any) -> Any:
+    """The compiled kernels, for large rows of parameters of the same type."""
+    if not compiled.is_plain(x) or math.prod(x.shape[x.ndim - dims :]) < _SHORT:
+        return None
+    if any(p is not None and p.dtype is not x.dtype for p in params):
+        return None
+    return compiled.family("rows")
+
+
+def _as_rows(x: Any, dims: int, *params: Any) -> list[Any]:
+    """The last ``dims`` dimensions as one, and contiguous."""
+    lines = x.reshape(-1, math.prod(x.shape[x.ndim - dims :]))
+    return [lines, *[None if p is None else np.ascontiguousarray(p).reshape(-1) for p in params]]
+
+
 def _scaled(g: Any, weight: Any) -> Any:
     return g if weight is None else g * weight
 
 
-def _layer_grad_x(g: Any, input: Any, weight: Any, dims: int, eps: float, center: bool) -> Any:
-    return _unscaled(_scaled(g, weight), input, _last(input, dims), eps, center)
+def _is_rows(x: Any, dims: tuple[int, ...]) -> bool:
+    """Whether one standardises over the last dimensions; else over all but the second."""
+    return dims == _last(x, len(dims))
+
+
+def _spread(p: Any, x: Any, dims: tuple[int, ...]) -> Any:
+    """A weight or a bias, to be multiplied with x."""
+    return p if _is_rows(x, dims) else _column(p, x.ndim)
+
+
+def _others(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions that a weight's gradient is summed over."""
+    return tuple(range(x.ndim - len(dims))) if _is_rows(x, dims) else dims
+
+
+def _affine_backward(
+    g: Any, x: Any, w: Any, *, dims: tuple[int, ...], eps: float, center: bool
+) -> tuple[Any, Any, Any]:
+    """Gradients of x̂ · weight + bias with respect to x, weight and bias."""
+    if g.shape == x.shape and (found := _compiled_backward(g, x, w, dims, eps, center)):
+        return found
+    others, scaled = _others(x, dims), _scaled(g, _spread(w, x, dims))
+    normal = _standardize_kernel(x, dims=dims, eps=eps, center=center)
+    return (
+        _backward_kernel(scaled, x, dims=dims, eps=eps, center=center),
+        (g * normal).sum(axis=others),
+        g.sum(axis=others),
+    )
+
+
+def _compiled_backward(
+    g: Any, x: Any, w: Any, dims: tuple[int, ...], eps: float, center: bool
+) -> tuple[Any, Any, Any] | None:
+    if _is_rows(x, dims):
+        if not (rows := _rows(x, len(dims), g, w)):
+            return None
+        lines, scale = _as_rows(x, len(dims), w)
+        dx, dw, db = rows.backward(lines, _as_rows(g, len(dims))[0], scale, eps, center)
+        inner = x.shape[x.ndim - len(dims) :]
+        return dx.reshape(x.shape), dw.reshape(inner), db.reshape(inner)
+    if not (channels := host.compiled_channels(x, dims, g, w)):
+        return None
+    dx, dw, db = channels.backward(*host.seen(x, dims, x, g), w, eps, center)
+    return dx.reshape(x.shape), dw, db
+
+
+def _affine_second(
+    g: Any, n: Any, grad: Any, input: Any, weight: Any, dims: Any, eps: float, center: bool
+) -> tuple[Any, ...]:
+    """Gradients of <a, N(g w)> + <b, sum(g x̂)> + <c, sum(g)>, given (a, b, c)."""
+    a, b, c = g
+    others = _others(input, dims)
+    weight = _spread(weight, input, dims)
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for_weight = None
+    if a is not None:
+        inner = _unscaled(a, input, dims, eps, center)  # N is symmetric
+        parts[0].append(_scaled(inner, weight))
+        if n.needs(1):
+            parts[1].append(_second(a, _scaled(grad, weight), input, dims, eps, center))
+        if n.needs(2):
+            for_weight = (grad * inner).sum(others) if others else grad * inner
+    if b is not None:
+        b = _spread(b, input, dims)
+        parts[0].append(b * _standardized(input, dims, eps, center))
+        if n.needs(1):
+            parts[1].append(_unscaled(b * grad, input, dims, eps, center))
+    if c is not None:
+        parts[0].append(_spread(c, input, dims).expand(input.shape))
+    found = [sum(part[1:], part[0]) if part else None for part in parts]
+    return (*found, for_weight)
+
+
+AFFINE_NORM_BACKWARD = op(
+    "affine_norm_backward", widening(_affine_backward), "grad input weight", grad=_affine_second,
+    samples=lambda s: [
+        ((s(3, 4), s(3, 4), s(4)), {"dims": (1,), "eps": 0.01, "center": True}),
+        ((s(2, 3, 2), s(2, 3, 2), None), {"dims": (1, 2), "eps": 0.01, "center": False}),
+        ((s(3, 2, 2), s(3, 2, 2), s(2)), {"dims": (0, 2), "eps": 0.01, "center": True}),
+    ],
+)  # fmt: skip
+
+
+def _affine_grads(
+    g: Any, n: Any, input: Any, weight: Any, dims: tuple[int, ...], eps: float, center: bool
+) -> tuple[Any, ...]:
+    """By rule for input, weight and bias, whose edges come first in node ``n``."""
+    wanted = [edge is not None for edge in n.edges[:3]]
+    if not any(wanted[1:]):
+        inner = _scaled(g, _spread(weight, input, dims))
+        return (_unscaled(inner, input, dims, eps, center),)
+    found = apply(AFFINE_NORM_BACKWARD, g, input, weight, dims=dims, eps=eps, center=center)
+    return tuple([part if want else None for part, want in zip(found, wanted)])
 
 
 LAYER_NORM = op(
     "layer_norm", widening(_layer_kernel), "input weight bias",
-    grad=(
-        lambda g, input, weight, dims, eps: _layer_grad_x(g, input, weight, dims, eps, True),
-        lambda g, input, dims, eps: g * _standardized(input, _last(input, dims), eps),
-        lambda g: g,
-    ),
+    grad=lambda g, n, input, weight, dims, eps: _affine_grads(
+        g, n, input, weight, _last(input, dims), eps, True),
     samples=lambda s: [
         ((s(3, 4), s(4), s(4)), {"dims": 1, "eps": 0.01}),
         ((s(2, 3, 2), s(3, 2), None), {"dims": 2, "eps": 0.01}),
@@ -176,10 +285,8 @@ LAYER_NORM = op(
 )  # fmt: skip
 RMS_NORM = op(
     "rms_norm", widening(_rms_kernel), "input weight",
-    grad=(
-        lambda g, input, weight, dims, eps: _layer_grad_x(g, input, weight, dims, eps, False),
-        lambda g, input, dims, eps: g * _standardized(input, _last(input, dims), eps, False),
-    ),
+    grad=lambda g, n, input, weight, dims, eps: _affine_grads(
+        g, n, input, weight, _last(input, dims), eps, False),
     samples=lambda s: [
         ((s(3, 4), s(4)), {"dims": 1, "eps": 0.01}),
         ((s(2, 3, 2), None), {"dims": 2, "eps": 0.01}),
@@ -393,9 +500,13 @@ def _batch_kernel(
     real_floating(x, "batch_norm")
     if x.ndim < 4:  # images may lie channels last
         x = in_rows(x)
+    given = w, b
     w, b = _column(w, x.ndim), _column(b, x.ndim)
     if training:
         dims = (0, *range(2, x.ndim))
+        if channels := host.compiled_channels(x, dims, *given):
+            found = channels.standardize(*host.seen(x, dims, x), *given, eps, True)
+            return found[0].reshape(x.shape), *found[1:]
         if host.is_quick(x, dims):
             normal, center, square = host.standardize(x, dims, eps, True)
             return _affine(normal, w, b), center, square
@@ -446,6 +557,8 @@ def _batch_gy(g: Any) -> Any:
 def _batch_grads(
     g: Any, n: Any, input: Any, weight: Any, mean: Any, var: Any, training: bool, eps: float
 ) -> tuple[Any, ...]:
+    if training and g[1] is None and g[2] is None:
+        return *_affine_grads(g[0], n, input, weight, _batch_dims(input), eps, True), None, None
     gy = _batch_gy(g)
     g_weight = g_bias = None
     if gy is not None and n.needs(1):
@@ -460,6 +573,7 @@ def _batch_grads(
 
 BATCH_NORM = op(
     "batch_norm", widening(_batch_kernel), "input weight bias mean var", grad=_batch_grads,
+    fused="input weight",
     samples=lambda s: [
         ((s(3, 2, 2), s(2), s(2), None, None), {"training": True, "eps": 0.01}),
         ((s(4, 3), None, None, None, None), {"training": True, "eps": 0.01}),

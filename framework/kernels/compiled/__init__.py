@@ -1,0 +1,126 @@
+"""Kernels compiled by Numba, where NumPy needs several passes over an array or has no kernel.
+
+They are an extra (``pip install 'tapebook[fast]'``). Nothing is imported or compiled before the
+first large array meets a kernel of a family; the machine code is kept on disk for the next process.
+Small arrays, other types, other devices and a Numba that is missing or broken mean NumPy: whoever
+calls a kernel asks `family` first, and has the plain way beside it.
+
+The kernels release the interpreter's lock. `in_parts` runs one over ranges of its rows in several
+threads; what a range gives depends neither on the others nor on the number of threads, so results
+are the same with one thread as with many.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LARGE", "THREAD_NAMES", "family", "in_parts", "is_plain", "set_threads", "use"]
+
+LARGE = 1 << 12  # elements from which on a compiled kernel is asked
+THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
+_SHARED = 1 << 16  # elements of work that are worth another thread's wake-up
+
+_families: dict[str, Any] = {}
+_used = os.environ.get("TAPEBOOK_NUMBA", "1") != "0"
+_threads = max(1, os.cpu_count() or 1)
+_pool: ThreadPoolExecutor | None = None
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+def is_plain(a: Any) -> bool:
+    """Whether the kernels can read an array: float32, of the host, contiguous, and large."""
+    return bool(
+        a.__class__ is np.ndarray
+        and a.size >= LARGE
+        and a.dtype is _FLOAT32
+        and a.flags.c_contiguous
+    )
+
+
+def family(name: str) -> Any:
+    """A module of this package by name; None where Numba is missing, broken or not wanted."""
+    if name not in _families:
+        _families[name] = _load(name)
+    return _families[name]
+
+
+def use(wanted: bool) -> bool:
+    """Whether to use compiled kernels at all; returns what it was."""
+    global _used
+    before, _used = _used, wanted
+    _families.clear()
+    return before
+
+
+def _load(name: str) -> Any:
+    if not _used:
+        return None
+    try:
+        if not family("elementary") if name != "elementary" else False:
+            return None
+        module = importlib.import_module(f"{__name__}.{name}")
+        if name == "elementary":
+            module.prove()
+        return module
+    except Exception as error:  # Numba raises a great many kinds, at import and when it compiles
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "numba"
+        what = "not installed" if missing else f"not working ({str(error).splitlines()[0][:80]})"
+        warnings.warn(
+            f"Numba is {what}: large arrays are computed by NumPy, which is slower. "
+            + ("pip install 'tapebook[fast]' brings it; " if missing else "")
+            + "TAPEBOOK_NUMBA=0 in the environment says that this is wanted.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        use(False)
+        return None
+
+
+# -- threads ------------------------------------------------------------------------------------
+
+
+def set_threads(count: int) -> None:
+    """How many threads `in_parts` may use."""
+    global _threads, _pool
+    if count != _threads and _pool is not None:
+        _pool.shutdown(wait=False)
+        _pool = None
+    _threads = count
+
+
+def in_parts(call: Callable[..., None], count: int, work: int, *args: Any) -> None:
+    """``call(*args, start, stop)`` for all of range(count), in threads where that pays.
+
+    Args:
+        call: a compiled kernel; what it does for a range must not depend on other ranges.
+        work: elements in all.
+    """
+    parts = min(_threads, count, work // _SHARED)
+    if parts <= 1:
+        call(*args, 0, count)
+        return
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(_threads - 1, THREAD_NAMES)
+    bounds = [count * i // parts for i in range(parts + 1)]
+    others = [_pool.submit(call, *args, a, b) for a, b in zip(bounds[1:], bounds[2:])]
+    call(*args, 0, bounds[1])
+    for other in others:
+        other.result()
+
+
+def _forget_threads() -> None:
+    """A forked process has none of its parent's threads."""
+    global _pool
+    _pool = None
+
+
+os.register_at_fork(after_in_child=_forget_threads)

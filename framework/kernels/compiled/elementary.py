@@ -1,0 +1,180 @@
+"""Elementary functions of float32 that LLVM can vectorise: no branches, no calls, no tables.
+
+e^x is reduced to 2^n e^r, |r| <= ln 2 / 2, with Cephes' polynomial for e^r (Moshier, expf.c), and
+2^n is put together from bits. Constants are float32 throughout: a float64 would halve the speed.
+``contract`` lets products and sums become one instruction; nothing else is relaxed, so infinities
+and NaN come out as they should.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+__all__ = ["FAST", "SUMS", "bits", "exp", "from_bits", "highest", "lowest", "normal_density",
+           "normal_tail", "prove", "sigmoid", "tanh", "value"]  # fmt: skip
+
+FAST: dict[str, Any] = {
+    "fastmath": {"contract"}, "error_model": "numpy", "nogil": True, "cache": True,
+}  # fmt: skip
+# Sums may be taken in any order: in 16 or more lanes, which is nearer to the truth than one.
+SUMS: dict[str, Any] = {**FAST, "fastmath": {"contract", "reassoc"}}
+
+_f, _i = np.float32, np.int32
+
+
+@intrinsic
+def bits(context: Any, x: Any) -> Any:
+    """The bits of a float32, as an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def from_bits(context: Any, x: Any) -> Any:
+    """The float32 with these bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+# -- the largest of many ------------------------------------------------------------------------
+#
+# Comparing floats does not vectorise as long as NaN counts. Integers whose order is that of the
+# floats do, and NaN is the largest of them.
+
+lowest = _i(-(2**31))
+_MASK, _31 = _i(0x7FFFFFFF), _i(31)
+
+
+@njit(**FAST)
+def highest(so_far, x):  # type: ignore[no-untyped-def]
+    """The larger of an ordered integer and that of ``x``; begin with `lowest`."""
+    b = bits(x)
+    return max(so_far, b ^ ((b >> _31) & _MASK))
+
+
+@njit(**FAST)
+def value(order):  # type: ignore[no-untyped-def]
+    """The float32 of an ordered integer."""
+    return from_bits(order ^ ((order >> _31) & _MASK))
+
+
+# -- functions ----------------------------------------------------------------------------------
+
+ONE = _f(1)
+_LOG2E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
+_ROUND, _ROUND_BITS = _f(12582912.0), _i(0x4B400000)  # 1.5 * 2^23: adding it rounds to an integer
+_TOO_HIGH, _TOO_LOW = _f(89), _f(-105)  # where the result is infinite, or zero
+_E0, _E1, _E2, _E3, _E4, _E5 = (
+    _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3),
+    _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1),
+)  # fmt: skip
+_1, _23, _127 = _i(1), _i(23), _i(127)
+
+
+@njit(**FAST)
+def exp(x):  # type: ignore[no-untyped-def]
+    """e^x; within one unit in the last place, also of numbers below the normal ones."""
+    x = _TOO_HIGH if x > _TOO_HIGH else x
+    x = _TOO_LOW if x < _TOO_LOW else x
+    t = x * _LOG2E + _ROUND
+    n = bits(t) - _ROUND_BITS
+    t = t - _ROUND
+    r = x - t * _LN2_HIGH
+    r = r - t * _LN2_LOW
+    p = _E0
+    p = p * r + _E1
+    p = p * r + _E2
+    p = p * r + _E3
+    p = p * r + _E4
+    p = p * r + _E5
+    p = p * (r * r) + r + ONE
+    half = n >> _1  # in two factors, for 2^n itself may be out of range
+    return p * from_bits((half + _127) << _23) * from_bits((n - half + _127) << _23)
+
+
+@njit(**FAST)
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    """1 / (1 + e^-x)."""
+    return ONE / (ONE + exp(-x))
+
+
+# Cephes' tanhf: a polynomial near zero, where 1 - 2 / (e^2x + 1) cancels out.
+_T0, _T1, _T2, _T3, _T4 = (
+    _f(-5.70498872745e-3), _f(2.06390887954e-2), _f(-5.37397155531e-2),
+    _f(1.33314422036e-1), _f(-3.33332819422e-1),
+)  # fmt: skip
+_NEAR, _TWO = _f(0.625), _f(2)
+
+
+@njit(**FAST)
+def tanh(x):  # type: ignore[no-untyped-def]
+    """The hyperbolic tangent; within two units in the last place."""
+    size = abs(x)
+    z = x * x
+    p = _T0
+    p = p * z + _T1
+    p = p * z + _T2
+    p = p * z + _T3
+    p = p * z + _T4
+    near = p * z * x + x
+    far = ONE - _TWO / (exp(_TWO * size) + ONE)
+    return near if size < _NEAR else (far if x > _f(0) else (-far if x < _f(0) else x))
+
+
+# The normal distribution's tail Q by erfc(z) = t exp(-z² + p(t)), t = 2 / (2 + z), z >= 0, with a
+# fractional error below 1.2e-7 (Press et al., Numerical Recipes, section 6.2).
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = (
+    _f(0.17087277), _f(-0.82215223), _f(1.48851587), _f(-1.13520398), _f(0.27886807),
+    _f(-0.18628806), _f(0.09678418), _f(0.37409196), _f(1.00002368), _f(-1.26551223),
+)  # fmt: skip
+_ROOT_HALF, _HALF, _INV_SQRT2PI = _f(0.5**0.5), _f(0.5), _f((2 * np.pi) ** -0.5)
+
+
+@njit(**FAST)
+def normal_tail(size):  # type: ignore[no-untyped-def]
+    """Q(size) = 1 - Φ(size), for size >= 0."""
+    z = size * _ROOT_HALF
+    t = ONE / (ONE + z * _HALF)
+    p = _Q0
+    p = p * t + _Q1
+    p = p * t + _Q2
+    p = p * t + _Q3
+    p = p * t + _Q4
+    p = p * t + _Q5
+    p = p * t + _Q6
+    p = p * t + _Q7
+    p = p * t + _Q8
+    p = p * t + _Q9
+    return _HALF * t * exp(p - z * z)
+
+
+@njit(**FAST)
+def normal_density(x):  # type: ignore[no-untyped-def]
+    """φ(x)."""
+    return _INV_SQRT2PI * exp(-_HALF * x * x)
+
+
+@njit(**FAST)
+def _proof(x, out):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        out[i] = exp(x[i])
+
+
+def prove() -> None:
+    """Raise if what Numba compiles here does not compute what it should."""
+    x = np.linspace(-20, 20, 33, dtype=np.float32)
+    out = np.empty_like(x)
+    _proof(x, out)
+    if not np.allclose(out, np.exp(x), rtol=1e-6, atol=0):
+        raise ArithmeticError("its code computes a wrong exponential")

@@ -1,0 +1,208 @@
+"""Rows, each of which stays in the cache: softmax, and standardisation over the last dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from framework.kernels.compiled import in_parts
+from framework.kernels.compiled.elementary import FAST, SUMS, exp, highest, lowest, value
+
+__all__ = [
+    "backward", "log_softmax", "log_softmax_backward", "norm", "softmax", "softmax_backward",
+]  # fmt: skip
+
+_f = np.float32
+
+
+def _lines(*arrays: Any) -> tuple[Any, ...]:
+    return tuple([a.reshape(-1, a.shape[-1]) for a in arrays])
+
+
+# -- softmax ------------------------------------------------------------------------------------
+
+
+@njit(**FAST)
+def _peak(x, i):  # type: ignore[no-untyped-def]
+    top = lowest
+    for j in range(x.shape[1]):
+        top = highest(top, x[i, j])
+    return value(top)
+
+
+@njit(**SUMS)
+def _softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
+    width = x.shape[1]
+    for i in range(start, stop):
+        top = _peak(x, i)
+        total = _f(0)
+        for j in range(width):
+            e = exp(x[i, j] - top)
+            out[i, j] = e
+            total += e
+        share = _f(1) / total
+        for j in range(width):
+            out[i, j] *= share
+
+
+@njit(**SUMS)
+def _log_softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
+    width = x.shape[1]
+    for i in range(start, stop):
+        top = _peak(x, i)
+        total = _f(0)
+        for j in range(width):
+            total += exp(x[i, j] - top)
+        log = np.log(total)
+        for j in range(width):
+            out[i, j] = (x[i, j] - top) - log
+
+
+@njit(**SUMS)
+def _softmax_backward(g, y, out, start, stop):  # type: ignore[no-untyped-def]
+    width = y.shape[1]
+    for i in range(start, stop):
+        total = _f(0)
+        for j in range(width):
+            total += g[i, j] * y[i, j]
+        for j in range(width):
+            out[i, j] = y[i, j] * (g[i, j] - total)
+
+
+@njit(**SUMS)
+def _log_softmax_backward(g, y, out, start, stop):  # type: ignore[no-untyped-def]
+    width = y.shape[1]
+    for i in range(start, stop):
+        total = _f(0)
+        for j in range(width):
+            total += g[i, j]
+        for j in range(width):
+            out[i, j] = g[i, j] - exp(y[i, j]) * total
+
+
+def _per_row(kernel: Any, *arrays: Any) -> Any:
+    out = np.empty(arrays[-1].shape, np.float32)
+    lines = _lines(*arrays, out)
+    in_parts(kernel, len(lines[0]), out.size, *lines)
+    return out
+
+
+def softmax(a: Any) -> Any:
+    """Over the last dimension."""
+    return _per_row(_softmax, a)
+
+
+def log_softmax(a: Any) -> Any:
+    """Over the last dimension."""
+    return _per_row(_log_softmax, a)
+
+
+def softmax_backward(g: Any, y: Any) -> Any:
+    """y (g - sum(g y)), from the result y."""
+    return _per_row(_softmax_backward, g, y)
+
+
+def log_softmax_backward(g: Any, y: Any) -> Any:
+    """g - e^y sum(g), from the result y."""
+    return _per_row(_log_softmax_backward, g, y)
+
+
+# -- standardisation ----------------------------------------------------------------------------
+
+
+@njit(**SUMS)
+def _moments(x, i, center, eps):  # type: ignore[no-untyped-def]
+    """Mean (0 unless ``center``) and 1 / deviation of row i."""
+    width = x.shape[1]
+    mean = _f(0)
+    if center:
+        for j in range(width):
+            mean += x[i, j]
+        mean /= _f(width)
+    square = _f(0)
+    for j in range(width):
+        d = x[i, j] - mean
+        square += d * d
+    return mean, _f(1) / np.sqrt(square / _f(width) + eps)
+
+
+@njit(**FAST)
+def _norm(x, w, b, scaled, shifted, center, eps, out, start, stop):  # type: ignore[no-untyped-def]
+    width = x.shape[1]
+    for i in range(start, stop):
+        mean, r = _moments(x, i, center, eps)
+        for j in range(width):
+            out[i, j] = (x[i, j] - mean) * r
+        if scaled:
+            for j in range(width):
+                out[i, j] *= w[j]
+        if shifted:
+            for j in range(width):
+                out[i, j] += b[j]
+
+
+@njit(**SUMS)
+def _means(x, g, w, i, mean, r, scaled, center):  # type: ignore[no-untyped-def]
+    """The means of g w and of g w x̂ of row i; the first is 0 unless ``center``."""
+    width = x.shape[1]
+    plain = _f(0)
+    along = _f(0)
+    if scaled:
+        for j in range(width):
+            v = g[i, j] * w[j]
+            plain += v
+            along += v * (x[i, j] - mean)
+    else:
+        for j in range(width):
+            plain += g[i, j]
+            along += g[i, j] * (x[i, j] - mean)
+    if not center:
+        plain = _f(0)
+    return plain / _f(width), along * r / _f(width)
+
+
+@njit(**FAST)
+def _backward(  # type: ignore[no-untyped-def]
+    x, g, w, scaled, center, eps, out, weights, biases, block, start, stop
+):
+    width = x.shape[1]
+    for part in range(start, stop):
+        for i in range(part * block, min((part + 1) * block, x.shape[0])):
+            mean, r = _moments(x, i, center, eps)
+            plain, along = _means(x, g, w, i, mean, r, scaled, center)
+            for j in range(width):
+                normal = (x[i, j] - mean) * r
+                v = g[i, j] * w[j] if scaled else g[i, j]
+                out[i, j] = r * (v - plain - normal * along)
+                weights[part, j] += g[i, j] * normal
+                biases[part, j] += g[i, j]
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+def norm(a: Any, w: Any, b: Any, eps: float, center: bool) -> Any:
+    """(x - mean) / sqrt(var + eps) * w + b of each row; without ``center`` there is no mean."""
+    out = np.empty(a.shape, np.float32)
+    x, y = _lines(a, out)
+    given = [_NONE if p is None else p for p in (w, b)]
+    in_parts(_norm, len(x), a.size, x, *given, w is not None, b is not None, center, _f(eps), y)
+    return out
+
+
+def backward(a: Any, g: Any, w: Any, eps: float, center: bool) -> tuple[Any, Any, Any]:
+    """The gradients of `norm` with respect to its input, its weight and its bias.
+
+    The last two are summed up over blocks of rows, whose number does not depend on the threads.
+    """
+    out = np.empty(a.shape, np.float32)
+    x, grad, y = _lines(a, g, out)
+    block = max(16, -(-len(x) // 16))
+    count = -(-len(x) // block)
+    weights, biases = np.zeros((2, count, x.shape[1]), np.float32)
+    scale = _NONE if w is None else w
+    in_parts(_backward, count, a.size, x, grad, scale, w is not None, center, _f(eps), y,
+             weights, biases, block)  # fmt: skip
+    return out, weights.sum(axis=0), biases.sum(axis=0)
