@@ -98,7 +98,10 @@ def _losses(tape: Tape, first: int = 1) -> dict[int, float]:
     found = {}
     for event in tape.events(first):
         if isinstance(event, BackwardBegin) and event.roots:
-            summary = tape.summary_of(event.roots[0], event.seq)
+            if event.loss is not None:
+                found[event.seq] = event.loss
+                continue
+            summary = tape.summary_of(event.roots[0], event.seq)  # of an old recording
             if summary is not None and summary.count == 1:
                 found[event.seq] = summary.mean if summary.mean is not None else float("nan")
     return found

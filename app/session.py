@@ -233,10 +233,14 @@ class Session(Points):
 
     def _feed(self, events: list[Event]) -> None:
         self.store.feed(events)
-        self._roots += [(e.seq, e.roots[0]) for e in events if type(e) is BackwardBegin and e.roots]
+        begins = [e for e in events if type(e) is BackwardBegin and e.roots]
+        told = [(e.seq, e.loss) for e in begins if e.loss is not None]
+        if told:
+            self.losses = sorted(dict([*self.losses, *told]).items())[-5000:]
+        self._roots += [(e.seq, e.roots[0]) for e in begins if e.loss is None]
 
     def _ask_losses(self, now: float) -> None:
-        """The values of the losses that are new, a few times a second."""
+        """The losses that old recordings do not tell by themselves, a few times a second."""
         soon = self.state == "running" and now - self._asked_roots < 0.2
         if not self._roots or soon or self.client is None:
             return
@@ -245,12 +249,12 @@ class Session(Points):
         roots, self._roots = self._roots[-500:], self._roots[-5000:-500]
 
         def arrived(summaries: list[Summary | None]) -> None:
-            self.losses += [
+            told = [
                 (seq, summary.mean if summary.mean is not None else math.nan)
                 for (seq, _), summary in zip(roots, summaries)
                 if summary is not None and summary.count == 1
             ]
-            self.losses = sorted(self.losses)[-5000:]
+            self.losses = sorted(dict([*self.losses, *told]).items())[-5000:]
             self.changed.add("events")
 
         self.ask("summary", arrived, lambda _: None, tensors=[root for _, root in roots], seq=0)

@@ -32,6 +32,8 @@ import linecache
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from framework.trace.compute import ComputeError, compute
 from framework.trace.measure import measure
 from framework.trace.protocol import Summary
@@ -41,7 +43,7 @@ from viewers.lines import GUTTER, Lines, gutter_line, gutter_title
 from viewers.memory import Ledger, memory_lines
 from viewers.parameters import COLUMNS, Key, Parameters, norm_of, row_line, title_line
 from viewers.text import Line, short, sparkline
-from viewers.tracks import Spot, Track, find_in, spot_text, track_named
+from viewers.tracks import Spot, Track, find_in, known_loss, spot_text, track_named
 from viewers.tracks import row_line as step_line
 from viewers.tracks import title_line as step_title
 
@@ -135,7 +137,7 @@ def history(tape: Any, name: str, *, width: int = 100) -> list[Line]:
     store, lookup = store_of(tape), lookup_of(tape)
     track = track_named(store, name)
     spots = _spots(store, track)
-    figures = [lookup((spot.meta.id, spot.seq)) for spot in spots]
+    figures = [lookup((s.meta.id, s.seq)) or known_loss(store, s) for s in spots]
     norms = [norm_of(s) for s in figures if s is not None]
     head: Line = [(track.title, "title"), (f"  {spot_text(spots[-1])}", "shape")]
     if norms:
@@ -261,6 +263,8 @@ def value(tape: Any, expression: str, step: int | None = None) -> Any:
         if not key:
             return None
         array = arrays(*key)
+        if array is None and (loss := store.loss_of(key[0], key[1])) is not None:
+            array = np.float64(loss).reshape(())
         if array is None:
             raise ComputeError(f"the value of {name} in this step was not kept")
         return array

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from framework.trace.events import (
     BackwardBegin,
     Event,
@@ -26,11 +28,21 @@ from framework.trace.events import (
     TensorMeta,
 )
 from framework.trace.protocol import Summary
+from framework.trace.summary import summarize
 from viewers.graph.store import Step, TraceStore
 from viewers.tensor import histogram_line
 from viewers.text import Line, count_text, pad, short, tensor_text
 
-__all__ = ["Spot", "Track", "find_in", "find_track", "row_line", "title_line", "track_named"]
+__all__ = [
+    "Spot",
+    "Track",
+    "find_in",
+    "find_track",
+    "known_loss",
+    "row_line",
+    "title_line",
+    "track_named",
+]
 
 
 class Track(NamedTuple):
@@ -91,6 +103,12 @@ def find_in(store: TraceStore, track: Track, step: Step) -> Spot | None:
     found = _FINDERS[track.kind](track, store.events(step.first_seq, step.last_seq))
     number = step.number if step.updated else 0  # else it is only a guess
     return Spot(number, step.first_seq, *found) if found is not None else None
+
+
+def known_loss(store: TraceStore, spot: Spot) -> Summary | None:
+    """The figures of a loss of which no value is kept: the tape itself has its number."""
+    value = store.loss_of(spot.meta.id, spot.seq)
+    return None if value is None else summarize(np.float64(value))
 
 
 def _named_op(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:

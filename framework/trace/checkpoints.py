@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.trace import sink
-from framework.trace.events import Event, Leaf, Mark, Op
+from framework.trace.events import BackwardBegin, Event, Leaf, Mark, Op
 from framework.trace.forks import READY, close_end, keep_end
 from framework.trace.gate import GateError
 
@@ -340,7 +340,7 @@ Sums = Iterable[tuple[int, dict[str, int]]]  # as the request `digests` gives th
 def first_difference(
     was: Iterable[Event], is_now: Iterable[Event], sums: Sums = (), sums_now: Sums = ()
 ) -> Difference | None:
-    """Compare a re-run with the tape: its events by number, then the checksums of its steps.
+    """Compare a re-run with the tape: its events by number, and the checksums of its steps.
 
     Times and marks do not count. Events that only one side knows are left out.
 
@@ -353,12 +353,16 @@ def first_difference(
     'x float32 [3] then, x float32 [4] now'
     """
     then = {event.seq: event for event in was}
+    first: Difference | None = None
     for event in is_now:
         before = then.get(event.seq)
         if before is not None and _essence(before) != _essence(event):
-            return Difference(event.seq, _unlike(before, event), before)
+            first = Difference(event.seq, _unlike(before, event), before)
+            break
     now = dict(sums_now)
     for seq, noted in sums:
+        if first is not None and seq > first.seq:
+            break
         found = now.get(seq)
         if found is None:
             continue
@@ -366,7 +370,7 @@ def first_difference(
         if different:
             more = f" and {len(different) - 1} more" if len(different) > 1 else ""
             return Difference(seq, f"{different[0]}{more} has other values")
-    return None
+    return first
 
 
 def _essence(event: Event) -> Any:
@@ -374,6 +378,8 @@ def _essence(event: Event) -> Any:
     if isinstance(event, Mark):
         return ("mark",)
     fields = {n: getattr(event, n) for n in event.__struct_fields__ if n not in ("t", "duration")}
+    if isinstance(event, BackwardBegin) and event.loss != event.loss:
+        fields["loss"] = "nan"  # one is as good as another
     if isinstance(event, Op):
         fields["meta"] = {k: v for k, v in event.meta.items() if "<" not in v}
     return type(event), fields
@@ -395,6 +401,8 @@ def _words(event: Event) -> str:
     if isinstance(event, Leaf):
         meta = event.tensor
         return f"{event.name or 'a tensor'} {meta.dtype} {list(meta.shape)}"
+    if isinstance(event, BackwardBegin):
+        return "backward"
     name = getattr(event, "name", "") or getattr(event, "path", "") or type(event).__name__
     outputs = getattr(event, "outputs", ())
     shapes = ", ".join(str(list(m.shape)) for m in outputs if hasattr(m, "shape"))

@@ -138,6 +138,7 @@ class BackwardBegin(_Event, frozen=True, gc=False, tag=7):
     roots: tuple[int, ...]  # tensor ids
     source: Source
     parent: int
+    loss: float | None = None  # what the root held, if it is one of one element
 
 
 class BackwardEnd(_Event, frozen=True, gc=False, tag=8):

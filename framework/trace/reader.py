@@ -155,8 +155,8 @@ def tensor_meta(tensor: Any, ident: int | None = None) -> TensorMeta:
 def _tensor(described: Any) -> TensorMeta:
     if described is None:
         return _EMPTY
-    ident, (shape, dtype, device), requires_grad = described
-    return TensorMeta(ident, shape, _dtypes[dtype], _devices[device], bool(requires_grad))
+    ident, shape, dtype, device, requires_grad = described
+    return TensorMeta(ident, shape, _dtypes[dtype], device, bool(requires_grad))
 
 
 def _tensors(described: Any) -> tuple[TensorMeta, ...]:
@@ -184,13 +184,13 @@ def _inputs(ins: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([i if i.__class__ is int else 0 for i in ins])
 
 
-def _meta(ins: tuple[Any, ...], meta: dict[str, Any]) -> dict[str, str]:
+def _meta(ins: tuple[Any, ...], meta: tuple[tuple[str, Any], ...]) -> dict[str, str]:
     """Scalar operands by position (``arg1``), then keyword arguments."""
     found = {}
     for i, value in enumerate(ins):
         if value.__class__ is not int:
             found[f"arg{i}"] = short(value[0])
-    for key, value in meta.items():
+    for key, value in meta:
         found[key] = short(value)
     return found
 
@@ -239,8 +239,10 @@ def _module_end(raw: tuple[Any, ...]) -> Event:
 
 
 def _backward_begin(raw: tuple[Any, ...]) -> Event:
-    seq, t, _, roots, code, lasti, parent = raw
-    return ev.BackwardBegin(seq, t, roots, source_of(code, lasti), parent)
+    seq, t, _, roots, code, lasti, parent, loss = raw
+    if loss is not None and type(loss) is not float:
+        loss = float(loss.item().real)
+    return ev.BackwardBegin(seq, t, roots, source_of(code, lasti), parent, loss)
 
 
 def _backward_end(raw: tuple[Any, ...]) -> Event:
@@ -276,7 +278,7 @@ def _optim_begin(raw: tuple[Any, ...]) -> Event:
 
 def _update(raw: tuple[Any, ...]) -> Event:
     seq, t, _, described, name, grad, state, parent = raw
-    kept = {key: _tensor(d) for key, d in state.items()}
+    kept = {key: _tensor(d) for key, d in state}
     return ev.ParamUpdate(seq, t, _tensor(described), name, grad, kept, parent)
 
 

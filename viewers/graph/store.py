@@ -95,6 +95,7 @@ class TraceStore(Tape):
         self._containers: dict[int, Container] = {}
         self._steps_made = 0
         self.passes: dict[int, tuple[str, int]] = {}  # begin of a backward pass -> file, line
+        self.losses: dict[int, tuple[int, float]] = {}  # what one began with -> it, and the value
         self.cells: dict[int, None] = {}  # begins of cells; of both the newest
         self._raised: list[int] = []  # seqs of the events at which an exception was raised
         self._metas: dict[int, TensorMeta] = {}
@@ -303,6 +304,8 @@ class TraceStore(Tape):
     def _backwardbegin(self, e: BackwardBegin) -> int:
         self.steps[-1].content = True
         _note(self.passes, e.seq, (e.source.file, e.source.line))
+        if e.loss is not None:
+            _note(self.losses, e.roots[0], (e.seq, e.loss))
         return self._push(e, BACKWARD)
 
     def _backwardend(self, e: BackwardEnd) -> int:
@@ -512,6 +515,17 @@ class TraceStore(Tape):
     def maker(self, tensor: int) -> int:
         """The newest event that made a tensor (or wrote it as its output), 0 if none is known."""
         return self._makers.get(tensor, 0)
+
+    def loss_of(self, tensor: int, seq: int) -> float | None:
+        """What a loss held from event ``seq`` on until backward began with it; None if unknown."""
+        began, value = self.losses.get(tensor, (0, 0.0))
+        if seq == began > 0:
+            return value
+        if not self.maker(tensor) <= seq < began:
+            return None
+        between = self.events(seq + 1, began)
+        written = any(isinstance(e, Write) and tensor in e.tensors for e in between)
+        return None if written else value
 
     def parameters(self, module: str) -> dict[int, str]:
         """Tensor id to local name of the parameters and buffers that a module itself holds."""

@@ -9,7 +9,7 @@ from framework.trace.protocol import Summary
 from viewers.graph.store import TraceStore
 from viewers.parameters import norm_of, sample
 from viewers.text import Line, short, sparkline, width_of
-from viewers.tracks import Spot, Track, find_in, row_line, spot_text, title_line
+from viewers.tracks import Spot, Track, find_in, known_loss, row_line, spot_text, title_line
 
 __all__ = ["StepsPane"]
 
@@ -127,7 +127,14 @@ class StepsPane(Pane):
         if index == 1:
             return title_line(width) if self._rows_of else [("in no step that is kept", "dim")]
         spot = self._rows_of[index - 2]
-        return row_line(spot, self.figures.get((spot.meta.id, spot.seq)), width)
+        return row_line(spot, self._figures(spot), width)
+
+    def _figures(self, spot: Spot) -> Summary | str | None:
+        """What is known of a step: of a loss, the tape has the number itself."""
+        found = self.figures.get((spot.meta.id, spot.seq))
+        if isinstance(found, Summary):
+            return found
+        return known_loss(self.session.store, spot) or found
 
     def ground(self, index: int) -> str:
         if index < 2:
@@ -146,7 +153,7 @@ class StepsPane(Pane):
             line.append((f"  {spot_text(spot)}", "shape"))
         values = []
         for i in sample(len(self._rows_of), SPARK):
-            found = self.figures.get((self._rows_of[i].meta.id, self._rows_of[i].seq))
+            found = self._figures(self._rows_of[i])
             if isinstance(found, Summary):
                 values.append(norm_of(found))
         room = width - width_of(line) - 20
