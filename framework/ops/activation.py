@@ -18,7 +18,7 @@ from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import quick
+from framework.kernels import compiled, quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.ops.dims import axis, numpy_names
@@ -60,9 +60,13 @@ def _activation(
     def forward(a: Any, **meta: Any) -> Any:
         if a.dtype.kind not in kinds:
             raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(a)}'")
+        if quick := compiled.forward(_compiled_name(name, meta), a):
+            return quick(a, **meta)
         return value(a, **meta)
 
     def backward(grad: Any, a: Any, **meta: Any) -> Any:
+        if quick := compiled.backward(_compiled_name(name, meta), grad, a):
+            return quick(grad, a, **meta)
         return grad * slope(a, **meta)
 
     def draws(s: Any) -> list[Any]:
@@ -81,6 +85,10 @@ def _activation(
         name, widening(forward), "a", grad=(lambda g, a, n: apply(back, g, a, **n.meta),),
         samples=lambda s: [((a,), meta) for a, meta in draws(s)],
     )  # fmt: skip
+
+
+def _compiled_name(name: str, meta: dict[str, Any]) -> str:
+    return f"{name}_tanh" if meta.get("approximate") == "tanh" else name
 
 
 # -- kernels and curvatures --------------------------------------------------------------------
@@ -699,8 +707,15 @@ def prelu(input: Any, weight: Any) -> Any:
 # -- softmax ----------------------------------------------------------------------------------
 
 
+def _rows(a: Any, dim: int) -> Any:
+    """The compiled kernels, for large arrays along their last dimension."""
+    return compiled.family("rows") if dim == a.ndim - 1 and compiled.is_plain(a) else None
+
+
 def _softmax(a: Any, *, dim: int) -> Any:
     real_floating(a, "softmax")
+    if rows := _rows(a, dim):
+        return rows.softmax(a)
     result = _shifted(a, dim)
     np.exp(result, out=result)
     result /= _line_sums(result, dim)
@@ -709,6 +724,8 @@ def _softmax(a: Any, *, dim: int) -> Any:
 
 def _log_softmax(a: Any, *, dim: int) -> Any:
     real_floating(a, "log_softmax")
+    if rows := _rows(a, dim):
+        return rows.log_softmax(a)
     result = _shifted(a, dim)
     result -= np.log(_line_sums(np.exp(result), dim))
     return result
@@ -737,6 +754,8 @@ def _peak(a: Any, dim: int) -> Any:
 
 
 def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
+    if (rows := _rows(y, dim)) and compiled.is_plain(grad):
+        return rows.softmax_backward(grad, y)
     if _has_lines(y, dim) and _has_lines(grad, dim):
         result = grad - np.vecdot(grad, y)[..., None]
         result *= y
@@ -746,6 +765,8 @@ def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
 
 
 def _log_softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
+    if (rows := _rows(y, dim)) and compiled.is_plain(grad):
+        return rows.log_softmax_backward(grad, y)
     result = np.exp(y)
     result *= _line_sums(grad, dim)
     return np.subtract(grad, result, out=result)

@@ -1,6 +1,6 @@
 """Recurrent networks: one step of each cell, and layers of them over a sequence.
 
-The cells are composites: a debugger can step into the gates. ``projected`` is the input's part of
+The cells are composites: a debugger can step into them. ``projected`` is the input's part of
 the gates, ``input @ weight_ih.T + bias_ih``, which a layer computes for all time steps at once.
 """
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from framework.core.dispatch import composite
 from framework.ops.dropout import dropout as drop_out
+from framework.ops.gates import gru_gates, lstm_gates
 from framework.ops.joining import cat, stack
 from framework.ops.linear import linear
 from framework.ops.select import relu
-from framework.ops.unary import sigmoid, tanh
+from framework.ops.unary import tanh
 
 __all__ = ["gru_cell", "layers", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 
@@ -37,10 +38,7 @@ def lstm_cell(projected: Any, h: Any, c: Any, weight: Any, bias: Any) -> tuple[A
 
     The gates lie in the order i, f, g, o (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
     """
-    gates = projected + linear(h, weight, bias)
-    i, f, g, o = gates.chunk(4, -1)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+    return lstm_gates(projected + linear(h, weight, bias), c)
 
 
 @composite
@@ -49,12 +47,7 @@ def gru_cell(projected: Any, h: Any, weight: Any, bias: Any) -> Any:
 
     The gates lie in the order r, z, n (Cho et al. 2014).
     """
-    from_input = projected.chunk(3, -1)
-    from_state = linear(h, weight, bias).chunk(3, -1)
-    r = sigmoid(from_input[0] + from_state[0])
-    z = sigmoid(from_input[1] + from_state[1])
-    n = tanh(from_input[2] + r * from_state[2])
-    return n + z * (h - n)
+    return gru_gates(projected, linear(h, weight, bias), h)
 
 
 # -- layers -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from framework.core.dispatch import RULES, apply, only_tensors
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, INT
+from framework.kernels import compiled
 from framework.kernels.floats import type_name
 from framework.kernels.quick import blend
 from framework.ops.compare import eq, publish_binary
@@ -243,11 +244,24 @@ def _relu_kernel(a: Any) -> Any:
         raise ValueError("Boolean inputs not supported for relu")
     if a.dtype.kind == "c":
         raise NotImplementedError("clamp is not supported for complex types")
+    if kernel := compiled.forward("relu", a):
+        return kernel(a)
     return np.maximum(a, a.dtype.type(0))
 
 
+def _relu_backward(grad: Any, y: Any) -> Any:
+    if kernel := compiled.backward("relu", grad, y):
+        return kernel(grad, y)
+    return blend(y <= 0, np.zeros_like(grad, shape=()), grad)
+
+
+RELU_BACKWARD = op(
+    "relu_backward", _relu_backward, "grad y", rule="promote",
+    grad=(lambda g, y: apply(RELU_BACKWARD, g, y), None),
+    samples=lambda s: [((s(3, 2), s.away(3, 2)), {})],
+)  # fmt: skip
 RELU = op(
-    "relu", _relu_kernel, "a", grad=(lambda g, y: where(y <= 0, 0.0, g),),
+    "relu", _relu_kernel, "a", grad=(lambda g, y: apply(RELU_BACKWARD, g, y),),
     samples=lambda s: [((s.away(3, 2),), {})],
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 from framework.core.dispatch import RULES, apply
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
-from framework.kernels import module_of, quick
+from framework.kernels import compiled, module_of, quick
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.special import erf as _special_erf
 from framework.tensor import Tensor, wrap
@@ -225,6 +225,8 @@ def _sigmoid_kernel(a: Any) -> Any:
     if a.dtype.kind == "c":
         one = a.dtype.type(1)
         return one / (one + np.exp(-a))
+    if kernel := compiled.forward("sigmoid", a):
+        return kernel(a)
     return quick.logistic(a)
 
 
@@ -283,8 +285,21 @@ log1p = unary(
     "``log(1 + input)``, which keeps its digits for elements near 0; NaN below -1.",
     "[1.0, 1e-10] -> [6.9315e-01, 1.0000e-10]", domain="positive",
 )  # fmt: skip
+
+
+def _sigmoid_backward(grad: Any, y: Any) -> Any:
+    if kernel := compiled.backward("sigmoid", grad, y):
+        return kernel(grad, y)
+    return grad * (1 - y) * y
+
+
+SIGMOID_BACKWARD = op(
+    "sigmoid_backward", _sigmoid_backward, "grad y", rule="promote",
+    grad=(lambda g, y: apply(SIGMOID_BACKWARD, g, y), lambda g, grad, y: g * grad * (1 - 2 * y)),
+    samples=lambda s: [((s(3, 2), s(3, 2)), {})],
+)  # fmt: skip
 sigmoid = unary(
-    "sigmoid", _halves(_sigmoid_kernel), lambda g, y: g * y * (1 - y),
+    "sigmoid", _halves(_sigmoid_kernel), lambda g, y: apply(SIGMOID_BACKWARD, g, y),
     "The logistic function ``1 / (1 + exp(-input))``, from 0 to 1, without overflow.",
     "[-1.0, 0.0, 100.0] -> [0.2689, 0.5000, 1.0000]",
 )  # fmt: skip
@@ -331,8 +346,21 @@ sinh = unary("sinh", np.sinh, lambda g, a: g * cosh(a), "The hyperbolic sine of 
              "[0.0, 1.0] -> [0.0000, 1.1752]")  # fmt: skip
 cosh = unary("cosh", np.cosh, lambda g, a: g * sinh(a), "The hyperbolic cosine of each element.",
              "[0.0, 1.0] -> [1.0000, 1.5431]")  # fmt: skip
+
+
+def _tanh_backward(grad: Any, y: Any) -> Any:
+    if kernel := compiled.backward("tanh", grad, y):
+        return kernel(grad, y)
+    return grad * (1 - y * y)
+
+
+TANH_BACKWARD = op(
+    "tanh_backward", _tanh_backward, "grad y", rule="promote",
+    grad=(lambda g, y: apply(TANH_BACKWARD, g, y), lambda g, grad, y: -2 * g * grad * y),
+    samples=lambda s: [((s(3, 2), s(3, 2)), {})],
+)  # fmt: skip
 tanh = unary(
-    "tanh", np.tanh, lambda g, y: g * (1 - y * y),
+    "tanh", np.tanh, lambda g, y: apply(TANH_BACKWARD, g, y),
     "The hyperbolic tangent of each element, from -1 to 1.",
     "[0.0, 1.0, -10.0] -> [ 0.0000,  0.7616, -1.0000]",
 )  # fmt: skip

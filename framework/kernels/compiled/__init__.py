@@ -21,7 +21,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LARGE", "THREAD_NAMES", "family", "in_parts", "is_plain", "set_threads", "use"]
+__all__ = [
+    "LARGE", "THREAD_NAMES", "backward", "family", "forward", "in_parts", "is_plain",
+    "set_threads", "use",
+]  # fmt: skip
 
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
@@ -50,6 +53,21 @@ def family(name: str) -> Any:
     if name not in _families:
         _families[name] = _load(name)
     return _families[name]
+
+
+def forward(name: str, a: Any) -> Any:
+    """The compiled kernel of an activation function for an array, or None."""
+    if not is_plain(a) or not (pointwise := family("pointwise")):
+        return None
+    return pointwise.FORWARD.get(name)
+
+
+def backward(name: str, g: Any, a: Any) -> Any:
+    """That of its gradient, for the gradient that arrives and the input (or the output)."""
+    if not (is_plain(a) and is_plain(g) and a.shape == g.shape):
+        return None
+    pointwise = family("pointwise")
+    return pointwise.BACKWARD.get(name) if pointwise else None
 
 
 def use(wanted: bool) -> bool:

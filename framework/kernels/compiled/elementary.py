@@ -15,12 +15,13 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["FAST", "SUMS", "bits", "exp", "from_bits", "highest", "lowest", "normal_density",
-           "normal_tail", "prove", "sigmoid", "tanh", "value"]  # fmt: skip
+__all__ = ["FAST", "SUMS", "bits", "exp", "expm1", "from_bits", "highest", "lowest",
+           "normal_density", "normal_tail", "prove", "sigmoid", "tanh", "value"]  # fmt: skip
 
 FAST: dict[str, Any] = {
     "fastmath": {"contract"}, "error_model": "numpy", "nogil": True, "cache": True,
 }  # fmt: skip
+_PART = {**FAST, "forceinline": True}  # of a loop, which is vectorised only without calls
 # Sums may be taken in any order: in 16 or more lanes, which is nearer to the truth than one.
 SUMS: dict[str, Any] = {**FAST, "fastmath": {"contract", "reassoc"}}
 
@@ -56,14 +57,14 @@ lowest = _i(-(2**31))
 _MASK, _31 = _i(0x7FFFFFFF), _i(31)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def highest(so_far, x):  # type: ignore[no-untyped-def]
     """The larger of an ordered integer and that of ``x``; begin with `lowest`."""
     b = bits(x)
     return max(so_far, b ^ ((b >> _31) & _MASK))
 
 
-@njit(**FAST)
+@njit(**_PART)
 def value(order):  # type: ignore[no-untyped-def]
     """The float32 of an ordered integer."""
     return from_bits(order ^ ((order >> _31) & _MASK))
@@ -82,7 +83,7 @@ _E0, _E1, _E2, _E3, _E4, _E5 = (
 _1, _23, _127 = _i(1), _i(23), _i(127)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def exp(x):  # type: ignore[no-untyped-def]
     """e^x; within one unit in the last place, also of numbers below the normal ones."""
     x = _TOO_HIGH if x > _TOO_HIGH else x
@@ -103,7 +104,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return p * from_bits((half + _127) << _23) * from_bits((n - half + _127) << _23)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def sigmoid(x):  # type: ignore[no-untyped-def]
     """1 / (1 + e^-x)."""
     return ONE / (ONE + exp(-x))
@@ -114,10 +115,10 @@ _T0, _T1, _T2, _T3, _T4 = (
     _f(-5.70498872745e-3), _f(2.06390887954e-2), _f(-5.37397155531e-2),
     _f(1.33314422036e-1), _f(-3.33332819422e-1),
 )  # fmt: skip
-_NEAR, _TWO = _f(0.625), _f(2)
+_NEAR, _HALF, _TWO = _f(0.625), _f(0.5), _f(2)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def tanh(x):  # type: ignore[no-untyped-def]
     """The hyperbolic tangent; within two units in the last place."""
     size = abs(x)
@@ -132,16 +133,22 @@ def tanh(x):  # type: ignore[no-untyped-def]
     return near if size < _NEAR else (far if x > _f(0) else (-far if x < _f(0) else x))
 
 
+@njit(**_PART)
+def expm1(x):  # type: ignore[no-untyped-def]
+    """e^x - 1 = tanh(x / 2) (e^x + 1), for x <= 0, which keeps its digits near zero."""
+    return tanh(x * _HALF) * (exp(x) + ONE)
+
+
 # The normal distribution's tail Q by erfc(z) = t exp(-z² + p(t)), t = 2 / (2 + z), z >= 0, with a
 # fractional error below 1.2e-7 (Press et al., Numerical Recipes, section 6.2).
 _Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = (
     _f(0.17087277), _f(-0.82215223), _f(1.48851587), _f(-1.13520398), _f(0.27886807),
     _f(-0.18628806), _f(0.09678418), _f(0.37409196), _f(1.00002368), _f(-1.26551223),
 )  # fmt: skip
-_ROOT_HALF, _HALF, _INV_SQRT2PI = _f(0.5**0.5), _f(0.5), _f((2 * np.pi) ** -0.5)
+_ROOT_HALF, _INV_SQRT2PI = _f(0.5**0.5), _f((2 * np.pi) ** -0.5)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def normal_tail(size):  # type: ignore[no-untyped-def]
     """Q(size) = 1 - Φ(size), for size >= 0."""
     z = size * _ROOT_HALF
@@ -159,7 +166,7 @@ def normal_tail(size):  # type: ignore[no-untyped-def]
     return _HALF * t * exp(p - z * z)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def normal_density(x):  # type: ignore[no-untyped-def]
     """φ(x)."""
     return _INV_SQRT2PI * exp(-_HALF * x * x)

@@ -1,0 +1,103 @@
+"""The gates of LSTM and GRU cells in one pass, and their gradients. Rows are sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from framework.kernels.compiled import in_parts
+from framework.kernels.compiled.elementary import FAST, sigmoid, tanh
+
+__all__ = ["gru", "gru_backward", "lstm", "lstm_backward"]
+
+ONE = np.float32(1)
+
+
+@njit(**FAST)
+def _lstm(x, c, h_out, c_out, start, stop):  # type: ignore[no-untyped-def]
+    width = c.shape[1]
+    for n in range(start, stop):
+        for j in range(width):
+            kept = sigmoid(x[n, width + j]) * c[n, j]
+            state = kept + sigmoid(x[n, j]) * tanh(x[n, 2 * width + j])
+            c_out[n, j] = state
+            h_out[n, j] = sigmoid(x[n, 3 * width + j]) * tanh(state)
+
+
+@njit(**FAST)
+def _lstm_backward(gh, gc, x, c, state, dx, dc, start, stop):  # type: ignore[no-untyped-def]
+    width = c.shape[1]
+    for n in range(start, stop):
+        for j in range(width):
+            i = sigmoid(x[n, j])
+            f = sigmoid(x[n, width + j])
+            g = tanh(x[n, 2 * width + j])
+            o = sigmoid(x[n, 3 * width + j])
+            t = tanh(state[n, j])
+            d = gc[n, j] + gh[n, j] * o * (ONE - t * t)
+            dx[n, j] = d * g * i * (ONE - i)
+            dx[n, width + j] = d * c[n, j] * f * (ONE - f)
+            dx[n, 2 * width + j] = d * i * (ONE - g * g)
+            dx[n, 3 * width + j] = gh[n, j] * t * o * (ONE - o)
+            dc[n, j] = d * f
+
+
+@njit(**FAST)
+def _gru(x, s, h, out, start, stop):  # type: ignore[no-untyped-def]
+    width = h.shape[1]
+    for i in range(start, stop):
+        for j in range(width):
+            r = sigmoid(x[i, j] + s[i, j])
+            z = sigmoid(x[i, width + j] + s[i, width + j])
+            n = tanh(x[i, 2 * width + j] + r * s[i, 2 * width + j])
+            out[i, j] = n + z * (h[i, j] - n)
+
+
+@njit(**FAST)
+def _gru_backward(g, x, s, h, dx, ds, dh, start, stop):  # type: ignore[no-untyped-def]
+    width = h.shape[1]
+    for i in range(start, stop):
+        for j in range(width):
+            r = sigmoid(x[i, j] + s[i, j])
+            z = sigmoid(x[i, width + j] + s[i, width + j])
+            n = tanh(x[i, 2 * width + j] + r * s[i, 2 * width + j])
+            dn = g[i, j] * (ONE - z) * (ONE - n * n)
+            dz = g[i, j] * (h[i, j] - n) * z * (ONE - z)
+            dr = dn * s[i, 2 * width + j] * r * (ONE - r)
+            dx[i, j] = dr
+            ds[i, j] = dr
+            dx[i, width + j] = dz
+            ds[i, width + j] = dz
+            dx[i, 2 * width + j] = dn
+            ds[i, 2 * width + j] = dn * r
+            dh[i, j] = g[i, j] * z
+
+
+def lstm(x: Any, c: Any) -> tuple[Any, Any]:
+    """(h', c') from the gates' sums x (N, 4 H) and the state c (N, H)."""
+    h_out, c_out = np.empty_like(c), np.empty_like(c)
+    in_parts(_lstm, len(c), x.size, x, c, h_out, c_out)
+    return h_out, c_out
+
+
+def lstm_backward(gh: Any, gc: Any, x: Any, c: Any, state: Any) -> tuple[Any, Any]:
+    """Gradients for x and c, from those of h' and c'; ``state`` is c'."""
+    dx, dc = np.empty_like(x), np.empty_like(c)
+    in_parts(_lstm_backward, len(c), x.size, gh, gc, x, c, state, dx, dc)
+    return dx, dc
+
+
+def gru(x: Any, s: Any, h: Any) -> Any:
+    """h' from the input's and the state's sums (N, 3 H) and the state h (N, H)."""
+    out = np.empty_like(h)
+    in_parts(_gru, len(h), x.size, x, s, h, out)
+    return out
+
+
+def gru_backward(g: Any, x: Any, s: Any, h: Any) -> tuple[Any, Any, Any]:
+    """Gradients for x, s and h."""
+    dx, ds, dh = np.empty_like(x), np.empty_like(s), np.empty_like(h)
+    in_parts(_gru_backward, len(h), x.size, g, x, s, h, dx, ds, dh)
+    return dx, ds, dh

@@ -1,0 +1,187 @@
+"""Activation functions and their gradients in one pass over an array.
+
+The loops run over parts of the arrays, not from an index on: an index that may be negative, for all
+that Numba knows, is one that may count from the end, and is not vectorised.
+
+Each public function takes and returns arrays of one shape; ``g`` is the gradient that arrives.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from framework.kernels.compiled import in_parts
+from framework.kernels.compiled.elementary import (
+    FAST,
+    exp,
+    expm1,
+    normal_density,
+    normal_tail,
+    sigmoid,
+    tanh,
+)
+
+__all__ = ["BACKWARD", "FORWARD"]
+
+_f = np.float32
+_ZERO, _HALF, ONE, _THREE, _FAR = _f(0), _f(0.5), _f(1), _f(3), _f(14)
+_GELU_A, _GELU_B = _f(math.sqrt(2 / math.pi)), _f(0.044715)
+
+
+# -- forward: kernel(x, out) -------------------------------------------------------
+
+
+@njit(**FAST)
+def _gelu(x, out):  # type: ignore[no-untyped-def]
+    """x Φ(x) = max(x, 0) - |x| Q(|x|), which keeps its precision where x is negative."""
+    for i in range(out.size):
+        v = x[i]
+        size = abs(v)
+        near = _FAR if size > _FAR else size  # where float32 has no tail any more
+        above = v if v > _ZERO else _ZERO
+        y = above - near * normal_tail(near)
+        out[i] = y if v > _f(-np.inf) else v * _ZERO  # NaN, as everybody has it, and NaN for NaN
+
+
+@njit(**FAST)
+def _gelu_tanh(x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        v = x[i]
+        out[i] = _HALF * v * (ONE + tanh(_GELU_A * (v + _GELU_B * v * v * v)))
+
+
+@njit(**FAST)
+def _silu(x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = x[i] * sigmoid(x[i])
+
+
+@njit(**FAST)
+def _sigmoid(x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = sigmoid(x[i])
+
+
+@njit(**FAST)
+def _relu(x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = _ZERO if x[i] < _ZERO else x[i]
+
+
+@njit(**FAST)
+def _leaky_relu(x, out, slope):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = x[i] if x[i] > _ZERO else x[i] * slope
+
+
+@njit(**FAST)
+def _elu(x, out, alpha, scale, input_scale):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        v = x[i]
+        below = alpha * scale * expm1((_ZERO if v > _ZERO else v) * input_scale)
+        out[i] = v * scale if v > _ZERO else below
+
+
+# -- backward: kernel(g, x or y, out) ----------------------------------------------
+
+
+@njit(**FAST)
+def _gelu_backward(g, x, out):  # type: ignore[no-untyped-def]
+    """g (Φ(x) + x φ(x))."""
+    for i in range(out.size):
+        v = x[i]
+        size = abs(v)
+        tail = normal_tail(_FAR if size > _FAR else size)
+        below = ONE - tail if v > _ZERO else tail
+        out[i] = g[i] * (below + v * normal_density(v))
+
+
+@njit(**FAST)
+def _gelu_tanh_backward(g, x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        v = x[i]
+        t = tanh(_GELU_A * (v + _GELU_B * v * v * v))
+        inner = _GELU_A * (ONE + _THREE * _GELU_B * v * v)
+        out[i] = g[i] * (_HALF * (ONE + t) + _HALF * v * (ONE - t * t) * inner)
+
+
+@njit(**FAST)
+def _silu_backward(g, x, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        s = sigmoid(x[i])
+        out[i] = g[i] * (s * (ONE + x[i] * (ONE - s)))
+
+
+@njit(**FAST)
+def _sigmoid_backward(g, y, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = g[i] * (ONE - y[i]) * y[i]
+
+
+@njit(**FAST)
+def _tanh_backward(g, y, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = g[i] * (ONE - y[i] * y[i])
+
+
+@njit(**FAST)
+def _relu_backward(g, y, out):  # type: ignore[no-untyped-def]
+    """Of relu: g where y is above zero, or NaN."""
+    for i in range(out.size):
+        out[i] = _ZERO if y[i] <= _ZERO else g[i]
+
+
+@njit(**FAST)
+def _leaky_relu_backward(g, x, out, slope):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = g[i] if x[i] > _ZERO else g[i] * slope
+
+
+@njit(**FAST)
+def _elu_backward(g, x, out, alpha, scale, input_scale):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        v = x[i]
+        below = alpha * scale * input_scale * exp((_ZERO if v > _ZERO else v) * input_scale)
+        out[i] = g[i] * (scale if v > _ZERO else below)
+
+
+# -- by name ------------------------------------------------------------------------------------
+
+
+def _mapped(kernel: Any, **parameters: float) -> Any:
+    """A function of arrays of one shape; keywords are the kernel's parameters, with defaults."""
+
+    def call(*arrays: Any, **given: Any) -> Any:
+        out = np.empty(arrays[-1].shape, np.float32)
+        flat = [a.reshape(-1) for a in (*arrays, out)]
+        numbers = [_f(given.get(name, value)) for name, value in parameters.items()]
+        in_parts(lambda a, b: kernel(*[x[a:b] for x in flat], *numbers), out.size, out.size)
+        return out
+
+    return call
+
+
+_ELU = {"alpha": 1.0, "scale": 1.0, "input_scale": 1.0}
+FORWARD = {
+    "elu": _mapped(_elu, **_ELU),
+    "gelu": _mapped(_gelu),
+    "gelu_tanh": _mapped(_gelu_tanh),
+    "leaky_relu": _mapped(_leaky_relu, negative_slope=0.01),
+    "relu": _mapped(_relu),
+    "sigmoid": _mapped(_sigmoid),
+    "silu": _mapped(_silu),
+}
+BACKWARD = {
+    "elu": _mapped(_elu_backward, **_ELU),
+    "gelu": _mapped(_gelu_backward),
+    "gelu_tanh": _mapped(_gelu_tanh_backward),
+    "leaky_relu": _mapped(_leaky_relu_backward, negative_slope=0.01),
+    "sigmoid": _mapped(_sigmoid_backward),
+    "silu": _mapped(_silu_backward),
+    "tanh": _mapped(_tanh_backward),
+    "relu": _mapped(_relu_backward),
+}
