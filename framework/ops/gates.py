@@ -40,53 +40,59 @@ def _parts(x: Any, count: int) -> list[Any]:
 # -- LSTM ---------------------------------------------------------------------------------------
 
 
-def _lstm_kernel(x: Any, c: Any) -> tuple[Any, Any]:
-    if gates := _compiled(x, c):
-        return gates.lstm(x, c)  # type: ignore[no-any-return]
+def _lstm_kernel(x: Any, s: Any, c: Any) -> tuple[Any, Any]:
+    if gates := _compiled(x, s, c):
+        return gates.lstm(x, s, c)  # type: ignore[no-any-return]
     xp = module_of(x)
-    i, f, g, o = _parts(x, 4)
+    i, f, g, o = _parts(x + s, 4)
     state = logistic(f) * c + logistic(i) * xp.tanh(g)
     return logistic(o) * xp.tanh(state), state
 
 
-def _lstm_backward_kernel(gh: Any, gc: Any, x: Any, c: Any, state: Any) -> tuple[Any, Any]:
-    if gates := _compiled(x, c, state, gh, gc):
-        return gates.lstm_backward(gh, gc, x, c, state)  # type: ignore[no-any-return]
+def _lstm_backward_kernel(
+    gh: Any, gc: Any, x: Any, s: Any, c: Any, state: Any
+) -> tuple[Any, Any]:  # fmt: skip
+    if gates := _compiled(x, s, c, state, gh, gc):
+        return gates.lstm_backward(gh, gc, x, s, c, state)  # type: ignore[no-any-return]
     xp = module_of(x)
-    i, f, g, o = _parts(x, 4)
+    i, f, g, o = _parts(x + s, 4)
     i, f, g, o, t = logistic(i), logistic(f), xp.tanh(g), logistic(o), xp.tanh(state)
     d = gc + gh * o * (1 - t * t)
     parts = [d * g * i * (1 - i), d * c * f * (1 - f), d * i * (1 - g * g), gh * t * o * (1 - o)]
     return xp.concatenate(parts, axis=-1), d * f
 
 
-LSTM_GATES_BACKWARD = op("lstm_gates_backward", widening(_lstm_backward_kernel), "gh gc x c state")
+LSTM_GATES_BACKWARD = op(
+    "lstm_gates_backward", widening(_lstm_backward_kernel), "gh gc x s c state"
+)  # fmt: skip
 
 
-def _lstm_grads(g: Any, n: Any, x: Any, c: Any, y1: Any) -> tuple[Any, Any]:
+def _lstm_grads(g: Any, x: Any, s: Any, c: Any, y1: Any) -> tuple[Any, Any, Any]:
     gh, gc = g
     if gh is None:
         gh = gc * 0
     if gc is None:
         gc = gh * 0
     if not modes.grad:
-        return apply(LSTM_GATES_BACKWARD, gh, gc, x, c, y1)  # type: ignore[no-any-return]
-    i, f, g, o = x.chunk(4, -1)
+        d, dc = apply(LSTM_GATES_BACKWARD, gh, gc, x, s, c, y1)
+        return d, d, dc
+    i, f, g, o = (x + s).chunk(4, -1)
     i, f, g, o, t = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o), tanh(y1)
-    d = gc + gh * o * (1 - t * t)
-    parts = [d * g * i * (1 - i), d * c * f * (1 - f), d * i * (1 - g * g), gh * t * o * (1 - o)]
-    return cat(parts, -1), d * f
+    inner = gc + gh * o * (1 - t * t)
+    parts = [inner * g * i * (1 - i), inner * c * f * (1 - f), inner * i * (1 - g * g)]
+    d = cat([*parts, gh * t * o * (1 - o)], -1)
+    return d, d, inner * f
 
 
 LSTM_GATES = op(
-    "lstm_gates", widening(_lstm_kernel), "x c", grad=_lstm_grads,
-    samples=lambda s: [((s(2, 8), s(2, 2)), {}), ((s(4), s(1)), {})],
+    "lstm_gates", widening(_lstm_kernel), "x s c", grad=_lstm_grads,
+    samples=lambda s: [((s(2, 8), s(2, 8), s(2, 2)), {}), ((s(4), s(4), s(1)), {})],
 )  # fmt: skip
 
 
-def lstm_gates(x: Any, c: Any) -> tuple[Any, Any]:
-    """(h', c') with c' = σ(f) c + σ(i) tanh(g) and h' = σ(o) tanh(c'); x is i, f, g, o."""
-    return apply(LSTM_GATES, x, c)  # type: ignore[no-any-return]
+def lstm_gates(x: Any, s: Any, c: Any) -> tuple[Any, Any]:
+    """(h', c') with c' = σ(f) c + σ(i) tanh(g) and h' = σ(o) tanh(c'); x + s is i, f, g, o."""
+    return apply(LSTM_GATES, x, s, c)  # type: ignore[no-any-return]
 
 
 # -- GRU ----------------------------------------------------------------------------------------

@@ -52,9 +52,23 @@ def _linear_weight(g: Any, x: Any, w: Any) -> Any:
         return g.reshape(-1) @ x.reshape(-1, x.shape[-1])
     if x.ndim == 1:
         return g.unsqueeze(-1) * x
+    return apply(LINEAR_WEIGHT_BACKWARD, g, x)
+
+
+def _linear_weight_kernel(g: Any, x: Any) -> Any:
+    dtype = g.dtype
+    g, x = wide(g), wide(x)
     if x.ndim > 2:
-        g, x = g.reshape(-1, w.shape[0]), x.reshape(-1, x.shape[-1])
-    return g.t() @ x
+        g, x = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
+    found = g.T @ x
+    return found if found.dtype == dtype else found.astype(dtype)
+
+
+LINEAR_WEIGHT_BACKWARD = op(
+    "linear_weight_backward", _linear_weight_kernel, "grad input",
+    grad=(lambda g, input: _linear_input(input, g.t()), lambda g, grad: _linear_input(grad, g)),
+    samples=lambda s: [((s(3, 2), s(3, 4)), {}), ((s(2, 3, 2), s(2, 3, 4)), {})],
+)  # fmt: skip
 
 
 def _linear_bias(g: Any, n: Any) -> Any:

@@ -38,7 +38,7 @@ def lstm_cell(projected: Any, h: Any, c: Any, weight: Any, bias: Any) -> tuple[A
 
     The gates lie in the order i, f, g, o (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
     """
-    return lstm_gates(projected + linear(h, weight, bias), c)
+    return lstm_gates(projected, linear(h, weight, bias), c)
 
 
 @composite
@@ -101,6 +101,8 @@ def _one_way(
     b_ih, b_hh = rest[:2] if biased else (None, None)
     w_hr = rest[-1] if len(rest) % 2 else None
     step = _STEPS[mode]
+    if biased and mode != "GRU":  # where both are only added up, once for all steps is enough
+        b_ih, b_hh = b_ih + b_hh, None
     projected = linear(input, w_ih, b_ih)
     steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
     batch = _Batch(state, sizes, backwards)

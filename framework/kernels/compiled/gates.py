@@ -16,32 +16,35 @@ ONE = np.float32(1)
 
 
 @njit(**FAST)
-def _lstm(x, c, h_out, c_out, start, stop):  # type: ignore[no-untyped-def]
+def _lstm(x, s, c, h_out, c_out, start, stop):  # type: ignore[no-untyped-def]
     width = c.shape[1]
     for n in range(start, stop):
         for j in range(width):
-            kept = sigmoid(x[n, width + j]) * c[n, j]
-            state = kept + sigmoid(x[n, j]) * tanh(x[n, 2 * width + j])
+            i = sigmoid(x[n, j] + s[n, j])
+            f = sigmoid(x[n, width + j] + s[n, width + j])
+            g = tanh(x[n, 2 * width + j] + s[n, 2 * width + j])
+            o = sigmoid(x[n, 3 * width + j] + s[n, 3 * width + j])
+            state = f * c[n, j] + i * g
             c_out[n, j] = state
-            h_out[n, j] = sigmoid(x[n, 3 * width + j]) * tanh(state)
+            h_out[n, j] = o * tanh(state)
 
 
 @njit(**FAST)
-def _lstm_backward(gh, gc, x, c, state, dx, dc, start, stop):  # type: ignore[no-untyped-def]
+def _lstm_backward(gh, gc, x, s, c, state, d, dc, start, stop):  # type: ignore[no-untyped-def]
     width = c.shape[1]
     for n in range(start, stop):
         for j in range(width):
-            i = sigmoid(x[n, j])
-            f = sigmoid(x[n, width + j])
-            g = tanh(x[n, 2 * width + j])
-            o = sigmoid(x[n, 3 * width + j])
+            i = sigmoid(x[n, j] + s[n, j])
+            f = sigmoid(x[n, width + j] + s[n, width + j])
+            g = tanh(x[n, 2 * width + j] + s[n, 2 * width + j])
+            o = sigmoid(x[n, 3 * width + j] + s[n, 3 * width + j])
             t = tanh(state[n, j])
-            d = gc[n, j] + gh[n, j] * o * (ONE - t * t)
-            dx[n, j] = d * g * i * (ONE - i)
-            dx[n, width + j] = d * c[n, j] * f * (ONE - f)
-            dx[n, 2 * width + j] = d * i * (ONE - g * g)
-            dx[n, 3 * width + j] = gh[n, j] * t * o * (ONE - o)
-            dc[n, j] = d * f
+            inner = gc[n, j] + gh[n, j] * o * (ONE - t * t)
+            d[n, j] = inner * g * i * (ONE - i)
+            d[n, width + j] = inner * c[n, j] * f * (ONE - f)
+            d[n, 2 * width + j] = inner * i * (ONE - g * g)
+            d[n, 3 * width + j] = gh[n, j] * t * o * (ONE - o)
+            dc[n, j] = inner * f
 
 
 @njit(**FAST)
@@ -75,18 +78,18 @@ def _gru_backward(g, x, s, h, dx, ds, dh, start, stop):  # type: ignore[no-untyp
             dh[i, j] = g[i, j] * z
 
 
-def lstm(x: Any, c: Any) -> tuple[Any, Any]:
-    """(h', c') from the gates' sums x (N, 4 H) and the state c (N, H)."""
+def lstm(x: Any, s: Any, c: Any) -> tuple[Any, Any]:
+    """(h', c') from the input's and the state's sums (N, 4 H) and the state c (N, H)."""
     h_out, c_out = np.empty_like(c), np.empty_like(c)
-    in_parts(_lstm, len(c), x.size, x, c, h_out, c_out)
+    in_parts(_lstm, len(c), x.size, x, s, c, h_out, c_out)
     return h_out, c_out
 
 
-def lstm_backward(gh: Any, gc: Any, x: Any, c: Any, state: Any) -> tuple[Any, Any]:
-    """Gradients for x and c, from those of h' and c'; ``state`` is c'."""
-    dx, dc = np.empty_like(x), np.empty_like(c)
-    in_parts(_lstm_backward, len(c), x.size, gh, gc, x, c, state, dx, dc)
-    return dx, dc
+def lstm_backward(gh: Any, gc: Any, x: Any, s: Any, c: Any, state: Any) -> tuple[Any, Any]:
+    """Gradients for x (and s) and c, from those of h' and c'; ``state`` is c'."""
+    d, dc = np.empty_like(x), np.empty_like(c)
+    in_parts(_lstm_backward, len(c), x.size, gh, gc, x, s, c, state, d, dc)
+    return d, dc
 
 
 def gru(x: Any, s: Any, h: Any) -> Any:
