@@ -19,8 +19,8 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
+from framework.kernels import compiled, module_of
 from framework.kernels import conv as host
-from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
 from framework.ops.windows import padded, parts, spread
 
@@ -97,6 +97,8 @@ def _convolved(
     x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
 ) -> Any:  # fmt: skip
     kernel = w.shape[2:]
+    if windows := _compiled(x, kernel, stride, dilation, groups, out):
+        return windows.convolve(x, w, padding, out)
     if module_of(x) is np and x.size and w.size and host.pays(w.shape[1], kernel):
         return host.by_rows(padded(x, padding), w, stride, dilation, out, groups)
     batch, channels = x.shape[:2]
@@ -109,6 +111,14 @@ def _convolved(
         columns = columns.reshape(-1, groups, inner, positions)
         y[part] = (matrix @ columns).reshape(-1, w.shape[0], *out)
     return y
+
+
+def _compiled(x: Any, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any) -> Any:
+    """The compiled kernels, for windows and images that they are made for."""
+    if x.__class__ is not np.ndarray or len(kernel) != 2 or x.size < compiled.LARGE:
+        return None
+    windows = compiled.family("windows")
+    return windows if windows and windows.fits(x, kernel, stride, dilation, groups, out) else None
 
 
 def _input_kernel(
@@ -150,6 +160,9 @@ def _weight_kernel(
     x, g = wide(x), wide(g)
     xp = module_of(x)
     channels = x.shape[1]
+    windows = _compiled(x, kernel, stride, dilation, groups, out)
+    if windows and windows.weight_fits(x, out):
+        return windows.weight_gradient(x, g, padding)
     if xp is np and x.size and g.size:
         if groups > 1 and channels == g.shape[1] == groups:
             found = host.depthwise_weight(padded(x, padding), g, kernel, stride, dilation)
