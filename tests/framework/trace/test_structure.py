@@ -141,7 +141,8 @@ def test_the_garbage_collector_lets_go_of_records(keep: str) -> None:
     for _ in range(3):  # the third for a number among the operands, which has a tuple of its own
         gc.collect()
     raws = [raw for raw in tape.ring if raw is not None]
-    tracked = [raw for raw in raws if gc.is_tracked(raw)]
+    # A slice, which an index is made of, is never let go.
+    tracked = [raw for raw in raws if gc.is_tracked(raw) and raw[4] != "getitem"]
     assert len(raws) > 40 and tracked == []
 
 
