@@ -196,7 +196,9 @@ class Function:
             words = self.out.split() if isinstance(self.out, str) else ()
             plain = with_out(call, **dict.fromkeys(words, True)) if self.out else None
             python = is_python(self.name, self.namespaces)
-            self._public = overridable(call, plain, RENAMED.get(place), python=python, fast=fast)
+            self._public = overridable(
+                call, plain, RENAMED.get(place), python=python, spaces=self.namespaces, fast=fast
+            )
             self._public.__module__ = f"framework.{home}" if home else "framework"
             if home in _PREFIXED:
                 self._public.__name__ = f"{home}_{self.name}"
