@@ -247,7 +247,7 @@ def _relu_kernel(a: Any) -> Any:
 
 
 RELU = op(
-    "relu", _relu_kernel, "a", grad=(lambda g, y: where(y <= 0, 0.0, g),),
+    "relu", _relu_kernel, "a", grad=(lambda g, y: where(y <= 0, 0.0, g),), flat="a",
     samples=lambda s: [((s.away(3, 2),), {})],
 )  # fmt: skip
 
