@@ -32,6 +32,8 @@ from framework.trace.events import (
     Op,
     OpBegin,
     OpEnd,
+    OptimBegin,
+    OptimEnd,
     ParamUpdate,
     Source,
     TensorMeta,
@@ -40,6 +42,8 @@ from framework.trace.explain import place
 from framework.trace.gate import Gate, GateError
 from framework.trace.protocol import Stop, Variable
 from framework.trace.reader import tensor_meta, typed
+from viewers.baseline import Baseline, what_if
+from viewers.compare import CompareError
 from viewers.text import arguments
 
 if TYPE_CHECKING:
@@ -68,11 +72,15 @@ class Console:
         self.ended = False  # the program has failed: there is nothing to step
         self.forks: Forks | None = None  # of a program that listens
         self.branch = ""  # what was changed in this copy of the program
+        self._base: Copy | Baseline | None = None  # the copy without the change; once it is asked
+        self._left = False  # by q
         self._last = ""
 
     def __call__(self, stop: Stop) -> str:
         self.cursor = stop.seq
         self._print(report(self.gate, stop))
+        if self.branch:
+            self._print(["", f"what if {self.branch}   D compares  x drops it  a adopts it"])
         if not self.interactive:
             self._print(
                 [
@@ -100,10 +108,24 @@ class Console:
             while True:
                 self._ask()
 
+    def over(self) -> None:
+        """The program has run to its end. What a branch has done can still be looked at."""
+        if not self.branch or self._left:
+            return
+        self.ended = True
+        self.cursor = self.gate.recorder.seq
+        self._print(
+            ["", f"what if {self.branch}: it has run to its end",
+             "D compares  x drops it  a adopts it  N back  p EXPR  h help"]
+        )  # fmt: skip
+        with contextlib.suppress(Ended):
+            while self.branch:
+                self._ask()
+
     def _ask(self) -> str:
         """One command; the name of a step if the program is to go on."""
         try:
-            line = input("(tapebook) ").strip()
+            line = input("(what if) " if self.branch else "(tapebook) ").strip()
         except EOFError:
             self._print([""])
             raise Ended from None
@@ -139,7 +161,8 @@ class Console:
             self._show(following or newest)
             return ""
         if self.ended:
-            self._print(["the program has failed here: it cannot go on; N looks back, q quits"])
+            how = "run to its end" if self.branch else "failed here: it cannot go on"
+            self._print([f"the program has {how}; N looks back, q quits"])
             return ""
         return how
 
@@ -233,13 +256,13 @@ class Console:
         it = dispatch.wrap(np.array(kept[0]), device(kept[1].device))  # what is done to it is lost
         return self.gate.evaluate(expression, extra={"it": it})
 
-    def change(self, text: str) -> None:
+    def change(self, text: str) -> str:
         """Change a value, in a copy of the program: the original waits until that is left."""
         try:
             change = parse_change(text)
         except ValueError as error:
             self._print([str(error)])
-            return
+            return ""
         made = self._made_here()
         tensor = made[0].id if change.of_tensor and made else 0
         if change.of_tensor and not tensor:
@@ -250,19 +273,62 @@ class Console:
             self._edit(change, tensor)
         elif self.forks is None or self.ended:
             self._print(["only a program that stands at a stop, and listens, can be copied"])
+        elif why := self.forks.why_not():
+            self._print([why])
         else:
-            copy = self.forks.split("branch")
-            if copy is None:
-                self.forks.alone()
-                self.branch = text
+            return self._split(change, tensor)
+        return ""
+
+    def _split(self, change: Change, tensor: int) -> str:
+        """Make the two copies: one to be changed here, one that can run on without the change."""
+        assert self.forks is not None
+        base = self.forks.fork("baseline")
+        if self.forks.kind:
+            self.gate.console = None  # this is that one: it does what its service is asked for
+            self.gate.set_breakpoints([])
+            self.gate.break_on_error = False
+            return "next"
+        copy = self.forks.split("branch")
+        if copy is None:
+            self.forks.alone()
+            self._base = base
+            try:
                 self._edit(change, tensor)
-            else:
+            except GateError as error:
+                self._print([str(error)])
+                os._exit(DROPPED)
+        else:
+            try:
                 self._wait_for(copy)
+            finally:
+                self.forks.end(base)
+        return ""
 
     def _edit(self, change: Change, tensor: int) -> None:
         text = edit(self.gate, change.target, change.value, tensor)
+        self.branch = f"{self.branch}, {text}" if self.branch else text
         self.cursor = self.gate.recorder.seq
-        self._print([f"what if {text}: run on; x drops this branch, a makes it the program"])
+        self._print([f"what if {text}: run on; D compares, x drops this branch, a adopts it"])
+
+    def compare(self, _: str) -> None:
+        """The branch against the program as it would have gone on."""
+        from framework.trace.client import Client, RequestError, SessionError
+
+        if not self.branch or self._base is None:
+            self._print(["this is the program itself: e changes a value in a copy of it"])
+            return
+        try:
+            if not isinstance(self._base, Baseline):
+                self._base = Baseline(Client.connect(self._base.name))
+            told = what_if(self.gate.recorder, self._base, over=self.ended)
+        except CompareError:
+            self._print(["the branch has done nothing yet: + runs it to the end of the step"])
+        except (RequestError, SessionError, TimeoutError) as error:
+            self._print([f"the copy without the change does not answer: {error}"])
+        except KeyboardInterrupt:
+            self._print(["", "not compared"])
+        else:
+            self._print(told.lines(80, lambda source: spell(place(source), self.names)))
 
     def _wait_for(self, copy: Copy) -> None:
         """The branch has the terminal, until it ends or is adopted."""
@@ -289,13 +355,16 @@ class Console:
             self._print(["this is the program itself: e changes a value in a copy of it"])
             return
         self.forks.claim()
-        self.branch = ""
+        if isinstance(self._base, Baseline):
+            self._base.client.close()
+        self.branch, self._base = "", None
         self._print(["the branch is the program now"])
 
     def help(self, _: str) -> None:
         self._print([f"{name:<6} {text}" for name, (text, _) in COMMANDS.items()])
 
     def quit(self, _: str) -> None:
+        self._left = True
         raise Ended
 
 
@@ -323,7 +392,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
     "v": ("variables", Console.variables),
     "p": ("p EXPR: the value of an expression; it: what is shown", Console.evaluate),
     "e": ("e it[0] = 0, e model.p = 0.3: what if; in a copy of the program", Console.change),
-    "x": ("drop that branch", Console.drop),
+    "D": ("compare that branch with the program as it would have gone on", Console.compare),
+    "x": ("drop it: back to the program, where it stood", Console.drop),
     "a": ("adopt it: it is the program from here on", Console.adopt),
     "h": ("this list; ? too", Console.help),
     "q": ("end the program", Console.quit),
@@ -383,6 +453,8 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
             *_tensor_lines(gate, "gradient", grad, seq, named),
             *_tensor_lines(gate, "state", tuple(event.state.values()), seq, named),
         ]
+    if isinstance(event, OptimEnd) and isinstance(begin, OptimBegin):
+        return [f"the end of training step {begin.step} ({begin.cls}){note}"]
     return [f"{type(event).__name__}{note}"]
 
 
@@ -397,7 +469,7 @@ def _title(name: str, module: str, phase: str, note: str) -> str:
 
 
 def _meta_lines(op: Op | OpBegin) -> list[str]:
-    given = arguments(op.inputs, op.meta)
+    given = arguments(op.name, op.inputs, op.meta)
     return [f"  {key} = {value}" if key else f"  arguments  {value}" for key, value in given]
 
 

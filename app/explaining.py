@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.places import named_cells, spell
-from framework.trace.client import RequestError
 from framework.trace.events import (
     BackwardBegin,
     Event,
@@ -29,6 +28,7 @@ from framework.trace.explain import (
     explain,
     explain_failure,
     kind_of,
+    look_through,
     source_line,
     value_text,
 )
@@ -72,21 +72,8 @@ def look_at(client: Client | Playback, rerun: Rerun | None = None) -> Look:
 
     What is no longer kept is asked of a step that was run again.
     """
-    if rerun is not None:
-        return _either(look_at(client), rerun)
-
-    def look(tensor: int, seq: int, index: str = "") -> Summary | None:
-        try:
-            if index:
-                view = client.request("view", tensor=tensor, seq=seq, slice=index)
-                found: Summary | None = view.result(PATIENCE).summary
-            else:
-                found = client.request("summary", tensors=[tensor], seq=seq).result(PATIENCE)[0]
-        except (RequestError, TimeoutError):
-            return None
-        return found
-
-    return look
+    look = look_through(client, PATIENCE)
+    return look if rerun is None else _either(look, rerun)
 
 
 def _either(first: Look, rerun: Rerun) -> Look:

@@ -341,7 +341,7 @@ def _op_lines(tape: Tape, store: TraceStore, op: Op) -> list[str]:
     module = f"  in module {op.module}" if op.module else "  outside of any module"
     lines = [f"{op.name}{module}  ({op.phase}, event {op.seq}, {_time(op.duration)})"]
     lines += source_lines(tape, op.source)
-    given = arguments(op.inputs, op.meta)
+    given = arguments(op.name, op.inputs, op.meta)
     lines += [f"  {key} = {value}" if key else f"  arguments  {value}" for key, value in given]
     if op.error:
         lines.append(f"  raised {op.error}")

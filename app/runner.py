@@ -243,10 +243,12 @@ def run(
             service = stack.enter_context(_served(recorder, gate, program.path, idle))
             if isinstance(gate.console, Console) and service is not None:
                 gate.console.forks = service.forks
-        if not settings:
-            return _run(program, arguments or [], recorder, gate, pm)
-        watch = Watch(gate, settings, _end)
+        watch = Watch(gate, settings, _end) if settings else None
         status = _run(program, arguments or [], recorder, gate, pm)
+        if isinstance(gate.console, Console):
+            gate.console.over()
+        if watch is None:
+            return status
         return _judge(watch, status, program.names)
 
 

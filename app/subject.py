@@ -146,7 +146,7 @@ def _op(store: TraceStore, event: Op, as_of: int) -> Subject:
     before = _before(store, end)
     subject = Subject(
         event.seq, as_of, "op", event.name, event.phase, event.module, event.source,
-        event.duration, dict(arguments(event.inputs, event.meta)), event.error,
+        event.duration, dict(arguments(event.name, event.inputs, event.meta)), event.error,
     )  # fmt: skip
     _operands(store, subject, event, event.outputs, end, before, as_of)
     return subject
@@ -157,7 +157,7 @@ def _composite(store: TraceStore, event: OpBegin, as_of: int) -> Subject:
     outputs = end.outputs if isinstance(end, OpEnd) else ()
     subject = Subject(
         event.seq, as_of, "composite", event.name, event.phase, event.module, event.source,
-        _duration(event, end), dict(arguments(event.inputs, event.meta)),
+        _duration(event, end), dict(arguments(event.name, event.inputs, event.meta)),
         end.error if isinstance(end, OpEnd) else "",
     )  # fmt: skip
     at = end.seq if end is not None else as_of

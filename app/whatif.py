@@ -10,21 +10,21 @@ from __future__ import annotations
 import ast
 import copy
 import math
-import threading
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.link import PING
 from app.sanitize import clean
-from framework.trace.events import BackwardBegin, OptimEnd
+from framework.trace.events import BackwardBegin
+from framework.trace.explain import look_through
+from viewers.baseline import Baseline, compared
 from viewers.graph.store import TraceStore
 
 if TYPE_CHECKING:
     from app.session import Session
     from framework.trace.client import Client
-    from framework.trace.events import Event
-    from viewers.compare import Comparison
+    from viewers.baseline import WhatIf as WhatIfResult
 
 __all__ = ["Change", "WhatIf", "parse_change"]
 
@@ -98,17 +98,14 @@ class Branch:
     pid: int
     seq: int  # where it parts
     program: Client
-    base: Client
+    base: Baseline
     kept: dict[str, Any]  # the session of the program
     outputs: dict[str, Any]  # and what its cells had put out
     lacks: list[str]  # names of its threads, which no copy has
     edits: list[str] = field(default_factory=list)
-    base_events: list[Event] = field(default_factory=list)  # what the baseline has done since
-    base_losses: list[float] = field(default_factory=list)  # of its backward passes, in order
     adopting: bool = False
     pinged: float = 0.0
     asking: bool = False  # for the baseline's losses
-    lock: threading.Lock = field(default_factory=threading.Lock)  # one at a time asks the baseline
 
 
 class WhatIf:
@@ -158,20 +155,20 @@ class WhatIf:
             return
         self._opening = True
 
-        def make() -> tuple[Client, Client, dict[str, Any]]:
+        def make() -> tuple[Client, Baseline, dict[str, Any]]:
             """The two copies; what was made is dropped again if one of them fails."""
             try:
                 found = program.request("fork", kind="branch").result(PATIENCE)
                 other = program.request("fork", kind="baseline").result(PATIENCE)
-                base = program.sibling(other["name"])
-                base.request("breakpoints", breakpoints=[]).result(PATIENCE)
-                base.request("step", how="step").result(PATIENCE)
+                base = Baseline(program.sibling(other["name"]))
+                base.client.request("breakpoints", breakpoints=[]).result(PATIENCE)
+                base.client.request("step", how="step").result(PATIENCE)
                 return program.sibling(found["name"]), base, found
             except BaseException:
                 program.request("drop")
                 raise
 
-        def made(result: tuple[Client, Client, dict[str, Any]]) -> None:
+        def made(result: tuple[Client, Baseline, dict[str, Any]]) -> None:
             self._opening = False
             self._enter(*result)
             self._edit(change, tensor)
@@ -183,7 +180,7 @@ class WhatIf:
         session.say("the program is copied …")
         session.in_background(make, made, failed)
 
-    def _enter(self, client: Client, base: Client, found: dict[str, Any]) -> None:
+    def _enter(self, client: Client, base: Baseline, found: dict[str, Any]) -> None:
         """Look at the branch in the place of the program."""
         session = self.session
         assert session.client is not None
@@ -240,7 +237,7 @@ class WhatIf:
         self.branch = None
         dropped = branch.program.request("drop")
         session.in_background(lambda: dropped.result(PATIENCE), lambda _: None)
-        for client in (session.client, branch.base):
+        for client in (session.client, branch.base.client):
             if client is not None:
                 client.close()
         for name in _KEPT:
@@ -269,7 +266,7 @@ class WhatIf:
         def adopted(_: object) -> None:
             self.branch = None
             branch.program.close()
-            branch.base.close()
+            branch.base.client.close()
             if session.kernel is not None:
                 session.kernel.client = session.client  # type: ignore[assignment]
             session.say("the branch is the program now")
@@ -288,7 +285,7 @@ class WhatIf:
         branch, self.branch = self.branch, None
         if branch is not None:
             branch.program.request("drop")
-            branch.base.close()
+            branch.base.client.close()
             branch.program.close()
 
     # -- meanwhile ---------------------------------------------------------------------------
@@ -309,8 +306,8 @@ class WhatIf:
         if session.attached and now - branch.pinged > PING and not branch.adopting:
             branch.pinged = now
             branch.program.request("ping")
-            branch.base.request("ping")
-        if len(self.losses) > len(branch.base_losses) and not branch.asking:
+            branch.base.client.request("ping")
+        if len(self.losses) > len(branch.base.losses) and not branch.asking:
             self._ask_base_losses(branch)
 
     @property
@@ -327,28 +324,21 @@ class WhatIf:
         branch = self.branch
         if branch is None:
             return []
-        both = zip(branch.base_losses, self.losses)
+        both = zip(branch.base.losses, self.losses)
         return [(a, b) for a, b in both if not (math.isnan(a) and math.isnan(b))]
 
     def _ask_base_losses(self, branch: Branch) -> None:
         branch.asking = True
-        steps = self._steps(branch)
+        events = list(self.session.store.tape)
 
         def arrived(_: object) -> None:
             branch.asking = False
             self.session.changed.add("state")
 
         def failed(_: str) -> None:
-            branch.asking = False
-            branch.base_losses.append(math.nan)
+            """It has ended, and is not asked again: ``asking`` stays."""
 
-        self.session.in_background(lambda: follow(branch, steps), arrived, failed)
-
-    def _steps(self, branch: Branch) -> int:
-        """How many training steps the branch has ended, and the one that it is in."""
-        tape = self.session.store.tape
-        ended = [e.seq for e in tape if isinstance(e, OptimEnd) and e.seq > branch.seq]
-        return len(ended) + (not ended or ended[-1] < self.session.live_seq)
+        self.session.in_background(lambda: branch.base.follow(events), arrived, failed)
 
     def words(self) -> str:
         """For the status line: ``what if · loss 2.31 → 1.98``."""
@@ -359,53 +349,10 @@ class WhatIf:
         loss = f" · loss {pairs[-1][0]:.4g} → {pairs[-1][1]:.4g}" if pairs else ""
         return f"what if{loss}"
 
-    def compare(self) -> Any:
+    def compare(self) -> Callable[[], WhatIfResult]:
         """What makes the comparison, in the background: the baseline is A, the branch B."""
-        from app.explaining import look_at
-        from viewers.compare import Side, compare
-
         session, branch = self.session, self.branch
         assert branch is not None and session.client is not None
-        events, steps = list(session.store.tape), self._steps(branch)
-        look, look_base = look_at(session.client), look_at(branch.base)
-        first, edits = branch.seq, ", ".join(branch.edits)
-        name = branch.kept["name"] or "the program"
-        shared = [e for e in events if e.seq <= first]
-
-        def work() -> Comparison:
-            done = follow(branch, steps)
-            base = Side(f"{name} as it is", [*shared, *done], look_base, since=first)
-            return compare(base, Side(f"what if {edits}", events, look, since=first))
-
-        return work
-
-
-def follow(branch: Branch, steps: int) -> list[Event]:
-    """Let the baseline come as far as the branch; what it has done since they parted.
-
-    It is looked at after each step, while its values are kept. RequestError if it cannot be asked.
-    """
-    base, events = branch.base, branch.base_events
-    end = time.monotonic() + PATIENCE
-    with branch.lock:
-        while time.monotonic() < end:
-            status = base.request("status").result(PATIENCE)
-            news: list[Event] = []
-            first = branch.seq + 1 + len(events)
-            while part := base.request("events", first=first + len(news)).result(PATIENCE):
-                news += part
-            for event in news:
-                if isinstance(event, BackwardBegin) and event.roots:
-                    asked = base.request("summary", tensors=[event.roots[0]], seq=event.seq)
-                    summary = asked.result(PATIENCE)[0]
-                    mean = None if summary is None else summary.mean
-                    branch.base_losses.append(math.nan if mean is None else mean)
-            events += news
-            ended = sum(isinstance(e, OptimEnd) for e in events)
-            if status["state"] == "paused" and ended < steps:
-                base.request("step", how="step").result(PATIENCE)
-            elif status["state"] != "running":
-                break
-            else:
-                time.sleep(0.002)
-        return list(events)
+        events, look = list(session.store.tape), look_through(session.client)
+        name, over = branch.kept["name"] or "the program", session.state in ("finished", "idle")
+        return lambda: compared(events, look, branch.base, name=name, over=over)

@@ -278,6 +278,8 @@ def converted(value: Any, to: dtype) -> Any:
         fits, value = not value.imag, value.real
     if to.category == INT:
         low, high = _bounds[to]
+        if isinstance(value, float) and to.numpy.kind == "u":
+            low = 0  # PyTorch wraps negative integers round, and refuses fractions
         fits = fits and math.isfinite(value) and low <= value <= high
         value = int(value) % (1 << 64) if fits and to.numpy.kind == "u" else value
     elif to is float32 or to is complex64:

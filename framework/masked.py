@@ -94,7 +94,7 @@ def sum(
     tensor(4)
     """
     total = _filled(input, mask, 0)
-    return total.sum(axes(dim, input.ndim), keepdim, dtype=_wide(input, dtype))
+    return total.sum(axes(dim, input.ndim), bool(keepdim), dtype=_wide(input, dtype))
 
 
 def prod(
@@ -111,7 +111,7 @@ def prod(
     """
     result = _filled(input, mask, 1).to(_wide(input, dtype))
     for d in reversed(axes(dim, input.ndim)):
-        result = result.prod(d, keepdim)
+        result = result.prod(d, bool(keepdim))
     return result
 
 
@@ -153,7 +153,7 @@ def amax(
     tensor(3.)
     """
     filled = input if mask is None else _filled(input, mask, _lowest(input, "amax"))
-    return filled.amax(axes(dim, input.ndim), keepdim).to(dtype or input.dtype)
+    return filled.amax(axes(dim, input.ndim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def amin(
@@ -169,7 +169,7 @@ def amin(
     tensor(3.)
     """
     filled = input if mask is None else _filled(input, mask, _highest(input, "amin"))
-    return filled.amin(axes(dim, input.ndim), keepdim).to(dtype or input.dtype)
+    return filled.amin(axes(dim, input.ndim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def argmax(
@@ -183,7 +183,7 @@ def argmax(
     tensor(2)
     """
     filled = input if mask is None else _filled(input, mask, _lowest(input, "argmax"))
-    return filled.argmax(dim, keepdim).to(dtype or input.dtype)
+    return filled.argmax(dim, bool(keepdim)).to(dtype or input.dtype)
 
 
 def argmin(
@@ -197,7 +197,7 @@ def argmin(
     tensor(2)
     """
     filled = input if mask is None else _filled(input, mask, _highest(input, "argmin"))
-    return filled.argmin(dim, keepdim).to(dtype or input.dtype)
+    return filled.argmin(dim, bool(keepdim)).to(dtype or input.dtype)
 
 
 # -- log-sum-exp -----------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def logsumexp(
     tensor(1.6931)
     """
     filled = input if mask is None else _filled(input, mask, _lowest(input, "logsumexp"))
-    return filled.logsumexp(axes(dim, input.ndim), keepdim).to(dtype or input.dtype)
+    return filled.logsumexp(axes(dim, input.ndim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def logaddexp(
@@ -245,7 +245,7 @@ def _counted(
 ) -> tuple[Tensor, Tensor]:
     """(sum, number) of the elements that count."""
     valid = _valid(input, input.new_ones((), dtype=dtypes.bool_) if mask is None else mask)
-    count = valid.sum(axes(dim, input.ndim), keepdim)
+    count = valid.sum(axes(dim, input.ndim), bool(keepdim))
     return sum(input, dim, keepdim=keepdim, dtype=dtype, mask=mask), count
 
 
@@ -288,7 +288,7 @@ def median(
     """
     floating = input.dtype.category == FLOAT
     filled = _filled(input if floating else input.to(dtypes.float32), mask, math.nan)
-    result = filled.nanmedian(_axis(dim, input), keepdim)[0]
+    result = filled.nanmedian(_axis(dim, input), bool(keepdim))[0]
     if floating:
         return result
     if result.isnan().any():
@@ -359,7 +359,7 @@ def norm(
     """
     filled = _filled(input, mask, math.inf if ord == -math.inf else 0)
     kind = dtype or input.dtype
-    return vector_norm(filled, ord, axes(dim, input.ndim), keepdim, dtype=kind)
+    return vector_norm(filled, ord, axes(dim, input.ndim), bool(keepdim), dtype=kind)
 
 
 # -- normalisations --------------------------------------------------------------------------

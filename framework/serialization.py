@@ -30,7 +30,7 @@ from framework.nn.parameter import Parameter
 from framework.plain_kinds import KEYS, forms, packed
 from framework.saved_memory import Memories, laid_out, part
 from framework.storage import UntypedStorage
-from framework.tensor import Size, Tensor, wrap
+from framework.tensor import OWN_ATTRIBUTES, Size, Tensor, attributes_of, wrap
 
 __all__ = [
     "LoadEndianness", "SourceChangeWarning", "add_safe_globals", "clear_safe_globals",
@@ -76,8 +76,9 @@ def save(
     default dicts, named tuples, sets, ranges, bytes, NumPy's numbers and parameters, too. A path is
     written atomically: to a temporary file beside it, which then takes its name. A tensor that
     occurs twice is stored once, and memory that tensors share once, too: `load` gives tensors that
-    share it, with their strides. Of a memory only the part that the tensors need is stored. What
-    PyTorch asks about its format is accepted and ignored.
+    share it, with their strides. Of a memory only the part that the tensors need is stored.
+    Attributes that a program has set on a tensor are kept, too. What PyTorch asks about its format
+    is accepted and ignored.
 
     Raises:
         TypeError: for anything else; names where it is.
@@ -90,6 +91,8 @@ def save(
     """
     packer = _Packer()
     skeleton = packer.pack(obj, (), 0)
+    if packer.attributes:
+        skeleton = {"$with": [skeleton, packer.attributes]}
     packer.memories.finish()
     text = json.dumps(skeleton, allow_nan=False, separators=(",", ":"))
     parts = _file(packer.memories.arrays, {"format": "pt", _KEY: text})
@@ -128,6 +131,7 @@ class _Packer:
 
     def __init__(self) -> None:
         self.memories = Memories()
+        self.attributes: list[Any] = []  # pairs of a tensor's record and what is set on it
         self._stored: dict[int, dict[str, Any]] = {}
         self._kept: list[Any] = []  # keeps the ids in `_stored` valid
 
@@ -137,7 +141,7 @@ class _Packer:
                 f"save: {_shown(path[:6])}… is nested deeper than {_DEPTH} levels, or holds itself"
             )
         if isinstance(obj, Tensor):
-            return self._sparse(obj, path) if obj.is_sparse else self._tensor(obj, path)
+            return self._with_attributes(obj, path, depth)
         if obj is None or (isinstance(obj, (bool, str)) and not isinstance(obj, np.generic)):
             return obj
         kept = self._kind(obj, path, depth)
@@ -186,6 +190,19 @@ class _Packer:
             key = self.pack(k, path, depth + 1)
             pairs.append([key, self.pack(v, (*path, str(k)), depth + 1)])
         return {"$dict": pairs}
+
+    def _with_attributes(self, tensor: Tensor, path: tuple[str, ...], depth: int) -> Any:
+        """A tensor, and what the program has set on it (`tensor.name = ...`)."""
+        known = id(tensor) in self._stored
+        form = self._sparse(tensor, path) if tensor.is_sparse else self._tensor(tensor, path)
+        attributes = {} if known else attributes_of(tensor)
+        if attributes:
+            packed = {n: self.pack(v, (*path, n), depth + 1) for n, v in attributes.items()}
+            if tensor.is_sparse:
+                form["$sparse"]["attributes"] = packed
+            else:
+                self.attributes.append([form, packed])  # apart: one may be the tensor itself
+        return form
 
     def _sparse(self, tensor: Tensor, path: tuple[str, ...]) -> dict[str, Any]:
         """Coordinates and values as two tensors."""
@@ -458,6 +475,7 @@ class _Unpacker:
             "$dtype": lambda v, d: next(t for t in dtypes.ALL if t.name == v),
             "$device": lambda v, d: device(v),
             "$sparse": lambda v, d: self._sparse(v),
+            "$with": self._with,
             **forms(self),
         }
 
@@ -481,7 +499,21 @@ class _Unpacker:
 
         parts = [self.tensor(record[name]) for name in ("indices", "values")]
         made = sparse_coo_tensor(*parts, record["size"], is_coalesced=bool(record["coalesced"]))
+        self._attach(made, record.get("attributes", {}))
         return made.requires_grad_() if record.get("requires_grad") else made
+
+    def _with(self, value: Any, depth: int) -> Any:
+        """An object, and the attributes of tensors in it."""
+        made = self(value[0], depth)
+        for record, attributes in value[1]:
+            self._attach(self.tensor(record), attributes)
+        return made
+
+    def _attach(self, tensor: Any, attributes: dict[str, Any]) -> None:
+        for name, value in attributes.items():
+            if name in OWN_ATTRIBUTES or name.startswith("__"):  # of a hostile file
+                raise ValueError(f"a tensor has an attribute {name!r} of its own")
+            vars(tensor)[name] = self(value, 1)
 
     def tensor(self, record: dict[str, Any]) -> Any:
         key = record["$tensor"], record.get("number")

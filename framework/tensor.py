@@ -22,7 +22,8 @@ from framework.core.node_names import shown
 from framework.device import CPU, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
-from framework.kernels.strided import memory_of
+from framework.kernels.strided import memory_of, reach, strides_of
+from framework.kernels.strided import strided as strided_part
 from framework.layout import in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
 from framework.trace import sink
@@ -733,10 +734,18 @@ class Tensor:
         return other
 
     def __reduce__(self) -> Any:
-        data = to_host(self._data)
-        if data.dtype.kind == "V":  # ml_dtypes arrays travel as their bits
-            data = data.view(np.uint16)
-        made = (type(self), data, self.dtype.name, str(self._device), self._rg)
+        if self._device is META or self.is_sparse:
+            made = (type(self), self._data, self.dtype.name, str(self._device), self._rg)
+        else:
+            data = self._data if isinstance(self._data, np.ndarray) else to_host(self._data)
+            shape, strides = data.shape, strides_of(data)
+            if not data.flags.c_contiguous and data.size and min(strides) >= 0:
+                # The part of its memory that it needs, as `save` stores it: strides are kept.
+                data = strided_part(data, (reach(shape, strides),), (1,))
+            if data.dtype.kind == "V":  # ml_dtypes: their bits
+                data = data.view(np.uint16)
+            place = (shape, strides)
+            made = (type(self), data, self.dtype.name, str(self._device), self._rg, place)
         return _rebuild, made, attributes_of(self) or None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -744,12 +753,14 @@ class Tensor:
 
 
 # What a tensor has in its ``__dict__`` that is ours, not the user's.
-_OURS = frozenset("_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata".split())
+OWN_ATTRIBUTES = frozenset(
+    "_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata".split()
+)
 
 
 def attributes_of(tensor: Any) -> dict[str, Any]:
     """The attributes that a program has set on a tensor; copies keep them."""
-    return {k: v for k, v in tensor.__dict__.items() if k not in _OURS}
+    return {k: v for k, v in tensor.__dict__.items() if k not in OWN_ATTRIBUTES}
 
 
 def _for_numpy(data: np.ndarray) -> np.ndarray:
@@ -781,7 +792,9 @@ def deep_copy_of(tensor: Tensor, memo: dict[Any, Any]) -> tuple[Any, int]:
     return found, start // data.itemsize
 
 
-def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool) -> Tensor:
+def _rebuild(
+    kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool, place: Any = None
+) -> Tensor:
     wanted = next(d for d in dtypes.ALL if d.name == name)
     array = data if data.dtype == wanted.numpy else data.view(wanted.numpy)
     target = device(where)
@@ -793,6 +806,8 @@ def _rebuild(kind: Any, data: np.ndarray, name: str, where: str, requires_grad: 
 
 
 def _warn_of_no_grad(tensor: Tensor) -> None:
+    if place is not None and (array.shape, strides_of(array)) != place:
+        array = strided_part(array, *place)
     """Say that the result of an op gets no gradient, unless it shall."""
     if not tensor.requires_grad or tensor.is_leaf or tensor.retains_grad:
         return

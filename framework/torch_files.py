@@ -23,7 +23,7 @@ from framework import dtypes
 from framework.core.graph import Version
 from framework.device import CPU, device
 from framework.kernels import to_device
-from framework.tensor import Size, wrap
+from framework.tensor import OWN_ATTRIBUTES, Size, Tensor, wrap
 
 __all__ = ["Refused", "is_checkpoint", "read"]
 
@@ -125,7 +125,7 @@ def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _is_known(module: str, name: str) -> bool:
-    return f"{module}.{name}" in _BUILDERS or (
+    return f"{module}.{name}" in (*_BUILDERS, *_CLASSES) or (
         module in ("torch", "torch.storage")
         and (name in _STORAGES or name in _DTYPES or name in ("float", "TypedStorage"))
     )
@@ -326,6 +326,28 @@ class _Machine:
 
         return Parameter(data, bool(requires_grad))
 
+    def with_state(self, name: Any, kind: Any, args: Any, state: Any) -> Any:
+        """torch._tensor._rebuild_from_type_v2: a tensor on which a program has set attributes."""
+        build = _BUILDERS.get(name.full) if isinstance(name, _Name) else None
+        if build is None or not isinstance(kind, _Name) or kind.full not in _CLASSES:
+            raise Refused("it makes a tensor of a class of its own")
+        return _attached(build(self, *args), state)
+
+    def parameter_with_state(self, data: Any, requires_grad: Any, hooks: Any, state: Any) -> Any:
+        """torch._utils._rebuild_parameter_with_state: the same of a parameter."""
+        return _attached(self.parameter(data, requires_grad), state)
+
+
+def _attached(tensor: Any, state: Any) -> Any:
+    """A tensor with attributes, none of which has the name of one that it needs itself."""
+    if not isinstance(tensor, Tensor) or type(state) is not dict:
+        raise Refused("it sets attributes of what is no tensor")
+    for name, value in state.items():
+        if not isinstance(name, str) or name in OWN_ATTRIBUTES or name.startswith("__"):
+            raise Refused(f"a tensor has an attribute {name!r} of its own")
+        vars(tensor)[name] = _datum(value)
+    return tensor
+
 
 def _key(value: Any) -> Any:
     """A key of a dict: plain, or a flat tuple of plain ones, so that hashing it takes no time."""
@@ -339,11 +361,14 @@ def _ordered(machine: _Machine, items: Any = ()) -> Any:
     return OrderedDict((_key(k), v) for k, v in items)
 
 
+_CLASSES = ("torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter")
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
     "torch._utils._rebuild_tensor": _Machine.tensor,
     "torch._utils._rebuild_tensor_v3": _Machine.typed_tensor,
     "torch._utils._rebuild_parameter": _Machine.parameter,
+    "torch._utils._rebuild_parameter_with_state": _Machine.parameter_with_state,
+    "torch._tensor._rebuild_from_type_v2": _Machine.with_state,
     "torch.nn.parameter.Parameter": _Machine.parameter,
     "collections.OrderedDict": _ordered,
     "torch.Size": lambda machine, items: Size(int(i) for i in items),

@@ -100,7 +100,7 @@ abs acos acosh add addcdiv addcmul asin asinh atan atan2 atanh ceil clamp conj c
 deg2rad digamma div div_floor div_trunc erf erfc erfinv exp exp2 expm1 floor floor_divide fmax fmin
 fmod frac hypot lerp lgamma log log10 log1p log2 logaddexp logit maximum minimum mul neg pow polar
 angle rad2deg reciprocal relu relu6 remainder round rsqrt sgn sign sin sinc sinh sqrt square sub tan
-tanh threshold trunc xlogy hardtanh hardshrink softshrink leaky_relu dropout complex
+tanh threshold trunc xlogy hardtanh hardshrink softshrink leaky_relu prelu dropout complex
 """
 _SEVERAL = {  # written out in elementary operations
     "sigmoid": 4, "silu": 5, "logsigmoid": 4, "softplus": 4, "mish": 7, "elu": 3, "gelu": 8,

@@ -2,9 +2,10 @@
 
 An op's node holds some of its operands or results until backward has passed it. `Ledger` follows a
 step's events and writes down when memory comes to be held and when it is let go. Memory is counted
-once however many nodes hold it, as a whole where a view of it is held, and never for parameters,
-which are there anyway. What graphs of earlier steps still hold is not known from events; a graph
-that backward never went through counts to the end of its step.
+once however many nodes hold it, as a whole where a view of it is held, and never for what is there
+anyway: parameters, of a module or not, and other leaves that a gradient is wanted for. What graphs
+of earlier steps still hold is not known from events; a graph that backward never went through
+counts to the end of its step.
 """
 
 from __future__ import annotations
@@ -150,11 +151,12 @@ class Ledger:
                 self._note(op.seq, self._size[base])
 
     def _memory(self, tensor: int) -> int:
-        """The memory that a tensor lives in, 0 where that is a parameter's."""
+        """The memory that a tensor lives in, 0 where that is there anyway."""
         base = self._base.get(tensor, tensor)
         if base not in self._size:
             leaf, meta = self.store.leaf(base), self.store.meta(base)
-            fixed = meta is None or (leaf is not None and leaf.role != "input")
+            stays = leaf is not None and (leaf.role != "input" or leaf.tensor.requires_grad)
+            fixed = meta is None or stays
             self._size[base] = 0 if fixed or meta is None else bytes_of(meta.dtype, meta.shape)
         return base if self._size[base] else 0
 

@@ -25,7 +25,8 @@ __all__ = ["Names", "targets"]
 
 LARGEST = 1 << 20  # characters of a source that is read
 
-Statement = tuple[int, tuple[str, ...]]  # its first line, and what it assigns to
+# Its first line, what it assigns to, and the ops one of which it ends with; none: whichever.
+Statement = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
 class Names:
@@ -66,6 +67,7 @@ class Names:
         self._begins: dict[int, Source] = {}
         self._whole: tuple[object, ...] = ()  # what the last op took something of
         self._pieces: tuple[int, ...] = ()
+        self._ops: dict[int, str] = {}  # by tensor, of those that an expected op may have made
         # By function: the statement that runs, and what it has made last.
         self._running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...]]] = {}
 
@@ -80,6 +82,8 @@ class Names:
         for event in self.store.events(self._next, last):
             if isinstance(event, Op):
                 if event.phase == "forward" and not event.name.endswith("_"):
+                    if event.name in _EXPECTED and event.outputs:
+                        self._ops[event.outputs[0].id] = event.name
                     self._made(event.source, self._with_pieces(event))
             elif isinstance(event, (ModuleBegin, OpBegin)):
                 self._begins[event.seq] = event.source
@@ -125,8 +129,8 @@ class Names:
     def _assign(self, statement: Statement | None, made: tuple[int, ...]) -> None:
         if statement is None:
             return
-        names = statement[1]
-        if len(names) != len(made):
+        _, names, ops = statement
+        if len(names) != len(made) or (ops and self._ops.get(made[0]) not in ops):
             return
         for tensor, name in zip(made, names):
             leaf = self.store.leaf(tensor)
@@ -145,7 +149,7 @@ def targets(text: str) -> dict[int, Statement]:
     """The assignment that a line belongs to, by line; nothing for a text that is no Python.
 
     >>> targets("x = f(1)\\na, self.b = f(\\n    x)\\nprint(x)")
-    {1: (1, ('x',)), 2: (2, ('a', 'self.b')), 3: (2, ('a', 'self.b'))}
+    {1: (1, ('x',), ()), 2: (2, ('a', 'self.b'), ()), 3: (2, ('a', 'self.b'), ())}
     """
     if len(text) > LARGEST:
         return {}
@@ -155,7 +159,8 @@ def targets(text: str) -> dict[int, Statement]:
         return {}
     found: dict[int, Statement] = {}
     for node in ast.walk(tree):
-        if not _may_be_tensor(getattr(node, "value", None)):
+        value = getattr(node, "value", None)
+        if not _may_be_tensor(value):
             continue
         target: ast.expr
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -168,38 +173,103 @@ def targets(text: str) -> dict[int, Statement]:
         names = tuple([_dotted(item) for item in items])
         if all(names):
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[line] = (node.lineno, names)
+                found[line] = (node.lineno, names, _ends_with(value))
     return found
 
 
-# Calls whose result is no tensor, whatever they do with some.
+# Functions and methods whose result is no tensor, whatever they do with some.
 _OTHERS = frozenset(
-    "item tolist numpy float int len str bool list tuple dict set range zip enumerate map filter "
-    "sorted sum min max print format join size".split()
+    "item tolist numpy float int len str bool list tuple dict set range zip enumerate filter "
+    "sorted print format join size dim ndimension numel nelement element_size stride equal "
+    "allclose is_nonzero is_floating_point is_complex is_contiguous storage_offset data_ptr "
+    "get_device isinstance hasattr callable id hash repr type divmod".split()
+)
+# Of the built-in functions: of numbers they give numbers, and are not methods of a tensor.
+_BUILTINS = frozenset(("map", "any", "all", "sum", "min", "max"))
+_OF_OTHERS = frozenset(("abs", "round", "pow"))
+_ATTRIBUTES = frozenset(
+    "shape dtype device ndim layout itemsize nbytes requires_grad is_leaf is_sparse grad_fn "
+    "is_cuda names training".split()
 )
 _TENSORS = frozenset(("Tensor", "Parameter"))
 _CONTAINERS = (
     ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp,
     ast.GeneratorExp, ast.JoinedStr, ast.Constant, ast.Lambda, ast.BoolOp, ast.Await,
 )  # fmt: skip
+# The op that an operator is, with tensors on either side.
+_OPERATORS: dict[type, tuple[str, ...]] = {
+    ast.Add: ("add",), ast.Sub: ("sub", "rsub"), ast.Mult: ("mul",), ast.Div: ("div",),
+    ast.FloorDiv: ("floor_divide", "div"), ast.Mod: ("remainder",), ast.Pow: ("pow",),
+    ast.Lt: ("lt",), ast.LtE: ("le",), ast.Gt: ("gt",), ast.GtE: ("ge",), ast.Eq: ("eq",),
+    ast.NotEq: ("ne",),
+}  # fmt: skip
+_EXPECTED = frozenset(name for names in _OPERATORS.values() for name in names)
 
 
 def _may_be_tensor(value: ast.expr | None) -> bool:
     """Whether an expression may be what an op made: no list of it, no number, no object around it.
 
-    >>> texts = ("f(x)", "x.sum().item()", "Net(x)")
+    >>> texts = ("f(x)", "x.sum().item()", "Net(x)", "n in seen", "x > 0", "f(x).shape[0]")
     >>> [_may_be_tensor(ast.parse(text, mode="eval").body) for text in texts]
-    [True, False, False]
+    [True, False, False, False, True, False]
     """
     if value is None or isinstance(value, _CONTAINERS):
         return False
-    if not isinstance(value, ast.Call):
-        return True
-    function = value.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if isinstance(function, ast.Attribute) and name in ("sum", "min", "max"):
-        return True  # of a tensor
+    if isinstance(value, ast.Call):
+        return _call_may(value)
+    if isinstance(value, ast.Attribute):
+        return value.attr not in _ATTRIBUTES
+    if isinstance(value, ast.Subscript):
+        return _may_be_tensor(value.value)
+    if isinstance(value, ast.UnaryOp):
+        return not isinstance(value.op, ast.Not) and _may_be_tensor(value.operand)
+    if isinstance(value, ast.BinOp):
+        return _may_be_tensor(value.left) or _may_be_tensor(value.right)
+    if isinstance(value, ast.Compare):
+        if isinstance(value.ops[0], (ast.In, ast.NotIn, ast.Is, ast.IsNot)):
+            return False
+        return any(map(_may_be_tensor, (value.left, *value.comparators)))
+    if isinstance(value, ast.IfExp):
+        return _may_be_tensor(value.body) or _may_be_tensor(value.orelse)
+    return True
+
+
+def _call_may(call: ast.Call) -> bool:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        name = function.attr
+    else:
+        name = getattr(function, "id", "")
+        if name in _BUILTINS:
+            return False
+        if name in _OF_OTHERS:
+            return bool(call.args) and _may_be_tensor(call.args[0])
     return name not in _OTHERS and (not name[:1].isupper() or name in _TENSORS)
+
+
+def _ends_with(value: ast.expr | None) -> tuple[str, ...]:
+    """The ops one of which an expression ends with if it is a tensor; none: whichever.
+
+    ``total + x.sum().item()`` is a tensor if ``total`` is one, and then made by ``add``; if it is
+    not, the sum was made last, which is not what is assigned.
+
+    >>> _ends_with(ast.parse("total + x.sum().item()", mode="eval").body)
+    ('add',)
+    """
+    if isinstance(value, ast.BinOp) and _has_number(value):
+        return _OPERATORS.get(type(value.op), ())
+    if isinstance(value, ast.Compare) and _has_number(value):
+        return _OPERATORS.get(type(value.ops[-1]), ())
+    return ()
+
+
+def _has_number(value: ast.expr) -> bool:
+    """Is one of its operands what a call gave that gives no tensor?"""
+    if isinstance(value, ast.BinOp):
+        return _has_number(value.left) or _has_number(value.right)
+    if isinstance(value, ast.Compare):
+        return any(map(_has_number, (value.left, *value.comparators)))
+    return isinstance(value, (ast.Call, ast.Attribute, ast.Subscript)) and not _may_be_tensor(value)
 
 
 def _dotted(node: ast.expr) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from framework.trace.parameters import parameter_names
+
 if TYPE_CHECKING:
     from framework.trace.events import Source
     from viewers.graph.step import Item, StepGraph
@@ -184,21 +186,30 @@ def pad_line(line: Line, width: int) -> Line:
 # -- numbers and shapes ----------------------------------------------------------------------
 
 
-def arguments(inputs: Sequence[int], meta: Mapping[str, str]) -> list[tuple[str, str]]:
+def arguments(op: str, inputs: Sequence[int], meta: Mapping[str, str]) -> list[tuple[str, str]]:
     """An op's arguments that are no tensors, by name; those without one together, in their places.
 
-    >>> arguments((7, 0), {"arg1": "9"}), arguments((0, 7), {"arg0": "1", "dim": "0"})
-    ([('', '9')], [('', '1, ·'), ('dim', '0')])
+    >>> arguments("mul", (7, 0), {"arg1": "9"}), arguments("sub", (0, 7), {"arg0": "1"})
+    ([('', '9')], [('', '1, ·')])
+    >>> arguments("clamp", (7, 0, 0), {"arg1": "0", "arg2": "9"})
+    [('low', '0'), ('high', '9')]
     """
     places = [meta.get(f"arg{i}", "·") for i in range(len(inputs))]
+    names = [name.lstrip("*") for name in parameter_names(op)]
+    called: list[tuple[str, str]] = []
+    for i, name in enumerate(names[: len(places)]):
+        if len(name) > 1 and name not in _OPERANDS and places[i] not in ("·", "None"):
+            called.append((name, places[i]))
+            places[i] = "None"
     places = [place for place in places if place != "None"]  # it was left out
     scalars = [value for value in places if value != "·"]
     if places[len(places) - len(scalars) :] == scalars:  # tensors first: those are in sight
         places = scalars
     named = [(key, value) for key, value in meta.items() if not _PLACE.fullmatch(key)]
-    return [*([("", ", ".join(places))] if places else []), *named]
+    return [*([("", ", ".join(places))] if places else []), *called, *named]
 
 
+_OPERANDS = frozenset(("input", "other", "self", "x1", "x2"))  # names that say nothing
 _PLACE = re.compile(r"arg\d+")
 
 
@@ -451,8 +462,8 @@ def lineage(
 
     ``place`` is how source lines are called.
     """
-    near = _using if used else _feeding
     first, graph = _start(store, op)
+    into = {} if used else _accumulating(graph)
     lines: list[tuple[Line, int]] = []
     known: set[int] = set()
     todo: list[tuple[Item | int, int, str, bool]] = [(first, 0, "", True)]
@@ -473,7 +484,8 @@ def lineage(
         if again or (depth is not None and level >= depth):
             continue
         known.add(thing.index)
-        following = list(dict.fromkeys(near(graph, thing)))
+        near = _using(graph, thing) if used else _feeding(graph, thing, into)
+        following = list(dict.fromkeys(near))
         if level < _LEVELS:
             inner = prefix + ("" if not level else "  " if last else "│ ")
         else:
@@ -485,7 +497,27 @@ def lineage(
     return lines
 
 
-def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
+def _accumulating(graph: StepGraph) -> dict[int, list[Item]]:
+    """The backward nodes that put something into a leaf's gradient, by leaf."""
+    found: dict[int, list[Item]] = {}
+    for item in graph.items:
+        for grad in item.grads:
+            found.setdefault(grad.leaf, []).append(item)
+    return found
+
+
+def _feeding(graph: StepGraph, item: Item, into: Mapping[int, list[Item]]) -> Iterator[Item | int]:
+    event: Any = item.event
+    if item.kind == "optimizer":
+        yield from _updates(graph, item)
+        return
+    if item.kind == "backward":
+        yield from item.inputs
+        return
+    if item.kind == "update":
+        yield from into.get(event.tensor.id, ())
+        yield event.tensor.id
+        return
     if item.kind == "node":
         yield from item.sources
         if item.forward is not None:
@@ -493,9 +525,7 @@ def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
         return
     if item.kind == "leaf":  # its event is the one that used it first
         return
-    event: Any = item.event
-    tensors = (event.grad,) if item.kind == "update" else getattr(event, "inputs", ())
-    for tensor in tensors:
+    for tensor in getattr(event, "inputs", ()):
         if not tensor:
             continue
         made = graph.producer(tensor, item.begin - 1)
@@ -507,7 +537,25 @@ def _feeding(graph: StepGraph, item: Item) -> Iterator[Item | int]:
         yield from item.params
 
 
+def _updates(graph: StepGraph, item: Item) -> Iterator[Item]:
+    """The updates of an optimizer's step that are over."""
+    for other in graph.items[item.index + 1 :]:
+        if other.kind == "update" and other.parent is item and hasattr(other.event, "grad"):
+            yield other
+
+
 def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
+    if item.kind == "optimizer":
+        yield from _updates(graph, item)
+        return
+    if item.kind == "backward":
+        for other in graph.items[item.index + 1 :]:
+            if other.kind == "node" and other.grads and item in other.ancestors():
+                yield other
+        return
+    if item.kind == "update":
+        yield item.event.tensor.id  # type: ignore[attr-defined]
+        return
     if item.kind == "node":
         yield from item.targets
         for grad in item.grads:
@@ -522,6 +570,7 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
 
 def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line:
     name = f"{item.name} backward" if item.kind == "node" else item.name
+    name = f"update of {name}" if item.kind == "update" else name
     style = "module" if item.kind == "module" else "leaf" if item.kind == "leaf" else "op"
     spans: Line = [(name, "backward" if item.phase == "backward" else style)]
     details = [item.path if item.path != item.name else "", item.cls]

@@ -26,6 +26,7 @@ from app.keymap import Keymap
 from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
 from app.session import Session
+from app.ui.later import later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.theme import DARK, LIGHT
@@ -234,7 +235,7 @@ class TapebookApp(App[int], inherit_bindings=False):
             if wait <= 0:
                 self.tick()
             else:
-                self.set_timer(wait, self.tick)
+                later(self, wait, self.tick)
         except Exception as error:  # called by the loop itself, which would only log it
             self._handle_exception(error)
 

@@ -13,7 +13,7 @@ from viewers.text import Line
 if TYPE_CHECKING:
     from app.session import Session
     from app.ui.main import MainScreen
-    from viewers.compare import Comparison
+    from viewers.baseline import WhatIf
 
 __all__ = ["Branches"]
 
@@ -60,21 +60,13 @@ class Branches:
                 whatif.adopt()
             self.app.tick()
 
-        question = f"What if {', '.join(whatif.branch.edits)}?\n{self._losses()}"
+        pairs = _pairs_text(whatif.pairs())
+        question = f"What if {', '.join(whatif.branch.edits)}?\n{pairs}"
         answers = [
             ("d", "drop the branch: back to the program, where it stopped"),
             ("a", "adopt it: the branch is the program from here on"),
         ]
         self.app.push_screen(ConfirmScreen(question, answers), done)
-
-    def _losses(self) -> str:
-        """The losses of both, for a dialog."""
-        whatif = self.session.whatif
-        assert whatif.branch is not None
-        pairs = whatif.pairs()
-        if not pairs:
-            return "It has not come to a loss yet."
-        return "\n".join(f"loss {a:.6g} as it is, {b:.6g} in the branch" for a, b in pairs[-5:])
 
     def do_run_again(self) -> None:
         """Recompute the values of the step at the cursor."""
@@ -83,10 +75,18 @@ class Branches:
     def compare_branch(self) -> None:
         """What the change has changed, op by op, against the program without it."""
         session, whatif = self.session, self.session.whatif
-        losses: list[Line] = [[(line, "value")] for line in self._losses().splitlines()]
 
-        def report(found: Comparison) -> Report:
-            told = report_of_comparison(found, 1, session.source_text)
+        def report(made: WhatIf) -> Report:
+            text = _pairs_text(made.losses)
+            losses: list[Line] = [[(line, "value")] for line in text.split("\n")]
+            told = report_of_comparison(made.found, 1, session.source_text)
             return Report([*losses, [], *told.head], told.entries)
 
         self._report("what if", whatif.compare(), report)
+
+
+def _pairs_text(pairs: list[tuple[float, float]]) -> str:
+    """The newest losses of both."""
+    if not pairs:
+        return "It has not come to a loss yet."
+    return "\n".join(f"loss {a:.6g} as it is, {b:.6g} in the branch" for a, b in pairs[-5:])

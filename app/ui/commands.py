@@ -101,6 +101,8 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if tape:
             screen.graph.sync()
             screen.timeline.sync()
+        elif "snapshot" in changed:
+            screen.graph.named()
         if changed & {"events", "cursor", "reset"}:
             self._inspect(changed)
         if changed & {"output", "runs"}:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Explain"]
 
 
+_NOT_OPS = {
+    "module": "a module", "update": "an update", "optimizer": "an optimizer's step",
+    "backward": "all of backward", "cell": "a cell", "mark": "a mark",
+}  # fmt: skip
+
+
 class Explain:
     """A part of `Commands`: each action opens a `ReportScreen` and fills it when it is made."""
 
@@ -83,6 +89,11 @@ class Explain:
         subject = self.screen.inspector.subject
         if client is None or subject is None:
             session.say(session.why_not() if client is None else "select an op first")
+            return
+        if subject.kind not in ("op", "composite", "node"):
+            inside = ": space opens it, select an op in it" if subject.kind == "module" else ""
+            this = _NOT_OPS.get(subject.kind, "neither")
+            session.say(f"G checks an op or a backward node, and {subject.title} is {this}{inside}")
             return
         seq = subject.seq
         self._report(

@@ -13,18 +13,15 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
-import numpy as np
-
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import edge_of, wrap
+from framework.core.flat import zeros
 from framework.core.graph import FREED, Node, Version
 from framework.core.modes import modes
 from framework.core.registry import Op, Plan
 from framework.core.saved import Packed, hooks_in_use, pack, shallow
 from framework.core.views import check_inplace, take_history
-from framework.device import CPU
-from framework.kernels import to_device
 from framework.tensor import Tensor
 from framework.trace import sink
 
@@ -212,7 +209,7 @@ class FunctionNode(Node):
         ctx, function = self.ctx, self.function
         if ctx._materialize:
             grads = tuple([
-                _zeros(*m) if g is None and m is not None else g
+                zeros(*m) if g is None and m is not None else g
                 for g, m in zip(grads, self.metas)
             ])  # fmt: skip
         rule = function.backward
@@ -252,7 +249,7 @@ class FunctionNode(Node):
         """Tangents of the outputs from those of the arguments (None: there is none)."""
         ctx = self.ctx
         given = [
-            _zeros(*m) if t is None and m is not None and ctx._materialize else t
+            zeros(*m) if t is None and m is not None and ctx._materialize else t
             for t, m in zip(tangents, self.inputs)
         ]
         ctx._forwards = True
@@ -267,11 +264,6 @@ class FunctionNode(Node):
                 f"gradients (expected {len(self.metas)} got {len(outs)})"
             )
         return outs
-
-
-def _zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
-    array = np.zeros(shape, dtype)
-    return wrap(array if device is CPU else to_device(array, device), device)
 
 
 _ops: weakref.WeakKeyDictionary[type[Function], Op] = weakref.WeakKeyDictionary()

@@ -13,18 +13,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from framework import dtypes
 from framework.core.dispatch import apply, edge_of
 from framework.core.engine import run_backward
+from framework.core.flat import zeros
 from framework.core.graph import Node, edge_meta
 from framework.core.modes import modes
 from framework.core.registry import Plan, op
 from framework.core.saved import shallow
-from framework.device import CPU
-from framework.kernels import to_device
-from framework.tensor import Tensor, wrap
+from framework.tensor import Tensor
 
 __all__ = [
     "ALIAS", "Level", "alias", "depends", "detached", "levels_of", "running", "shallow", "stripped",
@@ -245,12 +242,6 @@ def _dummy(meta: Any) -> Any:
     if meta is None or meta[1].kind not in "fcV":
         return None
     return alias(zeros(*meta), Level())  # vmap takes leaves for tensors from outside of it
-
-
-def zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
-    """A tensor of zeros from a node's note of an output."""
-    array = np.zeros(shape, dtype)
-    return wrap(array if device is CPU else to_device(array, device), device)
 
 
 def _fitted(out: Any, edge: Any) -> Any:

@@ -17,6 +17,7 @@ from numpy import ndarray
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import edge_of
+from framework.core.flat import flattened
 from framework.core.graph import Node, Version, edge_meta
 from framework.core.modes import modes
 from framework.core.views import before_write
@@ -89,6 +90,7 @@ class _Task:
         self.create = create_graph
         self.recorder = recorder
         self.anomaly = modes.anomaly and modes.check_nan
+        self.watched = self.anomaly or create_graph  # what a rule returned is looked at
         # Whether gradients may be added up in place: nobody looks at the single contributions.
         self.plain = not create_graph and recorder is None and dispatch.interposer is None
         self.heap: list[tuple[int, Node]] = []
@@ -213,8 +215,11 @@ class _Task:
                 raise
         else:
             outs = (None,) * len(edges)
-        if self.anomaly:
-            _check_finite(node, outs)
+        if self.watched:
+            if self.anomaly:
+                _check_finite(node, outs)
+            if self.create and (node.op.flat or node.op.fused):
+                outs = flattened(node, outs)
         if node._hooks:
             for hook in list(node._hooks.values()):
                 changed = hook(outs, given)

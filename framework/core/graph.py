@@ -158,8 +158,7 @@ class Node:
         tensor._edge = (self, i)
         tensor._counter = counter
         if self.origin is not None:
-            made = self.origin[6]  # to the trace it is the forward op's output
-            tensor._id = made[0] if made[0].__class__ is int else made[i][0]
+            tensor._id = self.origin[6][5 * i]  # to the trace it is the forward op's output
         return tensor
 
     def _saved(self, index: int) -> Any:

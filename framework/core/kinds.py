@@ -70,6 +70,13 @@ def _are_ints(value: Any) -> bool:
     return all(_is_int(v) for v in value)
 
 
+def _are_sides(value: Any) -> bool:
+    """One size, or several of which some may be left as they are."""
+    if isinstance(value, (tuple, list)):
+        return all(v is None or _is_int(v) for v in value)
+    return _is_int(value)
+
+
 def _are_tensors(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and all(map(_is_tensor, value))
 
@@ -77,30 +84,47 @@ def _are_tensors(value: Any) -> bool:
 # Kind: its test, and its name in PyTorch's messages.
 _TENSOR = _is_tensor, "Tensor"
 _OPERAND = (lambda v: _is_tensor(v) or _is_number(v)), "Tensor"
+_SIZES = (lambda v: isinstance(v, (tuple, list)) and _are_ints(v)), "tuple of ints"
+_INT = _is_int, "int"
 _INTS = _are_ints, "tuple of ints"
+_INTS_OR_TEXT = (lambda v: _are_ints(v) or _is_text(v)), "tuple of ints"
 _NUMBER = _is_number, "Number"
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Tensor": _TENSOR,
     "bool": (lambda v: v.__class__ is bool, "bool"),
-    "int": (_is_int, "int"),
+    "int": _INT,
     "float": (_is_float, "float"),
     "str": (_is_text, "str"),
     "Dim": (lambda v: v is None or _are_ints(v), "tuple of ints"),
 }
 
-# Kinds that are told by the name of a parameter of any type; those in the second table may be None.
+# Kinds that are told by the name of a parameter of any type, with that of the function before it
+# where it means something else in others; those in the second table may be None.
 _REQUIRED = {
     "input": _OPERAND, "self": _OPERAND, "other": _OPERAND,
     "target": _TENSOR, "kernel_size": _INTS, "dims": _INTS, "size": _INTS, "x1": _TENSOR,
     "x2": _TENSOR, "input1": _TENSOR, "input2": _TENSOR, "grid": _TENSOR, "A": _TENSOR,
     "tensors": (_are_tensors, "tuple of Tensors"), "alpha": _NUMBER, "beta": _NUMBER,
+    "normalized_shape": _SIZES, "padding": _INTS, "pad": _SIZES, "input3": _TENSOR,
+    "conv1d.padding": _INTS_OR_TEXT, "conv2d.padding": _INTS_OR_TEXT,
+    "conv3d.padding": _INTS_OR_TEXT, "source": _INTS, "destination": _INTS, "fill_value": _NUMBER,
+    "value": _OPERAND, "addcmul.value": _NUMBER, "addcdiv.value": _NUMBER, "sections": _INT,
+    "constant_pad_nd.value": _NUMBER, "log_probs": _TENSOR, "targets": _TENSOR,
+    "dist.p": _NUMBER, "renorm.p": _NUMBER, "renorm.maxnorm": _NUMBER, "histc.min": _NUMBER,
+    "histc.max": _NUMBER, "softshrink.lambd": _NUMBER, "hardshrink.lambd": _NUMBER,
+    "rrelu.lower": _NUMBER, "rrelu.upper": _NUMBER, "softplus.beta": _NUMBER,
+    "softplus.threshold": _NUMBER, "threshold.threshold": _NUMBER, "threshold.value": _NUMBER,
+    "anchor": _TENSOR, "positive": _TENSOR, "negative": _TENSOR, "var": _TENSOR,
+    "output_size": (_are_sides, "tuple of ints"), "split_sizes": _SIZES, "low": _INT, "high": _INT,
+    "tau": _TENSOR, "B": _TENSOR,
 }  # fmt: skip
 _OPTIONAL = {
     "weight": _OPERAND, "bias": _TENSOR, "running_mean": _TENSOR, "running_var": _TENSOR,
     "dtype": (_is_dtype, "torch.dtype"), "device": (_is_device, "torch.device"),
     "layout": (lambda v: isinstance(v, layout), "torch.layout"),
     "memory_format": (lambda v: isinstance(v, memory_format), "torch.memory_format"),
-    "stride": _INTS, "dilation": _INTS, "output_size": _INTS, "output_padding": _INTS,
+    "stride": _INTS, "dilation": _INTS, "output_padding": _INTS, "s": _SIZES,
+    "pos_weight": _TENSOR, "b_ih": _TENSOR, "b_hh": _TENSOR,
 }  # fmt: skip
 
 # Functions that PyTorch has written in Python: they look at flags only when they need them, and
@@ -122,27 +146,38 @@ _COMPILED = frozenset(  # in these spaces
     scaled_dot_product_attention selu_ softplus softshrink threshold_
     """.split()
 )
-_ASK_FIRST = frozenset(  # for an attribute that only tensors have
+_ASK_FIRST = frozenset(  # the first argument for an attribute that only tensors have
     """
     adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d batch_norm
-    binary_cross_entropy binary_cross_entropy_with_logits dropout2d dropout3d embedding
-    fractional_max_pool2d fractional_max_pool3d gaussian_nll_loss glu group_norm huber_loss
-    instance_norm interpolate l1_loss linear_cross_entropy local_response_norm margin_ranking_loss
-    max_pool3d max_unpool1d max_unpool2d max_unpool3d mse_loss norm normalize smooth_l1_loss
-    softsign split tanhshrink tensordot unravel_index upsample_bilinear upsample_nearest
+    dropout2d dropout3d embedding fractional_max_pool2d fractional_max_pool3d gaussian_nll_loss glu
+    group_norm instance_norm interpolate linear_cross_entropy local_response_norm max_pool3d
+    max_unpool1d max_unpool2d max_unpool3d norm normalize softsign split tanhshrink tensordot
+    unravel_index upsample_bilinear upsample_nearest
     """.split()
 )
+_ASK_TWO = frozenset(  # or the first two
+    """
+    binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss margin_ranking_loss
+    mse_loss smooth_l1_loss
+    """.split()
+)
+
+# What PyTorch's functions that are written in Python look at themselves, so that anything will do;
+# the rest they pass on to one that asks for its kind.
+_LOOSE = frozenset("inplace return_indices size_average reduce reduction".split())
+_LOOSE_SPACES = frozenset(("masked", "signal.windows"))
+_STRICT = frozenset(("requires_grad",))  # in those, too
 
 # What the wrappers look at before each call, as source: `wrong` is asked where it does not hold.
 QUICK = {
     "bool": "({0} is True or {0} is False)",
-    "bool | None": "({0} is True or {0} is False or {0} is None)",
     "int": "{0}.__class__ is int",
-    "int | None": "({0}.__class__ is int or {0} is None)",
     "str": "{0}.__class__ is str",
-    "Dim": "({0}.__class__ is int or {0}.__class__ is tuple or {0} is None)",
-    "str | None": "({0}.__class__ is str or {0} is None)",
+    "float": "({0}.__class__ is float or {0}.__class__ is int)",
+    "Number": "({0}.__class__ is int or {0}.__class__ is float)",
+    "tuple of ints": "({0}.__class__ is int or {0}.__class__ is tuple)",
 }
+_OR_NONE = "({0} is None or {1})"
 
 
 # A test, its name, the default, the class that needs no test, and whether it may be None.
@@ -150,7 +185,7 @@ Known = tuple[Callable[[Any], bool], str, Any, Any, bool]
 
 _SURE = {
     "bool": bool, "int": int, "float": float, "str": str, "torch.dtype": dtypes.dtype,
-    "torch.device": device, "tuple of ints": int,
+    "torch.device": device, "tuple of ints": int, "Number": int,
 }  # fmt: skip
 
 
@@ -172,7 +207,7 @@ def better(
         return NoMemory(f"{function.__name__}: {error}")
     if function._python and (
         isinstance(error, ValueError)
-        or (isinstance(error, AttributeError) and function.__name__ in _ASK_FIRST)
+        or (isinstance(error, AttributeError) and _asked(function.__name__, values))
     ):
         return None
     return wrong(
@@ -181,18 +216,36 @@ def better(
     )  # fmt: skip
 
 
-def quick(function: Any) -> tuple[str, ...]:
-    """For each positional parameter the test that a wrapper makes before a call; "" for none."""
+def _asked(name: str, values: tuple[Any, ...]) -> bool:
+    """Whether PyTorch asks an argument that is no tensor for an attribute of tensors."""
+    count = 2 if name in _ASK_TWO else name in _ASK_FIRST
+    return not all(map(_is_tensor, values[:count]))
+
+
+def quick(function: Any, python: bool, spaces: tuple[str, ...]) -> tuple[str, ...]:
+    """For each positional parameter the test that a wrapper makes before a call; "" for none.
+
+    Args:
+        python: PyTorch has written the function in Python.
+        spaces: where it is published.
+    """
     code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    none = {n for n, v in _defaults(function).items() if v is None}
+    known_by = kinds_of(function)
+    if python:
+        known_by = early(known_by, spaces)
     found = []
-    for name in names:
-        said = str(function.__annotations__.get(name, "Any"))
-        if name in none and said in _KINDS and said != "Dim":
-            said += " | None"
-        found.append(QUICK.get(said, ""))
+    for name in code.co_varnames[: code.co_argcount]:
+        known = known_by.get(name)
+        test = QUICK.get(known[1], "") if known else ""
+        found.append(_OR_NONE.format("{0}", test) if test and known and known[4] else test)
     return tuple(found)
+
+
+def early(known_by: dict[str, Known], spaces: tuple[str, ...]) -> dict[str, Known]:
+    """Of a function that PyTorch has written in Python: what is asked even if nothing fails."""
+    if spaces and _LOOSE_SPACES.issuperset(spaces):
+        return {n: known for n, known in known_by.items() if n in _STRICT}
+    return {n: known for n, known in known_by.items() if known[1] in QUICK and n not in _LOOSE}
 
 
 def _defaults(function: Any) -> dict[str, Any]:
@@ -211,27 +264,31 @@ def kinds_of(function: Any) -> dict[str, Known]:
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         said = str(function.__annotations__.get(name, "Any"))
         kind = said.removesuffix(" | None")
-        optional = kind != said or name == "requires_grad"
-        known = _KINDS.get(kind)
+        default = defaults.get(name, _NOTHING)
+        optional = kind != said or name == "requires_grad" or default is None
+        own = f"{function.__name__}.{name}"
+        known = _REQUIRED.get(own) or _KINDS.get(kind)
         if known is None and kind == "Any":
             known = _REQUIRED.get(name)
-
             if known is None:
-                known, optional = _OPTIONAL.get(name), True
+                known = _OPTIONAL.get(name)
+                # The weights of a convolution must be given, those of a normalisation may be None.
+                optional = name != "weight" or default is not _NOTHING or "norm" in own
         if known is not None:
-            default = defaults.get(name, _NOTHING)
+            optional = optional or kind == "Dim"
             found[name] = (*known, default, _SURE.get(known[1], _NOTHING), optional)
     return found
 
 
 def wrong(
     function: Any, values: tuple[Any, ...], keywords: dict[str, Any], first: int = 1,
-    name: str = "", only: str = "", no_numbers: bool = False,
-) -> TypeError | None:  # fmt: skip
+    before: bool = False, *, name: str = "", only: str = "", no_numbers: bool = False,
+) -> Exception | None:  # fmt: skip
     """The error for the first argument of another kind than its parameter's; None if there is none.
 
     Args:
         first: the number that messages give to the first of ``values``: 0 for a method's ``self``.
+        before: the call has not been tried.
         name: the function's name in messages, if it is not its own.
         only: look at parameters of this kind only.
         no_numbers: where a tensor is expected, a number is wrong, too.
@@ -240,44 +297,51 @@ def wrong(
     if facts is None:
         inner = _innermost(function.__dict__.get("_bound", function))
         names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
-        facts = function.__dict__["_kinds"] = kinds_of(inner), names, inner.__code__
-    known_by, names, code = facts
+        kinds = kinds_of(inner)
+        sooner = early(kinds, function._spaces) if function._python else kinds
+        facts = function.__dict__["_kinds"] = kinds, sooner, names, inner.__code__
+    known_by, sooner, names, code = facts
+    if before:
+        known_by = sooner
     more = values[len(names) :]
     rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if more else ""
     if rest == "more":
         return None  # an older form of call, which the function tells apart itself
-    wrong_one = None
-    for parameter, value in zip(names, values):
+    for place, (parameter, value) in enumerate((*zip(names, values), *keywords.items())):
         known = known_by.get(parameter)
         if known is None or value is known[2] or value.__class__ is known[3]:
             continue
-        if not _fits(value, known, only, no_numbers):
-            at = names.index(parameter) + first
-            wrong_one = parameter, f" (position {at})", value, known
-            break
-    else:
-        for parameter, value in keywords.items():
-            known = known_by.get(parameter)
-            if known is None or value is known[2] or value.__class__ is known[3]:
-                continue
-            if not _fits(value, known, only, no_numbers):
-                wrong_one = parameter, "", value, known
-                break
-    if wrong_one is not None:
-        parameter, where, value, known = wrong_one
+        if _fits(value, known, only, no_numbers):
+            number = value.__class__ is complex and known[1] == "Number"
+            if number and not _is_complex((*values, *keywords.values())):
+                return RuntimeError(
+                    f"value cannot be converted to type double without overflow: {value}"
+                )
+            continue
         if known[0] is _are_tensors and isinstance(value, (tuple, list)):
             return _no_tensor(value)
+        where = f" (position {place + first})" if place < min(len(names), len(values)) else ""
         got = type(value)
         shown = f"numpy.{got.__name__}" if got.__module__ == "numpy" else got.__name__
         return TypeError(
             f"{name or function.__name__}(): argument '{parameter}'{where} must be {known[1]}, not "
             f"{shown}"
         )
+    if before and function._python:
+        return None
     if len(more) == 1 and isinstance(more[0], (tuple, list)):
         more = tuple(more[0])
     if rest in ("tensors", "operands") and not _are_tensors(more):
         return _no_tensor(more)
     return None
+
+
+def _is_complex(values: tuple[Any, ...]) -> bool:
+    """Whether the result of a call with these arguments may be complex."""
+    return any(
+        v.dtype.is_complex if isinstance(v, dispatch.Tensor) else isinstance(v, dtypes.dtype)
+        for v in values
+    )
 
 
 def _fits(value: Any, known: Known, only: str, no_numbers: bool) -> bool:

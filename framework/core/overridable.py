@@ -42,7 +42,7 @@ def make(_call, _plain, _values, _names):
             if True{usual}:
                 return _call({forward})
             _keywords = dict(zip(_names, ({keywords})))
-            _error = None if itself._python else wrong(itself, ({values}{star}), _keywords)
+            _error = wrong(itself, ({values}{star}), _keywords, 1, True)
             if _error is None:
                 return _plain({plain})
         except Exception as error:
@@ -67,7 +67,7 @@ def make(_call, _plain, _values, _names):
             if True{usual}:
                 return _call({forward})
             _keywords = dict(zip(_names, ({keywords})))
-            _error = None if function._python else wrong(function, ({values}{star}), _keywords, 0)
+            _error = wrong(function, ({values}{star}), _keywords, 0, True)
             if _error is None:
                 return _call({plain})
         except Exception as error:
@@ -164,14 +164,15 @@ _space.update(late=_late, given=_given, wrong=wrong, better=better)
 def overridable(
     call: Callable[..., Any], plain: Callable[..., Any] | None = None,
     renamed: dict[str, str] | None = None, *, method: bool = False, python: bool = False,
-    fast: Callable[..., Any] | None = None,
+    spaces: tuple[str, ...] = (), fast: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
     """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands.
 
-    That of a ``method`` only explains arguments of a wrong kind: `overrides` does the rest. With
-    ``python`` they may be of any kind as long as nothing fails.
+    That of a ``method`` only explains arguments of a wrong kind: `overrides` does the rest.
 
     Args:
+        python: PyTorch has written it in Python (see `kinds.early`).
+        spaces: where it is published.
         renamed: other names for some of the parameters that can come by position.
         fast: what ``call`` does where nothing comes by a further name (see `dims.aliased`).
     """
@@ -192,7 +193,7 @@ def overridable(
     if with_out:
         by_keyword["out"] = None
     keywords = [*only, "out"] if with_out else only
-    tests = () if python else quick(inner)
+    tests = quick(inner, python, spaces)
     if fast is not None:
         late = [False] * (len(positional) - len(by_position)) + [v is MISSING for v in by_position]
         tests = tuple([
@@ -220,7 +221,7 @@ def overridable(
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(call, name))
     made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
-    made._call, made._python = call, python
+    made._call, made._python, made._spaces = call, python, spaces
     if not method:
         _publics.append(made)
         if active():

@@ -61,6 +61,8 @@ class Op:
     samples: Callable[..., Any] | None = None
     sparse: Callable[..., Any] | None = None  # instead of it, where the kernel meets a sparse array
     part: bool = False  # its result is the part of its argument that the keyword ``index`` names
+    flat: tuple[int, ...] = ()  # inputs that its gradients depend on with slope zero: `core.flat`
+    fused: tuple[int, ...] = ()  # inputs that each of its gradients has in its history
     node: Any = None  # what PyTorch calls its node, of a `variant`
     variants: list[Op] = field(default_factory=list)
     # Derived from the rules' parameters:
@@ -115,6 +117,8 @@ def op(
     cuda: Callable[..., Any] | None = None,
     wirtinger: bool = False,
     samples: Callable[..., Any] | None = None,
+    flat: str = "",
+    fused: str = "",
 ) -> Op:
     """Register a primitive.
 
@@ -125,11 +129,17 @@ def op(
             names it gets as a tuple.
         samples: ``samples(s)`` returns a list of argument tuples for the tests; see
             ``tests/framework/ops``.
+        flat: names of the inputs that PyTorch's derivative is a function of, with slope zero, and
+            that the rules do not look at; see `core.flat`.
+        fused: names of the inputs that all gradients have in their history, as PyTorch computes
+            them together.
     """
     if name in OPS:
         raise ValueError(f"op {name!r} is registered twice")
     names = tuple(params.split() if " " in params or "*" in params else params)
     record = Op(name, kernel, names, rule, grad, view, moves, cuda, wirtinger, samples)
+    record.flat = tuple([names.index(n) for n in flat.split()])
+    record.fused = tuple([names.index(n) for n in fused.split()])
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)
@@ -137,9 +147,13 @@ def op(
     return record
 
 
-def variant(op: Op, node: Any) -> Op:
-    """The same op for another function, whose node has another name: see `core.node_names`."""
-    op.variants.append(replace(op, node=node, variants=[]))
+def variant(op: Op, node: Any, flat: tuple[int, ...] | None = None) -> Op:
+    """The same op for another function, whose node has another name: see `core.node_names`.
+
+    PyTorch's derivative of that function may be ``flat`` in other inputs.
+    """
+    flat = op.flat if flat is None else flat
+    op.variants.append(replace(op, node=node, flat=flat, variants=[]))
     return op.variants[-1]
 
 
@@ -196,7 +210,9 @@ class Function:
             words = self.out.split() if isinstance(self.out, str) else ()
             plain = with_out(call, **dict.fromkeys(words, True)) if self.out else None
             python = is_python(self.name, self.namespaces)
-            self._public = overridable(call, plain, RENAMED.get(place), python=python, fast=fast)
+            self._public = overridable(
+                call, plain, RENAMED.get(place), python=python, spaces=self.namespaces, fast=fast
+            )
             self._public.__module__ = f"framework.{home}" if home else "framework"
             if home in _PREFIXED:
                 self._public.__name__ = f"{home}_{self.name}"

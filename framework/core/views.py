@@ -400,7 +400,7 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
             try:
                 value = call(self, *args, **kwargs)
             except AttributeError as error:  # only tensors have what was asked for
-                wrong_kind = wrong(call, (self, *args), kwargs, 0, name, no_numbers=True)
+                wrong_kind = wrong(call, (self, *args), kwargs, 0, name=name, no_numbers=True)
                 raise wrong_kind or error from None
             return assign(self, value, name, since)
         return _as_one_event(

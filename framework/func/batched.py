@@ -23,7 +23,7 @@ from framework.core.modes import modes
 from framework.overrides import _disabled_torch_function_impl
 from framework.tensor import Tensor
 
-__all__ = ["BatchedTensor", "VmapLayer", "batched", "unwrapped"]
+__all__ = ["BatchedTensor", "VmapLayer", "batched", "inside", "unwrapped"]
 
 _new = object.__new__
 
@@ -332,6 +332,13 @@ def _assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     if record:
         views.take_history(tensor, value)
     return tensor
+
+
+def inside(edge: Any, level: int) -> bool:
+    """Whether an edge leads to what was made inside of the vmap of this level."""
+    if edge.__class__ is not tuple:
+        return hasattr(edge, "_level") and edge._level >= level
+    return any(layer.level == level and edge[0].seq > layer.since for layer in levels())
 
 
 def levels() -> list[VmapLayer]:

@@ -604,7 +604,8 @@ _RULES: dict[str, Rule] = {}
 _ELEMENTWISE = (
     "framework.ops.pointwise", "framework.ops.unary", "framework.ops.compare",
     "framework.ops.select", "framework.ops.complex", "framework.ops.activation",
-    "framework.ops.special", "framework.ops.pairs", "framework.kernels.special",
+    "framework.ops.special", "framework.ops.pairs", "framework.ops.prelu",
+    "framework.kernels.special",
 )  # fmt: skip
 _UFUNCS = (
     "isnan isinf isfinite logical_not lt le gt ge eq ne logical_and logical_or logical_xor "

@@ -36,7 +36,7 @@ _SAME = {
     "exp": "Exp", "log": "Log", "sigmoid": "Sigmoid", "erf": "Erf", "sin": "Sin", "cos": "Cos",
     "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
     "tanh": "Tanh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "relu": "Relu",
-    "mish": "Mish", "hardswish": "HardSwish", "sub": "Sub",
+    "mish": "Mish", "hardswish": "HardSwish", "prelu": "PRelu", "sub": "Sub",
     "div": "Div", "pow": "Pow",
 }  # fmt: skip
 

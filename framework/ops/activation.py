@@ -16,25 +16,30 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.flat import zeros
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
 from framework.kernels import compiled, quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.ops.dims import axis, numpy_names
+from framework.ops.prelu import PRELU
 from framework.ops.random import rand
 from framework.ops.select import relu as _relu
-from framework.ops.select import where
 from framework.ops.unary import sigmoid, tanh
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
-    "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
+    "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "relu", "relu6",
     "rrelu", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign",
     "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 _F = ("nn.functional",)
+
+
+def _zero(n: Any) -> Any:
+    return zeros(*n.metas[0])
 
 
 def _activation(
@@ -51,7 +56,8 @@ def _activation(
 
     Args:
         value, slope: kernels of (array, **meta) for the function and its derivative.
-        curvature: the second derivative in differentiable ops; None where it is zero.
+        curvature: the second derivative in differentiable ops; None where it is zero, which is a
+            tensor of zeros to PyTorch.
         domain: which of the tests' random tensors avoid the kinks.
         kinds: of NumPy's dtypes that it is defined for ("V" is bfloat16).
         samples: keywords to try.
@@ -73,7 +79,7 @@ def _activation(
         draw = getattr(s, domain) if domain else s
         return [(draw(3, 2), meta) for meta in samples]
 
-    bend = None
+    bend: Callable[..., Any] = _zero
     if curvature is not None:
         bend = lambda g, grad, a, n: g * grad * curvature(a, **n.meta)  # noqa: E731
     back = op(
@@ -528,7 +534,7 @@ def rrelu(
     if not training:
         return apply(LEAKY_RELU, input, negative_slope=(lower + upper) / 2)
     real_floating(input._data, "rrelu")
-    return where(input > 0, input, input * (_uniform(input) * (upper - lower) + lower))
+    return apply(PRELU, input, _uniform(input) * (upper - lower) + lower)
 
 
 def _uniform(like: Any) -> Any:
@@ -664,44 +670,6 @@ def glu(input: Any, dim: int = -1) -> Any:
     real_floating(input._data, "glu")
     half = input.shape[dim] // 2
     return input.narrow(dim, 0, half) * sigmoid(input.narrow(dim, half, half))
-
-
-@function(namespaces=("", "nn.functional"))
-@composite
-def prelu(input: Any, weight: Any) -> Any:
-    """max(0, input) + weight * min(0, input): `leaky_relu` with a learnt slope (He et al. 2015).
-
-    Shapes: input (N, C, *) or (*), weight of one element, or (C,): one per channel.
-    RuntimeError if the number of weights is another or the types differ.
-
-    >>> import framework as torch
-    >>> torch.prelu(torch.tensor([[-1.0, -1.0]]), torch.tensor([0.5, 0.25]))
-    tensor([[-0.5000, -0.2500]])
-    """
-    if input.dtype is not weight.dtype:
-        raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {type_name(input._data)} and "
-            f"{type_name(weight._data)}"
-        )
-    real_floating(input._data, "prelu")
-    if weight.numel() != 1:
-        if input.ndim == 0:
-            raise RuntimeError("Not allow zero-dim input tensor.")
-        channels = input.shape[1] if input.ndim > 1 else 1
-        if weight.numel() != channels:
-            raise RuntimeError(
-                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{weight.numel()} and channel size = {channels}."
-            )
-        if weight.ndim != 1:
-            raise RuntimeError(
-                "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
-                f"{weight.ndim}"
-            )
-        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
-    else:
-        weight = weight.reshape(())
-    return where(input > 0, input, weight * input)
 
 
 # -- softmax ----------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def _adaptive_op(dims: int) -> Op:
     meta = {"size": size, "out": out}
     avg = op(
         f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
-        grad=(lambda g, n: apply(undo, g, **n.meta),), samples=lambda s: [((s(2, *size),), meta)],
+        grad=(lambda g, n: apply(undo, g, **n.meta),), flat="a",
+        samples=lambda s: [((s(2, *size),), meta)],
     )  # fmt: skip
     undo = op(
         f"adaptive_avg_unpool{dims}d", widening(_unadaptive_kernel), "a",
@@ -89,6 +90,7 @@ def _adaptive_max_op(dims: int) -> Op:
         f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "a",
         grad=(lambda g, y1, n, out: apply(
             MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(out):])),),
+        flat="a",
         samples=lambda s: [((s(2, *size),), {"out": out})],
     )  # fmt: skip
 

@@ -320,6 +320,7 @@ def _family(dims: int) -> tuple[Op, Op]:
             lambda g, input, n: to_weight(input, g, n.meta, n.shape(1)[2:]),
             lambda g: _channel_sum(g),
         ),
+        fused="input weight",
         samples=lambda s: [
             ((s(2, 2, *size), s(3, 2, *kernel), s(3)), unit),
             ((s(1, 4, *size), s(2, 2, *kernel), None), odd),
@@ -348,6 +349,7 @@ def _family(dims: int) -> tuple[Op, Op]:
             lambda g, input, n: to_weight(g, input, n.meta, n.shape(1)[2:]),
             lambda g: _channel_sum(g),
         ),
+        fused="input weight",
         samples=lambda s: [
             ((s(1, 2, *out), s(2, 2, *kernel), s(4)), {"size": size, **odd}),
         ],

@@ -46,13 +46,18 @@ def _copied(tensor: Tensor, target: Device) -> Tensor:
 
 @function(namespaces=(), method="to")
 def to(
+_DTYPES = (dtypes.dtype, type)  # ``float`` is torch.float64
+_NUMBERS = {bool: dtypes.bool_, float: dtypes.float64, complex: dtypes.complex128}
+
+
     self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
     copy: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """This tensor with another dtype and / or on another device; itself if nothing changes.
 
-    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``. Gradients flow back in
-    the old type. Fractions are cut off for integers; an imaginary part is lost for real types.
+    ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``; TypeError for other
+    arguments. Gradients flow back in the old type. Fractions are cut off for integers; an imaginary
+    part is lost for real types.
 
     Args:
         copy: a new tensor even if nothing changes.
@@ -61,23 +66,8 @@ def to(
     >>> torch.tensor([1.5, 2.5]).to(torch.int64)
     tensor([1, 2])
     """
-    flags = []
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype, device = a.dtype, a.device
-        elif isinstance(a, bool):
-            flags.append(a)
-        elif isinstance(a, (dtypes.dtype, type)) and dtype is None:
-            dtype = a
-        elif isinstance(a, (str, Device, int)) and device is None:
-            device = a
-        elif a is not None and not isinstance(a, (float, complex)):
-            raise TypeError(
-                "to(): expected a device, a dtype or both, or a tensor, and up to two bools, but "
-                f"got {', '.join(type(a).__name__ for a in args)}"
-            )
-    if len(flags) > 1:
-        copy = flags[1]
+    if args:
+        device, dtype, copy = _given(args, device, dtype, non_blocking, copy)
     result = self
     if device is not None and existing(device) is not result._device:
         result = _copied(result, existing(device))
@@ -91,6 +81,42 @@ def to(
 
 def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
     def call(self: Tensor, *, memory_format: Any = None) -> Tensor:
+# What `to` takes after a device, and after a dtype or a tensor.
+_AFTER_DEVICE = (((*_DTYPES, type(None)),), (bool,), (bool,))
+_AFTER_KIND = ((bool,), (bool,))
+
+
+def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, copy: Any) -> Any:
+    """Device, dtype and ``copy`` of what `to` was given by position.
+
+    A number stands for a tensor of one, which has its type; an integer for a device.
+    """
+    first, *rest = args
+    if first is None or (isinstance(first, (str, Device, int)) and not isinstance(first, bool)):
+        wanted, taken = _AFTER_DEVICE, device is not None
+        device = first
+    elif isinstance(first, _DTYPES):
+        wanted, taken = _AFTER_KIND, dtype is not None or device is not None
+        dtype = first
+    elif isinstance(first, (Tensor, bool, float, complex)):
+        wanted, taken = _AFTER_KIND, dtype is not None or device is not None
+        dtype = _NUMBERS[type(first)] if not isinstance(first, Tensor) else first.dtype
+        device = first.device if isinstance(first, Tensor) else device
+    else:
+        wanted, taken = (), True
+    if taken or len(rest) > len(wanted) or not all(map(isinstance, rest, wanted)):
+        raise TypeError(
+            "to(): expected a device, a dtype or both, or a tensor, and up to two bools, but got "
+            f"{', '.join(type(a).__name__ for a in args)}"
+        )
+    if wanted is _AFTER_DEVICE and rest:
+        kind = rest.pop(0)
+        if kind is not None and dtype is not None:
+            raise TypeError("to(): the dtype was given twice")
+        dtype = dtype if kind is None else kind
+    return device, dtype, rest[1] if len(rest) > 1 else copy
+
+
         return to(self, kind, memory_format=memory_format)
 
     call.__name__ = name
@@ -137,7 +163,7 @@ def type_(self: Tensor, dtype: object = None, non_blocking: bool = False) -> Any
     if dtype is None:
         return legacy.type_name(self)
     kind, place = legacy.parsed(dtype)
-    return to(self, kind, device=place)
+    return to(self, dtype=kind, device=place)
 
 
 @function(namespaces=())

@@ -176,7 +176,8 @@ def _sampled(
         axes = [_source(x, n, padding, align_corners) for x, n in zip(axes, size)]
         if mode == "nearest":
             total = _picked(flat, [_whole(x.detach().round()) for x in axes], tuple(size))
-            zero = sum((x * 0.0 for x in axes), start=points[:, :, 0].detach() * 0.0)
+            # Of the second degree: so the second gradient by the grid is zero too, and there.
+            zero = sum((x * x * 0.0 for x in axes), start=points[:, :, 0].detach() * 0.0)
             total = total + zero.nan_to_num().unsqueeze(1) if wants_gradient(grid) else total
         else:
             total = _bilinear(flat, axes, tuple(size))

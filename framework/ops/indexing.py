@@ -19,7 +19,7 @@ from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
-from framework.dtypes import bool_, int64
+from framework.dtypes import bool_, converted, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
 from framework.kernels.strided import meet
@@ -446,7 +446,9 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         if not isinstance(value, (bool, int, float, complex)):
             got = f"{'numpy.' * isinstance(value, _OF_NUMPY)}{type(value).__name__}"
             raise TypeError(f"can't assign a {got} to a {self.type()}: use torch.tensor first")
-        value = wrap(np.asarray(value, self._data.dtype))
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("Overflow when unpacking long long")
+        value = wrap(np.asarray(converted(value, self.dtype)))
     if _is_basic(index):
         part = _getitem(self, index)
         one_memory = value._counter is not None and value._counter is part._counter

@@ -149,6 +149,7 @@ NLL_LOSS = op(
         None,
         None,
     ),
+    flat="input",
     samples=lambda s: [
         ((s(4, 3), _targets(s, 4), None), {"ignore_index": -100, "reduction": "mean"}),
         ((s(4, 3), _targets(s, 4), s.positive(3).detach()),

@@ -32,6 +32,9 @@ _ARITHMETIC = {
 }
 _COMPARISON = {"eq": "__eq__", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
 
+# Those that PyTorch has written in Python do not say what is wrong.
+_IN_PYTHON = frozenset(("__rmod__", "__rpow__", "__rsub__"))
+
 # What an op takes for an operand. The classes are looked up first: it is quicker.
 _CLASSES = frozenset({Tensor, int, float, bool, complex})
 _KINDS = (Tensor, int, float, complex, np.ndarray, np.generic)
@@ -48,10 +51,12 @@ def _operator(special: str, record: Op, name: str) -> None:
 
 
 def _reflected(special: str, record: Op, name: str) -> None:
-    def operator(self: Any, other: Any) -> Any:
+    def operator(self: Any, other: Any = None) -> Any:
         if other.__class__ not in _CLASSES and not isinstance(other, _KINDS):
             return NotImplemented
         if self.__class__ is not Tensor and not isinstance(self, Tensor):
+            if special in _IN_PYTHON:
+                return NotImplemented
             raise TypeError(
                 f"descriptor '{special}' for 'Tensor' objects doesn't apply to a "
                 f"'{type(self).__name__}' object"
@@ -82,8 +87,10 @@ for _op, _plain in _COMPARISON.items():
 # -- others, some of them Python 2's, which PyTorch's tensors still have ---------------------------
 
 
-def _rdiv(self: Tensor, other: Any) -> Tensor:
+def _rdiv(self: Tensor, other: Any = None) -> Any:
     """``other / self``."""
+    if not isinstance(other, _KINDS):
+        return NotImplemented
     return self.reciprocal() * other
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
-from framework.core.registry import function, op
+from framework.core.registry import function, op, variant
 from framework.kernels import module_of, to_device
+from framework.ops.indexing import INDEX, index_array
 from framework.tensor import wrap
 
 __all__ = ["pad"]
@@ -106,7 +107,9 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
             source = _SOURCES[mode](input.shape[dim], before, after)
             device = input._device
             index = wrap(source if device.type == "cpu" else to_device(source, device), device)
-            input = input.index_select(dim, index)
+            input = apply(
+                _BY_INDEX[mode], input, index, layout=(*(slice(None),) * dim, index_array)
+            )
     return input
 
 
@@ -132,4 +135,7 @@ def _circled(n: int, before: int, after: int) -> Any:
     return line + first
 
 
+# PyTorch's reflection_pad and replication_pad have derivatives of their own.
+_BORDER = variant(INDEX, "IndexSelect", flat=(0,))
+_BY_INDEX = {"reflect": _BORDER, "replicate": _BORDER, "circular": variant(INDEX, "IndexSelect")}
 _SOURCES = {"reflect": _reflected, "replicate": _replicated, "circular": _circled}

@@ -214,6 +214,7 @@ def _max_op(dims: int) -> Op:
         f"max_pool{dims}d", _max_kernel, "a",
         grad=(lambda g, y1, n, kernel: apply(
             MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(kernel):])),),
+        flat="a",
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd, wide)],
     )  # fmt: skip
 
@@ -457,7 +458,7 @@ def _avg_op(dims: int) -> Op:
 
     avg = op(
         f"avg_pool{dims}d", widening(_avg_kernel), "a",
-        grad=(lambda g, n: apply(undo, g, **n.meta),),
+        grad=(lambda g, n: apply(undo, g, **n.meta),), flat="a",
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd)],
     )  # fmt: skip
     undo = op(

@@ -154,8 +154,10 @@ _matmul.__name__ = "matmul"  # what ``__torch_function__`` is told
 
 
 @function(namespaces=(), method=False, dunder=("__rmatmul__",))
-def _rmatmul(self: Tensor, other: Any) -> Any:
-    return apply(MATMUL, other, self) if isinstance(other, Tensor) else NotImplemented
+def _rmatmul(self: Tensor, other: Any = None) -> Any:
+    if not isinstance(other, Tensor) or not isinstance(self, Tensor):
+        return NotImplemented
+    return apply(MATMUL, other, self)
 
 
 def _need(input: Tensor, n: int, words: str) -> None:

@@ -261,7 +261,7 @@ RELU_BACKWARD = op(
     samples=lambda s: [((s(3, 2), s.away(3, 2)), {})],
 )  # fmt: skip
 RELU = op(
-    "relu", _relu_kernel, "a", grad=(lambda g, y: apply(RELU_BACKWARD, g, y),),
+    "relu", _relu_kernel, "a", grad=(lambda g, y: apply(RELU_BACKWARD, g, y),), flat="a",
     samples=lambda s: [((s.away(3, 2),), {})],
 )  # fmt: skip
 

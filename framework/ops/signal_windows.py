@@ -98,7 +98,7 @@ def _checked(name: str, M: int, dtype: Any, layout: Any) -> None:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")
     if layout not in (None, strided):
         raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
-    kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
+    kind = dtypes.get_default_dtype() if dtype is None else dtype
     if kind not in (dtypes.float32, dtypes.float64):
         raise ValueError(f"{name} expects float32 or float64 dtypes, got: {kind}")
 

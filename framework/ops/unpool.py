@@ -309,6 +309,7 @@ def _fractional_op(dims: int) -> Op:
                 MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(out):])),
             None,
         ),
+        flat="a",
         samples=lambda s: [
             ((s(1, 2, *size), s.unit(1, 2, dims).detach().abs()),
              {"kernel": (2,) * dims, "out": out})

@@ -272,7 +272,8 @@ def check_node(recorder: Any, seq: int) -> Check:
         raise CheckError("the op is no longer in the ring")
     given, meta = (raw[5], raw[7]) if raw[2] == sink.OP else (raw[4], raw[5])
     scalars = [value[0] if value.__class__ is tuple else None for value in given]
-    return _check(lineage, event, scalars, meta, lambda i, at: array_in(recorder, i, at))
+    known = dict(sink.named(meta))
+    return _check(lineage, event, scalars, known, lambda i, at: array_in(recorder, i, at))
 
 
 def check_recorded(

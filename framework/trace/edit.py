@@ -20,6 +20,7 @@ from framework.core.modes import modes
 from framework.trace import frames, sink
 from framework.trace.events import EDITED
 from framework.trace.gate import GateError
+from framework.trace.reader import dtype_name
 from framework.trace.summary import SliceError, parse_slice
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def _assign(gate: Gate, target: str, value: str, index: int) -> str:
     try:
         if extra:
             inner["it"] = eval(compile(target, "<edit>", "eval"), names, inner)
-        _writing_tensors(gate, lambda: exec(compile(tree, "<edit>", "exec"), names, inner))
+        _writing_tensors(gate, lambda: _run(tree, statement, names, inner))
+    except GateError:
+        raise
     except BaseException as error:  # also SystemExit: it is the user's code
         why = frames.one_line(f"{type(error).__name__}: {error}")
         raise GateError(f"{target} = {value}: {why}") from None
@@ -88,6 +91,58 @@ def _assign(gate: Gate, target: str, value: str, index: int) -> str:
     if stopped is not None and inner is not names:
         _write_back(stopped)
     return f"{target} = {frames.one_line(value)}"
+
+
+def _run(tree: ast.Module, statement: ast.Assign, names: dict[str, Any], inner: Any) -> None:
+    """Assign; a number that a tensor cannot hold is refused before anything is written."""
+    target = statement.targets[0]
+    if isinstance(target, ast.Subscript):
+        value = _value_of(statement.value, names, inner)
+        held = _value_of(target.value, names, inner)
+        if isinstance(held, sink.tensor_type):
+            plain = value._data if isinstance(value, sink.tensor_type) else value
+            _check_fits(plain, held._data.dtype)
+        inner[_VALUE] = value  # it is computed once
+        statement.value = ast.copy_location(ast.Name(_VALUE, ast.Load()), statement.value)
+    try:
+        exec(compile(tree, "<edit>", "exec"), names, inner)
+    finally:
+        inner.pop(_VALUE, None)
+
+
+_VALUE = "__tapebook_value__"
+
+
+def _value_of(expression: ast.expr, names: dict[str, Any], inner: Any) -> Any:
+    return eval(compile(ast.Expression(expression), "<edit>", "eval"), names, inner)
+
+
+def _check_fits(value: Any, dtype: Any) -> None:
+    """GateError if an array of a dtype would silently hold other numbers than these."""
+    given = (
+        np.asarray(value) if isinstance(value, (bool, int, float, complex, list, tuple)) else value
+    )
+    kind = getattr(getattr(given, "dtype", None), "kind", "O")
+    if kind not in "biufcV" or dtype == given.dtype:
+        return
+    with np.errstate(all="ignore"):
+        if dtype.kind in "biu":
+            held = given.real.astype(dtype) if kind == "c" else given.astype(dtype)
+            lost = held.astype(given.dtype) != given
+        elif kind == "c" and dtype.kind != "c":
+            held, lost = given.real.astype(dtype), given.imag != 0
+        else:
+            held = given.astype(dtype)
+            lost = ~np.isfinite(held.astype(np.complex128)) & np.isfinite(
+                given.astype(np.complex128)
+            )
+    if bool(lost.any()):
+        at = int(lost.reshape(-1).argmax())
+        was, now = given.reshape(-1)[at].item(), held.reshape(-1)[at].item()
+        raise GateError(
+            f"it is {dtype_name(dtype)}, where {was} would become {now}: write what it can hold, "
+            "or change the tensor's dtype in the program"
+        )
 
 
 def _needs_it(statement: ast.Assign) -> bool:
@@ -135,8 +190,10 @@ def _edit_tensor(gate: Gate, ident: int, where: str, value: str, frame: int) -> 
     except SliceError as error:
         raise GateError(str(error)) from None
     new = array.copy()
+    found = _evaluate(gate, value, frame, array, device)
+    _check_fits(found, array.dtype)
     try:
-        new[index] = _evaluate(gate, value, frame, array, device)
+        new[index] = found
     except (ValueError, TypeError, OverflowError) as error:
         raise GateError(f"{value}: {frames.one_line(str(error))}") from None
     if waiting is not None:

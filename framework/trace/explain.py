@@ -45,6 +45,7 @@ __all__ = [
     "explain_failure",
     "kind_of",
     "look_in",
+    "look_through",
     "value_text",
     "why",
 ]
@@ -622,6 +623,25 @@ def look_in(recorder: Any) -> Look:
         if array is None:
             return None
         return summarize(array[parse_slice(index, array.shape)] if index else array)
+
+    return look
+
+
+def look_through(client: Any, patience: float = 10.0) -> Look:
+    """Statistics of what the program at the other end of a connection keeps; a call waits."""
+    from framework.trace.client import RequestError
+
+    def look(tensor: int, seq: int, index: str = "") -> Summary | None:
+        found: Summary | None
+        try:
+            if index:
+                view = client.request("view", tensor=tensor, seq=seq, slice=index)
+                found = view.result(patience).summary
+            else:
+                found = client.request("summary", tensors=[tensor], seq=seq).result(patience)[0]
+        except (RequestError, TimeoutError):
+            return None
+        return found
 
     return look
 

@@ -211,7 +211,7 @@ def variable(name: str, value: Any, adhoc: Adhoc) -> Variable:
     kind = type(value).__name__
     try:
         if isinstance(value, sink.tensor_type):
-            grad = getattr(value, "grad", None)
+            grad = getattr(value, "_grad", None)  # `.grad` of a result would warn the user
             return Variable(
                 name,
                 kind,

@@ -353,18 +353,19 @@ class Gate:
         self._obey(command)
 
     def _ask(self, stop: Stop) -> Command:
-        console = self.console
-        while console is None:
+        if self.console is not None:
+            recorder, sink.active = sink.active, None  # what it evaluates is not the model's
+            try:
+                answer = self.console(stop)
+            finally:
+                sink.active = recorder
+            if self.console is not None:  # else this is a copy of the program, which has none
+                return answer if isinstance(answer, Command) else Command(answer)
+        while True:
             command = self._commands.get()
             if command.work is None:
                 return command
             self._work(command)
-        recorder, sink.active = sink.active, None  # what it evaluates is not the model's
-        try:
-            command = console(stop)
-        finally:
-            sink.active = recorder
-        return command if isinstance(command, Command) else Command(command)
 
     def _work(self, command: Command) -> None:
         """Do something at a stop, and tell who asked for it what came of it."""

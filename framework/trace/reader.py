@@ -152,15 +152,18 @@ def tensor_meta(tensor: Any, ident: int | None = None) -> TensorMeta:
     )
 
 
-def _tensor(described: Any) -> TensorMeta:
-    if described is None:
+def _tensor(
+    ident: int, shape: tuple[int, ...], dtype: Any, device: str, requires_grad: Any
+) -> TensorMeta:
+    if not ident:
         return _EMPTY
-    ident, shape, dtype, device, requires_grad = described
     return TensorMeta(ident, shape, _dtypes[dtype], device, bool(requires_grad))
 
 
-def _tensors(described: Any) -> tuple[TensorMeta, ...]:
-    return tuple([_tensor(d) for d in described])
+def _tensors(described: tuple[Any, ...]) -> tuple[TensorMeta, ...]:
+    if len(described) == 5:
+        return (_tensor(*described),)
+    return tuple([_tensor(*d) for d in sink.flat(described)])
 
 
 _sources: dict[tuple[int, int], tuple[CodeType, Source]] = {}
@@ -184,13 +187,13 @@ def _inputs(ins: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([i if i.__class__ is int else 0 for i in ins])
 
 
-def _meta(ins: tuple[Any, ...], meta: tuple[tuple[str, Any], ...]) -> dict[str, str]:
+def _meta(ins: tuple[Any, ...], meta: tuple[Any, ...]) -> dict[str, str]:
     """Scalar operands by position (``arg1``), then keyword arguments."""
     found = {}
     for i, value in enumerate(ins):
         if value.__class__ is not int:
             found[f"arg{i}"] = short(value[0])
-    for key, value in meta:
+    for key, value in sink.named(meta):
         found[key] = short(value)
     return found
 
@@ -200,16 +203,14 @@ def _meta(ins: tuple[Any, ...], meta: tuple[tuple[str, Any], ...]) -> dict[str, 
 
 def _leaf(raw: tuple[Any, ...]) -> Event:
     seq, t, _, described, name, role = raw
-    return ev.Leaf(seq, t, _tensor(described), name, role)
+    return ev.Leaf(seq, t, _tensor(*described), name, role)
 
 
 def _op(raw: tuple[Any, ...]) -> Event:
     seq, t, _, t1, name, ins, outs, meta, code, lasti, here, node, error = raw
     module, parent, phase = here
-    one = outs and outs[0].__class__ is int  # a single output is written without a tuple around it
-    outputs = (_tensor(outs),) if one else _tensors(outs)
     return ev.Op(
-        seq, t, t1 - t, name, _inputs(ins), outputs, _meta(ins, meta),
+        seq, t, t1 - t, name, _inputs(ins), _tensors(outs), _meta(ins, meta),
         source_of(code, lasti), module, parent, seq if node else 0, phase, error,
     )  # fmt: skip
 
@@ -267,8 +268,9 @@ def _node_end(raw: tuple[Any, ...]) -> Event:
 
 
 def _grad(raw: tuple[Any, ...]) -> Event:
-    seq, t, _, leaf, name, (arrived, total), first, parent = raw
-    return ev.Grad(seq, t, leaf, name, _tensor(arrived), _tensor(total), first, parent)
+    seq, t, _, leaf, name, described, first, parent = raw
+    arrived, total = _tensors(described)
+    return ev.Grad(seq, t, leaf, name, arrived, total, first, parent)
 
 
 def _optim_begin(raw: tuple[Any, ...]) -> Event:
@@ -278,8 +280,9 @@ def _optim_begin(raw: tuple[Any, ...]) -> Event:
 
 def _update(raw: tuple[Any, ...]) -> Event:
     seq, t, _, described, name, grad, state, parent = raw
-    kept = {key: _tensor(d) for key, d in state}
-    return ev.ParamUpdate(seq, t, _tensor(described), name, grad, kept, parent)
+    names = state[: len(state) // 6]
+    kept = dict(zip(names, _tensors(state[len(names) :])))
+    return ev.ParamUpdate(seq, t, _tensor(*described), name, grad, kept, parent)
 
 
 def _optim_end(raw: tuple[Any, ...]) -> Event:

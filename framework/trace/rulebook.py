@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, digest, measure
+from framework.trace.sink import named
 
 if TYPE_CHECKING:
     from framework.trace.ruleset import Watch
@@ -187,7 +188,7 @@ class _NotFinite(Rule):
                     return True
             elif self.meant(item[0]):
                 return True
-        return any(self.meant(value) for value in raw[7].values())
+        return any(self.meant(value) for _, value in named(raw[7]))
 
     def _given(self, ident: int) -> bool:
         """Is it an input that the program already had it in?"""

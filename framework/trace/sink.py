@@ -6,7 +6,12 @@ nothing more when it is. When it is a `Recorder`, they hand over what happened; 
 one plain tuple to its ring and keeps references to the values. Making records that others can read
 out of the tuples is the reader's work (`Recorder.read`), on the reader's thread.
 
-Raw tuples start ``(seq, t, kind, ...)``; the rest is private to this file and `gate`.
+Raw tuples start ``(seq, t, kind, ...)``; the rest is private to this file and `gate`. A tensor in
+one is five items: id, shape, NumPy dtype, name of the device, requires_grad; several are one flat
+tuple of these (`flat`), and keyword arguments their names, then their values (`named`). That is for
+the garbage collector. It lets go of a tuple of numbers, texts and dtypes when it first sees it, and
+of one that holds such tuples the second time; one list, dict or device in each record, or tuples in
+tuples in tuples, and it would walk through the whole ring again and again.
 """
 
 from __future__ import annotations
@@ -70,6 +75,32 @@ class _Internal(dict[str, bool]):
 
 
 _internal = _Internal()
+
+NOTHING = (0, (), None, "", False)  # stands in a record for a gradient that there is none of
+
+
+class _Shapes(dict[Any, Any]):
+    """One tuple for all arrays of a shape: NumPy makes a new one each time that it is asked."""
+
+    def __missing__(self, shape: Any) -> Any:
+        if len(self) > 10_000:
+            self.clear()
+        self[shape] = shape
+        return shape
+
+
+_shapes = _Shapes()
+
+
+def flat(described: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The tensors in a record: (id, shape, NumPy dtype, name of the device, requires_grad) each."""
+    return zip(*[iter(described)] * 5)
+
+
+def named(meta: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """The keyword arguments in a record."""
+    half = len(meta) // 2
+    return zip(meta[:half], meta[half:])
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
@@ -191,13 +222,14 @@ class Recorder:
             if ident <= first_id:
                 self._ids = out._id = ident = self._ids + 1
             if node is not None:
-                described = (ident, node.metas[0], True)
+                shape, dtype, device = node.metas[0]
+                described = (ident, _shapes[shape], dtype, device.name, True)
             else:
                 data = out._data
-                described = (ident, (data.shape, data.dtype, out._device), out._rg)
+                described = (ident, _shapes[data.shape], data.dtype, out._device.name, out._rg)
         raw = (
-            seq, t0, OP, t1, name, ins, described, meta, code, lasti, self.here,
-            node is not None, "",
+            seq, t0, OP, t1, name, ins, described, (*meta, *meta.values()) if meta else (),
+            code, lasti, self.here, node is not None, "",
         )  # fmt: skip
         if node is not None:
             node.origin = raw
@@ -229,7 +261,7 @@ class Recorder:
         frame = user_frame(_getframe(2))
         self._put(
             (),
-            OP, perf_counter_ns(), name, ins, (), meta,
+            OP, perf_counter_ns(), name, ins, (), (*meta, *meta.values()),
             frame and frame.f_code, frame and frame.f_lasti, self.here, False, _text(error),
             t=t0,
         )  # fmt: skip
@@ -242,8 +274,8 @@ class Recorder:
         frame = user_frame(_getframe(2))
         return self._open(
             (),
-            OP_BEGIN, name, ins, meta, frame and frame.f_code, frame and frame.f_lasti,
-            self.module, self.open[-1] if self.open else 0, self.phase,
+            OP_BEGIN, name, ins, (*meta, *meta.values()), frame and frame.f_code,
+            frame and frame.f_lasti, self.module, self.open[-1] if self.open else 0, self.phase,
         )  # fmt: skip
 
     def end_op(self, begin: int, out: Any, error: BaseException | None = None) -> None:
@@ -319,10 +351,11 @@ class Recorder:
         described: list[Any] = []
         for g, meta in zip(grads, node.metas):
             if g is None:
-                described.append(None)
+                described += NOTHING
             else:
                 ident = g._id if g._id > first_id else self._new(g)
-                described.append((ident, meta, g._rg))
+                shape, dtype, device = meta
+                described += (ident, _shapes[shape], dtype, device.name, g._rg)
         origin = node.origin
         if origin is not None:
             self.module = origin[10][0]
@@ -334,7 +367,8 @@ class Recorder:
         parents = self.open
         self.seq = seq = self.seq + 1
         raw = (
-            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described, self.here[1],
+            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, tuple(described),
+            self.here[1],
         )  # fmt: skip
         self.ring[seq & self.mask] = raw
         parents.append(seq)
@@ -360,11 +394,15 @@ class Recorder:
         described: list[Any] = []
         for g, edge in zip(grads, node.edges):
             if g is None:
-                described.append(None)
+                described += NOTHING
             else:
                 ident = g._id if g._id > first_id else self._new(g)
-                meta = edge[0].metas[edge[1]] if edge.__class__ is tuple else _meta(edge)
-                described.append((ident, meta, g._rg))
+                if edge.__class__ is tuple:
+                    shape, dtype, device = edge[0].metas[edge[1]]
+                else:
+                    data = edge._data
+                    shape, dtype, device = data.shape, data.dtype, edge._device
+                described += (ident, _shapes[shape], dtype, device.name, g._rg)
         self.source = None
         self.thread = self.owner
         parents = self.open
@@ -375,7 +413,7 @@ class Recorder:
         self.seq = seq = self.seq + 1
         text = _text(error) if error is not None else ""
         self.ring[seq & self.mask] = raw = (
-            seq, perf_counter_ns(), NODE_END, begin, described, text,
+            seq, perf_counter_ns(), NODE_END, begin, tuple(described), text,
         )  # fmt: skip
         if self.armed:
             self.gate.node = seq, node, grads
@@ -417,10 +455,10 @@ class Recorder:
         """``param`` has its new value; ``state`` is what the optimizer remembers for it."""
         ident = self._ident(param)
         tensors = {k: v for k, v in state.items() if isinstance(v, tensor_type)}
-        described = dict(zip(tensors, self._describe_grads(tuple(tensors.values()))))
+        described = (*tensors, *self._describe_grads(tuple(tensors.values())))
         grad = param.grad
         self._put(
-            (param,), UPDATE, self._describe((param,))[0], self.names.get(ident, ""),
+            (param,), UPDATE, self._describe((param,)), self.names.get(ident, ""),
             grad._id if grad is not None else 0, described, self.open[-1] if self.open else 0,
         )  # fmt: skip
 
@@ -527,7 +565,7 @@ class Recorder:
         name = name or ""
         self.names[ident] = name
         self.leaves[ident] = tensor
-        self._put((), LEAF, self._describe((tensor,))[0], name, role)
+        self._put((), LEAF, self._describe((tensor,)), name, role)
         values = self.values
         if values is not None:
             values.keep(ident, self.seq, tensor._data)
@@ -554,23 +592,27 @@ class Recorder:
         return ident
 
     def _describe(self, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-        result = []
+        result: list[Any] = []
         for t in tensors:
             if t._id <= self.first_id:
                 self._ids = t._id = self._ids + 1
-            result.append((t._id, _meta(t), t.requires_grad))
+            data = t._data
+            result += (
+                t._id, _shapes[data.shape], data.dtype, t._device.name, bool(t.requires_grad)
+            )  # fmt: skip
         return tuple(result)
 
     def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         result: list[Any] = []
         for g in grads:
             if g is None:
-                result.append(None)
+                result += NOTHING
                 continue
             ident = g._id
             if ident <= self.first_id:
                 ident = self._new(g)
-            result.append((ident, _meta(g), g._rg))
+            data = g._data
+            result += (ident, _shapes[data.shape], data.dtype, g._device.name, g._rg)
         return tuple(result)
 
     def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:
@@ -734,12 +776,6 @@ def mark(name: str) -> None:
     """
     if active is not None and active.thread == threading.get_ident():
         active.mark(str(name))
-
-
-def _meta(tensor: Any) -> tuple[Any, ...]:
-    """(shape, NumPy dtype, device), as `core.graph.Node.metas` has it."""
-    data = tensor._data
-    return data.shape, data.dtype, tensor._device
 
 
 def _loss(roots: tuple[Any, ...]) -> Any:

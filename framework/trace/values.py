@@ -16,11 +16,21 @@ from typing import Any
 
 __all__ = ["Values"]
 
-IN_USE = 3  # references to an array that only the dropped entry, a local name and the call hold
+IN_USE = 3  # references to an array that only its entry, a local name and the call hold
+
+Entry = tuple[int, Any]  # (seq, array)
 
 
 def _gone() -> None:
     """A weak reference to nothing."""
+
+
+def _newest(entries: Any) -> Entry:
+    return entries if entries.__class__ is tuple else entries[-1]
+
+
+def _oldest(entries: Any) -> Entry:
+    return entries if entries.__class__ is tuple else entries[0]
 
 
 ENTRY = 512  # bytes that keeping one array costs beside its elements, so that many tiny ones count
@@ -42,24 +52,28 @@ class Values:
         self.budget = budget
         self.bytes = 0
         self.evicted = 0
-        # id -> [[seq, array, id], ...] in seq order; the last may be the live array.
-        self._entries: dict[int, list[list[Any]]] = {}
-        self._order: deque[list[Any]] = deque()  # entries, oldest first
+        # id -> (seq, array), or a list of these in seq order; the last may be the live array. Most
+        # have one, and a tuple of a number and an array is nothing for the garbage collector.
+        self._entries: dict[int, Entry | list[Entry]] = {}
+        self._order: deque[int] = deque()  # the id of each entry, oldest first
         self._live: dict[int, Any] = {}  # the array that a frozen id lives in
         # id -> (seq, weak reference) of values that were dropped while the program still held them
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
     def keep(self, ident: int, seq: int, array: Any) -> None:
         """From ``seq`` on, tensor ``ident`` holds ``array``."""
-        entry = [seq, array, ident]
         entries = self._entries.get(ident)
         if entries is None:
-            self._entries[ident] = [entry]
+            self._entries[ident] = (seq, array)
+        elif entries.__class__ is tuple:
+            if entries[1] is array:
+                return
+            self._entries[ident] = [entries, (seq, array)]
         elif entries[-1][1] is array:
             return
         else:
-            entries.append(entry)
-        self._order.append(entry)
+            entries.append((seq, array))
+        self._order.append(ident)
         self.bytes += array.nbytes + ENTRY
         if self.bytes > self.budget:
             self._evict()
@@ -71,11 +85,15 @@ class Values:
         before an optimizer's step is always asked for.
         """
         entries = self._entries.get(ident)
-        if entries:
-            entry = entries[-1]
+        if entries is not None:
+            born, array = _newest(entries)
             if ident not in self._live:
-                self._live[ident] = entry[1]
-            entry[1] = entry[1].copy()
+                self._live[ident] = array
+            frozen = (born, array.copy())
+            if entries.__class__ is tuple:
+                self._entries[ident] = frozen
+            else:
+                entries[-1] = frozen
             return
         seq, alive = self._alive.pop(ident, (0, _gone))
         array = alive()
@@ -98,9 +116,9 @@ class Values:
     def live(self, ident: int) -> Any | None:
         """The array that the program itself still holds for ``ident``; None if it has let it go."""
         entries = self._entries.get(ident)
-        if not entries:
+        if entries is None:
             return self._alive.get(ident, (0, _gone))[1]()
-        array = entries[-1][1]
+        array = _newest(entries)[1]
         held = getrefcount(array) > IN_USE or array.base is not None
         return array if held else None
 
@@ -110,7 +128,7 @@ class Values:
         overlap = sys.modules[share].may_share_memory
         found = []
         for ident, entries in list(self._entries.items()):
-            newest = entries[-1][1]
+            newest = _newest(entries)[1]
             if type(newest) is type(array) and overlap(newest, array):
                 found.append(ident)
         return found
@@ -118,11 +136,13 @@ class Values:
     def get(self, ident: int, seq: int = 0) -> Any | None:
         """What ``ident`` held as of ``seq`` (0: the newest), or None if that is not kept."""
         entries = self._entries.get(ident)
-        if not entries:
+        if entries is None:
             born, array = self._alive.get(ident, (0, _gone))
             return array() if not seq or born <= seq else None
         if not seq:
-            return entries[-1][1]
+            return _newest(entries)[1]
+        if entries.__class__ is tuple:
+            return entries[1] if entries[0] <= seq else None
         for entry in reversed(list(entries)):
             if entry[0] <= seq:
                 return entry[1]
@@ -131,7 +151,7 @@ class Values:
     def forget(self, seq: int) -> None:
         """Drop what was kept up to ``seq``; the newest value of an array in use stays known."""
         order = self._order
-        while order and order[0][0] <= seq:
+        while order and _oldest(self._entries[order[0]])[0] <= seq:
             self._drop_oldest()
 
     def _evict(self) -> None:
@@ -139,18 +159,13 @@ class Values:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        entry = self._order.popleft()
-        seq, array, ident = entry
+        ident = self._order.popleft()
+        entries = self._entries[ident]
+        seq, array = entry = _oldest(entries)
         self.bytes -= array.nbytes + ENTRY
         self.evicted += 1
-        entries = self._entries.get(ident)
-        if entries is None:
-            return
-        if entries[0] is entry:  # nearly always; rebuilding a long list would be dear
+        if entries is not entry and len(entries) > 1:
             del entries[0]
-        else:
-            entries[:] = [e for e in entries if e is not entry]
-        if entries:
             return
         del self._entries[ident]
         if getrefcount(array) > IN_USE:

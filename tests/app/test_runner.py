@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -410,9 +411,9 @@ class Terminal:
     def send(self, line):
         os.write(self.master, line.encode() + b"\n")
 
-    def ask(self, line):
+    def ask(self, line, prompt="(tapebook) "):
         self.send(line)
-        return self.expect("(tapebook) ")
+        return self.expect(prompt)
 
     def end(self):
         try:
@@ -590,27 +591,121 @@ def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
     script = _write(tmp_path / "what.py", WHAT_IF)
     terminal = Terminal("run", script, "--break", "op tanh once")
     terminal.expect("(tapebook) ")
-    assert "this is the program itself" in terminal.ask("x")
+    for line in ("x", "a", "D"):
+        assert "this is the program itself" in terminal.ask(line)
     assert "is no assignment" in terminal.ask("e it =")
-    said = terminal.ask("e it = 0")
+    said = terminal.ask("e it = missing")
+    assert "NameError" in said and "the branch is dropped" in said, "it is not left in a branch"
+    said = terminal.ask("e it = 0", "(what if) ")
     assert "what if it = 0" in said and "x drops this branch" in said
-    said = terminal.ask("+")
-    assert "optimizer" in said or "stopped" in said
-    assert "nn.Linear" not in terminal.ask("p scale")
-    assert "loss 0 0.0000" in terminal.ask("+"), "the loss of zeros"
+    said = terminal.ask("+", "(what if) ")
+    assert "the end of training step 1 (SGD)" in said
+    assert "nn.Linear" not in terminal.ask("p scale", "(what if) ")
+    assert "loss 0 0.0000" in terminal.ask("+", "(what if) "), "the loss of zeros"
     said = terminal.ask("x")
     assert "the branch is dropped; this is the program where it was" in said
     assert "1.0" in terminal.ask("p scale")
     # once more: run to its end, and the program is still there
-    terminal.ask("e scale = 0.0")
+    terminal.ask("e scale = 0.0", "(what if) ")
     terminal.send("c")
-    shown = terminal.expect("over")
-    assert shown.count("0.0000") == 3
-    assert "the branch is over (status 0)" in terminal.expect("(tapebook) ")
-    terminal.ask("e scale = 0.0")
+    shown = terminal.expect("it has run to its end")
+    assert shown.count("0.0000") == 3 and "over" in shown
+    terminal.expect("(what if) ")
+    assert "run to its end" in terminal.ask("n", "(what if) ")
+    assert "the branch is dropped" in terminal.ask("x")
+    terminal.ask("e scale = 0.0", "(what if) ")
+    terminal.send("q")
+    assert "the branch is over (status 1)" in terminal.expect("(tapebook) ")
+    terminal.ask("e scale = 0.0", "(what if) ")
     assert "the branch is the program now" in terminal.ask("a")
     assert "what-" in _tapebook("ps").stdout, "it can be attached to again"
     terminal.send("c")
     shown = terminal.expect("over")
     assert shown.count("0.0000") == 3
     assert terminal.end() == 0
+
+
+def _table(text):
+    """The losses that the comparison shows: as it is, and what if."""
+    rows = re.findall(r"^  (\d+) +(\S+) +(\S+) +(\S+)$", text, re.M)
+    return {int(n): (float(a), float(b)) for n, a, b, _ in rows}
+
+
+def test_a_branch_is_compared_at_the_prompt(tmp_path):
+    script = _write(tmp_path / "what.py", WHAT_IF)
+    alone = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    losses = [float(line.split()[2]) for line in alone.stdout.splitlines() if "loss" in line]
+    terminal = Terminal("run", script, "--break", "op tanh once")
+    terminal.expect("(tapebook) ")
+    terminal.ask("e scale = 0.5", "(what if) ")
+    said = terminal.ask("D", "(what if) ")
+    assert "the branch has not come to a loss yet" in said or "done nothing yet" in said
+    terminal.ask("+", "(what if) ")
+    terminal.ask("+", "(what if) ")
+    said = terminal.ask("D", "(what if) ")
+    assert max(map(len, said.splitlines())) <= 80
+    found = _table(said)
+    assert [found[n][0] for n in (1, 2)] == pytest.approx(losses[:2], abs=1e-4)
+    assert found[1][1] == pytest.approx(0.25 * losses[0], abs=1e-4)
+    assert "what if scale = 0.5" in said and "as it is" in said
+    assert "they part in step 1: mul, what.py:" in said and "* scale" in said
+    assert "  arg1 is 1.0 and 0.5" in said
+    assert re.search(r"\d+ of \d+ ops differ", said)
+    assert "pow backward" in said and "SGD update of model" in said
+    terminal.send("c")  # to its end, where the whole can be compared
+    terminal.expect("it has run to its end")
+    terminal.expect("(what if) ")
+    found = _table(terminal.ask("D", "(what if) "))
+    assert [found[n][0] for n in (1, 2, 3)] == pytest.approx(losses, abs=1e-4)
+    terminal.ask("x")
+    # a change that changes nothing is told as such
+    terminal.ask("e scale = 1.0", "(what if) ")
+    terminal.ask("+", "(what if) ")
+    said = terminal.ask("D", "(what if) ")
+    assert "the ops are the same" in said and _table(said)[1] == pytest.approx(
+        [losses[0]] * 2, abs=1e-4
+    )
+    terminal.ask("x")
+    terminal.send("c")
+    terminal.expect("over")
+    assert terminal.end() == 0
+
+
+def test_comparing_at_the_prompt_leaves_no_process_behind(tmp_path):
+    script = _write(tmp_path / "what.py", WHAT_IF)
+    terminal = Terminal("run", script, "--break", "op tanh once")
+    terminal.expect("(tapebook) ")
+    pid = terminal.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    for leave in ("x", "q"):
+        terminal.ask("e scale = 0.5", "(what if) ")
+        terminal.ask("D", "(what if) ")
+        assert len(children.read_text().split()) == 2
+        terminal.ask(leave)
+        assert not children.read_text().split()
+    terminal.ask("e scale = 0.5", "(what if) ")
+    terminal.ask("D", "(what if) ")
+    assert "the branch is the program now" in terminal.ask("a")
+    assert len(children.read_text().split()) == 1, "only the branch is left, the program itself"
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
+def test_a_program_without_an_optimizer_is_compared_as_far_as_it_has_come(tmp_path):
+    """Its training steps never end: neither of the two may be waited for."""
+    script = _write(
+        tmp_path / "plain.py",
+        "import framework as torch\nscale = 1.0\nw = torch.ones(3, requires_grad=True)\n"
+        "while True:\n    w.grad = None\n    loss = (w * w).sum() * scale\n    loss.backward()\n",
+    )
+    terminal = Terminal("run", script, "--break", "op sum once", "--break", "op sum step 3")
+    terminal.expect("(tapebook) ")
+    terminal.ask("e scale = 0.5", "(what if) ")
+    for _ in range(8):
+        terminal.ask("n", "(what if) ")
+    said = terminal.ask("D", "(what if) ")
+    assert _table(said)[1] == (3.0, 1.5) and "arg1 is 1.0 and 0.5" in said
+    terminal.send("q")
+    terminal.expect("the branch is over")
+    terminal.send("q")
+    assert terminal.end() == 1

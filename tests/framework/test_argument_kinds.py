@@ -81,12 +81,12 @@ def test_accepted_as_in_pytorch() -> None:
 
 
 def test_the_usual_call_is_not_looked_at() -> None:
-    """Only a comparison for each flag: the table of kinds is asked when one does not hold."""
+    """Only a comparison for each flag and number: the kinds are asked when one does not hold."""
     code = """
 import framework as torch
-from framework.core import kinds
+from framework.core.overridable import _space
 x, asked = torch.ones(2, 3), []
-kinds.kinds_of = lambda f: asked.append(f) or {}
+_space["wrong"] = lambda f, *rest: asked.append(f)
 torch.cummin(x, 0), x.amin(0, True), x.movedim(0, 1), torch.zeros(2), x.add_(1)
 print(len(asked), torch.zeros(2, dtype=torch.int8).dtype, len(asked))
 """
@@ -102,3 +102,44 @@ def test_kinds_are_told_while_a_class_overrides_functions() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "sum(): argument 'input' (position 1) must be Tensor, not int" in done.stdout, done
+
+
+# -- conversions, and numbers that are written -----------------------------------------------------
+
+
+def test_what_to_takes() -> None:
+    a, d = x(), torch.float64
+    for args in ((1.5,), (1.5, True, True), ("cpu", d, True, True), (None, d), (d, True), (float,)):
+        assert a.to(*args).dtype is d, args
+    assert a.to(True).dtype is torch.bool and a.to(1j).dtype is torch.complex128
+    assert a.to("cpu", None, True) is a and a.to(None) is a and a.to(a, False, True) is not a
+    assert a.to("cpu", dtype=d).dtype is d and a.to(d, copy=True).dtype is d
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("cpu", True), (torch.float64, None), (torch.float64, 1), ("cpu", torch.float64, 1), ([1],),
+        (torch.device("cpu"), "cpu"), (torch.float64, "cpu"), ("cpu", 1.5), (None, True),
+        ("cpu", torch.float64, True, True, True), (torch.ones(1), None), (object(),),
+    ],
+)  # fmt: skip
+def test_what_to_refuses(args: tuple[Any, ...]) -> None:
+    with pytest.raises(TypeError, match=r"to\(\): expected a device, a dtype or both"):
+        x().to(*args)
+
+
+def test_numbers_that_are_assigned_are_cut_off_and_must_fit() -> None:
+    i = torch.zeros(3, dtype=torch.int64)
+    for value, kept in ((1.5, 1), (-1.5, -1), (True, 1), (2 + 0j, 2), (-(2**63), -(2**63))):
+        i[0] = value
+        assert i[0].item() == kept
+    b = torch.zeros(1, dtype=torch.uint8)
+    b[0] = -1
+    assert b.item() == 255
+    for t, value in ((i, 1e20), (i, float("nan")), (i, 1j), (b, 256), (b, -1.5), (x(), 1e300)):
+        with pytest.raises(RuntimeError, match="without overflow"):
+            t[0] = value
+    for t in (i, x()):
+        with pytest.raises(ValueError, match="Overflow when unpacking long long"):
+            t[0] = 2**63

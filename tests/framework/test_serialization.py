@@ -381,3 +381,75 @@ def test_the_command_that_converts_a_checkpoint_works(tmp_path) -> None:
     found = torch.load(new)
     assert sorted(found)[:2] == ["list.0", "model.0.bias"] and len(found) == 8
     assert found["model.0.weight"].tolist() == model[0].weight.tolist()
+
+
+# -- attributes and strides ------------------------------------------------------------------
+
+
+def test_attributes_of_a_tensor_are_kept():
+    t = torch.ones(3)
+    t.epoch, t.names, t.other, t.nothing = 5, {"a", "b"}, {"x": [torch.arange(2), (1, 2)]}, None
+    param = torch.nn.Parameter(torch.ones(2))
+    param.tag = "decay"
+    back = roundtrip({"a": t, "b": param, "again": t})
+    assert back["a"] is back["again"]
+    assert back["a"].epoch == 5 and back["a"].names == {"a", "b"} and back["a"].nothing is None
+    assert back["a"].other["x"][0].tolist() == [0, 1] and back["a"].other["x"][1] == (1, 2)
+    assert isinstance(back["b"], torch.nn.Parameter) and back["b"].tag == "decay"
+    assert vars(roundtrip(torch.ones(2))) == {}
+
+
+def test_an_attribute_may_be_the_tensor_itself():
+    t = torch.ones(2)
+    t.me = [t]
+    back = roundtrip(t)
+    assert back.me[0] is back
+
+
+def test_an_attribute_may_have_the_name_of_a_method():
+    t = torch.ones(2)
+    t.sub = torch.zeros(1)
+    assert roundtrip(t).sub.tolist() == [0]
+
+
+def test_attributes_of_a_sparse_tensor_are_kept():
+    t = torch.eye(2).to_sparse()
+    t.kind = "adjacency"
+    assert roundtrip(t).kind == "adjacency"
+
+
+def test_an_attribute_without_a_form_is_refused_by_name():
+    t = torch.ones(2)
+    t.owner = object()
+    with pytest.raises(TypeError, match=r"the object\['w'\]\['owner'\] is a object, which has no"):
+        roundtrip({"w": t})
+
+
+@pytest.mark.parametrize("name", ["_hooks", "_offset", "__class__", "__dict__"])
+def test_a_file_cannot_replace_what_a_tensor_has(name):
+    t = torch.ones(2)
+    t.epoch = "marker"
+    file = io.BytesIO()
+    torch.save(t, file)
+    data = file.getvalue()
+    text = data.replace(b'\\"epoch\\"', f'\\"{name}\\"'.encode())
+    size = int.from_bytes(data[:8], "little") + len(text) - len(data)
+    with pytest.raises(ValueError, match=r"an attribute .* of its own"):
+        torch.load(io.BytesIO(size.to_bytes(8, "little") + text[8:]))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda a: a.t(), lambda a: a[:, ::2], lambda a: a[1], lambda a: a[:, 1],
+        lambda a: a[:, :1].expand(3, 4), lambda a: a[1:, 1:],
+        lambda a: a.bfloat16().t(), lambda a: a.to(torch.complex64)[:, 1:],
+    ],
+)  # fmt: skip
+def test_a_pickled_view_keeps_its_strides_and_takes_no_more_than_it_needs(view):
+    a = torch.arange(12.0).reshape(3, 4)
+    v = view(a)
+    back = pickle.loads(pickle.dumps(v))
+    assert back.stride() == v.stride() and torch.equal(back, v) and back.dtype is v.dtype
+    big = torch.zeros(1000, 1000)
+    assert len(pickle.dumps(big[3])) < 10_000

@@ -49,6 +49,23 @@ def test_plain_values_dtypes_and_shared_storage() -> None:
     assert state["exp_avg"].shape == (2, 3) and state["step"].item() == 1
 
 
+def test_attributes_of_tensors_are_read() -> None:
+    found = torch.load(FILES / "attributes.pt")
+    assert found["t"].foo == 5 and found["t"].tolist() == [1, 1, 1]
+    assert isinstance(found["p"], nn.Parameter) and found["p"].requires_grad
+    assert found["p"].tag == {"a": [1]} and found["p"].sub.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", [b"_at", b"___"])
+def test_an_attribute_that_a_tensor_needs_itself_is_refused(name) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(FILES / "attributes.pt") as old, zipfile.ZipFile(file, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry).replace(b"foo", name))
+    with pytest.raises(ValueError, match=f"has an attribute '{name.decode()}' of its own"):
+        torch.load(io.BytesIO(file.getvalue()))
+
+
 def test_the_names_that_are_refused_can_be_asked_for() -> None:
     from framework.serialization import get_unsafe_globals_in_checkpoint
 

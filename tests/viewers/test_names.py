@@ -96,8 +96,40 @@ def test_what_is_no_plain_assignment_has_no_names(text: str) -> None:
         ("self.h = torch.tanh(x)", ("self.h",)),
         ("a, b = x.chunk(2)", ("a", "b")),
         ("x += y", ("x",)),
+        ("flag = x.sum().item() > 3", ()),
+        ("flag = (x > 0).any() in seen", ()),
+        ("flag = not (x > 0).any()", ()),
+        ("same = torch.equal(x, y)", ()),
+        ("accuracy = (a == b).sum().item() / len(b)", ()),
+        ("n = f(x).shape[0]", ()),
+        ("n = f(x).numel() * 2", ()),
+        ("value = round(x.mean().item(), 3)", ()),
+        ("good = all((x > 0).tolist())", ()),
+        ("mask = x > 0", ("mask",)),
+        ("y = x * y.sum().item()", ("y",)),
+        ("y = -x[0]", ("y",)),
+        ("y = round(x)", ("y",)),
+        ("y = f(x) if train else x.item()", ("y",)),
     ],
 )
 def test_which_assignments_may_name_a_tensor(text: str, names: tuple[str, ...]) -> None:
     found = targets(text)
     assert (found[1][1] if found else ()) == names
+
+
+def test_numbers_and_booleans_are_not_taken_for_what_they_were_made_of() -> None:
+    with recording() as tape:
+        x = torch.randn(2, 4)
+        good = (x > 9).sum().item() + 1
+        total = 0
+        total = total + (x > 0).sum().item()
+        large = x.abs().max() > 0.0
+        done = x.abs().max().item() > 100
+        half = x * x.sum().item()
+        more = total < x.mean()
+        fewer = x.sum().item() < total
+    assert (type(good), type(total), type(done), type(fewer)) == (int, int, bool, bool)
+    _, known = names_of(tape)
+    made = {"x": x, "large": large, "half": half, "more": more}
+    assert {name: known.get(tensor._id) for name, tensor in made.items()} == {n: n for n in made}
+    assert not {"good", "total", "done", "fewer"} & set(known.values()), known

@@ -241,6 +241,19 @@ def test_memory_for_backward(run: Run) -> None:
     assert line.startswith("loss █▁ 1") and "memory ▁" in line and len(line) <= 100
 
 
+@pytest.mark.parametrize("make", [nn.Parameter, lambda t: t.requires_grad_()])
+def test_a_parameter_of_no_module_is_not_counted_as_saved(make) -> None:
+    w, x = make(torch.ones(6, 50)), torch.ones(4, 6)
+    with recording() as tape:
+        (x @ w).sum().backward()
+    store = TraceStore()
+    store.feed(tape.read())
+    ledger = Ledger(store, store.steps[0])
+    while ledger.follow():
+        pass
+    assert ledger.peak == 4 * 6 * 4, "x, which the gradient of w needs; w is there anyway"
+
+
 def test_a_graph_that_is_kept_after_backward_is_held_until_the_last_pass() -> None:
     with recording() as tape:
         x = torch.ones(100, requires_grad=True)

@@ -263,7 +263,7 @@ def _plain(row: Row, g: Glyphs) -> Line:
     else:
         meta: dict[str, str] = getattr(event, "meta", {})
         if meta:
-            pairs = arguments(getattr(event, "inputs", ()), meta)
+            pairs = arguments(item.name, getattr(event, "inputs", ()), meta)
             texts = [f"{k}={crop(v, 16)}" if k else crop(v, 24) for k, v in pairs]
             spans.append((f" {' '.join(texts)}", "muted"))
         if item.kind == "composite":

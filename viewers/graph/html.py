@@ -235,7 +235,7 @@ class _Data:
     def _arguments(self, extra: dict[str, Any], item: Item) -> None:
         event = (item.forward if item.kind == "node" and item.forward is not None else item).event
         meta: dict[str, str] = getattr(event, "meta", None) or {}
-        given = arguments(getattr(event, "inputs", ()), meta)
+        given = arguments(getattr(event, "name", ""), getattr(event, "inputs", ()), meta)
         pairs = [[visible(k), visible(crop(v, _NAME))] for k, v in given]
         description = getattr(event, "description", "")
         if description:

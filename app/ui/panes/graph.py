@@ -6,6 +6,7 @@ import re
 from functools import partial
 
 from app.session import Session
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from app.ui.panes.source import lines_of
 from framework.trace.protocol import Breakpoint
@@ -55,11 +56,13 @@ class GraphPane(Pane):
         moment = session.moment
         step = moment.step
         running = session.state == "running" and session.following
-        if running and step is not None and not step.done:
+        # Events may be here before the word that the model runs: then it still counts as idle.
+        flying = session.state in ("running", "idle") and session.following
+        if flying and step is not None and not step.done:
             step = self._last_fast(step)
-        if not self.chosen_phase and not running and moment.phase in ("forward", "backward"):
+        if not self.chosen_phase and not flying and moment.phase in ("forward", "backward"):
             self._set_phase(moment.phase)
-        elif not self.chosen_phase and moment.phase == "optimizer" and not running:
+        elif not self.chosen_phase and not flying and moment.phase == "optimizer":
             self._set_phase("both")
         if step is None:
             if self.outline is not None:
@@ -104,11 +107,11 @@ class GraphPane(Pane):
             self._graph = graph
             if self.outline is None or not self._coming.behind:
                 self._show_coming()
-            self.set_timer(0.001, self._build)
+            later(self, 0.001, self._build)
         elif self._coming is None:
             self.outline.update(PIECE)
             if self.outline.behind:
-                self.set_timer(0.001, self._build)
+                later(self, 0.001, self._build)
         self.step = step
         assert self.outline is not None
         self._find_names(step, self.outline)
@@ -120,7 +123,7 @@ class GraphPane(Pane):
             return
         outline.update(PIECE)
         if outline.behind:
-            self.set_timer(0.001, self._build)
+            later(self, 0.001, self._build)
         elif self._coming is not None:
             self._show_coming()
             self.show_cursor()
@@ -147,7 +150,7 @@ class GraphPane(Pane):
                 readers[other.index] = Names(store, other, text_of, self._variables)
         for index, reader in list(readers.items())[:READERS]:
             if reader.follow(EVENTS):
-                self.set_timer(0.01, self._named)
+                later(self, 0.01, self.named)
                 break
             if reader.over:
                 del readers[index]
@@ -158,8 +161,8 @@ class GraphPane(Pane):
                     self._variables[variable.tensor.id] = variable.name
         outline.names = self._variables
 
-    def _named(self) -> None:
-        """More names have been found."""
+    def named(self) -> None:
+        """There may be more names: of the source, or of the frame where the model stands."""
         if self.step is not None and self.outline is not None:
             self._find_names(self.step, self.outline)
             self.refresh()

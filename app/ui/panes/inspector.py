@@ -23,6 +23,7 @@ __all__ = ["InspectorPane"]
 
 BESIDE = 76  # columns from which value and gradient stand side by side
 LISTED = 7  # tensors named above the picture; more scroll with the choice
+ARGUMENTS = 3  # rows for the arguments that are no tensors
 TABLE = (12, 24)  # rows and columns asked for
 IMAGE = 16  # rows of an image
 _KEPT = 96  # replies remembered
@@ -285,7 +286,8 @@ class InspectorPane(Pane):
             lines.append([(crop(one_line(subject.note), width), "dim")])
         if subject.meta:
             words = ", ".join(f"{k}={v}" if k else v for k, v in subject.meta.items())
-            lines.append([(crop(one_line(words), width), "dim")])
+            rows = _fold(one_line(words), width)
+            lines += [[(crop(row, width), "dim")] for row in rows[:ARGUMENTS]]
         if subject.error:
             lines += [[(part, "error")] for part in _fold(one_line(subject.error)[:600], width)]
         return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.session import Session
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from framework.trace.events import Grad, ParamUpdate
 from viewers.graph.store import TraceStore
@@ -53,7 +54,7 @@ class MemoryPane(Pane):
             super().update_rows()
             return
         if self._more:
-            self.set_timer(0.01, self.sync)
+            later(self, 0.01, self.sync)
         cursor = self.session.cursor
         state = (cursor, id(ledger), ledger.live, len(ledger.nodes))
         if state != self._state and not (self._more and self._held):

@@ -8,6 +8,7 @@ from textual import events
 
 from app.figures import Figures
 from app.session import Session
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from framework.trace.measure import Update
 from viewers.graph.store import TraceStore
@@ -74,7 +75,7 @@ class ParametersPane(Pane):
     def sync(self) -> None:
         """The cursor, the tape or what is known has changed."""
         if self.follow():
-            self.set_timer(0.01, self.sync)
+            later(self, 0.01, self.sync)
         table, session = self.table, self.session
         assert table is not None
         running = session.state == "running" and session.following

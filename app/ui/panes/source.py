@@ -9,6 +9,7 @@ from typing import NamedTuple
 from app.figures import Figures
 from app.session import Session, cell_of
 from app.ui.highlight import python
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from viewers.graph.store import TraceStore
 from viewers.lines import LineFigures, Lines, gutter_line, gutter_title
@@ -67,7 +68,7 @@ class SourcePane(Pane):
             self._of, self._texts = store, {}
             self._state = ()
         if lines.follow(EVENTS):
-            self.set_timer(0.01, self.sync)
+            later(self, 0.01, self.sync)
         state = (id(lines), len(lines.known))
         if state != self._state:
             self._state = state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.figures import Figures
 from app.session import Session
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from framework.trace.protocol import Summary
 from viewers.graph.store import TraceStore
@@ -64,7 +65,7 @@ class StepsPane(Pane):
             if step.first_seq in self._spots:
                 continue
             if budget < 0:
-                self.set_timer(0.01, self.sync)
+                later(self, 0.01, self.sync)
                 break
             self._spots[step.first_seq] = find_in(store, track, step)
             budget -= step.last_seq - step.first_seq + 1

@@ -11,6 +11,7 @@ from collections import OrderedDict
 
 from app.session import Session
 from app.ui.describe import meta_text, one_line
+from app.ui.later import later
 from app.ui.panes.base import Pane
 from app.ui.panes.parameters import ParametersPane
 from framework.trace.compute import ComputeError, names_in
@@ -70,7 +71,7 @@ class WatchesPane(Pane):
         except ComputeError as error:
             return str(error)
         if self.parameters.follow():
-            self.set_timer(0.01, self.update_rows)
+            later(self, 0.01, self.update_rows)
         table = self.parameters.table
         assert table is not None
         keys = {name: table.find(name, session.cursor) for name in names}

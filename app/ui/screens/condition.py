@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
@@ -40,6 +40,7 @@ _FIELDS = (
 )
 _WORDS = {phase: names[0] for names, phase, _ in SUBJECTS} | {"both": "both"}
 _PHASES = {name: phase for names, phase, _ in SUBJECTS for name in (*names, phase)}
+_WIDE, _HIGH = 60, 24  # columns and rows that the whole form takes
 _LIMITS = ("occurrence", "first_step", "last_step", "from_hit", "every", "once")
 
 
@@ -56,6 +57,14 @@ def _help() -> str:
     return "\n".join("".join(f"{form:<14}" for form in row).rstrip() for row in rows)
 
 
+class _Fields(VerticalScroll):
+    """The one that is edited stays in sight when a long word about it takes rows away."""
+
+    def on_resize(self) -> None:
+        if self.screen.focused is not None:
+            self.scroll_to_widget(self.screen.focused, animate=False)
+
+
 class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     """A small form; the result are fields of a `Breakpoint`, None if it was given up."""
 
@@ -66,6 +75,7 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
         background: $surface; border: round $accent; border-title-color: $accent;
         border-title-style: bold; border-subtitle-color: $dim;
     }
+    ConditionScreen #fields { height: auto; }
     ConditionScreen Horizontal { height: 1; }
     ConditionScreen Label { width: 11; color: $dim; }
     ConditionScreen Input {
@@ -75,6 +85,10 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     ConditionScreen .note { width: 100%; height: auto; color: $dim; margin-top: 1; }
     ConditionScreen #line { width: 100%; height: auto; color: $accent; }
     ConditionScreen #problem { width: 100%; color: $error; height: auto; min-height: 1; }
+    ConditionScreen.small > Vertical { max-width: 100%; height: 100%; padding: 0; }
+    ConditionScreen.small #fields { height: 1fr; scrollbar-size: 1 1; }
+    ConditionScreen.small .note { display: none; }
+    ConditionScreen.small #problem, ConditionScreen.small #line { min-height: 0; max-height: 4; }
     """
 
     def __init__(self, point: Breakpoint, title: str, session: Session) -> None:
@@ -86,14 +100,14 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self.heading
-            box.border_subtitle = "↑ ↓ fields · Enter sets it · F1 all conditions · Esc cancels"
-            for name, label, hint in _FIELDS:
-                with Horizontal():
-                    yield Label(label, markup=False)
-                    yield Input(
-                        self._text(name), placeholder=hint, id=f"field-{name}",
-                        compact=True, select_on_focus=False,
-                    )  # fmt: skip
+            with _Fields(id="fields", can_focus=False):
+                for name, label, hint in _FIELDS:
+                    with Horizontal():
+                        yield Label(label, markup=False)
+                        yield Input(
+                            self._text(name), placeholder=hint, id=f"field-{name}",
+                            compact=True, select_on_focus=False,
+                        )  # fmt: skip
             yield Label(_help(), classes="note", markup=False)
             yield Label(_NOTE, classes="note", id="note", markup=False)
             yield Label("", id="line", markup=False)
@@ -111,6 +125,17 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
 
     def on_mount(self) -> None:
         self.query_one("#field-condition", Input).focus()
+
+    def on_resize(self) -> None:
+        """In a small terminal the fields are what counts; F1 has the rest."""
+        width, height = self.app.size
+        small = width < _WIDE or height < _HIGH
+        self.set_class(small, "small")
+        keys = "↑ ↓ · Enter sets it · F1 · Esc"
+        if not small:
+            keys = "↑ ↓ fields · Enter sets it · F1 all conditions · Esc cancels"
+        self.query_one(Vertical).border_subtitle = keys
+        self._say("")
 
     def on_key(self, event: events.Key) -> None:
         if event.key == "escape":
@@ -147,7 +172,10 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
     def _say(self, problem: str) -> None:
         """What is wrong takes the place of the note, so that all fits into 24 lines."""
         self.query_one("#problem", Label).update(clean(problem, keep_newlines=False))
-        self.query_one("#note").display = not problem
+        small = self.has_class("small")
+        self.query_one("#note").display = not problem and not small
+        self.query_one("#problem").display = bool(problem) or not small
+        self.query_one("#line").display = not (problem and small)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

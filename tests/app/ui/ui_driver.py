@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from app.notebook import open_notebook
 from app.ui.app import TapebookApp
 from app.ui.main import MainScreen
-from framework.trace.events import CellBegin, CellEnd
+from framework.trace.client import Client
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -61,13 +62,43 @@ class Driver:
         return self.app.main
 
     async def press(self, *keys: str) -> None:
-        for key in keys:
+        await self.quiet()
+        for key in keys:  # the next one is for what this one opens
             await self.pilot.press(key)
-        for _ in range(5):  # a key goes up from the focused widget to the screen, one at a time
-            await self.pilot.pause()
+            await self.quiet()
+
+    async def quiet(self) -> None:
+        """Wait until the program has done and drawn all that it can do by itself.
+
+        A key goes up from the focused widget to the screen, and a layout down again, one message
+        at a time: on a busy machine no number of pauses is enough. What a kernel has still to
+        answer is not waited for: that is `settled`, or `until`.
+        """
+        calm = 0
+        while calm < 2 and self.app._exit is False:
+            await self.pilot.pause(0)
+            calm = 0 if self._busy() else calm + 1
+
+    def _busy(self) -> bool:
+        """Is a message, a call, a layout or a repaint under way?"""
+        app, session = self.app, self.session
+        if session.changed:
+            app.tick()
+            return True
+        if session.state != "running":  # else there is always something that comes soon
+            soon = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+            if any(_is_later(call) for call in soon):
+                return True
+        screen = app.screen
+        if screen._layout_required or screen._repaint_required or screen._dirty_widgets:
+            return True
+        pumps = [app, *(w for s in app.screen_stack for w in s.walk_children(with_self=True))]
+        return bool(screen._callbacks) or any(
+            p._next_callbacks or not p._message_queue.empty() for p in pumps
+        )
 
     async def until(
-        self, condition: Callable[[], object], what: str = "", limit: float = 30
+        self, condition: Callable[[], object], what: str = "", limit: float = 60
     ) -> None:
         """Wait for something; the screen is in the message if it does not come."""
         end = time.monotonic() + limit
@@ -76,7 +107,7 @@ class Driver:
                 raise AssertionError(f"waited in vain for {what or condition}:\n{self.text()}")
             await asyncio.sleep(0.02)
             await self.pilot.pause()
-        await self.pilot.pause()
+        await self.quiet()
 
     async def stopped(self) -> None:
         """Wait until the model stands and everything about it has been answered."""
@@ -92,25 +123,23 @@ class Driver:
     async def idle(self) -> None:
         """Wait until no cell runs and its events are here: they may come after its answer."""
         session = self.session
-        await self.until(
-            lambda: session.runs and session.state == "idle" and not session.executing, "idle"
-        )
-        failed = any(run.state == "failed" for run in session.runs.values())
-        end = time.monotonic() + (1.0 if failed else 15.0)  # what does not compile has no events
-        while not self._whole() and time.monotonic() < end:
-            await asyncio.sleep(0.02)
-        await self.until(lambda: session.state == "idle", "idle")
+
+        def over() -> bool:
+            return bool(session.runs) and session.state == "idle" and not session.executing
+
+        await self.until(over, "idle")
+        await self.caught_up()
+        await self.until(over, "idle")
         await self.settled()
 
-    def _whole(self) -> bool:
-        """Is the last event the end of the cell that ran last?"""
-        session, store = self.session, self.session.store
-        last = store.event(store.last_seq)
-        begin = store.event(last.begin) if isinstance(last, CellEnd) else None
-        if not isinstance(begin, CellBegin) or not session.runs:
-            return False
-        cell = max(session.runs, key=lambda cell: session.runs[cell].began)
-        return begin.cell == cell and begin.count == self.app.notebook.cell(cell).execution_count
+    async def caught_up(self) -> None:
+        """Wait until all that has happened in the program is on the tape."""
+        client = self.session.client
+        assert isinstance(client, Client)
+        answer = client.request("status")
+        await self.until(answer.done, "where the program is")
+        last = answer.result()["last_seq"]
+        await self.until(lambda: self.session.store.last_seq >= last, f"event {last}")
 
     async def step(self, key: str = "n") -> None:
         """A step of the model, and its stop."""
@@ -142,6 +171,12 @@ class Driver:
         return "\n".join("".join(text for text, _ in row) for row in rows)
 
 
+def _is_later(call: asyncio.TimerHandle) -> bool:
+    """Is it one of `app.ui.later`?"""
+    function = getattr(call._callback, "__func__", None)  # type: ignore[attr-defined]
+    return function is MessagePump.call_later and not call.cancelled()
+
+
 @asynccontextmanager
 async def program(
     path: Path, size: tuple[int, int] = (120, 40), *, kernel: bool = True
@@ -151,8 +186,8 @@ async def program(
     async with app.run_test(size=size) as pilot:
         driver = Driver(app, pilot)
         if kernel:
-            await driver.until(lambda: driver.session.state == "idle", "the kernel", 30)
-        await pilot.pause()
+            await driver.until(lambda: driver.session.state == "idle", "the kernel", 60)
+        await driver.quiet()
         yield driver
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,14 @@ from typing import Any
 
 import pytest
 
+import framework as torch
+from framework import trace
 from framework.trace import open_tape
 from framework.trace.client import Client, RequestError, SessionError
+from framework.trace.edit import edit
 from framework.trace.events import BackwardBegin, Event, Grad, Mark, NodeBegin, Op, ParamUpdate
-from framework.trace.protocol import StateChanged
+from framework.trace.gate import GateError
+from framework.trace.protocol import Breakpoint, StateChanged
 
 PROGRAM = """\
 import time
@@ -295,6 +300,61 @@ def test_wrong_values_of_a_tensor(program: Program) -> None:
         with pytest.raises(RequestError, match=words):
             branch.ask("edit", tensor=out.id, target=target, value=value)
     assert branch.value(out.id) == viewer.value(out.id)
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "words"),
+    [
+        ("torch.arange(3)", "1.5", "it is int64, where 1.5 would become 1"),
+        ("torch.arange(3)", "held[1] / 2", "it is int64, where 0.5 would become 0"),
+        ("torch.arange(3)", "float('nan')", "it is int64, where nan would become"),
+        ("torch.arange(3) > 1", "2", "it is bool, where 2 would become True"),
+        ("torch.zeros(3, dtype=torch.uint8)", "torch.full((1,), 300)", "300 would become 44"),
+        (
+            "torch.zeros(3, dtype=torch.float16)",
+            "1e6",
+            "it is float16, where 1000000.0 would become inf",
+        ),
+        (
+            "torch.zeros(3, dtype=torch.bfloat16)",
+            "1e60",
+            "it is bfloat16, where 1e.60 would become inf",
+        ),
+        ("torch.zeros(3)", "2 + 1j", "complex|would become 2.0"),
+        ("torch.arange(3)", "7.0", ""),
+        ("torch.arange(3)", "held[1] * 2", ""),
+        ("torch.zeros(3)", "float('inf')", ""),
+        ("torch.zeros(3)", "1.1", ""),
+        ("torch.zeros(3, dtype=torch.bfloat16)", "1.1", ""),
+        ("torch.zeros(3, dtype=torch.complex64)", "1j", ""),
+        ("torch.arange(3) > 1", "True", ""),
+    ],
+)
+def test_what_a_tensor_cannot_hold_is_not_cut_silently(make: str, value: str, words: str) -> None:
+    """``it`` of the tape, and an element by its name."""
+    with trace.recording() as tape:
+        gate, seen = trace.Gate(tape), []
+
+        def at_stop(stop: Any) -> str:
+            held = names["held"]
+            for target, tensor in (("[0]", held._id), ("held[0]", 0)):
+                before = str(held)
+                try:
+                    edit(gate, target, value, tensor)
+                    seen.append("")
+                except GateError as error:
+                    seen.append(str(error))
+                    assert str(held) == before
+            return "continue"
+
+        gate.console = at_stop
+        gate.set_breakpoints([Breakpoint(1, op="exp")])
+        names: dict[str, Any] = {"torch": torch, trace.sink.ATTACHED: True}
+        exec(compile(f"held = {make}\ntorch.ones(1).exp()", "<cell 1>", "exec"), names)
+    assert len(seen) == 2
+    for said in seen:
+        assert re.search(words, said) if words else not said, said
+        assert "\n" not in said
 
 
 def test_refusals(program: Program) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -726,6 +727,35 @@ class _Slow:
 class _Bad:
     def __repr__(self):
         raise ValueError("no")
+
+
+def test_looking_at_a_tensor_gives_no_warning_of_the_users(taped):
+    """The debugger reads gradients by itself: under ``-W error`` a warning would end the look."""
+    _, gate = taped
+    gate.set_breakpoints([Breakpoint(1, op="exp")])
+    walk = Walk(gate)
+    found = {}
+
+    def look(stop):
+        found.update({v.name: v for v in gate.variables(0)})
+        found["value"] = gate.evaluate("h", 0)
+        found["slice"] = gate.evaluate("h[0]", 0)
+
+    walk.look = look
+    x = torch.ones(2, 2, requires_grad=True)
+    x.sum().backward()
+    kept = x * 3
+    kept.retain_grad()
+    kept.sum().backward()
+    h, view = x * 2, x.t()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        h.exp()
+    assert view.shape and len(walk.stops) == 1
+    for name in ("x", "h", "view", "kept", "value", "slice"):
+        assert found[name].tensor is not None, found[name]
+    with_gradients = {name for name, v in found.items() if v.grad is not None}
+    assert with_gradients == {"x", "kept"}
 
 
 def test_variables_and_expressions_are_bounded_lines(taped):

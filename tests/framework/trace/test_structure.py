@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+import pytest
+
 import framework as torch
 from framework.trace import recording
 from framework.trace.events import Grad, Leaf, NodeBegin, NodeEnd, Op
@@ -121,3 +125,32 @@ def test_an_error_in_a_rule_ends_its_node_and_tracing_goes_on() -> None:
     assert within_nodes(tape) == []
     assert [e.error for e in events if isinstance(e, NodeEnd) and e.error]
     assert isinstance(events[-1], Op) and events[-1].name == "ones"
+
+
+@pytest.mark.parametrize("keep", ["none", "all"])
+def test_the_garbage_collector_lets_go_of_records(keep: str) -> None:
+    w = torch.ones(3, 3, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9)
+    with recording(keep=keep) as tape:
+        gc.collect()  # what lives as long as the tape is old from now on, as in a long run
+        for _ in range(3):
+            optimizer.zero_grad()
+            a, b = w * 2.0, w.exp()
+            (torch.cat([b, a]) @ w).sum(dim=1, keepdim=True).tanh().sum().backward()
+            optimizer.step()
+    for _ in range(3):  # the third for a number among the operands, which has a tuple of its own
+        gc.collect()
+    raws = [raw for raw in tape.ring if raw is not None]
+    # A slice, which an index is made of, is never let go.
+    tracked = [raw for raw in raws if gc.is_tracked(raw) and raw[4] != "getitem"]
+    assert len(raws) > 40 and tracked == []
+
+
+def test_a_kept_value_is_nothing_for_the_garbage_collector() -> None:
+    with recording() as tape:
+        gc.collect()
+        y = torch.ones(3).exp()
+    gc.collect()
+    assert tape.values is not None
+    entry = tape.values._entries[y._id]
+    assert entry.__class__ is tuple and not gc.is_tracked(entry)

@@ -1,0 +1,75 @@
+"""What the graph pane shows does not hang on when messages and timers come."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ui_driver import MLP, program, write
+
+from app.ui.later import later
+from framework.trace.events import Event, Op, OptimBegin, ParamUpdate
+from framework.trace.protocol import Events, StateChanged
+
+
+def test_the_phase_does_not_change_while_a_cell_flies_by(tmp_path: Path) -> None:
+    """Events may come before the word that the model runs, and in pieces."""
+
+    async def run() -> None:
+        path = write(tmp_path / "mlp.py", MLP)
+        async with program(path) as d:
+            await d.press("f6")
+            await d.idle()
+            tape: list[Event] = list(d.session.store.tape)
+        half = next(e.seq for e in tape if isinstance(e, ParamUpdate))
+        async with program(path, (80, 24), kernel=False) as d:
+            session = d.session
+            session.state = "idle"
+
+            def come(message: object) -> None:
+                session._receive(message)
+                d.app.tick()
+
+            come(Events([e for e in tape if e.seq <= half]))
+            come(StateChanged("running"))
+            come(Events([e for e in tape if e.seq > half]))
+            come(StateChanged("idle"))
+            await d.press("2")
+            assert d.main.graph.phase == "forward"
+            await d.until(lambda: "cross_entropy → l" in d.rows("graph"), "the loss's name")
+            # Who goes back to the optimizer sees both halves.
+            session.go(next(e.seq for e in tape if isinstance(e, OptimBegin)))
+            d.app.tick()
+            assert d.main.graph.phase == "both"
+
+    asyncio.run(run())
+
+
+def test_names_of_a_stop_are_drawn_when_they_come(tmp_path: Path) -> None:
+    """What only the frame knows: the tape has no statement that assigns it."""
+
+    async def run() -> None:
+        text = MLP.replace(
+            "loss = loss_of(model(x), y)", "vars().update(loss=loss_of(model(x), y))"
+        )
+        async with program(write(tmp_path / "mlp.py", text)) as d:
+            await d.press("B", *"at cell 4, line 3 once", "enter", "f6")
+            await d.stopped()
+            last = [e for e in d.session.store.tape if isinstance(e, Op)][-1].outputs[0].id
+            await d.until(lambda: d.main.graph.variable_of(last) == "loss", "the name")
+            assert "→ loss" in d.rows("graph")
+
+    asyncio.run(run())
+
+
+def test_no_call_that_is_asked_for_is_lost(tmp_path: Path) -> None:
+    """However short the wait: Textual's own timers leave out what is late already."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
+            called: list[int] = []
+            for n in range(50):
+                later(d.main.graph, 1e-9, lambda n=n: called.append(n))  # type: ignore[misc]
+            await d.until(lambda: sorted(called) == list(range(50)), "all calls")
+
+    asyncio.run(run())
