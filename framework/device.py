@@ -1,7 +1,10 @@
-"""Devices: ``cpu``, ``cuda`` through CuPy, and a fake ``cuda`` for machines without a GPU.
+"""Devices: ``cpu``, ``cuda`` through CuPy, a fake ``cuda`` for machines without a GPU, ``meta``.
 
 With ``TAPEBOOK_FAKE_CUDA=1`` (or a number of devices) in the environment, the device ``cuda``
 exists everywhere and computes with NumPy: every rule about devices can then be tested.
+
+A tensor on ``meta`` has a shape, strides and a dtype, but no memory and no numbers: a model of any
+size can be built and run there to see what comes out of what (`framework.kernels.meta`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 __all__ = [
-    "CPU", "cuda_problem", "default", "device", "device_count", "existing",
+    "CPU", "META", "cuda_problem", "default", "device", "device_count", "existing",
     "get_default_device", "is_fake_cuda", "set_default_device",
 ]  # fmt: skip
 
@@ -26,8 +29,8 @@ class device:
     of the numbered ones: the current device stands for it where a tensor is made. As a context
     manager or a decorator it is where tensors are made that are not told where.
 
-    RuntimeError for a kind that is neither "cpu" nor "cuda" and for a number that is none; whether
-    the device is there matters only when it is used.
+    RuntimeError for a kind that is neither "cpu", "cuda" nor "meta" and for a number that is none;
+    whether the device is there matters only when it is used.
 
     >>> from framework.device import device
     >>> device("cuda", 1) is device("cuda:1"), device("cuda") == device("cuda:0")
@@ -60,8 +63,10 @@ class device:
             if index is not None or not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}'")
             index = int(number)
-        if name not in ("cpu", "cuda"):
-            raise RuntimeError(f"Expected one of cpu, cuda device type at start of device: {type}")
+        if name not in ("cpu", "cuda", "meta"):
+            raise RuntimeError(
+                f"Expected one of cpu, cuda, meta device type at start of device: {type}"
+            )
         index = None if name == "cpu" else index
         found = cls._known.get((name, index))
         if found is None:
@@ -98,6 +103,7 @@ class device:
 
 
 CPU = device("cpu")
+META = device("meta")
 
 
 class _Default(threading.local):
@@ -156,7 +162,7 @@ def existing(value: Any) -> device:
             raise RuntimeError(f"device {found}: {problem}")
         if (found.index or 0) >= device_count():
             raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
-    return found
+    return META if found.type == "meta" else found
 
 
 def is_fake_cuda() -> bool:

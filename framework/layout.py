@@ -13,6 +13,7 @@ import numpy as np
 __all__ = [
     "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
     "in_order", "in_rows", "is_dense", "laid_out", "layout", "memory_format", "preserve_format",
+    "result_strides",
     "sparse_bsc", "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
 ]  # fmt: skip
 
@@ -121,3 +122,55 @@ def laid_out(array: Any, like: Any, form: Any) -> Any:
     order = dense_order(like)
     back = tuple([order.index(d) for d in range(array.ndim)])
     return array.transpose(order).copy(order="C").transpose(back)
+
+
+def result_strides(shape: tuple[int, ...], operands: Any, item: int) -> Any:
+    """Strides in bytes of what is computed element by element; None: those of C order.
+
+    PyTorch's rule (TensorIterator): the dimensions lie in the order of the first operand that can
+    tell, dimensions that an operand repeats being silent about it.
+    """
+    ndim = len(shape)
+    if ndim < 2 or all(a.flags.c_contiguous and a.shape == shape for a in operands):
+        return None
+    known = [_over(a, shape) for a in operands]
+    order = list(range(ndim - 1, -1, -1))  # the fastest dimension first
+    for i in range(1, ndim):
+        at = i
+        for before in range(i - 1, -1, -1):
+            verdict = _comes_later(shape, known, order[before], order[at])
+            if verdict > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+            elif verdict < 0:
+                break
+    if order == list(range(ndim - 1, -1, -1)):
+        return None
+    result, step = [0] * ndim, item
+    for d in order:
+        result[d] = step
+        step *= max(shape[d], 1)
+    return tuple(result)
+
+
+def _over(array: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """An operand's strides over the result's dimensions, 0 where it repeats."""
+    new = len(shape) - array.ndim
+    own = [
+        0 if n == 1 != whole else abs(s)
+        for n, s, whole in zip(array.shape, array.strides, shape[new:])
+    ]
+    return (*[0] * new, *own)
+
+
+def _comes_later(shape: Any, operands: Any, a: int, b: int) -> int:
+    """Whether dimension ``a`` has to lie outside of ``b`` (1), inside (-1), or nobody knows (0)."""
+    for strides in operands:
+        x, y = strides[a], strides[b]
+        if x == 0 or y == 0:
+            continue
+        if x != y:
+            return -1 if x < y else 1
+        if shape[a] > shape[b]:
+            return 1
+    return 0

@@ -117,7 +117,7 @@ def tensor_text(tensor: Any, name: str = "tensor") -> str:
     if tensor.is_sparse:
         return prefix + _sparse_body(tensor, len(prefix)) + ")"
     shape = tensor._data.shape
-    text = prefix + _body(tensor._data, len(prefix))
+    text = prefix + ("..." if tensor.is_meta else _body(tensor._data, len(prefix)))
     place = len(text) - text.rfind("\n") + 1
     for part in (*_place(tensor), *_attributes(tensor, shape), *_history(tensor)):
         if place + len(part) + 2 > options.linewidth:
@@ -143,14 +143,19 @@ def _sparse_body(tensor: Any, indent: int) -> str:
 
 
 def _place(tensor: Any) -> list[str]:
-    return [] if tensor.device is default.device else [f"device='{tensor.device}'"]
+    usual = tensor.device is default.device and not tensor.is_meta
+    return [] if usual else [f"device='{tensor.device}'"]
 
 
 def _attributes(tensor: Any, shape: tuple[int, ...]) -> list[str]:
     """What follows the elements: size, dtype, layout; what is usual is left out."""
     parts = []
     kind, usual = tensor.dtype, dtypes.get_default_dtype()
-    if 0 in shape:  # no elements that would show their type
+    if tensor.is_meta:
+        parts.append(f"size={tuple(shape)}")
+        if kind is not usual:
+            parts.append(f"dtype={kind}")
+    elif 0 in shape:  # no elements that would show their type
         if len(shape) != 1:
             parts.append(f"size={tuple(shape)}")
         if kind is not usual:

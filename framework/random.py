@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.device import default
+from framework.device import META, default
 from framework.device import device as Device
 from framework.kernels import to_host
 
@@ -41,6 +41,8 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         place = Device(device)
+        if place is META:
+            raise RuntimeError("META device type not an accelerator.")
         unnumbered = place.type == "cuda" and place.index is None
         self.device = Device("cuda", default.cuda) if unnumbered else place
         self._seed = 67280421310721  # PyTorch's default seed

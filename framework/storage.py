@@ -13,7 +13,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core import dispatch
-from framework.device import CPU, existing
+from framework.device import CPU, META, existing
 from framework.device import device as Device
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import reach, storage_bytes, strided
@@ -76,8 +76,10 @@ class _Storage:
         return int(self._items.itemsize)
 
     def data_ptr(self) -> int:
-        """Address of the first byte; equal for tensors that share memory."""
+        """Address of the first byte; equal for tensors that share memory, 0 on meta."""
         items = self._items
+        if self._device is META:
+            return 0
         return items.ctypes.data if isinstance(items, np.ndarray) else items.data.ptr
 
     def tolist(self) -> list[Any]:
@@ -259,7 +261,8 @@ for _name, _kind in (
 
 
 def _text(storage: Any, name: str) -> str:
-    lines = [f" {x}\n" for x in storage.tolist()]
+    meta = storage.device is META
+    lines = ["...\n"] if meta else [f" {x}\n" for x in storage.tolist()]
     return "".join(lines) + f"[{name} of size {len(storage)}]"
 
 

@@ -19,7 +19,7 @@ from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
 from framework.core.node_names import shown
-from framework.device import CPU, default, device, existing
+from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import memory_of, reach, strides_of
@@ -206,8 +206,13 @@ class Tensor:
         """Whether it lies in host memory."""
         return self._device is CPU
 
+    @property
+    def is_meta(self) -> bool:
+        """Whether it has a shape and a dtype, but neither memory nor numbers: on ``meta``."""
+        return self._device is META
+
     # What tensors of ours never are.
-    is_sparse_csr = is_quantized = is_nested = is_meta = is_mkldnn = False
+    is_sparse_csr = is_quantized = is_nested = is_mkldnn = False
     is_mps = is_xpu = is_xla = is_ipu = is_maia = is_mtia = is_vulkan = False
     name = None
 
@@ -272,7 +277,7 @@ class Tensor:
         1
         """
         owner = self if self._base is None else self._base
-        return owner._offset + (self.data_ptr() - owner.data_ptr()) // self._data.itemsize
+        return owner._offset + (_start(self._data) - _start(owner._data)) // self._data.itemsize
 
     def data_ptr(self) -> int:
         """Address of the first element.
@@ -283,7 +288,9 @@ class Tensor:
         4
         """
         data = self._data
-        return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
+        if self._device is META:
+            return 0
+        return _start(data)
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in C order, or in that of a memory format.
@@ -586,6 +593,8 @@ class Tensor:
             raise RuntimeError(
                 f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
             )
+        if self._device is META:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         value = to_host(self._data).reshape(()).item()
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
@@ -625,7 +634,7 @@ class Tensor:
                 "can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first."
             )
         if self._device is not CPU:
-            if not force:
+            if not force or self._device is META:
                 raise TypeError(
                     f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
                     "to copy the tensor to host memory first."
@@ -702,7 +711,7 @@ class Tensor:
         return tensor_text(self, kind.__name__ if named else "tensor")
 
     def __format__(self, spec: str) -> str:
-        if self._data.ndim == 0:
+        if self._data.ndim == 0 and self._device is not META:
             return format(self.item(), spec)
         return object.__format__(self, spec) if spec else repr(self)
 
@@ -797,17 +806,17 @@ def _rebuild(
 ) -> Tensor:
     wanted = next(d for d in dtypes.ALL if d.name == name)
     array = data if data.dtype == wanted.numpy else data.view(wanted.numpy)
+    if place is not None and (array.shape, strides_of(array)) != place:
+        array = strided_part(array, *place)
     target = device(where)
     made = kind.__new__(kind)
-    made._data = array if target is CPU else to_device(array, target)
+    made._data = array if target in (CPU, META) else to_device(array, target)
     made._device = target
     made._rg = requires_grad
     return made
 
 
 def _warn_of_no_grad(tensor: Tensor) -> None:
-    if place is not None and (array.shape, strides_of(array)) != place:
-        array = strided_part(array, *place)
     """Say that the result of an op gets no gradient, unless it shall."""
     if not tensor.requires_grad or tensor.is_leaf or tensor.retains_grad:
         return
@@ -849,6 +858,11 @@ def _check_grad(tensor: Tensor, value: Any) -> None:
 
 
 _new = object.__new__
+
+
+def _start(data: Any) -> int:
+    """The address of an array's first element."""
+    return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
 
 
 def wrap(array: Any, on: device | None = None) -> Tensor:

@@ -19,8 +19,10 @@ from framework import dtypes
 from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
+from framework.device import META
 from framework.dtypes import FLOAT, INT
 from framework.kernels import LinAlgError, SparseOperand, module_of
+from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
 from framework.trace import sink
 
@@ -87,7 +89,10 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
-            result = claim((op.cuda or op.kernel)(*arrays, **meta), device)
+            if device is META and not op.moves:
+                result = compute(op, arrays, meta)
+            else:
+                result = claim((op.cuda or op.kernel)(*arrays, **meta), device)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)
@@ -351,6 +356,12 @@ def _common_device(op: Op, args: tuple[Any, ...]) -> Any:
     wide = {t._device for t in tensors if t._data.ndim or t._device.type != "cpu"}
     if len(wide) > 1:
         named = sorted({str(t._device) for t in tensors})
+        if "meta" in named:
+            first, other = list(dict.fromkeys(t._device for t in tensors if t._device in wide))[:2]
+            raise RuntimeError(
+                f"Tensor on device {other} is not on the expected device {first}! (when running "
+                f"{op.name})"
+            )
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, "
             f"{' and '.join(named[:2])}! (when running {op.name})"

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of
 from framework.core.graph import Node, Version
 from framework.core.interpose import Layer, stack
 from framework.core.modes import modes
 from framework.core.node_names import entitle
+from framework.device import META
+from framework.kernels.meta import not_for_meta
 
 __all__ = [
     "Packed", "SavedHooks", "SavedTensor", "all_values", "hooks_in_use", "pack", "shallow",
-    "values_known", "wants_gradient",
+    "needs_values", "values_known", "wants_gradient",
 ]  # fmt: skip
 
 Hook = Callable[[Any], Any]
@@ -37,15 +41,24 @@ def shallow(tensor: Any) -> Any:
 
 
 def values_known(tensor: Any) -> bool:
-    """Whether a gradient rule may look at a tensor's values: not inside of vmap."""
-    return not hasattr(tensor, "_level")
+    """Whether one may look at a tensor's values: not inside of vmap, and not on meta."""
+    return not hasattr(tensor, "_level") and tensor._device is not META
+
+
+def needs_values(name: str, tensor: Any) -> None:
+    """Refuse a meta tensor in an op that PyTorch calls ``name``, whose result no shape tells."""
+    if tensor._device is META:
+        raise NotImplementedError(not_for_meta(name))
 
 
 def all_values(tensor: Any) -> Any:
-    """A tensor's array; inside of vmap that of all samples, for checks that each has to pass."""
+    """A tensor's array; inside of vmap that of all samples, for checks that each has to pass.
+
+    Of a meta tensor it is an empty one, which passes them all.
+    """
     while hasattr(tensor, "_level"):
         tensor = tensor._value
-    return tensor._data
+    return tensor._data if tensor._device is not META else np.empty(0, tensor._data.dtype)
 
 
 def wants_gradient(tensor: Any) -> bool:

@@ -23,6 +23,7 @@ from framework.core.node_names import entitle, titled
 from framework.core.registry import OPS, op
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
+from framework.kernels.meta import MetaArray
 from framework.kernels.strided import laid_out, overlaps, partly_same, strides_of
 from framework.trace import sink
 
@@ -225,6 +226,8 @@ def check_writable(tensor: Any, name: str) -> None:
     PyTorch lets `fill_`, `masked_fill_` and writes at an index do it all the same.
     """
     data = tensor._data
+    if data.__class__ is MetaArray:
+        return
     if (name not in _ANYWHERE and overlaps(data)) or not getattr(data.flags, "writeable", True):
         raise RuntimeError(
             f"{name}: unsupported operation: more than one element of the written-to tensor refers "

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from framework.device import CPU, device, is_fake_cuda
+from framework.device import CPU, META, device, is_fake_cuda
 from framework.kernels.errors import LinAlgError, NoMemory, OutOfMemoryError, SparseOperand
+from framework.kernels.meta import META_NUMPY, MetaArray, meta_like, no_data
 from framework.kernels.pool import claim, no_memory
 
 __all__ = [
@@ -19,7 +20,7 @@ __all__ = [
 def module_of(array: Any) -> Any:
     """The array module that an array belongs to: `numpy` or `cupy`."""
     if isinstance(array, (np.ndarray, np.generic)):
-        return np
+        return np if array.__class__ is not MetaArray else META_NUMPY
     if hasattr(array, "sparse_dim"):
         return module_of(array.values)
     import cupy
@@ -31,6 +32,10 @@ def to_device(array: Any, target: device) -> Any:
     """Copy an array to a device (the fake ``cuda`` is host memory)."""
     if target is CPU:
         return to_host(array)
+    if target is META:
+        return meta_like(array)
+    if isinstance(array, MetaArray):
+        raise no_data()
     try:
         if is_fake_cuda():
             return claim(array.copy(), target)
@@ -43,5 +48,9 @@ def to_device(array: Any, target: device) -> Any:
 
 
 def to_host(array: Any) -> np.ndarray:
-    """A NumPy array with the same contents (a copy)."""
-    return array.copy() if isinstance(array, np.ndarray) else array.get()
+    """A NumPy array with the same contents (a copy); NotImplementedError if it has none."""
+    if not isinstance(array, np.ndarray):
+        return array.get()
+    if isinstance(array, MetaArray):
+        raise no_data()
+    return array.copy()

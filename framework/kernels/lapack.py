@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.kernels import LinAlgError, module_of
+from framework.kernels.meta import MetaArray, meta_array
 
 __all__ = [
     "broadcast_batches", "each", "failed", "first_failure", "getrf", "householder", "lapack",
@@ -31,6 +32,8 @@ def each(call: Callable[..., Any], *arrays: Any, results: tuple[tuple[Any, Any],
         results: (shape of one, dtype) of each result; an empty one is left alone.
     """
     batch = arrays[0].shape[:-2]
+    if isinstance(arrays[0], MetaArray):
+        return tuple([meta_array((*batch, *shape), dtype) for shape, dtype in results])
     outs = [np.zeros((*batch, *shape), dtype) for shape, dtype in results]
     if all(a.size for a in arrays):
         for at in np.ndindex(*batch):

@@ -14,6 +14,7 @@ import numpy as np
 
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import real_floating, type_name, wide
+from framework.kernels.meta import META_NUMPY
 
 __all__ = [
     "airy_ai", "erf", "full_precision", "logit", "named", "orthogonal", "polygamma",
@@ -26,7 +27,7 @@ Kernel = Callable[..., Any]
 @functools.cache
 def _find(name: str, module: Any) -> Kernel:
     """The function of the library that knows the arrays of ``module``."""
-    if module is np:
+    if module is np or module is META_NUMPY:
         from scipy import special
 
         found: Kernel = getattr(special, name)

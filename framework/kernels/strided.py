@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework.kernels import module_of
+from framework.kernels.meta import MetaArray
 from framework.layout import is_dense
 
 __all__ = [
@@ -61,7 +62,7 @@ def partly_same(a: Any, b: Any) -> bool:
 
 def _range(a: Any) -> tuple[int, int]:
     """First and one past the last address of a block."""
-    start = a.__array_interface__["data"][0] if module_of(a) is np else a.data.ptr
+    start = a.__array_interface__["data"][0] if isinstance(a, np.ndarray) else a.data.ptr
     return start, start + a.nbytes
 
 
@@ -71,8 +72,10 @@ def _steps(a: Any) -> list[int]:
 
 def memory_of(a: np.ndarray) -> np.ndarray:
     """All of the memory that a NumPy array is a part of, as far as NumPy knows it."""
-    root = a
-    while isinstance(root.base, np.ndarray):
+    root: Any = a
+    while isinstance(root, MetaArray):
+        root = root.base
+    while isinstance(root.base, np.ndarray) and a.__class__ is not MetaArray:
         root = root.base
     if root.flags.c_contiguous:
         return root.reshape(-1).view(np.uint8)
@@ -92,18 +95,22 @@ def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: int
     """
     size = a.itemsize
     steps = tuple([s * size for s in strides])
-    if module_of(a) is not np:
+    if not isinstance(a, np.ndarray):
         return module_of(a).ndarray(shape, a.dtype, a.data + shift * size, steps)
     memory = memory_of(a)
     start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
     if 0 in shape or not memory.size:
-        return np.ndarray(shape, a.dtype, memory, 0)
-    return np.ndarray(shape, a.dtype, memory, start + shift * size, steps)
+        return _array_like(a, shape, a.dtype, memory, 0)
+    return _array_like(a, shape, a.dtype, memory, start + shift * size, steps)
+
+
+def _array_like(a: Any, *geometry: Any) -> Any:
+    return np.ndarray.__new__(MetaArray if a.__class__ is MetaArray else np.ndarray, *geometry)
 
 
 def storage_bytes(a: Any) -> int:
     """Bytes of memory from ``a``'s first element to the end of what it is a part of."""
-    if module_of(a) is not np:
+    if not isinstance(a, np.ndarray):
         return int(a.data.mem.size - (a.data.ptr - a.data.mem.ptr))
     memory = memory_of(a)
     start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]

@@ -305,6 +305,8 @@ def trunc_normal_(
             "values may be incorrect.",
             stacklevel=2,
         )
+    if tensor.is_meta:
+        return tensor
     stream, count = _draw(generator), tensor.numel()
     values = np.full(count, np.nan)
     for _ in range(1000):
@@ -330,7 +332,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     """
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    if not tensor.numel():
+    if not tensor.numel() or tensor.is_meta:
         return tensor
     rows, cols = tensor.shape[0], tensor.numel() // tensor.shape[0]
     flat = _draw(generator).normal((rows, cols), np.float64)
@@ -352,6 +354,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    if tensor.is_meta:
+        return tensor
     rows, cols = tensor.shape
     stream = _draw(generator)
     values = stream.normal((rows, cols), np.float64) * std

@@ -9,6 +9,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import Op, function, op
+from framework.core.saved import needs_values
 from framework.kernels.floats import type_name, wide
 from framework.ops.unary import documented, unary
 from framework.tensor import Tensor
@@ -205,4 +206,5 @@ def equal(input: Tensor, other: Tensor) -> bool:
     False
     """
     only_tensors("equal", input=input, other=other)
+    needs_values("equal", input)
     return input._data.shape == other._data.shape and bool(eq(input, other).all())

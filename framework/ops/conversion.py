@@ -10,7 +10,7 @@ from framework import dtypes
 from framework.core.dispatch import apply
 from framework.core.graph import Version
 from framework.core.registry import function, op, variant
-from framework.device import CPU, existing
+from framework.device import CPU, META, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
 from framework.layout import contiguous_format, formatted, preserve_format
@@ -41,15 +41,17 @@ DETACH = op("detach", lambda a: a, "a")
 
 
 def _copied(tensor: Tensor, target: Device) -> Tensor:
+    if tensor._device is META:
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
     return apply(CLONE_TO, tensor, target=target, source=tensor._device)
 
 
-@function(namespaces=(), method="to")
-def to(
 _DTYPES = (dtypes.dtype, type)  # ``float`` is torch.float64
 _NUMBERS = {bool: dtypes.bool_, float: dtypes.float64, complex: dtypes.complex128}
 
 
+@function(namespaces=(), method="to")
+def to(
     self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
     copy: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
@@ -79,8 +81,6 @@ _NUMBERS = {bool: dtypes.bool_, float: dtypes.float64, complex: dtypes.complex12
     return apply(_TO_COPY, result) if copy and result is self else result
 
 
-def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
-    def call(self: Tensor, *, memory_format: Any = None) -> Tensor:
 # What `to` takes after a device, and after a dtype or a tensor.
 _AFTER_DEVICE = (((*_DTYPES, type(None)),), (bool,), (bool,))
 _AFTER_KIND = ((bool,), (bool,))
@@ -117,6 +117,8 @@ def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, co
     return device, dtype, rest[1] if len(rest) > 1 else copy
 
 
+def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
+    def call(self: Tensor, *, memory_format: Any = None) -> Tensor:
         return to(self, kind, memory_format=memory_format)
 
     call.__name__ = name

@@ -12,6 +12,8 @@ import builtins
 import math
 import operator
 import warnings
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,10 +23,11 @@ from framework.core import dispatch
 from framework.core.dispatch import apply
 from framework.core.interpose import by_sample
 from framework.core.out import into
-from framework.core.registry import function, op
-from framework.device import CPU, default, existing
+from framework.core.registry import Op, function, op
+from framework.device import CPU, META, default, existing
 from framework.dtypes import COMPLEX
 from framework.kernels import to_device, to_host
+from framework.kernels.meta import creation_without_numbers, meta_array
 from framework.layout import laid_out, preserve_format, strided
 from framework.tensor import Tensor, tensor, warn_of_copy, wrap
 
@@ -89,8 +92,10 @@ def create(
     if out is not None:
         return _into(record, out, dtype, meta)
     kind = dtypes.to_dtype(dtype) if dtype is not None else usual or dtypes.get_default_dtype()
-    made = apply(record, dtype=kind.numpy, **meta)
     target = default.device if device is None else existing(device)
+    if target is META:
+        record = _without_memory(record)
+    made = apply(record, dtype=kind.numpy, **meta)
     if target is not CPU:
         made = wrap(to_device(made._data, target), target)
     return made.requires_grad_() if requires_grad else made
@@ -103,11 +108,34 @@ def _into(record: Any, out: Any, dtype: Any, meta: dict[str, Any]) -> Tensor:
         raise RuntimeError(
             f"dtype {dtypes.to_dtype(dtype)} does not match dtype of out parameter ({out.dtype})"
         )
+    record = _without_memory(record) if out._device is META else record
     made = apply(record, dtype=out.dtype.numpy, **meta)
     if out._device is not CPU:
         made = wrap(to_device(made._data, out._device), out._device)
     into(out, made, record.name)
     return out
+
+
+@cache
+def _without_memory(record: Op) -> Op:
+    """A creation op that makes meta arrays, and takes no random numbers."""
+
+    def kernel(dtype: Any, **meta: Any) -> Any:
+        shape = meta.get("shape", (meta["count"],) if "count" in meta else None)
+        if shape is None:  # what is small enough to be made
+            return creation_without_numbers(record.kernel, dtype, meta)
+        creation_without_numbers(record.kernel, dtype, {**meta, **_nothing(meta)})  # may refuse
+        steps = meta.get("stride")
+        return meta_array(shape, dtype, steps and tuple([s * dtype.itemsize for s in steps]))
+
+    return replace(record, kernel=kernel, variants=[])
+
+
+def _nothing(meta: dict[str, Any]) -> dict[str, Any]:
+    """Metadata for no elements."""
+    if "shape" not in meta:
+        return {"count": 0}
+    return {"shape": (0,), **({"stride": (1,)} if "stride" in meta else {})}
 
 
 def kind_of(out: Any, dtype: Any, usual: dtypes.dtype) -> dtypes.dtype:

@@ -54,7 +54,8 @@ def _drop(input: Any, p: float, shape: tuple[int, ...]) -> Any:
     """Apply the op with the next part of the default generator's stream."""
     stream = random.default_generator
     offset = stream.offset
-    stream.offset += -(-math.prod(shape) // 8)  # a block is eight 32-bit numbers
+    if not input.is_meta:
+        stream.offset += -(-math.prod(shape) // 8)  # a block is eight 32-bit numbers
     return apply(DROPOUT, input, p=p, shape=shape, seed=stream.initial_seed(), offset=offset)
 
 

@@ -69,7 +69,8 @@ def _embedding_backward_kernel(
 def _counts(index: Any, like: Any) -> Any:
     """How often each row of ``like`` is looked up."""
     if not values_known(index):
-        rows = wrap(np.arange(like.shape[0]))
+        place = index._device
+        rows = wrap(to_device(np.arange(like.shape[0]), place), place)
         return (index.reshape(-1, 1) == rows).sum(0)
     data = index._data
     found = module_of(data).bincount(data.reshape(-1), minlength=like.shape[0])
@@ -499,6 +500,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         classes = wrap(to_device(np.arange(num_classes), tensor._device), tensor._device)
         return (tensor.unsqueeze(-1) == classes).long()
     data = tensor._data
+    if tensor.is_meta and data.size:
+        count = tensor.max().item() if num_classes == -1 else num_classes  # which it has not
+        return tensor.new_empty((*data.shape, count))
     if data.dtype != np.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if not data.size:

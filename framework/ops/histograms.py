@@ -14,6 +14,7 @@ import numpy as np
 from framework.core.dispatch import apply
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
+from framework.core.saved import needs_values
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.ops.dims import named
@@ -53,6 +54,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     >>> torch.bincount(torch.tensor([1, 3, 1]))
     tensor([0, 2, 0, 1])
     """
+    needs_values("bincount", input)
     a = input._data
     if a.dtype.kind not in "iu":
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{type_name(a)}'")

@@ -17,11 +17,12 @@ from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
 from framework.core.modes import modes
 from framework.core.registry import function, op
-from framework.core.saved import values_known
+from framework.core.saved import needs_values, values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
 from framework.dtypes import bool_, converted, int64
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
 from framework.kernels.sums import add_rows
 from framework.ops.shape import broadcast_tensors
@@ -145,7 +146,9 @@ def _takes(part: Any) -> int:
 
 
 def _extent(index: Any) -> tuple[int, int]:
-    return (int(index.min()), int(index.max())) if index.size else (0, -1)
+    if not index.size or index.__class__ is MetaArray:
+        return 0, -1
+    return int(index.min()), int(index.max())
 
 
 class _Array:
@@ -698,6 +701,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [3]])
     """
+    needs_values("nonzero", input)
     if not values_known(input):
         raise RuntimeError(
             "vmap: We do not support batching operators that can output dynamic shape. Attempted "

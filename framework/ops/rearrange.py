@@ -115,6 +115,10 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
     if repeats._data.dtype not in (np.int64, np.int32):
         kind = str(repeats.type()).rpartition(".")[2].removesuffix("Tensor")
         raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{kind}'")
+    if repeats.is_meta:
+        if output_size is None:
+            raise RuntimeError("cannot repeat_interleave a meta tensor without output_size")
+        return repeats.new_empty(output_size, dtype=repeats.dtype if repeats is input else None)
     times = to_host(repeats._data)
     if times.size and times.min() < 0:
         raise RuntimeError("repeats can not be negative")

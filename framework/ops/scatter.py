@@ -9,6 +9,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
+from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, FLOAT, int64
 from framework.kernels import module_of, to_host
 from framework.kernels.floats import type_name
@@ -386,7 +387,7 @@ def _layout(d: int) -> tuple[Any, ...]:
 
 def _seen(index: Tensor) -> bool:
     """Whether the numbers can be looked at: not those of a batched tensor."""
-    return not hasattr(index, "_level")
+    return values_known(index)
 
 
 def _bad(index: Tensor, size: int) -> int | None:

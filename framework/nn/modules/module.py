@@ -15,11 +15,12 @@ from framework import dtypes
 from framework.compiler import checked, note_once
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
+from framework.device import META, existing
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import StateDict, type_name
 from framework.nn.modules.tree import ModuleTree
 from framework.nn.parameter import Buffer, Parameter, UninitializedBuffer
-from framework.ops.creation import empty
+from framework.ops.creation import empty, like
 from framework.tensor import Tensor
 from framework.trace import sink
 
@@ -514,6 +515,12 @@ class Module(ModuleTree, StateDict):
         def convert(t: Tensor) -> Tensor:
             wanted = dtype if t.dtype.category >= dtypes.FLOAT else None
             order = form if form is not None and t.dim() in (4, 5) else None
+            if t.is_meta and device is not None and existing(device) is not META:
+                raise NotImplementedError(
+                    "Cannot copy out of meta tensor; no data! Please use "
+                    "torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module "
+                    "from meta to a different device."
+                )
             return t.to(device=device, dtype=wanted, memory_format=order)
 
         return self._apply(convert)
@@ -527,7 +534,8 @@ class Module(ModuleTree, StateDict):
         """
 
         def emptied(t: Tensor) -> Tensor:
-            return empty(t.shape, dtype=t.dtype, device=t.device if device is None else device)
+            made = empty(t.shape, dtype=t.dtype, device=t.device if device is None else device)
+            return like(made, t, None)
 
         return self._apply(emptied, recurse)
 
