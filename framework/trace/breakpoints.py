@@ -33,7 +33,8 @@ class Compiled:
         call: the module call (phase, seq of its begin) that it last stopped in.
         terms: its conditions, all of which must hold.
         needs: what of `Figures` they take.
-        of_bad: they hold only where something is not finite.
+        quiet: below which sum and mean of squares they cannot hold, as of a `Term`; None if every
+            match must be looked at.
         found: what made them hold the last time, and
         what: where that was.
     """
@@ -75,10 +76,11 @@ class Compiled:
         self.needs = 0
         for term in self.terms:
             self.needs |= term.condition.needs
-        # A tensor without a NaN or an Inf need not be looked at any further.
-        self.of_bad = bool(self.terms) and not spec.occurrence
-        self.of_bad &= all(term.condition.kind == "flag" for term in self.terms)
         self._changes = any(term.condition.kind == "change" for term in self.terms)
+        self.quiet: tuple[float, float] | None = None
+        if not spec.occurrence and not self._changes:  # these count what does not match, too
+            limits = [t.quiet for t in self.terms if isinstance(t, Term)]
+            self.quiet = max((q for q in limits if q is not None), key=min, default=None)
 
     @property
     def armed(self) -> bool:

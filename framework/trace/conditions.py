@@ -13,6 +13,7 @@ rules, the help and `docs/conditions.md` are made from.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -212,6 +213,28 @@ class Term:
         """Of tensor ``i``; a change is the breakpoint's to judge."""
         return _COMPARE[self.sign](self.condition.value(sheet, i), self.bound)
 
+    @property
+    def quiet(self) -> tuple[float, float] | None:
+        """It cannot hold where the squares' sum is below the first, and their mean the second.
+
+        None if these say nothing about it. An empty tensor is another matter.
+        """
+        name, limit = self.condition.name, self.bound * self.bound
+        if self.condition.kind == "flag" or (name in _AT_LEAST_0 and self._out_of_range):
+            return math.inf, math.inf
+        reaches = self.bound > 0 if self.sign in (">", ">=") else self.bound < 0
+        if self.condition.kind != "number" or self.sign in ("==", "!=") or not reaches:
+            return None
+        if name in ("absmax", "norm", "max", "min"):
+            return limit, math.inf
+        return (math.inf, limit) if name in ("mean", "std") else None
+
+    @property
+    def _out_of_range(self) -> bool:
+        if self.sign in ("<", "<="):
+            return self.bound < 0
+        return self.condition.name == "zeros" and self.sign in (">", ">=") and self.bound > 1
+
     def found(self, sheet: Sheet, i: int) -> str:
         """What made it hold: ``norm 12.3 > 10``."""
         kind, name = self.condition.kind, self.condition.name
@@ -228,6 +251,7 @@ class Term:
 
 
 _SHOWN = {"nan": "NaN", "inf": "Inf"}
+_AT_LEAST_0 = frozenset(("absmax", "norm", "std", "zeros"))
 
 
 class Where:

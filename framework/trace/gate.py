@@ -283,6 +283,7 @@ class Gate:
         b.spec.enabled = False
         self._index()
         self._stale = True
+        self.recorder.lookout = None
 
     def _forget_step(self) -> None:
         """What was to stop here, or in this cell, does not reach further."""
@@ -411,8 +412,12 @@ class Gate:
         looking = self._lookout.armed or bool(self.observers) or bool(self._run_to)
         self.recorder.inner = stepping
         self.recorder.armed = stepping or looking
+        only = not (stepping or self.observers or self._run_to)
+        self.recorder.lookout = self._lookout if only else None
         self.recorder.before_step = self._lookout.keep_before if self._lookout.of_updates else None
         self._lines.install(sys._getframe(1))
+        if self._stale or self._interrupted:  # another thread has come in between
+            self.recorder.armed, self.recorder.lookout = True, None
 
     def _refresh(self) -> None:
         """Another thread has changed what is wanted of this one."""
@@ -513,7 +518,7 @@ class Gate:
         """
         if self.on_change is not None and self.stop is None and _recording(frame):
             self._interrupted = True
-            self.recorder.armed = True
+            self.recorder.armed, self.recorder.lookout = True, None
             self.on_change()
             return
         self._interrupted = False
@@ -610,6 +615,7 @@ class Gate:
         """Make the model's thread look at what is wanted of it, also if it makes no events."""
         self._stale = True
         self.recorder.armed = self.recorder.inner = True
+        self.recorder.lookout = None
         main = self.recorder.owner == threading.main_thread().ident
         if main and self.state == "running" and (self._lines.wanted or self._resting):
             call_in_main_thread(self._look)

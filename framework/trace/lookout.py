@@ -7,7 +7,7 @@ one `Sheet` of its tensors' figures.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from framework.core import dispatch
 from framework.trace import frames, sink, turns
 from framework.trace.breakpoints import Compiled
-from framework.trace.figures import Sheet, surely_finite, unbatched
+from framework.trace.figures import Sheet, squares_at_most, unbatched
 from framework.trace.protocol import Stop
 from framework.trace.sink import (
     BACKWARD_BEGIN,
@@ -45,10 +45,26 @@ class _Found(tuple[Compiled, ...]):
     """Breakpoints that something of a name can hit.
 
     Attributes:
-        of_bad: none of them can where all is finite.
+        norm, rms: none of them can where the sum of squares is below the first, and their mean
+            below the second.
     """
 
-    of_bad = False
+    norm = rms = 0.0
+
+    def pass_over(self, tensors: Sequence[Any]) -> bool:
+        """Is it sure, at the price of one look, that none of them is hit by these tensors?"""
+        norm, rms = self.norm, self.rms
+        kind = sink.tensor_type
+        for t in tensors:
+            if t is None:
+                continue
+            if t.__class__ is not kind:
+                return False
+            data = t._data
+            squares = squares_at_most(data)
+            if not (squares < norm and squares < rms * data.size):
+                return False
+        return True
 
 
 class _ByName(dict[str, _Found]):
@@ -65,7 +81,10 @@ class _ByName(dict[str, _Found]):
 
     def __missing__(self, name: str) -> _Found:
         self[name] = found = _Found(b for b in self.breakpoints if self.matches(b, name))
-        found.of_bad = all(b.of_bad for b in found)
+        limits = [b.quiet for b in found]
+        if all(limits):
+            found.norm = min((q[0] for q in limits if q), default=0.0)
+            found.rms = min((q[1] for q in limits if q), default=0.0)
         return found
 
 
@@ -104,6 +123,18 @@ class Lookout:
         """Is there anything to look for, or a stop that is due?"""
         return bool(self._breakpoints) or self._due is not None
 
+    def pass_over_op(self, name: str, outs: tuple[Any, ...]) -> bool:
+        """Is it sure that an op of the forward pass that made ``outs`` is not to stop at?"""
+        found = self._at_ops[name]
+        return not found or found.pass_over(outs)
+
+    def pass_over_node(self, name: str, grads: Sequence[Any]) -> bool:
+        """The same of a backward node that sent ``grads``."""
+        if self._due is not None:
+            return False
+        found = self._at_nodes[name]
+        return not found or found.pass_over(grads)
+
     def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The breakpoint that the end of an op or a node hits."""
         tensors = unbatched(tensors)
@@ -137,8 +168,6 @@ class Lookout:
                 phase = "backward"
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
-        if candidates.of_bad and all(surely_finite(t._data) for t in tensors):
-            return None
         hit = None
         sheet = None
         for b in candidates:

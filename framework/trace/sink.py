@@ -31,6 +31,7 @@ from typing import Any
 
 from numpy import ndarray
 
+from framework.trace import turns
 from framework.trace.values import Values
 
 __all__ = [
@@ -54,6 +55,9 @@ BACKWARD_BEGIN, BACKWARD_END = 25, 26
 NODE_BEGIN, NODE_END = 27, 28
 OPTIM_BEGIN, OPTIM_END = 29, 30
 CELL_BEGIN, CELL_END = 31, 32
+
+# Events of these kinds mean something to a gate that is only on the lookout.
+_LOOKED_AT = frozenset((OP, OP_END, NODE_END, GRAD, UPDATE, CELL_BEGIN, CELL_END))
 
 ATTACHED = "_tapebook"  # attribute of a frame's globals that marks the namespace of a traced script
 
@@ -167,6 +171,8 @@ class Recorder:
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
         self.inner = False  # and the ops of built-in gradient rules, too
+        # What an armed gate is looking for, if it is that alone: it may let events pass unseen.
+        self.lookout: Any = None
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
         self.limit = sys.maxsize  # an event with a larger number waits for whoever writes them down
         self.on_limit: Callable[[], None] | None = None
@@ -235,9 +241,11 @@ class Recorder:
             node.origin = raw
         self.ring[seq & self.mask] = raw
         if self.values is not None or self.armed:
-            self._after_op(raw, out if out.__class__ is tuple else (out,), args)
+            self._after_op(name, raw, out if out.__class__ is tuple else (out,), args)
 
-    def _after_op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], args: tuple[Any, ...]) -> None:
+    def _after_op(
+        self, name: str, raw: tuple[Any, ...], outs: tuple[Any, ...], args: tuple[Any, ...]
+    ) -> None:
         """Keep the values of an op's outputs, and let the gate have a look."""
         values = self.values
         if values is not None:
@@ -246,7 +254,10 @@ class Recorder:
                 if o._counter is not None:
                     self._alias(o._counter, o, args)
         if self.armed:
-            self.gate.event(raw, outs)
+            look = self.lookout
+            # In the backward pass it is the nodes that are looked at.
+            if look is None or not (self.phase == "backward" or look.pass_over_op(name, outs)):
+                self.gate.event(raw, outs)
 
     def op_error(
         self,
@@ -373,7 +384,7 @@ class Recorder:
         self.ring[seq & self.mask] = raw
         parents.append(seq)
         self.here = (self.module, seq, self.phase)
-        if self.armed:
+        if self.armed and self.lookout is None:
             self.gate.node = seq, node, grads
             self._show_begin(raw, tuple(g for g in grads if g is not None))
             self.gate.node = 0, None, ()
@@ -415,7 +426,11 @@ class Recorder:
         self.ring[seq & self.mask] = raw = (
             seq, perf_counter_ns(), NODE_END, begin, tuple(described), text,
         )  # fmt: skip
-        if self.armed:
+        if self.armed and (
+            error is not None
+            or self.lookout is None
+            or not self.lookout.pass_over_node(node.op.name, grads)
+        ):
             self.gate.node = seq, node, grads
             self.gate.event(raw, tuple(g for g in grads if g is not None))
             self.gate.node = 0, None, ()
@@ -466,7 +481,7 @@ class Recorder:
         """It ended, and with it the training step."""
         self._leave_phase()
         self.step += 1
-        self._close(begin, (), OPTIM_END, error)
+        self._close(begin, (), OPTIM_END, turns.number(), error)
         self.ends.append(self.seq)
         if len(self.ends) > self.steps:
             oldest = self.ends.popleft()
@@ -647,7 +662,7 @@ class Recorder:
         self.seq = seq = self.seq + 1
         raw = (seq, t or perf_counter_ns(), kind, *payload)
         self.ring[seq & self.mask] = raw
-        if self.armed:
+        if self.armed and (self.lookout is None or kind in _LOOKED_AT):
             self.gate.event(raw, tensors)
         return seq
 
@@ -657,7 +672,7 @@ class Recorder:
         self.ring[seq & self.mask] = raw
         self.open.append(seq)
         self._here()
-        if self.armed:
+        if self.armed and (self.lookout is None or kind in _LOOKED_AT):
             self._show_begin(raw, tensors)
         return seq
 

@@ -15,7 +15,9 @@ from framework.trace import break_on, conditions, figures, recording
 from framework.trace.breakpoints import Compiled
 from framework.trace.conditions import CONDITIONS, LIMITS, PLACES, format_line, parse_line
 from framework.trace.events import NodeBegin, NodeEnd
+from framework.trace.figures import Sheet
 from framework.trace.gate import Gate
+from framework.trace.lookout import _ByName
 from framework.trace.protocol import Breakpoint
 from framework.trace.reader import typed
 from framework.trace.rulebook import RULES
@@ -71,10 +73,43 @@ def test_conditions_of_one_event_share_one_walk_of_the_tensor(monkeypatch):
     walks = []
     measure = figures.measure
     monkeypatch.setattr(figures, "measure", lambda a, n: walks.append(a.shape) or measure(a, n))
-    lines = ["op exp nan", "op exp absmax > 1e9", "op exp norm > 1e9 and std < 0", "op log nan"]
+    lines = ["op exp nan", "op exp absmax > 3", "op exp norm > 1e9 and std < 0", "op log nan"]
     with break_on(*lines, do=print):
         torch.ones(4, 5).exp()
     assert walks == [(4, 5)]
+    with break_on("op exp nan", "op exp absmax > 1e9", do=print):
+        torch.ones(4, 5).exp()
+    assert walks == [(4, 5)]  # the sum of squares alone has said that it is neither
+
+
+def test_nothing_is_passed_over_that_a_condition_holds_for():
+    """One quick look decides that a tensor need not be measured: never where it is to stop."""
+    random = np.random.default_rng(0)
+    names = [c.name for c in CONDITIONS.values() if c.kind in ("flag", "number")]
+    sizes = [(), (1,), (3,), (7, 9), (0,), (2, 0), (70_000,)]
+    passed = held = 0
+    for i in range(420):
+        array = random.standard_normal(sizes[i % len(sizes)]).astype("f4" if i % 3 else "f8")
+        array = np.asarray(array * 10.0 ** random.integers(-30, 31), array.dtype)
+        if i % 7 == 3 and array.size:
+            array.reshape(-1)[random.integers(array.size)] = random.choice([np.nan, np.inf, 0.0])
+        if i % 5 == 2 and array.ndim == 2:
+            array = array.T[:, ::2]
+        scale = float(np.abs(array).max(initial=1e-3)) if np.isfinite(array).all() else 1.0
+        for name in random.choice(names, 4):
+            bound = scale * float(random.choice([-10, -1, -0.5, 0, 1e-3, 0.3, 1, 3, 1e3]))
+            sign = random.choice([">", ">=", "<", "<=", "==", "!="])
+            flag = CONDITIONS[name].kind == "flag"
+            point = Breakpoint(1, condition=name if flag else f"{name} {sign} {bound!r}")
+            compiled = Compiled(point)
+            (term,) = compiled.terms
+            sheet = Sheet([array], compiled.needs)
+            holds = term.holds(sheet, 0)
+            found = _ByName([compiled])["exp"]
+            passes = found.pass_over([torch.from_numpy(array)])
+            assert not (passes and holds), (name, sign, bound, array)
+            passed, held = passed + passes, held + holds
+    assert passed > 100 and held > 100  # both are tried
 
 
 # -- the line -------------------------------------------------------------------------------------
