@@ -182,7 +182,7 @@ def _softplus(a: Any, *, beta: float, threshold: float) -> Any:
 
 def _softplus_slope(a: Any, *, beta: float, threshold: float) -> Any:
     scaled = a * beta
-    return np.where(scaled > threshold, a * 0 + 1, _logistic(scaled))
+    return np.where(scaled > threshold, a.dtype.type(1), _logistic(scaled))
 
 
 def _softplus_bend(a: Any, *, beta: float, threshold: float) -> Any:
@@ -197,7 +197,7 @@ def _elu(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) 
 
 def _elu_slope(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
     below = alpha * scale * input_scale * np.exp(np.minimum(a, 0) * input_scale)
-    return np.where(a > 0, a * 0 + scale, below)
+    return np.where(a > 0, a.dtype.type(scale), below)
 
 
 def _elu_bend(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
@@ -210,7 +210,7 @@ def _leaky_relu(a: Any, *, negative_slope: float) -> Any:
 
 
 def _leaky_relu_slope(a: Any, *, negative_slope: float) -> Any:
-    return np.where(a > 0, a * 0 + 1, a * 0 + negative_slope)
+    return np.where(a > 0, a.dtype.type(1), a.dtype.type(negative_slope))
 
 
 def _hardtanh(a: Any, *, min_val: float, max_val: float) -> Any:
@@ -228,7 +228,8 @@ def _hardswish(a: Any) -> Any:
 
 
 def _hardswish_slope(a: Any) -> Any:
-    return np.where(a <= -3, a * 0, np.where(a < 3, a / 3 + 0.5, a * 0 + 1))
+    kind = a.dtype.type
+    return np.where(a <= -3, kind(0), np.where(a < 3, a / 3 + 0.5, kind(1)))
 
 
 def _hardswish_bend(a: Any) -> Any:
@@ -240,7 +241,7 @@ def _hardsigmoid(a: Any) -> Any:
 
 
 def _hardsigmoid_slope(a: Any) -> Any:
-    return np.where((a > -3) & (a < 3), a * 0 + 1 / 6, a * 0)
+    return np.where((a > -3) & (a < 3), a.dtype.type(1 / 6), a.dtype.type(0))
 
 
 def _threshold(a: Any, *, threshold: float, value: float) -> Any:

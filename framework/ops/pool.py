@@ -14,7 +14,7 @@ import numpy as np
 
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name, widening
 from framework.kernels.quick import blend
 from framework.ops.windows import padded, parts, spread
@@ -96,6 +96,8 @@ def _max_kernel(
         raise NotImplementedError(f"\"max_pool{dims}d\" not implemented for '{type_name(x)}'")
     size = x.shape[-dims:]
     out = _check(x, kernel, stride, padding, dilation, ceil_mode)
+    if dims == 2 and compiled.is_plain(x) and (pool := compiled.family("pool")):
+        return pool.largest(x, kernel, stride, padding, dilation, out)
     xp = module_of(x)
     full = padded(x, padding, _lowest(x.dtype), _reach(out, kernel, stride, dilation))
     real = x.dtype.kind not in "biu"
@@ -158,6 +160,8 @@ def _scatter_kernel(g: Any, index: Any, *, size: Any) -> Any:
     xp = module_of(g)
     flat, where = planes(g, dims), planes(index, dims)
     count = math.prod(size)
+    if compiled.is_plain(flat) and where.flags.c_contiguous and (pool := compiled.family("pool")):
+        return pool.scatter(flat, where, count).reshape(*g.shape[:-dims], *size)
     where = (where + xp.arange(len(flat), dtype=np.int64)[:, None] * count).reshape(-1)
     total = len(flat) * count
     if xp is np:

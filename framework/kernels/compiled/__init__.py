@@ -13,6 +13,7 @@ are the same with one thread as with many.
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def in_parts(call: Callable[..., None], count: int, work: int, *args: Any) -> No
     if _pool is None:
         _pool = ThreadPoolExecutor(_threads - 1, THREAD_NAMES)
     bounds = [count * i // parts for i in range(parts + 1)]
-    others = [_pool.submit(call, *args, a, b) for a, b in zip(bounds[1:], bounds[2:])]
+    others = [_pool.submit(call, *args, a, b) for a, b in itertools.pairwise(bounds[1:])]
     call(*args, 0, bounds[1])
     for other in others:
         other.result()

@@ -20,7 +20,7 @@ _NONE = np.zeros(0, np.float32)
 
 
 @njit(**SUMS)
-def _sum(x, a, b):  # type: ignore[no-untyped-def]
+def _sum(x, a, b):
     total = _f(0)
     for c in range(x.shape[2]):
         total += x[a, b, c]
@@ -28,7 +28,7 @@ def _sum(x, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _sum_of_squares(x, a, b, mean):  # type: ignore[no-untyped-def]
+def _sum_of_squares(x, a, b, mean):
     total = _f(0)
     for c in range(x.shape[2]):
         d = x[a, b, c] - mean
@@ -37,7 +37,7 @@ def _sum_of_squares(x, a, b, mean):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _sum_of_products(g, x, a, b, mean):  # type: ignore[no-untyped-def]
+def _sum_of_products(g, x, a, b, mean):
     total = _f(0)
     for c in range(x.shape[2]):
         total += g[a, b, c] * (x[a, b, c] - mean)
@@ -45,7 +45,7 @@ def _sum_of_products(g, x, a, b, mean):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _moments(x, b, center):  # type: ignore[no-untyped-def]
+def _moments(x, b, center):
     """Mean (0 unless ``center``) and mean square of what is centred, of group b."""
     size = x.shape[0] * x.shape[2]
     total = 0.0
@@ -60,9 +60,7 @@ def _moments(x, b, center):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _standardize(  # type: ignore[no-untyped-def]
-    x, scales, shifts, eps, center, out, means, squares, start, stop
-):
+def _standardize(x, scales, shifts, eps, center, out, means, squares, start, stop):
     for b in range(start, stop):
         mean, square = _moments(x, b, center)
         means[b], squares[b] = mean, square
@@ -76,9 +74,7 @@ def _standardize(  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _backward(  # type: ignore[no-untyped-def]
-    x, g, scales, eps, center, out, weights, biases, start, stop
-):
+def _backward(x, g, scales, eps, center, out, weights, biases, start, stop):
     size = x.shape[0] * x.shape[2]
     for b in range(start, stop):
         mean, square = _moments(x, b, center)

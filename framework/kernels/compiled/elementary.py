@@ -58,14 +58,14 @@ _MASK, _31 = _i(0x7FFFFFFF), _i(31)
 
 
 @njit(**_PART)
-def highest(so_far, x):  # type: ignore[no-untyped-def]
+def highest(so_far, x):
     """The larger of an ordered integer and that of ``x``; begin with `lowest`."""
     b = bits(x)
     return max(so_far, b ^ ((b >> _31) & _MASK))
 
 
 @njit(**_PART)
-def value(order):  # type: ignore[no-untyped-def]
+def value(order):
     """The float32 of an ordered integer."""
     return from_bits(order ^ ((order >> _31) & _MASK))
 
@@ -84,7 +84,7 @@ _1, _23, _127 = _i(1), _i(23), _i(127)
 
 
 @njit(**_PART)
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e^x; within one unit in the last place, also of numbers below the normal ones."""
     x = _TOO_HIGH if x > _TOO_HIGH else x
     x = _TOO_LOW if x < _TOO_LOW else x
@@ -105,7 +105,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART)
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     """1 / (1 + e^-x)."""
     return ONE / (ONE + exp(-x))
 
@@ -119,7 +119,7 @@ _NEAR, _HALF, _TWO = _f(0.625), _f(0.5), _f(2)
 
 
 @njit(**_PART)
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """The hyperbolic tangent; within two units in the last place."""
     size = abs(x)
     z = x * x
@@ -134,7 +134,7 @@ def tanh(x):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART)
-def expm1(x):  # type: ignore[no-untyped-def]
+def expm1(x):
     """e^x - 1 = tanh(x / 2) (e^x + 1), for x <= 0, which keeps its digits near zero."""
     return tanh(x * _HALF) * (exp(x) + ONE)
 
@@ -149,7 +149,7 @@ _ROOT_HALF, _INV_SQRT2PI = _f(0.5**0.5), _f((2 * np.pi) ** -0.5)
 
 
 @njit(**_PART)
-def normal_tail(size):  # type: ignore[no-untyped-def]
+def normal_tail(size):
     """Q(size) = 1 - Φ(size), for size >= 0."""
     z = size * _ROOT_HALF
     t = ONE / (ONE + z * _HALF)
@@ -167,13 +167,13 @@ def normal_tail(size):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART)
-def normal_density(x):  # type: ignore[no-untyped-def]
+def normal_density(x):
     """φ(x)."""
     return _INV_SQRT2PI * exp(-_HALF * x * x)
 
 
 @njit(**FAST)
-def _proof(x, out):  # type: ignore[no-untyped-def]
+def _proof(x, out):
     for i in range(x.size):
         out[i] = exp(x[i])
 

@@ -16,7 +16,7 @@ ONE = np.float32(1)
 
 
 @njit(**FAST)
-def _lstm(x, s, c, h_out, c_out, start, stop):  # type: ignore[no-untyped-def]
+def _lstm(x, s, c, h_out, c_out, start, stop):
     width = c.shape[1]
     for n in range(start, stop):
         for j in range(width):
@@ -30,7 +30,7 @@ def _lstm(x, s, c, h_out, c_out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _lstm_backward(gh, gc, x, s, c, state, d, dc, start, stop):  # type: ignore[no-untyped-def]
+def _lstm_backward(gh, gc, x, s, c, state, d, dc, start, stop):
     width = c.shape[1]
     for n in range(start, stop):
         for j in range(width):
@@ -48,7 +48,7 @@ def _lstm_backward(gh, gc, x, s, c, state, d, dc, start, stop):  # type: ignore[
 
 
 @njit(**FAST)
-def _gru(x, s, h, out, start, stop):  # type: ignore[no-untyped-def]
+def _gru(x, s, h, out, start, stop):
     width = h.shape[1]
     for i in range(start, stop):
         for j in range(width):
@@ -59,7 +59,7 @@ def _gru(x, s, h, out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _gru_backward(g, x, s, h, dx, ds, dh, start, stop):  # type: ignore[no-untyped-def]
+def _gru_backward(g, x, s, h, dx, ds, dh, start, stop):
     width = h.shape[1]
     for i in range(start, stop):
         for j in range(width):

@@ -36,7 +36,7 @@ _GELU_A, _GELU_B = _f(math.sqrt(2 / math.pi)), _f(0.044715)
 
 
 @njit(**FAST)
-def _gelu(x, out):  # type: ignore[no-untyped-def]
+def _gelu(x, out):
     """x Φ(x) = max(x, 0) - |x| Q(|x|), which keeps its precision where x is negative."""
     for i in range(out.size):
         v = x[i]
@@ -48,38 +48,38 @@ def _gelu(x, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _gelu_tanh(x, out):  # type: ignore[no-untyped-def]
+def _gelu_tanh(x, out):
     for i in range(out.size):
         v = x[i]
         out[i] = _HALF * v * (ONE + tanh(_GELU_A * (v + _GELU_B * v * v * v)))
 
 
 @njit(**FAST)
-def _silu(x, out):  # type: ignore[no-untyped-def]
+def _silu(x, out):
     for i in range(out.size):
         out[i] = x[i] * sigmoid(x[i])
 
 
 @njit(**FAST)
-def _sigmoid(x, out):  # type: ignore[no-untyped-def]
+def _sigmoid(x, out):
     for i in range(out.size):
         out[i] = sigmoid(x[i])
 
 
 @njit(**FAST)
-def _relu(x, out):  # type: ignore[no-untyped-def]
+def _relu(x, out):
     for i in range(out.size):
         out[i] = _ZERO if x[i] < _ZERO else x[i]
 
 
 @njit(**FAST)
-def _leaky_relu(x, out, slope):  # type: ignore[no-untyped-def]
+def _leaky_relu(x, out, slope):
     for i in range(out.size):
         out[i] = x[i] if x[i] > _ZERO else x[i] * slope
 
 
 @njit(**FAST)
-def _elu(x, out, alpha, scale, input_scale):  # type: ignore[no-untyped-def]
+def _elu(x, out, alpha, scale, input_scale):
     for i in range(out.size):
         v = x[i]
         below = alpha * scale * expm1((_ZERO if v > _ZERO else v) * input_scale)
@@ -90,7 +90,7 @@ def _elu(x, out, alpha, scale, input_scale):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _gelu_backward(g, x, out):  # type: ignore[no-untyped-def]
+def _gelu_backward(g, x, out):
     """g (Φ(x) + x φ(x))."""
     for i in range(out.size):
         v = x[i]
@@ -101,7 +101,7 @@ def _gelu_backward(g, x, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _gelu_tanh_backward(g, x, out):  # type: ignore[no-untyped-def]
+def _gelu_tanh_backward(g, x, out):
     for i in range(out.size):
         v = x[i]
         t = tanh(_GELU_A * (v + _GELU_B * v * v * v))
@@ -110,39 +110,39 @@ def _gelu_tanh_backward(g, x, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _silu_backward(g, x, out):  # type: ignore[no-untyped-def]
+def _silu_backward(g, x, out):
     for i in range(out.size):
         s = sigmoid(x[i])
         out[i] = g[i] * (s * (ONE + x[i] * (ONE - s)))
 
 
 @njit(**FAST)
-def _sigmoid_backward(g, y, out):  # type: ignore[no-untyped-def]
+def _sigmoid_backward(g, y, out):
     for i in range(out.size):
         out[i] = g[i] * (ONE - y[i]) * y[i]
 
 
 @njit(**FAST)
-def _tanh_backward(g, y, out):  # type: ignore[no-untyped-def]
+def _tanh_backward(g, y, out):
     for i in range(out.size):
         out[i] = g[i] * (ONE - y[i] * y[i])
 
 
 @njit(**FAST)
-def _relu_backward(g, y, out):  # type: ignore[no-untyped-def]
+def _relu_backward(g, y, out):
     """Of relu: g where y is above zero, or NaN."""
     for i in range(out.size):
         out[i] = _ZERO if y[i] <= _ZERO else g[i]
 
 
 @njit(**FAST)
-def _leaky_relu_backward(g, x, out, slope):  # type: ignore[no-untyped-def]
+def _leaky_relu_backward(g, x, out, slope):
     for i in range(out.size):
         out[i] = g[i] if x[i] > _ZERO else g[i] * slope
 
 
 @njit(**FAST)
-def _elu_backward(g, x, out, alpha, scale, input_scale):  # type: ignore[no-untyped-def]
+def _elu_backward(g, x, out, alpha, scale, input_scale):
     for i in range(out.size):
         v = x[i]
         below = alpha * scale * input_scale * exp((_ZERO if v > _ZERO else v) * input_scale)

@@ -25,7 +25,7 @@ def _lines(*arrays: Any) -> tuple[Any, ...]:
 
 
 @njit(**FAST)
-def _peak(x, i):  # type: ignore[no-untyped-def]
+def _peak(x, i):
     top = lowest
     for j in range(x.shape[1]):
         top = highest(top, x[i, j])
@@ -33,7 +33,7 @@ def _peak(x, i):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _softmax(x, out, start, stop):
     width = x.shape[1]
     for i in range(start, stop):
         top = _peak(x, i)
@@ -48,7 +48,7 @@ def _softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _log_softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _log_softmax(x, out, start, stop):
     width = x.shape[1]
     for i in range(start, stop):
         top = _peak(x, i)
@@ -61,7 +61,7 @@ def _log_softmax(x, out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _softmax_backward(g, y, out, start, stop):  # type: ignore[no-untyped-def]
+def _softmax_backward(g, y, out, start, stop):
     width = y.shape[1]
     for i in range(start, stop):
         total = _f(0)
@@ -72,7 +72,7 @@ def _softmax_backward(g, y, out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(**SUMS)
-def _log_softmax_backward(g, y, out, start, stop):  # type: ignore[no-untyped-def]
+def _log_softmax_backward(g, y, out, start, stop):
     width = y.shape[1]
     for i in range(start, stop):
         total = _f(0)
@@ -113,7 +113,7 @@ def log_softmax_backward(g: Any, y: Any) -> Any:
 
 
 @njit(**SUMS)
-def _moments(x, i, center, eps):  # type: ignore[no-untyped-def]
+def _moments(x, i, center, eps):
     """Mean (0 unless ``center``) and 1 / deviation of row i."""
     width = x.shape[1]
     mean = _f(0)
@@ -129,7 +129,7 @@ def _moments(x, i, center, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _norm(x, w, b, scaled, shifted, center, eps, out, start, stop):  # type: ignore[no-untyped-def]
+def _norm(x, w, b, scaled, shifted, center, eps, out, start, stop):
     width = x.shape[1]
     for i in range(start, stop):
         mean, r = _moments(x, i, center, eps)
@@ -144,7 +144,7 @@ def _norm(x, w, b, scaled, shifted, center, eps, out, start, stop):  # type: ign
 
 
 @njit(**SUMS)
-def _means(x, g, w, i, mean, r, scaled, center):  # type: ignore[no-untyped-def]
+def _means(x, g, w, i, mean, r, scaled, center):
     """The means of g w and of g w x̂ of row i; the first is 0 unless ``center``."""
     width = x.shape[1]
     plain = _f(0)
@@ -164,9 +164,7 @@ def _means(x, g, w, i, mean, r, scaled, center):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _backward(  # type: ignore[no-untyped-def]
-    x, g, w, scaled, center, eps, out, weights, biases, block, start, stop
-):
+def _backward(x, g, w, scaled, center, eps, out, weights, biases, block, start, stop):
     width = x.shape[1]
     for part in range(start, stop):
         for i in range(part * block, min((part + 1) * block, x.shape[0])):

@@ -31,7 +31,7 @@ _OUTS = 8  # channels of output: 16 of the 32 registers
 
 
 @njit(**FAST)
-def _lay_out(x, lines, pitch, first):  # type: ignore[no-untyped-def]
+def _lay_out(x, lines, pitch, first):
     """The planes (C, H, W) as lines of rows ``pitch`` apart, from ``first`` on, zero elsewhere."""
     for c in range(x.shape[0]):
         lines[c, :] = _f(0)
@@ -43,7 +43,7 @@ def _lay_out(x, lines, pitch, first):  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _take(line, pitch, out):  # type: ignore[no-untyped-def]
+def _take(line, pitch, out):
     """The rows of one plane out of a line."""
     for row in range(out.shape[0]):
         given, y = line[row * pitch : row * pitch + out.shape[1]], out[row]
@@ -52,9 +52,7 @@ def _take(line, pitch, out):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _tile(  # type: ignore[no-untyped-def]
-    context, lines, size, channels, windows, pitch, out, length
-):
+def _tile(context, lines, size, channels, windows, pitch, out, length):
     """Eight channels of output at 32 places: all input channels and taps, in 16 registers.
 
     lines: address of the first place in the first channel's line; ``size`` elements are between
@@ -65,19 +63,19 @@ def _tile(  # type: ignore[no-untyped-def]
     i = types.int64
     signature = types.void(i, i, i, i, i, i, i)
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, args):
         lines, size, channels, windows, pitch, out, length = args
         real, word = ir.FloatType(), ir.IntType(64)
         lanes = ir.VectorType(real, _LANES)
 
-        def number(value):  # type: ignore[no-untyped-def]
+        def number(value):
             return ir.Constant(word, value)
 
-        def at(address, offset, kind):  # type: ignore[no-untyped-def]
+        def at(address, offset, kind):
             place = builder.add(address, builder.shl(offset, number(2)))
             return builder.inttoptr(place, kind.as_pointer())
 
-        def fused(a, b, c):  # type: ignore[no-untyped-def]
+        def fused(a, b, c):
             kind = ir.FunctionType(lanes, [lanes] * 3)
             name = f"llvm.fma.v{_LANES}f32"
             found = cgutils.get_or_insert_function(builder.module, kind, name)
@@ -112,7 +110,8 @@ def _tile(  # type: ignore[no-untyped-def]
                     ir.Constant(lanes, ir.Undefined), weight, ir.Constant(ir.IntType(32), 0)
                 )
                 spread = builder.shuffle_vector(
-                    first, first,
+                    first,
+                    first,
                     ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES),
                 )
                 for v in range(_ACROSS):
@@ -134,7 +133,7 @@ def _tile(  # type: ignore[no-untyped-def]
 
 
 @njit(**FAST)
-def _convolve(x, w, y, padding, pitch, size, length, start, stop):  # type: ignore[no-untyped-def]
+def _convolve(x, w, y, padding, pitch, size, length, start, stop):
     """w is (O / 8, C, 9, 8)."""
     lines = np.empty((x.shape[1], size), np.float32)
     out = np.empty((_OUTS, length), np.float32)
@@ -150,12 +149,12 @@ def _convolve(x, w, y, padding, pitch, size, length, start, stop):  # type: igno
 
 
 @njit(**SUMS)
-def _taps_of_gradient(plane, g, pitch, length, w):  # type: ignore[no-untyped-def]
+def _taps_of_gradient(plane, g, pitch, length, w):
     """Add to w (9, 2) the products of two lines of gradients with what the windows met."""
-    p0 = plane[0 :][:length]
-    p1 = plane[1 :][:length]
-    p2 = plane[2 :][:length]
-    p3 = plane[pitch :][:length]
+    p0 = plane[0:][:length]
+    p1 = plane[1:][:length]
+    p2 = plane[2:][:length]
+    p3 = plane[pitch:][:length]
     p4 = plane[pitch + 1 :][:length]
     p5 = plane[pitch + 2 :][:length]
     p6 = plane[2 * pitch :][:length]
@@ -205,9 +204,7 @@ def _taps_of_gradient(plane, g, pitch, length, w):  # type: ignore[no-untyped-de
 
 
 @njit(**FAST)
-def _weight_gradient(  # type: ignore[no-untyped-def]
-    x, g, w, padding, pitch, size, length, block, start, stop
-):
+def _weight_gradient(x, g, w, padding, pitch, size, length, block, start, stop):
     """w (parts, O / 2, C, 9, 2) is zero before; part p is that of the images from p * block on."""
     lines = np.empty((x.shape[1], size), np.float32)
     grads = np.zeros((2 * w.shape[1], length), np.float32)

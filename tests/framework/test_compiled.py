@@ -1,0 +1,315 @@
+"""Compiled kernels against the plain ones beside them, and a Numba that is not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework import nn
+from framework.kernels import compiled
+from framework.nn import functional as F
+
+pytest.importorskip("numba")
+
+ODD = [(64, 65), (4099,), (3, 37, 41), (1, 4097), (4097, 1), (0, 5000), (129, 33)]
+
+
+@pytest.fixture
+def plainly():
+    """Runs something without the compiled kernels."""
+
+    def run(call):
+        before = compiled.use(False)
+        try:
+            return call()
+        finally:
+            compiled.use(before)
+
+    return run
+
+
+def _draw(shape, seed=0, special=False):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape).astype(np.float32) * 3
+    if special and x.size > 8:
+        flat = x.reshape(-1)
+        flat[rng.integers(0, flat.size, 4)] = [np.nan, np.inf, -np.inf, -0.0]
+    return x
+
+
+def _both(call, *arrays):
+    """Results and gradients of ``call``, given tensors of these arrays."""
+    inputs = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    out = call(*inputs)
+    outs = out if isinstance(out, tuple) else (out,)
+    weights = [torch.tensor(_draw(tuple(o.shape), 9)) for o in outs]
+    torch.autograd.backward(outs, weights)
+    grads = [x.grad for x in inputs if x.requires_grad]
+    return [o.detach().numpy() for o in outs] + [g.numpy() for g in grads]
+
+
+def _same(plainly, call, *arrays, tolerance=2e-6):
+    quick = _both(call, *arrays)
+    plain = plainly(lambda: _both(call, *arrays))
+    assert len(quick) == len(plain)
+    for a, b in zip(quick, plain):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        scale = np.max(np.abs(b), initial=1, where=np.isfinite(b))
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=tolerance * scale)
+
+
+POINTWISE = {
+    "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "silu": F.silu,
+    "gelu": F.gelu, "gelu tanh": lambda x: F.gelu(x, approximate="tanh"), "elu": F.elu,
+    "selu": F.selu, "leaky_relu": lambda x: F.leaky_relu(x, 0.3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+@pytest.mark.parametrize("special", [False, True])
+def test_activations(plainly, name, special):
+    for shape in ODD:
+        _same(plainly, POINTWISE[name], _draw(shape, special=special))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("special", [False, True])
+def test_softmax(plainly, name, special):
+    for shape in ODD:
+        _same(plainly, lambda x: getattr(torch, name)(x, -1), _draw(shape, special=special))
+
+
+def test_softmax_of_rows_of_infinities(plainly):
+    x = np.full((3, 4096), -np.inf, np.float32)
+    x[1, 7] = 0
+    x[2, 5] = np.inf
+    _same(plainly, lambda x: torch.softmax(x, -1), x)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_layer_and_rms_norm(plainly, affine):
+    for shape in [(64, 65), (3, 37, 41), (129, 33), (2, 4097), (300, 16)]:
+        x, w, b = _draw(shape), _draw(shape[-1:], 1), _draw(shape[-1:], 2)
+        if affine:
+            _same(plainly, lambda x, w, b: F.layer_norm(x, w.shape, w, b), x, w, b)
+            _same(plainly, lambda x, w: F.rms_norm(x, w.shape, w), x, w)
+        else:
+            _same(plainly, lambda x, s=shape: F.layer_norm(x, s[-1:]), x)
+            _same(plainly, lambda x, s=shape: F.rms_norm(x, s[-1:]), x)
+    _same(plainly, lambda x: F.layer_norm(x, (37, 41)), _draw((3, 37, 41)))
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 11, 13), (64, 3, 40), (3, 64, 5, 7), (300, 17)])
+def test_batch_group_and_instance_norm(plainly, shape):
+    w, b = _draw(shape[1:2], 1), _draw(shape[1:2], 2)
+    _same(plainly, lambda x, w, b: F.batch_norm(x, None, None, w, b, True), _draw(shape), w, b)
+    _same(plainly, lambda x: F.batch_norm(x, None, None, None, None, True), _draw(shape))
+    if len(shape) > 2:
+        _same(plainly, lambda x, w, b: F.group_norm(x, 1, w, b), _draw(shape), w, b)
+        _same(plainly, lambda x: F.instance_norm(x), _draw(shape))
+
+
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell])
+@pytest.mark.parametrize("sizes", [(32, 64), (100, 33), (1, 1500)])
+def test_gates(plainly, cell, sizes):
+    batch, width = sizes
+    torch.manual_seed(0)
+    made = cell(5, width)
+
+    def call(x, h, c):
+        return made(x, (h, c)) if cell is nn.LSTMCell else made(x, h)
+
+    states = [_draw((batch, width), k) for k in (1, 2)]
+    arrays = (_draw((batch, 5)), *states)
+    if cell is nn.GRUCell:
+        _same(plainly, lambda x, h: made(x, h), *arrays[:2])
+    else:
+        _same(plainly, call, *arrays)
+
+
+WINDOWS = [
+    # batch, channels, outputs, height, width, padding
+    (4, 3, 5, 17, 19, 1), (2, 16, 16, 32, 32, 1), (8, 1, 32, 28, 28, 0), (3, 33, 9, 13, 11, 2),
+    (1, 128, 8, 9, 9, 1), (64, 2, 1, 9, 10, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", WINDOWS, ids=str)
+def test_windows(plainly, sizes):
+    n, c, o, height, width, padding = sizes
+    x, w, b = _draw((n, c, height, width)), _draw((o, c, 3, 3), 1), _draw((o,), 2)
+    _same(plainly, lambda x, w, b: F.conv2d(x, w, b, 1, padding), x, w, b, tolerance=2e-5)
+    bad = _draw((n, c, height, width), special=True)
+    quick = F.conv2d(torch.tensor(bad), torch.tensor(w), None, 1, padding)
+    plain = plainly(lambda: F.conv2d(torch.tensor(bad), torch.tensor(w), None, 1, padding))
+    assert torch.isnan(plain).sum() > 0
+    assert torch.equal(torch.isfinite(quick), torch.isfinite(plain))
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize(
+    "window", [(2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 2), ((1, 4), (2, 1), (0, 2), 1)], ids=str
+)
+def test_max_pool(plainly, window, special):
+    kernel, stride, padding, dilation = window
+    x = _draw((3, 5, 31, 33), special=special)
+    for ceil in (False, True):
+        _same(plainly, lambda x, c=ceil: F.max_pool2d(x, kernel, stride, padding, dilation, c), x)
+    x[0, 0] = -np.inf
+    x[0, 1] = np.nan
+    quick, plain = (
+        run(lambda: F.max_pool2d(torch.tensor(x), kernel, stride, padding, dilation,
+                                 return_indices=True)[1])
+        for run in (lambda call: call(), plainly)
+    )  # fmt: skip
+    assert torch.equal(quick, plain)
+
+
+def test_arrays_that_are_not_contiguous(plainly):
+    x = torch.tensor(_draw((65, 130)))
+    for view in (x.t(), x[:, ::2], x[::2], x.expand(2, 65, 130), x.view(65, 65, 2)[..., 0]):
+        for call in (
+            torch.relu,
+            lambda v: torch.softmax(v, -1),
+            lambda v: F.layer_norm(v, v.shape[-1:]),
+        ):
+            quick, plain = call(view), plainly(lambda c=call, v=view: c(v))
+            assert torch.allclose(quick, plain, atol=1e-6)
+
+
+def test_gradients_that_are_not_contiguous(plainly):
+    def call(x):
+        return torch.softmax(torch.relu(x), -1).t().contiguous()
+
+    _same(plainly, call, _draw((65, 130)))
+
+
+def test_other_types_are_computed_as_before():
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        x = torch.tensor(_draw((70, 70))).to(dtype)
+        assert torch.softmax(x, -1).dtype is dtype and F.gelu(x).dtype is dtype
+
+
+def test_second_gradients(plainly):
+    """A graph of the gradient is one of differentiable ops, whatever computes the gradient."""
+
+    def call(x, w, b):
+        y = F.layer_norm(torch.tanh(x), w.shape, w, b)
+        (g,) = torch.autograd.grad(F.silu(y).sum(), x, create_graph=True)
+        return g * g
+
+    _same(plainly, call, _draw((80, 60)), _draw((60,), 1), _draw((60,), 2), tolerance=2e-5)
+
+
+def test_second_gradients_of_gates():
+    """Against finite differences, in float64, by the same rules."""
+    torch.manual_seed(0)
+    for cell in (nn.LSTMCell(3, 2), nn.GRUCell(3, 2)):
+        cell.double()
+        x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+        h = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+        state = (h, h * 2) if isinstance(cell, nn.LSTMCell) else h
+        assert torch.autograd.gradgradcheck(lambda x, s=state, c=cell: c(x, s), (x,))
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    x = torch.tensor(_draw((2000, 100)), requires_grad=True)
+    images = torch.tensor(_draw((16, 8, 32, 32)), requires_grad=True)
+    w = torch.tensor(_draw((8, 8, 3, 3), 1), requires_grad=True)
+    scale = torch.ones(100, requires_grad=True)
+    found = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            for t in (x, images, w, scale):
+                t.grad = None
+            loss = F.layer_norm(torch.softmax(x, -1), (100,), scale).square().sum()
+            (loss + F.conv2d(images, w, padding=1).square().sum()).backward()
+            found.append([t.grad.clone() for t in (x, images, w, scale)])
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other))
+
+
+def test_threads_of_the_program_use_them_side_by_side():
+    x = torch.tensor(_draw((2000, 100)))
+    want = torch.softmax(x, -1)
+    wrong = []
+
+    def work():
+        for _ in range(20):
+            if not torch.equal(torch.softmax(x, -1), want):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_a_forked_process_goes_on():
+    x = torch.tensor(_draw((2000, 100)))
+    want = torch.softmax(x, -1)
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if torch.equal(torch.softmax(x, -1), want) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+# -- Numba missing, broken, or not wanted -------------------------------------------------------
+
+USE = "import framework as t; x = t.ones(64, 64); print(float(t.softmax(x, -1).sum()))"
+TWICE = USE + "; t.softmax(x, -1); t.relu(x)"
+
+
+def _run(code, tmp_path, fake=None, **environment):
+    """The output and the complaints of a program; ``fake`` is a Numba of its own."""
+    path = str(Path(__file__).parent.parent.parent)
+    if fake is not None:
+        (tmp_path / "numba.py").write_text(fake)
+        path = f"{tmp_path}{os.pathsep}{path}"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip(), found.stderr
+
+
+def test_a_missing_numba_is_said_once(tmp_path):
+    fake = "raise ModuleNotFoundError(\"No module named 'numba'\", name='numba')"
+    out, err = _run(TWICE, tmp_path, fake)
+    assert out == "64.0" and err.count("Numba is not installed") == 1 and "tapebook[fast]" in err
+
+
+@pytest.mark.parametrize("fake", ["raise ImportError('no LLVM here')", "x = 1"])
+def test_a_broken_numba_is_said_once(tmp_path, fake):
+    out, err = _run(TWICE, tmp_path, fake)
+    assert out == "64.0" and err.count("Numba is not working") == 1
+
+
+def test_numba_can_be_switched_off(tmp_path):
+    out, err = _run(TWICE + "; import sys; print('numba' in sys.modules)", tmp_path,
+                    TAPEBOOK_NUMBA="0")  # fmt: skip
+    assert out.split() == ["64.0", "False"] and not err
+
+
+def test_nothing_is_imported_before_it_is_needed(tmp_path):
+    code = "import sys, framework as t; t.softmax(t.ones(9, 9), -1); print('numba' in sys.modules)"
+    assert _run(code, tmp_path) == ("False", "")
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 3), (63, 65)], ids=str)
+def test_small_arrays_keep_numpy(shape):
+    assert not compiled.is_plain(np.zeros(shape, np.float32))
