@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -13,10 +14,15 @@ from framework.trace import sink
 
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     yield
     sink.stop()
     framework.set_grad_enabled(True)
     framework.set_default_dtype(framework.float32)
+    if gc.get_threshold() != thresholds:  # the program's own, which lets old garbage lie
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        gc.collect()
 
 
 @pytest.fixture

@@ -74,8 +74,8 @@ class Driver:
         at a time: on a busy machine no number of pauses is enough. What a kernel has still to
         answer is not waited for: that is `settled`, or `until`.
         """
-        calm = 0
-        while calm < 2 and self.app._exit is False:
+        app, calm = self.app, 0
+        while calm < 2 and app.is_running and not app._exit and app._exception is None:
             await self.pilot.pause(0)
             calm = 0 if self._busy() else calm + 1
 
