@@ -9,14 +9,19 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from framework.amp.autocast_mode import autocast, is_autocast_enabled
 from framework.autograd.function import Function
 from framework.core.dispatch import edge_of
+from framework.core.interpose import stack
 from framework.core.modes import modes
+from framework.dtypes import dtype, float64
+from framework.schemas import infer_schema
 from framework.tensor import Tensor
 
 __all__ = [
-    "CustomOpDef", "Library", "custom_op", "define", "impl", "opcheck", "register_autograd",
-    "register_fake", "register_kernel", "triton_op", "wrap_triton",
+    "CustomOpDef", "Library", "custom_op", "define", "impl", "impl_abstract", "infer_schema",
+    "opcheck", "register_autocast", "register_autograd", "register_fake", "register_kernel",
+    "register_vmap", "triton_op", "wrap_triton",
 ]  # fmt: skip
 
 _ops: dict[str, CustomOpDef] = {}
@@ -42,6 +47,8 @@ class CustomOpDef:
         self._kernels: dict[str, Callable[..., Any]] = {}
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
+        self._vmap: Callable[..., Any] | None = None
+        self._casts: dict[str, Any] = {}  # kind of device: the type to cast to under autocast
         self.__name__, self.__doc__ = name.partition("::")[2], call.__doc__
         _ops[name] = self
         _publish(name, self)
@@ -55,7 +62,25 @@ class CustomOpDef:
         """Accepted: shapes without values are for PyTorch's compiler."""
         return fn
 
-    register_vmap = register_torch_dispatch = register_fake
+    register_torch_dispatch = register_fake
+
+    def register_vmap(self, func: Any = None, /) -> Any:
+        """``func(info, in_dims, *args)`` for inputs of which some have one dimension more.
+
+        It returns the output and where its further dimension is.
+        """
+
+        def register(call: Callable[..., Any]) -> Callable[..., Any]:
+            self._vmap = call
+            return call
+
+        return register if func is None else register(func)
+
+    def register_autocast(self, device_type: str, cast_inputs: dtype, /) -> None:
+        """Where autocast is on for these devices, inputs of floating point get this type."""
+        if not isinstance(device_type, str):
+            raise ValueError(f"Invalid device_type: {device_type}, expected a name such as 'cuda'")
+        self._casts[device_type] = cast_inputs
 
     def register_kernel(self, device_types: str | Iterable[str] | None, fn: Any = None, /) -> Any:
         """Compute the op by another function for tensors on these devices."""
@@ -74,11 +99,22 @@ class CustomOpDef:
         self._backward, self._setup = backward, setup_context
 
     def _compute(self, *args: Any, **options: Any) -> Any:
-        tensors = [a for a in (*args, *options.values()) if isinstance(a, Tensor)]
-        kind = tensors[0].device.type if tensors else "cpu"
+        kind = _kind_of(args, options)
         return self._kernels.get(kind, self._call)(*args, **options)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        if self._casts:
+            kind = _kind_of(args, options)
+            if kind in self._casts and is_autocast_enabled(kind):
+                args = tuple(_cast(a, self._casts[kind]) for a in args)
+                options = {k: _cast(a, self._casts[kind]) for k, a in options.items()}
+                with autocast(kind, enabled=False):
+                    return self._applied(args, options)
+        return self._applied(args, options)
+
+    def _applied(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if self._vmap is not None and stack.layers:
+            return self._function(options).apply(*args)
         if self._backward is None or not modes.grad or not _wanted(args):
             before, modes.grad = modes.grad, modes.grad and self._backward is None
             try:
@@ -92,23 +128,50 @@ class CustomOpDef:
 
         class Custom(Function):
             @staticmethod
-            def forward(ctx: Any, *args: Any) -> Any:
-                out = op._compute(*args, **options)
+            def forward(*args: Any) -> Any:
+                return op._compute(*args, **options)
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
                 if op._setup is not None:
                     given = {"keyword_only_inputs": options} if options else {}
-                    op._setup(ctx, args, out, **given)
-                return out
+                    op._setup(ctx, inputs, output, **given)
 
             @staticmethod
             def backward(ctx: Any, *grads: Any) -> Any:
-                assert op._backward is not None
+                if op._backward is None:
+                    raise RuntimeError(
+                        f"{op._name} has no gradient: give it one by register_autograd"
+                    )
                 return op._backward(ctx, *grads)
 
         Custom.__name__ = self.__name__
+        mapped = self._vmap
+        if mapped is not None:
+            Custom.vmap = staticmethod(  # type: ignore[method-assign, assignment]
+                lambda info, in_dims, *args: mapped(info, in_dims, *args, **options)
+            )
         return Custom
 
     def __repr__(self) -> str:
         return f"<CustomOpDef({self._name})>"
+
+
+def _kind_of(args: tuple[Any, ...], options: dict[str, Any]) -> str:
+    """The kind of device that an op's first tensor is on."""
+    for value in (*args, *options.values()):
+        if isinstance(value, Tensor):
+            return value.device.type
+    return "cpu"
+
+
+def _cast(value: Any, kind: dtype) -> Any:
+    """Tensors of floating point (but float64) in a type, also in lists."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_cast(v, kind) for v in value)
+    if isinstance(value, Tensor) and value.is_floating_point() and value.dtype is not float64:
+        return value.to(kind)
+    return value
 
 
 def _wanted(args: tuple[Any, ...]) -> bool:
@@ -211,6 +274,52 @@ def register_autograd(
     tensor([6.])
     """
     _found(op).register_autograd(backward, setup_context=setup_context)
+
+
+def register_vmap(op: Any, func: Any = None, /, *, lib: Any = None) -> Any:
+    """Say what an op (or the one of this name) does inside of `vmap`; also a decorator.
+
+    ``func(info, in_dims, *args)`` gets tensors with one dimension more, at ``in_dims`` (None: that
+    one has none), and returns the output and the place of its further dimension. ``info`` has the
+    ``batch_size``. RuntimeError for no such op.
+
+    >>> import framework as torch
+    >>> @torch.library.custom_op("mine::cube", mutates_args=())
+    ... def cube(x: torch.Tensor) -> torch.Tensor:
+    ...     return torch.tensor(x.numpy() ** 3)
+    >>> torch.library.register_vmap(cube, lambda info, in_dims, x: (cube(x), in_dims[0])) is None
+    False
+    >>> torch.vmap(cube)(torch.arange(3))
+    tensor([0, 1, 8])
+    """
+    return _found(op).register_vmap(func)
+
+
+def register_autocast(op: Any, device_type: str, cast_inputs: dtype, /, *, lib: Any = None) -> None:
+    """Within `autocast` for such devices an op's inputs of floating point get this type.
+
+    The op itself runs without autocast then. RuntimeError for no such op.
+
+    >>> import framework as torch
+    >>> @torch.library.custom_op("mine::doubled", mutates_args=())
+    ... def doubled(x: torch.Tensor) -> torch.Tensor:
+    ...     return x + x
+    >>> torch.library.register_autocast(doubled, "cpu", torch.bfloat16)
+    >>> with torch.autocast("cpu"):
+    ...     doubled(torch.ones(1))
+    tensor([2.], dtype=torch.bfloat16)
+    """
+    _found(op).register_autocast(device_type, cast_inputs)
+
+
+def impl_abstract(qualname: Any, func: Any = None, *, lib: Any = None) -> Any:
+    """The older name of `register_fake`.
+
+    >>> import framework as torch
+    >>> torch.library.impl_abstract("mine::any", abs) is abs
+    True
+    """
+    return register_fake(qualname, func)
 
 
 def define(name: str, schema: str = "", **options: Any) -> None:

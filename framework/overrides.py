@@ -28,7 +28,8 @@ __all__ = [
     "TorchFunctionMode", "get_default_nowrap_functions", "get_ignored_functions",
     "get_overridable_functions", "get_testing_overrides", "handle_torch_function",
     "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic",
-    "is_tensor_like", "is_tensor_method_or_property", "resolve_name", "wrap_torch_function",
+    "is_tensor_like", "is_tensor_method_or_property", "redispatch_function", "resolve_name",
+    "wrap_torch_function",
 ]  # fmt: skip
 
 
@@ -36,6 +37,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.subclasses = True  # whether subclasses of Tensor are asked
         self.modes_on = True
+        self.skip = False  # nobody is asked about the next call
         self.modes: list[TorchFunctionMode] = []
 
 
@@ -117,6 +119,9 @@ def _collected(values: Iterable[Any]) -> list[Any]:
 
 def dispatch(function: Any, given: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
     """What the modes and arguments make of a call; `MISSING` if nobody wants it."""
+    if _state.skip:
+        _state.skip = False
+        return MISSING
     args, kwargs = given
     modes = _state.modes_on and _state.modes
     relevant = _collected((*args, *kwargs.values()))
@@ -174,6 +179,9 @@ def has_torch_function(relevant_args: Iterable[Any]) -> bool:
     False
     """
     _activate()
+    if _state.skip:
+        _state.skip = False
+        return False
     return bool(_state.modes_on and _state.modes) or any(map(_overrider, relevant_args))
 
 
@@ -227,6 +235,33 @@ def handle_torch_function(
             f"no implementation found for '{name}' on types that implement __torch_function__: "
             f"{kinds}"
         ) from None
+
+
+def redispatch_function(func: Any, types: Any, args: Any, kwargs: Any = None) -> Any:
+    """Call a function from its ``__torch_function__``, which is asked for what it calls inside.
+
+    ``types`` are those that `__torch_function__` was told. The function itself does not ask again.
+
+    >>> import framework as torch
+    >>> class Loud(torch.Tensor):
+    ...     @classmethod
+    ...     def __torch_function__(cls, func, types, args=(), kwargs=None):
+    ...         print(func.__name__)
+    ...         return torch.overrides.redispatch_function(func, types, args, kwargs)
+    >>> def scaled(a, b):
+    ...     if torch.overrides.has_torch_function((a, b)):
+    ...         return torch.overrides.handle_torch_function(scaled, (a, b), a, b)
+    ...     return torch.mul(a, b) + 1
+    >>> scaled(torch.ones(1).as_subclass(Loud), torch.ones(1))
+    scaled
+    mul
+    tensor([2.])
+    """
+    before, _state.skip = _state.skip, True
+    try:
+        return func(*args, **(kwargs or {}))
+    finally:
+        _state.skip = before
 
 
 def is_tensor_like(inp: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.core.registry import published
 
-__all__ = ["OpOverloadPacket"]
+__all__ = ["OpOverloadPacket", "packet"]
 
 _packets: dict[str, OpOverloadPacket] = {}
 
@@ -29,7 +29,7 @@ class OpOverloadPacket:
     """
 
     def __init__(self, name: str, call: Any) -> None:
-        self._call = call
+        self._call = call  # None: an op of PyTorch's, known by its name only
         self.__name__, self.__doc__ = name, call.__doc__
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -45,19 +45,26 @@ class OpOverloadPacket:
             )
         return self
 
+    def __str__(self) -> str:
+        return f"aten.{self.__name__}"
+
     def __repr__(self) -> str:
         return f"<OpOverloadPacket(op='aten.{self.__name__}')>"
 
 
-def __getattr__(name: str) -> OpOverloadPacket:
-    """A packet, made when it is first asked for."""
+def packet(name: str) -> OpOverloadPacket:
+    """The packet of a name, whether there is a function of that name or not."""
     found = _packets.get(name)
     if found is None:
-        call = None if name.startswith("__") else _function(name)
-        if call is None:
-            raise AttributeError(f"'_OpNamespace' 'aten' object has no attribute '{name}'")
-        found = _packets[name] = OpOverloadPacket(name, call)
+        found = _packets[name] = OpOverloadPacket(name, _function(name))
     return found
+
+
+def __getattr__(name: str) -> OpOverloadPacket:
+    """A packet, made when it is first asked for."""
+    if name.startswith("__") or (name not in _packets and _function(name) is None):
+        raise AttributeError(f"'_OpNamespace' 'aten' object has no attribute '{name}'")
+    return packet(name)
 
 
 def _function(name: str) -> Any:

@@ -9,18 +9,67 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from framework.ops.creation import arange, full
 from framework.ops.extremes import amax
 from framework.tensor import Tensor
 
 __all__ = [
-    "BlockMask", "and_masks", "create_block_mask", "create_mask", "create_nested_block_mask",
-    "flex_attention", "noop_mask", "or_masks",
+    "AuxOutput", "AuxRequest", "BlockMask", "FlexKernelOptions", "and_masks", "create_block_mask",
+    "create_mask", "create_nested_block_mask", "flex_attention", "noop_mask", "or_masks",
 ]  # fmt: skip
 
 _DEFAULT_SPARSE_BLOCK_SIZE = 128
+
+
+class AuxRequest(NamedTuple):
+    """What `flex_attention` shall return beside its result.
+
+    >>> from framework.nn.attention.flex_attention import AuxRequest
+    >>> AuxRequest(lse=True)
+    AuxRequest(lse=True, max_scores=False)
+    """
+
+    lse: bool = False
+    max_scores: bool = False
+
+
+class AuxOutput(NamedTuple):
+    """What an `AuxRequest` asked for, `(batch, heads, queries)` each; None for the rest.
+
+    >>> from framework.nn.attention.flex_attention import AuxOutput
+    >>> AuxOutput()
+    AuxOutput(lse=None, max_scores=None)
+    """
+
+    lse: Tensor | None = None
+    max_scores: Tensor | None = None
+
+
+class FlexKernelOptions(TypedDict, total=False):
+    """Tuning of PyTorch's kernels by block sizes, which has no effect here.
+
+    >>> from framework.nn.attention.flex_attention import FlexKernelOptions
+    >>> FlexKernelOptions(BLOCK_M=64, PRESCALE_QK=True)
+    {'BLOCK_M': 64, 'PRESCALE_QK': True}
+    """
+
+    num_warps: int
+    num_stages: int
+    BLOCK_M: int
+    BLOCK_N: int
+    BLOCK_M1: int
+    BLOCK_N1: int
+    BLOCK_M2: int
+    BLOCK_N2: int
+    PRESCALE_QK: bool
+    ROWS_GUARANTEED_SAFE: bool
+    BLOCKS_ARE_CONTIGUOUS: bool
+    WRITE_DQ: bool
+    FORCE_USE_FLEX_ATTENTION: bool
+    USE_TMA: bool
+    BACKEND: str
 
 
 def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) -> Tensor:
@@ -201,6 +250,9 @@ def flex_attention(
         score_mod: ``score_mod(score, b, h, q, kv)``, once for all scores.
         enable_gqa: each head of key and value serves several of query.
         return_lse: also the logarithm of the softmax's denominators, `(batch, heads, queries)`.
+        kernel_options: see `FlexKernelOptions`.
+        return_aux: an `AuxRequest`: the result comes with an `AuxOutput`, in place of return_lse
+            (ValueError for both).
 
     A query that sees no key gets zeros. ValueError for tensors of other than four dimensions and,
     without ``enable_gqa``, for another number of heads of key than of query.
@@ -211,6 +263,11 @@ def flex_attention(
     >>> flex_attention(x, x, x, lambda score, b, h, q, kv: score - (q - kv).abs()).shape
     torch.Size([1, 1, 2, 4])
     """
+    if return_lse and return_aux is not None:
+        raise ValueError(
+            "Cannot specify both return_lse and return_aux. return_lse is deprecated, please use "
+            "return_aux=AuxRequest(lse=True) instead."
+        )
     if query.ndim != 4 or key.ndim != 4 or value.ndim != 4:
         raise ValueError("Expected query, key, and value to be 4D tensors.")
     if query.shape[1] != key.shape[1]:
@@ -233,4 +290,7 @@ def flex_attention(
     # A query that sees nothing gets zeros, not NaN.
     weights = (scores - lse.masked_fill(lse == -math.inf, 0.0).unsqueeze(-1)).exp()
     result = weights.to(value.dtype) @ value
+    if return_aux is not None:
+        most = amax(scores, -1) if return_aux.max_scores else None
+        return result, AuxOutput(lse if return_aux.lse else None, most)
     return (result, lse) if return_lse else result

@@ -73,7 +73,7 @@ from framework.nn.modules.linear import (
     LazyLinear,
     Linear,
 )  # fmt: skip
-from framework.nn.modules.linear_cross_entropy import LinearCrossEntropyOptions
+from framework.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 from framework.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,

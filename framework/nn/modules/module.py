@@ -25,9 +25,10 @@ from framework.tensor import Tensor
 from framework.trace import sink
 
 __all__ = [
-    "Module", "register_module_backward_hook", "register_module_forward_hook",
-    "register_module_forward_pre_hook", "register_module_full_backward_hook",
-    "register_module_full_backward_pre_hook",
+    "Module", "register_module_backward_hook", "register_module_buffer_registration_hook",
+    "register_module_forward_hook", "register_module_forward_pre_hook",
+    "register_module_full_backward_hook", "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook", "register_module_parameter_registration_hook",
 ]  # fmt: skip
 
 _HOOKS = (
@@ -40,6 +41,18 @@ _HOOKS = (
 
 # Hooks of all modules: number -> (kind, hook), in the order of their registration.
 _everywhere: dict[int, tuple[str, Callable[..., Any]]] = {}
+
+
+_on_registration: dict[int, tuple[str, Callable[..., Any]]] = {}  # the same, of what they get
+
+
+def _registered(kind: str, module: Module, name: str, value: Any) -> Any:
+    """What a module gets under a name, after the hooks have seen it."""
+    for wanted, hook in list(_on_registration.values()):
+        if wanted == kind:
+            changed = hook(module, name, value)
+            value = value if changed is None else changed
+    return value
 
 
 def _of_all(kind: str) -> list[Callable[..., Any]]:
@@ -330,6 +343,8 @@ class Module(ModuleTree, StateDict):
                 f"created explicitly. To express '{name}' as a function of another Tensor, compute "
                 "the value in the forward() method."
             )
+        if _on_registration:
+            param = _registered("parameter", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -353,6 +368,8 @@ class Module(ModuleTree, StateDict):
                 f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
+        if _on_registration:
+            tensor = _registered("buffer", self, name, tensor)
         self._buffers[name] = tensor
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -373,6 +390,8 @@ class Module(ModuleTree, StateDict):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type_name(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
+        if _on_registration:
+            module = _registered("module", self, name, module)
         self._modules[name] = module
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -426,6 +445,8 @@ class Module(ModuleTree, StateDict):
                         f"cannot assign '{type_name(value)}' as {kind} '{name}' "
                         f"({wanted} or None expected)"
                     )
+                if _on_registration:
+                    _registered(kind.split()[-1], self, name, None)
                 own[table][name] = None
                 return
         if name in own.get("_buffers", ()):
@@ -434,6 +455,8 @@ class Module(ModuleTree, StateDict):
                     f"cannot assign '{type_name(value)}' as buffer '{name}' "
                     "(torch.nn.Buffer, torch.Tensor or None expected)"
                 )
+            if _on_registration:
+                value = _registered("buffer", self, name, value)
             own["_buffers"][name] = value
         else:
             object.__setattr__(self, name, value)
@@ -816,3 +839,46 @@ def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Hook:
 
 
 register_module_backward_hook = register_module_full_backward_hook
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, name, buffer)`` when any module gets a buffer; may return another one.
+
+    Returns a handle, which is a context manager as well.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_buffer_registration_hook
+    >>> with register_module_buffer_registration_hook(lambda m, name, buffer: print(name)):
+    ...     torch.nn.Module().register_buffer("mean", torch.zeros(1))
+    mean
+    """
+    return Hook(_on_registration, ("buffer", hook))
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, name, child)`` when any module gets a child; may return another one.
+
+    Returns a handle, which is a context manager as well.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_module_registration_hook
+    >>> with register_module_module_registration_hook(lambda m, name, child: print(name, child)):
+    ...     _ = torch.nn.Sequential(torch.nn.ReLU())
+    0 ReLU()
+    """
+    return Hook(_on_registration, ("module", hook))
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Hook:
+    """``hook(module, name, parameter)`` when any module gets one; may return another one.
+
+    Returns a handle, which is a context manager as well.
+
+    >>> import framework as torch
+    >>> from framework.nn.modules.module import register_module_parameter_registration_hook
+    >>> with register_module_parameter_registration_hook(lambda m, name, p: print(name, p.shape)):
+    ...     _ = torch.nn.Linear(3, 2)
+    weight torch.Size([2, 3])
+    bias torch.Size([2])
+    """
+    return Hook(_on_registration, ("parameter", hook))
