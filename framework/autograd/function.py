@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 import weakref
 from collections.abc import Callable
 from threading import get_ident
@@ -19,7 +20,7 @@ from framework.core.dispatch import edge_of, wrap
 from framework.core.flat import zeros
 from framework.core.graph import FREED, Node, Version
 from framework.core.modes import modes
-from framework.core.registry import Op, Plan
+from framework.core.registry import OPS, Op, Plan
 from framework.core.saved import Packed, hooks_in_use, pack, shallow
 from framework.core.views import check_inplace, take_history
 from framework.tensor import Tensor
@@ -123,7 +124,8 @@ class FunctionCtx:
                 result.append(tensor.tensor((node, nr) if nr >= 0 else tensor[2]))
                 continue
             if counter.value != version:
-                maker = f"output {nr} of {node.name()}" if nr >= 0 else ""
+                edge = (node, nr) if nr >= 0 else tensor._edge
+                maker = f"output {edge[1]} of {edge[0].short_name()}" if edge else ""
                 node._modified(tensor, maker, counter.value, version)
             if nr >= 0:  # an output, held without its history: that would be a reference cycle
                 output = shallow(tensor)
@@ -235,8 +237,8 @@ class FunctionNode(Node):
                 continue
             if not isinstance(out, Tensor):
                 raise RuntimeError(
-                    f"function {self.name()} returned a {type(out).__name__} at position {i + 1}, "
-                    "but expected a tensor or None"
+                    f"expected Variable or None (got {type(out).__name__}), returned by "
+                    f"{self.name()} at position {i + 1}"
                 )
             if not self.tensors[i]:
                 raise RuntimeError(
@@ -340,10 +342,19 @@ class Function:
 
     generate_vmap_rule = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so you should invoke them on the class itself. Instantiating an autograd "
+            "function will raise an error in a future version of PyTorch.",
+            DeprecationWarning, stacklevel=2,
+        )  # fmt: skip
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use "
-            "new-style autograd function with static forward method."
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @classmethod
@@ -437,7 +448,8 @@ def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:
             t._counter = Version()
         t._counter.value += 1  # the write may have been one that autograd could not see
     if before and any(edge is not None for edge in node.edges):
-        outs = tuple([_made(node, i, o, args) for i, o in enumerate(outs)])
+        several = sum(_differentiable(o, ctx) for o in outs) > 1
+        outs = tuple([_made(node, i, o, args, several) for i, o in enumerate(outs)])
         node.metas = tuple([
             (o._data.shape, o._data.dtype, o._device) if isinstance(o, Tensor) else None
             for o in outs
@@ -447,12 +459,17 @@ def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:
     return outs if isinstance(out, tuple) else outs[0]
 
 
-def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...]) -> Any:
-    """Output ``nr`` with its history."""
+def _differentiable(out: Any, ctx: Any) -> bool:
+    floating = isinstance(out, Tensor) and out.dtype.category >= dtypes.FLOAT
+    return floating and not any(out is t for t in ctx._plain)
+
+
+def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...], several: bool) -> Any:
+    """Output ``nr`` with its history; one of ``several`` that have one."""
     if not isinstance(out, Tensor):
         return out
     ctx = node.ctx
-    plain = any(out is t for t in ctx._plain) or out.dtype.category < dtypes.FLOAT
+    plain = not _differentiable(out, ctx)
     if any(out is t for t in ctx._dirty):
         if not plain:
             check_inplace(out)
@@ -460,18 +477,23 @@ def _made(node: FunctionNode, nr: int, out: Any, args: tuple[Any, ...]) -> Any:
             value._rg, value._edge = True, (node, nr)
             take_history(out, value)
         return out
-    if out._base is not None or any(out is a for a in args):  # an alias that is no view to autograd
-        counter = out._counter
-        if counter is None:
-            counter = out._counter = Version()
-        alias = wrap(out._data, out._device)
-        alias._counter = counter
-        if not any(out is a for a in args):
-            ctx._to_save = tuple([alias if t is out else t for t in ctx._to_save])
-        out = alias
+    if any(out is a for a in args):
+        out = _viewed(out)
     if not plain:
+        if out._base is not None:  # to autograd it is none: a write could not be followed
+            out._restricted = "multiple" if several else "function"
         out._rg, out._edge = True, (node, nr)
     return out
+
+
+def _viewed(tensor: Any) -> Any:
+    """A view of all of a tensor, which a function returned as it got it."""
+    view = shallow(tensor)
+    base = tensor._base
+    view._base = tensor if base is None else base
+    view._chain = (*(() if base is None else tensor._chain), (OPS["alias"], {}))
+    view._at = tensor._counter.value
+    return view
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

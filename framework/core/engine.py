@@ -340,7 +340,7 @@ class _Task:
         if self.accumulate:
             self._add_grad(leaf, total, own=_unshared(total))
             for hook in list((leaf._post_hooks or {}).values()):
-                hook(leaf)
+                _check_nothing(hook, leaf, hook(leaf))
         else:
             self.captured[_key(leaf)] = total
 
@@ -490,11 +490,18 @@ def _as_many(hook: Any, changed: Any, count: int) -> tuple[Any, ...]:
     return found
 
 
+def _check_nothing(hook: Any, leaf: Any, result: Any) -> None:
+    """A hook for after the accumulation has nothing to return."""
+    if result is not None:
+        _check_result(hook, leaf, result)
+        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+
+
 def _check_result(hook: Any, grad: Any, changed: Any) -> None:
     """A hook on a tensor may return another gradient of the same kind."""
     data = getattr(changed, "_data", None)
     if data is None:
-        raise TypeError(f"expected a Tensor or None from a hook, but got {type(changed).__name__}")
+        raise TypeError(f"expected Variable, but hook returned '{type(changed).__name__}'")
     name = getattr(hook, "__name__", repr(hook))
     if data.dtype != grad._data.dtype or changed._device != grad._device:
         raise RuntimeError(

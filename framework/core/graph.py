@@ -7,6 +7,7 @@ wanted. Nodes never hold their outputs, so a graph is freed when its last tensor
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from math import prod
 from typing import Any
@@ -138,7 +139,7 @@ class Node:
         now = tensor._counter
         if now is not None and now.value != version:
             edge = tensor._edge
-            maker = f"output {edge[1]} of {edge[0].name()}" if edge.__class__ is tuple else ""
+            maker = f"output {edge[1]} of {edge[0].short_name()}" if edge.__class__ is tuple else ""
             self._modified(tensor, maker, now.value, version)
         return tensor
 
@@ -151,7 +152,7 @@ class Node:
         )
         if counter.value != version:
             self._modified(
-                wrap(array, device), f"output {i} of {self.name()}", counter.value, version
+                wrap(array, device), f"output {i} of {self.short_name()}", counter.value, version
             )
         tensor = wrap(array, device)
         tensor._rg = True
@@ -181,9 +182,10 @@ class Node:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{kind} {list(tensor.shape)}]{which} is at version {now}; expected "
-            f"version {expected} instead (saved by {self.name()}). Hint: enable anomaly detection "
+            f"version {expected} instead. Hint: enable anomaly detection "
             "to find the operation that failed to compute its gradient, with "
-            "torch.autograd.set_detect_anomaly(True, check_nan=False)." + self.where()
+            "torch.autograd.set_detect_anomaly(True, check_nan=False). It was saved by "
+            f"{self.name()}{self.where()}."
         )
 
     def where(self) -> str:
@@ -254,6 +256,10 @@ class Node:
     def name(self) -> str:
         """PyTorch's name for it: ``AddBackward0``."""
         return self.title or name_of(self)
+
+    def short_name(self) -> str:
+        """The name without its end, as some of PyTorch's messages have it: ``Add``."""
+        return re.sub(r"Backward\d*$", "", self.name())
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:

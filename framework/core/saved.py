@@ -42,7 +42,7 @@ def shallow(tensor: Any) -> Any:
 
 def values_known(tensor: Any) -> bool:
     """Whether one may look at a tensor's values: not inside of vmap, and not on meta."""
-    return not hasattr(tensor, "_level") and tensor._device is not META
+    return tensor is None or (not hasattr(tensor, "_level") and tensor._device is not META)
 
 
 def needs_values(name: str, tensor: Any) -> None:
@@ -108,7 +108,7 @@ def pack(tensor: Any, hooks: tuple[Hook, Hook], edge: Any) -> Packed:
     if tensor._version != version:
         raise RuntimeError(
             "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
-            "to pack hook can not be modified by in-place operations as this can lead to "
+            "to pack hook cannot be modified by in-place operations as this can lead to "
             "unexpected side-effects. Please open an issue if you need to perform in-place "
             "operations on the input to a pack hook."
         )

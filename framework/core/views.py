@@ -44,22 +44,37 @@ batched_assign: Callable[[Any, Any, str, int], Any] | None = None
 written: Callable[[Any, Any], None] | None = None
 
 
-# Views through which autograd does not follow a write: what they are, and what to do about it.
+# Views through which autograd does not follow a write: what is wrong, and what to do about it.
 RESTRICTED = {
     "no_grad": (
-        "A view was created in no_grad mode",
-        "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+        " with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
         "forbidden. You can clarify your "
         "code by moving both the view and the inplace either both inside the no_grad block (if you "
         "don't want the inplace to be tracked) or both outside (if you want the inplace to be "
-        "tracked).",
+        "tracked)."
     ),
     "multiple": (
-        "The output of a function that returns multiple views is a view",
-        "by an operation that autograd follows. Such functions do not allow the output views to be "
-        "modified inplace. You should replace the inplace operation by an out-of-place one.",
+        ". This view is the output of a function that returns multiple views. Such functions do "
+        "not allow the output views to be modified inplace. You should replace the inplace "
+        "operation by an out-of-place one."
+    ),
+    "function": (
+        ". This view was created inside a custom Function (or because an input was returned as-is) "
+        "and the autograd logic to handle view+inplace would override the custom backward "
+        "associated with the custom Function, leading to incorrect gradients. This behavior is "
+        "forbidden. You can fix this by cloning the output of the custom Function."
     ),
 }
+
+
+def _refused(view: Any, how: str) -> RuntimeError:
+    """What to raise for a restricted view, in PyTorch's words."""
+    what = "A view was created in no_grad mode and"
+    if view._restricted != "no_grad":
+        edge = view._edge
+        maker = f"Output {edge[1]} of {edge[0].short_name()}" if edge else "This"
+        what = f"{maker} is a view and"
+    return RuntimeError(f"{what} {how}{RESTRICTED[view._restricted]}")
 
 
 def several(views: Any) -> tuple[Any, ...]:
@@ -88,10 +103,7 @@ def refresh(view: Any) -> None:
     tensor = base_of(view)
     edge = edge_of(tensor)
     if view._restricted and (edge is not None or view._edge is not None):
-        what, advice = RESTRICTED[view._restricted]
-        raise RuntimeError(
-            f"{what} and its base or another view of its base has been modified inplace {advice}"
-        )
+        raise _refused(view, "its base or another view of its base has been modified inplace")
     view._at = view._counter.value
     if edge is None:
         if view._edge is not None:  # the base was detached: what had a history has a dead one now
@@ -158,9 +170,8 @@ def check_inplace(tensor: Any) -> None:
     if tensor._base is None:
         return
     base = base_of(tensor)
-    if tensor._restricted and base._rg:
-        what, advice = RESTRICTED[tensor._restricted]
-        raise RuntimeError(f"{what} and is being modified inplace {advice}")
+    if tensor._restricted and (base._rg or (tensor._restricted != "no_grad" and tensor._rg)):
+        raise _refused(tensor, "is being modified inplace")
     elif base._rg and base._edge is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."

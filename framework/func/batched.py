@@ -195,7 +195,7 @@ class BatchedNode(Node):
         """Saved output ``i``, as a batched tensor that this node made."""
         held, counter, version, _ = self._saved(len(self.plan.inputs) + self.plan.outputs.index(i))
         if counter.value != version:
-            self._modified(held.value, f"output {i} of {self.name()}", counter.value, version)
+            self._modified(held.value, f"output {i} of {self.short_name()}", counter.value, version)
         tensor = batched(held.value, held.level)
         tensor._counter = counter
         if held.dtype.kind in "fcV":

@@ -160,7 +160,7 @@ def test_an_input_that_is_returned_gets_a_history_of_its_own():
     ("result", "kind", "message"),
     [
         (lambda g: (g, g), RuntimeError, r"incorrect number of gradients \(expected 1, got 2\)"),
-        (lambda g: 3.0, RuntimeError, "expected a tensor or None"),
+        (lambda g: 3.0, RuntimeError, "expected Variable or None"),
         (lambda g: torch.ones(5, dtype=torch.float64), RuntimeError, "invalid gradient at index 0"),
     ],
 )

@@ -217,7 +217,7 @@ def test_hooks_of_one_saved_tensor():
 @pytest.mark.parametrize(
     ("hook", "kind", "message"),
     [
-        (lambda g: "text", TypeError, "expected a Tensor or None from a hook, but got str"),
+        (lambda g: "text", TypeError, "expected Variable, but hook returned 'str'"),
         (lambda g: g.double(), RuntimeError, "changed the type of value .was torch.FloatTensor"),
         (lambda g: g[:1], RuntimeError, "changed the size of value"),
     ],
