@@ -37,7 +37,7 @@ def tapebook(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", *map(str, arguments)], capture_output=True, text=True,
-        env={**os.environ, **environment}, timeout=60, cwd=folder,
+        env={**os.environ, **environment}, timeout=120, cwd=folder,
     )  # fmt: skip
 
 

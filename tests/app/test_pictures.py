@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.py").write_text(TRAIN)
     subprocess.run(
         [sys.executable, "-m", "app", "run", "train.py", "--record", "run.tape", "--no-listen"],
-        cwd=folder, check=True, capture_output=True, timeout=60,
+        cwd=folder, check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     return folder
 

@@ -45,7 +45,7 @@ def path(request, tmp_path) -> Path:
 def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd=path.parent,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, cwd=path.parent,
     )  # fmt: skip
 
 

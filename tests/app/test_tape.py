@@ -56,7 +56,7 @@ def runtime(tmp_path_factory, monkeypatch):
 def _tapebook(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **options,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options,
     )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_follow(tmp_path):
         stdout=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not out.exists() and time.monotonic() < end:
             time.sleep(0.02)
         looker = subprocess.Popen(
@@ -160,7 +160,7 @@ def test_follow(tmp_path):
         assert re.match(r" +8 +\d+\.\.\d+", seen[-1]), seen
         program.send_signal(signal.SIGKILL)
         rest = looker.stdout.read()
-        assert "recovered" in rest.splitlines()[-1] and looker.wait(10) == 0
+        assert "recovered" in rest.splitlines()[-1] and looker.wait(60) == 0
         looker.stdout.close()
     finally:
         program.kill()

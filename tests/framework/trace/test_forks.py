@@ -73,12 +73,12 @@ class Program:
             [sys.executable, "train.py"], cwd=folder, env=self.environment,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        note = wait(lambda: next((runtime / "tapebook").glob("*.json"), None), 20)
+        note = wait(lambda: next((runtime / "tapebook").glob("*.json"), None))
         self.viewer = Viewer(Client.connect(note.with_suffix(".sock")))
 
     @property
     def printed(self) -> str:
-        return self.process.communicate(timeout=20)[0]
+        return self.process.communicate(timeout=120)[0]
 
     def log(self) -> list[str]:
         return (self.folder / "log.txt").read_text().splitlines()
@@ -93,7 +93,7 @@ class Viewer:
         self.state = client.welcome.state
 
     def ask(self, method: str, **params: Any) -> Any:
-        return self.client.request(method, **params).result(20)
+        return self.client.request(method, **params).result(60)
 
     def take(self) -> None:
         while self.client.inbox:
@@ -136,7 +136,7 @@ class Viewer:
         return Viewer(self.client.sibling(found["name"])), found["pid"]
 
 
-def wait(condition: Callable[[], Any], seconds: float = 10) -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -423,7 +423,7 @@ def test_an_adopted_branch_gets_the_signals_of_the_original(program: Program) ->
     wait(lambda: viewer.client.closed)
     time.sleep(0.1)
     program.process.send_signal(signal.SIGTERM)
-    assert program.process.wait(10) == -signal.SIGTERM
+    assert program.process.wait(60) == -signal.SIGTERM
     wait(lambda: gone(pid))
     branch.client.close()
 
@@ -482,7 +482,7 @@ def test_an_adopted_branch_that_is_killed_ends_the_original_too(
     viewer.ask("adopt", pid=pid)
     wait(lambda: viewer.client.closed)
     os.kill(pid, number)
-    assert program.process.wait(10) == -number
+    assert program.process.wait(60) == -number
 
 
 def changed(folder: Path, before: str, after: str) -> Program:
@@ -543,7 +543,7 @@ def test_a_branch_of_a_recorded_run_is_not_adopted(tmp_path: Path) -> None:
         viewer.ask("drop")
         viewer.ask("breakpoints", breakpoints=[])
         viewer.ask("step", how="continue")
-        program.process.wait(20)
+        program.process.wait(60)
         assert open_tape(tmp_path / "out.tape").complete
     finally:
         program.viewer.client.close()

@@ -38,19 +38,19 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_program(asked) -> None:
     client, model, tape = asked
-    updates = client.request("updates").result(10)
+    updates = client.request("updates").result(60)
     assert [u.tensor for u in updates] == [model.weight._id, model.bias._id]
     weight = float(np.linalg.norm(model.weight.detach().numpy()))
     assert updates[0].value.norm == pytest.approx(weight, rel=1e-6)
-    events = client.request("events", first=1, last=tape.seq).result(10)
+    events = client.request("events", first=1, last=tape.seq).result(60)
     last = [e for e in events if isinstance(e, ParamUpdate)][-2]
     of = [[last.tensor.id, last.seq], [last.tensor.id, last.seq, last.parent], [10**9, 5]]
-    value, change, nothing = client.request("measure", of=of).result(10)
+    value, change, nothing = client.request("measure", of=of).result(60)
     assert value.norm == updates[0].value.norm and change.norm == updates[0].change.norm
     assert nothing is None
     found = client.request(
         "compute", expression="w.norm() * 2", of={"w": [last.tensor.id, last.seq]}
-    ).result(10)
+    ).result(60)
     assert found.text.startswith(f"{2 * weight:.6g}"[:6])
     for method, params, said in (
         ("measure", {"of": [[1]]}, "measure: each of them"),
@@ -60,4 +60,4 @@ def test_a_program(asked) -> None:
         ("compute", {"expression": "open(w)", "of": {}}, "open is no value"),
     ):
         with pytest.raises(RequestError, match=said):
-            client.request(method, **params).result(10)
+            client.request(method, **params).result(60)

@@ -318,7 +318,7 @@ def test_a_loop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch)
         began = time.monotonic()
         for _ in range(20_000):
             ring.mark("x" * 100)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 50
         gate.set()
         assert made.flush()
         ring.mark("the end")
@@ -359,14 +359,14 @@ def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch) -> None:
     real, gate = TapeFile.write, threading.Event()
 
     def slow(self: TapeFile, parts) -> None:
-        gate.wait(20)
+        gate.wait(60)
         real(self, parts)
 
     with record(tmp_path / "out.tape"):
         monkeypatch.setattr(TapeFile, "write", slow)
         began = time.monotonic()
         train(30)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 50
         gate.set()
     assert len(open_tape(tmp_path / "out.tape").steps) == 30
 
@@ -505,11 +505,11 @@ def test_damage_is_dated(whole: Path, tmp_path: Path) -> None:
     assert tape.tensor(ident, first - 1) is not None
     assert tape.summary_of(ident, last) is None, "what happened in the gap is not known"
     playback = Playback(path)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not any(isinstance(m, Dropped) for m in list(playback.inbox)):
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert playback.request("status").result(10)["dropped"] == last - first + 1
+    assert playback.request("status").result(60)["dropped"] == last - first + 1
     playback.close()
 
 
