@@ -56,6 +56,7 @@ class Values:
         # have one, and a tuple of a number and an array is nothing for the garbage collector.
         self._entries: dict[int, Entry | list[Entry]] = {}
         self._order: deque[int] = deque()  # the id of each entry, oldest first
+        self._due = 0  # what was kept up to this event is to go
         self._live: dict[int, Any] = {}  # the array that a frozen id lives in
         # id -> (seq, weak reference) of values that were dropped while the program still held them
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
@@ -74,7 +75,10 @@ class Values:
         else:
             entries.append((seq, array))
         self._order.append(ident)
-        self.bytes += array.nbytes + ENTRY
+        size = array.nbytes + ENTRY
+        self.bytes += size
+        if self._due:
+            self._let_go(size)
         if self.bytes > self.budget:
             self._evict()
 
@@ -149,10 +153,22 @@ class Values:
         return None
 
     def forget(self, seq: int) -> None:
-        """Drop what was kept up to ``seq``; the newest value of an array in use stays known."""
-        order = self._order
-        while order and _oldest(self._entries[order[0]])[0] <= seq:
+        """Drop what was kept up to ``seq``; the newest value of an array in use stays known.
+
+        Not at once, but as new values come: the memory that one lets go of is then what the next
+        is made in. All of a step at a time would go back to the system, and be asked for again.
+        """
+        self._let_go(self.bytes)
+        self._due = seq
+
+    def _let_go(self, size: int) -> None:
+        """Drop as many bytes of what is due."""
+        order, left = self._order, self.bytes - size
+        while order and _oldest(self._entries[order[0]])[0] <= self._due:
+            if self.bytes <= left:
+                return
             self._drop_oldest()
+        self._due = 0
 
     def _evict(self) -> None:
         while self.bytes > self.budget and len(self._order) > 1:
