@@ -195,6 +195,7 @@ class ParamUpdate(_Event, frozen=True, gc=False, tag=13):
 class OptimEnd(_Event, frozen=True, gc=False, tag=14):
     begin: int
     error: str = ""
+    next: int = 0  # the number that the next training step is expected to have; 0: not said
 
 
 class Write(_Event, frozen=True, gc=False, tag=15):

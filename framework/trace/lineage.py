@@ -70,6 +70,7 @@ class Lineage:
         self.wrote: dict[int, tuple[int, ...]] = {}  # event -> all ids whose memory it wrote
         self.optims: list[int] = []  # seqs of the ends of training steps
         self.numbers: list[int] = []  # and their numbers
+        self._following = 0  # that of the one after, as far as is known
         self._pending: dict[int, tuple[int, tuple[int, ...]]] = {}  # writes nobody has claimed
         self.last_seq = 0
         for event in events:
@@ -174,6 +175,7 @@ class Lineage:
         self.ends[e.begin] = e.seq
         if self.optims:
             self.optims[-1] = e.seq
+            self._following = e.next
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -204,7 +206,7 @@ class Lineage:
         i = bisect_left(self.optims, seq)
         if i < len(self.numbers):
             return self.numbers[i]
-        return self.numbers[-1] + 1 if self.numbers else 0
+        return self._following or (self.numbers[-1] + 1 if self.numbers else 0)
 
     def step_bounds(self, seq: int) -> tuple[int, int]:
         """After which event the training step around ``seq`` begins, and the event that ends it."""

@@ -286,8 +286,8 @@ def _update(raw: tuple[Any, ...]) -> Event:
 
 
 def _optim_end(raw: tuple[Any, ...]) -> Event:
-    seq, t, _, begin, error = raw
-    return ev.OptimEnd(seq, t, begin, error)
+    seq, t, _, begin, following, error = raw
+    return ev.OptimEnd(seq, t, begin, error, following)
 
 
 def _write(raw: tuple[Any, ...]) -> Event:

@@ -384,7 +384,7 @@ class _Unchanged(Rule):
 
     def step(self) -> None:
         watch = self.watch
-        done = watch.recorder.step
+        done = watch.done
         for ident in watch.used:
             first = self._first.get(ident)
             if first is not None and first[0] + self.set["steps"] != done:
@@ -425,7 +425,7 @@ class _DeadRelu(Rule):
         unit = 1 if y.ndim > 3 else y.ndim - 1
         alive = (y > 0).any(axis=tuple(i for i in range(y.ndim) if i != unit))
         key = (raw[10][0], id(raw[8]), raw[9])
-        done = self.watch.recorder.step
+        done = self.watch.done
         first, before = self._seen.get(key, (done, alive))
         if before.shape != alive.shape:
             first, before = done, alive
@@ -480,13 +480,13 @@ class _Saturated(Rule):
             # At the end of a network, a sigmoid may be as sure as it likes.
             self._waiting[out._id] = (key, raw, share)
         else:
-            self._row[key] = (self.watch.recorder.step, 0)
+            self._row[key] = (self.watch.done, 0)
 
     def _count(self, key: Any, raw: tuple[Any, ...], share: float) -> None:
         step, row = self._row.get(key, (-1, 0))
-        if step == self.watch.recorder.step:
+        if step == self.watch.done:
             return
-        self._row[key] = (self.watch.recorder.step, row + 1)
+        self._row[key] = (self.watch.done, row + 1)
         if row + 1 == self.set["steps"]:
             text = (
                 f"{share:.0%} of its elements are within {self.set['margin']:g} of an end of its "

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from framework.trace import sink
+from framework.trace import sink, turns
 from framework.trace.figures import FINITE, NORM, measure, unbatched
 from framework.trace.gate import Gate
 from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
@@ -111,6 +112,8 @@ class Watch:
         used: parameters that took part in a graph, with the raw op that used each first.
         updated: parameters that an optimizer has updated.
         adversarial: optimizers with parameters of their own take turns.
+        done: training steps that have ended: of several optimizers, those of the one that has
+            stepped most. As many rounds of a GAN are as many steps.
     """
 
     def __init__(
@@ -126,6 +129,8 @@ class Watch:
         self.used: dict[int, tuple[Any, ...]] = {}
         self.updated: set[int] = set()
         self.adversarial = False
+        self.done = 0
+        self._ended: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # steps of each optimizer
         self._turn: set[int] = set()
         self._turns: list[set[int]] = []
         self._closed = False
@@ -135,7 +140,6 @@ class Watch:
         for rule in self._rules:
             self._needs |= rule.needs
         self._said: set[tuple[str, str, str]] = set()
-        self._steps_before = self.recorder.step
         names = self.recorder.names
         self._params = {i for i, t in self.recorder.leaves.items() if names.get(i) and _is_param(t)}
         overridden = {name: _overriding(self._rules, name) for name in ("op", "node", "backward")}
@@ -197,7 +201,10 @@ class Watch:
                 rule.update(param, name, value, grad)
 
     def _step(self) -> None:
-        self.report.steps = self.recorder.step - self._steps_before
+        optimizer = turns.last()
+        if optimizer is not None:
+            count = self._ended[optimizer] = self._ended.get(optimizer, 0) + 1
+            self.done = self.report.steps = max(self.done, count)
         if self._turn and len(self._turns) < 8:
             self.adversarial = self.adversarial or any(not self._turn & t for t in self._turns)
             self._turns.append(self._turn)
@@ -221,10 +228,10 @@ class Watch:
 
     @property
     def number(self) -> int:
-        """Of the training step that is under way, from 1."""
-        inside = self.recorder.raw(self.recorder.seq)
-        ended = inside is not None and inside[2] == OPTIM_END
-        return max(1, self.recorder.step - self._steps_before + (not ended))
+        """Of the training step that is under way, as its optimizer counts."""
+        raw = self.recorder.raw(self.recorder.seq)
+        begin = self.recorder.raw(raw[3]) if raw is not None and raw[2] == OPTIM_END else None
+        return begin[4] if begin is not None else turns.number()
 
     def add(self, finding: Finding) -> None:
         key = (finding.rule, finding.subject, finding.source)

@@ -91,6 +91,7 @@ class TraceStore(Tape):
         self.steps: list[Step] = []
         self._firsts: list[int] = []  # first_seq of each step
         self._top: Container | None = None
+        self._following = 0  # the number that the next step will have, as far as is known
         self._lost = False  # after a gap, until the open containers are certain again
         self._containers: dict[int, Container] = {}
         self._steps_made = 0
@@ -179,7 +180,8 @@ class TraceStore(Tape):
         name = cell.cell if cell is not None else ""
         # A guess until the optimizer says: the step after an update is the next update's.
         goes_on = before is not None and before.updated and before.cell == name
-        number = before.number + 1 if before is not None and goes_on else 0
+        following = self._following or (before.number + 1 if before is not None else 0)
+        number = following if goes_on else 0
         step = Step(self._steps_made, number, name, event.seq)
         self._steps_made += 1
         self.steps.append(step)
@@ -351,6 +353,7 @@ class TraceStore(Tape):
 
     def _optimend(self, e: OptimEnd) -> int:
         self.steps[-1].done = True
+        self._following = e.next
         self._pop(e)
         return OPTIMIZER
 

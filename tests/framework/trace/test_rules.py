@@ -355,7 +355,7 @@ def test_sparse_gradients_complex_weights_and_small_floats_are_looked_at():
             loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
-    assert report.ok and report.steps == 60, str(report)
+    assert report.ok and report.steps == 30, str(report)
 
 
 def test_a_fault_of_a_rule_does_not_become_the_model_s(monkeypatch):
