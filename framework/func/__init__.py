@@ -14,6 +14,7 @@ from framework.func.modules import (
     replace_all_batch_norm_modules_,
     stack_module_state,
 )
+from framework.func.rearrange import rearrange
 from framework.func.transforms import (
     functionalize,
     grad,
@@ -29,5 +30,5 @@ from framework.func.vmap import vmap
 
 __all__ = [
     "functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev",
-    "jvp", "linearize", "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
+    "jvp", "linearize", "rearrange", "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip

@@ -8,10 +8,11 @@ import numpy as np
 
 from framework.optim.checks import betas as checked_betas
 from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, of_one_kind
+from framework.optim.functional import adam, adamw
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "AdamW", "adam", "adamw"]
 
 
 class Adam(Optimizer):

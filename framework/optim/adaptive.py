@@ -8,10 +8,11 @@ import numpy as np
 
 from framework.core.views import before_write
 from framework.optim.checks import exclusive, floating, learning_rate, nonnegative
+from framework.optim.functional import adadelta, adagrad, rmsprop
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
-__all__ = ["Adadelta", "Adagrad", "RMSprop"]
+__all__ = ["Adadelta", "Adagrad", "RMSprop", "adadelta", "adagrad", "rmsprop"]
 
 
 class _Adaptive(Optimizer):

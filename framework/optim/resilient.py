@@ -8,10 +8,11 @@ import numpy as np
 
 from framework import dtypes
 from framework.optim.checks import learning_rate, nonnegative
+from framework.optim.functional import asgd, rprop
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
-__all__ = ["ASGD", "Rprop"]
+__all__ = ["ASGD", "Rprop", "asgd", "rprop"]
 
 
 class Rprop(Optimizer):

@@ -9,10 +9,11 @@ import numpy as np
 from framework.core.views import before_write
 from framework.kernels import module_of
 from framework.optim.checks import exclusive, floating, learning_rate, nonnegative
+from framework.optim.functional import sgd
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor, wrap
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "sgd"]
 
 
 class SGD(Optimizer):

@@ -8,10 +8,11 @@ import numpy as np
 
 from framework.optim.checks import betas as checked_betas
 from framework.optim.checks import learning_rate, nonnegative
+from framework.optim.functional import adamax, nadam, radam
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
 
-__all__ = ["Adamax", "NAdam", "RAdam"]
+__all__ = ["Adamax", "NAdam", "RAdam", "adamax", "nadam", "radam"]
 
 
 class _Moments(Optimizer):
