@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import msgspec
 from app.places import cell_of, names_of, spell
 from framework.trace import pipe
 from framework.trace import session as files
-from framework.trace.client import Client, RequestError, SessionError, find
+from framework.trace.client import Client, RequestError, SessionError, find, matching
 from framework.trace.events import Source
 from framework.trace.protocol import Stop
 from framework.trace.session import Session
@@ -24,7 +25,7 @@ from framework.trace.session import Session
 if TYPE_CHECKING:
     from app.notebook import Notebook
 
-__all__ = ["SILENCE", "connect", "describe", "notebook_for", "stdio", "table"]
+__all__ = ["SILENCE", "choose", "connect", "describe", "notebook_for", "stdio", "table"]
 
 SILENCE = 20.0  # seconds after which a program takes a viewer that says nothing for dead
 ANSWER = 1.0  # seconds that a program has to say how it is
@@ -72,8 +73,11 @@ def _place(file: str, source: Source) -> str:
     return f"{source.file}:{source.line}"
 
 
-def table(found: list[dict[str, Any]], now: float) -> list[str]:
+def table(found: list[dict[str, Any]], now: float, width: int = 0) -> list[str]:
     """Rows for people: name, process, state, step, viewers, since when, file.
+
+    Of a terminal of ``width`` columns each takes one line: a file's name is cut at its beginning,
+    and columns are left out that say least. 0 stands for as many as it takes.
 
     >>> from app.attach import table
     >>> one = {"name": "train-7", "pid": 7, "state": "running", "step": 12, "viewers": [],
@@ -95,15 +99,42 @@ def table(found: list[dict[str, Any]], now: float) -> list[str]:
                 _ago(now - one["started"]), one["file"] or "-",
             )
         )  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    right = {"PID", "STEP", "SINCE"}
-    return [
-        "  ".join(
-            text.rjust(width) if name in right else text.ljust(width)
-            for name, text, width in zip(head, row, widths)
-        ).rstrip()
-        for row in rows
-    ]
+    return _columns(rows, width)
+
+
+_RIGHT = {"PID", "STEP", "SINCE"}
+_LEAST = ("VIEWERS", "SINCE", "PID", "STEP", "FILE")  # what is left out first
+_FILE = 20  # columns of a file's name that are worth it
+
+
+def _columns(rows: list[tuple[str, ...]], room: int) -> list[str]:
+    """Rows as lines; the first has the heads."""
+    head = rows[0]
+    widths = {name: max(len(row[i]) for row in rows) for i, name in enumerate(head)}
+    left_out: set[str] = set()
+
+    def rest() -> int:
+        shown = [name for name in head if name not in left_out]
+        return room - sum(widths[name] + 2 for name in shown if name != "FILE")
+
+    if room:
+        for name in _LEAST:
+            if rest() < min(widths["FILE"], _FILE):
+                left_out.add(name)
+        widths["FILE"] = min(widths["FILE"], max(rest(), 0))
+    lines = []
+    for row in rows:
+        parts = []
+        for name, text in zip(head, row):
+            if name in left_out:
+                continue
+            size = widths[name]
+            if len(text) > size:
+                text = "…" + text[1 - size :] if size > 1 else ""
+            parts.append(text.rjust(size) if name in _RIGHT else text.ljust(size))
+        line = "  ".join(parts).rstrip()
+        lines.append(line[: room - 1] + "…" if room and len(line) > room else line)
+    return lines
 
 
 def _ago(seconds: float) -> str:
@@ -117,6 +148,47 @@ def _ago(seconds: float) -> str:
 
 
 # -- attach ----------------------------------------------------------------------------------------
+
+
+def choose(name: str) -> str:
+    """The name of the session that is meant; asks at the terminal where several are.
+
+    Raises SessionError with one line for the user if none is chosen.
+    """
+    if name.endswith(".sock") or os.sep in name:
+        return name
+    names = {session.name for session in matching(name, files.sessions())}
+    if len(names) < 2:
+        return name
+    found = [one for one in describe() if one["name"] in names]
+    head, *rows = table(found, time.time(), _room(4))
+    _write([f"    {head}", *(f"{i:>2}  {row}" for i, row in enumerate(rows, 1))])
+    while True:
+        try:
+            answer = input(f"which one? 1 to {len(found)}, or its name (Enter: none): ").strip()
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+        if not answer:
+            raise SessionError("none was chosen; tapebook attach NAME")
+        if answer.isdecimal() and 0 < int(answer) <= len(found):
+            return str(found[int(answer) - 1]["name"])
+        chosen = [one["name"] for one in found if one["name"].startswith(answer)]
+        if len(chosen) == 1:
+            return str(chosen[0])
+
+
+def _room(less: int = 0) -> int:
+    """Columns of the terminal; 0 where it is none, and lines may be as long as they are."""
+    if not sys.stdout.isatty():
+        return 0
+    return max(20, shutil.get_terminal_size().columns - less)
+
+
+def _write(lines: list[str]) -> None:
+    from app.sanitize import clean
+
+    for line in lines:
+        sys.stdout.write(clean(line, keep_newlines=False) + "\n")
 
 
 def connect(name: str = "", *, via: str = "", ssh: str = "", observe: bool = False) -> Client:
@@ -181,8 +253,6 @@ def notebook_for(client: Client) -> Notebook:
 
 def print_sessions(as_json: bool) -> None:
     """What `tapebook ps` prints; raises SessionError."""
-    from app.sanitize import clean
-
     found = describe()
     out = sys.stdout
     if as_json:
@@ -192,5 +262,4 @@ def print_sessions(as_json: bool) -> None:
     elif not found:
         out.write("no session is running (tapebook run FILE starts one)\n")
     else:
-        for line in table(found, time.time()):
-            out.write(clean(line, keep_newlines=False) + "\n")
+        _write(table(found, time.time(), _room()))

@@ -215,9 +215,8 @@ def _attach(arguments: list[str]) -> int:
         if options.stdio:
             attach.stdio(options.name)
             return 0
-        client = attach.connect(
-            options.name, via=options.via, ssh=options.ssh, observe=options.observe
-        )
+        name = options.name if options.ssh or options.via else attach.choose(options.name)
+        client = attach.connect(name, via=options.via, ssh=options.ssh, observe=options.observe)
     except SessionError as error:
         return _refuse(str(error))
     from app.ui.app import run_ui

@@ -80,7 +80,7 @@ class Link:
             (otherwise or self._tell)(self.why_not())
             return
         if self.role == "observe" and method in _ACTING:
-            (otherwise or self._tell)(f"T takes control over: {self.whose()}")
+            (otherwise or self._tell)(f"not done: {self.only_watching()}")
             return
         future = self.client.request(method, **params)
         self._waiting.append(_Waiting(future, then, otherwise))
@@ -147,10 +147,16 @@ class Link:
         """Is it somebody else, or nobody, who controls the program?"""
         return self.role == "observe" and self.client is not None
 
-    def whose(self) -> str:
-        """Who does."""
-        holder = clean(self.holder, keep_newlines=False)
-        return f"{holder} controls, you observe" if holder else "nobody controls, you observe"
+    def only_watching(self) -> str:
+        """Who does, and the key that changes it."""
+        holder = clean(self.holder, keep_newlines=False) or "nobody"
+        return f"you observe, {holder} controls the program; T takes control"
+
+    def refused(self) -> bool:
+        """Does it take control to do this? Then the user is told."""
+        if self.observing:
+            self.say(f"not done: {self.only_watching()}")
+        return self.observing
 
     def rights(self, role: str, holder: str, taken: bool = False) -> None:
         """Control has changed hands."""
@@ -162,7 +168,7 @@ class Link:
         elif role == "control" != had:
             self.say("you control the program now")
         elif role == "observe" and had == "observe":
-            self.say(f"T takes control over: {self.whose()}")
+            self.say(self.only_watching())
 
     def take_control(self, then: Callable[[], None]) -> None:
         """Take control from whoever has it; the other is told."""

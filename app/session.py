@@ -147,7 +147,7 @@ class Session(Points):
         elif attached and self.state != "recording":
             self.adopt_breakpoints()
         if self.observing:
-            self.say(f"T takes control over: {self.whose()}")
+            self.say(self.only_watching())
         if self.state == "paused":
             self._stopped()
         self._run_queued()
@@ -193,6 +193,14 @@ class Session(Points):
     def pending(self) -> bool:
         """Is there more to take in?"""
         return self.client is not None and bool(self.client.inbox)
+
+    @property
+    def busy(self) -> str:
+        """``cell 4 is paused``, if what runs here ends with the program; "" for nothing."""
+        cell = self.executing
+        if self.attached or not cell or self.client is None:
+            return ""
+        return f"{self.cell_text(cell)} {'is paused' if self.state == 'paused' else 'runs'}"
 
     @property
     def waiting_for_stop(self) -> bool:
@@ -368,6 +376,8 @@ class Session(Points):
         if self.state not in ("running", "paused"):
             self.say("nothing is running")
             return
+        if self.refused():
+            return
         self.go_live()
 
         def reached(level: str) -> None:
@@ -390,9 +400,7 @@ class Session(Points):
         self.stop = None
         self.epoch += 1
         self._moving, self._and_then = False, ""
-        self._queue.clear()
-        for cell in [cell for cell, run in self.runs.items() if run.state == "queued"]:
-            del self.runs[cell]
+        self._forget_queue()
         for run in self.runs.values():
             if run.state == "running":
                 run.state, run.note = "died", why
@@ -452,10 +460,17 @@ class Session(Points):
                 continue
             if self.notebook.cell(cell).kind != "code":
                 continue
-            self.runs[cell] = Run()
+            if cell != self.executing:  # that one is over before it runs again
+                self.runs[cell] = Run()
             self._queue.append(cell)
         self.changed.add("runs")
         self._run_queued()
+
+    def _forget_queue(self) -> None:
+        """No cell waits to run any more."""
+        self._queue.clear()
+        for cell in [cell for cell, run in self.runs.items() if run.state == "queued"]:
+            del self.runs[cell]
 
     @property
     def executing(self) -> str:
@@ -509,9 +524,8 @@ class Session(Points):
         if failed:
             what = result if isinstance(result, str) else str(result.get("error"))
             self.say(f"{self.cell_text(cell)} failed: {what}", problem=True)
-            for other in self._queue:
-                self.runs.pop(other, None)
-            self._queue.clear()
+            if not self._interrupted:  # else what waits was asked for since
+                self._forget_queue()
         self.outputs.add(cell)
         self.changed.update(("runs", "output"))
         self._run_queued()
@@ -563,6 +577,8 @@ class Session(Points):
                     self.say("this is where the model stands: c once more runs on")
             else:
                 self.go(seq)
+            return
+        if self.refused():
             return
         if self.state == "paused" or self._moving:
             self._step(how)
@@ -636,9 +652,7 @@ class Session(Points):
             return False
         again = time.monotonic() - self._interrupted < 2.0
         self._interrupted = time.monotonic()
-        for cell in self._queue:
-            self.runs.pop(cell, None)
-        self._queue.clear()
+        self._forget_queue()
         if self.kernel is not None and self.whatif.branch is None:
             self.kernel.interrupt()
         else:
@@ -803,12 +817,18 @@ class Session(Points):
             return "a deleted cell"
 
     def source_text(self, source: Source | None) -> str:
-        """``cell 4, line 3`` or ``model.py, line 17``."""
+        """``cell 4, line 3`` of what the notebook shows in cells, else ``model.py:17``."""
         if source is None or not source.line:
             return ""
-        name = self.cell_text(cell_of(source.file))
-        name = name or clean(Path(source.file).name, keep_newlines=False)
-        return f"{name}, line {source.line}"
+        place = self.place_of(source)
+        if place is not None and (cell_of(source.file) or self._in_cells):
+            return f"{self.cell_text(place[0])}, line {place[1]}"
+        return f"{clean(Path(source.file).name, keep_newlines=False)}:{source.line}"
+
+    @property
+    def _in_cells(self) -> bool:
+        """Is the notebook more than the text of a script without cells?"""
+        return self.notebook is not None and len(self.notebook.cells) > 1
 
     def view(
         self, tensor: int, seq: int, then: Callable[[TensorView | str], None], **options: Any

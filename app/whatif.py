@@ -143,7 +143,7 @@ class WhatIf:
         if session.state != "paused":
             return "values are changed at a stop: b sets a breakpoint, p pauses"
         if session.observing:
-            return f"T takes control over: {session.whose()}"
+            return f"not done: {session.only_watching()}"
         if session.behind:
             return "values are changed where the model stands: end goes there"
         return ""

@@ -312,6 +312,20 @@ class TapebookApp(App[int], inherit_bindings=False):
             self.session.say(str(error), problem=True)
             self.tick()
             return
+        busy = self.session.busy
+        if not busy:
+            self._go_on_with(text)
+            return
+
+        def done(answer: str | None) -> None:
+            if answer == "o":
+                self._go_on_with(text)
+
+        name = clean(Path(text).name, keep_newlines=False)
+        answers = [("o", f"open {name}; what runs here ends")]
+        self.push_screen(ConfirmScreen(f"{busy}.", answers), done)
+
+    def _go_on_with(self, text: str) -> None:
         self.next_path = str(Path(text).expanduser())
         self.ask_to_quit()
 

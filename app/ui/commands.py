@@ -322,6 +322,8 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if target is None:
             self.session.say("b: select a line in the notebook, or an op or module in the graph")
             return
+        if self.session.refused():
+            return
         point = self.session.toggle_breakpoint(**target)
         if point is None:
             self.session.say("the breakpoint is gone")
@@ -335,6 +337,9 @@ class Commands(Branches, Explain, TakeAway, Tables):
         self._edit_breakpoint(Breakpoint(0, **target), "new breakpoint")
 
     def _edit_breakpoint(self, point: Breakpoint, title: str) -> None:
+        if self.session.refused():
+            return
+
         def done(fields: dict[str, Any] | None) -> None:
             if fields is None:
                 return
@@ -348,14 +353,14 @@ class Commands(Branches, Explain, TakeAway, Tables):
 
     def do_toggle_row(self) -> None:
         point = self.screen.lower.breakpoints.chosen
-        if point is not None:
+        if point is not None and not self.session.refused():
             self.session.change_breakpoint(point.id, enabled=not point.enabled)
 
     def do_delete_row(self) -> None:
         lower = self.screen.lower
         if self.screen.where == "watches":
             self.session.remove_watch(lower.watches.selected)
-        elif lower.breakpoints.chosen is not None:
+        elif lower.breakpoints.chosen is not None and not self.session.refused():
             self.session.remove_breakpoint(lower.breakpoints.chosen.id)
 
     def do_edit_row(self) -> None:

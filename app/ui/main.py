@@ -330,7 +330,8 @@ class MainScreen(Screen[None]):
 
     def on_notebook_view_gutter_clicked(self, event: NotebookView.GutterClicked) -> None:
         file, line = self.session.file_line(event.cell, event.line)
-        self.session.toggle_breakpoint(file=file, line=line)
+        if not self.session.refused():
+            self.session.toggle_breakpoint(file=file, line=line)
 
     def on_cell_editor_left(self) -> None:
         self.notebook.leave()

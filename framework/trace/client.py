@@ -338,22 +338,27 @@ def _whoami() -> str:
     return f"pid {os.getpid()}"
 
 
+def matching(text: str, running: list[Session]) -> list[Session]:
+    """Those of that name, or else all whose names begin so, programs before copies of them."""
+    exact = [s for s in running if s.name == text]
+    found = exact or [s for s in running if s.name.startswith(text)]
+    return [s for s in found if not _COPY.search(s.name)] or found
+
+
 def find(target: str | os.PathLike[str]) -> Session:
     """The running session that is meant; SessionError says which there are."""
     text = os.fspath(target)
     if text.endswith(".sock") or os.sep in text:
         return files.session_at(Path(text))
     running = sessions()
-    exact = [s for s in running if s.name == text]
-    found = exact or [s for s in running if s.name.startswith(text)]
-    found = [s for s in found if not _COPY.search(s.name)] or found
+    found = matching(text, running)
     if len(found) == 1:
         return found[0]
     names = ", ".join(s.name for s in (found or running)) or "none is running"
     if not running:
         raise SessionEnded("no session is running")
     if not text:
-        raise SessionError(f"which session? {names}")
+        raise SessionError(f"several sessions run, name one of them: {names}")
     if found:
         raise SessionError(f"several sessions match {text!r}: {names}")
     raise SessionEnded(f"no session is called {text!r}: {names}")

@@ -137,10 +137,15 @@ def test_two_windows(script: Path, size: tuple[int, int]) -> None:
             client = await asyncio.to_thread(Client.connect, "train", who="pts/9, pid 1")
             async with window(client, size) as second:
                 assert "observing" in _line(second) and "observing" not in _line(first)
-                assert "T takes control over: " in second.session.message
-                await second.press("p")
-                assert "controls, you observe" in second.session.message
-                assert second.session.state == "running"
+                assert "you observe, " in second.session.message
+                for key in ("n", "s", "f", "l", "plus", "c", "p", "b", "F"):
+                    second.session.say("")
+                    await second.press(key)
+                    said = second.session.message
+                    assert said.startswith("not done: you observe, "), (key, said)
+                    assert said.endswith("T takes control"), (key, said)
+                    assert said in " ".join(second.text().split()), second.text()
+                assert second.session.state == "running" and not second.session.breakpoints
                 first.main.notebook.view.select_cell(first.app.notebook.cells[0].id, 8)
                 await first.press("b")
                 await first.until(lambda: first.session.state == "paused", "a stop")
@@ -302,6 +307,40 @@ def test_a_signal_restores_the_terminal_and_detaches(
         while (found := describe())[0]["viewers"]:
             assert time.monotonic() < end
         assert found[0]["state"] == "running" and program.poll() is None
+
+
+def test_of_several_one_is_chosen(script: Path, tmp_path: Path) -> None:
+    """At 80 columns, in a real terminal: each session in one line, by number or by name."""
+    deep = tmp_path / "a-rather-long-folder-name" / "with-another-one-in-it"
+    deep.mkdir(parents=True)
+    other = write(deep / "evaluate_the_model.py", SCRIPT)
+    with Running("-m", "app", "run", str(script)), Running("-m", "app", "run", str(other)):
+        _connect().close()
+        end = time.monotonic() + 20
+        while len(found := describe()) < 2:
+            assert time.monotonic() < end
+        listed = Terminal("ps", size=(80, 24))
+        assert listed.end() == 0
+        rows = listed.seen.decode().split("\r\n")[:-1]
+        assert len(rows) == 3 and all(len(row) <= 80 for row in rows), rows
+        assert any(row.endswith("evaluate_the_model.py") for row in rows), rows
+        number = [one["name"].startswith("evaluate") for one in found].index(True) + 1
+        for answer in (str(number), "evaluate"):
+            terminal = Terminal("attach", size=(80, 24))
+            terminal.until(b"which one? 1 to 2")
+            text = terminal.seen.decode()
+            assert all(f"{i + 1}  {one['name']}" in text for i, one in enumerate(found)), text
+            assert max(map(len, text.split("\r\n"))) <= 80, text
+            terminal.type(answer.encode() + b"\r")
+            terminal.until(b" help ")  # of the footer
+            (viewed,) = [one for one in describe() if one["viewers"]]
+            assert viewed["name"].startswith("evaluate")
+            terminal.type(b"\x11")
+            assert terminal.end() == 0
+        terminal = Terminal("attach", size=(80, 24))
+        terminal.until(b"which one?")
+        terminal.type(b"\r")
+        assert terminal.end() == 2 and b"none was chosen" in terminal.seen
 
 
 def test_ps_says_how_each_is(script: Path, tmp_path: Path) -> None:

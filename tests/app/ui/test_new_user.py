@@ -268,7 +268,7 @@ def test_an_update_s_state_has_names(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_question_mark_is_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["?", "help", "q"])
     console = Console.__new__(Console)
-    console.names, console._last, console.gate = {}, "", None
+    console.names, console._last, console.gate, console.branch = {}, "", None, ""
     shown: list[str] = []
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
     console._print = shown.extend  # type: ignore[method-assign]
@@ -303,3 +303,141 @@ def test_the_parameters_of_a_summary_are_counted_once(tmp_path: Path) -> None:
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("(outside")]
     assert "212" not in row, done.stdout
     assert "parameters 212, trainable 212" in done.stdout
+
+
+TWICE = """\
+# %%
+n = globals().get("n", 0) + 1
+
+# %%
+import time
+
+while n == 1:
+    time.sleep(0.01)
+
+# %%
+done = n
+"""
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_all_cells_asked_for_right_after_an_interrupt_run(tmp_path: Path, paused: bool) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", TWICE)) as d:
+            session = d.session
+            second, third = (cell.id for cell in session.notebook.cells[1:])
+            if paused:
+                await d.press("B", *"at cell 2, line 4 once", "enter")
+            await d.press("f6")
+            if paused:
+                await d.stopped()
+            await d.until(lambda: session.executing == second, "the loop")
+            await d.press("ctrl+c", "f6")
+            await d.until(lambda: session.runs[third].state == "done", "all cells")
+            assert [session.notebook.cell(c).execution_count for c in (second, third)] == [4, 5]
+            assert session.runs[second].state == "done"
+
+    asyncio.run(run())
+
+
+def test_opening_another_asks_when_a_cell_stands(tmp_path: Path) -> None:
+    async def run() -> None:
+        write(tmp_path / "other.py", "# %%\na = 1\n")
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            await d.press("B", *"op relu", "enter", "f6")
+            await d.stopped()
+            await d.press("f3", *str(tmp_path / "other.py"), "enter")
+            assert "cell 4 is paused" in d.text(), d.text()
+            await d.press("escape")
+            assert d.app.next_path is None and d.session.state == "paused"
+            await d.press("f3", *str(tmp_path / "other.py"), "enter", "o")
+            await d.until(lambda: d.app._exit, "its end")
+            assert d.app.next_path == str(tmp_path / "other.py")
+
+    asyncio.run(run())
+
+
+def test_the_optimizer_s_step_and_modules_have_something_to_say(tmp_path: Path) -> None:
+    """`I` goes from the update to the gradient's makers; `G` says what it is for."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("2", "g", "g")
+            graph = d.main.graph
+            kinds = [
+                row.item.kind for row in map(graph.outline.rows.__getitem__, range(graph.count()))
+            ]
+            graph.select(kinds.index("optimizer"))
+            await d.press("I")
+            await report(d)
+            text = d.text()
+            assert "what feeds SGD" in text and "nothing that is on the tape" not in text
+            for name in ("model.0.weight", "model.2.bias", "linear backward", "loss_of"):
+                assert name in text, text
+            await d.press("escape", "U")
+            await report(d)
+            assert "nothing that is on the tape" not in d.text()
+            assert "model.2.weight  f32[4,16]  parameter" in d.text(), d.text()
+            await d.press("escape", "G")
+            assert "SGD is an optimizer's step" in d.session.message
+            graph.select(kinds.index("module"))
+            await d.press("G")
+            assert "is a module: space opens it" in d.session.message
+
+    asyncio.run(run())
+
+
+def test_the_arguments_of_an_op_are_called_as_its_function_calls_them(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("3")
+            text = " ".join(d.rows("inspector").split())
+            assert "cross_entropy" in text and "ignore_index=-100" in text, text
+            assert "reduction='mean'" in text and "label_smoothing=0.0" in text, text
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (120, 40)], ids=str)
+def test_the_help_is_searched(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        path = write(tmp_path / "mlp.py", MLP)
+        async with program(path, size, kernel=False) as d:
+            await d.press("f1")
+            assert "/ search" in d.text(), d.text()
+            await d.press("slash", *"breakpoint cond")
+            assert "Breakpoint with a" in d.text() and "Next op" not in d.text(), d.text()
+            await d.press("enter", "escape")  # all keys again
+            assert d.app.screen is not d.main and "Esc closes" in d.text(), d.text()
+            await d.press("slash", *"ctrl+r")
+            assert "Run the cell" in d.text(), d.text()
+            await d.press("escape", "slash", *"xyzzy")
+            assert "no key has to do with" in d.text(), d.text()
+            await d.press("escape", "escape")
+            assert d.app.screen is d.main
+
+    asyncio.run(run())
+
+
+def test_the_form_is_usable_in_the_smallest_terminal(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = write(tmp_path / "mlp.py", MLP)
+        async with program(path, (40, 10), kernel=False) as d:
+            await d.press("2", "B")
+            for label in ("stop when", "op", "module", "parameter", "line", "of", "limits"):
+                assert f"│{label} " in d.text(), d.text()
+            assert "Enter sets it" in d.text(), d.text()
+            await d.press(*"norm > 3", "down", *"relu")
+            assert "--break 'op relu norm > 3'" in d.text(), d.text()
+            await d.press(*["down"] * 5, *"every x", "enter")
+            assert "│limits     every x" in d.text(), "what is wrong stays in sight"
+            assert "got 'x' after every" in d.text(), d.text()
+            await d.press(*["backspace"], "2", "enter")
+            (point,) = d.session.breakpoints
+            assert (point.op, point.condition, point.every) == ("relu", "norm > 3", 2)
+
+    asyncio.run(run())
