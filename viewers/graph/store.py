@@ -48,6 +48,7 @@ from viewers.graph.moments import (
     Moment,
     Step,
 )
+from viewers.graph.shared import Shared
 from viewers.graph.step import StepGraph
 from viewers.graph.tape import Tape
 
@@ -107,6 +108,7 @@ class TraceStore(Tape):
         self._owned: dict[str, dict[int, str]] = {}  # module path -> its parameters' local names
         self._grads: dict[int, tuple[list[int], list[int]]] = {}  # leaf -> seqs, ids of its .grad
         self._graphs: dict[int, tuple[Step, StepGraph]] = {}
+        self._shared = Shared()
         self._handlers = {
             kind: getattr(self, f"_{kind.__name__.lower()}")
             for kind in (
@@ -277,6 +279,7 @@ class TraceStore(Tape):
     def _op(self, e: Op) -> int:
         if self._lost:
             self._realign(e)
+        self._shared.op(e)
         metas, makers, seq = self._metas, self._makers, e.seq
         for meta in e.outputs:
             metas[meta.id] = meta
