@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.places import spell
+from app.places import spell, spelled
 from app.sanitize import clean
 from app.whatif import Change, parse_change
 from framework.core import dispatch
 from framework.device import device
 from framework.trace import sink
+from framework.trace.breakpoints import Compiled
+from framework.trace.conditions import format_line, parse_line
 from framework.trace.edit import edit
 from framework.trace.events import (
     Event,
@@ -39,8 +41,8 @@ from framework.trace.events import (
     TensorMeta,
 )
 from framework.trace.explain import place
-from framework.trace.gate import Gate, GateError
-from framework.trace.protocol import Stop, Variable
+from framework.trace.gate import Command, Gate, GateError
+from framework.trace.protocol import Breakpoint, Stop, Variable
 from framework.trace.reader import tensor_meta, typed
 from viewers.baseline import Baseline, what_if
 from viewers.compare import CompareError
@@ -63,10 +65,14 @@ class Ended(BaseException):
 class Console:
     """Answers stops: prints a report, then asks what to do, if there is somebody to ask."""
 
-    def __init__(self, gate: Gate, path: Path, names: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, gate: Gate, path: Path, names: dict[str, str] | None = None,
+        parse: Callable[[str, int], Breakpoint] = parse_line,
+    ) -> None:  # fmt: skip
         self.gate = gate
         self.path = path
         self.names = names or {}  # what a notebook's cells are called
+        self.parse = parse  # a breakpoint's line and number, in this program
         self.cursor = 0  # event that is shown; behind the newest after "back"
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         self.ended = False  # the program has failed: there is nothing to step
@@ -76,7 +82,7 @@ class Console:
         self._left = False  # by q
         self._last = ""
 
-    def __call__(self, stop: Stop) -> str:
+    def __call__(self, stop: Stop) -> str | Command:
         self.cursor = stop.seq
         self._print(report(self.gate, stop))
         if self.branch:
@@ -91,7 +97,9 @@ class Console:
             )
             raise Ended
         _edit_lines()
-        self._print(["", "n next  s into  f out  l line  c continue  w why  p EXPR  h help  q end"])
+        self._print(
+            ["", "n next  s into  f out  l line  t to  c continue  w why  p EXPR  h help  q end"]
+        )
         while True:
             how = self._ask()
             if how:
@@ -122,8 +130,8 @@ class Console:
             while self.branch:
                 self._ask()
 
-    def _ask(self) -> str:
-        """One command; the name of a step if the program is to go on."""
+    def _ask(self) -> str | Command:
+        """One command; a step, or its name, if the program is to go on."""
         try:
             line = input("(what if) " if self.branch else "(tapebook) ").strip()
         except EOFError:
@@ -150,6 +158,70 @@ class Console:
     def _print(self, lines: list[str]) -> None:
         sys.stdout.write(clean(spell("\n".join(lines), self.names)) + "\n")
         sys.stdout.flush()
+
+    # -- breakpoints -----------------------------------------------------------------------------
+
+    def run_to(self, text: str) -> Command | None:
+        """Run on until a line, an op or a module is reached, once."""
+        if self.ended:
+            self._print(["the program is over: it cannot run on; N looks back"])
+            return None
+        point = self._point(text, "t", 0)
+        return Command("until", point) if point is not None else None
+
+    def stop_at(self, text: str) -> None:
+        """Set a breakpoint, or list those there are."""
+        points = self.gate.breakpoints
+        if text:
+            point = self._point(text, "b", max((p.id for p in points), default=0) + 1)
+            if point is not None:
+                self.gate.set_breakpoints([*points, point])
+                self._print([f"breakpoint {point.id}: {format_line(spelled(point, self.names))}"])
+            return
+        for p in points:
+            hits = f"   {p.hits} hit{'s' * (p.hits != 1)}" if p.hits else ""
+            self._print([f"{p.id:>3}  {format_line(spelled(p, self.names))}{hits}"])
+        if not points:
+            self._print(["no breakpoints: b 12, b cell 3, line 5, b op relu, b in model.2, b nan"])
+
+    def clear(self, text: str) -> None:
+        """Delete a breakpoint by its number."""
+        points = self.gate.breakpoints
+        left = [p for p in points if str(p.id) != text]
+        if len(left) == len(points):
+            self._print([f"cl which one? got {text!r}, expected a number that b lists"])
+            return
+        self.gate.set_breakpoints(left)
+        self._print([f"breakpoint {text} is gone"])
+
+    def _point(self, text: str, command: str, ident: int) -> Breakpoint | None:
+        """What a text at the prompt names; None, and a word about it, if that is nothing."""
+        if not text:
+            self._print([f"{command} what? {command} 12, {command} cell 3, line 5, "
+                         f"{command} op relu, {command} in model.2"])  # fmt: skip
+            return None
+        file = self._file()
+        try:
+            if text.isdigit():
+                if not file:
+                    raise ValueError(f"line {text} of which file? FILE:{text}")
+                return Breakpoint(ident, file=file, line=int(text))
+            point = self.parse(text, ident)
+            if error := Compiled(point).spec.error:
+                raise ValueError(error)
+        except ValueError as error:
+            self._print([str(error).removeprefix("--break ")])
+            return None
+        return point
+
+    def _file(self) -> str:
+        """The file of the line that is shown."""
+        event = _event(self.gate.recorder, self.cursor)
+        begin = _event(self.gate.recorder, getattr(event, "begin", 0))
+        source = getattr(event, "source", None) or getattr(begin, "source", None)
+        if source is not None and source.line:
+            return str(source.file)
+        return next((f.source.file for f in self.gate.stack()), "")
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -374,17 +446,20 @@ def _edit_lines() -> None:
         import readline  # noqa: F401
 
 
-def _stepper(how: str) -> Callable[[Console, str], str | None]:
+def _stepper(how: str) -> Callable[[Console, str], str | Command | None]:
     return lambda console, _: console.step(how)
 
 
-COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | None]]] = {
+COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | Command | None]]] = {
     "n": ("the next op, backward node or parameter update", _stepper("next")),
     "s": ("into a module, a composite op or a backward node", _stepper("into")),
     "f": ("out: to the end of what encloses it", _stepper("out")),
     "l": ("the next source line", _stepper("line")),
     "+": ("the end of the training step", _stepper("step")),
     "c": ("continue to the next breakpoint", _stepper("continue")),
+    "t": ("t 12, t cell 3, line 5, t op relu: run on until there, once", Console.run_to),
+    "b": ("b 12, b op relu nan, ...: set a breakpoint; b: list them", Console.stop_at),
+    "cl": ("cl 2: delete breakpoint 2", Console.clear),
     "N": ("back: the op before, as it was", Console.back),
     "w": ("w [EXPR]: why it is NaN, infinite, zero or without gradient", Console.why),
     "G": ("check the gradient of the op by finite differences", Console.check),

@@ -231,7 +231,7 @@ def run(
     gate.break_on_error = not breaks or len(wanted) < len(breaks)
     gate.set_breakpoints(points)
     if breaks:
-        gate.console = Console(gate, program.path, program.names)
+        gate.console = _console(gate, program)
     with contextlib.ExitStack() as stack:
         stack.callback(sink.stop)
         if record is not None:
@@ -250,6 +250,14 @@ def run(
         if watch is None:
             return status
         return _judge(watch, status, program.names)
+
+
+def _console(gate: Gate, program: Program) -> Console:
+    """The prompt at a stop; it knows the program's cells."""
+    return Console(
+        gate, program.path, program.names,
+        lambda text, number: parse_break(text, number, program),
+    )  # fmt: skip
 
 
 def _end(finding: Finding) -> None:
@@ -523,7 +531,7 @@ def _last_op(recorder: sink.Recorder) -> Op | None:
 
 def _post_mortem(error: BaseException, gate: Gate, program: Program) -> None:
     """In a terminal: look at the op that raised, or at the last one before the error."""
-    console = Console(gate, program.path, program.names)
+    console = _console(gate, program)
     op = _last_op(gate.recorder)
     if console.interactive and op is not None:
         gate.post_mortem(error, op.seq, console.post_mortem)

@@ -503,6 +503,25 @@ def test_the_console_steps_looks_back_and_goes_on(nan):
     assert terminal.end() == 1
 
 
+def test_the_console_sets_breakpoints_and_runs_to_a_place(nan):
+    terminal = Terminal("run", nan, "--break", "op linear once")
+    terminal.expect("(tapebook) ")
+    assert "t what? t 12" in terminal.ask("t")
+    assert "sub  in module net" in terminal.ask("t op sub")
+    assert "1  op linear once" in terminal.ask("b")
+    assert "breakpoint 2: op linear" in terminal.ask("b op linear")
+    assert "2  op linear" in terminal.ask("b")
+    assert "nrm" in terminal.ask("t op relu nrm > 3")
+    assert "stopped: breakpoint 2" in terminal.ask("c")
+    assert "breakpoint 2 is gone" in terminal.ask("cl 2")
+    assert "expected a number that b lists" in terminal.ask("cl 2")
+    line = NAN.split("\n").index("    out = net(torch.randn(2, 4))") + 1
+    there = terminal.ask(f"t {line}")
+    assert f"nan_net.py:{line}" in there and "stopped:" in there, there
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
 def test_ctrl_d_at_the_console_ends_the_program(nan):
     terminal = Terminal("run", nan, "--break", "nan")
     terminal.expect("(tapebook) ")
