@@ -22,7 +22,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from time import perf_counter_ns
@@ -302,7 +302,7 @@ class Recorder:
         """A module is called with ``args``."""
         frame = user_frame(_getframe(2))
         path = self._path(module, frame)
-        ins = self._inputs(tuple(a for a in args if isinstance(a, tensor_type)))
+        ins = tuple([self._ident(a) for a in args if isinstance(a, tensor_type)])
         begin = self._open(
             (),
             MODULE_BEGIN, path, type(module).__name__, module.extra_repr(), ins,
@@ -326,8 +326,11 @@ class Recorder:
         """The module of `begin_module` ended, with this output or an error."""
         if self.modules:
             self.module = self.modules.pop()
-        outs = tuple(o for o in _flat(out) if isinstance(o, tensor_type))
-        ids = tuple(self._ident(o) for o in outs)
+        if isinstance(out, tensor_type):  # nearly always
+            outs: tuple[Any, ...] = (out,)
+        else:
+            outs = tuple([o for o in _flat(out) if isinstance(o, tensor_type)])
+        ids = tuple([self._ident(o) for o in outs])
         self._close(begin, outs, MODULE_END, ids, error)
 
     def begin_backward(self, roots: tuple[Any, ...]) -> int:
@@ -445,7 +448,9 @@ class Recorder:
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
         ident = self._ident(leaf)
-        described = self._describe_grads((arrived, total))
+        described = self._describe_grads((arrived,))
+        # The first gradient of a leaf mostly is what has arrived.
+        described += described if total is arrived else self._describe_grads((total,))
         self._put(
             (total,), GRAD, ident, self.names.get(ident, ""), described, first,
             self.open[-1] if self.open else 0,
@@ -469,9 +474,14 @@ class Recorder:
     def update(self, param: Any, state: dict[str, Any]) -> None:
         """``param`` has its new value; ``state`` is what the optimizer remembers for it."""
         ident = self._ident(param)
-        tensors = {k: v for k, v in state.items() if isinstance(v, tensor_type)}
-        described = (*tensors, *self._describe_grads(tuple(tensors.values())))
-        grad = param.grad
+        names: list[str] = []
+        tensors: list[Any] = []
+        for name, value in state.items():
+            if isinstance(value, tensor_type):
+                names.append(name)
+                tensors.append(value)
+        described = (*names, *self._describe_grads(tensors))
+        grad = param._grad
         self._put(
             (param,), UPDATE, self._describe((param,)), self.names.get(ident, ""),
             grad._id if grad is not None else 0, described, self.open[-1] if self.open else 0,
@@ -617,7 +627,7 @@ class Recorder:
             )  # fmt: skip
         return tuple(result)
 
-    def _describe_grads(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _describe_grads(self, grads: Sequence[Any]) -> tuple[Any, ...]:
         result: list[Any] = []
         for g in grads:
             if g is None:

@@ -125,20 +125,24 @@ class Module(ModuleTree, StateDict):
     # -- the call ----------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        hooked = (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+            or _everywhere
+        )
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
-            if (
-                self._forward_hooks
-                or self._forward_pre_hooks
-                or self._backward_hooks
-                or self._backward_pre_hooks
-                or _everywhere
-            ):
+            if hooked:
                 return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
         begin = recorder.begin_module(self, (*args, *kwargs.values()))
         try:
-            out = self._call_with_hooks(args, kwargs)
+            if hooked:
+                out = self._call_with_hooks(args, kwargs)
+            else:
+                out = self.forward(*args, **kwargs)
         except BaseException as error:
             recorder.end_module(begin, None, error)
             raise
