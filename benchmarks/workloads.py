@@ -43,15 +43,21 @@ def _filled(torch: Any, model: Any) -> Any:
     return model
 
 
-def _classifier(torch: Any, model: Any, optimizer: Any, x: Any, y: Any) -> Step:
+def _training(optimizer: Any, loss_of: Step) -> Step:
+    """A training step that makes a loss smaller."""
+
     def step() -> Any:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss = loss_of()
         loss.backward()
         optimizer.step()
         return loss
 
     return step
+
+
+def _classifier(torch: Any, model: Any, optimizer: Any, x: Any, y: Any) -> Step:
+    return _training(optimizer, lambda: torch.nn.functional.cross_entropy(model(x), y))
 
 
 # -- multilayer perceptrons -------------------------------------------------------------------
@@ -132,18 +138,14 @@ def vae(torch: Any = framework) -> Step:
     optimizer = torch.optim.Adam(both.parameters(), lr=1e-3)
     x = torch.sigmoid(_normal(torch, 128, 784))
 
-    def step() -> Any:
-        optimizer.zero_grad()
+    def loss() -> Any:
         mean, log_var = encoder(x).chunk(2, 1)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         missed = F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum")
         divergence = -0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
-        loss = (missed + divergence) / 128
-        loss.backward()
-        optimizer.step()
-        return loss
+        return (missed + divergence) / 128
 
-    return step
+    return _training(optimizer, loss)
 
 
 # -- sequences --------------------------------------------------------------------------------
@@ -214,15 +216,11 @@ def _language_model(torch: Any, fused: bool) -> Step:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     tokens = _integers(torch, 96, 8, 65)
 
-    def step() -> Any:
-        optimizer.zero_grad()
+    def loss() -> Any:
         logits = model(tokens[:, :-1])
-        loss = F.cross_entropy(logits.reshape(-1, 96), tokens[:, 1:].reshape(-1))
-        loss.backward()
-        optimizer.step()
-        return loss
+        return F.cross_entropy(logits.reshape(-1, 96), tokens[:, 1:].reshape(-1))
 
-    return step
+    return _training(optimizer, loss)
 
 
 def transformer(torch: Any = framework) -> Step:

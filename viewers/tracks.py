@@ -12,21 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from framework.trace.events import (
-    BackwardBegin,
-    Event,
-    Grad,
-    Leaf,
-    ModuleBegin,
-    ModuleEnd,
-    NodeBegin,
-    NodeEnd,
-    Op,
-    OpBegin,
-    OpEnd,
-    ParamUpdate,
-    TensorMeta,
-)
+from framework.trace import events as ev
 from framework.trace.protocol import Summary
 from framework.trace.summary import summarize
 from viewers.graph.store import Step, TraceStore
@@ -94,7 +80,7 @@ class Spot(NamedTuple):
 
     step: int  # the optimizer's number, 0 for none
     first: int  # the step's first event
-    meta: TensorMeta
+    meta: ev.TensorMeta
     seq: int
 
 
@@ -111,111 +97,111 @@ def known_loss(store: TraceStore, spot: Spot) -> Summary | None:
     return None if value is None else summarize(np.float64(value))
 
 
-def _named_op(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _named_op(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     nth, begin = 0, 0
     name, module, phase = track.name, track.module, track.phase
     slot = track.slot if isinstance(track.slot, int) else 0
     for e in events:
-        if isinstance(e, (Op, OpBegin)):
+        if isinstance(e, (ev.Op, ev.OpBegin)):
             if e.name == name and e.module == module and e.phase == phase:
                 nth += 1
                 if nth == track.nth:
-                    if isinstance(e, OpBegin):
+                    if isinstance(e, ev.OpBegin):
                         begin = e.seq
                     else:
                         return _slot(e.outputs, slot, e.seq)
-        elif isinstance(e, OpEnd) and begin and e.begin == begin:
+        elif isinstance(e, ev.OpEnd) and begin and e.begin == begin:
             return _slot(e.outputs, slot, e.seq)
     return None
 
 
-def _node(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _node(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     nth, begin = 0, 0
     slot = track.slot if isinstance(track.slot, int) else 0
     for e in events:
-        if isinstance(e, NodeBegin) and (e.name, e.module) == (track.name, track.module):
+        if isinstance(e, ev.NodeBegin) and (e.name, e.module) == (track.name, track.module):
             nth += 1
             if nth == track.nth:
                 if track.kind == "grad in":
                     return _slot(e.grad_in, slot, e.seq)
                 begin = e.seq
-        elif isinstance(e, NodeEnd) and begin and e.begin == begin:
+        elif isinstance(e, ev.NodeEnd) and begin and e.begin == begin:
             return _slot(e.grad_out, slot, e.seq)
     return None
 
 
-def _module(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _module(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     """What a module call returned; its tensor is described by the op that made it."""
     nth, begin = 0, 0
-    metas: dict[int, TensorMeta] = {}
+    metas: dict[int, ev.TensorMeta] = {}
     slot = track.slot if isinstance(track.slot, int) else 0
     for e in events:
-        if isinstance(e, Op):
+        if isinstance(e, ev.Op):
             metas.update((m.id, m) for m in e.outputs)
-        elif isinstance(e, ModuleBegin) and e.path == track.name:
+        elif isinstance(e, ev.ModuleBegin) and e.path == track.name:
             nth += 1
             begin = e.seq if nth == track.nth else begin
-        elif isinstance(e, ModuleEnd) and begin and e.begin == begin:
+        elif isinstance(e, ev.ModuleEnd) and begin and e.begin == begin:
             found = metas.get(e.outputs[slot]) if slot < len(e.outputs) else None
             return (found, e.seq) if found is not None else None
     return None
 
 
-def _parameter(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _parameter(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     """After its update; without one, when its gradient came."""
-    came: tuple[TensorMeta, int] | None = None
+    came: tuple[ev.TensorMeta, int] | None = None
     for e in events:
-        if isinstance(e, ParamUpdate) and e.name == track.name:
+        if isinstance(e, ev.ParamUpdate) and e.name == track.name:
             return e.tensor, e.seq
-        if isinstance(e, Grad) and e.name == track.name:
-            came = TensorMeta(e.leaf, e.total.shape, e.total.dtype, e.total.device), e.seq
+        if isinstance(e, ev.Grad) and e.name == track.name:
+            came = ev.TensorMeta(e.leaf, e.total.shape, e.total.dtype, e.total.device), e.seq
     return came
 
 
-def _gradient(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _gradient(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     """As the optimizer saw it; without one, when it was whole."""
-    came: TensorMeta | None = None
+    came: ev.TensorMeta | None = None
     at = 0
     for e in events:
-        if isinstance(e, Grad) and e.name == track.name:
+        if isinstance(e, ev.Grad) and e.name == track.name:
             came, at = e.total, e.seq
-        elif isinstance(e, ParamUpdate) and e.name == track.name and came is not None:
+        elif isinstance(e, ev.ParamUpdate) and e.name == track.name and came is not None:
             return came, e.seq
     return (came, at) if came is not None else None
 
 
-def _state(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _state(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     for e in events:
-        if isinstance(e, ParamUpdate) and e.name == track.name and track.slot in e.state:
+        if isinstance(e, ev.ParamUpdate) and e.name == track.name and track.slot in e.state:
             return e.state[str(track.slot)], e.seq
     return None
 
 
-def _input(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _input(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     nth = 0
     for e in events:
-        if isinstance(e, Leaf) and e.role == "input" and e.name == track.name:
+        if isinstance(e, ev.Leaf) and e.role == "input" and e.name == track.name:
             nth += 1
             if nth == track.nth:
                 return e.tensor, e.seq
     return None
 
 
-def _loss(track: Track, events: Iterable[Event]) -> tuple[TensorMeta, int] | None:
+def _loss(track: Track, events: Iterable[ev.Event]) -> tuple[ev.TensorMeta, int] | None:
     nth = 0
-    metas: dict[int, TensorMeta] = {}
+    metas: dict[int, ev.TensorMeta] = {}
     for e in events:
-        if isinstance(e, Op):
+        if isinstance(e, ev.Op):
             metas.update((m.id, m) for m in e.outputs)
-        elif isinstance(e, BackwardBegin) and e.roots:
+        elif isinstance(e, ev.BackwardBegin) and e.roots:
             nth += 1
             if nth == track.nth:
-                meta = metas.get(e.roots[0], TensorMeta(e.roots[0], (), "float32", "cpu"))
+                meta = metas.get(e.roots[0], ev.TensorMeta(e.roots[0], (), "float32", "cpu"))
                 return meta, e.seq
     return None
 
 
-def _slot(metas: Sequence[TensorMeta], slot: int, seq: int) -> tuple[TensorMeta, int] | None:
+def _slot(metas: Sequence[ev.TensorMeta], slot: int, seq: int) -> tuple[ev.TensorMeta, int] | None:
     return (metas[slot], seq) if slot < len(metas) and metas[slot].id else None
 
 
@@ -239,7 +225,7 @@ def find_track(store: TraceStore, tensor: int, seq: int) -> Track | None:
     ...     y.backward()
     >>> store = TraceStore()
     >>> store.feed(tape.read())
-    >>> second = [e for e in store.tape if getattr(e, "name", "") == "exp" and isinstance(e, Op)][1]
+    >>> second = [e for e in store.tape if isinstance(e, ev.Op) and e.name == "exp"][1]
     >>> track = find_track(store, second.outputs[0].id, store.last_seq)
     >>> track.title, find_in(store, track, store.steps[0]).seq == second.seq
     ('exp #2 · out', True)
@@ -251,35 +237,35 @@ def find_track(store: TraceStore, tensor: int, seq: int) -> Track | None:
     if step is None:
         return None
     seen: dict[tuple[str, ...], int] = {}
-    begins: dict[int, tuple[NodeBegin, int]] = {}
+    begins: dict[int, tuple[ev.NodeBegin, int]] = {}
     found: Track | None = None
     for e in store.events(step.first_seq, min(seq, step.last_seq)):
-        if isinstance(e, (Op, OpBegin)):
+        if isinstance(e, (ev.Op, ev.OpBegin)):
             place = "op", e.name, e.module, e.phase
             seen[place] = seen.get(place, 0) + 1
-            if isinstance(e, Op):
+            if isinstance(e, ev.Op):
                 slot = _index(e.outputs, tensor)
                 if slot is not None:
                     found = Track(*place, seen[place], slot)
-        elif isinstance(e, NodeBegin):
+        elif isinstance(e, ev.NodeBegin):
             where = "node", e.name, e.module
             seen[where] = seen.get(where, 0) + 1
             begins[e.seq] = e, seen[where]
             slot = _index(e.grad_in, tensor)
             if slot is not None:
                 return Track("grad in", *where[1:], "backward", seen[where], slot)
-        elif isinstance(e, NodeEnd) and e.begin in begins:
+        elif isinstance(e, ev.NodeEnd) and e.begin in begins:
             slot = _index(e.grad_out, tensor)
             begin, nth = begins[e.begin]
             if slot is not None:
                 found = Track("grad out", begin.name, begin.module, "backward", nth, slot)
-        elif isinstance(e, Grad) and e.name and tensor in (e.total.id, e.arrived.id):
+        elif isinstance(e, ev.Grad) and e.name and tensor in (e.total.id, e.arrived.id):
             return Track("grad", e.name)
-        elif isinstance(e, ParamUpdate):
+        elif isinstance(e, ev.ParamUpdate):
             for key, meta in e.state.items():
                 if meta.id == tensor:
                     return Track("state", e.name, slot=key)
-        elif isinstance(e, Leaf) and e.role == "input":
+        elif isinstance(e, ev.Leaf) and e.role == "input":
             place = "input", e.name, "", ""
             seen[place] = seen.get(place, 0) + 1
             if e.tensor.id == tensor:
@@ -287,7 +273,7 @@ def find_track(store: TraceStore, tensor: int, seq: int) -> Track | None:
     return found
 
 
-def _index(metas: Sequence[TensorMeta], tensor: int) -> int | None:
+def _index(metas: Sequence[ev.TensorMeta], tensor: int) -> int | None:
     return next((i for i, meta in enumerate(metas) if meta.id == tensor), None)
 
 
@@ -305,7 +291,7 @@ def track_named(store: TraceStore, name: str) -> Track:
         return Track("loss", "loss")
     if name.isdigit():
         event = store.event(int(name))
-        outputs = event.outputs if isinstance(event, Op) else ()
+        outputs = event.outputs if isinstance(event, ev.Op) else ()
         found = find_track(store, outputs[0].id, int(name)) if outputs else None
         if found is None:
             raise ValueError(f"event {name} made no tensor")
@@ -328,12 +314,12 @@ def track_named(store: TraceStore, name: str) -> Track:
 def _anywhere(store: TraceStore, step: Step, name: str, nth: int) -> Track | None:
     """The n-th op or node of a step that is called so, in whichever module."""
     node = name.endswith(" backward")
-    kind = NodeBegin if node else Op
+    kind = ev.NodeBegin if node else ev.Op
     name = name.removesuffix(" backward")
     for e in store.events(step.first_seq, step.last_seq):
         if isinstance(e, kind) and e.name == name:
             nth -= 1
-            metas = e.grad_in if isinstance(e, NodeBegin) else e.outputs
+            metas = e.grad_in if isinstance(e, ev.NodeBegin) else e.outputs
             made = next((meta.id for meta in metas if meta.id), 0)
             if not nth and made:
                 return find_track(store, made, e.seq)
