@@ -41,9 +41,11 @@ from framework.trace.events import (
     TensorMeta,
 )
 from framework.trace.explain import place
+from framework.trace.forks import lacking
 from framework.trace.gate import Command, Gate, GateError
 from framework.trace.protocol import Breakpoint, Stop, Variable
 from framework.trace.reader import tensor_meta, typed
+from framework.trace.stuck import missing
 from viewers.baseline import Baseline, what_if
 from viewers.compare import CompareError
 from viewers.text import arguments
@@ -79,6 +81,7 @@ class Console:
         self.forks: Forks | None = None  # of a program that listens
         self.branch = ""  # what was changed in this copy of the program
         self._base: Copy | Baseline | None = None  # the copy without the change; once it is asked
+        self._lacks: list[str] = []  # threads of the program, which no copy has
         self._left = False  # by q
         self._last = ""
 
@@ -354,6 +357,7 @@ class Console:
     def _split(self, change: Change, tensor: int) -> str:
         """Make the two copies: one to be changed here, one that can run on without the change."""
         assert self.forks is not None
+        lacks = lacking()  # the copies
         base = self.forks.fork("baseline")
         if self.forks.kind:
             self.gate.console = None  # this is that one: it does what its service is asked for
@@ -363,9 +367,11 @@ class Console:
         copy = self.forks.split("branch")
         if copy is None:
             self.forks.alone()
-            self._base = base
+            self._base, self._lacks = base, lacks
             try:
                 self._edit(change, tensor)
+                if lacks:
+                    self._print([f"{missing(lacks)}; ctrl+c ends what hangs"])
             except GateError as error:
                 self._print([str(error)])
                 os._exit(DROPPED)
@@ -391,12 +397,13 @@ class Console:
             return
         try:
             if not isinstance(self._base, Baseline):
-                self._base = Baseline(Client.connect(self._base.name))
+                made = {"pid": self._base.pid, "lacks": self._lacks}
+                self._base = Baseline(Client.connect(self._base.name), made)
             told = what_if(self.gate.recorder, self._base, over=self.ended)
         except CompareError:
             self._print(["the branch has done nothing yet: + runs it to the end of the step"])
         except (RequestError, SessionError, TimeoutError) as error:
-            self._print([f"the copy without the change does not answer: {error}"])
+            self._print([str(error) or "the copy without the change does not answer"])
         except KeyboardInterrupt:
             self._print(["", "not compared"])
         else:

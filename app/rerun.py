@@ -10,7 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from framework.trace.checkpoints import Difference, first_difference
+from framework.trace.client import RequestError
 from framework.trace.protocol import TensorView
+from framework.trace.stuck import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,10 +136,11 @@ def _run(program: Any, events: list[Event], first: int, last: int, number: int) 
     began = time.monotonic()
     told = program.request("rerun", to=last).result(PATIENCE)
     client: Client = program.sibling(told["name"])
-    status: dict[str, Any] = {"state": client.welcome.state}
-    while status["state"] == "running" and time.monotonic() - began < PATIENCE:
+    watcher = Watcher(client, told["pid"], told.get("lacks", ()), f"step {number}, run again,")
+    while watcher.status()["state"] == "running":
+        if time.monotonic() - began > PATIENCE:
+            raise RequestError(f"step {number} was not run again within {PATIENCE:.0f} s")
         time.sleep(0.01)
-        status = client.request("status").result(PATIENCE)
     since = told["seq"]
     now: list[Event] = []
     while part := client.request("events", first=since + 1 + len(now)).result(PATIENCE):

@@ -18,6 +18,7 @@ from app.link import PING
 from app.sanitize import clean
 from framework.trace.events import BackwardBegin
 from framework.trace.explain import look_through
+from framework.trace.stuck import Watcher
 from viewers.baseline import Baseline, compared
 from viewers.graph.store import TraceStore
 
@@ -106,6 +107,8 @@ class Branch:
     adopting: bool = False
     pinged: float = 0.0
     asking: bool = False  # for the baseline's losses
+    watcher: Watcher | None = None
+    hangs: bool = False  # it was said
 
 
 class WhatIf:
@@ -160,7 +163,7 @@ class WhatIf:
             try:
                 found = program.request("fork", kind="branch").result(PATIENCE)
                 other = program.request("fork", kind="baseline").result(PATIENCE)
-                base = Baseline(program.sibling(other["name"]))
+                base = Baseline(program.sibling(other["name"]), other)
                 base.client.request("breakpoints", breakpoints=[]).result(PATIENCE)
                 base.client.request("step", how="step").result(PATIENCE)
                 return program.sibling(found["name"]), base, found
@@ -195,6 +198,7 @@ class WhatIf:
         program.on_message = None
         lacks = [clean(name, keep_newlines=False) for name in found.get("lacks", ())]
         self.branch = Branch(found["pid"], found["seq"], program, base, kept, outputs, lacks)
+        self.branch.watcher = Watcher(client, found["pid"], lacks, "the branch")
         for name in _OWN:
             setattr(session, name, copy.copy(kept[name]))
         session.runs = {cell: copy.copy(run) for cell, run in session.runs.items()}
@@ -307,8 +311,21 @@ class WhatIf:
             branch.pinged = now
             branch.program.request("ping")
             branch.base.client.request("ping")
+        self._look_whether_it_hangs(branch)
         if len(self.losses) > len(branch.base.losses) and not branch.asking:
             self._ask_base_losses(branch)
+
+    def _look_whether_it_hangs(self, branch: Branch) -> None:
+        """A copy waits for ever for what it has not; say so once for each time that it runs."""
+        session, watcher = self.session, branch.watcher
+        assert watcher is not None
+        if not watcher.hangs(session.state, session.store.last_seq):
+            branch.hangs = False
+        elif not branch.hangs:
+            branch.hangs = True
+            session.in_background(
+                watcher.words, lambda text: session.say(f"{text}; X drops it", problem=True)
+            )
 
     @property
     def losses(self) -> list[float]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.trace.events import EDITED, BackwardBegin, Event, Mark, OptimEnd, Source
 from framework.trace.explain import Look, look_in, look_through, place, source_line
+from framework.trace.stuck import Watcher
 from viewers.compare import Comparison, Difference, Side, compare
 from viewers.text import pad
 
@@ -39,6 +40,7 @@ class Baseline:
 
     Args:
         client: a connection to it, made while it still stands where it was copied.
+        made: what the request `fork` said of it: the threads that it has not.
 
     Attributes:
         seq: the event at which it and the branch part.
@@ -46,8 +48,12 @@ class Baseline:
         losses: what its backward passes started from, in order; NaN where that is not one number.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, made: dict[str, Any] | None = None) -> None:
         self.client = client
+        told = made or {}
+        self._watcher = Watcher(
+            client, told.get("pid", 0), told.get("lacks", ()), "the copy without the change"
+        )
         self.seq = client.welcome.last_seq
         self.events: list[Event] = []
         self.losses: list[float] = []
@@ -57,13 +63,13 @@ class Baseline:
         """Let it run as far as a branch with this tape has come; what it has done since the start.
 
         That is to the end of the training step that the branch is in. Raises RequestError if it
-        cannot be asked.
+        cannot be asked, or hangs.
         """
         client, began = self.client, time.monotonic()
         steps, most = steps_since(events, self.seq), events[-1].seq if events else 0
         with self._lock:
             while (waited := time.monotonic() - began) < PATIENCE:
-                status = client.request("status").result(PATIENCE)
+                status = self._watcher.status()
                 ended = sum(isinstance(e, OptimEnd) for e in self.events)
                 far = not ended and steps == 1 and waited > LOOP and status["last_seq"] > most
                 if far and status["state"] == "running":

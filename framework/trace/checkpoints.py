@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 from framework.trace import sink
 from framework.trace.events import BackwardBegin, Event, Leaf, Mark, Op
-from framework.trace.forks import READY, close_end, keep_end
+from framework.trace.forks import close_end, keep_end, lacking
 from framework.trace.gate import GateError
+from framework.trace.stuck import is_stopped
 
 if TYPE_CHECKING:
     from framework.trace.forks import Copy, Forks
@@ -44,6 +45,7 @@ NEWEST = 3  # of them, such as are never given up for others
 EVERY = 1.0  # seconds between two of them in one run; what is written to afterwards is copied
 SHARE = 0.05  # of the time, for making them and for the checksums
 LEAST = 1 << 30  # bytes of free memory below which none is made
+TRY = 4.0  # seconds that checkpoints may take to answer, all together: others wait meanwhile
 NOTED = 4_000  # training steps whose checksums are remembered
 
 
@@ -91,24 +93,34 @@ class Checkpoints:
         if to > self.recorder.seq:
             raise GateError(f"rerun: event {to} has not happened yet")
         cell = next((seq for seq in reversed(self._cells) if seq < to), 0)  # a copy gets no cells
-        found = next((c for c in reversed(self._known) if cell <= c.seq < to), None)
-        if found is None and self._known and self._known[0].seq < cell:
+        usable = [c for c in reversed(self._known) if cell <= c.seq < to]
+        if not usable and self._known and self._known[0].seq < cell:
             raise GateError(f"no checkpoint is left of the cell that ran at event {to}")
-        if found is None:
+        if not usable:
             first = self._known[0].seq if self._known else 0
             have = f"the first was made at event {first}" if first else self._why_none()
             raise GateError(f"there is no checkpoint before event {to}: {have}")
         self.end_again()
-        try:
-            os.write(found.orders, json.dumps({"to": to}).encode() + b"\n")
-            told = json.loads(_line(found.answers, READY))
-        except (OSError, ValueError):
-            self._forget(found)
-            raise GateError("the checkpoint does not answer any more: try again") from None
-        if "error" in told:
-            raise GateError(told["error"])
-        self._again = told["pid"]
-        return {**told, "seq": found.seq}
+        end, silent = time.monotonic() + TRY, ""
+        for found in usable:  # an older one does as well
+            try:
+                if is_stopped(found.copy.pid):
+                    os.kill(found.copy.pid, signal.SIGCONT)
+                os.write(found.orders, json.dumps({"to": to}).encode() + b"\n")
+                told = json.loads(_line(found.answers, max(0.1, end - time.monotonic())))
+            except (OSError, ValueError):
+                self._forget(found)
+                silent += f"{', ' if silent else ''}{found.copy.pid}"
+                if time.monotonic() >= end:
+                    break
+                continue
+            if "error" in told:
+                raise GateError(told["error"])
+            self._again = told["pid"]
+            return {**told, "seq": found.seq, "lacks": lacking()}
+        raise GateError(
+            f"checkpoints that did not answer were given up (process {silent}): try again"
+        )
 
     def _why_none(self) -> str:
         return self.forks.why_not() or (
