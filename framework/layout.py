@@ -6,14 +6,15 @@ the smallest stride then. That order is a property of the strides, not of the te
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 __all__ = [
     "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
-    "in_order", "in_rows", "is_dense", "laid_out", "layout", "memory_format", "preserve_format",
-    "result_strides",
+    "in_order", "in_rows", "is_dense", "keeps_format", "laid_out", "layout", "like_dense",
+    "memory_format", "preserve_format", "result_strides", "suggested",
     "sparse_bsc", "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
 ]  # fmt: skip
 
@@ -103,6 +104,65 @@ def formatted(array: Any, form: Any) -> Any:
     order = _order(form, array.ndim)
     back = tuple([order.index(d) for d in range(array.ndim)])
     return array.transpose(order).copy(order="C").transpose(back)
+
+
+def suggested(array: Any) -> memory_format | None:
+    """The format with the channels innermost, if that is how an array's elements lie.
+
+    PyTorch's `suggest_memory_format`, but for arrays that are in C order as well.
+    """
+    if array.flags.c_contiguous or array.ndim not in (4, 5):
+        return None
+    form = channels_last if array.ndim == 4 else channels_last_3d
+    shape, strides = array.shape, array.strides
+    least = 0
+    if strides[1] == 0:
+        return None
+    for d in reversed(_ORDERS[form]):
+        if not shape[d] or strides[d] < least or (d == 0 and least == strides[1]):
+            return None
+        least = strides[d] * shape[d] if shape[d] > 1 else strides[d]
+    return form
+
+
+def keeps_format(kernel: Any, operands: int = 1) -> Any:
+    """A kernel whose results have their channels innermost where one of its operands has."""
+
+    @functools.wraps(kernel)
+    def kept(*arrays: Any, **meta: Any) -> Any:
+        result = kernel(*arrays, **meta)
+        form = suggested(arrays[0])
+        if form is None and operands > 1:
+            form = suggested(arrays[1])
+        if form is None:
+            return result
+        if isinstance(result, tuple):
+            return tuple([_in_format(r, form) for r in result])
+        return _in_format(result, form)
+
+    return kept
+
+
+def _in_format(array: Any, form: memory_format) -> Any:
+    if array.ndim != len(_ORDERS[form]) or in_order(array, form):
+        return array
+    return formatted(array, form)
+
+
+def like_dense(array: Any, other: Any) -> Any:
+    """``array``, copied into the order of ``other``'s elements if that is another one.
+
+    In C order where ``other``'s elements do not fill a block of memory.
+    """
+    if other.flags.c_contiguous:
+        return in_rows(array)
+    if 0 in other.strides or not is_dense(other):
+        return in_rows(array)
+    return array if _steps(array) == _steps(other) else laid_out(array, other, None)
+
+
+def _steps(array: Any) -> list[int]:
+    return [s for s, n in zip(array.strides, array.shape) if n > 1]
 
 
 def is_dense(array: Any) -> bool:

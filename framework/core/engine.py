@@ -23,6 +23,7 @@ from framework.core.modes import modes
 from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
 from framework.kernels.pool import no_memory
+from framework.layout import like_dense
 from framework.trace import sink
 
 __all__ = ["run_backward"]
@@ -385,10 +386,8 @@ class _Task:
         if first:
             if self.create:
                 tensor._grad = grad if own else grad.clone()
-            elif own and not grad._rg:
-                tensor._grad = grad
             else:
-                tensor._grad = dispatch.wrap(grad._data.copy(), grad._device)
+                tensor._grad = _kept(tensor, grad, own and not grad._rg)
         elif self.create:
             tensor._grad = tensor._grad + grad
         else:
@@ -442,6 +441,19 @@ def _check_finite(node: Node, outs: tuple[Any, ...]) -> None:
 
 def _sender(node: Node | None) -> str:
     return "the given gradient" if node is None else f"Function {node.name()}{node.where()}"
+
+
+def _kept(leaf: Any, grad: Any, own: bool) -> Any:
+    """A leaf's gradient, in memory of its ``own``: in the order of the leaf's elements."""
+    data, shape = grad._data, leaf._data
+    if isinstance(data, ndarray) and isinstance(shape, ndarray):
+        if data.flags.c_contiguous and shape.flags.c_contiguous:
+            return grad if own else dispatch.wrap(data.copy(), grad._device)
+        placed = like_dense(data, shape)
+        if placed is data and own:
+            return grad
+        return dispatch.wrap(data.copy(order="K") if placed is data else placed, grad._device)
+    return grad if own else dispatch.wrap(data.copy(), grad._device)
 
 
 def _own(grad: Any) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.layout import is_dense, laid_out, result_strides
+from framework.layout import dense_order, is_dense, laid_out, result_strides
 
 __all__ = [
     "META_NUMPY", "SMALL", "ByValue", "MetaArray", "compute", "creation_without_numbers",
@@ -89,6 +89,12 @@ def meta_array(shape: Any, dtype: Any, strides: tuple[int, ...] | None = None) -
     if strides is not None and size:
         size = sum((n - 1) * s for n, s in zip(shape, strides)) + kind.itemsize
     return np.ndarray.__new__(MetaArray, shape, kind, _addresses.take(size), 0, strides)
+
+
+def ordered(shape: Any, dtype: Any, order: tuple[int, ...]) -> Any:
+    """A meta array whose dimensions lie in that order, the outermost first."""
+    made = meta_array([shape[d] for d in order], dtype)
+    return made.transpose([order.index(d) for d in range(len(order))])
 
 
 def meta_like(array: Any, dtype: Any = None) -> Any:
@@ -172,7 +178,12 @@ class MetaArray(np.ndarray):
             items = index if isinstance(index, tuple) else (index,)
             whole = items if any(i is Ellipsis for i in items) else (*items, Ellipsis)
             return np.ndarray.__getitem__(self, whole)
-        return meta_array(indexed_shape(self.shape, index), self.dtype)
+        shape = indexed_shape(self.shape, index)
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        rows = np.ndim(first) == 1 and all(i is Ellipsis or i == slice(None) for i in rest)
+        if rows and not self.flags.c_contiguous:
+            return ordered(shape, self.dtype, dense_order(self))
+        return meta_array(shape, self.dtype)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         from framework.kernels.meta_rules import indexed_shape, is_basic

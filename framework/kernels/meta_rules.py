@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from framework.kernels.meta import ByValue, MetaArray, _new, meta_array, meta_like, no_data
+from framework.kernels.meta import ByValue, MetaArray, _new, meta_array, meta_like, no_data, ordered
+from framework.layout import dense_order
 
 __all__ = ["indexed_shape", "is_basic", "of_function", "of_ufunc", "reshaped"]
 
@@ -389,8 +390,10 @@ def _concatenate(
                 "all the input array dimensions except for the concatenation axis must match "
                 f"exactly, but got {[a.shape for a in parts]}"
             )
-    made = meta_array((*rest[:at], sum(a.shape[at] for a in parts), *rest[at:]), kind)
-    return made if out is None else out
+    shape = (*rest[:at], sum(a.shape[at] for a in parts), *rest[at:])
+    orders = {dense_order(a) for a in parts if a.size}
+    order = orders.pop() if len(orders) == 1 else tuple(range(first.ndim))
+    return ordered(shape, kind, order) if out is None else out
 
 
 @_rule(np.where)

@@ -12,6 +12,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, widening
+from framework.layout import keeps_format
 from framework.ops.pool import MAX_SCATTER, constant
 
 __all__ = [
@@ -54,8 +55,10 @@ def _mapped(x: Any, matrices: list[Any]) -> Any:
 def _adaptive_op(dims: int) -> Op:
     size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
     meta = {"size": size, "out": out}
+    plain = widening(_adaptive_kernel)
+    kernel = keeps_format(plain) if dims == 2 else plain  # PyTorch's wart: not in three dimensions
     avg = op(
-        f"adaptive_avg_pool{dims}d", widening(_adaptive_kernel), "a",
+        f"adaptive_avg_pool{dims}d", kernel, "a",
         grad=(lambda g, n: apply(undo, g, **n.meta),), flat="a",
         samples=lambda s: [((s(2, *size),), meta)],
     )  # fmt: skip
@@ -87,7 +90,7 @@ def _adaptive_max_kernel(x: Any, *, out: Any) -> tuple[Any, Any]:
 def _adaptive_max_op(dims: int) -> Op:
     size, out = (4, 5, 3)[-dims:], (2, 3, 2)[-dims:]
     return op(
-        f"adaptive_max_pool{dims}d", _adaptive_max_kernel, "a",
+        f"adaptive_max_pool{dims}d", keeps_format(_adaptive_max_kernel), "a",
         grad=(lambda g, y1, n, out: apply(
             MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(out):])),),
         flat="a",

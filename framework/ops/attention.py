@@ -82,7 +82,17 @@ def scaled_dot_product_attention(
             weights = softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    return (weights @ value).to(dtype)
+    return _laid_as(query, (weights @ value).to(dtype))
+
+
+def _laid_as(query: Any, out: Any) -> Any:
+    """The result in the order of a query that lies as (batch, position, head, width).
+
+    That is what it is for: ``transpose(1, 2)`` of it can be viewed as all heads side by side.
+    """
+    if query.ndim != 4 or query.is_contiguous() or not query.transpose(1, 2).is_contiguous():
+        return out
+    return out.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _repeated(x: Any, query: Any) -> Any:

@@ -22,6 +22,7 @@ from framework.core.registry import Op, function, op
 from framework.kernels import compiled, module_of
 from framework.kernels import conv as host
 from framework.kernels.floats import type_name, wide
+from framework.layout import keeps_format
 from framework.ops.windows import padded, parts, spread
 
 __all__ = [
@@ -314,7 +315,7 @@ def _family(dims: int) -> tuple[Op, Op]:
         return out
 
     CONV = op(
-        f"conv{dims}d", _conv_kernel, "input weight bias",
+        f"conv{dims}d", keeps_format(_conv_kernel, 2), "input weight bias",
         grad=(
             lambda g, weight, n: to_input(g, weight, n.meta, n.shape(0)[2:]),
             lambda g, input, n: to_weight(input, g, n.meta, n.shape(1)[2:]),
@@ -343,7 +344,7 @@ def _family(dims: int) -> tuple[Op, Op]:
         samples=lambda s: [((s(2, 4, *size), s(2, 2, *out)), {"kernel": kernel, **odd})],
     )  # fmt: skip
     TRANSPOSE = op(
-        f"conv_transpose{dims}d", _transpose_kernel, "input weight bias",
+        f"conv_transpose{dims}d", keeps_format(_transpose_kernel, 2), "input weight bias",
         grad=(
             lambda g, weight, n: conv(g, weight, n.meta, n.shape(0)[2:]),
             lambda g, input, n: to_weight(g, input, n.meta, n.shape(1)[2:]),

@@ -18,8 +18,15 @@ from framework.tensor import Tensor, tensor
 
 __all__ = ["clone", "contiguous", "detach", "to"]
 
+
+def _cast_kernel(a: Any, dtype: Any) -> Any:
+    if a.flags.c_contiguous or 0 not in a.strides:
+        return a.astype(dtype)
+    return a.astype(dtype, order="C")  # repeated dimensions have no place in the order of strides
+
+
 CAST = op(
-    "to", lambda a, dtype: a.astype(dtype), "a",
+    "to", _cast_kernel, "a",
     grad=(lambda g, n: g.to(dtypes.from_numpy_dtype[n.dtype(0)]),),
     samples=lambda s: [((s(3),), {"dtype": np.dtype(np.float64)})],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from framework.core.registry import function
+from framework.layout import contiguous_format
 from framework.ops.complex import view_as_complex, view_as_real
 from framework.ops.conversion import detach
 from framework.ops.diagonals import diagonal
@@ -35,7 +36,9 @@ def _copying(call: Callable[..., Any], name: str, example: str) -> Callable[...,
     @wraps(call)
     def copied(*args: Any, **options: Any) -> Any:
         found = call(*args, **options)
-        return tuple([x.clone() for x in found]) if isinstance(found, tuple) else found.clone()
+        if isinstance(found, tuple):
+            return tuple([x.clone(memory_format=contiguous_format) for x in found])
+        return found.clone(memory_format=contiguous_format)
 
     copied.__name__ = copied.__qualname__ = name
     copied.__doc__ = f"""`{name.removesuffix("_copy")}`, copied: no view of its input.

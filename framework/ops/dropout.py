@@ -15,6 +15,7 @@ from framework.core.registry import function, op
 from framework.core.views import inplace_twin
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name
+from framework.layout import like_dense
 
 __all__ = [
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
@@ -38,7 +39,8 @@ def _dropout_kernel(
         return a * 0
     mask = _kept(shape, p, seed, offset)
     xp = module_of(a)
-    return a * (xp.asarray(mask) * a.dtype.type(1 / (1 - p)))
+    result = a * (xp.asarray(mask) * a.dtype.type(1 / (1 - p)))
+    return result if a.flags.c_contiguous else like_dense(result, a)
 
 
 DROPOUT = op(

@@ -35,20 +35,41 @@ _FLIPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 # -- primitives --------------------------------------------------------------------------------
 
 
+def _outer_first(a: Any) -> list[int]:
+    """The dimensions from the largest stride to the smallest."""
+    return sorted(range(a.ndim), key=lambda d: -abs(a.strides[d]))
+
+
+def _passed(order: list[int], dim: tuple[int, ...]) -> list[int]:
+    """How PyTorch's result lies after a transform along ``dim``: those dimensions are innermost."""
+    inner = {d % len(order) for d in dim} if order else set()
+    return [d for d in order if d not in inner] + [d for d in order if d in inner]
+
+
+def _laid(result: Any, order: list[int]) -> Any:
+    """``result`` with its dimensions in that order in memory."""
+    across = result.transpose(order)
+    if across.flags.c_contiguous:
+        return result
+    return across.copy().transpose([order.index(d) for d in range(result.ndim)])
+
+
 def _c2c_kernel(a: Any, *, dim: tuple[int, ...], norm: str, forward: bool) -> Any:
     transform = module_of(a).fft.fftn if forward else module_of(a).fft.ifftn
-    return transform(a, axes=dim, norm=norm)
+    return _laid(transform(a, axes=dim, norm=norm), _passed(_outer_first(a), dim))
 
 
 def _r2c_kernel(a: Any, *, dim: tuple[int, ...], norm: str) -> Any:
-    return module_of(a).fft.rfftn(a, axes=dim, norm=norm)
+    order = _passed(_passed(_outer_first(a), dim), dim[-1:])
+    return _laid(module_of(a).fft.rfftn(a, axes=dim, norm=norm), order)
 
 
 def _c2r_kernel(a: Any, *, dim: tuple[int, ...], norm: str, size: int) -> Any:
     xp = module_of(a)
+    order = _passed(_passed(_outer_first(a), dim[:-1]), dim[-1:])
     if len(dim) > 1:
         a = xp.fft.ifftn(a, axes=dim[:-1], norm=norm)
-    return xp.fft.irfft(a, size, dim[-1], norm)
+    return _laid(xp.fft.irfft(a, size, dim[-1], norm), order)
 
 
 def _r2c_grad(g: Any, n: Any, dim: tuple[int, ...], norm: str) -> Any:

@@ -97,10 +97,26 @@ def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:
     if module_of(a) is not np:
         _check_index(a, index)
     try:
+        first = indices[0] if indices else None
+        if index[0] is not first and len(indices) == 1 and _along_one(index, first):
+            return a.take(first, [part is first for part in index].index(True))
         return a[index]
     except IndexError:
         _check_index(a, index)
         raise
+
+
+_ALL = slice(None)
+
+
+def _along_one(index: tuple[Any, ...], place: Any) -> bool:
+    """Whether places of one dimension after the first are picked.
+
+    NumPy's result of such an index lies across, with that dimension outermost.
+    """
+    return place.dtype.kind in "iu" and all(
+        part is place or (part.__class__ is slice and part == _ALL) for part in index
+    )
 
 
 def _check_index(a: Any, index: tuple[Any, ...]) -> None:

@@ -26,7 +26,7 @@ from framework.core.views import before_write
 from framework.kernels import compiled, module_of, to_device
 from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
-from framework.layout import in_rows
+from framework.layout import in_rows, keeps_format
 from framework.ops.distance import CDIST
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import wrap
@@ -383,7 +383,7 @@ def _channel_sum(g: Any) -> Any:
 
 
 GROUP_NORM = op(
-    "group_norm", widening(_group_kernel), "input weight bias",
+    "group_norm", keeps_format(widening(_group_kernel)), "input weight bias",
     grad=(
         lambda g, input, weight, num_groups, eps: _group_grad_x(
             g, input, weight, num_groups, eps),
@@ -487,7 +487,7 @@ def instance_norm(
         _update(running_mean, mean.reshape(input.shape[:2]).mean(axis=0), momentum)
         var = square.reshape(input.shape[:2]) * (size / (size - 1))
         _update(running_var, var.mean(axis=0), momentum)
-    return apply(GROUP_NORM, input, weight, bias, num_groups=channels, eps=eps)
+    return apply(GROUP_NORM, input.contiguous(), weight, bias, num_groups=channels, eps=eps)
 
 
 # -- batch norm -------------------------------------------------------------------------------

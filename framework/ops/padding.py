@@ -10,6 +10,7 @@ from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op, variant
 from framework.kernels import module_of, to_device
+from framework.layout import keeps_format, suggested
 from framework.ops.indexing import INDEX, index_array
 from framework.tensor import wrap
 
@@ -38,7 +39,7 @@ def _negated(pad: Any) -> tuple[tuple[int, int], ...]:
 
 
 PAD = op(
-    "pad", _pad_kernel, "a",
+    "pad", keeps_format(_pad_kernel), "a",
     grad=(lambda g, pad: apply(PAD, g, pad=_negated(pad), value=0.0),),
     samples=lambda s: [
         ((s(2, 3),), {"pad": ((0, 0), (1, 2)), "value": 0.5}),
@@ -100,6 +101,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 @composite
 def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
     """Padding with the input's own elements: select them, dimension by dimension."""
+    form = None if mode == "circular" else suggested(input._data)
     for i in range(0, len(sizes), 2):
         before, after = sizes[i], sizes[i + 1]
         if before or after:
@@ -110,7 +112,7 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
             input = apply(
                 _BY_INDEX[mode], input, index, layout=(*(slice(None),) * dim, index_array)
             )
-    return input
+    return input if form is None else input.contiguous(memory_format=form)
 
 
 def _reflected(n: int, before: int, after: int) -> Any:

@@ -17,6 +17,7 @@ from framework.core.registry import Op, function, op
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name, widening
 from framework.kernels.quick import blend
+from framework.layout import keeps_format
 from framework.ops.windows import padded, parts, spread
 from framework.tensor import wrap
 
@@ -215,7 +216,7 @@ def _max_op(dims: int) -> Op:
     wide = {**base, "dilation": (2,) * dims, "stride": (1,) * dims}
     size = (4, 5, 4)[-dims:]
     return op(
-        f"max_pool{dims}d", _max_kernel, "a",
+        f"max_pool{dims}d", keeps_format(_max_kernel), "a",
         grad=(lambda g, y1, n, kernel: apply(
             MAX_SCATTER, g[0], constant(y1), size=tuple(n.shape(0)[-len(kernel):])),),
         flat="a",
@@ -460,8 +461,9 @@ def _avg_op(dims: int) -> Op:
         return _out_size(size, meta["kernel"], meta["stride"], meta["padding"], (1,) * dims,
                          meta["ceil_mode"])  # fmt: skip
 
+    kernel = keeps_format(widening(_avg_kernel)) if dims == 2 else widening(_avg_kernel)
     avg = op(
-        f"avg_pool{dims}d", widening(_avg_kernel), "a",
+        f"avg_pool{dims}d", kernel, "a",
         grad=(lambda g, n: apply(undo, g, **n.meta),), flat="a",
         samples=lambda s: [((s(2, 1, *size),), meta) for meta in (base, odd)],
     )  # fmt: skip

@@ -12,7 +12,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.kernels import to_device, to_host
-from framework.layout import in_rows
+from framework.layout import contiguous_format, formatted, in_rows, keeps_format
 from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
 from framework.ops.shape import expand, ints, reshape, transpose
@@ -51,7 +51,8 @@ def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(total)}: {total}")
     between = [n for pair in zip((1,) * len(have), have) for n in pair]
     wide = [n for pair in zip(times, have) for n in pair]
-    return reshape(expand(reshape(self, *between), *wide), *total)
+    found = reshape(expand(reshape(self, *between), *wide), *total)
+    return found if found._base is None else found.clone(memory_format=contiguous_format)
 
 
 @function()
@@ -133,12 +134,12 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
 # -- reversing and shifting ------------------------------------------------------------------
 
 FLIP = op(
-    "flip", lambda a, *, dims: np.flip(a, dims).copy(), "a",
+    "flip", lambda a, *, dims: formatted(np.flip(a, dims), None), "a",
     grad=(lambda g, dims: apply(FLIP, g, dims=dims),),
     samples=lambda s: [((s(3, 2),), {"dims": (0, 1)})],
 )  # fmt: skip
 ROLL = op(
-    "roll", lambda a, *, shifts, dims: in_rows(np.roll(a, shifts, dims)), "a",
+    "roll", keeps_format(lambda a, *, shifts, dims: in_rows(np.roll(a, shifts, dims))), "a",
     grad=(lambda g, shifts, dims: apply(
         ROLL, g, shifts=tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts,
         dims=dims),),

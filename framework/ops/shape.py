@@ -202,7 +202,7 @@ def ravel(input: Tensor) -> Tensor:
     >>> torch.tensor([[1, 2], [3, 4]]).ravel()
     tensor([1, 2, 3, 4])
     """
-    return reshape(input, -1)
+    return reshape(input.contiguous(), -1)
 
 
 @function(checks=True)

@@ -17,6 +17,7 @@ from framework.core.registry import function, op
 from framework.dtypes import BOOL, COMPLEX
 from framework.kernels import module_of
 from framework.kernels.floats import wide
+from framework.layout import in_rows, like_dense
 from framework.ops.dims import axis, constant, named, numpy_names
 from framework.ops.extremes import selected_grad
 from framework.tensor import Tensor
@@ -43,7 +44,7 @@ def order(a: Any, dim: int, descending: bool = False, stable: bool = True) -> An
 
 def picked(a: Any, index: Any, dim: int) -> tuple[Any, Any]:
     """(values, indices) of an array along a dimension."""
-    index = index.astype(np.int64, copy=False)
+    index = in_rows(index.astype(np.int64, copy=False))  # also of one read backwards
     return module_of(a).take_along_axis(a, index, dim), index
 
 
@@ -55,7 +56,8 @@ def picked_grad(g: Any, y1: Any, n: Any, dim: int) -> Any:
 def _sort_kernel(a: Any, *, dim: int, descending: bool, stable: bool) -> Any:
     if not a.ndim:
         return a.copy(), module_of(a).zeros((), np.int64)
-    return picked(a, order(a, dim, descending, stable), dim)
+    found = picked(a, order(a, dim, descending, stable), dim)
+    return found if a.flags.c_contiguous else (like_dense(found[0], a), like_dense(found[1], a))
 
 
 SORT = op(

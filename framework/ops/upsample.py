@@ -18,6 +18,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
+from framework.layout import keeps_format
 from framework.ops.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 __all__ = [
@@ -211,7 +212,7 @@ def _resampler(name: str, kind: str, dims: int, antialias: bool = False) -> Op:
         for align in ((False,) if kind.startswith("nearest") else (False, True))
     ]
     forth = op(
-        name, _resample, "a", grad=(lambda g, n: apply(back, g, **n.meta),),
+        name, keeps_format(_resample), "a", grad=(lambda g, n: apply(back, g, **n.meta),),
         samples=lambda s: [((s(1, 2, *[a.size for a in axes]),), meta) for meta in metas],
     )  # fmt: skip
     back = op(
