@@ -147,14 +147,14 @@ def test_panes_are_reached_by_key_and_mouse(tmp_path: Path) -> None:
             # The gutter sets a breakpoint, the tab bar shows a tab, the footer does what it says.
             view = d.main.notebook.view
             row = view.rows.row_of(d.app.notebook.cells[2].id, 2)
-            await d.pilot.click("#notebook", offset=(2, row))
+            await d.click("#notebook", offset=(2, row))
             assert [p.line for p in d.session.breakpoints] == [2]
-            await d.pilot.click("#tabs", offset=(14, 0))
+            await d.click("#tabs", offset=(14, 0))
             assert d.main.where == "variables"
             await d.press("f1")
             assert "Next op" in d.text()
             await d.press("escape", "ctrl+p")
-            await d.pilot.pause()
+            await d.quiet()
             await d.press(*"zoom")
             await d.until(lambda: "Zoom the pane" in d.text(), "the palette")
             await d.press("escape")

@@ -62,11 +62,11 @@ def test_parameters(tmp_path: Path, size: tuple[int, int]) -> None:
             # A click on a head sorts by it, a second one the other way round.
             pane = d.main.lower.parameters
             x = "".join(t for t, _ in pane.row(0, pane.room - 1)).index("|w|") + 2
-            await d.pilot.click(pane, offset=(x, 0))
+            await d.click(pane, offset=(x, 0))
             await figures(d)
             norms = [row.norm.value for row in pane._shown]
             assert norms == sorted(norms, reverse=True)
-            await d.pilot.click(pane, offset=(x, 0))
+            await d.click(pane, offset=(x, 0))
             assert [row.norm.value for row in pane._shown] == sorted(norms)
 
             # As of the cursor: before the first update there is no ratio yet.
@@ -174,7 +174,7 @@ def test_tabs_by_mouse_and_by_letter(tmp_path: Path) -> None:
             bar = d.main.lower.bar
             for name in ("parameters", "source", "memory"):
                 start = next(a for a, _, n in bar._spots if n == name)
-                await d.pilot.click(bar, offset=(start + 1, 0))
+                await d.click(bar, offset=(start + 1, 0))
                 assert d.main.where == name
             assert "output" in d.text().split("\n")[-12:].__str__(), "all tabs have room"
 
@@ -227,7 +227,7 @@ def test_five_hundred_parameters_and_keys_are_answered(tmp_path: Path) -> None:
                 began = time.thread_time()
                 d.main.commands.perform(d.main.keymap.press(key, d.main.where, False).id)
                 worst = max(worst, time.thread_time() - began)
-                await d.pilot.pause()
+                await d.quiet()
             assert worst < 0.2, worst
             await figures(d)
             rows = d.main.lower.parameters._shown
@@ -285,7 +285,7 @@ def test_images_and_highlighted_values(tmp_path: Path, size: tuple[int, int]) ->
                 assert not shown("*0.667")
                 await d.press("greater_than_sign")
                 await d.settled()
-                await d.pilot.pause()
+                await d.quiet()
             assert shown("*0.800") and shown("    12")
             await d.press("h", *"much", "enter")
             assert "expected > 3" in d.session.message

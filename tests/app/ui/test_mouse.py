@@ -16,7 +16,7 @@ def test_a_click_on_the_time_line_scrubs(tmp_path: Path) -> None:
             await d.press("f6")
             await d.idle()
             head = d.session.cursor
-            await d.pilot.click("#timeline", offset=(60, 1))
+            await d.click("#timeline", offset=(60, 1))
             await d.settled()
             assert 0 < d.session.cursor < head
             assert d.session.moment.seq == d.session.cursor

@@ -70,7 +70,7 @@ def test_export_with_values_and_options(tmp_path: Path) -> None:
                 await d.press("enter")
 
             await ask(f"{target} --values --phase both --module model.2")
-            await d.until(lambda: d.session.message.startswith("written"), "the word about it", 40)
+            await d.until(lambda: d.session.message.startswith("written"), "the word about it")
             page = target.read_text()
             found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
             assert found is not None

@@ -53,7 +53,7 @@ class Terminal:
         self.seen += part
         return part
 
-    def until(self, text: bytes, limit: float = 20) -> None:
+    def until(self, text: bytes, limit: float = 60) -> None:
         end = time.monotonic() + limit
         while text not in self.seen:
             self.read()
@@ -62,7 +62,7 @@ class Terminal:
     def type(self, text: bytes) -> None:
         os.write(self.master, text)
 
-    def end(self, limit: float = 15) -> int:
+    def end(self, limit: float = 60) -> int:
         """The exit status, with the output read to its end."""
         end = time.monotonic() + limit
         while self.process.poll() is None:
@@ -94,12 +94,11 @@ def test_ended_by_a_signal(tmp_path: Path, number: int, status: int) -> None:
     terminal = Terminal(str(path))
     terminal.until(b" idle ")
     terminal.type(b"\x1b[Bb")  # down to the line, and a breakpoint on it
-    terminal.read(0.5)
+    terminal.until("●".encode())
     terminal.type(b"\r")  # edit
-    time.sleep(0.5)
-    terminal.type(b"b = 2\r")
     terminal.until(b"esc")
-    terminal.read(0.5)
+    terminal.type(b"b = 2\rlast")
+    terminal.until(b"lasta")  # it stands before the line that was there
     os.kill(terminal.process.pid, number)
     assert terminal.end() == status
     assert all(code in terminal.seen for code in RESTORED)
@@ -117,7 +116,7 @@ def test_the_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
     terminal.type(b"o")  # a new cell
     terminal.until(b"esc")
     os.close(terminal.master)
-    assert terminal.process.wait(10) == 129
+    assert terminal.process.wait(60) == 129
     assert list(tmp_path.glob(".*.tapebook-autosave"))
 
 
@@ -152,6 +151,6 @@ def test_a_dumb_terminal_is_refused(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.py", "# %%\na = 1\n")
-    done = subprocess.run([TAPEBOOK, str(path)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([TAPEBOOK, str(path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
     assert "needs a terminal" in done.stderr and len(done.stderr.splitlines()) == 1

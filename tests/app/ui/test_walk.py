@@ -154,6 +154,6 @@ async def _values(path: Path, tmp_path: Path) -> None:
         target = tmp_path / "graph.svg"
         d.main.prompt.query_one("Input").value = str(target)  # type: ignore[attr-defined]
         await d.press("enter")
-        await d.until(target.exists, "the exported picture", 40)
+        await d.until(target.exists, "the exported picture")
         await d.until(lambda: session.message.startswith("written"), "the word about it")
         assert "<svg" in target.read_text()

@@ -197,7 +197,7 @@ def test_of_an_attached_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             await d.press("ctrl+q")
         for copy in (pid, other):
             with pytest.raises(ProcessLookupError):
-                for _ in range(200):
+                for _ in range(1200):
                     os.kill(copy, 0)
                     await asyncio.sleep(0.05)
         assert process.poll() is None, "leaving must not end it"

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
@@ -66,6 +67,14 @@ class Driver:
         for key in keys:  # the next one is for what this one opens
             await self.pilot.press(key)
             await self.quiet()
+
+    async def click(self, *arguments: Any, **options: Any) -> None:
+        await self.pilot.click(*arguments, **options)
+        await self.quiet()
+
+    async def resize(self, width: int, height: int) -> None:
+        await self.pilot.resize_terminal(width, height)
+        await self.quiet()
 
     async def quiet(self) -> None:
         """Wait until the program has done and drawn all that it can do by itself.
