@@ -361,10 +361,14 @@ def test_interrupting_an_idle_kernel_is_harmless(kernel):
     assert kernel.run("1 + 1")["error"] == ""
 
 
-def test_cells_wait_their_turn(kernel):
-    first = kernel.client.request("execute", cell="a", code="import time; time.sleep(0.3); n = 1")
+def test_cells_wait_their_turn(kernel, tmp_path):
+    go = tmp_path / "go"
+    code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nn = 1"
+    first = kernel.client.request("execute", cell="a", code=code)
     second = kernel.client.request("execute", cell="b", code="n += 1; print(n)")
+    kernel.ask("status")
     assert not second.done()
+    go.touch()
     assert first.result(60)["error"] == "" and second.result(60)["error"] == ""
 
 

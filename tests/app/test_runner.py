@@ -170,7 +170,7 @@ def test_termination_runs_exit_handlers_and_leaves_no_files(tmp_path, runtime, n
     script = _write(
         tmp_path / "s.py",
         "import atexit, time\natexit.register(lambda: print('handler ran'))\n"
-        "try:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "try:\n    print('up', flush=True)\n    time.sleep(1000)\n"
         "finally:\n    print('finally ran')\n",
     )
     process = subprocess.Popen(

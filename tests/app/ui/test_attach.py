@@ -350,7 +350,7 @@ def test_ps_says_how_each_is(script: Path, tmp_path: Path) -> None:
     quiet = write(
         tmp_path / "quiet.py",
         "import sys, time\nfrom framework import trace\n"
-        "trace.listen(name='my \\x1b[31mrun', idle='off')\ntime.sleep(60)\n",
+        "trace.listen(name='my \\x1b[31mrun', idle='off')\ntime.sleep(1000)\n",
     )
     with Running("-m", "app", "run", str(script)), Running(str(quiet)) as other, \
          _connect() as client:  # fmt: skip

@@ -56,7 +56,7 @@ while not service.gate.breakpoints:
     time.sleep(0.01)
 for number in range(1, 31):
     step(number)
-time.sleep(60)
+time.sleep(1000)
 """
 
 

@@ -187,7 +187,7 @@ def dies(session):
         "import sys, time; from framework.trace.client import Client\n"
         f"c = Client.connect({str(session.socket)!r})\n"
         "c.request('breakpoints', breakpoints=[{'id': 1, 'op': 'never'}]).result()\n"
-        "print('there', flush=True); time.sleep(60)"
+        "print('there', flush=True); time.sleep(1000)"
     )
     viewer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert viewer.stdout.readline() == "there\n"
@@ -205,7 +205,7 @@ def dies_at_a_stop(session):
         "c.request('breakpoints', breakpoints=[{'id': 1, 'op': 'relu'}]).result()\n"
         "print('there', flush=True)\n"
         "while not any(getattr(m, 'stop', None) for m in list(c.inbox)): time.sleep(0.01)\n"
-        "print('stopped', flush=True); time.sleep(60)"
+        "print('stopped', flush=True); time.sleep(1000)"
     )
     viewer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert viewer.stdout.readline() == "there\n"

@@ -266,16 +266,17 @@ def test_a_long_tape_takes_linear_time() -> None:
             x = torch.zeros(2).log()
             for _ in range(steps):
                 x = x * 0.5
-            begin = time.perf_counter()
+            begin = time.thread_time()
             told = trace.why(x)
-            spent = time.perf_counter() - begin
+            spent = time.thread_time() - begin
         assert told.origin is not None and told.origin.title == "log"
         assert tape.seq > steps
         return spent
 
     seconds(100)
-    short, long = seconds(900), seconds(9_000)
-    assert long < 40 * short and long < 10
+    short = min(seconds(900) for _ in range(3))
+    long = min(seconds(9_000) for _ in range(2))
+    assert long < 40 * short
 
 
 def test_it_says_what_it_needs() -> None:
