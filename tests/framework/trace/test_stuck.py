@@ -50,7 +50,7 @@ for number in range(1, 31):
     loss.backward()
     optimizer.step()
     time.sleep(0.02)
-time.sleep(60)
+time.sleep(1000)
 """
 
 
@@ -141,7 +141,7 @@ def test_a_stopped_copy_is_named_with_what_wakes_it(
     with pytest.raises(RequestError, match=f"is stopped: kill -CONT {made['pid']} lets it go on"):
         what_if(viewer.client, baseline)
     os.kill(made["pid"], signal.SIGCONT)
-    assert baseline.client.request("status").result(20)["state"] == "paused"
+    assert baseline.client.request("status").result(60)["state"] == "paused"
     baseline.client.close()
 
 
@@ -155,7 +155,7 @@ def test_a_step_that_waits_for_a_thread_of_the_program_is_given_up(pool: Program
     said = str(caught.value)
     assert "step 20, run again, hangs at" in said and "train.py:" in said and "\n" not in said
     assert "has not the program's threads (loader_0)" in said and "num_workers=0" in said
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 120
 
 
 def test_a_baseline_that_waits_for_a_thread_says_so(pool: Program) -> None:
