@@ -61,7 +61,7 @@ def again(tmp_path: Path) -> Iterator[Again]:
 
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    monkeypatch.setattr(stuck, "STILL", 0.5)
+    monkeypatch.setattr(stuck, "STILL", 2.0)
     yield from ended(Program(tmp_path, POOL))
 
 
