@@ -38,6 +38,11 @@ class device:
     >>> with device("cpu"):
     ...     get_default_device()
     device(type='cpu')
+    >>> import framework as torch
+    >>> with device("meta"):  # a model too large for any memory
+    ...     layer = torch.nn.Linear(200_000, 200_000)
+    >>> layer(torch.zeros(4, 200_000, device="meta"))
+    tensor(..., device='meta', size=(4, 200000), grad_fn=<AddmmBackward0>)
     """
 
     __slots__ = ("index", "name", "type")

@@ -77,6 +77,8 @@ def _assembled(indices: Any, layout: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def add_at(target: Any, index: Any, values: Any) -> None:
     """``target[index] += values`` with repeated indices counted each time."""
+    if target.__class__ is MetaArray:
+        return
     if isinstance(target, np.ndarray):
         if isinstance(values, np.ndarray) and add_rows(target, index, values):
             return

@@ -142,7 +142,7 @@ def segment_reduce(
         raise RuntimeError(
             f"segment_reduce(): Expected axis to be the last dimension of lengths but got {axis}."
         )
-    if not unsafe:
+    if not unsafe and not lengths.is_meta:
         counts = all_values(lengths)
         if counts.size and counts.min() < 0:
             raise RuntimeError("lengths contains negative value!")

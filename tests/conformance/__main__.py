@@ -33,6 +33,8 @@ SUITES = {
     "interop": "exchanges of memory with PyTorch, and NumPy's ufuncs: 395",
     "array_api": "the array API standard's own suite",
     "refusals": "PyTorch on calls that are wrong in one place: 630 functions",
+    "meta": "PyTorch's meta device: shapes, dtypes and strides of op_db's 636 names",
+    "strides": "PyTorch's strides: how the results of op_db's 636 names lie in memory",
     "names": "PyTorch's public names: every public module",
     "table": "",
 }

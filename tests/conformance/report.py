@@ -57,6 +57,8 @@ SUITES = {
     "array_api": "The array API standard 2025.12.",
     "refusals": "Calls of op_db's functions that are wrong in one place (an argument of another "
     "kind, shape, type or number): both accept it, or raise the same kind of error.",
+    "meta": "What op_db's results look like on the meta device: shapes and dtypes, strides.",
+    "strides": "How op_db's results lie in memory on the CPU, in shape, dtype and strides.",
     "names": "Public names of every public module of PyTorch; a module left out is one entry.",
     "table": "Every op of our table: gradients, traces, dtypes, fake cuda. Needs no PyTorch.",
 }
