@@ -12,16 +12,19 @@ from framework.trace.conditions import parse_line
 from framework.trace.gate import Gate
 from framework.trace.ruleset import Watch, load
 
-__all__ = ["HEALTH", "armed", "report"]
+__all__ = ["HEALTH", "NEAR", "armed", "report"]
 
-# Five of all, which share a summary.
+# Five of all, which share what is known of a tensor.
 HEALTH = ["nan", "inf", "absmax > 1e30", "norm > 1e30", "std > 1e30 and zeros > 2"]
+# The same with bounds that the sum of squares alone does not rule out: each tensor is walked.
+NEAR = ["nan", "inf", "absmax > 100", "norm > 1e4", "std > 30 and zeros > 99.9%"]
 ARMED = (
     ("one that never matches: op nope nan", ["op nope nan"]),
     ("nan, on every value and gradient", ["nan"]),
     ("grad * norm > 1e9", ["grad * norm > 1e9"]),
     ("update * absmax > 1e9", ["update * absmax > 1e9"]),
-    ("five of all that share a summary", HEALTH),
+    ("five of all, far from what is there", HEALTH),
+    ("five of all, near what is there", NEAR),
     ("op linear where x.shape[0] < 0", ["op linear where x.shape[0] < 0"]),
 )  # fmt: skip
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import workloads
-from benchmarks.conditions import HEALTH, armed
+from benchmarks.conditions import HEALTH, NEAR, armed
 from benchmarks.ratio import Plan, Ratio, in_turn
 from benchmarks.table import Table
 from framework.core import dispatch
 from framework.trace import sink
 
 __all__ = ["report", "traced"]
+
+FILLED = 12  # steps after which as many values are kept as ever will be, and memory is used again
 
 WORKLOADS: dict[str, Callable[[], Callable[[], object]]] = {
     "transformer-like training step": workloads.transformer,
@@ -26,13 +28,18 @@ def report(plan: Plan) -> list[Table]:
     """Ratios of a traced to an untraced run, measured in turn."""
     table = Table(
         "tracing", "tracing: extra time of a training step",
-        ["workload", "off", "structure", "health of every value", "every value kept"],
+        ["workload", "off", "structure", "nan and inf on every value", "health of every value",
+         "the same, each walked", "every value kept"],
     )  # fmt: skip
     for name, make in WORKLOADS.items():
         step = make()
         sides = [(without_the_test(step), step)]
-        sides += [(step, traced(step, "none")), (step, armed(step, HEALTH))]
+        sides.append((step, traced(step, "none")))
+        sides += [(step, armed(step, lines)) for lines in (["nan", "inf"], HEALTH, NEAR)]
         sides.append((step, traced(step, "all")))
+        for _, run in sides:
+            for _ in range(FILLED):
+                run()
         cells = [_percent(in_turn(a, b, plan.rounds, plan.seconds, plan.clock)) for a, b in sides]
         table.rows.append([name, *cells])
     table.notes.append(plan.in_words[0].upper() + plan.in_words[1:] + ".")

@@ -66,6 +66,17 @@ class _Found(tuple[Compiled, ...]):
                 return False
         return True
 
+    def near(self, tensors: tuple[Any, ...]) -> tuple[Compiled, ...]:
+        """Those that these tensors may hit: what the others ask for need not be measured."""
+        if not any(b.quiet for b in self):
+            return self
+        seen = [(squares_at_most(t._data), t._data.size) for t in tensors]
+        return tuple([b for b in self if b.quiet is None or not _below(seen, *b.quiet)])
+
+
+def _below(seen: list[tuple[float, int]], norm: float, rms: float) -> bool:
+    return all(squares < norm and squares < rms * size for squares, size in seen)
+
 
 class _ByName(dict[str, _Found]):
     """The breakpoints that an op, or a parameter, of a name can hit.
@@ -168,9 +179,10 @@ class Lookout:
                 phase = "backward"
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
+        near = candidates.near(tensors)
         hit = None
         sheet = None
-        for b in candidates:
+        for b in near:
             if not b.at(code, lasti):
                 continue
             call = None
@@ -184,7 +196,7 @@ class Lookout:
                 continue
             if b.terms:
                 if sheet is None:
-                    sheet = _sheet(tensors, candidates)
+                    sheet = _sheet(tensors, near)
                 place = (name, module, id(code), lasti, phase)
                 if not b.holds(sheet, tensors, self._names, place, self._turn()):
                     continue

@@ -54,7 +54,7 @@ class Values:
         self.evicted = 0
         # id -> (seq, array), or a list of these in seq order; the last may be the live array. Most
         # have one, and a tuple of a number and an array is nothing for the garbage collector.
-        self._entries: dict[int, Entry | list[Entry]] = {}
+        self._entries: dict[int, Any] = {}
         self._order: deque[int] = deque()  # the id of each entry, oldest first
         self._due = 0  # what was kept up to this event is to go
         self._live: dict[int, Any] = {}  # the array that a frozen id lives in
