@@ -833,7 +833,8 @@ def _check_grad(tensor: Tensor, value: Any) -> None:
     """Refuse what cannot be the gradient of a tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(
-            f"assigned grad expected to be a Tensor or None but got grad of {type(value).__name__}"
+            "assigned grad expected to be a Tensor or None but got grad of type "
+            f"{type(value).__name__}"
         )
     if value is tensor:
         raise RuntimeError("can't assign Variable as its own grad")

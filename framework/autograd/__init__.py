@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from framework.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_d
 from framework.autograd.function import Function, once_differentiable
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from framework.autograd.graph import GradientEdge
+from framework.cautions import caution
 from framework.core.engine import run_backward
 from framework.core.graph import AccumulateGrad
 from framework.core.interpose import stack
@@ -99,11 +101,24 @@ def backward(
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     retain = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        _warn_of_cycle()
     if modes.dual:  # tangents go through gradients too
         retain = create_graph = True
     run_backward(
         list(roots), starts, retain_graph=retain, create_graph=create_graph, inputs=wanted
     )  # fmt: skip
+
+
+@functools.cache  # once, as in PyTorch
+def _warn_of_cycle() -> None:
+    caution(
+        "Using backward() with create_graph=True will create a reference cycle between the "
+        "parameter and its gradient which can cause a memory leak. We recommend using "
+        "autograd.grad when creating the graph to avoid this. If you have to use this function, "
+        "make sure to reset the .grad fields of your parameters to None after use to break the "
+        "cycle and remove the leak."
+    )
 
 
 def grad(

@@ -339,7 +339,8 @@ class _Task:
             total = _hooked(leaf._hooks, total)
             _mark_shared(total)
         if self.accumulate:
-            self._add_grad(leaf, total, own=_unshared(total))
+            if leaf._rg:  # else it was waived since the graph was made
+                self._add_grad(leaf, total, own=_unshared(total))
             for hook in list((leaf._post_hooks or {}).values()):
                 _check_nothing(hook, leaf, hook(leaf))
         else:

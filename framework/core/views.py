@@ -130,6 +130,8 @@ def _scatter_kernel(base: Any, value: Any, *, chain: Any, strides: Any) -> Any:
     part = result
     for view_op, meta in chain:
         part = view_op.kernel(part, **meta)
+    if overlaps(part):  # PyTorch lets some writes do that, and refuses their gradient
+        raise _overlapping("")
     part[...] = value
     return result
 
@@ -172,7 +174,7 @@ def check_inplace(tensor: Any) -> None:
     base = base_of(tensor)
     if tensor._restricted and (base._rg or (tensor._restricted != "no_grad" and tensor._rg)):
         raise _refused(tensor, "is being modified inplace")
-    elif base._rg and base._edge is None:
+    elif base._edge is None and (base._rg or tensor._rg):  # it may have been detached in place
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
@@ -191,6 +193,8 @@ def assign(tensor: Any, value: Any, name: str, since: int) -> Any:
     if dispatch.interposer is not None and _is_batched(tensor, value):
         assert batched_assign is not None
         return batched_assign(tensor, value, name, since)
+    if value is tensor:
+        return tensor
     target, data = tensor._data, value._data
     if target.shape != data.shape:
         raise RuntimeError(
@@ -240,11 +244,14 @@ def check_writable(tensor: Any, name: str) -> None:
     if data.__class__ is MetaArray:
         return
     if (name not in _ANYWHERE and overlaps(data)) or not getattr(data.flags, "writeable", True):
-        raise RuntimeError(
-            f"{name}: unsupported operation: more than one element of the written-to tensor refers "
-            "to a single memory location. Please clone() the tensor before performing the "
-            "operation."
-        )
+        raise _overlapping(f"{name}: ")
+
+
+def _overlapping(prefix: str) -> RuntimeError:
+    return RuntimeError(
+        f"{prefix}unsupported operation: more than one element of the written-to tensor refers to "
+        "a single memory location. Please clone() the tensor before performing the operation."
+    )
 
 
 def check_apart(tensor: Any, operands: Any, name: str) -> None:

@@ -13,6 +13,7 @@ from framework.core.registry import function, op, variant
 from framework.device import CPU, META, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
+from framework.kernels.strided import overlaps
 from framework.layout import contiguous_format, formatted, preserve_format
 from framework.tensor import Tensor, tensor
 
@@ -343,6 +344,8 @@ def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
                 f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
             )
         src = tensor(src, device=self._device)
+    if src is self and overlaps(self._data):  # nothing is written to where that is refused
+        return self
     if src._device is not self._device:
         src = src.to(self._device)
     return apply(COPY, self, src)

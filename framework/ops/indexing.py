@@ -470,7 +470,9 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
         value = wrap(np.asarray(converted(value, self.dtype)))
-    if _is_basic(index):
+    if value is self and index is Ellipsis:
+        self.copy_(self)
+    elif _is_basic(index):
         part = _getitem(self, index)
         one_memory = value._counter is not None and value._counter is part._counter
         if one_memory and value._data.size == part._data.size:

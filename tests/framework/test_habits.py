@@ -46,7 +46,7 @@ def test_the_penalty_of_a_gan_s_critic() -> None:
 @pytest.mark.parametrize(
     "value, kind, words",
     [
-        (1, TypeError, "expected to be a Tensor or None but got grad of int"),
+        (1, TypeError, "expected to be a Tensor or None but got grad of type int"),
         (torch.ones(2), RuntimeError, "gradient of size '.2.' to a tensor of size '.3.'"),
         (torch.ones(3).double(), RuntimeError, "gradient with dtype 'torch.float64'"),
     ],

@@ -144,3 +144,46 @@ def test_detect_anomaly_says_that_it_costs():
         with mode:
             assert torch.is_anomaly_enabled()
         torch.autograd.set_detect_anomaly(False)
+
+
+def test_a_gradient_that_was_waived_after_the_graph_was_made_is_not_kept():
+    x, w, log = leaf(), leaf(), []
+    x.register_hook(lambda g: log.append("hook"))
+    x.register_post_accumulate_grad_hook(lambda p: log.append("after"))
+    y = (x * w).sum()
+    x.requires_grad_(False)
+    y.backward()
+    assert x.grad is None and w.grad is not None
+    assert log == ["hook", "after"]
+
+
+def test_a_view_of_a_leaf_is_not_written_after_the_leaf_was_detached_in_place():
+    for x in (leaf(), leaf() * 1):
+        v = x[0]
+        x.detach_()
+        with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad is"):
+            v.add_(1)
+
+
+def test_the_gradient_of_a_write_to_an_expanded_view_is_refused():
+    x = torch.ones(1, requires_grad=True) * 1
+    x.expand(3).fill_(2)
+    with pytest.raises(RuntimeError, match="unsupported operation: more than one element of the"):
+        x.sum().backward()
+
+
+def test_an_expanded_tensor_may_be_written_onto_itself():
+    x = torch.ones(1).expand(3)
+    assert x.copy_(x) is x
+    x[...] = x
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        x[:] = x
+
+
+def test_backward_with_create_graph_says_that_it_makes_a_cycle():
+    torch.autograd._warn_of_cycle.cache_clear()
+    with pytest.warns(UserWarning, match="will create a reference cycle between the parameter"):
+        leaf().sum().backward(create_graph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        leaf().sum().backward(create_graph=True)
