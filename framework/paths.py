@@ -18,6 +18,7 @@ PATHS = {
     "nn.modules.instancenorm": "nn.modules.normalization",
     "nn.modules.channelshuffle": "nn.modules.pixelshuffle",
     "nn.modules.fold": "nn.modules.conv",
+    "nn.modules.linear_cross_entropy": "nn.modules.loss",
     "nn.parallel": "nn.modules.parallel",
     "nn.parallel.data_parallel": "nn.modules.parallel",
     "nn.parallel.distributed": "nn.modules.parallel",

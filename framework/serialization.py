@@ -16,6 +16,7 @@ import math
 import mmap as mmap_flags
 import os
 import stat
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -36,8 +37,8 @@ __all__ = [
     "LoadEndianness", "SourceChangeWarning", "add_safe_globals", "clear_safe_globals",
     "default_restore_location", "get_crc32_options", "get_default_load_endianness",
     "get_default_mmap_options", "get_safe_globals", "get_unsafe_globals_in_checkpoint", "load",
-    "location_tag", "safe_globals", "save", "set_crc32_options", "set_default_load_endianness",
-    "set_default_mmap_options",
+    "location_tag", "register_package", "safe_globals", "save", "set_crc32_options",
+    "set_default_load_endianness", "set_default_mmap_options", "skip_data",
 ]  # fmt: skip
 
 _KEY = "tapebook"  # the skeleton's name in the metadata
@@ -113,7 +114,8 @@ def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
         begin, end = end, end + array.nbytes
         kind = _NAMES[dtypes.from_numpy_dtype[array.dtype].name]
         header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
-        parts.append(array.reshape(-1).view(np.uint8).data)
+        data = np.zeros(array.nbytes, np.uint8) if _skipping.data else array.reshape(-1)
+        parts.append(data.view(np.uint8).data)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return [len(text).to_bytes(8, "little"), text, *parts]
@@ -226,8 +228,9 @@ class _Packer:
             record["requires_grad"] = True
         if kind == "array" or isinstance(tensor, Parameter):
             record["kind"] = kind or "parameter"
-        if tensor.device is not CPU:
-            record["device"] = str(tensor.device)
+        place = location_tag(tensor.untyped_storage()) if _packages else str(tensor.device)
+        if place != "cpu":
+            record["device"] = place
         self.memories.add(tensor._data, ".".join(path) or "tensor", record, shares=not kind)
         self._stored[id(tensor)] = record
         self._kept.append(tensor)
@@ -276,6 +279,8 @@ def load(
     found = _places(map_location)
 
     def place(location: str, array: np.ndarray) -> device:
+        if _skipping.data:
+            array[...] = 0  # of PyTorch's checkpoints: the others are read as zeros
         try:
             return found(location, array)
         except Exception as error:
@@ -314,7 +319,7 @@ _Place = Callable[[str, np.ndarray], device]
 
 def _places(map_location: Any) -> _Place:
     if map_location is None:
-        return lambda location, array: _restored(location)
+        return lambda location, array: _packaged(location, array) or _restored(location)
     if isinstance(map_location, Mapping):
         wanted = {str(k): v for k, v in map_location.items()}
         return lambda location, array: (
@@ -328,6 +333,14 @@ def _places(map_location: Any) -> _Place:
         )
     found = _present(map_location)
     return lambda location, array: found
+
+
+def _packaged(location: str, array: np.ndarray) -> device | None:
+    """The device on which a deserializer of the user's puts a storage; None without one."""
+    if not _packages:
+        return None
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return default_restore_location(UntypedStorage._of(flat.view(np.uint8), CPU), location).device
 
 
 def _restored(location: str) -> device:
@@ -424,6 +437,8 @@ def _array(name: str, entry: dict[str, Any], data: bytes) -> np.ndarray:
             f"its header is damaged: tensor {name!r} of type {kind} and shape {shape} does not "
             f"have {len(data)} bytes"
         )
+    if _skipping.data:
+        return np.zeros(shape, dtype)
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
 
 
@@ -662,7 +677,83 @@ def location_tag(storage: Any) -> str:
     >>> torch.serialization.location_tag(torch.ones(1))
     'cpu'
     """
-    return str(storage.device)
+    for _, tagger, _ in sorted([*_packages, *_BUILT_IN], key=lambda p: p[0]):
+        found = tagger(storage)
+        if found is not None:
+            return found
+    raise RuntimeError(f"don't know how to determine data location of {type(storage).__name__}")
+
+
+def register_package(
+    priority: int, tagger: Callable[[Any], str | None],
+    deserializer: Callable[[Any, str], Any | None],
+) -> None:  # fmt: skip
+    """Say how the place of a storage is called in a file, and how one comes back to it.
+
+    ``tagger(storage)`` names the place when it is saved, ``deserializer(storage, place)`` returns
+    the storage there when it is loaded without a ``map_location``; both return None for what they
+    do not know, and the next one is asked.
+
+    Args:
+        priority: lower ones are asked first; ours for "cpu" has 10, that for "cuda" 20.
+
+    >>> import framework as torch
+    >>> torch.serialization.register_package(
+    ...     5, lambda storage: "here" if storage.nbytes() == 12 else None,
+    ...     lambda storage, place: storage if place == "here" else None,
+    ... )
+    >>> torch.serialization.location_tag(torch.ones(3).untyped_storage())
+    'here'
+    >>> torch.serialization.location_tag(torch.ones(2).untyped_storage())
+    'cpu'
+    >>> del torch.serialization._packages[:]
+    """
+    _packages.append((priority, tagger, deserializer))
+
+
+_Package = tuple[int, Callable[[Any], Any], Callable[[Any, str], Any]]
+_packages: list[_Package] = []
+_BUILT_IN: list[_Package] = [
+    (10, lambda s: "cpu" if s.device == CPU else None, lambda s, place: _moved(s, place, "cpu")),
+    (20, lambda s: str(s.device), lambda s, place: _moved(s, place, "cuda")),
+]
+
+
+def _moved(storage: Any, location: str, kind: str) -> Any:
+    if not location.startswith(kind):
+        return None
+    place = _present(location)
+    return storage.cpu() if place is CPU else storage.cuda(place)
+
+
+class _Skipping(threading.local):
+    data = False
+
+
+_skipping = _Skipping()
+
+
+class skip_data:
+    """Within it `save` leaves room for the numbers of tensors, and `load` gives zeros.
+
+    >>> import io
+    >>> import framework as torch
+    >>> file = io.BytesIO()
+    >>> with torch.serialization.skip_data():
+    ...     torch.save(torch.ones(2), file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    tensor([0., 0.])
+    """
+
+    def __init__(self, materialize_fake_tensors: bool = False) -> None:
+        self.materialize_fake_tensors = materialize_fake_tensors
+
+    def __enter__(self) -> None:
+        self._before, _skipping.data = _skipping.data, True
+
+    def __exit__(self, *exc: object) -> None:
+        _skipping.data = self._before
 
 
 def default_restore_location(storage: Any, location: str) -> Any:
@@ -673,8 +764,14 @@ def default_restore_location(storage: Any, location: str) -> Any:
     >>> torch.serialization.default_restore_location(storage, "cpu").nbytes()
     8
     """
-    place = _present(location)
-    return storage.cpu() if place is CPU else storage.cuda(place)
+    for _, _, deserializer in sorted([*_packages, *_BUILT_IN], key=lambda p: p[0]):
+        found = deserializer(storage, location)
+        if found is not None:
+            return found
+    raise RuntimeError(
+        f"don't know how to restore data location of {type(storage).__name__} (tagged with "
+        f"{location})"
+    )
 
 
 def get_default_load_endianness() -> LoadEndianness | None:

@@ -107,14 +107,16 @@ _REQUIRED = {
     "tensors": (_are_tensors, "tuple of Tensors"), "alpha": _NUMBER, "beta": _NUMBER,
     "normalized_shape": _SIZES, "padding": _INTS, "pad": _SIZES, "input3": _TENSOR,
     "conv1d.padding": _INTS_OR_TEXT, "conv2d.padding": _INTS_OR_TEXT,
-    "conv3d.padding": _INTS_OR_TEXT, "source": _INTS, "destination": _INTS, "fill_value": _NUMBER,
+    "conv3d.padding": _INTS_OR_TEXT, "movedim.source": _INTS, "movedim.destination": _INTS,
+    "tensordot.dims": (lambda v: True, "dims"), "scalar_tensor.s": _NUMBER, "fill_value": _NUMBER,
     "value": _OPERAND, "addcmul.value": _NUMBER, "addcdiv.value": _NUMBER, "sections": _INT,
     "constant_pad_nd.value": _NUMBER, "log_probs": _TENSOR, "targets": _TENSOR,
     "dist.p": _NUMBER, "renorm.p": _NUMBER, "renorm.maxnorm": _NUMBER, "histc.min": _NUMBER,
     "histc.max": _NUMBER, "softshrink.lambd": _NUMBER, "hardshrink.lambd": _NUMBER,
     "rrelu.lower": _NUMBER, "rrelu.upper": _NUMBER, "softplus.beta": _NUMBER,
+    "scaled_dot_product_attention.query": _TENSOR, "scaled_dot_product_attention.key": _TENSOR,
     "softplus.threshold": _NUMBER, "threshold.threshold": _NUMBER, "threshold.value": _NUMBER,
-    "anchor": _TENSOR, "positive": _TENSOR, "negative": _TENSOR, "var": _TENSOR,
+    "anchor": _TENSOR, "positive": _TENSOR, "negative": _TENSOR,
     "output_size": (_are_sides, "tuple of ints"), "split_sizes": _SIZES, "low": _INT, "high": _INT,
     "tau": _TENSOR, "B": _TENSOR,
 }  # fmt: skip
@@ -155,18 +157,32 @@ _ASK_FIRST = frozenset(  # the first argument for an attribute that only tensors
     unravel_index upsample_bilinear upsample_nearest
     """.split()
 )
-_ASK_TWO = frozenset(  # or the first two
-    """
-    binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss margin_ranking_loss
-    mse_loss smooth_l1_loss
-    """.split()
-)
+_ASK_MORE = {  # or the first few
+    **dict.fromkeys(
+        """
+        binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss margin_ranking_loss
+        mse_loss smooth_l1_loss tensordot
+        """.split(), 2,
+    ),
+    "linear_cross_entropy": 3, "multi_head_attention_forward": 3,
+    "triplet_margin_with_distance_loss": 3,
+}  # fmt: skip
 
 # What PyTorch's functions that are written in Python look at themselves, so that anything will do;
 # the rest they pass on to one that asks for its kind.
 _LOOSE = frozenset("inplace return_indices size_average reduce reduction".split())
 _LOOSE_SPACES = frozenset(("masked", "signal.windows"))
 _STRICT = frozenset(("requires_grad",))  # in those, too
+_LOOSE_OF = {  # of single functions; "*" is all
+    **dict.fromkeys(
+        """
+        interpolate local_response_norm max_unpool1d max_unpool2d max_unpool3d
+        multi_head_attention_forward pca_lowrank svd_lowrank tensordot
+        """.split(), "*",
+    ),
+    "cdist": "compute_mode", "gaussian_nll_loss": "full eps", "grid_sample": "mode padding_mode",
+    "lu": "get_infos", "multi_margin_loss": "p", "stft": "center pad_mode",
+}  # fmt: skip
 
 # What the wrappers look at before each call, as source: `wrong` is asked where it does not hold.
 QUICK = {
@@ -218,8 +234,10 @@ def better(
 
 def _asked(name: str, values: tuple[Any, ...]) -> bool:
     """Whether PyTorch asks an argument that is no tensor for an attribute of tensors."""
-    count = 2 if name in _ASK_TWO else name in _ASK_FIRST
-    return not all(map(_is_tensor, values[:count]))
+    asked = (
+        values[1:2] if name == "embedding" else values[: _ASK_MORE.get(name, name in _ASK_FIRST)]
+    )
+    return not all(map(_is_tensor, asked))
 
 
 def quick(function: Any, python: bool, spaces: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,7 +250,7 @@ def quick(function: Any, python: bool, spaces: tuple[str, ...]) -> tuple[str, ..
     code = function.__code__
     known_by = kinds_of(function)
     if python:
-        known_by = early(known_by, spaces)
+        known_by = early(known_by, spaces, function.__name__)
     found = []
     for name in code.co_varnames[: code.co_argcount]:
         known = known_by.get(name)
@@ -241,11 +259,18 @@ def quick(function: Any, python: bool, spaces: tuple[str, ...]) -> tuple[str, ..
     return tuple(found)
 
 
-def early(known_by: dict[str, Known], spaces: tuple[str, ...]) -> dict[str, Known]:
+def early(known_by: dict[str, Known], spaces: tuple[str, ...], name: str) -> dict[str, Known]:
     """Of a function that PyTorch has written in Python: what is asked even if nothing fails."""
+    loose = _LOOSE_OF.get(name, "").split()
+    if "*" in loose:
+        return {}
     if spaces and _LOOSE_SPACES.issuperset(spaces):
         return {n: known for n, known in known_by.items() if n in _STRICT}
-    return {n: known for n, known in known_by.items() if known[1] in QUICK and n not in _LOOSE}
+    return {
+        n: known
+        for n, known in known_by.items()
+        if known[1] in QUICK and n not in (*_LOOSE, *loose)
+    }
 
 
 def _defaults(function: Any) -> dict[str, Any]:
@@ -298,7 +323,7 @@ def wrong(
         inner = _innermost(function.__dict__.get("_bound", function))
         names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
         kinds = kinds_of(inner)
-        sooner = early(kinds, function._spaces) if function._python else kinds
+        sooner = early(kinds, function._spaces, inner.__name__) if function._python else kinds
         facts = function.__dict__["_kinds"] = kinds, sooner, names, inner.__code__
     known_by, sooner, names, code = facts
     if before:

@@ -638,6 +638,8 @@ def poisson_nll_loss(
     >>> torch.nn.functional.poisson_nll_loss(torch.tensor([0.0]), torch.tensor([2.0]), full=True)
     tensor(1.6518)
     """
+    if not isinstance(reduction, str):
+        raise TypeError(f"poisson_nll_loss: reduction is a {type(reduction).__name__}, no str")
     mode = _mode(reduction, size_average, reduce)
     if log_input:
         loss = input.exp() - target * input
@@ -669,6 +671,8 @@ def gaussian_nll_loss(
     tensor(1.1931)
     """
     if reduction not in ("none", "mean", "sum"):
+        if not isinstance(reduction, str):
+            raise TypeError(f"gaussian_nll_loss: reduction is a {type(reduction).__name__}, no str")
         raise ValueError(f"{reduction} is not valid")
     if isinstance(var, (int, float)):
         var = input.new_full(input.shape, var)

@@ -330,6 +330,7 @@ def layer_norm(
     tensor([[-1.0000,  1.0000]])
     """
     shape = _normalized_shape("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    _check_types(input, weight, bias)
     return apply(LAYER_NORM, input, weight, bias, dims=len(shape), eps=eps)
 
 
@@ -423,12 +424,24 @@ def group_norm(
             f"shape {list(input.shape)} and num_groups={num_groups}"
         )
     _check_channels("group_norm", channels, weight=weight, bias=bias)
+    _check_types(input, weight, bias)
     if input.numel() // num_groups == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size "
             f"{list(input.shape)}"
         )
     return apply(GROUP_NORM, input, weight, bias, num_groups=num_groups, eps=eps)
+
+
+def _check_types(input: Any, *params: Any) -> None:
+    """Refuse parameters of another type than the input's; halves may have those of float32."""
+    kind = input.dtype
+    for p in params:
+        if p is None or p.dtype is kind or (p.dtype is dtypes.float32 and kind.numpy.itemsize == 2):
+            continue
+        raise RuntimeError(
+            f"mixed dtype (CPU): expect parameter to have scalar type of {kind}, but got {p.dtype}"
+        )
 
 
 def _check_channels(name: str, channels: int, **params: Any) -> None:
@@ -466,6 +479,7 @@ def instance_norm(
              [-1.0000,  1.0000]]])
     """
     channels = input.shape[1]
+    _check_types(input, running_mean, running_var, weight, bias)
     if input.numel() or use_input_stats:
         _check_channels("instance_norm", channels, running_mean=running_mean,
                         running_var=running_var, weight=weight, bias=bias)  # fmt: skip
@@ -647,6 +661,9 @@ def batch_norm(
     """
     if input.ndim == 1 and not input.numel():
         return input * 1  # PyTorch lets an empty vector pass
+    if (running_mean is None) is not (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    _check_types(input, running_mean, running_var, weight, bias)
     if training:
         _check_values(input, per_channel=True)
         if eps <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from typing import Any
 
 from framework.core.dispatch import apply, composite
@@ -437,6 +438,51 @@ def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: Any = None
             [2, 3]])
     """
     return resize_(input, the_template.shape)
+
+
+@function(namespaces=(), checks=True)
+def resize(self: Tensor, *sizes: int) -> Tensor:
+    """Deprecated in PyTorch: `Tensor.reshape` to a shape of as many elements, else RuntimeError.
+
+    >>> import warnings
+    >>> import framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.arange(4).resize(2, 2)
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    warnings.warn("non-inplace resize is deprecated", FutureWarning, stacklevel=3)
+    return _resized(self, sizes)
+
+
+@function(namespaces=(), checks=True)
+def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """Deprecated in PyTorch: `Tensor.reshape` to the shape of another tensor.
+
+    RuntimeError for another number of elements.
+
+    >>> import warnings
+    >>> import framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.arange(4).resize_as(torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
+    warnings.warn("non-inplace resize_as is deprecated", FutureWarning, stacklevel=3)
+    return _resized(self, tensor.shape)
+
+
+def _resized(x: Tensor, shape: Any) -> Tensor:
+    sizes = ints(shape, None) if isinstance(shape, tuple) else tuple(shape)
+    if math.prod(sizes) != x._data.size:
+        raise RuntimeError(
+            f"requested resize to {'x'.join(map(str, sizes))} ({math.prod(sizes)} elements in "
+            f"total), but the given tensor has a size of {'x'.join(map(str, x.shape))} "
+            f"({x._data.size} elements). autograd's resize can only change the shape of a given "
+            "tensor, while preserving the number of elements. "
+        )
+    return x.reshape(sizes)
 
 
 @function(namespaces=())

@@ -7,9 +7,7 @@ otherwise be excused with a removed one (``Tensor.lstsq``, but not ``linalg.lsts
 
 from __future__ import annotations
 
-__all__ = ["MODULES", "NAMES", "NOT_BUILT"]
-
-NOT_BUILT = "not built yet"
+__all__ = ["MODULES", "NAMES"]
 
 # Modules that are left out as a whole, with all that is below them; and what of their names is
 # missing where the module itself is there.
@@ -47,23 +45,17 @@ MODULES: dict[str, str] = {
     r"nn\.attention\.(experimental|varlen)(\..*)?": "a prototype kernel of CUDA",
     r"accelerator\.graphs(\..*)?|accelerator\.Graph": "a prototype; cuda.graphs is there",
     r"sparse\.semi_structured(\..*)?": "compressed sparse formats: coordinates (COO) only",
-    r"utils\.(flop_counter|module_tracker|weak)(\..*)?"
-    r"|nn\.modules\.linear_cross_entropy_options(\..*)?": NOT_BUILT,
     r"(autograd\.profiler_util|profiler\.profiler)(\..*)?": "a path inside of PyTorch's profiler; "
     r"`profiler` has the public names",
 }  # fmt: skip
 
 # Names that are left out of modules that are there.
 NAMES: dict[str, str] = {
-    r"optim\.(?!lr_scheduler|swa_utils)(\w+)\.\1": "the function that an optimizer class of "
-    r"PyTorch calls; the class is here",
     r"return_types\.(\w+_out|all_return_types|pytree_register_structseq)": "classes of what out= "
     r"returns: the ordinary classes here",
     r"utils\.collect_env\.\w+": "a helper inside of PyTorch's report about a machine; "
     r"get_env_info and get_pretty_env_info are here",
     r"utils\.cpp_extension\.\w+": "extensions in C++, which are not compiled here",
-    r"library\.(impl_abstract|infer_schema|register_autocast|register_vmap)"
-    r"|serialization\.(register_package|skip_data)": NOT_BUILT,
     r"library\.\w+": "a part of PyTorch's dispatcher; Library, custom_op and register_* that take "
     r"Python functions are here",
     r"serialization\.\w+": "a helper inside of PyTorch's torch.save and torch.load",
@@ -73,8 +65,6 @@ NAMES: dict[str, str] = {
         "an internal of PyTorch's autograd, or deprecated by it",
     r"nn\.attention\.(WARN_FOR_UNFUSED_KERNELS|\w+_flash_attention_impls?)": "flash kernels of "
     r"CUDA; one kernel computes all attention here",
-    r"nn\.attention\.flex_attention\.(AuxOutput|AuxRequest|FlexKernelOptions)"
-    r"|nn\.modules\.module\.register_module_\w+_registration_hook": NOT_BUILT,
     r"nn\.utils\.spectral_norm\.SpectralNorm\w+Hook|utils\.hooks\.\w+"
     r"|nn\.parallel\.parallel_apply\.get_a_var": "a helper inside of PyTorch's modules",
     r"utils\.data\.backward_compatibility\.worker_init_fn": "data pipes, which PyTorch gave up",
@@ -119,7 +109,6 @@ NAMES: dict[str, str] = {
     r"|profiler\.DeviceType": "no API: what the module imports for itself",
     r"utils\.data\.(\w*DataPipe|DataChunk|argument_.*|functional_datapipe|guaranteed_.*"
     r"|non_determin.*|runtime_.*)": "data pipes, which PyTorch gave up",
-    r"func\.rearrange|overrides\.redispatch_function": NOT_BUILT,
     r"autograd\.graph\.set_\w+": "streams and graphs of CUDA inside of PyTorch's autograd",
     r"autograd\.(NestedIOFunction|enforce_\w+)": "an internal of PyTorch's autograd, or deprecated "
     r"by it",
@@ -127,7 +116,7 @@ NAMES: dict[str, str] = {
     r"utils\.checkpoint\.(GraphExecGroup|SAC_IGNORED_OPS)"
     r"|autograd\.graph\.region_.*|func\.debug_unwrap"
     r"|optim\.swap_in_.*|profiler\.ExecutionTraceObserver": "an internal of PyTorch's own compiler",
-    r"nn\.Container|Tensor\.(resize|resize_as)": "long deprecated",
+    r"nn\.Container": "long deprecated",
     r"Tensor\.(volatile|reinforce|stack_deprecated)|(Tensor\.)?(eig|lstsq|solve|symeig|matrix_rank)"
     r"|sparse\.solve|.*generate_methods_for_privateuse1_backend|.*privateuse.*":
         "removed by PyTorch",

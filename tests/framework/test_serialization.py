@@ -453,3 +453,55 @@ def test_a_pickled_view_keeps_its_strides_and_takes_no_more_than_it_needs(view):
     assert back.stride() == v.stride() and torch.equal(back, v) and back.dtype is v.dtype
     big = torch.zeros(1000, 1000)
     assert len(pickle.dumps(big[3])) < 10_000
+
+
+# -- places of one's own, and files without numbers ------------------------------------------------
+
+
+def test_places_of_ones_own(monkeypatch):
+    monkeypatch.setattr(torch.serialization, "_packages", [])
+    asked = []
+
+    def restore(storage, place):
+        asked.append((storage.nbytes(), place))
+        return storage if place == "shelf:3" else None
+
+    torch.serialization.register_package(
+        11, lambda storage: "never", lambda storage, place: None
+    )  # after that of the CPU
+    assert torch.serialization.location_tag(torch.ones(1)) == "cpu"
+    torch.serialization.register_package(
+        5, lambda storage: "shelf:3" if storage.nbytes() == 12 else None, restore
+    )
+    file = io.BytesIO()
+    torch.save([torch.ones(3), torch.zeros(2)], file)
+    assert b"shelf:3" in file.getvalue()
+    file.seek(0)
+    three, two = torch.load(file)
+    assert three.tolist() == [1, 1, 1] and two.tolist() == [0, 0]
+    assert sorted(asked) == [(8, "cpu"), (12, "shelf:3")]
+    monkeypatch.setattr(torch.serialization, "_packages", [])
+    file.seek(0)
+    assert torch.load(file)[0].device.type == "cpu"  # a place that nobody knows
+    with pytest.raises(RuntimeError, match=r"how to restore data location of .*"):
+        torch.serialization.default_restore_location(torch.ones(1).untyped_storage(), "shelf:3")
+
+
+def test_files_without_numbers():
+    plain, empty = io.BytesIO(), io.BytesIO()
+    torch.save({"w": torch.ones(2, 3), "n": 5}, plain)
+    with torch.serialization.skip_data():
+        torch.save({"w": torch.ones(2, 3), "n": 5}, empty)
+        plain.seek(0)
+        assert torch.load(plain)["w"].tolist() == [[0] * 3] * 2
+    assert len(plain.getvalue()) == len(empty.getvalue())
+    for file, value in ((plain, 1), (empty, 0)):
+        file.seek(0)
+        found = torch.load(file)
+        assert found["w"].tolist() == [[value] * 3] * 2 and found["n"] == 5
+
+
+def test_checkpoints_of_pytorch_without_numbers():
+    path = os.path.join(os.path.dirname(__file__), "checkpoints", "attributes.pt")
+    with torch.serialization.skip_data():
+        assert torch.load(path)["t"].tolist() == [0, 0, 0]
