@@ -79,6 +79,7 @@ class Session(Points):
         self.losses: list[tuple[int, float]] = []  # what backward started from, by event
         self.runs: dict[str, Run] = {}
         self.outputs: set[str] = set()  # cells with new output
+        self.branches: list[str] = []  # who tries a change in a copy of the program
         self.on_message: Callable[[], None] | None = None  # called on another thread
         self._queue: deque[str] = deque()
         self._stray: deque[str] = deque(maxlen=5000)  # lines that came past the cells
@@ -134,6 +135,7 @@ class Session(Points):
         self.name = welcome.name
         self.state, self.stop = welcome.state, welcome.stop
         self.role, self.holder, self.level = welcome.role, welcome.holder, welcome.level
+        self._tell_of_branches(welcome.branches)
         self.changed.update(("state", "events", "cursor"))
         first = max(welcome.first_seq, self.store.last_seq + 1)
         self.dropped += max(0, first - self.store.last_seq - 1) if self.store.last_seq else 0
@@ -218,12 +220,15 @@ class Session(Points):
                 self.cursor = self.live_seq
                 self.changed.add("cursor")
         elif isinstance(message, StateChanged):
+            known = self.state == "paused" and self.stop == message.stop and not self._moving
             self.state = message.state
             self.stop = message.stop
             self.level = message.level
             self.changed.add("state")
+            self._tell_of_branches(message.branches)
             if message.state == "paused":
-                self._stopped()
+                if not known:
+                    self._stopped()
                 return
             if message.state != "running" or self._how == "continue":
                 self._moving = False
@@ -331,7 +336,9 @@ class Session(Points):
         if kernel is None:
             if client.closed:
                 self._take_rest()
-                if not self.broken(now):
+                if successor := getattr(client, "successor", ""):
+                    self._follow(client, successor)
+                elif not self.broken(now):
                     self._died(getattr(client, "reason", "") or "the program has ended", True)
             elif self.state != "recording":
                 self.keep_alive(now)
@@ -346,6 +353,34 @@ class Session(Points):
         elif now - self._closed > 2.0:
             kernel.kill()
             self._died("the connection to the kernel broke")
+
+    def _follow(self, gone: Any, successor: str) -> None:
+        """Somebody has adopted a branch: that is the program now, and its tape goes on there."""
+        self.client, self.state, self.stop = None, "reconnecting", None
+        self.settled()
+        self.forget_requests()
+
+        def there(client: Client) -> None:
+            self.branches = []
+            self.connect(client, attached=True)
+            holder = clean(self.holder, keep_newlines=False) or "somebody"
+            self.say(f"{holder} adopted a branch: that is the program from here on")
+
+        def lost(why: str) -> None:
+            self._died(f"the program goes on as {successor}, which cannot be reached: {why}", True)
+
+        self.in_background(lambda: gone.sibling(successor), there, lost)
+
+    def _tell_of_branches(self, who: list[str]) -> None:
+        """What others try while the program stands."""
+        before, self.branches = self.branches, who
+        names = clean(", ".join(who), keep_newlines=False)
+        if self.whatif.entered:
+            return  # it is our own
+        if who and who != before:
+            self.say(f"{names} tries a change in a copy of the program, which waits here meanwhile")
+        elif before and not who:
+            self.say("the change was dropped: the program stands where it was")
 
     def _take_rest(self) -> None:
         """What the other end sent with its last breath."""

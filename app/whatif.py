@@ -18,6 +18,7 @@ from app.link import PING
 from app.sanitize import clean
 from framework.trace.events import BackwardBegin
 from framework.trace.explain import look_through
+from framework.trace.protocol import Control, StateChanged
 from framework.trace.stuck import Watcher
 from viewers.baseline import Baseline, compared
 from viewers.graph.store import TraceStore
@@ -108,6 +109,7 @@ class Branch:
     pinged: float = 0.0
     asking: bool = False  # for the baseline's losses
     watcher: Watcher | None = None
+    later: list[Any] = field(default_factory=list)  # what the program has sent meanwhile
     hangs: bool = False  # it was said
 
 
@@ -118,6 +120,11 @@ class WhatIf:
         self.session = session
         self.branch: Branch | None = None
         self._opening = False
+
+    @property
+    def entered(self) -> bool:
+        """Is there a branch of ours, or is one being made?"""
+        return self._opening or self.branch is not None
 
     # -- begin -------------------------------------------------------------------------------
 
@@ -246,6 +253,11 @@ class WhatIf:
                 client.close()
         for name in _KEPT:
             setattr(session, name, branch.kept[name])
+        for message in branch.later:
+            if isinstance(message, StateChanged):
+                message.branches = []  # it was ours
+        branch.program.inbox.extendleft(reversed(branch.later))
+        session.branches = []
         branch.program.on_message = session.on_message
         if session.notebook is not None:
             for cell in session.notebook.cells:
@@ -254,7 +266,7 @@ class WhatIf:
                     session.outputs.add(cell.id)
         session.epoch += 1
         session.settled()
-        if session.breakpoints:
+        if session.breakpoints and not session.observing:
             session.send_breakpoints()
         session.say("the branch is dropped: this is the program where it was")
         session.changed.update(
@@ -280,9 +292,13 @@ class WhatIf:
             branch.adopting = False
             session.say(why, problem=True)
 
+        def adopt() -> None:
+            if branch.kept["role"] == "observe":  # somebody took it meanwhile
+                branch.program.request("control", want="take").result(PATIENCE)
+            branch.program.request("adopt", pid=branch.pid).result(PATIENCE)
+
         branch.adopting = True
-        future = branch.program.request("adopt", pid=branch.pid)
-        session.in_background(lambda: future.result(PATIENCE), adopted, failed)
+        session.in_background(adopt, adopted, failed)
 
     def close(self) -> None:
         """The viewer leaves: the program is as it was."""
@@ -311,9 +327,24 @@ class WhatIf:
             branch.pinged = now
             branch.program.request("ping")
             branch.base.client.request("ping")
+        self._hear_of_the_program(branch)
         self._look_whether_it_hangs(branch)
         if len(self.losses) > len(branch.base.losses) and not branch.asking:
             self._ask_base_losses(branch)
+
+    def _hear_of_the_program(self, branch: Branch) -> None:
+        """Who controls it now is worth knowing at once; the rest waits until it is looked at."""
+        inbox = branch.program.inbox
+        while inbox:
+            message = inbox.popleft()
+            branch.later.append(message)
+            if isinstance(message, Control):
+                branch.kept.update(role=message.role, holder=message.holder)
+                if message.taken:
+                    who = clean(message.holder, keep_newlines=False)
+                    self.session.say(
+                        f"{who} took control of the program; the branch is yours still: X", True
+                    )
 
     def _look_whether_it_hangs(self, branch: Branch) -> None:
         """A copy waits for ever for what it has not; say so once for each time that it runs."""

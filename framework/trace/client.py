@@ -111,6 +111,7 @@ class Client:
         self.closed = False
         self.reason = ""
         self.ended = False
+        self.successor = ""
         self.remote = False
         self.on_message: Callable[[], None] | None = None
         self._again: Callable[..., Client] | None = None
@@ -264,6 +265,7 @@ class Client:
             self._settle(message)
         elif isinstance(message, Goodbye):
             self.reason, self.ended = message.reason, message.ended
+            self.successor = message.successor
         elif isinstance(message, (Events, Dropped, StateChanged, Output, Control)):
             if isinstance(message, Control):
                 self.role, self.holder = message.role, message.holder

@@ -43,6 +43,7 @@ from framework.trace.edit import edit
 from framework.trace.gate import GateError
 
 if TYPE_CHECKING:
+    from framework.trace.peer import Peer
     from framework.trace.server import Service
 
 __all__ = ["READY", "Copy", "Forks", "why_not"]
@@ -67,6 +68,7 @@ def close_end(*descriptors: int) -> None:
 
 os.register_at_fork(after_in_child=lambda: close_end(*_ends))
 
+_LOOKED_AT = ("branch", "baseline")  # kinds of copies that belong to a viewer
 READY = 15.0  # seconds that a copy may take until it answers
 ADOPTED = b"a"
 
@@ -116,6 +118,8 @@ class Copy:
     word: int = -1  # the pipe on which it asks to be
     name: str = ""  # of its session
     seq: int = 0  # the event at which it was made
+    owner: int = 0  # the viewer that asked for it, by its number; 0: the program's own prompt
+    who: str = ""  # what that viewer is called
 
 
 class Forks:
@@ -136,11 +140,12 @@ class Forks:
         self.after: list[Callable[[str], None]] = []
         self.copies: list[Copy] = []
         self._unserved = False  # a copy without a service
+        self._heir: Copy | None = None  # the branch that is being adopted
         self.recorded = False  # a copy of a program that is being recorded
         self._ask = -1  # in a copy: the pipe on which it asks to be adopted
         self._released = threading.Event()  # nobody looks at this copy's end any more
         service.register("fork", self._fork)
-        service.register("drop", self._drop)
+        service.register("drop", self._drop, control=False)
         service.register("adopt", self._adopt)
         service.register("edit", self._edit)
 
@@ -154,7 +159,26 @@ class Forks:
             raise GateError("this is a copy already: edit it, adopt it or drop it")
         if why := self.why_not():
             raise GateError(why)
-        return self.gate.at_stop(lambda: self._described(self.fork(kind)))
+        asker = self.service.asker
+        return self.gate.at_stop(lambda: self._forked(kind, asker))
+
+    def _forked(self, kind: str, asker: Peer | None) -> dict[str, Any]:
+        copy = self.fork(kind)
+        if asker is not None and not self.kind:
+            copy.owner, copy.who = asker.id, asker.who
+            self.service.wake()
+        return self._described(copy)
+
+    def whose(self) -> list[str]:
+        """Who looks at a branch: each viewer once."""
+        looked_at = [c for c in list(self.copies) if c.kind == "branch"]
+        return list(dict.fromkeys(c.who or "somebody at its prompt" for c in looked_at))
+
+    def end_of(self, owner: int) -> None:
+        """A viewer has left: nobody else looks at its branches."""
+        for copy in [c for c in self.copies if c.owner == owner and c.kind in _LOOKED_AT]:
+            if copy is not self._heir:
+                self.end(copy)
 
     def why_not(self) -> str:
         """Why this program cannot be copied; "" if it can."""
@@ -170,11 +194,15 @@ class Forks:
         }  # fmt: skip
 
     def _drop(self, params: dict[str, Any]) -> None:
-        """End one copy, or all of them."""
-        pid = params.get("pid", 0)
-        for copy in [c for c in self.copies if c.kind in ("branch", "baseline")]:
-            if not pid or copy.pid == pid:
+        """End one copy, or all that the viewer has made; in control, also another's by its pid."""
+        pid, asker = params.get("pid", 0), self.service.asker
+        for copy in [c for c in self.copies if c.kind in _LOOKED_AT]:
+            own = asker is None or copy.owner == asker.id
+            if copy.pid == pid and not own and asker is not None and asker.role != "control":
+                raise GateError(f"drop: that branch is {copy.who}'s")
+            if copy.pid == pid or (not pid and own):
                 self.end(copy)
+        self.service.wake()
 
     def _adopt(self, params: dict[str, Any]) -> None:
         pid = params.get("pid", 0)
@@ -187,9 +215,16 @@ class Forks:
             raise GateError(_RECORDED)
         if self.gate.stop is None:
             raise GateError(f"adopt: the program is {self.gate.state}, not paused")
+        if self.recorder.seq != copy.seq:
+            raise GateError("adopt: the program has gone on since the branch was made: drop it")
+
+        self._heir = copy  # its maker may hang up before the model's thread stands aside
 
         def begin() -> None:
-            self.gate.at_stop(lambda: self._stand_in(copy))
+            try:
+                self.gate.at_stop(lambda: self._stand_in(copy))
+            except GateError:
+                self._heir = None  # it has gone on meanwhile
 
         self.service.call(begin)  # after the answer to this
 
@@ -322,7 +357,8 @@ class Forks:
         """Kill all copies."""
         self.service.checkpoints.end_all()
         for copy in list(self.copies):
-            self.end(copy)
+            if copy is not self._heir:
+                self.end(copy)
 
     @staticmethod
     def _has_ended(copy: Copy) -> bool:
@@ -338,7 +374,7 @@ class Forks:
             self.end(other)
         self.gate.on_change = None
         self.service.lingers = None
-        self.service.close(f"it goes on as {copy.name}")
+        self.service.close(f"it goes on as {copy.name}", copy.name)
         with contextlib.suppress(OSError):
             os.write(copy.line, ADOPTED)
         status = _wait_for(copy.pid)

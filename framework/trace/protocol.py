@@ -214,6 +214,7 @@ class Welcome(msgspec.Struct, tag="welcome"):
     role: str = "control"
     holder: str = ""  # who controls the session; "" for nobody
     level: str = "all"  # what is recorded: "all" | "structure" | "off"
+    branches: list[str] = []  # as in `StateChanged`
 
 
 class Request(msgspec.Struct, tag="request"):
@@ -244,6 +245,7 @@ class StateChanged(msgspec.Struct, tag="state"):
     stop: Stop | None = None
     cell: str = ""
     level: str = "all"  # what is recorded: "all" | "structure" | "off"
+    branches: list[str] = []  # who looks at a copy of the stopped program, with a change
 
 
 class Control(msgspec.Struct, tag="control"):
@@ -259,6 +261,7 @@ class Goodbye(msgspec.Struct, tag="goodbye"):
 
     reason: str
     ended: bool = False  # the program has ended: there is nothing to connect to any more
+    successor: str = ""  # but a branch of it was adopted, which is the program now: its session
 
 
 class Output(msgspec.Struct, tag="output"):

@@ -156,13 +156,15 @@ class Service:
         self._todo: deque[Callable[[], None]] = deque()  # from other threads
         self._worker = Worker("tapebook-look")
         self._encoded: tuple[int, int, bytes] = (0, 0, b"")  # the last batch: first, last, frame
-        self._state = ("", 0, "", "")  # what the viewers were told last
+        self._state: tuple[Any, ...] = ("", 0, "", "")  # what the viewers were told last
         self._looked = 0  # newest event when the ring was last looked at
         self._pause = TICK
         self._next_look = 0.0
         self._settled = 0.0  # when a model that has just gone on is said to be running
         self._closing = False
         self._farewell = ""  # why it ends
+        self._successor = ""  # and what goes on in its place
+        self.asker: Peer | None = None  # whose request is being answered
         self._pid = os.getpid()
 
     def _start(self) -> None:
@@ -244,13 +246,13 @@ class Service:
         self.cell = cell
         self.gate.set_state(state)
 
-    def close(self, why: str = "the program has ended") -> None:
+    def close(self, why: str = "the program has ended", successor: str = "") -> None:
         """Send what is waiting, hang up and remove the session's files."""
         if self.closed:  # a forked child must leave the files alone
             return
         if self.lingers is not None and threading.get_ident() == self.recorder.owner:
             self.lingers()
-        self._farewell = why
+        self._farewell, self._successor = why, successor
         self._closing = True
         self.wake()
         self._thread.join(2.0)
@@ -349,7 +351,7 @@ class Service:
             self._todo.popleft()()
         self._next_look = 0.0
         self._stream(time.monotonic(), last=True)
-        self._push(Goodbye(self._farewell, ended=True))
+        self._push(Goodbye(self._farewell, ended=True, successor=self._successor))
         while any(p.waiting for p in self._peers) and time.monotonic() < end:
             for key, mask in self._selector.select(0.05):
                 if mask & selectors.EVENT_WRITE:
@@ -449,6 +451,7 @@ class Service:
             Welcome(
                 PROTOCOL_VERSION, self.name, os.getpid(), recorder.first_seq, last, state, stop,
                 self.session.file, self.session.started, peer.role, self.holder, self.level,
+                self.forks.whose(),
             ),
         )  # fmt: skip
 
@@ -468,6 +471,7 @@ class Service:
         peer.sock.close()
         if not peer.role or self._closing:
             return
+        self.forks.end_of(peer.id)
         if peer.role == "control":
             self._let_go()
         self.adjust()
@@ -583,7 +587,7 @@ class Service:
         """Send what is new in the ring, and then what has become of the model."""
         viewers = [p for p in self._peers if p.viewer]
         gate = self.gate
-        state = (gate.state, gate.changes, self.cell, self.level)
+        state = (gate.state, gate.changes, self.cell, self.level, *self.forks.whose())
         stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
@@ -612,7 +616,8 @@ class Service:
             self._settled = 0.0
             self._pause = TICK
             if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
-                self._push(StateChanged(state[0], stop, self.cell, self.level))
+                branches = self.forks.whose()
+                self._push(StateChanged(state[0], stop, self.cell, self.level, branches))
 
     def newest(self) -> int:
         """The newest event that is in the ring; one that is being made has its number already."""
@@ -686,6 +691,7 @@ class Service:
                 raise ProtocolError(f"more than {FLOOD} requests at a time")
             self._ask_later(time.monotonic())
             return
+        self.asker = peer
         try:
             result = handler(request.params)
         except Exception as error:
