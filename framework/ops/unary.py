@@ -275,10 +275,19 @@ log2 = unary(
     "[8.0, 0.5] -> [ 3., -1.]",
     domain="positive",
 )  # fmt: skip
+
+
+def _log10(a: Any) -> Any:
+    """NumPy's of float32 is one off in the last place more often than not: 1000 gives 3.0000002."""
+    if a.__class__ is not np.ndarray or a.dtype != np.float32:
+        return np.log10(a)
+    return (np.log(a, dtype=np.float64) * (1 / math.log(10))).astype(np.float32)  # no slower
+
+
 log10 = unary(
-    "log10", np.log10, lambda g, a: g / (a * math.log(10)),
+    "log10", _log10, lambda g, a: g / (a * math.log(10)),
     "The logarithm to base 10: -inf for 0, NaN for negative real numbers.",
-    "[1000.0, 0.1] -> [ 3.0000, -1.0000]", domain="positive",
+    "[1000.0, 0.1] -> [ 3., -1.]", domain="positive",
 )  # fmt: skip
 log1p = unary(
     "log1p", np.log1p, lambda g, a: g / (a + 1),

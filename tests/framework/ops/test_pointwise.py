@@ -262,3 +262,10 @@ def test_functions_in_place() -> None:
         assert getattr(torch, name)._call is getattr(method, "__wrapped__", method)
     x = torch.tensor([-1.0, 4.0])
     assert torch.relu_(x) is x and torch.sqrt_(x).tolist() == [0.0, 2.0]
+
+
+def test_log10_of_float32_is_right_to_the_last_place():
+    x = torch.tensor([1000.0, 100.0, 1e-3, 7.0, 0.0, float("inf")])
+    assert x.log10().tolist() == x.double().log10().float().tolist()
+    assert x[0].log10().item() == 3 and x.log10().dtype is torch.float32
+    assert torch.tensor(-1.0).log10().isnan()
