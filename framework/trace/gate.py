@@ -181,7 +181,7 @@ class Gate:
         self._run_to = 0  # stop at this event, whatever it is
         # The backward node of the newest event, and the gradients that came to it or that it sent.
         self.node: tuple[int, Any, Sequence[Any]] = (0, None, ())
-        self._lines = Lines(self._halt_at_line)
+        self._lines = Lines(self._halt_at_line, self._line_counts)
         self._index()
         recorder.gate = self
 
@@ -303,6 +303,10 @@ class Gate:
             return
         stop = self._lookout.stop(b, frame)
         self._halt(stop.reason, message=stop.message, breakpoint=b.spec.id, frame=frame)
+
+    def _line_counts(self, b: Compiled) -> bool:
+        """A breakpoint's line has come: is it one to stop at? Its limits say."""
+        return b.hit() if b in self._until else self._lookout.line(b)
 
     def _halt_at_line(self, frame: FrameType, b: Compiled | None) -> None:
         """The trace hook has come to a line that ends a step, or has a breakpoint."""

@@ -27,10 +27,16 @@ class Lines:
     Args:
         halt: called before a line that is to be stopped at, with the frame and the breakpoint
             that was hit (None: a step or a pause has arrived).
+        counts: whether a breakpoint whose line has come is one to stop at.
     """
 
-    def __init__(self, halt: Callable[[FrameType, Compiled | None], None]) -> None:
+    def __init__(
+        self,
+        halt: Callable[[FrameType, Compiled | None], None],
+        counts: Callable[[Compiled], bool],
+    ) -> None:
         self._halt = halt
+        self._counts = counts
         self._breakpoints: list[Compiled] = []
         self._codes: dict[int, tuple[CodeType, bool]] = {}
         self._steps: list[FrameType] = []  # frames whose next line ends a step
@@ -96,7 +102,8 @@ class Lines:
         if event == "line":
             hit = None
             for b in self._breakpoints:
-                if b.spec.line == frame.f_lineno and b.file(frame.f_code.co_filename) and b.hit():
+                here = b.spec.line == frame.f_lineno and b.file(frame.f_code.co_filename)
+                if here and self._counts(b):
                     hit = hit or b
             if self.pausing or any(f is frame for f in self._steps):
                 self._halt(frame, None)

@@ -270,6 +270,12 @@ class Lookout:
                 hit = b
         return hit
 
+    def line(self, b: Compiled) -> bool:
+        """The line of a breakpoint without a condition has come: is it one to stop at?"""
+        if not b.due(turns.number(), self.recorder.step):
+            return False
+        return b.hit() and self._counts(b, f"line {b.spec.line}")
+
     def _counts(self, b: Compiled, what: str) -> bool:
         """A breakpoint is hit at ``what``: act on it, or else it is one to stop at."""
         recorder = self.recorder

@@ -410,6 +410,38 @@ def test_line_breakpoint_on_a_line_without_ops(model, taped):
     assert sys.gettrace() is None
 
 
+@pytest.mark.parametrize(
+    "limits, stops",
+    [
+        ({"once": True}, [0]),
+        ({"from_hit": 2}, [1, 2, 3]),
+        ({"every": 2}, [1, 3]),
+        ({"first_step": 3, "last_step": 3}, [2]),
+        ({"first_step": 2}, [1, 2, 3]),
+    ],
+    ids=str,
+)
+def test_limits_of_a_line_breakpoint(model, taped, limits, stops):
+    _, gate = taped
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train(numbers):
+        for i in range(4):
+            numbers.append(i)
+            model(torch.randn(2, 4)).sum().backward()
+            optimizer.step()
+
+    numbers = []
+    line = _line_of(train, "model(")
+    gate.set_breakpoints([Breakpoint(1, file="test_gate.py", line=line, **limits)])
+    walk = Walk(gate)
+    seen = []
+    walk.look = lambda stop: seen.append(numbers[-1])
+    train(numbers)
+    assert seen == stops and len(walk.stops) == len(stops)
+    assert gate.breakpoints[0].enabled is not limits.get("once", False)
+
+
 def _paused_variables(gate):
     return gate.variables(0)
 
