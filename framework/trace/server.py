@@ -587,7 +587,8 @@ class Service:
         """Send what is new in the ring, and then what has become of the model."""
         viewers = [p for p in self._peers if p.viewer]
         gate = self.gate
-        state = (gate.state, gate.changes, self.cell, self.level, *self.forks.whose())
+        branches = self.forks.whose()
+        state = gate.state, gate.changes, self.cell, self.level, tuple(branches)
         stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
@@ -616,7 +617,6 @@ class Service:
             self._settled = 0.0
             self._pause = TICK
             if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
-                branches = self.forks.whose()
                 self._push(StateChanged(state[0], stop, self.cell, self.level, branches))
 
     def newest(self) -> int:

@@ -809,7 +809,7 @@ def _loss(roots: tuple[Any, ...]) -> Any:
     Values are kept for a few steps, and by a structure trace not at all: every step's loss is not.
     """
     data = roots[0]._data if len(roots) == 1 else None
-    if getattr(data, "size", 0) != 1:
+    if data is None or getattr(data, "size", 0) != 1:
         return None
     if type(data) is ndarray:
         return float(data.item().real)

@@ -122,7 +122,7 @@ def test_taken_over_the_branch_is_still_its_maker_s(two: Two) -> None:
     two.until(lambda: not two.ben.observing)
     two.until(lambda: "took control of the program" in two.ann.message)
     assert two.ann.whatif.branch is branch and not two.ann.observing, "of its branch"
-    with pytest.raises(RequestError, match="ann controls|that branch is ann's|you may only look"):
+    with pytest.raises(RequestError, match=r"ann controls|that branch is ann's|you may only look"):
         third = Client.connect(two.program.viewer.client.session, role="observe")
         try:
             third.request("drop", pid=branch.pid).result(60)
