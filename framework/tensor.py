@@ -14,7 +14,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.cautions import caution
-from framework.core import dispatch
+from framework.core import dispatch, graph
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
@@ -918,4 +918,4 @@ def tensor(
 
 sink.tensor_type = Tensor
 dispatch.Tensor = Tensor
-dispatch.wrap = wrap
+dispatch.wrap = graph.wrap = wrap

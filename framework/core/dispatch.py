@@ -19,7 +19,7 @@ from framework import dtypes
 from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
-from framework.device import META
+from framework.device import CPU, META
 from framework.dtypes import FLOAT, INT
 from framework.kernels import LinAlgError, SparseOperand, module_of
 from framework.kernels.meta import compute
@@ -34,6 +34,9 @@ ndarray = np.ndarray
 interposer: Any = None
 
 LONG = 8  # views of views, from which on the way to the last one is said by strides
+
+# Types of which two of a kind need no rule: they are what all the rules make of them.
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
@@ -65,6 +68,10 @@ def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
 
 def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node | None]:
     """`apply` without the trace: the result and the node that was made, if any."""
+    if op.quick:
+        found = _quick(op, args, meta)
+        if found is not None:
+            return found
     arrays = []
     device = None
     wanted = False
@@ -73,10 +80,8 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             arrays.append(a._data)
             if a._rg or (a._base is not None and a._base._rg):
                 wanted = True
-            if device is None:
-                device = a._device
-            elif a._device is not device:
-                device = _common_device(op, args)
+            if a._device is not device:
+                device = a._device if device is None else _common_device(op, args)
         else:
             arrays.append(a)
     if device is None and args:
@@ -85,7 +90,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
     try:
         if rule is not None:
             arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
-        if device is None or device.type == "cpu":
+        if device is CPU or device is None:
             result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
@@ -101,17 +106,109 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
 
     if op.moves:
         device = meta["target"]
-    if result.__class__ is tuple:
-        out: Any = tuple([wrap(_array(r), device) for r in result])
-        outs = out
+    return _finish(op, args, meta, result, device, wanted)
+
+
+def _finish(
+    op: Op, args: tuple[Any, ...], meta: dict[str, Any], result: Any, device: Any, wanted: bool
+) -> tuple[Any, Node | None]:
+    """Tensors of what the kernel returned, and the node if a gradient is ``wanted``."""
+    out: Any
+    outs: tuple[Any, ...]
+    if result.__class__ is ndarray:
+        out = wrap(result, device)
+        outs = (out,)
+    elif result.__class__ is tuple:
+        outs = out = tuple([wrap(_array(r), device) for r in result])
     else:
-        out = wrap(result if result.__class__ is ndarray else _array(result), device)
+        out = wrap(_array(result), device)
         outs = (out,)
     if op.view:
         _share(args[0], out, op, meta)
     if wanted and op.grad is not None and modes.grad:
         return out, _record(op, args, meta, outs)
     return out, None
+
+
+def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node | None] | None:
+    """`run` for most ops of most programs: one or two tensors of floats, of one type, no views.
+
+    Written out, for of a small op the way through `run` is most of the time; None for other
+    arguments, with which nothing has been done.
+    """
+    edges: list[Any]
+    if len(args) == 2:
+        a, b = args
+        if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+            return None
+        x, y = a._data, b._data
+        dtype = x.dtype
+        if (
+            dtype is not y.dtype
+            or (dtype is not _SINGLE and dtype is not _DOUBLE)
+            or x.__class__ is not ndarray
+            or y.__class__ is not ndarray
+            or a._device is not CPU
+            or b._device is not CPU
+            or a._base is not None
+            or b._base is not None
+        ):
+            return None
+        try:
+            result = op.kernel(x, y, **meta)
+        except _EXPLAINED as error:
+            raise explained(op, args, error) from None
+        if result.__class__ is not ndarray:
+            return _finish(op, args, meta, result, CPU, a._rg or b._rg)
+        out = wrap(result)
+        if not (a._rg or b._rg) or op.grad is None or not modes.grad:
+            return out, None
+        edges = [
+            (a if a._edge is None else a._edge) if a._rg else None,
+            (b if b._edge is None else b._edge) if b._rg else None,
+        ]
+        key = (a._rg, b._rg)
+    else:
+        (a,) = args
+        if not isinstance(a, Tensor):
+            return None
+        x = a._data
+        dtype = x.dtype
+        if (
+            (dtype is not _SINGLE and dtype is not _DOUBLE)
+            or x.__class__ is not ndarray
+            or a._device is not CPU
+            or a._base is not None
+        ):
+            return None
+        try:
+            result = op.kernel(x, **meta)
+        except _EXPLAINED as error:
+            raise explained(op, args, error) from None
+        if result.__class__ is not ndarray:
+            return _finish(op, args, meta, result, CPU, a._rg)
+        out = wrap(result)
+        if not a._rg or op.grad is None or not modes.grad:
+            return out, None
+        edges = [a if a._edge is None else a._edge]
+        key = (True,)
+    plan = op.plans.get(key) or op.plan(key)
+    saved: list[Any] = []
+    for i in plan.inputs:
+        a = args[i]
+        counter = a._counter
+        saved.append((a, 0 if counter is None else counter.value))
+    data = out._data
+    dtype = data.dtype
+    if plan.outputs:
+        counter = out._counter = Version()
+        saved.append((data, counter, 0, CPU))
+    if dtype.kind not in "fcV":
+        return out, None
+    node = Node(op, edges, meta, plan, saved, [(data.shape, dtype, CPU)])
+    out._rg = True
+    out._edge = (node, 0)
+    return out, node
 
 
 def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any, ...]) -> Any:
@@ -127,7 +224,8 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
                 edge = a if a._edge is None else a._edge
         edges.append(edge)
         needs.append(edge is not None)
-    plan = op.plan(tuple(needs))
+    key = tuple(needs)
+    plan = op.plans.get(key) or op.plan(key)
     saved: list[Any] = []
     for i in plan.inputs:
         a = args[i]
@@ -142,18 +240,23 @@ def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any
         if counter is None:
             counter = o._counter = Version()
         saved.append((o._data, counter, counter.value, o._device))
-    metas = []
-    floating = False
-    for o in outs:
-        data = o._data
-        metas.append((data.shape, data.dtype, o._device))
-        if data.dtype.kind in "fcV":
-            floating = True
-    if not floating:
+    if len(outs) == 1:  # nearly always
+        out = outs[0]
+        data = out._data
+        dtype = data.dtype
+        if dtype.kind not in "fcV":
+            return None
+        node = Node(op, edges, meta, plan, saved, [(data.shape, dtype, out._device)])
+        out._rg = True
+        out._edge = (node, 0)
+        return node
+    metas = [(o._data.shape, o._data.dtype, o._device) for o in outs]
+    floating = [dtype.kind in "fcV" for _, dtype, _ in metas]
+    if not any(floating):
         return None
     node = Node(op, edges, meta, plan, saved, metas)
     for i, o in enumerate(outs):
-        if metas[i][1].kind in "fcV":
+        if floating[i]:
             o._rg = True
             o._edge = (node, i)
     return node

@@ -111,41 +111,38 @@ class _Task:
                 self.wanted.add(_key(edge))
                 if accumulate and edge.__class__ is tuple:
                     t.retain_grad()  # its node will then put the gradient there
-        self.counts: dict[int, int] = {}
+        self.counts: dict[Node, int] = {}  # gradients that are still to come
+        self.leaf_counts: dict[int, int] = {}  # the same, by the leaf's id
         self.useful: set[Node] | None = None
         self._count()
 
     def _count(self) -> None:
         """How many gradients each node and leaf will get; with inputs, which nodes matter."""
-        counts = self.counts
-        order: list[Node] = []
-        seen: set[Node] = set()
-        todo = [e[0] for e in self.roots if e.__class__ is tuple]
-        while todo:
-            node = todo.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            order.append(node)
-            for edge in node.edges:
-                if edge is None:
-                    continue
+        counts, leaf_counts = self.counts, self.leaf_counts
+        todo: list[Node] = []
+        edges: Any = self.roots
+        while True:
+            for edge in edges:
                 if edge.__class__ is tuple:
                     target = edge[0]
-                    counts[id(target)] = counts.get(id(target), 0) + 1
-                    if target not in seen:
+                    count = counts.get(target)
+                    if count is None:
+                        counts[target] = 1
                         todo.append(target)
-                else:
-                    counts[id(edge)] = counts.get(id(edge), 0) + 1
-        for edge in self.roots:
-            target = edge[0] if edge.__class__ is tuple else edge
-            counts[id(target)] = counts.get(id(target), 0) + 1
+                    else:
+                        counts[target] = count + 1
+                elif edge is not None:
+                    key = id(edge)
+                    leaf_counts[key] = leaf_counts.get(key, 0) + 1
+            if not todo:
+                break
+            edges = todo.pop().edges
         wanted = self.wanted
         if wanted is None:
             return
         useful: set[Node] = set()
-        order.sort(key=lambda n: n.seq)
-        for node in order:  # inputs of a node are older, so they have been judged before it
+        # Inputs of a node are older, so they have been judged before it.
+        for node in sorted(counts, key=lambda n: n.seq):
             for edge in node.edges:
                 if edge is not None and (
                     _key(edge) in wanted or (edge.__class__ is tuple and edge[0] in useful)
@@ -158,10 +155,14 @@ class _Task:
         for edge, gradient in zip(self.roots, gradients):
             _mark_shared(gradient)
             self._send(edge, self._fit(gradient, edge, None, 0))
-        heap = self.heap
+        heap, pending = self.heap, self.pending
+        bare = self.recorder is None and self.wanted is None
         while heap:
             node = heapq.heappop(heap)[1]
-            self._step(node, self.pending.pop(node))
+            if bare and node.tensor_hooks is None and node.retains is None:
+                self._run_node(node, pending.pop(node))
+            else:
+                self._step(node, pending.pop(node))
         if self.inputs is None or self.accumulate:
             return []
         return [self.captured.get(_key(edge_of(t))) for t in self.inputs]
@@ -234,10 +235,8 @@ class _Task:
             raise RuntimeError(
                 f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
             )
-        sent = []
-        seen = set(map(id, given))
-        for i, edge in enumerate(edges):
-            out = outs[i]
+        sent: list[Any] = []
+        for edge, out in zip(edges, outs):
             if edge is None:
                 out = None
             elif out is not None:
@@ -246,10 +245,13 @@ class _Task:
                 )
                 data = out._data
                 if data.shape != shape or data.dtype is not dtype or out._device is not device:
-                    out = self._fit(out, edge, node, i)
-                if id(out) in seen:
-                    _mark_shared(out)  # passed through: another leaf may get the same tensor
-                seen.add(id(out))
+                    out = self._fit(out, edge, node, len(sent))
+                for other in given:
+                    if out is other:
+                        _mark_shared(out)  # passed through: another leaf may get the same tensor
+                for other in sent:
+                    if out is other:
+                        _mark_shared(out)
             sent.append(out)
         for edge, out in zip(edges, sent):
             if edge is not None:
@@ -259,8 +261,8 @@ class _Task:
     def reaches(self, edge: Any) -> bool:
         """Whether hooks on the tensor of this edge will run."""
         if edge.__class__ is not tuple:
-            return id(edge) in self.counts and (self.wanted is None or _key(edge) in self.wanted)
-        if id(edge[0]) not in self.counts:
+            return id(edge) in self.leaf_counts and (self.wanted is None or _key(edge) in self.wanted)
+        if edge[0] not in self.counts:
             return False
         return self.useful is None or edge[0] in self.useful or _key(edge) in (self.wanted or ())
 
@@ -315,7 +317,8 @@ class _Task:
             slots = pending[node] = [None] * len(node.metas)
         if grad is not None:
             slots[nr] = grad if slots[nr] is None else self._sum(slots[nr], grad)
-        left = self.counts[id(node)] = self.counts[id(node)] - 1
+        counts = self.counts
+        left = counts[node] = counts[node] - 1
         if not left:
             heapq.heappush(self.heap, (-node.seq, node))
 
@@ -324,7 +327,7 @@ class _Task:
         if grad is not None:
             so_far = self.leaves.get(key)
             self.leaves[key] = grad if so_far is None else self._sum(so_far, grad)
-        left = self.counts[key] = self.counts[key] - 1
+        left = self.leaf_counts[key] = self.leaf_counts[key] - 1
         if left:
             return
         total = self.leaves.pop(key, None)

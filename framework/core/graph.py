@@ -81,6 +81,9 @@ class Hook:
         self.remove()
 
 
+wrap: Any = None  # filled by framework.tensor, which stands above this layer
+
+
 class Node:
     """One applied op: how to turn its outputs' gradients into its inputs'.
 
@@ -132,7 +135,10 @@ class Node:
 
     def input(self, i: int) -> Any:
         """Saved input ``i``, with its own history."""
-        saved = self._saved(self.plan.inputs.index(i))
+        entries = self.saved
+        if entries is FREED:
+            self._freed()
+        saved = entries[self.plan.inputs.index(i)]
         if saved.__class__ is not tuple:
             return saved  # a Python scalar or None
         tensor, version = saved
@@ -145,8 +151,6 @@ class Node:
 
     def output(self, i: int) -> Any:
         """Saved output ``i``, as a tensor that this node made."""
-        from framework.tensor import wrap
-
         array, counter, version, device = self._saved(
             len(self.plan.inputs) + self.plan.outputs.index(i)
         )
@@ -213,34 +217,16 @@ class Node:
     def _apply(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         op = self.op
         g = grads[0] if len(grads) == 1 else grads
-        rules = op.grad
-        if callable(rules):
-            outs = tuple(rules(*self._arguments(g, op.wants[0])))
+        calls = op.calls or op.compile()
+        if op.joint:
+            outs = tuple(calls[0](self, g))
             return outs + (None,) * (len(self.edges) - len(outs))
-        assert rules is not None
         return tuple(
             [
-                rule(*self._arguments(g, want)) if rule is not None and edge is not None else None
-                for rule, want, edge in zip(rules, op.wants, self.edges)
+                call(self, g) if edge is not None and call is not None else None
+                for call, edge in zip(calls, self.edges)
             ]
         )
-
-    def _arguments(self, g: Any, want: tuple[tuple[int, Any], ...]) -> list[Any]:
-        result = []
-        for kind, key in want:
-            if kind == G:
-                result.append(g)
-            elif kind == INPUT:
-                result.append(self.input(key))
-            elif kind == META:
-                result.append(self.meta[key])
-            elif kind == NODE:
-                result.append(self)
-            elif kind == TAIL:
-                result.append(tuple([self.input(i) for i in range(key, len(self.edges))]))
-            else:
-                result.append(self.output(key))
-        return result
 
     def release(self) -> None:
         """Drop what was saved, after a backward pass that need not be repeated."""

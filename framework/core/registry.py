@@ -27,6 +27,7 @@ real) is never touched.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -67,13 +68,19 @@ class Op:
     variants: list[Op] = field(default_factory=list)
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
+    quick: bool = False  # whether `core.dispatch` may take its shortest way
+    joint: bool = field(init=False)  # one rule for all arguments
+    calls: tuple[Callable[[Any, Any], Any] | None, ...] = field(default=(), init=False)
     plans: dict[tuple[bool, ...], Plan] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.joint = callable(self.grad)
 
     def plan(self, needs: tuple[bool, ...]) -> Plan:
         """Which inputs and outputs to save when these arguments want a gradient."""
         found = self.plans.get(needs)
         if found is None:
-            chosen = self.wants if self._joint else [
+            chosen = self.wants if self.joint else [
                 want for want, need in zip(self.wants, needs) if need
             ]  # fmt: skip
             ins = {k for want in chosen for kind, k in want if kind == INPUT}
@@ -88,9 +95,27 @@ class Op:
         for record in (self, *self.variants):
             record.sparse = form
 
-    @property
-    def _joint(self) -> bool:
-        return callable(self.grad)
+    def compile(self) -> tuple[Callable[[Any, Any], Any] | None, ...]:
+        """The rules as functions of a node and its gradient, which fetch what else they want."""
+        rules = (self.grad,) if callable(self.grad) else self.grad or ()
+        self.calls = tuple([
+            None if rule is None else _caller(want)(rule) for rule, want in zip(rules, self.wants)
+        ])  # fmt: skip
+        return self.calls
+
+
+_FETCHED = {
+    G: "g", NODE: "n", INPUT: "n.input({})", OUTPUT: "n.output({})", META: "n.meta[{!r}]",
+    TAIL: "tuple([n.input(i) for i in range({}, len(n.edges))])",
+}  # fmt: skip
+
+
+@functools.cache
+def _caller(want: tuple[tuple[int, Any], ...]) -> Callable[[Rule], Callable[[Any, Any], Any]]:
+    """Makes `Op.compile`'s functions for rules that want this: written out, for it is per node."""
+    given = ", ".join([_FETCHED[kind].format(key) for kind, key in want])
+    made: Any = eval(f"lambda rule: lambda n, g: rule({given})")
+    return made  # type: ignore[no-any-return]
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,6 +127,8 @@ class Plan:
 
 
 OPS: dict[str, Op] = {}
+# Dtype rules that leave floats of one type as they are.
+_IDLE = (None, "promote", "difference", "float", "same", "first", "tensors", "float_tensors")
 composites: dict[str, Callable[..., Any]] = {}
 
 
@@ -140,6 +167,8 @@ def op(
     record = Op(name, kernel, names, rule, grad, view, moves, cuda, wirtinger, samples)
     record.flat = tuple([names.index(n) for n in flat.split()])
     record.fused = tuple([names.index(n) for n in fused.split()])
+    record.quick = 0 < len(names) <= 2 and "*" not in params and rule in _IDLE
+    record.quick = record.quick and not (view or moves)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)

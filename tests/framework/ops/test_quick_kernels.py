@@ -115,5 +115,5 @@ def test_parts_of_arrays_are_taken_as_they_lie() -> None:
     x = torch.from_numpy(raw)
     for function in (F.gelu, torch.sigmoid, F.silu, torch.relu):
         for part in (x.t(), x[::2], x[:, 3:-2]):
-            whole = function(part.contiguous())
-            np.testing.assert_allclose(function(part).numpy(), whole.numpy(), rtol=1e-6)
+            whole = function(part.contiguous()).numpy()
+            np.testing.assert_allclose(function(part).numpy(), whole, rtol=1e-5, atol=1e-8)
