@@ -160,6 +160,7 @@ def _no_numbers(name: str) -> Callable[..., Any]:
 class MetaArray(np.ndarray):
     """See the module. Only what NumPy would compute without asking has methods here."""
 
+    is_meta = True
     passes = False  # what it is taken for in a check: that of ``all`` holds
 
     def __array_ufunc__(

@@ -9,6 +9,7 @@ counts only what is finite, and takes several passes.)
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import zlib
@@ -103,7 +104,7 @@ def measure(array: Any, needs: int) -> Figures:
     """
     if hasattr(array, "sparse_dim"):
         return _measure_sparse(array, needs)
-    figures = Figures(array.size)
+    figures = Figures(0 if hasattr(array, "is_meta") else array.size)
     if not figures.count:
         return figures
     dtype = array.dtype
@@ -277,8 +278,13 @@ def _measure_device(a: Any, needs: int, f: Figures) -> Figures:
     return f
 
 
+_without_numbers = itertools.count()
+
+
 def digest(array: Any) -> int:
-    """A number that changes when an element does."""
+    """A number that changes when an element does; another each time where there are none."""
+    if hasattr(array, "is_meta"):
+        return next(_without_numbers)
     if hasattr(array, "sparse_dim"):
         array = array.todense()
     host = array if isinstance(array, np.ndarray) else array.get()

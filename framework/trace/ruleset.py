@@ -149,6 +149,8 @@ class Watch:
 
     def see(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
         """One event; called on the model's thread. A fault of ours does not become the model's."""
+        if tensors and getattr(tensors[0], "is_meta", False):
+            return  # no numbers: nothing to be wrong with
         try:
             self._look(raw, tensors)
         except Exception as error:

@@ -226,6 +226,8 @@ def _open(array: Any) -> tuple[Any, Any]:
 
     A CuPy array that is small comes over whole: one copy is cheaper than thirty kernels.
     """
+    if hasattr(array, "is_meta"):
+        raise TypeError("a tensor on meta has no values")
     array = _dense(array)
     kind = type(array)
     xp: Any = np

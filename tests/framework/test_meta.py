@@ -335,6 +335,34 @@ def test_what_is_traced_has_shapes() -> None:
     assert [tuple(o.shape) for o in outputs][-1] == (2, 4)
 
 
+def test_breakpoints_and_rules_find_nothing_there(tmp_path: Any) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import framework as torch
+        layer = torch.nn.Linear(20_000, 20_000, device="meta")
+        optimizer = torch.optim.SGD(layer.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(torch.empty(4, 20_000, device="meta")).sum().backward()
+            optimizer.step()
+        """)
+    )
+    tape = str(tmp_path / "run.tape")
+    for more, said in (
+        (["--break", "nan"], "never hit"),
+        (["--rules", "default"], "3 training steps: nothing found"),
+        (["--record", tape], ""),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "run", str(program), *more],
+            capture_output=True,
+            text=True,
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == 0 and said in text and "Error" not in text, text
+
+
 def test_saving_says_why_not() -> None:
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
         torch.save(meta(2), io.BytesIO())
