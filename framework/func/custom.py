@@ -56,8 +56,8 @@ def _check(cls: type[Function]) -> None:
     if own and cls.generate_vmap_rule:
         raise RuntimeError(
             f"You tried to vmap over {name}, but it has both generate_vmap_rule=True and an "
-            "overriden vmap staticmethod. Please set generate_vmap_rule=False or delete the "
-            f"overriden vmap staticmethod to avoid ambiguity. For more details, please see "
+            "overridden vmap staticmethod. Please set generate_vmap_rule=False or delete the "
+            f"overridden vmap staticmethod to avoid ambiguity. For more details, please see "
             "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     if not own and not cls.generate_vmap_rule:
