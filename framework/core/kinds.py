@@ -117,7 +117,7 @@ _REQUIRED = {
     "scaled_dot_product_attention.query": _TENSOR, "scaled_dot_product_attention.key": _TENSOR,
     "softplus.threshold": _NUMBER, "threshold.threshold": _NUMBER, "threshold.value": _NUMBER,
     "anchor": _TENSOR, "positive": _TENSOR, "negative": _TENSOR,
-    "output_size": (_are_sides, "tuple of ints"), "split_sizes": _SIZES, "low": _INT, "high": _INT,
+    "output_size": (_are_sides, "tuple of ints"), "split_sizes": _SIZES,
     "tau": _TENSOR, "B": _TENSOR,
 }  # fmt: skip
 _OPTIONAL = {
