@@ -222,7 +222,7 @@ class MetaArray(np.ndarray):
     def __deepcopy__(self, memo: Any) -> Any:
         return meta_like(self)
 
-    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:  # type: ignore[override]
+    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         from framework.kernels.meta_rules import reshaped
 
         return reshaped(self, shape[0] if len(shape) == 1 else shape, copy)
@@ -248,31 +248,31 @@ class MetaArray(np.ndarray):
     def argpartition(self, kth: Any, axis: Any = -1, **options: Any) -> Any:  # type: ignore[override]
         return np.argsort(self, axis)
 
-    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:  # type: ignore[override]
+    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         return np.argmax(self, axis, keepdims=keepdims)
 
-    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:  # type: ignore[override]
+    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         return np.argmax(self, axis, keepdims=keepdims)
 
-    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:  # type: ignore[override]
+    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
         return np.take(self, indices, axis)
 
-    def repeat(self, repeats: Any, axis: Any = None) -> Any:  # type: ignore[override]
+    def repeat(self, repeats: Any, axis: Any = None) -> Any:
         return np.repeat(self, repeats, axis)
 
-    def dot(self, b: Any, out: Any = None) -> Any:  # type: ignore[override]
+    def dot(self, b: Any, out: Any = None) -> Any:
         return np.dot(self, b)
 
-    def cumsum(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:  # type: ignore[override]
+    def cumsum(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         return np.add.accumulate(self if axis is not None else self.ravel(), axis or 0, dtype)
 
-    def cumprod(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:  # type: ignore[override]
+    def cumprod(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         return np.multiply.accumulate(self if axis is not None else self.ravel(), axis or 0, dtype)
 
     def nonzero(self) -> Any:
         raise ByValue("nonzero")
 
-    def round(self, decimals: Any = 0, out: Any = None) -> Any:  # type: ignore[override]
+    def round(self, decimals: Any = 0, out: Any = None) -> Any:
         return meta_like(self)
 
     def conj(self) -> Any:
@@ -281,7 +281,7 @@ class MetaArray(np.ndarray):
     conjugate = conj
 
     @property
-    def real(self) -> Any:  # type: ignore[override]
+    def real(self) -> Any:
         return super().real
 
     @real.setter
@@ -289,7 +289,7 @@ class MetaArray(np.ndarray):
         pass
 
     @property
-    def imag(self) -> Any:  # type: ignore[override]
+    def imag(self) -> Any:
         return super().imag if self.dtype.kind == "c" else meta_like(self)
 
     @imag.setter
