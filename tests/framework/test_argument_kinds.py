@@ -143,3 +143,13 @@ def test_numbers_that_are_assigned_are_cut_off_and_must_fit() -> None:
     for t in (i, x()):
         with pytest.raises(ValueError, match="Overflow when unpacking long long"):
             t[0] = 2**63
+
+
+def test_forms_of_which_names_say_nothing() -> None:
+    """A parameter's name tells its kind only where it means the same in every form of a call."""
+    assert torch.randint(5, (2,)).shape == torch.randint(0, 5, (2,)).shape == (2,)
+    assert torch.scalar_tensor(1.0).item() == 1
+    assert torch.tensordot(x(), x(), dims=((0, 1), (0, 1))).item() == 6
+    assert torch.tensor(0.0).set_(x().untyped_storage(), 1, (2,)).tolist() == [1, 1]
+    assert F.interpolate(torch.ones(1, 1, 2), size=[4]).shape == (1, 1, 4)
+    assert F.adaptive_avg_pool2d(torch.ones(1, 4, 4), [None, 2]).shape == (1, 4, 2)
