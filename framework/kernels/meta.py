@@ -32,7 +32,7 @@ NO_DATA = "Cannot copy out of meta tensor; no data!"
 # Ops whose shapes, or whose sense, depend on numbers: the op, and what PyTorch calls it.
 _BY_VALUE = {
     "nonzero": "nonzero", "masked_select": "masked_select", "unique": "_unique2", "equal": "equal",
-    "bincount": "bincount", "unique_consecutive": "unique_consecutive",
+    "argwhere": "nonzero", "bincount": "bincount", "unique_consecutive": "unique_consecutive",
 }  # fmt: skip
 
 

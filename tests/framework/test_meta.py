@@ -120,6 +120,7 @@ def test_copies_of_it() -> None:
         (lambda x: x.nonzero(), NotImplementedError, "aten::nonzero: .*with Meta tensors"),
         (lambda x: x[x > 0], NotImplementedError, "with Meta tensors"),
         (lambda x: x.masked_select(x > 0), NotImplementedError, "with Meta tensors"),
+        (lambda x: torch.argwhere(x[0, 0]), NotImplementedError, "aten::nonzero"),
         (lambda x: x.unique(), NotImplementedError, "aten::_unique2: .*with Meta tensors"),
         (lambda x: torch.equal(x, x), NotImplementedError, "aten::equal: .*with Meta tensors"),
         (lambda x: torch.allclose(x, x), RuntimeError, "cannot be called on meta tensors"),
