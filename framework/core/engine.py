@@ -261,7 +261,8 @@ class _Task:
     def reaches(self, edge: Any) -> bool:
         """Whether hooks on the tensor of this edge will run."""
         if edge.__class__ is not tuple:
-            return id(edge) in self.leaf_counts and (self.wanted is None or _key(edge) in self.wanted)
+            known = id(edge) in self.leaf_counts
+            return known and (self.wanted is None or _key(edge) in self.wanted)
         if edge[0] not in self.counts:
             return False
         return self.useful is None or edge[0] in self.useful or _key(edge) in (self.wanted or ())

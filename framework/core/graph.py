@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from framework.core.node_names import name_of, shown
-from framework.core.registry import INPUT, META, NODE, TAIL, G, Op, Plan
+from framework.core.registry import Op, Plan
 
 __all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock", "order"]
 

@@ -16,7 +16,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op, variant
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name
 from framework.layout import in_rows
 from framework.ops.dims import (
@@ -42,7 +42,22 @@ __all__ = [
 # -- sums ------------------------------------------------------------------------------------
 
 
+def _compiled_sum(a: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
+    """By a compiled kernel, over the last dimensions (or all) of a large array; else None."""
+    first = a.ndim - len(dim)
+    if not (compiled.is_plain(a) and dim and sorted(dim) == list(range(first, a.ndim))):
+        return None
+    if not (kernels := compiled.family("sums")):
+        return None
+    kept = (1,) * len(dim) if keepdim else ()
+    rows = math.prod(a.shape[:first])
+    return kernels.sums(a.reshape(rows, -1)).reshape(a.shape[:first] + kept)
+
+
 def _sum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
+    found = _compiled_sum(a, dim, keepdim)
+    if found is not None:
+        return found
     wide = wide_type(a)
     if wide is not None:
         return in_rows(a.sum(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype))
@@ -68,6 +83,10 @@ def _mean_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
         return _mean_kernel(a, dim=dim, keepdim=keepdim).astype(narrow)
     if not a.size:  # NaN, without NumPy's warning
         return a.sum(axis=dim, keepdims=keepdim) * a.dtype.type(np.nan)
+    found = _compiled_sum(a, dim, keepdim)
+    if found is not None:
+        found /= a.dtype.type(math.prod([a.shape[d] for d in dim]))
+        return found
     return in_rows(a.mean(axis=dim, keepdims=keepdim))
 
 

@@ -12,6 +12,7 @@ from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import BOOL
+from framework.kernels import compiled
 from framework.kernels.floats import floating, widening
 from framework.layout import in_rows
 from framework.ops.dims import axis, cast_in, constant, named, numpy_names, wide_type
@@ -32,6 +33,9 @@ def _cumulative(name: str) -> Any:
         kind = np.int64 if a.dtype.kind in "iub" else wide_type(a)
         if not a.ndim:
             return a.astype(np.int64) if a.dtype.kind in "iub" else a.copy()
+        lines = name == "cumsum" and dim == a.ndim - 1 and compiled.is_plain(a)
+        if lines and (kernels := compiled.family("sums")):
+            return kernels.running(a.reshape(-1, a.shape[-1])).reshape(a.shape)
         result = getattr(a, name)(axis=dim, dtype=kind)
         return in_rows(result.astype(a.dtype) if a.dtype.kind in "fV" else result)
 

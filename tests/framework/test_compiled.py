@@ -172,6 +172,24 @@ def test_max_pool(plainly, window, special):
     assert torch.equal(quick, plain)
 
 
+@pytest.mark.parametrize("special", [False, True])
+def test_sums(plainly, special):
+    for shape in ODD:
+        x = _draw(shape, special=special)
+        for call in (
+            torch.sum,
+            torch.mean,
+            lambda x: x.sum(-1),
+            lambda x: x.mean(-1, True),
+            lambda x: x.cumsum(-1),
+            lambda x: x.sum((-1, -2) if x.ndim > 1 else -1),
+        ):
+            if x.size or call is not torch.mean:
+                _same(plainly, call, x)
+    big = torch.full((1 << 20,), 0.1)
+    assert abs(big.sum().item() / 104857.6 - 1) < 1e-6
+
+
 def test_arrays_that_are_not_contiguous(plainly):
     x = torch.tensor(_draw((65, 130)))
     for view in (x.t(), x[:, ::2], x[::2], x.expand(2, 65, 130), x.view(65, 65, 2)[..., 0]):
