@@ -20,6 +20,7 @@ from app.ui.app import TapebookApp
 from app.ui.main import MainScreen
 from framework.trace.client import Client
 
+ROUNDS = 12  # in which each widget hands on what it has; a key needs about six
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 MLP = """\
@@ -81,12 +82,18 @@ class Driver:
 
         A key goes up from the focused widget to the screen, and a layout down again, one message
         at a time: on a busy machine no number of pauses is enough. What a kernel has still to
-        answer is not waited for: that is `settled`, or `until`.
+        answer is not waited for: that is `settled`, or `until`. While a model runs there is no
+        quiet; then it is enough that what a key sets off has had its rounds.
         """
-        app, calm = self.app, 0
+        app, calm, rounds = self.app, 0, 0
+        end = time.monotonic() + 60
         while calm < 2 and app.is_running and not app._exit and app._exception is None:
-            await self.pilot.pause(0)
+            await self.pilot.pause(0)  # every widget has done what was waiting for it
             calm = 0 if self._busy() else calm + 1
+            rounds += 1
+            if rounds > ROUNDS and self.session.state in ("running", "recording"):
+                break
+            assert time.monotonic() < end, f"it is never quiet:\n{self.text()}"
 
     def _busy(self) -> bool:
         """Is a message, a call, a layout or a repaint under way?"""
