@@ -30,6 +30,7 @@ NOT_YET: frozenset[str] = frozenset()
 
 _UI = "app/ui/test_"
 _TRACE = "framework/trace/test_"
+_KEYS = f"{_UI}keys_of_rows.py::test_"
 WALK = f"{_UI}walk.py::test_walk"
 DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     "A1": {"U": (
@@ -66,7 +67,7 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "A8": {
         "H": ("app/test_tape.py::test_ops_time_memory", "app/test_pictures.py::test_summary"),
-        "U": (f"{_UI}takeaway.py::test_summary_feeds_and_uses",),
+        "U": (f"{_KEYS}times_of_ops_and_modules_forward_and_backward",),
     },
     "A9": {
         "H": (f"{_TRACE}gate.py::test_variables_and_expressions_are_bounded_lines",
@@ -86,17 +87,31 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "B1": {
         "H": (f"{_TRACE}gate.py::test_next_goes_through_forward_backward_and_the_optimizer",
+              f"{_TRACE}gate.py::test_into_goes_into_modules_composites_nodes_and_the_optimizer",
+              f"{_TRACE}gate.py::test_out_ends_the_innermost_container",
+              f"{_TRACE}gate.py::test_step_ends_with_the_training_step",
+              f"{_TRACE}gate.py::test_until_an_op_a_number_of_times_and_a_line",
               f"{_TRACE}gate.py::test_line_step_stops_at_every_line_and_goes_over_calls",
-              "app/test_runner.py::test_the_console_steps_looks_back_and_goes_on"),
-        "U": (WALK, "app/test_kernel.py::test_breakpoint_and_line_steps_in_a_cell"),
+              "app/test_kernel.py::test_breakpoint_and_line_steps_in_a_cell",
+              "app/test_runner.py::test_the_console_steps_looks_back_and_goes_on",
+              "app/test_runner.py::test_the_console_sets_breakpoints_and_runs_to_a_place"),
+        "U": (WALK, f"{_KEYS}into_and_out_of_a_module_a_composite_op_and_a_node",
+              f"{_KEYS}by_line_by_training_step_and_to_the_end_of_the_cell",
+              f"{_KEYS}a_step_over_a_module_ends_behind_it"),
     },
     "B2": {
         "H": (f"{_TRACE}conditions.py::test_each_row_of_the_tables_is_a_line_that_can_be_written",
               f"{_TRACE}conditions.py::test_limits",
+              f"{_TRACE}gate.py::test_conditions_on_outputs",
+              f"{_TRACE}gate.py::test_limits_of_a_line_breakpoint",
               "app/test_runner.py::test_forms_of_breakpoints",
               "app/test_places.py::test_run_stops_at_a_line_of_a_cell_and_says_which"),
         "U": (f"{_UI}editing.py::test_a_breakpoint_with_a_condition",
-              f"{_UI}new_user.py::test_a_cell_by_its_number_in_the_form"),
+              f"{_UI}new_user.py::test_a_cell_by_its_number_in_the_form",
+              f"{_KEYS}each_condition_of_the_table_is_tried",
+              f"{_KEYS}each_condition_typed_on_the_screen_stops_where_it_holds",
+              f"{_KEYS}each_place_typed_on_the_screen_stops_there",
+              f"{_KEYS}b_on_a_row_of_each_kind"),
     },
     "B3": {
         "H": (f"{_TRACE}conditions.py::"

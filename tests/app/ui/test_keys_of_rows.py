@@ -1,0 +1,310 @@
+"""Rows of the debugger's checklist that are keys: each is pressed, and what it did is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from test_explain import report
+from ui_driver import MLP, Driver, program, write
+
+from framework.trace.conditions import CONDITIONS
+from framework.trace.events import (
+    CellEnd,
+    ModuleBegin,
+    ModuleEnd,
+    NodeBegin,
+    NodeEnd,
+    OptimEnd,
+)
+
+SIZES = [(120, 40), (80, 24)]
+
+
+async def at_model(d: Driver, text: str = "in model.0 once") -> None:
+    """The model stands where the line of a breakpoint says."""
+    await d.press("B", *text, "enter", "f6")
+    await d.stopped()
+
+
+async def line_step(d: Driver, key: str = "l") -> None:
+    """To a line, which may have no event of its own."""
+    epoch = d.session.epoch
+    await d.press(key)
+    await d.until(lambda: d.session.epoch > epoch + 1, "the line")
+    await d.stopped()
+
+
+def subject(d: Driver) -> tuple[str, str, str]:
+    """What the cursor is at: its kind, its name or path, its phase."""
+    moment = d.session.moment
+    event = moment.subject
+    name = getattr(event, "name", "") or getattr(event, "path", "") or getattr(event, "cls", "")
+    return type(event).__name__, name, moment.phase
+
+
+# -- B1 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_into_and_out_of_a_module_a_composite_op_and_a_node(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """`s` and `f`, forward and backward, with the screen at the place where the model stands."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            session = d.session
+            await at_model(d, "op relu once")
+            await d.step("n")  # the last layer
+            assert subject(d)[1] == "linear"
+
+            await d.step("s")  # into the loss: first its module, or at once its own first op
+            while not any(type(e).__name__ == "OpBegin" for e in session.moment.stack):
+                await d.step("s")
+            inside = session.moment
+            assert [getattr(e, "name", "") for e in inside.stack][-1] == "cross_entropy"
+            assert inside.phase == "forward" and session.place is not None
+            await d.step("f")  # out of the composite op: its end
+            assert not any(getattr(e, "name", "") == "cross_entropy" for e in session.moment.stack)
+
+            while session.moment.phase != "backward":
+                await d.step("n")
+            while not isinstance(session.moment.subject, NodeBegin | NodeEnd) or (
+                session.moment.subject.name != "linear"
+            ):
+                await d.step("n")
+            before = session.live_seq
+            await d.step("s")  # the ops of the next node, which is relu's
+            stack = [e for e in session.moment.stack if isinstance(e, NodeBegin)]
+            assert stack and stack[-1].name == "relu" and session.live_seq > before
+            assert session.moment.phase == "backward"
+            assert "relu" in d.pane("graph") or size[0] < 100
+            await d.step("f")  # to the end of the node
+            assert not any(isinstance(e, NodeBegin) for e in session.moment.stack)
+            assert session.moment.phase == "backward"
+            assert " paused " in d.text() and "backward" in d.text()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_by_line_by_training_step_and_to_the_end_of_the_cell(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """`l`, `+`, `t` and `c` on the screen."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            session = d.session
+            cell = d.app.notebook.cells[3].id
+            await at_model(d, "at cell 4, line 2 once")
+            assert session.place == (cell, 2) and "▶ 2" in d.pane("notebook")
+            for line in (3, 4, 5, 6, 1, 2):  # backward is one line, and is gone over
+                await line_step(d)
+                assert session.place == (cell, line), (session.place, line)
+                assert f"▶ {line}" in d.pane("notebook"), d.pane("notebook")
+
+            await d.step("plus")  # the end of this training step, wherever it stands
+            assert isinstance(session.store.event(session.live_seq), OptimEnd)
+            assert session.store.step_at(session.cursor).number == 2
+            ended = session.live_seq
+            await d.step("plus")
+            assert isinstance(session.store.event(session.live_seq), OptimEnd)
+            assert session.live_seq > ended
+            assert session.store.step_at(session.cursor).number == 3
+
+            await d.press("1")
+            d.main.notebook.view.select_cell(cell, 6)
+            await line_step(d, "t")  # to the line under the cursor
+            assert session.place == (cell, 6)
+            await d.press("c")
+            await d.idle()
+            assert isinstance(session.store.event(session.store.last_seq), CellEnd)
+
+    asyncio.run(run())
+
+
+def test_a_step_over_a_module_ends_behind_it(tmp_path: Path) -> None:
+    """A module is stepped over with `f` from its inside; `+` goes over all of a training step."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            session = d.session
+            await at_model(d, "op relu once")
+            assert session.moment.module == "model.1"
+            await d.step("f")
+            assert isinstance(session.store.event(session.live_seq), ModuleEnd)
+            opened = [e for e in session.moment.stack if isinstance(e, ModuleBegin)]
+            assert [e.path for e in opened] == ["model"], "out of model.1, still in model"
+            await d.step("f")
+            assert not any(isinstance(e, ModuleBegin) for e in session.moment.stack)
+
+    asyncio.run(run())
+
+
+# -- B2 ------------------------------------------------------------------------------------------
+
+# For each condition of the table a line that holds in the run of MLP, and what stops.
+HOLDS = {
+    "nan": ("op log nan", "log"),
+    "inf": ("op log inf", "log"),
+    "absmax": ("op linear absmax > 0.001", "linear"),
+    "max": ("op relu max > 0", "relu"),
+    "min": ("op linear min < 0", "linear"),
+    "mean": ("op relu mean > 0", "relu"),
+    "std": ("op relu std > 0", "relu"),
+    "norm": ("grad model.0.weight norm > 0.0001", "linear"),
+    "zeros": ("op relu zeros > 0.1", "relu"),
+    "ratio": ("update model.0.weight ratio > 0", "model.0.weight"),
+    "unchanged": ("op relu unchanged", "relu"),
+    "shape-change": ("op tanh shape-change", "tanh"),
+    "dtype-change": ("op tanh dtype-change", "tanh"),
+    "where": ("op relu where step > 0", "relu"),
+}
+
+CHANGING = MLP.replace(
+    "    optimizer.step()\n",
+    "    optimizer.step()\n    for group in optimizer.param_groups:\n        group['lr'] = 0.0\n"
+    "    torch.tanh(torch.ones(step + 1, dtype=torch.float64 if step else torch.float32))\n"
+    "    torch.log(torch.tensor([-1.0, 0.0]))\n",
+)
+
+
+def test_each_condition_of_the_table_is_tried() -> None:
+    assert set(HOLDS) == set(CONDITIONS)
+
+
+def test_each_condition_typed_on_the_screen_stops_where_it_holds(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", CHANGING), (80, 24)) as d:
+            session = d.session
+            for line, where in HOLDS.values():
+                await d.press("B", *line)
+                assert f"--break '{line}'" in d.text(), d.text()
+                await d.press("enter", "f6")
+                await d.stopped()
+                (point,) = session.breakpoints
+                assert session.stop is not None and session.stop.breakpoint == point.id, line
+                assert getattr(session.moment.subject, "name", "") == where, (line, d.text())
+                await d.until(lambda: session.breakpoints[0].hits == 1, "the hit is counted")
+                await d.press("ctrl+o", "b", "x", "c")  # away with it, and on to the end
+                await d.idle()
+                assert not session.breakpoints
+                await d.press("1")
+
+    asyncio.run(run())
+
+
+PLACES = {
+    "op /re.u/": ("relu", "model.1", 0),
+    "in model.2": ("linear", "model.2", 0),
+    "at cell 4, line 4": ("", "", 0),
+    "grad model.2.bias": ("linear", "model.2", 0),
+    "op relu hit 2": ("relu", "model.1", 2),
+    "op relu step 3": ("relu", "model.1", 3),
+    "update model.2.bias": ("model.2.bias", "", 1),
+}
+
+
+def test_each_place_typed_on_the_screen_stops_there(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            session = d.session
+            for line, (name, module, step) in PLACES.items():
+                await at_model(d, line)
+                if name:
+                    assert getattr(session.moment.subject, "name", "") == name, line
+                    assert session.moment.module == module or not module, line
+                else:
+                    assert session.place == (d.app.notebook.cells[3].id, 4)
+                if step:
+                    assert session.store.step_at(session.cursor).number == step, line
+                await d.press("ctrl+o", "b", "x", "c")
+                await d.idle()
+                await d.press("1")
+
+    asyncio.run(run())
+
+
+def test_b_on_a_row_of_each_kind(tmp_path: Path) -> None:
+    """An op, a module and a parameter of the graph, and a line of a cell: set and taken away."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("2")
+            graph, session = d.main.graph, d.session
+            rows = graph.outline.rows
+            wanted = {
+                "op": lambda p: (p.op, p.module) == ("relu", "model.1"),
+                "module": lambda p: p.module == "model" and not p.op,
+            }
+            for kind, fits in wanted.items():
+                names = [
+                    (row.item.kind, row.item.name)
+                    for row in map(rows.__getitem__, range(len(rows)))
+                ]
+                graph.select(names.index((kind, "relu" if kind == "op" else "model")))
+                await d.press("b")
+                (point,) = session.breakpoints
+                assert fits(point), point
+                assert "●" in d.pane("graph"), d.pane("graph")
+                await d.press("b")
+                assert not session.breakpoints
+            await d.press("1")
+            d.main.notebook.view.select_cell(d.app.notebook.cells[3].id, 5)
+            await d.press("b")
+            assert session.breakpoints[0].line == 5 and "●" in d.pane("notebook")
+
+    asyncio.run(run())
+
+
+# -- A8 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_times_of_ops_and_modules_forward_and_backward(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """The inspector has both of an op and of a module; `S` all modules, then all ops."""
+    time = r"\d[\d.]* (ns|µs|ms|s)"
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("3")
+            tape, inspector = d.session.store.tape, d.main.inspector
+            op = next(e for e in reversed(tape) if getattr(e, "name", "") == "relu" and
+                      getattr(e, "phase", "") == "forward")  # fmt: skip
+            inspector.show(op.seq)
+            await d.settled()
+            shown = d.rows("inspector")
+            assert re.search(rf"{time} · backward {time}", shown), shown
+            assert op.duration > 0
+            module = next(e for e in reversed(tape) if isinstance(e, ModuleBegin))
+            inspector.show(module.seq)
+            await d.settled()
+            assert re.search(time, d.rows("inspector")), d.rows("inspector")
+            node = next(e for e in reversed(tape) if isinstance(e, NodeBegin))
+            inspector.show(node.seq)
+            await d.settled()
+            assert re.search(time, d.rows("inspector")), d.rows("inspector")
+
+            await d.press("S")
+            screen = await report(d)
+            text = "\n".join("".join(t for t, _ in row) for row, _ in screen.pane._lines)
+            head = next(line for line in text.split("\n") if "forward" in line)
+            assert "backward" in head, text
+            short = r"\d[\d.]* ?(ns|us|µs|ms|s)"
+            for module_name in ("0 Linear", "1 ReLU", "2 Linear"):
+                (row,) = [line for line in text.split("\n") if f" {module_name} " in line]
+                assert len(re.findall(short, row)) >= 2, (head, row)
+            ops = text[text.index("\nop") :] if "\nop" in text else text
+            assert re.search(rf"relu .*{short}", ops), text
+
+    asyncio.run(run())
