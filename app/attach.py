@@ -87,7 +87,7 @@ def table(found: list[dict[str, Any]], now: float, width: int = 0) -> list[str]:
     train-7    7  running (full speed)    12  0         2:05  /tmp/train.py
     """
     head = ("NAME", "PID", "STATE", "STEP", "VIEWERS", "SINCE", "FILE")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for one in found:
         state = one["state"] + (" (full speed)" if one["level"] == "off" else "")
         if place := one.get("stop"):
