@@ -545,6 +545,7 @@ def _updates(graph: StepGraph, item: Item) -> Iterator[Item]:
 
 
 def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
+    event: Any = item.event
     if item.kind == "optimizer":
         yield from _updates(graph, item)
         return
@@ -554,7 +555,7 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
                 yield other
         return
     if item.kind == "update":
-        yield item.event.tensor.id  # type: ignore[attr-defined]
+        yield event.tensor.id
         return
     if item.kind == "node":
         yield from item.targets
