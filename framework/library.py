@@ -148,7 +148,7 @@ class CustomOpDef:
         Custom.__name__ = self.__name__
         mapped = self._vmap
         if mapped is not None:
-            Custom.vmap = staticmethod(  # type: ignore[method-assign, assignment]
+            Custom.vmap = staticmethod(  # type: ignore[method-assign]
                 lambda info, in_dims, *args: mapped(info, in_dims, *args, **options)
             )
         return Custom

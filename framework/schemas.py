@@ -131,10 +131,10 @@ def _input(said: Any) -> str | None:
         return None if kind is None else kind + optional
     if origin in (list, collections.abc.Sequence) and len(inside) == 1:
         element = inside[0]
-        optional = _input(element) if typing.get_origin(element) is not None else None
         if element in _IN_LISTS:
             return f"{_KINDS[element]}[]"
-        return f"{optional}[]" if optional in ("Tensor?", "Scalar") else None
+        inner = _input(element) if typing.get_origin(element) is not None else None
+        return f"{inner}[]" if inner in ("Tensor?", "Scalar") else None
     return None
 
 

@@ -743,6 +743,7 @@ class Tensor:
         return other
 
     def __reduce__(self) -> Any:
+        made: tuple[Any, ...]
         if self._device is META or self.is_sparse:
             made = (type(self), self._data, self.dtype.name, str(self._device), self._rg)
         else:

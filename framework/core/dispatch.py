@@ -137,6 +137,7 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
     arguments, with which nothing has been done.
     """
     edges: list[Any]
+    key: tuple[bool, ...]
     if len(args) == 2:
         a, b = args
         if not isinstance(a, Tensor) or not isinstance(b, Tensor):

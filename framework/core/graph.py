@@ -219,7 +219,7 @@ class Node:
         g = grads[0] if len(grads) == 1 else grads
         calls = op.calls or op.compile()
         if op.joint:
-            outs = tuple(calls[0](self, g))
+            outs = tuple(calls[0](self, g))  # type: ignore[misc]
             return outs + (None,) * (len(self.edges) - len(outs))
         return tuple(
             [

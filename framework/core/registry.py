@@ -115,7 +115,7 @@ def _caller(want: tuple[tuple[int, Any], ...]) -> Callable[[Rule], Callable[[Any
     """Makes `Op.compile`'s functions for rules that want this: written out, for it is per node."""
     given = ", ".join([_FETCHED[kind].format(key) for kind, key in want])
     made: Any = eval(f"lambda rule: lambda n, g: rule({given})")
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 @dataclass(slots=True, frozen=True)

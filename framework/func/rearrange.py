@@ -38,27 +38,26 @@ def rearrange(
     tensor([[ 0,  1,  2,  6,  7,  8],
             [ 3,  4,  5,  9, 10, 11]])
     """
-    if not isinstance(tensor, Tensor):
-        tensor = stack(list(tensor))
+    whole: Any = tensor if isinstance(tensor, Tensor) else stack(list(tensor))
     left, right = _parsed(pattern)
     _check(left, right, axes_lengths)
     flat = [name for group in left for name in group]
     named = len(left) - (_ALL in left)
-    if (_ALL in left and tensor.ndim < named) or (["..."] not in left and tensor.ndim != named):
+    if (_ALL in left and whole.ndim < named) or (["..."] not in left and whole.ndim != named):
         kind = "less than or equal to" if _ALL in left else "equal to"
         raise ValueError(
             f"Number of dimensions in pattern ({named}) must be {kind} the number of dimensions in "
-            f"the tensor ({tensor.ndim})"
+            f"the tensor ({whole.ndim})"
         )
     sizes: dict[str, tuple[int, ...]] = {}
-    shape = list(tensor.shape)
+    shape = list(whole.shape)
     for group in left:
         if group is _ALL:
-            rest = tensor.ndim - named
+            rest = whole.ndim - named
             sizes["..."], shape = tuple(shape[:rest]), shape[rest:]
         else:
             sizes |= _split(group, shape.pop(0), axes_lengths, pattern)
-    split = tensor.reshape([n for name in flat for n in sizes[name]])
+    split = whole.reshape([n for name in flat for n in sizes[name]])
     places: dict[str, list[int]] = {}
     at = 0
     for name in flat:

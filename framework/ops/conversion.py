@@ -100,6 +100,7 @@ def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, co
     A number stands for a tensor of one, which has its type; an integer for a device.
     """
     first, *rest = args
+    wanted: tuple[Any, ...]
     if first is None or (isinstance(first, (str, Device, int)) and not isinstance(first, bool)):
         wanted, taken = _AFTER_DEVICE, device is not None
         device = first
@@ -112,7 +113,7 @@ def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, co
         device = first.device if isinstance(first, Tensor) else device
     else:
         wanted, taken = (), True
-    if taken or len(rest) > len(wanted) or not all(map(isinstance, rest, wanted)):
+    if taken or len(rest) > len(wanted) or not all(isinstance(a, kinds) for a, kinds in zip(rest, wanted)):
         raise TypeError(
             "to(): expected a device, a dtype or both, or a tensor, and up to two bools, but got "
             f"{', '.join(type(a).__name__ for a in args)}"

@@ -42,7 +42,7 @@ def _parts(x: Any, count: int) -> list[Any]:
 
 def _lstm_kernel(x: Any, s: Any, c: Any) -> tuple[Any, Any]:
     if gates := _compiled(x, s, c):
-        return gates.lstm(x, s, c)  # type: ignore[no-any-return]
+        return gates.lstm(x, s, c)
     xp = module_of(x)
     i, f, g, o = _parts(x + s, 4)
     state = logistic(f) * c + logistic(i) * xp.tanh(g)
@@ -53,7 +53,7 @@ def _lstm_backward_kernel(
     gh: Any, gc: Any, x: Any, s: Any, c: Any, state: Any
 ) -> tuple[Any, Any]:  # fmt: skip
     if gates := _compiled(x, s, c, state, gh, gc):
-        return gates.lstm_backward(gh, gc, x, s, c, state)  # type: ignore[no-any-return]
+        return gates.lstm_backward(gh, gc, x, s, c, state)
     xp = module_of(x)
     i, f, g, o = _parts(x + s, 4)
     i, f, g, o, t = logistic(i), logistic(f), xp.tanh(g), logistic(o), xp.tanh(state)
@@ -92,7 +92,7 @@ LSTM_GATES = op(
 
 def lstm_gates(x: Any, s: Any, c: Any) -> tuple[Any, Any]:
     """(h', c') with c' = σ(f) c + σ(i) tanh(g) and h' = σ(o) tanh(c'); x + s is i, f, g, o."""
-    return apply(LSTM_GATES, x, s, c)  # type: ignore[no-any-return]
+    return apply(LSTM_GATES, x, s, c)
 
 
 # -- GRU ----------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def _gru_kernel(x: Any, s: Any, h: Any) -> Any:
 
 def _gru_backward_kernel(g: Any, x: Any, s: Any, h: Any) -> tuple[Any, Any, Any]:
     if gates := _compiled(x, s, h, g):
-        return gates.gru_backward(g, x, s, h)  # type: ignore[no-any-return]
+        return gates.gru_backward(g, x, s, h)
     xp = module_of(x)
     (xr, xz, xn), (sr, sz, sn) = _parts(x, 3), _parts(s, 3)
     r, z = logistic(xr + sr), logistic(xz + sz)
@@ -127,7 +127,7 @@ GRU_GATES_BACKWARD = op("gru_gates_backward", widening(_gru_backward_kernel), "g
 
 def _gru_grads(g: Any, x: Any, s: Any, h: Any) -> tuple[Any, Any, Any]:
     if not modes.grad:
-        return apply(GRU_GATES_BACKWARD, g, x, s, h)  # type: ignore[no-any-return]
+        return apply(GRU_GATES_BACKWARD, g, x, s, h)
     (xr, xz, xn), (sr, sz, sn) = x.chunk(3, -1), s.chunk(3, -1)
     r, z = sigmoid(xr + sr), sigmoid(xz + sz)
     n = tanh(xn + r * sn)

@@ -98,6 +98,7 @@ def _one_way(
 ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
     """One layer in one direction: (outputs, final state)."""
     w_ih, w_hh, *rest = weights
+    b_ih: Any
     b_ih, b_hh = rest[:2] if biased else (None, None)
     w_hr = rest[-1] if len(rest) % 2 else None
     step = _STEPS[mode]

@@ -329,7 +329,7 @@ class FlopCounterMode:
                 rows += part(module, level)
                 covered |= sum(self.flop_counts[module].values()) >= total
         if "Global" in self.flop_counts and not covered:
-            rows = part("Global", 0) + [(" " + name, *rest) for name, *rest in rows]
+            rows = part("Global", 0) + [(" " + name, flops, share) for name, flops, share in rows]
         return _table(rows or [("Global", "0", "0%")])
 
     def __enter__(self) -> FlopCounterMode:

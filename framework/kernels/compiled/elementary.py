@@ -28,7 +28,10 @@ SUMS: dict[str, Any] = {**FAST, "fastmath": {"contract", "reassoc"}}
 _f, _i = np.float32, np.int32
 
 
-@intrinsic
+_intrinsic: Any = intrinsic  # called without the context, which mypy does not know
+
+
+@_intrinsic
 def bits(context: Any, x: Any) -> Any:
     """The bits of a float32, as an int32."""
 
@@ -38,7 +41,7 @@ def bits(context: Any, x: Any) -> Any:
     return types.int32(types.float32), generate
 
 
-@intrinsic
+@_intrinsic
 def from_bits(context: Any, x: Any) -> Any:
     """The float32 with these bits."""
 

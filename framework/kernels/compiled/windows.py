@@ -51,7 +51,10 @@ def _take(line, pitch, out):
             y[i] = given[i]
 
 
-@intrinsic
+_intrinsic: Any = intrinsic  # called without the context, which mypy does not know
+
+
+@_intrinsic
 def _tile(context, lines, size, channels, windows, pitch, out, length):
     """Eight channels of output at 32 places: all input channels and taps, in 16 registers.
 
