@@ -88,6 +88,8 @@ class CooArray(NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"CooArray(shape={self.shape}, nnz={self.nnz}, dtype={self.dtype})"
 
+    is_meta = False  # see `kernels.meta`; what is not there raises
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -437,6 +437,26 @@ def _recurrent(w: Writer, c: Call) -> list[str]:
             *[w.node("Squeeze", s, w.ints([0])) for s in outs[1:]]]  # fmt: skip
 
 
+@writes("lstm_gates")
+def _lstm_gates(w: Writer, c: Call) -> list[str]:
+    """Of a cell that stands alone, or has a projection, which ONNX's LSTM has not."""
+    x, s, state = w.args(c)
+    i, f, g, o = w.several("Split", 4, w.node("Add", x, s), axis=-1, num_outputs=4)
+    kept = w.node("Mul", w.node("Sigmoid", f), state)
+    new = w.node("Add", kept, w.node("Mul", w.node("Sigmoid", i), w.node("Tanh", g)))
+    return [w.node("Mul", w.node("Sigmoid", o), w.node("Tanh", new)), new]
+
+
+@writes("gru_gates")
+def _gru_gates(w: Writer, c: Call) -> str:
+    x, s, h = w.args(c)
+    xr, xz, xn = w.several("Split", 3, x, axis=-1, num_outputs=3)
+    sr, sz, sn = w.several("Split", 3, s, axis=-1, num_outputs=3)
+    r, z = w.node("Sigmoid", w.node("Add", xr, sr)), w.node("Sigmoid", w.node("Add", xz, sz))
+    n = w.node("Tanh", w.node("Add", xn, w.node("Mul", r, sn)))
+    return w.node("Add", n, w.node("Mul", z, w.node("Sub", h, n)))
+
+
 # -- reading: products -----------------------------------------------------------------------
 
 

@@ -113,7 +113,8 @@ def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, co
         device = first.device if isinstance(first, Tensor) else device
     else:
         wanted, taken = (), True
-    if taken or len(rest) > len(wanted) or not all(isinstance(a, kinds) for a, kinds in zip(rest, wanted)):
+    fits = all(isinstance(a, kinds) for a, kinds in zip(rest, wanted))
+    if taken or len(rest) > len(wanted) or not fits:
         raise TypeError(
             "to(): expected a device, a dtype or both, or a tensor, and up to two bools, but got "
             f"{', '.join(type(a).__name__ for a in args)}"

@@ -104,7 +104,7 @@ def measure(array: Any, needs: int) -> Figures:
     """
     if hasattr(array, "sparse_dim"):
         return _measure_sparse(array, needs)
-    figures = Figures(0 if hasattr(array, "is_meta") else array.size)
+    figures = Figures(0 if getattr(array, "is_meta", False) else array.size)
     if not figures.count:
         return figures
     dtype = array.dtype
@@ -283,7 +283,7 @@ _without_numbers = itertools.count()
 
 def digest(array: Any) -> int:
     """A number that changes when an element does; another each time where there are none."""
-    if hasattr(array, "is_meta"):
+    if getattr(array, "is_meta", False):
         return next(_without_numbers)
     if hasattr(array, "sparse_dim"):
         array = array.todense()

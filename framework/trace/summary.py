@@ -226,7 +226,7 @@ def _open(array: Any) -> tuple[Any, Any]:
 
     A CuPy array that is small comes over whole: one copy is cheaper than thirty kernels.
     """
-    if hasattr(array, "is_meta"):
+    if getattr(array, "is_meta", False):
         raise TypeError("a tensor on meta has no values")
     array = _dense(array)
     kind = type(array)

@@ -434,7 +434,7 @@ class Recording:
 
     def _look(self, array: Any) -> tuple[Any, Any]:
         """The bytes of an array, or its statistics; TypeError if it has neither."""
-        if array is None or hasattr(array, "sparse_dim") or hasattr(array, "is_meta"):
+        if array is None or hasattr(array, "sparse_dim") or getattr(array, "is_meta", False):
             raise TypeError
         room = self.budget // 2 - self._step_bytes
         if self.keep == "all" and array.nbytes <= min(LARGEST, room):

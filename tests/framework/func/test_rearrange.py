@@ -44,8 +44,10 @@ def test_values():
 REFUSED = [
     ("b h w c", {}, "single '->'"), ("b h w c -> b h w", {}, "only on one side"),
     ("b h w c -> b h w c ...", {}, "not left side"), ("(...) c -> c", {}, "parenthesis"),
-    ("b h w -> b h w", {}, r"\(3\) must be equal to"), ("b h w c d ... -> b h w c d ...", {}, "less"),
-    ("b b w c -> b w c", {}, "duplicate dimension 'b'"), ("b (h (w)) c -> b h w c", {}, "one-level"),
+    ("b h w -> b h w", {}, r"\(3\) must be equal to"),
+    ("b h w c d ... -> b h w c d ...", {}, "less"),
+    ("b b w c -> b w c", {}, "duplicate dimension 'b'"),
+    ("b (h (w)) c -> b h w c", {}, "one-level"),
     ("b h w c) -> b h w c", {}, "not balanced"), ("(b h w c -> b h w c", {}, "Imbalanced"),
     ("b h w 2 -> b h w 2", {}, "size 1"), ("b h w c -> b h w c", {"d": 1}, "not found"),
     ("b h w ? -> b h w", {}, r"Unknown character '\?'"),

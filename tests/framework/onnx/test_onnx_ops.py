@@ -201,6 +201,8 @@ MODULES = {
     "gru": (nn.GRU(3, 4, 2, bias=False), (normal(5, 2, 3),), [0, 1]),
     "rnn": (nn.RNN(3, 4, bidirectional=True), (normal(5, 3),), [0]),
     "projected lstm": (nn.LSTM(3, 4, proj_size=2), (normal(5, 2, 3),), [1]),
+    "lstm cell": (nn.LSTMCell(3, 4), (normal(5, 3),), [0]),
+    "gru cell": (nn.GRUCell(3, 4), (normal(5, 3),), [0]),
     "attention": (Of(lambda x: attention.eval()(x, x, x)), (normal(2, 5, 8),), [0, 1]),
     "encoder": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (normal(2, 5, 8),), [0, 1]),
     "causal": (Of(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True)),
