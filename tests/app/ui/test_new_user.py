@@ -230,11 +230,20 @@ def test_exports_say_where_and_overwrite_nothing(
             await d.idle()
             for name in ("mlp-graph.html", "mlp-graph-2.html"):
                 await d.press("E", "enter")
-                await d.until(lambda name=name: str(tmp_path / name) in d.session.message, "it")
-                assert d.session.message.startswith("written")
+                wanted = str(tmp_path / name)
+                await d.until(
+                    lambda wanted=wanted: (
+                        d.session.message.startswith("written") and wanted in d.session.message
+                    ),
+                    "it",
+                )
             (tmp_path / "mine.svg").write_text("mine")
             await d.press("E", *"mine.svg", "enter")  # in place of the name that is offered
-            await d.until(lambda: str(tmp_path / "mine-2.svg") in d.session.message, "it")
+            wanted = str(tmp_path / "mine-2.svg")
+            await d.until(
+                lambda: d.session.message.startswith("written") and wanted in d.session.message,
+                "it",
+            )
             assert (tmp_path / "mine.svg").read_text() == "mine"
 
     asyncio.run(run())

@@ -75,7 +75,7 @@ class Driver:
 
     async def resize(self, width: int, height: int) -> None:
         await self.pilot.resize_terminal(width, height)
-        await self.quiet()
+        await self.until(lambda: self.app._resize_event is None, "the size")
 
     async def quiet(self) -> None:
         """Wait until the program has done and drawn all that it can do by itself.
