@@ -9,6 +9,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.node_names import of_linear_with_bias
 from framework.core.registry import function, op, variant
 from framework.kernels.floats import type_name, wide
+from framework.layout import in_rows
 from framework.ops.joining import cat, stack
 
 __all__ = ["bilinear", "grouped_mm", "linear"]
@@ -34,6 +35,8 @@ def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
     x, w = wide(x), wide(w).T
     if x.ndim > 2 and w.ndim == 2:  # one large product is faster than many small ones
         y = (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[1])
+    elif x.ndim == 2 and 3 * len(x) <= w.shape[-1] and 4 <= len(x) <= 128:
+        y = in_rows((w.T @ x.T).T)  # which BLAS does faster
     else:
         y = x @ w
     if b is not None:

@@ -20,6 +20,7 @@ from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
 from framework.layout import keeps_format
 from framework.ops.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from framework.ops.dims import Dim
 
 __all__ = [
     "channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample",
@@ -414,7 +415,7 @@ def _deprecated(name: str) -> None:
 
 @function(method=False)
 def _upsample_bilinear2d_aa(
-    input: Any, output_size: Any, align_corners: bool, scales_h: Any = None,
+    input: Any, output_size: Dim, align_corners: bool, scales_h: Any = None,
     scales_w: float | None = None, *, scale_factors: Any = None,
 ) -> Any:  # fmt: skip
     """PyTorch's internal name for antialiased bilinear resampling of images.
