@@ -98,8 +98,8 @@ def _convolved(
     x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
 ) -> Any:  # fmt: skip
     kernel = w.shape[2:]
-    if windows := _compiled(x, kernel, stride, dilation, groups, out):
-        return windows.convolve(x, w, padding, out)
+    if windows := _compiled(x, len(w), kernel, stride, dilation, groups, out):
+        return windows.convolve(x, w, padding, out, groups)
     if module_of(x) is np and x.size and w.size and host.pays(w.shape[1], kernel):
         return host.by_rows(padded(x, padding), w, stride, dilation, out, groups)
     batch, channels = x.shape[:2]
@@ -114,12 +114,16 @@ def _convolved(
     return y
 
 
-def _compiled(x: Any, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any) -> Any:
+def _compiled(
+    x: Any, outs: int, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any
+) -> Any:  # fmt: skip
     """The compiled kernels, for windows and images that they are made for."""
     if x.__class__ is not np.ndarray or len(kernel) != 2 or x.size < compiled.LARGE:
         return None
     windows = compiled.family("windows")
-    return windows if windows and windows.fits(x, kernel, stride, dilation, groups, out) else None
+    if windows and windows.fits(x, outs, kernel, stride, dilation, groups, out):
+        return windows
+    return None
 
 
 def _input_kernel(
@@ -161,9 +165,11 @@ def _weight_kernel(
     x, g = wide(x), wide(g)
     xp = module_of(x)
     channels = x.shape[1]
-    windows = _compiled(x, kernel, stride, dilation, groups, out)
-    if windows and windows.weight_fits(x, out):
-        return windows.weight_gradient(x, g, padding)
+    windows = _compiled(x, g.shape[1], kernel, stride, dilation, groups, out)
+    if windows and windows.weight_fits(x, groups, out):
+        found = windows.weight_gradient(x, g, padding, groups)
+        if found is not None:
+            return found
     if xp is np and x.size and g.size:
         if groups > 1 and channels == g.shape[1] == groups:
             found = host.depthwise_weight(padded(x, padding), g, kernel, stride, dilation)

@@ -146,11 +146,22 @@ def test_windows(plainly, sizes):
     n, c, o, height, width, padding = sizes
     x, w, b = _draw((n, c, height, width)), _draw((o, c, 3, 3), 1), _draw((o,), 2)
     _same(plainly, lambda x, w, b: F.conv2d(x, w, b, 1, padding), x, w, b, tolerance=2e-5)
+    each = _draw((c, 1, 3, 3), 3)
+    _same(plainly, lambda x, w: F.conv2d(x, w, None, 1, padding, 1, c), x, each, tolerance=2e-5)
     bad = _draw((n, c, height, width), special=True)
     quick = F.conv2d(torch.tensor(bad), torch.tensor(w), None, 1, padding)
     plain = plainly(lambda: F.conv2d(torch.tensor(bad), torch.tensor(w), None, 1, padding))
     assert torch.isnan(plain).sum() > 0
     assert torch.equal(torch.isfinite(quick), torch.isfinite(plain))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_an_infinity_between_rows_meets_no_gradient(plainly, groups):
+    """In the last column, which the windows' first taps never meet."""
+    x = _draw((8, 4, 16, 16))
+    x[3, 1, 5, 15] = np.inf
+    w = _draw((4, 4 // groups, 3, 3), 1)
+    _same(plainly, lambda x, w: F.conv2d(x, w, None, 1, 0, 1, groups), x, w, tolerance=2e-5)
 
 
 @pytest.mark.parametrize("special", [False, True])

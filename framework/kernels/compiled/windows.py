@@ -221,25 +221,107 @@ def _weight_gradient(x, g, w, padding, pitch, size, length, block, start, stop):
                                       w[part, o, c])  # fmt: skip
 
 
+# -- one channel per group ----------------------------------------------------------------------
+
+
+@njit(**FAST)
+def _plane(plane, w, pitch, length, out):
+    """What one window w (9,) makes of a line."""
+    p0 = plane[0:][:length]
+    p1 = plane[1:][:length]
+    p2 = plane[2:][:length]
+    p3 = plane[pitch:][:length]
+    p4 = plane[pitch + 1 :][:length]
+    p5 = plane[pitch + 2 :][:length]
+    p6 = plane[2 * pitch :][:length]
+    p7 = plane[2 * pitch + 1 :][:length]
+    p8 = plane[2 * pitch + 2 :][:length]
+    w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
+    for i in range(length):
+        above = w0 * p0[i] + w1 * p1[i] + w2 * p2[i]
+        here = w3 * p3[i] + w4 * p4[i] + w5 * p5[i]
+        out[i] = above + here + (w6 * p6[i] + w7 * p7[i] + w8 * p8[i])
+
+
+@njit(**SUMS)
+def _plane_of_gradient(plane, g, pitch, length, w):
+    """Add to w (9,) the products of a line of gradients with what the window met."""
+    p0 = plane[0:][:length]
+    p1 = plane[1:][:length]
+    p2 = plane[2:][:length]
+    p3 = plane[pitch:][:length]
+    p4 = plane[pitch + 1 :][:length]
+    p5 = plane[pitch + 2 :][:length]
+    p6 = plane[2 * pitch :][:length]
+    p7 = plane[2 * pitch + 1 :][:length]
+    p8 = plane[2 * pitch + 2 :][:length]
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = _f(0)
+    for i in range(length):
+        a = g[i]
+        a0 += a * p0[i]
+        a1 += a * p1[i]
+        a2 += a * p2[i]
+        a3 += a * p3[i]
+        a4 += a * p4[i]
+        a5 += a * p5[i]
+        a6 += a * p6[i]
+        a7 += a * p7[i]
+        a8 += a * p8[i]
+    w[0] += a0
+    w[1] += a1
+    w[2] += a2
+    w[3] += a3
+    w[4] += a4
+    w[5] += a5
+    w[6] += a6
+    w[7] += a7
+    w[8] += a8
+
+
+@njit(**FAST)
+def _depthwise(x, w, y, padding, pitch, size, length, start, stop):
+    """w is (C, 9)."""
+    lines = np.empty((1, size), np.float32)
+    out = np.empty(length, np.float32)
+    channels = x.shape[1]
+    for place in range(start, stop):
+        n, c = place // channels, place % channels
+        _lay_out(x[n, c : c + 1], lines, pitch, padding[0] * pitch + padding[1])
+        _plane(lines[0], w[c], pitch, length, out)
+        _take(out, pitch, y[n, c])
+
+
+@njit(**FAST)
+def _depthwise_gradient(x, g, w, padding, pitch, size, length, start, stop):
+    """w (C, 9) is zero before."""
+    lines = np.empty((1, size), np.float32)
+    grads = np.zeros((1, length), np.float32)
+    for c in range(start, stop):
+        for n in range(x.shape[0]):
+            _lay_out(x[n, c : c + 1], lines, pitch, padding[0] * pitch + padding[1])
+            _lay_out(g[n, c : c + 1], grads, pitch, 0)
+            _plane_of_gradient(lines[0], grads[0], pitch, length, w[c])
+
+
 # -- what callers see ---------------------------------------------------------------------------
 
 
-def fits(x: Any, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any) -> bool:
+def fits(x: Any, outs: int, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any) -> bool:
     """Whether this is for such windows, and faster than products of matrices: x is (N, C, H, W)."""
+    channels = x.shape[1]
     return bool(
         tuple(kernel) == (3, 3)
         and set(stride) == set(dilation) == {1}
-        and groups == 1
+        and ((groups == 1 and channels <= 128) or groups == channels == outs)
         and x.ndim == 4
         and x.dtype == np.float32
-        and x.shape[1] <= 128
         and out[0] * out[1] >= 49
     )
 
 
-def weight_fits(x: Any, out: Any) -> bool:
+def weight_fits(x: Any, groups: int, out: Any) -> bool:
     """Whether, of these, the gradient of the windows is faster, too: long lines, few channels."""
-    return bool(4 * x.shape[1] <= out[0] * out[1])
+    return bool(groups > 1 or 4 * x.shape[1] <= out[0] * out[1])
 
 
 def _layout(x: Any, padding: Any, out: Any) -> tuple[int, int, int]:
@@ -250,10 +332,16 @@ def _layout(x: Any, padding: Any, out: Any) -> tuple[int, int, int]:
     return pitch, max((x.shape[2] + 2 * padding[0]) * pitch, length + 2 * pitch + 2), length
 
 
-def convolve(x: Any, w: Any, padding: Any, out: Any) -> Any:
-    """The convolution (N, O, *out) of x (N, C, H, W) with w (O, C, 3, 3)."""
+def convolve(x: Any, w: Any, padding: Any, out: Any, groups: int) -> Any:
+    """The convolution (N, O, *out) of x (N, C, H, W) with w (O, C / groups, 3, 3)."""
     x = np.ascontiguousarray(x)
     count, channels = w.shape[:2]
+    if groups > 1:
+        y = np.empty((len(x), count, *out), np.float32)
+        lines = np.ascontiguousarray(w).reshape(count, 9)
+        layout = _layout(x, padding, out)
+        in_parts(_depthwise, len(x) * count, y.size, x, lines, y, padding, *layout)
+        return y
     blocks = -(-count // _OUTS)
     windows = np.zeros((blocks * _OUTS, channels, 9), np.float32)
     windows[:count] = w.reshape(count, channels, 9)
@@ -265,12 +353,18 @@ def convolve(x: Any, w: Any, padding: Any, out: Any) -> Any:
     return y
 
 
-def weight_gradient(x: Any, g: Any, padding: Any) -> Any:
-    """The gradient (O, C, 3, 3) of the windows, for g (N, O, OH, OW).
+def weight_gradient(x: Any, g: Any, padding: Any, groups: int) -> Any:
+    """The gradient (O, C / groups, 3, 3) of the windows, for g (N, O, OH, OW).
 
-    It is summed up over blocks of images, whose number does not depend on the threads.
+    It is summed up over blocks of images, whose number does not depend on the threads. None where
+    it is not finite: an infinity in x has also met zeros between the rows of g.
     """
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
+    if groups > 1:
+        w = np.zeros((groups, 9), np.float32)
+        layout = _layout(x, padding, g.shape[2:])
+        in_parts(_depthwise_gradient, groups, g.size, x, g, w, padding, *layout)
+        return w.reshape(groups, 1, 3, 3) if np.isfinite(w).all() else None
     pairs, channels = -(-g.shape[1] // 2), x.shape[1]
     block = max(1, -(-len(x) // 8))
     parts = -(-len(x) // block)
@@ -279,4 +373,4 @@ def weight_gradient(x: Any, g: Any, padding: Any) -> Any:
     layout = _layout(x, padding, g.shape[2:])
     in_parts(_weight_gradient, parts, work, x, g, w, padding, *layout, block)
     w = w.sum(axis=0).transpose(0, 3, 1, 2).reshape(2 * pairs, channels, 3, 3)
-    return np.ascontiguousarray(w[: g.shape[1]])
+    return np.ascontiguousarray(w[: g.shape[1]]) if np.isfinite(w).all() else None
