@@ -22,6 +22,7 @@ from framework.core.views import inplace_twin
 from framework.kernels import compiled, quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
+from framework.layout import dense_order, in_rows
 from framework.ops.dims import axis, numpy_names
 from framework.ops.prelu import PRELU
 from framework.ops.random import rand
@@ -110,7 +111,7 @@ def _logistic(a: Any) -> Any:
 
 
 def _log_sigmoid(a: Any) -> Any:
-    return np.minimum(a, 0) - np.log1p(_exp_minus(a))
+    return in_rows(np.minimum(a, 0) - np.log1p(_exp_minus(a)))
 
 
 def _sigmoid_bend(a: Any) -> Any:
@@ -123,16 +124,26 @@ _INV_SQRT2PI = 1.0 / math.sqrt(2.0 * math.pi)
 _GELU_A, _GELU_B = math.sqrt(2.0 / math.pi), 0.044715
 
 
+def _in_order(kernel: Any, a: Any) -> Any:
+    """What a kernel that gives contiguous arrays gives, in the order of ``a``'s elements."""
+    if a.flags.c_contiguous or 0 in a.strides:
+        return kernel(a)
+    order = dense_order(a)
+    return kernel(a.transpose(order)).transpose(np.argsort(order))
+
+
 def _gelu(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
-        return quick.gelu(a) if quick.is_quick(a) else 0.5 * a * (1 + erf(a * _INV_SQRT2))
+        return (
+            _in_order(quick.gelu, a) if quick.is_quick(a) else 0.5 * a * (1 + erf(a * _INV_SQRT2))
+        )
     return 0.5 * a * (1 + np.tanh(_GELU_A * (a + _GELU_B * a * a * a)))
 
 
 def _gelu_slope(a: Any, *, approximate: str) -> Any:
     if approximate == "none":
         if quick.is_quick(a):
-            return quick.gelu_slope(a)
+            return _in_order(quick.gelu_slope, a)
         return 0.5 * (1 + erf(a * _INV_SQRT2)) + a * (np.exp(-0.5 * a * a) * _INV_SQRT2PI)
     t = np.tanh(_GELU_A * (a + _GELU_B * a * a * a))
     inner = _GELU_A * (1 + 3 * _GELU_B * a * a)

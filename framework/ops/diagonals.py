@@ -10,6 +10,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import check_inplace
 from framework.kernels import module_of
+from framework.layout import in_rows
 from framework.ops.dims import axis
 from framework.ops.matrices import diag_embed
 from framework.ops.strided import as_strided, into_part
@@ -23,7 +24,7 @@ __all__ = ["diag", "diagflat", "diagonal", "diagonal_scatter", "tril", "triu"]
 
 def _triangle(name: str, kernel: Any) -> Any:
     record = op(
-        name, lambda a, *, diagonal: kernel(a, diagonal), "a",
+        name, lambda a, *, diagonal: in_rows(kernel(a, diagonal)), "a",
         grad=(lambda g, diagonal: apply(record, g, diagonal=diagonal),),
         samples=lambda s: [((s(3, 3),), {"diagonal": 0}), ((s(2, 3, 2),), {"diagonal": -1})],
     )  # fmt: skip

@@ -586,8 +586,8 @@ def _batch_grads(
 
 
 BATCH_NORM = op(
-    "batch_norm", widening(_batch_kernel), "input weight bias mean var", grad=_batch_grads,
-    fused="input weight",
+    "batch_norm", keeps_format(widening(_batch_kernel)), "input weight bias mean var",
+    grad=_batch_grads, fused="input weight",
     samples=lambda s: [
         ((s(3, 2, 2), s(2), s(2), None, None), {"training": True, "eps": 0.01}),
         ((s(4, 3), None, None, None, None), {"training": True, "eps": 0.01}),

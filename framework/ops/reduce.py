@@ -215,9 +215,9 @@ def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any
 def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     wide = wide_type(a)
     if wide is not None:
-        return a.prod(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype)
+        return in_rows(a.prod(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype))
     kind = np.int64 if a.dtype.kind in "iub" else None
-    return a.prod(axis=dim, keepdims=keepdim, dtype=kind)
+    return in_rows(a.prod(axis=dim, keepdims=keepdim, dtype=kind))
 
 
 def _prod_grad(g: Any, a: Any, y: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -289,7 +289,8 @@ def _logsumexp_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     top = (x.real if x.dtype.kind == "c" else x).max(axis=dim, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
     total = np.exp(x - top).sum(axis=dim, keepdims=keepdim)
-    return (np.log(total) + top.reshape(total.shape)).astype(a.dtype, copy=False)
+    result = np.log(in_rows(total)) + top.reshape(total.shape)
+    return in_rows(result.astype(a.dtype, copy=False))
 
 
 LOGSUMEXP = op(
@@ -334,7 +335,7 @@ def _norm_kernel(a: Any, *, p: float, dim: tuple[int, ...], keepdim: bool) -> An
         result = x.max(**options) if p > 0 else x.min(**options)
     else:
         result = np.power(np.power(np.abs(x), p).sum(**options), 1.0 / p)
-    return result.astype(narrow, copy=False)
+    return in_rows(result.astype(narrow, copy=False))
 
 
 def norm_grad(g: Any, a: Any, y: Any, p: float, dim: Any, keepdim: bool) -> Any:
@@ -482,7 +483,7 @@ def _nuclear(input: Tensor, dim: Dim, keepdim: bool) -> Tensor:
 
 def _truth(name: str) -> Any:
     def kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-        found = getattr(a.astype(bool, copy=False), name)(axis=dim, keepdims=keepdim)
+        found = in_rows(getattr(a.astype(bool, copy=False), name)(axis=dim, keepdims=keepdim))
         # PyTorch's wart, kept for old code: truths of uint8 are uint8.
         return found.astype(np.uint8) if a.dtype == np.uint8 else found
 
@@ -521,7 +522,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _count_kernel(a: Any, *, dim: tuple[int, ...]) -> Any:
-    return np.asarray((a != 0).sum(axis=dim, dtype=np.int64))
+    return in_rows(np.asarray((a != 0).sum(axis=dim, dtype=np.int64)))
 
 
 COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")

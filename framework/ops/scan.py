@@ -150,7 +150,7 @@ def _running_extreme(name: str, pick: Any) -> Any:
         # The last of equal extremes so far; and the last NaN, once there was one.
         hit = (x == values) | (x != x)
         index = np.maximum.accumulate(np.where(hit, place, 0), axis=dim).astype(np.int64)
-        return values.astype(a.dtype, copy=False), index
+        return in_rows(values.astype(a.dtype, copy=False)), in_rows(index)
 
     return op(
         name, kernel, "a", grad=(lambda g, y1, n, dim: _scattered(g[0], constant(y1), n, dim),),
@@ -209,13 +209,13 @@ def _logcumsumexp_kernel(a: Any, *, dim: int) -> Any:
     if not a.ndim or not a.size:
         return a.copy()
     if a.dtype.kind != "c":
-        return np.logaddexp.accumulate(a, axis=dim)
+        return in_rows(np.logaddexp.accumulate(a, axis=dim))
     result = np.moveaxis(np.empty_like(a), dim, 0)
     total: Any = None
     for i, x in enumerate(np.moveaxis(a, dim, 0)):
         total = x if total is None else _log_of_sum(x, total)
         result[i] = total
-    return np.moveaxis(result, 0, dim)
+    return in_rows(np.moveaxis(result, 0, dim))
 
 
 def _log_of_sum(x: Any, y: Any) -> Any:

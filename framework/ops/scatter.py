@@ -433,7 +433,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             raise RuntimeError("index_select(): Index to scalar can have only 1 value, got "
                                f"{index._data.size} value(s)")  # fmt: skip
         return input.clone()
-    return apply(INDEX, input, index.reshape(-1), layout=_layout(d))
+    found = apply(INDEX, input, index.reshape(-1), layout=_layout(d))
+    return found if found.is_sparse else found.contiguous()
 
 
 def _vector_checked(

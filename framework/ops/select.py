@@ -16,6 +16,7 @@ from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import compiled
 from framework.kernels.floats import type_name
 from framework.kernels.quick import blend
+from framework.layout import in_rows
 from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
 from framework.tensor import Tensor
@@ -286,7 +287,7 @@ def relu(input: Tensor) -> Tensor:
 def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
     if value.__class__ is float and a.dtype.kind == "f":
         value = np.asarray(value, a.dtype)
-    return blend(mask, value, a).astype(a.dtype, copy=False)
+    return in_rows(blend(mask, value, a).astype(a.dtype, copy=False))
 
 
 MASKED_FILL = op(

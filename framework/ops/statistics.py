@@ -12,6 +12,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, FLOAT, INT
 from framework.kernels.floats import type_name, widening
+from framework.layout import in_rows
 from framework.ops.dims import Dim, axes, numpy_names, only_floating, with_dims
 from framework.tensor import Tensor
 
@@ -27,7 +28,7 @@ def _var_kernel(a: Any, *, dim: tuple[int, ...], correction: float, keepdim: boo
         with np.errstate(invalid="ignore"):
             centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(count)
     squares = np.square(np.abs(centred)) if a.dtype.kind == "c" else np.square(centred)
-    total = squares.sum(axis=dim, keepdims=keepdim)
+    total = in_rows(squares.sum(axis=dim, keepdims=keepdim))
     with np.errstate(invalid="ignore", divide="ignore"):  # `_var` has warned
         return total / total.dtype.type(max(_count(a.shape, dim) - correction, 0.0))
 

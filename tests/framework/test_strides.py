@@ -74,8 +74,14 @@ STRIDES: dict[tuple[int, ...], str] = {
     (3, 1, 15): "torch.fft.fft(p, dim=1)",
     (80, 20, 4, 1): "torch.fft.rfft2(plain)",
     (120, 8, 24, 1): "F.scaled_dot_product_attention(heads, heads, heads)",
-    (120, 40, 8, 1): """F.scaled_dot_product_attention(
-        heads.contiguous(), heads.contiguous(), heads.contiguous())""",
+    (40, 8, 1): """heads.logsumexp(0); heads.prod(0); heads.any(0); heads.all(0)
+        heads.count_nonzero(0); heads.norm(dim=0); heads.norm(1, 0)
+        heads.var(0); heads.std(0)""",
+    (15, 5, 1): "heads.std(-1); heads.var(-1); heads.norm(dim=-1)",
+    (120, 40, 8, 1): """heads.tril(); heads.triu(); heads.masked_fill(heads > 0, 0.0)
+        heads.cummax(0)[0]; heads.cummin(1)[1]; heads.logcumsumexp(0); heads.index_select(0, two)
+        F.scaled_dot_product_attention(*[heads.contiguous()] * 3)
+        heads.repeat_interleave(1, 0); F.logsigmoid(heads)""",
     (234, 1, 9): "torch.stft(plain.reshape(2, -1)[:, :100], 16, return_complex=True)",
 }  # fmt: skip
 
@@ -141,6 +147,23 @@ def test_a_model_keeps_its_format() -> None:
     x.sum().backward()
     for p in model.parameters():
         assert p.grad is not None and p.grad.stride() == p.stride()
+
+
+def test_large_images_keep_their_format() -> None:
+    """Other kernels compute large arrays than small ones."""
+    x = torch.randn(2, 8, 45, 36).contiguous(memory_format=torch.channels_last)
+    volume = torch.randn(2, 3, 14, 15, 26).contiguous(memory_format=torch.channels_last_3d)
+    assert nn.BatchNorm3d(3)(volume).stride() == volume.stride()
+    heads, gaps = torch.randn(2, 50, 3, 80).transpose(1, 2), torch.randn(84, 168)[:, ::2].t()
+    for y in (nn.BatchNorm2d(8)(x), F.batch_norm(x, None, None, training=True), F.conv2d(
+        x, torch.ones(8, 8, 3, 3), padding=1), F.group_norm(x, 2)):  # fmt: skip
+        assert y.stride() == x.stride()
+    for f in (F.gelu, F.silu, F.relu, F.elu, torch.sigmoid, torch.tanh, F.leaky_relu):
+        assert f(x).stride() == x.stride()
+        assert f(heads).stride() == heads.stride()
+        assert f(gaps).stride() == (1, 84)
+    torch.testing.assert_close(F.gelu(x), F.gelu(x.contiguous()), check_stride=False)
+    torch.testing.assert_close(F.gelu(gaps), F.gelu(gaps.contiguous()), check_stride=False)
 
 
 def test_what_repeats_is_a_copy() -> None:
