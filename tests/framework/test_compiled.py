@@ -296,6 +296,45 @@ def test_a_forked_process_goes_on():
     assert os.waitpid(pid, 0)[1] == 0
 
 
+@pytest.mark.parametrize("before", ["", "work(); "])
+def test_exit_handlers_still_compute(tmp_path, before):
+    """No thread can be started any more by then, nor given work."""
+    code = (
+        "import atexit, framework as t; t.set_num_threads(3); "
+        "work = lambda: print(float(t.relu(t.ones(1000, 1000)).sum())); "
+        f"{before}atexit.register(work)"
+    )
+    out, err = _run(code, tmp_path)
+    assert out.split() == ["1000000.0"] * (2 if before else 1)
+    assert err == ""
+
+
+def test_the_number_of_threads_may_change_while_they_work():
+    before = torch.get_num_threads()
+    x = torch.tensor(_draw((700, 700)))
+    want, done, wrong = torch.relu(x), threading.Event(), []
+
+    def work():
+        try:
+            while not done.is_set():
+                assert torch.equal(torch.relu(x), want)
+        except BaseException as error:
+            wrong.append(error)
+
+    others = [threading.Thread(target=work) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        for i in range(300):
+            torch.set_num_threads(1 + i % 3)
+    finally:
+        done.set()
+        for other in others:
+            other.join()
+        torch.set_num_threads(before)
+    assert not wrong
+
+
 # -- Numba missing, broken, or not wanted -------------------------------------------------------
 
 USE = "import framework as t; x = t.ones(64, 64); print(float(t.softmax(x, -1).sum()))"

@@ -127,11 +127,20 @@ def in_parts(call: Callable[..., None], count: int, work: int, *args: Any) -> No
         call(*args, 0, count)
         return
     global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_threads - 1, THREAD_NAMES)
+    pool = _pool
+    if pool is None:
+        pool = _pool = ThreadPoolExecutor(max(1, _threads - 1), THREAD_NAMES)
     bounds = [count * i // parts for i in range(parts + 1)]
-    others = [_pool.submit(call, *args, a, b) for a, b in itertools.pairwise(bounds[1:])]
+    others, done = [], count
+    for a, b in itertools.pairwise(bounds[1:]):
+        try:
+            others.append(pool.submit(call, *args, a, b))
+        except RuntimeError:  # the interpreter is about to exit, or `set_threads` was called
+            done = a
+            break
     call(*args, 0, bounds[1])
+    if done < count:
+        call(*args, done, count)
     for other in others:
         other.result()
 
