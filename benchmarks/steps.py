@@ -18,7 +18,8 @@ __all__ = ["memory", "report"]
 ROOT = Path(__file__).parent.parent
 
 # Prints by how many kB the peak of a fresh process grew over what the import took. The peak is that
-# of this program alone: `ru_maxrss` begins with its parent's.
+# of this program alone: `ru_maxrss` begins with its parent's. Numba and LLVM are imported before, as
+# PyTorch's kernels are with PyTorch.
 PROGRAM = """
 import re, sys
 from importlib import import_module
@@ -34,6 +35,10 @@ def peak():
 
 torch = import_module(sys.argv[1])
 torch.optim.Adam([torch.ones(2, requires_grad=True)])
+if torch.__name__ == "framework":
+    from framework.kernels import compiled
+    for name in compiled.FAMILIES:
+        compiled.family(name)
 before = peak()
 step = list(STEPS.values())[int(sys.argv[2])](torch)
 for _ in range(4):
@@ -73,7 +78,7 @@ def memory(plan: Plan) -> list[Table]:
     """By how much four training steps raise the peak of resident memory, in fresh processes."""
     modules = ["framework"] + ["torch"] * (environment.pytorch() is not None)
     table = Table(
-        "memory", "peak memory of a training step, MB over what the import takes",
+        "memory", "peak memory of a training step, MB over what the imports take",
         ["step", "ours", *_THEIRS * (len(modules) > 1)],
     )  # fmt: skip
     repeats = 1 if plan.quick else 3

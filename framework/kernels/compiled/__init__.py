@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "LARGE", "THREAD_NAMES", "backward", "family", "forward", "in_parts", "is_plain",
+    "FAMILIES", "LARGE", "THREAD_NAMES", "backward", "family", "forward", "in_parts", "is_plain",
     "set_threads", "use",
 ]  # fmt: skip
 
+FAMILIES = ("elementary", "channels", "gates", "pointwise", "pool", "rows", "sums", "windows")
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
 _SHARED = 1 << 16  # elements of work that are worth another thread's wake-up
