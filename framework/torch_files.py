@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -283,26 +283,26 @@ class _Machine:
 
     def tensor(
         self, storage: Any, offset: Any, shape: Any, stride: Any, requires_grad: Any = False,
-        *rest: Any,
+        hooks: Any = None, notes: Any = None,
     ) -> Any:  # fmt: skip
         """torch._utils._rebuild_tensor_v2: a strided view of a storage."""
         if not isinstance(storage, _Storage):
             raise ValueError("a tensor without a storage")
-        return self._view(storage.array, storage, offset, shape, stride, requires_grad)
+        return self._view(storage.array, storage, offset, shape, stride, requires_grad, notes)
 
     def typed_tensor(
         self, storage: Any, offset: Any, shape: Any, stride: Any, requires_grad: Any, hooks: Any,
-        dtype: Any, *rest: Any,
+        dtype: Any, notes: Any = None,
     ) -> Any:  # fmt: skip
         """torch._utils._rebuild_tensor_v3: the same, of an untyped storage."""
         if not isinstance(storage, _Storage) or not isinstance(dtype, _Name):
             raise ValueError("a tensor without a storage")
         array = storage.array.view(dtype.dtype.numpy)
-        return self._view(array, storage, offset, shape, stride, requires_grad)
+        return self._view(array, storage, offset, shape, stride, requires_grad, notes)
 
     def _view(
         self, array: np.ndarray, storage: _Storage, offset: Any, shape: Any, stride: Any,
-        requires_grad: Any,
+        requires_grad: Any, notes: Any,
     ) -> Any:  # fmt: skip
         numbers = (offset, *shape, *stride)
         if len(shape) != len(stride) or any(type(n) is not int or n < 0 for n in numbers):
@@ -313,9 +313,10 @@ class _Machine:
         steps = tuple(s * array.itemsize for s in stride)
         start = array[offset:] if offset < array.size else array[:0]
         made = np.lib.stride_tricks.as_strided(start, tuple(shape), steps)
+        view, made = made, _noted(made, notes)
         place = storage.place
         tensor = wrap(made if place is CPU else to_device(made.copy(), place), place)
-        if place is CPU:  # tensors of one storage see each other's writes
+        if place is CPU and made is view:  # tensors of one storage see each other's writes
             storage.counter = storage.counter or Version()
             tensor._counter = storage.counter
         tensor._rg = bool(requires_grad)
@@ -349,6 +350,18 @@ def _attached(tensor: Any, state: Any) -> Any:
     return tensor
 
 
+def _noted(array: np.ndarray, notes: Any) -> np.ndarray:
+    """The numbers of a tensor of which PyTorch has put off the conjugate or the negation."""
+    if notes is not None and type(notes) is not dict:
+        raise ValueError("notes that are no dict")
+    for name, said in (notes or {}).items():
+        if name not in ("conj", "neg"):
+            raise Refused(f"a tensor has the note {name!r}, which is not known here")
+        if said:
+            array = np.conj(array) if name == "conj" else np.negative(array)
+    return array
+
+
 def _key(value: Any) -> Any:
     """A key of a dict: plain, or a flat tuple of plain ones, so that hashing it takes no time."""
     flat = value if type(value) is tuple else (value,)
@@ -361,6 +374,13 @@ def _ordered(machine: _Machine, items: Any = ()) -> Any:
     return OrderedDict((_key(k), v) for k, v in items)
 
 
+def _counter(machine: _Machine, counts: Any) -> Any:
+    """As the milestones of a MultiStepLR are kept."""
+    if type(counts) is not dict or any(type(n) is not int for n in counts.values()):
+        raise Refused("a Counter holds what are no counts")
+    return Counter(counts)
+
+
 _CLASSES = ("torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter")
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
@@ -370,6 +390,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter_with_state": _Machine.parameter_with_state,
     "torch._tensor._rebuild_from_type_v2": _Machine.with_state,
     "torch.nn.parameter.Parameter": _Machine.parameter,
+    "collections.Counter": _counter,
     "collections.OrderedDict": _ordered,
     "torch.Size": lambda machine, items: Size(int(i) for i in items),
     "torch.device": lambda machine, kind, index=None: device(str(kind), index),

@@ -10,7 +10,7 @@ import io
 import os
 import pickletools
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,42 @@ def test_plain_values_dtypes_and_shared_storage() -> None:
     assert found["view"].sum().item() == 0  # as in PyTorch, they share their memory
     state = found["optimizer"]["state"][0]
     assert state["exp_avg"].shape == (2, 3) and state["step"].item() == 1
+
+
+def test_conjugates_and_negations_that_pytorch_put_off() -> None:
+    """Its files have the numbers of before, and a note beside."""
+    found = torch.load(FILES / "put_off.pt")
+    assert found["plain"].tolist() == [1 + 2j, 3 - 4j]
+    assert found["conj"].tolist() == [1 - 2j, 3 + 4j] and found["neg"].tolist() == [-2, 4]
+    assert found["wants"].tolist() == [1 - 2j]
+    assert found["wants"].requires_grad and found["wants"].is_leaf
+
+
+def test_a_note_beside_a_tensor_that_is_not_known_is_refused() -> None:
+    storage = {"data/0": np.arange(4, dtype=np.float32).tobytes()}
+    plain = tensor_pickle(b"\x00", b"\x02", b"\x02")
+    for note, whole in ((b"}X\x03\x00\x00\x00negK\x01s", True), (b"}X\x01\x00\x00\x00aNs", False)):
+        pickled = plain.replace(b"NtR.", b"N" + note + b"tR.")
+        if whole:
+            assert torch.load(checkpoint(pickled, storage)).tolist() == [0, -2]
+            continue
+        with pytest.raises(ValueError, match="note 'a'"):
+            torch.load(checkpoint(pickled, storage))
+
+
+def test_the_milestones_of_a_schedule_are_counted() -> None:
+    state = torch.load(FILES / "put_off.pt")["scheduler"]
+    assert state["milestones"] == Counter({2: 2, 5: 1}) and type(state["milestones"]) is Counter
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(2))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [7])
+    schedule.load_state_dict(state)
+    for _ in range(5):
+        optimizer.step()
+        schedule.step()
+    assert schedule.get_last_lr()[0] == pytest.approx(1e-3)
+    pickled = b"\x80\x02ccollections\nCounter\n}K\x01X\x01\x00\x00\x00as\x85R."
+    with pytest.raises(ValueError, match="counts"):
+        torch.load(checkpoint(pickled))
 
 
 def test_attributes_of_tensors_are_read() -> None:
