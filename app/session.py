@@ -304,6 +304,7 @@ class Session(Points):
         self.frame = 0
         if not self.stops or self.stops[-1] < seq:
             self.stops.append(seq)
+            self.store.stood.append(seq)
         self.following = True
         self.cursor = seq
         self.changed.update(("cursor", "state"))

@@ -108,8 +108,8 @@ def _end(store: TraceStore, begin: Event, as_of: int) -> Event | None:
     return store.event(container.end)
 
 
-def _duration(begin: Event, end: Event | None) -> int:
-    return end.t - begin.t if end is not None else -1
+def _duration(store: TraceStore, begin: Event, end: Event | None) -> int:
+    return store.took(begin, end) if end is not None else -1
 
 
 def _node_of(store: TraceStore, forward: Event, as_of: int) -> NodeBegin | None:
@@ -157,7 +157,7 @@ def _composite(store: TraceStore, event: OpBegin, as_of: int) -> Subject:
     outputs = end.outputs if isinstance(end, OpEnd) else ()
     subject = Subject(
         event.seq, as_of, "composite", event.name, event.phase, event.module, event.source,
-        _duration(event, end), dict(arguments(event.name, event.inputs, event.meta)),
+        _duration(store, event, end), dict(arguments(event.name, event.inputs, event.meta)),
         end.error if isinstance(end, OpEnd) else "",
     )  # fmt: skip
     at = end.seq if end is not None else as_of
@@ -173,7 +173,7 @@ def _operands(
     node = _node_of(store, event, as_of) if event.phase == "forward" else None
     done = _end(store, node, as_of) if node is not None else None
     if node is not None:
-        subject.backward = _duration(node, done)
+        subject.backward = _duration(store, node, done)
     sent: tuple[TensorMeta, ...] = done.grad_out if isinstance(done, NodeEnd) else ()
     tensors = subject.tensors
     outputs = tuple(outputs)
@@ -214,7 +214,7 @@ def _module(store: TraceStore, event: ModuleBegin, as_of: int) -> Subject:
     end = _end(store, event, as_of)
     subject = Subject(
         event.seq, as_of, "module", event.cls, store.phase(event.seq), event.path, event.source,
-        _duration(event, end), {}, end.error if isinstance(end, ModuleEnd) else "",
+        _duration(store, event, end), {}, end.error if isinstance(end, ModuleEnd) else "",
         event.description,
     )  # fmt: skip
     tensors = subject.tensors
@@ -239,7 +239,7 @@ def _node(store: TraceStore, event: NodeBegin, as_of: int) -> Subject:
     end = _end(store, event, as_of)
     subject = Subject(
         event.seq, as_of, "node", f"{event.name} backward", "backward", event.module, event.source,
-        _duration(event, end), {}, end.error if isinstance(end, NodeEnd) else "",
+        _duration(store, event, end), {}, end.error if isinstance(end, NodeEnd) else "",
     )  # fmt: skip
     tensors = subject.tensors
     for i, meta in enumerate(event.grad_in):
@@ -280,7 +280,7 @@ def _backward(store: TraceStore, event: BackwardBegin, as_of: int) -> Subject:
     end = _end(store, event, as_of)
     subject = Subject(
         event.seq, as_of, "backward", "backward", "backward", "", event.source,
-        _duration(event, end), {}, end.error if isinstance(end, BackwardEnd) else "",
+        _duration(store, event, end), {}, end.error if isinstance(end, BackwardEnd) else "",
     )  # fmt: skip
     for meta in _metas(store, event.roots):
         subject.tensors.append(TensorRef("root", meta, event.seq, store.name(meta.id)))
@@ -291,7 +291,7 @@ def _optimizer(store: TraceStore, event: OptimBegin, as_of: int) -> Subject:
     end = _end(store, event, as_of)
     subject = Subject(
         event.seq, as_of, "optimizer", event.cls, "optimizer", "", event.source,
-        _duration(event, end), {"step": str(event.step)},
+        _duration(store, event, end), {"step": str(event.step)},
     )  # fmt: skip
     last = end.seq if end is not None else as_of
     for inner in store.events(event.seq, min(last, as_of)):

@@ -213,6 +213,7 @@ class WhatIf:
         session._waiting = []
         before, session.store = session.store, TraceStore()
         session.store.feed(list(before.tape))
+        session.store.stood = list(before.stood)
         session.epoch += 1
         session.connect(client, attached=session.attached)
         session.await_cell()

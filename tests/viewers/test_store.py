@@ -10,6 +10,7 @@ import pytest
 from events_for_tests import MLP, Tape, chain_events, failing_events, mlp_events, rnn_events
 
 from framework.trace import events as ev
+from viewers.graph.facts import duration
 from viewers.graph.moments import Container, Step
 from viewers.graph.stops import HOWS
 from viewers.graph.store import TraceStore
@@ -112,6 +113,23 @@ def test_a_moment_in_forward_backward_and_the_optimizer():
 
     end = store.moment(store.last_seq)
     assert (end.phase, end.stack, type(end.subject)) == ("idle", (), ev.CellBegin)
+
+
+def test_the_time_that_a_program_stood_is_not_that_of_what_it_was_in():
+    events, second = mlp_events(1), 1_000_000_000
+    call = next(e for e in events if type(e) is ev.ModuleBegin)
+    end = next(e for e in events if getattr(e, "begin", 0) == call.seq)
+    inside = next(e for e in events if type(e) is ev.Op and e.seq > call.seq)
+    slow = [msgspec.structs.replace(e, t=e.t + second * (e.seq > inside.seq)) for e in events]
+    store = store_of(slow)
+    begin, over = store.event(call.seq), store.event(end.seq)
+    assert store.took(begin, over) == end.t - call.t + second
+    store.stood.append(inside.seq)
+    following = store.event(inside.seq + 1)
+    stood = following.t - inside.t - inside.duration
+    assert second <= stood and store.took(begin, over) == end.t - call.t + second - stood
+    item = store.graph(store.step_at(call.seq)).item_at(call.seq)
+    assert duration(store.graph(store.step_at(call.seq)), item) < second
 
 
 def test_a_moment_outside_of_the_tape():

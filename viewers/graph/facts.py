@@ -183,7 +183,7 @@ class Times:
 
 
 def duration(graph: StepGraph, item: Item) -> int:
-    """ns from an item's begin to its end; 0 for what has none, or is still open."""
+    """ns from an item's begin to its end, without stops; 0 for what has none, or is still open."""
     event = item.event
     if item.kind == "leaf":  # its event is the one that used it first
         return 0
@@ -192,4 +192,4 @@ def duration(graph: StepGraph, item: Item) -> int:
     if not item.group or not item.end:
         return 0
     first, last = graph.store.event(item.begin), graph.store.event(item.end)
-    return max(0, last.t - first.t) if first is not None and last is not None else 0
+    return graph.store.took(first, last) if first is not None and last is not None else 0

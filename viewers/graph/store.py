@@ -100,6 +100,7 @@ class TraceStore(Tape):
         self.losses: dict[int, tuple[int, float]] = {}  # what one began with -> it, and the value
         self.cells: dict[int, None] = {}  # begins of cells; of both the newest
         self._raised: list[int] = []  # seqs of the events at which an exception was raised
+        self.stood: list[int] = []  # seqs after which the program stood at a stop, ascending
         self._metas: dict[int, TensorMeta] = {}
         self._makers: dict[int, int] = {}  # tensor -> seq of the newest event that made it
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
@@ -544,6 +545,19 @@ class TraceStore(Tape):
         return ids[i - 1] if i else 0
 
     # -- moments and stops -------------------------------------------------------------------
+
+    def took(self, begin: Event, end: Event) -> int:
+        """ns from one event to a later one, without what the program stood at stops in between.
+
+        Only the stops in ``stood`` are known: those that whoever feeds the store has seen.
+        """
+        taken = end.t - begin.t
+        first, last = bisect_left(self.stood, begin.seq), bisect_left(self.stood, end.seq)
+        for seq in self.stood[first:last]:
+            at, then = self.event(seq), self.event(seq + 1)
+            if at is not None and then is not None:
+                taken -= max(0, then.t - at.t - (at.duration if type(at) is Op else 0))
+        return max(0, taken)
 
     def moment(self, seq: int) -> Moment:
         """What the position after event ``seq`` is; the nearest one before it if that is gone."""
