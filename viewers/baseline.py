@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from framework.trace.events import EDITED, BackwardBegin, Event, Mark, OptimEnd,
 from framework.trace.explain import Look, look_in, look_through, place, source_line
 from framework.trace.stuck import Watcher
 from viewers.compare import Comparison, Difference, Side, compare
-from viewers.text import pad
+from viewers.text import pad, width_of
 
 if TYPE_CHECKING:
     from framework.trace.client import Client
@@ -130,7 +130,7 @@ class WhatIf:
         text = found.text_of[0](first.item.source)
         lines += [f"  {line}" for line in (text, _words(first), found.why) if line]
         lines += ["", f"{found.count:,} of {_ops(found.pairs)} differ (as it is, and what if)"]
-        lines += [_row(one, width, where) for one in found.differences[:LISTED]]
+        lines += _rows(found.differences[:LISTED], width, where)
         if found.count > LISTED:
             lines.append(f"  … and {found.count - LISTED:,} more")
         if found.unknown:
@@ -160,7 +160,8 @@ def _ops(count: int) -> str:
 
 def _op(one: Difference) -> str:
     item = one.item
-    return f"{item.title} in {item.module}" if item.module else item.title
+    known = not item.module or f" {item.module}." in item.title  # of a parameter's update
+    return item.title if known else f"{item.title} in {item.module}"
 
 
 def _place(one: Difference, where: Callable[[Source], str]) -> str:
@@ -172,12 +173,16 @@ def _words(one: Difference) -> str:
     return sides.get(one.kind, one.text.removeprefix("its argument "))
 
 
-def _row(one: Difference, width: int, where: Callable[[Source], str]) -> str:
-    """A line of the table: step, op, place, and how it differs."""
+def _rows(
+    differences: list[Difference], width: int, where: Callable[[Source], str]
+) -> Iterator[str]:
+    """The table: step, op, place, and how it differs, which has what the others leave."""
     room = max(20, width - 10)
-    op, at = room * 3 // 10, room // 4
-    cells = [pad(_op(one), op), pad(_place(one, where), at), _words(one)]
-    return f"  {one.item.step or '-':>4}  {'  '.join(cells)}"
+    op = min(max(width_of(_op(one)) for one in differences), room * 9 // 20)
+    at = min(max(width_of(_place(one, where)) for one in differences), room // 4)
+    for one in differences:
+        cells = [pad(_op(one), op), pad(_place(one, where), at), _words(one)]
+        yield f"  {one.item.step or '-':>4}  {'  '.join(cells)}"
 
 
 def what_if(

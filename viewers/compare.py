@@ -58,8 +58,12 @@ class Item(NamedTuple):
     step: int
 
     def __str__(self) -> str:
-        where = f" at {place(self.source)}" if self.source.line else ""
-        return f"{self.title}{where}" + (f" in {self.module}" if self.module else "")
+        return self.text(place)
+
+    def text(self, where: Callable[[Source], str]) -> str:
+        """``relu at train.py:9 in model.1``; ``where`` spells a place."""
+        at = f" at {where(self.source)}" if self.source.line else ""
+        return f"{self.title}{at}" + (f" in {self.module}" if self.module else "")
 
 
 class Side:
@@ -345,8 +349,8 @@ class Comparison:
     def same(self) -> bool:
         return not self.count
 
-    def lines(self) -> Iterator[str]:
-        """The comparison as text."""
+    def lines(self, where: Callable[[Source], str] = place) -> Iterator[str]:
+        """The comparison as text; ``where`` spells a place."""
         a, b = self.names
         yield f"A  {a}"
         yield f"B  {b}"
@@ -365,26 +369,26 @@ class Comparison:
         yield f"first divergence, step {first.item.step}: {first.item.title}"
         for letter, item, text_of in zip("AB", (first.a, first.b), self.text_of):
             if item is not None:
-                yield f"  {letter}  {_item_text(item, text_of)}"
+                yield f"  {letter}  {_item_text(item, text_of, where)}"
         yield f"     {first.text}"
         if self.why:
             yield f"     {self.why}"
         if self.branch is not None:
-            yield from self._branch_lines(self.branch)
+            yield from self._branch_lines(self.branch, where)
         yield ""
         yield f"{self.count:,} of the ops differ:"
         for found in self.differences[:LISTED]:
-            yield f"  step {found.item.step:<4} {found.item}: {found.text}"
+            yield f"  step {found.item.step:<4} {found.item.text(where)}: {found.text}"
         if self.count > LISTED:
             yield f"  … and {self.count - LISTED:,} more"
 
-    def _branch_lines(self, branch: Branch) -> Iterator[str]:
+    def _branch_lines(self, branch: Branch, where: Callable[[Source], str]) -> Iterator[str]:
         yield ""
         if branch.last is not None:
-            yield f"the last op that both did: {branch.last[0]}"
+            yield f"the last op that both did: {branch.last[0].text(where)}"
         for letter, items, text_of in zip("AB", (branch.a, branch.b), self.text_of):
             if items:
-                yield f"  then {letter} went to {_item_text(items[0], text_of)}"
+                yield f"  then {letter} went to {_item_text(items[0], text_of, where)}"
                 if len(items) > 1:
                     yield f"       and {len(items) - 1} more ops that only {letter} did"
             else:
@@ -398,9 +402,9 @@ class Comparison:
     __repr__ = __str__
 
 
-def _item_text(item: Item, text_of: Callable[[Source], str]) -> str:
+def _item_text(item: Item, text_of: Callable[[Source], str], where: Callable[[Source], str]) -> str:
     text = text_of(item.source)
-    return f"{item}" + (f"    {text}" if text else "")
+    return item.text(where) + (f"    {text}" if text else "")
 
 
 def _range(steps: list[tuple[int, int]]) -> str:

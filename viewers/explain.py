@@ -129,7 +129,7 @@ def report_of_comparison(found: Comparison, own: int, where: Callable[[Source], 
         """Cells by their place in the notebook."""
         return _CELL.sub(lambda m: where(Source(m[1], int(m[2]), "")), line)
 
-    lines = [named(line) for line in found.lines()]
+    lines = [named(line) for line in found.lines(where)]
     end = next((i for i, line in enumerate(lines) if " of the ops differ:" in line), len(lines))
     while end and not lines[end - 1]:
         end -= 1

@@ -6,6 +6,7 @@ tape and in every pane. A report that is still being made says so, and Escape le
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -17,12 +18,21 @@ from textual.screen import ModalScreen
 from app.ui.panes.base import Pane
 from app.ui.strips import wrap
 from viewers.explain import Entry, Report
-from viewers.text import Line
+from viewers.text import Line, plain
 
 if TYPE_CHECKING:
     from app.session import Session
 
 __all__ = ["Entry", "Report", "ReportScreen"]
+
+
+_LEAD = re.compile(r" *(?:[AB]  )?")  # of a line that belongs to a side, its letter
+
+
+def _hanging(text: str) -> int:
+    """Where the rows after the first of a long line begin."""
+    found = _LEAD.match(text)
+    return found.end() if found else 0
 
 
 class ReportPane(Pane, inherit_bindings=False):
@@ -55,7 +65,11 @@ class ReportPane(Pane, inherit_bindings=False):
         before = self._lines[self.selected][1] if self.selected < len(self._lines) else 0
         self._width = self.room
         width = max(20, self.room - 2)
-        self._lines = [(row, -1) for line in report.head for row in wrap(line, width, words=True)]
+        self._lines = [
+            (row, -1)
+            for line in report.head
+            for row in wrap(line, width, _hanging(plain(line)), words=True)
+        ]
         if report.head and report.entries:
             self._lines.append(([], -1))
         for number, entry in enumerate(report.entries):

@@ -13,6 +13,7 @@ from ui_driver import Driver, program, write
 
 from app.ui.app import _make
 from app.ui.screens.report import ReportScreen
+from viewers.text import plain
 
 BUGS = Path(__file__).resolve().parents[3] / "examples" / "bugs"
 
@@ -109,6 +110,13 @@ def test_a_spike_of_the_learning_rate_is_found_by_comparing_two_recordings(
             text = " ".join(d.text().split())
             assert "first divergence, step 17: SGD update of model.0.weight" in text
             assert "A's update is 200 times B's" in text or "times A's" in text
+            head = "\n".join(plain(row) for row, entry in d.app.screen.pane._lines if entry < 0)
+            assert "model.0.weight at cell 4, line 8 in model.0" in head and ".py:" not in head
+            await d.resize(60, 24)
+            rows = [plain(row) for row, entry in d.app.screen.pane._lines if entry < 0]
+            side = next(i for i, row in enumerate(rows) if row.startswith("  A  SGD"))
+            assert rows[side + 1].startswith("     ") and rows[side + 1].strip()
+            await d.resize(120, 40)
             await d.press("enter")
             await d.until(lambda: d.app.screen is d.main, "the main screen")
             await d.settled()
