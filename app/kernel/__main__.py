@@ -181,7 +181,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.path:
         sys.path.insert(0, options.path)
     sys.argv = [options.file or ""]
-    kernel = Kernel(options.socket_dir, options.name, options.file)
+    # whoever asks for the sessions stands elsewhere; the program sees the name as it was typed
+    file = os.path.abspath(options.file) if options.file else ""
+    kernel = Kernel(options.socket_dir, options.name, file)
     if options.parent_fd is not None:
         _die_with(options.parent_fd, kernel)
     if options.ready_fd is not None:

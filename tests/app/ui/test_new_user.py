@@ -18,6 +18,8 @@ from ui_driver import MLP, program, write
 from app.attach import describe, table
 from app.console import Console
 from app.console import report as report_of
+from app.subject import subject_at
+from app.ui.describe import duration_text
 from framework.trace.conditions import parse_line
 
 COMMENTED = """\
@@ -76,6 +78,46 @@ def test_a_cell_by_its_number_in_the_form(tmp_path: Path) -> None:
             await d.press("D", "enter")
             await report(d)
             assert "<cell" not in d.text()
+
+    asyncio.run(run())
+
+
+def test_the_time_of_a_module_is_without_that_of_the_stops_in_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (120, 40)) as d:
+            await d.press("B", *"op relu", "enter", "f6")
+            await d.stopped()
+            at = d.session.store.event(d.session.stop.seq)
+            await d.press("f")  # out of the relu's module
+            await d.stopped()
+            store, subject = d.session.store, d.session.moment.subject
+            end, begin = store.event(d.session.stop.seq), store.event(subject.seq)
+            assert begin.seq < at.seq < end.seq
+            stood = store.event(at.seq + 1).t - at.t - at.duration
+            assert 0 < stood <= end.t - begin.t
+            assert store.took(begin, end) == end.t - begin.t - stood
+            await d.settled()
+            shown = subject_at(store, begin.seq, end.seq)
+            assert shown.duration == end.t - begin.t - stood
+            assert duration_text(shown.duration) in d.rows("inspector")
+
+    asyncio.run(run())
+
+
+def test_ps_from_another_folder_names_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "mlp.py", MLP)
+    (tmp_path / "other").mkdir()
+
+    async def run() -> None:
+        monkeypatch.chdir(tmp_path)
+        async with program(Path("mlp.py"), (80, 24)) as d:
+            await d.press("B", *"op relu", "enter", "f6")
+            await d.stopped()
+            monkeypatch.chdir(tmp_path / "other")
+            (one,) = [s for s in describe() if s["pid"] == d.session.kernel.pid]
+            assert one["file"] == str(tmp_path / "mlp.py") and one["stop"].startswith("cell "), one
 
     asyncio.run(run())
 
