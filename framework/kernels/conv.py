@@ -120,8 +120,10 @@ class _Planes:
     With strides there are no such lines, and the parts are taken as they lie.
     """
 
-    def __init__(self, x: Any, kernel: Any, stride: Any, dilation: Any, out: Any) -> None:
-        self.lines = all(s == 1 for s in stride)
+    def __init__(
+        self, x: Any, kernel: Any, stride: Any, dilation: Any, out: Any, lines: bool = True
+    ) -> None:  # fmt: skip
+        self.lines = lines and all(s == 1 for s in stride)
         self.kernel, self.out = kernel, out
         self.places: list[Any]
         if self.lines:
@@ -163,7 +165,15 @@ class _Planes:
 
 def depthwise_weight(x: Any, g: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
     """The gradient (C, 1, *kernel) of the windows, for ``g`` and the padded ``x``."""
-    planes = _Planes(x, kernel, stride, dilation, g.shape[2:])
+    found = _depthwise_weight(_Planes(x, kernel, stride, dilation, g.shape[2:]), x, g, kernel)
+    if np.isfinite(found).all():
+        return found
+    # An infinity in x has also met the zeros between the rows of g.
+    planes = _Planes(x, kernel, stride, dilation, g.shape[2:], lines=False)
+    return _depthwise_weight(planes, x, g, kernel)
+
+
+def _depthwise_weight(planes: _Planes, x: Any, g: Any, kernel: Any) -> Any:
     total = np.zeros((math.prod(kernel), x.shape[1]), x.dtype)
     axes = (-1,) if planes.lines else tuple(range(2, x.ndim))
     for part, met in planes.parts():

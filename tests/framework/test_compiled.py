@@ -162,6 +162,11 @@ def test_an_infinity_between_rows_meets_no_gradient(plainly, groups):
     x[3, 1, 5, 15] = np.inf
     w = _draw((4, 4 // groups, 3, 3), 1)
     _same(plainly, lambda x, w: F.conv2d(x, w, None, 1, 0, 1, groups), x, w, tolerance=2e-5)
+    w = torch.tensor(w, requires_grad=True)
+    F.conv2d(torch.tensor(x), w, None, 1, 0, 1, groups).sum().backward()
+    met = torch.zeros(4, 4 // groups, 3, 3, dtype=torch.bool)
+    met[1 if groups > 1 else ..., 0 if groups > 1 else 1, :, 2] = True
+    assert torch.equal(w.grad.isfinite(), ~met)
 
 
 @pytest.mark.parametrize("special", [False, True])
