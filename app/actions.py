@@ -257,7 +257,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("page_up", "Page up", ("pageup",), "View", where=_ROWS),
     Action("page_down", "Page down", ("pagedown",), "View", where=_ROWS),
     Action("top", "To the top", ("home",), "View", where=_ROWS),
-    Action("theme", "Dark or light", (), "View"),
+    Action("theme", "Theme: dark or light", (), "View"),
     Action("screenshot", "Picture of the screen", ("P", "f12"), "View",
            "As an .svg file; the status line says where."),
     # -- Program -----------------------------------------------------------------------------

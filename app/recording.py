@@ -505,7 +505,7 @@ def repair(path: str, output: str) -> list[str]:
         damage = len(tape.damage)
         copy_tape(tape.path, Path(output))
     with open_tape(output) as made:
-        lost = f"; {damage} damaged places left out" if damage else ""
+        lost = f"; {damage} damaged place{'s' * (damage > 1)} left out" if damage else ""
         return [f"{output}: {len(made):,} events, {made.kept[0]:,} values{lost}"]
 
 

@@ -397,7 +397,8 @@ class Session(Points):
 
     def _gone_for_good(self, why: str) -> None:
         """A broken link led to no program any more, and it did not say goodbye."""
-        self._died(f"{why} without a word: it was killed, or it crashed")
+        what = why.partition(": ")[0]  # which file is missing is no news to who looks at a screen
+        self._died(f"{what} without a word: it was killed, or it crashed")
 
     def take_over(self) -> None:
         """Take control of an attached program from another viewer, with its breakpoints."""

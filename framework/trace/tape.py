@@ -388,7 +388,8 @@ class Tape:
             text = "still being written"
         else:
             text = f"not closed: recovered {len(self):,} events"
-        return text + (f"; {len(self.damage)} damaged places" if self.damage else "")
+        damaged = len(self.damage)
+        return text + (f"; {damaged} damaged place{'s' * (damaged > 1)}" if damaged else "")
 
     def summary(self) -> dict[str, str]:
         """What the recording is and holds, as names and texts."""

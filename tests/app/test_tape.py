@@ -185,6 +185,7 @@ def test_verify_and_repair(tape, tmp_path, called):
     cut.write_bytes(flipped)
     done = called("verify", cut)
     assert done.returncode == 1 and "damaged: " in done.stdout and "after event" in done.stdout
+    assert "; 1 damaged place\n" in done.stdout, done.stdout
     clean = tmp_path / "clean.tape"
     done = called("repair", cut, "-o", clean)
     assert done.returncode == 0 and "left out" in done.stdout

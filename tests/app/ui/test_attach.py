@@ -244,7 +244,7 @@ def test_the_end_of_the_program_ends_the_attempts(script: Path) -> None:
         async with window(_connect()) as d:
             program.kill()
             await d.until(lambda: d.session.state == "dead", "its end")
-            assert "has ended without a word" in d.session.message
+            assert f"{d.session.name} has ended without a word: " in d.session.message
 
     with Running("-m", "app", "run", str(script)) as program:
         asyncio.run(scenario(program))
