@@ -319,6 +319,9 @@ class MainScreen(Screen[None]):
     def on_footer_bar_chosen(self, event: FooterBar.Chosen) -> None:
         self.commands.perform(event.action)
 
+    def on_graph_pane_drawn(self) -> None:
+        self.titles()
+
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
         self.go_to(event.name)
 

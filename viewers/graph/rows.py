@@ -338,7 +338,9 @@ class Outline:
 
     # -- collapsing --------------------------------------------------------------------------
 
-    def toggle(self, index: int) -> bool:
+    # With ``now=False`` only the choice is noted, for a large graph: `again` draws it in pieces.
+
+    def toggle(self, index: int, now: bool = True) -> bool:
         """Expand or collapse a row, or unfold a fold; False if it is neither."""
         row = self.rows[index]
         if row.fold > 1:
@@ -347,22 +349,25 @@ class Outline:
             self.collapsed[row.item.key] = not row.collapsed
         else:
             return False
-        self.rebuild()
+        if now:
+            self.rebuild()
         return True
 
-    def refold(self, index: int) -> bool:
+    def refold(self, index: int, now: bool = True) -> bool:
         """Fold the repeated blocks that this row is one of, again; False if it is none."""
         if self.collapsed.get(self.rows[index].fold_key) is not False:
             return False
         del self.collapsed[self.rows[index].fold_key]
-        self.rebuild()
+        if now:
+            self.rebuild()
         return True
 
-    def show(self, depth: int) -> None:
+    def show(self, depth: int, now: bool = True) -> None:
         """Expand modules down to this depth, collapse the others; forgets single choices."""
         self.depth = depth
         self.collapsed.clear()
-        self.rebuild()
+        if now:
+            self.rebuild()
 
     def parent_of(self, index: int) -> int | None:
         """The row of the group around a row."""
@@ -387,6 +392,14 @@ class Outline:
         self._gutter = self.gutter if self.rows else self._gutter
         self._reset()
         self.update()
+
+    def again(self, limit: int | None = None) -> Outline:
+        """Another outline of the same graph, with what has been opened and closed since."""
+        made = Outline(
+            self.graph, self.phase, self.depth, self.collapsed, self._most, self.gutter, limit
+        )
+        made.names = self.names
+        return made
 
     # -- finding -----------------------------------------------------------------------------
 
@@ -439,10 +452,18 @@ class Outline:
         if not pattern:
             return []
         found = set()
+        known: dict[str, bool] = {}  # most items have the same few names
         for item in self.graph.items[: len(self._row_of)]:
             row = self._row_of[item.index]
-            if row >= 0 and row not in found and match(_text_of(item, self.names)):
-                found.add(row)
+            if row < 0 or row in found:
+                continue
+            for text in _texts_of(item, self.names):
+                hit = known.get(text)
+                if hit is None:
+                    hit = known[text] = match(text) is not None
+                if hit:
+                    found.add(row)
+                    break
         return sorted(found)
 
     # -- drawing -----------------------------------------------------------------------------
@@ -479,9 +500,10 @@ def _has_node(row: Row) -> bool:
     return kind in ("module", "composite", "node") and bool(row.collapsed)
 
 
-def _text_of(item: Item, names: Mapping[int, str]) -> str:
-    parts = [item.name, item.path, item.cls, item.error]
+def _texts_of(item: Item, names: Mapping[int, str]) -> list[str]:
+    parts = [item.name]
+    parts += [text for text in (item.path, item.cls, item.error) if text]
     parts += [names[m.id] for m in item.outputs if m.id in names]
     parts += [g.name for g in item.grads]
     parts += item.params.values() if item.kind == "module" else ()
-    return "\n".join(parts)
+    return parts

@@ -61,8 +61,8 @@ class Item:
     """
 
     __slots__ = (
-        "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside",
-        "forward", "grads", "index", "inputs", "is_root", "key", "kind", "level", "made", "name",
+        "_key", "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside",
+        "forward", "grads", "index", "inputs", "is_root", "kind", "level", "made", "name",
         "nodes", "occurrence", "outputs", "params", "parent", "path", "phase", "role",
         "signature", "sources", "targets",
     )  # fmt: skip
@@ -93,7 +93,7 @@ class Item:
         self.inputs: tuple[Item, ...] = ()  # makers of a group's inputs: its edges will start there
         self.outputs: tuple[TensorMeta, ...] = ()
         self.occurrence = 1
-        self.key = ""  # names it in every step: module path, call, op, occurrence
+        self._key = ""  # of a group; that of an op is made when it is asked for
         self.count = 0  # ops in it
         self.signature = 0  # equal for groups of equal structure
         self.params: dict[int, str] = (
@@ -109,6 +109,18 @@ class Item:
 
     def __repr__(self) -> str:
         return f"Item({self.index}, {self.kind}, {self.key!r}, {self.begin}..{self.end})"
+
+    @property
+    def key(self) -> str:
+        """Names it in every step: module path, call, op, occurrence."""
+        if self._key:
+            return self._key
+        prefix = f"{self.parent.key}/" if self.parent is not None else ""
+        return f"{prefix}{self.name}#{self.occurrence}"
+
+    @key.setter
+    def key(self, text: str) -> None:
+        self._key = text
 
     @property
     def group(self) -> bool:
@@ -227,8 +239,8 @@ class StepGraph:
         names = self._names_in(parent)
         occurrence = item.occurrence = names.get(name, 0) + 1
         names[name] = occurrence
-        prefix = f"{parent.key}/" if parent is not None else ""
-        item.key = f"{prefix}{name}#{occurrence}"
+        if item.group:
+            item.key = item.key
         return item
 
     def _names_in(self, parent: Item | None) -> dict[str, int]:

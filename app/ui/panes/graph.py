@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from textual.message import Message
+
 from app.session import Session
 from app.ui.later import later
 from app.ui.panes.base import Pane
@@ -27,6 +29,9 @@ FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, 
 class GraphPane(Pane):
     """Rows of `viewers.graph.rows.Outline`; what is looked at stays in place while it grows."""
 
+    class Drawn(Message):
+        """A piece more of a large step is drawn: the title says how much."""
+
     where = "graph"
     empty = "the graph of a training step appears here when a cell runs"
 
@@ -36,6 +41,7 @@ class GraphPane(Pane):
         self.chosen_phase = False  # the user has chosen it: it no longer changes by itself
         self.outline: Outline | None = None
         self._coming: Outline | None = None  # of a large step, while it is being made
+        self._opening = False  # it is the same drawing with other rows open
         self.step: Step | None = None
         self.following = True
         self._graph: StepGraph | None = None
@@ -105,6 +111,7 @@ class GraphPane(Pane):
                 limit=PIECE,
             )  # fmt: skip
             self._graph = graph
+            self._opening = False
             if self.outline is None or not self._coming.behind:
                 self._show_coming()
             later(self, 0.001, self._build)
@@ -122,17 +129,28 @@ class GraphPane(Pane):
         if outline is None or not outline.behind:
             return
         outline.update(PIECE)
+        if self._opening:
+            self.post_message(self.Drawn())
         if outline.behind:
             later(self, 0.001, self._build)
+        elif self._coming is not None and self._opening:
+            self._show_opened()
         elif self._coming is not None:
             self._show_coming()
             self.show_cursor()
         self.update_rows()
         self.refresh()
 
+    @property
+    def behind(self) -> int:
+        """Entries of the step's graph that are still to be drawn."""
+        outline = self._coming if self._coming is not None else self.outline
+        return outline.behind if outline is not None else 0
+
     def _show_coming(self) -> None:
         """The new drawing takes the place of the one before."""
         self.outline, self._coming = self._coming, None
+        self._opening = False
         self._matches = []
 
     def _find_names(self, step: Step, outline: Outline) -> None:
@@ -180,6 +198,9 @@ class GraphPane(Pane):
             words.append(f"step {step.number}" if step.number else cell)
         phase = self.phase if self.phase != "both" else "forward + backward"
         words.append(f"{phase} (kept)" if self.chosen_phase else phase)
+        if self._opening and self._coming is not None:
+            whole = len(self._coming.graph.log)
+            words.append(f"{100 - 100 * self._coming.behind // whole} % drawn")
         if self._matches:
             words.append(f"{len(self._matches)} found")
         return " · ".join(filter(None, words))
@@ -203,6 +224,7 @@ class GraphPane(Pane):
     def reset(self) -> None:
         """A new tape."""
         self.outline = self._coming = self._graph = self.step = None
+        self._opening = False
         self._cursor = -1
         self.update_rows()
 
@@ -271,26 +293,36 @@ class GraphPane(Pane):
 
     def fold(self) -> None:
         """Open or close the selected row."""
-        outline, row = self.outline, self.chosen
-        if outline is None or row is None:
+        outline = self.outline
+        if outline is None or self.chosen is None or self._coming is not None:
             return
-        item = row.item
-        if not outline.toggle(self.selected) and not outline.refold(self.selected):
-            parent = outline.parent_of(self.selected)
+        at = self.selected
+        if not outline.toggle(at, now=False) and not outline.refold(at, now=False):
+            parent = outline.parent_of(at)
             if parent is None:
                 return
-            item = outline.rows[parent].item
-            outline.toggle(parent)
-        self._reselect(item.begin)
+            outline.toggle(parent, now=False)
+        self._open()
 
     def fold_all(self) -> None:
         """Open all rows; if all are open, close all but the outermost."""
-        outline, row = self.outline, self.chosen
-        if outline is None or row is None:
+        outline = self.outline
+        if outline is None or self.chosen is None or self._coming is not None:
             return
         closed = any(r.collapsed and r.kind in ("module", "fold") for r in outline.rows)
-        outline.show(99 if closed else 1)
-        self._reselect(row.item.begin)
+        outline.show(99 if closed else 1, now=False)
+        self._open()
+
+    def _open(self) -> None:
+        """Draw what has been opened and closed: of a large step between keys, as at first."""
+        assert self.outline is not None
+        self._coming = self.outline.again(PIECE)
+        self._opening = True
+        if self._coming.behind:
+            self.post_message(self.Drawn())
+            later(self, 0.001, self._build)
+        else:
+            self._show_opened()
 
     def go_parent(self) -> None:
         """Select the group around the selected row."""
@@ -309,13 +341,15 @@ class GraphPane(Pane):
         if after < self.count() and self.outline.rows[after].depth > row.depth:
             self.select(after)
 
-    def _reselect(self, begin: int) -> None:
+    def _show_opened(self) -> None:
         """After rows have changed, the same thing stays selected and in its place."""
+        row = self.chosen
+        before = self.selected - self.scroll_offset.y
+        self._show_coming()
         outline = self.outline
         assert outline is not None
-        before = self.selected - self.scroll_offset.y
         self.update_rows()
-        index = outline.index_of(begin)
+        index = outline.index_of(row.item.begin) if row is not None else None
         if index is not None:
             self.selected = index
             self.jump(max(0, index - before))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from ui_driver import MLP, program, write
 
+import framework as torch
 from app.ui.later import later
+from framework import nn, trace
 from framework.trace.events import Event, Op, OptimBegin, ParamUpdate
 from framework.trace.protocol import Events, StateChanged
 
@@ -58,6 +61,53 @@ def test_names_of_a_stop_are_drawn_when_they_come(tmp_path: Path) -> None:
             last = [e for e in d.session.store.tape if isinstance(e, Op)][-1].outputs[0].id
             await d.until(lambda: d.main.graph.variable_of(last) == "loss", "the name")
             assert "→ loss" in d.rows("graph")
+
+    asyncio.run(run())
+
+
+def test_a_large_step_opens_and_closes_between_keys(tmp_path: Path) -> None:
+    """`*` on 100,000 ops is answered at once; keys go on in the rows that were there, and the same
+    row stays selected in its place when the new ones come."""
+
+    class Block(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(1000):
+                x = x.tanh() if self is model[50] else x.relu()
+            return x
+
+    model = nn.Sequential(*[Block() for _ in range(100)])
+    with trace.recording(keep="none", capacity=1 << 18) as tape:
+        model(torch.ones(2))
+    events = list(tape.read())
+    assert len(events) > 100_000
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24), kernel=False) as d:
+            session, graph = d.session, d.main.graph
+            session._receive(StateChanged("idle"))
+            session._receive(Events(events))
+            d.app.tick()
+            await d.press("2")
+            await d.until(lambda: graph.outline is not None and not graph.behind, "the graph")
+            await d.press("home", "down", "down")
+            closed = graph.outline
+            assert closed is not None and graph.chosen is not None
+            at = graph.chosen.begin, graph.selected - graph.scroll_offset.y
+
+            before = len(closed.rows)
+            graph.fold_all()
+            assert 0 < graph.behind < 200_000, "only a piece was drawn in the key's own time"
+            assert graph.outline is closed and len(closed.rows) == before
+            assert re.search(r"\d % drawn", graph.title_text())
+            await d.until(lambda: graph.outline is not closed, "all rows")
+            opened = graph.outline
+            assert opened is not None and not graph.behind
+            assert len(opened.rows) >= 100_000 or len(closed.rows) >= 100_000
+            assert graph.chosen is not None
+            assert (graph.chosen.begin, graph.selected - graph.scroll_offset.y) == at
+            assert "% drawn" not in graph.title_text()
+            assert graph.search("tanh", 0).endswith(("of 1000", "of 1"))
+            await d.until(lambda: "% drawn" not in d.text(), "the title")
 
     asyncio.run(run())
 
