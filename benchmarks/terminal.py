@@ -83,3 +83,9 @@ class Terminal:
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
             fields = f.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self, what: str = "VmRSS") -> int:
+        """MB that the program has in memory now; "VmHWM": at most so far."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+            line = next(line for line in f if line.startswith(what))
+        return int(line.split()[1]) // 1024

@@ -33,6 +33,36 @@ for i in range(2500):
 """
 
 DOWN, PAGE_DOWN, PAGE_UP = b"\x1b[B", b"\x1b[6~", b"\x1b[5~"
+END, LEFT, ESCAPE = b"\x1b[F", b"\x1b[D", b"\x1b"
+
+# One step of so many ops: one after the other, and in modules (four events for each op).
+FLAT = """\
+import framework as torch
+x = torch.ones(8, requires_grad=True)
+for i in range({count} // 2):
+    x = (x * 1.001).tanh()
+print("fin" + "ished")
+"""
+NESTED = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+layers = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(100)])
+x = torch.ones(8, requires_grad=True)
+for i in range({count} // 200):
+    for layer in layers:
+        x = layer(x)
+print("fin" + "ished")
+"""
+# What is pressed in it, where the focus goes first, and how often.
+KEYS = {
+    "scrolling a page": (b"2", PAGE_UP, 9),
+    "going to the end": (b"2", END, 3),
+    "opening or closing all": (b"2", b"*", 6),
+    "a letter of a search": (b"2/", b"n", 5),
+    "looking back": (ESCAPE, b"N", 9),
+    "scrubbing": (b"4", LEFT, 9),
+}
 
 
 def report() -> None:
@@ -44,6 +74,9 @@ def report() -> None:
     pages, idle = scrolling()
     print(f"  page through 5,000 ops     {pages * 1000:.1f} ms of CPU per page")
     print(f"  idle                       {idle * 100:.1f} % of a core")
+    for text, what in ((FLAT, "one after the other"), (NESTED, "in modules")):
+        for count in (10_000, 100_000):
+            large(text, what, count)
 
 
 def spread(seconds: list[float]) -> str:
@@ -86,6 +119,39 @@ def step_latency(count: int = 60) -> tuple[list[float], list[float]]:
             first.append(answer)
             settled.append(max(answer, last - start))
         return first, settled
+
+
+def large(text: str, what: str, count: int) -> None:
+    """Print what keys cost in a step of so many ops, and the memory of the program."""
+    with opened(text.format(count=count)) as terminal:
+        start, before = time.perf_counter(), terminal.cpu()
+        terminal.type(b"r")
+        if terminal.read(120.0, until=b"finished") is None:
+            raise RuntimeError(f"a cell of {count:,} ops did not end")
+        ran = time.perf_counter() - start
+        terminal.quiet(2.0, 60.0)
+        cost = terminal.cpu() - before
+        print(f"  {count:,} ops {what}: run in {ran:.1f} s, shown for {cost:.1f} s of CPU")
+        for name, (there, key, times) in KEYS.items():
+            terminal.type(there)
+            terminal.quiet(0.7)
+            answers, cpu = [], terminal.cpu()
+            for _ in range(times):
+                answer = terminal.answer(key, 30.0)
+                if answer is None:
+                    raise RuntimeError(f"{name}: the key was not answered")
+                answers.append(answer)
+                terminal.quiet(0.3)
+            each = (terminal.cpu() - cpu) / times
+            middle, most = statistics.median(answers), max(answers)
+            print(
+                f"    {name:<24} {middle * 1000:6.1f} ms to the first change (at most "
+                f"{most * 1000:.0f}; bound 100), {each * 1000:.0f} ms of CPU"
+            )
+        for keys in (ESCAPE, b"S", ESCAPE, b"M", ESCAPE):
+            terminal.type(keys)
+            terminal.quiet(1.0)
+        print(f"    memory: {terminal.memory()} MB, at most {terminal.memory('VmHWM')} (bound 500)")
 
 
 def scrolling(pages: int = 60) -> tuple[float, float]:
