@@ -102,6 +102,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.keymap = Keymap()
         self.lock = lock
         self.next_path: str | None = None  # another notebook to open when this one is left
+        self.place: tuple[str, int] | None = None  # the cell and line that it was left at
         self.crash_log: Path | None = None
         self._program = client
         self._with_kernel = kernel
@@ -130,6 +131,8 @@ class TapebookApp(App[int], inherit_bindings=False):
     def _begin(self) -> None:
         """After the first paint: what takes time."""
         self._restore_session()
+        if self.place is not None:
+            self.main.notebook.view.select_cell(*self.place)
         if self._program is not None:
             self.session.connect(self._program, attached=True)
         elif self._with_kernel:
@@ -327,6 +330,8 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     def _go_on_with(self, text: str) -> None:
         self.next_path = str(Path(text).expanduser())
+        view = self.main.notebook.view
+        self.place = (view.cell.id, view.line) if self.notebook.cells else None
         self.ask_to_quit()
 
     def switch_theme(self) -> None:
@@ -439,11 +444,14 @@ def run_ui(
     if problem:
         print(f"tapebook: {problem}", file=sys.stderr)  # noqa: T201
         return 2
+    places: dict[Path, tuple[str, int] | None] = {}  # where the notebooks opened before were left
     try:
         while True:
             app = _make(path, attach, theme)
             if app is None:
                 return 0
+            file = app.notebook.path.resolve() if app.notebook.path is not None else None
+            app.place = places.get(file) if file is not None else None
             code = app.run() or 0
             if app.crash_log is not None:
                 print(f"tapebook: report written to {app.crash_log}", file=sys.stderr)  # noqa: T201
@@ -452,6 +460,9 @@ def run_ui(
             if code or app.next_path is None:
                 return code
             path, attach = app.next_path, None
+            theme = "light" if app.theme == LIGHT.name else "dark"
+            if file is not None:
+                places[file] = app.place
     except (NotebookError, OSError, ValueError) as error:
         print(f"tapebook: {clean(str(error), keep_newlines=False)}", file=sys.stderr)  # noqa: T201
         return 2

@@ -92,6 +92,22 @@ def test_each_bug_is_found_with_under_ten_keys(data: Path, hunt: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_notebook_that_one_comes_back_to_is_where_it_was_left(data: Path) -> None:
+    screen = Screen("tour", size=(80, 24))
+    screen.shows(" idle ", 0)
+    start = len(screen.seen)
+    screen.type(b"}" * 6)
+    screen.shows("Second hunt", start)
+    for name in ("nan_in_step_37.py", "tour.py"):
+        screen.shows("open", screen.press("F3"))
+        start = len(screen.seen)
+        screen.type(name.encode() + b"\r")
+        screen.shows(" idle ", start)
+    screen.shows("Second hunt", start)
+    screen.type(b"\x11")
+    assert screen.end() == 0
+
+
 def test_the_tour_keeps_what_was_edited(data: Path) -> None:
     path = tour.prepare()
     assert path == data / "tour.py"
