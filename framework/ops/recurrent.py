@@ -38,7 +38,7 @@ def lstm_cell(projected: Any, h: Any, c: Any, weight: Any, bias: Any) -> tuple[A
 
     The gates lie in the order i, f, g, o (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
     """
-    return lstm_gates(projected, linear(h, weight, bias), c)
+    return lstm_gates(_typed(projected, c), _typed(linear(h, weight, bias), c), c)
 
 
 @composite
@@ -47,7 +47,12 @@ def gru_cell(projected: Any, h: Any, weight: Any, bias: Any) -> Any:
 
     The gates lie in the order r, z, n (Cho et al. 2014).
     """
-    return gru_gates(projected, linear(h, weight, bias), h)
+    return gru_gates(_typed(projected, h), _typed(linear(h, weight, bias), h), h)
+
+
+def _typed(sums: Any, state: Any) -> Any:
+    """Sums that autocast has narrowed, in the type of the state, which the results have."""
+    return sums if sums.dtype is state.dtype else sums.to(state.dtype)
 
 
 # -- layers -----------------------------------------------------------------------------------
@@ -105,6 +110,8 @@ def _one_way(
     if biased and mode != "GRU":  # where both are only added up, once for all steps is enough
         b_ih, b_hh = b_ih + b_hh, None
     projected = linear(input, w_ih, b_ih)
+    if mode == "LSTM":  # PyTorch's kernel of all steps is narrow under autocast, states too
+        state = tuple(_typed(part, projected) for part in state)
     steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
     batch = _Batch(state, sizes, backwards)
     outs = []

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import framework as torch
+from framework import nn
 from framework.amp import GradScaler, autocast, custom_bwd, custom_fwd
 
 
@@ -162,3 +163,20 @@ def test_older_names():
     with context:
         assert not torch.is_autocast_enabled("cuda")
     assert torch.cuda.amp.custom_fwd
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_states_of_cells_keep_their_type(dtype):
+    """PyTorch's types on the CPU: what is multiplied is narrow, and a long short-term memory."""
+    x = torch.ones(5, 8)
+    with torch.autocast("cpu", dtype=dtype):
+        assert nn.GRUCell(8, 4)(x).dtype is torch.float32
+        assert {part.dtype for part in nn.LSTMCell(8, 4)(x)} == {torch.float32}
+        assert nn.RNNCell(8, 4)(x).dtype is dtype
+        out, state = nn.GRU(8, 4, num_layers=2, bidirectional=True)(x)
+        assert out.dtype is state.dtype is torch.float32
+        cells = nn.LSTM(8, 4)
+        out, (h, c) = cells(x)
+        assert out.dtype is h.dtype is c.dtype is dtype
+    out.sum().backward()
+    assert cells.weight_hh_l0.grad.dtype is torch.float32
