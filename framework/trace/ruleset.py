@@ -82,7 +82,8 @@ def _read(path: str | Path) -> dict[str, Any]:
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise RuleError(f"{path}: {error.strerror}") from None
+        wanted = "give default, or a TOML file of thresholds"
+        raise RuleError(f"{path}: {error.strerror}; {wanted}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RuleError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
 

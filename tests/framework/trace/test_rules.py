@@ -382,7 +382,7 @@ def test_a_fault_of_a_rule_does_not_become_the_model_s(monkeypatch):
         ("[nan]\nenabled = 1\n", "[nan] enabled must be true or false, got '1'"),
         ("nan = 3\n", "nan is a section: write [nan]"),
         ("[nan\n", "not TOML"),
-        (None, "No such file"),
+        (None, "No such file or directory; give default, or a TOML file"),
     ],
 )
 def test_thresholds_that_cannot_be_used_are_refused_in_one_line(tmp_path, text, problem):
