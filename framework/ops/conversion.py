@@ -90,8 +90,8 @@ def to(
 
 
 # What `to` takes after a device, and after a dtype or a tensor.
-_AFTER_DEVICE = (((*_DTYPES, type(None)),), (bool,), (bool,))
-_AFTER_KIND = ((bool,), (bool,))
+_AFTER_DEVICE: tuple[Any, ...] = (((*_DTYPES, type(None)),), (bool,), (bool,))
+_AFTER_KIND: tuple[Any, ...] = ((bool,), (bool,))
 
 
 def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, copy: Any) -> Any:
