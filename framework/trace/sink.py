@@ -69,16 +69,22 @@ _getframe = sys._getframe
 tensor_type: Any = type(None)
 
 
-class _Internal(dict[str, bool]):
-    """Is a source file one of the framework's own? Asked per op, so answered from a dict."""
-
-    def __missing__(self, filename: str) -> bool:
-        inside = filename.startswith((_PACKAGE, "<frozen", "<__array_function__"))
-        self[filename] = inside
-        return inside
+_internal: dict[str, bool] = {}  # whether a source file is one of the framework's own
 
 
-_internal = _Internal()
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame from ``frame`` outwards that is not the framework's own."""
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        inside = _internal.get(filename)
+        if inside is None:
+            inside = filename.startswith((_PACKAGE, "<frozen", "<__array_function__"))
+            _internal[filename] = inside
+        if not inside:
+            break
+        frame = frame.f_back
+    return frame
+
 
 NOTHING = (0, (), None, "", False)  # stands in a record for a gradient that there is none of
 
@@ -107,13 +113,6 @@ def named(meta: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     return zip(meta[:half], meta[half:])
 
 
-def user_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame from ``frame`` outwards that is not the framework's own."""
-    while frame is not None and _internal[frame.f_code.co_filename]:
-        frame = frame.f_back
-    return frame
-
-
 _recorders = count()
 
 
@@ -138,6 +137,14 @@ class Recorder:
     >>> recorder.seq, [event.name for event in recorder.read()]
     (2, ['ones', 'add'])
     """
+
+    # More than thirty attributes: without slots CPython looks each of them up.
+    __slots__ = (
+        "__weakref__", "_ids", "armed", "before_step", "between", "budget", "calls", "ends",
+        "first_id", "gate", "here", "inner", "leaves", "limit", "lookout", "mask", "module",
+        "modules", "names", "on_limit", "on_step", "open", "owner", "paths", "phase", "phases",
+        "ring", "rules", "seq", "source", "step", "steps", "thread", "unwatched", "values",
+    )  # fmt: skip
 
     def __init__(
         self, capacity: int = 1 << 18, keep: str = "all", budget: int = 512 << 20, steps: int = 8
@@ -192,19 +199,18 @@ class Recorder:
     ) -> None:
         """One primitive op ended. ``out`` is a tensor or a tuple of tensors."""
         t1 = perf_counter_ns()
-        if self.seq >= self.limit:
-            self._hold()
         first_id = self.first_id
         kind = tensor_type
         if len(args) == 2:  # two and one are nearly all ops: spelled out, without a list
             a, b = args
             ins: Any = (
-                (a._id if a._id > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),
-                (b._id if b._id > first_id else self._leaf(b)) if isinstance(b, kind) else (b,),
+                (i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),
+                (i if (i := b._id) > first_id else self._leaf(b)) if isinstance(b, kind) else (b,),
             )
         elif len(args) == 1:
-            a = args[0]
-            ins = ((a._id if a._id > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),)
+            (a,) = args
+            ins = ((i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind)
+                   else (a,),)  # fmt: skip
         else:
             ins = self._inputs(args)
         # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
@@ -212,15 +218,20 @@ class Recorder:
         if self.source is not None:
             code, lasti = self.source
         else:
-            frame = _getframe(3)
+            frame: Any = _getframe(3)
             code = frame.f_code
-            while _internal[code.co_filename]:
-                frame = frame.f_back  # type: ignore[assignment]
-                if frame is None:
-                    break
-                code = frame.f_code
+            try:
+                while _internal[code.co_filename]:
+                    frame = frame.f_back
+                    code = frame.f_code
+            except (KeyError, AttributeError):  # a file that is met first; no frame is the user's
+                frame = user_frame(frame)
+                code = frame and frame.f_code
             lasti = frame and frame.f_lasti
-        self.seq = seq = self.seq + 1
+        seq = self.seq + 1
+        if seq > self.limit:
+            self._hold()
+        self.seq = seq
         if out.__class__ is tuple:
             described: Any = self._describe(out)
         else:
@@ -228,8 +239,8 @@ class Recorder:
             if ident <= first_id:
                 self._ids = out._id = ident = self._ids + 1
             if node is not None:
-                shape, dtype, device = node.metas[0]
-                described = (ident, _shapes[shape], dtype, device.name, True)
+                shape, dtype, device = node.metas[0]  # a tuple that is there anyway
+                described = (ident, shape, dtype, device.name, True)
             else:
                 data = out._data
                 described = (ident, _shapes[data.shape], data.dtype, out._device.name, out._rg)
@@ -362,14 +373,20 @@ class Recorder:
         # `_open`, written out: this and `end_node` run for every node. Gradients have been fitted
         # to what the node knows of its outputs, so their shapes need not be asked again.
         first_id = self.first_id
-        described: list[Any] = []
-        for g, meta in zip(grads, node.metas):
-            if g is None:
-                described += NOTHING
-            else:
-                ident = g._id if g._id > first_id else self._new(g)
-                shape, dtype, device = meta
-                described += (ident, _shapes[shape], dtype, device.name, g._rg)
+        if len(grads) == 1 and (g := grads[0]) is not None:
+            ident = i if (i := g._id) > first_id else self._new(g)
+            shape, dtype, device = node.metas[0]
+            described: Any = (ident, shape, dtype, device.name, g._rg)
+        else:
+            described = []
+            for g, meta in zip(grads, node.metas):
+                if g is None:
+                    described += NOTHING
+                else:
+                    ident = i if (i := g._id) > first_id else self._new(g)
+                    shape, dtype, device = meta
+                    described += (ident, shape, dtype, device.name, g._rg)
+            described = tuple(described)
         origin = node.origin
         if origin is not None:
             self.module = origin[10][0]
@@ -381,8 +398,7 @@ class Recorder:
         parents = self.open
         self.seq = seq = self.seq + 1
         raw = (
-            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, tuple(described),
-            self.here[1],
+            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described, self.here[1],
         )  # fmt: skip
         self.ring[seq & self.mask] = raw
         parents.append(seq)
@@ -409,19 +425,22 @@ class Recorder:
         for g, edge in zip(grads, node.edges):
             if g is None:
                 described += NOTHING
+                continue
+            ident = i if (i := g._id) > first_id else self._new(g)
+            if edge.__class__ is tuple:
+                shape, dtype, device = edge[0].metas[edge[1]]
             else:
-                ident = g._id if g._id > first_id else self._new(g)
-                if edge.__class__ is tuple:
-                    shape, dtype, device = edge[0].metas[edge[1]]
-                else:
-                    data = edge._data
-                    shape, dtype, device = data.shape, data.dtype, edge._device
-                described += (ident, _shapes[shape], dtype, device.name, g._rg)
+                data = edge._data
+                shape, dtype, device = _shapes[data.shape], data.dtype, edge._device
+            described += (ident, shape, dtype, device.name, g._rg)
         self.source = None
         self.thread = self.owner
         parents = self.open
-        while parents and parents[-1] >= begin:
+        if parents and parents[-1] == begin:
             parents.pop()
+        else:  # an error has left containers open
+            while parents and parents[-1] >= begin:
+                parents.pop()
         self.here = outer
         self.module = outer[0]
         self.seq = seq = self.seq + 1
