@@ -18,8 +18,8 @@ __all__ = ["memory", "report"]
 ROOT = Path(__file__).parent.parent
 
 # Prints by how many kB the peak of a fresh process grew over what the import took. The peak is that
-# of this program alone: `ru_maxrss` begins with its parent's. Numba and LLVM are imported before, as
-# PyTorch's kernels are with PyTorch.
+# of this program alone: `ru_maxrss` begins with its parent's. Numba and LLVM are imported before,
+# as PyTorch's kernels are with PyTorch.
 PROGRAM = """
 import re, sys
 from importlib import import_module
