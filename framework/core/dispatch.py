@@ -54,7 +54,7 @@ def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
         if found is not NotImplemented:
             return found
     recorder = sink.active
-    if recorder is None or recorder.thread != get_ident():
+    if recorder is None or not (thread := recorder.thread) or thread != get_ident():
         return run(op, args, meta)[0]
     t0 = perf_counter_ns()
     try:

@@ -93,7 +93,9 @@ class _Task:
         self.anomaly = modes.anomaly and modes.check_nan
         self.watched = self.anomaly or create_graph  # what a rule returned is looked at
         # Whether gradients may be added up in place: nobody looks at the single contributions.
-        self.plain = not create_graph and recorder is None and dispatch.interposer is None
+        alone = not create_graph and dispatch.interposer is None
+        self.plain = alone and recorder is None
+        self.sums = alone and (recorder is None or not recorder.sees_values())
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, list[Any]] = {}  # gradients that have arrived, per output
         self.leaves: dict[int, Any] = {}  # id(leaf) -> gradient so far
@@ -156,11 +158,12 @@ class _Task:
             _mark_shared(gradient)
             self._send(edge, self._fit(gradient, edge, None, 0))
         heap, pending = self.heap, self.pending
-        bare = self.recorder is None and self.wanted is None
+        whole = self.wanted is None
+        run = self._run_node if self.recorder is None else self._run_traced
         while heap:
             node = heapq.heappop(heap)[1]
-            if bare and node.tensor_hooks is None and node.retains is None:
-                self._run_node(node, pending.pop(node))
+            if whole and node.tensor_hooks is None and node.retains is None:
+                run(node, pending.pop(node))
             else:
                 self._step(node, pending.pop(node))
         if self.inputs is None or self.accumulate:
@@ -185,10 +188,13 @@ class _Task:
             if node not in self.useful:  # type: ignore[operator]
                 self._skip(node)
                 return
-        recorder = self.recorder
-        if recorder is None:
+        if self.recorder is None:
             self._run_node(node, grads)
-            return
+        else:
+            self._run_traced(node, grads)
+
+    def _run_traced(self, node: Node, grads: list[Any]) -> None:
+        recorder = self.recorder
         outer = recorder.here
         begin = recorder.begin_node(node, grads, self.create)
         try:
@@ -353,7 +359,7 @@ class _Task:
     def _sum(self, so_far: Any, grad: Any) -> Any:
         """Two contributions added up, in place where the first is only the engine's."""
         total, more = so_far._data, grad._data
-        if self.plain and _own(so_far) and more.__class__ is ndarray and more.dtype is total.dtype:
+        if self.sums and _own(so_far) and more.__class__ is ndarray and more.dtype is total.dtype:
             total += more
             return so_far
         return so_far + grad

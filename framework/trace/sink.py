@@ -459,6 +459,10 @@ class Recorder:
         if error is not None and self.gate is not None:
             self.gate.error(NODE_END, error)
 
+    def sees_values(self) -> bool:
+        """Whether anybody may ask for the elements of a gradient after the event that names it."""
+        return self.values is not None or self.armed or self.inner
+
     def enter_hook(self) -> None:
         """The user's code runs within a node: its ops are events, at their own lines."""
         self.source = None
