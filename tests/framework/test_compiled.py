@@ -366,7 +366,7 @@ def test_a_missing_numba_is_said_once(tmp_path):
     assert out == "64.0" and err.count("Numba is not installed") == 1 and "tapebook[fast]" in err
 
 
-@pytest.mark.parametrize("fake", ["raise ImportError('no LLVM here')", "x = 1"])
+@pytest.mark.parametrize("fake", ["raise ImportError('no LLVM here')", "raise OSError", "x = 1"])
 def test_a_broken_numba_is_said_once(tmp_path, fake):
     out, err = _run(TWICE, tmp_path, fake)
     assert out == "64.0" and err.count("Numba is not working") == 1

@@ -81,18 +81,17 @@ def use(wanted: bool) -> bool:
 
 
 def _load(name: str) -> Any:
-    if not _used:
+    if not _used or (name != "elementary" and family("elementary") is None):
         return None
     try:
-        if not family("elementary") if name != "elementary" else False:
-            return None
         module = importlib.import_module(f"{__name__}.{name}")
         if name == "elementary":
             module.prove()
         return module
     except Exception as error:  # Numba raises a great many kinds, at import and when it compiles
         missing = isinstance(error, ModuleNotFoundError) and error.name == "numba"
-        what = "not installed" if missing else f"not working ({str(error).splitlines()[0][:80]})"
+        reason = (str(error) or type(error).__name__).splitlines()[0][:80]
+        what = "not installed" if missing else f"not working ({reason})"
         warnings.warn(
             f"Numba is {what}: large arrays are computed by NumPy, which is slower. "
             + ("pip install 'tapebook[fast]' brings it; " if missing else "")
