@@ -55,7 +55,8 @@ def register_flop_formula(targets: Any, get_raw: bool = False) -> Callable[..., 
             ``out_shape``.
 
     >>> import framework as torch
-    >>> from framework.utils.flop_counter import FlopCounterMode, register_flop_formula
+    >>> from framework.utils.flop_counter import FlopCounterMode, flop_registry
+    >>> from framework.utils.flop_counter import register_flop_formula
     >>> @register_flop_formula(torch.ops.aten.cos)
     ... def cosines(shape, out_shape=None):
     ...     return shape.numel()
@@ -63,6 +64,7 @@ def register_flop_formula(targets: Any, get_raw: bool = False) -> Callable[..., 
     ...     _ = torch.ones(3).cos()
     >>> counter.get_total_flops()
     3
+    >>> del flop_registry[torch.ops.aten.cos]
     """
 
     def register(formula: Callable[..., int]) -> Callable[..., int]:
