@@ -15,6 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution
 from framework.core import dispatch, graph
+from framework.core.grad_slot import check_grad, warn_of_no_grad
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
@@ -460,7 +461,7 @@ class Tensor:
         """
         grad = self._grad
         if grad is None and (self._edge is not None or self._base is not None):
-            _warn_of_no_grad(self)
+            warn_of_no_grad(self)
         return grad
 
     @grad.setter
@@ -468,7 +469,7 @@ class Tensor:
         if value is not None and not hasattr(
             value, "_level"
         ):  # inside of vmap shapes are a sample's
-            _check_grad(self, value)
+            check_grad(self, value)
         self._grad = value
 
     @grad.deleter
@@ -817,54 +818,12 @@ def _rebuild(
     return made
 
 
-def _warn_of_no_grad(tensor: Tensor) -> None:
-    """Say that the result of an op gets no gradient, unless it shall."""
-    if not tensor.requires_grad or tensor.is_leaf or tensor.retains_grad:
-        return
-    caution(
-        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-        "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
-        "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
-        "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
-        "instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
-    )
-
-
-def _check_grad(tensor: Tensor, value: Any) -> None:
-    """Refuse what cannot be the gradient of a tensor."""
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            "assigned grad expected to be a Tensor or None but got grad of type "
-            f"{type(value).__name__}"
-        )
-    if value is tensor:
-        raise RuntimeError("can't assign Variable as its own grad")
-    mine, other = tensor._data, value._data
-    if mine.dtype != other.dtype:
-        raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
-            f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype"
-        )
-    if value._device is not tensor._device:
-        raise RuntimeError(
-            f"attempting to assign a gradient with device type '{value.device.type}' to a tensor "
-            f"with device type '{tensor.device.type}'. Please ensure that the gradient and the "
-            "tensor are on the same device"
-        )
-    if mine.shape != other.shape:
-        raise RuntimeError(
-            f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
-            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same "
-            "size"
-        )
-
-
-_new = object.__new__
-
-
 def _start(data: Any) -> int:
     """The address of an array's first element."""
     return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
+
+
+_new = object.__new__
 
 
 def wrap(array: Any, on: device | None = None) -> Tensor:

@@ -70,7 +70,7 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
         "U": (f"{_KEYS}times_of_ops_and_modules_forward_and_backward",),
     },
     "A9": {
-        "H": (f"{_TRACE}gate.py::test_variables_and_expressions_are_bounded_lines",
+        "H": (f"{_TRACE}looking.py::test_variables_and_expressions_are_bounded_lines",
               "app/test_runner.py::test_the_console_steps_looks_back_and_goes_on",
               "app/test_seeing.py::test_expressions"),
         "U": (WALK, f"{_UI}look.py::test_watches_over_the_tape"),

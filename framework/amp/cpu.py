@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from framework import amp, dtypes
+from framework.amp._older import OlderGradScaler, deprecated
 
 __all__ = ["GradScaler", "autocast"]
-
-
-def _deprecated(name: str) -> None:
-    warnings.warn(
-        f"`torch.cpu.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('cpu', "
-        "args...)` instead.",
-        FutureWarning,
-        stacklevel=3,
-    )
 
 
 class autocast(amp.autocast):
@@ -35,11 +26,11 @@ class autocast(amp.autocast):
     def __init__(
         self, enabled: bool = True, dtype: Any = dtypes.bfloat16, cache_enabled: bool = True
     ) -> None:
-        _deprecated("autocast")
+        deprecated("cpu", "autocast")
         super().__init__("cpu", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
-class GradScaler(amp.GradScaler):
+class GradScaler(OlderGradScaler):
     """`amp.GradScaler` for "cpu"; deprecated.
 
     >>> import framework as torch
@@ -50,13 +41,4 @@ class GradScaler(amp.GradScaler):
     65536.0
     """
 
-    def __init__(
-        self,
-        init_scale: float = 65536.0,
-        growth_factor: float = 2.0,
-        backoff_factor: float = 0.5,
-        growth_interval: int = 2000,
-        enabled: bool = True,
-    ) -> None:
-        _deprecated("GradScaler")
-        super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
+    _kind = "cpu"

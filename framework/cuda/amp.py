@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Any
 
 from framework import amp, dtypes
+from framework.amp._older import OlderGradScaler, deprecated
 from framework.device import cuda_problem
 
 __all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]
@@ -20,15 +20,6 @@ def amp_definitely_not_available() -> bool:
     False
     """
     return bool(cuda_problem())
-
-
-def _deprecated(name: str) -> None:
-    warnings.warn(
-        f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('cuda', "
-        "args...)` instead.",
-        FutureWarning,
-        stacklevel=3,
-    )
 
 
 class autocast(amp.autocast):
@@ -47,11 +38,11 @@ class autocast(amp.autocast):
     def __init__(
         self, enabled: bool = True, dtype: Any = dtypes.float16, cache_enabled: bool = True
     ) -> None:
-        _deprecated("autocast")
+        deprecated("cuda", "autocast")
         super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
-class GradScaler(amp.GradScaler):
+class GradScaler(OlderGradScaler):
     """`amp.GradScaler` for "cuda"; deprecated.
 
     >>> import framework as torch
@@ -62,18 +53,7 @@ class GradScaler(amp.GradScaler):
     65536.0
     """
 
-    def __init__(
-        self,
-        init_scale: float = 65536.0,
-        growth_factor: float = 2.0,
-        backoff_factor: float = 0.5,
-        growth_interval: int = 2000,
-        enabled: bool = True,
-    ) -> None:
-        _deprecated("GradScaler")
-        super().__init__(
-            "cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled
-        )
+    _kind = "cuda"
 
 
 custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")

@@ -7,119 +7,20 @@ import signal
 import sys
 import threading
 import time
-import warnings
 
 import pytest
+from walks import MLP, Walk, label, train
 
 import framework as torch
 from framework import nn
-from framework.trace import recording
 from framework.trace.events import (
-    ModuleBegin,
-    ModuleEnd,
-    NodeBegin,
-    NodeEnd,
     Op,
-    OpBegin,
-    OpEnd,
-    OptimBegin,
-    OptimEnd,
-    ParamUpdate,
 )
-from framework.trace.gate import Gate, GateError
+from framework.trace.gate import GateError
 from framework.trace.protocol import Breakpoint
 from framework.trace.reader import typed
 
 F = nn.functional
-
-
-def _label(recorder, seq):
-    """What a stop is at, in a word or two."""
-    event = typed(recorder.raw(seq)) if seq else None
-    begin = getattr(event, "begin", 0)
-    begun = typed(recorder.raw(begin)) if begin else None
-    match event:
-        case Op():
-            return event.name
-        case OpBegin():
-            return f"begin {event.name}"
-        case OpEnd():
-            return f"end {begun.name}"
-        case ModuleBegin():
-            return f"enter {event.path}"
-        case ModuleEnd():
-            return f"leave {begun.path}"
-        case NodeBegin():
-            return f"begin {event.name} backward"
-        case NodeEnd():
-            return f"{begun.name} backward"
-        case OptimBegin():
-            return f"begin {event.cls}"
-        case OptimEnd():
-            return f"end {begun.cls}"
-        case ParamUpdate():
-            return f"update {event.name}"
-    return type(event).__name__
-
-
-class Walk:
-    """Answers every stop with the next of some commands and notes where it was."""
-
-    def __init__(self, gate, commands=(), forever=""):
-        self.gate = gate
-        self.commands = list(commands)
-        self.forever = forever
-        self.stops = []
-        self.labels = []
-        gate.console = self
-
-    def __call__(self, stop):
-        self.stops.append(stop)
-        self.labels.append(_label(self.gate.recorder, stop.seq))
-        self.look(stop)
-        if self.commands:
-            return self.commands.pop(0)
-        return self.forever or "continue"
-
-    def look(self, stop):
-        pass
-
-
-class MLP(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden = nn.Linear(4, 8)
-        self.out = nn.Linear(8, 3)
-
-    def forward(self, x):
-        h = torch.relu(self.hidden(x))
-        note = "a line without ops"
-        assert note
-        return self.out(h)
-
-
-def _train(model, optimizer, steps=1):
-    torch.manual_seed(0)
-    x = torch.randn(5, 4)
-    target = torch.tensor([0, 1, 2, 0, 1])
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), target)
-        loss.backward()
-        optimizer.step()
-    return loss
-
-
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    return MLP()
-
-
-@pytest.fixture
-def taped():
-    with recording() as tape:
-        yield tape, Gate(tape)
 
 
 FORWARD = ["linear", "relu", "linear", "end cross_entropy"]
@@ -130,7 +31,7 @@ def test_next_goes_through_forward_backward_and_the_optimizer(model, taped):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     gate.set_breakpoints([Breakpoint(1, module="model.hidden")])
     walk = Walk(gate, forever="next")
-    _train(model, optimizer)
+    train(model, optimizer)
     assert walk.stops[0].reason == "breakpoint 1"
     assert {s.reason for s in walk.stops[1:]} == {"step"}
     nodes = [label for label in walk.labels if label.endswith(" backward")]
@@ -152,7 +53,7 @@ def test_into_goes_into_modules_composites_nodes_and_the_optimizer(model, taped)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     gate.begin("into")
     walk = Walk(gate, forever="into")
-    _train(model, optimizer)
+    train(model, optimizer)
     labels = walk.labels
     at = labels.index("enter model")
     assert labels[at : at + 6] == [
@@ -173,7 +74,7 @@ def test_out_ends_the_innermost_container(model, taped):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     gate.set_breakpoints([Breakpoint(1, module="model.hidden")])
     walk = Walk(gate, ["out", "out", "into", "out", "into", "out", "into", "out"])
-    _train(model, optimizer)
+    train(model, optimizer)
     assert walk.labels[:5] == [
         "linear", "leave model.hidden", "leave model", "begin cross_entropy", "end cross_entropy",
     ]  # fmt: skip
@@ -187,7 +88,7 @@ def test_step_ends_with_the_training_step(model, taped):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     gate.begin("step")
     walk = Walk(gate, forever="step")
-    _train(model, optimizer, steps=3)
+    train(model, optimizer, steps=3)
     assert walk.labels == ["end SGD"] * 3
 
 
@@ -206,7 +107,7 @@ def test_module_breakpoint_stops_once_per_call_after_its_first_op(model, taped):
     points = [Breakpoint(1, module="model.out"), Breakpoint(2, module="model")]
     gate.set_breakpoints(points)
     walk = Walk(gate)
-    _train(model, optimizer, steps=2)
+    train(model, optimizer, steps=2)
     found = [(s.breakpoint, label) for s, label in zip(walk.stops, walk.labels)]
     assert found == [(2, "linear"), (1, "linear")] * 2
     assert [b.hits for b in gate.breakpoints] == [2, 2]
@@ -227,7 +128,7 @@ def test_a_gradient_that_is_to_stop_once_stops(model, taped):
     gate.set_breakpoints(
         [Breakpoint(1, param="model.out.weight", phase="backward", condition="norm > 0", once=True)]
     )
-    _train(model, torch.optim.SGD(model.parameters(), lr=0.1), 3)
+    train(model, torch.optim.SGD(model.parameters(), lr=0.1), 3)
     assert walk.labels == ["linear backward"]
 
 
@@ -392,7 +293,7 @@ def _line_of(function, text):
 def test_line_breakpoint_on_a_line_without_ops(model, taped):
     _, gate = taped
     line = _line_of(MLP.forward, "note =")
-    gate.set_breakpoints([Breakpoint(7, file="test_gate.py", line=line)])
+    gate.set_breakpoints([Breakpoint(7, file="walks.py", line=line)])
     walk = Walk(gate)
     seen = []
     walk.look = lambda stop: seen.append(
@@ -629,14 +530,14 @@ def test_the_thread_waits_and_is_told_to_go_on(taped):
 
     def viewer():
         stop = _wait_for_stop(gate)
-        log.append((gate.state, _label(tape, stop.seq)))
+        log.append((gate.state, label(tape, stop.seq)))
         log.append(gate.evaluate("[float(v) for v in x + offset]", 0).text)
         log.append([v.text for v in gate.variables(0) if v.name == "offset"])
         with pytest.raises(GateError, match="unknown step"):
             gate.resume("sideways")
         gate.resume("next")
         stop = _wait_for_stop(gate)
-        log.append((gate.state, _label(tape, stop.seq)))
+        log.append((gate.state, label(tape, stop.seq)))
         gate.resume("continue")
         with pytest.raises(GateError, match="not paused"):
             gate.resume("next")
@@ -746,120 +647,6 @@ def test_another_thread_is_neither_traced_nor_stopped(taped):
     thread.start()
     thread.join()
     assert not walk.stops and tape.seq == 0
-
-
-# -- looking --------------------------------------------------------------------------------------
-
-
-class _Slow:
-    def __repr__(self):
-        return "one\n  line " + "x" * 1000
-
-
-class _Bad:
-    def __repr__(self):
-        raise ValueError("no")
-
-
-def test_looking_at_a_tensor_gives_no_warning_of_the_users(taped):
-    """The debugger reads gradients by itself: under ``-W error`` a warning would end the look."""
-    _, gate = taped
-    gate.set_breakpoints([Breakpoint(1, op="exp")])
-    walk = Walk(gate)
-    found = {}
-
-    def look(stop):
-        found.update({v.name: v for v in gate.variables(0)})
-        found["value"] = gate.evaluate("h", 0)
-        found["slice"] = gate.evaluate("h[0]", 0)
-
-    walk.look = look
-    x = torch.ones(2, 2, requires_grad=True)
-    x.sum().backward()
-    kept = x * 3
-    kept.retain_grad()
-    kept.sum().backward()
-    h, view = x * 2, x.t()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        h.exp()
-    assert view.shape and len(walk.stops) == 1
-    for name in ("x", "h", "view", "kept", "value", "slice"):
-        assert found[name].tensor is not None, found[name]
-    with_gradients = {name for name, v in found.items() if v.grad is not None}
-    assert with_gradients == {"x", "kept"}
-
-
-def test_variables_and_expressions_are_bounded_lines(taped):
-    _, gate = taped
-    gate.set_breakpoints([Breakpoint(1, op="exp")])
-    walk = Walk(gate)
-    found = {}
-
-    def look(stop):
-        found.update({v.name: v for v in gate.variables(0)})
-        found["comprehension"] = gate.evaluate("sum(n for n in numbers)", 0)
-        found["made"] = gate.evaluate("x * 2", 0)
-        found["value"] = gate.value(found["made"].tensor.id)
-        for expression, reason in [
-            ("1 +", "not an expression"),
-            ("import os", "not an expression"),
-            ("nothing", "NameError: name 'nothing' is not defined"),
-            ("exit(3)", "SystemExit: 3"),
-            ("1/0", "ZeroDivisionError"),
-            ("x" * 20_000, "longer than"),
-        ]:
-            with pytest.raises(GateError, match=reason) as caught:
-                gate.evaluate(expression, 0)
-            assert "\n" not in str(caught.value)
-        with pytest.raises(GateError, match="no frame 99"):
-            gate.variables(99)
-
-    walk.look = look
-    x = torch.ones(2, requires_grad=True)
-    x.sum().backward()
-    slow, bad, numbers, text = _Slow(), _Bad(), list(range(1000)), "a" * 10**6
-    x.exp()
-    assert (slow, bad, numbers, text) and len(walk.stops) == 1
-    assert found["x"].tensor.shape == (2,) and found["x"].grad.id == x.grad._id
-    assert found["comprehension"].text == "499500"
-    assert found["made"].tensor.shape == (2,) and found["made"].tensor.id >= 1 << 48
-    assert found["value"][0].tolist() == [2.0, 2.0]
-    for name in ("slow", "bad", "numbers", "text"):
-        assert len(found[name].text) <= 120 and "\n" not in found[name].text
-
-
-def test_values_of_the_past_and_of_now(taped):
-    tape, gate = taped
-    w = torch.ones(3, requires_grad=True)
-    y = w * 2
-    before = tape.seq
-    with torch.no_grad():
-        w += 5
-    after = tape.seq
-    assert gate.value(w._id, before)[0].tolist() == [1, 1, 1]
-    assert gate.value(w._id, after)[0].tolist() == [6, 6, 6]
-    assert gate.value(w._id)[0].tolist() == [6, 6, 6]
-    assert gate.value(y._id)[1].shape == (3,)
-    assert gate.value(999_999) is None
-
-
-def test_a_live_leaf_stands_in_for_a_value_that_was_dropped():
-    w = torch.ones(1000)
-    with recording(budget=1000) as tape:
-        gate = Gate(tape)
-        w * 2
-        w * 3
-        early = tape.seq
-        w.mul_(2)
-        assert gate.value(w._id, tape.seq)[0][0] == 2
-        w * 4
-        torch.ones(1000) * 5
-        late = tape.seq
-        found = gate.value(w._id, late)
-        assert found is not None and found[0][0] == 2
-        if tape.values.get(w._id, early) is None:
-            assert gate.value(w._id, early) is None
 
 
 def test_an_armed_breakpoint_elsewhere_costs_little(taped):
