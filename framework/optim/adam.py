@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from framework.kernels.compiled import updates
 from framework.optim.checks import betas as checked_betas
-from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, of_one_kind
+from framework.optim.checks import (
+    exclusive,
+    floating,
+    learning_rate,
+    nonnegative,
+    of_one_kind,
+    plain_numbers,
+)
 from framework.optim.functional import adam, adamw
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor
@@ -84,6 +92,16 @@ class Adam(Optimizer):
     ) -> None:
         lr, decay = float(group["lr"]), group["weight_decay"]
         beta1, beta2 = map(float, group["betas"])
+        mean, square, eps = state["exp_avg"], state["exp_avg_sq"], group["eps"]
+        largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
+        kept = (mean, square) if largest is None else (mean, square, largest)
+        quick = updates(param, grad, *kept)
+        if quick and plain_numbers(decay, eps):
+            quick.adam(
+                param, grad, mean, square, largest, lr, (beta1, beta2), eps, decay,
+                bool(group.get("decoupled_weight_decay")), group["maximize"], step,
+            )  # fmt: skip
+            return
         room = self._room(param)
         if group["maximize"]:
             grad = np.negative(grad, out=self._room(param, 1))
@@ -92,7 +110,6 @@ class Adam(Optimizer):
         elif decay:
             np.multiply(param, decay, out=room)
             grad = np.add(grad, room, out=self._room(param, 1))
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
         np.subtract(grad, mean, out=room)
         room *= 1 - beta1
         mean += room
@@ -100,12 +117,11 @@ class Adam(Optimizer):
         np.multiply(grad, grad, out=room)
         room *= 1 - beta2
         square += room
-        if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
+        if largest is not None:
             square = np.maximum(largest, square, out=largest)
         np.sqrt(square, out=room)
         room /= (1 - beta2**step) ** 0.5
-        room += group["eps"]
+        room += eps
         np.divide(mean, room, out=room)
         room *= lr / (1 - beta1**step)
         param -= room

@@ -6,7 +6,8 @@ from typing import Any
 
 from framework.tensor import Tensor
 
-__all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "of_one_kind"]
+__all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "of_one_kind",
+           "plain_numbers"]  # fmt: skip
 
 
 def nonnegative(name: str, value: Any) -> None:
@@ -68,3 +69,8 @@ def floating(optimizer: Any, fused: Any) -> None:
                     "supported devices: ['mps', 'cuda', 'xpu', 'hpu', 'cpu', 'mtia', "
                     f"'privateuseone'] but {p.dtype} and {p.device.type}"
                 )
+
+
+def plain_numbers(*values: Any) -> bool:
+    """Whether all are Python's own numbers, whose type no array takes on."""
+    return all(v.__class__ is float or v.__class__ is int for v in values)

@@ -283,23 +283,26 @@ class Optimizer:
 
     def _update_one(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Announce the writes, prepare the arrays, and update one parameter."""
-        if p.grad is not None and p.grad.is_sparse:
+        given = p.grad
+        assert given is not None
+        if given._data.__class__ is not np.ndarray and given.is_sparse:
             self._update_sparse(p, group, state)
             return
         self._begin(p, group, state)
         before_write(p)
-        buffers = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
-        for tensor in buffers.values():
-            if tensor._id:  # the trace has seen it
-                before_write(tensor)
-        step = state.get("step")
+        arrays, step = {}, None
+        for k, v in state.items():
+            if k == "step":
+                step = v
+            elif isinstance(v, Tensor):
+                arrays[k] = v._data
+                if v._id:  # the trace has seen it
+                    before_write(v)
         if step is not None:
             if step._id:
                 before_write(step)
             step._data += 1
-        assert p.grad is not None
-        arrays = {k: v._data for k, v in buffers.items()}
-        param, grad = p._data, p.grad._data
+        param, grad = p._data, given._data
         kind = param.dtype.kind
         if group.get("differentiable"):
             from framework.optim import taped

@@ -8,7 +8,8 @@ import numpy as np
 
 from framework.core.views import before_write
 from framework.kernels import module_of
-from framework.optim.checks import exclusive, floating, learning_rate, nonnegative
+from framework.kernels.compiled import LARGE, updates
+from framework.optim.checks import exclusive, floating, learning_rate, nonnegative, plain_numbers
 from framework.optim.functional import sgd
 from framework.optim.optimizer import Optimizer
 from framework.tensor import Tensor, wrap
@@ -98,6 +99,16 @@ class SGD(Optimizer):
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float
     ) -> None:
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        dampening, buffer = group["dampening"], state["momentum_buffer"] if momentum else None
+        quick = updates(param, grad, *(() if buffer is None else (buffer,)))
+        if quick and buffer is None and param.size < LARGE:
+            quick = None  # two passes of NumPy's are quicker
+        if quick and plain_numbers(momentum, decay, dampening):
+            quick.sgd(
+                param, grad, buffer, lr, momentum, dampening, decay, group["maximize"],
+                momentum and self._first, group["nesterov"],
+            )  # fmt: skip
+            return
         room = self._room(param)
         if group["maximize"]:
             grad = np.negative(grad, out=self._room(param, 1))
@@ -105,13 +116,11 @@ class SGD(Optimizer):
             np.multiply(param, decay, out=room)
             grad = np.add(grad, room, out=self._room(param, 1))
         if momentum:
-            buffer = state["momentum_buffer"]
             if self._first:
                 # Of a differentiable step PyTorch leaves the history of the first buffer out.
                 buffer[...] = grad.detach() if group.get("differentiable") else grad
             else:
                 buffer *= momentum
-                dampening = group["dampening"]
                 buffer += np.multiply(grad, 1 - dampening, out=room) if dampening else grad
             if group["nesterov"]:
                 np.multiply(buffer, momentum, out=room)

@@ -206,6 +206,58 @@ def test_sums(plainly, special):
     assert abs(big.sum().item() / 104857.6 - 1) < 1e-6
 
 
+OPTIMIZERS = [
+    (torch.optim.SGD, {}),
+    (torch.optim.SGD, {"weight_decay": 0.1, "maximize": True}),
+    (torch.optim.SGD, {"momentum": 0.9}),
+    (torch.optim.SGD, {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
+    (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "maximize": True}),
+    (torch.optim.Adam, {}),
+    (torch.optim.Adam, {"betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (torch.optim.Adam, {"amsgrad": True, "maximize": True}),
+    (torch.optim.AdamW, {}),
+    (torch.optim.AdamW, {"weight_decay": 0.3, "amsgrad": True}),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=str)
+def test_updates_are_those_of_numpy_to_the_bit(plainly, kind, options, dtype):
+    shapes = [(130, 129), (7,), (4097,), (0, 3), (), (1, 70_001)]
+
+    def call():
+        params = [torch.tensor(_draw(s, i).astype(dtype)) for i, s in enumerate(shapes)]
+        params.append(torch.tensor(_draw((80, 90)).astype(dtype)).t())  # of another order
+        for p in params:
+            p.requires_grad_()
+        optimizer = kind(params, lr=0.01, **options)
+        for step in range(3):
+            for i, p in enumerate(params):
+                drawn = _draw(tuple(p.shape), 10 * step + i, special=step == 1 and i != 2)
+                p.grad = torch.tensor(drawn.astype(dtype))
+            optimizer.step()
+        states = [optimizer.state[p] for p in params]
+        kept = [t for s in states for t in s.values() if isinstance(t, torch.Tensor)]
+        return [t.detach().numpy() for t in (*params, *kept)], [p._version for p in params]
+
+    (quick, versions), (plain, same) = call(), plainly(call)
+    assert versions == same
+    for a, b in zip(quick, plain, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array")
+def test_an_update_reads_a_gradient_that_is_not_to_be_written(plainly):
+    def call():
+        p = torch.ones(5000, requires_grad=True)
+        p.grad = torch.from_numpy(np.broadcast_to(np.float32(2), (5000,)))
+        torch.optim.Adam([p], lr=0.1).step()
+        return p.detach().numpy()
+
+    np.testing.assert_array_equal(call(), plainly(call))
+
+
 def test_arrays_that_are_not_contiguous(plainly):
     x = torch.tensor(_draw((65, 130)))
     for view in (x.t(), x[:, ::2], x[::2], x.expand(2, 65, 130), x.view(65, 65, 2)[..., 0]):

@@ -24,10 +24,12 @@ import numpy as np
 
 __all__ = [
     "FAMILIES", "LARGE", "THREAD_NAMES", "backward", "family", "forward", "in_parts", "is_plain",
-    "set_threads", "use",
+    "set_threads", "updates", "use",
 ]  # fmt: skip
 
-FAMILIES = ("elementary", "channels", "gates", "pointwise", "pool", "rows", "sums", "windows")
+FAMILIES = (
+    "elementary", "channels", "gates", "optimizers", "pointwise", "pool", "rows", "sums", "windows",
+)  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
 _SHARED = 1 << 16  # elements of work that are worth another thread's wake-up
@@ -37,7 +39,7 @@ _used = os.environ.get("TAPEBOOK_NUMBA", "1") != "0"
 _threads = max(1, os.cpu_count() or 1)
 _pool: ThreadPoolExecutor | None = None
 
-_FLOAT32 = np.dtype(np.float32)
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def is_plain(a: Any) -> bool:
@@ -70,6 +72,25 @@ def backward(name: str, g: Any, a: Any) -> Any:
         return None
     pointwise = family("pointwise")
     return pointwise.BACKWARD.get(name) if pointwise else None
+
+
+def updates(param: Any, *others: Any) -> Any:
+    """The kernels of optimizers, if they can take these arrays of one parameter, or None.
+
+    They give NumPy's results to the bit, so that small parameters may use them once they are there.
+    """
+    found = _families.get("optimizers")
+    if found is None and (param.__class__ is not np.ndarray or param.size < LARGE):
+        return None
+    dtype = param.dtype
+    if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+        return None
+    for a in (param, *others):
+        if a.__class__ is not np.ndarray or a.dtype is not dtype or a.shape != param.shape:
+            return None
+        if not a.flags.carray:
+            return None
+    return family("optimizers")
 
 
 def use(wanted: bool) -> bool:
