@@ -82,10 +82,7 @@ class Tensor:
     _post_hooks: Any = None
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        made = _new(cls)
-        made._rg = False
-        made._edge = made._counter = made._base = made._grad = None
-        made._id = 0
+        made = blank(cls)
         if cls._derived:
             Tensor._fill(made, args, options.get("device"))
         return made
@@ -708,8 +705,10 @@ class Tensor:
         from framework.printing import tensor_text
 
         kind = type(self)
-        named = kind._derived and kind.__name__ != "Parameter"  # a class of the user's
-        return tensor_text(self, kind.__name__ if named else "tensor")
+        if kind.__module__.startswith("framework."):
+            return tensor_text(self)
+        text = tensor_text(self, kind.__name__)  # a class of the user's
+        return f"Parameter({text})" if hasattr(self, "_is_param") else text
 
     def __format__(self, spec: str) -> str:
         if self._data.ndim == 0 and self._device is not META:
@@ -723,7 +722,7 @@ class Tensor:
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
                 "protocol at the moment."
             )
-        other = self.__class__.__new__(self.__class__)
+        other = blank(self.__class__)
         memo[id(self)] = other
         other._data, offset = deep_copy_of(self, memo)
         other._device, other._rg = self._device, self._rg
@@ -735,8 +734,7 @@ class Tensor:
         return other
 
     def __copy__(self) -> Any:
-        kind = self.__class__
-        other = kind.__new__(kind)
+        other = blank(self.__class__)
         other.__dict__.update(attributes_of(self))
         other._data, other._device, other._rg = self._data, self._device, self.requires_grad
         if not self.is_sparse and (offset := self.storage_offset()):
@@ -811,7 +809,7 @@ def _rebuild(
     if place is not None and (array.shape, strides_of(array)) != place:
         array = strided_part(array, *place)
     target = device(where)
-    made = kind.__new__(kind)
+    made = blank(kind)
     made._data = array if target in (CPU, META) else to_device(array, target)
     made._device = target
     made._rg = requires_grad
@@ -824,6 +822,15 @@ def _start(data: Any) -> int:
 
 
 _new = object.__new__
+
+
+def blank(kind: Any) -> Any:
+    """A tensor of this class that still lacks its array and device, whatever ``__new__`` it has."""
+    made = _new(kind)
+    made._rg = False
+    made._edge = made._counter = made._base = made._grad = None
+    made._id = 0
+    return made
 
 
 def wrap(array: Any, on: device | None = None) -> Tensor:

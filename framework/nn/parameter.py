@@ -12,7 +12,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.device import CPU, existing
-from framework.tensor import Tensor, deep_copy_of, wrap
+from framework.tensor import Tensor, blank, deep_copy_of, wrap
 from framework.trace import sink
 
 __all__ = [
@@ -21,11 +21,22 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Parameter(Tensor):
+class _Marked(type):
+    """Of `Parameter` and `Buffer`: other kinds of tensors are such ones too if they say so."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        mark = _MARKS.get(cls)
+        return mark is not None and isinstance(instance, Tensor) and mark in instance.__dict__
+
+
+class Parameter(Tensor, metaclass=_Marked):
     """A tensor that is one of its module's ``parameters()`` and wants a gradient.
 
-    It shares the memory of ``data`` and is a leaf. RuntimeError for a dtype that cannot have a
-    gradient (give ``requires_grad=False`` then), TypeError for what is not a tensor.
+    It shares the memory of ``data`` and is a leaf. One of a class derived from Tensor is of this
+    class and an instance of Parameter all the same. RuntimeError for a dtype that cannot have a
+    gradient (give ``requires_grad=False`` then), AttributeError for what is not a tensor.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -34,22 +45,28 @@ class Parameter(Tensor):
     tensor([0., 0.], requires_grad=True)
     """
 
-    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+    _is_param = True
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = wrap(np.zeros(0, dtypes.get_default_dtype().numpy))
-        if not isinstance(data, Tensor):
-            raise AttributeError(  # PyTorch's kind of error: it calls ``detach``
-                f"Parameter expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
-            )
+        kind = data.__class__
+        if kind is not Tensor and kind is not Parameter:
+            return _marked(data, requires_grad)
         if requires_grad and data.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients"
             )
-        self._data = data._data
-        self._device = data._device
-        self._rg = bool(requires_grad)
+        made = blank(cls)
+        made._data = data._data
+        made._device = data._device
+        made._rg = bool(requires_grad)
         if sink.active is not None:
             sink.active.part(data)
+        return made
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """All is done: a class of the user's may have a ``__new__`` with other arguments."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
@@ -66,10 +83,31 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class Buffer(Tensor):
+def _marked(data: Any, requires_grad: bool) -> Any:
+    """The parameter that is made of a tensor of a class of its own."""
+    if not isinstance(data, Tensor):
+        raise AttributeError(  # PyTorch's kind of error: it calls ``detach``
+            f"Parameter expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
+        )
+    made: Any = data.detach().requires_grad_(requires_grad)
+    if type(made) is not type(data):
+        raise RuntimeError(
+            f"Creating a Parameter from an instance of type {type(data).__name__} requires that "
+            f"detach() returns an instance of the same type, but return type "
+            f"{type(made).__name__} was found instead. To use the type as a Parameter, please "
+            "correct the detach() semantics defined by its __torch_function__() implementation."
+        )
+    made._is_param = True
+    if sink.active is not None:
+        sink.active.part(data)
+    return made
+
+
+class Buffer(Tensor, metaclass=_Marked):
     """A tensor that becomes a buffer of the module that it is assigned to.
 
-    TypeError for what is not a tensor.
+    It shares the memory of ``data`` and is of its class: what makes it a buffer is a mark.
+    AttributeError for what is not a tensor.
 
     Args:
         persistent: part of the module's ``state_dict``.
@@ -78,23 +116,27 @@ class Buffer(Tensor):
     >>> from framework import nn
     >>> module = nn.Module()
     >>> module.mean = nn.Buffer(torch.zeros(2))
-    >>> list(module.state_dict())
-    ['mean']
+    >>> list(module.state_dict()), isinstance(module.mean, nn.Buffer)
+    (['mean'], True)
     """
 
     persistent: bool = True
 
-    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
         if data is None:
             data = wrap(np.zeros(0, dtypes.get_default_dtype().numpy))
         if not isinstance(data, Tensor):
             raise AttributeError(  # as above
                 f"Buffer expects a Tensor, but got {type(data).__name__}: use torch.tensor first"
             )
-        self._data = data._data
-        self._device = data._device
-        self._rg = data._rg
-        self.persistent = persistent
+        made: Any = data.detach().requires_grad_(data.requires_grad)
+        made.persistent = persistent
+        made._is_buffer = True
+        return made
+
+
+# What such a tensor has in its ``__dict__``, whatever its class.
+_MARKS: dict[type, str] = {Parameter: "_is_param", Buffer: "_is_buffer"}
 
 
 class UninitializedTensorMixin:
@@ -243,6 +285,9 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
     cls_to_become = Parameter
 
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        return blank(cls)
+
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
         self._start(requires_grad, device, dtype)
 
@@ -263,4 +308,4 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         persistent: bool = True,
     ) -> None:  # fmt: skip
         self._start(requires_grad, device, dtype)
-        self.persistent = persistent
+        self.persistent, self._is_buffer = persistent, True

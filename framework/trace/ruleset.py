@@ -281,7 +281,7 @@ def _overriding(rules: list[Rule], name: str) -> list[Rule]:
 
 
 def _is_param(tensor: Any) -> bool:
-    return type(tensor).__name__ == "Parameter"
+    return hasattr(tensor, "_is_param")
 
 
 @contextmanager

@@ -325,3 +325,66 @@ def test_signatures_stay_when_there_are_overriding_classes():
         assert type(torch.add(torch.ones(2).as_subclass(Other), 1)) is Other
         """
     )
+
+
+def test_a_parameter_made_of_a_subclass_keeps_its_class():
+    run("""
+    import copy, pickle
+    from framework import nn
+    class Sub(torch.Tensor):
+        pass
+    class Mine(nn.Parameter):
+        def __new__(cls, data, tag, requires_grad=True):
+            made = super().__new__(cls, data, requires_grad)
+            made.tag = tag
+            return made
+    x = torch.ones(2).as_subclass(Sub)
+    p = nn.Parameter(x)
+    assert type(p) is Sub and isinstance(p, nn.Parameter) and not isinstance(p, Mine)
+    assert p.requires_grad and p.is_leaf and p.data_ptr() == x.data_ptr()
+    assert repr(p) == "Parameter(Sub([1., 1.], requires_grad=True))"
+    for other in (p * 2, p.detach(), p.data, x):
+        assert type(other) is Sub and not isinstance(other, nn.Parameter)
+    for other in (copy.deepcopy(p), copy.copy(p)):
+        assert type(other) is Sub and isinstance(other, nn.Parameter)
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.ones(2, 2).as_subclass(Sub))
+    layer.to(torch.float64)
+    assert [type(q) for q in layer.parameters()] == [Sub, nn.Parameter]
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    layer(torch.ones(1, 2, dtype=torch.float64)).sum().backward()
+    optimizer.step()
+    assert type(layer.weight) is Sub and layer.weight.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    mine = Mine(torch.ones(1), tag="m")
+    assert type(mine) is Mine and mine.tag == "m" and isinstance(mine, nn.Parameter)
+    assert repr(mine) == "Parameter containing:\\nParameter(Mine([1.], requires_grad=True))"
+    assert type(copy.deepcopy(mine)) is Mine and type(mine + 1) is torch.Tensor
+    for wrong, kind in ((Mine(torch.ones(1), "m"), RuntimeError), ([1.0], AttributeError),
+                        (torch.ones(2, dtype=torch.int64).as_subclass(Sub), RuntimeError)):
+        try:
+            nn.Parameter(wrong)
+        except kind:
+            pass
+        else:
+            raise AssertionError(wrong)
+    """)
+
+
+def test_a_buffer_is_a_mark_on_a_tensor_of_any_class():
+    run("""
+    import copy, pickle
+    from framework import nn
+    class Sub(torch.Tensor):
+        pass
+    b = nn.Buffer(torch.zeros(2))
+    assert type(b) is torch.Tensor and isinstance(b, nn.Buffer) and b.persistent
+    assert not isinstance(b + 1, nn.Buffer) and not isinstance(torch.zeros(2), nn.Buffer)
+    assert isinstance(nn.UninitializedBuffer(), nn.Buffer)
+    for other in (copy.deepcopy(b), copy.copy(b), pickle.loads(pickle.dumps(b))):
+        assert isinstance(other, nn.Buffer)
+    module = nn.Module()
+    module.a = b
+    module.b = nn.Buffer(torch.ones(1).as_subclass(Sub), persistent=False)
+    assert type(module.b) is Sub and list(module.state_dict()) == ["a"]
+    assert [name for name, _ in module.named_buffers()] == ["a", "b"]
+    """)

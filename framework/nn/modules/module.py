@@ -19,7 +19,7 @@ from framework.device import META, existing
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import StateDict, type_name
 from framework.nn.modules.tree import ModuleTree
-from framework.nn.parameter import Buffer, Parameter, UninitializedBuffer
+from framework.nn.parameter import Buffer, Parameter
 from framework.ops.creation import empty, like
 from framework.tensor import Tensor
 from framework.trace import sink
@@ -428,7 +428,7 @@ class Module(ModuleTree, StateDict):
             _forget(name, own, self._parameters, self._buffers)
             self._non_persistent_buffers_set.discard(name)
             self.add_module(name, value)
-        elif isinstance(value, (Buffer, UninitializedBuffer)):
+        elif isinstance(value, Buffer):
             _forget(name, own, self._parameters, self._modules)
             self.register_buffer(name, value, value.persistent)
         elif name in own:

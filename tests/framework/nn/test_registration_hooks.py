@@ -31,7 +31,7 @@ def test_hooks_see_what_any_module_gets():
     net.more = nn.ReLU()
     assert seen == [
         ("parameter", "weight", "Parameter"), ("parameter", "bias", "NoneType"),
-        ("module", "layer", "Linear"), ("buffer", "mean", "Buffer"), ("buffer", "mean", "Tensor"),
+        ("module", "layer", "Linear"), ("buffer", "mean", "Tensor"), ("buffer", "mean", "Tensor"),
         ("module", "layer", "NoneType"),
     ]  # fmt: skip
 
