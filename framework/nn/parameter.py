@@ -97,7 +97,7 @@ def _marked(data: Any, requires_grad: bool) -> Any:
             f"{type(made).__name__} was found instead. To use the type as a Parameter, please "
             "correct the detach() semantics defined by its __torch_function__() implementation."
         )
-    made._is_param = True
+    made.__dict__["_is_param"] = True
     if sink.active is not None:
         sink.active.part(data)
     return made
