@@ -15,7 +15,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.kernels import module_of, to_device, to_host
 from framework.kernels.floats import type_name, wide, widening
-from framework.kernels.sums import summed_rows
+from framework.kernels.sums import embedded_sums, gathered_sums, summed_rows
 from framework.ops.sparse import COO
 from framework.tensor import wrap
 
@@ -35,7 +35,7 @@ def _embedding_kernel(
             f"index out of range in self: got indices from {int(index.min())} to "
             f"{int(index.max())} for a table of {len(weight)} rows"
         )
-    return weight[index]
+    return weight.take(index, 0) if weight.flags.c_contiguous else weight[index]
 
 
 def _embedding_backward_kernel(
@@ -43,8 +43,12 @@ def _embedding_backward_kernel(
 ) -> Any:  # fmt: skip
     """Add the rows of ``g`` up where they were looked up; ``padding_idx`` gets nothing."""
     xp = module_of(g)
-    result = xp.zeros((rows, g.shape[-1]), g.dtype)
     flat, values = index.reshape(-1), g.reshape(-1, g.shape[-1])
+    if xp is np and not scale_grad_by_freq:
+        found = embedded_sums(rows, flat, values, padding_idx)
+        if found is not None:
+            return found
+    result = xp.zeros((rows, g.shape[-1]), g.dtype)
     if padding_idx >= 0:
         wanted = flat != padding_idx
         flat, values = flat[wanted], values[wanted]
@@ -225,6 +229,10 @@ def _gathered_sums(table: Any, source: Any, target: Any, factors: Any, *, count:
     """result[target[n]] += factors[n] · table[source[n]], without all of these rows at once."""
     _check_members(table, source)
     xp = module_of(table)
+    if xp is np:
+        found = gathered_sums(table, source, target, factors, count)
+        if found is not None:
+            return found
     result = xp.zeros((count, table.shape[1]), table.dtype)
     step = max(_CHUNK // max(table.shape[1], 1), 1)
     ordered = len(target) < 2 or bool((target[1:] >= target[:-1]).all())

@@ -24,7 +24,7 @@ from framework.kernels import module_of
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
-from framework.kernels.sums import add_rows
+from framework.kernels.sums import add_flat, add_rows
 from framework.ops.shape import broadcast_tensors
 from framework.tensor import Tensor, wrap
 from framework.trace import sink
@@ -87,6 +87,8 @@ def add_at(target: Any, index: Any, values: Any) -> None:
             index = np.arange(target.size).reshape(target.shape)[index]
             values = np.broadcast_to(values, index.shape).reshape(-1)
             target, index = target.reshape(-1), index.reshape(-1)
+            if add_flat(target, index, values):
+                return
         np.add.at(target, index, values)
     else:
         import cupyx
@@ -100,8 +102,10 @@ def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:
         _check_index(a, index)
     try:
         first = indices[0] if indices else None
-        if index[0] is not first and len(indices) == 1 and _along_one(index, first):
-            return a.take(first, [part is first for part in index].index(True))
+        if len(indices) == 1 and _along_one(index, first):
+            d = 0 if index[0] is first else [part is first for part in index].index(True)
+            if d or (a.flags.c_contiguous and first.ndim):  # at the first: a third of the time
+                return a.take(first, d)
         return a[index]
     except IndexError:
         _check_index(a, index)

@@ -12,7 +12,9 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, FLOAT, int64
 from framework.kernels import module_of, to_host
+from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
+from framework.kernels.sums import add_along, pick_along
 from framework.ops.dims import axis, numpy_names, wide_type
 from framework.ops.indexing import INDEX, INDEX_PUT, SLICE, add_at, index_array
 from framework.ops.pointwise import where
@@ -45,6 +47,9 @@ def _gather_kernel(a: Any, index: Any, *, dim: int) -> Any:
     if not a.ndim or not index.ndim:
         return _gather_kernel(a.reshape(-1), index.reshape(-1), dim=0).reshape(index.shape)
     index = _in_bounds(index, a.shape[dim], dim)
+    found = pick_along(a, index, dim)
+    if found is not None:
+        return found
     part = a[tuple([slice(None) if d == dim else slice(0, n) for d, n in enumerate(index.shape)])]
     return np.take_along_axis(part, index, dim)
 
@@ -80,6 +85,10 @@ def _scatter_kernel(a: Any, index: Any, src: Any, *, dim: int) -> Any:
 
 
 def _scatter_add_kernel(a: Any, index: Any, src: Any, *, dim: int) -> Any:
+    if a.__class__ is np.ndarray and index.size >= LARGE and a.dtype is getattr(src, "dtype", None):
+        result, index = a.copy(), _in_bounds(index, a.shape[dim] if a.ndim else 1, dim)
+        if add_along(result, index, src, dim):
+            return result
     result, places, values = _flat(a, index, src, dim)
     add_at(result, places, values)
     return result.reshape(a.shape).astype(a.dtype, copy=False)

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "FAMILIES", "LARGE", "THREAD_NAMES", "backward", "family", "forward", "in_parts", "is_plain",
-    "set_threads", "updates", "use",
+    "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "family", "forward", "in_parts",
+    "is_plain", "set_threads", "updates", "use",
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "channels", "gates", "optimizers", "pointwise", "pool", "rows", "sums", "windows",
+    "elementary", "channels", "gates", "optimizers", "pointwise", "pool", "rows", "scatter", "sums",
+    "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
@@ -91,6 +92,16 @@ def updates(param: Any, *others: Any) -> Any:
         if not a.flags.carray:
             return None
     return family("optimizers")
+
+
+def adding(target: Any, values: Any) -> Any:
+    """The kernels that add slices up, if they can take these arrays and it pays, or None."""
+    if target.__class__ is not np.ndarray or values.__class__ is not np.ndarray:
+        return None
+    dtype = target.dtype
+    if values.size < LARGE or (dtype is not _FLOAT32 and dtype is not _FLOAT64):
+        return None
+    return family("scatter") if values.dtype is dtype and target.flags.carray else None
 
 
 def use(wanted: bool) -> bool:
