@@ -268,6 +268,7 @@ def is_tensor(obj: Any) -> _builtins.bool:
     return isinstance(obj, Tensor)
 
 
+@_overridable
 def is_inference(input: Tensor) -> _builtins.bool:
     """Whether a tensor was made in `inference_mode`: autograd then never looks at it.
 
@@ -280,6 +281,7 @@ def is_inference(input: Tensor) -> _builtins.bool:
     return input.is_inference()
 
 
+@_overridable
 def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether a tensor's dtype is a real floating type: float64, float32, float16 or bfloat16.
 
@@ -290,6 +292,7 @@ def is_floating_point(input: Tensor) -> _builtins.bool:
     return input.is_floating_point()
 
 
+@_overridable
 def is_complex(input: Tensor) -> _builtins.bool:
     """Whether a tensor's dtype is complex: complex64 or complex128.
 
@@ -305,6 +308,7 @@ def _assert(condition: Any, message: str) -> None:
     assert condition, message
 
 
+@_overridable
 def numel(input: Tensor) -> _builtins.int:
     """Number of elements, the product of the shape: 1 for a 0-d tensor.
 

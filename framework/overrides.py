@@ -137,8 +137,10 @@ class _Unanswered(TypeError):
 _Unanswered.__name__ = "TypeError"
 
 
-def _ask(function: Any, relevant: list[Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-    kinds = tuple([type(x) for x in relevant])
+def _ask(
+    function: Any, relevant: list[Any], args: tuple[Any, ...], kwargs: Any, kinds: Any = ()
+) -> Any:
+    kinds = kinds or tuple([type(x) for x in relevant])
     if _state.modes_on and _state.modes:
         mode = _state.modes.pop()
         try:
@@ -152,7 +154,7 @@ def _ask(function: Any, relevant: list[Any], args: tuple[Any, ...], kwargs: Any)
         if result is not NotImplemented:
             return result
     name = resolve_name(function) or getattr(function, "__name__", str(function))
-    asked = [f"  - tensor subclass {k}" for k in kinds]
+    asked = [f"  - tensor subclass {type(x)}" for x in relevant]
     if _state.modes_on and _state.modes:
         asked.append(f"  - mode object {_state.modes[-1]}")
     raise _Unanswered(
@@ -462,6 +464,13 @@ def _activate() -> None:
             elif isinstance(value, property):
                 setattr(Tensor, name, _property(value))
         overridable.activate(dispatch)
+        sys.modules[Tensor.__module__].overriding = _of_numbers  # type: ignore[attr-defined]
+
+
+def _of_numbers(function: Any, data: Any, options: dict[str, Any]) -> Any:
+    """What becomes of ``torch.tensor(data)`` with those of the options that are not None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return dispatch(function, ((data,), given))
 
 
 def _own() -> dict[str, Any]:
@@ -513,21 +522,31 @@ def _operator(method: Any, name: str) -> Callable[..., Any]:
 
 
 def _property(prop: property) -> property:
-    """A property of Tensor that lets subclasses override it."""
+    """A property of Tensor that lets subclasses override it, and modes see it."""
 
     def getter(self: Any) -> Any:
-        if self.__class__ is not Tensor and _overrider(self):
-            return _ask(made.__get__, [self], (self,), {})
+        if self.__class__ is not Tensor or _state.modes:
+            relevant, asked = _wanted_by(self)
+            if asked:
+                return _ask(made.__get__, relevant, (self,), {}, (type(self),))
         return prop.fget(self)  # type: ignore[misc]
 
     def setter(self: Any, value: Any) -> None:
-        if self.__class__ is not Tensor and _overrider(self):
-            _ask(made.__set__, [self], (self, value), {})
-        else:
-            prop.fset(self, value)  # type: ignore[misc]
+        if self.__class__ is not Tensor or _state.modes:
+            relevant, asked = _wanted_by(self)
+            if asked:
+                _ask(made.__set__, relevant, (self, value), {}, (type(self),))
+                return
+        prop.fset(self, value)  # type: ignore[misc]
 
     made = property(getter, setter if prop.fset else None, prop.fdel, prop.__doc__)
     return made
+
+
+def _wanted_by(tensor: Any) -> tuple[list[Any], bool]:
+    """The tensor if its class wants to be asked about its attribute, and whether anybody does."""
+    relevant = [tensor] if _overrider(tensor) else []
+    return relevant, bool(relevant or (_state.modes_on and _state.modes))
 
 
 # -- what there is to override ----------------------------------------------------------------
@@ -567,6 +586,7 @@ def get_ignored_functions() -> set[Any]:
 
 _NAMESPACES = (
     ("framework", "torch"), ("framework.nn.functional", "torch.nn.functional"),
+    ("framework.nn.init", "torch.nn.init"),
     ("framework.linalg", "torch.linalg"), ("framework.fft", "torch.fft"),
     ("framework.special", "torch.special"),
 )  # fmt: skip
@@ -620,7 +640,7 @@ def resolve_name(f: Any) -> str | None:
     ('torch.add', 'torch.Tensor.add')
     """
     name = getattr(f, "__name__", "")
-    for module, public in _NAMESPACES:
+    for module, public in reversed(_NAMESPACES):
         short = name.removeprefix(f"{public.rpartition('.')[2]}_")
         if getattr(sys.modules.get(module), short, None) is f:
             return f"{public}.{short}"

@@ -20,6 +20,7 @@ from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
 from framework.core.modes import modes
 from framework.core.node_names import shown
+from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
@@ -851,6 +852,10 @@ def warn_of_copy(name: str) -> None:
     )
 
 
+# Asks who overrides functions, as soon as there may be such: `framework.overrides` sets it.
+overriding: Any = None
+
+
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
     pin_memory: bool = False,
@@ -873,6 +878,11 @@ def tensor(
     >>> torch.tensor([[1, 2], [3, 4]]).dtype
     torch.int64
     """
+    if overriding is not None:
+        given = {"dtype": dtype, "device": device, "requires_grad": requires_grad or None}
+        found = overriding(tensor, data, given | {"pin_memory": pin_memory or None})
+        if found is not MISSING:
+            return found
     if isinstance(data, Tensor):
         warn_of_copy("torch.tensor")
     array = as_array(data, None if dtype is None else dtypes.to_dtype(dtype))

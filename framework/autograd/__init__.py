@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from framework.autograd.function import Function, once_differentiable
 from framework.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from framework.autograd.graph import GradientEdge
 from framework.cautions import caution
+from framework.core import overridable
 from framework.core.engine import run_backward
 from framework.core.graph import AccumulateGrad
 from framework.core.interpose import stack
@@ -65,6 +66,7 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     inputs: Any = None,
+    grad_variables: Any = None,
 ) -> None:
     """Add the gradient of ``tensors`` to the ``.grad`` of the leaves they were computed from.
 
@@ -75,7 +77,8 @@ def backward(
         retain_graph: keep what the graph saved, for another backward pass; by default
             ``create_graph``.
         create_graph: make the gradients differentiable themselves.
-        inputs: accumulate into these tensors only.
+        inputs: accumulate into these tensors only; may be a dict of them.
+        grad_variables: deprecated, what ``grad_tensors`` was called before.
 
     Raises:
         RuntimeError: a root wants no gradient, a gradient is missing or has another shape, what the
@@ -93,13 +96,20 @@ def backward(
             "functorch.grad or functorch.vjp instead or call backward() outside of functorch "
             "transforms."
         )
+    if grad_variables is not None:
+        grad_tensors = _of_before(grad_tensors, grad_variables)
+    if inputs is not None:
+        inputs = _inputs(inputs, "backward")
+    if overridable.active():
+        found = _overridden(
+            backward, tensors, inputs or (), (tensors,), grad_tensors=grad_tensors,
+            retain_graph=retain_graph, create_graph=create_graph, inputs=inputs,
+        )  # fmt: skip
+        if found is not overridable.MISSING:
+            return
     roots = _sequence(tensors)
     starts = _starts(roots, _matching(grad_tensors, len(roots)))
-    wanted = None
-    if inputs is not None:
-        wanted = list(_sequence(inputs))
-        if not wanted:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    wanted = None if inputs is None else list(_sequence(inputs))
     retain = create_graph if retain_graph is None else retain_graph
     if create_graph:
         _warn_of_cycle()
@@ -131,13 +141,14 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradient of (the sum of) ``outputs`` with respect to each of ``inputs``, as a tuple.
 
-    No ``.grad`` changes. The arguments are those of `backward`.
+    As a dict of them if ``inputs`` is one. No ``.grad`` changes. The arguments are those of
+    `backward`.
 
     Args:
-        only_inputs: must be True: other leaves' gradients are never touched.
+        only_inputs: deprecated: other leaves' gradients are never touched.
         allow_unused: give None for an input that ``outputs`` do not depend on, instead of raising;
             by default ``materialize_grads``.
         materialize_grads: give zeros for such an input.
@@ -157,9 +168,24 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
             "allow_unused=False."
         )
+    names = list(inputs) if type(inputs) is dict else None
+    inputs = _inputs(inputs, "grad")
+    if overridable.active():
+        answer = _overridden(
+            grad, outputs, inputs, (outputs, inputs), grad_outputs=grad_outputs,
+            retain_graph=retain_graph, create_graph=create_graph, only_inputs=only_inputs,
+            allow_unused=allow_unused, is_grads_batched=is_grads_batched,
+            materialize_grads=materialize_grads,
+        )  # fmt: skip
+        if answer is not overridable.MISSING:
+            return answer if names is None else dict(zip(names, answer))
+    if not only_inputs:
+        caution(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+        )
     roots, wanted = _sequence(outputs), list(_sequence(inputs))
-    if not wanted:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     given = _matching(grad_outputs, len(roots))
     retain = create_graph if retain_graph is None else retain_graph
     if modes.dual:  # tangents go through gradients too
@@ -182,7 +208,47 @@ def grad(
         if materialize_grads:
             x = wanted[i]
             found[i] = wrap(module_of(x._data).zeros_like(x._data), x._device)
-    return tuple(found)
+            found[i]._rg = create_graph
+    return tuple(found) if names is None else dict(zip(names, found))
+
+
+def _inputs(inputs: Any, name: str) -> tuple[Any, ...]:
+    """The tensors or edges that a call of function ``name`` wants gradients of."""
+    if isinstance(inputs, (Tensor, GradientEdge)):
+        return (inputs,)
+    if isinstance(inputs, Mapping) and type(inputs) is not dict:
+        raise TypeError(
+            f"`inputs` argument to `{name}()` must be a dict, not {_kind(inputs)}. Other Mapping "
+            "types are not supported."
+        )
+    found = tuple(inputs.values() if isinstance(inputs, dict) else inputs)
+    if not found:
+        raise RuntimeError(f"`inputs` argument to `{name}()` cannot be empty.")
+    return found
+
+
+def _of_before(grad_tensors: Any, grad_variables: Any) -> Any:
+    """The gradients to start from, given under the name that PyTorch has given up."""
+    caution("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
+    if grad_tensors is not None:
+        raise RuntimeError(
+            "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+            "`backward()`. Please only use `grad_tensors`."
+        )
+    return grad_variables
+
+
+def _overridden(
+    call: Any, roots: Any, inputs: Any, args: tuple[Any, ...], /, **options: Any
+) -> Any:  # fmt: skip
+    """What modes and classes that override functions make of a call; MISSING if nobody does."""
+    from framework.overrides import handle_torch_function, has_torch_function
+
+    asked = (*(roots if isinstance(roots, (list, tuple)) else (roots,)), *inputs)
+    asked = tuple([t for t in asked if isinstance(t, Tensor)])
+    if not has_torch_function(asked):
+        return overridable.MISSING
+    return handle_torch_function(call, asked, *args, **options)
 
 
 def _batched(

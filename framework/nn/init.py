@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework import random
+from framework.core import overridable
 from framework.core.modes import no_grad
 from framework.tensor import Tensor
 
@@ -34,6 +36,26 @@ def skipped() -> Iterator[None]:
         yield
     finally:
         _Mode.skip = before
+
+
+def _overridable(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Modes and classes that override functions see a call, all its arguments by their names.
+
+    Programs skip the filling of parameters with a mode that answers ``kwargs["tensor"]``.
+    """
+
+    @functools.wraps(call)
+    def filled(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if overridable.active():
+            from framework.overrides import handle_torch_function, has_torch_function
+
+            if has_torch_function((tensor,)):
+                bound = inspect.signature(call).bind(tensor, *args, **kwargs)
+                bound.apply_defaults()
+                return handle_torch_function(filled, (tensor,), **bound.arguments)
+        return call(tensor, *args, **kwargs)
+
+    return filled
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -63,6 +85,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
 
 
+@_overridable
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Fill ``tensor`` with uniform numbers from [a, b), in place; returns it.
 
@@ -77,6 +100,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
         return tensor if _Mode.skip else tensor.uniform_(a, b, generator=generator)
 
 
+@_overridable
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Fill ``tensor`` with normal numbers of this mean and standard deviation; returns it.
 
@@ -91,6 +115,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
         return tensor if _Mode.skip else tensor.normal_(mean, std, generator=generator)
 
 
+@_overridable
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set all elements to ``val``; returns ``tensor``. Any shape and type.
 
@@ -109,7 +134,8 @@ def ones_(tensor: Tensor) -> Tensor:
     >>> torch.nn.init.ones_(torch.empty(2))
     tensor([1., 1.])
     """
-    return constant_(tensor, 1.0)
+    with no_grad():
+        return tensor if _Mode.skip else tensor.fill_(1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -119,7 +145,8 @@ def zeros_(tensor: Tensor) -> Tensor:
     >>> torch.nn.init.zeros_(torch.empty(2))
     tensor([0., 0.])
     """
-    return constant_(tensor, 0.0)
+    with no_grad():
+        return tensor if _Mode.skip else tensor.zero_()
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
@@ -226,6 +253,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
 
 
+@_overridable
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0,

@@ -166,6 +166,65 @@ def test_modes_see_the_rest_too():
     """)
 
 
+def test_modes_see_attributes_and_what_makes_tensors():
+    run("""
+    from framework import nn
+    from framework.overrides import TorchFunctionMode, resolve_name
+    class Seen(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append((resolve_name(func) or func.__name__, sorted(kwargs or ())))
+            return func(*args, **(kwargs or {}))
+    x, w = torch.ones(2, 3), torch.ones(2, requires_grad=True)
+    def calls(text):
+        global seen
+        seen = []
+        with Seen():
+            exec(text)
+        return [name.removeprefix("torch.") for name, _ in seen]
+    for name in ("shape dtype device grad T mT H ndim data requires_grad is_leaf grad_fn is_cuda "
+                 "layout real nbytes is_meta").split():
+        assert calls("x." + name) == [f"Tensor.{name}.__get__"], (name, seen)
+    assert calls("w.grad = None; x.data = x") == ["Tensor.grad.__set__", "Tensor.data.__set__"]
+    assert calls("torch.tensor([1.0], dtype=torch.float64)") == ["tensor"]
+    assert seen[0][1] == ["dtype"]
+    assert calls("torch.zeros(2); torch.arange(3)") == ["zeros", "arange"]
+    assert calls("torch.numel(x); torch.is_complex(x)") == ["numel", "is_complex"]
+    assert calls("torch.autograd.grad(w.sum(), w)") == ["Tensor.sum", "grad"]
+    assert calls("torch.autograd.backward(w.sum())") == ["Tensor.sum", "backward"]
+    assert [n for n in calls("nn.Linear(2, 3)") if not n.endswith("__get__")] == [
+        "empty", "empty", "nn.init.kaiming_uniform_", "nn.init.uniform_"]
+    assert seen[-1][1] == ["a", "b", "generator", "tensor"]
+    class Unfilled(TorchFunctionMode):  # as programs skip the filling of parameters
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if getattr(func, "__module__", None) == nn.init.__name__:
+                return kwargs["tensor"]
+            return func(*args, **(kwargs or {}))
+    class OnMeta(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func in (torch.empty, torch.tensor, torch.zeros, torch.ones):
+                kwargs = dict(kwargs or {}, device="meta")
+            return func(*args, **(kwargs or {}))
+    before = torch.random.get_rng_state()
+    with Unfilled():
+        nn.Linear(2, 3), nn.Embedding(2, 2)
+    assert torch.equal(before, torch.random.get_rng_state())
+    with OnMeta():
+        assert all(t.is_meta for t in nn.BatchNorm1d(3).state_dict().values())
+    class Nobody(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return NotImplemented
+    for call in (lambda: x.shape, lambda: torch.tensor(1), lambda: torch.zeros(2)):
+        try:
+            with Nobody():
+                call()
+        except TypeError as error:
+            assert "Multiple dispatch failed" in str(error), error
+        else:
+            raise AssertionError
+    assert x.shape == (2, 3)
+    """)
+
+
 def test_users_functions():
     run("""
     from framework.overrides import handle_torch_function, has_torch_function, is_tensor_like

@@ -7,9 +7,9 @@ from typing import Any
 
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.factories import empty
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
-from framework.ops.creation import empty
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",

@@ -7,10 +7,10 @@ from typing import Any
 
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.factories import empty
 from framework.nn.modules.lazy import LazyModuleMixin
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
-from framework.ops.creation import empty
 
 __all__ = [
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold",

@@ -9,10 +9,10 @@ import numpy as np
 from framework import dtypes
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.factories import empty, ones, zeros
 from framework.nn.modules.lazy import LazyModuleMixin
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter, UninitializedBuffer
-from framework.ops.creation import empty, ones, zeros
 from framework.tensor import tensor, wrap
 
 __all__ = [

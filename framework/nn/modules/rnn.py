@@ -8,10 +8,10 @@ from typing import Any
 
 from framework.nn import functional as F
 from framework.nn import init
+from framework.nn.modules.factories import empty, zeros
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.nn.utils.rnn import PackedSequence
-from framework.ops.creation import empty, zeros
 from framework.ops.recurrent import gru_cell, layers, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]

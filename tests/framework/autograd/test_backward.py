@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -364,3 +365,26 @@ def test_gradients_have_the_shape_and_type_of_their_leaf():
     assert x.grad.shape == (3, 1) and x.grad.dtype is torch.float32
     assert x.grad.tolist() == [[2]] * 3 and y.grad.tolist() == [3, 3]
     assert y.grad.dtype is torch.float64
+
+
+def test_inputs_may_be_a_dict():
+    net = torch.nn.Linear(2, 1)
+    params = dict(net.named_parameters())
+    loss = net(torch.ones(3, 2)).sum()
+    found = torch.autograd.grad(loss, params, retain_graph=True)
+    assert list(found) == ["weight", "bias"] and found["weight"].tolist() == [[3.0, 3.0]]
+    torch.autograd.backward(loss, inputs={"bias": net.bias})
+    assert net.weight.grad is None and net.bias.grad.tolist() == [3.0]
+    with pytest.raises(TypeError, match="must be a dict, not mappingproxy"):
+        torch.autograd.grad(net.bias.sum(), MappingProxyType(params))
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        torch.autograd.grad(net.bias.sum(), {})
+
+
+def test_zeros_for_unused_inputs_want_a_gradient_if_the_others_do():
+    x, y = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    for create in (False, True):
+        unused = torch.autograd.grad((x * x).sum(), y, materialize_grads=True, create_graph=create)
+        assert unused[0].requires_grad is create
+    with pytest.warns(FutureWarning, match="only_inputs argument is deprecated"):
+        torch.autograd.grad((x * x).sum(), x, only_inputs=False)
