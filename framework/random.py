@@ -18,7 +18,7 @@ import numpy as np
 
 from framework.device import META, default
 from framework.device import device as Device
-from framework.kernels import to_host
+from framework.kernels import compiled, to_host
 
 __all__ = [
     "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
@@ -26,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 _WORDS = 4  # 64-bit words per counter value
+_LAST = (1 << 63) - 1  # block; far below the place where NumPy carries into the next word
 
 
 class Generator:
@@ -106,9 +107,24 @@ class Generator:
 
     def words(self, count: int) -> np.ndarray:
         """The next ``count`` 64-bit words of the stream; advances it by whole blocks."""
-        bits = np.random.Philox(key=[self._seed, 0], counter=[self.offset, 0, 0, 0])
+        return self._philox(0, [self._drawn(count), 0, 0, 0]).random_raw(count)
+
+    def _philox(self, number: int, counter: list[int]) -> np.random.Philox:
+        """NumPy's; of lists with numbers above the range of int64 it would round them."""
+        key, place = np.array([self._seed, number], np.uint64), np.array(counter, np.uint64)
+        return np.random.Philox(key=key, counter=place)  # type: ignore[arg-type]
+
+    def _drawn(self, count: int) -> int:
+        """Where the next ``count`` words begin; they are used up."""
+        offset = self.offset
         self.offset += -(-count // _WORDS)
-        return bits.random_raw(count)
+        return offset
+
+    def _compiled(self, count: int) -> Any:
+        """The kernels that make ``count`` numbers, if that pays."""
+        if count < compiled.LARGE or self.offset + count > _LAST:
+            return None
+        return compiled.family("philox")
 
     def uniform(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Uniform in [0, 1): 53 random bits for float64, 24 for float32, 11 and 8 for the halves.
@@ -120,10 +136,16 @@ class Generator:
         count = math.prod(shape)
         if dtype.kind == "c":
             return self.uniform((*shape, 2), _part(dtype)).view(dtype)[..., 0]
+        quick = self._compiled(count)
         if dtype == np.float64:
+            if quick:
+                return quick.uniform64(count, self._seed, self._drawn(count)).reshape(shape)
             return ((self.words(count) >> 11) * (1.0 / (1 << 53))).reshape(shape)
-        halves = self.words(-(-count // 2)).view(np.uint32)[:count]
         bits = 24 if dtype == np.float32 else 11 if dtype == np.float16 else 8
+        if quick:
+            unit = quick.uniform32(count, self._seed, self._drawn(-(-count // 2)), bits)
+            return unit.reshape(shape).astype(dtype, copy=False)
+        halves = self.words(-(-count // 2)).view(np.uint32)[:count]
         unit = (halves >> np.uint32(32 - bits)).astype(np.float32) * np.float32(0.5**bits)
         return unit.reshape(shape).astype(dtype, copy=False)
 
@@ -158,7 +180,7 @@ class Generator:
         How much they draw is not known beforehand: they get a stream with another key, at a
         counter that no other call gets. It costs this stream one block.
         """
-        bits = np.random.Philox(key=[self._seed, 1], counter=[0, self.offset, 0, 0])
+        bits = self._philox(1, [0, self.offset, 0, 0])
         self.offset += 1
         return np.random.Generator(bits)
 

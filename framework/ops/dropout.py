@@ -13,7 +13,7 @@ from framework import dtypes, random
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import inplace_twin
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import real_floating, type_name
 from framework.layout import like_dense
 
@@ -29,7 +29,11 @@ def _kept(shape: tuple[int, ...], p: float, seed: int, offset: int) -> np.ndarra
     stream.offset = offset
     count = math.prod(shape)
     bits = stream.words(-(-count // 2)).view(np.uint32)[:count]
-    return (bits >= np.uint32(min(round(p * 2**32), 2**32 - 1))).reshape(shape)
+    return (bits >= np.uint32(_least(p))).reshape(shape)
+
+
+def _least(p: float) -> int:
+    return min(round(p * 2**32), 2**32 - 1)
 
 
 def _dropout_kernel(
@@ -37,6 +41,8 @@ def _dropout_kernel(
 ) -> Any:  # fmt: skip
     if p >= 1:
         return a * 0
+    if a.shape == shape and offset < 1 << 62 and (quick := compiled.drawing(a)):
+        return quick.dropout(a, p, _least(p), seed, offset)
     mask = _kept(shape, p, seed, offset)
     xp = module_of(a)
     result = a * (xp.asarray(mask) * a.dtype.type(1 / (1 - p)))

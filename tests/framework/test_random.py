@@ -293,3 +293,11 @@ def test_scrambled_sobol_points_follow_the_seed():
     assert draw().equal(first) and not draw().equal(first)
     counts = (first * 8).long().sort(0).values  # each eighth of the line has one of eight points
     assert counts.equal(torch.arange(8)[:, None].expand(8, 2))
+
+
+def test_neighbouring_seeds_above_the_range_of_int64_are_different_streams():
+    drawn = set()
+    for seed in (-1, -2, -(1 << 63), -(1 << 63) + 1, (1 << 63) - 1):
+        torch.manual_seed(seed)
+        drawn.add((*torch.rand(2).tolist(), torch.poisson(torch.full((1,), 50.0)).item()))
+    assert len(drawn) == 5

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "family", "forward", "in_parts",
-    "is_plain", "set_threads", "updates", "use",
+    "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "drawing", "family", "forward",
+    "in_parts", "is_plain", "set_threads", "updates", "use",
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "channels", "gates", "optimizers", "pointwise", "pool", "rows", "scatter", "sums",
-    "windows",
+    "elementary", "channels", "gates", "optimizers", "philox", "pointwise", "pool", "rows",
+    "scatter", "sums", "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
@@ -102,6 +102,13 @@ def adding(target: Any, values: Any) -> Any:
     if values.size < LARGE or (dtype is not _FLOAT32 and dtype is not _FLOAT64):
         return None
     return family("scatter") if values.dtype is dtype and target.flags.carray else None
+
+
+def drawing(a: Any) -> Any:
+    """The kernels of random numbers, if they can take this array and it pays, or None."""
+    if a.__class__ is not np.ndarray or a.size < LARGE or not a.flags.c_contiguous:
+        return None
+    return family("philox") if a.dtype is _FLOAT32 or a.dtype is _FLOAT64 else None
 
 
 def use(wanted: bool) -> bool:
