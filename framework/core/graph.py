@@ -196,7 +196,7 @@ class Node:
         """Where the forward op stands in the user's code, if that was traced."""
         if self.origin is None:
             return ""
-        from framework.trace.sink import line_of
+        from framework.trace.places import line_of
 
         _, _, _, _, name, _, _, _, code, lasti, (module, _, _), *_ = self.origin
         if code is None:

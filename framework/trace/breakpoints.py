@@ -15,8 +15,8 @@ from typing import Any
 
 from framework.trace.conditions import CELL, Term, Terms, Where, parse_condition
 from framework.trace.figures import Sheet, digest
+from framework.trace.places import line_of
 from framework.trace.protocol import Breakpoint
-from framework.trace.sink import line_of
 
 __all__ = ["Compiled", "pattern", "same_file"]
 

@@ -16,6 +16,7 @@ from framework.core import dispatch
 from framework.trace import frames, sink, turns
 from framework.trace.breakpoints import Compiled
 from framework.trace.figures import Sheet, squares_at_most, unbatched
+from framework.trace.places import line_of
 from framework.trace.protocol import Stop
 from framework.trace.sink import (
     BACKWARD_BEGIN,
@@ -206,7 +207,7 @@ class Lookout:
                     f" in {module}" if module else ""
                 )
                 if kind == NODE_END and code is not None:
-                    what += f" of {code.co_filename}:{sink.line_of(code, lasti)}"
+                    what += f" of {code.co_filename}:{line_of(code, lasti)}"
                 if self._counts(b, what) and hit is None:
                     hit = b
         return hit

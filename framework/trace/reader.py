@@ -17,6 +17,7 @@ from framework import dtypes
 from framework.trace import events as ev
 from framework.trace import sink
 from framework.trace.events import Event, Source, TensorMeta
+from framework.trace.places import line_of
 
 __all__ = ["describe", "dtype_name", "short", "source_of", "tensor_meta", "typed"]
 
@@ -178,7 +179,7 @@ def source_of(code: CodeType | None, lasti: int | None) -> Source:
     if found is None or found[0] is not code:
         if len(_sources) > 100_000:
             _sources.clear()
-        source = Source(code.co_filename, sink.line_of(code, lasti), code.co_name)
+        source = Source(code.co_filename, line_of(code, lasti), code.co_name)
         found = _sources[key] = (code, source)
     return found[1]
 
@@ -255,6 +256,8 @@ def _node_begin(raw: tuple[Any, ...]) -> Event:
     seq, t, _, name, origin, grads, parent = raw
     if origin is None:
         return ev.NodeBegin(seq, t, 0, name, 0, "", _NOWHERE, _tensors(grads), parent)
+    if grads.__class__ is int:
+        grads = (grads, *origin[6][1:4], False)
     source = source_of(origin[8], origin[9])
     forward = origin[0]
     return ev.NodeBegin(

@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 from framework.trace import sink, turns
 from framework.trace.figures import FINITE, NORM, measure, unbatched
 from framework.trace.gate import Gate
+from framework.trace.places import line_of
 from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
 from framework.trace.sink import (
     BACKWARD_BEGIN,
@@ -268,7 +269,7 @@ class Watch:
         return self.place_of(raw[8], raw[9])
 
     def place_of(self, code: Any, lasti: int | None) -> str:
-        return f"{code.co_filename}:{sink.line_of(code, lasti)}" if code is not None else ""
+        return f"{code.co_filename}:{line_of(code, lasti)}" if code is not None else ""
 
     def subject(self, raw: tuple[Any, ...]) -> str:
         """An op, and the module it ran in."""

@@ -32,6 +32,7 @@ from typing import Any
 from numpy import ndarray
 
 from framework.trace import turns
+from framework.trace.places import variable_name
 from framework.trace.values import Values
 
 __all__ = [
@@ -143,7 +144,8 @@ class Recorder:
         "__weakref__", "_ids", "armed", "before_step", "between", "budget", "calls", "ends",
         "first_id", "gate", "here", "inner", "leaves", "limit", "lookout", "mask", "module",
         "modules", "names", "on_limit", "on_step", "open", "owner", "paths", "phase", "phases",
-        "ring", "rules", "seq", "source", "step", "steps", "thread", "unwatched", "values",
+        "ring", "rules", "seq", "source", "step", "steps", "thread", "unwatched", "user_code",
+        "values",
     )  # fmt: skip
 
     def __init__(
@@ -175,6 +177,7 @@ class Recorder:
         # through the engine's frames once for each of them would double the cost of a trace.
         self.source: tuple[CodeType | None, int | None] | None = None
         self.calls: list[tuple[CodeType | None, int | None]] = []
+        self.user_code: CodeType | None = None  # of the last op: mostly the next one's, too
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
         self.inner = False  # and the ops of built-in gradient rules, too
@@ -220,13 +223,15 @@ class Recorder:
         else:
             frame: Any = _getframe(3)
             code = frame.f_code
-            try:
-                while _internal[code.co_filename]:
-                    frame = frame.f_back
-                    code = frame.f_code
-            except (KeyError, AttributeError):  # a file that is met first; no frame is the user's
-                frame = user_frame(frame)
-                code = frame and frame.f_code
+            if code is not self.user_code:
+                try:
+                    while _internal[code.co_filename]:
+                        frame = frame.f_back
+                        code = frame.f_code
+                except (KeyError, AttributeError):  # a file that is met first; no user's frame
+                    frame = user_frame(frame)
+                    code = frame and frame.f_code
+                self.user_code = code
             lasti = frame and frame.f_lasti
         seq = self.seq + 1
         if seq > self.limit:
@@ -373,10 +378,10 @@ class Recorder:
         # `_open`, written out: this and `end_node` run for every node. Gradients have been fitted
         # to what the node knows of its outputs, so their shapes need not be asked again.
         first_id = self.first_id
-        if len(grads) == 1 and (g := grads[0]) is not None:
-            ident = i if (i := g._id) > first_id else self._new(g)
-            shape, dtype, device = node.metas[0]
-            described: Any = (ident, shape, dtype, device.name, g._rg)
+        origin = node.origin
+        if len(grads) == 1 and (g := grads[0]) is not None and origin is not None and not g._rg:
+            # But for its number the gradient looks as the forward op's output.
+            described: Any = i if (i := g._id) > first_id else self._new(g)
         else:
             described = []
             for g, meta in zip(grads, node.metas):
@@ -387,14 +392,9 @@ class Recorder:
                     shape, dtype, device = meta
                     described += (ident, shape, dtype, device.name, g._rg)
             described = tuple(described)
-        origin = node.origin
-        if origin is not None:
-            self.module = origin[10][0]
         calls = self.calls
         custom = node.custom or node._hooks or node._prehooks or node.tensor_hooks
         self.source = None if custom or not calls else calls[-1]
-        if not (self.rules or self.inner or custom or create_graph):
-            self.thread = 0
         parents = self.open
         self.seq = seq = self.seq + 1
         raw = (
@@ -402,7 +402,10 @@ class Recorder:
         )  # fmt: skip
         self.ring[seq & self.mask] = raw
         parents.append(seq)
-        self.here = (self.module, seq, self.phase)
+        if self.rules or self.inner or custom or create_graph:
+            self._enter_node(origin)
+        else:
+            self.thread = 0
         if self.armed and self.lookout is None:
             self.gate.node = seq, node, grads
             self._show_begin(raw, tuple(g for g in grads if g is not None))
@@ -421,18 +424,20 @@ class Recorder:
         if self.seq >= self.limit:
             self._hold()
         first_id = self.first_id
-        described: list[Any] = []
+        described: tuple[Any, ...] = ()
         for g, edge in zip(grads, node.edges):
             if g is None:
-                described += NOTHING
-                continue
-            ident = i if (i := g._id) > first_id else self._new(g)
-            if edge.__class__ is tuple:
-                shape, dtype, device = edge[0].metas[edge[1]]
+                more: tuple[Any, ...] = NOTHING
             else:
-                data = edge._data
-                shape, dtype, device = _shapes[data.shape], data.dtype, edge._device
-            described += (ident, shape, dtype, device.name, g._rg)
+                ident = i if (i := g._id) > first_id else self._new(g)
+                if edge.__class__ is tuple:
+                    maker, nr = edge
+                    shape, dtype, device = maker.metas[nr]
+                else:
+                    data = edge._data
+                    shape, dtype, device = _shapes[data.shape], data.dtype, edge._device
+                more = (ident, shape, dtype, device.name, g._rg)
+            described = described + more if described else more
         self.source = None
         self.thread = self.owner
         parents = self.open
@@ -446,7 +451,7 @@ class Recorder:
         self.seq = seq = self.seq + 1
         text = _text(error) if error is not None else ""
         self.ring[seq & self.mask] = raw = (
-            seq, perf_counter_ns(), NODE_END, begin, tuple(described), text,
+            seq, perf_counter_ns(), NODE_END, begin, described, text,
         )  # fmt: skip
         if self.armed and (
             error is not None
@@ -466,7 +471,16 @@ class Recorder:
     def enter_hook(self) -> None:
         """The user's code runs within a node: its ops are events, at their own lines."""
         self.source = None
-        self.thread = self.owner
+        if not self.thread:  # the node began as one whose ops are no events
+            self.thread = self.owner
+            node = self.raw(self.open[-1])
+            self._enter_node(node[4] if node is not None and node[2] == NODE_BEGIN else None)
+
+    def _enter_node(self, origin: tuple[Any, ...] | None) -> None:
+        """Events from now on are those of a node, whose forward op's record is ``origin``."""
+        if origin is not None:
+            self.module = origin[10][0]
+        self._here()
 
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
@@ -587,7 +601,7 @@ class Recorder:
         known = self.paths.get(id(module))
         if known is not None and known[0]() is module:
             return known[1]
-        name = _variable_name(module, frame) or type(module).__name__.lower()
+        name = variable_name(module, frame) or type(module).__name__.lower()
         for path, child in module.named_modules(prefix=name):
             self.paths[id(child)] = (weakref.ref(child), _WRAPPED.sub("", path))
         for path, param in module.named_parameters(prefix=name):
@@ -609,7 +623,7 @@ class Recorder:
             tensor._id = self._ids
         ident: int = tensor._id
         if name is None and self.phase == "forward":
-            name = _variable_name(tensor, user_frame(_getframe(2)))
+            name = variable_name(tensor, user_frame(_getframe(2)))
         name = name or ""
         self.names[ident] = name
         self.leaves[ident] = tensor
@@ -856,42 +870,3 @@ def _flat(value: Any) -> list[Any]:
         else:
             result.append(item)
     return result
-
-
-def _variable_name(value: Any, frame: FrameType | None) -> str | None:
-    """The name that ``frame`` (or the ``self`` in it) has for ``value``."""
-    if frame is None:
-        return None
-    for name, found in list(frame.f_locals.items()):
-        if found is value and not name.startswith("_"):
-            return name
-    owner = frame.f_locals.get("self")
-    for name, found in list(getattr(owner, "__dict__", {}).items()):
-        if found is value:
-            return name
-    if frame.f_globals is not frame.f_locals:
-        for name, found in list(frame.f_globals.items()):
-            if found is value and not name.startswith("_"):
-                return name
-    return None
-
-
-def line_of(code: CodeType | None, lasti: int | None) -> int:
-    """The source line of an instruction; 0 if it has none."""
-    if code is None or lasti is None:
-        return 0
-    key = (id(code), lasti)
-    found = _lines.get(key)
-    if found is None or found[0] is not code:
-        line = 0
-        for start_, end, number in code.co_lines():
-            if start_ <= lasti < end:
-                line = number or 0
-                break
-        found = _lines[key] = (code, line)
-        if len(_lines) > 100_000:
-            _lines.clear()
-    return found[1]
-
-
-_lines: dict[tuple[int, int], tuple[CodeType, int]] = {}
