@@ -17,6 +17,8 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[nvrtc]' || \
+	  echo "NVRTC (90 MB) could not be installed: nvcc compiles the CUDA kernels, or they are skipped"
 	@touch $@
 
 run: $(VENV)/.installed

@@ -22,6 +22,7 @@ from framework.core.registry import OPS, Op, composites
 from framework.device import CPU, META
 from framework.dtypes import FLOAT, INT
 from framework.kernels import LinAlgError, SparseOperand, module_of
+from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
 from framework.trace import sink
@@ -97,7 +98,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             if device is META and not op.moves:
                 result = compute(op, arrays, meta)
             else:
-                result = claim((op.cuda or op.kernel)(*arrays, **meta), device)
+                result = claim((op.cuda or kernel_of(op))(*arrays, **meta), device)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)

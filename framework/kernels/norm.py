@@ -14,14 +14,17 @@ import numpy as np
 
 from framework.kernels import compiled
 
-__all__ = ["backward", "compiled_channels", "is_quick", "seen", "standardize"]
+__all__ = [
+    "backward", "compiled_channels", "is_quick", "seen", "seen_as",
+    "standardize",
+]  # fmt: skip
 
 _LARGE = 1 << 12  # below this many elements the plain form is as fast
 _SHORT = 16  # and with lines shorter than this
 _BLOCK = 1 << 20  # elements at a time: smaller blocks cost more in calls than the cache gives back
 
 
-def _seen_as(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, int, int] | None:
+def seen_as(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, int, int] | None:
     """(A, B, C), if the dimensions are the last ones, or all but the second."""
     rank = len(shape)
     if dims == tuple(range(rank - len(dims), rank)):
@@ -36,7 +39,7 @@ def is_quick(x: Any, dims: tuple[int, ...]) -> bool:
     """Whether the functions below can be used."""
     if x.__class__ is not np.ndarray or x.size < _LARGE or x.dtype.char not in "fd":
         return False
-    view = _seen_as(x.shape, dims)
+    view = seen_as(x.shape, dims)
     return view is not None and view[2] >= _SHORT
 
 
@@ -44,20 +47,20 @@ def compiled_channels(x: Any, dims: tuple[int, ...], *others: Any) -> Any:
     """Compiled kernels for what `seen` makes of ``x``, if the other arrays fit."""
     if not compiled.is_plain(x) or any(o is not None and o.dtype is not x.dtype for o in others):
         return None
-    view = _seen_as(x.shape, dims)
+    view = seen_as(x.shape, dims)
     return compiled.family("channels") if view is not None and view[2] >= _SHORT else None
 
 
 def seen(x: Any, dims: tuple[int, ...], *arrays: Any) -> list[Any]:
     """The arrays, which have ``x``'s shape, as contiguous (A, B, C)."""
-    view = _seen_as(x.shape, dims)
+    view = seen_as(x.shape, dims)
     assert view is not None
     return [np.ascontiguousarray(a).reshape(view) for a in arrays]
 
 
 def _blocks(x: Any, dims: tuple[int, ...], *others: Any) -> Iterator[tuple[Any, ...]]:
     """Groups of ``x`` and of the other arrays, a few at a time, as (A, some of B, C)."""
-    view = _seen_as(x.shape, dims)
+    view = seen_as(x.shape, dims)
     assert view is not None
     arrays = [np.ascontiguousarray(a).reshape(view) for a in (x, *others)]
     step = max(1, _BLOCK // (view[0] * view[2]))

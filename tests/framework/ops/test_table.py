@@ -7,6 +7,7 @@ cotangent: <v, J u> from the function against <J^T v, u> from the rules.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,12 +150,16 @@ def test_trace_is_balanced_when_the_op_raises(name: str, monkeypatch) -> None:
     assert [e.name for e in failed] == [name] and "broken on purpose" in failed[0].error
 
 
-def test_every_op_on_the_fake_cuda_device() -> None:
+@pytest.mark.parametrize("own", [[], ["--own"]], ids=["plain", "own"])
+def test_every_op_on_the_fake_cuda_device(own: list[str]) -> None:
+    """With plain kernels; with those of our own, compiled for the host, where there are any."""
+    if own and shutil.which("g++") is None:
+        pytest.skip("g++ is not here")
     script = Path(__file__).with_name("fake_cuda_run.py")
-    environment = {**os.environ, "TAPEBOOK_FAKE_CUDA": "1"}
     run = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300
-    )
+        [sys.executable, str(script), *own],
+        env={**os.environ, "TAPEBOOK_FAKE_CUDA": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
 
 

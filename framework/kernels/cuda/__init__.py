@@ -1,0 +1,162 @@
+"""Kernels of our own for CUDA devices: CUDA C in one ``.cu`` per family, launched from beside it.
+
+An op finds its kernel in `table.KERNELS` when it first runs on a CUDA device. Nothing is imported
+before, and a family is compiled by CuPy (`RawModule`) when one of its kernels is first launched,
+for the device's own capability; CuPy keeps what it compiled on disk. Arrays that a kernel is not
+for (other types, empty ones) go to the op's plain kernel, CuPy's or, on the fake device, NumPy's.
+
+Without a GPU the same launches run on the host (`use`): ``tests/framework/cuda`` compiles the
+files as C++.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.dtypes import bfloat16
+from framework.kernels import module_of
+from framework.kernels.cuda.table import FAMILIES, KERNELS
+
+__all__ = [
+    "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_of",
+    "launch", "ready", "source", "threads_for", "use",
+]  # fmt: skip
+
+# What entries are called by, of the types that there are entries for.
+TYPES = {
+    np.dtype(np.float16): "f16", bfloat16.numpy: "bf16",
+    np.dtype(np.float32): "f32", np.dtype(np.float64): "f64",
+}  # fmt: skip
+
+Runner = Callable[[str, str, int, int, tuple[Any, ...]], None]
+
+_runner: Runner | None = None  # instead of CuPy
+_modules: dict[tuple[str, str, int], Any] = {}  # CuPy's, by family, type and device
+
+
+def kernel_of(op: Any) -> Callable[..., Any]:
+    """What runs an op on a CUDA device: its own kernel where there is one that fits, or its plain.
+
+    Own kernels return None for arrays that they are not for.
+    """
+    found = op.cuda
+    if found is None:
+        found = op.cuda = _chosen(op.name, op.kernel)
+    return found
+
+
+def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    family = KERNELS.get(name)
+    if family is None:
+        return plain
+    own = getattr(importlib.import_module(f"{__name__}.{family}"), name)
+
+    @functools.wraps(plain)
+    def kernel(*arrays: Any, **meta: Any) -> Any:
+        found = own(*arrays, **meta)
+        return plain(*arrays, **meta) if found is None else found
+
+    return kernel
+
+
+def use(runner: Runner | None) -> Runner | None:
+    """Let ``runner(family, entry, blocks, threads, arguments)`` launch; returns who did before.
+
+    It runs kernels on NumPy arrays then, of tensors on the fake device. None: CuPy launches.
+    """
+    global _runner
+    before, _runner = _runner, runner
+    return before
+
+
+def ready(*arrays: Any) -> bool:
+    """Whether kernels can run on arrays: of one type that they know, on a device, not empty."""
+    first = arrays[0]
+    if first.__class__ is np.ndarray:
+        if _runner is None:
+            return False
+    elif isinstance(first, np.ndarray) or not hasattr(first, "device"):
+        return False  # of the meta device, or sparse
+    dtype = first.dtype
+    return dtype in TYPES and all(a.dtype == dtype and a.size for a in arrays)
+
+
+def flat(array: Any) -> Any:
+    """The array as a contiguous one, itself if it is one."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def empty(like: Any, shape: Any, dtype: Any = None) -> Any:
+    """A new array beside another one, of its type unless told otherwise."""
+    xp = np if like.__class__ is np.ndarray else module_of(like)
+    return xp.empty(shape, like.dtype if dtype is None else dtype)
+
+
+def empty_like(like: Any) -> Any:
+    """A new contiguous array of the same shape and type."""
+    return empty(like, like.shape)
+
+
+def threads_for(width: int, size: int) -> int:
+    """Threads of a block that works on ``width`` elements of ``size`` bytes: whole warps."""
+    packs = max(1, width * size // 16)
+    return min(1024, -(-packs // 32) * 32)
+
+
+def blocks_for(count: int, threads: int = 256) -> int:
+    """Blocks for ``count`` elements that threads take in turn: enough to fill a large device."""
+    return max(1, min(-(-count // threads), 1 << 12))
+
+
+def launch(family: str, entry: str, blocks: int, threads: int, *arguments: Any) -> None:
+    """Run an entry. Arguments are arrays (None: no array), ints and floats, in the entry's order.
+
+    The type in the entry's name is that of the first array.
+    """
+    first = next(a for a in arguments if hasattr(a, "dtype"))
+    kind = TYPES[first.dtype]
+    if _runner is not None:
+        _runner(family, f"{entry}_{kind}", blocks, threads, arguments)
+        return
+    with first.device:
+        module = _module(family, kind, first.device.id)
+        words = _as_words(arguments)
+        module.get_function(f"{entry}_{kind}")((blocks,), (threads,), words)
+
+
+def _as_words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Eight bytes for each argument, as all entries expect."""
+    words: list[Any] = []
+    for a in arguments:
+        if a is None:
+            words.append(np.uint64(0))
+        elif hasattr(a, "dtype"):
+            words.append(np.uint64(a.data.ptr))
+        else:
+            words.append(np.float64(a) if isinstance(a, float) else np.int64(a))
+    return tuple(words)
+
+
+def _module(family: str, kind: str, device: int) -> Any:
+    """A family compiled for one type, which takes a second or so when nobody did it before."""
+    module = _modules.get((family, kind, device))
+    if module is None:
+        import cupy
+
+        options = ("-std=c++17", f"-DKINDS={1 << list(TYPES.values()).index(kind)}")
+        module = cupy.RawModule(code=source(family), options=options)
+        _modules[family, kind, device] = module
+    return module
+
+
+def source(family: str) -> str:
+    """The whole text of a family, without includes."""
+    here = Path(__file__).parent
+    texts = [(here / name).read_text() for name in ("common.cuh", f"{family}.cu")]
+    return f'{texts[0]}\n#line 1 "{family}.cu"\n{texts[1]}'

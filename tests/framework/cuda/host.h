@@ -1,0 +1,292 @@
+// CUDA C as C++ for the host: a block's threads are fibers that take turns at barriers.
+//
+// What a kernel computes is the same, in one thread and in an order that can be turned round: a
+// barrier that is missing shows as a difference between the two orders. A thread runs until it has
+// to wait (a barrier of its block, or its warp's exchange of values); one that never waits needs no
+// fiber of its own.
+
+#include <cmath>
+#include <csetjmp>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __restrict__
+#define __shared__ static
+#define __launch_bounds__(...)
+
+struct Dim { unsigned x = 1, y = 1, z = 1; };
+static Dim threadIdx, blockIdx, blockDim, gridDim;
+
+template <class To, class From> static To host_bits(From x) {
+    static_assert(sizeof(To) == sizeof(From), "of one size");
+    To y;
+    std::memcpy(&y, &x, sizeof(y));
+    return y;
+}
+static inline float __uint_as_float(unsigned x) { return host_bits<float>(x); }
+static inline unsigned __float_as_uint(float x) { return host_bits<unsigned>(x); }
+static inline double __longlong_as_double(long long x) { return host_bits<double>(x); }
+static inline long long __double_as_longlong(double x) { return host_bits<long long>(x); }
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned long long)(((unsigned __int128)a * b) >> 64);
+}
+
+// -- float16 ------------------------------------------------------------------------------------
+
+static float host_widened(unsigned short h) {
+    int exponent = (h >> 10) & 31, mantissa = h & 1023;
+    float size = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                 : exponent     ? std::ldexp(1024.0f + mantissa, exponent - 25)
+                                : std::ldexp((float)mantissa, -24);
+    return std::copysign(size, h & 0x8000 ? -1.0f : 1.0f);
+}
+
+static unsigned short host_narrowed(float x) {
+    unsigned sign = __float_as_uint(x) >> 16 & 0x8000;
+    float size = std::fabs(x);
+    if (x != x) return (unsigned short)(sign | 0x7e00);
+    if (size >= 65520.0f) return (unsigned short)(sign | 0x7c00);
+    if (size < std::ldexp(1.0f, -14))  // below the normal numbers: multiples of 2^-24
+        return (unsigned short)(sign | (unsigned)std::nearbyint(std::ldexp(size, 24)));
+    int exponent;
+    float part = std::frexp(size, &exponent);  // 0.5 <= part < 1
+    unsigned mantissa = (unsigned)std::nearbyint(std::ldexp(part, 11));  // 1024 .. 2048
+    return (unsigned short)(sign | (((unsigned)(exponent + 13) << 10) + mantissa));
+}
+
+// -- threads as fibers --------------------------------------------------------------------------
+
+enum HostState { READY, AT_BLOCK, AT_WARP, DONE };
+
+struct HostFiber {
+    ucontext_t start;  // only to begin with: it asks the system for its signals each time
+    jmp_buf at;
+    bool started = false;
+};
+
+struct HostThread {
+    HostState state = READY;
+    HostFiber* fiber = nullptr;     // where it stands, once it waits
+    unsigned long long slot = 0;    // what it gives its warp
+};
+
+struct HostBlock {
+    std::vector<HostThread> threads;
+    std::vector<HostFiber*> spare;
+    jmp_buf scheduler;
+    HostFiber* running = nullptr;
+    int current = 0;
+    bool backwards = false;
+    void (*body)(void*) = nullptr;
+    void* arguments = nullptr;
+};
+static HostBlock host_block;
+
+[[noreturn]] static void host_fail(const char* what) {
+    std::fprintf(stderr, "host.h: %s (block %u, thread %d)\n", what, blockIdx.x,
+                 host_block.current);
+    std::abort();
+}
+
+static const int HOST_STACK = 1 << 16;
+
+[[noreturn]] static void host_resume(HostFiber* fiber) {
+    if (fiber->started) _longjmp(fiber->at, 1);
+    fiber->started = true;
+    setcontext(&fiber->start);
+    host_fail("a fiber could not be started");
+}
+
+// Runs threads one after the other until one of them waits; that one keeps the fiber.
+static void host_fiber() {
+    HostBlock& b = host_block;
+    for (;;) {
+        b.body(b.arguments);
+        b.threads[b.current].state = DONE;
+        int count = (int)b.threads.size(), next = -1;
+        for (int k = 0; k < count && next < 0; k++) {
+            int i = b.backwards ? count - 1 - k : k;
+            if (b.threads[i].state == READY && !b.threads[i].fiber) next = i;
+        }
+        if (next < 0) break;
+        b.current = next;
+        threadIdx.x = (unsigned)next;
+    }
+    b.spare.push_back(b.running);
+    _longjmp(b.scheduler, 1);
+}
+
+static HostFiber* host_new_fiber() {
+    HostBlock& b = host_block;
+    HostFiber* made;
+    if (b.spare.empty()) {
+        made = new HostFiber;
+        getcontext(&made->start);
+        made->start.uc_stack.ss_sp = std::malloc(HOST_STACK);
+        made->start.uc_stack.ss_size = HOST_STACK;
+    } else {
+        made = b.spare.back();
+        b.spare.pop_back();
+    }
+    made->started = false;
+    made->start.uc_link = nullptr;
+    makecontext(&made->start, host_fiber, 0);
+    return made;
+}
+
+static void host_wait(HostState state) {
+    HostBlock& b = host_block;
+    HostThread& t = b.threads[b.current];
+    t.state = state;
+    t.fiber = b.running;
+    if (!_setjmp(t.fiber->at)) _longjmp(b.scheduler, 1);
+    HostThread& again = host_block.threads[host_block.current];
+    again.fiber = nullptr;
+    again.state = READY;
+}
+
+static void __syncthreads() { host_wait(AT_BLOCK); }
+static void __syncwarp(unsigned = ~0u) { host_wait(AT_WARP); }
+
+template <class A> static A __shfl_sync(unsigned mask, A value, int lane) {
+    static_assert(sizeof(A) <= 8, "at most eight bytes");
+    if (mask != ~0u) host_fail("only whole warps exchange values here");
+    HostBlock& b = host_block;
+    int first = b.current & ~31;
+    std::memcpy(&b.threads[b.current].slot, &value, sizeof(A));
+    host_wait(AT_WARP);
+    int other = first + (lane & 31);
+    if (other >= (int)b.threads.size()) host_fail("a lane that is not there was asked");
+    A got;
+    std::memcpy(&got, &b.threads[other].slot, sizeof(A));
+    host_wait(AT_WARP);
+    return got;
+}
+template <class A> static A __shfl_xor_sync(unsigned mask, A value, int with) {
+    return __shfl_sync(mask, value, (host_block.current & 31) ^ with);
+}
+template <class A> static A __shfl_down_sync(unsigned mask, A value, int by) {
+    int lane = host_block.current & 31;
+    return __shfl_sync(mask, value, lane + by < 32 ? lane + by : lane);
+}
+
+// Let go who waits for nobody any more: a warp, else the block. False: all have ended.
+static bool host_release() {
+    std::vector<HostThread>& threads = host_block.threads;
+    int count = (int)threads.size();
+    bool released = false, left = false, block = true;
+    for (int first = 0; first < count; first += 32) {
+        bool all = true, some = false;
+        int end = first + 32 < count ? first + 32 : count;
+        for (int i = first; i < end; i++) {
+            HostState s = threads[i].state;
+            some = some || s == AT_WARP;
+            all = all && s == AT_WARP;
+            left = left || s != DONE;
+            block = block && (s == AT_BLOCK || s == DONE);
+        }
+        if (some && !all) {
+            for (int i = first; i < end; i++)
+                if (threads[i].state == DONE) host_fail("a warp waits for a thread that has ended");
+        }
+        if (all) {
+            for (int i = first; i < end; i++) threads[i].state = READY;
+            released = true;
+        }
+    }
+    if (released) return true;
+    if (!left) return false;
+    if (!block) host_fail("some threads wait at a barrier that others do not reach");
+    for (HostThread& t : threads)
+        if (t.state == AT_BLOCK) t.state = READY;
+    return true;
+}
+
+static void host_run_thread(int i) {
+    HostBlock& b = host_block;
+    b.current = i;
+    threadIdx.x = (unsigned)i;
+    b.running = b.threads[i].fiber ? b.threads[i].fiber : host_new_fiber();
+    if (!_setjmp(b.scheduler)) host_resume(b.running);
+}
+
+static void host_run_block(int count) {
+    HostBlock& b = host_block;
+    b.threads.assign(count, HostThread());
+    do {
+        for (int k = 0; k < count; k++) {
+            int i = b.backwards ? count - 1 - k : k;
+            if (b.threads[i].state == READY) host_run_thread(i);
+        }
+    } while (host_release());
+}
+
+template <class P> static P host_word(unsigned long long word) { return host_bits<P>(word); }
+
+template <class... P> struct HostCall {
+    void (*kernel)(P...);
+    unsigned long long* words;
+    template <size_t... I> void run(std::index_sequence<I...>) {
+        kernel(host_word<P>(words[I])...);
+    }
+    static void body(void* self) {
+        ((HostCall*)self)->run(std::make_index_sequence<sizeof...(P)>());
+    }
+};
+
+// Returns how many arguments the kernel has; runs it if that many are given.
+template <class... P>
+static int host_launch(void (*kernel)(P...), long long blocks, long long threads,
+                       unsigned long long* words, int given, int order) {
+    if (given != (int)sizeof...(P)) return (int)sizeof...(P);
+    HostCall<P...> call = {kernel, words};
+    host_block.body = HostCall<P...>::body;
+    host_block.arguments = &call;
+    host_block.backwards = order & 1;
+    blockDim.x = (unsigned)threads;
+    gridDim.x = (unsigned)blocks;
+    for (long long k = 0; k < blocks; k++) {
+        blockIdx.x = (unsigned)(order & 1 ? blocks - 1 - k : k);
+        host_run_block((int)threads);
+    }
+    return given;
+}
+
+// -- atomics: one thread runs at a time ---------------------------------------------------------
+
+template <class A> static A atomicAdd(A* at, A value) {
+    A before = *at;
+    *at = before + value;
+    return before;
+}
+template <class A> static A atomicCAS(A* at, A expected, A value) {
+    A before = *at;
+    if (before == expected) *at = value;
+    return before;
+}
+template <class A> static A atomicMax(A* at, A value) {
+    A before = *at;
+    if (value > before) *at = value;
+    return before;
+}
+template <class A> static A atomicOr(A* at, A value) {
+    A before = *at;
+    *at = before | value;
+    return before;
+}
+
+#define ENTRY(name) extern "C" void name
+#define ENTERED(name) \
+    extern "C" int name##_host(long long blocks, long long threads, unsigned long long* words, \
+                               int given, int order) { \
+        return host_launch(&name, blocks, threads, words, given, order); \
+    }

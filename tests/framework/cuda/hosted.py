@@ -1,0 +1,126 @@
+"""The ``.cu`` files compiled as C++ (`host.h`): a runner for `framework.kernels.cuda.use`."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import mmap
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.kernels import cuda
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++")
+_FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing",
+          "-Wall", "-Wno-unknown-pragmas", "-Wno-unused", "-U_FORTIFY_SOURCE"]  # fmt: skip
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tapebook-kernels-")
+
+
+@functools.cache
+def library(family: str) -> ctypes.CDLL:
+    """A family's entries, each as NAME_host(blocks, threads, words, count, order)."""
+    base = Path(_folder().name) / family
+    text = f'#include "{HERE / "host.h"}"\n{cuda.source(family)}'
+    base.with_suffix(".cpp").write_text(text)
+    command = [COMPILER or "g++", *_FLAGS, f"{base}.cpp", "-o", f"{base}.so"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return ctypes.CDLL(f"{base}.so")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
+                       ctypes.c_long]  # fmt: skip
+_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_FILL = 0xA5
+
+
+class _Guarded:
+    """A copy of an array between two pages that nobody may touch: who strays is killed.
+
+    It ends where the second page begins, or up to 15 bytes before, if it is to begin ``even``.
+    """
+
+    def __init__(self, array: np.ndarray, even: bool) -> None:
+        page = mmap.PAGESIZE
+        room = array.nbytes + (-array.nbytes % 16 if even else 0)
+        self.array, self.room = array, room
+        self.size = (-(-room // page) + 2) * page
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.base = _libc.mmap(None, self.size, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        ctypes.memset(self.base, _FILL, self.size)
+        for at in (self.base, self.base + self.size - page):
+            assert _libc.mprotect(at, page, 0) == 0
+        self.start = self.base + self.size - page - room
+        ctypes.memmove(self.start, array.ctypes.data, array.nbytes)
+
+    def take_back(self) -> None:
+        ctypes.memmove(self.array.ctypes.data, self.start, self.array.nbytes)
+        first, end = self.base + mmap.PAGESIZE, self.start + self.array.nbytes
+        beside = ctypes.string_at(first, self.start - first)
+        beside += ctypes.string_at(end, self.room - self.array.nbytes)
+        assert not beside.strip(bytes([_FILL])), "a kernel wrote beside an array"
+        _libc.munmap(self.base, self.size)
+
+
+class Host:
+    """Launches on the host, block by block, on guarded copies of the arrays.
+
+    ``order`` 1 goes through threads and blocks backwards, and leaves arrays uneven, so that they
+    are not read 16 bytes at a time. ``launched`` counts the launches by entry.
+    """
+
+    def __init__(self, order: int = 0) -> None:
+        self.order = order
+        self.launched: dict[str, int] = {}
+
+    def __call__(
+        self, family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
+    ) -> None:
+        assert 0 < threads <= 1024 and 0 < blocks < 1 << 31, (entry, blocks, threads)
+        words = (ctypes.c_ulonglong * len(arguments))()
+        guarded: dict[int, _Guarded] = {}
+        for i, a in enumerate(arguments):
+            if a is None:
+                words[i] = 0
+            elif isinstance(a, np.ndarray):
+                assert a.flags.c_contiguous, (entry, i)
+                if id(a) not in guarded:
+                    guarded[id(a)] = _Guarded(a, even=self.order == 0)
+                words[i] = guarded[id(a)].start
+            else:
+                number = np.float64(a) if isinstance(a, float) else np.int64(a)
+                words[i] = int(number.view(np.uint64))
+        call = getattr(library(family), f"{entry}_host")
+        takes = call(ctypes.c_longlong(blocks), ctypes.c_longlong(threads), words,
+                     len(arguments), self.order)  # fmt: skip
+        assert takes == len(arguments), f"{entry} takes {takes} arguments, got {len(arguments)}"
+        for copy in guarded.values():
+            copy.take_back()
+        self.launched[entry] = self.launched.get(entry, 0) + 1
+
+
+@contextlib.contextmanager
+def on_the_host(order: int = 0) -> Iterator[Host]:
+    """Within, kernels of our own run on NumPy arrays."""
+    host = Host(order)
+    before = cuda.use(host)
+    try:
+        yield host
+    finally:
+        cuda.use(before)

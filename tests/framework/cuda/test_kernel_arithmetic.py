@@ -1,0 +1,251 @@
+"""What kernels of our own compute, on the host, against the CPU's kernels of the same ops.
+
+Each case is run twice: threads and blocks in their order and backwards, arrays that begin at
+multiples of 16 bytes and others. Arrays lie between pages that nobody may touch (`hosted`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hosted import COMPILER, Host, on_the_host
+
+import framework as torch
+from framework.core.registry import OPS
+from framework.kernels import cuda
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
+
+BFLOAT16 = torch.bfloat16.numpy
+# Relative error, and that part of the largest number as an absolute one.
+NEAR = {np.dtype(np.float16): 2e-3, BFLOAT16: 1.6e-2, np.dtype(np.float32): 1e-5,
+        np.dtype(np.float64): 1e-12}  # fmt: skip
+KINDS = [pytest.param(d, id=cuda.TYPES[d]) for d in NEAR]
+ORDERS = [pytest.param(0, id="forwards"), pytest.param(1, id="backwards")]
+
+
+@pytest.fixture(params=ORDERS)
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    with on_the_host(request.param) as found:
+        yield found
+
+
+def draw(dtype: Any, *shape: int, seed: int = 0) -> Any:
+    rng = np.random.default_rng([seed, *shape])
+    return (rng.standard_normal(shape) * 2).astype(dtype)
+
+
+def own(name: str, *arrays: Any, **meta: Any) -> Any:
+    """What the kernel of our own makes of arrays; as a tuple."""
+    module = importlib.import_module(f"framework.kernels.cuda.{cuda.KERNELS[name]}")
+    found = getattr(module, name)(*arrays, **meta)
+    assert found is not None, f"{name} did not take {[getattr(a, 'shape', a) for a in arrays]}"
+    return found if isinstance(found, tuple) else (found,)
+
+
+def agree(name: str, *arrays: Any, near: float = 1.0, **meta: Any) -> None:
+    """The CPU's kernel and ours agree on shapes, types and numbers, and change no operand."""
+    before = [a.tobytes() if hasattr(a, "tobytes") else a for a in arrays]
+    mine = own(name, *arrays, **meta)
+    for a, b in zip(arrays, before):
+        assert not hasattr(a, "tobytes") or a.tobytes() == b, f"{name} changed an operand"
+    theirs = OPS[name].kernel(*arrays, **meta)
+    theirs = theirs if isinstance(theirs, tuple) else (theirs,)
+    assert len(mine) == len(theirs)
+    for a, b in zip(mine, theirs):
+        if a is None:
+            continue
+        assert (a.shape, a.dtype) == (b.shape, b.dtype), name
+        if a.dtype.kind in "iub":
+            np.testing.assert_array_equal(a, b)
+            continue
+        bound = NEAR[a.dtype] * near
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        finite = np.abs(b[np.isfinite(b)])
+        np.testing.assert_allclose(a, b, rtol=bound, atol=bound * finite.max(initial=0))
+
+
+def special(dtype: Any) -> Any:
+    """Rows with infinities, NaN, large numbers, zeros of both signs."""
+    inf, nan = np.inf, np.nan
+    rows = [
+        [0.0, -0.0, 1.0, 2.0, -3.0], [inf, 0.0, 1.0, 2.0, 3.0], [-inf, 0.0, 1.0, 2.0, 3.0],
+        [nan, 0.0, 1.0, 2.0, 3.0], [-inf] * 5, [inf, -inf, 0.0, 0.0, 0.0], [inf] * 5, [nan] * 5,
+        [6e4, -6e4, 6e4, 0.0, 1.0], [1.0, 2.0, 3.0, 4.0, nan], [-30.0, 30.0, -8.0, 8.0, 1e-7],
+    ]  # fmt: skip
+    return np.array(rows).astype(dtype)
+
+
+# -- softmax ------------------------------------------------------------------------------------
+
+_SHAPES = [((5, 7), 1), ((4, 128), 1), ((3, 1025), 1), ((2, 2056), 1), ((2, 3, 1), 2),
+           ((4, 5, 6), 1), ((3, 9, 40), 1), ((6, 33), 0), ((9,), 0), ((1, 1), 0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax(name: str, dtype: Any, host: Host) -> None:
+    for shape, dim in _SHAPES:
+        x, g = draw(dtype, *shape), draw(dtype, *shape, seed=1)
+        agree(name, x, dim=dim)
+        agree(f"{name}_backward", g, OPS[name].kernel(x, dim=dim), dim=dim)
+    turned = draw(dtype, 6, 5).T
+    agree(name, turned, dim=1)
+    assert own(name, turned, dim=1)[0].flags.c_contiguous
+    assert {e.split("_")[-2] for e in host.launched} == {"warps", "blocks", "columns"}
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_what_is_no_number(name: str, host: Host) -> None:
+    for dtype in (np.float32, np.float16, BFLOAT16):
+        x = special(dtype)
+        agree(name, x, dim=1)
+        agree(name, np.ascontiguousarray(np.tile(x, (7, 1)).T), dim=0)
+        agree(name, np.concatenate([x, np.zeros((len(x), 1100), dtype)], 1), dim=1)
+
+
+# -- norms --------------------------------------------------------------------------------------
+
+
+def _norm_shapes() -> list[tuple[tuple[int, ...], int]]:
+    return [((3, 4), 1), ((5, 33), 1), ((2, 1028), 1), ((2, 3, 5), 2), ((1, 2100), 1),
+            ((70, 40), 1), ((6, 1), 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_layer_and_rms_norm(dtype: Any, host: Host) -> None:
+    for shape, dims in _norm_shapes():
+        inner = shape[len(shape) - dims :]
+        x, g = draw(dtype, *shape), draw(dtype, *shape, seed=1)
+        w, b = draw(dtype, *inner, seed=2), draw(dtype, *inner, seed=3)
+        places = tuple(range(len(shape) - dims, len(shape)))
+        agree("layer_norm", x, w, b, dims=dims, eps=1e-2)
+        agree("layer_norm", x, None, None, dims=dims, eps=1e-2)
+        agree("rms_norm", x, w, dims=dims, eps=1e-2)
+        for center in (True, False):
+            meta = {"dims": places, "eps": 1e-2, "center": center}
+            agree("standardize", x, **meta)
+            agree("standardize_backward", g, x, near=4, **meta)
+            agree("affine_norm_backward", g, x, w, near=4, **meta)
+            agree("affine_norm_backward", g, x, None, near=4, **meta)
+    assert {"norm_columns", "norm_blocks", "norm_warps", "norm_backward_blocks"} <= _entries(host)
+
+
+def _entries(host: Host) -> set[str]:
+    return {e.rpartition("_")[0] for e in host.launched}
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_batch_norm(dtype: Any, host: Host) -> None:
+    shapes = [(4, 3), (2, 3, 5), (3, 2, 4, 4), (2, 2, 33, 40), (6, 1, 2, 1), (300, 2, 16)]
+    for shape in shapes:
+        channels = shape[1]
+        x, g = draw(dtype, *shape), draw(dtype, *shape, seed=1)
+        w, b = draw(dtype, channels, seed=2), draw(dtype, channels, seed=3)
+        mean, var = draw(dtype, channels, seed=4), np.abs(draw(dtype, channels, seed=5))
+        agree("batch_norm", x, w, b, None, None, training=True, eps=1e-2)
+        agree("batch_norm", x, None, None, None, None, training=True, eps=1e-2)
+        agree("batch_norm", x, w, b, mean, var, training=False, eps=1e-2)
+        dims = (0, *range(2, len(shape)))
+        for center in (True, False):
+            meta = {"dims": dims, "eps": 1e-2, "center": center}
+            agree("standardize", x, **meta)
+            agree("standardize_backward", g, x, near=4, **meta)
+            agree("affine_norm_backward", g, x, w, near=4, **meta)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_group_norm(dtype: Any, host: Host) -> None:
+    for shape, groups in (((2, 4, 3), 2), ((3, 6, 2, 5), 3), ((1, 4, 300), 1), ((2, 4), 2)):
+        x = draw(dtype, *shape)
+        w, b = draw(dtype, shape[1], seed=2), draw(dtype, shape[1], seed=3)
+        agree("group_norm", x, w, b, num_groups=groups, eps=1e-2)
+        agree("group_norm", x, None, None, num_groups=groups, eps=1e-2)
+
+
+def test_norms_of_what_is_no_number(host: Host) -> None:
+    x = special(np.float32)
+    agree("layer_norm", x, None, None, dims=1, eps=1e-5)
+    agree("standardize_backward", draw(np.float32, 11, 5), x, dims=(1,), eps=1e-5, center=True)
+    agree("batch_norm", x, None, None, None, None, training=True, eps=1e-5)
+    wide = np.concatenate([x.T[None]] * 3)
+    agree("batch_norm", wide, None, None, None, None, training=True, eps=1e-5)
+    big = np.full((4, 64), 1e4, np.float32) + draw(np.float32, 4, 64)  # a mean far from zero
+    agree("layer_norm", big, None, None, dims=1, eps=1e-5, near=300)
+
+
+def test_many_rows_share_out_a_weights_gradient(host: Host) -> None:
+    x, g = draw(np.float64, 1000, 3), draw(np.float64, 1000, 3, seed=1)
+    agree("affine_norm_backward", g, x, None, dims=(1,), eps=1e-3, center=True, near=10)
+    x, g = draw(np.float64, 3, 2, 5000), draw(np.float64, 3, 2, 5000, seed=1)
+    agree("affine_norm_backward", g, x, None, dims=(0, 2), eps=1e-3, center=True, near=10)
+
+
+# -- activations --------------------------------------------------------------------------------
+
+_ACTIVATIONS = [
+    ("gelu", {"approximate": "none"}), ("gelu", {"approximate": "tanh"}), ("silu", {}),
+    ("relu", {}), ("sigmoid", {}), ("tanh", {}), ("leaky_relu", {"negative_slope": 0.3}),
+    ("elu", {"alpha": 0.7}), ("elu", {"alpha": 0.7, "scale": 1.5, "input_scale": 2.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("name, meta", _ACTIVATIONS, ids=lambda v: v if isinstance(v, str) else "")
+def test_activations(name: str, meta: dict[str, Any], dtype: Any, host: Host) -> None:
+    for shape in ((1,), (3, 5), (8, 16), (4099,)):
+        x, g = draw(dtype, *shape), draw(dtype, *shape, seed=1)
+        agree(name, x, near=2, **meta)
+        agree(f"{name}_backward", g, x, near=2, **meta)
+    x = special(dtype)
+    agree(name, x, near=2, **meta)
+    agree(f"{name}_backward", np.ones_like(x), x, near=2, **meta)
+
+
+def test_gelu_keeps_its_digits_far_below_zero(host: Host) -> None:
+    x = np.linspace(-12, -4, 100).astype(np.float32)
+    mine = own("gelu", x, approximate="none")[0].astype(np.float64)
+    exact = OPS["gelu"].kernel(x.astype(np.longdouble).astype(np.float64), approximate="none")
+    near = x > -5  # where float64 has digits of 1 + erf left
+    np.testing.assert_allclose(mine[near], exact[near], rtol=3e-6)
+    assert (mine < 0).all() and (np.diff(mine) < 0).all()
+
+
+def test_results_lie_as_the_input_does(host: Host) -> None:
+    x = draw(np.float32, 2, 3, 4, 5).transpose(0, 3, 1, 2)  # channels innermost
+    y = own("gelu", x, approximate="none")[0]
+    assert y.strides == x.strides
+    agree("gelu", x, approximate="none")
+    agree("gelu_backward", np.ascontiguousarray(x), x, approximate="none")
+    agree("relu", draw(np.float32, 6, 8)[:, ::2])
+    agree("relu", np.broadcast_to(draw(np.float32, 3), (2, 3)))
+
+
+def test_others_are_left_to_the_plain_kernels(host: Host) -> None:
+    from framework.kernels.cuda import norm, pointwise, softmax
+
+    assert pointwise.relu(np.ones(3, np.int64)) is None
+    assert pointwise.relu(np.ones(0, np.float32)) is None
+    assert softmax.softmax(np.ones((), np.float32), dim=0) is None
+    x, w = draw(np.float16, 2, 3), draw(np.float32, 3)
+    assert norm.layer_norm(x, w, w, dims=1, eps=1e-5) is None
+    assert norm.standardize(draw(np.float32, 2, 3, 4), dims=(0, 1), eps=1.0, center=True) is None
+    assert not host.launched
+
+
+@pytest.mark.parametrize("dtype", KINDS[:2])
+def test_sixteen_bits_are_rounded_as_everywhere(dtype: Any, host: Host) -> None:
+    """All numbers of the type, times numbers that bring about ties, overflow and tiny results."""
+    x = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    for slope in (1.0, 0.5, 0.3, 2.0**-9, 1e-6, 3e4, 1e38):
+        mine = own("leaky_relu", x, negative_slope=slope)[0]
+        wide = x.astype(np.float32)
+        with np.errstate(all="ignore"):
+            theirs = np.where(wide > 0, wide, wide * np.float32(slope)).astype(dtype)
+        lost = np.isnan(theirs.astype(np.float32))
+        assert np.array_equal(np.isnan(mine.astype(np.float32)), lost)
+        np.testing.assert_array_equal(mine.view(np.uint16)[~lost], theirs.view(np.uint16)[~lost])
