@@ -11,7 +11,8 @@ counts to the end of its step.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ from framework.trace.events import (
     Source,
 )
 from framework.trace.saved import is_view, saved_by
+from viewers.graph.columns import Few, Ids
 from viewers.graph.store import Step, TraceStore
 from viewers.text import Line, bytes_of, crop, pad, place_text, size_text, tensor_text
 
 __all__ = ["Held", "Ledger", "head_lines", "memory_lines", "row_line", "title_line"]
 
 
+_MOST = 1 << 62  # ids of tensors that a program has made are below
 NAMED = 5  # nodes that hold the same memory and are told
 
 
@@ -43,18 +46,32 @@ class Held(NamedTuple):
     shared: int = 0  # how many nodes do
 
 
-class _Node:
-    """A node from the op that made it until backward has passed it."""
+class _Nodes:
+    """Nodes from the op that made them until backward has passed them, in columns."""
 
-    __slots__ = ("bases", "born", "bytes", "freed", "op", "tensors")
+    def __init__(self) -> None:
+        self.born = array("q")  # the op's event
+        self.bytes = array("q")
+        self.freed = array("q")  # 0: not yet
+        self.tensors = Few("q")
+        self.bases = Few("q")  # the memory, each once
 
-    def __init__(self, op: Op, tensors: tuple[int, ...], bases: tuple[int, ...], size: int) -> None:
-        self.op = op
-        self.tensors = tensors
-        self.bases = bases  # the memory, each once
-        self.bytes = size
-        self.born = op.seq
-        self.freed = 0  # 0: not yet
+    def __len__(self) -> int:
+        return len(self.born)
+
+    def add(self, seq: int, tensors: tuple[int, ...], bases: tuple[int, ...], size: int) -> int:
+        for column, value in ((self.born, seq), (self.bytes, size), (self.freed, 0)):
+            column.append(value)
+        for few, values in ((self.tensors, tensors), (self.bases, bases)):
+            few.extend()
+            for value in values:
+                few.add(len(self.born) - 1, value)
+        return len(self.born) - 1
+
+    def at(self, seq: int) -> int:
+        """The node of the op ``seq``, -1 for none."""
+        i = bisect_left(self.born, seq)
+        return i if i < len(self.born) and self.born[i] == seq else -1
 
 
 class Ledger:
@@ -82,18 +99,18 @@ class Ledger:
         self._begin()
 
     def _begin(self) -> None:
-        self.nodes: dict[int, _Node] = {}  # by the op's event
-        self._by_id: dict[int, _Node] = {}
-        self._base: dict[int, int] = {}  # a view's memory
-        self._size: dict[int, int] = {}
-        self._holders: dict[int, int] = {}  # memory -> how many nodes hold it
+        self.nodes = _Nodes()
+        self._by_id = Ids("i")  # number of those that are not free yet, from 1
+        self._base = Ids("q")  # a view's memory
+        self._size = Ids("q")  # of a tensor's memory, and 1 more
+        self._holders = Ids("i")  # memory -> how many nodes hold it
         self._open: dict[int, NodeBegin] = {}
-        self._passed: dict[int, int] = {}  # node -> the backward pass that let it go
+        self._passed = Ids("q")  # node -> the backward pass that let it go
         self._pass = 0
         self._next = self.step.first_seq
         self.live = self.peak = self.peak_seq = 0
-        self._seqs: list[int] = []
-        self._bytes: list[int] = []
+        self._seqs = array("q")
+        self._bytes = array("q")
 
     @property
     def read_to(self) -> int:
@@ -115,7 +132,7 @@ class Ledger:
                 self._pass = event.seq
             elif isinstance(event, NodeBegin):
                 passed = self._passed.get(event.node)
-                if passed is not None and passed not in self._retained:
+                if passed and passed not in self._retained:
                     self._retained.add(passed)  # it was kept then, and with it all of its graph
                     self._begin()
                     return True
@@ -123,7 +140,7 @@ class Ledger:
             elif isinstance(event, NodeEnd):
                 begin = self._open.pop(event.begin, None)
                 if begin is not None:
-                    self._passed[begin.node] = self._pass
+                    self._passed.set(begin.node, self._pass)
                     if self._pass not in self._retained:
                         self._free(begin.node, event.seq)
         self._next = last + 1
@@ -131,48 +148,54 @@ class Ledger:
 
     def _op(self, op: Op) -> None:
         if is_view(op.name) and op.inputs and op.inputs[0]:
-            base = self._base.get(op.inputs[0], op.inputs[0])
+            base = self._base.get(op.inputs[0]) or op.inputs[0]
             for meta in op.outputs:
-                self._base[meta.id] = base
+                self._base.set(meta.id, base)
         if not op.node:
             return
         wants: Callable[[int], bool] = self._wants_gradient
         if not any(map(wants, op.inputs)):  # it has a node: one of them does, since it was seen
             wants = bool
-        tensors = saved_by(op, wants)
+        tensors = tuple([t for t in saved_by(op, wants) if t < _MOST])
         bases = tuple(dict.fromkeys([b for b in map(self._memory, tensors) if b]))
-        node = self.nodes[op.seq] = self._by_id[op.node] = _Node(
-            op, tensors, bases, sum(self._size[b] for b in bases)
-        )
-        for base in node.bases:
-            holders = self._holders.get(base, 0)
-            self._holders[base] = holders + 1
+        node = self.nodes.add(op.seq, tensors, bases, sum(map(self._bytes_in, bases)))
+        self._by_id.set(op.node, node + 1)
+        for base in bases:
+            holders = self._holders.get(base)
+            self._holders.set(base, holders + 1)
             if not holders:
-                self._note(op.seq, self._size[base])
+                self._note(op.seq, self._bytes_in(base))
+
+    def _bytes_in(self, base: int) -> int:
+        return self._size.get(base) - 1
 
     def _memory(self, tensor: int) -> int:
         """The memory that a tensor lives in, 0 where that is there anyway."""
-        base = self._base.get(tensor, tensor)
-        if base not in self._size:
+        base = self._base.get(tensor) or tensor
+        size = self._size.get(base) - 1
+        if size < 0:
             leaf, meta = self.store.leaf(base), self.store.meta(base)
             stays = leaf is not None and (leaf.role != "input" or leaf.tensor.requires_grad)
             fixed = meta is None or stays
-            self._size[base] = 0 if fixed or meta is None else bytes_of(meta.dtype, meta.shape)
-        return base if self._size[base] else 0
+            size = 0 if fixed or meta is None else bytes_of(meta.dtype, meta.shape)
+            self._size.set(base, size + 1)
+        return base if size else 0
 
     def _wants_gradient(self, tensor: int) -> bool:
         meta = self.store.meta(tensor)
         return meta is not None and meta.requires_grad
 
     def _free(self, ident: int, seq: int) -> None:
-        node = self._by_id.pop(ident, None)
-        if node is None:
+        node = self._by_id.get(ident) - 1
+        if node < 0:
             return
-        node.freed = seq
-        for base in node.bases:
-            self._holders[base] -= 1
-            if not self._holders[base]:
-                self._note(seq, -self._size[base])
+        self._by_id.drop(ident)
+        self.nodes.freed[node] = seq
+        for base in self.nodes.bases.of(node):
+            holders = self._holders.get(base) - 1
+            self._holders.set(base, holders)
+            if not holders:
+                self._note(seq, -self._bytes_in(base))
 
     def _note(self, seq: int, change: int) -> None:
         self.live += change
@@ -205,33 +228,43 @@ class Ledger:
 
     def bytes_of(self, seq: int) -> int:
         """What the node of the op ``seq`` holds, or held."""
-        node = self.nodes.get(seq)
-        return node.bytes if node is not None else 0
+        node = self.nodes.at(seq)
+        return self.nodes.bytes[node] if node >= 0 else 0
 
     def held(self, seq: int, most: int = 1000) -> list[Held]:
         """The nodes that hold memory as of an event, those that hold most first."""
-        alive = [
-            node
-            for node in self.nodes.values()
-            if node.born <= seq and node.bytes and (not node.freed or node.freed > seq)
-        ]
-        chosen = heapq.nsmallest(most, alive, key=lambda node: (-node.bytes, node.born))
-        holders: dict[int, list[_Node]] = {base: [] for node in chosen for base in node.bases}
-        for node in alive:
-            for base in node.bases:
+        nodes = self.nodes
+        sizes, freed = nodes.bytes, nodes.freed
+        born = bisect_right(nodes.born, seq)
+        alive = [i for i in range(born) if sizes[i] and (not freed[i] or freed[i] > seq)]
+        chosen = heapq.nsmallest(most, alive, key=lambda i: (-sizes[i], i))
+        holders: dict[int, list[int]] = {base: [] for i in chosen for base in nodes.bases.of(i)}
+        for i in alive:
+            for base in nodes.bases.of(i):
                 if base in holders:
-                    holders[base].append(node)
-        return [self._describe(node, holders) for node in chosen]
+                    holders[base].append(i)
+        return [held for i in chosen if (held := self._describe(i, holders)) is not None]
 
-    def _describe(self, node: _Node, holders: dict[int, list[_Node]]) -> Held:
-        alone = sum(self._size[base] for base in node.bases if len(holders[base]) == 1)
+    def _describe(self, node: int, holders: dict[int, list[int]]) -> Held | None:
+        nodes = self.nodes
+        bases = nodes.bases.of(node)
+        alone = sum(self._bytes_in(base) for base in bases if len(holders[base]) == 1)
         others: dict[int, Op] = {}
-        for base in node.bases:
+        for base in bases:
             for other in holders[base][:NAMED]:
-                if other is not node:
-                    others[other.born] = other.op
-        shared = max([len(holders[base]) - 1 for base in node.bases], default=0)
-        return Held(node.op, node.bytes, alone, node.tensors, tuple(others.values()), shared)
+                op = self._op_of(other)
+                if other != node and op is not None:
+                    others[op.seq] = op
+        shared = max([len(holders[base]) - 1 for base in bases], default=0)
+        op = self._op_of(node)
+        if op is None:  # no longer on the tape
+            return None
+        tensors = tuple(nodes.tensors.of(node))
+        return Held(op, nodes.bytes[node], alone, tensors, tuple(others.values()), shared)
+
+    def _op_of(self, node: int) -> Op | None:
+        event = self.store.event(self.nodes.born[node])
+        return event if isinstance(event, Op) else None
 
 
 # -- lines -----------------------------------------------------------------------------------

@@ -477,7 +477,7 @@ def lineage(
             lines.append(([(lane, "lane"), *_leaf_spans(store, thing)], 0))
             if not level and used:
                 users = graph.consumers(thing)
-                todo += [(u, 1, "", u is users[-1]) for u in reversed(users)]
+                todo += [(u, 1, "", u == users[-1]) for u in reversed(users)]
             continue
         again = thing.index in known
         lines.append(([(lane, "lane"), *_item_spans(thing, again, place)], thing.begin))
@@ -531,7 +531,7 @@ def _feeding(graph: StepGraph, item: Item, into: Mapping[int, list[Item]]) -> It
         made = graph.producer(tensor, item.begin - 1)
         if made is None:
             yield tensor
-        elif made is not item:
+        elif made != item:
             yield made
     if item.kind == "module":
         yield from item.params
@@ -540,7 +540,7 @@ def _feeding(graph: StepGraph, item: Item, into: Mapping[int, list[Item]]) -> It
 def _updates(graph: StepGraph, item: Item) -> Iterator[Item]:
     """The updates of an optimizer's step that are over."""
     for other in graph.items[item.index + 1 :]:
-        if other.kind == "update" and other.parent is item and hasattr(other.event, "grad"):
+        if other.kind == "update" and other.parent == item and hasattr(other.event, "grad"):
             yield other
 
 

@@ -406,7 +406,7 @@ def test_search_by_text_and_expression_finds_what_is_hidden():
         view.find("/(/")
     log_softmax = next(i for i in view.graph.items if i.name == "log_softmax")
     row = view.reveal(log_softmax)
-    assert view.rows[row].item is log_softmax
+    assert view.rows[row].item == log_softmax
 
 
 def test_backward_of_an_earlier_cell_s_forward_has_rows_of_its_own():

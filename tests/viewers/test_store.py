@@ -10,8 +10,9 @@ import pytest
 from events_for_tests import MLP, Tape, chain_events, failing_events, mlp_events, rnn_events
 
 from framework.trace import events as ev
+from viewers.graph.containers import Containers
 from viewers.graph.facts import duration
-from viewers.graph.moments import Container, Step
+from viewers.graph.moments import Step
 from viewers.graph.stops import HOWS
 from viewers.graph.store import TraceStore
 
@@ -353,7 +354,7 @@ def test_old_steps_are_dropped_and_what_was_known_of_parameters_stays():
     assert (store.meta(weight).shape, store.name(weight)) == ((128, 784), "model.0.weight")
     assert [type(e) for e in store.moment(store.first_seq).stack][:1] == [ev.CellBegin]
     assert store.graph(26).modules()[0].path == "model"
-    live = [store._metas, store._makers, store._containers, store._names]
+    live = [store._seen, store._makers, store._kind_of, store.containers, store._names]
     assert max(map(len, live)) < 6 * 60  # not those of 30 steps
 
 
@@ -370,13 +371,14 @@ def test_a_step_without_end_loses_its_beginning():
 
 
 def test_feeding_costs_the_same_for_every_event(monkeypatch: pytest.MonkeyPatch):
-    made: list[Container] = []
+    made: list[int] = []
+    add = Containers.add
 
-    def counted(*args: Any) -> Container:
-        made.append(Container(*args))
+    def counted(self: Containers, *args: Any) -> int:
+        made.append(add(self, *args))
         return made[-1]
 
-    monkeypatch.setattr("viewers.graph.store.Container", counted)
+    monkeypatch.setattr(Containers, "add", counted)
     events = mlp_events(20)
     begins = sum(type(e).__name__.endswith("Begin") for e in events)
     store = TraceStore()

@@ -9,6 +9,7 @@ not drawn: their ends are for the caller to label.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 __all__ = ["Lanes"]
@@ -22,7 +23,7 @@ class Lanes:
     """The cells of all rows.
 
     Args:
-        most: columns at most.
+        most: columns at most, up to 15.
         reach: rows that a lane spans at most.
 
     >>> lanes = Lanes()
@@ -41,8 +42,8 @@ class Lanes:
         self.most = most
         self.reach = reach
         self.used = 0  # columns in use anywhere
-        self.nodes: list[int] = []  # column of each row's node, -1 for a row without one
-        self._cells: list[int] = []  # 4 bits per column
+        self.nodes = array("i")  # column of each row's node, -1 for a row without one
+        self._cells = array("q")  # 4 bits per column
         self._vertical = sum((UP | DOWN) << 4 * c for c in range(most))
         self._users = bytearray()  # edges drawn out of each row's node, counted up to 255
         self._lanes: dict[int, tuple[int, int]] = {}  # row -> column, last row of its lane

@@ -4,43 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from framework.trace.events import (
-    BackwardBegin,
-    Event,
-    ModuleBegin,
-    NodeBegin,
-    OpBegin,
-    OptimBegin,
-    Source,
-)
+from framework.trace.events import Event, NodeBegin, Source
+from viewers.graph.containers import Container
 
 __all__ = ["PHASES", "Container", "Moment", "Step"]
 
 PHASES = ("forward", "backward", "optimizer", "idle")
 FORWARD, BACKWARD, OPTIMIZER, IDLE = range(4)
-_OPAQUE = {OpBegin, BackwardBegin, NodeBegin, OptimBegin}
-
-
-class Container:
-    """Something with a begin and an end that other events happen in."""
-
-    __slots__ = ("depth", "end", "event", "nest", "opaque", "outer", "phase")
-
-    def __init__(self, event: Event, outer: Container | None, phase: int) -> None:
-        kind = type(event)
-        self.event = event  # its begin
-        self.outer = outer
-        self.end = 0  # seq of its end, 0 while it is open
-        self.phase = phase
-        # How many composite ops and nodes are open in it, itself among them; how many modules.
-        self.nest: int = (outer.nest if outer else 0) + (kind is OpBegin or kind is NodeBegin)
-        self.depth: int = (outer.depth if outer else 0) + (kind is ModuleBegin)
-        # Whether a step by source line passes it over: its inside has no lines of its own.
-        self.opaque: bool = kind in _OPAQUE or (outer is not None and outer.opaque)
-
-    @property
-    def seq(self) -> int:
-        return self.event.seq
 
 
 class Step:

@@ -11,27 +11,36 @@ A row's ``key`` is the same in every step, so that collapse states and selection
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, overload
 
-from framework.trace.events import Grad, NodeBegin, Op
+import numpy as np
+
+from framework.trace.events import Grad, NodeBegin
 from viewers.graph import draw
+from viewers.graph.columns import Few
+from viewers.graph.items import (
+    BACKWARD,
+    COMPOSITE,
+    HAS_NODE,
+    LEAF,
+    MODULE,
+    NODE,
+    OP,
+    OPTIMIZER,
+    Item,
+)
 from viewers.graph.lanes import Lanes
-from viewers.graph.step import END, GRAD, NEW, Item, StepGraph
+from viewers.graph.step import BACK, END, FORWARD, GRAD, NEW, UPDATING, StepGraph
 from viewers.text import Line
 
 __all__ = ["PHASES", "Outline", "Row", "Target"]
 
 PHASES = ("forward", "backward", "both")
 
-_SHOWN = {
-    "forward": {"forward"},
-    "backward": {"backward"},
-    "both": {"forward", "optimizer"},
-}
-_FOLDABLE = {"module"}
-_NONE: list[Any] = []  # what most rows have none of; shared, so never written to
+_SHOWN = {"forward": (FORWARD,), "backward": (BACK,), "both": (FORWARD, UPDATING)}
 
 
 class Target(NamedTuple):
@@ -44,38 +53,144 @@ class Target(NamedTuple):
     phase: str = "forward"
 
 
+_PLAIN, _OPENED, _CLOSED = range(3)  # nothing to collapse, or whether it is
+_NODES = (OP, LEAF)  # rows of these always have a node in the lanes; of those if they are closed:
+_NODES_IF_CLOSED = (MODULE, COMPOSITE, NODE)
+
+
+class _Columns:
+    """What is known of each row, by its index."""
+
+    def __init__(self, graph: StepGraph) -> None:
+        self.items = graph.columns
+        self.item = array("i")
+        self.last = array("i")  # the last one of those that it stands for
+        self.depth = array("i")
+        self.closed = bytearray()
+        self.end = array("q")
+        self.begin = array("q")
+        self.count = array("i")
+        self.fold = array("i")
+        self.wants = array("i")
+        self.sources, self.stubs_in, self.stubs_out = Few(), Few(), Few()
+        self.begins, self.ends, self.grads = Few("q"), Few("q"), Few("q")
+        self.fold_keys: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def _numbers(self) -> tuple[array[int] | bytearray, ...]:
+        return (
+            self.item, self.last, self.depth, self.closed, self.end, self.begin, self.count,
+            self.fold, self.wants,
+        )  # fmt: skip
+
+    def _lists(self) -> tuple[Few, ...]:
+        return self.sources, self.stubs_in, self.stubs_out, self.begins, self.ends, self.grads
+
+    def add(self, item: int, depth: int, closed: int) -> None:
+        end, begin = self.items.end[item], self.items.begin[item]
+        for column, value in zip(self._numbers(), (item, item, depth, closed, end, begin, 0, 1, 0)):
+            column.append(value)
+        for few in self._lists():
+            few.extend()
+
+    def pop(self) -> None:
+        for column in self._numbers():
+            column.pop()
+        for few in self._lists():
+            few.pop()
+        self.fold_keys.pop(len(self), None)
+
+
 class Row:
-    """One row."""
+    """One row, as it is now."""
 
-    __slots__ = (
-        "begins", "collapsed", "count", "depth", "end", "ends", "fold", "fold_key", "grads", "item",
-        "last", "sources", "stubs_in", "stubs_out", "wants",
-    )  # fmt: skip
+    __slots__ = ("_c", "index")
 
-    def __init__(self, item: Item, depth: int, collapsed: bool | None) -> None:
-        self.item = item
-        self.depth = depth
-        self.collapsed = collapsed  # None: there is nothing to collapse
-        self.end = item.end  # seq of its end as far as the outline knows, 0 while it is open
-        self.count = 0  # ops that are hidden in it
-        self.fold = 1  # identical siblings that this row stands for
-        self.fold_key = ""  # of the fold that it is in, or would be in
-        self.last = item  # the last one of them
-        self.sources: list[int] = _NONE  # rows that feed it
-        self.stubs_in: list[int] = _NONE  # rows that feed it from too far for a lane
-        self.stubs_out: list[int] = _NONE
-        self.wants = 0  # backward nodes that its ops made
-        self.begins: list[int] = _NONE  # begin and end of those that ran
-        self.ends: list[int] = _NONE
-        self.grads: list[Grad] = _NONE  # of a backward row: what was accumulated in it
+    def __init__(self, columns: _Columns, index: int) -> None:
+        self._c = columns
+        self.index = index
 
-    def note(self, what: str, value: object) -> None:
-        """Append to one of its lists."""
-        known = getattr(self, what)
-        if known is _NONE:
-            setattr(self, what, [value])
-        else:
-            known.append(value)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and self.index == other.index and self._c is other._c
+
+    def __hash__(self) -> int:
+        return hash(self.index)
+
+    @property
+    def item(self) -> Item:
+        return Item(self._c.items, self._c.item[self.index])
+
+    @property
+    def last(self) -> Item:
+        """The last one of those that it stands for."""
+        return Item(self._c.items, self._c.last[self.index])
+
+    @property
+    def depth(self) -> int:
+        return self._c.depth[self.index]
+
+    @property
+    def collapsed(self) -> bool | None:
+        """None: there is nothing to collapse."""
+        closed = self._c.closed[self.index]
+        return None if closed == _PLAIN else closed == _CLOSED
+
+    @property
+    def end(self) -> int:
+        """The number of its end as far as the outline knows, 0 while it is open."""
+        return self._c.end[self.index]
+
+    @property
+    def count(self) -> int:
+        """Ops that are hidden in it."""
+        return self._c.count[self.index]
+
+    @property
+    def fold(self) -> int:
+        """Identical siblings that this row stands for."""
+        return self._c.fold[self.index]
+
+    @property
+    def fold_key(self) -> str:
+        """Of the fold that it is in, or would be in."""
+        return self._c.fold_keys.get(self.index, "")
+
+    @property
+    def sources(self) -> list[int]:
+        """Rows that feed it."""
+        return self._c.sources.of(self.index)
+
+    @property
+    def stubs_in(self) -> list[int]:
+        """Rows that feed it from too far for a lane."""
+        return self._c.stubs_in.of(self.index)
+
+    @property
+    def stubs_out(self) -> list[int]:
+        return self._c.stubs_out.of(self.index)
+
+    @property
+    def wants(self) -> int:
+        """Backward nodes that its ops made."""
+        return self._c.wants[self.index]
+
+    @property
+    def begins(self) -> list[int]:
+        """Begins of those that ran."""
+        return self._c.begins.of(self.index)
+
+    @property
+    def ends(self) -> list[int]:
+        """Their ends."""
+        return self._c.ends.of(self.index)
+
+    @property
+    def grads(self) -> list[Grad]:
+        """Of a backward row: what was accumulated in it."""
+        found = (self._c.items.store.event(seq) for seq in self._c.grads.of(self.index))
+        return [event for event in found if isinstance(event, Grad)]
 
     @property
     def kind(self) -> str:
@@ -88,7 +203,7 @@ class Row:
 
     @property
     def begin(self) -> int:
-        return self.item.begin
+        return self._c.begin[self.index]
 
     @property
     def tensors(self) -> list[int]:
@@ -109,15 +224,38 @@ class Row:
 
     def state(self, cursor: int | None = None) -> str:
         """Its backward as of an event: "" (none), "waiting", "running" or "done"."""
-        if not self.wants and not self.begins:
+        begins, ends = self.begins, self.ends
+        if not self.wants and not begins:
             return ""
-        begun, ended = len(self.begins), len(self.ends)
+        begun, ended = len(begins), len(ends)
         if cursor is not None:
-            begun = bisect_right(self.begins, cursor)
-            ended = bisect_right(self.ends, cursor)
+            begun = bisect_right(begins, cursor)
+            ended = bisect_right(ends, cursor)
         if not begun:
             return "waiting"
         return "done" if ended >= max(self.wants, begun) else "running"
+
+
+class Rows(Sequence[Row]):
+    """All rows, from the top."""
+
+    __slots__ = ("_c",)
+
+    def __init__(self, columns: _Columns) -> None:
+        self._c = columns
+
+    def __len__(self) -> int:
+        return len(self._c)
+
+    @overload
+    def __getitem__(self, i: int) -> Row: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Row]: ...
+    def __getitem__(self, i: int | slice) -> Row | list[Row]:
+        found = range(len(self._c))[i]
+        if isinstance(found, range):
+            return [Row(self._c, j) for j in found]
+        return Row(self._c, found)
 
 
 class Outline:
@@ -154,16 +292,16 @@ class Outline:
         self.names: Mapping[int, str] = {}  # what the program calls tensors; set by the caller
         self._most = lanes
         self._gutter = gutter
+        self._shown = _SHOWN[phase]
         self._reset()
         self.update(limit)
 
     def _reset(self) -> None:
-        self.rows: list[Row] = []
+        self._rows = _Columns(self.graph)
+        self.rows = Rows(self._rows)
         self.lanes = Lanes(self._most)
         self.work = 0  # entries and rows touched so far, for tests of the cost
-        self._begins: list[int] = []
-        self._row_of: list[int] = []  # item index -> row, -1 for none
-        self._edges: set[tuple[int, int]] = set()
+        self._row_of = array("i")  # item index -> row, -1 for none
         self._read = 0
 
     @property
@@ -181,160 +319,169 @@ class Outline:
     def update(self, limit: int | None = None) -> bool:
         """Take in what the graph has learnt since, or a part of it; True if there was anything."""
         log = self.graph.log
+        whats, items, payload = log.what, log.items, log.payload
         start = self._read
         end = len(log) if limit is None else min(len(log), start + limit)
-        for what, item, payload in log[start:end]:
+        rows, phases = self._rows, self.graph.columns.phase
+        for i in range(start, end):
+            what, item = whats[i], items[i]
             if what == NEW:
                 self._add(item)
             elif what == END:
                 self._end(item)
             elif what == GRAD:
-                row = self._row_of[item.index]
-                if row >= 0 and self.rows[row].item.phase == "backward":
-                    self.rows[row].note("grads", payload)
+                row = self._row_of[item]
+                if row >= 0 and phases[rows.item[row]] == BACK:
+                    rows.grads.add(row, payload[i])
         self._read = end
         self.work += end - start
         return self._read > start
 
-    def _add(self, item: Item) -> None:
+    def _add(self, item: int) -> None:
         """A new item: a row of its own, or hidden in that of a collapsed group."""
-        self._row_of.append(-1)
+        row_of, columns = self._row_of, self.graph.columns
+        row_of.append(-1)
         orphan = False
-        if item.phase not in _SHOWN[self.phase]:
-            forward = item.forward
-            if item.kind == "node" and forward is not None and self._row_of[forward.index] >= 0:
-                self.rows[self._row_of[forward.index]].note("begins", item.begin)
+        if columns.phase[item] not in self._shown:
+            forward = columns.forward[item]
+            if forward >= 0 and row_of[forward] >= 0:
+                self._rows.begins.add(row_of[forward], columns.begin[item])
                 return
-            parent = item.parent
-            inside = parent is not None and self._row_of[parent.index] >= 0
-            orphan = self.phase == "both" and (item.kind == "node" or inside)
+            parent = columns.parent[item]
+            inside = parent >= 0 and row_of[parent] >= 0
+            orphan = self.phase == "both" and (columns.kind[item] == NODE or inside)
             if not orphan:
                 return
         row = self._place(item, orphan)
-        self._row_of[item.index] = row
-        for source in item.sources:
+        row_of[item] = row
+        for source in columns.sources.of(item):
             self._edge(source, row)
-        if type(item.event) is Op and item.event.node:
-            self.rows[row].wants += 1
+        if columns.flags[item] & HAS_NODE:
+            self._rows.wants[row] += 1
 
-    def _place(self, item: Item, orphan: bool) -> int:
+    def _place(self, item: int, orphan: bool) -> int:
         """The row of an item; makes it if it is visible."""
-        parent = item.parent
+        columns, rows, row_of = self.graph.columns, self._rows, self._row_of
+        parent = columns.parent[item]
         depth = 0
-        if parent is not None:
-            at = self._row_of[parent.index]
+        if parent >= 0:
+            at = row_of[parent]
             if at < 0 and orphan:  # a node whose forward op is not in this step
-                for group in reversed(list(item.ancestors())):
-                    if self._row_of[group.index] < 0:
-                        self._row_of[group.index] = self._place(group, False)
-                at = self._row_of[parent.index]
+                for group in reversed(list(columns.ancestors(item))):
+                    if row_of[group] < 0:
+                        row_of[group] = self._place(group, False)
+                at = row_of[parent]
             if at >= 0:
-                row = self.rows[at]
-                if row.item is not parent or row.collapsed is not False:
-                    row.count += item.kind == "op"
+                if rows.item[at] != parent or rows.closed[at] != _OPENED:
+                    rows.count[at] += columns.kind[item] == OP
                     return at
-                depth = row.depth + 1
+                depth = rows.depth[at] + 1
         return self._append(item, depth)
 
-    def _append(self, item: Item, depth: int) -> int:
-        collapsed = self._is_collapsed(item) if item.group else None
-        row = Row(item, depth, collapsed)
+    def _append(self, item: int, depth: int) -> int:
+        columns, row_of = self.graph.columns, self._row_of
+        kind = columns.kind[item]
+        closed = _PLAIN
+        if kind >= MODULE:
+            closed = _CLOSED if self._is_collapsed(item) else _OPENED
         near: Iterator[int] = iter(())
-        node = _has_node(row)
+        node = kind in _NODES or (closed == _CLOSED and kind in _NODES_IF_CLOSED)
         if node:
-            makers = item.sources or item.inputs
-            near = (r for r in (self._row_of[m.index] for m in makers) if r >= 0)
+            makers = columns.sources.of(item) or columns.inputs.of(item)
+            near = (r for r in (row_of[m] for m in makers) if r >= 0)
         index = self.lanes.add(node, near)
-        self.rows.append(row)
-        self._begins.append(item.begin)
+        self._rows.add(item, depth, closed)
         self.work += 1
         return index
 
-    def _is_collapsed(self, item: Item) -> bool:
-        known = self.collapsed.get(item.key)
-        if known is not None:
-            return known
-        if item.kind == "module":
-            return item.level >= self.depth
-        return item.kind not in ("backward", "optimizer")
+    def _is_collapsed(self, item: int) -> bool:
+        columns = self.graph.columns
+        if self.collapsed:
+            known = self.collapsed.get(columns.key(item))
+            if known is not None:
+                return known
+        kind = columns.kind[item]
+        if kind == MODULE:
+            return columns.level[item] >= self.depth
+        return kind not in (BACKWARD, OPTIMIZER)
 
-    def _edge(self, source: Item, row: int) -> None:
-        above = self._row_of[source.index]
-        if above < 0 or above >= row or (above, row) in self._edges:
+    def _edge(self, source: int, row: int) -> None:
+        above, rows = self._row_of[source], self._rows
+        if above < 0 or above >= row or not rows.sources.add(row, above):
             return
-        self._edges.add((above, row))
-        self.rows[row].note("sources", above)
         if not self.lanes.edge(above, row):
-            self.rows[row].note("stubs_in", above)
-            self.rows[above].note("stubs_out", row)
+            rows.stubs_in.add(row, above)
+            rows.stubs_out.add(above, row)
 
-    def _end(self, item: Item) -> None:
-        index = self._row_of[item.index]
-        if item.kind == "node":
-            forward = item.forward
-            if forward is not None and index < 0 and self._row_of[forward.index] >= 0:
-                self.rows[self._row_of[forward.index]].note("ends", item.end)
+    def _end(self, item: int) -> None:
+        row_of, columns, rows = self._row_of, self.graph.columns, self._rows
+        index = row_of[item]
         if index < 0:
+            forward = columns.forward[item]
+            if forward >= 0 and row_of[forward] >= 0:
+                rows.ends.add(row_of[forward], columns.end[item])
             return
-        for source in item.sources:
+        for source in columns.sources.of(item):
             self._edge(source, index)
-        row = self.rows[index]
-        if row.item is item:
-            row.end = item.end
-            if item.kind in _FOLDABLE and row.collapsed and index == len(self.rows) - 1:
+        if rows.item[index] == item:
+            rows.end[index] = columns.end[item]
+            closed = rows.closed[index] == _CLOSED
+            if closed and columns.kind[item] == MODULE and index == len(rows) - 1:
                 self._fold(index)
 
     # -- folding repeated blocks -------------------------------------------------------------
 
     def _fold(self, index: int) -> None:
         """Fold the last row into the one above, if it is the third or a later equal sibling."""
-        row = self.rows[index]
-        if index < 1 or not self._twins(self.rows[index - 1], row):
+        if index < 1 or not self._twins(index - 1, index):
             return
-        above = self.rows[index - 1]
-        first = above.fold < 2
-        if first and not (index > 1 and self._twins(self.rows[index - 2], above)):
-            row.fold_key = above.fold_key or f"{row.item.key}:fold"
+        rows, keys = self._rows, self._rows.fold_keys
+        above = index - 1
+        first = rows.fold[above] < 2
+        if first and not (index > 1 and self._twins(index - 2, above)):
+            keys[index] = keys.get(above) or f"{self._key(index)}:fold"
             return
-        if first and not above.fold_key:
-            above.fold_key = f"{above.item.key}:fold"
-        row.fold_key = above.fold_key
-        if self.collapsed.get(above.fold_key) is False:
+        if first and not keys.get(above):
+            keys[above] = f"{self._key(above)}:fold"
+        keys[index] = keys[above]
+        if self.collapsed.get(keys[above]) is False:
             return
         self._merge(index, above)
 
-    @staticmethod
-    def _twins(a: Row, b: Row) -> bool:
-        x, y = a.last, b.item
+    def _key(self, index: int) -> str:
+        return self.graph.columns.key(self._rows.item[index])
+
+    def _twins(self, a: int, b: int) -> bool:
+        columns, rows = self.graph.columns, self._rows
+        x, y = rows.last[a], rows.item[b]
         return (
-            bool(a.collapsed)
-            and x.kind == y.kind
-            and x.parent is y.parent
-            and x.signature == y.signature
-            and not (x.error or y.error)
+            rows.closed[a] == _CLOSED
+            and columns.kind[x] == columns.kind[y]
+            and columns.parent[x] == columns.parent[y]
+            and columns.signature[x] == columns.signature[y]
+            and not (x in columns.errors or y in columns.errors)
         )
 
-    def _merge(self, index: int, above: Row) -> None:
-        row = self.rows.pop()
-        self._begins.pop()
-        self.lanes.drop_last()
-        for source in row.sources:
-            self._edges.discard((source, index))
+    def _merge(self, index: int, above: int) -> None:
+        rows, row_of = self._rows, self._row_of
+        row = Row(rows, index)
+        sources = row.sources
+        rows.last[above] = rows.last[index]
+        rows.end[above] = rows.end[index]
+        for column in (rows.fold, rows.count, rows.wants):
+            column[above] += column[index]
+        for few in (rows.begins, rows.ends, rows.grads):
+            for value in few.of(index):
+                few.add(above, value)
         for source in row.stubs_in:
-            self.rows[source].stubs_out.remove(index)
-        for i in range(row.item.index, len(self._row_of)):
-            if self._row_of[i] == index:
-                self._row_of[i] = index - 1
-        above.fold += row.fold
-        above.last = row.last
-        above.end = row.end
-        above.count += row.count
-        above.wants += row.wants
-        for what in ("begins", "ends", "grads"):
-            for value in getattr(row, what):
-                above.note(what, value)
-        for source in row.sources:
-            self._edge(self.rows[source].last, index - 1)
+            rows.stubs_out.remove(source, index)
+        for i in range(rows.item[index], len(row_of)):
+            if row_of[i] == index:
+                row_of[i] = above
+        rows.pop()
+        self.lanes.drop_last()
+        for source in sources:
+            self._edge(rows.last[source], above)
 
     # -- collapsing --------------------------------------------------------------------------
 
@@ -371,8 +518,18 @@ class Outline:
 
     def parent_of(self, index: int) -> int | None:
         """The row of the group around a row."""
-        depth = self.rows[index].depth
-        return next((i for i in range(index - 1, -1, -1) if self.rows[i].depth < depth), None)
+        depths = self._rows.depth
+        depth = depths[index]
+        return next((i for i in range(index - 1, -1, -1) if depths[i] < depth), None)
+
+    @property
+    def any_closed(self) -> bool:
+        """Is any module closed, or any repeated block folded?"""
+        rows, kinds = self._rows, self.graph.columns.kind
+        return any(
+            closed == _CLOSED and (kinds[item] == MODULE or fold > 1)
+            for closed, item, fold in zip(rows.closed, rows.item, rows.fold)
+        )
 
     def reveal(self, item: Item) -> int:
         """Expand whatever hides an item; returns its row, -1 if this drawing does not have it."""
@@ -415,7 +572,7 @@ class Outline:
                 row = self._row(item.forward)
             if row >= 0:
                 return row
-        row = bisect_right(self._begins, seq) - 1
+        row = bisect_right(self._rows.begin, seq) - 1
         return row if row >= 0 else None
 
     def _row(self, item: Item) -> int:
@@ -432,7 +589,7 @@ class Outline:
             return item
         container = store.around(seq)
         while container is not None:
-            if type(container.event) is NodeBegin:
+            if container.kind is NodeBegin:
                 return self.graph.item_at(container.seq)
             container = container.outer
         return item
@@ -451,20 +608,38 @@ class Outline:
             match = re.compile(re.escape(pattern), re.IGNORECASE).search
         if not pattern:
             return []
-        found = set()
-        known: dict[str, bool] = {}  # most items have the same few names
-        for item in self.graph.items[: len(self._row_of)]:
-            row = self._row_of[item.index]
-            if row < 0 or row in found:
-                continue
-            for text in _texts_of(item, self.names):
-                hit = known.get(text)
-                if hit is None:
-                    hit = known[text] = match(text) is not None
-                if hit:
-                    found.add(row)
-                    break
-        return sorted(found)
+        hits = self._hits(match)
+        rows = np.unique(np.frombuffer(self._row_of, np.int32)[hits]) if len(hits) else hits
+        return [int(row) for row in rows if row >= 0]
+
+    def _hits(self, match: Callable[[str], object]) -> np.ndarray:
+        """Which of the items that were taken in have a text that matches."""
+        columns, count = self.graph.columns, len(self._row_of)
+        if not count:
+            return np.zeros(0, bool)
+        texts = columns.texts
+        good = np.array([False, *(bool(match(texts[i])) for i in range(1, len(texts)))])
+        hits = np.zeros(len(columns), bool)
+        for codes in (columns.name, columns.path, columns.cls):
+            hits |= good[np.frombuffer(codes, np.int32)]
+        for node, name in zip(columns.grad_of, columns.grad_name):
+            hits[node] |= good[name]
+        for item, error in columns.errors.items():
+            hits[item] |= bool(match(error))
+        known: dict[int, bool] = {}  # of headers, which most calls of a module share
+        for item, params in columns.params.items():
+            hit = known.get(id(params))
+            if hit is None:
+                hit = known[id(params)] = any(match(name) for name in params.values())
+            hits[item] |= hit
+        told: dict[str, bool] = {}
+        for tensor, variable in self.names.items():
+            hit = told.get(variable)
+            if hit is None:
+                hit = told[variable] = bool(match(variable))
+            if hit:
+                hits[self.graph.makers(tensor)] = True
+        return hits[:count]
 
     # -- drawing -----------------------------------------------------------------------------
 
@@ -490,20 +665,3 @@ class Outline:
             breakpoints: keys of the rows that have one.
         """
         return draw.line(self, index, width, cursor, head, annotations or {}, breakpoints, ascii)
-
-
-def _has_node(row: Row) -> bool:
-    """Whether data flows through the row itself rather than through rows below it."""
-    kind = row.item.kind
-    if kind in ("op", "leaf"):
-        return True
-    return kind in ("module", "composite", "node") and bool(row.collapsed)
-
-
-def _texts_of(item: Item, names: Mapping[int, str]) -> list[str]:
-    parts = [item.name]
-    parts += [text for text in (item.path, item.cls, item.error) if text]
-    parts += [names[m.id] for m in item.outputs if m.id in names]
-    parts += [g.name for g in item.grads]
-    parts += item.params.values() if item.kind == "module" else ()
-    return parts

@@ -11,7 +11,7 @@ Tensors saved for backward are not edges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from framework.trace.events import (
@@ -31,13 +31,33 @@ from framework.trace.events import (
     OptimBegin,
     OptimEnd,
     ParamUpdate,
-    Source,
     TensorMeta,
     Write,
 )
+from viewers.graph.columns import Ids
+from viewers.graph.items import (
+    BACKWARD,
+    COMPOSITE,
+    FAILED_INSIDE,
+    HAS_NODE,
+    IS_ROOT,
+    LEAF,
+    MARK,
+    MODULE,
+    NODE,
+    OF_BACKWARD,
+    OP,
+    OPTIMIZER,
+    PHASES,
+    UPDATE,
+    Columns,
+    Item,
+    Items,
+)
 
 if TYPE_CHECKING:
-    from viewers.graph.moments import Container, Step
+    from viewers.graph.containers import Container
+    from viewers.graph.moments import Step
     from viewers.graph.store import TraceStore
 
 __all__ = ["END", "GRAD", "NEW", "PARAM", "Item", "StepGraph"]
@@ -45,132 +65,52 @@ __all__ = ["END", "GRAD", "NEW", "PARAM", "Item", "StepGraph"]
 # What an entry of `StepGraph.log` says of its item.
 NEW, END, GRAD, PARAM = range(4)
 
-_GROUPS = ("module", "composite", "node", "backward", "optimizer", "update")
-
-# What most items have none of. Shared, so never written to: six empty containers for each of 20,000
-# items cost more in garbage collection than all the rest.
-_NO_ITEMS: list[Any] = []
-_NO_PARAMS: dict[int, str] = {}
+_PHASES = {name: code for code, name in enumerate(PHASES)}
+FORWARD, BACK, UPDATING = range(3)
 
 
-class Item:
-    """One thing of a step's graph.
+class Log:
+    """What changed in a graph, in order: it only grows."""
 
-    Kinds: "leaf" (a tensor that no op of this step made), "op", "composite", "module", "backward"
-    (a pass), "node" (of backward), "optimizer", "update" (of a parameter), "mark".
-    """
+    def __init__(self) -> None:
+        self.what = bytearray()
+        self.items = array("i")
+        self.payload = array("q")  # of GRAD the event
 
-    __slots__ = (
-        "_key", "_names", "begin", "call", "cls", "count", "end", "error", "event", "failed_inside",
-        "forward", "grads", "index", "inputs", "is_root", "kind", "level", "made", "name",
-        "nodes", "occurrence", "outputs", "params", "parent", "path", "phase", "role",
-        "signature", "sources", "targets",
-    )  # fmt: skip
-
-    def __init__(
-        self, index: int, kind: str, phase: str, event: Event, name: str, parent: Item | None
-    ) -> None:
-        self.index = index
-        self.kind = kind
-        self.phase = phase
-        self.event = event
-        self.name = (
-            name  # op, class of an optimizer, name of a leaf, text of a mark; a module's path
-        )
-        # The module that it belongs to.
-        self.path: str = parent.path if parent is not None else ""
-        self.cls = ""  # of a module: its class
-        self.call = 0  # of a module: which call of it in this step, from 1
-        self.parent = parent
-        # How many modules are around it.
-        self.level: int = parent.level + (parent.kind == "module") if parent is not None else 0
-        self.begin = event.seq
-        self.end = 0  # 0 while it is open
-        self.error = ""
-        self.failed_inside = False  # the exception was raised in an item of this group
-        self.sources: list[Item] = _NO_ITEMS  # edges in, in argument order, each once
-        self.targets: list[Item] = _NO_ITEMS  # edges out
-        self.inputs: tuple[Item, ...] = ()  # makers of a group's inputs: its edges will start there
-        self.outputs: tuple[TensorMeta, ...] = ()
-        self.occurrence = 1
-        self._key = ""  # of a group; that of an op is made when it is asked for
-        self.count = 0  # ops in it
-        self.signature = 0  # equal for groups of equal structure
-        self.params: dict[int, str] = (
-            _NO_PARAMS  # of a module: its parameters' names, relative to it
-        )
-        self.forward: Item | None = None  # of a node: the forward op
-        self.nodes: tuple[Item, ...] = ()  # of a forward op: the nodes that were run for it
-        self.grads: tuple[Grad, ...] = ()  # of a node: what it accumulated into leaves
-        self.made: tuple[Item | None, ...] = ()  # of a node: what made each gradient that it sent
-        self.role = ""  # of a leaf: "input", "parameter", "buffer", "earlier"
-        self.is_root = False  # backward started from its output
-        self._names: dict[str, int] | None = None
-
-    def __repr__(self) -> str:
-        return f"Item({self.index}, {self.kind}, {self.key!r}, {self.begin}..{self.end})"
-
-    @property
-    def key(self) -> str:
-        """Names it in every step: module path, call, op, occurrence."""
-        if self._key:
-            return self._key
-        prefix = f"{self.parent.key}/" if self.parent is not None else ""
-        return f"{prefix}{self.name}#{self.occurrence}"
-
-    @key.setter
-    def key(self, text: str) -> None:
-        self._key = text
-
-    @property
-    def group(self) -> bool:
-        """Whether other items can be in it."""
-        return self.kind in _GROUPS
-
-    @property
-    def source(self) -> Source | None:
-        """The line of the user's code."""
-        return getattr(self.event, "source", None)
-
-    @property
-    def shape(self) -> TensorMeta | None:
-        """The tensor that a picture of it names: its first output."""
-        return next((m for m in self.outputs if m.id), None)
-
-    def ancestors(self) -> Iterator[Item]:
-        """Its groups, innermost first."""
-        item = self.parent
-        while item is not None:
-            yield item
-            item = item.parent
+    def __len__(self) -> int:
+        return len(self.what)
 
 
 class StepGraph:
     """Items and edges of one step. `update` (done by `TraceStore.graph`) adds what has happened.
 
-    ``log`` tells views what changed, in order: ``(NEW, item, None)``, ``(END, item, None)``,
-    ``(GRAD, node, Grad)``, ``(PARAM, module, tensor id)``. It only grows.
+    Attributes:
+        items: all of them, in program order.
+        columns: the same by index, for those who look at many.
+        log: tells views what changed, in order: `NEW`, `END`, `GRAD`, `PARAM`. It only grows.
     """
 
     def __init__(self, store: TraceStore, step: Step) -> None:
         self.store = store
         self.step = step
-        self.items: list[Item] = []
-        self.log: list[tuple[int, Item, Any]] = []
-        self.grads: dict[int, list[Grad]] = {}  # by leaf
+        self.columns = Columns(store)
+        self.items = Items(self.columns)
+        self.log = Log()
         self._next = step.first_seq
-        self._stack: list[Item] = []  # open containers, outermost first
-        self._open: dict[int, Item] = {}  # the same by seq of their begin
-        self._by_seq: dict[int, Item] = {}  # ops and leaves
-        self._made: dict[int, Item] = {}  # tensor -> what made it, as of now
-        self._history: dict[int, list[tuple[int, Item]]] = {}  # tensors written more than once
-        self._used: dict[int, list[Item]] = {}  # tensor -> what used it
+        self._stack: list[int] = []  # open containers, outermost first
+        self._open: dict[int, int] = {}  # the same by seq of their begin
+        self._by_seq = Ids("i")  # ops and leaves: index + 1
+        self._made = Ids("i")  # tensor -> what made it, as of now: index + 1
+        self._history: dict[int, list[tuple[int, int]]] = {}  # tensors written more than once
+        self._users = Ids("i")  # tensor -> the first item that used it: index + 1
+        self._more_users: dict[int, dict[int, None]] = {}  # and the others
         self._writes: dict[int, list[int]] = {}  # tensor -> seqs of writes in place
         self._written: tuple[int, ...] = ()  # by the op that is about to come
         self._calls: dict[str, int] = {}
-        self._top_names: dict[str, int] = {}
-        self._run: list[Item] = []  # module groups of the backward pass that nodes go into
-        self._update: Item | None = None  # ops before an update
+        self._names: dict[int, dict[str, int]] = {-1: {}}  # open group -> how often each name
+        self._params: dict[str, dict[int, str]] = {}  # of the newest call of each module
+        self._run: list[int] = []  # module groups of the backward pass that nodes go into
+        self._update = -1  # ops before an update
         self._handlers: dict[type, Any] = {
             Leaf: self._leaf, Op: self._op, OpBegin: self._op_begin, OpEnd: self._group_end,
             ModuleBegin: self._module_begin, ModuleEnd: self._group_end,
@@ -193,34 +133,60 @@ class StepGraph:
         for event in reversed(chain):
             handler = self._handlers.get(type(event))
             if handler is not None:
+                self.columns.begun[event.seq] = event
                 handler(event)
 
-    def update(self) -> None:
-        """Add the events of the step that are new."""
-        handlers = self._handlers
-        for event in self.store.events(self._next, self.step.last_seq):
+    def update(self, most: int | None = None) -> None:
+        """Add the events of the step that are new, at most so many."""
+        store, handlers = self.store, self._handlers
+        first = store.index_before(self._next - 1) + 1
+        end = store.index_before(self.step.last_seq) + 1
+        if most is not None:
+            end = min(end, first + most)
+        for event in store.tape.between(first, end):
             handler = handlers.get(type(event))
             if handler is not None:
                 handler(event)
-        self._next = self.step.last_seq + 1
+        if end > first:
+            self._next = store.seq_of(end - 1) + 1
+
+    @property
+    def behind(self) -> int:
+        """Events of the step that are still to be added."""
+        store = self.store
+        end = store.index_before(self.step.last_seq)
+        return max(0, end - store.index_before(self._next - 1))
 
     # -- queries -----------------------------------------------------------------------------
 
     def item_at(self, seq: int) -> Item | None:
         """The op, group or leaf that the event ``seq`` made or began."""
-        return self._by_seq.get(seq)
+        at = self._by_seq.get(seq)
+        return Item(self.columns, at - 1) if at else None
 
     def producer(self, tensor: int, seq: int | None = None) -> Item | None:
         """What made a tensor (or wrote it last), as of an event."""
+        made = self._made.get(tensor) - 1
+        if made < 0:
+            return None
+        if seq is not None and self.columns.begin[made] > seq:
+            earlier = [item for at, item in self._history.get(tensor, ()) if at <= seq]
+            if not earlier:
+                return None
+            made = earlier[-1]
+        return Item(self.columns, made)
+
+    def makers(self, tensor: int) -> list[int]:
+        """Indexes of all items that made a tensor or wrote it."""
         made = self._made.get(tensor)
-        if seq is None or made is None or made.begin <= seq:
-            return made
-        earlier = [item for at, item in self._history.get(tensor, ()) if at <= seq]
-        return earlier[-1] if earlier else None
+        known = [item for _, item in self._history.get(tensor, ())]
+        return known or ([made - 1] if made else [])
 
     def consumers(self, tensor: int) -> list[Item]:
         """The ops (of any phase) that used a tensor, in order."""
-        return self._used.get(tensor, [])
+        first = self._users.get(tensor)
+        found = [first - 1, *self._more_users.get(tensor, ())] if first else []
+        return [Item(self.columns, i) for i in found]
 
     def version(self, tensor: int, seq: int | None = None) -> int:
         """How often a tensor was written in place in this step, as of an event."""
@@ -233,147 +199,179 @@ class StepGraph:
 
     # -- making items ------------------------------------------------------------------------
 
-    def _new(self, kind: str, phase: str, event: Event, name: str, parent: Item | None) -> Item:
-        item = Item(len(self.items), kind, phase, event, name, parent)
-        self.items.append(item)
-        names = self._names_in(parent)
-        occurrence = item.occurrence = names.get(name, 0) + 1
+    def _new(self, kind: int, phase: int, event: Event, name: str, parent: int) -> int:
+        item = self.columns.add(kind, phase, event.seq, name, parent)
+        names = self._names.get(parent)
+        if names is None:
+            names = self._names[parent] = {}
+        occurrence = names.get(name, 0) + 1
         names[name] = occurrence
-        if item.group:
-            item.key = item.key
+        if occurrence > 1:
+            self.columns.occurrence[item] = occurrence
         return item
 
-    def _names_in(self, parent: Item | None) -> dict[str, int]:
-        if parent is None:
-            return self._top_names
-        if parent._names is None:
-            parent._names = {}
-        return parent._names
-
-    def _parent(self, phase: str) -> Item | None:
-        """The innermost open group of this phase."""
+    def _parent(self, phase: int) -> int:
+        """The innermost open group of this phase, -1 for none."""
+        phases = self.columns.phase
         for item in reversed(self._stack):
-            if item.phase == phase:
+            if phases[item] == phase:
                 return item
-        return None
+        return -1
 
-    def _push(self, item: Item) -> None:
+    def _innermost(self, kind: int) -> int:
+        """The innermost open group of this kind, -1 for none."""
+        kinds = self.columns.kind
+        for item in reversed(self._stack):
+            if kinds[item] == kind:
+                return item
+        return -1
+
+    def _push(self, item: int) -> None:
+        begin = self.columns.begin[item]
         self._stack.append(item)
-        self._open[item.begin] = item
-        self._by_seq[item.begin] = item
+        self._open[begin] = item
+        self._by_seq.set(begin, item + 1)
         self._say(NEW, item)
 
-    def _say(self, what: int, item: Item, payload: Any = None) -> None:
-        self.log.append((what, item, payload))
+    def _say(self, what: int, item: int, payload: int = 0) -> None:
+        log = self.log
+        log.what.append(what)
+        log.items.append(item)
+        log.payload.append(payload)
 
-    def _link(self, source: Item, target: Item) -> None:
-        if source is target or source in target.sources:
-            return
-        if target.sources:
-            target.sources.append(source)
-        else:
-            target.sources = [source]
-        if source.targets:
-            source.targets.append(target)
-        else:
-            source.targets = [target]
+    def _link(self, source: int, target: int) -> None:
+        columns = self.columns
+        if source != target and columns.sources.add(target, source):
+            columns.targets.add(source, target)
 
-    def _makes(self, item: Item, tensor: int) -> None:
-        before = self._made.get(tensor)
-        if before is not None and before is not item:
-            history = self._history.setdefault(tensor, [(before.begin, before)])
-            history.append((item.begin, item))
-        self._made[tensor] = item
+    def _makes(self, item: int, tensor: int) -> None:
+        before = self._made.get(tensor) - 1
+        if before >= 0 and before != item:
+            begins = self.columns.begin
+            history = self._history.setdefault(tensor, [(begins[before], before)])
+            history.append((begins[item], item))
+        self._made.set(tensor, item + 1)
+
+    def _fail(self, item: int, error: str) -> None:
+        if error:
+            self.columns.errors[item] = error
 
     # -- leaves ------------------------------------------------------------------------------
 
     def _leaf(self, e: Leaf) -> None:
+        columns = self.columns
         if e.role != "input":
             path, _, local = e.name.rpartition(".")
-            module = next((i for i in reversed(self._stack) if i.path == path and i.call), None)
-            if module is not None:
-                self._add_param(module, e.tensor.id, local)
+            for item in reversed(self._stack):
+                if columns.call[item] and columns.texts[columns.path[item]] == path:
+                    self._add_param(item, e.tensor.id, local)
+                    break
             return
-        phase = self._stack[-1].phase if self._stack else "forward"
-        if phase == "forward":
+        phase = columns.phase[self._stack[-1]] if self._stack else FORWARD
+        if phase == FORWARD:
             self._leaf_item(e, e, e.name, e.role, e.tensor)
 
-    def _own(self, tensor: int, name: str) -> Item | None:
+    def _own(self, tensor: int, name: str) -> bool:
         """Put a parameter into the header of the open module that holds it."""
+        columns = self.columns
         for item in reversed(self._stack):
-            if item.kind == "module" and name.startswith(item.path + "."):
-                return self._add_param(item, tensor, name[len(item.path) + 1 :])
-        return None
+            path = columns.texts[columns.path[item]]
+            if columns.kind[item] == MODULE and name.startswith(path + "."):
+                self._add_param(item, tensor, name[len(path) + 1 :])
+                return True
+        return False
 
-    def _add_param(self, module: Item, tensor: int, local: str) -> Item:
-        if tensor not in module.params:
-            module.params[tensor] = local
-            self._say(PARAM, module, tensor)
-        return module
+    def _add_param(self, module: int, tensor: int, local: str) -> None:
+        params = self.columns.params.get(module, {})
+        if tensor not in params:
+            self._set_params(module, {**params, tensor: local})
+            self._say(PARAM, module)
 
-    def _leaf_item(self, e: Leaf | None, at: Event, name: str, role: str, meta: TensorMeta) -> Item:
-        item = self._new("leaf", "forward", at, name or role, self._parent("forward"))
-        item.role = role
-        item.outputs = (meta,)
-        item.end = at.seq
+    def _set_params(self, module: int, params: dict[int, str]) -> None:
+        """Note a module's parameters; those of most calls are those of the call before."""
+        columns = self.columns
+        path = columns.texts[columns.path[module]]
+        before = self._params.get(path)
+        if before == params:
+            params = before
+        self._params[path] = columns.params[module] = params
+
+    def _leaf_item(self, e: Leaf | None, at: Event, name: str, role: str, meta: TensorMeta) -> int:
+        item = self._new(LEAF, FORWARD, at, name or role, self._parent(FORWARD))
+        columns = self.columns
+        columns.roles[item] = role
+        columns.end[item] = at.seq
+        if e is at:
+            columns.output[item] = e.seq
+        else:
+            columns.metas[item] = (meta,)
         if e is not None:
-            self._by_seq[e.seq] = item
+            self._by_seq.set(e.seq, item + 1)
         self._makes(item, meta.id)
         self._say(NEW, item)
         return item
 
-    def _maker(self, tensor: int, at: Event, phase: str) -> Item | None:
+    def _maker(self, tensor: int, at: Event, phase: int) -> int:
         """What made an input; a tensor from outside of the step gets an item when it is first used.
 
-        Parameters have none: they are in the header of a module.
+        Parameters have none (-1): they are in the header of a module.
         """
         made = self._made.get(tensor)
-        if made is not None:
-            return made
-        store = self.store
+        if made:
+            return made - 1
+        store, columns = self.store, self.columns
         leaf = store.leaf(tensor)
         if leaf is not None and leaf.role != "input":
-            if phase != "forward":
-                return None
-            if any(tensor in item.params for item in self._stack) or self._own(tensor, leaf.name):
-                return None
-            module = next((i for i in reversed(self._stack) if i.kind == "module"), None)
-            if module is not None:
+            if phase != FORWARD:
+                return -1
+            known = any(tensor in columns.params.get(item, ()) for item in self._stack)
+            if known or self._own(tensor, leaf.name):
+                return -1
+            module = self._innermost(MODULE)
+            if module >= 0:
                 self._add_param(module, tensor, leaf.name)
-                return None
+                return -1
+        if phase != FORWARD:
+            return -1
         meta = store.meta(tensor)
-        if phase != "forward" or meta is None:
-            return None
+        if meta is None:
+            return -1
         if leaf is not None:
             return self._leaf_item(leaf, at, leaf.name, leaf.role, meta)
         maker = store.event(store.maker(tensor))
         if type(maker) is not Op or maker.seq >= self.step.first_seq:
-            return None
+            return -1
         return self._leaf_item(None, at, maker.name, "earlier", meta)
 
     # -- ops ---------------------------------------------------------------------------------
 
     def _op(self, e: Op) -> None:
-        top = self._stack[-1] if self._stack else None
-        phase = e.phase
-        if top is not None and (top.phase == "backward" or phase not in ("forward", "optimizer")):
-            phase = top.phase
+        columns = self.columns
+        phase = _PHASES.get(e.phase, FORWARD)
+        if self._stack:
+            above = columns.phase[self._stack[-1]]
+            if above == BACK or e.phase not in ("forward", "optimizer"):
+                phase = above
         sources = self._sources(e.inputs, e, phase)
         parent = self._parent(phase)
-        if phase == "optimizer" and parent is not None and parent.kind == "optimizer":
-            parent = self._update = self._update or self._update_group(e, parent)
-        item = self._new("op", phase, e, e.name, parent)
-        item.path = e.module
-        item.outputs = e.outputs
-        item.end = e.seq
-        item.error = e.error
-        item.signature = hash((e.name, tuple([(m.shape, m.dtype) for m in e.outputs])))
-        self._by_seq[e.seq] = item
+        if phase == UPDATING and parent >= 0 and columns.kind[parent] == OPTIMIZER:
+            if self._update < 0:
+                self._update = self._update_group(e, parent)
+            parent = self._update
+        item = self._new(OP, phase, e, e.name, parent)
+        seq = e.seq
+        columns.path[item] = columns.texts.code(e.module)
+        columns.output[item] = columns.end[item] = seq
+        if e.node:
+            columns.flags[item] |= HAS_NODE
+        signature = hash((e.name, tuple([(m.shape, m.dtype) for m in e.outputs])))
+        columns.signature[item] = signature
+        self._by_seq.set(seq, item + 1)
         for source in sources:
             self._link(source, item)
         for tensor in e.inputs:
             if tensor:
-                self._used.setdefault(tensor, []).append(item)
+                self._uses(item, tensor)
         for meta in e.outputs:
             self._makes(item, meta.id)
         if self._written:
@@ -381,42 +379,53 @@ class StepGraph:
                 for tensor in self._written:
                     self._makes(item, tensor)
             self._written = ()
-        if parent is not None:
-            parent.count += 1
-            parent.signature = hash((parent.signature, item.signature))
-            parent.failed_inside |= bool(item.error)
+        if parent >= 0:
+            columns.count[parent] += 1
+            columns.signature[parent] = hash((columns.signature[parent], signature))
+        if e.error:
+            self._fail(item, e.error)
+            if parent >= 0:
+                columns.flags[parent] |= FAILED_INSIDE
         self._say(NEW, item)
 
-    def _sources(self, inputs: tuple[int, ...], e: Op | OpBegin, phase: str) -> list[Item]:
+    def _uses(self, item: int, tensor: int) -> None:
+        first = self._users.get(tensor)
+        if not first:
+            self._users.set(tensor, item + 1)
+        elif first != item + 1:
+            self._more_users.setdefault(tensor, {})[item] = None
+
+    def _sources(self, inputs: tuple[int, ...], e: Op | OpBegin, phase: int) -> list[int]:
         """Makers of the inputs that are edges in this phase."""
-        node = self._node() if phase == "backward" else None
-        result: list[Item] = []
+        columns = self.columns
+        node = self._innermost(NODE) if phase == BACK else -1
+        result: list[int] = []
         for tensor in inputs:
             if not tensor:
                 continue
             made = self._maker(tensor, e, phase)
-            if made is None:
+            if made < 0:
                 continue
-            if node is not None:
-                if made.begin >= node.begin:
+            if node >= 0:
+                if columns.begin[made] >= columns.begin[node]:
                     result.append(made)  # made in this node
-                elif tensor in node.params:
-                    result.extend(node.sources)  # the gradient that came to the node
-            elif made.phase == phase:
+                elif any(tensor == m.id for m in columns.outputs(node)):
+                    result.extend(columns.sources.of(node))  # the gradient that came to the node
+            elif columns.phase[made] == phase:
                 result.append(made)
         return result
 
-    def _node(self) -> Item | None:
-        return next((i for i in reversed(self._stack) if i.kind == "node"), None)
-
     def _op_begin(self, e: OpBegin) -> None:
-        top = self._stack[-1] if self._stack else None
-        phase = top.phase if top is not None and top.phase == "backward" else e.phase
+        columns = self.columns
+        phase = _PHASES.get(e.phase, FORWARD)
+        if self._stack and columns.phase[self._stack[-1]] == BACK:
+            phase = BACK
         sources = self._sources(e.inputs, e, phase)
-        item = self._new("composite", phase, e, e.name, self._parent(phase))
-        item.path = e.module
-        item.inputs = tuple(sources)
-        item.signature = hash(e.name)
+        item = self._new(COMPOSITE, phase, e, e.name, self._parent(phase))
+        columns.path[item] = columns.texts.code(e.module)
+        for source in sources:
+            columns.inputs.add(item, source)
+        columns.signature[item] = hash(e.name)
         self._push(item)
 
     def _write(self, e: Write) -> None:
@@ -425,214 +434,236 @@ class StepGraph:
         self._written = e.tensors
 
     def _mark(self, e: Mark) -> None:
-        item = self._new("mark", "forward", e, e.name, self._parent("forward"))
-        item.end = e.seq
+        item = self._new(MARK, FORWARD, e, e.name, self._parent(FORWARD))
+        self.columns.end[item] = e.seq
         self._say(NEW, item)
 
     # -- groups ------------------------------------------------------------------------------
 
     def _module_begin(self, e: ModuleBegin) -> None:
-        inputs = [
-            m for t in e.inputs if t for m in (self._maker(t, e, "forward"),) if m is not None
-        ]
-        item = self._module(e, e.path, self._parent("forward"))
-        item.inputs = tuple(inputs)
-        item.cls = e.cls
-        item.signature = hash(("module", e.cls, e.description))
-        item.params = dict(self.store.parameters(e.path))
+        columns = self.columns
+        inputs = [made for t in e.inputs if t and (made := self._maker(t, e, FORWARD)) >= 0]
+        parent = self._parent(FORWARD)
+        item = self._module(e, e.path, parent)
+        for source in inputs:
+            columns.inputs.add(item, source)
+        columns.cls[item] = columns.texts.code(e.cls)
+        columns.signature[item] = hash(("module", e.cls, e.description))
+        params = self.store.parameters(e.path)
+        if params:
+            self._set_params(item, dict(params))
         call = self._calls[e.path] = self._calls.get(e.path, 0) + 1
-        item.call = call
-        item.key = f"{e.path}#{call}"
+        columns.call[item] = call
         self._push(item)
 
-    def _module(self, e: Event, path: str, parent: Item | None) -> Item:
-        item = self._new("module", parent.phase if parent else "forward", e, path, parent)
-        item.path = path
+    def _module(self, e: Event, path: str, parent: int) -> int:
+        columns = self.columns
+        phase = columns.phase[parent] if parent >= 0 else FORWARD
+        item = self._new(MODULE, phase, e, path, parent)
+        columns.path[item] = columns.name[item]
         return item
 
     def _backward_begin(self, e: BackwardBegin) -> None:
-        item = self._new("backward", "backward", e, "backward", None)
+        columns = self.columns
+        item = self._new(BACKWARD, BACK, e, "backward", -1)
         for root in e.roots:
-            made = self._made.get(root)
-            if made is None:
+            made = self._made.get(root) - 1
+            if made < 0:
                 continue
-            made.is_root = True
-            for group in made.ancestors():  # the composite op is what the user calls the loss
-                if any(m.id == root for m in group.outputs):
-                    group.is_root = True
-                    made = group if group.kind == "composite" else made
-            item.inputs += (made,)
+            columns.flags[made] |= IS_ROOT
+            for group in columns.ancestors(made):  # the composite op is what is called the loss
+                if any(m.id == root for m in columns.outputs(group)):
+                    columns.flags[group] |= IS_ROOT
+                    made = group if columns.kind[group] == COMPOSITE else made
+            columns.inputs.add(item, made)
         self._push(item)
 
     def _optim_begin(self, e: OptimBegin) -> None:
-        item = self._new("optimizer", "optimizer", e, e.cls, None)
-        self._update = None
+        item = self._new(OPTIMIZER, UPDATING, e, e.cls, -1)
+        self._update = -1
         self._push(item)
 
     def _group_end(self, e: OpEnd | ModuleEnd | BackwardEnd | NodeEnd | OptimEnd) -> None:
-        item = self._open.get(e.begin)
-        if item is None:
+        item = self._open.get(e.begin, -1)
+        if item < 0:
             return
+        columns = self.columns
         while self._stack:
             top = self._stack.pop()
-            del self._open[top.begin]
-            self._close(top, e, e.error if top is item else top.error)
-            if top is item:
+            del self._open[columns.begin[top]]
+            self._close(top, e, e.error if top == item else columns.errors.get(top, ""))
+            if top == item:
                 return
 
-    def _close(self, item: Item, e: Any, error: str) -> None:
-        if item.kind == "backward":
+    def _close(self, item: int, e: Any, error: str) -> None:
+        columns = self.columns
+        kind = columns.kind[item]
+        if kind == BACKWARD:
             while self._run:
                 self._finish(self._run.pop(), e.seq)
-        elif item.kind == "optimizer" and self._update is not None:
+        elif kind == OPTIMIZER and self._update >= 0:
             self._finish(self._update, e.seq)
-            self._update = None
-        item.error = error
-        kind = type(e)
-        if item.begin != getattr(e, "begin", 0):
+            self._update = -1
+        self._fail(item, error)
+        what = type(e)
+        if columns.begin[item] != getattr(e, "begin", 0):
             pass  # its own end was lost
-        elif kind is OpEnd:
-            item.outputs = e.outputs
-            self._close_outputs(item)
-        elif kind is ModuleEnd:
-            metas = [self.store.meta(t) for t in e.outputs]
-            item.outputs = tuple([m for m in metas if m is not None])
-            self._close_outputs(item)
-        elif kind is NodeEnd:
+        elif what is OpEnd:
+            columns.output[item] = e.seq
+            self._close_outputs(item, [m.id for m in e.outputs])
+        elif what is ModuleEnd:
+            columns.output[item] = e.seq
+            store = self.store
+            self._close_outputs(item, [t for t in e.outputs if store.meta(t) is not None])
+        elif what is NodeEnd:
             self._close_node(item, e)
         self._finish(item, e.seq)
 
-    def _close_outputs(self, item: Item) -> None:
+    def _close_outputs(self, item: int, outputs: list[int]) -> None:
         """A group with no ops in it makes its outputs itself, from its inputs."""
-        for meta in item.outputs:
-            if meta.id not in self._made:
-                self._makes(item, meta.id)
-                for source in item.inputs:
-                    if source.phase == item.phase:
+        columns = self.columns
+        for tensor in outputs:
+            if not self._made.get(tensor):
+                self._makes(item, tensor)
+                for source in columns.inputs.of(item):
+                    if columns.phase[source] == columns.phase[item]:
                         self._link(source, item)
 
-    def _finish(self, item: Item, seq: int) -> None:
-        item.end = seq
-        parent = item.parent
-        if parent is not None:
-            parent.count += item.count
-            parent.signature = hash((parent.signature, item.signature))
-            parent.failed_inside |= bool(item.error)
+    def _finish(self, item: int, seq: int) -> None:
+        columns = self.columns
+        columns.end[item] = seq
+        self._names.pop(item, None)
+        parent = columns.parent[item]
+        if parent >= 0:
+            columns.count[parent] += columns.count[item]
+            signature = hash((columns.signature[parent], columns.signature[item]))
+            columns.signature[parent] = signature
+            if item in columns.errors:
+                columns.flags[parent] |= FAILED_INSIDE
         self._say(END, item)
 
     # -- backward ----------------------------------------------------------------------------
 
     def _node_begin(self, e: NodeBegin) -> None:
-        forward = self._by_seq.get(e.forward) if e.forward else None
-        backward = next((i for i in reversed(self._stack) if i.kind == "backward"), None)
-        sources = list(self._grad_sources(e, forward, backward))
-        parent = None
-        if backward is not None:
+        columns = self.columns
+        forward = self._by_seq.get(e.forward) - 1 if e.forward else -1
+        backward = self._innermost(BACKWARD)
+        sources = self._grad_sources(e, forward, backward)
+        parent = -1
+        if backward >= 0:
             parent = self._module_run(e, forward, backward, sources)
-        item = self._new("node", "backward", e, e.name, parent)
-        item.path = e.module
-        item.forward = forward
-        item.outputs = e.grad_in
-        item.signature = hash(("node", e.name, tuple([m.shape for m in e.grad_in])))
-        item.params = {m.id: "" for m in e.grad_in if m.id}  # the gradients that came
+        item = self._new(NODE, BACK, e, e.name, parent)
+        columns.path[item] = columns.texts.code(e.module)
+        columns.forward[item] = forward
+        columns.output[item] = e.seq
+        columns.signature[item] = hash(("node", e.name, tuple([m.shape for m in e.grad_in])))
         for source in sources:
             self._link(source, item)
-        if forward is not None:
-            forward.nodes += (item,)
+        if forward >= 0:
+            columns.nodes.add(forward, item)
         self._push(item)
 
-    def _module_run(
-        self, e: NodeBegin, forward: Item | None, backward: Item, sources: list[Item]
-    ) -> Item:
+    def _module_run(self, e: NodeBegin, forward: int, backward: int, sources: list[int]) -> int:
         """The group of consecutive nodes whose forward ops ran in the same module call."""
-        calls: list[tuple[str, int]]
-        if forward is not None:
-            calls = [(a.path, a.call) for a in forward.ancestors() if a.kind == "module"][::-1]
+        columns = self.columns
+        calls: list[tuple[int, int]]  # path, call
+        if forward >= 0:
+            around = [a for a in columns.ancestors(forward) if columns.kind[a] == MODULE]
+            calls = [(columns.path[a], columns.call[a]) for a in reversed(around)]
         else:
-            calls = [(e.module, 1)] if e.module else []
+            calls = [(columns.texts.code(e.module), 1)] if e.module else []
         run, same = self._run, 0
-        while same < min(len(run), len(calls)) and (run[same].path, run[same].call) == calls[same]:
+        while same < min(len(run), len(calls)):
+            if (columns.path[run[same]], columns.call[run[same]]) != calls[same]:
+                break
             same += 1
         while len(run) > same:
             self._finish(run.pop(), e.seq - 1)
         for path, call in calls[same:]:
-            group = self._module(e, path, run[-1] if run else backward)
-            group.call = call
-            group.inputs = tuple(sources)
-            group.outputs = e.grad_in
-            group.cls = _class_of(forward, path) if forward is not None else ""
-            group.signature = hash(group.cls or path)
-            group.key = f"{backward.key}/{path}#{call}.{group.occurrence}"
+            text = columns.texts[path]
+            group = self._module(e, text, run[-1] if run else backward)
+            columns.flags[group] |= OF_BACKWARD
+            columns.call[group] = call
+            for source in sources:
+                columns.inputs.add(group, source)
+            columns.output[group] = e.seq
+            cls = self._class_of(forward, path)
+            columns.cls[group] = cls
+            columns.signature[group] = hash(columns.texts[cls] or text)
             run.append(group)
             self._say(NEW, group)
         return run[-1] if run else backward
 
-    def _grad_sources(
-        self, e: NodeBegin, forward: Item | None, backward: Item | None
-    ) -> Iterator[Item]:
+    def _class_of(self, forward: int, path: int) -> int:
+        columns = self.columns
+        for item in columns.ancestors(forward) if forward >= 0 else ():
+            if columns.kind[item] == MODULE and columns.path[item] == path:
+                return columns.cls[item]
+        return 0
+
+    def _grad_sources(self, e: NodeBegin, forward: int, backward: int) -> list[int]:
         """Where a node's gradients come from: the nodes of the consumers of its forward op."""
-        found = False
-        if forward is not None:
-            outputs = {m.id for m in forward.outputs}
-            for consumer in forward.targets:
-                node = consumer.nodes[-1] if consumer.nodes else None
-                if node is None or not node.end or _pass_of(node) is not backward:
-                    continue
-                for position, tensor in enumerate(getattr(consumer.event, "inputs", ())):
-                    if tensor in outputs and position < len(node.made):
-                        made = node.made[position]
-                        if made is not None:
-                            found = True
-                            yield made
+        columns = self.columns
+        found: list[int] = []
+        users = columns.targets.of(forward) if forward >= 0 else []
+        outputs = {m.id for m in columns.outputs(forward)} if users else set()
+        for consumer in users:
+            nodes = columns.nodes.of(consumer)
+            node = nodes[-1] if nodes else -1
+            if node < 0 or not columns.end[node] or self._pass_of(node) != backward:
+                continue
+            inputs = getattr(columns.event_of(consumer), "inputs", ())
+            for maker, tensor in zip(columns.made_by(node), inputs):
+                if maker >= 0 and tensor in outputs:
+                    found.append(maker)
         if not found:
             for meta in e.grad_in:
-                made = self._made.get(meta.id)
-                if made is not None and made.phase == "backward":
-                    yield made
+                maker = self._made.get(meta.id) - 1
+                if maker >= 0 and columns.phase[maker] == BACK:
+                    found.append(maker)
+        return found
 
-    def _close_node(self, item: Item, e: NodeEnd) -> None:
-        made: list[Item | None] = []
+    def _pass_of(self, item: int) -> int:
+        kinds = self.columns.kind
+        return next((a for a in self.columns.ancestors(item) if kinds[a] == BACKWARD), -1)
+
+    def _close_node(self, item: int, e: NodeEnd) -> None:
+        columns = self.columns
+        columns.made[item] = len(columns.makers)
+        columns.makers.append(len(e.grad_out))
         for meta in e.grad_out:
-            maker = self._made.get(meta.id) if meta.id else None
-            if meta.id and (maker is None or maker.begin < item.begin):
+            maker = self._made.get(meta.id) - 1 if meta.id else -1
+            if meta.id and (maker < 0 or columns.begin[maker] < columns.begin[item]):
                 maker = item  # passed on as it came
                 self._makes(item, meta.id)
-            made.append(maker)
-        item.made = tuple(made)
+            columns.makers.append(maker)
 
     def _grad(self, e: Grad) -> None:
-        self.grads.setdefault(e.leaf, []).append(e)
-        node = self._node() or self._parent("backward")
-        if node is not None:
-            node.grads += (e,)
-            self._say(GRAD, node, e)
+        node = self._innermost(NODE)
+        if node < 0:
+            node = self._parent(BACK)
+        if node >= 0:
+            columns = self.columns
+            columns.grads.add(node, e.seq)
+            columns.grad_of.append(node)
+            columns.grad_name.append(columns.texts.code(e.name))
+            self._say(GRAD, node, e.seq)
 
     # -- the optimizer -----------------------------------------------------------------------
 
-    def _update_group(self, e: Event, parent: Item | None) -> Item:
-        item = self._new("update", "optimizer", e, "update", parent)
+    def _update_group(self, e: Event, parent: int) -> int:
+        item = self._new(UPDATE, UPDATING, e, "update", parent)
         self._say(NEW, item)
         return item
 
     def _param_update(self, e: ParamUpdate) -> None:
         item = self._update
         self._written = ()
-        if item is None:
-            item = self._update_group(e, self._parent("optimizer"))
-        self._update = None
-        item.event = e
-        item.name = e.name
-        item.outputs = (e.tensor,)
-        self._by_seq[e.seq] = item
+        if item < 0:
+            item = self._update_group(e, self._parent(UPDATING))
+        self._update = -1
+        columns = self.columns
+        columns.event[item] = columns.output[item] = e.seq
+        columns.name[item] = columns.texts.code(e.name)
+        self._by_seq.set(e.seq, item + 1)
         self._finish(item, e.seq)
-
-
-def _pass_of(item: Item) -> Item | None:
-    return next((i for i in item.ancestors() if i.kind == "backward"), None)
-
-
-def _class_of(forward: Item, path: str) -> str:
-    for item in forward.ancestors():
-        if item.kind == "module" and item.path == path:
-            return item.cls
-    return ""

@@ -72,17 +72,17 @@ def _nest(container: Container | None) -> int:
 
 
 def _next(store: TraceStore, seq: int) -> int | None:
-    tape, inner = store.tape, store.inner
+    tape, inner = store.tape, store.innermost
     i = _start(store, seq)
-    nest = _nest(inner[i]) if i >= 0 else 0
+    nest = _nest(inner(i)) if i >= 0 else 0
     i += 1
     while i < len(tape):
         event = tape[i]
         kind = type(event)
-        if kind in _ENDS and _nest(inner[i]) <= nest:
+        if kind in _ENDS and _nest(inner(i)) <= nest:
             return event.seq
         if kind in _NESTS:
-            container = inner[i]
+            container = inner(i)
             if container is not None and container.nest > nest and container.end:
                 end = store.index_before(container.end)
                 i = max(i + 1, end)
@@ -92,16 +92,16 @@ def _next(store: TraceStore, seq: int) -> int | None:
 
 
 def _previous(store: TraceStore, seq: int) -> int | None:
-    tape, inner = store.tape, store.inner
+    tape, inner = store.tape, store.innermost
     i = _start(store, seq)
-    nest = _nest(inner[i]) if i >= 0 else 0
+    nest = _nest(inner(i)) if i >= 0 else 0
     i -= 1
     while i >= 0:
         event = tape[i]
         kind = type(event)
-        if kind in _ENDS and _nest(inner[i]) <= nest:
+        if kind in _ENDS and _nest(inner(i)) <= nest:
             return event.seq
-        if (kind is OpEnd or kind is NodeEnd) and _nest(inner[i]) >= nest:
+        if (kind is OpEnd or kind is NodeEnd) and _nest(inner(i)) >= nest:
             begin = store.index(event.begin)  # type: ignore[union-attr]
             if 0 <= begin < i:
                 i = begin
@@ -135,7 +135,7 @@ def _innermost(store: TraceStore, seq: int) -> Container | None:
     module = backward = None
     container = store.around(seq)
     while container is not None:
-        kind = type(container.event)
+        kind = container.kind
         if kind in _OUT_FIRST:
             return container
         if kind is ModuleBegin:
@@ -170,7 +170,7 @@ def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str
     are open there.
     """
     for j in range(i, max(-1, i - 100), -1):  # events of no line stand where the one before does
-        event, container = store.tape[j], store.inner[j]
+        event, container = store.tape[j], store.innermost(j)
         here = getattr(event, "source", None) if type(event) in _LINES else None
         begin = store.container(getattr(event, "begin", 0))
         if begin is not None:
@@ -184,7 +184,7 @@ def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str
             source = getattr(container.event, "source", None)
             if container.opaque and source is not None:
                 here = source  # the outermost wins: it is what the user's line waits for
-            if type(container.event) is ModuleBegin and source is not None:
+            if container.kind is ModuleBegin and source is not None:
                 around.add((source.file, source.function))
             container = container.outer
         if here is not None:
@@ -194,8 +194,8 @@ def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str
 
 def _outside(store: TraceStore, i: int) -> Container | None:
     """What the event at ``i`` happens in; for a begin, what is around that."""
-    container = store.inner[i]
-    if container is not None and container.event is store.tape[i]:
+    container = store.innermost(i)
+    if container is not None and container.seq == store.seq_of(i):
         return container.outer
     return container
 
@@ -236,8 +236,8 @@ def _line(store: TraceStore, seq: int) -> int | None:
                 return event.seq
             if found is None and perhaps is None:
                 perhaps = event.seq
-        inside = store.inner[i]
-        if inside is not None and inside.event is event and inside.opaque and inside.end:
+        inside = store.innermost(i)
+        if inside is not None and inside.seq == event.seq and inside.opaque and inside.end:
             i = max(i, store.index_before(inside.end) - 1)
         i += 1
     return perhaps

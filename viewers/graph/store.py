@@ -12,7 +12,7 @@ too long, that step's own beginning.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from framework.trace.events import (
@@ -38,17 +38,17 @@ from framework.trace.events import (
     Write,
 )
 from viewers.graph import stops
+from viewers.graph.columns import Ids
+from viewers.graph.containers import Container
 from viewers.graph.moments import (
     BACKWARD,
     FORWARD,
     IDLE,
     OPTIMIZER,
     PHASES,
-    Container,
     Moment,
     Step,
 )
-from viewers.graph.shared import Shared
 from viewers.graph.step import StepGraph
 from viewers.graph.tape import Tape
 
@@ -56,19 +56,10 @@ __all__ = ["PHASES", "Container", "Moment", "Step", "TraceStore"]
 
 _PASSES = 5000  # backward passes, and cells, that are remembered
 _CODES = {name: code for code, name in enumerate(PHASES)}
+_MOST = 1 << 62  # event numbers are below
 _INPUTS_KEPT = 100_000  # input leaves whose name and shape are remembered
 
-
-#: The tensors that an event of a kind describes, by kind.
-_MADE: dict[type, Callable[[Any], Iterable[TensorMeta]]] = {
-    Leaf: lambda e: (e.tensor,),
-    Op: lambda e: e.outputs,
-    OpEnd: lambda e: e.outputs,
-    NodeBegin: lambda e: e.grad_in,
-    NodeEnd: lambda e: e.grad_out,
-    Grad: lambda e: (e.arrived, e.total),
-    ParamUpdate: lambda e: e.state.values(),
-}
+_Kind = tuple[tuple[int, ...], str, str, bool]  # shape, dtype, device, requires_grad
 
 
 class TraceStore(Tape):
@@ -91,25 +82,27 @@ class TraceStore(Tape):
         self.max_events = max(16, max_events)
         self.steps: list[Step] = []
         self._firsts: list[int] = []  # first_seq of each step
-        self._top: Container | None = None
         self._following = 0  # the number that the next step will have, as far as is known
         self._lost = False  # after a gap, until the open containers are certain again
-        self._containers: dict[int, Container] = {}
         self._steps_made = 0
         self.passes: dict[int, tuple[str, int]] = {}  # begin of a backward pass -> file, line
         self.losses: dict[int, tuple[int, float]] = {}  # what one began with -> it, and the value
         self.cells: dict[int, None] = {}  # begins of cells; of both the newest
         self._raised: list[int] = []  # seqs of the events at which an exception was raised
         self.stood: list[int] = []  # seqs after which the program stood at a stop, ascending
-        self._metas: dict[int, TensorMeta] = {}
-        self._makers: dict[int, int] = {}  # tensor -> seq of the newest event that made it
+        # By tensor: what it is (shape, type, ..., as a number from 1), the newest events that made
+        # it and that described it.
+        self._kinds: list[_Kind] = []
+        self._codes_of: dict[_Kind, int] = {}
+        self._kind_of = Ids("i")
+        self._makers = Ids("q")
+        self._seen = Ids("q")
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
         self._inputs: dict[int, Leaf] = {}
         self._names: dict[int, str] = {}
         self._owned: dict[str, dict[int, str]] = {}  # module path -> its parameters' local names
         self._grads: dict[int, tuple[list[int], list[int]]] = {}  # leaf -> seqs, ids of its .grad
         self._graphs: dict[int, tuple[Step, StepGraph]] = {}
-        self._shared = Shared()
         self._handlers = {
             kind: getattr(self, f"_{kind.__name__.lower()}")
             for kind in (
@@ -139,7 +132,7 @@ class TraceStore(Tape):
         for event in events:
             seq = event.seq
             if seq != following or seq < 1:
-                if seq < max(following, 1):
+                if seq < max(following, 1) or seq >= _MOST:
                     late.append(event)
                     continue
                 self._start_run(seq)
@@ -179,8 +172,7 @@ class TraceStore(Tape):
         before = self.steps[-1] if self.steps else None
         if before is not None and type(event) is CellEnd:
             return before
-        cell = event if type(event) is CellBegin else self._cell()
-        name = cell.cell if cell is not None else ""
+        name = event.cell if type(event) is CellBegin else self._cell()
         # A guess until the optimizer says: the step after an update is the next update's.
         goes_on = before is not None and before.updated and before.cell == name
         following = self._following or (before.number + 1 if before is not None else 0)
@@ -191,41 +183,47 @@ class TraceStore(Tape):
         self._firsts.append(event.seq)
         return step
 
-    def _cell(self) -> CellBegin | None:
-        c = self._top
-        while c is not None:
-            if type(c.event) is CellBegin:
-                return c.event
-            c = c.outer
-        return None
+    def _cell(self) -> str:
+        containers = self.containers
+        for at in containers.open_at(self._top):
+            if containers.is_cell(at):
+                begin = containers.event(containers.begins[at])
+                return begin.cell if type(begin) is CellBegin else ""
+        return ""
 
     # What each kind of event does; returns its phase. Called once per event, in order.
 
     def _push(self, event: Event, phase: int | None = None) -> int:
         if self._lost:
             self._realign(event)
-        top = self._top
         if phase is None:
-            phase = FORWARD if top is None else top.phase
-        self._top = self._containers[event.seq] = Container(event, top, phase)
+            phase = self._here()
+        self._top = self.containers.add(event, self._top, phase)
         return phase
 
     def _pop(self, event: OpEnd | ModuleEnd | BackwardEnd | NodeEnd | OptimEnd | CellEnd) -> int:
         """Close a container and all in it; returns its phase. An unknown one is left out."""
         if event.error:
             self._error(event.seq, event.error)
-        closed = self._containers.get(event.begin)
-        if closed is None or closed.end:
-            return FORWARD if self._top is None else self._top.phase
-        c = self._top
-        while c is not None and c is not closed:
-            c = c.outer
-        if c is None:
-            return closed.phase
-        while self._top is not None and self._top is not closed.outer:
-            self._top.end = event.seq
-            self._top = self._top.outer
-        return closed.phase
+        containers = self.containers
+        closed, top = self._top, self._top
+        if top < 0 or containers.begins[top] != event.begin:
+            closed = containers.find(event.begin)
+            if closed < 0 or containers.ends[closed]:
+                return self._here()
+            if closed not in containers.open_at(top):
+                return containers.phases[closed]
+        self._close_to(containers.outers[closed], event.seq)
+        return containers.phases[closed]
+
+    def _close_to(self, outer: int, seq: int) -> None:
+        """End what is open inside of a container (-1: all that is open)."""
+        containers = self.containers
+        top = self._top
+        while top >= 0 and top != outer:
+            containers.ends[top] = seq
+            top = containers.outers[top]
+        self._top = top
 
     def _realign(self, event: Event) -> None:
         """After a gap: an event's parent says which of the containers before it are still open."""
@@ -233,16 +231,15 @@ class TraceStore(Tape):
         if parent is None:
             return
         self._lost = False
-        c = self._top
-        while c is not None and c.seq != parent:
-            if not parent and type(c.event) is CellBegin:
+        containers = self.containers
+        found = -1
+        for at in containers.open_at(self._top):
+            if containers.begins[at] == parent or (not parent and containers.is_cell(at)):
+                found = at
                 break
-            c = c.outer
-        if c is None and parent:
+        if found < 0 and parent:
             return  # its begin was lost: what was open may be around it
-        while self._top is not None and self._top is not c:
-            self._top.end = event.seq
-            self._top = self._top.outer
+        self._close_to(found, event.seq)
 
     def _error(self, seq: int, text: str) -> None:
         """Remember where an exception was raised, not the ends that it flew through."""
@@ -252,12 +249,22 @@ class TraceStore(Tape):
         self.steps[-1].error = text
 
     def _here(self) -> int:
-        return FORWARD if self._top is None else self._top.phase
+        return FORWARD if self._top < 0 else self.containers.phases[self._top]
+
+    def _describe(self, meta: TensorMeta, seq: int) -> None:
+        """Remember what a tensor is."""
+        kind = (meta.shape, meta.dtype, meta.device, meta.requires_grad)
+        code = self._codes_of.get(kind)
+        if code is None:
+            self._kinds.append(kind)
+            code = self._codes_of[kind] = len(self._kinds)
+        self._kind_of.set(meta.id, code)
+        self._seen.set(meta.id, seq)
 
     def _leaf(self, e: Leaf) -> int:
         ident = e.tensor.id
-        self._metas[ident] = e.tensor
-        self._makers[ident] = e.seq
+        self._describe(e.tensor, e.seq)
+        self._makers.set(ident, e.seq)
         self._names[ident] = e.name
         if e.role == "input":
             self._inputs.pop(ident, None)
@@ -280,13 +287,11 @@ class TraceStore(Tape):
     def _op(self, e: Op) -> int:
         if self._lost:
             self._realign(e)
-        self._shared.op(e)
-        metas, makers, seq = self._metas, self._makers, e.seq
         for meta in e.outputs:
-            metas[meta.id] = meta
-            makers[meta.id] = seq
+            self._describe(meta, e.seq)
+            self._makers.set(meta.id, e.seq)
         if e.error:
-            self._error(seq, e.error)
+            self._error(e.seq, e.error)
         self.steps[-1].content = True
         return _CODES.get(e.phase, FORWARD)
 
@@ -296,8 +301,9 @@ class TraceStore(Tape):
 
     def _opend(self, e: OpEnd) -> int:
         for meta in e.outputs:
-            self._metas[meta.id] = meta
-            self._makers.setdefault(meta.id, e.begin)
+            self._describe(meta, e.seq)
+            if not self._makers.get(meta.id):
+                self._makers.set(meta.id, e.begin)
         return self._pop(e)
 
     def _modulebegin(self, e: ModuleBegin) -> int:
@@ -319,27 +325,27 @@ class TraceStore(Tape):
         return BACKWARD
 
     def _nodebegin(self, e: NodeBegin) -> int:
-        self._see(e.grad_in)
+        self._see(e.grad_in, e.seq)
         return self._push(e, BACKWARD)
 
     def _nodeend(self, e: NodeEnd) -> int:
-        self._see(e.grad_out)
+        self._see(e.grad_out, e.seq)
         self._pop(e)
         return BACKWARD
 
-    def _see(self, metas: Iterable[TensorMeta]) -> None:
+    def _see(self, metas: Iterable[TensorMeta], seq: int) -> None:
         for meta in metas:
             if meta.id:
-                self._metas[meta.id] = meta
+                self._describe(meta, seq)
 
     def _grad(self, e: Grad) -> int:
-        self._see((e.arrived, e.total))
+        self._see((e.arrived, e.total), e.seq)
         self._names[e.total.id] = f"{e.name}.grad" if e.name else ""
-        self._makers[e.total.id] = e.seq
+        self._makers.set(e.total.id, e.seq)
         seqs, ids = self._grads.setdefault(e.leaf, ([], []))
         seqs.append(e.seq)
         ids.append(e.total.id)
-        return self._here() if self._top is not None else BACKWARD
+        return self._here() if self._top >= 0 else BACKWARD
 
     def _optimbegin(self, e: OptimBegin) -> int:
         step = self.steps[-1]
@@ -348,10 +354,10 @@ class TraceStore(Tape):
         return self._push(e, OPTIMIZER)
 
     def _paramupdate(self, e: ParamUpdate) -> int:
-        self._metas[e.tensor.id] = e.tensor
+        self._describe(e.tensor, e.seq)
         for key, meta in e.state.items():
-            self._metas[meta.id] = meta
-            self._makers[meta.id] = e.seq
+            self._describe(meta, e.seq)
+            self._makers.set(meta.id, e.seq)
             self._names[meta.id] = f"{e.name}.{key}" if e.name else key
         return OPTIMIZER
 
@@ -377,18 +383,19 @@ class TraceStore(Tape):
         return IDLE
 
     def _mark(self, e: Mark) -> int:
-        top = self._top
-        return IDLE if top is None or type(top.event) is CellBegin else top.phase
+        return IDLE if self._top < 0 or self.containers.is_cell(self._top) else self._here()
 
     # -- late events, and the bound ----------------------------------------------------------
 
     def _fill(self, late: list[Event]) -> None:
         """Put late events into their gaps: the tape is taken back to that step and fed again."""
-        wanted = {e.seq: e for e in late if self.first_seq < e.seq and self.index(e.seq) < 0}
+        wanted = {
+            e.seq: e for e in late if self.first_seq < e.seq < _MOST and self.index(e.seq) < 0
+        }
         if not wanted:
             return
         start = self.steps[self.step_index(min(wanted))]
-        i = bisect_left(self.tape, start.first_seq, key=_seq)
+        i = self.index_before(start.first_seq - 1) + 1
         again = sorted([*wanted.values(), *self.tape[i:]], key=_seq)
         self._cut(i, start)
         self._append(again)
@@ -397,13 +404,8 @@ class TraceStore(Tape):
     def _cut(self, i: int, step: Step) -> None:
         """Forget the events from index ``i``, the first one of ``step``."""
         seq = step.first_seq
-        for event in self.tape[i:]:
-            self._containers.pop(event.seq, None)
-            begin = getattr(event, "begin", 0)
-            if begin in self._containers:
-                self._containers[begin].end = 0
         self._drop_after(i)
-        self._top = self.inner[-1] if self.inner else self.base
+        self._top = self.inner[-1] if self.inner else self._base
         self._steps_made = step.index
         kept = self.steps.index(step)
         del self.steps[kept:], self._firsts[kept:]
@@ -419,16 +421,16 @@ class TraceStore(Tape):
         total = len(self.tape)
         many = total > self.max_events * 5 // 4
         while many and drop < last:
-            if total - bisect_left(self.tape, self._firsts[drop], key=_seq) <= self.max_events:
+            if total - self.index_before(self._firsts[drop] - 1) - 1 <= self.max_events:
                 break
             drop += 1
         first = self._firsts[drop]
-        i = bisect_left(self.tape, first, key=_seq)
+        i = self.index_before(first - 1) + 1
         if total - i > self.max_events * 5 // 4:
             i = total - self.max_events
             old = self.steps[drop]
             step = self.steps[drop] = _copy(old)
-            step.truncated, step.first_seq = True, self.tape[i].seq
+            step.truncated, step.first_seq = True, self.seq_of(i)
             step.runs = [
                 [c, max(a, step.first_seq), b] for c, a, b in old.runs if b >= step.first_seq
             ]
@@ -441,16 +443,10 @@ class TraceStore(Tape):
         """Forget the events before index ``i`` and what only they said."""
         if not i:
             return
-        first = self.tape[i].seq
-        for event in self.tape[:i]:
-            made = _MADE.get(type(event))
-            if made is not None:
-                for meta in made(event):
-                    if self._makers.get(meta.id, 0) < first and meta.id not in self._inputs:
-                        self._drop_tensor(meta.id)
-            begin = getattr(event, "begin", 0)
-            if begin:
-                self._containers.pop(begin, None)
+        first = self.seq_of(i)
+        for ident in [t for t in self._kind_of if self._seen.get(t) < first]:
+            if self._makers.get(ident) < first and ident not in self._inputs:
+                self._drop_tensor(ident)
         self._drop_before(i)
         del self._raised[: bisect_left(self._raised, first)]
         for seqs, ids in self._grads.values():
@@ -459,15 +455,11 @@ class TraceStore(Tape):
 
     def _drop_tensor(self, ident: int) -> None:
         if ident not in self._leaves:
-            self._makers.pop(ident, None)
-            self._metas.pop(ident, None)
+            for column in (self._makers, self._kind_of, self._seen):
+                column.drop(ident)
             self._names.pop(ident, None)
 
     # -- events ------------------------------------------------------------------------------
-
-    def container(self, begin: int) -> Container | None:
-        """What began at this event, if that or its end is still kept."""
-        return self._containers.get(begin)
 
     def phase(self, seq: int) -> str:
         i = self.index_before(seq)
@@ -509,7 +501,8 @@ class TraceStore(Tape):
 
     def meta(self, tensor: int) -> TensorMeta | None:
         """Shape, dtype and device of a tensor, as last seen."""
-        return self._metas.get(tensor)
+        code = self._kind_of.get(tensor)
+        return TensorMeta(tensor, *self._kinds[code - 1]) if code else None
 
     def name(self, tensor: int) -> str:
         """A leaf's name, ``NAME.grad`` for its gradient, "" for what has none."""
@@ -521,7 +514,7 @@ class TraceStore(Tape):
 
     def maker(self, tensor: int) -> int:
         """The newest event that made a tensor (or wrote it as its output), 0 if none is known."""
-        return self._makers.get(tensor, 0)
+        return self._makers.get(tensor)
 
     def loss_of(self, tensor: int, seq: int) -> float | None:
         """What a loss held from event ``seq`` on until backward began with it; None if unknown."""
@@ -564,14 +557,14 @@ class TraceStore(Tape):
         i = self.index_before(seq)
         if i < 0:
             return Moment(seq, None, "idle", None, (), None, None, "", None)
-        event, inner = self.tape[i], self.inner[i]
+        event, inner = self.tape[i], self.innermost(i)
         stack = []
         c = inner
         while c is not None:
             stack.append(c.event)
             c = c.outer
         subject = self._subject(event, inner)
-        ended = self._containers.get(getattr(event, "begin", 0))
+        ended = self.container(getattr(event, "begin", 0))
         around = [ended.event, *stack] if ended is not None else stack
         node = next((e for e in around if type(e) is NodeBegin), None)
         module = _module_of(subject) or next(
@@ -596,7 +589,7 @@ class TraceStore(Tape):
             return event
         begin = getattr(event, "begin", 0)
         if begin:
-            closed = self._containers.get(begin)
+            closed = self.container(begin)
             return closed.event if closed is not None else event
         return inner.event if inner is not None else event
 

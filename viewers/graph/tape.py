@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from framework.trace.events import Event
-from viewers.graph.moments import Container
+from viewers.graph.containers import Container, Containers
+from viewers.graph.packed import Packed
 
 __all__ = ["Tape"]
 
@@ -16,16 +18,17 @@ class Tape:
 
     Attributes:
         tape: the events that are kept, by number.
-        inner: for each the innermost container that is open after it.
+        inner: for each the number of the innermost container that is open after it, or -1.
         codes: for each its phase, as an index into `PHASES`.
-        base: what was open where the kept events begin.
     """
 
     def __init__(self) -> None:
-        self.tape: list[Event] = []
-        self.inner: list[Container | None] = []
+        self.tape = Packed()
+        self.inner = array("i")
         self.codes = bytearray()
-        self.base: Container | None = None
+        self.containers = Containers(lambda seq: self.tape[self.index(seq)])
+        self._base = -1
+        self._top = -1  # the innermost open container
         # Runs of consecutive numbers: tape[_at[i]] has number _from[i]; a gap lies between runs.
         self._from: list[int] = []
         self._at: list[int] = []
@@ -34,12 +37,12 @@ class Tape:
     @property
     def first_seq(self) -> int:
         """The oldest event that is kept; 0 without any."""
-        return self.tape[0].seq if self.tape else 0
+        return self._from[0] if self._from else 0
 
     @property
     def last_seq(self) -> int:
         """The newest event; 0 without any."""
-        return self._next - 1 if self.tape else 0
+        return self._next - 1 if self._from else 0
 
     def __len__(self) -> int:
         return len(self.tape)
@@ -53,15 +56,19 @@ class Tape:
 
     def index(self, seq: int) -> int:
         """Position of an event in the columns, -1 if it is not there."""
-        i = self.index_before(seq)
-        return i if i >= 0 and self.tape[i].seq == seq else -1
+        run = bisect_right(self._from, seq) - 1
+        if run < 0:
+            return -1
+        end = self._at[run + 1] if run + 1 < len(self._at) else len(self.inner)
+        i = self._at[run] + seq - self._from[run]
+        return i if i < end else -1
 
     def index_before(self, seq: int) -> int:
         """Position of the newest event with this number or a smaller one, or -1."""
         run = bisect_right(self._from, seq) - 1
         if run < 0:
             return -1
-        end = self._at[run + 1] if run + 1 < len(self._at) else len(self.tape)
+        end = self._at[run + 1] if run + 1 < len(self._at) else len(self.inner)
         return min(self._at[run] + seq - self._from[run], end - 1)
 
     def event(self, seq: int) -> Event | None:
@@ -71,33 +78,55 @@ class Tape:
 
     def events(self, first: int, last: int) -> Iterator[Event]:
         """Events ``first`` to ``last``, as many as are there."""
-        i = max(0, self.index_before(first - 1) + 1)
-        while i < len(self.tape) and self.tape[i].seq <= last:
-            yield self.tape[i]
-            i += 1
+        return self.tape.between(self.index_before(first - 1) + 1, self.index_before(last) + 1)
 
     def around(self, seq: int) -> Container | None:
         """The innermost container that is open after event ``seq``."""
         i = self.index_before(seq)
-        return self.inner[i] if i >= 0 else None
+        return self.innermost(i) if i >= 0 else None
+
+    def innermost(self, i: int) -> Container | None:
+        """The innermost container that is open after the event at position ``i``."""
+        at = self.inner[i]
+        return Container(self.containers, at) if at >= 0 else None
+
+    def container(self, begin: int) -> Container | None:
+        """What began at this event, if that or its end is still kept."""
+        at = self.containers.find(begin)
+        return Container(self.containers, at) if at >= 0 else None
+
+    @property
+    def base(self) -> Container | None:
+        """What was open where the kept events begin."""
+        return Container(self.containers, self._base) if self._base >= 0 else None
+
+    def seq_of(self, i: int) -> int:
+        """The number of the event at position ``i``."""
+        run = bisect_right(self._at, i) - 1
+        return self._from[run] + i - self._at[run]
 
     # -- for the store -----------------------------------------------------------------------
 
     def _start_run(self, seq: int) -> None:
         self._from.append(seq)
-        self._at.append(len(self.tape))
+        self._at.append(len(self.inner))
 
     def _drop_after(self, i: int) -> None:
         """Forget the events from index ``i``."""
-        del self.tape[i:], self.inner[i:], self.codes[i:]
+        seq = self.seq_of(i)
+        self.containers.drop_after(seq)
+        self._next = self.seq_of(i - 1) + 1 if i else 0
+        self.tape.drop_after(i)
+        del self.inner[i:], self.codes[i:]
         run = bisect_left(self._at, i)
         del self._from[run:], self._at[run:]
-        self._next = self.tape[-1].seq + 1 if self.tape else 0
 
     def _drop_before(self, i: int) -> None:
         """Forget the events before index ``i``, which is at least 1."""
-        self.base = self.inner[i - 1]
-        del self.tape[:i], self.inner[:i], self.codes[:i]
+        base, first = self.inner[i - 1], self.seq_of(i)
+        del self.inner[:i], self.codes[:i]
+        self._base, self._top = self.containers.drop_before(first, base, self._top, self.inner)
+        self.tape.drop_before(i)
         run = bisect_right(self._at, i) - 1
         self._from[run] += i - self._at[run]
         self._at[run] = i
