@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from framework.kernels.orders import in_rows_copy
+
 __all__ = [
     "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
     "in_order", "in_rows", "is_dense", "keeps_format", "laid_out", "layout", "like_dense",
@@ -93,7 +95,7 @@ def in_rows(array: Any) -> Any:
     programs call ``view`` on them.
     """
     flags = getattr(array, "flags", None)
-    return array if flags is None or flags.c_contiguous else array.copy()
+    return array if flags is None or flags.c_contiguous else in_rows_copy(array)
 
 
 def formatted(array: Any, form: Any) -> Any:
@@ -103,7 +105,7 @@ def formatted(array: Any, form: Any) -> Any:
         return array.copy(order="C" if 0 in array.strides else "K")
     order = _order(form, array.ndim)
     back = tuple([order.index(d) for d in range(array.ndim)])
-    return array.transpose(order).copy(order="C").transpose(back)
+    return in_rows_copy(array.transpose(order)).transpose(back)
 
 
 def suggested(array: Any) -> memory_format | None:
@@ -181,7 +183,7 @@ def laid_out(array: Any, like: Any, form: Any) -> Any:
         return formatted(array, form)
     order = dense_order(like)
     back = tuple([order.index(d) for d in range(array.ndim)])
-    return array.transpose(order).copy(order="C").transpose(back)
+    return in_rows_copy(array.transpose(order)).transpose(back)
 
 
 def result_strides(shape: tuple[int, ...], operands: Any, item: int) -> Any:
