@@ -88,6 +88,10 @@ def _conv_kernel(
     dtype, kernel = x.dtype, w.shape[2:]
     x, w = wide(x), wide(w)
     out = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    if windows := _compiled("windows", x, w, len(w), groups):
+        given = None if b is None else wide(b)
+        y = windows.convolve(x, w, given, stride, padding, dilation, out, groups)
+        return y.astype(dtype, copy=False)
     y = _convolved(x, w, stride, padding, dilation, out, groups)
     if b is not None:
         y += wide(b).reshape(-1, *[1] * len(out))
@@ -98,8 +102,8 @@ def _convolved(
     x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
 ) -> Any:  # fmt: skip
     kernel = w.shape[2:]
-    if windows := _compiled(x, len(w), kernel, stride, dilation, groups, out):
-        return windows.convolve(x, w, padding, out, groups)
+    if depthwise := _compiled("depthwise", x, w, len(w), kernel, stride, dilation, groups, out):
+        return depthwise.convolve(x, w, padding, out)
     if module_of(x) is np and x.size and w.size and host.pays(w.shape[1], kernel):
         return host.by_rows(padded(x, padding), w, stride, dilation, out, groups)
     batch, channels = x.shape[:2]
@@ -114,16 +118,12 @@ def _convolved(
     return y
 
 
-def _compiled(
-    x: Any, outs: int, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any
-) -> Any:  # fmt: skip
-    """The compiled kernels, for windows and images that they are made for."""
-    if x.__class__ is not np.ndarray or len(kernel) != 2 or x.size < compiled.LARGE:
+def _compiled(name: str, x: Any, other: Any, *which: Any) -> Any:
+    """A family of compiled kernels, for windows and images that it is made for."""
+    if x.__class__ is not np.ndarray or x.size < compiled.LARGE or x.ndim != 4 or not other.size:
         return None
-    windows = compiled.family("windows")
-    if windows and windows.fits(x, outs, kernel, stride, dilation, groups, out):
-        return windows
-    return None
+    found = compiled.family(name)
+    return found if found and found.fits(x, *which) else None
 
 
 def _input_kernel(
@@ -131,6 +131,9 @@ def _input_kernel(
 ) -> Any:
     dtype, kernel, out = g.dtype, w.shape[2:], g.shape[2:]
     g, w = wide(g), wide(w)
+    if windows := _compiled("windows", g, w, w.shape[1] * groups, groups):
+        x = windows.input_gradient(g, w, size, stride, padding, dilation, groups)
+        return x.astype(dtype, copy=False)
     around = tuple([d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding)])
     plain = all(s == 1 for s in stride) and min(around) >= 0 and kernel[0] > 1
     plain = plain and (w.shape[1] >= 8 or w.shape[:2] == (groups, 1))
@@ -165,11 +168,13 @@ def _weight_kernel(
     x, g = wide(x), wide(g)
     xp = module_of(x)
     channels = x.shape[1]
-    windows = _compiled(x, g.shape[1], kernel, stride, dilation, groups, out)
-    if windows and windows.weight_fits(x, groups, out):
-        found = windows.weight_gradient(x, g, padding, groups)
+    if windows := _compiled("windows", x, g, g.shape[1], groups):
+        found = windows.weight_gradient(x, g, kernel, stride, padding, dilation, groups)
+        return found.astype(dtype, copy=False)
+    if depthwise := _compiled("depthwise", x, g, channels, kernel, stride, dilation, groups, out):
+        found = depthwise.weight_gradient(x, g, padding)
         if found is not None:
-            return found
+            return found.astype(dtype, copy=False)
     if xp is np and x.size and g.size:
         if groups > 1 and channels == g.shape[1] == groups:
             found = host.depthwise_weight(padded(x, padding), g, kernel, stride, dilation)

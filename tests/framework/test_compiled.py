@@ -141,6 +141,48 @@ def test_windows(plainly, sizes):
     assert torch.equal(torch.isfinite(quick), torch.isfinite(plain))
 
 
+STEPS = [
+    # channels, outputs, height, width, kernel, stride, padding, dilation, groups
+    (3, 40, 23, 29, (5, 5), 1, 2, 1, 1), (16, 9, 20, 21, (3, 3), 2, 1, 1, 1),
+    (3, 17, 40, 33, (7, 7), 2, 3, 1, 1), (8, 16, 31, 16, (1, 1), 2, 0, 1, 1),
+    (32, 33, 7, 7, (3, 3), 1, 1, 1, 1), (6, 10, 19, 17, (2, 4), (1, 3), (0, 2), (2, 1), 2),
+    (5, 8, 16, 15, (1, 1), 1, 0, 1, 1), (4, 20, 9, 30, (3, 2), (3, 2), (5, 0), (1, 3), 1),
+    (70, 70, 3, 3, (3, 3), 1, 1, 1, 1), (2, 5, 21, 22, (3, 3), 3, 0, 1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", STEPS, ids=str)
+def test_windows_of_any_size(plainly, sizes):
+    c, o, height, width, kernel, stride, padding, dilation, groups = sizes
+    n = -(-compiled.LARGE // min(c * height * width, o * height * width // 30))
+    x, w, b = _draw((n, c, height, width)), _draw((o, c // groups, *kernel), 1), _draw((o,), 2)
+    rest = stride, padding, dilation, groups
+    _same(plainly, lambda x, w, b: F.conv2d(x, w, b, *rest), x, w, b, tolerance=2e-5)
+    g = _draw((n, o, height, width), 3)
+    _same(plainly, lambda g, w: F.conv_transpose2d(g, w, None, stride, 0, 0, groups, dilation),
+          g, w, tolerance=2e-5)  # fmt: skip
+    bad = _draw((n, c, height, width), special=True)
+    quick = F.conv2d(torch.tensor(bad), torch.tensor(w), None, *rest)
+    plain = plainly(lambda: F.conv2d(torch.tensor(bad), torch.tensor(w), None, *rest))
+    assert torch.equal(torch.isfinite(quick), torch.isfinite(plain))
+
+
+def test_images_that_are_not_contiguous(plainly):
+    w = _draw((6, 8, 3, 3), 1)
+    x = torch.tensor(_draw((4, 20, 22, 8)))
+    for view in (x.permute(0, 3, 1, 2), x.permute(0, 3, 2, 1), x.permute(0, 3, 1, 2).flip(2)):
+        _same(plainly, lambda v, w: F.conv2d(v, w, None, 1, 1), view.numpy(), w, tolerance=2e-5)
+        quick = F.conv2d(view, torch.tensor(w))
+        assert torch.allclose(quick, F.conv2d(view.contiguous(), torch.tensor(w)))
+
+
+def test_windows_of_half_precision(plainly):
+    x, w, b = (torch.tensor(_draw(s)).bfloat16() for s in ((4, 8, 20, 20), (8, 8, 3, 3), (8,)))
+    quick = F.conv2d(x, w, b)
+    assert quick.dtype is torch.bfloat16
+    assert torch.allclose(quick, plainly(lambda: F.conv2d(x, w, b)), rtol=0.02, atol=0.5)
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_an_infinity_between_rows_meets_no_gradient(plainly, groups):
     """In the last column, which the windows' first taps never meet."""
@@ -295,6 +337,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     x = torch.tensor(_draw((2000, 100)), requires_grad=True)
     images = torch.tensor(_draw((16, 8, 32, 32)), requires_grad=True)
     w = torch.tensor(_draw((8, 8, 3, 3), 1), requires_grad=True)
+    wide = torch.tensor(_draw((40, 8, 5, 5), 1), requires_grad=True)
     scale = torch.ones(100, requires_grad=True)
     place = torch.arange(2000) * 37 % 70
     found = []
@@ -302,12 +345,13 @@ def test_results_do_not_depend_on_the_number_of_threads():
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            for t in (x, images, w, scale):
+            for t in (x, images, w, wide, scale):
                 t.grad = None
             loss = F.layer_norm(torch.softmax(x, -1), (100,), scale).square().sum()
+            loss = loss + F.conv2d(images, wide, stride=2).square().sum()
             loss = loss + F.conv2d(images, w, padding=1).square().sum()
             (loss + torch.zeros(70, 100).index_add(0, place, x).square().sum()).backward()
-            found.append([t.grad.clone() for t in (x, images, w, scale)])
+            found.append([t.grad.clone() for t in (x, images, w, wide, scale)])
     finally:
         torch.set_num_threads(before)
     for other in found[1:]:

@@ -1,376 +1,423 @@
-"""Convolution of images with 3x3 windows, stride one, without unfolding anything.
+"""Convolution of images with windows of any size, without unfolding anything.
 
 A padded channel is one long line, rows one after the other. What an offset of the window meets is
 that line from some place on, so loops run over whole images, not over rows; where a line goes on
-from one row to the next, results mean nothing and are left out at the end.
+from one row to the next, results mean nothing and are left out at the end. With a stride of s a
+channel is s² such lines, each of every s-th row and column: an offset meets one of them.
 
-`_tile` is written in LLVM's own terms: what it adds up must stay in registers, which no loop in
-Python's terms says. The loop over the taps of the weights' gradient becomes registers when it is
-written out.
+The input's gradient is a convolution of the output's by some of the taps, of other ones for each
+remainder that a row or a column leaves. The windows' gradient has the channels of the output in its
+lanes, and its sums run over places.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from framework.kernels.compiled import in_parts
-from framework.kernels.compiled.elementary import FAST, SUMS
+from framework.kernels.compiled.elementary import FAST
+from framework.kernels.compiled.tiles import (
+    LANES,
+    OUTS,
+    PLACES,
+    add_4,
+    add_8,
+    add_16,
+    correlate_16,
+    correlate_32,
+    evens,
+    get,
+    gradient_16,
+    gradient_32,
+    move_4,
+    move_8,
+    move_16,
+    put,
+    turn,
+)
 
-__all__ = ["convolve", "fits", "weight_fits", "weight_gradient"]
+__all__ = ["convolve", "fits", "input_gradient", "weight_gradient"]
 
 _f = np.float32
-_LANES = 16  # float32 numbers in a register of AVX-512; of others LLVM takes several
-_ACROSS = 2  # registers' worth of places at a time, for each of
-_OUTS = 8  # channels of output: 16 of the 32 registers
+_CHUNK = 1 << 16  # elements of turned gradients at a time: they stay in the second cache
+
+
+# -- copies -------------------------------------------------------------------------------------
+
+
+# Addresses, not slices: Numba counts the references to each slice, which takes longer than a row.
 
 
 @njit(**FAST)
-def _lay_out(x, lines, pitch, first):
-    """The planes (C, H, W) as lines of rows ``pitch`` apart, from ``first`` on, zero elsewhere."""
-    for c in range(x.shape[0]):
-        lines[c, :] = _f(0)
-        for row in range(x.shape[1]):
-            at = first + row * pitch
-            line, given = lines[c, at : at + x.shape[2]], x[c, row]
-            for i in range(line.size):
-                line[i] = given[i]
+def _copy(given, out, count):
+    """``count`` elements from one address to another; the last ones may come twice."""
+    if count >= 16:
+        for i in range(0, count - 15, 16):
+            move_16(given + 4 * i, out + 4 * i)
+        if count & 15:
+            move_16(given + 4 * (count - 16), out + 4 * (count - 16))
+    elif count >= 8:
+        move_8(given, out)
+        move_8(given + 4 * (count - 8), out + 4 * (count - 8))
+    elif count >= 4:
+        move_4(given, out)
+        move_4(given + 4 * (count - 4), out + 4 * (count - 4))
+    else:
+        for i in range(count):
+            put(get(given + 4 * i), out + 4 * i)
 
 
 @njit(**FAST)
-def _take(line, pitch, out):
-    """The rows of one plane out of a line."""
-    for row in range(out.shape[0]):
-        given, y = line[row * pitch : row * pitch + out.shape[1]], out[row]
-        for i in range(y.size):
-            y[i] = given[i]
+def _copy_plus(given, number, out, count):
+    """The same with a number added."""
+    if count >= 16:
+        for i in range(0, count - 15, 16):
+            add_16(given + 4 * i, number, out + 4 * i)
+        if count & 15:
+            add_16(given + 4 * (count - 16), number, out + 4 * (count - 16))
+    elif count >= 8:
+        add_8(given, number, out)
+        add_8(given + 4 * (count - 8), number, out + 4 * (count - 8))
+    elif count >= 4:
+        add_4(given, number, out)
+        add_4(given + 4 * (count - 4), number, out + 4 * (count - 4))
+    else:
+        for i in range(count):
+            put(get(given + 4 * i) + number, out + 4 * i)
 
 
-_intrinsic: Any = intrinsic  # called without the context, which mypy does not know
+@njit(**FAST)
+def _copy_every(given, step, out, count):
+    """Every ``step``-th element."""
+    if step == 1:
+        _copy(given, out, count)
+    elif step == 2 and count >= 8:
+        for i in range(0, count - 7, 8):
+            evens(given + 8 * i, out + 4 * i)
+        if count & 7:
+            evens(given + 8 * (count - 8), out + 4 * (count - 8))
+    else:
+        for i in range(count):
+            put(get(given + 4 * step * i), out + 4 * i)
 
 
-@_intrinsic
-def _tile(context, lines, size, channels, windows, pitch, out, length):
-    """Eight channels of output at 32 places: all input channels and taps, in 16 registers.
+@njit(**FAST)
+def _clear(out, count):
+    for i in range(count):
+        put(_f(0), out + 4 * i)
 
-    lines: address of the first place in the first channel's line; ``size`` elements are between
-        two channels' lines.
-    windows: address of (C, 9, 8) float32.
-    out: address of the first place in the first of eight lines that lie ``length`` apart.
+
+@njit(**FAST)
+def _lay_out(x, planes, step, padding, shape, lines):
+    """The channels of x (C, H, W) as lines (C, planes, size), zero where nothing is.
+
+    Row r, place q of plane k is row ``r * step + planes[k, 0]`` of the padded image, and so on;
+    ``shape`` is (rows, pitch).
     """
-    i = types.int64
-    signature = types.void(i, i, i, i, i, i, i)
-
-    def generate(context, builder, signature, args):
-        lines, size, channels, windows, pitch, out, length = args
-        real, word = ir.FloatType(), ir.IntType(64)
-        lanes = ir.VectorType(real, _LANES)
-
-        def number(value):
-            return ir.Constant(word, value)
-
-        def at(address, offset, kind):
-            place = builder.add(address, builder.shl(offset, number(2)))
-            return builder.inttoptr(place, kind.as_pointer())
-
-        def fused(a, b, c):
-            kind = ir.FunctionType(lanes, [lanes] * 3)
-            name = f"llvm.fma.v{_LANES}f32"
-            found = cgutils.get_or_insert_function(builder.module, kind, name)
-            return builder.call(found, [a, b, c])
-
-        before = builder.block
-        loop = builder.append_basic_block("channel")
-        after = builder.append_basic_block("store")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        channel = builder.phi(word)
-        channel.add_incoming(number(0), before)
-        zero = ir.Constant(lanes, [0.0] * _LANES)
-        sums = [[builder.phi(lanes) for _ in range(_ACROSS)] for _ in range(_OUTS)]
-        for row in sums:
-            for phi in row:
-                phi.add_incoming(zero, before)
-        totals = [list(row) for row in sums]
-        line = builder.mul(channel, size)
-        window = builder.mul(channel, number(9 * _OUTS))
-        for tap in range(9):
-            start = builder.add(line, builder.mul(pitch, number(tap // 3)))
-            met = []
-            for v in range(_ACROSS):
-                place = at(lines, builder.add(start, number(tap % 3 + _LANES * v)), lanes)
-                met.append(builder.load(place, align=4))
-            for o in range(_OUTS):
-                weight = builder.load(
-                    at(windows, builder.add(window, number(tap * _OUTS + o)), real), align=4
-                )
-                first = builder.insert_element(
-                    ir.Constant(lanes, ir.Undefined), weight, ir.Constant(ir.IntType(32), 0)
-                )
-                spread = builder.shuffle_vector(
-                    first,
-                    first,
-                    ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES),
-                )
-                for v in range(_ACROSS):
-                    totals[o][v] = fused(met[v], spread, totals[o][v])
-        following = builder.add(channel, number(1))
-        channel.add_incoming(following, loop)
-        for row, now in zip(sums, totals):
-            for phi, value in zip(row, now):
-                phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", following, channels), loop, after)
-        builder.position_at_end(after)
-        for o in range(_OUTS):
-            for v in range(_ACROSS):
-                offset = builder.add(builder.mul(length, number(o)), number(_LANES * v))
-                builder.store(totals[o][v], at(out, offset, lanes), align=4)
-        return context.get_dummy_value()
-
-    return signature, generate
+    height, width = x.shape[1], x.shape[2]
+    rows, pitch = shape
+    size = lines.shape[2]
+    down, along = step
+    for k in range(planes.shape[0]):
+        above, column = planes[k, 0] - padding[0], planes[k, 1] - padding[1]
+        lead = min(pitch, max(0, -(column // along)))
+        column += lead * along
+        count = min(pitch - lead, max(0, (width - column + along - 1) // along))
+        whole = count == pitch == width and down == along == 1 and 0 <= above <= height - rows
+        for c in range(x.shape[0]):
+            line = lines.ctypes.data + 4 * size * (c * planes.shape[0] + k)
+            given = x.ctypes.data + 4 * width * height * c
+            _clear(line + 4 * rows * pitch, size - rows * pitch)
+            if whole:
+                _copy(given + 4 * width * above, line, rows * pitch)
+                continue
+            for r in range(rows):
+                row = r * down + above
+                if 0 <= row < height and count > 0:
+                    _clear(line, lead)
+                    _copy_every(given + 4 * (row * width + column), along, line + 4 * lead, count)
+                    _clear(line + 4 * (lead + count), pitch - lead - count)
+                else:
+                    _clear(line, pitch)
+                line += 4 * pitch
 
 
 @njit(**FAST)
-def _convolve(x, w, y, padding, pitch, size, length, start, stop):
-    """w is (O / 8, C, 9, 8)."""
-    lines = np.empty((x.shape[1], size), np.float32)
-    out = np.empty((_OUTS, length), np.float32)
-    for n in range(start, stop):
-        _lay_out(x[n], lines, pitch, padding[0] * pitch + padding[1])
-        for block in range(w.shape[0]):
-            windows = w[block].ctypes.data
-            for i in range(0, length, _LANES * _ACROSS):
-                _tile(lines.ctypes.data + 4 * i, size, x.shape[1], windows, pitch,
-                      out.ctypes.data + 4 * i, length)  # fmt: skip
-            for k in range(min(_OUTS, y.shape[1] - _OUTS * block)):
-                _take(out[k], pitch, y[n, _OUTS * block + k])
+def _take(line, pitch, number, step, start, out, height, width):
+    """The rows of a plane (H, W), or of every ``step``-th row and column of it, out of a line."""
+    rows = (height - start[0] + step[0] - 1) // step[0]
+    columns = (width - start[1] + step[1] - 1) // step[1]
+    out += 4 * (start[0] * width + start[1])
+    if columns == pitch == width and step[0] == 1:
+        rows, columns = 1, rows * columns
+    for _ in range(rows):
+        if step[1] == 1:
+            _copy_plus(line, number, out, columns)
+        else:
+            for i in range(columns):
+                put(get(line + 4 * i) + number, out + 4 * i * step[1])
+        line += 4 * pitch
+        out += 4 * width * step[0]
 
 
-@njit(**SUMS)
-def _taps_of_gradient(plane, g, pitch, length, w):
-    """Add to w (9, 2) the products of two lines of gradients with what the windows met."""
-    p0 = plane[0:][:length]
-    p1 = plane[1:][:length]
-    p2 = plane[2:][:length]
-    p3 = plane[pitch:][:length]
-    p4 = plane[pitch + 1 :][:length]
-    p5 = plane[pitch + 2 :][:length]
-    p6 = plane[2 * pitch :][:length]
-    p7 = plane[2 * pitch + 1 :][:length]
-    p8 = plane[2 * pitch + 2 :][:length]
-    g0, g1 = g[0], g[1]
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = _f(0)
-    b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = b8 = _f(0)
-    for i in range(length):
-        a, b = g0[i], g1[i]
-        a0 += a * p0[i]
-        b0 += b * p0[i]
-        a1 += a * p1[i]
-        b1 += b * p1[i]
-        a2 += a * p2[i]
-        b2 += b * p2[i]
-        a3 += a * p3[i]
-        b3 += b * p3[i]
-        a4 += a * p4[i]
-        b4 += b * p4[i]
-        a5 += a * p5[i]
-        b5 += b * p5[i]
-        a6 += a * p6[i]
-        b6 += b * p6[i]
-        a7 += a * p7[i]
-        b7 += b * p7[i]
-        a8 += a * p8[i]
-        b8 += b * p8[i]
-    w[0, 0] += a0
-    w[0, 1] += b0
-    w[1, 0] += a1
-    w[1, 1] += b1
-    w[2, 0] += a2
-    w[2, 1] += b2
-    w[3, 0] += a3
-    w[3, 1] += b3
-    w[4, 0] += a4
-    w[4, 1] += b4
-    w[5, 0] += a5
-    w[5, 1] += b5
-    w[6, 0] += a6
-    w[6, 1] += b6
-    w[7, 0] += a7
-    w[7, 1] += b7
-    w[8, 0] += a8
-    w[8, 1] += b8
+# -- convolution --------------------------------------------------------------------------------
 
 
 @njit(**FAST)
-def _weight_gradient(x, g, w, padding, pitch, size, length, block, start, stop):
-    """w (parts, O / 2, C, 9, 2) is zero before; part p is that of the images from p * block on."""
-    lines = np.empty((x.shape[1], size), np.float32)
-    grads = np.zeros((2 * w.shape[1], length), np.float32)
-    for part in range(start, stop):
-        for n in range(part * block, min((part + 1) * block, x.shape[0])):
-            _lay_out(x[n], lines, pitch, padding[0] * pitch + padding[1])
-            _lay_out(g[n], grads, pitch, 0)
-            for o in range(w.shape[1]):
-                for c in range(x.shape[1]):
-                    _taps_of_gradient(lines[c], grads[2 * o : 2 * o + 2], pitch, length,
-                                      w[part, o, c])  # fmt: skip
+def _correlate(
+    x, windows, offsets, parts, bias, y, planes, step, padding, shape, size, out_step, start, stop
+):
+    """Windows of all ``parts``, each the rows and columns of y from some on in steps.
 
-
-# -- one channel per group ----------------------------------------------------------------------
-
-
-@njit(**FAST)
-def _plane(plane, w, pitch, length, out):
-    """What one window w (9,) makes of a line."""
-    p0 = plane[0:][:length]
-    p1 = plane[1:][:length]
-    p2 = plane[2:][:length]
-    p3 = plane[pitch:][:length]
-    p4 = plane[pitch + 1 :][:length]
-    p5 = plane[pitch + 2 :][:length]
-    p6 = plane[2 * pitch :][:length]
-    p7 = plane[2 * pitch + 1 :][:length]
-    p8 = plane[2 * pitch + 2 :][:length]
-    w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
-    for i in range(length):
-        above = w0 * p0[i] + w1 * p1[i] + w2 * p2[i]
-        here = w3 * p3[i] + w4 * p4[i] + w5 * p5[i]
-        out[i] = above + here + (w6 * p6[i] + w7 * p7[i] + w8 * p8[i])
-
-
-@njit(**SUMS)
-def _plane_of_gradient(plane, g, pitch, length, w):
-    """Add to w (9,) the products of a line of gradients with what the window met."""
-    p0 = plane[0:][:length]
-    p1 = plane[1:][:length]
-    p2 = plane[2:][:length]
-    p3 = plane[pitch:][:length]
-    p4 = plane[pitch + 1 :][:length]
-    p5 = plane[pitch + 2 :][:length]
-    p6 = plane[2 * pitch :][:length]
-    p7 = plane[2 * pitch + 1 :][:length]
-    p8 = plane[2 * pitch + 2 :][:length]
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = _f(0)
-    for i in range(length):
-        a = g[i]
-        a0 += a * p0[i]
-        a1 += a * p1[i]
-        a2 += a * p2[i]
-        a3 += a * p3[i]
-        a4 += a * p4[i]
-        a5 += a * p5[i]
-        a6 += a * p6[i]
-        a7 += a * p7[i]
-        a8 += a * p8[i]
-    w[0] += a0
-    w[1] += a1
-    w[2] += a2
-    w[3] += a3
-    w[4] += a4
-    w[5] += a5
-    w[6] += a6
-    w[7] += a7
-    w[8] += a8
+    x: (N, groups, C, H, W); y (N, groups, O, OH, OW); bias (groups, O).
+    windows: (groups, blocks of 8 of O, all parts' C * taps, 8).
+    offsets: those of all parts' C * taps one after the other; parts (P, 4) says how many belong to
+        each, the first row and column of y, and a result's length.
+    """
+    blocks, outs, height, width = windows.shape[1], y.shape[2], y.shape[3], y.shape[4]
+    lines = np.empty((x.shape[2], planes.shape[0], size), np.float32)
+    out = np.empty((OUTS, parts[:, 3].max()), np.float32)
+    pitch, length, laid = shape[1], out.shape[1], -1
+    for item in range(start, stop):
+        image, block = item // blocks, item % blocks
+        n, group = image // x.shape[1], image % x.shape[1]
+        if image != laid:
+            _lay_out(x[n, group], planes, step, padding, shape, lines)
+            laid = image
+        given, met = windows[group, block].ctypes.data, offsets.ctypes.data
+        plane = y[n, group, OUTS * block :].ctypes.data
+        for part in range(parts.shape[0]):
+            count, end = parts[part, 0], parts[part, 3]
+            if count:
+                for i in range(0, end - LANES, PLACES):
+                    correlate_32(lines.ctypes.data + 4 * i, met, count, given,
+                                 out.ctypes.data + 4 * i, length)  # fmt: skip
+                if end % PLACES:
+                    i = end - LANES
+                    correlate_16(lines.ctypes.data + 4 * i, met, count, given,
+                                 out.ctypes.data + 4 * i, length)  # fmt: skip
+            else:
+                out[:] = _f(0)
+            for k in range(min(OUTS, outs - OUTS * block)):
+                _take(out.ctypes.data + 4 * length * k, pitch, bias[group, OUTS * block + k],
+                      out_step, (parts[part, 1], parts[part, 2]), plane + 4 * height * width * k,
+                      height, width)  # fmt: skip
+            given += 4 * OUTS * count
+            met += 8 * count
 
 
 @njit(**FAST)
-def _depthwise(x, w, y, padding, pitch, size, length, start, stop):
-    """w is (C, 9)."""
-    lines = np.empty((1, size), np.float32)
-    out = np.empty(length, np.float32)
-    channels = x.shape[1]
-    for place in range(start, stop):
-        n, c = place // channels, place % channels
-        _lay_out(x[n, c : c + 1], lines, pitch, padding[0] * pitch + padding[1])
-        _plane(lines[0], w[c], pitch, length, out)
-        _take(out, pitch, y[n, c])
+def _turn(g, count, first, places, out):
+    """``count`` channels of g (O, P) from a place on, as (places, 16 or 32)."""
+    lanes = out.shape[1]
+    for o in range(0, lanes, LANES):
+        if o + LANES <= count and places >= LANES:
+            for p in range(0, places + LANES - 1, LANES):
+                p = min(p, places - LANES)  # the last block may overlap
+                turn(g[o, first + p :].ctypes.data, g.shape[1], out[p, o:].ctypes.data, lanes)
+        else:
+            for k in range(o, o + LANES):
+                if k < count:
+                    for p in range(places):
+                        out[p, k] = g[k, first + p]
+                else:
+                    for p in range(places):
+                        out[p, k] = _f(0)
 
 
 @njit(**FAST)
-def _depthwise_gradient(x, g, w, padding, pitch, size, length, start, stop):
-    """w (C, 9) is zero before."""
-    lines = np.empty((1, size), np.float32)
-    grads = np.zeros((1, length), np.float32)
-    for c in range(start, stop):
-        for n in range(x.shape[0]):
-            _lay_out(x[n, c : c + 1], lines, pitch, padding[0] * pitch + padding[1])
-            _lay_out(g[n, c : c + 1], grads, pitch, 0)
-            _plane_of_gradient(lines[0], grads[0], pitch, length, w[c])
+def _gradient(x, g, offsets, w, planes, step, padding, shape, size, width, each, start, stop):
+    """x is (N, groups, C, H, W), g (N, groups, O, P) with rows of ``width``.
+
+    w: (parts, groups, blocks of O, offsets, 16 or 32), zero before; part p is that of ``each``
+        images.
+    """
+    lanes, outs = w.shape[4], g.shape[2]
+    lines = np.empty((x.shape[2], planes.shape[0], size), np.float32)
+    rows = g.shape[3] // width
+    some = min(rows, max(1, _CHUNK // (lanes * width)))
+    turned = np.empty((some * width, lanes), np.float32)
+    grads = turned.ctypes.data
+    blocks, item = w.shape[2], start
+    while item < stop:
+        first, rest = item % blocks, item // blocks
+        last = min(blocks, first + stop - item)
+        item += last - first
+        group, part = rest % w.shape[1], rest // w.shape[1]
+        for n in range(part * each, min((part + 1) * each, x.shape[0])):
+            _lay_out(x[n, group], planes, step, padding, shape, lines)
+            for row in range(0, rows, some):
+                here = min(some, rows - row)
+                begin = lines.ctypes.data + 4 * row * shape[1]
+                for block in range(first, last):
+                    count = min(lanes, outs - block * lanes)
+                    _turn(g[n, group, block * lanes :], count, row * width, here * width, turned)
+                    for k in range(0, offsets.size, OUTS):
+                        met, out = offsets[k:].ctypes.data, w[part, group, block, k:].ctypes.data
+                        if lanes == PLACES:
+                            gradient_32(begin, met, here, width, shape[1], grads, out)
+                        else:
+                            gradient_16(begin, met, here, width, shape[1], grads, out)
+
+
+# -- where things lie ---------------------------------------------------------------------------
+
+
+def _shape(size: Any, planes: Any, step: Any, padding: Any, reach: Any, out: Any) -> Any:
+    """(rows, pitch) of lines whose places ``out`` meet what is up to ``reach`` rows and columns on.
+
+    Zeros at a row's end can be those at the beginning of the next one.
+    """
+    lead = min([max(0, -((b - padding[1]) // step[1])) for _, b in planes])
+    ends = [(padding[1] + size[1] - 1 - b) // step[1] + 1 for _, b in planes]
+    wide = out[1] + reach[1]
+    return out[0] + reach[0], max(out[1], wide - lead, min(wide, max(ends)))
+
+
+def _rounded(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _forward(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> Any:
+    """Planes (K, 2), (rows, pitch), the lines' size, and (plane, place) of each tap."""
+    taps = [
+        (divmod(i * dilation[0], stride[0]), divmod(j * dilation[1], stride[1]))
+        for i, j in itertools.product(*map(range, kernel))
+    ]
+    planes = sorted({(a, b) for (_, a), (_, b) in taps})
+    reach = [max(shift for shift, _ in axis) for axis in zip(*taps)]
+    shape = _shape(x.shape[2:], planes, stride, padding, reach, out)
+    met = [(planes.index((a, b)), r * shape[1] + q) for (r, a), (q, b) in taps]
+    return planes, shape, met
+
+
+def _length(out: Any, pitch: int) -> int:
+    return _rounded((out[0] - 1) * pitch + out[1], LANES)
+
+
+def _offsets(met: Any, channels: int, planes: int, size: int) -> Any:
+    """What ``met`` says, for each channel in turn."""
+    first = np.array([plane * size + place for plane, place in met], np.int64)
+    return (np.arange(channels)[:, None] * (planes * size) + first).reshape(-1)
+
+
+def _grouped(a: Any, groups: int) -> Any:
+    """(N, C, ...) as (N, groups, C / groups, ...)."""
+    a = np.ascontiguousarray(a)
+    return a.reshape(a.shape[0], groups, a.shape[1] // groups, *a.shape[2:])
+
+
+def _packed(parts: list[Any]) -> Any:
+    """Windows (groups, O, C, taps) of each part as (groups, blocks, all parts' C * taps, 8)."""
+    packed = []
+    for w in parts:
+        groups, outs, channels, taps = w.shape
+        whole = np.zeros((groups, _rounded(outs, OUTS), channels, taps), np.float32)
+        whole[:, :outs] = w
+        whole = whole.reshape(groups, whole.shape[1] // OUTS, OUTS, channels * taps)
+        packed.append(whole.transpose(0, 1, 3, 2))
+    return np.ascontiguousarray(np.concatenate(packed, axis=2) if len(packed) > 1 else packed[0])
 
 
 # -- what callers see ---------------------------------------------------------------------------
 
 
-def fits(x: Any, outs: int, kernel: Any, stride: Any, dilation: Any, groups: int, out: Any) -> bool:
-    """Whether this is for such windows, and faster than products of matrices: x is (N, C, H, W)."""
-    channels = x.shape[1]
-    return bool(
-        tuple(kernel) == (3, 3)
-        and set(stride) == set(dilation) == {1}
-        and ((groups == 1 and channels <= 128) or groups == channels == outs)
-        and x.ndim == 4
-        and x.dtype == np.float32
-        and out[0] * out[1] >= 49
-    )
+def fits(x: Any, outs: int, groups: int) -> bool:
+    """Whether this is for such images (N, C, H, W), with enough channels per group."""
+    return bool(x.ndim == 4 and x.dtype == np.float32 and (groups == 1 or outs >= 4 * groups))
 
 
-def weight_fits(x: Any, groups: int, out: Any) -> bool:
-    """Whether, of these, the gradient of the windows is faster, too: long lines, few channels."""
-    return bool(groups > 1 or 4 * x.shape[1] <= out[0] * out[1])
-
-
-def _layout(x: Any, padding: Any, out: Any) -> tuple[int, int, int]:
-    """Of a padded plane: how far rows are apart, and the lengths of its line and of a result's."""
-    pitch = x.shape[3] + 2 * padding[1]
-    places = _LANES * _ACROSS
-    length = -(-((out[0] - 1) * pitch + out[1]) // places) * places
-    return pitch, max((x.shape[2] + 2 * padding[0]) * pitch, length + 2 * pitch + 2), length
-
-
-def convolve(x: Any, w: Any, padding: Any, out: Any, groups: int) -> Any:
-    """The convolution (N, O, *out) of x (N, C, H, W) with w (O, C / groups, 3, 3)."""
-    x = np.ascontiguousarray(x)
+def convolve(
+    x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
+) -> Any:
+    """The convolution (N, O, *out) of x (N, C, H, W) with w (O, C / groups, *kernel)."""
     count, channels = w.shape[:2]
-    if groups > 1:
-        y = np.empty((len(x), count, *out), np.float32)
-        lines = np.ascontiguousarray(w).reshape(count, 9)
-        layout = _layout(x, padding, out)
-        in_parts(_depthwise, len(x) * count, y.size, x, lines, y, padding, *layout)
-        return y
-    blocks = -(-count // _OUTS)
-    windows = np.zeros((blocks * _OUTS, channels, 9), np.float32)
-    windows[:count] = w.reshape(count, channels, 9)
-    windows = windows.reshape(blocks, _OUTS, channels, 9).transpose(0, 2, 3, 1)
-    windows = np.ascontiguousarray(windows)
-    y = np.empty((len(x), count, *out), np.float32)
-    work = y.size * channels
-    in_parts(_convolve, len(x), work, x, windows, y, padding, *_layout(x, padding, out))
-    return y
+    planes, shape, met = _forward(x, w.shape[2:], stride, padding, dilation, out)
+    length = _length(out, shape[1])
+    size = max(shape[0] * shape[1] + shape[1], length + max(place for _, place in met))
+    offsets = _offsets(met, channels, len(planes), size)
+    windows = _packed([w.reshape(groups, count // groups, channels, -1)])
+    y = np.empty((len(x), groups, count // groups, *out), np.float32)
+    given = np.zeros(count, np.float32) if bias is None else bias
+    parts = np.array([[offsets.size, 0, 0, length]])
+    in_parts(
+        _correlate, len(x) * groups * windows.shape[1], y.size * channels * len(met) // 8,
+        _grouped(x, groups), windows, offsets, parts, given.reshape(groups, -1), y,
+        np.array(planes), stride, padding, shape, size, (1, 1),
+    )  # fmt: skip
+    return y.reshape(len(x), count, *out)
 
 
-def weight_gradient(x: Any, g: Any, padding: Any, groups: int) -> Any:
-    """The gradient (O, C / groups, 3, 3) of the windows, for g (N, O, OH, OW).
+def input_gradient(
+    g: Any, w: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """The gradient (N, C, *size) of the input, for g (N, O, OH, OW)."""
+    outs, channels, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
+    starts = [
+        (a, b) for a in range(min(stride[0], size[0])) for b in range(min(stride[1], size[1]))
+    ]
+    shifts: list[list[tuple[int, int, int]]] = []  # of each part, its taps': (tap, row, column)
+    for a, b in starts:
+        found = []
+        for tap, (i, j) in enumerate(itertools.product(*map(range, kernel))):
+            row, column = a + padding[0] - i * dilation[0], b + padding[1] - j * dilation[1]
+            if row % stride[0] == 0 and column % stride[1] == 0:
+                found.append((tap, row // stride[0], column // stride[1]))
+        shifts.append(found)
+    every = [shift for found in shifts for shift in found]
+    least = [min(axis) for axis in list(zip(*every))[1:]]
+    reach = [max(axis) - low for axis, low in zip(list(zip(*every))[1:], least)]
+    outer = [-(-n // s) for n, s in zip(size, stride)]
+    before = tuple([-low for low in least])
+    shape = _shape(g.shape[2:], [(0, 0)], (1, 1), before, reach, outer)
+    places = [[(0, (r - least[0]) * shape[1] + q - least[1]) for _, r, q in f] for f in shifts]
+    lengths = [
+        _length([-(-(n - first) // s) for n, first, s in zip(size, start, stride)], shape[1])
+        for start in starts
+    ]
+    far = max([place for met in places for _, place in met])
+    whole = max(shape[0] * shape[1] + shape[1], max(lengths) + far)
+    offsets = np.concatenate([_offsets(met, outs, 1, whole) for met in places])
+    turned = w.reshape(groups, outs, channels, -1).swapaxes(1, 2)
+    windows = _packed([turned[..., [tap for tap, _, _ in found]] for found in shifts])
+    parts = np.array([
+        [outs * len(found), *start, length] for found, start, length in zip(shifts, starts, lengths)
+    ])  # fmt: skip
+    x = np.empty((len(g), groups, channels, *size), np.float32)
+    in_parts(
+        _correlate, len(g) * groups * windows.shape[1], x.size * outs * len(every) // 8,
+        _grouped(g, groups), windows, offsets, parts, np.zeros((groups, channels), np.float32), x,
+        np.zeros((1, 2), np.int64), (1, 1), before, shape, whole, tuple(stride),
+    )  # fmt: skip
+    return x.reshape(len(g), groups * channels, *size)
 
-    It is summed up over blocks of images, whose number does not depend on the threads. None where
-    it is not finite: an infinity in x has also met zeros between the rows of g.
+
+def weight_gradient(
+    x: Any, g: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """The gradient (O, C / groups, *kernel) of the windows, for g (N, O, OH, OW).
+
+    It is summed up over blocks of images, whose number does not depend on the threads.
     """
-    x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
-    if groups > 1:
-        w = np.zeros((groups, 9), np.float32)
-        layout = _layout(x, padding, g.shape[2:])
-        in_parts(_depthwise_gradient, groups, g.size, x, g, w, padding, *layout)
-        return w.reshape(groups, 1, 3, 3) if np.isfinite(w).all() else None
-    pairs, channels = -(-g.shape[1] // 2), x.shape[1]
-    block = max(1, -(-len(x) // 8))
-    parts = -(-len(x) // block)
-    w = np.zeros((parts, pairs, channels, 9, 2), np.float32)
-    work = g.size * channels
-    layout = _layout(x, padding, g.shape[2:])
-    in_parts(_weight_gradient, parts, work, x, g, w, padding, *layout, block)
-    w = w.sum(axis=0).transpose(0, 3, 1, 2).reshape(2 * pairs, channels, 3, 3)
-    return np.ascontiguousarray(w[: g.shape[1]]) if np.isfinite(w).all() else None
+    out, outs, channels = g.shape[2:], g.shape[1] // groups, x.shape[1] // groups
+    planes, shape, met = _forward(x, kernel, stride, padding, dilation, out)
+    size = shape[0] * shape[1] + shape[1]
+    offsets = _offsets(met, channels, len(planes), size)
+    offsets = np.pad(offsets, (0, -offsets.size % OUTS))
+    lanes = LANES if outs <= LANES else PLACES
+    blocks = -(-outs // lanes)
+    each = -(-len(x) // max(1, min(len(x), 16 // (blocks * groups))))
+    parts = -(-len(x) // each)
+    w = np.zeros((parts, groups, blocks, offsets.size, lanes), np.float32)
+    in_parts(
+        _gradient, parts * groups * blocks, g.size * channels * len(met) // 8,
+        _grouped(x, groups), _grouped(g, groups).reshape(len(x), groups, outs, -1), offsets, w,
+        np.array(planes), stride, padding, shape, size, out[1], each,
+    )  # fmt: skip
+    total = w.sum(axis=0)[:, :, : channels * len(met)].swapaxes(2, 3)
+    total = total.reshape(groups, blocks * lanes, channels, *kernel)[:, :outs]
+    return np.ascontiguousarray(total).reshape(groups * outs, channels, *kernel)
