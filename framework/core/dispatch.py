@@ -27,7 +27,9 @@ from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
 from framework.trace import sink
 
-__all__ = ["RULES", "apply", "composite", "only_tensors", "run"]
+__all__ = [
+    "RULES", "apply", "composite", "no_derivative", "no_gradient", "only_tensors", "run",
+]  # fmt: skip
 
 ndarray = np.ndarray
 
@@ -482,6 +484,28 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
         to_device(x, device) if isinstance(a, Tensor) and a._device is not device else x
         for x, a in zip(arrays, args)
     ]
+
+
+def no_gradient(function: str, **arguments: Any) -> None:
+    """Refuse arguments that want a gradient of a function that has none for them, as PyTorch does.
+
+    ``function`` is what PyTorch calls its kernel.
+    """
+    for argument, value in arguments.items():
+        if modes.grad and isinstance(value, Tensor) and value.requires_grad:
+            raise RuntimeError(
+                f"The function '{function}' is not differentiable with respect to argument "
+                f"'{argument}'. This input cannot have requires_grad True."
+            )
+
+
+def no_derivative(name: str) -> Callable[[Any], Any]:
+    """The gradient rule of an op whose result may want a gradient, but whose backward refuses."""
+
+    def rule(g: Any) -> Any:
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    return rule
 
 
 # -- errors ----------------------------------------------------------------------------------

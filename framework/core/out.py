@@ -12,9 +12,23 @@ from framework.core.modes import modes
 from framework.core.views import before_write, check_cast, check_writable, shared_memory
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
-from framework.kernels.strided import storage_bytes, strided
+from framework.kernels.strided import partly_same, storage_bytes, strided
 
 __all__ = ["into", "with_out"]
+
+# Families whose functions refuse an ``out`` that is a part of an argument, or that an argument is a
+# part of: those that PyTorch computes element by element. Exceptions both ways, by name.
+_BY_ELEMENT = frozenset(
+    "activation compare complex indexing joining pairs pointwise polynomials random scan scatter "
+    "select special unary".split()
+)
+_PARTS_ACCEPTED = frozenset(
+    "softmax log_softmax logsigmoid ndtr mvlgamma multigammaln _chunk_cat".split()
+)
+_PARTS_REFUSED = frozenset(
+    "addbmm addmm addmv addr baddbmm inner kron max min msort normalize outer renorm".split()
+)
+_FIRST_ONLY = frozenset("addbmm addmm addmv baddbmm".split())  # PyTorch does not look at the others
 
 
 def with_out(
@@ -26,6 +40,8 @@ def with_out(
     share memory with an argument. With ``typed`` its type is the function's ``dtype``.
     """
     name = call.__name__
+    home = call.__module__.rpartition(".")[2]
+    whole = name in _PARTS_REFUSED or (home in _BY_ELEMENT and name not in _PARTS_ACCEPTED)
 
     @functools.wraps(call)
     def function(*args: Any, out: Any = None, **options: Any) -> Any:
@@ -49,11 +65,15 @@ def with_out(
             raise TypeError(
                 f"{name}(): expected {len(results)} out tensors, but got {len(targets)}"
             )
-        if apart:
+        if apart and (targets is out or name not in _PARTS_REFUSED):
             for target, value in zip(targets, results):
                 check_writable(target, name)
                 if _meets(target, _room(target, value), (args, *options.values())):
                     raise shared_memory(name)
+        elif whole and isinstance(out, dispatch.Tensor) and out._device is result._device:
+            values = args[:1] if name in _FIRST_ONLY else (args, *options.values())
+            if _is_part(_room(out, result), values):
+                raise shared_memory(name)
         for target, value in zip(targets, results):
             into(target, value, name, exact)
         return type(result)(targets) if hasattr(result, "_fields") else out
@@ -77,6 +97,22 @@ def _room(target: Any, value: Any) -> Any:
     if data.shape == value._data.shape:
         return data
     return strided(data, (min(count, storage_bytes(data) // data.itemsize),), (1,))
+
+
+def _is_part(memory: Any, values: Any) -> bool:
+    """Whether an argument shares some of the memory, but is not the very same part of it."""
+    for v in values:
+        if isinstance(v, (tuple, list)):
+            if _is_part(memory, v):
+                return True
+        elif (
+            isinstance(v, dispatch.Tensor)
+            and type(v._data) is type(memory)
+            and not v.is_sparse
+            and partly_same(memory, v._data)
+        ):
+            return True
+    return False
 
 
 def _meets(target: Any, memory: Any, values: Any) -> bool:

@@ -670,7 +670,7 @@ _NAMES: list[tuple[str, Rule]] = [
     ("index_backward", index_backward),
     ("index_put", index_put),
     ("one_hot", one_hot),
-    ("unique", dynamic),
+    ("unique unique_consecutive", dynamic),
     ("pad", pad),
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, no_derivative
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.core.saved import needs_values
@@ -36,7 +36,7 @@ def _bincount_kernel(a: Any, *weights: Any, minlength: int) -> Any:
     return xp.bincount(a, w.astype(np.float64), minlength).astype(kind, copy=False)
 
 
-BINCOUNT = op("bincount", _bincount_kernel, "a *weights")
+BINCOUNT = op("bincount", _bincount_kernel, "a *weights", grad=no_derivative("bincount"))
 
 
 @function()

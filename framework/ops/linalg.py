@@ -46,7 +46,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return _matmul(input, other)
 
 
-@function(namespaces=_LINALG, method=False, out=True)
+@function(namespaces=_LINALG, method=False, out="apart")
 @numpy_names
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product along a dimension of length 3; the others broadcast.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework.cautions import caution
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, no_gradient
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
 from framework.kernels import module_of
@@ -198,6 +198,9 @@ def nll_loss(
     tensor([0.6931, 0.2877])
     """
     mode = _mode(reduction, size_average, reduce)
+    if weight is not None:
+        kernel = "nll_loss_forward" if input.ndim < 3 else "nll_loss2d_forward"
+        no_gradient(kernel, weight=weight)
     if input.ndim == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
     if input.ndim == 1:
@@ -533,6 +536,7 @@ def binary_cross_entropy(
             f"Found dtype {type_name(target._data)} but expected {type_name(input._data)}: "
             "binary_cross_entropy takes targets of the input's type"
         )
+    no_gradient("binary_cross_entropy", weight=weight)
     loss = apply(BCE, input, target)
     return _reduced(loss if weight is None else loss * weight, mode)
 
@@ -566,6 +570,7 @@ def binary_cross_entropy_with_logits(
             f"result type {type_name(input._data)} can't be cast to the desired output type "
             f"{type_name(target._data)}: binary_cross_entropy_with_logits takes floating targets"
         )
+    no_gradient("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     scores = logsigmoid(input)
     if pos_weight is not None:
         scores = scores * ((pos_weight - 1) * target + 1)

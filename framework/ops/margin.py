@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import composite
+from framework.core.dispatch import composite, no_gradient
 from framework.core.interpose import by_sample
 from framework.core.registry import function
 from framework.core.saved import all_values
@@ -94,6 +94,7 @@ def soft_margin_loss(
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {type_name(input._data)}"
         )
+    no_gradient("soft_margin_loss", target=target)
     return _reduced((input * -target).exp().log1p(), mode)  # overflows where PyTorch's does
 
 
@@ -250,6 +251,7 @@ def multi_margin_loss(
         )
     if target.dtype is not dtypes.int64:
         raise RuntimeError(f"expected scalar type Long but found {type_name(target._data)}")
+    no_gradient("multi_margin_loss", weight=weight)
     target = target.reshape(-1)
     labels = all_values(target)
     if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, no_gradient
 from framework.core.modes import no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
@@ -487,6 +487,7 @@ def instance_norm(
         if not input.shape[0] and weight is not None:  # PyTorch repeats the weight per sample
             raise IndexError("select(): index 0 out of range for tensor of size [0] at dimension 0")
         return input.clone()
+    no_gradient("native_batch_norm", running_mean=running_mean, running_var=running_var)
     if not use_input_stats:
         return apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                      eps=eps)  # fmt: skip
@@ -688,6 +689,7 @@ def batch_norm_with_moments(
         raise RuntimeError(f"batch_norm: expected an input of (N, C, ...), got {list(input.shape)}")
     _check_channels("batch_norm", input.shape[1], running_mean=running_mean,
                     running_var=running_var, weight=weight, bias=bias)  # fmt: skip
+    no_gradient("native_batch_norm", running_mean=running_mean, running_var=running_var)
     if not training:
         y = apply(BATCH_NORM, input, weight, bias, running_mean, running_var, training=False,
                   eps=eps)  # fmt: skip

@@ -688,7 +688,7 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
     return input.roll(-1, d) * other.roll(-2, d) - input.roll(-2, d) * other.roll(-1, d)
 
 
-@function(checks=True, out=True)
+@function(checks=True, out="apart")
 @numpy_names
 @composite
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:

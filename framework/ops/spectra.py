@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, no_gradient
 from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import values_known, wants_gradient
@@ -490,6 +490,7 @@ def pinv(
         rtol = rcond
     if hermitian:
         floating(A, api)
+    no_gradient("linalg_pinv", atol=atol, rtol=rtol)
     atol, rtol = _tolerances(A, atol, rtol, api)
     return apply(PINV, A, atol, rtol, hermitian=bool(hermitian))
 

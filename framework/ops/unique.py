@@ -1,4 +1,4 @@
-"""Distinct elements: unique and unique_consecutive. They have no gradient.
+"""Distinct elements: unique and unique_consecutive. Their backward refuses, as PyTorch's does.
 
 Both flatten the tensor, or look at its slices along a dimension as one element each; two slices
 that hold NaN are never equal, as NaN is not.
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.dispatch import apply
+from framework.core.dispatch import apply, no_derivative
 from framework.core.registry import function, op
 from framework.kernels import module_of
 from framework.kernels.floats import type_name, wide
@@ -66,7 +66,10 @@ def _ranked(rows: Any) -> Any:
     return xp.lexsort(rows.T[::-1])
 
 
-UNIQUE = op("unique", _unique_kernel, "a")
+UNIQUE = op("unique", _unique_kernel, "a", grad=no_derivative("_unique2"))
+CONSECUTIVE = op(
+    "unique_consecutive", _unique_kernel, "a", grad=no_derivative("unique_consecutive")
+)
 
 
 def _distinct(
@@ -82,9 +85,10 @@ def _distinct(
                 "There are 0 sized dimensions, and they aren't selected, so unique cannot be "
                 "applied"
             )
+    record = UNIQUE if ordered else CONSECUTIVE
     if not (return_inverse or return_counts):
-        return apply(UNIQUE, input, dim=dim, ordered=ordered, places=False)
-    values, inverse, counts = apply(UNIQUE, input, dim=dim, ordered=ordered, places=True)
+        return apply(record, input, dim=dim, ordered=ordered, places=False)
+    values, inverse, counts = apply(record, input, dim=dim, ordered=ordered, places=True)
     wanted = ((values, True), (inverse, return_inverse), (counts, return_counts))
     return tuple([part for part, is_wanted in wanted if is_wanted])
 
@@ -102,7 +106,7 @@ def unique(
         return_inverse: also where each element of ``input`` went, int64.
         return_counts: also how often each occurs, int64.
 
-    It has no gradient. NotImplementedError for complex numbers, IndexError for a dimension out of
+    NotImplementedError for complex numbers and for its gradient, IndexError for a dimension out of
     range.
 
     >>> import framework as torch

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, no_gradient
 from framework.core.registry import Op, function, op
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name
@@ -355,6 +355,7 @@ def _fractional(
     if samples is None:
         samples = rand(count, channels, dims, dtype=input.dtype, device=input.device)
     _check_samples(samples, input, count, channels, dims)
+    no_gradient(name, random_samples=samples)
     values, index = apply(FRACTIONAL[dims], input, samples, kernel=kernel, out=out)
     return (values, index) if return_indices else values
 
