@@ -629,6 +629,7 @@ _NAMES: list[tuple[str, Rule]] = [
         along("dim"),
     ),
     ("softmax log_softmax softmax_backward log_softmax_backward", along("dim")),
+    ("cumsum_backward var_backward", along("dim")),
     ("gather scatter scatter_add scatter_reduce", along("dim")),
     ("diagonal diagonal_backward", shifted("dim1", "dim2")),
     ("unfold unfold_backward", shifted("dim")),

@@ -92,8 +92,7 @@ def selected_grad(g: Any, index: Any, shape: Any, dim: int, keepdim: bool) -> An
         return g
     if not keepdim:
         g, index = g.unsqueeze(dim), index.unsqueeze(dim)
-    zero = g.new_zeros(shape)
-    return zero.scatter(dim, index, g)
+    return g.new_zeros(()).expand(shape).scatter(dim, index, g)
 
 
 def _along(name: str) -> Any:

@@ -28,30 +28,50 @@ __all__ = [
 # -- sums and products -----------------------------------------------------------------------
 
 
+def _compiled_running(a: Any, dim: int, back: bool = False) -> Any:
+    """Running sums along the last dimension of a large array by a compiled kernel; else None."""
+    if dim != a.ndim - 1 or not compiled.is_plain(a) or not (sums := compiled.family("sums")):
+        return None
+    return sums.running(a.reshape(-1, a.shape[-1]), back).reshape(a.shape)
+
+
 def _cumulative(name: str) -> Any:
     def kernel(a: Any, *, dim: int) -> Any:
         kind = np.int64 if a.dtype.kind in "iub" else wide_type(a)
         if not a.ndim:
             return a.astype(np.int64) if a.dtype.kind in "iub" else a.copy()
-        lines = name == "cumsum" and dim == a.ndim - 1 and compiled.is_plain(a)
-        if lines and (kernels := compiled.family("sums")):
-            return kernels.running(a.reshape(-1, a.shape[-1])).reshape(a.shape)
+        if name == "cumsum" and (found := _compiled_running(a, dim)) is not None:
+            return found
         result = getattr(a, name)(axis=dim, dtype=kind)
         return in_rows(result.astype(a.dtype) if a.dtype.kind in "fV" else result)
 
     return kernel
 
 
+_sums = _cumulative("cumsum")
 CUMSUM = op(
-    "cumsum", _cumulative("cumsum"), "a",
+    "cumsum", _sums, "a",
     grad=(lambda g, dim: _from_behind(g, dim),),
     samples=lambda s: [((s(3, 2),), {"dim": 0}), ((s(),), {"dim": 0})],
 )  # fmt: skip
 
 
+def _backward_kernel(grad: Any, *, dim: int) -> Any:
+    found = _compiled_running(grad, dim, back=True)
+    if found is not None:
+        return found
+    return in_rows(np.flip(_sums(np.flip(grad, dim), dim=dim), dim))
+
+
+CUMSUM_BACKWARD = op(
+    "cumsum_backward", _backward_kernel, "grad", grad=(lambda g, dim: apply(CUMSUM, g, dim=dim),),
+    samples=lambda s: [((s(3, 2),), {"dim": 0}), ((s(3, 2),), {"dim": 1})],
+)  # fmt: skip
+
+
 def _from_behind(x: Any, dim: int) -> Any:
     """Running sums from the end."""
-    return apply(CUMSUM, x.flip(dim), dim=dim).flip(dim) if x.ndim else x
+    return apply(CUMSUM_BACKWARD, x, dim=dim) if x.ndim else x
 
 
 def _cumprod_grad(g: Any, a: Any, y: Any, dim: int) -> Any:

@@ -67,11 +67,19 @@ def _places(index: Any, shape: tuple[int, ...], dim: int) -> Any:
     return places.reshape(-1)
 
 
+def _copied(a: Any) -> Any:
+    """A copy in C order. A zero that stands for all is not read: fresh memory has it."""
+    one = a.__class__ is np.ndarray and a.dtype.kind in "fiu" and a.size and not any(a.strides)
+    if one and not a.item(0) and math.copysign(1, a.item(0)) > 0:
+        return np.zeros(a.shape, a.dtype)
+    return a.copy(order="C")
+
+
 def _flat(a: Any, index: Any, src: Any, dim: int) -> tuple[Any, Any, Any]:
     """(a copy of ``a``, places, values), all flattened; narrow floats as float32."""
     index = _in_bounds(index, a.shape[dim] if a.ndim else 1, dim)
     wide = wide_type(a)
-    result = a.reshape(-1).copy() if wide is None else a.reshape(-1).astype(wide)
+    result = _copied(a).reshape(-1) if wide is None else a.reshape(-1).astype(wide)
     if not hasattr(src, "reshape"):
         src = np.asarray(src)  # a number: an array of its own takes only what is not cut off
     src = src.reshape(-1).astype(result.dtype, copy=False)
@@ -86,7 +94,7 @@ def _scatter_kernel(a: Any, index: Any, src: Any, *, dim: int) -> Any:
 
 def _scatter_add_kernel(a: Any, index: Any, src: Any, *, dim: int) -> Any:
     if a.__class__ is np.ndarray and index.size >= LARGE and a.dtype is getattr(src, "dtype", None):
-        result, index = a.copy(), _in_bounds(index, a.shape[dim] if a.ndim else 1, dim)
+        result, index = _copied(a), _in_bounds(index, a.shape[dim] if a.ndim else 1, dim)
         if add_along(result, index, src, dim):
             return result
     result, places, values = _flat(a, index, src, dim)
@@ -114,7 +122,7 @@ def _scatter_reduce_kernel(a: Any, index: Any, src: Any, *, dim: int, reduce: st
 GATHER = op(
     "gather", _gather_kernel, "a index",
     grad=(lambda g, n, index, dim: apply(
-        SCATTER_ADD, g.new_zeros(n.shape(0)), index, g, dim=dim), None),
+        SCATTER_ADD, g.new_zeros(()).expand(n.shape(0)), index, g, dim=dim), None),
     samples=lambda s: [((s(3, 2), wrap(np.array([[0, 1], [1, 1]]))), {"dim": 1})],
 )  # fmt: skip
 SCATTER = op(

@@ -11,6 +11,7 @@ from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, FLOAT, INT
+from framework.kernels import compiled
 from framework.kernels.floats import type_name, widening
 from framework.layout import in_rows
 from framework.ops.dims import Dim, axes, numpy_names, only_floating, with_dims
@@ -21,6 +22,10 @@ __all__ = ["corrcoef", "cov", "std", "std_mean", "var", "var_mean"]
 
 @widening
 def _var_kernel(a: Any, *, dim: tuple[int, ...], correction: float, keepdim: bool) -> Any:
+    if lines := _lines(a, dim):
+        total = lines[0].spreads(lines[1]).reshape(_reduced(a.shape, dim, keepdim))
+        with np.errstate(invalid="ignore", divide="ignore"):  # `_var` has warned
+            return total / total.dtype.type(max(_count(a.shape, dim) - correction, 0.0))
     if not a.ndim:
         centred = a - a
     else:
@@ -37,13 +42,54 @@ def _count(shape: tuple[int, ...], dim: tuple[int, ...]) -> int:
     return math.prod([shape[d] for d in dim]) if shape else 1
 
 
+def _lines(a: Any, dim: tuple[int, ...]) -> Any:
+    """(kernels, rows) if the last dimensions of a large array are meant, else None."""
+    first = a.ndim - len(dim)
+    if not compiled.is_plain(a) or not dim or sorted(dim) != list(range(first, a.ndim)):
+        return None
+    kernels = compiled.family("sums")
+    return (kernels, a.reshape(math.prod(a.shape[:first]), -1)) if kernels else None
+
+
+def _reduced(shape: tuple[int, ...], dim: tuple[int, ...], keepdim: bool) -> list[int]:
+    return [1 if d in dim else n for d, n in enumerate(shape) if keepdim or d not in dim]
+
+
 def _var_grad(g: Any, a: Any, dim: tuple[int, ...], correction: float, keepdim: bool) -> Any:
     """2 (a - mean) / (n - correction); NaN where the divisor is not positive."""
     by = _count(a.shape, dim) - correction
-    centred = a - a.mean(dim, True) if a.ndim else a - a
-    scaled = with_dims(g, a.shape, dim, keepdim) * centred
-    return scaled * (2.0 / by) if by > 0 else scaled * math.nan
+    scale = 2.0 / by if by > 0 else math.nan
+    wide = with_dims(g, a.shape, dim, keepdim)
+    if a.ndim and not a.is_complex():
+        return apply(VAR_BACKWARD, wide, a, dim=dim, scale=scale)
+    return wide * (a - a.mean(dim, True) if a.ndim else a - a) * scale
 
+
+@widening
+def _var_backward_kernel(grad: Any, a: Any, *, dim: tuple[int, ...], scale: float) -> Any:
+    factors = grad * a.dtype.type(scale)
+    if (lines := _lines(a, dim)) and factors.dtype is a.dtype:
+        kernels, rows = lines
+        return kernels.centred(rows, factors.reshape(-1)).reshape(a.shape)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(_count(a.shape, dim))
+    return centred * factors
+
+
+def _var_second(g: Any, n: Any, grad: Any, a: Any, dim: tuple[int, ...], scale: float) -> Any:
+    to_grad = to_a = None
+    if n.needs(0):
+        to_grad = (g * (a - a.mean(dim, True))).sum(dim, True) * scale
+    if n.needs(1):
+        along = g * grad * scale
+        to_a = along - along.mean(dim, True)
+    return to_grad, to_a
+
+
+VAR_BACKWARD = op(
+    "var_backward", _var_backward_kernel, "grad a", grad=_var_second,
+    samples=lambda s: [((s(3, 1), s(3, 2)), {"dim": (1,), "scale": 2.0})],
+)  # fmt: skip
 
 VAR = op(
     "var", _var_kernel, "a", rule="float", grad=(_var_grad,),

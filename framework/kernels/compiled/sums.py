@@ -1,4 +1,4 @@
-"""Sums of rows, and running sums along them."""
+"""Sums of rows, running sums along them, and how far they spread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
-__all__ = ["running", "sums"]
+__all__ = ["centred", "running", "spreads", "sums"]
 
 _f = np.float32
 _BLOCK = 4096  # elements that are added up in lanes of float32; the blocks' sums in float64
@@ -35,12 +35,56 @@ def _sums(x, out, start, stop):
 
 
 @njit(**FAST)
-def _running(x, out, start, stop):
+def _running(x, out, back, start, stop):
+    """Four rows at a time, whose additions do not wait for each other."""
+    width = x.shape[1]
+    for i in range(start, stop, 4):
+        a, b, c, d = i, min(i + 1, stop - 1), min(i + 2, stop - 1), min(i + 3, stop - 1)
+        p, q, r, s = 0.0, 0.0, 0.0, 0.0
+        for k in range(width):
+            j = width - 1 - k if back else k
+            p += x[a, j]
+            q += x[b, j]
+            r += x[c, j]
+            s += x[d, j]
+            out[a, j] = p
+            out[b, j] = q
+            out[c, j] = r
+            out[d, j] = s
+
+
+@njit(**FAST)
+def _mean(line):
+    total = 0.0
+    for j in range(0, line.size, _BLOCK):
+        total += _block(line, j, min(j + _BLOCK, line.size))
+    return _f(total / line.size)
+
+
+@njit(**SUMS)
+def _spread_of(line, mean):
+    total = _f(0)
+    for j in range(line.size):
+        d = line[j] - mean
+        total += d * d
+    return total
+
+
+@njit(**FAST)
+def _spreads(x, out, start, stop):
     for i in range(start, stop):
-        total = 0.0
+        mean, total = _mean(x[i]), 0.0
+        for j in range(0, x.shape[1], _BLOCK):
+            total += _spread_of(x[i, j : min(j + _BLOCK, x.shape[1])], mean)
+        out[i] = total
+
+
+@njit(**FAST)
+def _centred(x, factors, out, start, stop):
+    for i in range(start, stop):
+        mean, factor = _mean(x[i]), factors[i]
         for j in range(x.shape[1]):
-            total += x[i, j]
-            out[i, j] = total
+            out[i, j] = (x[i, j] - mean) * factor
 
 
 def sums(x: Any) -> Any:
@@ -55,8 +99,22 @@ def sums(x: Any) -> Any:
     return out
 
 
-def running(x: Any) -> Any:
-    """Sums (N, M) of each row of x up to each element, added up in float64."""
+def running(x: Any, back: bool = False) -> Any:
+    """Sums (N, M) of each row of x up to each element, or ``back`` from it on, in float64."""
     out = np.empty(x.shape, np.float32)
-    in_parts(_running, len(x), x.size, x, out)
+    in_parts(_running, len(x), x.size, x, out, back)
+    return out
+
+
+def spreads(x: Any) -> Any:
+    """The sums (N,) of the squares of what each row of x differs by from its mean."""
+    out = np.empty(len(x), np.float32)
+    in_parts(_spreads, len(x), x.size, x, out)
+    return out
+
+
+def centred(x: Any, factors: Any) -> Any:
+    """(x - mean) factor for each row of x (N, M), with its own factor (N,)."""
+    out = np.empty(x.shape, np.float32)
+    in_parts(_centred, len(x), x.size, x, factors, out)
     return out
