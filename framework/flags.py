@@ -1,7 +1,8 @@
 """Switches of the whole package that PyTorch has: precision, determinism, threads.
 
-Computation here is deterministic and in full precision: these switches are checked, remembered and
-change nothing. Compiled kernels use as many threads as `set_num_threads` says.
+Computation here is in full precision, and deterministic but for sums by an index on CUDA devices
+(`use_deterministic_algorithms`): the other switches are checked, remembered and change nothing.
+Compiled kernels use as many threads as `set_num_threads` says.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from framework.kernels import compiled
+from framework.kernels import compiled, cuda
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
@@ -66,7 +67,9 @@ def get_float32_matmul_precision() -> str:
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Remember the wish for determinism; everything here is deterministic anyway.
+    """Let sums by an index on CUDA devices be added up in their order: the same in every run.
+
+    All else is deterministic anyway.
 
     >>> import framework as torch
     >>> torch.use_deterministic_algorithms(True)
@@ -74,6 +77,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     True
     """
     _Flags.deterministic, _Flags.warn_only = bool(mode), bool(warn_only)
+    cuda.deterministic = _Flags.deterministic
 
 
 def are_deterministic_algorithms_enabled() -> bool:

@@ -17,6 +17,7 @@ from framework.core.registry import Op, function, op
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name, widening
 from framework.kernels.quick import blend
+from framework.kernels.windows import out_size
 from framework.layout import keeps_format
 from framework.ops.windows import padded, parts, spread
 from framework.tensor import wrap
@@ -28,19 +29,6 @@ __all__ = [
 
 
 # -- windows ----------------------------------------------------------------------------------
-
-
-def _out_size(
-    size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> tuple[int, ...]:
-    result = []
-    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation):
-        room = n + 2 * p - d * (k - 1) - 1
-        out = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (out - 1) * s >= n + p:
-            out -= 1  # the last window must start inside of the input or its left padding
-        result.append(out)
-    return tuple(result)
 
 
 def _reach(out: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[int, ...]:
@@ -73,7 +61,7 @@ def _check(
     """The output's size, which must have elements."""
     dims = len(kernel)
     size = x.shape[-dims:]
-    out = _out_size(size, kernel, stride, padding, dilation, ceil_mode)
+    out = out_size(size, kernel, stride, padding, dilation, ceil_mode)
     if min(out) <= 0:
         if dims == 1:
             raise ValueError(f"Invalid computed output size: {out[0]}")
@@ -458,7 +446,7 @@ def _avg_op(dims: int) -> Op:
            "count_include_pad": False}  # fmt: skip
 
     def outs(meta: dict[str, Any]) -> tuple[int, ...]:
-        return _out_size(size, meta["kernel"], meta["stride"], meta["padding"], (1,) * dims,
+        return out_size(size, meta["kernel"], meta["stride"], meta["padding"], (1,) * dims,
                          meta["ceil_mode"])  # fmt: skip
 
     kernel = keeps_format(widening(_avg_kernel)) if dims == 2 else widening(_avg_kernel)

@@ -81,7 +81,9 @@ def updates(param: Any, *others: Any) -> Any:
     They give NumPy's results to the bit, so that small parameters may use them once they are there.
     """
     found = _families.get("optimizers")
-    if found is None and (param.__class__ is not np.ndarray or param.size < LARGE):
+    if param.__class__ is not np.ndarray:
+        return _on_device(param, others)
+    if found is None and param.size < LARGE:
         return None
     dtype = param.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64:
@@ -92,6 +94,17 @@ def updates(param: Any, *others: Any) -> Any:
         if not a.flags.carray:
             return None
     return family("optimizers")
+
+
+def _on_device(param: Any, others: tuple[Any, ...]) -> Any:
+    """CUDA's kernels of the same names for a parameter on a device, which are close to the bit."""
+    from framework.kernels import cuda
+
+    if not cuda.ready(param, *others) or param.dtype.itemsize == 2:
+        return None
+    if any(a.shape != param.shape or not a.flags.c_contiguous for a in (param, *others)):
+        return None
+    return importlib.import_module("framework.kernels.cuda.optimizers")
 
 
 def adding(target: Any, values: Any) -> Any:

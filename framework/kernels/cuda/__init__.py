@@ -36,6 +36,7 @@ TYPES = {
 
 Runner = Callable[[str, str, int, int, tuple[Any, ...]], None]
 
+deterministic = False  # whether sums must not depend on the order of atomics: `flags` sets it
 _runner: Runner | None = None  # instead of CuPy
 _modules: dict[tuple[str, str, int], Any] = {}  # CuPy's, by family, type and device
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 __all__ = ["FAMILIES", "KERNELS"]
 
-FAMILIES = ("norm", "pointwise", "softmax")  # a .cu and a .py of that name each
+FAMILIES = (  # a .cu and a .py of that name each
+    "adding", "dropout", "gates", "loss", "norm", "optimizers", "pointwise", "pool", "softmax",
+)  # fmt: skip
 
 _NAMES = {  # by family: functions of the name of their op
+    "adding": "embedding embedding_backward index_put max_scatter scatter_add",
+    "dropout": "dropout",
+    "gates": "gru_gates gru_gates_backward lstm_gates lstm_gates_backward",
+    "loss": "nll_loss nll_loss_backward",
     "norm": """affine_norm_backward batch_norm group_norm layer_norm rms_norm standardize
         standardize_backward""",
     "pointwise": """elu elu_backward gelu gelu_backward leaky_relu leaky_relu_backward relu
         relu_backward sigmoid sigmoid_backward silu silu_backward tanh tanh_backward""",
+    "pool": "max_pool1d max_pool2d max_pool3d",
     "softmax": "log_softmax log_softmax_backward softmax softmax_backward",
 }
 

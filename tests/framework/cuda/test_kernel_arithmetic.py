@@ -6,79 +6,14 @@ multiples of 16 bytes and others. Arrays lie between pages that nobody may touch
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hosted import COMPILER, Host, on_the_host
+from hosted import Host
+from kernel_checks import BFLOAT16, KINDS, agree, draw, entries, own, special
 
-import framework as torch
 from framework.core.registry import OPS
-from framework.kernels import cuda
-
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
-
-BFLOAT16 = torch.bfloat16.numpy
-# Relative error, and that part of the largest number as an absolute one.
-NEAR = {np.dtype(np.float16): 2e-3, BFLOAT16: 1.6e-2, np.dtype(np.float32): 1e-5,
-        np.dtype(np.float64): 1e-12}  # fmt: skip
-KINDS = [pytest.param(d, id=cuda.TYPES[d]) for d in NEAR]
-ORDERS = [pytest.param(0, id="forwards"), pytest.param(1, id="backwards")]
-
-
-@pytest.fixture(params=ORDERS)
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    with on_the_host(request.param) as found:
-        yield found
-
-
-def draw(dtype: Any, *shape: int, seed: int = 0) -> Any:
-    rng = np.random.default_rng([seed, *shape])
-    return (rng.standard_normal(shape) * 2).astype(dtype)
-
-
-def own(name: str, *arrays: Any, **meta: Any) -> Any:
-    """What the kernel of our own makes of arrays; as a tuple."""
-    module = importlib.import_module(f"framework.kernels.cuda.{cuda.KERNELS[name]}")
-    found = getattr(module, name)(*arrays, **meta)
-    assert found is not None, f"{name} did not take {[getattr(a, 'shape', a) for a in arrays]}"
-    return found if isinstance(found, tuple) else (found,)
-
-
-def agree(name: str, *arrays: Any, near: float = 1.0, **meta: Any) -> None:
-    """The CPU's kernel and ours agree on shapes, types and numbers, and change no operand."""
-    before = [a.tobytes() if hasattr(a, "tobytes") else a for a in arrays]
-    mine = own(name, *arrays, **meta)
-    for a, b in zip(arrays, before):
-        assert not hasattr(a, "tobytes") or a.tobytes() == b, f"{name} changed an operand"
-    theirs = OPS[name].kernel(*arrays, **meta)
-    theirs = theirs if isinstance(theirs, tuple) else (theirs,)
-    assert len(mine) == len(theirs)
-    for a, b in zip(mine, theirs):
-        if a is None:
-            continue
-        assert (a.shape, a.dtype) == (b.shape, b.dtype), name
-        if a.dtype.kind in "iub":
-            np.testing.assert_array_equal(a, b)
-            continue
-        bound = NEAR[a.dtype] * near
-        a, b = a.astype(np.float64), b.astype(np.float64)
-        finite = np.abs(b[np.isfinite(b)])
-        np.testing.assert_allclose(a, b, rtol=bound, atol=bound * finite.max(initial=0))
-
-
-def special(dtype: Any) -> Any:
-    """Rows with infinities, NaN, large numbers, zeros of both signs."""
-    inf, nan = np.inf, np.nan
-    rows = [
-        [0.0, -0.0, 1.0, 2.0, -3.0], [inf, 0.0, 1.0, 2.0, 3.0], [-inf, 0.0, 1.0, 2.0, 3.0],
-        [nan, 0.0, 1.0, 2.0, 3.0], [-inf] * 5, [inf, -inf, 0.0, 0.0, 0.0], [inf] * 5, [nan] * 5,
-        [6e4, -6e4, 6e4, 0.0, 1.0], [1.0, 2.0, 3.0, 4.0, nan], [-30.0, 30.0, -8.0, 8.0, 1e-7],
-    ]  # fmt: skip
-    return np.array(rows).astype(dtype)
-
 
 # -- softmax ------------------------------------------------------------------------------------
 
@@ -132,11 +67,7 @@ def test_layer_and_rms_norm(dtype: Any, host: Host) -> None:
             agree("standardize_backward", g, x, near=4, **meta)
             agree("affine_norm_backward", g, x, w, near=4, **meta)
             agree("affine_norm_backward", g, x, None, near=4, **meta)
-    assert {"norm_columns", "norm_blocks", "norm_warps", "norm_backward_blocks"} <= _entries(host)
-
-
-def _entries(host: Host) -> set[str]:
-    return {e.rpartition("_")[0] for e in host.launched}
+    assert {"norm_columns", "norm_blocks", "norm_warps", "norm_backward_blocks"} <= entries(host)
 
 
 @pytest.mark.parametrize("dtype", KINDS)

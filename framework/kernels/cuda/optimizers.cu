@@ -1,0 +1,80 @@
+// A parameter's update in one pass, in place: SGD, Adam and AdamW, as `optim` computes them.
+
+template <class A> struct Gradient {
+    A decay, sign;
+    __device__ A operator()(A g, A p) const { return g * sign + (decay != A(0) ? p * decay : A(0)); }
+};
+
+template <class T>
+__device__ void sgd_of(T* p, const T* g, T* buffer, i64 n, double lr, double momentum,
+                       double fresh, double decay, i64 maximize, i64 first, i64 nesterov) {
+    typedef typename Wide<T>::type A;
+    Gradient<A> gradient = {A(decay), maximize ? A(-1) : A(1)};
+    const T* const in[3] = {p, g, buffer ? buffer : p};
+    if (!buffer) {
+        rewrite(in, p, n, thread_number(), thread_count(), [&](i64, const A* v) {
+            return v[0] - gradient(v[1], v[0]) * A(lr);
+        });
+        return;
+    }
+    // The buffer is written before the parameter that it is read for again: by the same thread.
+    auto rolled = [&](const A* v) {
+        A d = gradient(v[1], v[0]);
+        return first ? d : v[2] * A(momentum) + d * A(fresh);
+    };
+    rewrite(in, buffer, n, thread_number(), thread_count(),
+            [&](i64, const A* v) { return rolled(v); });
+    rewrite(in, p, n, thread_number(), thread_count(), [&](i64, const A* v) {
+        A step = nesterov ? v[2] * A(momentum) + gradient(v[1], v[0]) : v[2];
+        return v[0] - step * A(lr);
+    });
+}
+
+// `largest` is null but for amsgrad. `shrink` is 1 - lr decay of AdamW, else 1.
+template <class T>
+__device__ void adam_of(T* p, const T* g, T* mean, T* square, T* largest, i64 n, double fresh1,
+                        double beta2, double fresh2, double decay, double root, double eps,
+                        double lr, double shrink, i64 maximize) {
+    typedef typename Wide<T>::type A;
+    const int count = Pack<T>::count;
+    Gradient<A> gradient = {A(decay), maximize ? A(-1) : A(1)};
+    auto update = [&](T& pv, T gv, T& mv, T& sv, T* top) {
+        A x = wide(pv), d = gradient(wide(gv), x), m = wide(mv), s = wide(sv);
+        m += (d - m) * A(fresh1);
+        s = s * A(beta2) + d * d * A(fresh2);
+        narrow(m, mv);
+        narrow(s, sv);
+        if (top) {
+            A t = wide(*top);
+            s = s > t || s != s ? s : t;
+            narrow(s, *top);
+        }
+        narrow(x * A(shrink) - m / (sqrt_(s) / A(root) + A(eps)) * A(lr), pv);
+    };
+    bool packed = even(p) && even(g) && even(mean) && even(square) && even(largest);
+    i64 packs = packed ? n / count : 0;
+    for (i64 q = thread_number(); q < packs; q += thread_count()) {
+        Pack<T> pv = ((Pack<T>*)p)[q], gv = ((const Pack<T>*)g)[q], mv = ((Pack<T>*)mean)[q],
+                sv = ((Pack<T>*)square)[q], top = largest ? ((Pack<T>*)largest)[q] : pv;
+#pragma unroll
+        for (int j = 0; j < count; j++)
+            update(pv.at[j], gv.at[j], mv.at[j], sv.at[j], largest ? &top.at[j] : nullptr);
+        ((Pack<T>*)p)[q] = pv;
+        ((Pack<T>*)mean)[q] = mv;
+        ((Pack<T>*)square)[q] = sv;
+        if (largest) ((Pack<T>*)largest)[q] = top;
+    }
+    for (i64 i = packs * count + thread_number(); i < n; i += thread_count())
+        update(p[i], g[i], mean[i], square[i], largest ? largest + i : nullptr);
+}
+
+KERNEL(sgd,
+       (T* p, const T* g, T* buffer, i64 n, double lr, double momentum, double fresh, double decay,
+        i64 maximize, i64 first, i64 nesterov),
+       sgd_of(p, g, buffer, n, lr, momentum, fresh, decay, maximize, first, nesterov))
+KERNEL(adam,
+       (T* p, const T* g, T* mean, T* square, T* largest, i64 n, double fresh1, double beta2,
+        double fresh2, double decay, double root, double eps, double lr, double shrink,
+        i64 maximize),
+       adam_of(p, g, mean, square, largest, n, fresh1, beta2, fresh2, decay, root, eps, lr, shrink,
+               maximize))

@@ -1,0 +1,284 @@
+"""Arithmetic of the other kernels of our own; see `test_kernel_arithmetic`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hosted import Host
+from kernel_checks import KINDS, NEAR, agree, draw, entries, own, same, special
+
+import framework as torch
+from framework import random
+from framework.core.registry import OPS
+from framework.kernels import compiled, cuda
+
+
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "deterministic", True)
+
+
+# -- gates --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_gates(dtype: Any, host: Host) -> None:
+    for shape in ((2, 3), (5, 16), (1, 1), (7,), (2, 3, 8)):
+        *rows, width = shape
+
+        def sums(gates: int, seed: int, rows: Any = rows, width: int = width) -> Any:
+            return draw(dtype, *rows, gates * width, seed=seed)
+
+        c, gh, gc = (draw(dtype, *shape, seed=k) for k in (1, 2, 3))
+        x, s = sums(4, 4), sums(4, 5)
+        agree("lstm_gates", x, s, c, near=2)
+        state = OPS["lstm_gates"].kernel(x, s, c)[1]
+        agree("lstm_gates_backward", gh, gc, x, s, c, state, near=4)
+        x, s = sums(3, 6), sums(3, 7)
+        agree("gru_gates", x, s, c, near=2)
+        agree("gru_gates_backward", gh, x, s, c, near=4)
+
+
+def test_gates_of_what_is_no_number(host: Host) -> None:
+    x = special(np.float32).repeat(4, 0).reshape(-1, 4)[:54]
+    rows = x.reshape(-1, 12)
+    agree("lstm_gates", rows, rows * 0, draw(np.float32, len(rows), 3))
+    agree("gru_gates", rows, rows * 0, draw(np.float32, len(rows), 4))
+
+
+# -- dropout ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
+def test_dropout_draws_what_the_generator_does(seed: int, dtype: Any, host: Host) -> None:
+    for count, offset, p in ((1, 0, 0.5), (4099, 12345678901, 0.1), (64, 2**61, 0.999)):
+        x = draw(dtype, count)
+        meta = {"p": p, "shape": (count,), "seed": seed, "offset": offset}
+        mine, theirs = own("dropout", x, **meta)[0], OPS["dropout"].kernel(x, **meta)
+        np.testing.assert_array_equal(mine.astype(np.float64), theirs.astype(np.float64))
+    stream = random.Generator().manual_seed(seed)
+    ones = np.ones(1000, np.float32)
+    meta = {"p": 0.5, "shape": (1000,), "seed": stream.initial_seed(), "offset": 0}
+    kept = own("dropout", ones, **meta)[0] != 0
+    halves = stream.words(500).view(np.uint32)
+    np.testing.assert_array_equal(kept, halves >= 1 << 31)
+
+
+def test_dropout_of_channels_and_orders(host: Host) -> None:
+    x = draw(np.float32, 2, 3, 4, 5)
+    agree("dropout", x, p=0.4, shape=(2, 3, 1, 1), seed=3, offset=1)
+    turned = x.transpose(0, 2, 3, 1)
+    mine = own("dropout", turned, p=0.4, shape=turned.shape, seed=3, offset=1)[0]
+    assert mine.strides == turned.strides
+    agree("dropout", turned, p=0.4, shape=turned.shape, seed=3, offset=1)
+    agree("dropout", special(np.float32), p=0.4, shape=(11, 5), seed=3, offset=1)
+
+
+# -- losses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_nll_loss(reduction: str, dtype: Any, host: Host) -> None:
+    for shape in ((5, 3), (700, 10), (2, 4, 3), (3, 2, 5, 4)):
+        x, classes = draw(dtype, *shape), shape[1]
+        places = (shape[0], *shape[2:])
+        target = np.random.default_rng(1).integers(0, classes, places)
+        target.flat[1] = -100
+        g = draw(dtype, *(places if reduction == "none" else ()), seed=2)
+        meta = {"ignore_index": -100, "reduction": reduction}
+        for weight in (None, np.abs(draw(dtype, classes, seed=3))):
+            for t in (target, np.abs(target % classes).astype(np.uint8)):
+                agree("nll_loss", x, t, weight, near=8, **meta)
+                agree("nll_loss_backward", g, t, weight, classes=classes, near=8, **meta)
+
+
+def test_nll_loss_of_what_is_ignored_and_what_is_no_class(host: Host) -> None:
+    from framework.kernels.cuda.loss import nll_loss
+
+    x = np.array([[np.nan, 1.0], [np.inf, 2.0], [3.0, -np.inf]], np.float32)
+    target, weight = np.array([0, 0, 1]), np.array([0.0, 1.0], np.float32)
+    for reduction in ("none", "sum", "mean"):
+        meta = {"ignore_index": -100, "reduction": reduction}
+        agree("nll_loss", x, target, weight, **meta)
+        agree("nll_loss", x, np.full(3, -100), None, **meta)
+        for bad in (2, -1):
+            assert nll_loss(x, np.array([0, bad, 1]), None, **meta) is None
+
+
+# -- adding -------------------------------------------------------------------------------------
+
+
+def _in_both_ways(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for deterministic in (False, True):
+        monkeypatch.setattr(cuda, "deterministic", deterministic)
+        check()
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_embedding(dtype: Any, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    meta = {"scale_grad_by_freq": False}
+    for rows, width, shape in ((4, 3, (2, 2)), (10, 16, (50,)), (3, 1, (200,)), (5, 8, ())):
+        for kind in (np.int64, np.int32):
+            index = rng.integers(0, rows, shape).astype(kind)
+            table, g = draw(dtype, rows, width), draw(dtype, *shape, width, seed=1)
+            agree("embedding", table, index, padding_idx=-1, **meta)
+
+            def check(g: Any = g, index: Any = index, rows: int = rows) -> None:
+                agree("embedding_backward", g, index, rows=rows, padding_idx=-1, near=4, **meta)
+                agree("embedding_backward", g, index, rows=rows, padding_idx=1, near=4, **meta)
+
+            _in_both_ways(check, monkeypatch)
+    assert {"add_anyhow", "add_in_order", "rows"} <= entries(host)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_scatter_add(dtype: Any, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for shape, dim, count in (((5,), 0, 9), ((3, 4), 1, 6), ((3, 4), 0, 7), ((2, 3, 5), 1, 4)):
+        index_shape = (*shape[:dim], count, *shape[dim + 1 :])
+        index = rng.integers(0, shape[dim], index_shape)
+        a, src = draw(dtype, *shape), draw(dtype, *index_shape, seed=1)
+        _in_both_ways(
+            lambda a=a, index=index, src=src, dim=dim: agree(
+                "scatter_add", a, index, src, dim=dim, near=4
+            ),
+            monkeypatch,
+        )
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_index_add(dtype: Any, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    from framework.ops.indexing import index_array
+
+    rng = np.random.default_rng(0)
+    for shape, dim, count in (((5,), 0, 9), ((3, 4), 1, 6), ((3, 4), 0, 7), ((2, 3, 5), 1, 4)):
+        index = rng.integers(-shape[dim], shape[dim], count)
+        values = draw(dtype, *shape[:dim], count, *shape[dim + 1 :], seed=1)
+        layout = (*[slice(None)] * dim, index_array)
+        _in_both_ways(
+            lambda shape=shape, values=values, index=index, layout=layout: agree(
+                "index_put", draw(dtype, *shape), values, index, layout=layout, accumulate=True,
+                near=4,
+            ),
+            monkeypatch,
+        )  # fmt: skip
+
+
+def test_what_is_added_in_order_is_the_cpus_to_the_bit(in_order: None, host: Host) -> None:
+    rng = np.random.default_rng(0)
+    index, src = rng.integers(0, 3, 500), draw(np.float32, 500)
+    mine = own("scatter_add", np.zeros(3, np.float32), index, src, dim=0)[0]
+    theirs = np.zeros(3, np.float32)
+    np.add.at(theirs, index, src)
+    np.testing.assert_array_equal(mine, theirs)
+
+
+def test_places_out_of_range_are_left_to_the_plain_kernels(host: Host) -> None:
+    from framework.kernels.cuda import adding
+    from framework.ops.indexing import index_array
+
+    table, meta = draw(np.float32, 4, 3), {"padding_idx": -1, "scale_grad_by_freq": False}
+    for bad in (4, -1):
+        index = np.array([0, bad])
+        assert adding.embedding(table, index, **meta) is None
+        assert adding.embedding_backward(table[:2], index, rows=4, **meta) is None
+        assert adding.scatter_add(table, index[:, None].repeat(3, 1), table[:2], dim=0) is None
+    for bad in (4, -5):
+        layout = {"layout": (index_array,), "accumulate": True}
+        assert adding.index_put(table, table[:2], np.array([0, bad]), **layout) is None
+
+
+# -- pooling ------------------------------------------------------------------------------------
+
+_WINDOWS = [(3, 2, 1, 1, False), (2, 2, 0, 1, False), (3, 1, 1, 2, True), (1, 1, 0, 1, False),
+            (2, 3, 1, 2, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_max_pool(dims: int, dtype: Any, host: Host) -> None:
+    size = (6, 7, 5)[-dims:]
+    x = draw(dtype, 2, 3, *size)
+    x.flat[4], x.flat[9], x.flat[20] = np.nan, np.inf, -np.inf
+    for kernel, stride, padding, dilation, ceil_mode in _WINDOWS:
+        numbers = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        meta = {name: (value,) * dims for name, value in numbers.items()}
+        meta["ceil_mode"] = ceil_mode
+        agree(f"max_pool{dims}d", x, **meta)
+        best, index = OPS[f"max_pool{dims}d"].kernel(x, **meta)
+        agree("max_scatter", draw(dtype, *best.shape, seed=1), index, size=size, near=4)
+    flat = np.full((1, 1, *size), -np.inf, dtype)  # the padding is never named
+    meta = {"kernel": (3,) * dims, "stride": (2,) * dims, "padding": (1,) * dims,
+            "dilation": (1,) * dims, "ceil_mode": False}  # fmt: skip
+    agree(f"max_pool{dims}d", flat, **meta)
+
+
+def test_max_scatter_in_order(in_order: None, host: Host) -> None:
+    g, index = draw(np.float32, 2, 3, 40), np.random.default_rng(0).integers(0, 5, (2, 3, 40))
+    agree("max_scatter", g, index, size=(5,))
+    assert "add_in_order" in entries(host)
+
+
+# -- optimizers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "momentum, first, nesterov, dampening",
+    [(0.0, 0, 0, 0.0), (0.9, 1, 0, 0.0), (0.9, 0, 0, 0.1), (0.9, 0, 1, 0.0), (0.9, 1, 1, 0.0)],
+)
+def test_sgd(
+    momentum: float, first: int, nesterov: int, dampening: float, decay: float, maximize: bool,
+    dtype: Any, host: Host,
+) -> None:  # fmt: skip
+    from framework.kernels.cuda import optimizers
+
+    theirs_module = compiled.family("optimizers")
+    if theirs_module is None:
+        pytest.skip("Numba is not here")
+    for count in (3, 4096 + 5):
+        param, grad, buffer = (draw(dtype, count, seed=k) for k in range(3))
+        found = []
+        for module in (optimizers, theirs_module):
+            p, b = param.copy(), buffer.copy() if momentum else None
+            module.sgd(p, grad, b, 0.1, momentum, dampening, decay, maximize, bool(first),
+                       bool(nesterov))  # fmt: skip
+            found.append((p, b))
+        (p, b), (q, c) = found
+        same(p, q)
+        if momentum:
+            same(b, c)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_adam(maximize: bool, amsgrad: bool, decoupled: bool, dtype: Any, host: Host) -> None:
+    from framework.kernels.cuda import optimizers
+
+    theirs_module = compiled.family("optimizers")
+    if theirs_module is None:
+        pytest.skip("Numba is not here")
+    for count in (3, 4096 + 5):
+        param, grad, mean, square, largest = (draw(dtype, count, seed=k) for k in range(5))
+        grad[1] = np.nan
+        start = [param, mean, np.abs(square), np.abs(largest) if amsgrad else None]
+        found = []
+        for module in (optimizers, theirs_module):
+            p, m, s, top = (None if a is None else a.copy() for a in start)
+            module.adam(p, grad, m, s, top, 0.01, (0.9, 0.99), 1e-8, 0.1, decoupled, maximize, 3.0)
+            found.append([a for a in (p, m, s, top) if a is not None])
+        for a, b in zip(*found):
+            same(a, b)
+
+
+def test_every_type_has_a_bound() -> None:
+    assert set(NEAR) == set(cuda.TYPES) and torch.bfloat16.numpy in NEAR
