@@ -17,7 +17,7 @@ from framework.kernels import to_host
 from framework.kernels.strided import memory_of, reach, strided, strides_of
 from framework.layout import is_dense
 
-__all__ = ["Memories", "laid_out", "part"]
+__all__ = ["Memories", "check_counts", "laid_out", "part"]
 
 
 class Memories:
@@ -120,7 +120,7 @@ def part(memory: Any, view: list[Any]) -> Any:
     array([1, 3])
     """
     offset, shape, steps, name = view
-    _check_counts([offset, *shape, *steps])
+    check_counts([offset, *shape, *steps])
     kind = next(d for d in dtypes.ALL if d.name == name).numpy
     raw = memory.reshape(-1).view(np.uint8)
     items = raw[: raw.size // kind.itemsize * kind.itemsize].view(kind)
@@ -138,13 +138,14 @@ def laid_out(array: np.ndarray, steps: list[int]) -> np.ndarray:
     >>> laid_out(np.zeros((2, 3), np.int8), [1, 2]).strides
     (1, 2)
     """
-    _check_counts(steps)
+    check_counts(steps)
     if len(steps) != array.ndim or reach(array.shape, tuple(steps)) != array.size:
         raise ValueError("the strides of a tensor are not those of its memory")
     made = array.transpose(sorted(range(array.ndim), key=lambda d: -steps[d])).copy(order="C")
     return strided(made.reshape(-1), array.shape, tuple(steps))
 
 
-def _check_counts(values: list[Any]) -> None:
+def check_counts(values: list[Any]) -> None:
+    """Refuse what are not all places in memory, or lengths: ValueError."""
     if any(type(n) is not int or n < 0 for n in values):
         raise ValueError("a place in memory is not a whole number")

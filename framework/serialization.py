@@ -25,11 +25,12 @@ import numpy as np
 
 from framework import dtypes, torch_files
 from framework.atomic import write_atomically
-from framework.device import CPU, cuda_problem, device, existing
+from framework.device import CPU, META, cuda_problem, device, existing
 from framework.kernels import to_device
+from framework.kernels.meta import meta_array
 from framework.nn.parameter import Parameter
 from framework.plain_kinds import KEYS, forms, packed
-from framework.saved_memory import Memories, laid_out, part
+from framework.saved_memory import Memories, check_counts, laid_out, part
 from framework.storage import UntypedStorage
 from framework.tensor import OWN_ATTRIBUTES, Size, Tensor, attributes_of, wrap
 
@@ -78,8 +79,9 @@ def save(
     written atomically: to a temporary file beside it, which then takes its name. A tensor that
     occurs twice is stored once, and memory that tensors share once, too: `load` gives tensors that
     share it, with their strides. Of a memory only the part that the tensors need is stored.
-    Attributes that a program has set on a tensor are kept, too. What PyTorch asks about its format
-    is accepted and ignored.
+    Attributes that a program has set on a tensor are kept, too. Of a tensor on ``meta`` its shape,
+    dtype and strides are stored: it has nothing else. What PyTorch asks about its format is
+    accepted and ignored.
 
     Raises:
         TypeError: for anything else; names where it is.
@@ -228,12 +230,16 @@ class _Packer:
             record["requires_grad"] = True
         if kind == "array" or isinstance(tensor, Parameter):
             record["kind"] = kind or "parameter"
+        self._stored[id(tensor)] = record
+        self._kept.append(tensor)
+        if tensor.is_meta:  # there is nothing to store, however large it is
+            place = list(tensor.shape), list(tensor.stride()), tensor.dtype.name
+            record |= {"$meta": list(place), "number": len(self._kept)}
+            return record
         place = location_tag(tensor.untyped_storage()) if _packages else str(tensor.device)
         if place != "cpu":
             record["device"] = place
         self.memories.add(tensor._data, ".".join(path) or "tensor", record, shares=not kind)
-        self._stored[id(tensor)] = record
-        self._kept.append(tensor)
         return record
 
 
@@ -385,7 +391,9 @@ def _parse(data: bytes, place: _Place) -> Any:
         return unpack(json.loads(text), 0)
     except _NoPlace:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, StopIteration,
+    ) as error:  # fmt: skip
         raise _Unusable(f"its skeleton is damaged ({type(error).__name__}: {error})") from None
 
 
@@ -501,7 +509,7 @@ class _Unpacker:
             return [self(v, depth + 1) for v in value]
         if not isinstance(value, dict):
             return value
-        if "$tensor" in value:
+        if "$tensor" in value or "$meta" in value:
             return self.tensor(value)
         if len(value) == 1:
             (key, inner) = next(iter(value.items()))
@@ -531,9 +539,11 @@ class _Unpacker:
             vars(tensor)[name] = self(value, 1)
 
     def tensor(self, record: dict[str, Any]) -> Any:
-        key = record["$tensor"], record.get("number")
+        key = record.get("$tensor"), record.get("number")
         if key in self._made:
             return self._made[key]
+        if "$meta" in record:
+            return self._typed(self._without_data(record["$meta"]), record, key)
         array = self._arrays[record["$tensor"]]
         view = record.get("view")
         if view is not None:
@@ -552,11 +562,30 @@ class _Unpacker:
             made = wrap(array, place)
             if view is not None and view[0]:
                 made._offset = view[0]
-            if record.get("kind") == "parameter":
-                made = Parameter(made, False)
-            made._rg = bool(record.get("requires_grad"))
+            return self._typed(made, record, key)
         self._made[key] = made
         return made
+
+    def _typed(self, made: Any, record: dict[str, Any], key: Any) -> Any:
+        """A tensor, or the parameter that its record says it is."""
+        if record.get("kind") == "parameter":
+            made = Parameter(made, False)
+        made._rg = bool(record.get("requires_grad"))
+        self._made[key] = made
+        return made
+
+    def _without_data(self, form: Any) -> Tensor:
+        """A tensor on meta, of which only the looks are stored."""
+        shape, steps, name = form
+        check_counts([*shape, *steps])
+        kind = next(d for d in dtypes.ALL if d.name == name).numpy
+        if len(shape) != len(steps):
+            raise ValueError("a tensor on meta has other dimensions than strides")
+        try:
+            array = meta_array(shape, kind, tuple([s * kind.itemsize for s in steps]))
+        except MemoryError as error:
+            raise ValueError(str(error)) from None
+        return wrap(array, META)
 
     def _on(self, place: device, record: dict[str, Any], array: np.ndarray) -> Any:
         """An array on a device, where memory that tensors share comes once."""

@@ -117,6 +117,10 @@ _RESULTS: dict[str, Callable[..., Any]] = {
     "dropout": lambda a, **meta: meta_like(a),
     "histc": lambda a, bins, **meta: meta_array((bins,), a.dtype),
     "isin": lambda a, b, **meta: meta_like(a, np.bool_),
+    "segment_of": lambda lengths, n: meta_array((*lengths.shape[:-1], n), np.int64),
+    "segment_reduce": lambda a, lengths, axis, **meta: meta_array(
+        (*a.shape[:axis], lengths.shape[-1], *a.shape[axis + 1 :]), a.dtype
+    ),
     "nonzero_static": lambda a, size, **meta: meta_array((size, a.ndim), np.int64),
 }
 

@@ -153,6 +153,8 @@ def _number(value: Any, name: str = "") -> Any:
                 f"{name} only supports 0-dimensional start and end tensors, but got start with "
                 f"{value.ndim} dimension(s)."
             )
+        if name and value.is_meta:  # nothing of the result's looks depends on it
+            return 0j if value.is_complex() else 0.0
         return value.item()
     return value.item() if isinstance(value, np.generic) else value
 
@@ -416,6 +418,8 @@ def _space(
     requires_grad: bool, **more: Any,
 ) -> Tensor:  # fmt: skip
     name = record.name
+    if device is None and any(isinstance(e, Tensor) and e.is_meta for e in (start, end)):
+        device = META
     start, end = _number(start, name), _number(end, name)
     if not isinstance(steps, int) or isinstance(steps, bool):
         raise TypeError(

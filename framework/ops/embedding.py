@@ -334,9 +334,10 @@ def embedding_bag(
                 f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, "
                 f"but got {padding_idx}"
             )
-        kept = flat != padding_idx % rows
-        flat, bags = flat[kept], bags[to_host(kept._data)]
-        factors = None if factors is None else factors[kept]
+        if not flat.is_meta:  # without numbers all of them may count
+            kept = flat != padding_idx % rows
+            flat, bags = flat[kept], bags[to_host(kept._data)]
+            factors = None if factors is None else factors[kept]
     device = weight._device
     where_to = wrap(bags if device.type == "cpu" else to_device(bags, device), device)
     lookup = EMBEDDING_SPARSE if sparse else EMBEDDING
@@ -369,7 +370,13 @@ def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]
             f"Long, Int; but got torch.{type_name(offsets._data)}Tensor instead (while checking "
             "arguments for embedding_bag)"
         )
-    starts, size = to_host(offsets._data).astype(np.int64), input.shape[0]
+    size = input.shape[0]
+    if offsets.is_meta:  # as if the last bag had all
+        starts = np.zeros(offsets.shape[0], np.int64)
+        if include_last and len(starts):
+            starts[-1] = size
+    else:
+        starts = to_host(offsets._data).astype(np.int64)
     if include_last and not len(starts):
         raise RuntimeError("include_last_offset: number of offset should be at least 1")
     if len(starts) and starts[0] != 0:

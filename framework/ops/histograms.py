@@ -119,7 +119,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     if min > max:
         raise RuntimeError("torch.histc: max must be larger than min")
     a = real_floating(input._data, "aminmax_cpu" if input.is_complex() else "histogram_cpu")
-    low, high = _ends(a, float(min), float(max))
+    low, high = (0.0, 1.0) if input.is_meta else _ends(a, float(min), float(max))
     return apply(HISTC, input, bins=bins, low=low, high=high)
 
 

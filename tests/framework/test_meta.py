@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 import subprocess
 import sys
@@ -364,6 +363,67 @@ def test_breakpoints_and_rules_find_nothing_there(tmp_path: Any) -> None:
         assert done.returncode == 0 and said in text and "Error" not in text, text
 
 
-def test_saving_says_why_not() -> None:
-    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
-        torch.save(meta(2), io.BytesIO())
+def test_losses_bags_and_segments_need_no_numbers():
+    x = torch.empty(3, 4, device="meta", requires_grad=True)
+    table = torch.empty(10, 4, device="meta", requires_grad=True)
+
+    def ints(*shape):
+        return torch.empty(*shape, dtype=torch.int64, device="meta")
+
+    results = [
+        (F.multilabel_margin_loss(x, ints(3, 4)), ()),
+        (F.multilabel_margin_loss(x, ints(3, 4), reduction="none"), (3,)),
+        (torch.segment_reduce(x, "max", lengths=ints(2)), (2, 4)),
+        (torch.segment_reduce(x, "prod", offsets=ints(3)), (2, 4)),
+        (torch.segment_reduce(x, "mean", lengths=ints(3, 2), axis=1), (3, 2)),
+    ]
+    for mode in ("sum", "mean", "max"):
+        results += [
+            (F.embedding_bag(ints(6), table, ints(2), mode=mode), (2, 4)),
+            (F.embedding_bag(ints(6), table, ints(3), mode=mode, include_last_offset=True), (2, 4)),
+            (F.embedding_bag(ints(2, 3), table, mode=mode, padding_idx=1), (2, 4)),
+        ]
+    for result, shape in results:
+        assert result.is_meta and result.shape == shape and result.requires_grad
+        result.sum().backward()
+    assert x.grad.shape == (3, 4) and table.grad.shape == (10, 4)
+    assert torch.histc(x.detach(), 7).shape == (7,)
+
+
+def test_ends_that_are_tensors_on_meta():
+    end = torch.empty((), device="meta")
+    for made in (
+        torch.linspace(0, end, 5), torch.logspace(end, end, 5), torch.linspace(end, 1, 5),
+        torch.linspace(end.long(), 1, 5), torch.linspace(end, end, 5, out=meta(5)),
+    ):  # fmt: skip
+        assert made.is_meta and made.shape == (5,) and made.dtype is torch.float32
+    with pytest.raises(RuntimeError, match="0-dimensional"):
+        torch.linspace(end[None], 1, 5)
+    with pytest.raises(RuntimeError, match="item"):
+        torch.arange(end)
+
+
+def test_saved_as_what_they_look_like(tmp_path):
+    path = tmp_path / "model.safetensors"
+    layer = nn.Linear(100_000, 100_000, device="meta")
+    view = torch.empty(3, 4, dtype=torch.bfloat16, device="meta").t()
+    torch.save({"layer": layer.state_dict(), "view": view, "twice": [view, layer.weight]}, path)
+    assert path.stat().st_size < 2000
+    back = torch.load(path)
+    assert back["layer"]["weight"].is_meta and back["layer"]["weight"].shape == (100_000, 100_000)
+    assert back["view"].stride() == (1, 4) and back["view"].dtype is torch.bfloat16
+    assert back["twice"][0] is back["view"] and isinstance(back["twice"][1], nn.Parameter)
+    assert back["twice"][1].requires_grad and torch.load(path, map_location="cpu")["view"].is_meta
+    nn.Linear(100_000, 100_000, device="meta").load_state_dict(back["layer"], assign=True)
+
+
+def test_damaged_looks_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    torch.save([torch.empty(2, 3, device="meta")], path)
+    whole = path.read_bytes()
+    for good, bad in ((b"[2,3]", b"[2,-]"), (b"[2,3]", b"[2,3"), (b"[3,1]", b"[3] "),
+                      (b"[2,3]", b"9e9  "), (b"float32", b"float99")):  # fmt: skip
+        assert good in whole
+        path.write_bytes(whole.replace(good, bad))
+        with pytest.raises((ValueError, RuntimeError), match="x[.]safetensors"):
+            torch.load(path)
