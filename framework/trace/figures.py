@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.kernels import compiled
 from framework.trace.summary import _canonical, _float64, _pieces
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
 CHUNK = 1 << 16  # elements: 256 KB of float32
 FINITE, RANGE, MEAN, NORM, SPREAD, ZEROS = 1, 2, 4, 8, 16, 32
 
+_WALKS = RANGE | MEAN | SPREAD | ZEROS  # what a product with itself does not tell
 _F32 = np.dtype(np.float32)
 _FAST = frozenset((_F32, np.dtype(np.float64)))
 
@@ -108,9 +110,12 @@ def measure(array: Any, needs: int) -> Figures:
     if not figures.count:
         return figures
     dtype = array.dtype
-    if array.__class__ is np.ndarray and dtype in _FAST and array.size <= CHUNK:
-        _add(figures, array.reshape(-1), needs, 0)
-        return figures
+    if array.__class__ is np.ndarray and dtype in _FAST:
+        if needs & _WALKS and array.size >= compiled.LARGE and _measured(array, needs, figures):
+            return figures
+        if array.size <= CHUNK:
+            _add(figures, array.ravel("K"), needs, 0)
+            return figures
     if dtype.kind in "OSUMm":
         raise TypeError(f"values of dtype {dtype} have no figures")
     if type(array).__module__.partition(".")[0] == "cupy":
@@ -126,6 +131,31 @@ def measure(array: Any, needs: int) -> Figures:
             _add(figures, _plain(piece), needs, seen)
             seen += piece.size
     return figures
+
+
+def _measured(array: Any, needs: int, f: Figures) -> bool:
+    """In one walk by a compiled kernel, if there is one; the only way of arrays of this size then.
+
+    It is waited for, so that no figure changes its last bits in the middle of a recording.
+    """
+    kernels = compiled.family("figures")
+    if not kernels:
+        return False
+    x = array.ravel("K") if array.size <= CHUNK else _canonical(array)
+    if x.ndim > 1 or not x.flags.c_contiguous:
+        return False
+    spread = bool(needs & SPREAD)
+    nan, inf, low, high, total, squares, apart, zeros = kernels.measure(
+        x, bool(needs & RANGE), bool(needs & MEAN), spread, bool(needs & ZEROS)
+    )
+    if needs & (FINITE | NORM | SPREAD):
+        f.nan, f.inf, f.squares = int(nan), int(inf), squares
+    if needs & RANGE:
+        f.low, f.high = low, high
+    if needs & (MEAN | SPREAD):
+        f.total = total
+    f.spread, f.zeros = apart, int(zeros)
+    return True
 
 
 def squares_at_most(array: Any) -> float:

@@ -28,8 +28,8 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "channels", "depthwise", "gates", "optimizers", "orders", "philox", "pointwise",
-    "pool", "rows", "scatter", "sums", "windows",
+    "elementary", "channels", "depthwise", "figures", "gates", "optimizers", "orders", "philox",
+    "pointwise", "pool", "rows", "scatter", "sums", "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
