@@ -504,13 +504,19 @@ def _bad_output(text: str, suffixes: tuple[str, ...]) -> str:
 
 
 def _doctor(arguments: list[str]) -> int:
-    """``tapebook doctor``."""
-    _Parser(prog="tapebook doctor").parse_args(arguments)
-    from app.doctor import lines
+    """``tapebook doctor``: exit status 1 when something is missing that one needs."""
+    _Parser(
+        prog="tapebook doctor",
+        description="What this machine has, one line each: ok, note (one can do without) or MISS.",
+        epilog="Exit status: 0, or 1 if a line begins with MISS.",
+    ).parse_args(arguments)
+    from app.doctor import BAD, lines
 
+    status = 0
     for line in lines():
         print(_clean(line))
-    return 0
+        status |= line.startswith(BAD)
+    return int(status)
 
 
 def _tour(arguments: list[str]) -> int:

@@ -1,4 +1,8 @@
-"""`tapebook doctor`: what this machine has, one line each, and what to do about what is missing."""
+"""`tapebook doctor`: what this machine has, one line each, and what to do about what is missing.
+
+A line begins with "ok", with "note" (something is not there that one can do without) or with "MISS"
+(something is wrong that one needs): the command's exit status is 1 if there is such a line.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ import platform
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 
-__all__ = ["lines"]
+__all__ = ["BAD", "lines"]
 
 OK, NOTE, BAD = "ok  ", "note", "MISS"  # words, not colours: they are read by people and scripts
 
@@ -41,14 +46,48 @@ def _framework() -> tuple[str, str]:
     return OK, f"tapebook {own}, NumPy {numpy.__version__}, {count} processors"
 
 
+def _blas() -> tuple[str, str]:
+    import numpy
+
+    found: dict[str, dict[str, str]] = numpy.show_config(mode="dicts")  # type: ignore[assignment]
+    blas = found.get("Build Dependencies", {}).get("blas", {})
+    if not isinstance(blas, dict) or not blas.get("name"):
+        return NOTE, "NumPy does not say which BLAS it has: products of matrices may be slow"
+    return OK, f"{blas['name']} {blas.get('version', '')} for products of matrices"
+
+
+def _numba() -> tuple[str, str]:
+    from framework.kernels import compiled
+
+    try:
+        version = importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:
+        return NOTE, "not installed: large arrays take longer (pip install 'tapebook[fast]')"
+    if os.environ.get("TAPEBOOK_NUMBA") == "0":
+        return NOTE, f"Numba {version} is not used: TAPEBOOK_NUMBA=0 is set"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        if compiled.family("elementary") is None:
+            reason = str(said[-1].message).partition(":")[0] if said else "it cannot be loaded"
+            return NOTE, f"Numba {version}: {reason}; NumPy computes, which takes longer"
+    return OK, f"Numba {version} compiles kernels for large arrays"
+
+
 def _devices() -> tuple[str, str]:
+    from framework import cuda
     from framework.device import cuda_problem, device_count, is_fake_cuda
 
     problem = cuda_problem()
     if problem:
         return NOTE, f"cpu only: {problem}; everything works on the CPU"
-    kind = "fake (NumPy under another name)" if is_fake_cuda() else "CUDA"
-    return OK, f"cpu and {device_count()} {kind} device(s)"
+    if is_fake_cuda():
+        return OK, f"cpu and {device_count()} fake (NumPy under another name) device(s)"
+    found = cuda.get_device_properties(0)
+    free, total = (n / 2**30 for n in cuda.mem_get_info(0))
+    return OK, (
+        f"cpu and {device_count()} CUDA device(s): {found.name}, capability "
+        f"{found.major}.{found.minor}, {free:.0f} of {total:.0f} GiB free"
+    )
 
 
 def _cupy() -> tuple[str, str]:
@@ -62,7 +101,26 @@ def _cupy() -> tuple[str, str]:
         ),
         "of unknown version",
     )
-    return OK, f"CuPy {version}"
+    try:
+        import cupy
+
+        driver = cupy.cuda.runtime.driverGetVersion()
+    except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
+        return NOTE, f"CuPy {version} has no driver to use: {str(error).splitlines()[0]}"
+    if not driver:
+        return NOTE, f"CuPy {version}, but there is no NVIDIA driver"
+    return OK, f"CuPy {version}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
+
+
+def _nvrtc() -> tuple[str, str]:
+    from framework.kernels.cuda import nvrtc
+
+    if found := nvrtc.version():
+        return OK, f"NVRTC {found} compiles kernels for NVIDIA GPUs"
+    return NOTE, (
+        "NVRTC is not here: kernels for NVIDIA GPUs cannot be compiled "
+        "(pip install nvidia-cuda-nvrtc-cu12)"
+    )
 
 
 def _graphviz() -> tuple[str, str]:
@@ -82,6 +140,16 @@ def _matplotlib() -> tuple[str, str]:
         return OK, f"matplotlib {importlib.metadata.version('matplotlib')}"
     except importlib.metadata.PackageNotFoundError:
         return NOTE, "matplotlib is not installed: cells cannot plot (pip install matplotlib)"
+
+
+def _pytorch() -> tuple[str, str]:
+    try:
+        return OK, f"PyTorch {importlib.metadata.version('torch')}, for comparisons only"
+    except importlib.metadata.PackageNotFoundError:
+        return (
+            NOTE,
+            "not installed, nor needed: make conformance and make bench compare with it",
+        )
 
 
 def _terminal() -> tuple[str, str]:
@@ -125,10 +193,14 @@ def _runtime() -> tuple[str, str]:
 CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
     "python": _python,
     "framework": _framework,
+    "blas": _blas,
+    "numba": _numba,
     "devices": _devices,
     "cupy": _cupy,
+    "nvrtc": _nvrtc,
     "graphviz": _graphviz,
     "matplotlib": _matplotlib,
+    "pytorch": _pytorch,
     "terminal": _terminal,
     "unicode": _unicode,
     "runtime": _runtime,

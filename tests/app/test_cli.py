@@ -195,13 +195,24 @@ def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
     assert done.returncode == 0
     found = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert list(found) == [
-        "python", "framework", "devices", "cupy", "graphviz", "matplotlib", "terminal", "unicode",
-        "runtime",
+        "python", "framework", "blas", "numba", "devices", "cupy", "nvrtc", "graphviz",
+        "matplotlib", "pytorch", "terminal", "unicode", "runtime",
     ]  # fmt: skip
+    assert all(len(line) < 200 and line[:4] in ("ok  ", "note") for line in found.values())
+    off = _tapebook("doctor", env={**os.environ, "TAPEBOOK_NUMBA": "0"})
+    assert "TAPEBOOK_NUMBA=0 is set" in off.stdout or "tapebook[fast]" in off.stdout
     empty = _tapebook("doctor", env={**os.environ, "PATH": str(tmp_path)})
     assert "apt install graphviz" in empty.stdout
     fake = _tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "2"})
     assert "2 fake" in fake.stdout
+
+
+def test_doctor_fails_when_something_is_wrong_that_one_needs(tmp_path):
+    (tmp_path / "tapebook").write_text("a file where the folder of sessions should be")
+    done = _tapebook("doctor", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("MISS")]
+    assert done.returncode == 1 and [line.split()[1] for line in wrong] == ["runtime"]
+    assert "Exit status: 0, or 1" in _tapebook("doctor", "--help").stdout
 
 
 def test_ps_without_sessions(called):

@@ -2,7 +2,9 @@
 
 template <class A> struct Gradient {
     A decay, sign;
-    __device__ A operator()(A g, A p) const { return g * sign + (decay != A(0) ? p * decay : A(0)); }
+    __device__ A operator()(A g, A p) const {
+        return g * sign + (decay != A(0) ? p * decay : A(0));
+    }
 };
 
 template <class T>

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import functools
-import importlib.util
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+from framework.kernels.cuda import nvrtc
 
 __all__ = ["CAPABILITIES", "compile_for", "known", "reason"]
 
 CAPABILITIES = (70, 80, 89, 90)
 _OPTIONS = ["-std=c++17"]
 _OLD = "Architectures prior to"  # a warning that one asks for with 7.0
-
-
-@functools.cache
-def _nvrtc() -> ctypes.CDLL | None:
-    """NVRTC from one of its packages, or of the system."""
-    for package in ("nvidia.cuda_nvrtc", "nvidia.cu13", "nvidia.cu12"):
-        try:
-            spec = importlib.util.find_spec(package)
-        except ModuleNotFoundError:
-            continue
-        for folder in spec.submodule_search_locations or () if spec else ():
-            for path in sorted(Path(folder, "lib").glob("libnvrtc.so.*")):
-                return ctypes.CDLL(str(path))
-    found = ctypes.util.find_library("nvrtc")
-    return ctypes.CDLL(found) if found else None
 
 
 @functools.cache
@@ -41,11 +26,11 @@ def _nvcc() -> str | None:
 @functools.cache
 def known() -> tuple[int, ...]:
     """The capabilities that the compiler at hand knows; none if there is none."""
-    if nvrtc := _nvrtc():
+    if library := nvrtc.library():
         count = ctypes.c_int()
-        assert nvrtc.nvrtcGetNumSupportedArchs(ctypes.byref(count)) == 0
+        assert library.nvrtcGetNumSupportedArchs(ctypes.byref(count)) == 0
         found = (ctypes.c_int * count.value)()
-        assert nvrtc.nvrtcGetSupportedArchs(found) == 0
+        assert library.nvrtcGetSupportedArchs(found) == 0
         return tuple(found)
     if nvcc := _nvcc():
         done = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True)
@@ -63,39 +48,38 @@ def reason(capability: int) -> str:
 
 
 def compile_for(capability: int, name: str, source: str) -> bytes:
-    """The machine code; AssertionError with the compiler's words if it has any to say."""
-    if nvrtc := _nvrtc():
-        return _by_nvrtc(nvrtc, capability, name, source)
+    """Machine code, or from nvcc, which takes long, PTX; AssertionError with a compiler's words."""
+    if library := nvrtc.library():
+        return _by_nvrtc(library, capability, name, source)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
+        path, out = Path(folder, name), Path(folder, "out.ptx")
         path.write_text(source)
-        options = [*_OPTIONS, "-Werror", "all-warnings", f"-arch=sm_{capability}", "-cubin"]
-        out = path.with_suffix(".cubin")
-        done = subprocess.run([_nvcc() or "nvcc", *options, str(path), "-o", str(out)],
-                              capture_output=True, text=True)  # fmt: skip
+        command = [_nvcc() or "nvcc", *_OPTIONS, "-Werror", "all-warnings", "-ptx",
+                   f"-arch=sm_{capability}", str(path), "-o", str(out)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr, done.stderr
         return out.read_bytes()
 
 
-def _by_nvrtc(nvrtc: ctypes.CDLL, capability: int, name: str, source: str) -> bytes:
+def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> bytes:
     program = ctypes.c_void_p()
-    made = nvrtc.nvrtcCreateProgram(
+    made = library.nvrtcCreateProgram(
         ctypes.byref(program), source.encode(), name.encode(), 0, None, None
     )
     assert made == 0, made
     options = [o.encode() for o in (*_OPTIONS, f"-arch=sm_{capability}")]
     given = (ctypes.c_char_p * len(options))(*options)
     try:
-        done = nvrtc.nvrtcCompileProgram(program, len(options), given)
+        done = library.nvrtcCompileProgram(program, len(options), given)
         size = ctypes.c_size_t()
-        nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
-        nvrtc.nvrtcGetProgramLog(program, log)
+        library.nvrtcGetProgramLog(program, log)
         said = [line for line in log.value.decode().splitlines() if line and _OLD not in line]
         assert done == 0 and not said, "\n".join(said)
-        assert nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size)) == 0
+        assert library.nvrtcGetCUBINSize(program, ctypes.byref(size)) == 0
         code = ctypes.create_string_buffer(size.value)
-        assert nvrtc.nvrtcGetCUBIN(program, code) == 0
+        assert library.nvrtcGetCUBIN(program, code) == 0
         return code.raw
     finally:
-        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+        library.nvrtcDestroyProgram(ctypes.byref(program))
