@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import msgspec
 import pytest
@@ -65,11 +66,32 @@ def test_few_events_stay_decoded_and_a_snapshot_stays_as_it_is():
     for seq in range(1, BLOCK * (DECODED + 10)):
         packed.append(mark(seq))
     assert sum(e.t for e in packed) == sum(range(1, BLOCK * (DECODED + 10))) * 10
-    assert len(packed._decoded) <= DECODED
+    assert len(packed._decoded) == DECODED
     before = packed.snapshot()
     packed.drop_before(BLOCK + 3)
     packed.drop_after(BLOCK)
     assert [e.seq for e in before[:3]] == [1, 2, 3] and len(before) == BLOCK * (DECODED + 10) - 1
+
+
+def test_several_threads_read_at_once():
+    packed = Packed()
+    for seq in range(1, BLOCK * (DECODED * 2)):
+        packed.append(mark(seq))
+    wrong: list[object] = []
+
+    def read(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(3000):
+            i = chance.randrange(len(packed))
+            if packed[i].seq != i + 1:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_a_text_that_cannot_be_packed_is_kept():

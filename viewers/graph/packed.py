@@ -1,7 +1,8 @@
 """Events kept packed: bytes in blocks, made into records again where somebody looks.
 
 A decoded event of an op is half a kB of objects, packed it is a fifth of that, and the garbage
-collector does not see it. Blocks that were looked at lately stay decoded.
+collector does not see it. Some blocks that were looked at lately stay decoded. One thread changes a
+tape; others may read it meanwhile.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Packed(Sequence[Event]):
         self._blocks: list[bytes | list[Event]] = []
         self._tail: list[Event] = []  # the last ones, not packed yet
         self._skip = 0  # events of the first block that were dropped
-        self._decoded: dict[int, list[Event]] = {}
+        self._decoded: list[tuple[int, list[Event]] | None] = [None] * DECODED
 
     def __len__(self) -> int:
         return len(self._blocks) * BLOCK + len(self._tail) - self._skip
@@ -65,8 +66,8 @@ class Packed(Sequence[Event]):
     def drop_before(self, i: int) -> None:
         """Forget the events before position ``i``."""
         whole, self._skip = divmod(i + self._skip, BLOCK)
-        self._decoded.clear()
         del self._blocks[:whole]
+        self._decoded = [None] * DECODED
         if not self._blocks:
             self._tail, self._skip = self._tail[self._skip :], 0
 
@@ -77,7 +78,7 @@ class Packed(Sequence[Event]):
         whole, rest = divmod(i + self._skip, BLOCK)
         self._tail = self._block(whole)[:rest]
         del self._blocks[whole:]
-        self._decoded.clear()
+        self._decoded = [None] * DECODED
         if not self._blocks:
             self._tail, self._skip = self._tail[self._skip :], 0
 
@@ -85,17 +86,16 @@ class Packed(Sequence[Event]):
         """A block's events. The list is not to be changed."""
         if number >= len(self._blocks):
             return self._tail
-        known = self._decoded.get(number)
-        if known is not None:
-            return known
+        decoded = self._decoded  # before the block is read: others may read at the same time
+        known = decoded[number % DECODED]
+        if known is not None and known[0] == number:
+            return known[1]
         data = self._blocks[number]
         if isinstance(data, list):
             return data
-        known = decode_events(data)
-        while len(self._decoded) >= DECODED:
-            del self._decoded[next(iter(self._decoded))]
-        self._decoded[number] = known
-        return known
+        events = decode_events(data)
+        decoded[number % DECODED] = number, events
+        return events
 
     @overload
     def __getitem__(self, i: int) -> Event: ...
