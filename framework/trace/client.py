@@ -16,7 +16,6 @@ import re
 import socket
 import struct
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,28 +29,24 @@ from framework.trace import session as files
 from framework.trace.answers import RequestError
 from framework.trace.check import Check
 from framework.trace.events import Event
+from framework.trace.inbox import Inbox, RawReply, unpack
 from framework.trace.measure import Update
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
     Breakpoint,
     Challenge,
     Control,
-    Dropped,
-    Events,
     Frame,
     Goodbye,
     Hello,
-    Message,
-    Output,
     ProtocolError,
-    Reply,
     Request,
-    StateChanged,
     Summary,
     TensorView,
     Variable,
     Welcome,
     proof,
+    read_frame,
     read_message,
     write_message,
 )
@@ -107,7 +102,7 @@ class Client:
         self.welcome = welcome
         self.session = session
         self.role, self.holder = welcome.role, welcome.holder
-        self.inbox: deque[Events | Dropped | StateChanged | Output | Control] = deque()
+        self.inbox = Inbox(self._broken)
         self.closed = False
         self.reason = ""
         self.ended = False
@@ -251,29 +246,34 @@ class Client:
     def _read(self) -> None:
         try:
             while True:
-                message = read_message(self._sock)
-                if message is None:
+                data = read_frame(self._sock)
+                if data is None:
                     break
-                self._take(message)
+                self._take(unpack(data))
         except (OSError, ProtocolError) as error:
             self.reason = self.reason or str(error)
         finally:
             self._end()
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Reply):
+    def _take(self, message: Any) -> None:
+        if isinstance(message, RawReply):
             self._settle(message)
         elif isinstance(message, Goodbye):
             self.reason, self.ended = message.reason, message.ended
             self.successor = message.successor
-        elif isinstance(message, (Events, Dropped, StateChanged, Output, Control)):
+        elif not isinstance(message, (Challenge, Welcome)):
             if isinstance(message, Control):
                 self.role, self.holder = message.role, message.holder
-            self.inbox.append(message)
+            self.inbox.take(message)
         if self.on_message is not None:
             self.on_message()
 
-    def _settle(self, reply: Reply) -> None:
+    def _broken(self, why: str) -> None:
+        """What came is not what it should be: nothing more is believed."""
+        self.reason = self.reason or why
+        self._end()
+
+    def _settle(self, reply: RawReply) -> None:
         future, kind = self._waiting.pop(reply.id, (None, None))
         if future is None or not future.set_running_or_notify_cancel():
             return
@@ -281,8 +281,8 @@ class Client:
             future.set_exception(RequestError(reply.error))
             return
         try:
-            result = reply.result if kind is None else msgspec.convert(reply.result, kind)
-        except msgspec.ValidationError as error:
+            result = msgspec.msgpack.decode(reply.result, type=Any if kind is None else kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             future.set_exception(RequestError(f"the answer is not understood: {error}"))
             return
         future.set_result(result)

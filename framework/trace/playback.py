@@ -38,6 +38,7 @@ from framework.trace.tape import Tape, TapeError
 __all__ = ["Playback"]
 
 BATCH = 2000  # events in one message
+AHEAD = 20  # messages that wait to be taken in before more is read
 PIECE = 8  # chunks that are read between two looks at what is asked
 FOLLOW = 0.25  # seconds between looks at a file that is being written
 REPLY_EVENTS = 20_000  # events in one answer
@@ -99,7 +100,8 @@ class Playback:
         self._send()
         try:
             while not self.closed:
-                self._read()
+                if len(self.inbox) < AHEAD:
+                    self._read()
                 self._answer(self._wait())
         finally:
             self.tape.close()
@@ -107,7 +109,7 @@ class Playback:
     def _wait(self) -> float | None:
         """How long the next request is waited for: not while there is more to read."""
         if not self.tape.all_read:
-            return 0.0
+            return 0.0 if len(self.inbox) < AHEAD else 0.01
         return FOLLOW if self._writing else None
 
     def _read(self) -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "decode",
     "encode",
     "proof",
+    "read_frame",
     "read_message",
     "write_message",
 ]
@@ -332,6 +333,12 @@ def write_message(sock: socket.socket, message: Message) -> None:
 
 def read_message(sock: socket.socket) -> Message | None:
     """Read one message; None when the peer closed between two frames."""
+    data = read_frame(sock)
+    return None if data is None else decode(data)
+
+
+def read_frame(sock: socket.socket) -> bytes | None:
+    """Read one message as it is; None when the peer closed between two frames."""
     head = _read_exactly(sock, _LENGTH.size)
     if head is None:
         return None
@@ -341,7 +348,7 @@ def read_message(sock: socket.socket) -> Message | None:
     data = _read_exactly(sock, length)
     if data is None:
         raise ProtocolError("the connection ended inside a frame")
-    return decode(data)
+    return data
 
 
 def _read_exactly(sock: socket.socket, count: int) -> bytes | None:

@@ -1,0 +1,130 @@
+"""What a session sends to a viewer on its own, in the order in which it came.
+
+Events stay packed until somebody takes them out: a program makes them faster than a screen shows
+them, and decoded they would be several times as large.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from framework.trace.events import Event
+from framework.trace.protocol import (
+    Challenge,
+    Control,
+    Dropped,
+    Events,
+    Goodbye,
+    Output,
+    ProtocolError,
+    StateChanged,
+    Welcome,
+)
+
+__all__ = ["MOST", "Inbox", "RawReply", "unpack"]
+
+MOST = 64 << 20  # bytes of events that wait; of more only the numbers are kept
+
+
+class RawReply(msgspec.Struct, tag="reply"):
+    """`Reply`, with a result that is still to be decoded."""
+
+    id: int
+    result: msgspec.Raw = msgspec.Raw(b"\xc0")
+    error: str = ""
+
+
+class _RawEvents(msgspec.Struct, tag="events"):
+    events: msgspec.Raw
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """An event of any kind: its tag and its number."""
+
+    kind: int
+    seq: int
+
+
+_Incoming = (
+    Challenge | Control | Dropped | Goodbye | Output | RawReply | StateChanged | Welcome
+    | _RawEvents
+)  # fmt: skip
+_decode = msgspec.msgpack.Decoder(_Incoming).decode
+_events = msgspec.msgpack.Decoder(list[Event]).decode
+_heads = msgspec.msgpack.Decoder(list[_Head]).decode
+_Pushed = Events | Dropped | StateChanged | Output | Control
+
+
+def unpack(data: bytes) -> Any:
+    """One message, but for events and results; raises `ProtocolError` for what is none."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a message of this protocol: {error}") from None
+
+
+class Inbox(deque[Any]):
+    """A deque of messages; `popleft` and iterating give `Events` decoded.
+
+    Args:
+        broken: told, on the caller's thread, why something that came is no list of events.
+
+    >>> from framework.trace.events import Mark
+    >>> from framework.trace.protocol import encode
+    >>> inbox = Inbox(print)
+    >>> inbox.take(unpack(encode(Events([Mark(1, 10, "a"), Mark(2, 20, "b")]))))
+    >>> len(inbox), inbox.popleft().events[1].name, len(inbox)
+    (1, 'b', 0)
+    """
+
+    def __init__(self, broken: Callable[[str], None]) -> None:
+        super().__init__()
+        self._broken = broken
+        self._came = self._gone = 0  # bytes of events; each is counted by one thread only
+
+    def take(self, message: Any) -> None:
+        """Append a message that `unpack` gave. Called by the reader's thread."""
+        if isinstance(message, _RawEvents):
+            size = len(memoryview(message.events))
+            if self._came - self._gone + size > MOST:
+                self._leave_out(message)
+                return
+            self._came += size
+        self.append(message)
+
+    def _leave_out(self, message: _RawEvents) -> None:
+        """Nobody takes anything out: the session is asked for these once more, or has lost them."""
+        try:
+            heads = _heads(message.events)
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"not a message of this protocol: {error}") from None
+        if heads:
+            self.append(Dropped(heads[0].seq, heads[-1].seq))
+
+    def popleft(self) -> _Pushed:
+        """The oldest message; IndexError if there is none."""
+        message = super().popleft()
+        if isinstance(message, _RawEvents):
+            self._gone += len(memoryview(message.events))
+            return self._decoded(message)
+        return message
+
+    def clear(self) -> None:
+        """Forget all."""
+        super().clear()
+        self._gone = self._came
+
+    def __iter__(self) -> Iterator[_Pushed]:
+        for message in super().__iter__():
+            yield self._decoded(message) if isinstance(message, _RawEvents) else message
+
+    def _decoded(self, message: _RawEvents) -> Events:
+        try:
+            return Events(_events(message.events))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._broken(f"not a message of this protocol: {error}")
+            return Events([])
