@@ -8,7 +8,6 @@ moves the cursor while it is behind, and the model when it is not.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.intake import Intake
 from app.places import cell_of, names_of, resolve, spell, spelled
-from app.points import Points, Snapshot
+from app.points import Snapshot
 from app.rerun import HINT, Rerun
 from app.sanitize import clean
 from app.whatif import WhatIf
-from framework.trace.events import BackwardBegin, Event, OptimBegin, Source
+from framework.trace.events import BackwardBegin, OptimBegin, Source
+from framework.trace.inbox import PackedEvents
 from framework.trace.protocol import (
     Breakpoint,
     Control,
@@ -31,7 +32,6 @@ from framework.trace.protocol import (
     Events,
     Output,
     StateChanged,
-    Summary,
     TensorView,
 )
 from viewers.graph.store import Moment, TraceStore
@@ -57,7 +57,7 @@ class Run:
     note: str = ""  # shown under the outputs
 
 
-class Session(Points):
+class Session(Intake):
     """One notebook (or one attached program) and the process that runs it.
 
     Args:
@@ -67,16 +67,11 @@ class Session(Points):
     def __init__(self, notebook: Notebook | None = None) -> None:
         super().__init__()
         self.notebook = notebook
-        self.store = TraceStore()
         self.kernel: KernelProcess | None = None
         self._file: Path | None = None  # whose kernel it is
         self.name = ""
         self.file = ""  # what the program's file is called where it is not here, as in a recording
-        self.cursor = 0
-        self.following = True
         self.stops: list[int] = []
-        self.dropped = 0
-        self.losses: list[tuple[int, float]] = []  # what backward started from, by event
         self.runs: dict[str, Run] = {}
         self.outputs: set[str] = set()  # cells with new output
         self.branches: list[str] = []  # who tries a change in a copy of the program
@@ -86,9 +81,6 @@ class Session(Points):
         self._moving = False  # a step was sent, and it has not stopped again
         self._how = ""  # which one
         self._and_then = ""  # the step that was asked for meanwhile
-        self._held: list[Event] | None = None  # live events that wait for those before them
-        self._roots: list[tuple[int, int]] = []  # losses whose values are still to be asked for
-        self._asked_roots = 0.0
         self._interrupted = 0.0
         self._checked = self._closed = 0.0
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
@@ -139,9 +131,7 @@ class Session(Points):
         self.changed.update(("state", "events", "cursor"))
         first = max(welcome.first_seq, self.store.last_seq + 1)
         self.dropped += max(0, first - self.store.last_seq - 1) if self.store.last_seq else 0
-        if welcome.last_seq >= first:
-            self._held = []  # the tape begins with what happened before we came
-            self._fetch(first, welcome.last_seq)
+        self.begin_with(first, welcome.last_seq)  # what happened before we came
         if not attached:
             self.ask("options", break_on_error=True)
         if self.breakpoints and not self.observing:
@@ -175,8 +165,9 @@ class Session(Points):
         client = self.client
         if client is not None:
             inbox = client.inbox
-            while inbox and time.perf_counter() < end:
-                self._receive(inbox.popleft())
+            while inbox and time.perf_counter() < end and self.has_room:
+                self._receive(self.next_of(inbox))
+        self.take_coming(end)
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
         now = time.monotonic()
@@ -194,7 +185,9 @@ class Session(Points):
     @property
     def pending(self) -> bool:
         """Is there more to take in?"""
-        return self.client is not None and bool(self.client.inbox)
+        if self.can_take:
+            return True
+        return self.client is not None and bool(self.client.inbox) and self.has_room
 
     @property
     def busy(self) -> str:
@@ -207,24 +200,19 @@ class Session(Points):
     @property
     def waiting_for_stop(self) -> bool:
         """Is anything asked, but for the end of the cell that runs, or a step under way?"""
-        return self._moving or bool(self._roots) or self.waiting > bool(self.executing)
+        asked = self._moving or bool(self._roots) or bool(self._coming)
+        return asked or self.waiting > bool(self.executing)
 
     def _receive(self, message: Any) -> None:
-        if isinstance(message, Events):
-            if self._held is not None:
-                self._held += message.events
-                return
-            self._feed(message.events)
-            self.changed.add("events")
-            if self.following:
-                self.cursor = self.live_seq
-                self.changed.add("cursor")
+        if isinstance(message, (Events, PackedEvents, Dropped)):
+            self.came(message)
         elif isinstance(message, StateChanged):
             known = self.state == "paused" and self.stop == message.stop and not self._moving
             self.state = message.state
             self.stop = message.stop
             self.level = message.level
             self.changed.add("state")
+            self.fill_gaps()
             self._tell_of_branches(message.branches)
             if message.state == "paused":
                 if not known:
@@ -239,61 +227,6 @@ class Session(Points):
             self.rights(message.role, message.holder, message.taken)
         elif isinstance(message, Output):
             self._output(message)
-        elif isinstance(message, Dropped):
-            self.dropped += message.last - message.first + 1
-            self.changed.add("state")
-            self._fetch(message.first, message.last)
-
-    def _feed(self, events: list[Event]) -> None:
-        self.store.feed(events)
-        begins = [e for e in events if type(e) is BackwardBegin and e.roots]
-        told = [(e.seq, e.loss) for e in begins if e.loss is not None]
-        if told:
-            self.losses = sorted(dict([*self.losses, *told]).items())[-5000:]
-        self._roots += [(e.seq, e.roots[0]) for e in begins if e.loss is None]
-
-    def _ask_losses(self, now: float) -> None:
-        """The losses that old recordings do not tell by themselves, a few times a second."""
-        soon = self.state == "running" and now - self._asked_roots < 0.2
-        if not self._roots or soon or self.client is None:
-            return
-        self._asked_roots = now
-        # The newest first, for a running program lets go of the values soon.
-        roots, self._roots = self._roots[-500:], self._roots[-5000:-500]
-
-        def arrived(summaries: list[Summary | None]) -> None:
-            told = [
-                (seq, summary.mean if summary.mean is not None else math.nan)
-                for (seq, _), summary in zip(roots, summaries)
-                if summary is not None and summary.count == 1
-            ]
-            self.losses = sorted(dict([*self.losses, *told]).items())[-5000:]
-            self.changed.add("events")
-
-        self.ask("summary", arrived, lambda _: None, tensors=[root for _, root in roots], seq=0)
-
-    def _fetch(self, first: int, last: int) -> None:
-        """Ask for events that are not in the live stream; those still in the ring come."""
-
-        history = self._held is not None
-
-        def arrived(events: list[Event]) -> None:
-            self._feed(events)
-            if not history:
-                self.dropped = max(0, self.dropped - len(events))
-            if events and events[-1].seq < last:  # long answers come in pieces
-                self._fetch(events[-1].seq + 1, last)
-            elif history:
-                release("")
-            if self.following:
-                self.cursor = self.live_seq
-            self.changed.update(("events", "cursor", "state"))
-
-        def release(_: str) -> None:
-            held, self._held = self._held, None
-            self._feed(held or [])
-
-        self.ask("events", arrived, release, first=first, last=last)
 
     def _stopped(self) -> None:
         """The model stands: look at it."""
@@ -638,7 +571,8 @@ class Session(Points):
 
     def settled(self) -> None:
         """No step is under way: what was asked for meanwhile was asked of another process."""
-        self._moving, self._and_then, self._held, self._moment = False, "", None, None
+        self._moving, self._and_then, self._moment = False, "", None
+        self.forget_coming()
 
     def _refused(self, why: str) -> None:
         self._moving = False
@@ -731,7 +665,7 @@ class Session(Points):
         self._moment = None
         self.cursor, self.following = 0, True
         self.stops.clear()
-        self._held = None
+        self.forget_coming()
         self.losses.clear()
         self._roots.clear()
         self.snapshots.clear()

@@ -115,7 +115,7 @@ def _duration(store: TraceStore, begin: Event, end: Event | None) -> int:
 def _node_of(store: TraceStore, forward: Event, as_of: int) -> NodeBegin | None:
     """The newest backward node of a forward op that had begun as of the cursor."""
     step = store.step_at(forward.seq)
-    item = store.graph(step).item_at(forward.seq) if step is not None else None
+    item = store.graph_so_far(step).item_at(forward.seq) if step is not None else None
     nodes = [n.event for n in item.nodes if n.begin <= as_of] if item is not None else []
     return nodes[-1] if nodes and isinstance(nodes[-1], NodeBegin) else None
 
@@ -129,7 +129,7 @@ def _gradient(store: TraceStore, tensor: int, at: int, as_of: int) -> tuple[Tens
     if ident:
         return store.meta(ident), as_of
     step = store.step_at(at)
-    made = store.graph(step).producer(tensor, at) if step is not None else None
+    made = store.graph_so_far(step).producer(tensor, at) if step is not None else None
     if made is None or not isinstance(made.event, Op):
         return None, 0
     node = _node_of(store, made.event, as_of)
@@ -197,7 +197,7 @@ def _operands(
 def _made_by(store: TraceStore, tensor: int, at: int) -> str:
     """What made an operand of an op that failed, and where: ``of mul, model.py:12``."""
     step = store.step_at(at)
-    made = store.graph(step).producer(tensor, at) if step is not None else None
+    made = store.graph_so_far(step).producer(tensor, at) if step is not None else None
     event = made.event if made is not None else None
     if not isinstance(event, Op):
         return ""

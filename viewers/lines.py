@@ -7,9 +7,10 @@ elsewhere, by `LineFigures.keys`, and `row_line` draws what is known.
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from framework.trace.events import NodeBegin, Op, OptimBegin, ParamUpdate, Source
 from framework.trace.protocol import Summary
@@ -28,17 +29,15 @@ ASKED = 64  # ops of one line whose values are looked at: the first and the last
 class _Line:
     """What happened at one line in a step, in order."""
 
-    __slots__ = ("grad_seqs", "grads", "ops", "own", "saved", "seqs", "times", "updates")
+    __slots__ = ("grad_seqs", "own", "saved", "seqs", "times", "updates")
 
     def __init__(self) -> None:
-        self.ops: list[Op] = []
-        self.seqs: list[int] = []
-        self.own: list[int] = []  # of those, the ones that are not backward's
-        self.times = [0]  # ns of the first 0, 1, 2, ... of them
-        self.saved = [0]  # bytes that their nodes hold, as far as the ledger has come
-        self.grads: list[NodeBegin] = []
-        self.grad_seqs: list[int] = []
-        self.updates: list[int] = []  # events at which a parameter was updated
+        self.seqs = array("q")  # of its ops
+        self.own = array("q")  # of those, the ones that are not backward's
+        self.times = array("q", [0])  # ns of the first 0, 1, 2, ... of them
+        self.saved = array("q", [0])  # bytes that their nodes hold, as far as the ledger has come
+        self.grad_seqs = array("q")  # of the nodes whose forward ops they are
+        self.updates = array("q")  # events at which a parameter was updated
 
 
 class LineFigures(NamedTuple):
@@ -106,13 +105,11 @@ class Lines:
             if isinstance(event, ParamUpdate):
                 line.updates.append(event.seq)
             elif isinstance(event, Op):
-                line.ops.append(event)
                 line.seqs.append(event.seq)
                 line.times.append(line.times[-1] + event.duration)
                 if event.phase != "backward":
                     line.own.append(event.seq)
             else:
-                line.grads.append(event)
                 line.grad_seqs.append(event.seq)
         self._next = last + 1
         more = self.ledger.follow(most)
@@ -135,8 +132,14 @@ class Lines:
         updates = line.updates[: bisect_right(line.updates, seq)]
         if not count and not came and not updates:
             return None
-        values = [(m.id, op.seq) for op in _ends(line.ops, count) for m in op.outputs if m.id]
-        grads = [(m.id, n.seq) for n in _ends(line.grads, came) for m in n.grad_in if m.id]
+        values: list[Key] = []
+        grads: list[Key] = []
+        for event in map(self.store.event, _ends(line.seqs, count)):
+            if isinstance(event, Op):
+                values += [(m.id, event.seq) for m in event.outputs if m.id]
+        for event in map(self.store.event, _ends(line.grad_seqs, came)):
+            if isinstance(event, NodeBegin):
+                grads += [(m.id, event.seq) for m in event.grad_in if m.id]
         own = bisect_right(line.own, seq)
         if own:
             last = line.own[own - 1]
@@ -151,18 +154,18 @@ class Lines:
         """Bytes that the nodes of a line's first ops hold; each op is looked at once."""
         saved = line.saved
         while len(saved) <= count:
-            op = line.ops[len(saved) - 1]
-            if op.seq > self.ledger.read_to:
+            op = line.seqs[len(saved) - 1]
+            if op > self.ledger.read_to:
                 return saved[-1]
-            saved.append(saved[-1] + self.ledger.bytes_of(op.seq))
+            saved.append(saved[-1] + self.ledger.bytes_of(op))
         return saved[count]
 
 
-def _ends(events: list[Any], count: int) -> list[Any]:
+def _ends(events: array[int], count: int) -> array[int]:
     """The first ``count`` events, of many only those at both ends."""
     if count <= ASKED:
         return events[:count]
-    return [*events[: ASKED // 2], *events[count - ASKED // 2 : count]]
+    return events[: ASKED // 2] + events[count - ASKED // 2 : count]
 
 
 # -- drawing ---------------------------------------------------------------------------------

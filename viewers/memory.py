@@ -10,17 +10,20 @@ counts to the end of its step.
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from framework.trace.events import (
     BackwardBegin,
+    Grad,
     NodeBegin,
     NodeEnd,
     Op,
+    ParamUpdate,
     Source,
 )
 from framework.trace.saved import is_view, saved_by
@@ -107,6 +110,9 @@ class Ledger:
         self._open: dict[int, NodeBegin] = {}
         self._passed = Ids("q")  # node -> the backward pass that let it go
         self._pass = 0
+        # What came into .grad, and the optimizer's state: event, leaf, bytes.
+        self._grads: list[tuple[int, int, int]] = []
+        self._states: list[tuple[int, int, int]] = []
         self._next = self.step.first_seq
         self.live = self.peak = self.peak_seq = 0
         self._seqs = array("q")
@@ -143,6 +149,12 @@ class Ledger:
                     self._passed.set(begin.node, self._pass)
                     if self._pass not in self._retained:
                         self._free(begin.node, event.seq)
+            elif isinstance(event, Grad):
+                size = bytes_of(event.total.dtype, event.total.shape)
+                self._grads.append((event.seq, event.leaf, size))
+            elif isinstance(event, ParamUpdate):
+                size = sum(bytes_of(m.dtype, m.shape) for m in event.state.values())
+                self._states.append((event.seq, event.tensor.id, size))
         self._next = last + 1
         return last < self.step.last_seq
 
@@ -214,6 +226,14 @@ class Ledger:
         i = bisect_right(self._seqs, seq)
         return self._bytes[i - 1] if i else 0
 
+    def totals(self, seq: int) -> list[tuple[str, int]]:
+        """Bytes of the gradients that came in this step, and of the optimizer's state."""
+        found = []
+        for name, told in (("gradients", self._grads), ("optimizer state", self._states)):
+            newest = {leaf: size for at, leaf, size in told if at <= seq}
+            found.append((name, sum(newest.values())))
+        return [(name, size) for name, size in found if size]
+
     def course(self, columns: int) -> list[int]:
         """Bytes held over the step, the most in each of so many equal pieces of its events."""
         first, last = self.step.first_seq, self.step.last_seq
@@ -234,12 +254,16 @@ class Ledger:
     def held(self, seq: int, most: int = 1000) -> list[Held]:
         """The nodes that hold memory as of an event, those that hold most first."""
         nodes = self.nodes
-        sizes, freed = nodes.bytes, nodes.freed
         born = bisect_right(nodes.born, seq)
-        alive = [i for i in range(born) if sizes[i] and (not freed[i] or freed[i] > seq)]
-        chosen = heapq.nsmallest(most, alive, key=lambda i: (-sizes[i], i))
+        if not born:
+            return []
+        sizes, freed = (np.frombuffer(c, np.int64)[:born] for c in (nodes.bytes, nodes.freed))
+        alive = np.flatnonzero((sizes > 0) & ((freed == 0) | (freed > seq)))
+        chosen = alive[np.argsort(-sizes[alive], kind="stable")][:most].tolist()
         holders: dict[int, list[int]] = {base: [] for i in chosen for base in nodes.bases.of(i)}
-        for i in alive:
+        first = np.frombuffer(nodes.bases.first, np.int64)[alive]
+        near = np.isin(first, list(holders)) | np.isin(alive, nodes.bases.several())
+        for i in alive[near].tolist():
             for base in nodes.bases.of(i):
                 if base in holders:
                     holders[base].append(i)

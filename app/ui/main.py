@@ -319,8 +319,15 @@ class MainScreen(Screen[None]):
     def on_footer_bar_chosen(self, event: FooterBar.Chosen) -> None:
         self.commands.perform(event.action)
 
-    def on_graph_pane_drawn(self) -> None:
+    def on_graph_pane_drawn(self, event: GraphPane.Drawn) -> None:
+        if event.read and not (self.session.state == "running" and self.session.following):
+            self.inspector.again()  # gradients and makers that were not known yet
         self.titles()
+
+    def on_memory_pane_read(self) -> None:
+        self.timeline.sync()
+        if self.lower.active is self.lower.memory:
+            self.lower.fresh()
 
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
         self.go_to(event.name)

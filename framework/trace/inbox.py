@@ -25,7 +25,7 @@ from framework.trace.protocol import (
     Welcome,
 )
 
-__all__ = ["MOST", "Inbox", "RawReply", "unpack"]
+__all__ = ["MOST", "Inbox", "PackedEvents", "RawReply", "unpack"]
 
 MOST = 64 << 20  # bytes of events that wait; of more only the numbers are kept
 
@@ -38,8 +38,17 @@ class RawReply(msgspec.Struct, tag="reply"):
     error: str = ""
 
 
-class _RawEvents(msgspec.Struct, tag="events"):
+class PackedEvents(msgspec.Struct, tag="events"):
+    """`Events` as they came."""
+
     events: msgspec.Raw
+
+    def unpacked(self) -> Events:
+        """The events; raises `ProtocolError` if they are none."""
+        try:
+            return Events(_events(self.events))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"not a message of this protocol: {error}") from None
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -51,7 +60,7 @@ class _Head(msgspec.Struct, array_like=True):
 
 _Incoming = (
     Challenge | Control | Dropped | Goodbye | Output | RawReply | StateChanged | Welcome
-    | _RawEvents
+    | PackedEvents
 )  # fmt: skip
 _decode = msgspec.msgpack.Decoder(_Incoming).decode
 _events = msgspec.msgpack.Decoder(list[Event]).decode
@@ -88,7 +97,7 @@ class Inbox(deque[Any]):
 
     def take(self, message: Any) -> None:
         """Append a message that `unpack` gave. Called by the reader's thread."""
-        if isinstance(message, _RawEvents):
+        if isinstance(message, PackedEvents):
             size = len(memoryview(message.events))
             if self._came - self._gone + size > MOST:
                 self._leave_out(message)
@@ -96,7 +105,7 @@ class Inbox(deque[Any]):
             self._came += size
         self.append(message)
 
-    def _leave_out(self, message: _RawEvents) -> None:
+    def _leave_out(self, message: PackedEvents) -> None:
         """Nobody takes anything out: the session is asked for these once more, or has lost them."""
         try:
             heads = _heads(message.events)
@@ -107,10 +116,13 @@ class Inbox(deque[Any]):
 
     def popleft(self) -> _Pushed:
         """The oldest message; IndexError if there is none."""
+        return self._unpacked(self.packed())
+
+    def packed(self) -> Any:
+        """The oldest message; events as `PackedEvents`."""
         message = super().popleft()
-        if isinstance(message, _RawEvents):
+        if isinstance(message, PackedEvents):
             self._gone += len(memoryview(message.events))
-            return self._decoded(message)
         return message
 
     def clear(self) -> None:
@@ -120,11 +132,13 @@ class Inbox(deque[Any]):
 
     def __iter__(self) -> Iterator[_Pushed]:
         for message in super().__iter__():
-            yield self._decoded(message) if isinstance(message, _RawEvents) else message
+            yield self._unpacked(message)
 
-    def _decoded(self, message: _RawEvents) -> Events:
+    def _unpacked(self, message: Any) -> Any:
+        if not isinstance(message, PackedEvents):
+            return message
         try:
-            return Events(_events(message.events))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._broken(f"not a message of this protocol: {error}")
+            return message.unpacked()
+        except ProtocolError as error:
+            self._broken(str(error))
             return Events([])

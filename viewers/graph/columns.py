@@ -62,6 +62,9 @@ class Ids:
 class Few:
     """Lists of numbers by index, most of them empty or of one number. None of them is below 0.
 
+    Attributes:
+        first: of each list its first number, -1 for an empty one; -1 appended is a new list.
+
     >>> few = Few()
     >>> few.extend(3)
     >>> few.add(1, 5), few.add(1, 6), few.add(1, 5), few.add(2, 0)
@@ -70,22 +73,22 @@ class Few:
     ([], [5, 6], [0], True)
     """
 
-    __slots__ = ("_first", "_more")
+    __slots__ = ("_more", "first")
 
     def __init__(self, code: str = "i") -> None:
-        self._first = array(code)
+        self.first = array(code)
         self._more: dict[int, dict[int, None]] = {}  # all of those that have several, in order
 
     def extend(self, count: int = 1) -> None:
         """Add empty lists at the end."""
         for _ in range(count):
-            self._first.append(-1)
+            self.first.append(-1)
 
     def add(self, index: int, value: int) -> bool:
         """Append a number, if it is not there yet; False if it is."""
-        first = self._first[index]
+        first = self.first[index]
         if first < 0:
-            self._first[index] = value
+            self.first[index] = value
             return True
         if first == value:
             return False
@@ -100,30 +103,34 @@ class Few:
 
     def of(self, index: int) -> list[int]:
         """The list."""
-        first = self._first[index]
+        first = self.first[index]
         if first < 0:
             return []
         more = self._more.get(index)
         return [first] if more is None else list(more)
 
+    def several(self) -> list[int]:
+        """Which lists have more than one number."""
+        return list(self._more)
+
     def has(self, index: int, value: int) -> bool:
-        return self._first[index] == value or value in self._more.get(index, ())
+        return self.first[index] == value or value in self._more.get(index, ())
 
     def remove(self, index: int, value: int) -> None:
         """Take a number out of a list that has it."""
         more = self._more.pop(index, None)
         kept = [v for v in more if v != value] if more is not None else []
-        self._first[index] = kept[0] if kept else -1
+        self.first[index] = kept[0] if kept else -1
         if len(kept) > 1:
             self._more[index] = dict.fromkeys(kept)
 
     def pop(self) -> None:
         """Drop the last list."""
-        self._first.pop()
-        self._more.pop(len(self._first), None)
+        self.first.pop()
+        self._more.pop(len(self.first), None)
 
     def __len__(self) -> int:
-        return len(self._first)
+        return len(self.first)
 
 
 class Texts:

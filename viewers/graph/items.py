@@ -66,6 +66,9 @@ class Columns:
         self.makers = array("i")  # how many, then for each gradient that it sent its maker or -1
         self.sources, self.targets, self.inputs, self.nodes = Few(), Few(), Few(), Few()
         self.grads = Few("q")
+        self._firsts = tuple(
+            [f.first for f in (self.sources, self.targets, self.inputs, self.nodes, self.grads)]
+        )
         self.grad_of, self.grad_name = array("i"), array("i")  # of all gradients: node and leaf
         self.errors: dict[int, str] = {}
         self.roles: dict[int, str] = {}
@@ -93,8 +96,8 @@ class Columns:
         self.occurrence.append(1)
         self.forward.append(-1)
         self.made.append(-1)
-        for few in (self.sources, self.targets, self.inputs, self.nodes, self.grads):
-            few.extend()
+        for first in self._firsts:
+            first.append(-1)
         return len(self.kind) - 1
 
     def ancestors(self, index: int) -> Iterator[int]:

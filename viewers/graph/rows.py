@@ -75,30 +75,34 @@ class _Columns:
         self.sources, self.stubs_in, self.stubs_out = Few(), Few(), Few()
         self.begins, self.ends, self.grads = Few("q"), Few("q"), Few("q")
         self.fold_keys: dict[int, str] = {}
+        self._lists = (
+            self.sources, self.stubs_in, self.stubs_out, self.begins, self.ends, self.grads,
+        )  # fmt: skip
+        self._firsts = tuple([few.first for few in self._lists])
 
     def __len__(self) -> int:
         return len(self.item)
 
-    def _numbers(self) -> tuple[array[int] | bytearray, ...]:
-        return (
-            self.item, self.last, self.depth, self.closed, self.end, self.begin, self.count,
-            self.fold, self.wants,
-        )  # fmt: skip
-
-    def _lists(self) -> tuple[Few, ...]:
-        return self.sources, self.stubs_in, self.stubs_out, self.begins, self.ends, self.grads
-
     def add(self, item: int, depth: int, closed: int) -> None:
-        end, begin = self.items.end[item], self.items.begin[item]
-        for column, value in zip(self._numbers(), (item, item, depth, closed, end, begin, 0, 1, 0)):
-            column.append(value)
-        for few in self._lists():
-            few.extend()
+        self.item.append(item)
+        self.last.append(item)
+        self.depth.append(depth)
+        self.closed.append(closed)
+        self.end.append(self.items.end[item])
+        self.begin.append(self.items.begin[item])
+        self.count.append(0)
+        self.fold.append(1)
+        self.wants.append(0)
+        for first in self._firsts:
+            first.append(-1)
 
     def pop(self) -> None:
-        for column in self._numbers():
+        for column in (
+            self.item, self.last, self.depth, self.closed, self.end, self.begin, self.count,
+            self.fold, self.wants,
+        ):  # fmt: skip
             column.pop()
-        for few in self._lists():
+        for few in self._lists:
             few.pop()
         self.fold_keys.pop(len(self), None)
 
@@ -525,11 +529,12 @@ class Outline:
     @property
     def any_closed(self) -> bool:
         """Is any module closed, or any repeated block folded?"""
-        rows, kinds = self._rows, self.graph.columns.kind
-        return any(
-            closed == _CLOSED and (kinds[item] == MODULE or fold > 1)
-            for closed, item, fold in zip(rows.closed, rows.item, rows.fold)
-        )
+        rows = self._rows
+        if not len(rows):
+            return False
+        kinds = np.frombuffer(self.graph.columns.kind, np.uint8)[np.frombuffer(rows.item, np.int32)]
+        module = (kinds == MODULE) | (np.frombuffer(rows.fold, np.int32) > 1)
+        return bool((module & (np.frombuffer(rows.closed, np.uint8) == _CLOSED)).any())
 
     def reveal(self, item: Item) -> int:
         """Expand whatever hides an item; returns its row, -1 if this drawing does not have it."""

@@ -69,6 +69,10 @@ class TraceStore(Tape):
         max_steps: training steps kept.
         max_events: events kept, give or take a quarter.
 
+    Attributes:
+        patience: events that `graph_so_far` may add; None for all of them. A screen sets it, and
+            goes on between two keys.
+
     >>> from framework.trace.events import Mark
     >>> store = TraceStore()
     >>> store.feed([Mark(1, 10, "epoch 1"), Mark(2, 20, "epoch 2")])
@@ -80,6 +84,7 @@ class TraceStore(Tape):
         super().__init__()
         self.max_steps = max(1, max_steps)
         self.max_events = max(16, max_events)
+        self.patience: int | None = None
         self.steps: list[Step] = []
         self._firsts: list[int] = []  # first_seq of each step
         self._following = 0  # the number that the next step will have, as far as is known
@@ -478,10 +483,12 @@ class TraceStore(Tape):
         """The newest step that an optimizer counted so."""
         return next((s for s in reversed(self.steps) if s.number == number), None)
 
-    def graph(self, step: Step | int) -> StepGraph:
+    def graph(self, step: Step | int, most: int | None = None) -> StepGraph:
         """The graph of a step (or of the step with this index), up to date.
 
         The same object is given again until the step's events change other than by growing.
+        ``most``: at most so many events are added to what it has; `StepGraph.behind` more are to
+        come.
         """
         if isinstance(step, int):
             first = self.steps[0].index if self.steps else 0
@@ -494,8 +501,12 @@ class TraceStore(Tape):
         self._graphs[step.index] = known
         while len(self._graphs) > 4:
             del self._graphs[next(iter(self._graphs))]
-        known[1].update()
+        known[1].update(most)
         return known[1]
+
+    def graph_so_far(self, step: Step | int) -> StepGraph:
+        """The graph of a step as far as ``patience`` allows, for whoever must not wait for it."""
+        return self.graph(step, self.patience)
 
     # -- tensors -----------------------------------------------------------------------------
 

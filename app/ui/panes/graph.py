@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from functools import partial
 
 from textual.message import Message
@@ -21,6 +22,7 @@ from viewers.text import Line
 __all__ = ["GraphPane"]
 
 PIECE = 2_000  # of a large step are drawn between two keys
+READ = 1_500  # events of it are read then
 EVENTS = 4_000  # whose variables are looked for at a time
 READERS = 20  # steps in which they are
 FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
@@ -30,7 +32,14 @@ class GraphPane(Pane):
     """Rows of `viewers.graph.rows.Outline`; what is looked at stays in place while it grows."""
 
     class Drawn(Message):
-        """A piece more of a large step is drawn: the title says how much."""
+        """A piece more of a large step is drawn: the title says how much.
+
+        ``read``: all of its events have been read now.
+        """
+
+        def __init__(self, read: bool = False) -> None:
+            super().__init__()
+            self.read = read
 
     where = "graph"
     empty = "the graph of a training step appears here when a cell runs"
@@ -42,13 +51,14 @@ class GraphPane(Pane):
         self.outline: Outline | None = None
         self._coming: Outline | None = None  # of a large step, while it is being made
         self._opening = False  # it is the same drawing with other rows open
+        self._building = False  # more will be drawn after the next key
         self.step: Step | None = None
         self.following = True
         self._graph: StepGraph | None = None
         self._collapsed: dict[str, dict[str, bool]] = {phase: {} for phase in PHASES}
-        self._points: tuple[tuple[object, ...], set[str]] = ((), set())
         self._cursor = -1
         self._matches: list[int] = []
+        self._marked: frozenset[int] = frozenset()  # the same
         self._names_of: TraceStore | None = None
         self._named_steps: set[int] = set()  # whose results have names, or will have
         self._readers: dict[int, Names] = {}  # of those that are still to be read
@@ -103,7 +113,9 @@ class GraphPane(Pane):
 
     def _use(self, step: Step) -> None:
         """Draw a step."""
-        graph = self.session.store.graph(step)
+        store = self.session.store
+        store.patience = READ
+        graph = store.graph_so_far(step)
         if graph is not self._graph or self.outline is None:
             gutter = self.outline.gutter if self.outline is not None else 1
             self._coming = Outline(
@@ -112,46 +124,60 @@ class GraphPane(Pane):
             )  # fmt: skip
             self._graph = graph
             self._opening = False
-            if self.outline is None or not self._coming.behind:
+            if self.outline is None or not self.behind:
                 self._show_coming()
-            later(self, 0.001, self._build)
+            self._go_on()
         elif self._coming is None:
             self.outline.update(PIECE)
-            if self.outline.behind:
-                later(self, 0.001, self._build)
+            self._go_on()
         self.step = step
         assert self.outline is not None
         self._find_names(step, self.outline)
 
+    def _go_on(self) -> None:
+        """Read and draw more of a large step after the next key."""
+        if self.behind and not self._building:
+            self._building = True
+            later(self, 0.001, self._build)
+
     def _build(self) -> None:
         """Go on with the drawing of a large step, between two keys."""
+        self._building = False
         outline = self._coming if self._coming is not None else self.outline
-        if outline is None or not outline.behind:
+        if outline is None or not self.behind:
             return
+        graph = outline.graph
+        reading = graph.behind
+        if reading:
+            graph.update(READ)
         outline.update(PIECE)
-        if self._opening:
-            self.post_message(self.Drawn())
-        if outline.behind:
-            later(self, 0.001, self._build)
-        elif self._coming is not None and self._opening:
+        read = bool(reading) and not graph.behind
+        if self._opening or read:
+            self.post_message(self.Drawn(read))
+        if self.behind:
+            self._go_on()
+        elif self._coming is not None and (self._opening or not self.following):
             self._show_opened()
-        elif self._coming is not None:
-            self._show_coming()
-            self.show_cursor()
-        self.update_rows()
-        self.refresh()
+        else:
+            if self._coming is not None:
+                self._show_coming()
+            if self.following:
+                self.show_cursor()
+        if self._coming is None:
+            self.update_rows()
+            self.refresh()
 
     @property
     def behind(self) -> int:
-        """Entries of the step's graph that are still to be drawn."""
+        """Events of the step that are still to be read, and entries of its graph to be drawn."""
         outline = self._coming if self._coming is not None else self.outline
-        return outline.behind if outline is not None else 0
+        return outline.behind + outline.graph.behind if outline is not None else 0
 
     def _show_coming(self) -> None:
         """The new drawing takes the place of the one before."""
         self.outline, self._coming = self._coming, None
         self._opening = False
-        self._matches = []
+        self._mark([])
 
     def _find_names(self, step: Step, outline: Outline) -> None:
         """What the program calls the results: of the source, and for certain where it stood."""
@@ -200,7 +226,7 @@ class GraphPane(Pane):
         words.append(f"{phase} (kept)" if self.chosen_phase else phase)
         if self._opening and self._coming is not None:
             whole = len(self._coming.graph.log)
-            words.append(f"{100 - 100 * self._coming.behind // whole} % drawn")
+            words.append(f"{100 - 100 * self._coming.behind // max(1, whole)} % drawn")
         if self._matches:
             words.append(f"{len(self._matches)} found")
         return " · ".join(filter(None, words))
@@ -237,28 +263,19 @@ class GraphPane(Pane):
         assert self.outline is not None
         session = self.session
         head = session.live_seq if session.behind else None
-        return self.outline.line(
-            index, width, cursor=session.cursor, head=head, breakpoints=self._breakpoint_keys()
-        )
+        row = self.outline.rows[index]
+        stops = (row.key,) if self._stops_at(row) else ()
+        return self.outline.line(index, width, session.cursor, head, breakpoints=stops)
 
     def ground(self, index: int) -> str:
         if self.outline is not None and self.outline.index_of(self.session.cursor) == index:
             return "stop"
-        return "quiet" if index in self._matches else ""
+        return "quiet" if index in self._marked else ""
 
-    def _breakpoint_keys(self) -> set[str]:
-        """Keys of the rows on which the model would stop."""
-        outline = self.outline
-        assert outline is not None
+    def _stops_at(self, row: Row) -> bool:
+        """Would the model stop there?"""
         points = [p for p in self.session.breakpoints if p.enabled]
-        places = tuple((p.id, p.op, p.module, p.line, p.phase) for p in points)
-        state = (id(outline), len(outline.rows), places)
-        if state != self._points[0]:
-            keys = {
-                row.key for row in outline.rows if any(_matches(row.target, p) for p in points)
-            } if points else set()  # fmt: skip
-            self._points = (state, keys)
-        return self._points[1]
+        return bool(points) and any(_matches(row.target, p) for p in points)
 
     def show_cursor(self) -> None:
         """Select the row of the cursor, with its surroundings in sight."""
@@ -309,8 +326,7 @@ class GraphPane(Pane):
         outline = self.outline
         if outline is None or self.chosen is None or self._coming is not None:
             return
-        closed = any(r.collapsed and r.kind in ("module", "fold") for r in outline.rows)
-        outline.show(99 if closed else 1, now=False)
+        outline.show(99 if outline.any_closed else 1, now=False)
         self._open()
 
     def _open(self) -> None:
@@ -360,31 +376,33 @@ class GraphPane(Pane):
         """Mark rows and go to one; returns what there is to say."""
         outline = self.outline
         if outline is None or not pattern:
-            self._matches = []
-            self.refresh()
+            self.end_search()
             return ""
         try:
-            self._matches = outline.find(pattern)
+            self._mark(outline.find(pattern))
         except ValueError as error:
             return str(error)
-        if not self._matches:
+        found = self._matches
+        if not found:
             self.refresh()
             return "nothing found"
         if by > 0:
-            after = [i for i in self._matches if i > self.selected] or self._matches
-            target = after[0]
+            at = bisect_right(found, self.selected)
         elif by < 0:
-            before = [i for i in self._matches if i < self.selected] or self._matches
-            target = before[-1]
+            at = bisect_left(found, self.selected) - 1
         else:
-            target = next((i for i in self._matches if i >= self.selected), self._matches[0])
-        self.select(target)
-        return f"{self._matches.index(target) + 1} of {len(self._matches)}"
+            at = bisect_left(found, self.selected)
+        at %= len(found)
+        self.select(found[at])
+        return f"{at + 1} of {len(found)}"
 
     def end_search(self) -> None:
         """No rows are marked any more."""
-        self._matches = []
+        self._mark([])
         self.refresh()
+
+    def _mark(self, found: list[int]) -> None:
+        self._matches, self._marked = found, frozenset(found)
 
     def on_mouse_scroll_up(self) -> None:
         self.following = False

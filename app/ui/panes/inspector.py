@@ -74,6 +74,13 @@ class InspectorPane(Pane):
         as_of = session.cursor
         self.set_subject(subject_at(session.store, seq, as_of) if seq else None, before)
 
+    def again(self) -> None:
+        """More is known of what is shown."""
+        subject = self.subject
+        if subject is not None and subject.kind != "variable":
+            found = subject_at(self.session.store, subject.seq, subject.as_of)
+            self.set_subject(found, subject)
+
     def show_tensor(self, name: str, meta: TensorMeta, grad: TensorMeta | None, seq: int) -> None:
         """Show a variable's tensor."""
         subject = Subject(seq, seq, "variable", name, self.session.moment.phase)

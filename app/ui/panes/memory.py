@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from textual.message import Message
+
 from app.session import Session
 from app.ui.later import later
 from app.ui.panes.base import Pane
-from framework.trace.events import Grad, ParamUpdate
 from viewers.graph.store import TraceStore
 from viewers.memory import Held, Ledger, head_lines, row_line, title_line
-from viewers.text import Line, bytes_of
+from viewers.text import Line
 
 __all__ = ["MemoryPane"]
 
-EVENTS = 4_000  # that are read at a time
+EVENTS = 500  # that are read between two keys
 
 
 class MemoryPane(Pane):
     """Two head rows, then one row per node; enter goes to its op."""
+
+    class Read(Message):
+        """All events of a long step have been read."""
 
     where = "memory"
     header = 2
@@ -30,6 +34,7 @@ class MemoryPane(Pane):
         self._fixed: list[tuple[str, int]] = []
         self._state: tuple[object, ...] = ()
         self._more = False  # of the step's events are still to be read
+        self._reading = False  # and will be, after the next key
 
     def read(self) -> Ledger | None:
         """The ledger of the step at the cursor, as far as it has been read."""
@@ -43,8 +48,26 @@ class MemoryPane(Pane):
         if ledger is None or ledger.step is not step or self._of is not store:
             ledger = self.ledger = Ledger(store, step)
             self._of = store
-        self._more = ledger.follow(EVENTS)
+        if not self._reading:
+            self._more = ledger.follow(EVENTS)
+            self._go_on()
         return ledger
+
+    def _go_on(self) -> None:
+        if self._more and not self._reading:
+            self._reading = True
+            later(self, 0.002, self._read_on)
+
+    def _read_on(self) -> None:
+        """Read more of a long step, between two keys."""
+        self._reading = False
+        if self.ledger is None:
+            return
+        before = self._more
+        self._more = self.ledger.follow(EVENTS)
+        self._go_on()
+        if before and not self._more:
+            self.post_message(self.Read())
 
     def sync(self) -> None:
         """The cursor or the tape has moved."""
@@ -53,28 +76,13 @@ class MemoryPane(Pane):
             self._held = []
             super().update_rows()
             return
-        if self._more:
-            later(self, 0.01, self.sync)
         cursor = self.session.cursor
         state = (cursor, id(ledger), ledger.live, len(ledger.nodes))
         if state != self._state and not (self._more and self._held):
             self._state = state
             self._held = ledger.held(cursor)
-            self._fixed = self._totals(ledger, cursor)
+            self._fixed = ledger.totals(cursor)
         super().update_rows()
-
-    def _totals(self, ledger: Ledger, cursor: int) -> list[tuple[str, int]]:
-        """Gradients that came in this step, and the optimizer's state."""
-        grads: dict[int, int] = {}
-        state: dict[int, int] = {}
-        for event in ledger.store.events(ledger.step.first_seq, cursor):
-            if isinstance(event, Grad):
-                grads[event.leaf] = bytes_of(event.total.dtype, event.total.shape)
-            elif isinstance(event, ParamUpdate):
-                sizes = (bytes_of(m.dtype, m.shape) for m in event.state.values())
-                state[event.tensor.id] = sum(sizes)
-        found = [("gradients", sum(grads.values())), ("optimizer state", sum(state.values()))]
-        return [(name, size) for name, size in found if size]
 
     def update_rows(self) -> None:
         self.sync()

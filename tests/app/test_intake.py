@@ -1,0 +1,140 @@
+"""The tape of a session: what the stream leaves out comes later, or it is said to be lost."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+import framework as torch
+from app import intake
+from app.session import Session
+from framework import nn
+from framework.trace import recording
+from framework.trace.events import Event
+from framework.trace.inbox import Inbox, unpack
+from framework.trace.protocol import Dropped, Events, StateChanged, Welcome, encode
+
+
+def steps_of_training(count: int) -> list[Event]:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with recording() as tape:
+        for _ in range(count):
+            optimizer.zero_grad()
+            model(torch.ones(2, 3)).sum().backward()
+            optimizer.step()
+    return list(tape.read())
+
+
+def one_long_step(count: int) -> list[Event]:
+    with recording() as tape:
+        x = torch.ones(2)
+        for _ in range(count):
+            x = x * 1.5
+    return list(tape.read())
+
+
+class Program:
+    """The far end: it has these events in its ring, and answers when it is told to."""
+
+    def __init__(self, events: list[Event], lost: set[int] = frozenset(), packed: bool = True):
+        self.events = [e for e in events if e.seq not in lost]
+        self.welcome = Welcome(2, "program", 0, 1, 0, "running")
+        self.inbox: Any = Inbox(pytest.fail) if packed else deque()
+        self.waiting: list[tuple[Future[Any], int, int]] = []
+        self.closed, self.on_message = False, None
+
+    def send(self, message: Any) -> None:
+        if isinstance(self.inbox, Inbox):
+            self.inbox.take(unpack(encode(message)))
+        else:
+            self.inbox.append(message)
+
+    def request(self, method: str, **params: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if method == "events":
+            self.waiting.append((future, params["first"], params["last"]))
+        else:
+            future.set_result({})
+        return future
+
+    def answer(self, most: int) -> None:
+        """Answer what was asked first, with at most so many events."""
+        future, first, last = self.waiting.pop(0)
+        future.set_result([e for e in self.events if first <= e.seq <= last][:most])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("long", [False, True])
+def test_what_the_stream_leaves_out_comes_late_and_stands_in_its_place(
+    seed: int, long: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(intake, "_LONG", 40)
+    chance = random.Random(seed)
+    events = one_long_step(400) if long else steps_of_training(12)
+    lost = set(range(100, 110)) if seed % 2 else set()  # the ring has them no more
+    program = Program(events, lost, packed=seed % 4 < 2)
+    session = Session()
+    session.connect(program, attached=True)
+    at = 0
+    while at < len(events):
+        piece = events[at : at + chance.randrange(1, 40)]
+        at += len(piece)
+        if chance.random() < 0.4 or any(e.seq in lost for e in piece):
+            program.send(Dropped(piece[0].seq, piece[-1].seq))
+        else:
+            program.send(Events(piece))
+        if chance.random() < 0.7:
+            session.tick()
+        if program.waiting and chance.random() < 0.5:
+            program.answer(chance.randrange(1, 30))
+        seqs = [e.seq for e in session.store.tape]
+        assert seqs == sorted(set(seqs))
+    program.send(StateChanged("finished"))
+    while session.pending or program.waiting or session._coming:
+        if program.waiting:
+            program.answer(chance.randrange(1, 30))
+        session.tick()
+    assert list(session.store.tape) == program.events
+    assert session.dropped == len(lost)
+    assert session.cursor == session.store.last_seq
+
+
+def test_a_long_step_is_taken_in_once(monkeypatch: pytest.MonkeyPatch):
+    """What comes late into a long step does not make all of it be read anew."""
+    monkeypatch.setattr(intake, "_LONG", 40)
+    events = one_long_step(400)
+    program, session = Program(events), Session()
+    session.connect(program, attached=True)
+    program.send(Events(events[:100]))
+    program.send(Dropped(events[100].seq, events[199].seq))
+    session.tick()
+    graph = session.store.graph(0)
+    program.send(Events(events[200:]))
+    session.tick()
+    assert session.store.last_seq == events[99].seq, "what is after the gap waits"
+    while session.pending or program.waiting:
+        if program.waiting:
+            program.answer(30)
+        session.tick()
+    assert session.store.graph(0) is graph and list(session.store.tape) == events
+    assert session.dropped == 0
+
+
+def test_a_broken_message_ends_the_connection():
+    events = one_long_step(5)
+    program, session = Program(events), Session()
+    broken: list[str] = []
+    program.inbox = Inbox(broken.append)
+    session.connect(program, attached=True)
+    whole = encode(Events(events))
+    program.inbox.take(unpack(whole.replace(b"float32", b"\xff\xfe\xfd\xff\xff\xff\xff")))
+    session.tick()
+    assert "not a message of this protocol" in broken[0] and len(session.store) == 0
