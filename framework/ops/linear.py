@@ -9,6 +9,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.node_names import of_linear_with_bias
 from framework.core.registry import function, op, variant
 from framework.kernels.floats import type_name, wide
+from framework.kernels.products import matmul
 from framework.layout import in_rows
 from framework.ops.joining import cat, stack
 
@@ -34,11 +35,11 @@ def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
     dtype = x.dtype
     x, w = wide(x), wide(w).T
     if x.ndim > 2 and w.ndim == 2:  # one large product is faster than many small ones
-        y = (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[1])
+        y = matmul(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[1])
     elif x.ndim == 2 and 3 * len(x) <= w.shape[-1] and 4 <= len(x) <= 128:
-        y = in_rows((w.T @ x.T).T)  # which BLAS does faster
+        y = in_rows(matmul(w.T, x.T).T)  # which BLAS does faster
     else:
-        y = x @ w
+        y = matmul(x, w)
     if b is not None:
         y = y + b if y.ndim == 0 or b.dtype != y.dtype else _add(y, b)
     return y if y.dtype == dtype else y.astype(dtype)
@@ -63,7 +64,7 @@ def _linear_weight_kernel(g: Any, x: Any) -> Any:
     g, x = wide(g), wide(x)
     if x.ndim > 2:
         g, x = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
-    found = g.T @ x
+    found = matmul(g.T, x)
     return found if found.dtype == dtype else found.astype(dtype)
 
 

@@ -18,6 +18,7 @@ from framework.core.out import into
 from framework.core.registry import function, op
 from framework.core.saved import wants_gradient
 from framework.dtypes import FLOAT
+from framework.kernels import products as host
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
 from framework.ops.legacy_forms import numbers_first
@@ -90,10 +91,10 @@ def _check_shapes(a: Any, b: Any) -> None:
 def _matmul_kernel(a: Any, b: Any) -> Any:
     _check_shapes(a, b)
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+        return host.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
     if a.dtype.kind == "b":
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-    return np.matmul(a, b)
+    return host.matmul(a, b)
 
 
 def _matmul_grad_a(g: Any, n: Any, b: Any) -> Any:

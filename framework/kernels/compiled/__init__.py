@@ -12,24 +12,25 @@ are the same with one thread as with many.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
-import itertools
 import os
+import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 __all__ = [
     "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "drawing", "family", "forward",
-    "in_parts", "is_plain", "set_threads", "updates", "use",
+    "in_parts", "is_plain", "set_threads", "threads", "updates", "use",
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "channels", "depthwise", "figures", "gates", "optimizers", "orders", "philox",
-    "pointwise", "pool", "rows", "scatter", "sums", "windows",
+    "elementary", "channels", "crew", "depthwise", "figures", "gates", "optimizers", "orders",
+    "philox", "pointwise", "pool", "rows", "scatter", "sums", "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
@@ -38,7 +39,9 @@ _SHARED = 1 << 16  # elements of work that are worth another thread's wake-up
 _families: dict[str, Any] = {}
 _used = os.environ.get("TAPEBOOK_NUMBA", "1") != "0"
 _threads = max(1, os.cpu_count() or 1)
-_pool: ThreadPoolExecutor | None = None
+_crew: Any = None
+_hiring = threading.Lock()
+_closed = False
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -160,47 +163,65 @@ def _load(name: str) -> Any:
 
 def set_threads(count: int) -> None:
     """How many threads `in_parts` may use."""
-    global _threads, _pool
-    if count != _threads and _pool is not None:
-        _pool.shutdown(wait=False)
-        _pool = None
+    global _threads
+    if count != _threads:
+        _dismiss()
     _threads = count
+
+
+def threads() -> int:
+    """How many it may use."""
+    return _threads
 
 
 def in_parts(call: Callable[..., None], count: int, work: int, *args: Any) -> None:
     """``call(*args, start, stop)`` for all of range(count), in threads where that pays.
+
+    While another thread of the program has the crew, or none can be had, it is done here.
 
     Args:
         call: a compiled kernel; what it does for a range must not depend on other ranges.
         work: elements in all.
     """
     parts = min(_threads, count, work // _SHARED)
-    if parts <= 1:
-        call(*args, 0, count)
-        return
-    global _pool
-    pool = _pool
-    if pool is None:
-        pool = _pool = ThreadPoolExecutor(max(1, _threads - 1), THREAD_NAMES)
-    bounds = [count * i // parts for i in range(parts + 1)]
-    others, done = [], count
-    for a, b in itertools.pairwise(bounds[1:]):
-        try:
-            others.append(pool.submit(call, *args, a, b))
-        except RuntimeError:  # the interpreter is about to exit, or `set_threads` was called
-            done = a
-            break
-    call(*args, 0, bounds[1])
-    if done < count:
-        call(*args, done, count)
-    for other in others:
-        other.result()
+    if parts > 1:
+        crew = _crew or _hired()
+        bounds = [count * i // parts for i in range(parts + 1)]
+        if crew is not None and crew.run(call, args, bounds):
+            return
+    call(*args, 0, count)
+
+
+def _hired() -> Any:
+    global _crew
+    made = family("crew")
+    with _hiring:
+        if _crew is None and made is not None and not _closed:
+            with contextlib.suppress(RuntimeError):  # the interpreter is about to exit
+                _crew = made.Crew(_threads - 1, THREAD_NAMES)
+        return _crew
+
+
+def _dismiss() -> None:
+    global _crew
+    with _hiring:
+        crew, _crew = _crew, None
+    if crew is not None:
+        crew.stop()
+
+
+def _close() -> None:
+    """Threads in compiled code must not outlive it."""
+    global _closed
+    _closed = True
+    _dismiss()
 
 
 def _forget_threads() -> None:
     """A forked process has none of its parent's threads."""
-    global _pool
-    _pool = None
+    global _crew, _hiring
+    _crew, _hiring = None, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_threads)
+atexit.register(_close)
