@@ -635,7 +635,7 @@ _NAMES: list[tuple[str, Rule]] = [
     ("unfold unfold_backward", shifted("dim")),
     ("view_dtype", leading),
     ("as_strided", as_strided),
-    ("flip standardize standardize_backward", along("dims")),
+    ("flip standardize standardize_backward product_sum", along("dims")),
     ("argmax argmin", arg_extreme),
     ("reshape", reshape),
     ("expand", expand),

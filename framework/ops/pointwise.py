@@ -11,9 +11,10 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import RULES, apply, only_tensors
+from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.compare import publish_binary
 from framework.ops.legacy_forms import number_second
@@ -59,9 +60,61 @@ SUB = op(
     "sub", np.subtract, "ab", rule="difference", grad=(lambda g: g, lambda g: -g),
     samples=lambda s: [((s(3, 2), s(3, 1)), {}), ((1.5, s(2)), {})],
 )  # fmt: skip
+
+
+def _product_sum(a: Any, b: Any, *, dims: tuple[int, ...]) -> Any:
+    if kernels := _summing(a, b):
+        middle = math.prod(a.shape[: dims[0]]) if dims[0] else math.prod(a.shape[: dims[-1] + 1])
+        down, lines = not dims[0], [x.reshape(middle, -1) for x in (a, b)]
+        found = (kernels.products_down if down else kernels.products)(*lines)
+        return found.reshape([1 if d in dims else n for d, n in enumerate(a.shape)])
+    return (a * b).sum(axis=dims, keepdims=True)
+
+
+PRODUCT_SUM = op(  # of two tensors of one shape, over the first dimensions or over the last
+    "product_sum", _product_sum, "ab", grad=(lambda g, b: g * b, lambda g, a: g * a),
+    samples=lambda s: [((s(3, 2), s(3, 2)), {"dims": (0,)}), ((s(3, 2), s(3, 2)), {"dims": (1,)})],
+)  # fmt: skip
+
+
+def _summing(a: Any, b: Any) -> Any:
+    """The kernels that add products up, if they can take these arrays, or None."""
+    if a.shape != b.shape or not compiled.is_plain(a) or not compiled.is_plain(b):
+        return None
+    return compiled.family("sums")
+
+
+def _times(g: Any, other: Any, shape: tuple[int, ...]) -> Any:
+    """``g * other``, the gradient of a factor of this shape: added up at once if that was spread.
+
+    The engine would add up the product, which is another array of its size.
+    """
+    data, whole = g._data, getattr(other, "_data", None)
+    dims = _spread_dims(shape, data.shape) if shape != data.shape and not modes.grad else ()
+    if not dims or whole is None or hasattr(g, "_level") or hasattr(other, "_level"):
+        return g * other
+    if g._device is not other._device or not _summing(data, whole):
+        return g * other
+    return apply(PRODUCT_SUM, g, other, dims=dims).reshape(shape)
+
+
+def _spread_dims(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions over which ``shape`` was spread, if they are the first or the last ones."""
+    have = (1,) * (len(full) - len(shape)) + shape
+    dims = tuple([d for d, (n, m) in enumerate(zip(have, full)) if n != m])
+    if not dims or len(dims) == len(full) or dims[-1] - dims[0] + 1 != len(dims):
+        return ()
+    return dims if not dims[0] or dims[-1] == len(full) - 1 else ()
+
+
+_FEW = compiled.LARGE
+
 MUL = op(
     "mul", np.multiply, "ab", rule="promote",
-    grad=(lambda g, b: g * b, lambda g, a: g * a),
+    grad=(
+        lambda g, n, b: g * b if g._data.size < _FEW else _times(g, b, n.shape(0)),
+        lambda g, n, a: g * a if g._data.size < _FEW else _times(g, a, n.shape(1)),
+    ),
     samples=lambda s: [((s(3, 2), s(2)), {}), ((s(2), 2.5), {})],
 )  # fmt: skip
 

@@ -75,3 +75,33 @@ def test_they_do_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(found[0], g) for g in found[1:])
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_gradients_of_factors_that_are_spread(plainly, special):
+    for full, shape in [
+        ((70, 65), (70, 1)), ((70, 65), (65,)), ((70, 65), (1, 65)), ((5, 31, 40), (31, 40)),
+        ((5, 31, 40), (5, 1, 1)), ((5, 31, 40), (5, 1, 40)), ((5, 31, 40), (31, 1)),
+        ((70, 65), ()), ((70, 65), (1, 1)), ((1, 5000), (1, 1)), ((1, 9001), (9001,)),
+        ((9001, 1), (1,)), ((0, 65), (1, 65)), ((3, 70_001), (3, 1)),
+    ]:  # fmt: skip
+        a, b = _draw(full, special=special), _draw(shape, 1)
+        _same(plainly, lambda a, b: a * b, a, b, tolerance=1e-5)
+        _same(plainly, lambda a, b: b * a.relu(), a, b, tolerance=1e-5)
+    _same(plainly, lambda a, b: a.t() * b, _draw((65, 70)), _draw((70, 1), 1), tolerance=1e-5)
+
+
+def test_second_gradients_of_factors_that_are_spread(plainly):
+    def call(a, b):
+        grads = torch.autograd.grad((a * b).square().sum(), (a, b), create_graph=True)
+        return grads[0] * grads[1]
+
+    _same(plainly, call, _draw((70, 65)), _draw((70, 1), 1), tolerance=1e-5)
+
+
+def test_a_factor_that_is_spread_inside_of_vmap(plainly):
+    def call(a, b):
+        return torch.vmap(torch.func.grad(lambda b, a: (a * b).square().sum()))(b, a)
+
+    a, b = torch.tensor(_draw((3, 70, 65))), torch.tensor(_draw((3, 70, 1), 1))
+    assert torch.allclose(call(a, b), plainly(lambda: call(a, b)), rtol=1e-4)

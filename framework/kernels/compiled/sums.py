@@ -10,7 +10,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
-__all__ = ["centred", "running", "spreads", "sums"]
+__all__ = ["centred", "products", "products_down", "running", "spreads", "sums"]
 
 _f = np.float32
 _BLOCK = 4096  # elements that are added up in lanes of float32; the blocks' sums in float64
@@ -87,6 +87,35 @@ def _centred(x, factors, out, start, stop):
             out[i, j] = (x[i, j] - mean) * factor
 
 
+@njit(**SUMS)
+def _product_block(x, y):
+    total = _f(0)
+    for j in range(x.size):
+        total += x[j] * y[j]
+    return total
+
+
+@njit(**FAST)
+def _products(x, y, out, start, stop):
+    for i in range(start, stop):
+        total = 0.0
+        for j in range(0, x.shape[1], _BLOCK):
+            end = min(j + _BLOCK, x.shape[1])
+            total += _product_block(x[i, j:end], y[i, j:end])
+        out[i] = total
+
+
+@njit(**FAST)
+def _products_down(x, y, block, out, start, stop):
+    for part in range(start, stop):
+        total = out[part]
+        total[:] = 0
+        for i in range(part * block, min((part + 1) * block, x.shape[0])):
+            a, b = x[i], y[i]
+            for j in range(total.size):
+                total[j] += a[j] * b[j]
+
+
 def sums(x: Any) -> Any:
     """The sums (N,) of the rows of x (N, M); of one long row by blocks, in several threads."""
     if len(x) == 1 and x.size > _BLOCK:
@@ -118,3 +147,18 @@ def centred(x: Any, factors: Any) -> Any:
     out = np.empty(x.shape, np.float32)
     in_parts(_centred, len(x), x.size, x, factors, out)
     return out
+
+
+def products(x: Any, y: Any) -> Any:
+    """The sums (N,) of x y along the rows of two arrays (N, M)."""
+    out = np.empty(len(x), np.float32)
+    in_parts(_products, len(x), x.size, x, y, out)
+    return out
+
+
+def products_down(x: Any, y: Any) -> Any:
+    """The sums (M,) of x y down the columns, by blocks whose number does not depend on threads."""
+    block = max(16, -(-len(x) // 16))
+    parts = np.empty((-(-len(x) // block), x.shape[1]), np.float32)
+    in_parts(_products_down, len(parts), x.size, x, y, block, parts)
+    return parts.sum(axis=0)
