@@ -425,5 +425,5 @@ def test_damaged_looks_are_refused(tmp_path):
                       (b"[2,3]", b"9e9  "), (b"float32", b"float99")):  # fmt: skip
         assert good in whole
         path.write_bytes(whole.replace(good, bad))
-        with pytest.raises((ValueError, RuntimeError), match="x[.]safetensors"):
+        with pytest.raises((ValueError, RuntimeError), match=r"x[.]safetensors"):
             torch.load(path)
