@@ -240,7 +240,7 @@ def _hardswish(a: Any) -> Any:
 
 def _hardswish_slope(a: Any) -> Any:
     kind = a.dtype.type
-    return np.where(a <= -3, kind(0), np.where(a < 3, a / 3 + 0.5, kind(1)))
+    return np.where(a <= -3, kind(0), np.where(a >= 3, kind(1), a / 3 + 0.5))
 
 
 def _hardswish_bend(a: Any) -> Any:

@@ -37,11 +37,32 @@ def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
 
 def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
     real_floating(x, "adaptive_avg_pool")
-    return _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
+    found = _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
+    if _finite(found):
+        return found
+    for axis, n, m in zip(range(-len(out), 0), size, out):  # zeros times NaN are NaN
+        rows = module_of(x).moveaxis(x, axis, 0)
+        means = [rows[start:end].mean(axis=0) for start, end in _bins(n, m)]
+        x = module_of(x).stack(means, axis=axis)
+    return module_of(x).ascontiguousarray(x)
 
 
 def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
-    return _mapped(g, [_averaging(module_of(g), n, m, g.dtype).T for n, m in zip(size, out)])
+    xp = module_of(g)
+    found = _mapped(g, [_averaging(xp, n, m, g.dtype).T for n, m in zip(size, out)])
+    if _finite(found):
+        return found
+    for axis, n, m in zip(range(-len(out), 0), size, out):
+        rows = xp.moveaxis(g, axis, 0)
+        spread = xp.zeros((n, *rows.shape[1:]), g.dtype)
+        for row, (start, end) in zip(rows, _bins(n, m)):
+            spread[start:end] += row / (end - start)
+        g = xp.moveaxis(spread, 0, axis)
+    return xp.ascontiguousarray(g)
+
+
+def _finite(a: Any) -> bool:
+    return hasattr(a, "is_meta") or bool(module_of(a).isfinite(a).all())
 
 
 def _mapped(x: Any, matrices: list[Any]) -> Any:

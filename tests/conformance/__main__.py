@@ -35,6 +35,7 @@ SUITES = {
     "refusals": "PyTorch on calls that are wrong in one place: 630 functions",
     "meta": "PyTorch's meta device: shapes, dtypes and strides of op_db's 636 names",
     "strides": "PyTorch's strides: how the results of op_db's 636 names lie in memory",
+    "large": "PyTorch on large arrays, which compiled kernels compute: 127 calls",
     "names": "PyTorch's public names: every public module",
     "table": "",
 }

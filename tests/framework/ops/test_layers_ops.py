@@ -347,3 +347,9 @@ def test_channels_are_dropped_as_a_whole() -> None:
         F.dropout1d(torch.ones(3))
     with pytest.warns(UserWarning, match="assuming that channel-wise 1D dropout"):
         F.dropout2d(torch.ones(2, 3, 4))
+
+
+def test_the_gradient_of_hardswish_at_nan_is_nan():
+    x = torch.tensor([float("nan"), -4.0, 0.0, 4.0], requires_grad=True)
+    F.hardswish(x).sum().backward()
+    assert x.grad[0].isnan() and x.grad[1:].tolist() == [0.0, 0.5, 1.0]

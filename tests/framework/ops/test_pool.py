@@ -157,3 +157,19 @@ def test_max_pool_of_many_takes_the_first_of_equals_and_the_last_nan(
         np.broadcast_to(places_of, windows.shape), chosen[..., None], -1
     )[..., 0]  # fmt: skip
     np.testing.assert_array_equal(places.numpy(), named)
+
+
+@pytest.mark.parametrize("out", [(5, 7), (3, 4), (19, 23)])
+def test_nan_and_infinities_stay_in_their_adaptive_windows(out):
+    x = torch.rand(1, 1, 19, 23)
+    x[0, 0, 2, 3], x[0, 0, 18, 22] = float("nan"), float("inf")
+    y = F.adaptive_avg_pool2d(x, out)
+    clean = F.adaptive_avg_pool2d(x.nan_to_num(0.0, 0.0), out)
+    inside = y.isfinite()
+    assert y.isnan().sum() <= 4 and y.isinf().sum() <= 4 and not inside.all()
+    assert torch.allclose(y[inside], clean[inside])
+    x = torch.rand(1, 1, 19, 23, requires_grad=True)
+    g = torch.ones(1, 1, *out)
+    g[0, 0, 0, 0] = float("nan")
+    F.adaptive_avg_pool2d(x, out).backward(g)
+    assert x.grad[0, 0, 0, 0].isnan() and x.grad[0, 0, -1, -1].isfinite()
