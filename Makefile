@@ -1,11 +1,12 @@
 # make run    opens the program on the digits example      make test   the whole test suite
 # make lint   ruff and mypy                                make bench  the figures of docs/performance.md
+# make test-cuda  what needs an NVIDIA GPU (test-cuda-memcheck, bench-cuda); one line says if there is none
 # make conformance   comparison with PyTorch (installed for this target only) and the array API suite
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint format bench conformance conformance-quick clean
+.PHONY: run test test-cuda test-cuda-memcheck lint format bench bench-cuda conformance conformance-quick clean
 
 # Rebuilt only when the declared dependencies change; the install is editable, so code changes need none.
 $(VENV)/.installed: pyproject.toml
@@ -26,6 +27,16 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Of CuPy any for CUDA 12 or 13 does; it is not installed here. Status 3: there is no GPU.
+test-cuda: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.cuda
+
+test-cuda-memcheck: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.cuda --memcheck
+
+bench-cuda: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.cuda $(BENCH)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

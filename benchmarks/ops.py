@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import environment
+from benchmarks import environment, workloads
 from benchmarks.ratio import Plan, side_by_side
 from benchmarks.table import Table
 
@@ -170,7 +170,8 @@ def _made(torch: Any, make: Any) -> Call:
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> Any:
-        return torch.from_numpy(rng.standard_normal(shape, np.float32)).requires_grad_()
+        values = torch.from_numpy(rng.standard_normal(shape, np.float32))
+        return values.to(workloads.place).requires_grad_()
 
     call, tensors = make(torch, normal)
     return call, tensors
@@ -185,7 +186,7 @@ def _backward(torch: Any, make: Any) -> Callable[[], object]:
     call, tensors = _made(torch, make)
     out = call(*tensors)
     values = np.random.default_rng(2).standard_normal(tuple(out.shape)).astype(np.float32)
-    g = torch.from_numpy(values)
+    g = torch.from_numpy(values).to(workloads.place)
     return lambda: torch.autograd.grad(out, tensors, g, retain_graph=True)
 
 

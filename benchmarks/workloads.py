@@ -20,15 +20,16 @@ __all__ = [
 ]  # fmt: skip
 
 Step = Callable[[], Any]
+place = "cpu"  # where data are made; `benchmarks.cuda` sets it
 
 
 def _normal(torch: Any, *shape: int, seed: int = 0) -> Any:
     values = np.random.default_rng(seed).standard_normal(shape, np.float32)
-    return torch.from_numpy(values)
+    return torch.from_numpy(values).to(place)
 
 
 def _integers(torch: Any, below: int, *shape: int, seed: int = 0) -> Any:
-    return torch.from_numpy(np.random.default_rng(seed).integers(0, below, shape))
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, below, shape)).to(place)
 
 
 def _filled(torch: Any, model: Any) -> Any:

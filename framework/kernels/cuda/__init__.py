@@ -25,7 +25,7 @@ from framework.kernels.cuda.table import FAMILIES, KERNELS
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_of",
-    "launch", "ready", "source", "threads_for", "use",
+    "launch", "on_device", "ready", "source", "threads_for", "use",
 ]  # fmt: skip
 
 # What entries are called by, of the types that there are entries for.
@@ -121,14 +121,17 @@ def launch(family: str, entry: str, blocks: int, threads: int, *arguments: Any) 
     The type in the entry's name is that of the first array.
     """
     first = next(a for a in arguments if hasattr(a, "dtype"))
-    kind = TYPES[first.dtype]
-    if _runner is not None:
-        _runner(family, f"{entry}_{kind}", blocks, threads, arguments)
-        return
-    with first.device:
-        module = _module(family, kind, first.device.id)
-        words = _as_words(arguments)
-        module.get_function(f"{entry}_{kind}")((blocks,), (threads,), words)
+    (_runner or on_device)(family, f"{entry}_{TYPES[first.dtype]}", blocks, threads, arguments)
+
+
+def on_device(
+    family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
+) -> None:
+    """Launch an entry through CuPy, on the device of the first array and its current stream."""
+    place = next(a for a in arguments if hasattr(a, "device")).device
+    with place:
+        module = _module(family, entry.rpartition("_")[2], place.id)
+        module.get_function(entry)((blocks,), (threads,), _as_words(arguments))
 
 
 def _as_words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

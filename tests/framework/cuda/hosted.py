@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import mmap
+import os
 import shutil
 import subprocess
 import tempfile
@@ -114,11 +115,46 @@ class Host:
             copy.take_back()
         self.launched[entry] = self.launched.get(entry, 0) + 1
 
+    def there(self, array: Any) -> Any:
+        """An array where the kernels are run."""
+        return array
+
+    def back(self, array: Any) -> Any:
+        """A result as NumPy's."""
+        return array
+
+
+class OnDevice(Host):
+    """Launches on the GPU, of CuPy's arrays.
+
+    With ``TAPEBOOK_TEST_POOL=0`` each array gets memory of its own, so that memcheck sees its end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.environ.get("TAPEBOOK_TEST_POOL") == "0":
+            import cupy
+
+            cupy.cuda.set_allocator(None)
+
+    def __call__(
+        self, family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
+    ) -> None:
+        cuda.on_device(family, entry, blocks, threads, arguments)
+        self.launched[entry] = self.launched.get(entry, 0) + 1
+
+    def there(self, array: Any) -> Any:
+        import cupy
+
+        return cupy.asarray(array)
+
+    def back(self, array: Any) -> Any:
+        return array.get()
+
 
 @contextlib.contextmanager
-def on_the_host(order: int = 0) -> Iterator[Host]:
-    """Within, kernels of our own run on NumPy arrays."""
-    host = Host(order)
+def launched_by(host: Host) -> Iterator[Host]:
+    """Within, kernels of our own are launched by ``host``."""
     before = cuda.use(host)
     try:
         yield host

@@ -1,0 +1,1 @@
+"""What is to be run where there is a GPU: ``make test-cuda``."""

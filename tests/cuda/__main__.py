@@ -1,0 +1,93 @@
+"""`make test-cuda`: what needs a GPU, in one command; `make test-cuda-memcheck`: under memcheck.
+
+python -m tests.cuda                       everything
+python -m tests.cuda ops modules           parts
+python -m tests.cuda --memcheck            the kernels of our own under compute-sanitizer
+python -m tests.cuda --rehearse            on the fake device, to see that the tests themselves work
+
+Exit status: 0 all agree, 1 something does not, 3 nothing was tested: there is no GPU (one line says
+why).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from framework.device import cuda_problem, is_fake_cuda
+
+ROOT = Path(__file__).parents[2]
+NO_GPU = 3
+_KERNELS = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/framework/cuda", "-k", "device"]
+PARTS = {
+    "kernels": [*_KERNELS],
+    "ops": ["tests/framework/ops/fake_cuda_run.py", "--device"],
+    "modules": ["-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())"],
+    "examples": ["-c", "import sys; from tests.cuda import examples; sys.exit(examples.main())"],
+}
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cuda", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--memcheck", action="store_true", help="the kernels, by compute-sanitizer")
+    parser.add_argument("--rehearse", action="store_true", help="on the fake device, no kernels")
+    options = parser.parse_args(words)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"unknown part {min(unknown)!r}; choose from {', '.join(PARTS)}")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parts = options.parts or list(PARTS)
+    if options.rehearse:
+        environment["TAPEBOOK_FAKE_CUDA"] = "1"
+        parts = [p for p in parts if p != "kernels"]
+    else:
+        problem = "TAPEBOOK_FAKE_CUDA is set" if is_fake_cuda() else cuda_problem()
+        if problem:
+            return _nothing(problem)
+        environment["TAPEBOOK_TEST_GPU"] = "1"
+        print(_device(), flush=True)
+    if options.memcheck:
+        return _memcheck(environment)
+    status = 0
+    for part in parts:
+        print(f"-- {part}", flush=True)
+        done = subprocess.run([sys.executable, *PARTS[part]], cwd=ROOT, env=environment)
+        status |= done.returncode != 0
+    return int(status)
+
+
+def _memcheck(environment: dict[str, str]) -> int:
+    program = shutil.which("compute-sanitizer")
+    if program is None:
+        return _nothing("compute-sanitizer is not on the PATH (it comes with the CUDA toolkit)")
+    environment["TAPEBOOK_TEST_POOL"] = "0"
+    command = [program, "--tool", "memcheck", "--error-exitcode", "9", sys.executable, *_KERNELS]
+    return int(subprocess.run(command, cwd=ROOT, env=environment).returncode != 0)
+
+
+def _nothing(problem: str) -> int:
+    print(f"tests.cuda: nothing was tested: {problem}", file=sys.stderr)
+    return NO_GPU
+
+
+def _device() -> str:
+    import cupy
+
+    from framework import cuda
+
+    found = cuda.get_device_properties(0)
+    return (
+        f"{found.name}, capability {found.major}.{found.minor}, CuPy {cupy.__version__}, driver "
+        f"for CUDA {cupy.cuda.runtime.driverGetVersion()}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
