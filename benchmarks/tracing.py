@@ -80,4 +80,5 @@ def without_the_test(step: Callable[[], object]) -> Callable[[], object]:
 
 
 def _bare_apply(op: Any, /, *args: Any, **meta: Any) -> Any:
-    return run(op, args, meta)[0]  # type: ignore[name-defined]  # noqa: F821 (dispatch's own `run`)
+    # The names are dispatch's own.
+    return ((_quick(op, args, meta) if op.quick else None) or run(op, args, meta))[0]  # type: ignore[name-defined]  # noqa: F821

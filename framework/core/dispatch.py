@@ -39,7 +39,9 @@ interposer: Any = None
 LONG = 8  # views of views, from which on the way to the last one is said by strides
 
 # Types of which two of a kind need no rule: they are what all the rules make of them.
-_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+_HUGE = 1e38  # numbers beyond, infinities and NaN need a closer look
+_as_array = np.asarray
 
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
@@ -58,10 +60,10 @@ def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
             return found
     recorder = sink.active
     if recorder is None or not (thread := recorder.thread) or thread != get_ident():
-        return run(op, args, meta)[0]
+        return ((_quick(op, args, meta) if op.quick else None) or run(op, args, meta))[0]
     t0 = perf_counter_ns()
     try:
-        out, node = run(op, args, meta)
+        out, node = (_quick(op, args, meta) if op.quick else None) or run(op, args, meta)
     except BaseException as error:
         recorder.op_error(op.name, args, meta, t0, error)
         raise
@@ -70,11 +72,7 @@ def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
 
 
 def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node | None]:
-    """`apply` without the trace: the result and the node that was made, if any."""
-    if op.quick:
-        found = _quick(op, args, meta)
-        if found is not None:
-            return found
+    """The result of any op, and the node that was made, if any."""
     arrays = []
     device = None
     wanted = False
@@ -144,12 +142,12 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
     if len(args) == 2:
         a, b = args
         if not isinstance(a, Tensor) or not isinstance(b, Tensor):
-            return None
+            return _with_number(op, args, meta) if op.numbers else None
         x, y = a._data, b._data
         dtype = x.dtype
         if (
             dtype is not y.dtype
-            or (dtype is not _SINGLE and dtype is not _DOUBLE)
+            or (dtype is not SINGLE and dtype is not DOUBLE)
             or x.__class__ is not ndarray
             or y.__class__ is not ndarray
             or a._device is not CPU
@@ -179,7 +177,7 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
         x = a._data
         dtype = x.dtype
         if (
-            (dtype is not _SINGLE and dtype is not _DOUBLE)
+            (dtype is not SINGLE and dtype is not DOUBLE)
             or x.__class__ is not ndarray
             or a._device is not CPU
             or a._base is not None
@@ -213,6 +211,38 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
     out._rg = True
     out._edge = (node, 0)
     return out, node
+
+
+def _with_number(
+    op: Op, args: tuple[Any, ...], meta: dict[str, Any]
+) -> tuple[Any, Node | None] | None:
+    """`_quick` for a tensor and a number, which NumPy takes far longer to look at than to use."""
+    a, b = args
+    tensor, number = (a, b) if isinstance(a, Tensor) else (b, a)
+    kind = number.__class__
+    if (kind is not float and kind is not int) or not isinstance(tensor, Tensor):
+        return None
+    x = tensor._data
+    dtype = x.dtype
+    if (
+        (dtype is not SINGLE and dtype is not DOUBLE)
+        or x.__class__ is not ndarray
+        or tensor._device is not CPU
+        or tensor._base is not None
+        or not -_HUGE < number < _HUGE
+    ):
+        return None
+    y = _as_array(number, dtype)
+    try:
+        result = op.kernel(x, y, **meta) if tensor is a else op.kernel(y, x, **meta)
+    except _EXPLAINED as error:
+        raise explained(op, args, error) from None
+    if result.__class__ is not ndarray:
+        return _finish(op, args, meta, result, CPU, tensor._rg)
+    out = wrap(result)
+    if tensor._rg and op.grad is not None and modes.grad:
+        return out, _record(op, args, meta, (out,))
+    return out, None
 
 
 def _record(op: Op, args: tuple[Any, ...], meta: dict[str, Any], outs: tuple[Any, ...]) -> Any:

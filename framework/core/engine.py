@@ -7,8 +7,8 @@ arrived, within the node that brought it.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from threading import get_ident
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from framework import dtypes
 from framework.core import dispatch
-from framework.core.dispatch import edge_of
+from framework.core.dispatch import DOUBLE, SINGLE, edge_of
 from framework.core.flat import flattened
 from framework.core.graph import Node, Version, edge_meta
 from framework.core.modes import modes
@@ -159,9 +159,9 @@ class _Task:
             self._send(edge, self._fit(gradient, edge, None, 0))
         heap, pending = self.heap, self.pending
         whole = self.wanted is None
-        run = self._run_node if self.recorder is None else self._run_traced
+        run = self._run_node
         while heap:
-            node = heapq.heappop(heap)[1]
+            node = heappop(heap)[1]
             if whole and node.tensor_hooks is None and node.retains is None:
                 run(node, pending.pop(node))
             else:
@@ -188,23 +188,90 @@ class _Task:
             if node not in self.useful:  # type: ignore[operator]
                 self._skip(node)
                 return
-        if self.recorder is None:
-            self._run_node(node, grads)
-        else:
-            self._run_traced(node, grads)
+        self._run_node(node, grads)
 
-    def _run_traced(self, node: Node, grads: list[Any]) -> None:
+    def _run_node(self, node: Node, grads: list[Any]) -> None:
+        """Run one node and send what comes out of it along its edges.
+
+        Written out, as `_quick` is in dispatch: of a small op the engine is most of the time.
+        """
         recorder = self.recorder
-        outer = recorder.here
-        begin = recorder.begin_node(node, grads, self.create)
+        if recorder is not None:
+            outer = recorder.here
+            begin = recorder.begin_node(node, grads, self.create)
+        sent: list[Any] = []
         try:
-            outs = self._run_node(node, grads)
+            edges = node.edges
+            calls = node.op.each
+            g = grads[0]
+            dtype = node.metas[0][1]
+            if (
+                calls
+                and g is not None
+                and len(grads) == 1
+                and (dtype is SINGLE or dtype is DOUBLE)
+                and node._hooks is None
+                and node._prehooks is None
+                and not self.watched
+            ):
+                outs: Any = []
+                try:
+                    for call, edge in zip(calls, edges):
+                        outs.append(None if edge is None or call is None else call(node, g))
+                except Exception as error:
+                    _say_where(node, error)
+                    raise
+            else:
+                outs, g = self._outs(node, grads)
+            if not self.retain:
+                node.release()
+            if len(outs) != len(edges):
+                raise RuntimeError(
+                    f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
+                )
+            for edge, out in zip(edges, outs):
+                if edge is None:
+                    out = None
+                elif out is not None:
+                    if edge.__class__ is tuple:
+                        target, nr = edge
+                        shape, dtype, device = target.metas[nr]
+                    else:
+                        shape, dtype, device = edge_meta(edge)
+                    data = out._data
+                    if data.shape != shape or data.dtype is not dtype or out._device is not device:
+                        out = self._fit(out, edge, node, len(sent))
+                    if out is g:
+                        _mark_shared(out)  # passed through: another leaf may get the same tensor
+                    if sent:
+                        for other in sent:
+                            if out is other:
+                                _mark_shared(out)
+                sent.append(out)
+            pending, counts = self.pending, self.counts
+            for edge, out in zip(edges, sent):
+                if edge.__class__ is tuple:  # `_send`, written out
+                    target, nr = edge
+                    slots = pending.get(target)
+                    if slots is None:
+                        slots = pending[target] = [None] * len(target.metas)
+                    if out is not None:
+                        so_far = slots[nr]
+                        slots[nr] = out if so_far is None else self._sum(so_far, out)
+                    left = counts[target] = counts[target] - 1
+                    if not left:
+                        heappush(self.heap, (-target.seq, target))
+                elif edge is not None:
+                    self._send_leaf(edge, out)
         except BaseException as error:
-            recorder.end_node(begin, outer, node, (), error)
+            if recorder is not None:
+                recorder.end_node(begin, outer, node, (), error)
             raise
-        recorder.end_node(begin, outer, node, outs)
+        if recorder is not None:
+            recorder.end_node(begin, outer, node, sent)
 
-    def _run_node(self, node: Node, grads: list[Any]) -> list[Any]:
+    def _outs(self, node: Node, grads: list[Any]) -> tuple[Any, Any]:
+        """The gradients of any node's inputs, and the one of its first output."""
         given = tuple(grads)
         if node._prehooks:
             for hook in list(node._prehooks.values()):
@@ -213,13 +280,12 @@ class _Task:
                     given = _as_many(hook, changed, len(grads))
         edges = node.edges
         if node.op.part and self.plain and self._put_part(node, given[0]):
-            return [None]
+            return (None,), None
         if given[0] is not None or any(g is not None for g in given):
             try:
                 outs = node.apply(given)
             except Exception as error:
-                if node.origin is not None and node.where() not in str(error):
-                    error.add_note(f"in the backward of {node.op_name}{node.where()}")
+                _say_where(node, error)
                 raise
         else:
             outs = (None,) * len(edges)
@@ -235,34 +301,11 @@ class _Task:
                     outs = _as_many(hook, changed, len(edges))
             for out in outs:
                 _mark_shared(out)  # a hook may have kept it
-        if not self.retain:
-            node.release()
-        if len(outs) != len(edges):
-            raise RuntimeError(
-                f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
-            )
-        sent: list[Any] = []
-        for edge, out in zip(edges, outs):
-            if edge is None:
-                out = None
-            elif out is not None:
-                shape, dtype, device = (
-                    edge[0].metas[edge[1]] if edge.__class__ is tuple else edge_meta(edge)
-                )
-                data = out._data
-                if data.shape != shape or data.dtype is not dtype or out._device is not device:
-                    out = self._fit(out, edge, node, len(sent))
-                for other in given:
-                    if out is other:
-                        _mark_shared(out)  # passed through: another leaf may get the same tensor
-                for other in sent:
-                    if out is other:
-                        _mark_shared(out)
-            sent.append(out)
-        for edge, out in zip(edges, sent):
-            if edge is not None:
-                self._send(edge, out)
-        return sent
+        for out in outs:
+            for other in given[1:]:
+                if out is other:
+                    _mark_shared(out)
+        return outs, given[0]
 
     def reaches(self, edge: Any) -> bool:
         """Whether hooks on the tensor of this edge will run."""
@@ -327,7 +370,7 @@ class _Task:
         counts = self.counts
         left = counts[node] = counts[node] - 1
         if not left:
-            heapq.heappush(self.heap, (-node.seq, node))
+            heappush(self.heap, (-node.seq, node))
 
     def _send_leaf(self, leaf: Any, grad: Any) -> None:
         key = id(leaf)
@@ -359,7 +402,16 @@ class _Task:
     def _sum(self, so_far: Any, grad: Any) -> Any:
         """Two contributions added up, in place where the first is only the engine's."""
         total, more = so_far._data, grad._data
-        if self.sums and _own(so_far) and more.__class__ is ndarray and more.dtype is total.dtype:
+        if (
+            self.sums
+            and so_far._counter is None
+            and total.__class__ is ndarray
+            and total.base is None
+            and so_far._base is None
+            and not so_far._rg
+            and more.__class__ is ndarray
+            and more.dtype is total.dtype
+        ):  # `_own`, written out
             total += more
             return so_far
         return so_far + grad
@@ -370,7 +422,7 @@ class _Task:
         Otherwise the gradient of each of n parts would be as large as the whole: n times the work.
 
         Returns:
-            Whether it was done; then the node needs no rule.
+            Whether it was done; then the node has nothing to send.
         """
         (edge,) = node.edges
         if edge is None or grad is None or node._hooks or self.anomaly:
@@ -386,9 +438,6 @@ class _Task:
         if more.__class__ is not ndarray or more.dtype is not total.dtype:
             return False
         total[node.meta["index"]] += more
-        if not self.retain:
-            node.release()
-        self._send(edge, None)
         return True
 
     def _add_grad(self, tensor: Any, grad: Any, own: bool) -> None:
@@ -448,6 +497,12 @@ def _check_finite(node: Node, outs: tuple[Any, ...]) -> None:
         raise RuntimeError(
             f"Function '{node.name()}' returned {what} values in its {i}th output." + node.where()
         )
+
+
+def _say_where(node: Node, error: Exception) -> None:
+    """Note in an error of a node's rule where the forward op stands, if that was traced."""
+    if node.origin is not None and node.where() not in str(error):
+        error.add_note(f"in the backward of {node.op_name}{node.where()}")
 
 
 def _sender(node: Node | None) -> str:

@@ -34,6 +34,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from numpy import ufunc
+
 from framework.core.node_names import titled
 
 __all__ = [
@@ -69,8 +71,10 @@ class Op:
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
     quick: bool = False  # whether `core.dispatch` may take its shortest way
+    numbers: bool = False  # and for a tensor and a number, too
     joint: bool = field(init=False)  # one rule for all arguments
     calls: tuple[Callable[[Any, Any], Any] | None, ...] = field(default=(), init=False)
+    each: tuple[Callable[[Any, Any], Any] | None, ...] = field(default=(), init=False)
     plans: dict[tuple[bool, ...], Plan] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,11 +100,15 @@ class Op:
             record.sparse = form
 
     def compile(self) -> tuple[Callable[[Any, Any], Any] | None, ...]:
-        """The rules as functions of a node and its gradient, which fetch what else they want."""
+        """The rules as functions of a node and its gradient, which fetch what else they want.
+
+        ``each`` has them, too, if there is one for each input and nothing else to be known.
+        """
         rules = (self.grad,) if callable(self.grad) else self.grad or ()
         self.calls = tuple([
             None if rule is None else _caller(want)(rule) for rule, want in zip(rules, self.wants)
         ])  # fmt: skip
+        self.each = () if self.joint or self.part else self.calls
         return self.calls
 
 
@@ -129,6 +137,7 @@ class Plan:
 OPS: dict[str, Op] = {}
 # Dtype rules that leave floats of one type as they are.
 _IDLE = (None, "promote", "difference", "float", "same", "first", "tensors", "float_tensors")
+_MIXING = ("promote", "difference", "float")  # and those of them that take numbers
 composites: dict[str, Callable[..., Any]] = {}
 
 
@@ -169,6 +178,7 @@ def op(
     record.fused = tuple([names.index(n) for n in fused.split()])
     record.quick = 0 < len(names) <= 2 and "*" not in params and rule in _IDLE
     record.quick = record.quick and not (view or moves)
+    record.numbers = record.quick and rule in _MIXING and isinstance(kernel, ufunc)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad
         record.wants = tuple(_wants(r, names) for r in rules)

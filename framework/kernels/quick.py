@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["blend", "gelu", "gelu_slope", "is_quick", "logistic"]
+__all__ = ["ONE", "SMALL", "ZERO", "blend", "gelu", "gelu_slope", "is_quick", "logistic"]
 
 ndarray = np.ndarray
-_LARGE = 1 << 12  # below this many elements the plain way is as fast
+SMALL = 1 << 12  # below this many elements the plain way is as fast
 _BLOCK = 1 << 16  # elements that stay in a core's second cache with their temporaries
+
+
+# A number beside a small array costs NumPy more than the operation: as an array it costs nothing.
+_REAL = (np.dtype(np.float32), np.dtype(np.float64))
+ZERO: dict[Any, Any] = {dtype: np.zeros((), dtype) for dtype in _REAL}
+ONE: dict[Any, Any] = {dtype: np.ones((), dtype) for dtype in _REAL}
 
 
 # -- choosing -----------------------------------------------------------------------------------
@@ -51,7 +57,7 @@ def _fits(condition: Any, a: Any, b: Any) -> bool:
     shape = a.shape or b.shape or condition.shape
     size = a.size if a.ndim else b.size if b.ndim else condition.size
     return (
-        size >= _LARGE
+        size >= SMALL
         and condition.ndim > 0
         and condition.shape == shape[len(shape) - condition.ndim :]
         and condition.dtype.kind == "b"
@@ -137,7 +143,7 @@ def _gelu_slope_block(a: Any, out: Any) -> None:
 
 def is_quick(a: Any) -> bool:
     """Whether `gelu` and `gelu_slope` can be used: for many float32 numbers."""
-    return bool(a.__class__ is ndarray and a.dtype == np.float32 and a.size >= _LARGE)
+    return bool(a.__class__ is ndarray and a.dtype == np.float32 and a.size >= SMALL)
 
 
 def gelu(a: Any) -> Any:

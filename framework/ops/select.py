@@ -15,7 +15,7 @@ from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import compiled
 from framework.kernels.floats import type_name
-from framework.kernels.quick import blend
+from framework.kernels.quick import SMALL, ZERO, blend
 from framework.layout import in_rows
 from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
@@ -247,12 +247,19 @@ def _relu_kernel(a: Any) -> Any:
         raise NotImplementedError("clamp is not supported for complex types")
     if kernel := compiled.forward("relu", a):
         return kernel(a)
+    if a.__class__ is np.ndarray:
+        return np.maximum(a, ZERO.get(a.dtype, 0))
     return np.maximum(a, a.dtype.type(0))
 
 
 def _relu_backward(grad: Any, y: Any) -> Any:
     if kernel := compiled.backward("relu", grad, y):
         return kernel(grad, y)
+    zero = ZERO.get(y.dtype)
+    if zero is not None and y.__class__ is np.ndarray and y.size < SMALL and y.shape == grad.shape:
+        result = grad.copy(order="K")
+        np.copyto(result, zero, where=y <= zero)
+        return result
     return blend(y <= 0, np.zeros_like(grad, shape=()), grad)
 
 

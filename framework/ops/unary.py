@@ -299,7 +299,7 @@ log1p = unary(
 def _sigmoid_backward(grad: Any, y: Any) -> Any:
     if kernel := compiled.backward("sigmoid", grad, y):
         return kernel(grad, y)
-    return grad * (1 - y) * y
+    return grad * (_one(y) - y) * y
 
 
 SIGMOID_BACKWARD = op(
@@ -357,10 +357,15 @@ cosh = unary("cosh", np.cosh, lambda g, a: g * sinh(a), "The hyperbolic cosine o
              "[0.0, 1.0] -> [1.0000, 1.5431]")  # fmt: skip
 
 
+def _one(a: Any) -> Any:
+    """1 beside ``a``."""
+    return quick.ONE.get(a.dtype, 1) if a.__class__ is np.ndarray else 1
+
+
 def _tanh_backward(grad: Any, y: Any) -> Any:
     if kernel := compiled.backward("tanh", grad, y):
         return kernel(grad, y)
-    return grad * (1 - y * y)
+    return grad * (_one(y) - y * y)
 
 
 TANH_BACKWARD = op(
