@@ -116,7 +116,7 @@ _warnings.filterwarnings(
     "ignore",
     ".* encountered in ",
     RuntimeWarning,
-    module=r"framework\.(core|ops|kernels|dtypes|tensor)\b",
+    module=r"framework\.",
 )
 
 

@@ -5,12 +5,16 @@ Arrays of the host only; every function has the plain one beside it for all othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["ONE", "SMALL", "ZERO", "blend", "gelu", "gelu_slope", "is_quick", "logistic"]
+__all__ = [
+    "ONE", "SMALL", "ZERO", "blend", "gelu", "gelu_slope", "is_quick", "logistic", "mean",
+    "product", "total",
+]  # fmt: skip
 
 ndarray = np.ndarray
 SMALL = 1 << 12  # below this many elements the plain way is as fast
@@ -68,6 +72,30 @@ def _fits(condition: Any, a: Any, b: Any) -> bool:
         and (not a.ndim or a.shape == shape)
         and (not b.ndim or b.shape == shape)
     )
+
+
+# -- sums ----------------------------------------------------------------------------------------
+
+
+def total(a: Any, dim: Any, keepdims: bool = False, dtype: Any = None) -> Any:
+    """``a.sum``; that of NumPy warns of inf - inf from within its own Python code."""
+    if a.__class__ is ndarray:
+        return np.add.reduce(a, dim, dtype, None, keepdims)
+    return a.sum(axis=dim, keepdims=keepdims, dtype=dtype)
+
+
+def product(a: Any, dim: Any, keepdims: bool = False, dtype: Any = None) -> Any:
+    """``a.prod``, likewise."""
+    if a.__class__ is ndarray:
+        return np.multiply.reduce(a, dim, dtype, None, keepdims)
+    return a.prod(axis=dim, keepdims=keepdims, dtype=dtype)
+
+
+def mean(a: Any, dim: tuple[int, ...], keepdims: bool = False) -> Any:
+    """``a.mean`` of floating numbers, of which there must be some, in the same way."""
+    if a.__class__ is not ndarray or a.dtype.itemsize < 4:  # of halves NumPy's is more exact
+        return a.mean(axis=dim, keepdims=keepdims)
+    return total(a, dim, keepdims) / a.dtype.type(math.prod([a.shape[d] for d in dim]))
 
 
 # -- functions ----------------------------------------------------------------------------------

@@ -68,8 +68,10 @@ def add_rows(target: Any, index: Any, values: Any) -> bool:
         p is Ellipsis or (p.__class__ is slice and p == _ALL) for p in after
     ):
         return False
+    if rows.dtype.kind not in "iu" or not rows.size:
+        return False
     size = target.shape[d]
-    if rows.dtype.kind not in "iu" or not rows.size or rows.min() < -size or rows.max() >= size:
+    if rows.min() < -size or rows.max() >= size:
         return False  # NumPy has the error
     shape = (*target.shape[:d], *rows.shape, *target.shape[d + 1 :])
     wide = np.broadcast_to(values, shape)

@@ -23,7 +23,7 @@ from framework.core.modes import no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.core.views import before_write
-from framework.kernels import compiled, module_of, to_device
+from framework.kernels import compiled, module_of, quick, to_device
 from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.layout import in_rows, keeps_format
@@ -41,9 +41,9 @@ __all__ = [
 
 def _moments(x: Any, dims: tuple[int, ...], center: bool) -> tuple[Any, Any, Any]:
     """Mean (None unless ``center``), the centred x and its mean square, dimensions kept."""
-    mean = x.mean(axis=dims, keepdims=True) if center else None
+    mean = quick.mean(x, dims, True) if center else None
     centred = x - mean if center else x
-    return mean, centred, (centred * centred).mean(axis=dims, keepdims=True)
+    return mean, centred, quick.mean(centred * centred, dims, True)
 
 
 def _standardize_kernel(
@@ -64,9 +64,9 @@ def _backward_kernel(
     _, centred, square = _moments(x, dims, center)
     r = 1 / module_of(x).sqrt(square + eps)
     normal = centred * r
-    result = g - normal * (g * normal).mean(axis=dims, keepdims=True)
+    result = g - normal * quick.mean(g * normal, dims, True)
     if center:
-        result -= g.mean(axis=dims, keepdims=True)
+        result -= quick.mean(g, dims, True)
     result *= r
     return result
 
@@ -203,8 +203,8 @@ def _affine_backward(
     normal = _standardize_kernel(x, dims=dims, eps=eps, center=center)
     return (
         _backward_kernel(scaled, x, dims=dims, eps=eps, center=center),
-        (g * normal).sum(axis=others),
-        g.sum(axis=others),
+        quick.total(g * normal, others),
+        quick.total(g, others),
     )
 
 

@@ -16,7 +16,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op, variant
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
-from framework.kernels import compiled, module_of
+from framework.kernels import compiled, module_of, quick
 from framework.kernels.floats import type_name
 from framework.layout import in_rows
 from framework.ops.dims import (
@@ -60,9 +60,9 @@ def _sum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
         return found
     wide = wide_type(a)
     if wide is not None:
-        return in_rows(a.sum(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype))
+        return in_rows(quick.total(a, dim, keepdim, wide).astype(a.dtype))
     kind = np.int64 if a.dtype.kind in "iub" else None
-    return in_rows(a.sum(axis=dim, keepdims=keepdim, dtype=kind))
+    return in_rows(quick.total(a, dim, keepdim, kind))
 
 
 SUM = op(
@@ -87,7 +87,7 @@ def _mean_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     if found is not None:
         found /= a.dtype.type(math.prod([a.shape[d] for d in dim]))
         return found
-    return in_rows(a.mean(axis=dim, keepdims=keepdim))
+    return in_rows(quick.mean(a, dim, keepdim))
 
 
 def _mean_grad(g: Any, n: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -215,9 +215,9 @@ def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any
 def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     wide = wide_type(a)
     if wide is not None:
-        return in_rows(a.prod(axis=dim, keepdims=keepdim, dtype=wide).astype(a.dtype))
+        return in_rows(quick.product(a, dim, keepdim, wide).astype(a.dtype))
     kind = np.int64 if a.dtype.kind in "iub" else None
-    return in_rows(a.prod(axis=dim, keepdims=keepdim, dtype=kind))
+    return in_rows(quick.product(a, dim, keepdim, kind))
 
 
 def _prod_grad(g: Any, a: Any, y: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -288,7 +288,7 @@ def _logsumexp_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
         return np.log(np.exp(x).sum(axis=dim, keepdims=keepdim)).astype(a.dtype, copy=False)
     top = (x.real if x.dtype.kind == "c" else x).max(axis=dim, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    total = np.exp(x - top).sum(axis=dim, keepdims=keepdim)
+    total = quick.total(np.exp(x - top), dim, keepdim)
     result = np.log(in_rows(total)) + top.reshape(total.shape)
     return in_rows(result.astype(a.dtype, copy=False))
 
@@ -327,14 +327,14 @@ def _norm_kernel(a: Any, *, p: float, dim: tuple[int, ...], keepdim: bool) -> An
         result = (x != 0).sum(**options)
     elif p == 2:
         square = np.square(x.real) + np.square(x.imag) if x.dtype.kind == "c" else np.square(x)
-        result = np.sqrt(square.sum(**options))
+        result = np.sqrt(quick.total(square, dim, keepdim))
     elif p == 1:
-        result = np.abs(x).sum(**options)
+        result = quick.total(np.abs(x), dim, keepdim)
     elif math.isinf(p):
         x = np.abs(x)
         result = x.max(**options) if p > 0 else x.min(**options)
     else:
-        result = np.power(np.power(np.abs(x), p).sum(**options), 1.0 / p)
+        result = np.power(quick.total(np.power(np.abs(x), p), dim, keepdim), 1.0 / p)
     return in_rows(result.astype(narrow, copy=False))
 
 

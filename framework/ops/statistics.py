@@ -11,7 +11,7 @@ from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, FLOAT, INT
-from framework.kernels import compiled
+from framework.kernels import compiled, quick
 from framework.kernels.floats import type_name, widening
 from framework.layout import in_rows
 from framework.ops.dims import Dim, axes, numpy_names, only_floating, with_dims
@@ -31,9 +31,9 @@ def _var_kernel(a: Any, *, dim: tuple[int, ...], correction: float, keepdim: boo
     else:
         count = math.prod([a.shape[d] for d in dim])
         with np.errstate(invalid="ignore"):
-            centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(count)
+            centred = a - quick.total(a, dim, True) / a.dtype.type(count)
     squares = np.square(np.abs(centred)) if a.dtype.kind == "c" else np.square(centred)
-    total = in_rows(squares.sum(axis=dim, keepdims=keepdim))
+    total = in_rows(quick.total(squares, dim, keepdim))
     with np.errstate(invalid="ignore", divide="ignore"):  # `_var` has warned
         return total / total.dtype.type(max(_count(a.shape, dim) - correction, 0.0))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
+import warnings
 
 import pytest
 
@@ -93,3 +95,28 @@ def test_a_pipe_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="a pipe, expected a file"):
         torch.load(tmp_path / "pipe")
+
+
+REDUCED = {
+    "sum": lambda t: t.sum(),
+    "mean": lambda t: t.mean(),
+    "prod": lambda t: t.prod(),
+    "var": lambda t: t.var(),
+    "norm": lambda t: t.norm(1),
+    "logsumexp": lambda t: t.logsumexp(0),
+    "layer_norm": lambda t: nn.functional.layer_norm(t, (3,)),
+    "softmax": lambda t: t.softmax(0),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_infinities_are_computed_in_silence(name) -> None:
+    """NumPy's warnings are attributed to our files, where `framework` has turned them off."""
+    ours = os.path.dirname(torch.__file__)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for values in ([math.inf, -math.inf, 1.0], [3e38, 3e38, -3e38], [math.nan, 0.0, 1.0]):
+            x = torch.tensor(values, requires_grad=True)
+            REDUCED[name](x).sum().backward()
+            torch.optim.Adam([x], lr=0.1).step()
+    assert [w.filename for w in seen if not w.filename.startswith(ours)] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import framework as torch
@@ -82,3 +84,30 @@ def test_in_place_refuses_a_type_that_cannot_be_cast() -> None:
     with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
         x += 1.5
     assert x.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("number", [2, -3, 2.5, -0.0, 1e-50, 1e38, 10**30, math.inf, math.nan])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_a_number_beside_a_tensor_is_a_tensor_of_its_dtype(name, number, dtype) -> None:
+    op = getattr(torch, name)
+    for x in (torch.tensor([1.5, -2.0, 0.0], dtype=dtype), torch.tensor(3.0, dtype=dtype)):
+        filled = torch.full_like(x, number)
+        for shape in (x, x.view(x.shape)):  # a view goes the longer way
+            got = op(shape, number)
+            assert got.dtype is dtype
+            torch.testing.assert_close(got, op(x, filled), rtol=0, atol=0, equal_nan=True)
+        x.requires_grad_()
+        y = op(x, number).sum()
+        assert y.requires_grad
+        y.backward()
+        other = x.detach().clone().requires_grad_()
+        op(other, filled).sum().backward()
+        torch.testing.assert_close(x.grad, other.grad, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_number_before_a_tensor() -> None:
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    (1 - x).sum().backward()
+    assert x.grad.tolist() == [-1.0, -1.0]
+    assert (6 / x).tolist() == [6.0, -3.0] and (6 / x).dtype is torch.float32

@@ -169,3 +169,9 @@ def test_nothing_with_more_dimensions_is_copied_into_a_tensor(
     text = f"output with shape {list(have)} doesn't match the broadcast shape {whole}"
     with pytest.raises(RuntimeError, match=re.escape(text)):
         torch.zeros(have).copy_(torch.ones(given))
+
+
+def test_a_number_picked_by_a_mask_has_a_gradient() -> None:
+    x = torch.tensor(2.0, requires_grad=True)
+    (3 * x[torch.tensor(True)]).sum().backward()
+    assert x.grad.item() == 3.0
