@@ -157,7 +157,7 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
         ):
             return None
         try:
-            result = op.kernel(x, y, **meta)
+            result = op.kernel(x, y, **meta) if meta else op.kernel(x, y)
         except _EXPLAINED as error:
             raise explained(op, args, error) from None
         if result.__class__ is not ndarray:
@@ -184,7 +184,7 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
         ):
             return None
         try:
-            result = op.kernel(x, **meta)
+            result = op.kernel(x, **meta) if meta else op.kernel(x)
         except _EXPLAINED as error:
             raise explained(op, args, error) from None
         if result.__class__ is not ndarray:

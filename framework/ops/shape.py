@@ -63,7 +63,7 @@ def _full_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
         if not known or size % known:
             raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}")
         shape = tuple([size // known if n == -1 else n for n in shape])
-    if math.prod(shape) != size or any(n < 0 for n in shape):
+    if math.prod(shape) != size or (shape and min(shape) < 0):
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size}")
     return shape
 
