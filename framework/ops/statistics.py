@@ -72,7 +72,7 @@ def _var_backward_kernel(grad: Any, a: Any, *, dim: tuple[int, ...], scale: floa
         kernels, rows = lines
         return kernels.centred(rows, factors.reshape(-1)).reshape(a.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        centred = a - a.sum(axis=dim, keepdims=True) / a.dtype.type(_count(a.shape, dim))
+        centred = a - quick.total(a, dim, True) / a.dtype.type(_count(a.shape, dim))
     return centred * factors
 
 
