@@ -19,6 +19,8 @@ import numpy as np
 import scipy
 import scipy.linalg  # its BLAS is loaded with it
 
+import framework
+
 __all__ = ["Blas", "blas_libraries", "facts", "pytorch", "set_threads"]
 
 # Of the wheels of NumPy and SciPy, of distributions, and of builds with 64-bit integers.
@@ -88,6 +90,7 @@ def pytorch() -> Any:
 
 def set_threads(count: int) -> None:
     """Let both sides compute with this many threads."""
+    framework.set_num_threads(count)
     for blas in blas_libraries():
         blas.set_threads(count)
     if (torch := pytorch()) is not None:
