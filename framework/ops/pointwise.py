@@ -330,6 +330,9 @@ def _pow_kernel(a: Any, b: Any) -> Any:
             return a if b else np.ones_like(a)
         if b == 2:
             return np.multiply(a, a)
+        if b == 3 and a.dtype.kind == "f":  # `numpy.power` of a negative one: 60 ns
+            cube = np.multiply(a, a)
+            return np.multiply(cube, a, out=cube) if cube.ndim else cube * a
         if abs(b) == 0.5:  # of -inf NaN, as in PyTorch
             return np.sqrt(a) if b == 0.5 else one_over(np.sqrt(a))
         if b == -1:

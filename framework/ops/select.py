@@ -149,9 +149,17 @@ RULES["bounds"] = _clamp_rule
 def _clamp_kernel(a: Any, low: Any, high: Any) -> Any:
     if a.dtype.kind == "c":
         raise NotImplementedError("clamp is not supported for complex types")
+    if _of_one(a, low) and _of_one(a, high) and (quick := compiled.forward("hardtanh", a)):
+        least = -math.inf if low is None else low.item()
+        return quick(a, min_val=least, max_val=math.inf if high is None else high.item())
     if low is not None:
         a = np.maximum(a, low)
     return np.minimum(a, high) if high is not None else a
+
+
+def _of_one(a: Any, bound: Any) -> bool:
+    """Whether a bound is one number of the type of ``a``, and no NaN, or None."""
+    return bound is None or (not bound.ndim and bound.dtype is a.dtype and bool(bound == bound))
 
 
 def _clamp_inside(a: Any, low: Any, high: Any) -> Any:

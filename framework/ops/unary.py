@@ -312,8 +312,16 @@ sigmoid = unary(
     "The logistic function ``1 / (1 + exp(-input))``, from 0 to 1, without overflow.",
     "[-1.0, 0.0, 100.0] -> [0.2689, 0.5000, 1.0000]",
 )  # fmt: skip
+
+
+def _erf_kernel(a: Any) -> Any:
+    if kernel := compiled.forward("erf", a):
+        return kernel(a)
+    return _special_erf(real_floating(a, "erf_vml_cpu"))
+
+
 erf = unary(
-    "erf", lambda a: _special_erf(real_floating(a, "erf_vml_cpu")),
+    "erf", _erf_kernel,
     lambda g, a: g * exp(-a * a) * (2 / math.sqrt(math.pi)),
     "The error function: 2/√π times the integral of exp(-t²) from 0 to input (DLMF 7.2.1).",
     "[0.0, 0.5, -1.0] -> [ 0.0000,  0.5205, -0.8427]",

@@ -54,7 +54,13 @@ def _same(plainly, call, *arrays, tolerance=2e-6):
 POINTWISE = {
     "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "silu": F.silu,
     "gelu": F.gelu, "gelu tanh": lambda x: F.gelu(x, approximate="tanh"), "elu": F.elu,
-    "selu": F.selu, "leaky_relu": lambda x: F.leaky_relu(x, 0.3),
+    "selu": F.selu, "leaky_relu": lambda x: F.leaky_relu(x, 0.3), "softplus": F.softplus,
+    "softplus 3": lambda x: F.softplus(x * 9, 3.0, 10.0), "mish": F.mish, "erf": torch.erf,
+    "logsigmoid": F.logsigmoid, "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid,
+    "hardtanh": lambda x: F.hardtanh(x, -0.5, 2), "relu6": F.relu6, "cube": lambda x: x**3,
+    "clamp": lambda x: x.clamp(-1, 2), "clamp_min": lambda x: x.clamp(min=0.5),
+    "clamp_max": lambda x: torch.clamp_max(x, torch.tensor(1.0)),
+    "clamp to NaN": lambda x: x.clamp(max=float("nan")), "crossed": lambda x: x.clamp(2, -1),
 }  # fmt: skip
 
 
@@ -63,6 +69,18 @@ POINTWISE = {
 def test_activations(plainly, name, special):
     for shape in ODD:
         _same(plainly, POINTWISE[name], _draw(shape, special=special))
+
+
+@pytest.mark.parametrize("name", ["softplus", "mish", "erf", "logsigmoid", "hardswish"])
+def test_activations_near_zero_and_far_away(name):
+    """Against float64, to a few units in the last place."""
+    x = np.concatenate(
+        [_draw(3000) * s for s in (1e-30, 1e-4, 0.1, 1, 4)] + [[88, -88, 1e30, -1e30]]
+    )
+    x = torch.tensor(x.astype(np.float32))
+    found, want = (POINTWISE[name](t).double() for t in (x, x.double()))
+    wrong = (found - want).abs() / want.abs().clamp(min=1e-30)
+    assert float(wrong[want.abs() > 1e-30].max()) < 2e-6
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from framework.kernels.compiled import in_parts
+from framework.kernels.compiled import curves, in_parts
 from framework.kernels.compiled.elementary import (
     FAST,
     exp,
@@ -165,23 +165,40 @@ def _mapped(kernel: Any, **parameters: float) -> Any:
     return call
 
 
+_BOUNDS = {"min_val": -1.0, "max_val": 1.0}
+_SOFT = {"beta": 1.0, "threshold": 20.0}
 _ELU = {"alpha": 1.0, "scale": 1.0, "input_scale": 1.0}
 FORWARD = {
     "elu": _mapped(_elu, **_ELU),
+    "erf": _mapped(curves.erf),
     "gelu": _mapped(_gelu),
     "gelu_tanh": _mapped(_gelu_tanh),
+    "hardsigmoid": _mapped(curves.hardsigmoid),
+    "hardswish": _mapped(curves.hardswish),
+    "hardtanh": _mapped(curves.hardtanh, **_BOUNDS),
     "leaky_relu": _mapped(_leaky_relu, negative_slope=0.01),
+    "logsigmoid": _mapped(curves.logsigmoid),
+    "mish": _mapped(curves.mish),
     "relu": _mapped(_relu),
+    "relu6": _mapped(curves.hardtanh, min_val=0.0, max_val=6.0),
     "sigmoid": _mapped(_sigmoid),
     "silu": _mapped(_silu),
+    "softplus": _mapped(curves.softplus, **_SOFT),
 }
 BACKWARD = {
     "elu": _mapped(_elu_backward, **_ELU),
     "gelu": _mapped(_gelu_backward),
     "gelu_tanh": _mapped(_gelu_tanh_backward),
+    "hardsigmoid": _mapped(curves.hardsigmoid_backward),
+    "hardswish": _mapped(curves.hardswish_backward),
+    "hardtanh": _mapped(curves.hardtanh_backward, **_BOUNDS),
     "leaky_relu": _mapped(_leaky_relu_backward, negative_slope=0.01),
+    "logsigmoid": _mapped(curves.logsigmoid_backward),
+    "mish": _mapped(curves.mish_backward),
     "sigmoid": _mapped(_sigmoid_backward),
+    "relu6": _mapped(curves.hardtanh_backward, min_val=0.0, max_val=6.0),
     "silu": _mapped(_silu_backward),
+    "softplus": _mapped(curves.softplus_backward, **_SOFT),
     "tanh": _mapped(_tanh_backward),
     "relu": _mapped(_relu_backward),
 }
