@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 __all__ = ["BAD", "lines"]
 
@@ -49,9 +50,9 @@ def _framework() -> tuple[str, str]:
 def _blas() -> tuple[str, str]:
     import numpy
 
-    found: dict[str, dict[str, str]] = numpy.show_config(mode="dicts")  # type: ignore[assignment]
+    found: Any = numpy.show_config(mode="dicts")
     blas = found.get("Build Dependencies", {}).get("blas", {})
-    if not isinstance(blas, dict) or not blas.get("name"):
+    if not blas.get("name"):
         return NOTE, "NumPy does not say which BLAS it has: products of matrices may be slow"
     return OK, f"{blas['name']} {blas.get('version', '')} for products of matrices"
 
@@ -101,10 +102,10 @@ def _cupy() -> tuple[str, str]:
         ),
         "of unknown version",
     )
-    try:
-        import cupy
+    from framework.cuda.devices import driver_version
 
-        driver = cupy.cuda.runtime.driverGetVersion()
+    try:
+        driver = driver_version()
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
         return NOTE, f"CuPy {version} has no driver to use: {str(error).splitlines()[0]}"
     if not driver:

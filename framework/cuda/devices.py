@@ -11,10 +11,11 @@ from framework.device import device as Device
 from framework.kernels.pool import physical
 
 __all__ = [
-    "can_device_access_peer", "current_device", "device", "device_of", "get_arch_list",
-    "get_device_capability", "get_device_module", "get_device_name", "get_device_properties",
-    "get_gencode_flags", "index_of", "init", "is_available", "is_bf16_supported",
-    "is_initialized", "is_tf32_supported", "need", "real", "set_device", "synchronize", "use",
+    "can_device_access_peer", "current_device", "device", "device_of", "driver_version",
+    "get_arch_list", "get_device_capability", "get_device_module", "get_device_name",
+    "get_device_properties", "get_gencode_flags", "index_of", "init", "is_available",
+    "is_bf16_supported", "is_initialized", "is_tf32_supported", "need", "real", "set_device",
+    "synchronize", "use",
 ]  # fmt: skip
 
 
@@ -42,6 +43,16 @@ def real() -> Any:
     import cupy
 
     return cupy
+
+
+def driver_version() -> int:
+    """The CUDA version that the driver is for, 12080 for 12.8; 0 without one. Needs CuPy.
+
+    ImportError without it, and CuPy's own errors.
+    """
+    import cupy
+
+    return int(cupy.cuda.runtime.driverGetVersion())
 
 
 def index_of(value: Any = None) -> int:

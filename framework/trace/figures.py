@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from framework.kernels import compiled
+from framework.kernels.cuda.health import NAMES, health
 from framework.trace.summary import _canonical, _float64, _pieces
 
 __all__ = [
@@ -278,8 +279,28 @@ def _measure_sparse(array: Any, needs: int) -> Figures:
     return f
 
 
+_WANTED = {  # figures by what asks for them
+    "nan": FINITE, "inf": FINITE, "zeros": ZEROS, "low": RANGE, "high": RANGE,
+    "total": MEAN | SPREAD, "squares": NORM, "spread": SPREAD,
+}  # fmt: skip
+
+
 def _measure_device(a: Any, needs: int, f: Figures) -> Figures:
-    """On a GPU: a few reductions, and one transfer."""
+    """On a GPU: one pass of a kernel of our own, or a few reductions; and one transfer."""
+    found = health(a, bool(needs & SPREAD))
+    if found is None:
+        return _reduced(a, needs, f)
+    host = found if found.__class__ is np.ndarray else found.get()
+    for name, value in zip(NAMES, host.tolist()):
+        if needs & _WANTED[name]:
+            setattr(f, name, int(value) if name in ("nan", "inf", "zeros") else value)
+    if f.low > f.high:  # nothing but NaNs, or not asked for
+        f.low, f.high = math.inf, -math.inf
+    return f
+
+
+def _reduced(a: Any, needs: int, f: Figures) -> Figures:
+    """By CuPy's reductions, whatever the type."""
     xp = sys.modules["cupy"]
     if a.dtype.kind == "c":
         a = xp.abs(a)
@@ -301,8 +322,8 @@ def _measure_device(a: Any, needs: int, f: Figures) -> Figures:
         parts["spread"] = xp.square(a - parts["total"] / a.size).sum(dtype=wide)
     if needs & ZEROS:
         parts["zeros"] = (a == 0).sum()
-    found = xp.stack([p.astype(wide) for p in parts.values()]).get().tolist() if parts else []
-    for name, value in zip(parts, found):
+    values = xp.stack([p.astype(wide) for p in parts.values()]).get().tolist() if parts else []
+    for name, value in zip(parts, values):
         whole = name in ("nan", "inf", "zeros")
         setattr(f, name, int(value) if whole else value)
     return f

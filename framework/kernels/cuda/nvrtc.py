@@ -25,7 +25,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def _paths() -> list[str]:
-    found = []
+    found: list[str] = []
     for package in _PACKAGES:
         try:
             spec = importlib.util.find_spec(package)

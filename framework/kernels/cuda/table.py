@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "KERNELS"]
 
 FAMILIES = (  # a .cu and a .py of that name each
-    "adding", "dropout", "gates", "loss", "norm", "optimizers", "pointwise", "pool", "softmax",
+    "adding", "dropout", "gates", "health", "loss", "norm", "optimizers", "pointwise", "pool",
+    "softmax",
 )  # fmt: skip
 
 _NAMES = {  # by family: functions of the name of their op

@@ -14,6 +14,7 @@ import framework as torch
 from framework import random
 from framework.core.registry import OPS
 from framework.kernels import compiled, cuda
+from framework.trace import figures
 
 
 @pytest.fixture
@@ -275,6 +276,31 @@ def test_adam(maximize: bool, amsgrad: bool, decoupled: bool, dtype: Any, host: 
             found.append([a for a in (p, m, s, top) if a is not None])
         for a, b in zip(*found):
             same(a, b)
+
+
+# -- health -------------------------------------------------------------------------------------
+
+
+def _measured(x: Any, needs: int) -> tuple[list[float], list[float]]:
+    """The figures that are asked for, by the kernel and by the CPU."""
+    host: Any = cuda.use(None)
+    cuda.use(host)
+    names = ["count", *[n for n, wanted in figures._WANTED.items() if wanted & needs]]
+    mine = figures._measure_device(host.there(x), needs, figures.Figures(x.size))
+    theirs = figures.measure(x, needs)
+    return [getattr(mine, n) for n in names], [getattr(theirs, n) for n in names]
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_health(dtype: Any, host: Host) -> None:
+    every = 63
+    lines = [draw(dtype, 1), draw(dtype, 3, 5), draw(dtype, 4099), draw(dtype, 40, 8).T]
+    lines += [np.zeros(7, dtype), np.full(5, np.nan, dtype), special(dtype), *special(dtype)]
+    for x in lines:
+        with np.errstate(all="ignore"):
+            for needs in (every, figures.FINITE, figures.NORM, figures.RANGE | figures.SPREAD):
+                mine, theirs = _measured(x, needs)
+                np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-9)
 
 
 def test_every_type_has_a_bound() -> None:
