@@ -11,7 +11,7 @@ from framework.kernels import compiled
 
 __all__ = [
     "add_along", "add_flat", "add_rows", "embedded_sums", "gathered_sums", "pick_along",
-    "summed_rows",
+    "put_along", "summed_rows",
 ]  # fmt: skip
 
 _MANY = 1 << 11  # elements; below, building the matrix takes longer than it saves
@@ -126,6 +126,16 @@ def add_along(target: Any, index: Any, values: Any, dim: int) -> bool:
         quick.add_slices(flat, np.ascontiguousarray(one), wide)
     else:
         quick.add_along(flat, np.ascontiguousarray(index).reshape(shape), wide)
+    return True
+
+
+def put_along(target: Any, index: Any, values: Any, dim: int) -> bool:
+    """``target[.., index[i, j], ..] = values[i, j]``, an int64 index in range, if compiled."""
+    quick, shape = compiled.adding(target, values), _split(target, index, dim)
+    if not quick or shape is None:
+        return False
+    wide, flat = np.ascontiguousarray(values).reshape(shape), target.reshape(shape)
+    quick.put_along(flat, np.ascontiguousarray(index).reshape(shape), wide)
     return True
 
 

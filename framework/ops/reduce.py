@@ -42,16 +42,20 @@ __all__ = [
 # -- sums ------------------------------------------------------------------------------------
 
 
-def _compiled_sum(a: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
-    """By a compiled kernel, over the last dimensions (or all) of a large array; else None."""
+def _compiled_sum(a: Any, dim: tuple[int, ...], keepdim: bool, squared: bool = False) -> Any:
+    """By a compiled kernel, over the last dimensions (or all) of a large array; else None.
+
+    Of the elements, or of their squares.
+    """
     first = a.ndim - len(dim)
     if not (compiled.is_plain(a) and dim and sorted(dim) == list(range(first, a.ndim))):
         return None
     if not (kernels := compiled.family("sums")):
         return None
     kept = (1,) * len(dim) if keepdim else ()
-    rows = math.prod(a.shape[:first])
-    return kernels.sums(a.reshape(rows, -1)).reshape(a.shape[:first] + kept)
+    lines = a.reshape(math.prod(a.shape[:first]), -1)
+    found = kernels.products(lines, lines) if squared else kernels.sums(lines)
+    return found.reshape(a.shape[:first] + kept)
 
 
 def _sum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -325,6 +329,8 @@ def _norm_kernel(a: Any, *, p: float, dim: tuple[int, ...], keepdim: bool) -> An
     options: dict[str, Any] = {"axis": dim, "keepdims": keepdim}
     if p == 0:
         result = (x != 0).sum(**options)
+    elif p == 2 and (found := _compiled_sum(a, dim, keepdim, squared=True)) is not None:
+        result = np.sqrt(found)
     elif p == 2:
         square = np.square(x.real) + np.square(x.imag) if x.dtype.kind == "c" else np.square(x)
         result = np.sqrt(quick.total(square, dim, keepdim))

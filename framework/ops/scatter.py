@@ -14,7 +14,7 @@ from framework.dtypes import COMPLEX, FLOAT, int64
 from framework.kernels import module_of, to_host
 from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
-from framework.kernels.sums import add_along, pick_along
+from framework.kernels.sums import add_along, pick_along, put_along
 from framework.ops.dims import axis, numpy_names, wide_type
 from framework.ops.indexing import INDEX, INDEX_PUT, SLICE, add_at, index_array
 from framework.ops.pointwise import where
@@ -87,6 +87,10 @@ def _flat(a: Any, index: Any, src: Any, dim: int) -> tuple[Any, Any, Any]:
 
 
 def _scatter_kernel(a: Any, index: Any, src: Any, *, dim: int) -> Any:
+    if a.__class__ is np.ndarray and index.size >= LARGE and a.dtype is getattr(src, "dtype", None):
+        result, index = _copied(a), _in_bounds(index, a.shape[dim] if a.ndim else 1, dim)
+        if src.shape == index.shape and put_along(result, index, src, dim):
+            return result
     result, places, values = _flat(a, index, src, dim)
     result[places] = values
     return result.reshape(a.shape).astype(a.dtype, copy=False)

@@ -37,6 +37,8 @@ def test_along_a_dimension(plainly, sizes, special, dtype):
     for call in (
         lambda x, s: x.index_add(d, place, s),
         lambda x, s: x.scatter_add(d, full, s),
+        lambda x, s: x.scatter(d, full, s),
+        lambda x, s: x.scatter(d, full, 2.5) * s.sum(),
         lambda x, s: x.scatter_add(d, expanded, s),
         lambda x, s: x.scatter_reduce(d, full, s, "sum"),
         lambda x, s: x.gather(d, full) * s,

@@ -30,6 +30,23 @@ def test_spread(plainly, shape, special):
     _same(plainly, lambda x: x.t().var(1) if x.ndim == 2 else x.var(), x, tolerance=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_norms(plainly, shape, special):
+    x = _draw(shape, special=special)
+    for dim in (None, -1, 0):
+        _same(plainly, lambda x, d=dim: torch.linalg.vector_norm(x, 2, d), x, tolerance=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_sums_out_of_range_are_infinite_in_silence():
+    for shape in ((9000,), (2, 9000)):
+        big = torch.full(shape, 3e38)
+        for found in (big.sum(-1), big.norm(dim=-1), (big * 0.1).norm(dim=-1)):
+            assert bool(found.isinf().all())
+
+
 def test_second_gradients_of_a_spread(plainly):
     def call(x):
         (g,) = torch.autograd.grad(x.var(-1).square().sum(), x, create_graph=True)

@@ -14,7 +14,8 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST
 
-__all__ = ["add_along", "add_flat", "add_slices", "gathered_sums", "in_range", "pick_along"]
+__all__ = ["add_along", "add_flat", "add_slices", "gathered_sums", "in_range", "pick_along",
+           "put_along"]  # fmt: skip
 
 _COLUMNS = 64  # that a thread takes at a time, at least
 
@@ -58,6 +59,16 @@ def _add_along(target, index, values, blocks, start, stop):
         for i in range(index.shape[1]):
             for j in range(first, min(first + _COLUMNS, width)):
                 target[a, index[a, i, j], j] += values[a, i, j]
+
+
+@njit(**FAST)
+def _put_along(target, index, values, blocks, start, stop):
+    width = target.shape[2]
+    for unit in range(start, stop):
+        a, first = unit // blocks, unit % blocks * _COLUMNS
+        for i in range(index.shape[1]):
+            for j in range(first, min(first + _COLUMNS, width)):
+                target[a, index[a, i, j], j] = values[a, i, j]
 
 
 @njit(**FAST)
@@ -118,6 +129,12 @@ def add_along(target: Any, index: Any, values: Any) -> None:
     """``target[a, index[a, i, j], j] += values[a, i, j]``, with an index in range."""
     blocks, count = _units(target)
     in_parts(_add_along, count, values.size, target, index, values, blocks)
+
+
+def put_along(target: Any, index: Any, values: Any) -> None:
+    """``target[a, index[a, i, j], j] = values[a, i, j]``, the last one wins; index in range."""
+    blocks, count = _units(target)
+    in_parts(_put_along, count, values.size, target, index, values, blocks)
 
 
 def pick_along(source: Any, index: Any) -> Any:

@@ -116,13 +116,19 @@ def _products_down(x, y, block, out, start, stop):
                 total[j] += a[j] * b[j]
 
 
+def _narrow(total: float) -> Any:
+    """One float64 as an array of float32, infinite where that is out of range."""
+    with np.errstate(over="ignore"):
+        return np.array([total], np.float32)
+
+
 def sums(x: Any) -> Any:
     """The sums (N,) of the rows of x (N, M); of one long row by blocks, in several threads."""
     if len(x) == 1 and x.size > _BLOCK:
         whole = x.size // _BLOCK * _BLOCK
         parts = np.empty(whole // _BLOCK, np.float64)
         in_parts(_sums, len(parts), x.size, x[0, :whole].reshape(-1, _BLOCK), parts)
-        return np.array([parts.sum() + x[0, whole:].sum(dtype=np.float64)], np.float32)
+        return _narrow(parts.sum() + np.add.reduce(x[0, whole:], dtype=np.float64))
     out = np.empty(len(x), np.float32)
     in_parts(_sums, len(x), x.size, x, out)
     return out
@@ -150,7 +156,15 @@ def centred(x: Any, factors: Any) -> Any:
 
 
 def products(x: Any, y: Any) -> Any:
-    """The sums (N,) of x y along the rows of two arrays (N, M)."""
+    """The sums (N,) of x y along the rows of two arrays (N, M); of one long row by blocks."""
+    if len(x) == 1 and x.size > _BLOCK:
+        whole = x.size // _BLOCK * _BLOCK
+        lines = [a[0, :whole].reshape(-1, _BLOCK) for a in (x, y)]
+        parts = np.empty(whole // _BLOCK, np.float64)
+        in_parts(_products, len(parts), x.size, *lines, parts)
+        rest = np.empty(1, np.float64)
+        _products(x[:, whole:], y[:, whole:], rest, 0, 1)
+        return _narrow(parts.sum() + rest[0])
     out = np.empty(len(x), np.float32)
     in_parts(_products, len(x), x.size, x, y, out)
     return out
