@@ -233,8 +233,8 @@ class _Packer:
         self._stored[id(tensor)] = record
         self._kept.append(tensor)
         if tensor.is_meta:  # there is nothing to store, however large it is
-            place = list(tensor.shape), list(tensor.stride()), tensor.dtype.name
-            record |= {"$meta": list(place), "number": len(self._kept)}
+            looks = [list(tensor.shape), list(tensor.stride()), tensor.dtype.name]
+            record |= {"$meta": looks, "number": len(self._kept)}
             return record
         place = location_tag(tensor.untyped_storage()) if _packages else str(tensor.device)
         if place != "cpu":

@@ -2,8 +2,8 @@
 
 The samples of op_db have at most some hundred elements, and a compiled kernel is asked from 4,096
 on (`framework.kernels.compiled.LARGE`), so no other suite here sees one. Each call is made in
-float32 and float64, of contiguous arrays, of transposed ones, with channels innermost, and with NaN and
-infinities among the numbers; values and gradients of a random cotangent are compared.
+float32 and float64, of contiguous arrays, of transposed ones, with channels innermost, and with NaN
+and infinities among the numbers; values and gradients of a random cotangent are compared.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def _of(name: str, *args: Any, **options: Any) -> Call:
 
 
 POINTWISE = (
-    "relu sigmoid tanh silu gelu elu selu leaky_relu softplus logsigmoid hardswish hardsigmoid mish "
-    "relu6 celu hardtanh softsign tanhshrink exp log1p erf sin rsqrt sqrt"
+    "relu sigmoid tanh silu gelu elu selu leaky_relu softplus logsigmoid hardswish hardsigmoid "
+    "mish relu6 celu hardtanh softsign tanhshrink exp log1p erf sin rsqrt sqrt"
 ).split()
 
 # Name -> the call, and the shapes of its tensors.
@@ -108,7 +108,8 @@ CALLS: dict[str, tuple[Call, list[tuple[int, ...]]]] = {
     "cummax": (_of("cummax", -1), [ROWS]), "amax": (_of("amax", (0, 2)), [WIDE]),
     "max": (_of("max", 1), [WIDE]), "min": (_of("min", -1), [ROWS]),
     "argmax": (_of("argmax", 0), [ROWS]),
-    "sort": (_of("sort", dim=-1, stable=True), [ROWS]), "sort 0": (_of("sort", dim=0, stable=True), [WIDE]),
+    "sort": (_of("sort", dim=-1, stable=True), [ROWS]),
+    "sort 0": (_of("sort", dim=0, stable=True), [WIDE]),
     "sort down": (_of("sort", dim=-1, descending=True, stable=True), [LONG]),
     "topk": (_of("topk", 5), [ROWS]), "topk 1": (_of("topk", 5, 1), [WIDE]),
     "topk values": (lambda lib, F, x: lib.topk(x.detach(), 5)[0], [ROWS]),
