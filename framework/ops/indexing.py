@@ -385,13 +385,19 @@ def _as_tuple(index: Any) -> Any:
     if index.__class__ not in _USUAL and hasattr(index, "iloc"):  # a column of pandas
         return np.asarray(index)
     if index.__class__ is tuple:
-        if any(p.__class__ is range for p in index):
-            return tuple([list(p) if p.__class__ is range else p for p in index])
-        return index
+        return _with_lists(index)
     if index.__class__ is list and len(index) < 32:
         for part in index:
             if part is None or part is Ellipsis or isinstance(part, (slice, Tensor, list, tuple)):
-                return tuple(index)
+                return _with_lists(tuple(index))
+    return index
+
+
+def _with_lists(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Parts of an index that are sequences pick rows, as lists do: ``x[:, (0, 2)]``."""
+    for part in index:
+        if part.__class__ is tuple or part.__class__ is range:
+            return tuple([list(p) if p.__class__ in (tuple, range) else p for p in index])
     return index
 
 

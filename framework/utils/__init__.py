@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import importlib
 import weakref
 from typing import Any
 
@@ -12,6 +13,12 @@ __all__ = [
     "_pytree", "checkpoint", "data", "deterministic", "dlpack", "hooks", "set_module",
     "swap_tensors",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("collect_env", "weak"):  # few need them: imported when they are asked for
+        return importlib.import_module(f"framework.utils.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def set_module(obj: Any, mod: Any) -> None:

@@ -2,7 +2,9 @@
 
 Counted are products of matrices, convolutions and attention, forward and backward, by PyTorch's
 formulas: a multiplication and an addition are two operations. Ops have the names that PyTorch has
-for them inside. Products with vectors have no formula there, nor here.
+for them inside. Products with vectors have no formula there, nor here. On the CPU PyTorch computes
+attention and recurrent layers in one op each, which has no formula and counts nothing; here the
+products that they are made of are counted, as PyTorch does on a GPU.
 """
 
 from __future__ import annotations

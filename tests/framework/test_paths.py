@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -209,3 +211,10 @@ def test_products_and_sums_of_lists() -> None:
     sums = torch._foreach_powsum([torch.tensor([-1.0, 2.0]), torch.tensor([3.0])], 3)
     assert [s.item() for s in sums] == [9, 27]
     assert torch._foreach_powsum(ones, dtype=torch.float64)[0].dtype is torch.float64
+
+
+def test_modules_that_are_there_without_an_import_of_their_own():
+    code = "import framework as torch; torch.nn.modules.utils._pair; torch.utils.weak; "
+    code += "torch.utils.collect_env; torch.nn.utils.clip_grad_norm_"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framework.nn.modules import utils  # noqa: F401  # nn.modules.utils, as programs write it
 from framework.nn.modules.activation import (
     CELU,
     ELU,

@@ -175,3 +175,23 @@ def test_a_number_picked_by_a_mask_has_a_gradient() -> None:
     x = torch.tensor(2.0, requires_grad=True)
     (3 * x[torch.tensor(True)]).sum().backward()
     assert x.grad.item() == 3.0
+
+
+def test_tuples_inside_of_an_index_pick_rows_as_lists_do():
+    x = torch.arange(24.0).reshape(4, 6).requires_grad_()
+    for index, as_list in (
+        ((slice(None), (0, 2)), (slice(None), [0, 2])),
+        (((0, 1), (1, 2)), ([0, 1], [1, 2])),
+        (((0,),), ([0],)),
+        ((((0, 1), (2, 3)),), ([[0, 1], [2, 3]],)),
+        (((True, False, True, False),), ([True, False, True, False],)),
+        ([(0, 1), (2, 3)], ([0, 1], [2, 3])),
+        (((),), ([],)),
+        ((range(2), (3, 4)), ([0, 1], [3, 4])),
+    ):
+        assert torch.equal(x[index], x[as_list])
+        y, z = x.detach().clone(), x.detach().clone()
+        y[index], z[as_list] = -1.0, -1.0
+        assert torch.equal(y, z)
+    x[:, (0, 2)].sum().backward()
+    assert x.grad.sum(0).tolist() == [4.0, 0.0, 4.0, 0.0, 0.0, 0.0]
