@@ -253,6 +253,7 @@ def _export(arguments: list[str]) -> int:
     from app.notebook import NotebookError
     from framework.trace.tape_format import TapeError
 
+    replaced = _replaced(output)
     try:
         if tape:
             from app.recording import export
@@ -267,7 +268,7 @@ def _export(arguments: list[str]) -> int:
     except RuntimeError as error:
         _say(str(error))
         return 1
-    return _print([line])
+    return _print([line + replaced])
 
 
 def _summary(arguments: list[str]) -> int:
@@ -475,8 +476,9 @@ def _repair(arguments: list[str]) -> int:
     from app.recording import repair
     from framework.trace.tape_format import TapeError
 
+    replaced = _replaced(options.output)
     try:
-        return _print(repair(options.file, options.output))
+        return _print(line + replaced for line in repair(options.file, options.output))
     except TapeError as error:
         return _refuse(str(error))
 
@@ -501,6 +503,11 @@ def _bad_output(text: str, suffixes: tuple[str, ...]) -> str:
     if not path.absolute().parent.is_dir():
         return f"{text}: there is no directory {path.absolute().parent}"
     return ""
+
+
+def _replaced(output: str) -> str:
+    """What is said when all is written: a file that was there is replaced, as compilers do."""
+    return "; it replaces the file of that name" if Path(output).exists() else ""
 
 
 def _doctor(arguments: list[str]) -> int:

@@ -20,6 +20,10 @@ __all__ = ["Intake"]
 
 _LONG = 20_000  # events of a training step that is not taken in anew for some that come late
 _BATCH = 2_000  # events taken in at a time
+_PAST = 100_000  # events of before we came that are asked for
+_BEHIND, _REST = 2 << 20, 1 << 20  # bytes of events that may wait; how many do when it was more
+_CALM = 1.0  # seconds without a loss after which what was lost is asked for
+_GAPS = 20  # of them, the newest, are filled
 _COMING = 400  # messages that wait here; more of them wait in the inbox, which is bounded
 
 
@@ -36,7 +40,10 @@ class Intake(Points):
 
     The tape is taken in in its order. Where the stream has left something out, that is asked for.
     In a long training step everything after it waits, for what came late would mean to take in
-    the whole step anew; between short ones it is put in its place when it comes.
+    the whole step anew; between short ones it is put in its place when it comes, and it is asked
+    for when the program stands or there is time. A program that makes short steps faster than they
+    can be drawn is followed at the present: the oldest of what waits is left out, too, so that a
+    key is about what is on the screen.
     """
 
     @property
@@ -57,12 +64,46 @@ class Intake(Points):
         self._asked = False  # that was asked for, and has not come yet
         self._late: list[Event] = []  # that the stream left out, until they are put in their places
         self._fetching = 0  # answers with more of them that are to come
+        self._gaps: deque[tuple[int, int]] = deque(maxlen=_GAPS)  # still to be asked for
+        self._lost = 0.0  # when the newest of them came
 
     def begin_with(self, first: int, last: int) -> None:
         """A new connection: what was waited for was asked of somebody else."""
         self.forget_coming()
+        if self.state != "recording" and last - first >= _PAST:
+            if self.store.last_seq:
+                self.dropped += last - _PAST + 1 - first
+            first = last - _PAST + 1
         if last >= first:
             self._take(_Missing(first, last))
+
+    def keep_up(self, inbox: Inbox | deque[Events | Dropped]) -> None:
+        """Leave out the oldest events that wait, if it is too much to catch up with."""
+        if not isinstance(inbox, Inbox) or self._coming or self._asked or self._long():
+            return
+        for first, last in inbox.shorten(_BEHIND, _REST):
+            self.dropped += last - first + 1
+            self._lose(first, last)
+
+    def _lose(self, first: int, last: int) -> None:
+        self._lost = time.monotonic()
+        if self._gaps and self._gaps[-1][1] + 1 == first:
+            first = self._gaps.pop()[0]
+        self._gaps.append((first, last))
+        self.changed.add("state")
+
+    def ask_for_lost(self, now: float) -> None:
+        """When there is time for it."""
+        calm = self.state != "running" or now - self._lost > _CALM
+        if calm and self._gaps and not (self._coming or self._asked or self._waiting_inbox):
+            gaps = list(self._gaps)
+            self._gaps.clear()
+            for first, last in gaps:
+                self._fetch_late(first, last)
+
+    @property
+    def _waiting_inbox(self) -> bool:
+        return self.client is not None and bool(self.client.inbox)
 
     @property
     def has_room(self) -> bool:
@@ -116,7 +157,7 @@ class Intake(Points):
         if isinstance(message, _Missing):
             self._fetch(message.first, message.last, message.counted)
         elif not self._long():
-            self._fetch_late(message.first, message.last)
+            self._lose(message.first, message.last)
         elif self._lag() + message.last - message.first < self.store.max_events:
             self._fetch(message.first, message.last, True)
 
@@ -189,14 +230,17 @@ class Intake(Points):
         """What was waited for was asked of somebody else."""
         self._coming.clear()
         self._late.clear()
+        self._gaps.clear()
         self._asked, self._fetching = False, 0
 
     def _feed(self, events: list[Event]) -> None:
         self.store.feed(events)
         begins = [e for e in events if type(e) is BackwardBegin and e.roots]
         told = [(e.seq, e.loss) for e in begins if e.loss is not None]
-        if told:
+        if told and self.losses and told[0][0] <= self.losses[-1][0]:  # they fill a gap
             self.losses = sorted(dict([*self.losses, *told]).items())[-5000:]
+        elif told:
+            self.losses = [*self.losses, *told][-5000:]
         self._roots += [(e.seq, e.roots[0]) for e in begins if e.loss is None]
 
     def _ask_losses(self, now: float) -> None:

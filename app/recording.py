@@ -129,7 +129,15 @@ def _time(nanoseconds: float) -> str:
 
 
 def choose_step(tape: Tape, number: int | None) -> StepInfo:
-    """The step with a number; without one the newest that an optimizer ended, else the newest."""
+    """The last of `choose_steps`."""
+    return choose_steps(tape, number)[-1]
+
+
+def choose_steps(tape: Tape, number: int | None) -> list[StepInfo]:
+    """The steps with a number: several where several optimizers count, as those of a GAN do.
+
+    Without a number the newest one that an optimizer ended, else the newest.
+    """
     steps = [step for step in tape.steps if step.ops]
     if number is not None:
         steps = [step for step in steps if step.number == number]
@@ -139,7 +147,18 @@ def choose_step(tape: Tape, number: int | None) -> StepInfo:
             raise TapeError(f"{tape.path}: no step {number}: {has}")
     if not steps:
         raise TapeError(f"{tape.path}: there is no step with ops in this recording")
-    return next((step for step in reversed(steps) if step.number), steps[-1])
+    if number is not None:
+        return steps
+    return [next((step for step in reversed(steps) if step.number), steps[-1])]
+
+
+def _step_name(tape: Tape, step: StepInfo) -> str:
+    """``step 3``, or ``step 3 (1 of 2)``."""
+    if not step.number:
+        return "step -"
+    same = [other for other in tape.steps if other.ops and other.number == step.number]
+    part = f" ({same.index(step) + 1} of {len(same)})" if len(same) > 1 and step in same else ""
+    return f"step {step.number}{part}"
 
 
 # -- one step --------------------------------------------------------------------------------------
@@ -147,7 +166,7 @@ def choose_step(tape: Tape, number: int | None) -> StepInfo:
 
 def op_lines(tape: Tape, step: StepInfo) -> list[str]:
     """The ops of a step in program order, indented by what encloses them."""
-    lines = [f"step {step.number or '-'}: events {step.first_seq} to {step.last_seq}", ""]
+    lines = [f"{_step_name(tape, step)}: events {step.first_seq} to {step.last_seq}", ""]
     depth = 0
     called = variables(tape, step)
     for event in tape.events(step.first_seq, step.last_seq):
@@ -218,7 +237,7 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
             elif isinstance(begin, NodeBegin):
                 modules[begin.module][1] += event.t - begin.t
                 ops[begin.name, "backward node"].append(event.t - begin.t)
-    lines = [f"time of step {step.number or '-'}: {_time(step.seconds * 1e9)}", ""]
+    lines = [f"time of {_step_name(tape, step)}: {_time(step.seconds * 1e9)}", ""]
     lines.append(f"{'op':<28} {'phase':<14} {'calls':>6} {'total':>10} {'mean':>10}")
     for (name, phase), times in sorted(ops.items(), key=lambda i: -sum(i[1]))[:ROWS]:
         total = sum(times)
@@ -257,7 +276,7 @@ def memory_lines(tape: Tape, step: StepInfo) -> list[str]:
             ops[event.name] += size
             modules[event.module] += size
             made += [(_bytes(meta), event, meta) for meta in event.outputs]
-    lines = [f"memory of step {step.number or '-'} (views are not counted)", ""]
+    lines = [f"memory of {_step_name(tape, step)} (views are not counted)", ""]
     lines += [f"{name:<28} {size_text(size):>10}" for name, size in kinds.items() if size]
     lines += ["", f"{'op':<36} {'made':>10}"]
     lines += [f"{name:<36} {size_text(n):>10}" for name, n in ops.most_common(ROWS) if n]
@@ -295,17 +314,18 @@ def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
     store = store_of(tape)
     matches = _find(tape, what)
     if number is not None:
-        step = choose_step(tape, number)
+        steps = choose_steps(tape, number)
     else:
-        step = next((s for s in reversed(tape.steps) if _within(matches, s)), None)  # type: ignore[assignment]
-        if step is None:
+        steps = [s for s in tape.steps if _within(matches, s)][-1:]
+        if not steps:
             raise TapeError(f"{tape.path}: nothing is called {what!r}: --ops lists what there is")
-    chosen = _within(matches, step)
+    chosen = [event for step in steps for event in _within(matches, step)]
+    named = f"step {steps[-1].number or '-'}"
     if not chosen:
-        raise TapeError(f"{tape.path}: nothing is called {what!r} in step {step.number or '-'}")
+        raise TapeError(f"{tape.path}: nothing is called {what!r} in {named}")
     count = len(chosen)
     more = f"; the first {MANY} are shown" if count > MANY else ""
-    lines = [f"{count} in step {step.number or '-'} of {len(matches)} in all{more}"]
+    lines = [f"{count} in {named} of {len(matches)} in all{more}"]
     for event in chosen[:MANY]:
         lines += ["", *_op_lines(tape, store, event)]
     return lines
@@ -447,9 +467,11 @@ def show(
         lines: list[str] = []
         for wanted, make in ((ops, op_lines), (memory, memory_lines), (times, time_lines)):
             if wanted:
-                lines += [*([""] if lines else []), *make(tape, choose_step(tape, step))]
+                for chosen in choose_steps(tape, step):
+                    lines += [*([""] if lines else []), *make(tape, chosen)]
         if not lines and step is not None:
-            lines = op_lines(tape, choose_step(tape, step))
+            for chosen in choose_steps(tape, step):
+                lines += [*([""] if lines else []), *op_lines(tape, chosen)]
         return [spell(line, names) for line in lines or summary_lines(tape)]
 
 
@@ -526,19 +548,27 @@ def export(
         if suffix == ".json":
             return _export_timeline(tape, output, step)
         if suffix == ".safetensors":
-            return _export_tensors(tape, output, choose_step(tape, step))
+            taken = choose_step(tape, step)
+            return _export_tensors(tape, output, taken) + _others(tape, taken)
         from app.pictures import written
         from viewers.graph.export import export as draw
         from viewers.graph.facts import code_of
 
         store = store_of(tape)
-        chosen = store.step_at(choose_step(tape, step).last_seq)
+        number = choose_step(tape, step)
+        chosen = store.step_at(number.last_seq)
         look = tape.summary_of if values else False
         made = draw(
             store, output, chosen, phase, depth, module, look, engine=engine,
             everything=everything, code=code_of(tape),
         )  # fmt: skip
-        return written(made)
+        return written(made) + _others(tape, number)
+
+
+def _others(tape: Tape, step: StepInfo) -> str:
+    """What is said where a number means several steps."""
+    name = _step_name(tape, step)
+    return f"; it is {name}" if name.endswith(")") else ""
 
 
 def summary(path: str, *, step: int | None = None, depth: int | None = None) -> ModelSummary:

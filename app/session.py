@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from framework.trace.client import Client
     from framework.trace.playback import Playback
 
-__all__ = ["Run", "Session", "Snapshot"]
+__all__ = ["BUDGET", "Run", "Session", "Snapshot"]
 
 BUDGET = 0.012  # seconds that a tick may spend on messages
 
@@ -165,6 +165,8 @@ class Session(Intake):
         client = self.client
         if client is not None:
             inbox = client.inbox
+            if self.state == "running":
+                self.keep_up(inbox)
             while inbox and time.perf_counter() < end and self.has_room:
                 self._receive(self.next_of(inbox))
         self.take_coming(end)
@@ -179,6 +181,7 @@ class Session(Intake):
         if client is None or not client.closed:
             self.settle()
         self._ask_losses(now)
+        self.ask_for_lost(now)
         changed, self.changed = self.changed, set()
         return changed
 
@@ -196,6 +199,16 @@ class Session(Intake):
         if self.attached or not cell or self.client is None:
             return ""
         return f"{self.cell_text(cell)} {'is paused' if self.state == 'paused' else 'runs'}"
+
+    def busy_since(self, seconds: float) -> str:
+        """The same, if it began that long ago."""
+        run = self.runs.get(self.executing)
+        return self.busy if run is not None and time.monotonic() - run.began >= seconds else ""
+
+    @property
+    def stepping(self) -> bool:
+        """Does the model stand, or will it in a moment?"""
+        return self.state == "paused" or (self._moving and self._how != "continue")
 
     @property
     def waiting_for_stop(self) -> bool:
@@ -518,6 +531,11 @@ class Session(Intake):
     def behind(self) -> bool:
         """Is the cursor before the place where the model is?"""
         return self.cursor < self.live_seq
+
+    @property
+    def loading(self) -> bool:
+        """Has the tape not yet come to where the model stands?"""
+        return self.cursor > self.store.last_seq
 
     def go(self, seq: int) -> None:
         """Look at another moment."""

@@ -25,9 +25,6 @@ ROWS = {
     "E1": "HU", "E2": "HU", "E3": "H", "E4": "HU",
 }  # fmt: skip
 
-# Rows that are not true yet; the page says so.
-NOT_YET: frozenset[str] = frozenset()
-
 _UI = "app/ui/test_"
 _TRACE = "framework/trace/test_"
 _KEYS = f"{_UI}keys_of_rows.py::test_"
@@ -237,9 +234,6 @@ def _functions(path: Path) -> frozenset[str]:
 @pytest.mark.parametrize("row", ROWS)
 def test_each_row_is_driven_where_it_must_exist(row: str) -> None:
     driven = DRIVEN[row]
-    if row in NOT_YET:
-        assert not driven
-        pytest.skip("not yet")
     assert set(driven) == set(ROWS[row]), f"{row} must exist in {ROWS[row]}"
     for surface, names in driven.items():
         assert names, f"no test drives {row} in {surface}"
@@ -256,6 +250,5 @@ def test_each_row_has_a_section_with_an_example(row: str) -> None:
     section = text.partition(f"\n### {row} ")[2].partition("\n### ")[0]
     assert section, f"docs/debugger.md has no section for {row}"
     assert "`" in section, f"{row}: no key, command or example"
-    assert ("Not yet" in section) == (row in NOT_YET)
-    if "H" in ROWS[row] and row not in NOT_YET:
+    if "H" in ROWS[row]:
         assert "```" in section, f"{row}: no example without the screen"

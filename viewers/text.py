@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from framework.trace.events import BackwardBegin
 from framework.trace.parameters import parameter_names
 
 if TYPE_CHECKING:
@@ -474,7 +475,7 @@ def lineage(
             break
         lane = prefix + ("" if not level else "└ " if last else "├ ")
         if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
-            lines.append(([(lane, "lane"), *_leaf_spans(store, thing)], 0))
+            lines.append(([(lane, "lane"), *_leaf_spans(store, thing, place)], 0))
             if not level and used:
                 users = graph.consumers(thing)
                 todo += [(u, 1, "", u == users[-1]) for u in reversed(users)]
@@ -591,11 +592,14 @@ def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line
     return spans
 
 
-def _leaf_spans(store: TraceStore, tensor: int) -> Line:
+def _leaf_spans(store: TraceStore, tensor: int, place: Callable[[Source], str]) -> Line:
     leaf, meta = store.leaf(tensor), store.meta(tensor)
     name = store.name(tensor) or f"tensor {tensor}"
+    role = leaf.role if leaf is not None else "of an earlier step"
+    before = store.event(leaf.seq - 1) if leaf is not None and not store.name(tensor) else None
+    if isinstance(before, BackwardBegin):
+        name, role = "the first gradient", f"of backward at {place(before.source)}"
     spans: Line = [(name, "param" if leaf is not None else "leaf")]
     if meta is not None:
         spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]
-    role = leaf.role if leaf is not None else "of an earlier step"
     return [*spans, (f"  {role}", "muted")]

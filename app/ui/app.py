@@ -25,7 +25,7 @@ from app.actions import ACTIONS
 from app.keymap import Keymap
 from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
-from app.session import Session
+from app.session import BUDGET, Session
 from app.ui.later import later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
@@ -43,6 +43,8 @@ TIDY = 10.0  # seconds without a change after which garbage is collected
 AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
 ANSWERS = 0.01  # seconds in which answers are collected before they are shown
+MOST = 0.04  # seconds in which events are taken in between two repaints that take as long
+LONG = 10.0  # seconds of work in a cell that are not thrown away without a question
 IDLE = 0.25  # seconds between looks at whether the kernel lives
 LAST_WORDS = 5.0  # seconds that restoring the terminal may take when a signal ends us
 
@@ -107,6 +109,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self._program = client
         self._with_kernel = kernel
         self._last_tick = self._last_change = 0.0
+        self._repaint = 0.0  # seconds that the last repaint took
         self._woken = False
         self._first_theme = theme
         self.register_theme(DARK)
@@ -246,11 +249,13 @@ class TapebookApp(App[int], inherit_bindings=False):
         """Take in what has come and repaint what it changes."""
         self._woken = False
         self._last_tick = time.monotonic()
-        changed = self.session.tick()
+        changed = self.session.tick(max(BUDGET, min(self._repaint, MOST)))
         if changed:
             self._last_change = self._last_tick
         if changed and self.main.is_mounted:
+            began = time.perf_counter()
             self.main.commands.refresh(changed)
+            self._repaint = time.perf_counter() - began
         if self.session.pending:
             self._message_came()
 
@@ -345,12 +350,14 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.ask_to_quit()
 
     def ask_to_quit(self) -> None:
-        """Quit, unless there is something to save: then ask."""
+        """Quit, unless there is something to save, or much that would be lost: then ask."""
         if isinstance(self.screen, ConfirmScreen):
             self.screen.dismiss("")
             return
         self.main.notebook.take_text()
-        if self.session.attached or not self.notebook.dirty or self.notebook.read_only:
+        saved = self.session.attached or not self.notebook.dirty or self.notebook.read_only
+        busy = "" if self.next_path is not None else self.session.busy_since(LONG)
+        if saved and not busy:
             self._leave(0)
             return
 
@@ -364,13 +371,19 @@ class TapebookApp(App[int], inherit_bindings=False):
                 with contextlib.suppress(NotebookError):
                     remove_autosave(self.notebook)
                 self._leave(0)
+            elif answer == "q":
+                self._leave(0)
             else:
                 self.next_path = None
 
+        ends = f"{busy}, and ends with the program." if busy else ""
+        if saved:
+            self.push_screen(ConfirmScreen(ends, [("q", "quit")]), done)
+            return
         name = self.notebook.path.name if self.notebook.path is not None else "The notebook"
         self.push_screen(
             ConfirmScreen(
-                f"{clean(name, keep_newlines=False)} has unsaved changes.",
+                f"{clean(name, keep_newlines=False)} has unsaved changes.\n{ends}".rstrip(),
                 [("s", "save and quit"), ("d", "discard them and quit")],
             ),
             done,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -92,6 +93,9 @@ class StatusBar(Widget):
             line.append(("full speed ", "bold"))
         if not session.cursor:
             return line
+        if session.loading:  # what is known last is another phase, perhaps another step
+            there = f"{session.store.last_seq} of {session.cursor}"
+            return [*line, ("the events up to here are still coming: ", "warn"), (there, "dim")]
         moment = session.moment
         if session.behind:
             back = session.live_seq - session.cursor
@@ -268,6 +272,7 @@ class Prompt(Horizontal):
         super().__init__(id="prompt")
         self._done: Callable[[str], bool | None] | None = None
         self._change: Callable[[str, int], str] | None = None
+        self._label = self._note = ""
 
     def compose(self) -> ComposeResult:
         yield Label("", id="prompt-label", markup=False)
@@ -289,7 +294,7 @@ class Prompt(Horizontal):
         ``change`` is called for each keystroke and for up (-1) and down (1); what it returns is
         shown beside the line.
         """
-        self._done, self._change = done, change
+        self._done, self._change, self._label = done, change, label
         self.query_one("#prompt-label", Label).update(label)
         self.note("")
         line = self.query_one(Input)
@@ -300,7 +305,18 @@ class Prompt(Horizontal):
 
     def note(self, text: str) -> None:
         """Say something beside the line."""
-        self.query_one("#prompt-note", Label).update(text)
+        self._note = text
+        self._fit()
+
+    def _fit(self) -> None:
+        """What is typed has room before what is said beside it."""
+        typed = max(12, cell_len(self.query_one(Input).value) + 1)
+        room = self.app.size.width - cell_len(self._label) - typed - 4
+        shown = crop([(self._note, "")], room) if room >= 8 else []
+        self.query_one("#prompt-note", Label).update("".join(text for text, _ in shown))
+
+    def on_resize(self) -> None:
+        self._fit()
 
     def put(self, text: str) -> None:
         """Write something into the line."""
@@ -323,6 +339,7 @@ class Prompt(Horizontal):
         event.stop()
         if self.is_open:
             self._changed(0)
+            self._fit()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -6,8 +6,9 @@ sight. So a notebook of 1,000 cells opens as fast as one of ten.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from rich.cells import cell_len
 
 from app.sanitize import clean, clean_sgr
 from app.ui.highlight import markdown, python, visible
-from app.ui.strips import wrap
+from app.ui.strips import crop, width_of, wrap
 from viewers.text import Line
 
 if TYPE_CHECKING:
@@ -108,6 +109,16 @@ class Rows:
                 return self.starts[number] + min(1, len(rows) - 1)
         return -1
 
+    def same(self, cell: str, row: CellRow) -> int:
+        """Where a row of a cell is now; -1 if there is no such cell any more."""
+        for number, found in enumerate(self.notebook.cells):
+            if found.id == cell and number < len(self.starts):
+                rows = self._blocks[cell].rows
+                whole = (row.kind, row.line, row.part)
+                at = rows.index(whole) if whole in rows else len(rows) - 1
+                return self.starts[number] + at
+        return -1
+
     def span_of(self, cell: str) -> tuple[int, int]:
         """First row of a cell's source, and one after its last row of all."""
         for number, found in enumerate(self.notebook.cells):
@@ -187,7 +198,8 @@ class Rows:
         if isinstance(output, Stream):
             return self._bounded(output.shown, "error" if output.name == "stderr" else "")
         if isinstance(output, Error):
-            return self._bounded("\n".join(output.traceback) or f"{output.ename}: {output.evalue}")
+            trace = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+            return self._bounded(trace, rows=_traceback_rows)
         if isinstance(output, Hidden):
             return [[(f"⋯ {output.count:,} outputs are not kept", "dim")]]
         assert isinstance(output, Display)
@@ -207,8 +219,13 @@ class Rows:
         names = clean(", ".join(sorted(map(str, output.data))), keep_newlines=False)
         return [[(f"[an output of type {names}, which a terminal cannot show]", "dim")]]
 
-    def _bounded(self, text: str, token: str = "") -> list[Line]:
-        """Text with colours as rows: all of it, or its head and its tail."""
+    def _bounded(
+        self, text: str, token: str = "", rows: Callable[[Line, int], Iterable[Line]] = wrap
+    ) -> list[Line]:
+        """Text with colours as rows: all of it, or its head and its tail.
+
+        ``rows`` makes the rows of a line.
+        """
         lines = text.rstrip("\n").split("\n")
         hidden = 0
         if len(lines) > MAX_OUTPUT_ROWS:
@@ -216,20 +233,62 @@ class Rows:
             tail = MAX_OUTPUT_ROWS - HEAD_ROWS
             upper, lower = lines[:HEAD_ROWS], lines[-tail:]
             return [
-                *self._wrapped("\n".join(upper), token),
+                *self._wrapped("\n".join(upper), token, rows),
                 [(f"⋯ {hidden:,} more lines: see the output tab", "dim")],
-                *self._wrapped("\n".join(lower), token),
+                *self._wrapped("\n".join(lower), token, rows),
             ]
-        return self._wrapped("\n".join(lines), token)
+        return self._wrapped("\n".join(lines), token, rows)
 
-    def _wrapped(self, text: str, token: str) -> list[Line]:
-        rows: list[Line] = []
+    def _wrapped(
+        self, text: str, token: str, rows: Callable[[Line, int], Iterable[Line]]
+    ) -> list[Line]:
+        made: list[Line] = []
         for line in sgr_lines(text[:100_000], token):
-            parts = list(wrap(line, self.width - 2))
+            parts = list(rows(line, self.width - 2))
             if len(parts) > 2 * MAX_OUTPUT_ROWS:
                 parts = [*parts[:HEAD_ROWS], [("⋯ a very long line", "dim")]]
-            rows += parts
-        return rows
+            made += parts
+        return made
+
+
+# A traceback's first line, and a line of source with its number.
+_TITLE = re.compile(r"(\S+ )( *)(?=Traceback \(most recent call last\)$)")
+_SOURCE = re.compile(r" *(?:-+> )?\d+ *")
+
+
+def _traceback_rows(line: Line, width: int) -> Iterable[Line]:
+    """A line of IPython's tracebacks, which are made for 75 columns and more.
+
+    >>> texts = ["-" * 75, "KeyError" + 20 * " " + "Traceback (most recent call last)",
+    ...          "----> 5     return f(first, second, third)"]
+    >>> for text in texts:
+    ...     for row in _traceback_rows([(text, "")], 30):
+    ...         print("".join(part for part, _ in row).rstrip())
+    ------------------------------
+    KeyError Traceback (most
+      recent call last)
+    ----> 5     return f(first,
+              second, third)
+    """
+    text = "".join(part for part, _ in line)
+    if not text.strip("-"):
+        return [crop(line, width, "")]
+    if found := _TITLE.match(text):
+        line = _without(line, found.start(2), min(width_of(line) - width, len(found[2])))
+    found = _SOURCE.match(text)
+    return wrap(line, width, min(found.end() + 4, width // 3) if found else 2, words=True)
+
+
+def _without(line: Line, at: int, count: int) -> Line:
+    """``line`` without the ``count`` characters that begin at ``at``."""
+    kept: Line = []
+    start = 0
+    for text, token in line:
+        end = start + len(text)
+        low, high = max(at, start), min(at + count, end)
+        kept.append((text[: low - start] + text[high - start :] if low < high else text, token))
+        start = end
+    return kept
 
 
 def _joined(value: object) -> str:

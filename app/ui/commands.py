@@ -105,14 +105,16 @@ class Commands(Branches, Explain, TakeAway, Tables):
             screen.graph.named()
         if changed & {"events", "cursor", "reset"}:
             self._inspect(changed)
-        if changed & {"output", "runs"}:
-            view = screen.notebook.view
-            for cell in session.outputs:
-                view.rows.forget(cell)
-            session.outputs.clear()
+        view = screen.notebook.view
+        outputs = set(session.outputs)
+        session.outputs.clear()
+        for cell in outputs:
+            view.rows.forget(cell)
         if changed & {"output", "runs", "state", "cursor", "breakpoints"}:
-            screen.notebook.view.update_rows()
+            view.update_rows()
             screen.notebook.place_editor()
+        if outputs and not session.stepping:
+            view.show_outputs(outputs)
         if "cursor" in changed:
             self._reveal_place()
         if "breakpoints" in changed:
@@ -417,7 +419,11 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if cell.kind != "code":
             self.session.say("this cell is text; y makes it code")
             return
-        self.session.run([cell.id])
+        self._run([cell.id])
+
+    def _run(self, cells: list[str]) -> None:
+        self.session.run(cells)
+        self.view.follow(cells)
 
     def do_run_next(self) -> None:
         notebook = self.screen.notebook
@@ -425,18 +431,18 @@ class Commands(Branches, Explain, TakeAway, Tables):
             return self.do_run()
         notebook.leave()
         cell = self.view.cell
-        if cell.kind == "code":
-            self.session.run([cell.id])
         cells = self.view.notebook.cells
         if cells[-1] is cell:
             new = self.view.notebook.insert(len(cells))
             self._cells_changed(new.id)
         else:
             self.view.step_cell(1)
+        if cell.kind == "code":
+            self._run([cell.id])
 
     def do_run_all(self) -> None:
         self.screen.notebook.take_text()
-        self.session.run(self._code_cells())
+        self._run(self._code_cells())
 
     def _cells_changed(self, cell: str) -> None:
         self.view.update_rows()

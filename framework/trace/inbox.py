@@ -125,6 +125,31 @@ class Inbox(deque[Any]):
             self._gone += len(memoryview(message.events))
         return message
 
+    @property
+    def bytes(self) -> int:
+        """What the events that wait take, packed."""
+        return self._came - self._gone
+
+    def shorten(self, most: int, rest: int) -> list[tuple[int, int]]:
+        """Forget the oldest events, if ``most`` bytes wait, until ``rest`` do: their numbers."""
+        forgotten: list[tuple[int, int]] = []
+        if self.bytes <= most:
+            return forgotten
+        kept: list[Any] = []
+        for message in [super(Inbox, self).popleft() for _ in range(len(self))]:
+            old = isinstance(message, PackedEvents) and self.bytes > rest
+            try:
+                heads = _heads(message.events) if old else []
+            except msgspec.DecodeError:
+                heads = []  # who takes it out says what it is
+            if heads:
+                self._gone += len(memoryview(message.events))
+                forgotten.append((heads[0].seq, heads[-1].seq))
+            else:
+                kept.append(message)
+        self.extendleft(reversed(kept))
+        return forgotten
+
     def clear(self) -> None:
         """Forget all."""
         super().clear()

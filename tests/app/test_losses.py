@@ -13,6 +13,7 @@ import pytest
 
 import framework as torch
 from app.session import Session
+from app.ui.bars import StatusBar
 from framework import trace
 from framework.trace import open_tape
 from framework.trace.client import Client, SessionError
@@ -37,8 +38,8 @@ sys.stdin.readline()
 """
 
 
-def fast(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    (folder / "fast.py").write_text(FAST)
+def fast(folder: Path, *arguments: str, text: str = FAST) -> subprocess.Popen[str]:
+    (folder / "fast.py").write_text(text)
     return subprocess.Popen(
         [sys.executable, "-m", "app", "run", *arguments, str(folder / "fast.py")],
         env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
@@ -67,6 +68,51 @@ def test_a_loop_that_is_too_fast_for_its_viewer(
         assert [round(loss) for _, loss in session.losses] == list(range(1, 1501))
         course = loss_course(session.store, session.losses, session.cursor)
         assert len(course) == 1500 and None not in course
+    finally:
+        session.close()
+        process.kill()
+        process.wait()
+
+
+ENDLESS = FAST.replace("range(1, 1501)", "range(1, 10**9)")
+
+
+def test_who_has_fallen_behind_is_at_the_present_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest of what waits is left out, and is there again when the program stands."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    process = fast(tmp_path, text=ENDLESS)
+    assert process.stdin is not None
+    session = Session()
+    end = time.monotonic() + 120
+    try:
+        client = _connect()
+        session.connect(client, attached=True)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        while session.store.last_seq < 1000:
+            session.tick()
+            assert time.monotonic() < end
+        while client.inbox.bytes < 3 << 20:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        session.tick(budget=0)
+        assert client.inbox.bytes < 2 << 20 and session.dropped > 5_000
+        session.pause()
+        while session.state != "paused" or session.dropped or session.waiting:
+            session.tick()
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        assert session.stop is not None and session.cursor == session.stop.seq
+        seqs = [event.seq for event in session.store.tape]
+        assert seqs == list(range(seqs[0], session.stop.seq + 1)), "without a gap"
+        course = loss_course(session.store, session.losses, session.cursor)
+        assert None not in course
+        bar = StatusBar(session)
+        assert not session.loading and "event" in plain(bar.left())
+        session.cursor += 1  # as while the past is still on its way
+        assert "still coming" in plain(bar.left()) and "backward" not in plain(bar.left())
     finally:
         session.close()
         process.kill()

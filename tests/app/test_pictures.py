@@ -83,6 +83,52 @@ def test_summary(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^linear +2 +4848 ", out, re.MULTILINE), out
 
 
+def test_a_file_that_is_replaced_is_spoken_of(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "graph.mmd"
+    _, said, _ = called(capfd, "export", folder / "run.tape", "-o", out)
+    assert "replaces" not in said
+    _, said, _ = called(capfd, "export", folder / "run.tape", "-o", out)
+    assert said.endswith("; it replaces the file of that name\n")
+
+
+GAN = """\
+import framework as torch
+from framework import nn
+G, D = nn.Linear(2, 3), nn.Linear(3, 1)
+of_g = torch.optim.Adam(G.parameters(), lr=0.1)
+of_d = torch.optim.SGD(D.parameters(), lr=0.1)
+for turn in range(2):
+    of_d.zero_grad()
+    (D(G(torch.ones(4, 2)).detach()) - 1).square().mean().backward()
+    of_d.step()
+    of_g.zero_grad()
+    D(G(torch.ones(4, 2))).exp().mean().backward()
+    of_g.step()
+"""
+
+
+def test_a_step_of_two_optimizers_is_shown_whole(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gan.py").write_text(GAN)
+    status, _, err = called(capfd, "run", "gan.py", "--no-listen", "--record", "gan.tape")
+    assert status == 0, err
+    _, out, _ = called(capfd, "show", "gan.tape", "--step", 2)
+    heads = re.findall(r"^step 2 \((\d) of 2\): events", out, re.MULTILINE)
+    assert heads == ["1", "2"] and "SGD.step 2" in out and "Adam.step 2" in out
+    _, out, _ = called(capfd, "show", "gan.tape", "--step", 2, "--time")
+    assert out.count("time of step 2 (") == 2
+    _, out, _ = called(capfd, "show", "gan.tape", "square", "--step", 2)
+    assert out.startswith("1 in step 2 of 2 in all")  # it is in the first of them
+    _, out, _ = called(capfd, "export", "gan.tape", "-o", "gan.mmd", "--step", 2)
+    assert "; it is step 2 (2 of 2)" in out
+    _, out, _ = called(capfd, "show", "gan.tape")
+    assert "steps     4 training steps (1 to 2)" in out
+
+
 def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     status, out, err = called(capfd, "show", folder / "run.tape", "feeds", "nll_loss")
     assert status == 0, err
@@ -91,6 +137,10 @@ def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
         "nll_loss", "log_softmax", "linear", "relu", "linear", "randn", "model.0.weight",
         "model.0.bias", "model.2.weight", "model.2.bias", "randint",
     ]  # fmt: skip
+    status, out, _ = called(capfd, "show", folder / "run.tape", "--ops", "--step", 1)
+    (first,) = re.findall(r"^ +(\d+) +nll_loss_backward", out, re.MULTILINE)
+    status, out, _ = called(capfd, "show", folder / "run.tape", "feeds", first)
+    assert re.search(r"[├└] the first gradient  f32\[\]  of backward at train.py:11", out), out
     status, out, _ = called(capfd, "show", folder / "run.tape", "uses", "model.2", "--depth", 1)
     assert status == 0
     assert re.search(r"^[├└] log_softmax ", out, re.MULTILINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -11,7 +12,7 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from app.places import code_line
-from app.ui.cells import GUTTER, Rows
+from app.ui.cells import GUTTER, CellRow, Rows
 from app.ui.editor import CellEditor
 from app.ui.panes.base import Pane
 from app.ui.strips import width_of
@@ -41,6 +42,8 @@ class NotebookView(Pane):
         super().__init__(session, "notebook")
         self.notebook = notebook
         self.rows = Rows(notebook, session.cell_note)
+        self._followed: frozenset[str] = frozenset()
+        self._at: tuple[str, CellRow] | None = None  # what is selected, however rows move
         self._marks: tuple[object, ...] = ()
 
     # -- rows --------------------------------------------------------------------------------
@@ -49,9 +52,22 @@ class NotebookView(Pane):
         return self.rows.total
 
     def update_rows(self) -> None:
+        moved = 0
         if self.room:
             self.rows.layout(self.room - 1)
+            if self._at is not None and (row := self.rows.same(*self._at)) >= 0:
+                seen = 0 <= self.selected - self.scroll_offset.y < self.size.height
+                moved = (row - self.selected) * seen
+                self.selected = row
         super().update_rows()
+        self._hold()
+        if moved:  # what is above has grown or shrunk: the line stays where it is looked at
+            self.jump(self.scroll_offset.y + moved)
+
+    def _hold(self) -> None:
+        if self.rows.total:
+            row = self.rows.locate(self.selected)
+            self._at = self.notebook.cells[row.cell].id, row
 
     def row(self, index: int, width: int) -> Line:
         where = self.rows.locate(index)
@@ -163,6 +179,36 @@ class NotebookView(Pane):
         index = self.rows.row_of(cell, line)
         if index >= 0:
             self.show_row(index, margin=2)
+
+    # -- outputs -----------------------------------------------------------------------------
+
+    def follow(self, cells: Iterable[str]) -> None:
+        """What these cells put out comes into sight, until somebody moves or scrolls."""
+        self._followed = frozenset(cells)
+
+    def show_outputs(self, cells: Iterable[str]) -> None:
+        """These cells have put something out, or have ended."""
+        for cell in self._followed.intersection(cells):
+            start, end = self.rows.span_of(cell)
+            last = end - 1
+            if last < start or self.rows.locate(last).kind != "output":
+                continue
+            if self.selected > last:  # who has gone on to the next cell stays there
+                last = min(self.selected, last + self.page)
+            elif self.rows.editing == cell:  # who types sees what
+                last = min(last, start + self.page)
+            self.show_row(last)
+
+    def select(self, index: int, *, tell: bool = True) -> None:
+        self._followed = frozenset()
+        super().select(index, tell=tell)
+        self._hold()
+
+    def on_mouse_scroll_up(self) -> None:
+        self._followed = frozenset()
+
+    def on_mouse_scroll_down(self) -> None:
+        self._followed = frozenset()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)

@@ -127,7 +127,7 @@ class ReportScreen(ModalScreen[int]):
     DEFAULT_CSS = """
     ReportScreen { align: center middle; background: $background 60%; }
     ReportScreen > Vertical {
-        width: 96%; max-width: 120; height: 92%; background: $surface;
+        width: 96%; max-width: 120; max-height: 92%; height: 3; background: $surface;
         border: round $accent; border-title-color: $accent; border-title-style: bold;
         border-subtitle-color: $dim;
     }
@@ -170,15 +170,25 @@ class ReportScreen(ModalScreen[int]):
         """The screen stands: show what came before that, or that it is being looked for."""
         if self._found is None:
             self.pane.fill(Report([[("looking …", "dim")]]))
+            self._fit()
         elif not self.ready:
             self._show(self._found)
 
     def _show(self, report: Report) -> None:
         self.pane.fill(report)
+        self._fit()
         self.ready = True
         if report.entries:
             box = self.query_one(Vertical)
             box.border_subtitle = "↑ ↓ one to the next · Enter goes there · Esc leaves"
+
+    def _fit(self) -> None:
+        """As high as the report, so that a short one hides little of the panes."""
+        self.query_one(Vertical).styles.height = self.pane.count() + 2
+
+    def on_resize(self) -> None:
+        if self.ready:
+            self.call_after_refresh(self._fit)
 
     def on_key(self, event: events.Key) -> None:
         if event.key in ("ctrl+q", "ctrl+p"):

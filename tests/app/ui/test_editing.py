@@ -206,3 +206,38 @@ def test_keys_can_be_rebound() -> None:
     assert keys.label("back") == "p"
     with pytest.raises(KeyError, match="nonsense"):
         Keymap({"nonsense": ["x"]})
+
+
+def test_ctrl_q_asks_while_a_cell_has_worked_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "# %%\nimport time\ntime.sleep(1000)\n"
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", text), (80, 24)) as d:
+            await d.press("ctrl+r")
+            await d.until(lambda: d.session.executing, "the cell")
+            monkeypatch.setattr("app.ui.app.LONG", 0.0)
+            await d.press("ctrl+q")
+            assert "cell 1 runs, and ends with the program." in d.text(), d.text()
+            await d.press("escape")
+            assert d.app.is_running and d.app.screen is d.main
+            await d.press("ctrl+q", "q")
+            await d.until(lambda: d.app._exit, "the end")
+            assert d.app.return_code == 0
+
+    asyncio.run(run())
+
+
+def test_what_is_typed_has_room_before_what_is_said_beside_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("D")
+            assert "compare step 3 with" in d.text() and "Enter: step 2" in d.text(), d.text()
+            await d.press(*"recordings/another_one.tape")
+            assert "recordings/another_one.tape" in d.text(), d.text()
+            await d.press("escape")
+
+    asyncio.run(run())

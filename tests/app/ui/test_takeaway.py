@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from test_explain import report as made
 from ui_driver import MLP, Driver, program, write
 
 from app.ui.screens.report import ReportScreen
@@ -101,5 +102,26 @@ def test_a_picture_of_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             monkeypatch.chdir("/proc")
             await d.press("P")
             assert d.session.message.startswith("cannot write /proc/mlp-screen-1.svg")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+def test_a_short_report_hides_little_of_the_panes(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("w")
+            screen = await made(d)
+            box = screen.pane.parent
+            rows = screen.pane.count()
+            assert box.outer_size.height == min(rows + 2, size[1] * 92 // 100), d.text()
+            assert screen.pane.size.height >= min(rows, 10) and rows < 8, d.text()
+            await d.press("escape", "S")
+            screen = await made(d)
+            assert screen.pane.parent.outer_size.height > 10
+            await d.resize(60, 16)
+            assert screen.pane.parent.outer_size.height <= 15, d.text()
 
     asyncio.run(run())

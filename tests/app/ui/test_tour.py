@@ -65,7 +65,7 @@ HUNTS = {
     "rate": (
         (("F3", "open"), ("down", "a.tape"), ("down", "b.tape"), ("enter", "recording"),
          ("D", "compare step"), ("down", "a.tape"), ("enter", "first divergence")),
-        ("step 17: SGD update of model.0.weight", "another learning rate"),
+        ("702 ops paired", "step 17: SGD update of model.0.weight", "another learning rate"),
     ),
 }  # fmt: skip
 

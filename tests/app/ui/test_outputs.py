@@ -1,0 +1,95 @@
+"""What a cell puts out, where it is seen: it comes into sight, and is readable in a narrow pane."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from ui_driver import Driver, program, write
+
+LONG = """\
+# %%
+import time
+def helper(a, b):
+    return a + some_quite_long_variable_name_here(a, b, "more text")
+
+# %%
+for i in range(30):
+    print("line", i)
+
+# %%
+print("here", "at", "the end")
+
+# %%
+helper(1, 2)
+"""
+
+
+async def ran(d: Driver, *keys: str) -> None:
+    await d.press(*keys)
+    await d.idle()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+def test_the_output_of_a_cell_that_was_run_comes_into_sight(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", LONG), size) as d:
+            view, cells = d.main.notebook.view, d.app.notebook.cells
+            await ran(d, "ctrl+r")
+            view.select_cell(cells[1].id)
+            await ran(d, "ctrl+r")
+            assert "line 29" in d.pane("notebook"), d.text()
+            assert view.cell is cells[1], "the selection stays"
+
+            await d.press("up")  # who goes somewhere is left there
+            await d.press("home")
+            d.session.run([cells[1].id])
+            await d.idle()
+            assert view.scroll_offset.y == 0
+
+            view.select_cell(cells[1].id)
+            await ran(d, "ctrl+j")  # and on to the next one: it stays in sight
+            assert view.cell is cells[2]
+            assert "line 29" in d.pane("notebook") and "▌" in d.pane("notebook"), d.text()
+
+            await d.press("home")
+            await ran(d, "f6")
+            assert "NameError: name 'some_quite" in d.pane("notebook"), d.text()
+
+    asyncio.run(run())
+
+
+def test_a_step_does_not_scroll_to_outputs(tmp_path: Path) -> None:
+    text = "# %%\nfor i in range(40):\n    print('a', i)\n    print('b', i)\n"
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", text), (80, 24)) as d:
+            await d.press("B", *"at cell 1, line 3 hit 30", "enter", "f6")
+            await d.stopped()
+            for _ in range(4):
+                epoch = d.session.epoch
+                await d.press("l")
+                await d.until(lambda: d.session.epoch > epoch + 1, "the line")  # noqa: B023
+                await d.stopped()
+                assert "▶" in d.pane("notebook"), d.text()
+
+    asyncio.run(run())
+
+
+def test_a_traceback_fits_a_narrow_pane(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", LONG), (80, 24)) as d:
+            await ran(d, "f6")
+            rows = [line.rstrip() for line in d.rows("notebook").split("\n")]
+            room = d.main.notebook.view.room
+            assert all(len(row) <= room for row in rows)
+            at = next(i for i, row in enumerate(rows) if row.startswith(" NameError Traceback"))
+            assert set(rows[at - 1].strip()) == {"-"} and "-" not in rows[at + 1]
+            arrow = next(i for i, row in enumerate(rows) if "----> 3" in row)
+            assert rows[arrow].endswith("return a +"), rows[arrow:]
+            assert rows[arrow + 1].startswith(" " * 13 + "some_quite"), rows[arrow:]
+
+    asyncio.run(run())
