@@ -384,9 +384,10 @@ class Session(Intake):
         self.epoch += 1
         self._moving, self._and_then = False, ""
         self._forget_queue()
-        for run in self.runs.values():
+        for cell, run in self.runs.items():
             if run.state == "running":
                 run.state, run.note = "died", why
+                self.outputs.add(cell)
         self.forget_requests()
         self.following = True
         self.cursor = self.store.last_seq

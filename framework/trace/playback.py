@@ -68,6 +68,7 @@ class Playback:
         self._writing = self.tape.writing
         self.note = "" if self.tape.closed or self._writing else _NOT_CLOSED
         self.news: deque[str] = deque()  # what has become of the file meanwhile, to be said
+        self._told = 0  # damaged places that were spoken of
         name = path.name
         self.welcome = Welcome(PROTOCOL_VERSION, name, 0, 0, 0, "recording")
         self.session = Session(name, 0, "", 0.0, Path())
@@ -102,6 +103,8 @@ class Playback:
             while not self.closed:
                 if len(self.inbox) < AHEAD:
                     self._read()
+                if self.tape.all_read:
+                    self._tell_of_damage()
                 self._answer(self._wait())
         finally:
             self.tape.close()
@@ -125,6 +128,18 @@ class Playback:
         if ended:
             self._writing = False
             self.news.append(_CLOSED if self.tape.closed else _CUT_OFF)
+            if self.on_message is not None:
+                self.on_message()
+
+    def _tell_of_damage(self) -> None:
+        """Once, when all is read; that a file ends within a record is known from the beginning."""
+        damaged = len(self.tape.damage)
+        if damaged <= self._told:
+            return
+        self._told = damaged
+        if damaged > bool(self.note):
+            places = f"{damaged} damaged place{'s' * (damaged > 1)}"
+            self.news.append(f"{places} left out: tapebook verify says what is lost")
             if self.on_message is not None:
                 self.on_message()
 

@@ -210,6 +210,11 @@ class NotebookView(Pane):
     def on_mouse_scroll_down(self) -> None:
         self._followed = frozenset()
 
+    def on_resize(self) -> None:
+        """A long message takes rows from the pane: where the model stands stays in sight."""
+        if self.session.stepping and self.session.place is not None:
+            self.reveal(*self.session.place)
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if isinstance(self.parent, NotebookPane):

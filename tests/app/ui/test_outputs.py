@@ -93,3 +93,29 @@ def test_a_traceback_fits_a_narrow_pane(tmp_path: Path) -> None:
             assert rows[arrow + 1].startswith(" " * 13 + "some_quite"), rows[arrow:]
 
     asyncio.run(run())
+
+
+DEEP = """\
+# %%
+import framework as torch
+for i in range(30):
+    print(i)
+
+# %%
+import math
+y = torch.ones(10**7, 10**7)
+"""
+
+
+def test_where_the_model_stands_stays_in_sight_above_a_long_message(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", DEEP), (80, 24)) as d:
+            await d.press("f6")
+            await d.stopped()
+            assert "Unable to allocate" in d.text() and d.main.status.size.height > 1, d.text()
+            assert "▶ 2" in d.pane("notebook"), d.text()
+            await d.press("c")
+            await d.idle()
+            assert "NoMemory: ones" in d.pane("notebook"), d.text()
+
+    asyncio.run(run())

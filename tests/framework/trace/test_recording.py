@@ -510,6 +510,11 @@ def test_damage_is_dated(whole: Path, tmp_path: Path) -> None:
         assert time.monotonic() < end
         time.sleep(0.01)
     assert playback.request("status").result(60)["dropped"] == last - first + 1
+    while not playback.news:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert playback.news.popleft() == "1 damaged place left out: tapebook verify says what is lost"
+    assert not playback.news, "once"
     playback.close()
 
 
