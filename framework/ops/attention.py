@@ -8,16 +8,117 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import composite
-from framework.core.registry import function
+from framework.core.dispatch import apply, composite
+from framework.core.modes import modes
+from framework.core.registry import function, op
 from framework.core.saved import all_values
-from framework.kernels import to_device
-from framework.kernels.floats import type_name
+from framework.kernels import module_of, to_device
+from framework.kernels.cuda import attention as own
+from framework.kernels.floats import type_name, wide
 from framework.ops.activation import softmax
 from framework.ops.dropout import dropout
 from framework.tensor import wrap
 
 __all__ = ["scaled_dot_product_attention"]
+
+# -- long sequences on a device -----------------------------------------------------------------
+
+LARGE = 1 << 28  # bytes of scores, from which on they are not kept
+
+
+def _scores(q: Any, k: Any, scale: float, causal: bool) -> Any:
+    xp = module_of(q)
+    scores = xp.matmul(q, k.swapaxes(-1, -2)) * q.dtype.type(scale)
+    if causal:
+        seen = xp.arange(k.shape[1]) <= xp.arange(q.shape[1])[:, None]
+        scores = xp.where(seen, scores, q.dtype.type(-np.inf))
+    return scores
+
+
+def _attention_kernel(q: Any, k: Any, v: Any, *, scale: float, causal: bool) -> Any:
+    dtype = q.dtype
+    q, k, v = wide(q), wide(k), wide(v)
+    scores = _scores(q, k, scale, causal)
+    top = scores.max(-1, keepdims=True)
+    shares = np.exp(scores - top)
+    total = shares.sum(-1, keepdims=True)
+    out = module_of(q).matmul(shares / total, v).astype(dtype, copy=False)
+    return out, (top + np.log(total))[..., 0]
+
+
+def _attention_backward_kernel(
+    g: Any, for_logs: Any, q: Any, k: Any, v: Any, out: Any, logs: Any, *, scale: float,
+    causal: bool,
+) -> Any:  # fmt: skip
+    dtype = q.dtype
+    g, q, k, v, out = (wide(a) for a in (g, q, k, v, out))
+    shares = np.exp(_scores(q, k, scale, causal) - logs[..., None])
+    slopes = (g * out).sum(-1)
+    if for_logs is not None:
+        slopes = slopes - for_logs
+    xp = module_of(q)
+    d = shares * (xp.matmul(g, v.swapaxes(-1, -2)) - slopes[..., None]) * q.dtype.type(scale)
+    found = (
+        xp.matmul(d, k),
+        xp.matmul(d.swapaxes(-1, -2), q),
+        xp.matmul(shares.swapaxes(-1, -2), g),
+    )
+    return tuple([a.astype(dtype, copy=False) for a in found])
+
+
+ATTENTION_BACKWARD = op(
+    "attention_backward", _attention_backward_kernel, "grad for_logs q k v out logs"
+)
+
+
+def _attention_grads(
+    g: Any, q: Any, k: Any, v: Any, y0: Any, y1: Any, scale: float, causal: bool
+) -> tuple[Any, Any, Any]:
+    """By tiles; where a graph of it is wanted, with the scores, in differentiable ops."""
+    grad, for_logs = g
+    if grad is None:
+        grad = y0 * 0
+    if not modes.grad:
+        return apply(ATTENTION_BACKWARD, grad, for_logs, q, k, v, y0, y1, scale=scale,
+                     causal=causal)  # fmt: skip
+    scores = (q * scale) @ k.transpose(-2, -1)
+    if causal:
+        scores = scores.masked_fill(~_causal(q, k), -math.inf)
+    shares = softmax(scores, -1)
+    slopes = (grad * (shares @ v)).sum(-1, keepdim=True)
+    if for_logs is not None:
+        slopes = slopes - for_logs.unsqueeze(-1)
+    d = shares * (grad @ v.transpose(-2, -1) - slopes) * scale
+    return d @ k, d.transpose(-2, -1) @ q, shares.transpose(-2, -1) @ grad
+
+
+ATTENTION = op(
+    "attention", _attention_kernel, "q k v", grad=_attention_grads,
+    samples=lambda s: [
+        ((s(2, 3, 4), s(2, 5, 4), s(2, 5, 4)), {"scale": 0.5, "causal": False}),
+        ((s(1, 4, 2), s(1, 4, 2), s(1, 4, 2)), {"scale": 0.7, "causal": True}),
+    ],
+)  # fmt: skip
+
+
+def _by_tiles(query: Any, key: Any, value: Any, factor: float, causal: bool) -> Any:
+    """Attention by one op that keeps no scores; None where scores are few, or the op is not for it.
+
+    Without it the scores are a matrix for each head, which can be looked at.
+    """
+    if query._device.type != "cuda" or not own.fits(query._data, key._data, value._data):
+        return None
+    lead = query.shape[:-2]
+    if key.shape != value.shape or key.shape[:-2] != lead:
+        return None
+    length, count = query.shape[-2], key.shape[-2]
+    if math.prod(lead) * length * count * query._data.dtype.itemsize < LARGE:
+        return None
+    three = [t.reshape(-1, *t.shape[-2:]) for t in (query, key, value)]
+    return apply(ATTENTION, *three, scale=factor, causal=causal)[0].reshape(query.shape)
+
+
+# -- attention ----------------------------------------------------------------------------------
 
 
 @function(namespaces=("nn.functional",), method=False, checks=True)
@@ -56,11 +157,15 @@ def scaled_dot_product_attention(
         _check_both(query, key, value, attn_mask, dropout_p, enable_gqa)
     if enable_gqa:
         key, value = _repeated(key, query), _repeated(value, query)
+    width = query.shape[-1]
+    factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
+    if attn_mask is None and dropout_p == 0.0:
+        found = _by_tiles(query, key, value, factor, is_causal)
+        if found is not None:
+            return _laid_as(query, found)
     dtype = query.dtype
     if dtype.itemsize == 2:  # 16-bit numbers are computed with in 32 bits, as in PyTorch
         query, key, value = query.float(), key.float(), value.float()
-    width = query.shape[-1]
-    factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
     scores = (query * factor) @ key.transpose(-2, -1)
     hidden = None
     if is_causal:  # every row sees the first position, so that none is blind

@@ -5,12 +5,13 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "KERNELS"]
 
 FAMILIES = (  # a .cu and a .py of that name each
-    "adding", "dropout", "gates", "health", "loss", "norm", "optimizers", "pointwise", "pool",
-    "softmax",
+    "adding", "attention", "dropout", "gates", "health", "loss", "norm", "optimizers", "pointwise",
+    "pool", "softmax",
 )  # fmt: skip
 
 _NAMES = {  # by family: functions of the name of their op
     "adding": "embedding embedding_backward index_put max_scatter scatter_add",
+    "attention": "attention attention_backward",
     "dropout": "dropout",
     "gates": "gru_gates gru_gates_backward lstm_gates lstm_gates_backward",
     "loss": "nll_loss nll_loss_backward",

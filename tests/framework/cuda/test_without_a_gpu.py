@@ -64,6 +64,50 @@ def test_the_module_table_with_kernels_on_the_host() -> None:
     assert {"lstm_f32", "gru_backward_f32", "channel_norm_f32", "dropout_f32"} <= set(launched)
 
 
+LONG = """
+import numpy as np
+from hosted import Host
+import framework as torch
+from framework.kernels import cuda
+from framework.ops import attention
+from framework.trace import recording
+host = Host()
+cuda.use(host)
+attend = torch.nn.functional.scaled_dot_product_attention
+rng = np.random.default_rng(0)
+data = [rng.standard_normal((2, 3, 12, 8)) for _ in range(4)]
+for causal in False, True:
+    found = []
+    for device, large in ("cpu", 1 << 28), ("cuda", 1 << 28), ("cuda", 0):
+        attention.LARGE = large
+        q, k, v, g = (torch.from_numpy(a).to(device) for a in data)
+        turned = [t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v)]
+        inputs = [t.requires_grad_() for t in turned]
+        with recording() as tape:
+            out = attend(*inputs, is_causal=causal)
+        names = [e.name for e in tape.read() if type(e).__name__ == "Op"]
+        assert ("attention" in names) == (large == 0), names
+        first = torch.autograd.grad(out, inputs, g, create_graph=True)
+        second = torch.autograd.grad(sum((f * f).sum() for f in first), inputs)
+        plain = torch.autograd.grad(attend(*inputs, is_causal=causal), inputs, g)
+        found.append([out, *first, *second, *plain])
+        assert out.transpose(1, 2).is_contiguous()
+    for a, b, c in zip(*found):
+        for t in b, c:
+            np.testing.assert_allclose(t.detach().cpu().numpy(), a.detach().numpy(), rtol=1e-10,
+                                       atol=1e-12)
+print(*sorted(host.launched))
+"""
+
+
+def test_long_sequences_keep_no_scores() -> None:
+    if COMPILER is None:
+        pytest.skip("g++ is not here")
+    done = run("-c", LONG, TAPEBOOK_FAKE_CUDA="1", PYTHONPATH=f"{ROOT}:{Path(__file__).parent}")
+    assert done.returncode == 0, done.stderr
+    assert "attention_for_keys_f64 attention_for_queries_f64" in done.stdout
+
+
 BENCH = """
 from benchmarks import cuda, workloads
 from benchmarks.ops import OPS
