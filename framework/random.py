@@ -112,7 +112,7 @@ class Generator:
     def _philox(self, number: int, counter: list[int]) -> np.random.Philox:
         """NumPy's; of lists with numbers above the range of int64 it would round them."""
         key, place = np.array([self._seed, number], np.uint64), np.array(counter, np.uint64)
-        return np.random.Philox(key=key, counter=place)  # type: ignore[arg-type]
+        return np.random.Philox(key=key, counter=place)
 
     def _drawn(self, count: int) -> int:
         """Where the next ``count`` words begin; they are used up."""

@@ -76,18 +76,21 @@ def _fits(condition: Any, a: Any, b: Any) -> bool:
 
 # -- sums ----------------------------------------------------------------------------------------
 
+_sum: Any = np.add.reduce
+_prod: Any = np.multiply.reduce
+
 
 def total(a: Any, dim: Any, keepdims: bool = False, dtype: Any = None) -> Any:
     """``a.sum``; that of NumPy warns of inf - inf from within its own Python code."""
     if a.__class__ is ndarray:
-        return np.add.reduce(a, dim, dtype, None, keepdims)
+        return _sum(a, dim, dtype, None, keepdims)
     return a.sum(axis=dim, keepdims=keepdims, dtype=dtype)
 
 
 def product(a: Any, dim: Any, keepdims: bool = False, dtype: Any = None) -> Any:
     """``a.prod``, likewise."""
     if a.__class__ is ndarray:
-        return np.multiply.reduce(a, dim, dtype, None, keepdims)
+        return _prod(a, dim, dtype, None, keepdims)
     return a.prod(axis=dim, keepdims=keepdims, dtype=dtype)
 
 

@@ -101,7 +101,7 @@ def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:
     if module_of(a) is not np:
         _check_index(a, index)
     try:
-        first = indices[0] if indices else None
+        first: Any = indices[0] if indices else None
         if len(indices) == 1 and _along_one(index, first):
             d = 0 if index[0] is first else [part is first for part in index].index(True)
             if d or (a.flags.c_contiguous and first.ndim):  # at the first: a third of the time

@@ -99,7 +99,8 @@ class SGD(Optimizer):
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float
     ) -> None:
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
-        dampening, buffer = group["dampening"], state["momentum_buffer"] if momentum else None
+        dampening = group["dampening"]
+        buffer: Any = state["momentum_buffer"] if momentum else None
         quick = updates(param, grad, *(() if buffer is None else (buffer,)))
         if quick and buffer is None and param.size < LARGE:
             quick = None  # two passes of NumPy's are quicker
