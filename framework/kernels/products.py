@@ -95,6 +95,8 @@ def matmul(a: Any, b: Any) -> Any:
         return np.matmul(a, b)
     if a.shape[-1] != b.shape[-2] or a.ndim < 2 or not (blas := _one_thread(work)):
         return np.matmul(a, b)
+    if compiled.threads() == 1 and blas.get() == 1:
+        return np.matmul(a, b)
     if a.ndim == b.ndim == 2:
         with blas:
             return _product(a, b)
