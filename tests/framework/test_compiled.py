@@ -138,6 +138,21 @@ def test_gates(plainly, cell, sizes):
         _same(plainly, call, *arrays)
 
 
+@pytest.mark.parametrize("special", [False, True])
+def test_choosing(plainly, special):
+    for shape in ODD:
+        x, y = _draw(shape, special=special), _draw(shape, 1, special=special)
+        for mask in (_draw(shape, 2) > 0, _draw(shape[-1:], 3) > 0, _draw(shape[:1], 4) > 0):
+            if mask.ndim < x.ndim and mask.shape[0] != shape[-1]:
+                continue
+            m = torch.tensor(mask)
+            _same(plainly, lambda x, m=m: x.masked_fill(m, -np.inf), x)
+            _same(plainly, lambda x, y, m=m: torch.where(m, x, y), x, y)
+            _same(plainly, lambda x, m=m: torch.where(m, x, 0.5), x)
+            quick = torch.where(m, torch.tensor(x), torch.tensor(y)).numpy()
+            assert np.array_equal(quick, np.where(mask, x, y), equal_nan=True)
+
+
 WINDOWS = [
     # batch, channels, outputs, height, width, padding
     (4, 3, 5, 17, 19, 1), (2, 16, 16, 32, 32, 1), (8, 1, 32, 28, 28, 0), (3, 33, 9, 13, 11, 2),

@@ -16,7 +16,9 @@ from numba import njit
 
 from framework.kernels.compiled import curves, in_parts
 from framework.kernels.compiled.elementary import (
+    FAR,
     FAST,
+    bell,
     exp,
     expm1,
     normal_density,
@@ -25,10 +27,10 @@ from framework.kernels.compiled.elementary import (
     tanh,
 )
 
-__all__ = ["BACKWARD", "FORWARD"]
+__all__ = ["BACKWARD", "FORWARD", "choose"]
 
 _f = np.float32
-_ZERO, _HALF, ONE, _THREE, _FAR = _f(0), _f(0.5), _f(1), _f(3), _f(14)
+_ZERO, _HALF, ONE, _THREE = _f(0), _f(0.5), _f(1), _f(3)
 _GELU_A, _GELU_B = _f(math.sqrt(2 / math.pi)), _f(0.044715)
 
 
@@ -41,9 +43,9 @@ def _gelu(x, out):
     for i in range(out.size):
         v = x[i]
         size = abs(v)
-        near = _FAR if size > _FAR else size  # where float32 has no tail any more
-        above = v if v > _ZERO else _ZERO
-        y = above - near * normal_tail(near)
+        near = FAR if size > FAR else size
+        lost = near * normal_tail(near, bell(near))
+        y = (v if v > _ZERO else _ZERO) - (_ZERO if size > FAR else lost)
         out[i] = y if v > _f(-np.inf) else v * _ZERO  # NaN, as everybody has it, and NaN for NaN
 
 
@@ -95,9 +97,12 @@ def _gelu_backward(g, x, out):
     for i in range(out.size):
         v = x[i]
         size = abs(v)
-        tail = normal_tail(_FAR if size > _FAR else size)
+        near = FAR if size > FAR else size
+        height = bell(near)
+        tail = normal_tail(near, height)
         below = ONE - tail if v > _ZERO else tail
-        out[i] = g[i] * (below + v * normal_density(v))
+        slope = below + (near if v > _ZERO else -near) * normal_density(height)
+        out[i] = g[i] * (slope if size < _f(np.inf) else v * _ZERO + below)
 
 
 @njit(**FAST)
@@ -147,6 +152,60 @@ def _elu_backward(g, x, out, alpha, scale, input_scale):
         v = x[i]
         below = alpha * scale * input_scale * exp((_ZERO if v > _ZERO else v) * input_scale)
         out[i] = g[i] * (scale if v > _ZERO else below)
+
+
+# -- choosing -----------------------------------------------------------------------------------
+#
+# Arrays are seen as rows (N, M) that one condition (M,) is for; a number is an array (1, 1).
+
+
+@njit(**FAST)
+def _choose_number(condition, number, b, out, start, stop):
+    a = number[0, 0]
+    for i in range(start, stop):
+        x, y = b[i], out[i]
+        for j in range(condition.size):
+            y[j] = a if condition[j] else x[j]
+
+
+@njit(**FAST)
+def _choose_else_number(condition, a, number, out, start, stop):
+    b = number[0, 0]
+    for i in range(start, stop):
+        x, y = a[i], out[i]
+        for j in range(condition.size):
+            y[j] = x[j] if condition[j] else b
+
+
+@njit(**FAST)
+def _choose(condition, a, b, out, start, stop):
+    for i in range(start, stop):
+        x, other, y = a[i], b[i], out[i]
+        for j in range(condition.size):
+            u, v = x[j], other[j]  # both are read: else there would be a branch
+            y[j] = u if condition[j] else v
+
+
+def choose(condition: Any, a: Any, b: Any) -> Any:
+    """`numpy.where` for contiguous arrays of one shape, of which one may be a number.
+
+    The condition has their last dimensions.
+    """
+    out = np.empty(a.shape or b.shape, np.float32)
+    kernel = _choose if a.ndim and b.ndim else _choose_else_number if a.ndim else _choose_number
+    flat = condition.reshape(-1)
+    if condition.size < out.size:
+        rows = [x.reshape(-1, flat.size) if x.ndim else x.reshape(1, 1) for x in (a, b, out)]
+        in_parts(kernel, len(rows[2]), out.size, flat, *rows)
+        return out
+    rows = [x.reshape(1, -1) for x in (a, b, out)]
+
+    def part(start: int, stop: int) -> None:
+        these = [x[:, start:stop] if x.size > 1 else x for x in rows]
+        kernel(flat[start:stop], *these, 0, 1)
+
+    in_parts(part, out.size, out.size)
+    return out
 
 
 # -- by name ------------------------------------------------------------------------------------
