@@ -5,13 +5,15 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "KERNELS"]
 
 FAMILIES = (  # a .cu and a .py of that name each
-    "adding", "attention", "dropout", "gates", "health", "loss", "norm", "optimizers", "pointwise",
-    "pool", "softmax",
+    "adding", "attention", "conv", "dropout", "gates", "health", "loss", "norm", "optimizers",
+    "pointwise", "pool", "softmax",
 )  # fmt: skip
 
 _NAMES = {  # by family: functions of the name of their op
     "adding": "embedding embedding_backward index_put max_scatter scatter_add",
     "attention": "attention attention_backward",
+    "conv": """conv1d conv1d_input conv1d_weight conv2d conv2d_input conv2d_weight conv3d
+        conv3d_input conv3d_weight""",
     "dropout": "dropout",
     "gates": "gru_gates gru_gates_backward lstm_gates lstm_gates_backward",
     "loss": "nll_loss nll_loss_backward",

@@ -1,0 +1,127 @@
+"""Convolutions in one, two and three dimensions and their gradients, without unfolded patches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from framework.kernels.cuda import blocks_for, empty, launch, ready
+from framework.kernels.floats import wide
+
+__all__ = [
+    "conv1d", "conv1d_input", "conv1d_weight", "conv2d", "conv2d_input", "conv2d_weight", "conv3d",
+    "conv3d_input", "conv3d_weight",
+]  # fmt: skip
+
+_FEW = 8  # rows of a group's product, below which a tile would be mostly empty
+_SIDE = 64  # of a tile
+_TARGET = 1 << 9  # blocks that fill a device
+_DEEP = 1 << 10  # of a sum that is worth a block
+_MOST = (1 << 31) - 1
+
+
+def _three(values: Any, fill: int) -> list[int]:
+    return [fill] * (3 - len(values)) + [int(v) for v in values]
+
+
+def _shapes(
+    batch: int, outs: int, ins: int, size: Any, out: Any, kernel: Any, stride: Any, padding: Any,
+    dilation: Any, groups: int,
+) -> list[int] | None:  # fmt: skip
+    """The entries' numbers; None for what the kernels are not for, or the plain one refuses."""
+    good = groups > 0 and min(stride) > 0 and min(dilation) > 0 and min(padding) >= 0
+    if not good or outs % groups or ins % groups or min(*size, *out, *kernel) <= 0:
+        return None
+    window = math.prod(kernel)
+    largest = max(batch * math.prod(size), batch * math.prod(out), ins * window, outs * window)
+    if largest > _MOST or ins * outs * window > _MOST:
+        return None
+    lines = ((size, 1), (out, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
+    return [batch, groups, outs // groups, ins // groups,
+            *[n for values, fill in lines for n in _three(values, fill)]]  # fmt: skip
+
+
+def _out(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
+    )
+
+
+def _tiles(groups: int, rows: int, columns: int) -> int:
+    return groups * -(-rows // _SIDE) * -(-columns // _SIDE)
+
+
+def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """None for images that lie channels last: their results do, too."""
+    given = [x, w] if b is None else [x, w, b]
+    if not ready(*given) or x.ndim != w.ndim or x.ndim not in (3, 4, 5):
+        return None
+    if not all(a.flags.c_contiguous for a in given) or x.shape[1] != w.shape[1] * groups:
+        return None
+    if min(stride) <= 0 or (b is not None and b.shape != (len(w),)):
+        return None
+    kernel = w.shape[2:]
+    out = _out(x.shape[2:], kernel, stride, padding, dilation)
+    shapes = _shapes(len(x), len(w), x.shape[1], x.shape[2:], out, kernel, stride, padding,
+                     dilation, groups)  # fmt: skip
+    if shapes is None:
+        return None
+    y = empty(x, (len(x), len(w), *out))
+    rows, columns = len(w) // groups, len(x) * math.prod(out)
+    if rows < _FEW:
+        launch("conv", "conv_singles", blocks_for(y.size), 256, x, w, b, y, *shapes)
+    else:
+        launch("conv", "conv_tiles", _tiles(groups, rows, columns), 256, x, w, b, y, *shapes)
+    return y
+
+
+def _conv_input(
+    g: Any, w: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """The gradient (N, C, *size) of the images."""
+    if not ready(g, w) or not (g.flags.c_contiguous and w.flags.c_contiguous):
+        return None
+    ins = w.shape[1] * groups
+    shapes = _shapes(len(g), len(w), ins, size, g.shape[2:], w.shape[2:], stride, padding,
+                     dilation, groups)  # fmt: skip
+    if shapes is None or g.shape[1] != len(w):
+        return None
+    x = empty(g, (len(g), ins, *size))
+    rows, columns = w.shape[1], len(g) * math.prod(size)
+    if rows < _FEW:
+        launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, x, *shapes)
+    else:
+        launch("conv", "conv_input_tiles", _tiles(groups, rows, columns), 256, g, w, x, *shapes)
+    return x
+
+
+def _conv_weight(
+    x: Any, g: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """The gradient (O, C / groups, *kernel) of the windows, summed up in parts."""
+    if not ready(x, g) or not (x.flags.c_contiguous and g.flags.c_contiguous):
+        return None
+    ins, outs = x.shape[1], g.shape[1]
+    shapes = _shapes(len(x), outs, ins, x.shape[2:], g.shape[2:], kernel, stride, padding,
+                     dilation, groups)  # fmt: skip
+    if shapes is None or len(x) != len(g):
+        return None
+    rows, columns = outs // groups, ins // groups * math.prod(kernel)
+    kind, depth = wide(empty(x, (0,))).dtype, len(x) * math.prod(g.shape[2:])
+    if rows < _FEW:
+        found = empty(x, (outs, columns), kind)
+        threads = 256 if depth >= 256 else 32
+        launch("conv", "conv_weight_singles", found.size, threads, x, g, found, *shapes)
+    else:
+        tiles = _tiles(groups, rows, columns)
+        count = max(1, min(-(-_TARGET // tiles), depth // _DEEP))
+        parts = empty(x, (count, outs, columns), kind)
+        launch("conv", "conv_weight_tiles", tiles * count, 256, x, g, parts, count, *shapes)
+        found = parts.sum(axis=0)
+    return found.reshape(outs, ins // groups, *kernel).astype(x.dtype, copy=False)
+
+
+conv1d = conv2d = conv3d = _conv
+conv1d_input = conv2d_input = conv3d_input = _conv_input
+conv1d_weight = conv2d_weight = conv3d_weight = _conv_weight
