@@ -38,13 +38,14 @@ class UnpackedDualTensor(NamedTuple):
 class _Dual(levels.Level):
     """An open dual level: the tangents of its inputs, and those found so far."""
 
-    __slots__ = ("before", "known", "seeds")
+    __slots__ = ("before", "known", "layer", "seeds")
 
     def __init__(self) -> None:
         super().__init__()
         self.seeds: dict[Any, Any] = {}
         self.known: dict[Any, Any] = {}
         self.before = modes.grad
+        self.layer = levels.Forward(self.seeds)
 
 
 _open: list[_Dual] = []
@@ -66,6 +67,7 @@ def enter_dual_level() -> int:
     if _open:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     _open.append(_Dual())
+    _open[-1].layer.__enter__()
     modes.grad = True
     modes.dual = True
     return 0
@@ -91,6 +93,7 @@ def exit_dual_level(*, level: int | None = None) -> None:
         )
     dual = _open.pop()
     dual.open = False
+    dual.layer.__exit__()
     dual.seeds, dual.known = {}, {}
     modes.grad = dual.before
     modes.dual = False

@@ -18,14 +18,15 @@ from framework.core.dispatch import apply, edge_of
 from framework.core.engine import run_backward
 from framework.core.flat import zeros
 from framework.core.graph import Node, edge_meta
+from framework.core.interpose import Layer
 from framework.core.modes import modes
 from framework.core.registry import Plan, op
 from framework.core.saved import shallow
 from framework.tensor import Tensor
 
 __all__ = [
-    "ALIAS", "Level", "alias", "depends", "detached", "levels_of", "running", "shallow", "stripped",
-    "tangents",
+    "ALIAS", "HIDDEN", "Forward", "Level", "alias", "depends", "detached", "levels_of", "running",
+    "shallow", "stripped", "tangents",
 ]  # fmt: skip
 
 ALIAS = op("alias", lambda a: a, "a", grad=(lambda g: g,), samples=lambda s: [((s(3),), {})])
@@ -49,6 +50,65 @@ class Level:
 
     def __init__(self, recorded: bool = True) -> None:
         self.open, self.recorded = True, recorded
+
+
+# What stands after an op that `no_grad` hides from reverse mode, and that tangents pass through.
+HIDDEN = op("hidden", lambda a: a, "a", grad=lambda g: (None,))
+
+
+class Forward(Layer):
+    """While tangents of ``seeds`` may be asked for: `no_grad` does not keep them back.
+
+    An op that runs without grad mode, of arguments that lead to a seed, is recorded all the same,
+    behind a node that stops gradients. Writes in place and custom Functions are not: there tangents
+    end. Not in inference mode, where PyTorch's end, too.
+    """
+
+    def __init__(self, seeds: Any) -> None:
+        super().__init__()
+        self.seeds = seeds
+        self._known: dict[Node, bool] = {}
+
+    def op(self, op: Any, args: tuple[Any, ...], meta: dict[str, Any]) -> Any:
+        if modes.grad or modes.inference or op.grad is None or not any(map(self._leads, args)):
+            return apply(op, *args, **meta)
+        modes.grad = True
+        try:
+            out = apply(op, *args, **meta)
+        finally:
+            modes.grad = False
+        return tuple(map(_hidden, out)) if out.__class__ is tuple else _hidden(out)
+
+    def _leads(self, value: Any) -> bool:
+        """Whether there is a way from a tensor to a seed; found once for each node."""
+        edge = edge_of(value) if isinstance(value, Tensor) else None
+        if edge.__class__ is not tuple:
+            return False
+        known, todo = self._known, [edge[0]]
+        while todo:
+            node = todo[-1]
+            if node in known:
+                todo.pop()
+                continue
+            before = [e[0] for e in node.edges if e.__class__ is tuple]
+            missing = [n for n in before if n not in known]
+            if missing and node not in self.seeds:
+                todo += missing
+                continue
+            known[node] = node in self.seeds or any(known[n] for n in before)
+            todo.pop()
+        return known[edge[0]]
+
+
+def _hidden(tensor: Any) -> Any:
+    """A result without grad mode: gradients stop there."""
+    edge = edge_of(tensor)
+    if edge is not None:
+        looks = [(tensor._data.shape, tensor._data.dtype, tensor._device)]
+        tensor._edge = Node(HIDDEN, [edge], {}, _NO_PLAN, [], looks), 0
+        if tensor._base is not None:
+            tensor._restricted = "no_grad"
+    return tensor
 
 
 running: list[Level] = []  # of the transforms that run now, outermost first; for printing
@@ -98,9 +158,18 @@ def depends(roots: list[Any], own: Level) -> bool:
             if edge.__class__ is not tuple:
                 return True
             todo.append(edge[0])
+    hidden: list[Node] = []
+    return _lead_out(todo, own, hidden, True) or _lead_out(hidden, own, [], False)
+
+
+def _lead_out(todo: list[Node], own: Level, hidden: list[Node], leaves: bool) -> bool:
+    """`depends` for nodes; what is ``hidden`` from gradients, so from ``leaves``, is put off."""
     seen = set(todo)
     while todo:
         node = todo.pop()
+        if leaves and node.op is HIDDEN:
+            hidden.append(node)
+            continue
         if node.op is ALIAS:
             level = node.meta.get("level", own)
             if level is not own and level.open:
@@ -109,8 +178,9 @@ def depends(roots: list[Any], own: Level) -> bool:
             if edge is None:
                 continue
             if edge.__class__ is not tuple:
-                return True
-            if edge[0] not in seen:
+                if leaves:
+                    return True
+            elif edge[0] not in seen:
                 seen.add(edge[0])
                 todo.append(edge[0])
     return False
@@ -197,6 +267,8 @@ def _between(roots: list[Node], oldest: int, stops: Any, known: dict[Any, Any]) 
 
 def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
     """The tangents of a node's outputs from those of its inputs."""
+    if node.op is HIDDEN:
+        return arriving
     if node.custom:
         return node.jvp(arriving)
     if node.op.name in _LINEAR:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from framework.autograd.levels import (
+    Forward,
     Level,
     alias,
     depends,
@@ -268,7 +269,8 @@ class _Linear:
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         with _Transform() as level:
             tree, self.inputs = _aliases(primals, level, f"{name}(f, primals, tangents)")
-            output, self.aux = _aux(func(*tree), has_aux, name)
+            with Forward({x._edge[0] for x in self.inputs}):
+                output, self.aux = _aux(func(*tree), has_aux, name)
             self.flat, self.spec = tree_flatten(output)
             _only_tensors(self.flat, f"{name}(f, primals, tangents)")
             self.outside = level.recorded and depends(self.flat, level)

@@ -95,3 +95,50 @@ def test_what_a_gradient_leaves_out_has_a_tangent() -> None:
     assert torch.func.jvp(unpool, (given,), (given,))[1].tolist() == [[2.0, 0.0, 0.0, 0.0]]
     nothing = torch.ones(0, 2)
     assert torch.func.jvp(lambda x: x.mean(0), (nothing,), (nothing,))[1].isnan().all()
+
+
+def _partly(x):
+    with torch.no_grad():
+        constant = (x * x).view(-1).sin()
+    return constant + x
+
+
+def test_tangents_go_through_no_grad_and_gradients_do_not():
+    x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.5])
+    slope = 1 + 2 * x * (x * x).cos()
+    assert torch.allclose(torch.func.jvp(_partly, (x,), (v,))[1], slope * v)
+    assert torch.allclose(torch.func.jacfwd(_partly)(x), slope.diag())
+    assert torch.equal(torch.func.jacrev(_partly)(x), torch.eye(2))
+    wanted = 2 * slope  # the derivative of 2 f(x): reverse mode takes the constant for one
+    found = torch.func.hessian(lambda x: (_partly(x) ** 2).sum())(x)
+    assert torch.allclose(found, wanted.diag())
+    twice = torch.func.jvp(lambda x: torch.func.jvp(_partly, (x,), (v,))[1], (x,), (v,))[1]
+    second = 2 * (x * x).cos() - 4 * x * x * (x * x).sin()
+    assert torch.allclose(twice, second * v * v)
+    with torch.no_grad():
+        assert torch.allclose(torch.func.jvp(_partly, (x,), (v,))[1], slope * v)
+
+
+def test_what_no_grad_gives_in_a_level_has_no_history_outside():
+    layer = torch.nn.Linear(2, 2)
+    x, v = torch.ones(2), torch.tensor([1.0, 0.0])
+    with fw.dual_level(), torch.no_grad():
+        dual = fw.make_dual(x, v)
+        primal, tangent = fw.unpack_dual(layer(dual))
+    assert torch.equal(tangent, layer.weight[:, 0]) and not primal.requires_grad
+    assert not tangent.requires_grad
+    norm = torch.nn.BatchNorm1d(2)
+    torch.func.jvp(norm, (torch.rand(3, 2),), (torch.rand(3, 2),))
+    assert not norm.running_mean.requires_grad and norm.num_batches_tracked == 1
+    with fw.dual_level(), torch.inference_mode():
+        assert fw.unpack_dual(fw.make_dual(x, v) * 2).tangent is None
+
+
+def test_nothing_looks_at_ops_without_a_level():
+    from framework.core import dispatch
+
+    x = torch.ones(2)
+    torch.func.jvp(_partly, (x,), (x,))
+    with fw.dual_level():
+        assert dispatch.interposer is not None
+    assert dispatch.interposer is None
