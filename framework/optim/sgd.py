@@ -116,7 +116,7 @@ class SGD(Optimizer):
         if decay:
             np.multiply(param, decay, out=room)
             grad = np.add(grad, room, out=self._room(param, 1))
-        if momentum:
+        if buffer is not None:
             if self._first:
                 # Of a differentiable step PyTorch leaves the history of the first buffer out.
                 buffer[...] = grad.detach() if group.get("differentiable") else grad
