@@ -103,11 +103,12 @@ def _cupy() -> tuple[str, str]:
         "of unknown version",
     )
     from framework.cuda.devices import driver_version
+    from framework.device import first_words
 
     try:
         driver = driver_version()
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
-        return NOTE, f"CuPy {version} has no driver to use: {str(error).splitlines()[0]}"
+        return NOTE, f"CuPy {version} has no driver to use: {first_words(error)}"
     if not driver:
         return NOTE, f"CuPy {version}, but there is no NVIDIA driver"
     return OK, f"CuPy {version}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 __all__ = [
-    "CPU", "META", "cuda_problem", "default", "device", "device_count", "existing",
+    "CPU", "META", "cuda_problem", "default", "device", "device_count", "existing", "first_words",
     "get_default_device", "is_fake_cuda", "set_default_device",
 ]  # fmt: skip
 
@@ -190,11 +190,21 @@ def cuda_problem() -> str:
         import cupy
 
         count = cupy.cuda.runtime.getDeviceCount()
-    except ImportError:
-        return "CuPy is not installed (pip install 'tapebook[cuda12]')"
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            return "CuPy is not installed (pip install 'tapebook[cuda12]')"
+        return f"CuPy cannot be imported: {first_words(error)}"
+    except ImportError as error:
+        return f"CuPy cannot be imported: {first_words(error)}"
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
-        return f"CuPy found no usable GPU: {str(error).splitlines()[0]}"
+        return f"CuPy found no usable GPU: {first_words(error)}"
     return "" if count else "CuPy found no GPU"
+
+
+def first_words(error: Exception) -> str:
+    """The first line of an error that has words: CuPy's begin with rulers."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line.strip("=-")), type(error).__name__)
 
 
 def device_count() -> int:

@@ -288,6 +288,11 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
             layout.append(int(p))  # selects, as an int does
             continue
         if p._device is not tensor._device:
+            if p._device.type == "cuda":
+                raise RuntimeError(
+                    "indices should be either on cpu or on the same device as the indexed tensor "
+                    f"({tensor._device})"
+                )
             p = p.to(tensor._device)
         arrays.append(p)
         layout.append(index_array)

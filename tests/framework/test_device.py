@@ -49,11 +49,14 @@ def test_devices_are_not_mixed() -> None:
     out = run_with_fake_cuda("""
         import framework as torch
         a, b = torch.ones(2), torch.ones(2, device="cuda:1")
-        for call in (lambda: a + b, lambda: b.cuda(0) + b, lambda: torch.ones(2, device="cuda:5")):
+        far = torch.tensor([0, 1], device="cuda:1")
+        for call in (lambda: a + b, lambda: b.cuda(0) + b, lambda: torch.ones(2, device="cuda:5"),
+                     lambda: a[far], lambda: b.cuda(0)[far], lambda: a.__setitem__(far, 1.0)):
             try:
                 call()
             except RuntimeError as error:
-                print(str(error).split("!")[0])
+                print(str(error).split("!")[0].split("__: ")[-1].split(" (shapes")[0])
+        print(b[torch.tensor([1])].device)
         print((b * torch.tensor(2.0)).device, b.cpu().device, repr(b))
         x = torch.ones(2, requires_grad=True)
         (x.cuda() * 3).sum().backward()
@@ -65,6 +68,10 @@ def test_devices_are_not_mixed() -> None:
         "Expected all tensors to be on the same device, but found at least two devices, "
         "cuda:0 and cuda:1",
         "device cuda:5: only 2 CUDA device(s) available",
+        "indices should be either on cpu or on the same device as the indexed tensor (cpu)",
+        "indices should be either on cpu or on the same device as the indexed tensor (cuda:0)",
+        "indices should be either on cpu or on the same device as the indexed tensor (cpu)",
+        "cuda:1",
         "cuda:1 cpu tensor([1., 1.], device='cuda:1')",
         "tensor([3., 3.])",
     ]
@@ -158,3 +165,13 @@ def test_the_default_device() -> None:
         "cuda:0 tensor([1]) tensor([1.], device='cpu')",
         "cpu cuda:0 True",
     ]
+
+
+def test_a_broken_cupy_is_not_called_missing(tmp_path) -> None:
+    (tmp_path / "cupy.py").write_text(
+        "raise ImportError('\\n======\\nFailed to import CuPy.\\n\\nOriginal error: ...')"
+    )
+    code = "from framework.device import cuda_problem; print(cuda_problem())"
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout == "CuPy cannot be imported: Failed to import CuPy.\n"
