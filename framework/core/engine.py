@@ -99,6 +99,7 @@ class _Task:
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, list[Any]] = {}  # gradients that have arrived, per output
         self.leaves: dict[int, Any] = {}  # id(leaf) -> gradient so far
+        self.unpacked: tuple[Any, dict[int, Any]] = (None, {})  # a node's, see `core.saved`
         self.inputs = inputs
         self.captured: dict[tuple[int, int], Any] = {}
         self.wanted: set[tuple[int, int]] | None = None

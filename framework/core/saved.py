@@ -121,17 +121,30 @@ class _Packing:
     __slots__ = ()
 
     def input(self, i: int) -> Any:
-        entry = self._saved(self.plan.inputs.index(i))  # type: ignore[attr-defined]
+        at = self.plan.inputs.index(i)  # type: ignore[attr-defined]
+        entry = self._saved(at)  # type: ignore[attr-defined]
         if entry.__class__ is not Packed:
             return super().input(i)  # type: ignore[misc]
-        return entry.tensor(entry[2])
+        return self._unpacked(at, entry, entry[2])
 
     def output(self, i: int) -> Any:
         at = len(self.plan.inputs) + self.plan.outputs.index(i)  # type: ignore[attr-defined]
         entry = self._saved(at)  # type: ignore[attr-defined]
         if entry.__class__ is not Packed:
             return super().output(i)  # type: ignore[misc]
-        return entry.tensor((self, i))
+        return self._unpacked(at, entry, (self, i))
+
+    def _unpacked(self, at: int, entry: Packed, edge: Any) -> Any:
+        """An entry's tensor: unpacked once in a backward pass, though several rules ask for it."""
+        task = modes.task
+        if task is None:
+            return entry.tensor(edge)
+        if task.unpacked[0] is not self:  # of one node at a time: the others are done
+            task.unpacked = (self, {})
+        found = task.unpacked[1]
+        if at not in found:
+            found[at] = entry.tensor(edge)
+        return found[at]
 
 
 class PackedNode(_Packing, Node):

@@ -39,6 +39,25 @@ def test_without_reentry():
         assert torch.allclose(a, b)
 
 
+def test_layers_run_again_once_in_a_pass():
+    runs = []
+    nn = torch.nn
+    body = nn.Sequential(
+        nn.Linear(3, 4), nn.LayerNorm(4), nn.ReLU(), nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3)
+    )
+
+    def part(x):
+        runs.append(1)
+        return body(x)
+
+    x = torch.ones(2, 3, requires_grad=True)
+    out = checkpoint(part, x, use_reentrant=False)
+    out.sum().backward(retain_graph=True)
+    assert len(runs) == 2
+    out.sum().backward()
+    assert len(runs) == 3
+
+
 def test_weights_alone_may_want_gradients():
     part = Counted()
     checkpoint(part, torch.ones(3), use_reentrant=False).sum().backward()

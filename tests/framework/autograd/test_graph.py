@@ -35,6 +35,21 @@ def test_saved_tensors_go_through_hooks():
     assert len(unpacked) >= 3
 
 
+def test_what_several_rules_of_a_node_ask_for_is_unpacked_once_in_a_pass():
+    packed, unpacked = [], []
+    x, w = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3, requires_grad=True)
+    with graph.saved_tensors_hooks(
+        lambda t: packed.append(t) or t, lambda t: unpacked.append(t) or t
+    ):
+        y = torch.nn.functional.linear(x, w, torch.ones(4, requires_grad=True))
+    assert len(packed) == 2
+    y.sum().backward(retain_graph=True)
+    assert len(unpacked) == 2
+    y.sum().backward()
+    assert len(unpacked) == 4
+    assert torch.equal(w.grad, torch.full((4, 3), 4.0))
+
+
 def test_only_the_innermost_hooks_pack():
     seen = []
     outer = graph.saved_tensors_hooks(lambda t: seen.append("outer") or t, lambda t: t)
