@@ -501,7 +501,8 @@ def lineage(
 def _accumulating(graph: StepGraph) -> dict[int, list[Item]]:
     """The backward nodes that put something into a leaf's gradient, by leaf."""
     found: dict[int, list[Item]] = {}
-    for item in graph.items:
+    for node in dict.fromkeys(graph.columns.grad_of):
+        item = graph.items[node]
         for grad in item.grads:
             found.setdefault(grad.leaf, []).append(item)
     return found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.ui.main import MainScreen
     from viewers.graph.export import Result
     from viewers.graph.step import StepGraph
+    from viewers.graph.store import Step
     from viewers.summary import ModelSummary
 
 __all__ = ["TakeAway"]
@@ -36,7 +37,7 @@ class TakeAway:
 
     def do_export(self) -> None:
         """Ask for a file's name and options, and write the step that the graph shows."""
-        if self._own_graph() is None:
+        if self._shown_step() is None:
             return
         from app.pictures import free_name
 
@@ -44,17 +45,27 @@ class TakeAway:
         name = f"{free_name(Path(name))} {options}".rstrip()
         self.screen.ask("export to (.html .svg .png .mmd .dot)", self._export, name, selected=True)
 
-    def _own_graph(self) -> StepGraph | None:
-        """A graph of the step that is shown, for the background: nothing changes it meanwhile."""
-        from viewers.graph.step import StepGraph
-
+    def _shown_step(self) -> Step | None:
+        """The step that the graph shows; without one the user is told."""
         step = self.screen.graph.step
         if step is None:
             self.session.say("there is no graph yet: run a cell")
-            return None
-        graph = StepGraph(self.session.store, step)
-        graph.update()
-        return graph
+        return step
+
+    def _graph_of(self, step: Step) -> Callable[[], StepGraph]:
+        """Gives a graph of a step in the background that nothing changes meanwhile."""
+        from viewers.graph.step import StepGraph
+
+        known = self.session.store.graph_so_far(step)
+        if not known.behind and self.session.state != "running":
+            return lambda: known
+
+        def made() -> StepGraph:
+            graph = StepGraph(self.session.store, step)
+            graph.update()
+            return graph
+
+        return made
 
     def _stem(self) -> str:
         path = self.screen.notebook.view.notebook.path
@@ -66,9 +77,10 @@ class TakeAway:
         from viewers.graph.export import ExportError, export
         from viewers.graph.facts import lookup_of
 
-        session, graph = self.session, self._own_graph()
-        if not text.strip() or graph is None:
+        session, step = self.session, self._shown_step()
+        if not text.strip() or step is None:
             return
+        graph = self._graph_of(step)
         try:
             path, options = parse_request(text, self.screen.graph.phase)
         except ExportError as error:
@@ -87,7 +99,7 @@ class TakeAway:
             session.say(f"written: {result.path}{note}")
 
         session.in_background(
-            lambda: export(graph, path, code=code, **options),
+            lambda: export(graph(), path, code=code, **options),
             written,
             lambda why: session.say(f"not exported: {why}", problem=True),
         )
@@ -112,15 +124,15 @@ class TakeAway:
         """The modules of the step that the graph shows, and its ops."""
         from viewers.summary import summary_of
 
-        graph = self._own_graph()
-        if graph is None:
+        step = self._shown_step()
+        if step is None:
             return
+        graph = self._graph_of(step)
         width = max(40, min(self.app.size.width * 96 // 100, 120) - 5)
-        step = graph.step
         title = f"step {step.number}" if step.number else self.session.cell_text(step.cell)
         self._report(
             "model summary",
-            lambda: summary_of(graph, title=title),
+            lambda: summary_of(graph(), title=title),
             lambda found: _report_of(found, width),
         )
 

@@ -49,6 +49,19 @@ class Ids:
             if not any(page):
                 del self._pages[ident >> 6]
 
+    def old_pages(self, first: int) -> list[int]:
+        """Pages of 64 ids (``id >> 6``) whose numbers are all below ``first``."""
+        return [number for number, page in self._pages.items() if max(page) < first]
+
+    def is_old(self, page: int, first: int) -> bool:
+        """Whether all numbers of a page are below ``first``."""
+        found = self._pages.get(page)
+        return found is None or max(found) < first
+
+    def drop_page(self, page: int) -> None:
+        """Forget all of a page."""
+        self._pages.pop(page, None)
+
     def __iter__(self) -> Iterator[int]:
         for number, page in self._pages.items():
             for i, value in enumerate(page):

@@ -323,7 +323,7 @@ class Outline:
     def update(self, limit: int | None = None) -> bool:
         """Take in what the graph has learnt since, or a part of it; True if there was anything."""
         log = self.graph.log
-        whats, items, payload = log.what, log.items, log.payload
+        whats, items = log.what, log.items
         start = self._read
         end = len(log) if limit is None else min(len(log), start + limit)
         rows, phases = self._rows, self.graph.columns.phase
@@ -336,7 +336,7 @@ class Outline:
             elif what == GRAD:
                 row = self._row_of[item]
                 if row >= 0 and phases[rows.item[row]] == BACK:
-                    rows.grads.add(row, payload[i])
+                    rows.grads.add(row, log.grads[i])
         self._read = end
         self.work += end - start
         return self._read > start
@@ -614,8 +614,12 @@ class Outline:
         if not pattern:
             return []
         hits = self._hits(match)
-        rows = np.unique(np.frombuffer(self._row_of, np.int32)[hits]) if len(hits) else hits
-        return [int(row) for row in rows if row >= 0]
+        if not hits.any():
+            return []
+        found = np.zeros(len(self._rows) + 1, bool)  # the last one is that of -1, no row
+        found[np.frombuffer(self._row_of, np.int32)[hits]] = True
+        rows: list[int] = np.flatnonzero(found[:-1]).tolist()
+        return rows
 
     def _hits(self, match: Callable[[str], object]) -> np.ndarray:
         """Which of the items that were taken in have a text that matches."""

@@ -75,7 +75,7 @@ class Log:
     def __init__(self) -> None:
         self.what = bytearray()
         self.items = array("i")
-        self.payload = array("q")  # of GRAD the event
+        self.grads: dict[int, int] = {}  # the event of a GRAD
 
     def __len__(self) -> int:
         return len(self.what)
@@ -108,7 +108,7 @@ class StepGraph:
         self._written: tuple[int, ...] = ()  # by the op that is about to come
         self._calls: dict[str, int] = {}
         self._names: dict[int, dict[str, int]] = {-1: {}}  # open group -> how often each name
-        self._params: dict[str, dict[int, str]] = {}  # of the newest call of each module
+        self._params: dict[tuple[tuple[int, str], ...], dict[int, str]] = {}  # each once
         self._run: list[int] = []  # module groups of the backward pass that nodes go into
         self._update = -1  # ops before an update
         self._handlers: dict[type, Any] = {
@@ -235,9 +235,10 @@ class StepGraph:
 
     def _say(self, what: int, item: int, payload: int = 0) -> None:
         log = self.log
+        if payload:
+            log.grads[len(log.what)] = payload
         log.what.append(what)
         log.items.append(item)
-        log.payload.append(payload)
 
     def _link(self, source: int, target: int) -> None:
         columns = self.columns
@@ -288,13 +289,9 @@ class StepGraph:
             self._say(PARAM, module)
 
     def _set_params(self, module: int, params: dict[int, str]) -> None:
-        """Note a module's parameters; those of most calls are those of the call before."""
-        columns = self.columns
-        path = columns.texts[columns.path[module]]
-        before = self._params.get(path)
-        if before == params:
-            params = before
-        self._params[path] = columns.params[module] = params
+        """Note a module's parameters; most calls have those of another one."""
+        same = self._params.setdefault(tuple(params.items()), params)
+        self.columns.params[module] = same
 
     def _leaf_item(self, e: Leaf | None, at: Event, name: str, role: str, meta: TensorMeta) -> int:
         item = self._new(LEAF, FORWARD, at, name or role, self._parent(FORWARD))

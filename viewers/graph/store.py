@@ -71,7 +71,7 @@ class TraceStore(Tape):
 
     Attributes:
         patience: events that `graph_so_far` may add; None for all of them. A screen sets it, and
-            goes on between two keys.
+            reads on between two keys.
 
     >>> from framework.trace.events import Mark
     >>> store = TraceStore()
@@ -449,14 +449,26 @@ class TraceStore(Tape):
         if not i:
             return
         first = self.seq_of(i)
-        for ident in [t for t in self._kind_of if self._seen.get(t) < first]:
-            if self._makers.get(ident) < first and ident not in self._inputs:
-                self._drop_tensor(ident)
+        self._forget_tensors(first)
         self._drop_before(i)
         del self._raised[: bisect_left(self._raised, first)]
         for seqs, ids in self._grads.values():
             old = max(0, bisect_right(seqs, first) - 1)
             del seqs[:old], ids[:old]
+
+    def _forget_tensors(self, first: int) -> None:
+        """Forget those that only events before this one spoke of, by the page: they are many."""
+        keep = {ident >> 6 for known in (self._leaves, self._inputs) for ident in known}
+        old = {n for n in self._seen.old_pages(first) if self._makers.is_old(n, first)}
+        for page in old - keep:
+            for column in (self._makers, self._kind_of, self._seen):
+                column.drop_page(page)
+        for ident in [i for page in old & keep for i in range(page << 6, (page + 1) << 6)]:
+            if ident not in self._inputs:
+                self._drop_tensor(ident)
+        for ident in [i for i in self._names if i >> 6 in old and i not in self._inputs]:
+            if ident not in self._leaves:
+                del self._names[ident]
 
     def _drop_tensor(self, ident: int) -> None:
         if ident not in self._leaves:
@@ -505,8 +517,14 @@ class TraceStore(Tape):
         return known[1]
 
     def graph_so_far(self, step: Step | int) -> StepGraph:
-        """The graph of a step as far as ``patience`` allows, for whoever must not wait for it."""
-        return self.graph(step, self.patience)
+        """The graph of a step as far as it is known, for whoever must not wait for it.
+
+        It is brought up to date if no more than ``patience`` events are missing.
+        """
+        graph = self.graph(step, 0 if self.patience is not None else None)
+        if graph.behind and (graph.behind <= (self.patience or 0) or not graph.items):
+            graph.update(self.patience)
+        return graph
 
     # -- tensors -----------------------------------------------------------------------------
 

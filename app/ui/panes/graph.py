@@ -58,7 +58,6 @@ class GraphPane(Pane):
         self._collapsed: dict[str, dict[str, bool]] = {phase: {} for phase in PHASES}
         self._cursor = -1
         self._matches: list[int] = []
-        self._marked: frozenset[int] = frozenset()  # the same
         self._names_of: TraceStore | None = None
         self._named_steps: set[int] = set()  # whose results have names, or will have
         self._readers: dict[int, Names] = {}  # of those that are still to be read
@@ -115,7 +114,7 @@ class GraphPane(Pane):
         """Draw a step."""
         store = self.session.store
         store.patience = READ
-        graph = store.graph_so_far(step)
+        graph = store.graph(step, READ)
         if graph is not self._graph or self.outline is None:
             gutter = self.outline.gutter if self.outline is not None else 1
             self._coming = Outline(
@@ -177,7 +176,7 @@ class GraphPane(Pane):
         """The new drawing takes the place of the one before."""
         self.outline, self._coming = self._coming, None
         self._opening = False
-        self._mark([])
+        self._matches = []
 
     def _find_names(self, step: Step, outline: Outline) -> None:
         """What the program calls the results: of the source, and for certain where it stood."""
@@ -270,7 +269,8 @@ class GraphPane(Pane):
     def ground(self, index: int) -> str:
         if self.outline is not None and self.outline.index_of(self.session.cursor) == index:
             return "stop"
-        return "quiet" if index in self._marked else ""
+        at = bisect_left(self._matches, index)
+        return "quiet" if self._matches[at : at + 1] == [index] else ""
 
     def _stops_at(self, row: Row) -> bool:
         """Would the model stop there?"""
@@ -379,7 +379,7 @@ class GraphPane(Pane):
             self.end_search()
             return ""
         try:
-            self._mark(outline.find(pattern))
+            self._matches = outline.find(pattern)
         except ValueError as error:
             return str(error)
         found = self._matches
@@ -398,11 +398,8 @@ class GraphPane(Pane):
 
     def end_search(self) -> None:
         """No rows are marked any more."""
-        self._mark([])
+        self._matches = []
         self.refresh()
-
-    def _mark(self, found: list[int]) -> None:
-        self._matches, self._marked = found, frozenset(found)
 
     def on_mouse_scroll_up(self) -> None:
         self.following = False
