@@ -35,7 +35,7 @@ from framework.trace.tape_format import TapeError
 __all__ = ["EventStore", "StepInfo"]
 
 MAX_EVENTS = 20_000_000
-DECODED = 50_000  # events that stay decoded, a kB each
+DECODED = 10_000  # events that stay decoded, a kB each
 
 
 @dataclass(frozen=True, slots=True)

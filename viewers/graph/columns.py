@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 __all__ = ["Few", "Ids", "Texts"]
 
 _PAGE = 64
+_TUPLE = 6  # numbers that are looked through one by one
 
 
 class Ids:
@@ -90,7 +91,8 @@ class Few:
 
     def __init__(self, code: str = "i") -> None:
         self.first = array(code)
-        self._more: dict[int, dict[int, None]] = {}  # all of those that have several, in order
+        # All of those that have several, in order: few as a tuple, many as a dict.
+        self._more: dict[int, tuple[int, ...] | dict[int, None]] = {}
 
     def extend(self, count: int = 1) -> None:
         """Add empty lists at the end."""
@@ -107,11 +109,16 @@ class Few:
             return False
         more = self._more.get(index)
         if more is None:
-            self._more[index] = {first: None, value: None}
+            self._more[index] = (first, value)
             return True
         if value in more:
             return False
-        more[value] = None
+        if isinstance(more, dict):
+            more[value] = None
+        elif len(more) < _TUPLE:
+            self._more[index] = (*more, value)
+        else:
+            self._more[index] = dict.fromkeys((*more, value))
         return True
 
     def of(self, index: int) -> list[int]:
@@ -135,7 +142,7 @@ class Few:
         kept = [v for v in more if v != value] if more is not None else []
         self.first[index] = kept[0] if kept else -1
         if len(kept) > 1:
-            self._more[index] = dict.fromkeys(kept)
+            self._more[index] = tuple(kept) if len(kept) <= _TUPLE else dict.fromkeys(kept)
 
     def pop(self) -> None:
         """Drop the last list."""

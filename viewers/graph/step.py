@@ -101,9 +101,10 @@ class StepGraph:
         self._open: dict[int, int] = {}  # the same by seq of their begin
         self._by_seq = Ids("i")  # ops and leaves: index + 1
         self._made = Ids("i")  # tensor -> what made it, as of now: index + 1
-        self._history: dict[int, list[tuple[int, int]]] = {}  # tensors written more than once
+        # Of tensors that were made more than once: by what, as a tuple while they are few.
+        self._history: dict[int, tuple[int, ...] | list[int]] = {}
         self._users = Ids("i")  # tensor -> the first item that used it: index + 1
-        self._more_users: dict[int, dict[int, None]] = {}  # and the others
+        self._more_users: dict[int, tuple[int, ...] | list[int]] = {}  # and the others
         self._writes: dict[int, list[int]] = {}  # tensor -> seqs of writes in place
         self._written: tuple[int, ...] = ()  # by the op that is about to come
         self._calls: dict[str, int] = {}
@@ -170,7 +171,8 @@ class StepGraph:
         if made < 0:
             return None
         if seq is not None and self.columns.begin[made] > seq:
-            earlier = [item for at, item in self._history.get(tensor, ()) if at <= seq]
+            begins = self.columns.begin
+            earlier = [item for item in self._history.get(tensor, ()) if begins[item] <= seq]
             if not earlier:
                 return None
             made = earlier[-1]
@@ -179,8 +181,7 @@ class StepGraph:
     def makers(self, tensor: int) -> list[int]:
         """Indexes of all items that made a tensor or wrote it."""
         made = self._made.get(tensor)
-        known = [item for _, item in self._history.get(tensor, ())]
-        return known or ([made - 1] if made else [])
+        return list(self._history.get(tensor, (made - 1,) if made else ()))
 
     def consumers(self, tensor: int) -> list[Item]:
         """The ops (of any phase) that used a tensor, in order."""
@@ -248,9 +249,13 @@ class StepGraph:
     def _makes(self, item: int, tensor: int) -> None:
         before = self._made.get(tensor) - 1
         if before >= 0 and before != item:
-            begins = self.columns.begin
-            history = self._history.setdefault(tensor, [(begins[before], before)])
-            history.append((begins[item], item))
+            history = self._history.get(tensor, (before,))
+            if len(history) < 8:
+                self._history[tensor] = (*history, item)
+            elif isinstance(history, list):
+                history.append(item)
+            else:
+                self._history[tensor] = [*history, item]
         self._made.set(tensor, item + 1)
 
     def _fail(self, item: int, error: str) -> None:
@@ -390,7 +395,13 @@ class StepGraph:
         if not first:
             self._users.set(tensor, item + 1)
         elif first != item + 1:
-            self._more_users.setdefault(tensor, {})[item] = None
+            more = self._more_users.get(tensor, ())
+            if more and more[-1] == item:
+                return
+            if isinstance(more, list):
+                more.append(item)
+            else:
+                self._more_users[tensor] = (*more, item) if len(more) < 8 else [*more, item]
 
     def _sources(self, inputs: tuple[int, ...], e: Op | OpBegin, phase: int) -> list[int]:
         """Makers of the inputs that are edges in this phase."""

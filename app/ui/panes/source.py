@@ -19,7 +19,7 @@ from viewers.text import Line, crop_line
 __all__ = ["SourcePane", "lines_of"]
 
 GLANCE = 0.25  # seconds between two drawings while the model runs
-EVENTS = 1_000  # that are read at a time
+EVENTS = 400  # that are read at a time
 MARGIN = 3  # lines without ops that are shown around those with some
 
 
