@@ -133,6 +133,8 @@ def _sgn_kernel(a: Any) -> Any:
     kind = a.dtype.kind
     if kind == "b":
         return a.copy()
+    if kernel := compiled.forward("sgn", a):
+        return kernel(a)
     if kind in "fV":  # NaN has the sign 0, as in PyTorch
         return ((a > 0).astype(a.dtype)) - ((a < 0).astype(a.dtype))
     return np.sign(a)

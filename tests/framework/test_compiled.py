@@ -58,6 +58,7 @@ POINTWISE = {
     "softplus 3": lambda x: F.softplus(x * 9, 3.0, 10.0), "mish": F.mish, "erf": torch.erf,
     "logsigmoid": F.logsigmoid, "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid,
     "hardtanh": lambda x: F.hardtanh(x, -0.5, 2), "relu6": F.relu6, "cube": lambda x: x**3,
+    "abs": torch.abs, "sign": lambda x: torch.sign(x) * x,
     "clamp": lambda x: x.clamp(-1, 2), "clamp_min": lambda x: x.clamp(min=0.5),
     "clamp_max": lambda x: torch.clamp_max(x, torch.tensor(1.0)),
     "clamp to NaN": lambda x: x.clamp(max=float("nan")), "crossed": lambda x: x.clamp(2, -1),

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from framework.kernels.compiled.elementary import FAST, exp, normal_tail, sigmoid
+from framework.kernels.compiled.elementary import FAR, FAST, bell, exp, normal_tail, sigmoid
 
 __all__ = [
     "erf", "hardsigmoid", "hardsigmoid_backward", "hardswish", "hardswish_backward", "hardtanh",
-    "hardtanh_backward", "logsigmoid", "logsigmoid_backward", "mish", "mish_backward", "softplus",
-    "softplus_backward",
+    "hardtanh_backward", "logsigmoid", "logsigmoid_backward", "mish", "mish_backward", "sgn",
+    "softplus", "softplus_backward",
 ]  # fmt: skip
 
 _PART = {**FAST, "forceinline": True}
@@ -78,7 +78,9 @@ def erf(x, out):
         p = p * z + _R4
         p = p * z + _R5
         p = p * z + _R6
-        far = ONE - _TWO * normal_tail(size * _ROOT2)
+        wide = size * _ROOT2
+        wide = FAR if wide > FAR else wide
+        far = ONE - _TWO * normal_tail(wide, bell(wide))
         out[i] = v * p if size < ONE else (far if v > _ZERO else (-far if v < _ZERO else v))
 
 
@@ -128,6 +130,14 @@ def hardsigmoid(x, out):
 def hardsigmoid_backward(g, x, out):
     for i in range(out.size):
         out[i] = g[i] * (ONE / _SIX if x[i] > -_THREE and x[i] < _THREE else _ZERO)
+
+
+@njit(**FAST)
+def sgn(x, out):
+    """-1, 0 or 1; 0 for NaN, as in PyTorch."""
+    for i in range(out.size):
+        below = -ONE if x[i] < _ZERO else _ZERO
+        out[i] = ONE if x[i] > _ZERO else below
 
 
 @njit(**FAST)

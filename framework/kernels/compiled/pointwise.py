@@ -242,6 +242,7 @@ FORWARD = {
     "relu6": _mapped(curves.hardtanh, min_val=0.0, max_val=6.0),
     "sigmoid": _mapped(_sigmoid),
     "silu": _mapped(_silu),
+    "sgn": _mapped(curves.sgn),
     "softplus": _mapped(curves.softplus, **_SOFT),
 }
 BACKWARD = {
