@@ -145,6 +145,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("kind", "Change between code and text", ("y",), "Notebook", where=("notebook",)),
     Action("clear_outputs", "Clear all outputs", (), "Notebook"),
     Action("save", "Save", ("ctrl+s",), "Notebook", always=True, footer=18, short="save"),
+    Action("save_as", "Save under another name", (), "Notebook",
+           "It is that file from then on; .py or .ipynb decides the format."),
     # -- Graph -------------------------------------------------------------------------------
     Action("phases", "Forward, backward or both", ("g",), "Graph",
            "Which half of the graph the graph pane shows.", footer=10, short="phases"),

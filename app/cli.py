@@ -617,11 +617,14 @@ def _clean(text: str) -> str:
 
 
 def _tolerate_any_text() -> None:
-    """File names and text that the terminal's encoding lacks are shown with question marks."""
+    """What the terminal's encoding lacks is shown by characters that look like it, or by ``?``."""
+    from app import lookalikes
+
+    lookalikes.register()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")
+            reconfigure(errors=lookalikes.ERRORS)
 
 
 def _version() -> str:

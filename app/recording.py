@@ -615,7 +615,9 @@ def _export_tensors(tape: Tape, output: str, step: StepInfo) -> str:
         raise ExportError(f"{tape.path}: no values of step {step.number} were recorded")
     try:
         torch.save({name: torch.tensor(array) for name, array in named.items()}, output)
-    except (OSError, TypeError) as error:
+    except OSError as error:
+        raise ExportError(f"cannot write {output}: {error.strerror or error}") from None
+    except TypeError as error:
         raise ExportError(f"cannot write {output}: {error}") from None
     return f"{output}: {len(named)} tensors of step {step.number or '-'}"
 

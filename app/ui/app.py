@@ -282,6 +282,41 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.tick()
         return True
 
+    def save_as(self, text: str, overwrite: bool = False) -> None:
+        """Save under another name; the notebook is that file from then on."""
+        from app.notebook import lock, save_as
+
+        name = text.strip()
+        if not name:
+            return
+        path = Path(name).expanduser()
+        try:
+            save_as(self.notebook, path, overwrite=overwrite)
+        except NotebookError as error:
+            if "exists already" not in str(error):
+                self.session.say(str(error), problem=True)
+                self.tick()
+                return
+
+            def done(answer: str | None) -> None:
+                if answer == "o":
+                    self.save_as(text, overwrite=True)
+
+            question = f"{clean(name, keep_newlines=False)} exists already."
+            self.push_screen(ConfirmScreen(question, [("o", "overwrite it")]), done)
+            return
+        if self.lock is not None:
+            self.lock.release()
+        self.lock = lock(self.notebook)
+        self._keep_session()
+        for notice in self.notebook.notices:
+            self.session.say(notice, problem=True)
+        if not self.notebook.notices:
+            self.session.say(f"saved {path.name}")
+        self.notebook.notices.clear()
+        self.main.titles()
+        self.tick()
+
     def _ask_overwrite(self, text: str) -> None:
         def done(answer: str | None) -> None:
             if answer == "o":
@@ -292,8 +327,13 @@ class TapebookApp(App[int], inherit_bindings=False):
                 with contextlib.suppress(NotebookError):
                     reload(self.notebook)
                 self.main.notebook.view.update_rows()
+            elif answer == "s":
+                self.main.commands.perform("save_as")
 
-        answers = [("o", "overwrite it"), ("r", "reload it (z takes that back)")]
+        answers = [
+            ("o", "overwrite it"), ("r", "reload it (z takes that back)"),
+            ("s", "save under another name"),
+        ]  # fmt: skip
         self.push_screen(ConfirmScreen(clean(text, keep_newlines=False), answers), done)
 
     def autosave(self) -> None:
@@ -394,7 +434,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.exit(code, return_code=code)
 
     def _catch_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 self._own_loop.add_signal_handler(number, self._end_by_signal, number)
 
@@ -540,6 +580,8 @@ def _unusable_terminal() -> str:
     """Why the screen cannot be drawn here, "" if it can."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "the output is no terminal; `tapebook run FILE` works without one"
-    if os.environ.get("TERM", "") in ("dumb", ""):
-        return "this terminal (TERM=dumb) cannot draw a screen; use `tapebook run FILE`"
+    term = os.environ.get("TERM", "")
+    if term in ("dumb", ""):
+        what = "this terminal (TERM=dumb)" if term else "a terminal of no kind (TERM is not set)"
+        return f"{what} cannot draw a screen; use `tapebook run FILE`"
     return ""

@@ -518,6 +518,15 @@ class Commands(Branches, Explain, TakeAway, Tables):
         self.screen.notebook.take_text()
         self.app.save()
 
+    def do_save_as(self) -> None:
+        self.screen.notebook.take_text()
+        if self.session.attached:
+            self.session.say("what is shown here is not saved: it is another program's")
+            return
+        path = self.view.notebook.path
+        name = "" if path is None else os.path.relpath(path.with_stem(f"{path.stem}-2"))
+        self.screen.ask("save as (.py or .ipynb)", self.app.save_as, name, selected=True)
+
     # -- graph -------------------------------------------------------------------------------
 
     def do_phases(self) -> None:

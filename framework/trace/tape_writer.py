@@ -367,7 +367,7 @@ class Recording:
         self.events += 1
         source = getattr(event, "source", None)
         if source is not None and source.file not in self._files:
-            self._add_source(source.file, "".join(linecache.getlines(source.file)), event.t)
+            self._add_source(source.file, _text_of(source.file), event.t)
         if self.keep == "none":
             return
         if isinstance(event, Op):
@@ -587,6 +587,12 @@ def _bytes_of(array: np.ndarray) -> Any:
     if array.nbytes <= CHUNK or array.dtype.hasobject:
         return array.tobytes()
     return np.array(array, order="C", copy=True).reshape(-1).view(np.uint8).data
+
+
+def _text_of(name: str) -> str:
+    """The text of a program's file; of nothing else that code may say it comes from."""
+    program = name.startswith("<") or name.endswith((".py", ".pyw", ".ipynb"))
+    return "".join(linecache.getlines(name)) if program else ""
 
 
 def _places(index: list[Entry]) -> Iterator[tuple[bytes, tuple[int, int]]]:

@@ -26,7 +26,7 @@ class ConfirmScreen(ModalScreen[str]):
         width: auto; min-width: 36; max-width: 90%; height: auto; padding: 1 2;
         background: $surface; border: round $accent;
     }
-    ConfirmScreen Static { width: auto; max-width: 72; }
+    ConfirmScreen Static { width: auto; max-width: 100%; }
     """
 
     def __init__(self, question: str, answers: list[tuple[str, str]]) -> None:

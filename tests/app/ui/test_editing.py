@@ -107,6 +107,35 @@ def test_unsaved_work_is_asked_about_and_recovered(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_file_that_was_changed_by_others_is_saved_under_another_name(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = write(tmp_path / "a_notebook_with_a_long_name.py", "# %%\na = 1\n")
+        write(tmp_path / "taken.py", "kept = 1\n")
+        async with program(path, (80, 24), kernel=False) as d:
+            await d.press("down", "enter", "end", "0", "escape")
+            path.write_text("# %%\ntheirs = 1\n")
+            await d.press("ctrl+s")
+            question = " ".join(d.text().replace("│", " ").split())
+            assert "reload it, overwrite it, or save under another name" in question, d.text()
+            await d.press("s")
+            assert "save as" in d.text() and "long_name-2.py" in d.text(), d.text()
+            await d.press(*str(tmp_path / "taken.py"), "enter")
+            assert "exists already" in d.text(), d.text()
+            await d.press("escape")
+            assert (tmp_path / "taken.py").read_text() == "kept = 1\n"
+            d.main.commands.perform("save_as")
+            await d.press(*str(tmp_path / "mine.py"), "enter")
+            assert "saved mine.py" in d.session.message, d.text()
+            assert (tmp_path / "mine.py").read_text() == "# %%\na = 10\n"
+            assert path.read_text() == "# %%\ntheirs = 1\n"
+            assert d.text().startswith("━ mine.py ") and not d.app.notebook.dirty
+            d.main.commands.perform("save_as")
+            await d.press(*str(tmp_path / "no" / "x.py"), "enter")
+            assert d.session.problem and "no" in d.session.message, d.session.message
+
+    asyncio.run(scenario())
+
+
 def test_a_breakpoint_with_a_condition(tmp_path: Path) -> None:
     """The form checks what it is given; the breakpoint is listed, switched off, and deleted."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -86,7 +87,14 @@ def test_run_and_quit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "number, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["SIGTERM", "SIGHUP"]
+    "number, status",
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGQUIT, 131),
+        (signal.SIGINT, 130),
+    ],
+    ids=["SIGTERM", "SIGHUP", "SIGQUIT", "SIGINT"],
 )
 def test_ended_by_a_signal(tmp_path: Path, number: int, status: int) -> None:
     """The terminal is restored, the unsaved work is in the sidecar, the file is untouched."""
@@ -154,3 +162,18 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([TAPEBOOK, str(path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
     assert "needs a terminal" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_terminal_without_unicode_is_drawn_in_ascii(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    terminal = Terminal(str(write(tmp_path / "a.py", "# %%\nprint(6 * 7, 'is it')\n")))
+    terminal.until(b" idle ")
+    terminal.type(b"\x12")  # ctrl+r
+    terminal.until(b"42 is it")
+    terminal.type(b"\x11")  # ctrl+q
+    assert terminal.end() == 0
+    assert terminal.seen.isascii()
+    shown = re.sub(rb"\x1b\[[0-9;?]*[ -/]*[@-~]", b"", terminal.seen)
+    assert b"- cell 1 ---" in shown and re.search(rb"- V \d+\.\d+ s ", shown), "done"

@@ -744,3 +744,17 @@ def test_options_are_checked(tmp_path: Path) -> None:
         ):
             pass
     assert not (tmp_path / "a").exists()
+
+
+def test_only_a_programs_text_is_kept(tmp_path: Path) -> None:
+    """Code may say that it comes from anywhere; what is there is nobody's business."""
+    secret = tmp_path / "passwords"
+    secret.write_text("a\nsecret\n")
+    code = "import framework as torch\ntorch.ones(2).exp()\n"
+    with trace.record(tmp_path / "a.tape"):
+        for name in (str(secret), "https://example.org/x.py", "../../../../etc/passwd"):
+            exec(compile(code, name, "exec"), {})
+    with open_tape(tmp_path / "a.tape") as tape:
+        places = {e.source.file for e in tape.events() if isinstance(e, Op) and e.name == "exp"}
+        assert str(secret) in places, "the name is kept"
+        assert not set(tape.sources) & places
