@@ -69,6 +69,14 @@ class Forward(Layer):
         self.seeds = seeds
         self._known: dict[Node, bool] = {}
 
+    def __enter__(self) -> Any:
+        modes.forward += 1
+        return super().__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        modes.forward -= 1
+        super().__exit__(*exc)
+
     def op(self, op: Any, args: tuple[Any, ...], meta: dict[str, Any]) -> Any:
         if modes.grad or modes.inference or op.grad is None or not any(map(self._leads, args)):
             return apply(op, *args, **meta)
@@ -98,6 +106,13 @@ class Forward(Layer):
             known[node] = node in self.seeds or any(known[n] for n in before)
             todo.pop()
         return known[edge[0]]
+
+
+def _again(tensor: Any) -> Any:
+    """The same tensor with the same history, as another object."""
+    made = shallow(tensor)
+    made._rg, made._edge = tensor._rg, edge_of(tensor)
+    return made
 
 
 def _hidden(tensor: Any) -> Any:
@@ -268,7 +283,7 @@ def _between(roots: list[Node], oldest: int, stops: Any, known: dict[Any, Any]) 
 def _push(node: Node, arriving: list[Any], create_graph: bool) -> Any:
     """The tangents of a node's outputs from those of its inputs."""
     if node.op is HIDDEN:
-        return arriving
+        return [_hidden(_again(t)) for t in arriving]
     if node.custom:
         return node.jvp(arriving)
     if node.op.name in _LINEAR:

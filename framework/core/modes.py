@@ -30,6 +30,7 @@ class _Modes(threading.local):
     task: Any = None  # the backward pass that is being run
     transforms = 0  # transforms of framework.func that are being run
     dual = False  # a level of forward mode is open
+    forward = 0  # of these and of jvp and its like: ops are recorded without grad mode, too
 
 
 modes = _Modes()

@@ -176,7 +176,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     tensor([2., 1.])
     """
     _check_svd(A, driver)
-    if modes.grad and wants_gradient(A):
+    if (modes.grad or modes.forward) and wants_gradient(A):
         return apply(SVD, A, full=False)[1]
     return apply(SVDVALS, A)
 
@@ -336,7 +336,9 @@ def eigvals(A: Tensor) -> Tensor:
     tensor([0.+1.j, 0.-1.j])
     """
     floating(A, "linalg.eigvals")
-    return apply(EIG, A)[0] if modes.grad and wants_gradient(A) else apply(EIGVALS, A)
+    if (modes.grad or modes.forward) and wants_gradient(A):
+        return apply(EIG, A)[0]
+    return apply(EIGVALS, A)
 
 
 def _triangle(UPLO: str) -> str:
@@ -375,7 +377,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """
     floating(A, "linalg.eigvalsh")
     side = _triangle(UPLO)
-    if modes.grad and wants_gradient(A):
+    if (modes.grad or modes.forward) and wants_gradient(A):
         return apply(EIGH, A, UPLO=side)[0]
     return apply(EIGVALSH, A, UPLO=side)
 

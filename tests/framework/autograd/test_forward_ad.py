@@ -134,6 +134,25 @@ def test_what_no_grad_gives_in_a_level_has_no_history_outside():
         assert fw.unpack_dual(fw.make_dual(x, v) * 2).tangent is None
 
 
+def test_tangents_of_what_no_grad_gave_have_no_gradient_either():
+    def f(y):
+        with torch.no_grad():
+            cube = y**3
+        return cube + y**2
+
+    x, ones = torch.tensor([1.0, 2.0]), torch.ones(2)
+    slope = torch.func.grad(lambda x: torch.func.jvp(f, (x,), (ones,))[1].sum())(x)
+    assert slope.tolist() == [2.0, 2.0]  # of y ** 2 alone
+
+    def scaled(a):
+        with torch.no_grad():
+            largest = torch.linalg.eigvalsh(a).max()
+        return largest * ones
+
+    a = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    assert torch.func.jvp(scaled, (a,), (torch.eye(2),))[1].tolist() == [1.0, 1.0]
+
+
 def test_nothing_looks_at_ops_without_a_level():
     from framework.core import dispatch
 
