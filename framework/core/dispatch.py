@@ -19,9 +19,9 @@ from framework import dtypes
 from framework.core.graph import Node, Version
 from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
-from framework.device import CPU, META
+from framework.device import CPU, META, default
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError, SparseOperand, module_of
+from framework.kernels import LinAlgError, SparseOperand, module_of, on
 from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
@@ -98,7 +98,12 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             if device is META and not op.moves:
                 result = compute(op, arrays, meta)
             else:
-                result = claim((op.cuda or kernel_of(op))(*arrays, **meta), device)
+                kernel = op.cuda or kernel_of(op)
+                if device.index == default.cuda:
+                    result = claim(kernel(*arrays, **meta), device)
+                else:  # CuPy works on the current device
+                    with on(device):
+                        result = claim(kernel(*arrays, **meta), device)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from framework.kernels.meta import META_NUMPY, MetaArray, meta_like, no_data
 from framework.kernels.pool import claim, no_memory
 
 __all__ = [
-    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "module_of", "to_device",
+    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "module_of", "on", "to_device",
     "to_host",
 ]  # fmt: skip
 
@@ -26,6 +27,15 @@ def module_of(array: Any) -> Any:
     import cupy
 
     return cupy
+
+
+def on(place: device) -> Any:
+    """A context in which CuPy's kernels run on a device, and its arrays are made there."""
+    if is_fake_cuda() or place.type != "cuda":
+        return contextlib.nullcontext()
+    import cupy
+
+    return cupy.cuda.Device(place.index)
 
 
 def to_device(array: Any, target: device) -> Any:

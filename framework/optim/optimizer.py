@@ -17,6 +17,7 @@ from framework.core.graph import Hook
 from framework.core.modes import enable_grad, modes
 from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
+from framework.kernels.cuda.optimizers import at_once, gathered
 from framework.kernels.pool import no_memory
 from framework.tensor import Tensor, wrap
 from framework.trace import sink, turns
@@ -265,6 +266,18 @@ class Optimizer:
             modes.grad = before
 
     def _update_groups(self, recorder: Any) -> None:
+        # A trace wants each parameter's new values when it is told of them.
+        if recorder is None and self._on_cuda():
+            with gathered():
+                self._update_each(None)
+        else:
+            self._update_each(recorder)
+
+    def _on_cuda(self) -> bool:
+        first = next((p for group in self.param_groups for p in group["params"]), None)
+        return first is not None and first._device.type == "cuda"
+
+    def _update_each(self, recorder: Any) -> None:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -309,7 +322,8 @@ class Optimizer:
 
             taped.update(self, p, group, state, 0.0 if step is None else float(step._data))
         elif kind == "c" or param.dtype.itemsize == 2:
-            self._update_converted(param, grad, arrays, group, step)
+            with at_once():
+                self._update_converted(param, grad, arrays, group, step)
         else:
             self._update(param, grad, arrays, group, 0.0 if step is None else float(step._data))
 

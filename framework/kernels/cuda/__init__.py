@@ -95,8 +95,11 @@ def flat(array: Any) -> Any:
 
 def empty(like: Any, shape: Any, dtype: Any = None) -> Any:
     """A new array beside another one, of its type unless told otherwise."""
-    xp = np if like.__class__ is np.ndarray else module_of(like)
-    return xp.empty(shape, like.dtype if dtype is None else dtype)
+    dtype = like.dtype if dtype is None else dtype
+    if like.__class__ is np.ndarray:
+        return np.empty(shape, dtype)
+    with like.device:
+        return module_of(like).empty(shape, dtype)
 
 
 def empty_like(like: Any) -> Any:

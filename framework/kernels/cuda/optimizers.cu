@@ -1,4 +1,5 @@
-// A parameter's update in one pass, in place: SGD, Adam and AdamW, as `optim` computes them.
+// Updates of parameters in one pass, in place: SGD, Adam and AdamW, as `optim` computes them; of
+// one parameter, or of many in one launch.
 
 template <class A> struct Gradient {
     A decay, sign;
@@ -8,13 +9,14 @@ template <class A> struct Gradient {
 };
 
 template <class T>
-__device__ void sgd_of(T* p, const T* g, T* buffer, i64 n, double lr, double momentum,
-                       double fresh, double decay, i64 maximize, i64 first, i64 nesterov) {
+__device__ void sgd_of(T* p, const T* g, T* buffer, i64 n, i64 at, i64 step, double lr,
+                       double momentum, double fresh, double decay, i64 maximize, i64 first,
+                       i64 nesterov) {
     typedef typename Wide<T>::type A;
     Gradient<A> gradient = {A(decay), maximize ? A(-1) : A(1)};
     const T* const in[3] = {p, g, buffer ? buffer : p};
     if (!buffer) {
-        rewrite(in, p, n, thread_number(), thread_count(), [&](i64, const A* v) {
+        rewrite(in, p, n, at, step, [&](i64, const A* v) {
             return v[0] - gradient(v[1], v[0]) * A(lr);
         });
         return;
@@ -24,19 +26,19 @@ __device__ void sgd_of(T* p, const T* g, T* buffer, i64 n, double lr, double mom
         A d = gradient(v[1], v[0]);
         return first ? d : v[2] * A(momentum) + d * A(fresh);
     };
-    rewrite(in, buffer, n, thread_number(), thread_count(),
+    rewrite(in, buffer, n, at, step,
             [&](i64, const A* v) { return rolled(v); });
-    rewrite(in, p, n, thread_number(), thread_count(), [&](i64, const A* v) {
-        A step = nesterov ? v[2] * A(momentum) + gradient(v[1], v[0]) : v[2];
-        return v[0] - step * A(lr);
+    rewrite(in, p, n, at, step, [&](i64, const A* v) {
+        A moved = nesterov ? v[2] * A(momentum) + gradient(v[1], v[0]) : v[2];
+        return v[0] - moved * A(lr);
     });
 }
 
 // `largest` is null but for amsgrad. `shrink` is 1 - lr decay of AdamW, else 1.
 template <class T>
-__device__ void adam_of(T* p, const T* g, T* mean, T* square, T* largest, i64 n, double fresh1,
-                        double beta2, double fresh2, double decay, double root, double eps,
-                        double lr, double shrink, i64 maximize) {
+__device__ void adam_of(T* p, const T* g, T* mean, T* square, T* largest, i64 n, i64 at,
+                        i64 step, double fresh1, double beta2, double fresh2, double decay,
+                        double root, double eps, double lr, double shrink, i64 maximize) {
     typedef typename Wide<T>::type A;
     const int count = Pack<T>::count;
     Gradient<A> gradient = {A(decay), maximize ? A(-1) : A(1)};
@@ -55,7 +57,7 @@ __device__ void adam_of(T* p, const T* g, T* mean, T* square, T* largest, i64 n,
     };
     bool packed = even(p) && even(g) && even(mean) && even(square) && even(largest);
     i64 packs = packed ? n / count : 0;
-    for (i64 q = thread_number(); q < packs; q += thread_count()) {
+    for (i64 q = at; q < packs; q += step) {
         Pack<T> pv = ((Pack<T>*)p)[q], gv = ((const Pack<T>*)g)[q], mv = ((Pack<T>*)mean)[q],
                 sv = ((Pack<T>*)square)[q], top = largest ? ((Pack<T>*)largest)[q] : pv;
 #pragma unroll
@@ -66,17 +68,46 @@ __device__ void adam_of(T* p, const T* g, T* mean, T* square, T* largest, i64 n,
         ((Pack<T>*)square)[q] = sv;
         if (largest) ((Pack<T>*)largest)[q] = top;
     }
-    for (i64 i = packs * count + thread_number(); i < n; i += thread_count())
+    for (i64 i = packs * count + at; i < n; i += step)
         update(p[i], g[i], mean[i], square[i], largest ? largest + i : nullptr);
 }
 
-KERNEL(sgd,
-       (T* p, const T* g, T* buffer, i64 n, double lr, double momentum, double fresh, double decay,
-        i64 maximize, i64 first, i64 nesterov),
-       sgd_of(p, g, buffer, n, lr, momentum, fresh, decay, maximize, first, nesterov))
-KERNEL(adam,
-       (T* p, const T* g, T* mean, T* square, T* largest, i64 n, double fresh1, double beta2,
-        double fresh2, double decay, double root, double eps, double lr, double shrink,
-        i64 maximize),
-       adam_of(p, g, mean, square, largest, n, fresh1, beta2, fresh2, decay, root, eps, lr, shrink,
-               maximize))
+// A table of many parameters has a line for each: K addresses (0: none), the number of elements and
+// the number of its first block. A block has CHUNK elements of one of them.
+const int CHUNK = 1 << 14;
+
+template <class T, int K> struct Share {
+    T* at[K];
+    i64 count;
+    __device__ Share(const i64* table, i64 lines) {
+        i64 low = 0, high = lines - 1;
+        while (low < high) {  // the last line whose first block is not after this one
+            i64 middle = (low + high + 1) / 2;
+            if (table[middle * (K + 2) + K + 1] <= (i64)blockIdx.x) low = middle;
+            else high = middle - 1;
+        }
+        const i64* line = table + low * (K + 2);
+        i64 start = ((i64)blockIdx.x - line[K + 1]) * CHUNK;
+        count = line[K] - start < CHUNK ? line[K] - start : CHUNK;
+        for (int k = 0; k < K; k++) at[k] = line[k] ? (T*)(u64)line[k] + start : nullptr;
+    }
+};
+
+#define SGD double lr, double momentum, double fresh, double decay, i64 maximize, i64 first, \
+    i64 nesterov
+#define SGD_GIVEN lr, momentum, fresh, decay, maximize, first, nesterov
+#define ADAM double fresh1, double beta2, double fresh2, double decay, double root, double eps, \
+    double lr, double shrink, i64 maximize
+#define ADAM_GIVEN fresh1, beta2, fresh2, decay, root, eps, lr, shrink, maximize
+
+KERNEL(sgd, (T* p, const T* g, T* buffer, i64 n, SGD),
+       sgd_of(p, g, buffer, n, thread_number(), thread_count(), SGD_GIVEN))
+KERNEL(sgd_many, (const T* like, const i64* table, i64 lines, SGD),
+       Share<T, 3> s(table, lines);
+       sgd_of(s.at[0], s.at[1], s.at[2], s.count, threadIdx.x, blockDim.x, SGD_GIVEN))
+KERNEL(adam, (T* p, const T* g, T* mean, T* square, T* largest, i64 n, ADAM),
+       adam_of(p, g, mean, square, largest, n, thread_number(), thread_count(), ADAM_GIVEN))
+KERNEL(adam_many, (const T* like, const i64* table, i64 lines, ADAM),
+       Share<T, 5> s(table, lines);
+       adam_of(s.at[0], s.at[1], s.at[2], s.at[3], s.at[4], s.count, threadIdx.x, blockDim.x,
+               ADAM_GIVEN))

@@ -1,12 +1,89 @@
-"""A parameter's update in one launch; the functions are those of `compiled.optimizers`."""
+"""Updates of parameters in one pass; the functions are those of `compiled.optimizers`.
+
+Within `gathered` they wait, and those with the same numbers are one launch at its end.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
-from framework.kernels.cuda import blocks_for, launch
+import numpy as np
 
-__all__ = ["adam", "sgd"]
+from framework.kernels import module_of
+from framework.kernels.cuda import blocks_for, empty, launch
+
+__all__ = ["adam", "at_once", "gathered", "sgd"]
+
+_CHUNK = 1 << 14  # elements of a block, as in the entries for many
+
+Arrays = tuple[Any, ...]
+
+
+class _Waiting(threading.local):
+    updates: dict[Any, list[Arrays]] | None = None
+
+
+_waiting = _Waiting()
+
+
+@contextlib.contextmanager
+def gathered() -> Iterator[None]:
+    """Within, updates wait until the end, also that by an exception."""
+    before, _waiting.updates = _waiting.updates, {}
+    try:
+        yield
+    finally:
+        updates, _waiting.updates = _waiting.updates, before
+        for (entry, *_, numbers), lines in (updates or {}).items():
+            _run_many(entry, lines, numbers)
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Within `gathered`: updates do not wait, for their results are needed."""
+    before, _waiting.updates = _waiting.updates, None
+    try:
+        yield
+    finally:
+        _waiting.updates = before
+
+
+def _run(entry: str, arrays: Arrays, numbers: tuple[float | int, ...]) -> None:
+    param = arrays[0]
+    if _waiting.updates is not None:
+        key = entry, param.dtype, getattr(param, "device", None), numbers
+        _waiting.updates.setdefault(key, []).append(arrays)
+        return
+    blocks = blocks_for(param.size * param.dtype.itemsize // 16)
+    launch("optimizers", entry, blocks, 256, *arrays, param.size, *numbers)
+
+
+def _run_many(entry: str, lines: list[Arrays], numbers: tuple[float | int, ...]) -> None:
+    """One launch; the table of addresses is copied to the device, which is not waited for."""
+    if len(lines) == 1:
+        _run(entry, lines[0], numbers)
+        return
+    table, blocks = [], 0
+    for arrays in lines:
+        size = arrays[0].size
+        table.append([*map(_address, arrays), size, blocks])
+        blocks += -(-size // _CHUNK)
+    first = lines[0][0]
+    there: Any = np.array(table, np.int64)
+    if not isinstance(first, np.ndarray):
+        with first.device:
+            there = module_of(first).asarray(there)
+    like = empty(first, (1,))  # says the type
+    launch("optimizers", f"{entry}_many", blocks, 256, like, there, len(lines), *numbers)
+
+
+def _address(array: Any) -> int:
+    if array is None:
+        return 0
+    return int(array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr)
 
 
 def sgd(
@@ -14,9 +91,8 @@ def sgd(
     decay: float, maximize: bool, first: bool, nesterov: bool,
 ) -> None:  # fmt: skip
     """Write the new values into ``param`` and ``buffer``, which is None without momentum."""
-    numbers = (float(v) for v in (lr, momentum, 1 - dampening, decay))
-    launch("optimizers", "sgd", _blocks(param), 256, param, grad, buffer, param.size, *numbers,
-           int(maximize), int(first), int(nesterov))  # fmt: skip
+    numbers = tuple([float(v) for v in (lr, momentum, 1 - dampening, decay)])
+    _run("sgd", (param, grad, buffer), (*numbers, int(maximize), int(first), int(nesterov)))
 
 
 def adam(
@@ -29,9 +105,5 @@ def adam(
     shrink = 1 - lr * decay if decoupled else 1.0
     numbers = (1 - beta1, beta2, 1 - beta2, 0.0 if decoupled else decay,
                (1 - beta2**step) ** 0.5, eps, lr / (1 - beta1**step), shrink)  # fmt: skip
-    launch("optimizers", "adam", _blocks(param), 256, param, grad, mean, square, largest,
-           param.size, *map(float, numbers), int(maximize))  # fmt: skip
-
-
-def _blocks(param: Any) -> int:
-    return blocks_for(param.size * param.dtype.itemsize // 16)
+    given = tuple([float(v) for v in numbers])
+    _run("adam", (param, grad, mean, square, largest), (*given, int(maximize)))

@@ -14,6 +14,7 @@ import framework as torch
 from framework import random
 from framework.core.registry import OPS
 from framework.kernels import compiled, cuda
+from framework.kernels.cuda import optimizers
 from framework.trace import figures
 
 
@@ -363,6 +364,54 @@ def test_attention_of_what_is_no_number(host: Host) -> None:
     k[0, 3] = -1e30  # scores far below all others
     agree("attention", q, k, v, scale=1.0, causal=False, near=4)
     agree("attention", q, k, v, scale=1.0, causal=True, near=4)
+
+
+def _many(name: str, lines: list[list[Any]], numbers: list[tuple[Any, ...]]) -> list[list[Any]]:
+    """Updates of several parameters at once by the kernels; returns the arrays afterwards."""
+    host: Any = cuda.use(None)
+    cuda.use(host)
+    moved = [[None if a is None else host.there(a.copy()) for a in line] for line in lines]
+    with optimizers.gathered():
+        for line, given in zip(moved, numbers):
+            getattr(optimizers, name)(*line, *given)
+    return [[None if a is None else host.back(a) for a in line] for line in moved]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_updates_of_many_parameters_are_one_launch(dtype: Any, host: Host) -> None:
+    """The same numbers as one by one; other numbers are another launch."""
+    sizes = [3, (1 << 14) * 2 + 7, 1 << 14, 1, 50]
+    lines = [[draw(dtype, n, seed=k) for k in range(3)] for n in sizes]
+    numbers = [(0.1, 0.9, 0.0, 0.01, False, False, True)] * 4 + [(0.2, 0.9, 0.0, 0, False, 0, 0)]
+    found = _many("sgd", lines, numbers)
+    assert entries(host) == {"sgd", "sgd_many"} and sum(host.launched.values()) == 2
+    for line, given, mine in zip(lines, numbers, found):
+        tried("optimizers", "sgd", *line, *given)
+        for a, b in zip(mine, line):
+            same(a, b)
+    lines = [[np.abs(draw(dtype, n, seed=k)) for k in range(4)] + [None] for n in sizes]
+    numbers = [(0.01, (0.9, 0.99), 1e-8, 0.1, True, False, 3.0)] * 5
+    found = _many("adam", lines, numbers)
+    assert host.launched[f"adam_many_{cuda.TYPES[np.dtype(dtype)]}"] == 1
+    for line, given, mine in zip(lines, numbers, found):
+        tried("optimizers", "adam", *line, *given)
+        for a, b in zip(mine[:4], line):
+            same(a, b)
+
+
+def test_what_is_needed_at_once_does_not_wait(host: Host) -> None:
+    p, g = draw(np.float32, 5), draw(np.float32, 5, seed=1)
+    plain = (0.1, 0.0, 0.0, 0.0, False, False, False)
+    there = host.there(p.copy())
+    with optimizers.gathered():
+        with optimizers.at_once():
+            optimizers.sgd(there, host.there(g), None, *plain)
+        assert entries(host) == {"sgd"}
+        same(host.back(there), p - g * np.float32(0.1))
+    with pytest.raises(KeyError), optimizers.gathered():
+        optimizers.sgd(there, host.there(g), None, *plain)
+        raise KeyError
+    same(host.back(there), p - g * np.float32(0.2))
 
 
 # -- health -------------------------------------------------------------------------------------
