@@ -264,7 +264,9 @@ class Tensor:
         ((3, 1), (1, 3))
         """
         steps = tuple(s // self._data.itemsize for s in self._data.strides)
-        if 0 in steps:
+        if len(steps) != len(self._data.shape):
+            steps = (0,) * len(self._data.shape)  # sparse: PyTorch says zeros, too
+        elif 0 in steps:
             steps = steps_as_in_pytorch(self._data.shape, steps)
         return steps if dim is None else in_dim(steps, dim)
 

@@ -131,7 +131,7 @@ class GradScaler:
                     continue
                 if grad.dtype.name == "float16":
                     raise ValueError("Attempting to unscale FP16 gradients.")
-                data = grad._data
+                data = grad._data.values if grad.is_sparse else grad._data
                 bad = not bool(module_of(data).isfinite(data).all())
                 np.multiply(data, data.dtype.type(inverse), out=data) if isinstance(
                     data, np.ndarray

@@ -42,6 +42,7 @@ class CooArray(NDArrayOperatorsMixin):
     __slots__ = ("coalesced", "indices", "shape", "values")
 
     base = None  # it never shares another's memory
+    strides = ()
 
     def __init__(
         self, indices: Any, values: Any, shape: tuple[int, ...], coalesced: bool = False
@@ -104,6 +105,10 @@ class CooArray(NDArrayOperatorsMixin):
         """Other values at the same coordinates."""
         return CooArray(self.indices, values, self.shape, self.coalesced)
 
+    def emptied(self) -> CooArray:
+        """Zeros: without any coordinate."""
+        return CooArray(self.indices[:, :0], self.values[:0], self.shape, True)
+
     def copy(self, order: str = "C") -> CooArray:
         return CooArray(self.indices.copy(), self.values.copy(), self.shape, self.coalesced)
 
@@ -161,9 +166,13 @@ class CooArray(NDArrayOperatorsMixin):
         raise SparseOperand(_refusal("indexing"))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """``a[...] = b``: take over another's contents (a write in place)."""
-        if index is not Ellipsis or not isinstance(value, CooArray):
+        """``a[...] = b``: take over another's contents, or none with 0 (a write in place)."""
+        if index is not Ellipsis:
             raise SparseOperand(_refusal("assignment to a part"))
+        if _is_number(value) and value == 0:
+            value = self.emptied()
+        if not isinstance(value, CooArray):
+            raise SparseOperand(_refusal("assignment of dense values other than zero"))
         self.indices, self.coalesced = value.indices, value.coalesced
         self.values = value.values.astype(self.values.dtype, copy=False)
 

@@ -27,6 +27,7 @@ from framework.core.registry import Op, function, op
 from framework.device import CPU, META, default, existing
 from framework.dtypes import COMPLEX
 from framework.kernels import to_device, to_host
+from framework.kernels.coo import CooArray
 from framework.kernels.meta import creation_without_numbers, meta_array
 from framework.layout import laid_out, preserve_format, strided
 from framework.tensor import Tensor, tensor, warn_of_copy, wrap
@@ -632,7 +633,7 @@ def like(made: Tensor, input: Tensor, memory_format: Any) -> Tensor:
     """A tensor just made, with its memory in the order of ``input``'s or in a given one."""
     array = input._data
     given = memory_format is not None and memory_format is not preserve_format
-    if not given and (array.flags.c_contiguous or 0 in array.strides):
+    if not given and (input.is_sparse or array.flags.c_contiguous or 0 in array.strides):
         return made
     made._data = laid_out(made._data, array, memory_format)
     return made
@@ -654,6 +655,9 @@ def add_likes(make: Any, name: str, printed: str = "") -> None:
     ) -> Tensor:  # fmt: skip
         if dispatch.interposer is not None and hasattr(input, f"_new_{name}"):
             return getattr(input, f"_new_{name}")(input.shape, dtype=dtype or input.dtype)
+        if isinstance(input._data, CooArray) and layout is None and name in ("zeros", "empty"):
+            none = wrap(input._data.emptied(), input._device)
+            return none.to(device, dtype or input.dtype).requires_grad_(requires_grad)
         more = {} if generator is None else {"generator": generator}
         made = make(
             input.shape, dtype=dtype or input.dtype, layout=layout, device=device or input.device,

@@ -14,14 +14,15 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
-from framework.kernels import module_of
+from framework.kernels import SparseOperand, module_of
 from framework.kernels.coo import CooArray
-from framework.ops.conversion import CLONE
+from framework.ops.conversion import CLONE, FILL
+from framework.ops.conversion import COPY as COPY_IN
 from framework.ops.dims import axes, axis
 from framework.ops.indexing import INDEX, SLICE
 from framework.ops.joining import CAT, cat, stack
 from framework.ops.products import MATMUL
-from framework.ops.reduce import SUM
+from framework.ops.reduce import NORM, SUM
 from framework.ops.select import RELU
 from framework.ops.shape import PERMUTE, RESHAPE
 from framework.tensor import Tensor, wrap
@@ -689,6 +690,34 @@ COO_RELU = op(
     grad=(lambda g, y: g * (y > 0),),
 )  # fmt: skip
 
+
+def _fill_form(a: Tensor, value: Any) -> Tensor:
+    """Zeros of the same shape, with no coordinate; other values would make it dense."""
+    if value is not False and (isinstance(value, Tensor) or value != 0):
+        raise SparseOperand(
+            "fill with another value than zero is not implemented for sparse tensors"
+        )
+    return wrap(a._data.emptied(), a._device)
+
+
+def _copy_form(a: Tensor, b: Tensor) -> Tensor:
+    """A copy of a sparse tensor of the same shape, in the type of the one that is written."""
+    if not (isinstance(a._data, CooArray) and isinstance(b._data, CooArray) and a.shape == b.shape):
+        raise RuntimeError(
+            "copy_() between dense and sparse Tensors is not implemented! Found self type = "
+            f"{a.type()} and src type = {b.type()}"
+        )
+    return b.to(a.dtype).clone()
+
+
+def _norm_form(a: Tensor, *, p: float, dim: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The norm of all elements."""
+    if keepdim or len(dim) != a.ndim:
+        raise SparseOperand("norm over some dimensions is not implemented for sparse tensors")
+    content = values_of(coalesce(a))
+    return apply(NORM, content, p=p, dim=tuple(range(content.ndim)), keepdim=False)
+
+
 MATMUL.in_sparse(_matmul_form)
 RESHAPE.in_sparse(_reshape_form)
 RELU.in_sparse(lambda a: apply(COO_RELU, a))
@@ -698,6 +727,9 @@ CLONE.in_sparse(lambda a, form=None: apply(COPY, a))
 CAT.in_sparse(lambda *tensors, dim, lengths=(): cat_of(tensors, dim))
 SLICE.in_sparse(_getitem_form)
 INDEX.in_sparse(_index_form)
+COPY_IN.in_sparse(_copy_form)
+FILL.in_sparse(_fill_form)
+NORM.in_sparse(_norm_form)
 
 
 # -- what torch.sparse publishes -------------------------------------------------------------------

@@ -235,3 +235,50 @@ def test_dimensions_of_length_one_and_batches() -> None:
         x.reshape(-1)
     with pytest.raises(RuntimeError, match="first two dimensions of batch2"):
         torch.bmm(batch, right[:1])
+
+
+def test_types_and_zeros_like_keep_the_layout() -> None:
+    _, x, dense = pair()
+    x = x.detach()
+    assert torch.equal(x.to(torch.float32).to_dense(), dense.detach().float())
+    assert x.long().dtype is torch.int64 and x.bool().is_sparse
+    none = torch.zeros_like(x, dtype=torch.float32)
+    assert none.is_sparse and none._nnz() == 0 and none.dtype is torch.float32
+    assert none.shape == x.shape and none.stride() == (0, 0)
+    assert torch.equal(torch.zeros_like(x, layout=torch.strided), torch.zeros_like(dense))
+
+
+def test_writes_in_place() -> None:
+    _, x, dense = pair()
+    x, dense = x.detach(), dense.detach()
+    for write in (
+        lambda t: t.mul_(2), lambda t: t.add_(t), lambda t: t.div_(4), lambda t: t.neg_(),
+        lambda t: t.copy_(t * 3), lambda t: t.zero_(),
+    ):  # fmt: skip
+        assert torch.allclose(write(x).to_dense(), write(dense))
+    assert x.is_sparse and x._nnz() == 0
+    with pytest.raises(NotImplementedError, match="another value than zero"):
+        x.fill_(1)
+    with pytest.raises(RuntimeError, match="assignment of dense values"):
+        x.copy_(dense)
+
+
+def test_norm_is_that_of_all_elements() -> None:
+    _, x, dense = pair()
+    for p in (1, 2, float("inf")):
+        assert torch.allclose(x.norm(p), dense.norm(p))
+
+
+def test_gradients_of_embeddings_are_scaled_and_zeroed_in_place() -> None:
+    table = torch.nn.Embedding(5, 2, sparse=True)
+    optimizer = torch.optim.SGD(table.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    scaler.scale(table(torch.tensor([2, 2])).sum()).backward()
+    assert table.weight.grad.to_dense()[2].tolist() == [8.0, 8.0]
+    scaler.unscale_(optimizer)
+    assert table.weight.grad.to_dense()[2].tolist() == [2.0, 2.0]
+    scaler.step(optimizer)
+    optimizer.zero_grad(set_to_none=False)
+    assert table.weight.grad.is_sparse and table.weight.grad._nnz() == 0
+    table(torch.tensor([1])).sum().backward()
+    assert table.weight.grad.to_dense().sum() == 2
