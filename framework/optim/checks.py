@@ -9,6 +9,8 @@ from framework.tensor import Tensor
 __all__ = ["betas", "exclusive", "floating", "learning_rate", "nonnegative", "of_one_kind",
            "plain_numbers"]  # fmt: skip
 
+_PLAIN = frozenset({float, int})
+
 
 def nonnegative(name: str, value: Any) -> None:
     """Refuse a negative (or NaN) hyperparameter."""
@@ -73,4 +75,4 @@ def floating(optimizer: Any, fused: Any) -> None:
 
 def plain_numbers(*values: Any) -> bool:
     """Whether all are Python's own numbers, whose type no array takes on."""
-    return all(v.__class__ is float or v.__class__ is int for v in values)
+    return _PLAIN.issuperset(map(type, values))

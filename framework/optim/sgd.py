@@ -101,9 +101,9 @@ class SGD(Optimizer):
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         dampening = group["dampening"]
         buffer: Any = state["momentum_buffer"] if momentum else None
-        quick = updates(param, grad, *(() if buffer is None else (buffer,)))
-        if quick and buffer is None and param.size < LARGE:
-            quick = None  # two passes of NumPy's are quicker
+        quick = None
+        if hasattr(param, "size") and param.size >= LARGE:  # below, NumPy's passes are quicker
+            quick = updates(param, grad, *(() if buffer is None else (buffer,)))
         if quick and plain_numbers(momentum, decay, dampening):
             quick.sgd(
                 param, grad, buffer, lr, momentum, dampening, decay, group["maximize"],
