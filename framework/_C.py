@@ -11,11 +11,13 @@ from framework.kernels import LinAlgError as _LinAlgError
 from framework.kernels import OutOfMemoryError
 from framework.layout import layout, memory_format
 from framework.nn import functional as _nn
+from framework.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
 from framework.random import Generator
 from framework.tensor import Size
 from framework.tensor import Tensor as TensorBase
 
 __all__ = [
+    "DisableTorchFunction", "DisableTorchFunctionSubclass",
     "Generator", "OutOfMemoryError", "ScriptFunction", "ScriptModule", "Size", "TensorBase",
     "_LinAlgError", "_nn", "device", "dtype", "layout", "memory_format",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ on extending.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import threading
 import types
@@ -42,6 +43,7 @@ class _State(threading.local):
 
 
 _state = _State()
+_FUNCTIONAL = "framework.nn.functional"
 
 
 def _disabled_torch_function_impl(*args: Any, **kwargs: Any) -> Any:
@@ -127,7 +129,35 @@ def dispatch(function: Any, given: tuple[tuple[Any, ...], dict[str, Any]]) -> An
     relevant = _collected((*args, *kwargs.values()))
     if not relevant and not modes:
         return MISSING
+    if getattr(function, "_python", False) and function.__module__ == _FUNCTIONAL:
+        args, kwargs = _by_defaults(function, args, kwargs)
     return _ask(function, relevant, args, kwargs)
+
+
+def _by_defaults(function: Any, args: tuple[Any, ...], kwargs: Any) -> tuple[Any, Any]:
+    """The arguments as a function that PyTorch has written in Python hands them over.
+
+    By position what has no default, the rest by name: ``relu(x)`` as ``relu(x, inplace=False)``.
+    """
+    signature = inspect.signature(function)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return args, kwargs  # it will say what is wrong
+    bound.apply_defaults()
+    by_position: list[Any] = []
+    by_name: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        value = bound.arguments[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            by_position += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            by_name |= value
+        elif parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
+            by_position.append(value)
+        elif value is not MISSING:
+            by_name[name] = value
+    return tuple(by_position), by_name
 
 
 class _Unanswered(TypeError):

@@ -225,6 +225,28 @@ def test_modes_see_attributes_and_what_makes_tensors():
     """)
 
 
+def test_functions_written_in_python_hand_over_what_has_defaults_by_name():
+    run("""
+    from framework import nn
+    F = nn.functional
+    class Swap(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append((len(args), sorted(kwargs or ())))
+            return F.gelu(*args) if func is F.relu else func(*args, **(kwargs or {}))
+    x, seen = torch.ones(2, 3), []
+    with Swap():
+        assert torch.equal(nn.ReLU()(x), F.gelu(x)) and seen[0] == (1, ["inplace"])
+        F.softmax(x, -1)
+        assert seen[-1] == (1, ["_stacklevel", "dim", "dtype"])
+        F.cross_entropy(x, torch.tensor([0, 1]), reduction="sum")
+        assert seen[-1][0] == 2 and "reduction" in seen[-1][1] and "weight" in seen[-1][1]
+        with torch._C.DisableTorchFunction():
+            count = len(seen)
+            F.relu(x)
+    assert len(seen) == count
+    """)
+
+
 def test_users_functions():
     run("""
     from framework.overrides import handle_torch_function, has_torch_function, is_tensor_like
