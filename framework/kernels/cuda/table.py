@@ -21,7 +21,8 @@ _NAMES = {  # by family: functions of the name of their op
         standardize_backward""",
     "pointwise": """elu elu_backward gelu gelu_backward leaky_relu leaky_relu_backward relu
         relu_backward sigmoid sigmoid_backward silu silu_backward tanh tanh_backward""",
-    "pool": "max_pool1d max_pool2d max_pool3d",
+    "pool": """avg_pool1d avg_pool2d avg_pool3d avg_unpool1d avg_unpool2d avg_unpool3d max_pool1d
+        max_pool2d max_pool3d""",
     "softmax": "log_softmax log_softmax_backward softmax softmax_backward",
 }
 

@@ -221,6 +221,21 @@ def test_max_pool(dims: int, dtype: Any, host: Host) -> None:
     agree(f"max_pool{dims}d", flat, **meta)
 
 
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_mean_pool(dims: int, dtype: Any, host: Host) -> None:
+    size = (6, 7, 5)[-dims:]
+    x = draw(dtype, 2, 3, *size)
+    for kernel, stride, padding, _, ceil_mode in [*_WINDOWS, (4, 3, 2, 1, True)]:
+        for with_padding, divisor in ((True, None), (False, None), (True, 5)):
+            meta = {"size": size, "kernel": (kernel,) * dims, "stride": (stride,) * dims,
+                    "padding": (padding,) * dims, "ceil_mode": ceil_mode,
+                    "count_include_pad": with_padding, "divisor_override": divisor}  # fmt: skip
+            agree(f"avg_pool{dims}d", x, near=2, **meta)
+            y = OPS[f"avg_pool{dims}d"].kernel(x, **meta)
+            agree(f"avg_unpool{dims}d", draw(dtype, *y.shape, seed=1), near=4, **meta)
+
+
 def test_max_scatter_in_order(in_order: None, host: Host) -> None:
     g, index = draw(np.float32, 2, 3, 40), np.random.default_rng(0).integers(0, 5, (2, 3, 40))
     agree("max_scatter", g, index, size=(5,))
