@@ -268,13 +268,12 @@ class FunctionNode(Node):
         return outs
 
 
-_ops: weakref.WeakKeyDictionary[type[Function], Op] = weakref.WeakKeyDictionary()
-
-
 def _op_of(function: type[Function]) -> Op:
-    op = _ops.get(function)
+    """What stands for it in nodes; kept by the class itself, which a program may make in a loop."""
+    op = function.__dict__.get("_op")
     if op is None:
-        op = _ops[function] = Op(function.__name__, function.apply, ())
+        op = Op(function.__name__, function.apply, ())
+        function._op = op  # type: ignore[attr-defined]
     return op
 
 

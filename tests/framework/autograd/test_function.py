@@ -355,3 +355,24 @@ def test_a_pass_inside_another_keeps_the_phase():
         y.backward()
     assert phases == ["backward"] and tape.phase == "forward"
     balanced(tape.read())
+
+
+def test_a_class_made_in_a_function_goes_with_it():
+    def use():
+        class Double(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, g):
+                return g * 2
+
+        x = torch.ones(2, requires_grad=True)
+        Double.apply(x).sum().backward()
+        assert x.grad.tolist() == [2.0, 2.0]
+        return weakref.ref(Double)
+
+    gone = use()
+    gc.collect()
+    assert gone() is None
