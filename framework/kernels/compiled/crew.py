@@ -8,6 +8,7 @@ and whoever hands it out looks whether somebody must be woken.
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import threading
 import time
@@ -79,10 +80,18 @@ def _report_and_await(done, posted, number, spins):
     return _await(posted, number, spins)
 
 
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class _Hand:
     """One thread, and what it is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, spins: int) -> None:
+        self.spins = spins
         self.numbers = np.zeros(_FIELDS, np.int64)
         address = self.numbers.ctypes.data
         self.posted, self.done = address + 8 * _POSTED, address + 8 * _DONE
@@ -109,7 +118,7 @@ class _Hand:
         number, error = int(self.numbers[_POSTED]), None
         while self.numbers[_DONE] != number:
             try:
-                if not _await(self.done, number - 1, _LOOKS):
+                if not _await(self.done, number - 1, min(_LOOKS, self.spins)):
                     time.sleep(_NAP)
             except BaseException as interrupt:  # the arrays are in use: it has to wait
                 error = interrupt
@@ -119,7 +128,7 @@ class _Hand:
     def _serve(self) -> None:
         number = 0
         while not self.over:
-            if not _report_and_await(self.done, self.posted, number, _SPINS):
+            if not _report_and_await(self.done, self.posted, number, self.spins):
                 self.asleep = True  # before the last look: who gives work looks at this afterwards
                 if self.numbers[_POSTED] == number and not self.over:
                     self.bell.acquire()
@@ -142,7 +151,8 @@ class Crew:
     def __init__(self, count: int, name: str) -> None:
         self.over = False
         self.lock = threading.Lock()
-        self.hands = [_Hand(f"{name}_{i}") for i in range(count)]
+        spins = _SPINS if count < _processors() else 1  # else they take the others' processors
+        self.hands = [_Hand(f"{name}_{i}", spins) for i in range(count)]
 
     def run(self, call: Callable[..., None], args: tuple[Any, ...], bounds: list[int]) -> bool:
         """``call(*args, a, b)`` for each range between neighbouring bounds; False: it is busy."""
