@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 import tempfile
@@ -54,6 +55,20 @@ for i in range({count} // 200):
         x = layer(x)
 print("fin" + "ished")
 """
+# Forward and backward: a quarter of the ops are forward's, the gradients take the others.
+BACKWARD = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+layers = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(100)])
+x = torch.ones(8, requires_grad=True)
+for i in range({count} // 800):
+    for layer in layers:
+        x = layer(x)
+x.sum().backward()
+print("fin" + "ished")
+"""
+STREAM = 1_000_000  # events of one step, twice what the screen keeps
 # What is pressed in it, where the focus goes first, and how often.
 KEYS = {
     "scrolling a page": (b"2", PAGE_UP, 9),
@@ -74,9 +89,12 @@ def report() -> None:
     pages, idle = scrolling()
     print(f"  page through 5,000 ops     {pages * 1000:.1f} ms of CPU per page")
     print(f"  idle                       {idle * 100:.1f} % of a core")
-    for text, what in ((FLAT, "one after the other"), (NESTED, "in modules")):
+    for text, what in (
+        (FLAT, "one after the other"), (NESTED, "in modules"), (BACKWARD, "with backward"),
+    ):  # fmt: skip
         for count in (10_000, 100_000):
             large(text, what, count)
+    stream()
 
 
 def spread(seconds: list[float]) -> str:
@@ -152,6 +170,23 @@ def large(text: str, what: str, count: int) -> None:
             terminal.type(keys)
             terminal.quiet(1.0)
         print(f"    memory: {terminal.memory()} MB, at most {terminal.memory('VmHWM')} (bound 500)")
+
+
+def stream(count: int = STREAM) -> None:
+    """Print the memory of the program when so many events came in, and how many were lost."""
+    with opened(FLAT.format(count=count)) as terminal:
+        start, before = time.perf_counter(), terminal.cpu()
+        terminal.type(b"r")
+        if terminal.read(600.0, until=b"finished") is None:
+            raise RuntimeError(f"a cell of {count:,} ops did not end")
+        ran = time.perf_counter() - start
+        terminal.quiet(2.0, 120.0)
+        told = re.findall(rb"(\d+) dropped", terminal.output)
+        print(
+            f"  {count:,} events in one step: run in {ran:.1f} s, shown for "
+            f"{terminal.cpu() - before:.1f} s of CPU; memory {terminal.memory()} MB, at most "
+            f"{terminal.memory('VmHWM')}; {int(told[-1]) if told else 0:,} said to be dropped"
+        )
 
 
 def scrolling(pages: int = 60) -> tuple[float, float]:

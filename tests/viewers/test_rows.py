@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from events_for_tests import (
@@ -19,6 +20,7 @@ from events_for_tests import (
 from framework.trace import events as ev
 from viewers.graph.lanes import Lanes
 from viewers.graph.rows import Outline, Target
+from viewers.graph.step import StepGraph
 from viewers.graph.store import TraceStore
 from viewers.text import STYLES, plain, width_of
 
@@ -521,3 +523,39 @@ def test_events_are_found_while_not_all_is_taken_in(phase: str):
             break
     whole = outline(events, phase)
     assert [view.index_of(e.seq) for e in events] == [whole.index_of(e.seq) for e in events]
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "both"])
+def test_a_search_finds_what_reading_every_item_finds(phase: str):
+    view = outline(mlp_events(2), phase, depth=9)
+    store = view.graph.store
+    products = [e for e in store.tape if type(e) is ev.Op and e.name == "relu"]
+    view.names = {e.outputs[0].id: "hidden" for e in products}
+    for pattern in ("relu", "weight", "Linear", "model.0", "hidden", "e", "none such", "/^b.*s$/"):
+        match = re.compile(pattern.strip("/") if pattern[0] == "/" else re.escape(pattern), re.I)
+        rows = set()
+        for item in view.graph.items:
+            texts = [item.name, item.path, item.cls, item.error, *item.params.values()]
+            texts += [grad.name for grad in item.grads]
+            if item.kind == "op":
+                texts += [view.names.get(m.id, "") for m in item.outputs]
+            if view._row(item) >= 0 and any(text and match.search(text) for text in texts):
+                rows.add(view._row(item))
+        assert view.find(pattern) == sorted(rows), pattern
+
+
+def test_a_graph_that_is_read_in_pieces_is_the_same_and_its_rows_stay_where_they_are():
+    events = mlp_events(1)
+    store, whole = TraceStore(), TraceStore()
+    store.feed(events)
+    whole.feed(events)
+    for phase in ("forward", "backward", "both"):
+        view = Outline(StepGraph(store, store.steps[0]), phase, depth=9)
+        graph, shown = view.graph, []
+        while graph.behind or view.behind:
+            graph.update(3)
+            view.update(2)
+            keys = [row.key for row in view.rows]
+            assert keys[: len(shown)] == shown
+            shown = keys
+        assert text(view) == text(Outline(whole.graph(0), phase, depth=9))

@@ -635,19 +635,18 @@ class Outline:
             hits[node] |= good[name]
         for item, error in columns.errors.items():
             hits[item] |= bool(match(error))
-        known: dict[int, bool] = {}  # of headers, which most calls of a module share
-        for item, params in columns.params.items():
-            hit = known.get(id(params))
-            if hit is None:
-                hit = known[id(params)] = any(match(name) for name in params.values())
-            hits[item] |= hit
-        told: dict[str, bool] = {}
-        for tensor, variable in self.names.items():
-            hit = told.get(variable)
-            if hit is None:
-                hit = told[variable] = bool(match(variable))
-            if hit:
-                hits[self.graph.makers(tensor)] = True
+        # Most calls of a module share a header, and most results a name: each is looked at once.
+        heads = {
+            id(params)
+            for params in self.graph.headers()
+            if any(match(name) for name in params.values())
+        }
+        if heads:
+            hits[[i for i, params in columns.params.items() if id(params) in heads]] = True
+        names = {name for name in set(self.names.values()) if match(name)}
+        if names:
+            makers = self.graph.makers
+            hits[[i for t, name in self.names.items() if name in names for i in makers(t)]] = True
         return hits[:count]
 
     # -- drawing -----------------------------------------------------------------------------

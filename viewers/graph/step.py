@@ -178,6 +178,10 @@ class StepGraph:
             made = earlier[-1]
         return Item(self.columns, made)
 
+    def headers(self) -> list[dict[int, str]]:
+        """The different sets of parameters that modules have, as in `Columns.params`."""
+        return list(self._params.values())
+
     def makers(self, tensor: int) -> list[int]:
         """Indexes of all items that made a tensor or wrote it."""
         made = self._made.get(tensor)
