@@ -72,7 +72,14 @@ def store_of(tape: Tape) -> TraceStore:
     """All events of a recording, ready to be asked."""
     store = TraceStore(max_steps=1 << 40, max_events=1 << 40)
     store.feed(tape.events())
+    store.stood = sorted(tape.stops)
     return store
+
+
+def worked(tape: Tape, step: StepInfo) -> float:
+    """Seconds of a step, without what the program stood at stops in it."""
+    stood = sum(ns for seq, ns in tape.stops.items() if step.first_seq <= seq < step.last_seq)
+    return max(0.0, step.seconds - stood / 1e9)
 
 
 def summary_lines(tape: Tape) -> list[str]:
@@ -111,8 +118,8 @@ def _step_line(tape: Tape, step: StepInfo, losses: dict[int, float]) -> str:
     loss = next((v for seq, v in losses.items() if step.first_seq <= seq <= step.last_seq), None)
     name = str(step.number) if step.number else "-"
     text = "" if loss is None else short(loss, 5)
-    events = f"{step.first_seq}..{step.last_seq}"
-    return f"{name:>6} {events:>17} {step.ops:>6} {_time(step.seconds * 1e9):>9}  {text}".rstrip()
+    events, spent = f"{step.first_seq}..{step.last_seq}", _time(worked(tape, step) * 1e9)
+    return f"{name:>6} {events:>17} {step.ops:>6} {spent:>9}  {text}".rstrip()
 
 
 def _damage_text(damage: Any) -> str:
@@ -225,6 +232,7 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
     ops: dict[tuple[str, str], list[int]] = defaultdict(list)
     modules: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     open_: dict[int, Event] = {}
+    took = store_of(tape).took if tape.stops else lambda begin, end: end.t - begin.t
     for event in tape.events(step.first_seq, step.last_seq):
         if isinstance(event, Op):
             ops[event.name, event.phase].append(event.duration)
@@ -233,11 +241,11 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
         elif isinstance(event, (ModuleEnd, NodeEnd)):
             begin = open_.pop(event.begin, None)
             if isinstance(begin, ModuleBegin):
-                modules[begin.path][0] += event.t - begin.t
+                modules[begin.path][0] += took(begin, event)
             elif isinstance(begin, NodeBegin):
-                modules[begin.module][1] += event.t - begin.t
-                ops[begin.name, "backward node"].append(event.t - begin.t)
-    lines = [f"time of {_step_name(tape, step)}: {_time(step.seconds * 1e9)}", ""]
+                modules[begin.module][1] += took(begin, event)
+                ops[begin.name, "backward node"].append(took(begin, event))
+    lines = [f"time of {_step_name(tape, step)}: {_time(worked(tape, step) * 1e9)}", ""]
     lines.append(f"{'op':<28} {'phase':<14} {'calls':>6} {'total':>10} {'mean':>10}")
     for (name, phase), times in sorted(ops.items(), key=lambda i: -sum(i[1]))[:ROWS]:
         total = sum(times)

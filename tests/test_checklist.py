@@ -31,14 +31,15 @@ _KEYS = f"{_UI}keys_of_rows.py::test_"
 WALK = f"{_UI}walk.py::test_walk"
 DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     "A1": {"U": (
-        WALK, f"{_UI}mouse.py::test_a_click_on_the_time_line_scrubs",
+        WALK, f"{_KEYS}the_graph_grows_folds_and_opens",
         "viewers/test_rows.py::test_growing_gives_the_same_rows_as_building_and_never_moves_one",
         "viewers/test_rows.py::test_equal_siblings_fold_and_unfold",
     )},
     "A2": {
         "H": ("viewers/test_export.py::test_both_links_backward_with_forward",
               f"{_TRACE}reader.py::test_backward_is_linked_to_forward"),
-        "U": (WALK, "viewers/test_rows.py::test_both_shows_how_far_backward_is_at_the_cursor_"
+        "U": (f"{_KEYS}backward_is_drawn_and_linked_with_forward",
+              "viewers/test_rows.py::test_both_shows_how_far_backward_is_at_the_cursor_"
                     "and_what_is_still_to_come"),
     },
     "A3": {

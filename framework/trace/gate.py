@@ -28,7 +28,9 @@ import os
 import signal
 import sys
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -138,6 +140,7 @@ class Gate:
         namespace: the names that expressions see when the thread is not stopped.
         observers: called with every event (raw, tensors) on the model's thread.
         actions: by a breakpoint's id, what to call with its stop instead of stopping there.
+        stood: the event of each stop that is over, and how long it took in ns.
         predicates: by a breakpoint's id, a function of a tensor that must be true, too.
 
     >>> import framework as torch
@@ -158,6 +161,7 @@ class Gate:
         self.stops = 0
         self.changes = 0  # of the state: tells two stops, or two runs of a cell, apart
         self.break_on_error = False
+        self.stood: deque[tuple[int, int]] = deque(maxlen=1000)
         self.console: Callable[[Stop], Any] | None = None
         self.attended: Callable[[], bool] = lambda: True
         self.on_change: Callable[[], None] | None = None
@@ -338,9 +342,11 @@ class Gate:
             self.stops += 1
             self.changes += 1
         self._changed()
+        began = time.perf_counter_ns()
         try:
             command = self._ask(stop)
         finally:
+            self.stood.append((stop.seq, time.perf_counter_ns() - began))
             with self._lock:
                 self.stop = None
                 self.state = "running"

@@ -40,6 +40,7 @@ from framework.trace.tape_format import (
     HEALTH,
     MAGIC,
     SOURCE,
+    STOPS,
     VALUES,
     Chunk,
     Damage,
@@ -57,6 +58,7 @@ _BLOB_HEAD = msgspec.msgpack.Decoder(tuple[bytes, str, tuple[int, ...]])
 _VALUES = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, tuple[int, ...]]])
 _HEALTH = msgspec.msgpack.Decoder(list[tuple[int, int, Summary]])
 _SOURCE = msgspec.msgpack.Decoder(tuple[str, str])
+_STOPS = msgspec.msgpack.Decoder(list[tuple[int, int]])
 _DTYPES = {d.name: d.numpy for d in dtypes.ALL}
 
 
@@ -85,6 +87,7 @@ class Tape:
         path: the file, as it was named.
         info: what the run was: ``program``, ``argv``, ``python``, ``host``, ``started``, ``keep``.
         sources: file name -> text of the user's code.
+        stops: event -> ns that the program stood after it, at a stop.
         damage: stretches that could not be read.
         complete: it was closed properly.
         all_read: all that the file held at the last `refresh` is known.
@@ -118,6 +121,7 @@ class Tape:
         self._blobs: dict[bytes, tuple[int, int, str, tuple[int, ...]]] = {}  # hash -> where
         self._unpacked = self._dated = 0
         self.sources: dict[str, str] = {}
+        self.stops: dict[int, int] = {}
         try:
             self._scanner.start()
         except TapeError as error:
@@ -255,6 +259,8 @@ class Tape:
                 elif channel == SOURCE:
                     name, text = _SOURCE.decode(data[start:end])
                     self.sources.setdefault(name, text)
+                elif channel == STOPS:
+                    self.stops.update(_STOPS.decode(data[start:end]))
             except (msgspec.DecodeError, RecursionError):
                 self.damage.append(Damage(chunk.offset, chunk.length, "a message that is none"))
 

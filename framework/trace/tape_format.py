@@ -30,6 +30,7 @@ __all__ = [
     "MAX_CHUNK",
     "MAX_RECORD",
     "SOURCE",
+    "STOPS",
     "TOPICS",
     "VALUES",
     "Chunk",
@@ -56,13 +57,14 @@ MAX_RECORD = 1 << 30  # bytes of one record, of which a blob may be nearly all
 MAX_CHUNK = 64 << 20  # bytes of a compressed chunk when it is unpacked
 
 # Channels.
-EVENTS, VALUES, HEALTH, SOURCE, BLOB = 1, 2, 3, 4, 5
+EVENTS, VALUES, HEALTH, SOURCE, BLOB, STOPS = 1, 2, 3, 4, 5, 6
 TOPICS = {
     EVENTS: ("events", "list of events, as framework.trace.events has them"),
     VALUES: ("values", "list of [tensor id, event, hash]: from this event on it holds that blob"),
     HEALTH: ("health", "list of [tensor id, event, Summary]: statistics in place of a value"),
     SOURCE: ("source", "[file name, text]: a file of the user's code; the name is only a name"),
     BLOB: ("blob", "length (uint32), [hash, dtype, shape], then the elements in C order"),
+    STOPS: ("stops", "list of [event, ns]: after it the program stood for so long at a stop"),
 }
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 1, 2, 3, 4, 5, 6

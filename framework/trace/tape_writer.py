@@ -45,6 +45,7 @@ from framework.trace.tape_format import (
     EVENTS,
     HEALTH,
     SOURCE,
+    STOPS,
     VALUES,
     TapeError,
     blob_message,
@@ -506,9 +507,18 @@ class Recording:
         if self._health:
             self._text.add(t, message(HEALTH, 0, t, encode(self._health)))
             self._health = []
+        if stops := self._stops():
+            self._text.add(t, message(STOPS, 0, t, encode(stops)))
         before = self._file.end
         self._text.write(self._file, self._compress)
         self._text_bytes += self._file.end - before
+
+    def _stops(self) -> list[tuple[int, int]]:
+        """Stops that are over, of events that are being written."""
+        gate, found = self.recorder.gate, []
+        while gate is not None and gate.stood and gate.stood[0][0] < self._next:
+            found.append(gate.stood.popleft())
+        return found
 
     def _flush(self) -> None:
         self._write_text()

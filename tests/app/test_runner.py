@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.recording import time_lines, worked
 from app.runner import parse_break
+from framework.trace import open_tape
 from framework.trace import session as sessions
 from framework.trace.client import Client
 from framework.trace.protocol import StateChanged
@@ -739,3 +741,20 @@ def test_a_program_without_an_optimizer_is_compared_as_far_as_it_has_come(tmp_pa
     terminal.expect("the branch is over")
     terminal.send("q")
     assert terminal.end() == 1
+
+
+def test_what_it_stood_at_the_prompt_is_no_time_of_the_recording(nan, tmp_path):
+    tape = tmp_path / "a.tape"
+    terminal = Terminal("run", nan, "--break", "op log once", "--record", tape, "--no-listen")
+    terminal.expect("(tapebook) ")
+    time.sleep(1.5)  # what is measured
+    terminal.send("c")
+    terminal.end()
+    with open_tape(tape) as made:
+        ((seq, stood),) = made.stops.items()
+        assert made.events(seq, seq)[0].name == "log" and stood > 1.4e9
+        (step,) = [s for s in made.steps if s.first_seq <= seq < s.last_seq]
+        assert step.seconds > 1.4
+        spans = re.findall(r" ([\d.]+) s\b", "\n".join(time_lines(made, step)))
+        assert worked(made, step) == pytest.approx(step.seconds - stood / 1e9)
+        assert not [s for s in spans if float(s) > worked(made, step) + 0.1], spans

@@ -48,6 +48,7 @@ class GraphPane(Pane):
         super().__init__(session, "graph")
         self.phase = "forward"
         self.chosen_phase = False  # the user has chosen it: it no longer changes by itself
+        self._followed = "forward"  # the one that it had until then
         self.outline: Outline | None = None
         self._coming: Outline | None = None  # of a large step, while it is being made
         self._opening = False  # it is the same drawing with other rows open
@@ -233,12 +234,12 @@ class GraphPane(Pane):
     def next_phase(self) -> None:
         """forward, backward and both as the user wants it, then as the cursor goes again."""
         if not self.chosen_phase:
-            self.chosen_phase = True
-            self._set_phase(PHASES[(PHASES.index(self.phase) + 1) % len(PHASES)])
-        elif self.phase == PHASES[-1]:
+            self.chosen_phase, self._followed = True, self.phase
+        following = PHASES[(PHASES.index(self.phase) + 1) % len(PHASES)]
+        if following == self._followed:
             self.follow_phase()
         else:
-            self._set_phase(PHASES[PHASES.index(self.phase) + 1])
+            self._set_phase(following)
         self._cursor = -1
         self.sync()
 

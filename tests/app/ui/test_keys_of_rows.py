@@ -308,3 +308,92 @@ def test_times_of_ops_and_modules_forward_and_backward(
             assert re.search(rf"relu .*{short}", ops), text
 
     asyncio.run(run())
+
+
+# -- A1, A2 --------------------------------------------------------------------------------------
+
+FOLDED = """\
+# %%
+import framework as torch
+from framework import nn
+
+blocks = [nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(4)]
+model = nn.Sequential(*blocks, nn.Linear(8, 2))
+x = torch.randn(4, 8)
+
+# %%
+for step in range(2):
+    loss = model(x).square().mean()
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_graph_grows_folds_and_opens(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A step of the model adds a row below; alike blocks are one row, which `space` unfolds."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", FOLDED), size) as d:
+            await at_model(d, "in model.0 once")
+            await d.press("2")
+            graph = d.main.graph
+            before = d.rows("graph").split("\n")
+            assert "0 Linear" in d.rows("graph") and "mean" not in d.rows("graph")
+            for _ in range(3):
+                await d.step("n")
+            after = d.rows("graph").split("\n")
+            assert len(after) > len(before), after
+            shown = [line.replace("▶", " ").strip() for line in before[:2]]
+            assert [line.replace("▶", " ").strip() for line in after[:2]] == shown, "nothing moved"
+            await d.press("c")
+            await d.idle()
+            folds = [i for i in range(graph.count()) if graph.outline.rows[i].kind == "fold"]
+            assert (folds and "4 ×" in d.rows("graph")) or "4 x" in d.rows("graph"), d.rows("graph")
+            folded = graph.count()
+            graph.select(folds[0])
+            await d.press("space")
+            opened = graph.count()
+            assert opened > folded and d.rows("graph").count("relu") == 4, d.rows("graph")
+            await d.press("space")
+            assert graph.count() == folded
+            await d.press("home", "asterisk")
+            closed = graph.count()
+            await d.press("asterisk")
+            assert closed < graph.count() or closed > folded, "all rows open and close"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_backward_is_drawn_and_linked_with_forward(tmp_path: Path, size: tuple[int, int]) -> None:
+    """`g`: forward, backward, both; at a node the notebook marks the line of its forward op."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await at_model(d, "grad model.0.weight once")
+            assert session_node(d) == "linear"
+            assert "◁" in d.pane("notebook") and "▶ 4" in d.pane("notebook"), d.text()
+            await d.press("2")
+            titles, texts = [], []
+            for _ in range(3):
+                title = d.main.graph.title_text().rsplit(" · ", 1)[-1]
+                titles.append(title.removesuffix(" (kept)"))
+                texts.append(d.rows("graph"))
+                await d.press("g")
+            assert titles == ["backward", "forward + backward", "forward"], titles
+            assert d.main.graph.title_text().endswith(" · backward"), "and as the cursor goes again"
+            by = dict(zip(titles, texts))
+            assert "◀" not in by["forward"] and "relu" in by["forward"]
+            nodes = by["backward"]
+            assert nodes.index("cross_entropy") < nodes.index("relu"), nodes
+            (row,) = [r for r in by["forward + backward"].split("\n") if " relu " in r]
+            assert "◀" in row, by["forward + backward"]
+            await d.press("c")
+            await d.idle()
+
+    asyncio.run(run())
+
+
+def session_node(d: Driver) -> str:
+    node = d.session.moment.node
+    return node.name if node is not None else ""
