@@ -149,7 +149,9 @@ def _check_threads(name: str, count: Any) -> int:
 
 
 def set_num_threads(num: int) -> None:
-    """How many threads compiled kernels may use; NumPy's BLAS takes its own from the environment.
+    """How many threads compiled kernels and large products of float32 matrices may use.
+
+    For other products NumPy's BLAS takes its own from the environment.
 
     RuntimeError unless it is positive, TypeError unless it is an int.
 
