@@ -392,7 +392,7 @@ def _parse(data: bytes, place: _Place) -> Any:
     except _NoPlace:
         raise
     except (
-        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, StopIteration,
+        KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, StopIteration,
     ) as error:  # fmt: skip
         raise _Unusable(f"its skeleton is damaged ({type(error).__name__}: {error})") from None
 
@@ -412,7 +412,8 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not isinstance(metadata, dict):
         raise _Unusable("its header is damaged: the metadata are not a JSON object")
     try:
-        spans = sorted((*map(int, v["data_offsets"]), k) for k, v in header.items())
+        offsets = {k: tuple(map(int, v["data_offsets"])) for k, v in header.items()}
+        spans = sorted((begin, end, k) for k, (begin, end) in offsets.items())
     except (KeyError, TypeError, ValueError):
         raise _Unusable("its header is damaged: a tensor has no data_offsets") from None
     arrays: dict[str, np.ndarray] = {}

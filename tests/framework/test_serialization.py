@@ -248,6 +248,7 @@ BAD = {
     "deep json": (headed(b"[" * 100_000), "header is not JSON"),
     "a list": (headed([1]), "not a JSON object"),
     "no offsets": (headed({"a": {"dtype": "F32", "shape": [1]}}), "has no data_offsets"),
+    "one offset": (headed({"a": {**ONE, "data_offsets": [4]}}, b"1234"), "has no data_offsets"),
     "overlap": (headed({"a": ONE, "b": ONE}, b"1234"), "does not follow"),
     "negative": (headed({"a": {**ONE, "data_offsets": [-4, 0]}}, b"1234"), "does not follow"),
     "wrong size": (headed({"a": {**ONE, "shape": [2]}}, b"1234"), "does not have 4 bytes"),
@@ -355,6 +356,7 @@ def test_other_kinds_are_refused(value, words) -> None:
         '{"$named":["P",["x"],[1,2]]}', '{"$named":["P;import os",["x"],[1]]}',
         '{"$named":["P",["__class__"],[1]]}', '{"$numpy":["object_","a"]}', '{"$range":["a"]}',
         '{"$set":[[1]]}', '{"$bytes":"a!"}', '{"$defaultdict":["eval",[]]}', '{"$layout":"x"}',
+        '{"$device":"cp5"}', '{"$sparse":{"indices":{"$tensor":"a"}}}',
     ],
 )  # fmt: skip
 def test_a_damaged_kind_is_refused(skeleton) -> None:
