@@ -48,7 +48,10 @@ def reason(capability: int) -> str:
 
 
 def compile_for(capability: int, name: str, source: str) -> bytes:
-    """Machine code, or from nvcc, which takes long, PTX; AssertionError with a compiler's words."""
+    """Machine code of the oldest and the newest; else PTX, which takes half as long.
+
+    AssertionError with the compiler's words.
+    """
     if library := nvrtc.library():
         return _by_nvrtc(library, capability, name, source)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +70,9 @@ def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> 
         ctypes.byref(program), source.encode(), name.encode(), 0, None, None
     )
     assert made == 0, made
-    options = [o.encode() for o in (*_OPTIONS, f"-arch=sm_{capability}")]
+    ends = capability in (CAPABILITIES[0], CAPABILITIES[-1])
+    form, kind = ("CUBIN", "sm") if ends else ("PTX", "compute")
+    options = [o.encode() for o in (*_OPTIONS, f"-arch={kind}_{capability}")]
     given = (ctypes.c_char_p * len(options))(*options)
     try:
         done = library.nvrtcCompileProgram(program, len(options), given)
@@ -77,9 +82,9 @@ def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> 
         library.nvrtcGetProgramLog(program, log)
         said = [line for line in log.value.decode().splitlines() if line and _OLD not in line]
         assert done == 0 and not said, "\n".join(said)
-        assert library.nvrtcGetCUBINSize(program, ctypes.byref(size)) == 0
+        assert getattr(library, f"nvrtcGet{form}Size")(program, ctypes.byref(size)) == 0
         code = ctypes.create_string_buffer(size.value)
-        assert library.nvrtcGetCUBIN(program, code) == 0
+        assert getattr(library, f"nvrtcGet{form}")(program, code) == 0
         return code.raw
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
