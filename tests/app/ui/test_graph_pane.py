@@ -112,6 +112,48 @@ def test_a_large_step_opens_and_closes_between_keys(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_is_looked_at_stays_in_place_while_the_step_grows(tmp_path: Path) -> None:
+    """New events, and late ones that make the drawing anew, move nothing for who has scrolled."""
+    with trace.recording(keep="none") as tape:
+        x = torch.ones(2)
+        for _ in range(3000):
+            x = x.tanh()
+    events = list(tape.read())
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), (80, 24), kernel=False) as d:
+            session, graph = d.session, d.main.graph
+
+            def come(*messages: object) -> None:
+                for message in messages:
+                    session._receive(message)
+                d.app.tick()
+
+            come(StateChanged("running"), Events([*events[:500], *events[600:1000]]))
+            await d.press("2", "home", *["down"] * 10)
+            await d.until(lambda: graph.outline is not None and not graph.behind, "the graph")
+            assert graph.chosen is not None and not graph.following
+
+            def seen() -> tuple[object, ...]:
+                top = graph.scroll_offset.y
+                assert graph.outline is not None and graph.chosen is not None
+                rows = graph.outline.rows[top : top + graph.size.height]
+                return graph.chosen.begin, graph.selected, top, [row.begin for row in rows]
+
+            at = seen()
+            come(Events(events[1000:]))
+            await d.until(lambda: not graph.behind and graph.count() > 2500, "its growth")
+            assert seen() == at
+            before = graph.outline
+            session.store.feed(events[500:600])  # the graph is another one
+            session.changed.add("events")
+            d.app.tick()
+            await d.until(lambda: graph.outline is not before and not graph.behind, "late ones")
+            assert seen() == at
+
+    asyncio.run(run())
+
+
 def test_no_call_that_is_asked_for_is_lost(tmp_path: Path) -> None:
     """However short the wait: Textual's own timers leave out what is late already."""
 
