@@ -46,6 +46,7 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
         "H": ("app/test_seeing.py::test_one_tensor_with_a_slice_and_as_an_image",
               "app/test_tape.py::test_one_op"),
         "U": (f"{_UI}look.py::test_images_and_highlighted_values",
+              f"{_KEYS}nan_and_inf_have_signs_of_their_own",
               f"{_UI}walk.py::test_values_are_as_of_the_cursor"),
     },
     "A4": {
@@ -194,6 +195,7 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
               f"{_TRACE}forks.py::test_adopted_the_branch_is_the_program",
               "app/test_runner.py::test_a_branch_is_compared_at_the_prompt"),
         "U": (f"{_UI}whatif.py::test_a_change_is_compared_and_dropped",
+              f"{_UI}whatif.py::test_an_attribute_and_a_gradient_on_its_way",
               f"{_UI}whatif.py::test_adopted_the_notebook_goes_on_in_the_branch"),
     },
     "D5": {

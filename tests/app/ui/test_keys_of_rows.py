@@ -405,3 +405,23 @@ def test_backward_is_drawn_and_linked_with_forward(tmp_path: Path, size: tuple[i
 def session_node(d: Driver) -> str:
     node = d.session.moment.node
     return node.name if node is not None else ""
+
+
+# -- A3 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_nan_and_inf_have_signs_of_their_own(tmp_path: Path, size: tuple[int, int]) -> None:
+    text = "# %%\nimport framework as torch\ny = torch.log(torch.tensor([-1.0, 0.0, 1.0, 2.0]))\n"
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", text), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("3")
+            await d.until(lambda: "N=NaN" in d.rows("inspector"), "the heat map")
+            shown = d.rows("inspector")
+            assert "NaN" in shown and "Inf" in shown and "I=Inf" in shown, shown
+            assert re.search(r"\bnan +-inf +0", shown), shown  # the table
+
+    asyncio.run(run())

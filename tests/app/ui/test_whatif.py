@@ -207,3 +207,28 @@ def test_of_an_attached_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     finally:
         process.kill()
         process.wait()
+
+
+def test_an_attribute_and_a_gradient_on_its_way(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            session = d.session
+            await d.press("B", *"grad model.0.weight once", "enter", "f6")
+            await d.stopped()
+            for change in ("optimizer.param_groups[0]['lr'] = 0.0", "it = it * 0"):
+                await d.press("3")
+                await d.settled()
+                await type_change(d, change)
+                await d.until(
+                    lambda: session.whatif.branch and session.whatif.branch.edits, "a branch"
+                )
+                await d.settled()
+                assert "what if" in d.text() and not session.problem, session.message
+                assert change in " ".join(map(str, session.whatif.branch.edits)), change
+                await d.press("X", "d")
+                await d.settled()
+                assert session.whatif.branch is None and session.state == "paused"
+            await d.press("c")
+            await d.idle()
+
+    asyncio.run(run())
