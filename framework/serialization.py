@@ -454,7 +454,7 @@ def _array(name: str, entry: dict[str, Any], data: bytes) -> np.ndarray:
 def _zip_names(data: bytes) -> list[str]:
     try:
         return zipfile.ZipFile(io.BytesIO(data)).namelist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, OverflowError):
         return []
 
 

@@ -86,7 +86,7 @@ def _opened(data: bytes) -> tuple[zipfile.ZipFile, str, bytes, str]:
         order = "little"
         if prefix + "byteorder" in archive.namelist():
             order = _entry(archive, prefix + "byteorder").decode("ascii", "replace").strip()
-    except (*_ZIP, ValueError) as error:
+    except (*_ZIP, ValueError, OverflowError) as error:
         raise Refused(f"its zip archive is damaged ({error})") from None
     if order not in ("little", "big"):
         raise Refused(f"its byte order is {order!r}, which is neither little nor big")

@@ -236,5 +236,14 @@ def test_a_script_module_is_code() -> None:
         torch.load(checkpoint(b"\x80\x02}.", {"constants.pkl": b"\x80\x02)."}))
 
 
+def test_an_entry_beyond_any_file_is_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02N.")
+        archive.filelist[0].header_offset = 1 << 63
+    with pytest.raises(ValueError, match="its zip archive is damaged|it is a zip file that is cut"):
+        torch.load(io.BytesIO(file.getvalue()))
+
+
 def test_nothing_was_written_by_the_files() -> None:
     assert not os.path.exists(EVIL)
