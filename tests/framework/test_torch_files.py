@@ -241,7 +241,9 @@ def test_an_entry_beyond_any_file_is_refused() -> None:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a/data.pkl", b"\x80\x02N.")
         archive.filelist[0].header_offset = 1 << 63
-    with pytest.raises(ValueError, match="its zip archive is damaged|it is a zip file that is cut"):
+    with pytest.raises(
+        ValueError, match=r"its zip archive is damaged|it is a zip file that is cut"
+    ):
         torch.load(io.BytesIO(file.getvalue()))
 
 
