@@ -2,9 +2,9 @@
 # # A tour of Tapebook
 #
 # Ten minutes, three bugs. Left are cells, in the middle the graph of a training step, right the
-# inspector (below 100 columns it takes the place of the cells, with `3`), below the time line. `1`
-# to `6` go from pane to pane, `m` zooms one and back, `F1` says what the pane is for and what its keys
-# do, `ctrl+q` leaves.
+# inspector (below 100 columns it takes the place of the cells, with `3`), below the time line.
+# `1` to `6` go from pane to pane, `m` zooms one and back, `F1` says what the pane is for and what
+# its keys do, `ctrl+q` leaves.
 #
 # Press `F6`: all cells run. While they do, the graph grows.
 
