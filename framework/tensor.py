@@ -357,7 +357,9 @@ class Tensor:
                 "var_no_grad = var.detach()."
             )
         if requires_grad and self.dtype.category < dtypes.FLOAT:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients"
+            )
         if requires_grad and not modes.inference and self.is_inference():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not "

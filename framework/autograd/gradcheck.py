@@ -26,7 +26,7 @@ class GradcheckError(RuntimeError):
     ...     torch.autograd.gradcheck(lambda x: x.detach() * x, x)
     ... except torch.autograd.GradcheckError as error:
     ...     print(str(error).partition(",")[0])
-    Jacobian mismatch for input 0: 1 of 1 elements differ
+    Jacobian mismatch for output 0 with respect to input 0
     """
 
 
@@ -63,7 +63,7 @@ def gradcheck(
         atol, rtol: how near the gradients must be to them.
         nondet_tol: how far results and gradients of two equal runs may be apart.
         check_undefined_grad: with several outputs, one without a gradient must count as zero.
-        check_grad_dtypes: gradients must have the dtypes of the inputs.
+        check_grad_dtypes: accepted; the engine always gives gradients the dtypes of the inputs.
         check_batched_grad: gradients inside of `vmap` must be those outside.
         check_forward_ad: the tangents of forward mode must match too.
         check_batched_forward_grad: and inside of `vmap`.
@@ -100,14 +100,19 @@ def gradcheck(
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them "
+            "gradcheck expects at least one input tensor to require gradient, but none of them "
             "have requires_grad=True."
         )
     _warn_of_precision(args)
     random = np.random.Generator(np.random.Philox(seed))
     try:
         if check_backward_ad:
-            _check(func, args, eps, atol, rtol, random, nondet_tol, fast_mode)
+            limits = (eps, atol, rtol)
+            try:
+                _check(func, args, limits, random, nondet_tol, fast_mode)
+            except GradcheckError:
+                _check_each(func, args, limits, random, nondet_tol, fast_mode)
+                raise
             if check_undefined_grad:
                 _check_undefined(func, args, atol, rtol, random)
             if check_batched_grad:
@@ -190,16 +195,33 @@ def gradgradcheck(
     )  # fmt: skip
 
 
-def _check(
+def _check_each(
     func: Callable[..., Any],
     args: tuple[Any, ...],
-    eps: float,
-    atol: float,
-    rtol: float,
+    limits: tuple[float, float, float],
     random: np.random.Generator,
     nondet_tol: float,
     fast: bool,
 ) -> None:
+    """Check the outputs one by one, to name the first that is wrong."""
+    with enable_grad():
+        count = len(_differentiable(func(*args)))
+    for k in range(1, count):
+        _check(
+            lambda *a, k=k: _differentiable(func(*a))[k], args, limits, random, nondet_tol, fast, k
+        )
+
+
+def _check(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    limits: tuple[float, float, float],
+    random: np.random.Generator,
+    nondet_tol: float,
+    fast: bool,
+    output: int = 0,
+) -> None:
+    eps, atol, rtol = limits
     with enable_grad():
         outs = _differentiable(func(*args))
         again = _differentiable(func(*args))
@@ -219,11 +241,15 @@ def _check(
         found: list[Any] = [None] * len(wanted)
     else:
         cotangents = [_random_like(o, random) for o in outs]
-        found = run_backward(
-            list(outs), list(cotangents),
-            retain_graph=False, create_graph=False, inputs=[a for _, a in wanted],
-            accumulate=False,
+        found, repeated = (
+            run_backward(
+                list(outs), list(cotangents),
+                retain_graph=True, create_graph=False, inputs=[a for _, a in wanted],
+                accumulate=False,
+            )
+            for _ in range(2)
         )  # fmt: skip
+        _check_repeated(found, repeated, nondet_tol)
     weights = [to_host(c._data) for c in cotangents]
     differentiable = any(o.requires_grad for o in outs)
 
@@ -239,7 +265,7 @@ def _check(
         array = to_host(tensor._data)
         analytic = np.zeros_like(array) if got is None else to_host(got._data)
         if fast and array.size:
-            _compare_along(loss, position, array, analytic, eps, atol, rtol, random)
+            _compare_along(loss, position, array, analytic, limits, random, output)
             continue
         numeric = _numeric(loss, position, array, eps)
         if analytic.shape != numeric.shape or analytic.dtype != numeric.dtype:
@@ -247,7 +273,19 @@ def _check(
                 f"gradcheck: the gradient of input {position} is {analytic.dtype} "
                 f"{list(analytic.shape)}, but the input is {numeric.dtype} {list(numeric.shape)}"
             )
-        _compare(position, analytic, numeric, atol, rtol)
+        _compare(position, analytic, numeric, atol, rtol, output)
+
+
+def _check_repeated(found: list[Any], again: list[Any], nondet_tol: float) -> None:
+    for a, b in zip(found, again):
+        if a is not None and b is not None and not np.allclose(
+            to_host(a._data), to_host(b._data), rtol=0, atol=nondet_tol, equal_nan=True
+        ):  # fmt: skip
+            raise GradcheckError(
+                "Backward is not reentrant, i.e., running backward with same input and "
+                "grad_output multiple times gives different values. The tolerance for "
+                f"nondeterminism was {nondet_tol}."
+            )
 
 
 def _numeric(
@@ -269,9 +307,11 @@ def _numeric(
 
 def _compare_along(
     loss: Callable[[int, np.ndarray], float], position: int, array: np.ndarray,
-    analytic: np.ndarray, eps: float, atol: float, rtol: float, random: np.random.Generator,
+    analytic: np.ndarray, limits: tuple[float, float, float], random: np.random.Generator,
+    output: int,
 ) -> None:  # fmt: skip
     """`_numeric` and `_compare` along one random direction of length 1."""
+    eps, atol, rtol = limits
     direction = random.standard_normal(array.shape)
     if array.dtype.kind == "c":
         direction = direction + 1j * random.standard_normal(array.shape)
@@ -281,8 +321,9 @@ def _compare_along(
     found = _dot(direction, analytic)
     if not abs(found - numeric) <= atol * max(1.0, array.size**0.5) + rtol * abs(numeric):
         raise GradcheckError(
-            f"Gradients failed to compare equal for input {position} along a random direction "
-            f"(fast_mode): numerical {numeric:.10g}, analytical {found:.10g}"
+            f"Gradients failed to compare equal for output {output} with respect to input "
+            f"{position} along a random direction (fast_mode): numerical {numeric:.10g}, "
+            f"analytical {found:.10g}"
         )
 
 
@@ -392,7 +433,7 @@ def _check_forward(
 
 
 def _compare(
-    position: int, analytic: np.ndarray, numeric: np.ndarray, atol: float, rtol: float
+    position: int, analytic: np.ndarray, numeric: np.ndarray, atol: float, rtol: float, output: int
 ) -> None:
     difference = np.abs(analytic - numeric)
     bad = ~(difference <= atol + rtol * np.abs(numeric))
@@ -402,8 +443,9 @@ def _compare(
     worst = np.unravel_index(int(np.argmax(ranked)), bad.shape)
     where = list(map(int, worst))
     raise GradcheckError(
-        f"Jacobian mismatch for input {position}: {int(bad.sum())} of {bad.size} elements differ, "
-        f"most of all {where}: numerical {numeric[worst]:.10g}, analytical {analytic[worst]:.10g}"
+        f"Jacobian mismatch for output {output} with respect to input {position}, "
+        f"{int(bad.sum())} of {bad.size} elements differ, most of all {where}: "
+        f"numerical {numeric[worst]:.10g}, analytical {analytic[worst]:.10g}"
     )
 
 

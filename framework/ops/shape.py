@@ -361,6 +361,10 @@ def _reversed(self: Tensor) -> Tensor:
 
 
 def _swapped(self: Tensor) -> Tensor:
+    if self.ndim == 1:
+        raise RuntimeError(
+            "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
     if self.ndim:
         return transpose(self, -2, -1)
     caution(

@@ -91,3 +91,18 @@ def test_a_vector_has_no_components() -> None:
     for low in (torch.svd_lowrank, torch.pca_lowrank):
         with pytest.raises(ValueError, match="expected matrices"):
             low(torch.ones(2))
+
+
+def test_vectors_have_no_matrix_transpose() -> None:
+    with pytest.raises(RuntimeError, match="tensor.mT is only supported on matrices"):
+        _ = torch.ones(3).mT
+
+
+def test_integers_have_no_gradient() -> None:
+    for call in (
+        lambda: torch.tensor([1], requires_grad=True),
+        lambda: torch.ones(1, dtype=torch.int64, requires_grad=True),
+        lambda: torch.tensor([True]).requires_grad_(),
+    ):
+        with pytest.raises(RuntimeError, match="of floating point and complex dtype can require"):
+            call()

@@ -59,7 +59,9 @@ def test_right_gradients_pass():
 
 def test_a_wrong_gradient_is_found_and_named():
     x = leaf(0.5, -1.5)
-    with pytest.raises(GradcheckError, match=r"mismatch for input 1: 2 of 2 .* most of all \[1\]"):
+    with pytest.raises(
+        GradcheckError, match=r"with respect to input 1, 2 of 2 .* most of all \[1\]"
+    ):
         gradcheck(lambda a, x: WrongSquare.apply(x) + a, (leaf(1), x))
     assert not gradcheck(WrongSquare.apply, x, raise_exception=False)
     assert not gradcheck(lambda x: x * x.detach(), x, raise_exception=False)
@@ -159,3 +161,33 @@ def test_the_switch():
         with detect_anomaly():
             assert sink.active is tape
         assert sink.active is tape
+
+
+def test_the_output_that_is_wrong_is_named():
+    x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    wrong = "Jacobian mismatch for output {} with respect to input 0, 2 of 2 elements differ"
+    with pytest.raises(torch.autograd.GradcheckError, match=wrong.format(0)):
+        torch.autograd.gradcheck(lambda x: x.detach() * x, x)
+    with pytest.raises(torch.autograd.GradcheckError, match=wrong.format(2)):
+        torch.autograd.gradcheck(lambda x: (x.exp(), x * 2, x.detach() * x), x)
+    with pytest.raises(torch.autograd.GradcheckError, match="for output 1 with respect to input 0"):
+        torch.autograd.gradcheck(lambda x: (x.exp(), x.detach() * x), x, fast_mode=True)
+
+
+def test_a_backward_that_gives_another_gradient_each_time_is_refused():
+    class Unsteady(torch.autograd.Function):
+        runs = 0
+
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            Unsteady.runs += 1
+            return 2 * g + 1e-7 * Unsteady.runs
+
+    x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(torch.autograd.GradcheckError, match="Backward is not reentrant"):
+        torch.autograd.gradcheck(Unsteady.apply, x)
+    assert torch.autograd.gradcheck(Unsteady.apply, x, nondet_tol=1e-6)
