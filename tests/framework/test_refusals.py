@@ -94,7 +94,7 @@ def test_a_vector_has_no_components() -> None:
 
 
 def test_vectors_have_no_matrix_transpose() -> None:
-    with pytest.raises(RuntimeError, match="tensor.mT is only supported on matrices"):
+    with pytest.raises(RuntimeError, match=r"tensor\.mT is only supported on matrices"):
         _ = torch.ones(3).mT
 
 
