@@ -16,6 +16,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.kernels import SparseOperand, module_of
 from framework.kernels.coo import CooArray
+from framework.layout import sparse_coo
 from framework.ops.conversion import CLONE, FILL
 from framework.ops.conversion import COPY as COPY_IN
 from framework.ops.dims import axes, axis
@@ -25,7 +26,7 @@ from framework.ops.products import MATMUL
 from framework.ops.reduce import NORM, SUM
 from framework.ops.select import RELU
 from framework.ops.shape import PERMUTE, RESHAPE
-from framework.tensor import Tensor, wrap
+from framework.tensor import Tensor, tensor, wrap
 
 __all__ = ["sparse_coo_tensor"]
 
@@ -338,8 +339,6 @@ def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None) -> Te
            values=tensor([2.]),
            size=(1, 2), nnz=1, layout=torch.sparse_coo)
     """
-    from framework.layout import sparse_coo
-
     if layout is not None and layout is not sparse_coo:
         raise NotImplementedError(f"to_sparse: layout {layout} is not supported, only {sparse_coo}")
     if self.is_sparse:
@@ -779,3 +778,53 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([-0.6931, -0.6931])
     """
     return softmax_of(_only_sparse(input, "log_softmax"), dim, dtype, log=True)
+
+
+@function(namespaces=("sparse",), method=False)
+def spdiags(
+    diagonals: Tensor, offsets: Tensor, shape: tuple[int, int], layout: Any = None
+) -> Tensor:
+    """A sparse matrix of ``shape`` with the rows of ``diagonals`` on its diagonals.
+
+    Element j of a row, `(k, n)` or `(n,)`, goes to column j, ``offsets[i]`` columns to the right of
+    the main diagonal (to the left if negative); what falls outside is left out. Gradients go back
+    to ``diagonals``.
+
+    Raises:
+        RuntimeError: offsets that are not int64, not one for each row or there twice; a shape that
+            is no matrix's; a layout other than `sparse_coo`.
+
+    >>> import framework as torch
+    >>> x = torch.sparse.spdiags(torch.ones(2, 3), torch.tensor([0, -1]), (3, 3))
+    >>> x.to_dense()
+    tensor([[1., 0., 0.],
+            [1., 1., 0.],
+            [0., 1., 1.]])
+    """
+    rows = diagonals.reshape(1, -1) if diagonals.ndim == 1 else diagonals
+    starts = offsets.tolist() if offsets.ndim else [offsets.item()]
+    if rows.ndim != 2:
+        raise RuntimeError("Diagonals must be vector or matrix")
+    if len(shape) != 2:
+        raise RuntimeError("Output shape must be 2d")
+    if offsets.ndim > 1:
+        raise RuntimeError("Offsets must be scalar or vector")
+    if len(starts) != rows.shape[0]:
+        raise RuntimeError(
+            f"Number of diagonals ({rows.shape[0]}) does not match the number of offsets "
+            f"({len(starts)})"
+        )
+    if offsets.dtype is not dtypes.int64:
+        raise RuntimeError(f"Offset Tensor must have dtype Long but got {offsets.dtype}")
+    if len(set(starts)) != len(starts):
+        raise RuntimeError("Offset tensor contains duplicate values")
+    if layout not in (None, sparse_coo):
+        raise RuntimeError(f"Only the output layout torch.sparse_coo is supported, got {layout}")
+    row, column = np.indices(rows.shape)
+    line = column - np.array(starts, np.int64).reshape(-1, 1)
+    row, column, line = (a[(line >= 0) & (line < shape[0]) & (column < shape[1])]
+                         for a in (row, column, line))  # fmt: skip
+    place = [tensor(a, device=rows.device) for a in (row, column)]
+    return sparse_coo_tensor(
+        tensor(np.stack([line, column]), device=rows.device), rows[place[0], place[1]], shape
+    )

@@ -282,3 +282,23 @@ def test_gradients_of_embeddings_are_scaled_and_zeroed_in_place() -> None:
     assert table.weight.grad.is_sparse and table.weight.grad._nnz() == 0
     table(torch.tensor([1])).sum().backward()
     assert table.weight.grad.to_dense().sum() == 2
+
+
+def test_diagonals() -> None:
+    d = torch.arange(1.0, 7).view(2, 3).requires_grad_()
+    spdiags = torch.sparse.spdiags
+    x = spdiags(d, torch.tensor([0, 1]), (3, 3))
+    assert x.to_dense().tolist() == [[1, 5, 0], [0, 2, 6], [0, 0, 3]] and not x.is_coalesced()
+    x.to_dense().sum().backward()
+    assert d.grad.tolist() == [[1, 1, 1], [0, 1, 1]]
+    found = spdiags(d.detach(), torch.tensor([0, -1]), (3, 5)).to_dense()
+    assert found.tolist() == [[1, 0, 0, 0, 0], [4, 2, 0, 0, 0], [0, 5, 3, 0, 0]]
+    found = spdiags(d.detach(), torch.tensor([2, -2]), (4, 2)).to_dense()
+    assert found.tolist() == [[0, 0], [0, 0], [4, 0], [0, 5]]
+    assert spdiags(d[0].detach(), torch.tensor(1), (3, 3))._nnz() == 2
+    for offsets, shape, words in (
+        ([0, 0], (3, 3), "duplicate values"), ([0], (3, 3), r"Number of diagonals \(2\)"),
+        ([0.0, 1.0], (3, 3), "must have dtype Long"), ([0, 1], (3,), "must be 2d"),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match=words):
+            spdiags(d, torch.tensor(offsets), shape)
