@@ -59,6 +59,15 @@ class Points(Link):
         self.send_breakpoints()
         return point
 
+    def same_breakpoint(self, **fields: Any) -> Breakpoint | None:
+        """The one that `add_breakpoint` with these arguments would set once more."""
+        wanted = Breakpoint(0, **fields)
+        for point in self.breakpoints:
+            new = msgspec.structs.replace(point, id=0, hits=0, error="", enabled=wanted.enabled)
+            if new == wanted:
+                return point
+        return None
+
     def change_breakpoint(self, ident: int, **fields: Any) -> None:
         """Change fields of a breakpoint."""
         self.breakpoints = [

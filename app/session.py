@@ -261,7 +261,7 @@ class Session(Intake):
         if self.stop.reason in ("step", "line"):
             self.message = ""
         elif self.stop.reason != "edit":  # the branch says what was changed
-            message = self.stop.message
+            message = self.spell(self.stop.message)
             text = f"stopped at {self._reason()}" + (f": {message}" if message else "")
             if self.stop.breakpoint and message:
                 text = message  # what a condition found comes first: the line may be short
@@ -405,8 +405,9 @@ class Session(Intake):
             text = message.text
             output: Any = Stream(message.name or "stdout", message.text)
         elif message.kind == "error":
-            text = "\n".join(message.traceback) + "\n"
-            output = Error(message.ename, message.evalue, message.traceback)
+            rows = [self.spell(row) for row in message.traceback]
+            text = "\n".join(rows) + "\n"
+            output = Error(message.ename, self.spell(message.evalue), rows)
         elif message.kind == "clear":
             if notebook is not None:
                 notebook.clear_outputs(message.cell, wait=bool(message.data.get("wait")))
@@ -630,6 +631,9 @@ class Session(Intake):
 
     def pause(self) -> None:
         """Stop a running model at its next event."""
+        if self.state == "paused":
+            self.say("it is paused already: c runs on")
+            return
         if self.state != "running":
             self.say("nothing is running")
             return

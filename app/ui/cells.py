@@ -169,7 +169,7 @@ class Rows:
             texts = [
                 part
                 for line in markdown(cell.source)
-                for part in wrap(line, self.width - 2, 2 if line and "•" in line[0][0] else 0, True)
+                for part in wrap(line, self.width - 2, _hanging(line), words=True)
             ]
             rows += [("text", i + 1, i) for i in range(len(texts))]
         outputs: list[Line] = []
@@ -307,6 +307,16 @@ def sgr_lines(text: str, token: str = "") -> list[Line]:
         for part in rest:
             lines.append([(part, mark)] if part else [])
     return lines
+
+
+def _hanging(line: Line) -> int:
+    """What the further rows of a line of Markdown are indented by: an item's mark, or code's."""
+    if not line:
+        return 0
+    text, token = line[0]
+    if token == "accent":
+        return cell_len(text)
+    return len(text) - len(text.lstrip(" ")) + 4 if text.startswith("  ") else 0
 
 
 def _indent(source: str, line: int) -> int:

@@ -347,6 +347,9 @@ class Commands(Branches, Explain, TakeAway, Tables):
                 return
             if point.id:
                 self.session.change_breakpoint(point.id, **fields)
+            elif same := self.session.same_breakpoint(**fields):
+                self.session.change_breakpoint(same.id, enabled=True)
+                self.session.say(f"breakpoint {same.id} is the same: it is set already")
             else:
                 self.session.add_breakpoint(**fields)
             self.update()

@@ -107,7 +107,7 @@ def event_line(session: Session, event: Event, depth: int, width: int) -> Line:
         line.append((f" {duration_text(duration)}", "faint"))
     error = getattr(event, "error", "")
     if error:
-        line.insert(2, (one_line(error) + "  ", "error"))
+        line.insert(2, (one_line(session.spell(error)) + "  ", "error"))
     return line
 
 

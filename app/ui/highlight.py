@@ -61,38 +61,58 @@ _TOKENS = (
 _INLINE = re.compile(r"\*\*(.+?)\*\*|`([^`]+)`|(?<!\w)[*_]([^*_]+)[*_](?!\w)|\[([^\]]+)\]\([^)]*\)")
 
 
+_ITEM = re.compile(r"(\s*)([-*+]|\d+[.)])\s+")
+
+
 @lru_cache(maxsize=256)
 def markdown(source: str) -> list[Line]:
-    """Markdown as it reads best in a narrow pane: a paragraph, heading or list item is one line."""
+    """Markdown as it reads best in a narrow pane: a paragraph, heading or list item is one line.
+
+    A line of code stays one, fenced or indented; the mark of an item is its line's first span.
+    """
     lines: list[Line] = []
+    mark: Line = []
     paragraph: list[str] = []
+    inside = 0  # columns that a list item's text is indented by
 
     def end_paragraph() -> None:
         if paragraph:
-            lines.append(_inline(" ".join(paragraph), ""))
+            lines.append([*mark, *_inline(" ".join(paragraph), "")])
             paragraph.clear()
+        mark.clear()
 
     fenced = False
-    for text in clean(source).split("\n"):
+    for text in clean(source).expandtabs(4).split("\n"):
         stripped = text.strip()
-        heading = re.match(r"(#{1,6})\s+(.*)", stripped)
-        item = re.match(r"(\s*)(?:[-*+]|\d+[.)])\s+(.*)", text)
+        indent = len(text) - len(text.lstrip())
         if stripped.startswith("```"):
             end_paragraph()
             fenced = not fenced
         elif fenced:
             lines.append([("  " + text, "string")])
-        elif heading or item or not stripped or stripped.startswith((">", "|")):
+        elif not stripped:
             end_paragraph()
-            if heading:
-                lines.append(_inline(heading[2], "heading"))
-            elif item:
-                lines.append([(item[1] + "• ", "accent"), *_inline(item[2], "")])
-            elif stripped.startswith(">"):
-                lines.append([("▏ ", "dim"), *_inline(stripped[1:].strip(), "dim")])
-            else:
-                lines.append(_inline(text, ""))
+            lines.append([])
+        elif not paragraph and indent >= inside + 4:
+            lines.append([("  " + text[inside + 4 :], "string")])
+        elif heading := re.match(r"(#{1,6})\s+(.*)", stripped):
+            end_paragraph()
+            lines.append(_inline(heading[2], "heading"))
+        elif item := _ITEM.match(text):
+            end_paragraph()
+            inside = item.end()
+            sign = "•" if item[2] in "-*+" else item[2]
+            mark.append((f"{item[1]}{sign} ", "accent"))
+            paragraph.append(text[inside:].strip())
+        elif stripped.startswith(">"):
+            end_paragraph()
+            lines.append([("▏ ", "dim"), *_inline(stripped[1:].strip(), "dim")])
+        elif stripped.startswith("|"):
+            end_paragraph()
+            lines.append(_inline(text, ""))
         else:
+            if not paragraph:
+                inside = min(inside, indent)
             paragraph.append(stripped)
     end_paragraph()
     while lines and not lines[-1]:

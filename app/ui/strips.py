@@ -80,10 +80,13 @@ def _head(text: str, room: int) -> str:
 def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterator[Line]:
     """``line`` in as many rows as it needs; rows after the first begin with ``indent`` blanks.
 
-    With ``words`` a row ends after a blank, a comma or a bracket, if one is in its second half.
+    With ``words`` a row ends after a blank, a comma or a bracket, if one is in its second half,
+    and a blank that would begin the next row is left out.
 
     >>> ["".join(text for text, _ in row) for row in wrap([("ab, cd, ef", "")], 6, 2, words=True)]
     ['ab, ', '  cd, ', '  ef']
+    >>> ["".join(text for text, _ in row) for row in wrap([("one two", "")], 3, words=True)]
+    ['one', 'two']
     """
     width = max(width, 1)
     indent = min(indent, width // 2)
@@ -98,7 +101,8 @@ def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterat
             used += cell_len(marked[end][0])
             end += 1
         end = max(end, start + 1)  # a wide character in a pane of one column
-        if words and end < len(marked):
+        blank = words and end < len(marked) and marked[end][0] == " "
+        if words and end < len(marked) and not blank:
             second_half = range(end, start + room // 2, -1)
             cuts = [i for i in second_half if marked[i - 1][0] in " ,([{."]
             end = next((i for i in cuts if marked[i - 1][0] in " ,"), cuts[0] if cuts else end)
@@ -106,4 +110,4 @@ def wrap(line: Line, width: int, indent: int = 0, words: bool = False) -> Iterat
         for token, run in groupby(marked[start:end], key=lambda item: item[1]):
             row.append(("".join(character for character, _ in run), token))
         yield row
-        start, room = end, width - indent
+        start, room = end + blank, width - indent

@@ -296,7 +296,8 @@ class InspectorPane(Pane):
             rows = _fold(one_line(words), width)
             lines += [[(crop(row, width), "dim")] for row in rows[:ARGUMENTS]]
         if subject.error:
-            lines += [[(part, "error")] for part in _fold(one_line(subject.error)[:600], width)]
+            error = one_line(self.session.spell(subject.error))[:600]
+            lines += [[(part, "error")] for part in _fold(error, width)]
         return lines
 
     def _list(self, subject: Subject, width: int) -> list[Line]:

@@ -163,10 +163,13 @@ class NotebookView(Pane):
                 self.show_row(index - 1)
 
     def step_cell(self, by: int) -> None:
-        """To the first line of the cell before or after."""
+        """To the first line of the cell before or after; what fits of it comes into sight."""
         number = self.rows.locate(self.selected).cell + by
         if 0 <= number < len(self.notebook.cells):
-            self.select_cell(self.notebook.cells[number].id)
+            cell = self.notebook.cells[number].id
+            self.select_cell(cell)
+            start, end = self.rows.span_of(cell)
+            self.show_row(min(end - 1, start + self.page - 1))
 
     def clicked(self, index: int, x: int) -> None:
         where = self.rows.locate(index)

@@ -59,6 +59,21 @@ async def _gradient(path: Path, size: tuple[int, int]) -> None:
         assert (point.param, point.condition, point.hits) == ("model.0.weight", "norm > 0.0001", 0)
 
 
+def test_the_same_breakpoint_is_not_set_twice(tmp_path):
+    async def scenario() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
+            await d.press("B", *"in model.2", "enter")
+            (point,) = d.session.breakpoints
+            d.session.change_breakpoint(point.id, enabled=False)
+            await d.press("B", *"in model.2", "enter")
+            assert [p.enabled for p in d.session.breakpoints] == [True]
+            assert f"breakpoint {point.id} is the same" in d.session.message
+            await d.press("B", *"in model.2 nan", "enter")
+            assert len(d.session.breakpoints) == 2
+
+    asyncio.run(scenario())
+
+
 def test_the_steps_of_a_condition_are_those_that_the_screen_shows(tmp_path):
     """The tour's first exercise: all cells have run before, and a new optimizer counts from 1."""
 

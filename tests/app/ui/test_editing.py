@@ -53,6 +53,25 @@ def test_cells_are_edited_moved_deleted_and_saved(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_the_cell_that_is_gone_to_comes_into_sight(tmp_path: Path) -> None:
+    """All of it that fits, not its first line alone."""
+
+    async def scenario() -> None:
+        cells = ["\n".join(f"{name}{i} = {i}" for i in range(1, 10)) for name in "abcd"]
+        text = "".join(f"# %%\n{cell}\n\n" for cell in cells) + "# %%\n" + "e = 1\n" * 60
+        async with program(write(tmp_path / "a.py", text), (80, 24), kernel=False) as d:
+            for name in "bcd":
+                await d.press("right_curly_bracket")
+                shown = d.pane("notebook")
+                assert f"{name}1 = 1" in shown and f"{name}9 = 9" in shown
+            await d.press("right_curly_bracket")
+            assert "cell 5" in d.pane("notebook").splitlines()[0]
+            await d.press("left_curly_bracket", "left_curly_bracket")
+            assert "c1 = 1" in d.pane("notebook") and "c9 = 9" in d.pane("notebook")
+
+    asyncio.run(scenario())
+
+
 def test_a_wrapped_text_cell_can_be_edited(tmp_path: Path) -> None:
     """It has fewer lines than rows: typing a letter once ended the program."""
 

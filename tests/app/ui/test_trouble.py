@@ -162,6 +162,30 @@ def test_error_in_a_backward_hook(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_message_calls_cells_by_their_numbers(tmp_path: Path) -> None:
+    """Not by the ids that the framework knows them by: at the stop, and in what is left of it."""
+
+    async def scenario() -> None:
+        text = HEAD + (
+            "a = torch.ones(3, requires_grad=True)\nb = a.exp()\n\n"
+            "# %%\nb.add_(1)\nb.sum().backward()\n"
+        )
+        async with program(write(tmp_path / "saved.py", text), (160, 50)) as d:
+            await d.press("f6")
+            await d.stopped()
+            assert "cell 1, line 4" in " ".join(d.pane("inspector").split())
+            assert "<cell" not in d.text()
+            await d.press("p")
+            assert "paused already" in d.session.message
+            await d.press("c")
+            await d.idle()
+            error = d.app.notebook.cells[1].outputs[-1]
+            assert "at cell 1, line 4)" in error.evalue
+            assert "<cell" not in d.text() + "".join(error.traceback)
+
+    asyncio.run(scenario())
+
+
 def test_hostile_output_is_harmless(tmp_path: Path) -> None:
     """Escape sequences, markup and bidi controls come to the screen as visible text."""
 
