@@ -524,8 +524,11 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
 def no_gradient(function: str, **arguments: Any) -> None:
     """Refuse arguments that want a gradient of a function that has none for them, as PyTorch does.
 
-    ``function`` is what PyTorch calls its kernel.
+    ``function`` is what PyTorch calls its kernel. Where tangents are pushed through, which takes a
+    graph here, it goes by whether these have one.
     """
+    if modes.forward:
+        return
     for argument, value in arguments.items():
         if modes.grad and isinstance(value, Tensor) and value.requires_grad:
             raise RuntimeError(

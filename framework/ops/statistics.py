@@ -79,7 +79,7 @@ def _var_backward_kernel(grad: Any, a: Any, *, dim: tuple[int, ...], scale: floa
 def _var_second(g: Any, n: Any, grad: Any, a: Any, dim: tuple[int, ...], scale: float) -> Any:
     to_grad = to_a = None
     if n.needs(0):
-        to_grad = (g * (a - a.mean(dim, True))).sum(dim, True) * scale
+        to_grad = (g * (a - a.mean(dim, True)) * scale).sum(dim, True)  # of nothing it is zero
     if n.needs(1):
         along = g * grad * scale
         to_a = along - along.mean(dim, True)

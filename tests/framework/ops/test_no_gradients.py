@@ -121,3 +121,20 @@ def test_out_may_be_the_argument_itself_or_lie_apart():
     square = torch.rand(3, 3)
     torch.matmul(torch.eye(3), square, out=square)  # PyTorch does not look there, either
     torch.softmax(memory[0, :7], 0, out=memory[0, 1:])
+
+
+def test_tangents_are_pushed_past_arguments_that_can_have_no_gradient() -> None:
+    x, target, weight = torch.randn(2, 3), torch.tensor([0, 2]), torch.rand(3)
+
+    def loss(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.nll_loss(x, target, weight, reduction="sum")
+
+    value, tangent = torch.func.jvp(loss, (x, weight), (torch.ones(2, 3), torch.zeros(3)))
+    assert torch.allclose(value, loss(x, weight))
+    assert torch.allclose(tangent, -(weight[0] + weight[2]))
+
+
+def test_the_tangent_of_the_variance_of_nothing() -> None:
+    x = torch.zeros(0, 5)
+    _, tangent = torch.func.jvp(lambda x: x.var(0), (x,), (x,))
+    assert tangent.tolist() == [0.0] * 5
