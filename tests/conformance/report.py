@@ -66,6 +66,22 @@ SUITES = {
 }
 
 
+BY_DESIGN = """\
+## Differences by design, which no suite counts
+
+- **Conjugates and negations are computed at once.** `x.conj()` is a new tensor and not a view with a
+  bit: `is_conj()` is False, a write to it is none to `x`, and `numpy()` takes it. Why, says
+  `docs/architecture.md`.
+- **Random numbers** are from the distributions that PyTorch's are from, but are other numbers.
+- **Messages** have PyTorch's words with the op and the shapes added.
+- **Sparse tensors** are in coordinate format only; the gradient of a sparse leaf has its sparsity.
+- **Linear algebra** gives results that lie in rows where LAPACK's lie in columns.
+- **A weight's gradient** is accumulated before the bias's within one linear layer, after it in
+  PyTorch; a write in place under `no_grad` ends tangents.
+- **What autograd cannot see**: `x.data = y` of another shape and `x.set_()` of a tensor with a history
+  are not refused."""
+
+
 def write(scores: list[str]) -> None:
     """Write the page: ``scores`` are the lines that a complete run printed."""
     import torch
@@ -88,7 +104,7 @@ def write(scores: list[str]) -> None:
             facets = ", ".join(entry["facets"])
             parts.append(f"| `{name}` | {facets} | {_cell(entry['reason'])} |")
         parts.append("")
-    parts += ["## Public names that are not there", "", *_names()]
+    parts += [BY_DESIGN, "", "## Public names that are not there", "", *_names()]
     PAGE.write_text("\n".join(parts).rstrip() + "\n")
 
 
