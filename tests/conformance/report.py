@@ -69,8 +69,8 @@ SUITES = {
 BY_DESIGN = """\
 ## Differences by design, which no suite counts
 
-- **Conjugates and negations are computed at once.** `x.conj()` is a new tensor and not a view with a
-  bit: `is_conj()` is False, a write to it is none to `x`, and `numpy()` takes it. Why, says
+- **Conjugates and negations are computed at once.** `x.conj()` is a new tensor, not a view with a bit:
+  `is_conj()` is False, a write to it is none to `x`, and `numpy()` takes it. Why, says
   `docs/architecture.md`.
 - **Random numbers** are from the distributions that PyTorch's are from, but are other numbers.
 - **Messages** have PyTorch's words with the op and the shapes added.
@@ -78,8 +78,8 @@ BY_DESIGN = """\
 - **Linear algebra** gives results that lie in rows where LAPACK's lie in columns.
 - **A weight's gradient** is accumulated before the bias's within one linear layer, after it in
   PyTorch; a write in place under `no_grad` ends tangents.
-- **What autograd cannot see**: `x.data = y` of another shape and `x.set_()` of a tensor with a history
-  are not refused."""
+- **What autograd cannot see**: `x.data = y` of another shape and `x.set_()` of a tensor with a
+  history are not refused."""
 
 
 def write(scores: list[str]) -> None:
