@@ -25,8 +25,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 run: $(VENV)/.installed
 	@$(BIN)/tapebook examples/digits_mlp.py
 
+# Many tests wait for processes: three workers keep two cores busy. A file's tests stay together.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Of CuPy any for CUDA 12 or 13 does; it is not installed here. Status 3: there is no GPU.
 test-cuda: $(VENV)/.installed-dev

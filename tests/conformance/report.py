@@ -69,7 +69,7 @@ SUITES = {
 BY_DESIGN = """\
 ## Differences by design, which no suite counts
 
-- **Conjugates and negations are computed at once.** `x.conj()` is a new tensor, not a view with a bit:
+- **Conjugates and negations are computed at once.** `x.conj()` is a new tensor and no view:
   `is_conj()` is False, a write to it is none to `x`, and `numpy()` takes it. Why, says
   `docs/architecture.md`.
 - **Random numbers** are from the distributions that PyTorch's are from, but are other numbers.
