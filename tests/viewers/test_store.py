@@ -358,6 +358,45 @@ def test_old_steps_are_dropped_and_what_was_known_of_parameters_stays():
     assert max(map(len, live)) < 6 * 60  # not those of 30 steps
 
 
+def test_dropping_steps_costs_the_same_however_many_went_before(monkeypatch: pytest.MonkeyPatch):
+    """Each step has an input, which is remembered: what is beside it is gone through once."""
+
+    def fed(steps: int) -> tuple[int, TraceStore]:
+        dropped: list[int] = []
+        drop = TraceStore._drop_tensor
+
+        def counted(self: TraceStore, ident: int) -> None:
+            dropped.append(ident)
+            drop(self, ident)
+
+        monkeypatch.setattr(TraceStore, "_drop_tensor", counted)
+        store = TraceStore(max_steps=32)
+        seq, here = 0, ev.Source("train.py", 1, "")
+        for step in range(1, steps + 1):
+            first, made = seq + 1, 1 + 20 * step
+            x = ev.TensorMeta(made, (3, 4), "float32", "cpu", False)
+            events: list[ev.Event] = [ev.Leaf(first, 0, x, "x", "input")]
+            for i in range(1, 20):
+                out = ev.TensorMeta(made + i, (3, 4), "float32", "cpu", False)
+                ids = (made + i - 1,)
+                op = ev.Op(first + i, 0, 0, "relu", ids, (out,), {}, here, "", 0, 0, "forward")
+                events.append(op)
+            seq = first + 21
+            events += [
+                ev.OptimBegin(seq - 1, 0, "SGD", step, here, 0),
+                ev.OptimEnd(seq, 0, seq - 1),
+            ]
+            store.feed(events)
+        monkeypatch.setattr(TraceStore, "_drop_tensor", drop)
+        return len(dropped), store
+
+    (few, _), (many, store) = fed(200), fed(400)
+    assert store.steps[-1].number == 400 and 32 <= len(store.steps) <= 34
+    assert 0 < many < 2.5 * few
+    assert store.meta(1 + 20 * 5) is not None, "an input is remembered"
+    assert store.meta(1 + 20 * 5 + 3) is None, "what was made of it is not"
+
+
 def test_a_step_without_end_loses_its_beginning():
     events = chain_events(1000)
     store = TraceStore(max_events=100)

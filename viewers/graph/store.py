@@ -66,7 +66,7 @@ class TraceStore(Tape):
     """Everything that is known of a trace.
 
     Args:
-        max_steps: training steps kept.
+        max_steps: training steps kept, and up to a sixteenth more.
         max_events: events kept, give or take a quarter.
 
     Attributes:
@@ -83,6 +83,7 @@ class TraceStore(Tape):
     def __init__(self, max_steps: int = 1000, max_events: int = 500_000) -> None:
         super().__init__()
         self.max_steps = max(1, max_steps)
+        self._most_steps = self.max_steps * 17 // 16  # dropped together: each time costs as much
         self.max_events = max(16, max_events)
         self.patience: int | None = None
         self.steps: list[Step] = []
@@ -102,6 +103,7 @@ class TraceStore(Tape):
         self._kind_of = Ids("i")
         self._makers = Ids("q")
         self._seen = Ids("q")
+        self._forgotten = 0  # what only events before this one spoke of is forgotten
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
         self._inputs: dict[int, Leaf] = {}
         self._names: dict[int, str] = {}
@@ -124,7 +126,7 @@ class TraceStore(Tape):
         late = self._append(events)
         if late:
             self._fill(late)
-        if len(self.tape) > self.max_events * 5 // 4 or len(self.steps) > self.max_steps:
+        if len(self.tape) > self.max_events * 5 // 4 or len(self.steps) > self._most_steps:
             self._evict()
 
     def _append(self, events: Iterable[Event]) -> list[Event]:
@@ -463,9 +465,14 @@ class TraceStore(Tape):
         for page in old - keep:
             for column in (self._makers, self._kind_of, self._seen):
                 column.drop_page(page)
-        for ident in [i for page in old & keep for i in range(page << 6, (page + 1) << 6)]:
-            if ident not in self._inputs:
-                self._drop_tensor(ident)
+        # A page with an input stays for as long as that: it is gone through once, not every time.
+        before, self._forgotten = self._forgotten, first
+        for page in old & keep:
+            if self._seen.is_old(page, before) and self._makers.is_old(page, before):
+                continue
+            for ident in range(page << 6, (page + 1) << 6):
+                if ident not in self._inputs:
+                    self._drop_tensor(ident)
         for ident in [i for i in self._names if i >> 6 in old and i not in self._inputs]:
             if ident not in self._leaves:
                 del self._names[ident]
