@@ -25,7 +25,10 @@ __all__ = ["Blas", "blas_libraries", "facts", "pytorch", "set_threads"]
 
 # Of the wheels of NumPy and SciPy, of distributions, and of builds with 64-bit integers.
 _NAMES = [prefix + "openblas_{}" + suffix for prefix in ("scipy_", "") for suffix in ("64_", "")]
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
+_THREADS = (
+    "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE",
+    "OPENBLAS_THREAD_TIMEOUT",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

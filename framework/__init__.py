@@ -18,6 +18,7 @@ import sys as _sys
 import warnings as _warnings
 from typing import Any
 
+from framework import _waiting as _waiting
 from framework import ops as _ops
 from framework import paths as _paths
 from framework.core import registry as _registry

@@ -149,9 +149,10 @@ def _check_threads(name: str, count: Any) -> int:
 
 
 def set_num_threads(num: int) -> None:
-    """How many threads compiled kernels and large products of float32 matrices may use.
+    """How many threads compiled kernels may use.
 
-    For other products NumPy's BLAS takes its own from the environment.
+    For products of matrices NumPy's BLAS takes its own from the environment; only where NumPy was
+    loaded before Tapebook, large ones of float32 are shared out over these threads.
 
     RuntimeError unless it is positive, TypeError unless it is an int.
 

@@ -1,9 +1,12 @@
 """Products of matrices on the host, shared out over the threads of the compiled kernels.
 
 NumPy's OpenBLAS has threads of its own, which spin for some 25 ms after each product: whatever else
-runs in several threads meanwhile has one processor less. So a large product of float32 is cut into
-pieces that these kernels' threads compute, each by a BLAS that is told to use one thread. Pieces
-are wide enough, and begin at places, that a result's bits do not depend on how it was cut.
+runs in several threads meanwhile has one processor less. `framework._waiting` makes that less than
+a millisecond if NumPy was not there before us, and then products are OpenBLAS's own.
+
+Else a large product of float32 is cut into pieces that the compiled kernels' threads compute, each
+by a BLAS that is told to use one thread. Pieces are wide enough, and begin at places, that a
+result's bits do not depend on how it was cut.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from framework import _waiting
 from framework.kernels import compiled
 
 __all__ = ["matmul"]
@@ -28,6 +32,7 @@ _PIECE = 1 << 20  # that each piece has at least; below, OpenBLAS has other kern
 _EDGE = 64  # rows or columns that pieces are multiples of
 _NARROW = 32  # the shorter side of what is cut
 
+_shared = not _waiting.BRIEFLY  # whether products are cut for our own threads
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -89,7 +94,12 @@ def _one_thread(work: int) -> _Blas | None:
 
 def matmul(a: Any, b: Any) -> Any:
     """``a @ b`` of arrays with at least one dimension; what does not fit is NumPy's to refuse."""
-    if a.__class__ is not np.ndarray or b.ndim < 2 or (work := a.size * b.shape[-1]) < _SMALL:
+    if (
+        not _shared
+        or a.__class__ is not np.ndarray
+        or b.ndim < 2
+        or (work := a.size * b.shape[-1]) < _SMALL
+    ):
         return np.matmul(a, b)
     if b.__class__ is not np.ndarray or a.dtype is not _FLOAT32 or b.dtype is not _FLOAT32:
         return np.matmul(a, b)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -12,6 +14,12 @@ import framework as torch
 from framework.kernels import compiled, products
 
 pytest.importorskip("numba")
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch):
+    """As where NumPy was loaded before us."""
+    monkeypatch.setattr(products, "_shared", True)
 
 
 @pytest.fixture
@@ -140,3 +148,22 @@ def test_a_product_leaves_the_threads_of_blas_as_they_were(threads):
     with blas, blas:
         assert blas.get() == 1
     assert blas.get() == before
+
+
+@pytest.mark.parametrize(
+    ("program", "wanted"),
+    [
+        ("import framework", "20 False"),
+        ("import numpy, framework", "None True"),
+        ("import os; os.environ[NAME] = '4'; import numpy, framework", "4 False"),
+    ],
+)
+def test_blas_waits_briefly_if_it_can_still_be_told(program, wanted):
+    name = "OPENBLAS_THREAD_TIMEOUT"
+    code = f"NAME = {name!r}; {program}; import os; from framework.kernels import products\n"
+    code += "print(os.environ.get(NAME), products._shared)"
+    environment = {k: v for k, v in os.environ.items() if k != name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == wanted
