@@ -25,6 +25,7 @@ import numpy as np
 
 from framework import dtypes, torch_files
 from framework.atomic import write_atomically
+from framework.core.copies import OWN_ATTRIBUTES, attributes_of
 from framework.device import CPU, META, cuda_problem, device, existing
 from framework.kernels import to_device
 from framework.kernels.meta import meta_array
@@ -32,7 +33,7 @@ from framework.nn.parameter import Parameter
 from framework.plain_kinds import KEYS, forms, packed
 from framework.saved_memory import Memories, check_counts, laid_out, part
 from framework.storage import UntypedStorage
-from framework.tensor import OWN_ATTRIBUTES, Size, Tensor, attributes_of, wrap
+from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
     "LoadEndianness", "SourceChangeWarning", "add_safe_globals", "clear_safe_globals",

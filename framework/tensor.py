@@ -15,6 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution
 from framework.core import dispatch, graph
+from framework.core.copies import attributes_of, deep_copy_of
 from framework.core.grad_slot import check_grad, warn_of_no_grad
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
@@ -24,7 +25,7 @@ from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
-from framework.kernels.strided import memory_of, reach, strides_of
+from framework.kernels.strided import reach, strides_of
 from framework.kernels.strided import strided as strided_part
 from framework.layout import in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
@@ -766,44 +767,11 @@ class Tensor:
         self.__dict__.update(state)
 
 
-# What a tensor has in its ``__dict__`` that is ours, not the user's.
-OWN_ATTRIBUTES = frozenset(
-    "_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata".split()
-)
-
-
-def attributes_of(tensor: Any) -> dict[str, Any]:
-    """The attributes that a program has set on a tensor; copies keep them."""
-    return {k: v for k, v in tensor.__dict__.items() if k not in OWN_ATTRIBUTES}
-
-
 def _for_numpy(data: np.ndarray) -> np.ndarray:
     """Refuse types that NumPy does not have itself."""
     if data.dtype.kind == "V":
         raise TypeError("Got unsupported ScalarType BFloat16")
     return data
-
-
-def deep_copy_of(tensor: Tensor, memo: dict[Any, Any]) -> tuple[Any, int]:
-    """A copy of a tensor's array, and its offset in its memory, for `copy.deepcopy`.
-
-    Arrays that shared memory do so afterwards: all of it is copied once, as PyTorch's storages are.
-    """
-    data = root = tensor._data
-    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
-        root = root.base
-    if root is data or not root.flags.owndata:
-        if id(data) not in memo:
-            memo[id(data)] = data.copy(order="K") if isinstance(data, np.ndarray) else data.copy()
-        return memo[id(data)], 0
-    if id(root) not in memo:
-        memo[id(root)] = root.copy(order="K")
-    start = data.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-    memory = memory_of(memo[id(root)])
-    if not data.size:
-        return np.ndarray(data.shape, data.dtype, memory, 0), 0
-    found = np.ndarray(data.shape, data.dtype, memory, start, data.strides)
-    return found, start // data.itemsize
 
 
 def _rebuild(

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core.copies import OWN_ATTRIBUTES
 from framework.core.graph import Version
 from framework.device import CPU, device
 from framework.kernels import to_device
-from framework.tensor import OWN_ATTRIBUTES, Size, Tensor, wrap
+from framework.tensor import Size, Tensor, wrap
 
 __all__ = ["Refused", "is_checkpoint", "read"]
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core.copies import deep_copy_of
 from framework.device import CPU, existing
-from framework.tensor import Tensor, blank, deep_copy_of, wrap
+from framework.tensor import Tensor, blank, wrap
 from framework.trace import sink
 
 __all__ = [
