@@ -21,6 +21,7 @@ from typing import Any
 from framework import _waiting as _waiting
 from framework import ops as _ops
 from framework import paths as _paths
+from framework import quiet as _quiet
 from framework.core import registry as _registry
 from framework.core.modes import (
     enable_grad,
@@ -111,14 +112,7 @@ newaxis = None
 globals().update(_CPU_TYPES)
 globals().update(_STORAGES)
 
-# PyTorch computes inf and nan in silence; NumPy would warn from inside of our kernels. Only there:
-# the user's own NumPy code keeps its warnings.
-_warnings.filterwarnings(
-    "ignore",
-    ".* encountered in ",
-    RuntimeWarning,
-    module=r"framework\.",
-)
+_quiet.stay_silent()
 
 
 def _publish() -> None:

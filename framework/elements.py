@@ -8,6 +8,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.kernels import to_host
+from framework.quiet import again
 from framework.trace import sink
 
 __all__ = ["as_array"]
@@ -48,7 +49,11 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
             for extreme in (array.min(), array.max()):
                 dtypes.converted(int(extreme), dtype)
         if dtype is None and array.dtype in (np.float64, np.complex128):
-            array = array.astype(_precision(data, array.dtype), copy=False)
+            target = _precision(data, array.dtype)
+            try:
+                array = array.astype(target, copy=False)
+            except FloatingPointError:  # of the program's np.seterr
+                array = again(array.astype, target)
     if array.dtype not in dtypes.from_numpy_dtype and dtype is None:
         if array.size == 0:
             return array.astype(dtypes.get_default_dtype().numpy)
@@ -57,7 +62,12 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
             "supported types are: float64, float32, float16, complex64, complex128, int64, int32, "
             "int16, int8, uint64, uint32, uint16, uint8, and bool."
         )
-    return array if dtype is None else array.astype(dtype.numpy, copy=False)
+    if dtype is None:
+        return array
+    try:
+        return array.astype(dtype.numpy, copy=False)
+    except FloatingPointError:
+        return again(array.astype, dtype.numpy)
 
 
 def _precision(data: Any, found: np.dtype) -> np.dtype:

@@ -180,6 +180,7 @@ def _history(tensor: Any) -> list[str]:
     return parts if tangent is None else [*parts, f"tangent={tangent!r}"]
 
 
+@np.errstate(all="ignore")
 def _body(data: Any, indent: int) -> str:
     if not data.size:
         return "[]"

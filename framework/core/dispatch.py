@@ -25,6 +25,7 @@ from framework.kernels import LinAlgError, SparseOperand, module_of, on
 from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
+from framework.quiet import again
 from framework.trace import sink
 
 __all__ = [
@@ -104,6 +105,8 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
                 else:  # CuPy works on the current device
                     with on(device):
                         result = claim(kernel(*arrays, **meta), device)
+    except FloatingPointError:
+        return again(run, op, args, meta)
     except _EXPLAINED as error:
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)
@@ -163,6 +166,8 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
             return None
         try:
             result = op.kernel(x, y, **meta) if meta else op.kernel(x, y)
+        except FloatingPointError:
+            result = again(op.kernel, x, y, **meta)
         except _EXPLAINED as error:
             raise explained(op, args, error) from None
         if result.__class__ is not ndarray:
@@ -190,6 +195,8 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
             return None
         try:
             result = op.kernel(x, **meta) if meta else op.kernel(x)
+        except FloatingPointError:
+            result = again(op.kernel, x, **meta)
         except _EXPLAINED as error:
             raise explained(op, args, error) from None
         if result.__class__ is not ndarray:
@@ -240,6 +247,8 @@ def _with_number(
     y = _as_array(number, dtype)
     try:
         result = op.kernel(x, y, **meta) if tensor is a else op.kernel(y, x, **meta)
+    except FloatingPointError:
+        result = again(op.kernel, *((x, y) if tensor is a else (y, x)), **meta)
     except _EXPLAINED as error:
         raise explained(op, args, error) from None
     if result.__class__ is not ndarray:

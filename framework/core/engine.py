@@ -24,6 +24,7 @@ from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
 from framework.kernels.pool import no_memory
 from framework.layout import like_dense
+from framework.quiet import raising
 from framework.trace import sink
 
 __all__ = ["run_backward"]
@@ -413,7 +414,10 @@ class _Task:
             and more.__class__ is ndarray
             and more.dtype is total.dtype
         ):  # `_own`, written out
-            total += more
+            try:  # noqa: SIM105 (suppress costs as much as a small sum)
+                total += more
+            except FloatingPointError:
+                pass  # of the program's np.seterr: the sum has been written
             return so_far
         return so_far + grad
 
@@ -426,7 +430,7 @@ class _Task:
             Whether it was done; then the node has nothing to send.
         """
         (edge,) = node.edges
-        if edge is None or grad is None or node._hooks or self.anomaly:
+        if edge is None or grad is None or node._hooks or self.anomaly or raising():
             return False
         if edge.__class__ is tuple:
             slots = self.pending.get(edge[0])
@@ -454,7 +458,10 @@ class _Task:
         else:
             total = tensor._grad
             before_write(total)
-            total._data += grad._data
+            try:  # noqa: SIM105 (as in `_sum`)
+                total._data += grad._data
+            except FloatingPointError:
+                pass
         if self.recorder is not None:
             self.recorder.grad(tensor, grad, tensor._grad, first)
 

@@ -19,6 +19,7 @@ from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
 from framework.kernels.cuda.optimizers import at_once, gathered
 from framework.kernels.pool import no_memory
+from framework.quiet import raising
 from framework.tensor import Tensor, wrap
 from framework.trace import sink, turns
 
@@ -261,7 +262,11 @@ class Optimizer:
         self._reported = True
         before, modes.grad = modes.grad, False
         try:
-            self._update_groups(recorder)
+            if raising():
+                with np.errstate(all="ignore"):
+                    self._update_groups(recorder)
+            else:
+                self._update_groups(recorder)
         finally:
             modes.grad = before
 
