@@ -32,7 +32,6 @@ from framework.core.modes import (
     set_grad_enabled,
 )
 from framework.core.overridable import overridable as _overridable
-from framework.core.views import inplace_twin as _inplace_twin
 from framework.device import device, get_default_device, set_default_device
 from framework.dtypes import (
     bfloat16,
@@ -125,13 +124,8 @@ def _publish() -> None:
         for dunder in record.dunder:
             setattr(Tensor, dunder, record.call)
         if record.inplace:
-            twin = _inplace_twin(record.call, record.inplace)
-            if not record.namespaces and not record.method:  # known only by this name
-                twin.__doc__ = record.call.__doc__
-            setattr(Tensor, record.inplace, twin)
             operator = _INPLACE_OPERATORS.get(record.inplace)
-            if operator:
-                setattr(Tensor, operator, getattr(Tensor, record.inplace))
+            record.bind_twin(Tensor, *([operator] if operator else ()))
     for dunder, method in (*_INTEROP.items(), *_TENSOR_REPRS.items()):
         setattr(Tensor, dunder, method)
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
@@ -320,7 +314,7 @@ for _name, _method in _MODULE_REPRS.items():
 _paths.publish(_sys.modules[__name__])
 
 _functions, _made, __dir__ = _registry.lazily(globals(), "", _INPLACE_FUNCTIONS)
-_METHODS = {name: getattr(Tensor, name) for name in _INPLACE_FUNCTIONS}
+_METHODS = {name: vars(Tensor)[name] for name in _INPLACE_FUNCTIONS}
 
 
 # Modules that few need: they are imported when they are asked for.
@@ -340,7 +334,9 @@ def __getattr__(name: str) -> Any:
     if name == "_VF":  # PyTorch's functions of the binding
         return _sys.modules[__name__]
     if name in _INPLACE_FUNCTIONS:
-        made = globals()[name] = _overridable(_METHODS[name], None, {"self": "input"})
+        method = _METHODS[name]
+        method = method.make() if isinstance(method, _registry.Method) else method
+        made = globals()[name] = _overridable(method, None, {"self": "input"})
         made.__module__, made.__qualname__ = "framework", name
         return made
     return _made(name)

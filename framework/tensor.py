@@ -429,7 +429,15 @@ class Tensor:
         self._data, self._device = value._data, value._device
 
     def detach(self) -> Tensor:
-        """Alias of `torch.detach`: the same memory without history."""
+        """This tensor without its history: of the same shape and dtype, in the same memory.
+
+        It never raises; `detach_` can.
+
+        >>> import framework as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> (x * 2).detach().requires_grad
+        False
+        """
         from framework.ops.conversion import detach
 
         return detach(self)

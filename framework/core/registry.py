@@ -228,6 +228,22 @@ class Function:
     inplace: str  # name of the in-place twin, "" if there is none
     out: bool | str
     _public: Callable[..., Any] | None = None
+    _doc: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where users find it, from the top: "add", "linalg.inv", "Tensor.new_zeros"."""
+        home = self.namespaces[0] if self.namespaces else "Tensor"
+        return f"{home}.{self.name if self.namespaces else self.method}".lstrip(".")
+
+    @property
+    def doc(self) -> str:
+        """The docstring, with what `core.docstrings` adds to it when it is first asked for."""
+        if self._doc is None:
+            from framework.core.docstrings import completed
+
+            self._doc = completed(self.place, self.call.__doc__ or "")
+        return self._doc
 
     @property
     def public(self) -> Callable[..., Any]:
@@ -252,6 +268,7 @@ class Function:
             self._public = overridable(
                 call, plain, RENAMED.get(place), python=python, spaces=self.namespaces, fast=fast
             )
+            self._public.__doc__ = self.doc
             self._public.__module__ = f"framework.{home}" if home else "framework"
             if home in _PREFIXED:
                 self._public.__name__ = f"{home}_{self.name}"
@@ -259,31 +276,65 @@ class Function:
 
     def bind(self, kind: Any) -> None:
         """Make it a method of ``kind``, which tells arguments of a wrong kind."""
-        code = _innermost(self.call).__code__
-        alone = code.co_argcount + code.co_kwonlyargcount == 1 and not code.co_flags & 12
-        setattr(kind, self.method, self.call if alone else Method(self, kind))
+        Method(self, kind, self.method)
+
+    def bind_twin(self, kind: Any, *operators: str) -> None:
+        """Make its in-place twin a method of ``kind``, and operators of it."""
+        Twin(self, kind, self.inplace, *operators)
 
 
 class Method:
     """Stands for a method until that is first asked for, and then makes way for it."""
 
-    def __init__(self, record: Function, kind: Any) -> None:
-        self.record, self.kind = record, kind
+    def __init__(self, record: Function, kind: Any, *names: str) -> None:
+        self.record, self.kind, self.names = record, kind, names
+        self.made: Any = None
+        for name in names:
+            setattr(kind, name, self)
 
     def make(self) -> Any:
+        """The method, which takes this one's places the first time."""
+        if self.made is None:
+            self.made = self._make()
+            for name in self.names:
+                if vars(self.kind).get(name) is self:
+                    setattr(self.kind, name, self.made)
+        return self.made
+
+    def _make(self) -> Any:
         from framework.core.keywords import RENAMED
         from framework.core.kinds import is_python
         from framework.core.overridable import overridable
 
-        name = self.record.name
-        names = RENAMED.get(name) if "" in self.record.namespaces else None
-        made = overridable(self.record.call, None, names, method=True, python=is_python(name, ()))
-        setattr(self.kind, self.record.method, made)
+        record = self.record
+        code = _innermost(record.call).__code__
+        if code.co_argcount + code.co_kwonlyargcount == 1 and not code.co_flags & 12:
+            record.call.__doc__ = record.doc  # the tensor alone: nothing can be of a wrong kind
+            return record.call
+        name = record.name
+        names = RENAMED.get(name) if "" in record.namespaces else None
+        made = overridable(record.call, None, names, method=True, python=is_python(name, ()))
+        made.__doc__ = record.doc
         return made
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         made = self.make()
         return made if instance is None else made.__get__(instance, owner)
+
+
+class Twin(Method):
+    """Stands for the in-place twin of a function."""
+
+    def _make(self) -> Any:
+        from framework.core.docstrings import completed
+        from framework.core.views import inplace_twin
+
+        name = self.record.inplace
+        made = inplace_twin(self.record.call, name)
+        if not self.record.namespaces and not self.record.method:  # known only by this name
+            made.__doc__ = self.record.call.__doc__
+        made.__doc__ = completed(f"Tensor.{name}", made.__doc__ or "")
+        return made
 
 
 def _innermost(call: Any) -> Any:

@@ -284,7 +284,16 @@ def _in_place(call: Callable[..., Any]) -> None:
         return call(input, p, train, inplace=True)
 
     function_.__name__ = f"{call.__name__}_"
-    function_.__doc__ = f"In-place version of `{call.__name__}`: writes the result into ``input``."
+    function_.__doc__ = f"""In-place version of `{call.__name__}`: writes the result into ``input``.
+
+    Of the same shapes. ValueError for a ``p`` outside of [0, 1], RuntimeError for integers and for
+    a leaf that wants a gradient.
+
+    >>> import framework as torch
+    >>> x = torch.ones(1, 2, 3)
+    >>> torch.{call.__name__}_(x, 0.5, train=False) is x
+    True
+    """
     function(method=False)(function_)
 
 

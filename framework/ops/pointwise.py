@@ -297,7 +297,10 @@ _WHOLE = (
     "Shapes broadcast, types promote. RuntimeError for integers by zero, NotImplementedError for\n"
     "    bools and complex numbers."
 )
-publish_binary(DIV, "true_divide", "Alias of `div`: ``input / other``.")
+publish_binary(DIV, "true_divide", "`div` without a rounding mode: ``input / other``.",
+               "[1.0, 3.0]; 2 -> [0.5000, 1.5000]",
+               "Shapes broadcast, types promote; integers and bools give the default float type.\n"
+               "    RuntimeError for shapes that do not broadcast.")  # fmt: skip
 publish_binary(
     FLOOR_DIVIDE, "floor_divide", "The quotient rounded down, of the promoted type.",
     "[7, -7]; 2 -> [ 3, -4]", f"{_WHOLE} It has no gradient (RuntimeError in\n"

@@ -616,7 +616,12 @@ for _view in (t, transpose, swapaxes, swapdims, squeeze, unsqueeze):
 
 @function(namespaces=())
 def ndimension(self: Tensor) -> int:
-    """Alias of `Tensor.dim`: the number of dimensions."""
+    """The number of dimensions, as `Tensor.dim`; 0 for a single number. It never raises.
+
+    >>> import framework as torch
+    >>> torch.zeros(2, 3).ndimension()
+    2
+    """
     return self._data.ndim
 
 

@@ -1,0 +1,163 @@
+"""What docstrings of functions and methods get when they are first asked for.
+
+"Alias of `neg`" and "In-place version of `add`" get the example of the function that they name,
+turned into one of their own.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import re
+from typing import Any
+
+__all__ = ["completed"]
+
+_REFERS = re.compile(r"(Alias|In-place version) of `([\w.]+)`")
+_IMPORT = ">>> import framework as torch"
+
+# Examples of twins whose function's own shows something that a tensor cannot become in place: a
+# result of another type or shape. By the function: the tensor, the rest of the line, what it gives.
+_TWINS = {
+    "addmm": ("torch.ones(2, 2)", "(torch.ones(2, 3), torch.ones(3, 2), beta=10)",
+              "tensor([[13., 13.],\n        [13., 13.]])"),
+    "baddbmm": ("torch.ones(1, 2, 2)", "(torch.ones(1, 2, 3), torch.ones(1, 3, 2))",
+                "tensor([[[4., 4.],\n         [4., 4.]]])"),
+    "eq": ("torch.tensor([1, 2, 3])", "(torch.tensor([1, 0, 3]))", "tensor([1, 0, 1])"),
+    "ne": ("torch.tensor([1, 2, 3])", "(torch.tensor([1, 0, 3]))", "tensor([0, 1, 0])"),
+    "lt": ("torch.tensor([1, 2, 3])", "(2)", "tensor([1, 0, 0])"),
+    "le": ("torch.tensor([1, 2, 3])", "(2)", "tensor([1, 1, 0])"),
+    "gt": ("torch.tensor([1, 2, 3])", "(2)", "tensor([0, 0, 1])"),
+    "ge": ("torch.tensor([1, 2, 3])", "(2)", "tensor([0, 1, 1])"),
+    "logical_and": ("torch.tensor([1, 2, 0])", "(torch.tensor([1, 0, 1]))", "tensor([1, 0, 0])"),
+    "logical_or": ("torch.tensor([1, 2, 0])", "(torch.tensor([1, 0, 0]))", "tensor([1, 1, 0])"),
+    "logical_xor": ("torch.tensor([1, 2, 0])", "(torch.tensor([1, 0, 1]))", "tensor([0, 1, 1])"),
+    "logical_not": ("torch.tensor([0.0, 1.5])", "()", "tensor([1., 0.])"),
+    "float_power": ("torch.tensor([4.0, 9.0], dtype=torch.float64)", "(-0.5)",
+                    "tensor([0.5000, 0.3333], dtype=torch.float64)"),
+    "mul": ("torch.tensor([1.0, 2.0, 3.0])", "(torch.tensor([0.5, 2.0, -1.0]))",
+            "tensor([ 0.5000,  4.0000, -3.0000])"),
+    "scatter_reduce": ("torch.zeros(2)", '(0, torch.tensor([0, 1, 0]), torch.arange(3.0), "amax")',
+                       "tensor([2., 1.])"),
+    "squeeze": ("torch.zeros(1, 3)", "(0).shape", "torch.Size([3])"),
+    "unsqueeze": ("torch.zeros(2, 3)", "(0).shape", "torch.Size([1, 2, 3])"),
+    "transpose": ("torch.zeros(2, 3)", "(0, 1).shape", "torch.Size([3, 2])"),
+}  # fmt: skip
+
+
+def completed(place: str, text: str) -> str:
+    """The docstring of what users find at ``place``: "add", "Tensor.add_", "linalg.inv"."""
+    text = inspect.cleandoc(text)
+    if ">>>" not in text and (match := _REFERS.match(text)):
+        origin = _origin(place, match[2])
+        if origin:
+            text = _derived(place, text, match[1] == "Alias", *origin)
+    return text
+
+
+# -- examples of aliases and of twins ------------------------------------------------------------
+
+
+@functools.cache
+def _texts() -> dict[str, str]:
+    """The docstrings as they are written, by all places of a function."""
+    from framework.core.registry import FUNCTIONS
+
+    found: dict[str, str] = {}
+    for record in FUNCTIONS:
+        text = inspect.cleandoc(record.call.__doc__ or "")
+        for home in record.namespaces:
+            found[f"{home}.{record.name}".lstrip(".")] = text
+        if record.method:
+            found.setdefault(f"Tensor.{record.method}", text)
+    return found
+
+
+def _origin(place: str, name: str) -> tuple[str, str] | None:
+    """The place and the docstring with an example that a reference leads to."""
+    seen = {place}
+    while True:
+        name = re.sub(r"^(framework|torch)\.", "", name)
+        homes = (place.rpartition(".")[0], "", "Tensor", "nn.functional", "linalg", "special")
+        tried = [f"{home}.{name}".lstrip(".") for home in homes]
+        place = next((p for p in tried if p in _texts() and p not in seen), "")
+        if not place:
+            return None
+        seen.add(place)
+        text = _texts()[place]
+        match = _REFERS.match(text)
+        if ">>>" in text or match is None:
+            return place, text
+        name = match[2]
+
+
+def _derived(place: str, text: str, alias: bool, origin: str, whole: str) -> str:
+    """``text`` with what the original's docstring says, too (of an alias), and an example."""
+    said, _, example = whole.strip().partition(">>>")
+    if alias:
+        _, _, more = said.partition("\n\n")
+        lines = _renamed(f">>>{example}", origin, place)
+    else:
+        more, lines = "", _in_place(f">>>{example}", origin, place)
+    return "\n\n".join([part for part in (text.strip(), more.strip(), lines) if part]) + "\n"
+
+
+def _renamed(example: str, origin: str, place: str) -> str:
+    """The example with the function called by its other name."""
+    name, short = re.escape(origin.rpartition(".")[2]), place.rpartition(".")[2]
+    there = re.escape(origin)
+    if not place.startswith("Tensor."):
+        example = re.sub(rf"\btorch\.{there}\(", f"torch.{place}(", example)
+    return re.sub(rf"(?<!torch)(?<!linalg)\.{name}\(", f".{short}(", example)
+
+
+def _in_place(example: str, origin: str, place: str) -> str:
+    """The example up to the function's first result that is shown, computed in place."""
+    import doctest
+
+    name = origin.rpartition(".")[2]
+    if name in _TWINS:
+        start, rest, shown = _TWINS[name]
+        return f"{_IMPORT}\n>>> x = {start}\n>>> x.{place.removeprefix('Tensor.')}{rest}\n{shown}"
+    lines = [_IMPORT]
+    for part in doctest.DocTestParser().get_examples(example):
+        source = part.source.rstrip()
+        call = _call_of(source, name) if part.want else None
+        if call is not None:
+            start, rest = _arguments(source, call)
+            if not start.isidentifier():
+                lines.append(f">>> x = {start}")
+                start = "x"
+            written = f"{start}.{place.removeprefix('Tensor.')}({rest})"
+            if not place.startswith("Tensor."):
+                written = f"torch.{place}({start}{', ' if rest else ''}{rest})"
+            at = ast.get_source_segment(source, call) or ""
+            return "\n".join([*lines, f">>> {source.replace(at, written, 1)}", part.want.rstrip()])
+        shown = ">>> " + source.replace("\n", "\n... ")
+        if shown != _IMPORT:
+            lines += [shown, *([part.want.rstrip()] if part.want else [])]
+    return ""
+
+
+def _call_of(source: str, name: str) -> ast.Call | None:
+    for node in ast.walk(ast.parse(source)):
+        call = node if isinstance(node, ast.Call) else None
+        if call and isinstance(call.func, ast.Attribute) and call.func.attr == name:
+            return call
+    return None
+
+
+def _arguments(source: str, call: ast.Call) -> tuple[str, str]:
+    """The text of what the function is applied to, and of the other arguments."""
+
+    def text(node: Any) -> str:
+        return ast.get_source_segment(source, node) or ""
+
+    assert isinstance(call.func, ast.Attribute)
+    owner = text(call.func.value)
+    given = [text(a) for a in call.args]
+    if re.fullmatch(r"torch(\.(nn\.functional|linalg|special|fft))?|F", owner):
+        owner, *given = given
+    given += [f"{k.arg}={text(k.value)}" if k.arg else f"**{text(k.value)}" for k in call.keywords]
+    return owner, ", ".join(given)
