@@ -129,8 +129,8 @@ def _graphviz() -> tuple[str, str]:
     program = shutil.which("dot")
     if program is None:
         return NOTE, (
-            "dot is not on the PATH: pictures are drawn with the built-in layout "
-            "(apt install graphviz)"
+            "dot is not on the PATH: pictures have the built-in layout, export --engine dot "
+            "cannot be had (apt install graphviz)"
         )
     said = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10)
     version = (said.stderr or said.stdout).strip().splitlines() or ["dot"]

@@ -12,10 +12,6 @@ import framework as torch
 from framework import nn
 from framework.nn import functional as F
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(F, "multi_head_attention_forward"), reason="the function is not there yet"
-)
-
 
 def close(a, b) -> None:
     np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-9)
