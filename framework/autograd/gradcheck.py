@@ -69,7 +69,7 @@ def gradcheck(
         check_batched_forward_grad: and inside of `vmap`.
         check_backward_ad: False leaves out what needs the backward pass.
         fast_mode: look at one random direction instead of at every element.
-        masked: accepted; there is nothing sparse to be left out.
+        masked: accepted; inputs and outputs are dense, there is nothing to be left out.
         inputs: a tensor or a sequence; those that want a gradient should be double precision.
         seed: of the random cotangents, which leave the default generator alone.
 
@@ -79,6 +79,7 @@ def gradcheck(
     Raises:
         GradcheckError: with the input, the element and both values.
         AssertionError: options that exclude each other.
+        ValueError: no input wants a gradient; an input or an output is sparse.
 
     >>> import framework as torch
     >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
@@ -102,6 +103,11 @@ def gradcheck(
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them "
             "have requires_grad=True."
+        )
+    if any(isinstance(a, Tensor) and a.requires_grad and a.is_sparse for a in args):
+        raise ValueError(
+            "Sparse inputs are not supported by gradcheck: make them of dense values within the "
+            "function."
         )
     _warn_of_precision(args)
     random = np.random.Generator(np.random.Philox(seed))
@@ -225,6 +231,11 @@ def _check(
     with enable_grad():
         outs = _differentiable(func(*args))
         again = _differentiable(func(*args))
+    if any(o.is_sparse for o in outs):
+        raise ValueError(
+            "Sparse output is not supported at gradcheck yet. Please call "
+            "to_dense(masked_grad=...) on the output of fn for gradcheck."
+        )
     if len(outs) != len(again) or any(
         not np.allclose(to_host(a._data), to_host(b._data), rtol=0, atol=nondet_tol, equal_nan=True)
         for a, b in zip(outs, again)
@@ -249,6 +260,8 @@ def _check(
             )
             for _ in range(2)
         )  # fmt: skip
+        if any(g is not None and g.is_sparse for g in found):
+            raise GradcheckError("grad is incorrect layout (torch.sparse_coo is not torch.strided)")
         _check_repeated(found, repeated, nondet_tol)
     weights = [to_host(c._data) for c in cotangents]
     differentiable = any(o.requires_grad for o in outs)

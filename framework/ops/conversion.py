@@ -26,9 +26,16 @@ def _cast_kernel(a: Any, dtype: Any) -> Any:
     return a.astype(dtype, order="C")  # repeated dimensions have no place in the order of strides
 
 
+def _cast_back(g: Any, n: Any) -> Any:
+    """In the type of the input. A real one has no part in the imaginary direction: no loss."""
+    wanted = dtypes.from_numpy_dtype[n.dtype(0)]
+    if g.dtype.category == dtypes.COMPLEX > wanted.category:
+        g = g.real
+    return g.to(wanted)
+
+
 CAST = op(
-    "to", _cast_kernel, "a",
-    grad=(lambda g, n: g.to(dtypes.from_numpy_dtype[n.dtype(0)]),),
+    "to", _cast_kernel, "a", grad=(_cast_back,),
     samples=lambda s: [((s(3),), {"dtype": np.dtype(np.float64)})],
 )  # fmt: skip
 CLONE = op(

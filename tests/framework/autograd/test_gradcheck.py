@@ -67,6 +67,23 @@ def test_a_wrong_gradient_is_found_and_named():
     assert not gradcheck(lambda x: x * x.detach(), x, raise_exception=False)
 
 
+def test_what_is_sparse_is_refused_in_a_line():
+    """In PyTorch's words where it refuses it, too."""
+    table = leaf(0.5, -1.5, 2).reshape(3, 1).detach().requires_grad_()
+    rows = torch.tensor([2, 0, 2])
+
+    def looked_up(t):
+        return torch.nn.functional.embedding(rows, t, sparse=True)
+
+    with pytest.raises(GradcheckError, match=r"incorrect layout \(torch.sparse_coo is not"):
+        gradcheck(looked_up, table)
+    assert not gradcheck(looked_up, table, raise_exception=False)
+    with pytest.raises(ValueError, match="Sparse output is not supported at gradcheck yet"):
+        gradcheck(lambda t: t.to_sparse(), table)
+    with pytest.raises(ValueError, match="Sparse inputs are not supported by gradcheck: make"):
+        gradcheck(lambda t: t.to_dense(), table.detach().to_sparse().requires_grad_())
+
+
 def test_a_wrong_second_gradient_is_found():
     x = leaf(0.5, -1.5)
     assert gradcheck(WrongSecond.apply, x)
