@@ -521,13 +521,18 @@ def _common_device(op: Op, args: tuple[Any, ...]) -> Any:
 
 
 def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[Any]:
-    """0-d CPU operands of a CUDA op go along as arrays of that device."""
+    """0-d CPU operands of a CUDA op go along as arrays of that device, numbers as NumPy's scalars.
+
+    A NumPy array, even one without dimensions, is nothing that CuPy's kernels take.
+    """
     from framework.kernels import to_device
 
     return [
-        to_device(x, device) if isinstance(a, Tensor) and a._device is not device else x
+        x[()] if x.__class__ is ndarray and not isinstance(a, Tensor)
+        else to_device(x, device) if isinstance(a, Tensor) and a._device is not device
+        else x
         for x, a in zip(arrays, args)
-    ]
+    ]  # fmt: skip
 
 
 def no_gradient(function: str, **arguments: Any) -> None:

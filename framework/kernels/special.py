@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.kernels import module_of, to_device
+from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.meta import META_NUMPY
 
@@ -40,11 +40,13 @@ def _find(name: str, module: Any) -> Kernel:
 def _on_host(name: str) -> Kernel:
     """A function that CuPy lacks, computed by SciPy."""
 
-    def kernel(a: Any) -> Any:
-        result = _find(name, np)(a.get())
+    def kernel(*arrays: Any) -> Any:
+        like = _first(arrays)
+        result = _find(name, np)(*[a.get() if hasattr(a, "get") else a for a in arrays])
         several = isinstance(result, tuple)
-        moved = tuple([to_device(r, a.device) for r in (result if several else (result,))])
-        return moved if several else moved[0]
+        with like.device:
+            put = module_of(like).asarray
+            return tuple(map(put, result)) if several else put(result)
 
     return kernel
 
@@ -77,7 +79,8 @@ def full_precision(compute: Kernel, called: str) -> Kernel:
 
 def _first(arrays: Any) -> Any:
     """The first array; the rest may be numbers."""
-    return next(a for a in arrays if hasattr(a, "dtype"))
+    return next((a for a in arrays if hasattr(a, "dtype") and not isinstance(a, np.generic)),
+                next(a for a in arrays if hasattr(a, "dtype")))  # fmt: skip
 
 
 def named(name: str, called: str, narrow: bool = True) -> Kernel:

@@ -256,7 +256,7 @@ def _hardsigmoid_slope(a: Any) -> Any:
 
 
 def _threshold(a: Any, *, threshold: float, value: float) -> Any:
-    return np.where(a <= threshold, np.asarray(value).astype(a.dtype), a)
+    return np.where(a <= threshold, np.asarray(value).astype(a.dtype)[()], a)
 
 
 def _threshold_slope(a: Any, *, threshold: float, value: float) -> Any:

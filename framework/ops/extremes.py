@@ -198,7 +198,7 @@ def _arg_op(name: str) -> Any:
     def kernel(a: Any, *, dim: int | None, keepdim: bool) -> Any:
         if a.dtype.kind == "V":
             a = a.astype(np.float32)
-        found = np.asarray(getattr(a, name)(axis=dim))
+        found = module_of(a).asarray(getattr(a, name)(axis=dim))
         if keepdim:
             found = np.expand_dims(found, dim) if dim is not None else found.reshape([1] * a.ndim)
         return found.astype(np.int64, copy=False)

@@ -743,7 +743,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
             "to vmap over aten::nonzero."
         )
     found = module_of(input._data).nonzero(np.atleast_1d(input._data))
-    parts = [wrap(np.asarray(f), input._device) for f in found]
+    parts = [wrap(f, input._device) for f in found]
     if as_tuple:
         return tuple(parts)
     if not input.ndim:

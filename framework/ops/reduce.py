@@ -528,7 +528,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _count_kernel(a: Any, *, dim: tuple[int, ...]) -> Any:
-    return in_rows(np.asarray((a != 0).sum(axis=dim, dtype=np.int64)))
+    return in_rows(module_of(a).asarray((a != 0).sum(axis=dim, dtype=np.int64)))
 
 
 COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")

@@ -81,7 +81,7 @@ def _flat(a: Any, index: Any, src: Any, dim: int) -> tuple[Any, Any, Any]:
     wide = wide_type(a)
     result = _copied(a).reshape(-1) if wide is None else a.reshape(-1).astype(wide)
     if not hasattr(src, "reshape"):
-        src = np.asarray(src)  # a number: an array of its own takes only what is not cut off
+        src = module_of(a).asarray(src)  # a number: of its own type, so that nothing is cut off
     src = src.reshape(-1).astype(result.dtype, copy=False)
     return result, _places(index, a.shape, dim), src
 

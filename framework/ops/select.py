@@ -301,7 +301,7 @@ def relu(input: Tensor) -> Tensor:
 
 def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
     if value.__class__ is float and a.dtype.kind == "f":
-        value = np.asarray(value, a.dtype)
+        value = a.dtype.type(value)
     return in_rows(blend(mask, value, a).astype(a.dtype, copy=False))
 
 

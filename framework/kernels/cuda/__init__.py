@@ -21,7 +21,7 @@ import numpy as np
 
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
-from framework.kernels.cuda.table import FAMILIES, KERNELS
+from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_of",
@@ -52,7 +52,30 @@ def kernel_of(op: Any) -> Callable[..., Any]:
     return found
 
 
+def _on_host(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel of NumPy's for arrays of a device: there and back again."""
+
+    @functools.wraps(plain)
+    def kernel(*arrays: Any, **meta: Any) -> Any:
+        like = next((a for a in arrays if _is_there(a)), None)
+        if like is None:
+            return plain(*arrays, **meta)
+        found = plain(*[a.get() if _is_there(a) else a for a in arrays], **meta)
+        with like.device:
+            put = module_of(like).asarray
+            return tuple(map(put, found)) if isinstance(found, tuple) else put(found)
+
+    return kernel
+
+
+def _is_there(array: Any) -> bool:
+    """Whether it is an array of CuPy's, not a number, a NumPy array or a sparse one."""
+    return hasattr(array, "__cuda_array_interface__")
+
+
 def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    if name in ON_HOST:
+        return _on_host(plain)
     family = KERNELS.get(name)
     if family is None:
         return plain

@@ -1,0 +1,127 @@
+"""Devices, streams, events and the pool, as far as the framework asks for them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cupy import runtime_part as runtime  # noqa: F401
+
+_now = [0]
+
+
+def _current() -> int:
+    return _now[-1]
+
+
+def _counts() -> Any:
+    import cupy
+
+    return cupy.counts
+
+
+class Device:
+    def __init__(self, device: Any = None) -> None:
+        self.id = _current() if device is None else int(getattr(device, "id", device))
+
+    mem_info = (60 << 30, 80 << 30)
+
+    def use(self) -> None:
+        _now[-1] = self.id
+
+    def synchronize(self) -> None:
+        _counts().waits += 1
+
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Device) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return self.id
+
+    def __enter__(self) -> Device:
+        _now.append(self.id)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _now.pop()
+
+    def __str__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+
+class Stream:
+    null: Stream
+    ptr = 0
+    done = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.device_id = _current()
+
+    def use(self) -> None:
+        _streams[self.device_id] = self
+
+    def synchronize(self) -> None:
+        _counts().waits += 1
+
+    def wait_event(self, event: Any) -> None:
+        assert event.recorded
+
+
+Stream.null = Stream()
+_streams: dict[int, Stream] = {}
+
+
+def get_current_stream(device_id: int = -1) -> Stream:
+    return _streams.get(_current() if device_id < 0 else device_id, Stream.null)
+
+
+class Event:
+    """An event is done when somebody has waited for it, or ``LATE`` queries later."""
+
+    LATE = 0
+
+    def __init__(
+        self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
+    ) -> None:  # fmt: skip
+        self.timing = not disable_timing
+        self.recorded: float | None = None
+        self.ptr = id(self)
+        self._asked = 0
+
+    def record(self, stream: Any = None) -> None:
+        self.recorded, self._asked = time.perf_counter(), 0
+
+    @property
+    def done(self) -> bool:
+        self._asked += 1
+        return self._asked > self.LATE
+
+    def synchronize(self) -> None:
+        _counts().waits += 1
+        self._asked = self.LATE + 1
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    assert start.timing and end.timing and start.recorded is not None and end.recorded is not None
+    assert start._asked > start.LATE or end._asked > end.LATE, "cudaErrorNotReady"
+    return (end.recorded - start.recorded) * 1e3
+
+
+class _Pool:
+    def used_bytes(self) -> int:
+        return 0
+
+    def total_bytes(self) -> int:
+        return 0
+
+    def free_all_blocks(self) -> None:
+        pass
+
+    def set_limit(self, size: Any = None, fraction: Any = None) -> None:
+        pass
+
+
+pool = _Pool()

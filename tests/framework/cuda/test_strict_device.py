@@ -1,0 +1,86 @@
+"""The way to a real GPU, without one: CuPy's strictness by a stand-in (`stand_in`).
+
+The fake device computes with NumPy's arrays, which take what CuPy refuses. Here ``cupy`` is a
+module whose arrays are no NumPy arrays, and kernels of our own are compiled as C++.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hosted import COMPILER
+
+from framework.core.registry import OPS
+from framework.kernels.cuda.table import KERNELS, ON_HOST
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+@functools.cache
+def _compiled() -> tempfile.TemporaryDirectory[str]:
+    """Where the programs of these tests share what they compile."""
+    return tempfile.TemporaryDirectory(prefix="tapebook-stand-in-")
+
+
+def strictly(*words: str) -> str:
+    """What a program says that has the stand-in for CuPy."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("TAPEBOOK_")}
+    env["STAND_IN_CACHE"] = _compiled().name
+    env["PYTHONPATH"] = f"{HERE / 'stand_in'}:{HERE}:{ROOT}"
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True,
+                          text=True)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
+
+
+@needs_compiler
+def test_the_op_table() -> None:
+    said = strictly("tests/framework/ops/fake_cuda_run.py", "--device")
+    assert "agree on the a stand-in for a GPU" in said
+
+
+@needs_compiler
+def test_every_docstring_runs_there() -> None:
+    strictly("tests/framework/cuda/docstrings_run.py")
+
+
+@needs_compiler
+def test_modules() -> None:
+    strictly("-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())")
+
+
+@needs_compiler
+def test_an_example() -> None:  # one that takes seconds; `tests.cuda` has the others
+    code = "import sys; from tests.cuda import examples; sys.exit(examples.main(('nan_hunt',)))"
+    strictly("-c", code)
+
+
+def test_what_runs_on_the_host_is_there() -> None:
+    assert set(OPS) >= ON_HOST and not ON_HOST & set(KERNELS)
+
+
+NUMBERS = """
+import numpy as np
+import framework as torch
+for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int8, torch.bool,
+              torch.complex64):
+    x = torch.ones(3, device="cuda").to(dtype)
+    for found in (x + 1, 1 + x, x * 2.5, 2 / x, x == 1, x + True, torch.where(x == 1, x, 0),
+                  torch.tensor(2.0) * x, x.clone().logical_not_()):
+        assert found.device.type == "cuda" and type(found._data).__module__ == "cupy"
+        assert torch.equal(found.cpu(), found.cpu())
+"""
+
+
+def test_numbers_beside_arrays() -> None:
+    strictly("-c", NUMBERS)
