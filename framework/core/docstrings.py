@@ -1,7 +1,8 @@
 """What docstrings of functions and methods get when they are first asked for.
 
 "Alias of `neg`" and "In-place version of `add`" get the example of the function that they name,
-turned into one of their own.
+turned into one of their own. All get sentences on dtypes, and on shapes and errors that nobody has
+written of, from what was measured (`core.facts`).
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def completed(place: str, text: str) -> str:
         origin = _origin(place, match[2])
         if origin:
             text = _derived(place, text, match[1] == "Alias", *origin)
-    return text
+    said, mark, example = text.strip().partition(">>>")
+    parts = (said.strip(), _facts(place, said), f"{mark}{example}")
+    return "\n\n".join([part for part in parts if part])
 
 
 # -- examples of aliases and of twins ------------------------------------------------------------
@@ -161,3 +164,106 @@ def _arguments(source: str, call: ast.Call) -> tuple[str, str]:
         owner, *given = given
     given += [f"{k.arg}={text(k.value)}" if k.arg else f"**{text(k.value)}" for k in call.keywords]
     return owner, ", ".join(given)
+
+
+# -- what was measured ---------------------------------------------------------------------------
+
+_FAMILIES = {
+    "floating": (("float16", "bfloat16"), ("float32", "float64")),
+    "complex": (("complex64", "complex128"),),
+    "integers": (("uint8", "int8", "int16", "int32", "int64"),),
+    "bool": (("bool",),),
+}
+_WORDS = {
+    "=": "the same", "b": "bool", "l": "int64", "i": "int32", "f": "float32", "d": "float64",
+    "c": "complex64", "z": "complex128", "u": "uint8", "h": "float16", "g": "bfloat16",
+    "t": "int8", "s": "int16", "r": "the type of their parts", "x": "the complex type of that size",
+    "F": "the default float type", "C": "the default complex type",
+}  # fmt: skip
+_ERRORS = {
+    "I": "IndexError", "N": "NotImplementedError", "R": "RuntimeError", "T": "TypeError",
+    "V": "ValueError",
+}  # fmt: skip
+_CAUSES = {
+    "dim": "a ``dim`` that is out of range",
+    "shapes": "shapes that do not fit",
+    "types": "tensors of different types",
+    "number": "a tensor without dimensions",
+    "kind": "what is no tensor",
+}
+_SHAPES = {
+    "each": "Shapes: any; the result has the same.",
+    "broadcast": "Shapes: any that broadcast; the result has that shape.",
+}
+_SHAPED = re.compile(
+    r"shape|broadcast|dimension|lengths?\b|\bsizes?\b|matri|vector|\bdim\b|0-d|`\(|\[\*|scalar"
+)
+
+
+@functools.cache
+def _table(part: str) -> dict[str, list[str]]:
+    """What is known of the places, in one part of `core.facts`."""
+    from framework.core import facts
+
+    found: dict[str, list[str]] = {}
+    for key, names in getattr(facts, part).items():
+        for name in names.split():
+            found.setdefault(name, []).append(key)
+    return found
+
+
+def _facts(place: str, said: str) -> str:
+    """Sentences on the shapes, dtypes and errors of a function, but for what it says itself."""
+    import textwrap
+
+    lines = []
+    for shape in _table("SHAPES").get(place, ()):
+        if not _SHAPED.search(said):
+            lines.append(_SHAPES[shape])
+    errors = [entry.split() for entry in _table("ERRORS").get(place, ())]
+    for found in _table("DTYPES").get(place, ()):
+        sentence, named = _on_dtypes(found), ["types", "promote"] in errors
+        lines.append(f"{sentence}; several promote." if named else f"{sentence}.")
+    known = said + " ".join(lines)
+    causes: dict[str, list[str]] = {}
+    for cause, error in errors:
+        if error != "promote" and error not in known:
+            causes.setdefault(error, []).append(_CAUSES[cause])
+    if causes:
+        lines.append(", ".join(f"{e} for {' and '.join(c)}" for e, c in causes.items()) + ".")
+    return "\n".join(textwrap.wrap(" ".join(lines), 96, break_on_hyphens=False))
+
+
+def _on_dtypes(code: str) -> str:
+    """The sentence for a code such as "= = !RuntimeError F F": see tests/framework."""
+    given = code.startswith("dtype ")
+    outcomes: dict[str, set[str]] = {}
+    words = iter(code.removeprefix("dtype ").split())
+    for parts in _FAMILIES.values():
+        for kinds in parts:
+            word = next(words)
+            for kind, outcome in zip(kinds, word.split("|") if "|" in word else [word] * 5):
+                outcomes.setdefault(outcome, set()).add(kind)
+    results = {o: k for o, k in outcomes.items() if o[0] != "!"}
+    errors = {_ERRORS[o[1:]]: k for o, k in outcomes.items() if o[0] == "!"}
+    plain = given or set(results) == {"-"}
+    said = [_kinds(k) + ("" if plain else f" -> {_results(o)}") for o, k in results.items()]
+    rest = len(errors) == 1 and sum(map(len, errors.values())) > 1
+    said += [f"{'others' if rest else _kinds(k)}: {e}" for e, k in errors.items()]
+    return f"Dtypes{' (as ``dtype``)' if given else ''}: {'; '.join(said)}"
+
+
+def _results(outcome: str) -> str:
+    return " and ".join([_WORDS[letter] for letter in outcome])
+
+
+def _kinds(kinds: set[str]) -> str:
+    """The names of types: "floating, complex and int64"."""
+    if len(kinds) == 12:
+        return "any"
+    names: list[str] = []
+    for family, parts in _FAMILIES.items():
+        every = [kind for part in parts for kind in part]
+        held = [kind for kind in every if kind in kinds]
+        names += [family] if held == every else held
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

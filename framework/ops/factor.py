@@ -20,6 +20,7 @@ from framework.ops.matrices import (
     floating,
     floating_or_complex,
     matrix,
+    not_narrow,
     same_types,
     square,
     transposed,
@@ -582,6 +583,7 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
     matrix(B, api, "B")
     if LD.dtype.category < FLOAT:
         floating_or_complex(LD, api)
+    not_narrow(LD, "ldl_solve_kernel_cpu")
     if LD.shape[-1] != B.shape[-2]:
         raise RuntimeError(
             f"{api}: Expected A and B to have compatible shapes, but got {list(LD.shape)} and "

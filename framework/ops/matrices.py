@@ -16,7 +16,7 @@ from framework.tensor import Tensor
 
 __all__ = [
     "adjoint", "batch_shape", "diag_embed", "eye_like", "floating", "floating_or_complex",
-    "matrix", "real_part", "same_types", "square", "transposed",
+    "matrix", "not_narrow", "real_part", "same_types", "square", "transposed",
 ]  # fmt: skip
 
 
@@ -76,6 +76,12 @@ def floating_or_complex(x: Tensor, api: str, narrow: bool = False) -> None:
         )
     if not narrow and x.dtype.itemsize == 2:
         raise RuntimeError(f"{api}: Low precision dtypes not supported. Got {type_name(x._data)}")
+
+
+def not_narrow(x: Tensor, kernel: str) -> None:
+    """Refuse 16-bit floats, in the words of PyTorch's kernels."""
+    if x.dtype.category >= FLOAT and x.dtype.itemsize == 2:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{type_name(x._data)}'")
 
 
 def floating(x: Tensor, api: str, name: str = "A") -> None:

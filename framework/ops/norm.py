@@ -350,6 +350,9 @@ def rms_norm(
     shape = _normalized_shape("rms_norm", input, normalized_shape, weight=weight)
     if eps is None:
         d = input.dtype
+        if d.category < dtypes.FLOAT:
+            kind = type_name(input._data)
+            raise NotImplementedError(f"\"rms_norm\" not implemented for '{kind}'")
         eps = dtypes.finfo(d if d.itemsize > 2 else dtypes.float32).eps
     return apply(RMS_NORM, input, weight, dims=len(shape), eps=eps)
 

@@ -20,6 +20,7 @@ from framework.ops.matrices import (
     floating,
     floating_or_complex,
     matrix,
+    not_narrow,
     same_types,
     square,
     transposed,
@@ -329,6 +330,7 @@ def triangular_solve(
         )
     if b.dtype.category < FLOAT:
         raise RuntimeError(f"triangular_solve: {type_name(b._data)} is not supported")
+    not_narrow(b, "triangular_solve_cpu")
     batch = common_shape(b._data.shape[:-2], A._data.shape[:-2])
     coefficient = A.expand(*batch, *A.shape[-2:]).clone()
     if transpose:

@@ -24,6 +24,7 @@ from framework.ops.matrices import (
     floating,
     floating_or_complex,
     matrix,
+    not_narrow,
 )
 from framework.ops.orthogonal import QR
 from framework.ops.products import matmul
@@ -592,6 +593,7 @@ def svd_lowrank(
     count, rounds = 6 if q is None else q, 2 if niter is None else niter
     if A.ndim < 2:
         raise ValueError(f"svd_lowrank: expected matrices [*, m, n], but got {list(A.shape)}")
+    not_narrow(A, "geqrf_cpu")
     if M is not None:
         M = M.expand(A.shape)
     flipped = A.shape[-2] < A.shape[-1]

@@ -39,6 +39,24 @@ def test_batches_of_equations() -> None:
 # -- arguments of another type -------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated")
+def test_narrow_floats_in_linear_algebra() -> None:
+    half = torch.eye(2).half()
+    pivots = torch.tensor([1, 2], dtype=torch.int32)
+    for call, kernel in (
+        (lambda: torch.triangular_solve(half, half), "triangular_solve_cpu"),
+        (lambda: torch.linalg.ldl_solve(half, pivots, half), "ldl_solve_kernel_cpu"),
+        (lambda: torch.svd_lowrank(half, 2), "geqrf_cpu"),
+    ):
+        with pytest.raises(NotImplementedError, match=f"\"{kernel}\" not implemented for 'Half'"):
+            call()
+
+
+def test_rms_norm_of_integers() -> None:
+    with pytest.raises(NotImplementedError, match="\"rms_norm\" not implemented for 'Long'"):
+        torch.rms_norm(torch.ones(2, 2, dtype=torch.int64), (2,))
+
+
 @pytest.mark.parametrize(
     "call",
     [

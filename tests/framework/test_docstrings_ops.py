@@ -1,0 +1,93 @@
+"""Docstrings of public functions and methods: shapes, dtypes, errors and an example, and all true.
+
+The examples are run by `test_documented.py` and `tests/test_doctests.py`. What `core.docstrings`
+says of dtypes, shapes and errors is measured anew here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import measured_types
+
+import framework as torch
+from framework.core import docstrings, facts
+
+# The namespaces of functions; classes have tests of their own.
+NAMESPACES = """
+    Tensor linalg fft special nn.functional nn.init autograd autograd.functional
+    autograd.forward_ad autograd.graph func utils.checkpoint cuda backends backends.cuda
+    backends.cudnn random testing dlpack sparse masked signal.windows overrides serialization
+    foreach
+""".split()
+
+_ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception)\b|never raises|raises nothing|are ignored")
+_DTYPE = re.compile(
+    r"\b[Dd]types?\b|\btypes?\b|\bfloat(16|32|64)?\b|\bfloating\b|\bu?int(8|16|32|64)\b|\bintegers?\b"
+    r"|\bbools?\b|\bcomplex|\bpromote|\bbytes\b"
+)
+_SHAPE = re.compile(docstrings._SHAPED.pattern + r"|[Ee]lementwise|[Ee]ach element|Shapes:|number")
+
+
+def public(path: str) -> Iterator[tuple[str, Any]]:
+    """The functions of a namespace, with their names."""
+    home = f"framework.{path}".strip(".")
+    space = torch.Tensor if path == "Tensor" else importlib.import_module(home)
+    if path == "foreach":
+        yield from space.FOREACH.items()
+        return
+    for name in getattr(space, "__all__", None) or dir(space):
+        found = inspect.getattr_static(space, name, None) if path == "Tensor" else None
+        if name.startswith("_") or isinstance(found, property):
+            continue
+        found = getattr(space, name)
+        if callable(found) and not inspect.isclass(found) and not inspect.ismodule(found):
+            yield f"{path}.{name}".lstrip("."), found
+
+
+def of_tensors(place: str) -> bool:
+    """Whether an example of the function gives it a tensor, or gets one of it."""
+    return any(
+        any(True for _ in measured_types.tensors([call.args, call.kwargs, call.result]))
+        for call in measured_types.calls(place, [place])
+    )
+
+
+def table(module: Any) -> dict[str, dict[str, list[str]]]:
+    parts = ("DTYPES", "SHAPES", "ERRORS")
+    return {p: {key: names.split() for key, names in getattr(module, p).items()} for p in parts}
+
+
+def test_what_docstrings_say_of_dtypes_shapes_and_errors_is_what_really_runs() -> None:
+    """If this fails after a change: ``python tests/framework/measured_types.py`` measures anew."""
+    found = measured_types.table()
+    for part, entries in table(facts).items():
+        now = {key: sorted(names) for key, names in found[part].items()}
+        assert now == entries, part
+
+
+def lacking(place: str, function: Any) -> list[str]:
+    text = inspect.cleandoc(function.__doc__ or "")
+    said, example, _ = text.partition(">>>")
+    found = [] if example else ["an example"]
+    tensors = bool(example) and of_tensors(place)
+    if tensors and not _SHAPE.search(said):
+        found.append("shapes")
+    if tensors and not _DTYPE.search(said):
+        found.append("dtypes")
+    if not _ERROR.search(said) and takes_something(function):
+        found.append("errors")
+    return found
+
+
+def takes_something(function: Any) -> bool:
+    """A question without arguments can raise nothing."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return True
+    return bool([n for n in names if n != "self"])
