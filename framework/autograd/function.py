@@ -245,6 +245,12 @@ class FunctionNode(Node):
                     f"function {self.name()} returned a gradient different from None at position "
                     f"{i + 1}, but the corresponding forward input was not a Variable"
                 )
+            if out._data.dtype.kind == "c" and self.inputs[i][1].kind != "c":
+                raise RuntimeError(
+                    "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == "
+                    f"grad_is_complex) to be true, but got false: {self.name()} returned a complex "
+                    f"gradient at index {i} for a real input"
+                )
         return outs
 
     def jvp(self, tangents: list[Any]) -> list[Any]:

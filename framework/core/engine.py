@@ -283,7 +283,7 @@ class _Task:
         edges = node.edges
         if node.op.part and self.plain and self._put_part(node, given[0]):
             return (None,), None
-        if given[0] is not None or any(g is not None for g in given):
+        if given[0] is not None or node.custom or any(g is not None for g in given):
             try:
                 outs = node.apply(given)
             except Exception as error:

@@ -376,3 +376,34 @@ def test_a_class_made_in_a_function_goes_with_it():
     gone = use()
     gc.collect()
     assert gone() is None
+
+
+def test_a_backward_is_called_although_no_gradient_arrived():
+    """As in PyTorch: with zeros, or with None if it asked for that."""
+    seen = []
+
+    class Nothing(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    class Looks(Function):
+        @staticmethod
+        def forward(ctx, x, materialize):
+            ctx.set_materialize_grads(materialize)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            seen.append(g)
+            return g, None
+
+    for materialize in (True, False):
+        x = torch.ones(2, requires_grad=True)
+        Nothing.apply(Looks.apply(x, materialize)).sum().backward()
+        assert (x.grad is None) is not materialize
+    assert seen[0].tolist() == [0, 0] and seen[1] is None

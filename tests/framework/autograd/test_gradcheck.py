@@ -80,8 +80,6 @@ def test_what_is_sparse_is_refused_in_a_line():
     assert not gradcheck(looked_up, table, raise_exception=False)
     with pytest.raises(ValueError, match="Sparse output is not supported at gradcheck yet"):
         gradcheck(lambda t: t.to_sparse(), table)
-    with pytest.raises(ValueError, match="Sparse inputs are not supported by gradcheck: make"):
-        gradcheck(lambda t: t.to_dense(), table.detach().to_sparse().requires_grad_())
 
 
 def test_a_wrong_second_gradient_is_found():
@@ -202,9 +200,219 @@ def test_a_backward_that_gives_another_gradient_each_time_is_refused():
         @staticmethod
         def backward(ctx, g):
             Unsteady.runs += 1
-            return 2 * g + 1e-7 * Unsteady.runs
+            return (2 + 1e-7 * Unsteady.runs) * g
 
     x = torch.ones(2, dtype=torch.float64, requires_grad=True)
     with pytest.raises(torch.autograd.GradcheckError, match="Backward is not reentrant"):
         torch.autograd.gradcheck(Unsteady.apply, x)
     assert torch.autograd.gradcheck(Unsteady.apply, x, nondet_tol=1e-6)
+
+
+# -- each output by itself, and the options: what PyTorch 2.13 says of the same functions ----------
+
+
+def pair():
+    return torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+
+
+def test_each_output_is_checked_alone():
+    x = pair()
+    for outputs, wrong in (
+        (lambda a: (a * 2, a.detach() * a, a.detach() ** 2 * a), 1),
+        (lambda a: (a * a.detach(), a * (2 * a - a.detach())), 0),  # their sum is right
+        (lambda a: (a * 2, a.argmax(), a.detach() * a), 1),  # integers do not count
+    ):
+        for fast in (False, True):
+            with pytest.raises(GradcheckError, match=f"for output {wrong} with respect to input 0"):
+                gradcheck(outputs, x, fast_mode=fast)
+
+
+def test_a_small_element_is_not_lost_beside_a_large_one():
+    x = pair()
+    with pytest.raises(GradcheckError, match=r"most of all \[1\]: numerical 0.001, analytical 0"):
+        gradcheck(lambda a: torch.stack([a[0] * 1e5, a[1].detach() * 1e-3 + a[0] * 0]), x)
+
+
+def test_the_part_of_a_complex_output_is_named():
+    z = torch.tensor([1 + 2j], dtype=torch.complex128, requires_grad=True)
+    with pytest.raises(GradcheckError, match="While considering the imaginary part of complex out"):
+        gradcheck(lambda a: (a * a, a * a.detach()), z)
+    assert gradcheck(lambda a: (a * a, a.abs()), z, check_forward_ad=True)
+    assert gradcheck(lambda a: torch.complex(a, a * a), pair(), check_forward_ad=True)
+
+
+def test_parameters_that_the_function_knows_otherwise():
+    model = torch.nn.Linear(2, 2).double()
+    before = model.weight.tolist()
+    inputs = (pair(), *model.parameters())
+    assert gradcheck(lambda a, *_: model(a), inputs)
+    assert gradcheck(lambda a, *_: model(a), inputs, fast_mode=True)
+    assert gradgradcheck(lambda a, *_: model(a).sin(), inputs)
+    assert model.weight.tolist() == before
+
+
+class Undefined(Function):
+    """Twice its input; what it does with an undefined gradient is in ``then``."""
+
+    @staticmethod
+    def forward(ctx, x, then):
+        ctx.set_materialize_grads(False)
+        ctx.then = then
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return (2 * g if g is not None else ctx.then()), None
+
+
+def refuse():
+    raise RuntimeError("undefined")
+
+
+def test_undefined_gradients():
+    x = pair()
+    for then, words in (
+        (refuse, "Expected backward function to handle undefined output grads"),
+        (lambda: torch.ones(2, dtype=torch.float64), "Expected all input grads to be undefined or"),
+    ):
+
+        def call(a, then=then):
+            return Undefined.apply(a, then)
+
+        with (
+            pytest.warns(UserWarning, match="Backwards compatibility: New undefined gradient"),
+            pytest.raises(GradcheckError, match=words),
+        ):
+            gradcheck(call, x)
+        assert gradcheck(call, x, check_undefined_grad=False)
+    assert gradcheck(lambda a: Undefined.apply(a, lambda: None), x)
+
+
+def test_one_undefined_gradient_of_two():
+    class Two(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.set_materialize_grads(False)
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 2 + b * 3
+
+    x = pair()
+    with pytest.raises(TypeError, match="NoneType"):  # it fails without any check, as in PyTorch
+        gradcheck(Two.apply, x, check_undefined_grad=False)
+
+
+def test_a_backward_that_does_not_look_at_its_gradient():
+    class Constant(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            return torch.ones(2, dtype=torch.float64)
+
+    with pytest.raises(GradcheckError, match="backward not multiplied by grad_output"):
+        gradcheck(Constant.apply, pair())
+
+
+def test_dtypes_of_tangents():
+    class Tangent(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+        @staticmethod
+        def jvp(ctx, t):
+            return (t * 2).to(torch.complex128)
+
+    assert gradcheck(Tangent.apply, pair(), check_forward_ad=True)
+    with pytest.raises(GradcheckError, match="Forward AD gradient has dtype mismatch"):
+        gradcheck(Tangent.apply, pair(), check_forward_ad=True, check_grad_dtypes=True)
+
+
+def test_dtypes_of_gradients_are_those_of_inputs():
+    class Narrow(Function):
+        @staticmethod
+        def forward(ctx, x, kind):
+            ctx.kind = kind
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return (g * 2).to(ctx.kind), None
+
+    assert gradcheck(lambda x: Narrow.apply(x, torch.float32), pair(), check_grad_dtypes=True)
+    with pytest.raises(RuntimeError, match=r"input_is_complex == grad_is_complex\) to be true"):
+        Narrow.apply(pair(), torch.complex128).sum().backward()
+
+
+def test_wrong_tangents_are_named():
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 2 + b * 3
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t * 2, t * 4
+
+    words = "Jacobian computed with forward mode mismatch for output 1 with respect to input 1"
+    with pytest.raises(GradcheckError, match=words):
+        gradcheck(lambda a, b: Wrong.apply(b + a * 0), (pair(), pair()), check_forward_ad=True)
+
+
+def test_what_gradcheck_refuses():
+    one = torch.ones(1, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="The 0th input has a dimension with stride 0"):
+        gradcheck(lambda a: a * 2, one.expand(3).requires_grad_())
+    with pytest.raises(AssertionError, match="the same shape when inputs are perturbed on index"):
+        gradcheck(lambda a: a[a > 0] if a.sum() > 3 else a.sum(), pair())
+    with pytest.raises(GradcheckError, match="Numerical gradient for function expected to be zero"):
+        gradcheck(lambda a: a.detach() * 2, pair())
+    with pytest.raises(AssertionError, match="check_undefined_grad=True requires check_rev_over"):
+        gradgradcheck(lambda a: a, pair(), check_fwd_over_rev=True, check_rev_over_rev=False)
+    assert gradgradcheck(
+        lambda a: a * a, pair(), check_fwd_over_rev=True, check_rev_over_rev=False,
+        check_undefined_grad=False,
+    )  # fmt: skip
+    assert gradgradcheck(lambda a: a * a, pair(), gen_non_contig_grad_outputs=True)
+
+
+def test_sparse_inputs():
+    places = torch.tensor([[0, 1], [1, 0]])
+
+    def sparse(values=(1.0, 2.0), places=places, shape=(2, 2)):
+        made = torch.tensor(values, dtype=torch.float64)
+        return torch.sparse_coo_tensor(places, made, shape).requires_grad_()
+
+    dense = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64, requires_grad=True)
+    calls = {
+        "to_dense": lambda s, d: s.to_dense(),
+        "mm": lambda s, d: torch.sparse.mm(s, d),
+        "sum": lambda s, d: torch.sparse.sum(s) * d,
+    }
+    for fast in (False, True):
+        for call in calls.values():
+            assert gradcheck(call, (sparse(), dense), masked=True, fast_mode=fast)
+    for call in calls.values():  # elements that are not there have a gradient, which is left out
+        with pytest.raises(GradcheckError, match="Jacobian mismatch for output 0 with respect to"):
+            gradcheck(call, (sparse(), dense), masked=False)
+    with pytest.raises(GradcheckError, match=r"most of all \[1, 0\]: numerical 4, analytical 2"):
+        gradcheck(lambda s: s.to_dense() * s.detach().to_dense(), sparse(), masked=True)
+    with pytest.raises(ValueError, match="Sparse output is not supported at gradcheck yet"):
+        gradcheck(lambda s: s * 2, sparse(), masked=True)
+    with pytest.raises(ValueError, match="Sparse output is not supported at gradcheck yet"):
+        gradgradcheck(lambda s, d: torch.sparse.mm(s, d), (sparse(), dense), masked=True)
+    rows = sparse(values=[[1.0, 2.0], [3.0, 4.0]], places=torch.tensor([[0, 2]]), shape=(3, 2))
+    assert gradcheck(lambda s: s.to_dense() ** 2, rows, masked=True)
