@@ -36,8 +36,9 @@ class Parameter(Tensor, metaclass=_Marked):
     """A tensor that is one of its module's ``parameters()`` and wants a gradient.
 
     It shares the memory of ``data`` and is a leaf. One of a class derived from Tensor is of this
-    class and an instance of Parameter all the same. RuntimeError for a dtype that cannot have a
-    gradient (give ``requires_grad=False`` then), AttributeError for what is not a tensor.
+    class and an instance of Parameter all the same. Shape and dtype are those of ``data``:
+    RuntimeError for a dtype that cannot have a gradient (give ``requires_grad=False`` then),
+    AttributeError for what is not a tensor.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -107,8 +108,8 @@ def _marked(data: Any, requires_grad: bool) -> Any:
 class Buffer(Tensor, metaclass=_Marked):
     """A tensor that becomes a buffer of the module that it is assigned to.
 
-    It shares the memory of ``data`` and is of its class: what makes it a buffer is a mark.
-    AttributeError for what is not a tensor.
+    It shares the memory of ``data`` and has its class, shape and dtype (any): what makes it a
+    buffer is a mark. AttributeError for what is not a tensor.
 
     Args:
         persistent: part of the module's ``state_dict``.
@@ -162,6 +163,10 @@ class UninitializedTensorMixin:
 
     def _start(self, requires_grad: bool, device: Any, dtype: Any) -> None:
         kind = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
+        if requires_grad and kind.category < dtypes.FLOAT:
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
         self._rg = bool(requires_grad)
         self._device = CPU if device is None else existing(device)
         self.__dict__["_kind"] = kind
@@ -276,6 +281,9 @@ def is_lazy(param: Any) -> bool:
 class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter of a lazy module, before its first input.
 
+    Its shape is given by `materialize`: RuntimeError when it is asked for before, ValueError for
+    arithmetic. ``dtype`` is a float or complex one, unless ``requires_grad=False`` (RuntimeError).
+
     >>> from framework import nn
     >>> weight = nn.UninitializedParameter()
     >>> weight
@@ -295,6 +303,8 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """A buffer of a lazy module, before its first input; `materialize` gives it a shape.
+
+    RuntimeError when its shape is asked for before, ValueError for arithmetic. ``dtype``: any.
 
     >>> import framework as torch
     >>> mean = torch.nn.UninitializedBuffer()

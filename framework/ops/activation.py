@@ -449,6 +449,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if min_val < 0 and input.dtype is dtypes.uint8:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if inplace:
         return twins["hardtanh"](input, min_val, max_val)
     return apply(HARDTANH, input, min_val=min_val, max_val=max_val)

@@ -215,6 +215,8 @@ def _check(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, gro
     _check_steps(stride, padding, dilation, groups)
     if w.ndim < 3:
         raise ValueError("weight should have at least three dimensions")
+    if 0 in w.shape[2:]:
+        raise ValueError(f"kernel size should be greater than zero, but got {list(w.shape[2:])}")
     if w.ndim != x.ndim:
         raise ValueError(
             f"Expected {w.ndim}-dimensional input for {w.ndim}-dimensional weight "

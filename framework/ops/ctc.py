@@ -96,6 +96,10 @@ def _prepared(
         targets if isinstance(targets, np.ndarray) else targets.get(),
         target_lengths, blank, targets.ndim == 1,
     )  # fmt: skip
+    low, high, classes = labels.min(initial=0), labels.max(initial=0), log_probs.shape[2]
+    if low < 0 or high >= classes:  # PyTorch reads what lies beside the scores
+        wrong = low if low < 0 else high
+        raise ValueError(f"Expected targets to be in label range [0, {classes}), but got {wrong}")
     return (
         host, labels, skips, np.asarray(input_lengths, np.int64),
         np.asarray(target_lengths, np.int64),

@@ -321,6 +321,8 @@ def embedding_bag(
     if weight.ndim != 2:
         raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     starts, ends = _bag_bounds(input, offsets, include_last_offset)
+    if input.dtype is not dtypes.uint8 or input.ndim == 2:  # bytes pass beside wider offsets
+        _check_numbers(input, "indices")
     _check_bags(input, weight, mode, sparse, scale_grad_by_freq, per_sample_weights)
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
@@ -346,6 +348,15 @@ def embedding_bag(
     )
 
 
+def _check_numbers(numbers: Any, name: str) -> None:
+    if numbers.dtype not in (dtypes.int32, dtypes.int64):
+        raise RuntimeError(
+            f"Expected tensor for argument #1 '{name}' to have one of the following scalar types: "
+            f"Long, Int; but got torch.{type_name(numbers._data)}Tensor instead (while checking "
+            "arguments for embedding_bag)"
+        )
+
+
 def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]:
     """Where each bag begins and ends in the flat input."""
     if input.ndim == 2:
@@ -364,12 +375,7 @@ def _bag_bounds(input: Any, offsets: Any, include_last: bool) -> tuple[Any, Any]
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    if offsets.dtype not in (dtypes.int32, dtypes.int64):
-        raise RuntimeError(
-            "Expected tensor for argument #1 'offsets' to have one of the following scalar types: "
-            f"Long, Int; but got torch.{type_name(offsets._data)}Tensor instead (while checking "
-            "arguments for embedding_bag)"
-        )
+    _check_numbers(offsets, "offsets")
     size = input.shape[0]
     if offsets.is_meta:  # as if the last bag had all
         starts = np.zeros(offsets.shape[0], np.int64)

@@ -97,6 +97,18 @@ def _nll_kernel(
         return loss.sum() / w.sum()
 
 
+_widened_nll = widening(_nll_kernel)
+
+
+def _nll_of_one_type(x: Any, target: Any, weight: Any, **options: Any) -> Any:
+    if weight is not None and weight.dtype != x.dtype and x.dtype.kind in "fV":
+        raise ValueError(
+            f"expected scalar type {type_name(x)} but found {type_name(weight)}: the weight is of "
+            "another dtype than the scores"
+        )
+    return _widened_nll(x, target, weight, **options)
+
+
 def _check_nll(x: Any, target: Any, weight: Any) -> None:
     real_floating(x, "nll_loss")
     if target.dtype not in (np.int64, np.uint8):
@@ -141,7 +153,7 @@ def _targets(s: Any, *shape: int) -> Any:
 
 
 NLL_LOSS = op(
-    "nll_loss", widening(_nll_kernel), "input target weight",
+    "nll_loss", _nll_of_one_type, "input target weight",
     grad=(
         lambda g, target, weight, n, ignore_index, reduction: apply(
             NLL_LOSS_BACKWARD, g, target, weight, classes=n.shape(0)[1],
@@ -493,6 +505,8 @@ def _bce_kernel(p: Any, t: Any) -> Any:
     real_floating(p, "binary_cross_entropy")
     if p.size and not (float(p.min()) >= 0 and float(p.max()) <= 1):
         raise ValueError("all elements of input should be between 0 and 1")
+    if t.size and not (float(t.min()) >= 0 and float(t.max()) <= 1):
+        raise ValueError("all elements of target should be between 0 and 1")
     xp = module_of(p)
     with np.errstate(divide="ignore"):
         yes, no = xp.maximum(xp.log(p), -100), xp.maximum(xp.log1p(-p), -100)
@@ -505,7 +519,7 @@ BCE = op(
         lambda g, p, target: g * (p - target) / (p * (1 - p)).clamp(min=1e-12),
         lambda g, p: g * ((-p).log1p().clamp(min=-100) - p.log().clamp(min=-100)),
     ),
-    samples=lambda s: [((s(3, 2).sigmoid(), s.unit(3, 2)), {})],
+    samples=lambda s: [((s(3, 2).sigmoid(), s(3, 2).sigmoid()), {})],
 )  # fmt: skip
 
 
@@ -531,7 +545,7 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
-    if target.dtype.category < FLOAT:
+    if input.dtype.category >= FLOAT and target.dtype is not input.dtype:
         raise RuntimeError(
             f"Found dtype {type_name(target._data)} but expected {type_name(input._data)}: "
             "binary_cross_entropy takes targets of the input's type"
@@ -565,7 +579,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
-    if target.dtype.category < FLOAT:
+    if input.dtype.category >= FLOAT and target.dtype.category < FLOAT:
         raise RuntimeError(
             f"result type {type_name(input._data)} can't be cast to the desired output type "
             f"{type_name(target._data)}: binary_cross_entropy_with_logits takes floating targets"
@@ -612,6 +626,8 @@ def kl_div(
             )
     if min(input.dtype.category, target.dtype.category) < FLOAT:
         raise RuntimeError("kl_div: Integral inputs not supported.")
+    if input.is_complex() or target.is_complex():
+        raise RuntimeError("kl_div: Complex inputs not supported.")
     if log_target:
         loss = target.exp() * (target - input)
     else:

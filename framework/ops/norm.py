@@ -347,7 +347,12 @@ def rms_norm(
     >>> torch.rms_norm(torch.tensor([[3.0, 4.0]]), [2])
     tensor([[0.8485, 1.1314]])
     """
+    dims = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
+    if input.ndim < dims:
+        raise ValueError(f"Input tensor must have at least {dims} dimensions, but got {input.ndim}")
     shape = _normalized_shape("rms_norm", input, normalized_shape, weight=weight)
+    if input.dtype.category < dtypes.FLOAT:
+        raise NotImplementedError(f"\"rms_norm\" not implemented for '{type_name(input._data)}'")
     if eps is None:
         d = input.dtype
         if d.category < dtypes.FLOAT:

@@ -102,6 +102,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
     """Padding with the input's own elements: select them, dimension by dimension."""
     form = None if mode == "circular" else suggested(input._data)
+    _check_result(input.shape, sizes, mode)
     for i in range(0, len(sizes), 2):
         before, after = sizes[i], sizes[i + 1]
         if before or after:
@@ -113,6 +114,21 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
                 _BY_INDEX[mode], input, index, layout=(*(slice(None),) * dim, index_array)
             )
     return input if form is None else input.contiguous(memory_format=form)
+
+
+def _check_result(shape: Any, sizes: list[int], mode: str) -> None:
+    """Negative padding must leave something, and with "circular" may leave just nothing."""
+    pairs = list(zip(sizes[::2], sizes[1::2]))[::-1]
+    own = shape[len(shape) - len(pairs) :]
+    result = [n + before + after for n, (before, after) in zip(own, pairs)]
+    if mode == "circular":
+        if any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in zip(own, pairs)):
+            raise RuntimeError("Negative padding value is resulting in an empty dimension")
+    elif min(result) < 0 or max(result) < 1:
+        names = "DHW"[-len(pairs) :]
+        given = ", ".join(f"{name}: {n}" for name, n in zip(names, own))
+        found = " ".join(f"{name}: {n}" for name, n in zip(names, result))
+        raise RuntimeError(f"input ({given}) is too small. Calculated output {found}")
 
 
 def _reflected(n: int, before: int, after: int) -> Any:

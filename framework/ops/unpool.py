@@ -335,6 +335,8 @@ def _fractional(
         )
     real_floating(input._data, name)
     kernel = _each(kernel_size, dims, name, "kernel_size")
+    if min(kernel) <= 0:
+        raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
     size = input.shape[-dims:]
     if output_size is None:
         ratios = (output_ratio,) * dims if isinstance(output_ratio, float) else tuple(output_ratio)

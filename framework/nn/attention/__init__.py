@@ -12,6 +12,8 @@ __all__ = ["SDPBackend", "sdpa_kernel"]
 class SDPBackend(IntEnum):
     """PyTorch's kernels of scaled dot product attention; here all compute as MATH.
 
+    Shapes, dtypes and results do not depend on it. ValueError for a number that is no kernel's.
+
     >>> from framework.nn.attention import SDPBackend
     >>> SDPBackend.MATH.name
     'MATH'

@@ -38,6 +38,9 @@ class _InPlace(Module):
 class ReLU(_InPlace):
     """max(0, x), element by element: (*) to (*). ``inplace=True`` writes into the input.
 
+    RuntimeError if that is a leaf which wants a gradient. Dtypes: float and integer types
+    (RuntimeError for bool, NotImplementedError for complex ones).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.ReLU()(torch.tensor([-1.0, 2.0]))
@@ -52,6 +55,7 @@ class SELU(_InPlace):
 
     With these numbers deep nets keep mean 0 and variance 1 (Klambauer et al., "Self-normalizing
     neural networks", 2017); use `nn.AlphaDropout` with it. ``inplace=True`` writes into the input.
+    Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -66,7 +70,8 @@ class SiLU(_InPlace):
     """x sigmoid(x), element by element: (*) to (*); also known as swish.
 
     Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
-    reinforcement learning", 2017. ``inplace=True`` writes into the input.
+    reinforcement learning", 2017. ``inplace=True`` writes into the input. Dtypes: float and complex
+    types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -81,7 +86,7 @@ class Mish(_InPlace):
     """x tanh(softplus(x)), element by element: (*) to (*).
 
     Misra, "Mish: A self regularized non-monotonic activation function", 2019. ``inplace=True``
-    writes into the input.
+    writes into the input. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -96,6 +101,7 @@ class Hardswish(_InPlace):
     """x relu6(x + 3) / 6, element by element: (*) to (*); `SiLU` without an exponential.
 
     Howard et al., "Searching for MobileNetV3", 2019. ``inplace=True`` writes into the input.
+    Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -112,7 +118,7 @@ class Hardswish(_InPlace):
 class Hardsigmoid(_InPlace):
     """relu6(x + 3) / 6, element by element: (*) to (*); `Sigmoid` without an exponential.
 
-    ``inplace=True`` writes into the input.
+    ``inplace=True`` writes into the input. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -130,7 +136,8 @@ class LeakyReLU(Module):
     """x where it is positive, else negative_slope x: (*) to (*).
 
     Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
-    ``inplace=True`` writes into the input.
+    ``inplace=True`` writes into the input. Dtypes: float types (NotImplementedError for others);
+    TypeError when called with a slope that is no number.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -154,7 +161,8 @@ class ELU(Module):
     """x where it is positive, else alpha (exp(x) - 1): (*) to (*).
 
     Clevert et al., "Fast and accurate deep network learning by exponential linear units (ELUs)",
-    2015. ``inplace=True`` writes into the input.
+    2015. ``inplace=True`` writes into the input. Dtypes: float types (NotImplementedError for
+    others); TypeError when called with an ``alpha`` that is no number.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -180,7 +188,8 @@ class CELU(ELU):
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)): (*) to (*); smooth at 0 for every alpha.
 
     Barron, "Continuously differentiable exponential linear units", 2017. ``inplace=True`` writes
-    into the input.
+    into the input. Dtypes: float types (NotImplementedError for others); RuntimeError when called
+    with ``alpha`` 0.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -195,7 +204,8 @@ class Hardtanh(Module):
     """x limited to [min_val, max_val]: (*) to (*). ``inplace=True`` writes into the input.
 
     AssertionError unless ``min_val`` is the smaller one. ``min_value`` and ``max_value`` are older
-    names.
+    names. Dtypes: float and integer types (NotImplementedError for others, RuntimeError for uint8
+    with a negative ``min_val``).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -235,6 +245,8 @@ class Hardtanh(Module):
 class ReLU6(Hardtanh):
     """min(max(0, x), 6), element by element: (*) to (*). ``inplace=True`` writes into the input.
 
+    Dtypes: float and integer types (NotImplementedError for others).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.ReLU6()(torch.tensor([-1.0, 2.0, 8.0]))
@@ -263,6 +275,9 @@ class _Shrink(Module):
 class Hardshrink(_Shrink):
     """x where |x| > lambd, else 0: (*) to (*).
 
+    Dtypes: float types (NotImplementedError for others); TypeError when called with a ``lambd``
+    that is no number.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Hardshrink(0.5)(torch.tensor([-2.0, 0.3, 0.7]))
@@ -276,7 +291,8 @@ class Hardshrink(_Shrink):
 class Softshrink(_Shrink):
     """x moved towards 0 by lambd, 0 where it would cross 0: (*) to (*).
 
-    RuntimeError when called with a negative ``lambd``.
+    RuntimeError when called with a negative ``lambd``. Dtypes: float types (NotImplementedError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -291,7 +307,8 @@ class Softshrink(_Shrink):
 class Threshold(Module):
     """x where it is above ``threshold``, else ``value``: (*) to (*).
 
-    ``inplace=True`` writes into the input.
+    ``inplace=True`` writes into the input. Dtypes: float and integer types (NotImplementedError for
+    others); TypeError when called with a ``threshold`` that is no number.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -317,6 +334,7 @@ class RReLU(Module):
     In training a is drawn per element, uniform in [lower, upper]; in evaluation it is their mean.
     Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
     ``inplace=True`` writes into the input; RuntimeError when called with ``lower`` above ``upper``.
+    Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -343,7 +361,7 @@ class GELU(Module):
 
     ``approximate="tanh"`` computes 0.5 x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) instead;
     anything but that and "none" is a RuntimeError when called. Hendrycks and Gimpel, "Gaussian
-    error linear units (GELUs)", 2016.
+    error linear units (GELUs)", 2016. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -367,7 +385,8 @@ class GELU(Module):
 class Softplus(Module):
     """log(1 + exp(beta x)) / beta, a smooth `ReLU`: (*) to (*).
 
-    Where beta x is above ``threshold`` the result is x itself.
+    Where beta x is above ``threshold`` the result is x itself. Dtypes: float types
+    (NotImplementedError for others); TypeError when called with a ``beta`` that is no number.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -390,6 +409,9 @@ class Softplus(Module):
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), element by element: (*) to (*), in [0, 1].
 
+    Dtypes: all dtypes; integers and bool give the default float type. TypeError for what is no
+    tensor.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Sigmoid()(torch.tensor([-2.0, 0.0, 2.0]))
@@ -402,6 +424,9 @@ class Sigmoid(Module):
 
 class Tanh(Module):
     """The hyperbolic tangent, element by element: (*) to (*), in [-1, 1].
+
+    Dtypes: all dtypes; integers and bool give the default float type. TypeError for what is no
+    tensor.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -416,6 +441,8 @@ class Tanh(Module):
 class LogSigmoid(Module):
     """log(sigmoid(x)), element by element: (*) to (*); finite where sigmoid(x) would round to 0.
 
+    Dtypes: float types (NotImplementedError for others).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.LogSigmoid()(torch.tensor([-200.0, 0.0, 2.0]))
@@ -429,6 +456,8 @@ class LogSigmoid(Module):
 class Softsign(Module):
     """x / (1 + |x|), element by element: (*) to (*), in [-1, 1].
 
+    Dtypes: all dtypes but bool (NotImplementedError); integers give the default float type.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Softsign()(torch.tensor([-1.0, 0.0, 3.0]))
@@ -441,6 +470,8 @@ class Softsign(Module):
 
 class Tanhshrink(Module):
     """x - tanh(x), element by element: (*) to (*).
+
+    Dtypes: all dtypes but bool (RuntimeError); integers give the default float type.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -473,7 +504,7 @@ class Softmax(_Along):
 
     Give ``dim``: without it a warning says which one was taken (0 for one or three dimensions, else
     1). IndexError for a dimension out of range. For a loss use `LogSoftmax` or
-    `nn.CrossEntropyLoss`.
+    `nn.CrossEntropyLoss`. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -488,6 +519,8 @@ class Softmax(_Along):
 class LogSoftmax(_Along):
     """log(softmax(x)) along ``dim``, without overflow: (*) to (*). ``dim`` as of `Softmax`.
 
+    IndexError for a dimension out of range. Dtypes: float types (NotImplementedError for others).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.LogSoftmax(dim=-1)(torch.tensor([0.0, 1000.0]))
@@ -500,7 +533,8 @@ class LogSoftmax(_Along):
 class Softmin(_Along):
     """softmax(-x) along ``dim``: (*) to (*); small elements get the large shares.
 
-    ``dim`` as of `Softmax`.
+    ``dim`` as of `Softmax`. IndexError for a dimension out of range. Dtypes: float types
+    (NotImplementedError for others, RuntimeError for bool).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -514,7 +548,8 @@ class Softmin(_Along):
 class Softmax2d(Module):
     """`Softmax` over the channels at each position: (N, C, H, W) to the same, or (C, H, W).
 
-    ValueError for other numbers of dimensions.
+    ValueError for other numbers of dimensions. Dtypes: float types (NotImplementedError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -531,7 +566,8 @@ class Softmax2d(Module):
 class GLU(_Along):
     """a sigmoid(b), where a and b are the input's halves along ``dim``: (*, 2 n, *) to (*, n, *).
 
-    RuntimeError if that dimension's size is odd. Dauphin et al., "Language modeling with gated
+    RuntimeError if that dimension's size is odd, IndexError for a dimension out of range. Dtypes:
+    float types (NotImplementedError for others). Dauphin et al., "Language modeling with gated
     convolutional networks", 2016.
 
     >>> import framework as torch
@@ -551,7 +587,8 @@ class PReLU(Module):
 
     ``num_parameters`` is 1, or the size of dimension 1: one weight per channel (RuntimeError if it
     is neither). They start at ``init``; do not decay them. He et al., "Delving deep into
-    rectifiers", 2015.
+    rectifiers", 2015. Dtypes: float types, the weight's (RuntimeError for another,
+    NotImplementedError for complex ones).
 
     >>> import framework as torch
     >>> from framework import nn

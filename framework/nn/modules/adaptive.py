@@ -34,7 +34,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         div_value: cluster i has in_features // div_value**(i + 1) hidden units.
 
     Errors: ValueError for cutoffs that do not increase within [1, n_classes - 1]; in a call
-    RuntimeError for shapes that do not fit or a class out of range.
+    RuntimeError for shapes that do not fit or a class out of range. Dtypes: float types, the
+    weights' (RuntimeError for another); classes are int64.
 
     >>> import framework as torch
     >>> from framework import nn

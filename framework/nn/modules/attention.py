@@ -33,7 +33,10 @@ class MultiheadAttention(Module):
         add_zero_attn: append a key and value of zeros.
 
     Errors: ValueError for sizes that are not positive, AssertionError if ``num_heads`` does not
-    divide ``embed_dim``.
+    divide ``embed_dim``; in a call AssertionError for a query of another width or number of
+    dimensions, keys and values that differ in their shapes, and a ``key_padding_mask`` that is not
+    (N, S); RuntimeError for batches that differ and an ``attn_mask`` of another shape. Dtypes:
+    float types, the weights' (RuntimeError for another); masks are bool or float.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -69,7 +70,8 @@ class Sequential(_Numbered):
     """Modules called one after the other; made from modules, or from an OrderedDict of them.
 
     The input is the first one's, the result the last one's. It is used like a list: indices,
-    slices, ``del``, ``+`` and ``*``. TypeError for what is not a module.
+    slices, ``del``, ``+`` and ``*``. TypeError for what is not a module, IndexError for an index
+    out of range. Shapes and dtypes are those of the modules.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -167,7 +169,9 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list whose modules are children, so that their parameters are found; it has no ``forward``.
 
-    Used like a list: indices, slices, ``del``, ``+``. TypeError for what is not a module.
+    Used like a list: indices, slices, ``del``, ``+``. TypeError for what is not a module,
+    IndexError for an index out of range, NotImplementedError when called. `Module.to` changes the
+    dtype of all.
 
     >>> from framework import nn
     >>> nn.ModuleList([nn.ReLU(), nn.ReLU()])
@@ -256,7 +260,8 @@ class ModuleDict(Module):
     """A dict whose modules are children, so that their parameters are found; it has no ``forward``.
 
     Made from a mapping or from (name, module) pairs. KeyError for names with a dot and those of its
-    own methods, TypeError for what is not a module.
+    own methods, TypeError for what is not a module. NotImplementedError when called. `Module.to`
+    changes the dtype of all.
 
     >>> from framework import nn
     >>> heads = nn.ModuleDict({"digit": nn.Linear(4, 10), "colour": nn.Linear(4, 3)})
@@ -377,8 +382,9 @@ def _as_parameter(value: Any) -> Any:
 class ParameterList(Module):
     """A list of parameters; tensors that are put into it become parameters.
 
-    Other values are kept as they are. IndexError for an index out of range; calling it is a
-    RuntimeError.
+    Tensors are of a float or complex dtype and any shape (RuntimeError for integers); other values
+    are kept as they are. IndexError for an index out of range, TypeError for one that is no int;
+    calling it is a RuntimeError.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -397,7 +403,7 @@ class ParameterList(Module):
             self.extend(values)
 
     def _key(self, index: Any) -> str:
-        at = index.__index__()
+        at = operator.index(index)
         if not -self._size <= at < self._size:
             raise IndexError(f"index {at} is out of range")
         return str(at % self._size)
@@ -460,8 +466,9 @@ class ParameterList(Module):
 class ParameterDict(Module):
     """A dict of parameters; tensors that are put into it become parameters.
 
-    Made from a mapping or from (name, tensor) pairs; other values are kept as they are.
-    AttributeError for a name that is not there, as in PyTorch; calling it is a RuntimeError.
+    Made from a mapping or from (name, tensor) pairs; tensors are of a float or complex dtype and
+    any shape (RuntimeError for integers), other values are kept as they are. AttributeError for a
+    name that is not there, as in PyTorch; calling it is a RuntimeError.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -145,7 +145,8 @@ class Conv1d(_Conv):
 
     L' = floor((L + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1; N may be missing.
     Weight (out_channels, C / groups, kernel_size) and bias start uniform in ±1/sqrt(fan_in);
-    arguments and errors are those of `Conv2d`.
+    arguments and errors are those of `Conv2d`. ValueError for arguments that do not fit,
+    RuntimeError for channels or sizes. Dtypes: float and complex types, the weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -170,7 +171,8 @@ class Conv2d(_Conv):
         padding_mode: what is put round the input: "zeros", "reflect", "replicate" or "circular".
 
     Errors: ValueError for arguments that do not fit; in a call RuntimeError for another number of
-    channels or dimensions, or an input smaller than the kernel.
+    channels or dimensions, an input smaller than the kernel, or another dtype than the weight's.
+    Dtypes: float and complex types.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -187,7 +189,8 @@ class Conv3d(_Conv):
     """Convolution of volumes: (N, C, D, H, W) to (N, out_channels, D', H', W'); N may be missing.
 
     Each size follows the rule of `Conv2d`, as do arguments and errors. Weight (out_channels, C /
-    groups, KD, KH, KW) and bias start uniform in ±1/sqrt(fan_in).
+    groups, KD, KH, KW) and bias start uniform in ±1/sqrt(fan_in). ValueError for arguments that do
+    not fit, RuntimeError for channels or sizes. Dtypes: float and complex types, the weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -243,7 +246,9 @@ class ConvTranspose1d(_ConvTranspose):
 
     L' = (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weight (C,
     out_channels / groups, kernel_size) and bias start uniform in ±1/sqrt(fan_in), where fan_in is
-    that of `Conv1d`'s gradient: out_channels / groups · kernel_size. See `ConvTranspose2d`.
+    that of `Conv1d`'s gradient: out_channels / groups · kernel_size. Arguments and errors as of
+    `ConvTranspose2d`: ValueError, in a call RuntimeError. Dtypes: float and complex types, the
+    weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -268,7 +273,8 @@ class ConvTranspose2d(_ConvTranspose):
         padding_mode: "zeros" only.
 
     Errors: ValueError for arguments that do not fit and for an ``output_size`` that cannot be
-    reached; in a call RuntimeError for channels or an ``output_padding`` that do not fit.
+    reached; in a call RuntimeError for channels or an ``output_padding`` that do not fit, and for
+    another dtype than the weight's. Dtypes: float and complex types.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -285,7 +291,8 @@ class ConvTranspose3d(_ConvTranspose):
     """The gradient of `Conv3d` as a layer: (N, C, D, H, W) to (N, out_channels, D', H', W').
 
     Sizes, arguments and errors as of `ConvTranspose2d`. Weight (C, out_channels / groups, KD, KH,
-    KW).
+    KW). ValueError for arguments that do not fit, RuntimeError for channels or sizes. Dtypes: float
+    and complex types, the weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -358,7 +365,9 @@ class _LazyConvTranspose(_LazyConvNd, _ConvTranspose):
 class LazyConv1d(_LazyConv, Conv1d):
     """A `Conv1d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not two or three dimensions.
+    From then on it is an ordinary one: (N, C, L) to (N, out_channels, L'). Dtypes: float and
+    complex types, ``dtype``'s. RuntimeError if that input has not two or three dimensions.
+    ValueError if ``groups`` do not divide its channels.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -373,7 +382,9 @@ class LazyConv1d(_LazyConv, Conv1d):
 class LazyConv2d(_LazyConv, Conv2d):
     """A `Conv2d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not three or four dimensions.
+    From then on it is an ordinary one: (N, C, H, W) to (N, out_channels, H', W'). Dtypes: float and
+    complex types, ``dtype``'s. RuntimeError if that input has not three or four dimensions.
+    ValueError if ``groups`` do not divide its channels.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -390,7 +401,9 @@ class LazyConv2d(_LazyConv, Conv2d):
 class LazyConv3d(_LazyConv, Conv3d):
     """A `Conv3d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not four or five dimensions.
+    From then on it is an ordinary one: (N, C, D, H, W) to (N, out_channels, D', H', W'). Dtypes:
+    float and complex types, ``dtype``'s. RuntimeError if that input has not four or five
+    dimensions. ValueError if ``groups`` do not divide its channels.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -405,7 +418,9 @@ class LazyConv3d(_LazyConv, Conv3d):
 class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """A `ConvTranspose1d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not two or three dimensions.
+    From then on it is an ordinary one: (N, C, L) to (N, out_channels, L'). Dtypes: float and
+    complex types, ``dtype``'s. RuntimeError if that input has not two or three dimensions.
+    ValueError for a ``padding_mode`` other than "zeros".
 
     >>> import framework as torch
     >>> from framework import nn
@@ -420,7 +435,9 @@ class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
 class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """A `ConvTranspose2d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not three or four dimensions.
+    From then on it is an ordinary one: (N, C, H, W) to (N, out_channels, H', W'). Dtypes: float and
+    complex types, ``dtype``'s. RuntimeError if that input has not three or four dimensions.
+    ValueError for a ``padding_mode`` other than "zeros".
 
     >>> import framework as torch
     >>> from framework import nn
@@ -435,7 +452,9 @@ class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
 class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     """A `ConvTranspose3d` that finds ``in_channels`` out from its first input.
 
-    From then on it is an ordinary one. RuntimeError if that input has not four or five dimensions.
+    From then on it is an ordinary one: (N, C, D, H, W) to (N, out_channels, D', H', W'). Dtypes:
+    float and complex types, ``dtype``'s. RuntimeError if that input has not four or five
+    dimensions. ValueError for a ``padding_mode`` other than "zeros".
 
     >>> import framework as torch
     >>> from framework import nn
@@ -451,8 +470,10 @@ class Unfold(Module):
     """Sliding patches as columns: (N, C, H, W) to (N, C · KH · KW, positions), or without N.
 
     Positions count row by row; there are as many as a convolution with the same ``kernel_size``,
-    ``dilation``, ``padding`` and ``stride`` has outputs. RuntimeError if there are none. A matrix
-    product with a convolution's weight (out, C · KH · KW) does what the convolution does.
+    ``dilation``, ``padding`` and ``stride`` has outputs. RuntimeError if there are none, for steps
+    that are not positive, and for other numbers of dimensions (IndexError below three). Dtypes:
+    float and complex types and bool (NotImplementedError for integers). A matrix product with a
+    convolution's weight (out, C · KH · KW) does what the convolution does.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -485,7 +506,7 @@ class Fold(Module):
 
     ``output_size`` is (H, W). Elements that lie in several patches are the sum of them.
     RuntimeError if the number of rows or of positions does not fit ``output_size``, ``kernel_size``
-    and the rest.
+    and the rest. Dtypes: float and complex types and bool (NotImplementedError for integers).
 
     >>> import framework as torch
     >>> from framework import nn

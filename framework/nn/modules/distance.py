@@ -14,7 +14,8 @@ class CosineSimilarity(Module):
     """x1 · x2 / (‖x1‖ ‖x2‖) along ``dim``: (*, D, *) twice to (*, *), in [-1, 1].
 
     The inputs are broadcast to one shape first. Each norm is kept above ``eps``. IndexError for a
-    dimension out of range.
+    dimension out of range. RuntimeError for shapes that do not broadcast. Dtypes: float types
+    (RuntimeError for others); two that differ are promoted.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -35,7 +36,9 @@ class PairwiseDistance(Module):
     """‖x1 - x2 + eps‖ₚ along the last dimension: (N, D) twice to (N,).
 
     To (N, 1) with ``keepdim``; N may be missing. The inputs are broadcast to one shape. ``eps``
-    keeps the gradient finite where they are equal.
+    keeps the gradient finite where they are equal. RuntimeError for shapes that do not broadcast.
+    Dtypes: all dtypes but bool (RuntimeError); integers give the default float type, complex
+    numbers their absolute values'.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -16,8 +16,9 @@ class Dropout(Module):
     """Zero each element with probability ``p`` and scale the others by 1 / (1 - p): (*) to (*).
 
     Only in training; in evaluation mode the input is returned. ``inplace=True`` writes into the
-    input. ValueError if ``p`` is not in [0, 1]. Hinton et al., "Improving neural networks by
-    preventing co-adaptation of feature detectors", 2012.
+    input. ValueError if ``p`` is not in [0, 1]. Dtypes: float types (RuntimeError for integers,
+    NotImplementedError for complex numbers, in training). Hinton et al., "Improving neural networks
+    by preventing co-adaptation of feature detectors", 2012.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -47,7 +48,8 @@ class Dropout1d(Dropout):
     """`Dropout` of whole channels: (N, C, L) to the same, or (C, L).
 
     Neighbours in a signal say much the same, so that single zeros would hide little. RuntimeError
-    for other numbers of dimensions.
+    for other numbers of dimensions. ValueError for a ``p`` outside of [0, 1]. Dtypes: float types
+    (errors as of `Dropout`).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -62,8 +64,9 @@ class Dropout1d(Dropout):
 class Dropout2d(Dropout):
     """`Dropout` of whole channels: (N, C, H, W) to the same.
 
-    Input of three dimensions is taken as (N, C, L), with a warning. Tompson et al., "Efficient
-    object localization using convolutional networks", 2015.
+    Input of three dimensions is taken as (N, C, L), with a warning; RuntimeError for one dimension,
+    ValueError for a ``p`` outside of [0, 1]. Dtypes: float types (errors as of `Dropout`). Tompson
+    et al., "Efficient object localization using convolutional networks", 2015.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -77,6 +80,9 @@ class Dropout2d(Dropout):
 
 class Dropout3d(Dropout):
     """`Dropout` of whole channels: (N, C, D, H, W) to the same, or (C, D, H, W).
+
+    RuntimeError for one dimension, ValueError for a ``p`` outside of [0, 1]. Dtypes: float types
+    (errors as of `Dropout`).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -92,8 +98,9 @@ class AlphaDropout(Dropout):
     """Dropout that keeps mean 0 and variance 1 of a self-normalising network (`SELU`): (*) to (*).
 
     Elements become -1.7581, what `SELU` gives far below 0, with probability ``p``; then all are
-    scaled and shifted. Only in training. Klambauer et al., "Self-normalizing neural networks",
-    2017.
+    scaled and shifted. Only in training. ValueError for a ``p`` outside of [0, 1]. Dtypes: float
+    types (RuntimeError for integers, in training). Klambauer et al., "Self-normalizing neural
+    networks", 2017.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -109,7 +116,8 @@ class AlphaDropout(Dropout):
 class FeatureAlphaDropout(Dropout):
     """`AlphaDropout` of whole channels: (N, C, *) to the same.
 
-    RuntimeError for input of fewer than two dimensions.
+    RuntimeError for input of fewer than two dimensions. ValueError for a ``p`` outside of [0, 1].
+    Dtypes: float types (errors as of `Dropout`).
 
     >>> import framework as torch
     >>> from framework import nn

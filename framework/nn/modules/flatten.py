@@ -12,7 +12,8 @@ __all__ = ["Flatten", "Unflatten"]
 class Flatten(Module):
     """Join the dimensions ``start_dim`` to ``end_dim``: by default all but the batch.
 
-    (N, *) to (N, product of *). IndexError for a dimension out of range.
+    (N, *) to (N, product of *). IndexError for a dimension out of range, RuntimeError if
+    ``start_dim`` comes after ``end_dim``. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -35,8 +36,9 @@ class Flatten(Module):
 class Unflatten(Module):
     """Split dimension ``dim`` into several of the sizes ``unflattened_size``.
 
-    The inverse of `Flatten`. One of the sizes may be -1. TypeError unless they are a tuple or list
-    of ints; RuntimeError in a call if they do not multiply up to the dimension's size.
+    (*, n, *) to (*, n1, n2, *): the inverse of `Flatten`. One of the sizes may be -1. TypeError
+    unless they are a tuple or list of ints; RuntimeError in a call if they do not multiply up to
+    the dimension's size. IndexError for a dimension out of range. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -18,6 +18,8 @@ __all__ = ["Bilinear", "Identity", "LazyLinear", "Linear"]
 class Identity(Module):
     """Returns its input; takes any arguments when made, so that it can stand in for another layer.
 
+    Shapes and dtypes: any. TypeError for more than one argument in a call.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.Identity(54, any_option=True)(torch.tensor([1.0, 2.0]))
@@ -35,7 +37,8 @@ class Linear(Module):
     """``input @ weight.T + bias`` on the last dimension: (*, in_features) to (*, out_features).
 
     Weight (out_features, in_features) and bias (out_features,) start uniform in
-    ±1/sqrt(in_features). RuntimeError for input of another size or dtype.
+    ±1/sqrt(in_features). RuntimeError for input of another size or dtype, and for a negative size.
+    Dtypes: float and complex types.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -79,6 +82,9 @@ class Linear(Module):
 class LazyLinear(LazyModuleMixin, Linear):
     """A `Linear` that finds ``in_features`` out from its first input.
 
+    (*, in_features) to (*, out_features). Before that input RuntimeError for its shape and
+    ValueError for arithmetic with its weight. Dtypes: float and complex types, ``dtype``'s.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> layer = nn.LazyLinear(2)
@@ -121,7 +127,8 @@ class Bilinear(Module):
     """``y_k = x1ᵀ W_k x2 + b_k``: (*, in1_features), (*, in2_features) to (*, out_features).
 
     Weight (out_features, in1_features, in2_features) and bias (out_features,) start uniform in
-    ±1/sqrt(in1_features). RuntimeError if the inputs' other dimensions differ.
+    ±1/sqrt(in1_features). RuntimeError for other sizes or dtypes and if the inputs' other
+    dimensions differ; ValueError for ``in1_features`` 0. Dtypes: float and complex types.
 
     >>> import framework as torch
     >>> from framework import nn

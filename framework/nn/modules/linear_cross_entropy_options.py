@@ -10,7 +10,11 @@ __all__ = ["LinearCrossEntropyOptions"]
 
 @dataclass
 class LinearCrossEntropyOptions:
-    """Checked and kept; results do not depend on them, there is one implementation.
+    """How PyTorch would compute `LinearCrossEntropyLoss`: checked and kept, with no effect here.
+
+    Shapes, dtypes and results do not depend on them, since there is one implementation. ValueError
+    for a ``batch_chunk_size`` that is no positive int, an unknown ``chunking_method`` or
+    ``acc_policy``, or an ``acc_dtype`` that is not a float type.
 
     >>> from framework import nn
     >>> nn.LinearCrossEntropyOptions(batch_chunk_size=4).batch_chunk_size
@@ -34,7 +38,7 @@ class LinearCrossEntropyOptions:
         size = self.batch_chunk_size
         if size is not None and not (isinstance(size, int) and size > 0):
             raise ValueError(f"batch_chunk_size must be positive int or None, got {size!r}")
-        if self.acc_dtype is not None and not self.acc_dtype.is_floating_point:
+        if self.acc_dtype is not None and not getattr(self.acc_dtype, "is_floating_point", False):
             raise ValueError(
                 "acc_dtype must be one of {None, torch.float16, torch.bfloat16, torch.float32, "
                 f"torch.float64}}, got {self.acc_dtype!r}. Pass acc_dtype=None to let the op pick "

@@ -58,6 +58,9 @@ class MSELoss(_Loss):
             with another. All losses have it.
         size_average: an older way to say it, as is ``reduce``; both warn.
 
+    Dtypes: float types (NotImplementedError for others; two that differ are promoted). RuntimeError
+    for shapes that do not broadcast; a warning for those that do but differ.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.MSELoss()(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
@@ -73,6 +76,9 @@ class MSELoss(_Loss):
 class L1Loss(_Loss):
     """|input - target|, averaged: (*), (*) to a number; ``reduction`` as of `MSELoss`.
 
+    ValueError for another ``reduction``, RuntimeError for shapes that do not broadcast. Dtypes:
+    float and complex types (RuntimeError for others).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.L1Loss()(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 2.0]))
@@ -87,7 +93,8 @@ class SmoothL1Loss(_Loss):
     """d² / (2 beta) where d = |input - target| is below ``beta``, else d - beta / 2; averaged.
 
     (*), (*) to a number; ``reduction`` as of `MSELoss`. RuntimeError when called with a negative
-    ``beta``; 0 makes it `L1Loss`. Girshick, "Fast R-CNN", 2015.
+    ``beta``; 0 makes it `L1Loss`. Girshick, "Fast R-CNN", 2015. RuntimeError for shapes that do not
+    broadcast. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -111,7 +118,8 @@ class HuberLoss(_Loss):
 
     (*), (*) to a number; ``reduction`` as of `MSELoss`. It is delta times `SmoothL1Loss` with that
     beta. RuntimeError when called with a ``delta`` that is not positive. Huber, "Robust estimation
-    of a location parameter", 1964.
+    of a location parameter", 1964. RuntimeError for shapes that do not broadcast. Dtypes: float
+    types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -142,7 +150,8 @@ class CrossEntropyLoss(_WeightedLoss):
         reduction: as of `MSELoss`; "none" gives a loss per sample, (N, *).
 
     Errors, in a call: IndexError for a class that is not in [0, C), RuntimeError or ValueError for
-    shapes and dtypes that do not fit.
+    shapes and dtypes that do not fit. Dtypes: float types for scores and ``weight``
+    (NotImplementedError for others), int64 or uint8 for classes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -171,7 +180,9 @@ class NLLLoss(_WeightedLoss):
     """-input[target], averaged: log-probabilities (N, C), classes (N,) to a number.
 
     `LogSoftmax` and this are `CrossEntropyLoss`, whose shapes, errors, ``weight``, ``ignore_index``
-    and ``reduction`` it has.
+    and ``reduction`` it has. IndexError for a class that is not in [0, C), RuntimeError or
+    ValueError for shapes. Dtypes: float types for input and ``weight`` (NotImplementedError for
+    others), int64 or uint8 for classes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -212,8 +223,9 @@ class BCELoss(_WeightedLoss):
     """-(target log(input) + (1 - target) log(1 - input)), averaged: (*), (*) to a number.
 
     Both are probabilities; each logarithm is kept above -100. ``weight`` is a factor per element,
-    of a shape that can be broadcast; ``reduction`` as of `MSELoss`. RuntimeError for an input
-    outside of [0, 1], ValueError for shapes that differ. `BCEWithLogitsLoss` is better behaved.
+    of a shape that can be broadcast; ``reduction`` as of `MSELoss`. RuntimeError for an input or
+    target outside of [0, 1] and for dtypes that differ, ValueError for shapes that differ. Dtypes:
+    float types (NotImplementedError for others). `BCEWithLogitsLoss` is better behaved.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -233,7 +245,8 @@ class BCEWithLogitsLoss(_WeightedLoss):
         pos_weight: a factor of the target's part, per class usually: above 1 for more recall.
         reduction: as of `MSELoss`.
 
-    ValueError for shapes that differ.
+    ValueError for shapes that differ, RuntimeError for factors that do not broadcast and for an
+    integer target. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -263,6 +276,9 @@ class KLDivLoss(_Loss):
             `MSELoss`.
         log_target: the target is log-probabilities, too.
 
+    RuntimeError for shapes that do not broadcast and for integers, ValueError for another
+    ``reduction``. Dtypes: float types.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
@@ -290,6 +306,9 @@ class PoissonNLLLoss(_Loss):
         full: add Stirling's approximation of log(target!), where target is above 1.
         reduction: as of `MSELoss`.
 
+    RuntimeError for shapes that do not broadcast, ValueError for another ``reduction``. Dtypes: all
+    dtypes but bool (RuntimeError); integers give the default float type.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> nn.PoissonNLLLoss()(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0]))
@@ -316,8 +335,8 @@ class GaussianNLLLoss(_Loss):
     Input and target (N, *); ``var`` of the same shape, or with 1 for the last dimension or without
     it: one variance for all of it. ``var`` is kept above ``eps``. ``full`` adds log(2π) / 2;
     ``reduction`` as of `MSELoss`. ValueError for a negative variance or a shape that does not fit.
-    Nix and Weigend, "Estimating the mean and variance of the target probability distribution",
-    1994.
+    Dtypes: float types (RuntimeError for others, NotImplementedError for complex ones). Nix and
+    Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -348,7 +367,9 @@ class MarginRankingLoss(_MarginLoss):
     """max(0, -target (input1 - input2) + margin), averaged: (N,), (N,), (N,) to a number.
 
     Target 1 says that input1 shall rank higher, -1 that input2 shall. ``reduction`` as of
-    `MSELoss`. RuntimeError unless all have the same number of dimensions.
+    `MSELoss`. RuntimeError unless all have the same number of dimensions and broadcast, ValueError
+    for another ``reduction``. Dtypes: float and integer types (RuntimeError for bool,
+    NotImplementedError for complex); integers give the default float type.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -366,7 +387,8 @@ class HingeEmbeddingLoss(_MarginLoss):
     """input where target is 1, max(0, margin - input) where it is -1; averaged.
 
     (*), (*) to a number. The input is a distance, such as that of `L1Loss`. ``reduction`` as of
-    `MSELoss`.
+    `MSELoss`. RuntimeError for shapes that do not broadcast, ValueError for another ``reduction``.
+    Dtypes: float and integer types (RuntimeError for bool, NotImplementedError for complex).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -388,7 +410,9 @@ class CosineEmbeddingLoss(_MarginLoss):
     """1 - cos where target is 1, max(0, cos - margin) where it is -1; averaged.
 
     cos is the cosine of the angle between input1 and input2, both (N, D) with targets (N,), or (D,)
-    with a target (). ``reduction`` as of `MSELoss`. RuntimeError for other numbers of dimensions.
+    with a target (). ``reduction`` as of `MSELoss`. RuntimeError for other numbers of dimensions
+    and sizes that differ. Dtypes: all dtypes but complex ones (NotImplementedError); integers and
+    bool give the default float type.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -405,7 +429,8 @@ class CosineEmbeddingLoss(_MarginLoss):
 class SoftMarginLoss(_Loss):
     """log(1 + exp(-target input)), averaged: (*), (*) to a number; targets are 1 or -1.
 
-    ``reduction`` as of `MSELoss`.
+    ``reduction`` as of `MSELoss`. RuntimeError for shapes that do not broadcast, ValueError for
+    another ``reduction``. Dtypes: float and complex types (RuntimeError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -429,7 +454,8 @@ class TripletMarginLoss(_Loss):
         reduction: as of `MSELoss`.
 
     Errors: ValueError for a ``margin`` that is not positive; RuntimeError for numbers of dimensions
-    that differ.
+    that differ and shapes that do not broadcast. Dtypes: all dtypes but bool (RuntimeError), as
+    `PairwiseDistance` has them.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -464,7 +490,8 @@ class TripletMarginWithDistanceLoss(_Loss):
         swap: use the smaller of anchor's and positive's distance to the negative.
         reduction: as of `MSELoss`.
 
-    ValueError for a ``margin`` that is not positive.
+    ValueError for a ``margin`` that is not positive, RuntimeError for numbers of dimensions that
+    differ. Dtypes: those of the distance.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -498,7 +525,8 @@ class MultiMarginLoss(_WeightedLoss):
 
     Scores (N, C), classes (N,) to a number; or (C,) and (). ``weight`` (C,) has a factor for each
     right class; ``reduction`` as of `MSELoss`. ValueError unless ``p`` is 1 or 2; RuntimeError for
-    a class that is not in [0, C).
+    a class that is not in [0, C) and for sizes that do not fit. Dtypes: float types
+    (NotImplementedError for others), int64 for classes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -532,7 +560,8 @@ class MultiLabelMarginLoss(_Loss):
 
     Σ max(0, 1 - x[y] + x[i]) / C over the right classes y and the wrong ones i. A row of ``target``
     lists the right classes, int64, and ends with -1. ``reduction`` as of `MSELoss`. RuntimeError
-    for shapes that differ or a class that is not in [-1, C).
+    for shapes that differ or a class that is not in [-1, C). Dtypes: float types
+    (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -548,7 +577,9 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
     """`BCEWithLogitsLoss`, averaged over the classes first: (N, C), (N, C) to a number.
 
     Targets are 0 or 1 per class; ``weight`` (C,) is a factor per class. ``reduction`` as of
-    `MSELoss`; "none" gives a loss per sample, (N,).
+    `MSELoss`; "none" gives a loss per sample, (N,). ValueError for another ``reduction``,
+    RuntimeError for shapes that do not broadcast. Dtypes: float types (NotImplementedError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -575,7 +606,9 @@ class CTCLoss(_Loss):
             "sum" and "none", (N,), as of `MSELoss`.
         zero_infinity: 0 instead of inf (and its gradient) where a target is too long.
 
-    Errors, in a call: RuntimeError for a ``blank`` that is not in [0, C), and for lengths beyond T.
+    Errors, in a call: RuntimeError for a ``blank`` or a class that is not in [0, C), and for
+    lengths beyond T or the targets. Dtypes: float32 and float64 (NotImplementedError for others),
+    numbers for the rest.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -608,8 +641,9 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         options: `LinearCrossEntropyOptions`: how PyTorch would cut the batch into pieces; the
             result does not depend on it.
 
-    RuntimeError for a ``weight`` that is not (num_classes,) and a ``label_smoothing`` outside of
-    [0, 1].
+    RuntimeError for a ``weight`` that is not (num_classes,), a ``label_smoothing`` outside of [0,
+    1], and in a call for another width or dtype; IndexError for a class out of range. Dtypes: float
+    types, the layer's.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -16,6 +16,7 @@ from framework.compiler import checked, note_once
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
 from framework.device import META, existing
+from framework.device import device as parsed_device
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import StateDict, type_name
 from framework.nn.modules.tree import ModuleTree
@@ -64,7 +65,9 @@ class Module(ModuleTree, StateDict):
 
     What is assigned to it is registered: a `Parameter`, a `Buffer` or a module, by its name
     (AttributeError before ``super().__init__()`` was called). Call the module, not ``forward``:
-    hooks and the trace belong to the call. ``training`` is True until `eval`.
+    hooks and the trace belong to the call (NotImplementedError without a ``forward``). Shapes and
+    dtypes are up to it; parameters are of the default dtype, float32, unless made with another.
+    ``training`` is True until `eval`.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -709,16 +712,15 @@ class Module(ModuleTree, StateDict):
         note_once("torch.nn.Module.compile")
 
     def share_memory(self) -> Any:
-        """Accepted for PyTorch's sake; memory is shared only within the process.
+        """Move parameters and buffers into memory that child processes share.
 
-        Returns the module.
+        Returns the module. RuntimeError for a lazy module that has had no input.
 
         >>> from framework import nn
-        >>> layer = nn.ReLU()
-        >>> layer.share_memory() is layer
+        >>> nn.Linear(2, 3).share_memory().weight.is_shared()
         True
         """
-        return self
+        return self._apply(lambda t: t.share_memory_())
 
     # -- text --------------------------------------------------------------------------------
 
@@ -768,6 +770,8 @@ def _destination(
             dtype = a
         elif a is not None:
             device = a
+    if isinstance(device, str):  # also where there is no tensor to move
+        device = parsed_device(device)
     return device, None if dtype is None else dtypes.to_dtype(dtype)
 
 

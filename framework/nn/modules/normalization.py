@@ -130,7 +130,7 @@ class BatchNorm1d(_BatchNorm):
 
     Statistics are those of a channel over the batch and L; arguments, learnables and buffers as of
     `BatchNorm2d`. ValueError for other numbers of dimensions, and in training for one value per
-    channel.
+    channel. Dtypes: float types, the weight's (RuntimeError for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -156,7 +156,8 @@ class BatchNorm2d(_BatchNorm):
         track_running_stats: False: always the batch's own statistics.
 
     Errors, in a call: ValueError for other numbers of dimensions, and in training for one value per
-    channel; RuntimeError for another number of channels.
+    channel; RuntimeError for another number of channels or dtype. Dtypes: float types, the weight's
+    or, of half precision, float32 with a float32 weight.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -173,7 +174,8 @@ class BatchNorm2d(_BatchNorm):
 class BatchNorm3d(_BatchNorm):
     """`nn.functional.batch_norm` of volumes: (N, C, D, H, W) to the same.
 
-    Arguments, learnables, buffers and errors as of `BatchNorm2d`.
+    Arguments, learnables, buffers and errors as of `BatchNorm2d`. ValueError for other numbers of
+    dimensions. Dtypes: float types, the weight's (RuntimeError for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -213,6 +215,8 @@ class InstanceNorm1d(_InstanceNorm):
     """`nn.functional.instance_norm` of signals: (N, C, L) or (C, L) to the same.
 
     Statistics are those of one channel of one sample; arguments and errors as of `InstanceNorm2d`.
+    ValueError for other numbers of dimensions and a single element per channel. Dtypes: float types
+    (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -234,7 +238,8 @@ class InstanceNorm2d(_InstanceNorm):
         track_running_stats: keep running statistics for evaluation mode, moved by ``momentum``.
 
     Errors, in a call: ValueError for other numbers of dimensions, a single element per channel, and
-    with ``affine`` for another number of channels.
+    with ``affine`` for another number of channels. Dtypes: float types (NotImplementedError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -249,7 +254,8 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """`nn.functional.instance_norm` of volumes: (N, C, D, H, W) or (C, D, H, W) to the same.
 
-    Arguments and errors as of `InstanceNorm2d`.
+    Arguments and errors as of `InstanceNorm2d`. ValueError for other numbers of dimensions and a
+    single element per channel. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -314,6 +320,9 @@ class _LazyInstanceNorm(_LazyNorm, _InstanceNorm):
 class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
     """A `BatchNorm1d` that finds ``num_features`` out from its first input.
 
+    (N, C) or (N, C, L) to the same; ValueError for others. Dtypes: float types, ``dtype``'s
+    (RuntimeError for another).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> layer = nn.LazyBatchNorm1d()
@@ -326,6 +335,9 @@ class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
 
 class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     """A `BatchNorm2d` that finds ``num_features`` out from its first input.
+
+    (N, C, H, W) to the same; ValueError for others. Dtypes: float types, ``dtype``'s (RuntimeError
+    for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -340,6 +352,9 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
 class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
     """A `BatchNorm3d` that finds ``num_features`` out from its first input.
 
+    (N, C, D, H, W) to the same; ValueError for others. Dtypes: float types, ``dtype``'s
+    (RuntimeError for another).
+
     >>> import framework as torch
     >>> from framework import nn
     >>> layer = nn.LazyBatchNorm3d()
@@ -353,7 +368,9 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
 class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     """An `InstanceNorm1d` that finds ``num_features`` out from its first input, (N, C, L).
 
-    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch. ValueError for
+    other numbers of dimensions and a single element per channel. Dtypes: float types, ``dtype``'s
+    (RuntimeError for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -368,7 +385,9 @@ class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
 class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     """An `InstanceNorm2d` that finds ``num_features`` out from its first input, (N, C, H, W).
 
-    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch. ValueError for
+    other numbers of dimensions and a single element per channel. Dtypes: float types, ``dtype``'s
+    (RuntimeError for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -383,7 +402,9 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
 class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
     """An `InstanceNorm3d` that finds ``num_features`` out from its first input, (N, C, D, H, W).
 
-    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch.
+    ``affine`` and ``track_running_stats`` are on here by default, as in PyTorch. ValueError for
+    other numbers of dimensions and a single element per channel. Dtypes: float types, ``dtype``'s
+    (RuntimeError for another).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -399,7 +420,8 @@ class SyncBatchNorm(_BatchNorm):
     """A batch norm of (N, C, *) that would share its statistics between processes.
 
     There is one process here, so it computes what `BatchNorm1d` and its sisters do, as PyTorch's
-    does outside of `torch.distributed`. ValueError for fewer than two dimensions.
+    does outside of `torch.distributed`. ValueError for fewer than two dimensions. RuntimeError for
+    another number of channels. Dtypes: float types, the weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -450,8 +472,8 @@ class LayerNorm(Module):
 
     ``normalized_shape`` is a number or several: the sizes of those dimensions (RuntimeError for an
     input with others). Weight and bias of that shape are learnable and start at 1 and 0, unless
-    ``elementwise_affine=False``. The same in training and evaluation. Ba et al., "Layer
-    normalization", 2016.
+    ``elementwise_affine=False``. The same in training and evaluation. Dtypes: float types, the
+    weight's (RuntimeError for another). Ba et al., "Layer normalization", 2016.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -500,9 +522,10 @@ class RMSNorm(Module):
     """x / sqrt(mean(x²) + eps) · weight over the last dimensions: (*) to (*).
 
     ``normalized_shape`` is a number or several: the sizes of those dimensions (RuntimeError for an
-    input with others). ``eps`` None stands for ``finfo(dtype).eps``. Weight is learnable and starts
-    at 1, unless ``elementwise_affine=False``. Zhang and Sennrich, "Root mean square layer
-    normalization", 2019.
+    input with others, ValueError for one of fewer dimensions). ``eps`` None stands for
+    ``finfo(dtype).eps``. Weight is learnable and starts at 1, unless ``elementwise_affine=False``.
+    Dtypes: float and complex types (NotImplementedError for others). Zhang and Sennrich, "Root mean
+    square layer normalization", 2019.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -544,7 +567,8 @@ class GroupNorm(Module):
 
     Statistics are those of one of ``num_groups`` groups of one sample. Weight and bias (C,) are
     learnable and start at 1 and 0, unless ``affine=False``. ValueError if the groups do not divide
-    the channels. Wu and He, "Group normalization", 2018.
+    the channels and, in a call, for one value per group; RuntimeError for other channels. Dtypes:
+    float types, the weight's (RuntimeError for another). Wu and He, "Group normalization", 2018.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -592,8 +616,8 @@ class LocalResponseNorm(Module):
     """x / (k + alpha / size · Σ x²)^beta over ``size`` neighbouring channels.
 
     (N, C, *) to the same. Channels outside count as zeros. ValueError for fewer than three
-    dimensions. Krizhevsky et al., "ImageNet classification with deep convolutional neural
-    networks", 2012.
+    dimensions. Dtypes: float types and int64 (NotImplementedError for others). Krizhevsky et al.,
+    "ImageNet classification with deep convolutional neural networks", 2012.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -618,7 +642,8 @@ class CrossMapLRN2d(Module):
 
     (N, C, H, W) to the same. The older form of `LocalResponseNorm`. The windows are those of
     PyTorch, where channel 0 never leaves a window again; the gradient is that of these windows.
-    ValueError for other numbers of dimensions.
+    ValueError for other numbers of dimensions. Dtypes: all dtypes but bool (NotImplementedError);
+    integers give the default float type.
 
     >>> import framework as torch
     >>> from framework import nn

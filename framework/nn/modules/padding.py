@@ -50,7 +50,7 @@ class ConstantPad1d(_ConstantPad):
     """``value`` around the last dimension: (*, L) to (*, L').
 
     L' = left + L + right. ``padding`` is one number for both sides or (left, right); a negative one
-    cuts off. RuntimeError if nothing would be left.
+    cuts off. RuntimeError if less than nothing would be left. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -65,7 +65,8 @@ class ConstantPad2d(_ConstantPad):
     """``value`` around the last two dimensions: (*, H, W) to (*, H', W').
 
     H' = top + H + bottom, W' = left + W + right. ``padding`` is one number for all sides or (left,
-    right, top, bottom); a negative one cuts off.
+    right, top, bottom); a negative one cuts off. RuntimeError for a tensor of one dimension and if
+    less than nothing would be left. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -81,7 +82,8 @@ class ConstantPad3d(_ConstantPad):
     """``value`` around the last three dimensions: (*, D, H, W) to (*, D', H', W').
 
     W' = left + W + right and so on. ``padding`` is one number for all sides or (left, right, top,
-    bottom, front, back); a negative one cuts off.
+    bottom, front, back); a negative one cuts off. RuntimeError for a tensor of two dimensions and
+    if less than nothing would be left. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -103,7 +105,8 @@ class _ZeroPad(_ConstantPad):
 class ZeroPad1d(_ZeroPad):
     """Zeros around the last dimension: (*, L) to (*, L').
 
-    L' = left + L + right. ``padding`` as of `ConstantPad1d`.
+    L' = left + L + right. ``padding`` as of `ConstantPad1d`. RuntimeError if less than nothing
+    would be left. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -117,7 +120,8 @@ class ZeroPad1d(_ZeroPad):
 class ZeroPad2d(_ZeroPad):
     """Zeros around the last two dimensions: (*, H, W) to (*, H', W').
 
-    H' = top + H + bottom, W' = left + W + right. ``padding`` as of `ConstantPad2d`.
+    H' = top + H + bottom, W' = left + W + right. ``padding`` as of `ConstantPad2d`. RuntimeError
+    for a tensor of one dimension. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -133,7 +137,8 @@ class ZeroPad2d(_ZeroPad):
 class ZeroPad3d(_ZeroPad):
     """Zeros around the last three dimensions: (*, D, H, W) to (*, D', H', W').
 
-    W' = left + W + right and so on. ``padding`` as of `ConstantPad3d`.
+    W' = left + W + right and so on. ``padding`` as of `ConstantPad3d`. RuntimeError for a tensor of
+    two dimensions. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -148,7 +153,8 @@ class ReflectionPad1d(_PadNd):
     """The mirror image around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). The border
-    itself is not repeated; RuntimeError if a side is as long as its dimension.
+    itself is not repeated; RuntimeError if a side is as long as its dimension or nothing would be
+    left. Dtypes: all dtypes but bool (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -164,7 +170,7 @@ class ReflectionPad2d(_PadNd):
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
     (left, right, top, bottom). The border itself is not repeated; RuntimeError if a side is as long
-    as its dimension.
+    as its dimension or nothing would be left. Dtypes: all dtypes but bool (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -182,7 +188,7 @@ class ReflectionPad3d(_PadNd):
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
     top, bottom, front, back). The border itself is not repeated; RuntimeError if a side is as long
-    as its dimension.
+    as its dimension or nothing would be left. Dtypes: all dtypes but bool (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -197,6 +203,8 @@ class ReplicationPad1d(_PadNd):
     """The border's elements around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right).
+    RuntimeError for an empty input and if nothing would be left. Dtypes: all dtypes but bool
+    (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -211,7 +219,8 @@ class ReplicationPad2d(_PadNd):
     """The border's elements around the last two dimensions: (N, C, H, W) to (N, C, H', W').
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
-    (left, right, top, bottom).
+    (left, right, top, bottom). RuntimeError for an empty input and if nothing would be left.
+    Dtypes: all dtypes but bool (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -228,7 +237,8 @@ class ReplicationPad3d(_PadNd):
     """The border's elements around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
-    top, bottom, front, back).
+    top, bottom, front, back). RuntimeError for an empty input and if nothing would be left. Dtypes:
+    all dtypes but bool (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -254,7 +264,8 @@ class CircularPad1d(_CircularPad):
     """The other side's elements around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). ValueError
-    for other numbers of dimensions; RuntimeError if a side is longer than its dimension.
+    for other numbers of dimensions; RuntimeError if a side is longer than its dimension. Dtypes:
+    all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -270,7 +281,7 @@ class CircularPad2d(_CircularPad):
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
     (left, right, top, bottom). ValueError for other numbers of dimensions; RuntimeError if a side
-    is longer than its dimension.
+    is longer than its dimension. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -288,7 +299,7 @@ class CircularPad3d(_CircularPad):
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
     top, bottom, front, back). ValueError for other numbers of dimensions; RuntimeError if a side is
-    longer than its dimension.
+    longer than its dimension. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn

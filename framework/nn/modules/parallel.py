@@ -19,6 +19,7 @@ class DataParallel(Module):
     """Calls ``module``, whose parameters get the prefix "module." in state dicts.
 
     PyTorch would share a batch between CUDA devices; with one device it does the same as here.
+    Shapes, dtypes and errors are the module's; TypeError if it needs arguments and gets none.
 
     >>> from framework import nn
     >>> list(nn.DataParallel(nn.Linear(1, 1, bias=False)).state_dict())

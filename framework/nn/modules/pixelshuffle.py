@@ -14,7 +14,8 @@ class PixelShuffle(Module):
     """Channels to pixels: (*, C r², H, W) to (*, C, H r, W r), r being ``upscale_factor``.
 
     Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel
-    convolutional neural network", 2016. RuntimeError if the channels are not a multiple of r².
+    convolutional neural network", 2016. RuntimeError if the channels are not a multiple of r², or
+    for fewer than three dimensions. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -36,7 +37,8 @@ class PixelShuffle(Module):
 class PixelUnshuffle(Module):
     """The inverse of `PixelShuffle`: (*, C, H r, W r) to (*, C r², H, W).
 
-    r is ``downscale_factor``. RuntimeError if height or width is not a multiple of r.
+    r is ``downscale_factor``. RuntimeError if height or width is not a multiple of r, or for fewer
+    than three dimensions. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -59,7 +61,8 @@ class ChannelShuffle(Module):
     """Mix the channels of ``groups``: (N, groups · c, *) as (N, c · groups, *), of the same shape.
 
     Lets information pass between the groups of grouped convolutions (Zhang et al., "ShuffleNet",
-    2018). RuntimeError if the channels are not a multiple of ``groups``.
+    2018). RuntimeError if the channels are not a multiple of ``groups``, or for fewer than three
+    dimensions. Dtypes: all dtypes.
 
     >>> import framework as torch
     >>> from framework import nn

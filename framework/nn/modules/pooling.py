@@ -46,7 +46,8 @@ class MaxPool1d(_MaxPoolNd):
     """The largest element of each window of a signal: (N, C, L) to (N, C, L').
 
     L' = floor((L + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1; N may be missing.
-    Arguments and errors are those of `MaxPool2d`.
+    Arguments and errors are those of `MaxPool2d`. RuntimeError for too much padding and other
+    numbers of dimensions. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -71,7 +72,7 @@ class MaxPool2d(_MaxPoolNd):
         ceil_mode: round the sizes up: a window may stand over the end.
 
     Errors, in a call: RuntimeError for another number of dimensions, too much padding, or no
-    window.
+    window. Dtypes: float and integer types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -87,7 +88,8 @@ class MaxPool2d(_MaxPoolNd):
 class MaxPool3d(_MaxPoolNd):
     """The largest element of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
 
-    Sizes, arguments and errors as of `MaxPool2d`.
+    Sizes, arguments and errors as of `MaxPool2d`. RuntimeError for too much padding and other
+    numbers of dimensions. Dtypes: float and integer types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -102,7 +104,8 @@ class AvgPool1d(Module):
     """The mean of each window of a signal: (N, C, L) to (N, C, L').
 
     L' = floor((L + 2 padding - kernel_size) / stride) + 1; N may be missing. Arguments and errors
-    are those of `AvgPool2d`.
+    are those of `AvgPool2d`. RuntimeError for too much padding and other numbers of dimensions.
+    Dtypes: float types and int64 (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -143,7 +146,7 @@ class AvgPool2d(Module):
         divisor_override: divide each window's sum by this number.
 
     Errors, in a call: RuntimeError for another number of dimensions, too much padding, a divisor of
-    0, or no window.
+    0, or no window. Dtypes: float types and int64 (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -176,7 +179,8 @@ class AvgPool2d(Module):
 class AvgPool3d(AvgPool2d):
     """The mean of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
 
-    Sizes, arguments and errors as of `AvgPool2d`.
+    Sizes, arguments and errors as of `AvgPool2d`. RuntimeError for too much padding and other
+    numbers of dimensions. Dtypes: float types and int64 (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -206,7 +210,8 @@ class AdaptiveAvgPool1d(_AdaptiveAvg):
     """Means of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, output_size).
 
     Window i reaches from floor(i L / output_size) to ceil((i + 1) L / output_size). N may be
-    missing; RuntimeError for other numbers of dimensions.
+    missing; RuntimeError for other numbers of dimensions. Dtypes: float types (NotImplementedError
+    for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -222,6 +227,8 @@ class AdaptiveAvgPool2d(_AdaptiveAvg):
 
     ``output_size`` is one number, or two of which None keeps the input's size; windows as of
     `AdaptiveAvgPool1d`. ``AdaptiveAvgPool2d(1)`` is the mean over all positions. N may be missing.
+    RuntimeError for other numbers of dimensions and a negative size. Dtypes: float types
+    (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -236,7 +243,8 @@ class AdaptiveAvgPool3d(_AdaptiveAvg):
     """Means of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
 
     ``output_size`` is one number, or three of which None keeps the input's size; windows as of
-    `AdaptiveAvgPool1d`. N may be missing.
+    `AdaptiveAvgPool1d`. N may be missing. RuntimeError for other numbers of dimensions and a
+    negative size. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -267,7 +275,8 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
     """The largest elements of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, L').
 
     L' is ``output_size``; windows as of `AdaptiveAvgPool1d`. With ``return_indices`` the places of
-    the maxima too, int64. N may be missing; RuntimeError for other numbers of dimensions.
+    the maxima too, int64. N may be missing; RuntimeError for other numbers of dimensions. Dtypes:
+    float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -283,7 +292,8 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 
     ``output_size`` is one number, or two of which None keeps the input's size; windows as of
     `AdaptiveAvgPool1d`. With ``return_indices`` the places of the maxima too, counted within each
-    (H, W). N may be missing.
+    (H, W). N may be missing. RuntimeError for other numbers of dimensions and a negative size.
+    Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -297,7 +307,9 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 class AdaptiveMaxPool3d(_AdaptiveMax):
     """The largest elements of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
 
-    Arguments as of `AdaptiveMaxPool2d`, ``output_size`` is one number or three.
+    Arguments as of `AdaptiveMaxPool2d`, ``output_size`` is one number or three. RuntimeError for
+    other numbers of dimensions and a negative size. Dtypes: float types (NotImplementedError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -338,7 +350,8 @@ class LPPool1d(_LPPool):
 
     L' = floor((L - kernel_size) / stride) + 1, the ``stride`` being ``kernel_size`` unless given;
     ``ceil_mode`` rounds up. p = 1 gives sums, large p the maxima. N may be missing; RuntimeError
-    for other numbers of dimensions.
+    for other numbers of dimensions and for windows that do not fit in. Dtypes: all dtypes but
+    complex ones (NotImplementedError); integers and bool give the default float type.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -352,7 +365,8 @@ class LPPool1d(_LPPool):
 class LPPool2d(_LPPool):
     """(Σ xᵖ)^(1/p) of each window of an image: (N, C, H, W) to (N, C, H', W').
 
-    p is ``norm_type``; sizes and arguments as of `LPPool1d`.
+    p is ``norm_type``; sizes and arguments as of `LPPool1d`. RuntimeError for other numbers of
+    dimensions. Dtypes: all dtypes but complex ones (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -367,7 +381,8 @@ class LPPool2d(_LPPool):
 class LPPool3d(_LPPool):
     """(Σ xᵖ)^(1/p) of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
 
-    p is ``norm_type``; sizes and arguments as of `LPPool1d`.
+    p is ``norm_type``; sizes and arguments as of `LPPool1d`. RuntimeError for other numbers of
+    dimensions. Dtypes: all dtypes but complex ones (NotImplementedError).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -421,7 +436,7 @@ class FractionalMaxPool2d(_FractionalMaxPool):
         return_indices: return the places of the maxima too, int64, counted within each (H, W).
 
     Errors: ValueError unless just one of the two is given; in a call RuntimeError if the windows do
-    not fit in.
+    not fit in. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -437,7 +452,8 @@ class FractionalMaxPool2d(_FractionalMaxPool):
 class FractionalMaxPool3d(_FractionalMaxPool):
     """Maxima of windows of a volume at random places: (N, C, D, H, W) to (N, C, D', H', W').
 
-    Arguments and errors as of `FractionalMaxPool2d`.
+    Arguments and errors as of `FractionalMaxPool2d`. ValueError unless just one of ``output_size``
+    and ``output_ratio`` is given. Dtypes: float types (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -471,7 +487,8 @@ class MaxUnpool1d(_MaxUnpool):
     Called with the maxima (N, C, L) and their indices (N, C, L), as `MaxPool1d` with
     ``return_indices=True`` gives them; the result (N, C, L') has L' = (L - 1) stride - 2 padding +
     kernel_size unless a third argument ``output_size`` says how large the pooled input was.
-    RuntimeError for an index out of range, ValueError for a size that cannot be.
+    RuntimeError for an index out of range, ValueError for a size that cannot be. Dtypes: float
+    types (NotImplementedError for others), int64 for indices (RuntimeError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -487,7 +504,8 @@ class MaxUnpool2d(_MaxUnpool):
     """Put the maxima that `MaxPool2d` found back where they were, zeros elsewhere.
 
     Maxima and indices (N, C, H, W) to (N, C, H', W'); sizes, ``output_size`` and errors as of
-    `MaxUnpool1d`.
+    `MaxUnpool1d`. RuntimeError for an index out of range, ValueError for a size that cannot be.
+    Dtypes: float types (NotImplementedError for others), int64 for indices.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -504,7 +522,8 @@ class MaxUnpool3d(_MaxUnpool):
     """Put the maxima that `MaxPool3d` found back where they were, zeros elsewhere.
 
     Maxima and indices (N, C, D, H, W) to (N, C, D', H', W'); sizes, ``output_size`` and errors as
-    of `MaxUnpool1d`.
+    of `MaxUnpool1d`. RuntimeError for an index out of range, ValueError for a size that cannot be.
+    Dtypes: float types (NotImplementedError for others), int64 for indices.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -26,7 +26,8 @@ class RNNCellBase(Module):
     """Base of the cells: ``weight_ih`` (gates · hidden, input), ``weight_hh`` and two biases.
 
     All are learnable and start uniform in ±1/sqrt(hidden_size). ``num_chunks`` is the number of
-    gates.
+    gates. RuntimeError for a negative size, NotImplementedError when called. Dtypes: float and
+    complex types.
 
     >>> from framework import nn
     >>> [tuple(p.shape) for p in nn.RNNCellBase(3, 4, bias=True, num_chunks=2).parameters()]
@@ -103,7 +104,8 @@ class RNNCell(RNNCellBase):
     x (N, input_size) and h (N, hidden_size) to (N, hidden_size). N may be missing, as may h: it is
     zeros then. Weights (hidden_size, input_size) and (hidden_size, hidden_size) and the biases
     start uniform in ±1/sqrt(hidden_size). ``nonlinearity="relu"`` takes max(0, ·) for tanh. Errors:
-    ValueError for other numbers of dimensions, RuntimeError for other sizes.
+    ValueError for other numbers of dimensions, RuntimeError for other sizes and dtypes. Dtypes:
+    float and complex types.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -130,8 +132,9 @@ class LSTMCell(RNNCellBase):
 
     i, f, g, o = the four parts of W_ih x + b_ih + W_hh h + b_hh; c' = sigmoid(f) c + sigmoid(i)
     tanh(g) and h' = sigmoid(o) tanh(c'). N may be missing, as may the state. Weights (4
-    hidden_size, ·) start as those of `RNNCell`, which has the same errors. Hochreiter and
-    Schmidhuber, "Long short-term memory", 1997.
+    hidden_size, ·) start as those of `RNNCell`, which has the same errors: ValueError for other
+    numbers of dimensions, RuntimeError for other sizes. Dtypes: float and complex types. Hochreiter
+    and Schmidhuber, "Long short-term memory", 1997.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -148,6 +151,8 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         projected, state = self._started(input, hx)
+        if isinstance(state, (tuple, list)) and len(state) != 2:
+            raise RuntimeError(f"lstm_cell expects two hidden states, but got {len(state)}")
         h, c = state if isinstance(state, (tuple, list)) else (state, state)
         return lstm_cell(projected, h, c, self.weight_hh, self.bias_hh)
 
@@ -157,8 +162,9 @@ class GRUCell(RNNCellBase):
 
     r, z, n are the three parts of W_ih x + b_ih and of W_hh h + b_hh; r and z are the sigmoids of
     the sums, n = tanh(n_ih + r n_hh) and h' = (1 - z) n + z h. N may be missing, as may h. Weights
-    (3 hidden_size, ·) start as those of `RNNCell`, which has the same errors. Cho et al., "Learning
-    phrase representations using RNN encoder-decoder", 2014.
+    (3 hidden_size, ·) start as those of `RNNCell`, which has the same errors: ValueError for other
+    numbers of dimensions, RuntimeError for other sizes. Dtypes: float and complex types. Cho et
+    al., "Learning phrase representations using RNN encoder-decoder", 2014.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -194,7 +200,8 @@ class RNNBase(Module):
         dropout: between layers, in training; warns if there is one layer only.
         proj_size: of an LSTM's h, below ``hidden_size``; ``weight_hr_l0`` computes it.
 
-    Errors: TypeError or ValueError for options that do not fit.
+    Errors: TypeError or ValueError for options that do not fit. Dtypes: float and complex types.
+    Shapes as of `RNN`.
 
     >>> from framework import nn
     >>> base = nn.RNNBase("GRU", 3, 4, bidirectional=True, bias=False)
@@ -340,6 +347,8 @@ class RNNBase(Module):
         if hx is None:
             return [zeros((rows, batch, w), dtype=input.dtype, device=input.device) for w in widths]
         given = list(hx) if parts > 1 else [hx]
+        if len(given) != parts:
+            raise IndexError(f"Expected hx to be two tensors (h, c), but got {len(given)}")
         wanted = 3 if batched else 2
         if any(h.ndim != wanted for h in given):
             got = f"({given[0].ndim}-D, {given[1].ndim}-D)" if parts > 1 else f"{given[0].ndim}-D"
@@ -415,7 +424,7 @@ class RNN(RNNBase):
     Shapes: input (L, N, input_size), (N, L, input_size) with ``batch_first``, or (L, input_size);
     state (layers · directions, N, hidden_size); output (L, N, directions · hidden_size), of the
     last layer. Errors: ValueError for another dtype or number of dimensions, RuntimeError for other
-    sizes.
+    sizes. Dtypes: float and complex types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -447,7 +456,8 @@ class LSTM(RNNBase):
     ``LSTM(input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
     bidirectional=False, proj_size=0, device=None, dtype=None)``. With ``proj_size`` h is
     ``weight_hr @ h``, of that size (Sak et al., "Long short-term memory based recurrent neural
-    network architectures", 2014).
+    network architectures", 2014). IndexError for a state that is not two tensors, ValueError for
+    another dtype. Dtypes: float and complex types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -468,7 +478,8 @@ class GRU(RNNBase):
     """Layers of `GRUCell` over a sequence. Arguments as of `LSTM` without ``proj_size``.
 
     Shapes and errors as of `RNN`, with the ``directions`` of ``bidirectional=True`` side by side in
-    the output.
+    the output. ValueError for another dtype or ``proj_size``, RuntimeError for other sizes. Dtypes:
+    float and complex types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -17,8 +17,9 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class Embedding(Module):
     """Rows of ``weight`` (num_embeddings, embedding_dim) by number: (*) to (*, embedding_dim).
 
-    The numbers are int64 or int32 (RuntimeError for others, IndexError for those out of range). The
-    weight is learnable and starts standard normal.
+    Dtypes: int64 and int32 (RuntimeError for others); IndexError for a number out of range. The
+    weight is learnable, of any float or complex dtype, and starts standard normal. AssertionError
+    for a ``padding_idx`` that is no row.
 
     Args:
         padding_idx: this row starts at zero and gets no gradient.
@@ -123,7 +124,10 @@ class EmbeddingBag(Module):
         include_last_offset: the last offset is the end of the last bag.
         padding_idx: this row counts for nothing and gets no gradient.
 
-    Errors, in a call: ValueError for another ``mode`` and for input (N,) without offsets.
+    Errors, in a call: ValueError for another ``mode`` and for input (N,) without offsets;
+    RuntimeError for rows out of range and offsets beyond the input; NotImplementedError for
+    ``per_sample_weights`` with another mode than "sum". Dtypes: int64 and int32 for the input
+    (RuntimeError for others), a float type for the weight.
 
     >>> import framework as torch
     >>> from framework import nn

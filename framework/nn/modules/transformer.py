@@ -82,7 +82,8 @@ class TransformerEncoderLayer(_Layer):
         activation: a function, or "relu" or "gelu" (RuntimeError for other names).
         norm_first: normalise before each part instead of after it.
 
-    AssertionError if ``nhead`` does not divide ``d_model``.
+    AssertionError if ``nhead`` does not divide ``d_model`` and for another width, RuntimeError for
+    a mask of another shape. Dtypes: float types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -115,7 +116,8 @@ class TransformerDecoderLayer(_Layer):
 
     ``tgt`` (T, N, d_model) and ``memory`` (S, N, d_model) to (T, N, d_model); masks for both,
     ``tgt_mask`` (T, T) and ``memory_mask`` (T, S), and key padding masks (N, T) and (N, S).
-    Arguments and errors as of `TransformerEncoderLayer`.
+    Arguments and errors as of `TransformerEncoderLayer`. AssertionError for another width of
+    ``tgt``, RuntimeError for batches that differ. Dtypes: float types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -161,7 +163,9 @@ class TransformerEncoder(Module):
     All start with the same values. Shapes and masks (``mask``) as of `TransformerEncoderLayer`;
     whether the mask is the causal one is looked up unless ``is_causal`` says so.
     ``enable_nested_tensor`` says that padded places may become 0 in evaluation, as in PyTorch's
-    inference path; it warns if ``encoder_layer`` is not fit for that.
+    inference path; it warns if ``encoder_layer`` is not fit for that. AssertionError for another
+    width, RuntimeError for a mask of another shape, TypeError for a layer that is no module.
+    Dtypes: float types, the layers'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -255,7 +259,9 @@ def _why_not_nested(layer: Any) -> str:
 class TransformerDecoder(Module):
     """``num_layers`` copies of a decoder layer, and a norm at the end if one is given.
 
-    All start with the same values. Shapes and masks as of `TransformerDecoderLayer`.
+    All start with the same values. Shapes and masks as of `TransformerDecoderLayer`. AssertionError
+    for another width of ``tgt``, RuntimeError for batches that differ. Dtypes: float types, the
+    layers'.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -294,7 +300,8 @@ class Transformer(Module):
     Called with (src, tgt) and masks as `TransformerEncoder` and `TransformerDecoder` have them.
     With ``batch_first`` the batch comes first; N may be missing. Weights of two dimensions start as
     `nn.init.xavier_uniform_` has them. ``custom_encoder`` and ``custom_decoder`` take the places of
-    the stacks made here. RuntimeError for batch or feature sizes that differ.
+    the stacks made here. RuntimeError for batch or feature sizes that differ, AssertionError if
+    ``nhead`` does not divide ``d_model``. Dtypes: float types, the weights'.
 
     >>> import framework as torch
     >>> from framework import nn

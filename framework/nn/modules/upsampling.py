@@ -21,7 +21,8 @@ class Upsample(Module):
             modes.
 
     Errors, in a call: ValueError unless one of size and factor is given; NotImplementedError for a
-    mode that does not fit the number of dimensions.
+    mode that does not fit the number of dimensions; RuntimeError for a size that is not positive.
+    Dtypes: float types and uint8 (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -61,7 +62,8 @@ class UpsamplingNearest2d(Upsample):
     """Each pixel repeated: (N, C, H, W) to (N, C, H', W').
 
     H' and W' are ``size``, or H and W times ``scale_factor``. The same as `Upsample`, an older
-    name.
+    name. ValueError unless one of the two is given. Dtypes: float types and uint8
+    (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -78,7 +80,8 @@ class UpsamplingBilinear2d(Upsample):
     """Bilinear interpolation with the corners aligned: (N, C, H, W) to (N, C, H', W').
 
     The same as `Upsample` with ``mode="bilinear", align_corners=True``, an older name.
-    NotImplementedError for input that is not of four dimensions.
+    NotImplementedError for input that is not of four dimensions. Dtypes: float types and uint8
+    (NotImplementedError for others).
 
     >>> import framework as torch
     >>> from framework import nn

@@ -26,7 +26,9 @@ class BasePruningMethod(ABC):
     """Base of the methods: a forward pre-hook that applies the mask.
 
     A subclass gives ``compute_mask`` and ``PRUNING_TYPE``: "unstructured" (elements), "structured"
-    (channels) or "global".
+    (channels) or "global". Tensors of any shape; a mask has its tensor's shape and dtype. TypeError
+    for a subclass without ``compute_mask``, AttributeError when applied to a name that the module
+    has not.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune
@@ -191,7 +193,7 @@ class PruningContainer(BasePruningMethod):
     """Several methods of one tensor; the newest prunes what the others left.
 
     Made when a pruned tensor is pruned again. TypeError for what is not a method, ValueError for
-    one of another tensor.
+    one of another tensor. Shape and dtype of the mask are the tensor's.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune
@@ -288,6 +290,8 @@ def _at(t: Any, dim: int, index: Any) -> tuple[Any, ...]:
 class Identity(BasePruningMethod):
     """Prunes nothing, but makes mask and original.
 
+    Any shape and dtype; AttributeError when applied to a name that the module has not.
+
     >>> import framework as torch
     >>> from framework.nn.utils import prune
     >>> prune.Identity().prune(torch.tensor([3.0, -1.0]))
@@ -336,8 +340,8 @@ class _ByAmount(BasePruningMethod):
 class RandomUnstructured(_ByAmount):
     """Prunes elements by chance: ``amount`` is their share (float) or number (int).
 
-    TypeError for an amount that is no number; ValueError for a share outside of [0, 1], a negative
-    number, and when applied for more than there are.
+    Any shape and dtype. TypeError for an amount that is no number; ValueError for a share outside
+    of [0, 1], a negative number, and when applied for more than there are.
 
     >>> import framework as torch
     >>> from framework.nn.utils import prune
@@ -353,6 +357,9 @@ class RandomUnstructured(_ByAmount):
 
 class L1Unstructured(_ByAmount):
     """Prunes the elements with the smallest absolute values; ``amount`` as of `RandomUnstructured`.
+
+    Any shape, all dtypes but bool (NotImplementedError); further errors as of `RandomUnstructured`:
+    TypeError and ValueError for the amount.
 
     >>> import framework as torch
     >>> from framework.nn.utils import prune
@@ -390,7 +397,8 @@ class _Structured(_ByAmount):
 class RandomStructured(_Structured):
     """Prunes whole channels along ``dim`` by chance; ``amount`` is their share or number.
 
-    ValueError for a tensor of fewer than two dimensions, IndexError for a dimension out of range.
+    (*, n, *), any dtype. ValueError for a tensor of fewer than two dimensions and for more channels
+    than there are, IndexError for a dimension out of range.
 
     >>> import framework as torch
     >>> from framework.nn.utils import prune
@@ -414,7 +422,8 @@ class RandomStructured(_Structured):
 class LnStructured(_Structured):
     """Prunes the channels along ``dim`` with the smallest ``n``-norms.
 
-    Amount and errors as of `RandomStructured`.
+    (*, n, *) of float or complex dtype (RuntimeError for integers). Amount and errors as of
+    `RandomStructured`: ValueError for its size, IndexError for the dimension.
 
     >>> import framework as torch
     >>> from framework.nn.utils import prune
@@ -443,7 +452,7 @@ class LnStructured(_Structured):
 class CustomFromMask(BasePruningMethod):
     """Prunes what a given mask says: where it is 0.
 
-    AssertionError when applied to a tensor of another shape.
+    AssertionError when applied to a tensor of another shape. Any shape and dtype.
 
     >>> import framework as torch
     >>> from framework.nn.utils import prune

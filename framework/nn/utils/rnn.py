@@ -28,7 +28,8 @@ class _Packed(NamedTuple):
 class PackedSequence(_Packed):
     """Sequences step by step: ``data`` (sum of lengths, *) holds step 0 of all, then step 1, ...
 
-    Made by `pack_padded_sequence` and `pack_sequence`, taken by recurrent layers.
+    Made by `pack_padded_sequence` and `pack_sequence`, taken by recurrent layers. ``data`` is of
+    any dtype. AssertionError when made of one tensor that is no pair.
 
     Attributes:
         batch_sizes: how many sequences reach each step, int64 on the CPU.

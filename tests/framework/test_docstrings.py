@@ -1,0 +1,78 @@
+"""The docstring of every public class has an example and names shapes, dtypes and errors.
+
+That the examples run is up to `test_doctests.py`; that dtypes and errors are true, for modules, to
+`nn/test_module_dtypes.py` and `nn/test_module_mistakes.py`. Functions are counted elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+import pytest
+
+# What says each of the four, wherever in the docstring.
+FACETS = {
+    "example": re.compile(r">>> "),
+    "shape": re.compile(r"\bshapes?\b|\bsizes?\b|\(\)|\(\*|\([A-Z]\w*'?,|\(\w+,\)", re.IGNORECASE),
+    "dtype": re.compile(
+        r"\bdtypes?\b|\b(?:float|int|uint|bfloat|complex)\d+\b|\bfloat types?\b", re.IGNORECASE
+    ),
+    "error": re.compile(r"\b[A-Z]\w*(?:Error|Warning)\b|\bStopIteration\b"),
+}
+
+PACKAGES = """
+    nn nn.attention nn.utils.parametrize nn.utils.prune nn.utils.rnn
+""".split()
+
+# Classes that need not say something, and why.
+EXCEPTIONS: dict[str, tuple[str, str]] = {}
+
+
+def classes(package: str) -> Iterator[type]:
+    module = importlib.import_module(f"framework.{package}")
+    for name in getattr(module, "__all__", None) or dir(module):
+        found = getattr(module, name)
+        ours = inspect.isclass(found) and found.__module__.startswith("framework")
+        if ours and not name.startswith("_"):
+            yield found
+
+
+def text_of(kind: type) -> str:
+    """A class's own docstring; for another name of a class with that of the other."""
+    text = kind.__dict__.get("__doc__") or ""
+    other = re.match(r"Alias of `(\w+)`", text)
+    return text + text_of(getattr(inspect.getmodule(kind), other[1])) if other else text
+
+
+def lacking(kind: type) -> list[str]:
+    text = text_of(kind)
+    return [facet for facet, pattern in FACETS.items() if not pattern.search(text)]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_are_whole(package: str) -> None:
+    found = {kind.__name__: lacking(kind) for kind in classes(package)}
+    assert found
+    allowed = {name: words.split() for name, (words, _) in EXCEPTIONS.items() if name in found}
+    wrong = {name: words for name, words in found.items() if words != allowed.get(name, [])}
+    assert not wrong, "\n".join(f"{name}: {', '.join(words)}" for name, words in wrong.items())
+
+
+def test_the_exceptions_are_there() -> None:
+    known = {kind.__name__ for package in PACKAGES for kind in classes(package)}
+    assert set(EXCEPTIONS) <= known
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("Adds (N, C), float32. ValueError for none.\n\n>>> 1\n1", []),
+        ("Adds.", ["example", "shape", "dtype", "error"]),
+        ("Adds tensors of any shape and float types.", ["example", "error"]),
+    ],
+)
+def test_what_is_lacking(text: str, without: list[str]) -> None:
+    assert lacking(type("Sample", (), {"__doc__": text})) == without
