@@ -158,15 +158,16 @@ class _Text:
         self._hidden = 0  # lines
 
     def add(self, text: str) -> None:
+        at = 0
         if self._room:
-            part, text = text[: self._room], text[self._room :]
-            self._head.append(part)
-            self._room -= len(part)
-            if not text:
+            at = min(self._room, len(text))
+            self._head.append(text[:at])
+            self._room -= at
+            if at == len(text):
                 return
-        if len(text) > TAIL:
-            self._hidden += text.count("\n", 0, len(text) - TAIL)
-            text = text[-TAIL:]
+        cut = max(at, len(text) - TAIL)  # it may be a gigabyte: no copy of all of it
+        self._hidden += text.count("\n", at, cut)
+        text = text[cut:]
         self._tail.append(text)
         self._size += len(text)
         while self._size > TAIL and len(self._tail) > 1:

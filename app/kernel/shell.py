@@ -12,6 +12,7 @@ import os
 import sys
 import types
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,9 @@ class KernelShell(InteractiveShell):
     def enable_gui(self, gui: Any = None) -> None:
         if gui and gui not in ("inline", "agg"):
             raise NotImplementedError(f"there is no event loop for {gui!r} in a kernel")
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        return nullcontext()  # IPython would keep all that was ever printed, for its history
 
     def ask_exit(self) -> None:
         sys.stderr.write("The kernel runs on; restart it for a fresh one.\n")

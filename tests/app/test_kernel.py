@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -304,6 +305,27 @@ def test_a_million_lines_become_a_few_messages(kernel):
 def test_a_very_long_line_is_bounded(kernel):
     kernel.run("print('x' * 10_000_000)")
     assert len(kernel.text()) < 100_000
+
+
+def _memory(kernel):
+    """Bytes of memory that the kernel has now, and at most had since it was asked to forget."""
+    text = Path(f"/proc/{kernel.kernel.pid}/status").read_text()
+    return [int(re.search(rf"{name}:\s+(\d+)", text)[1]) << 10 for name in ("VmRSS", "VmHWM")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads /proc")
+def test_what_was_printed_is_not_kept(kernel):
+    """64 MB in lines that all differ, then 64 MB in one: neither stays, the second is not copied."""
+    before, _ = _memory(kernel)
+    line = f"x = {'x' * 1000!r}\n"
+    kernel.run(line + "for i in range(64_000):\n    print(f'{i} {x}')")
+    after, _ = _memory(kernel)
+    assert after - before < 32 << 20, f"{(after - before) >> 20} MiB more"
+    assert kernel.text().endswith(f"63999 {'x' * 1000}\n")
+    Path(f"/proc/{kernel.kernel.pid}/clear_refs").write_text("5")  # the peak is that of now
+    kernel.run("print('z' * (64 << 20))")
+    _, peak = _memory(kernel)
+    assert peak - after < 96 << 20, f"{(peak - after) >> 20} MiB more"
 
 
 def test_output_past_the_cell_goes_to_the_parents_log(kernel):
