@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +67,10 @@ def rerun(path: str | Path, step: int | None = None, output: str | Path | None =
         program, arguments = _program(tape)
         new = Path(output) if output is not None else path.with_suffix(f".step-{number}.tape")
         absolute = new.absolute()
-        if new.exists():
+        if os.path.lexists(new):
             raise TapeError(f"{new}: exists already; -o names another file")
         folder = Path(tape.info.get("folder", "."))
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise TapeError(f"{path}: it ran in {folder}, which is not on this machine")
         with contextlib.chdir(folder):
             _run(program, arguments, number, absolute, path)
@@ -88,7 +89,7 @@ def _program(tape: Tape) -> tuple[Path, list[str]]:
         arguments = [str(word) for word in json.loads(tape.info.get("argv", "[]"))][1:]
     except (ValueError, TypeError):
         raise TapeError(f"{tape.path}: its program's arguments cannot be read") from None
-    if not program.is_file():
+    if not os.path.isfile(program):
         raise TapeError(f"{tape.path}: its program {program} is not on this machine")
     try:
         loaded = Program.load(program)

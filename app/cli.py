@@ -498,16 +498,16 @@ def _bad_output(text: str, suffixes: tuple[str, ...]) -> str:
             " or ".join((", ".join(suffixes[:-1]), suffixes[-1])) if suffixes[1:] else suffixes[0]
         )
         return f"{text}: the file's name must end in {names}"
-    if path.is_dir():
+    if os.path.isdir(path):  # which, unlike `Path.is_dir`, looks where one may not look
         return f"{text}: is a directory"
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):
         return f"{text}: there is no directory {path.absolute().parent}"
     return ""
 
 
 def _replaced(output: str) -> str:
     """What is said when all is written: a file that was there is replaced, as compilers do."""
-    return "; it replaces the file of that name" if Path(output).exists() else ""
+    return "; it replaces the file of that name" if os.path.exists(output) else ""
 
 
 def _doctor(arguments: list[str]) -> int:

@@ -59,6 +59,7 @@ class Link:
         self._tries = 0
         self._next_try = 0.0
         self._pinged = self._unheard = 0.0
+        self._silent = ""  # why we have hung up
         self._waiting: list[_Waiting] = []
         self._pool: ThreadPoolExecutor | None = None
         self._open_line = False
@@ -190,6 +191,7 @@ class Link:
         if client is None or now - self._pinged < PING:
             return
         if self._unheard and now - self._unheard > UNHEARD:
+            self._silent = f"nothing was heard for {UNHEARD:g} seconds"
             client.close()
             return
         self._pinged = now
@@ -212,7 +214,8 @@ class Link:
         self.client = None
         self.state = "reconnecting"
         self.forget_requests()
-        why = f" ({client.reason})" if client.reason else ""
+        reason, self._silent = self._silent or client.reason, ""
+        why = f" ({reason})" if reason else ""
         self.say(f"the connection broke{why}; it is tried again, this is from before", problem=True)
         self.changed.add("state")
         return True

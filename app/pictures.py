@@ -132,7 +132,7 @@ def free_name(path: Path) -> Path:
     """The path, or the next one with a number that is not taken: nothing is overwritten."""
     number = 2
     free = path
-    while free.exists():
+    while os.path.lexists(free):
         free = path.with_stem(f"{path.stem}-{number}")
         number += 1
     return free
@@ -144,7 +144,7 @@ def save_screen(svg: str, stem: str) -> Path:
     The fonts that it names are not fetched from anywhere: a monospaced one of the reader's is used.
     """
     taken = 1
-    while (path := Path(f"{stem}-screen-{taken}.svg").absolute()).exists():
+    while os.path.lexists(path := Path(f"{stem}-screen-{taken}.svg").absolute()):
         taken += 1
     write_whole(path, _FONTS.sub("", svg).encode())
     return path

@@ -22,6 +22,7 @@ from app.kernel.shell import KernelShell, make_shell
 from framework.trace import sink
 from framework.trace.gate import Gate
 from framework.trace.server import RequestError, Service
+from framework.trace.session import SessionError
 
 __all__ = ["Kernel", "main"]
 
@@ -183,7 +184,11 @@ def main(arguments: list[str] | None = None) -> int:
     sys.argv = [options.file or ""]
     # whoever asks for the sessions stands elsewhere; the program sees the name as it was typed
     file = os.path.abspath(options.file) if options.file else ""
-    kernel = Kernel(options.socket_dir, options.name, file)
+    try:
+        kernel = Kernel(options.socket_dir, options.name, file)
+    except SessionError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     if options.parent_fd is not None:
         _die_with(options.parent_fd, kernel)
     if options.ready_fd is not None:

@@ -143,6 +143,8 @@ class KernelProcess:
             self.kill()
             time.sleep(0.05)  # for the log's last lines
             last = self.output[-1] if self.output else "without a word"
+            if died == "exit 2":  # it has said why, in a line for the user
+                raise KernelError(last) from None
             how = f"died ({died})" if died else f"did not answer within {STARTUP:g} s"
             raise KernelError(f"the kernel {how}: {last}") from None
 

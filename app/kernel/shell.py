@@ -12,7 +12,8 @@ import os
 import sys
 import types
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,9 @@ class KernelShell(InteractiveShell):
         if gui and gui not in ("inline", "agg"):
             raise NotImplementedError(f"there is no event loop for {gui!r} in a kernel")
 
-    def _tee(self, channel: str) -> AbstractContextManager[None]:
-        return nullcontext()  # IPython would keep all that was ever printed, for its history
+    @contextmanager
+    def _tee(self, channel: str) -> Iterator[None]:
+        yield  # IPython would keep all that was ever printed, for its history
 
     def ask_exit(self) -> None:
         sys.stderr.write("The kernel runs on; restart it for a fresh one.\n")

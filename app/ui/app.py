@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +25,7 @@ from app.keymap import Keymap
 from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
 from app.session import BUDGET, Session
+from app.ui.crash import Crash
 from app.ui.later import later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
@@ -105,7 +105,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.lock = lock
         self.next_path: str | None = None  # another notebook to open when this one is left
         self.place: tuple[str, int] | None = None  # the cell and line that it was left at
-        self.crash_log: Path | None = None
+        self.crash: Crash | None = None
         self._program = client
         self._with_kernel = kernel
         self._last_tick = self._last_change = 0.0
@@ -352,11 +352,16 @@ class TapebookApp(App[int], inherit_bindings=False):
         if not text:
             return
         from app.notebook import open_notebook
+        from framework.trace.tape import Tape
+        from framework.trace.tape_format import TapeError
 
+        path = Path(text).expanduser()
         try:
-            if not text.lower().endswith(".tape"):
-                open_notebook(Path(text).expanduser())
-        except NotebookError as error:
+            if path.suffix.lower() == ".tape":
+                Tape(path, read=False).refresh(chunks=1)
+            else:
+                open_notebook(path)
+        except (NotebookError, TapeError) as error:
             self.session.say(str(error), problem=True)
             self.tick()
             return
@@ -464,23 +469,18 @@ class TapebookApp(App[int], inherit_bindings=False):
         for keep in (self.autosave, self._keep_session):
             with contextlib.suppress(Exception):
                 keep()
-        with contextlib.suppress(Exception):
-            self.crash_log = _write_crash_log(error)
+        if self.crash is None:
+            self.crash = Crash(error)
         super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """`run_ui` says in a few lines what was the matter, not Textual in screens full of them."""
+        self._close_messages_no_wait()
 
     async def on_unmount(self) -> None:
         self.session.close()
         if self.lock is not None:
             self.lock.release()
-
-
-def _write_crash_log(error: Exception) -> Path:
-    """The traceback in the user's state directory."""
-    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tapebook"
-    base.mkdir(parents=True, exist_ok=True)
-    path = base / time.strftime("crash-%Y%m%d-%H%M%S.log")
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
-    return path
 
 
 def run_ui(
@@ -506,8 +506,9 @@ def run_ui(
             file = app.notebook.path.resolve() if app.notebook.path is not None else None
             app.place = places.get(file) if file is not None else None
             code = app.run() or 0
-            if app.crash_log is not None:
-                print(f"tapebook: report written to {app.crash_log}", file=sys.stderr)  # noqa: T201
+            if app.crash is not None:
+                for line in app.crash.lines(app.notebook):
+                    print(f"tapebook: {line}", file=sys.stderr)  # noqa: T201
                 return 1
             code = app.return_code or code
             if code or app.next_path is None:
@@ -562,18 +563,6 @@ def _open_recording(path: Path, theme: str | None) -> TapebookApp:
     if playback.note:
         app.notebook.notices.append(playback.note)
     return app
-
-
-def _source_of(client: Client) -> Notebook:
-    """What an attached program runs, to be read; empty if it cannot be had."""
-    from app.notebook import open_notebook
-
-    notebook = Notebook()
-    with contextlib.suppress(NotebookError):
-        if client.session.file:
-            notebook = open_notebook(client.session.file)
-    notebook.read_only = True
-    return notebook
 
 
 def _unusable_terminal() -> str:

@@ -318,7 +318,7 @@ def _greet(sock: socket.socket, name: str, token: str, hello: Hello) -> Welcome:
         if isinstance(welcome, Goodbye):
             raise ProtocolError(welcome.reason)
         if not isinstance(welcome, Welcome):
-            raise ProtocolError("it hung up")
+            raise ProtocolError("it hung up, as it does when the token is not its own")
     except TimeoutError:
         sock.close()
         raise SessionError(f"{name} does not answer") from None

@@ -116,8 +116,10 @@ def _check_dir(path: Path) -> None:
         found = os.lstat(path)
     except OSError as error:
         raise SessionError(f"cannot use {path}: {error.strerror}") from None
+    if stat.S_ISLNK(found.st_mode):
+        raise SessionError(f"{path} is a link, which is not followed: remove it")
     if not stat.S_ISDIR(found.st_mode):
-        raise SessionError(f"{path} is not a directory (a link is not followed): remove it")
+        raise SessionError(f"{path} is not a directory: remove it")
     if found.st_uid != os.getuid():
         raise SessionError(f"{path} belongs to another user: set XDG_RUNTIME_DIR to one of yours")
     if stat.S_IMODE(found.st_mode) & 0o077:
@@ -170,6 +172,8 @@ def read_token(session: Session, observe: bool = False) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
+        if answers(session):
+            raise SessionError(f"{session.name} runs, but its token {path} was removed") from None
         raise SessionEnded(f"{session.name} has ended: there is no {path}") from None
     except OSError as error:
         raise SessionError(f"cannot read {path}: {error.strerror}") from None

@@ -315,7 +315,7 @@ def _memory(kernel):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads /proc")
 def test_what_was_printed_is_not_kept(kernel):
-    """64 MB in lines that all differ, then 64 MB in one: neither stays, the second is not copied."""
+    """64 MB in lines that differ, then 64 MB in one: neither stays, the second is not copied."""
     before, _ = _memory(kernel)
     line = f"x = {'x' * 1000!r}\n"
     kernel.run(line + "for i in range(64_000):\n    print(f'{i} {x}')")
@@ -494,7 +494,7 @@ def test_a_kernel_that_cannot_start_says_why(tmp_path, monkeypatch):
         KernelProcess(cwd=tmp_path / "missing").start()
     bad = tmp_path / "file"
     bad.write_text("")
-    with pytest.raises(KernelError, match=r"the kernel died \(exit 1\): .*not a directory"):
+    with pytest.raises(KernelError, match=r"^[^:]*file is not a directory: remove it$"):
         KernelProcess(socket_dir=bad).start()
 
 

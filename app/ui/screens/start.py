@@ -26,7 +26,7 @@ _MANY = 500
 def recordings(directory: Path) -> list[Path]:
     """Recordings in a directory."""
     with contextlib.suppress(OSError):
-        return sorted(path for path in directory.glob("*.tape") if path.is_file())[:_MANY]
+        return sorted(path for path in directory.glob("*.tape") if os.path.isfile(path))[:_MANY]
     return []
 
 
@@ -43,7 +43,7 @@ def notebooks(directory: Path, deep: bool = True) -> list[Path]:
             continue
         for entry in entries[:_MANY]:
             path = Path(entry.path)
-            if entry.name.startswith(".") or not entry.is_file():
+            if entry.name.startswith(".") or not os.path.isfile(entry):
                 continue
             if path.suffix == ".ipynb" or (path.suffix == ".py" and _has_cells(path)):
                 found.append(path)

@@ -227,8 +227,8 @@ def test_a_bug_of_ours_costs_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
                 monkeypatch.setattr(d.main.commands, "do_zoom", bug)
                 await d.press("m")
-        assert app is not None and app.crash_log is not None
-        assert "RuntimeError: a bug" in app.crash_log.read_text()
+        assert app is not None and app.crash is not None and app.crash.report is not None
+        assert "RuntimeError: a bug" in app.crash.report.read_text()
         (kept,) = tmp_path.glob(".*.tapebook-autosave")
         assert "a = 17" in kept.read_text()
 

@@ -26,13 +26,20 @@ RESTORED = (b"\x1b[?1049l", b"\x1b[?1000l", b"\x1b[?25h")  # screen, mouse, curs
 class Terminal:
     """A child process on a pty of a given size."""
 
-    def __init__(self, *arguments: str, size: tuple[int, int] = (100, 30), term: str = "xterm"):
+    def __init__(
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (100, 30),
+        term: str = "xterm",
+        command: tuple[str, ...] = (TAPEBOOK,),
+        cwd: Path | None = None,
+    ) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.seen = b""
         self.process = subprocess.Popen(
-            [TAPEBOOK, *arguments],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            [*command, *arguments],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd=cwd,
             env={**os.environ, "TERM": term, "COLUMNS": "", "LINES": ""},
         )  # fmt: skip
         os.close(slave)
