@@ -183,7 +183,7 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
             lines.append(f"{event.seq:>7}  {indent}{title(event)}")
             depth += 1
         elif isinstance(event, Op):
-            shapes = ", ".join(tensor_text(m.dtype, m.shape) for m in event.outputs)
+            shapes = ", ".join(tensor_text(m.dtype, m.shape, m.device) for m in event.outputs)
             made = ", ".join(called[m.id] for m in event.outputs if m.id in called)
             name = f"{event.name} → {made}" if made else event.name
             lines.append(
@@ -295,7 +295,7 @@ def memory_lines(tape: Tape, step: StepInfo) -> list[str]:
     lines += ["", "the largest tensors"]
     for size, op, meta in sorted(made, key=lambda row: -row[0])[:ROWS]:
         name = store.name(meta.id) or op.name
-        shape = tensor_text(meta.dtype, meta.shape)
+        shape = tensor_text(meta.dtype, meta.shape, meta.device)
         lines.append(f"{size_text(size):>10}  {shape:<24} {name}  {_place(op.source)}")
     ledger = Ledger(store, store.steps[store.step_index(step.last_seq)])
     while ledger.follow():
@@ -416,7 +416,7 @@ def _tensor_lines(tape: Tape, store: TraceStore, title: str, metas: Any, seq: in
             continue
         shown += 1
         name = store.name(meta.id) or _made_by(store, meta.id)
-        shape = tensor_text(meta.dtype, meta.shape)
+        shape = tensor_text(meta.dtype, meta.shape, meta.device)
         yield f"    {name:<24} {shape:<18} {_value_text(tape, meta.id, seq)}".rstrip()
     if not shown:
         yield "    none"

@@ -115,7 +115,8 @@ def _value_line(word: str, value: Value) -> Line:
     if value.name:
         line.append((f"{value.name}  ", ""))
     if value.meta.dtype:
-        line.append((f"{tensor_text(value.meta.dtype, value.meta.shape)}  ", "shape"))
+        meta = value.meta
+        line.append((f"{tensor_text(meta.dtype, meta.shape, meta.device)}  ", "shape"))
     line.append((value_text(s), "bad" if bad else "value"))
     if value.at:
         line.append((f"; {value.at}", "bad" if bad else "value"))

@@ -85,7 +85,7 @@ _LAPACK = "LAPACK Working Note 41, appendix C"
 _FFT = "5 n log2 n, as FFTW's benchmark counts it"
 
 _MOVES = """
-alias as_strided cat clone contiguous copy copy_to_device detach diag_embed diagonal
+alias as_strided cat clone contiguous copy to_device detach diag_embed diagonal
 dropout_mask embedding expand eye fill flip full gather getitem index index_put masked_fill
 masked_scatter ones one_hot pad permute range arange linspace rand randn randint randperm normal
 bernoulli real imag reshape roll scatter select take to tril triu unfold view_as_complex

@@ -360,7 +360,7 @@ def _tensor(store: TraceStore, tensor: int) -> str:
     if not name:
         maker = store.event(store.maker(tensor))
         name = maker.name if isinstance(maker, Op) else "input"
-    return f"{name} {tensor_text(meta.dtype, meta.shape)}"
+    return f"{name} {tensor_text(meta.dtype, meta.shape, meta.device)}"
 
 
 def memory_lines(ledger: Ledger, most: int = 20, width: int = 100) -> list[Line]:

@@ -483,7 +483,7 @@ def row_line(row: ParameterRow, width: int, column: str, ascii: bool = False) ->
         name = "…" + name[len(name) - layout.name + 1 :]
     line: Line = [(pad(name, layout.name), "param")]
     if layout.shape:
-        text = tensor_text(row.meta.dtype, row.meta.shape)
+        text = tensor_text(row.meta.dtype, row.meta.shape, row.meta.device)
         line += [(" ", ""), (pad(crop(text, layout.shape), layout.shape), "shape")]
     tones = ("bar", "backward", "optimizer")
     for i, figure in enumerate((row.norm, row.grad, row.ratio)):

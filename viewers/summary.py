@@ -317,7 +317,7 @@ class _Maker:
             self.rows[item.path] = row
         row.calls += 1
         if row.calls == 1 and item.shape is not None:
-            row.shape = tensor_text(item.shape.dtype, item.shape.shape)
+            row.shape = tensor_text(item.shape.dtype, item.shape.shape, item.shape.device)
         row.forward += self.times.forward[item.index]
         row.backward += self.times.backward[item.index]
         for tensor in item.params:

@@ -194,7 +194,11 @@ def arguments(op: str, inputs: Sequence[int], meta: Mapping[str, str]) -> list[t
     ([('', '9')], [('', '1, ·')])
     >>> arguments("clamp", (7, 0, 0), {"arg1": "0", "arg2": "9"})
     [('low', '0'), ('high', '9')]
+    >>> arguments("to_device", (7,), {"target": "cuda:0", "source": "cpu"})
+    [('', 'cpu→cuda:0')]
     """
+    if op.removeprefix("copy_").startswith("to_device") and {"source", "target"} <= set(meta):
+        return [("", f"{meta['source']}→{meta['target']}")]
     places = [meta.get(f"arg{i}", "·") for i in range(len(inputs))]
     names = [name.lstrip("*") for name in parameter_names(op)]
     called: list[tuple[str, str]] = []
@@ -282,12 +286,14 @@ def shape_text(shape: Sequence[int]) -> str:
     return "[" + ",".join(map(str, shape)) + "]"
 
 
-def tensor_text(dtype: str, shape: Sequence[int]) -> str:
+def tensor_text(dtype: str, shape: Sequence[int], device: str = "") -> str:
+    """A tensor's type and shape, and where it is unless that is the CPU: ``@0`` is cuda:0.
+
+    >>> tensor_text("float32", (64, 128)), tensor_text("float32", (64, 128), "cuda:1")
+    ('f32[64,128]', 'f32[64,128]@1')
     """
-    >>> tensor_text("float32", (64, 128))
-    'f32[64,128]'
-    """
-    return dtype_name(dtype) + shape_text(shape)
+    where = "" if device in ("", "cpu") else "@" + device.removeprefix("cuda:")
+    return dtype_name(dtype) + shape_text(shape) + where
 
 
 _BYTES = {"128": 16, "64": 8, "32": 4, "16": 2}
@@ -583,7 +589,7 @@ def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line
         details.append(place(item.source))
     meta = item.shape
     if meta is not None:
-        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]
+        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape, meta.device), "shape")]
     told = "  ".join(filter(None, details))
     if told:
         spans.append((f"  {told}", "muted"))
@@ -602,5 +608,5 @@ def _leaf_spans(store: TraceStore, tensor: int, place: Callable[[Source], str]) 
         name, role = "the first gradient", f"of backward at {place(before.source)}"
     spans: Line = [(name, "param" if leaf is not None else "leaf")]
     if meta is not None:
-        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape), "shape")]
+        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape, meta.device), "shape")]
     return [*spans, (f"  {role}", "muted")]

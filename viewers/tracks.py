@@ -398,4 +398,4 @@ def row_line(spot: Spot, found: Summary | str | None, width: int, ascii: bool = 
 
 def spot_text(spot: Spot) -> str:
     """What the tensor of a step is."""
-    return tensor_text(spot.meta.dtype, spot.meta.shape)
+    return tensor_text(spot.meta.dtype, spot.meta.shape, spot.meta.device)

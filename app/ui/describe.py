@@ -23,7 +23,7 @@ from framework.trace.events import (
     Write,
 )
 from framework.trace.protocol import Breakpoint
-from viewers.text import Line, pad, tensor_text
+from viewers.text import Line, arguments, pad, tensor_text
 
 if TYPE_CHECKING:
     from app.session import Session
@@ -60,7 +60,7 @@ def meta_text(meta: TensorMeta | None) -> str:
     """
     if meta is None or not meta.dtype:
         return "" if meta is None else "?"
-    return tensor_text(meta.dtype, meta.shape)
+    return tensor_text(meta.dtype, meta.shape, meta.device)
 
 
 def breakpoint_text(session: Session, point: Breakpoint) -> str:
@@ -115,7 +115,8 @@ def _words(session: Session, event: Event) -> tuple[str, str]:
     """What happened, and to what."""
     store = session.store
     if isinstance(event, Op):
-        return event.name, ", ".join(meta_text(m) for m in event.outputs)
+        way = arguments(event.name, (), event.meta)[0][1] if event.name == "to_device" else ""
+        return f"{event.name} {way}".strip(), ", ".join(meta_text(m) for m in event.outputs)
     if isinstance(event, OpBegin):
         return f"▾ {event.name}", ""
     if isinstance(event, ModuleBegin):

@@ -106,7 +106,7 @@ OPS: dict[str, str | Callable[[Any], str]] = {
     "reshape": "View", "alias": "View", "getitem": _of_index,
     "view_scatter": "torch::autograd::CopySlices", "contiguous": "Clone",
     "copy": "torch::autograd::CopyBackwards", "to": "ToCopy",
-    "copy_to_device": "ToCopy", "real": "Select", "imag": "Select", "pad": "ConstantPadNd",
+    "to_device": "ToCopy", "real": "Select", "imag": "Select", "pad": "ConstantPadNd",
     # Arithmetic and functions of one element
     "div_floor": "DivBackward2", "div_trunc": "DivBackward2", "square": "Pow",
     "clamp": _of_clamp, "pow": _of_pow, "logsigmoid": "LogSigmoid", "relu6": "Hardtanh",

@@ -424,6 +424,8 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
                 wrong_kind = wrong(call, (self, *args), kwargs, 0, name=name, no_numbers=True)
                 raise wrong_kind or error from None
             return assign(self, value, name, since)
+        if name == "copy_" and args and getattr(args[0], "_device", self._device) != self._device:
+            args = (args[0].to(self._device), *args[1:])  # a transfer is an event of its own
         return _as_one_event(
             recorder, name, call, self, args, kwargs, lambda value: assign(self, value, name, since)
         )

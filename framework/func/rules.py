@@ -610,7 +610,7 @@ _ELEMENTWISE = (
 _UFUNCS = (
     "isnan isinf isfinite logical_not lt le gt ge eq ne logical_and logical_or logical_xor "
     "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift bitwise_not "
-    "to clone contiguous detach alias copy_to_device bce"
+    "to clone contiguous detach alias to_device bce"
 )
 
 _NAMES: list[tuple[str, Rule]] = [

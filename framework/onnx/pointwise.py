@@ -110,7 +110,7 @@ for _theirs, _ours in {"Max": "maximum", "Min": "minimum", "Sum": "add"}.items()
 # -- writing ---------------------------------------------------------------------------------
 
 
-@writes("clone", "contiguous", "detach", "alias", "copy_to_device")
+@writes("clone", "contiguous", "detach", "alias", "to_device")
 def _itself(w: Writer, c: Call) -> str:
     return w.arg(c, 0)
 

@@ -48,7 +48,7 @@ CONTIGUOUS = op(
     samples=lambda s: [((s(3, 2),), {})],
 )  # fmt: skip
 CLONE_TO = op(
-    "copy_to_device", lambda a, target, source: to_device(a, target), "a",
+    "to_device", lambda a, target, source: to_device(a, target), "a",
     grad=(lambda g, n: g.to(n.meta["source"]),), moves=True,
     samples=lambda s: [((s(3),), {"target": CPU, "source": CPU})],
 )  # fmt: skip

@@ -24,10 +24,11 @@ from framework.core.dispatch import apply
 from framework.core.interpose import by_sample
 from framework.core.out import into
 from framework.core.registry import Op, function, op
-from framework.device import CPU, META, default, existing
+from framework.device import CPU, META, default, existing, is_fake_cuda
 from framework.dtypes import COMPLEX
-from framework.kernels import to_device, to_host
+from framework.kernels import on, to_device, to_host
 from framework.kernels.coo import CooArray
+from framework.kernels.cuda import kernel_named
 from framework.kernels.meta import creation_without_numbers, meta_array
 from framework.layout import laid_out, preserve_format, strided
 from framework.tensor import Tensor, tensor, warn_of_copy, wrap
@@ -96,9 +97,7 @@ def create(
     target = default.device if device is None else existing(device)
     if target is META:
         record = _without_memory(record)
-    made = apply(record, dtype=kind.numpy, **meta)
-    if target is not CPU:
-        made = wrap(to_device(made._data, target), target)
+    made = _made(record, target, dtype=kind.numpy, **meta)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -110,11 +109,45 @@ def _into(record: Any, out: Any, dtype: Any, meta: dict[str, Any]) -> Tensor:
             f"dtype {dtypes.to_dtype(dtype)} does not match dtype of out parameter ({out.dtype})"
         )
     record = _without_memory(record) if out._device is META else record
-    made = apply(record, dtype=out.dtype.numpy, **meta)
-    if out._device is not CPU:
-        made = wrap(to_device(made._data, out._device), out._device)
+    made = _made(record, out._device, dtype=out.dtype.numpy, **meta)
     into(out, made, record.name)
     return out
+
+
+def _made(record: Op, target: Any, **meta: Any) -> Tensor:
+    """The result of a creation op on a device."""
+    if target is CPU or target is META:
+        made: Tensor = apply(record, **meta)
+        return made if target is CPU else wrap(made._data, target)
+    made = apply(_there(record), target=target, **meta)
+    return made
+
+
+@cache
+def _there(record: Op) -> Op:
+    """A creation op whose result lies on the device ``target``, made there if that can be done."""
+    name, own = record.name, kernel_named(record.name)
+
+    def kernel(target: Any, **meta: Any) -> Any:
+        found = own(target, **meta) if own is not None else None
+        if found is None and name in _FILLS and not is_fake_cuda():
+            import cupy
+
+            with on(target):
+                found = _FILLS[name](cupy, **meta)
+        return to_device(record.kernel(**meta), target) if found is None else found
+
+    return replace(record, kernel=kernel, moves=True, variants=[])
+
+
+# What CuPy makes without numbers that come from the host.
+_FILLS: dict[str, Any] = {
+    "zeros": lambda xp, shape, dtype: xp.zeros(shape, dtype),
+    "ones": lambda xp, shape, dtype: xp.ones(shape, dtype),
+    "full": lambda xp, shape, value, dtype: xp.full(
+        shape, dtypes.converted(value, dtypes.from_numpy_dtype[dtype])[()], dtype
+    ),
+}
 
 
 @cache

@@ -559,3 +559,33 @@ def test_a_graph_that_is_read_in_pieces_is_the_same_and_its_rows_stay_where_they
             assert keys[: len(shown)] == shown
             shown = keys
         assert text(view) == text(Outline(whole.graph(0), phase, depth=9))
+
+
+# -- devices ---------------------------------------------------------------------------------
+
+
+def test_every_node_says_where_it_is_and_a_transfer_from_where_to_where(fake_cuda: None):
+    import framework as torch
+    from framework.trace import recording
+
+    with recording() as tape:
+        x = torch.ones(2, 3)
+        w = torch.full((3,), 2.0, device="cuda", requires_grad=True)
+        y = (x.to("cuda") * w).sum()
+        y.backward()
+        kept = torch.zeros((), device="cuda:1")
+        kept.copy_(y.detach())
+        y.item()
+    events = [e for e in tape.read() if not isinstance(e, ev.Leaf)]
+    moves = [e for e in events if isinstance(e, ev.Op) and e.name == "to_device"]
+    ways = [(e.meta["source"], e.meta["target"], e.outputs[0].device) for e in moves]
+    assert ways == [("cpu", "cuda:0", "cuda:0"), ("cuda:0", "cuda:1", "cuda:1")]
+    store = TraceStore()
+    store.feed(tape.read())
+    view = Outline(store.graph(0), "forward")
+    view.names = {moves[0].outputs[0].id: "there"}
+    lines = [plain(view.line(i, 70)) for i in range(len(view))]
+    assert any(re.search(r"to_device cpu→cuda:0 → there +f32\[2,3\]@0", line) for line in lines)
+    assert any(re.search(r"to_device cuda:0→cuda:1 +f32\[\]@1", line) for line in lines)
+    assert any(re.search(r"mul .*f32\[2,3\]@0", line) for line in lines)
+    assert any(re.search(r" ones .*f32\[2,3\]$", line) for line in lines)  # of the CPU: nothing

@@ -168,7 +168,7 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
         at = (
             len(spans)
             if item.kind == "module"
-            else min(len(spans), 1 + bool(spans[0][1] == "muted"))
+            else min(len(spans), 1 + bool(spans[0][1] == "muted") + _moved(item))
         )
         spans.insert(at, (f" {g.to} {variable}", "leaf"))
     ended = row.end if cursor is None or row.end <= cursor else 0
@@ -183,6 +183,11 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
         told = item.failed_inside and row.collapsed is False
         spans.append((f" {g.error}" if told else f" {g.error} {item.error}", "error"))
     return spans
+
+
+def _moved(item: Item) -> bool:
+    """Whether it is a transfer, whose devices come first."""
+    return item.kind == "op" and item.name == "to_device"
 
 
 def _variable(outline: Outline, row: Row) -> str:
@@ -314,6 +319,6 @@ def _right(row: Row, annotations: Mapping[int | str, str], cursor: int | None) -
         spans += [("  ", ""), (text, "bad" if bad else "value")]
     meta = row.last.shape
     if meta is not None and (row.collapsed is not False):
-        shape: Span = (tensor_text(meta.dtype, meta.shape), "shape")
+        shape: Span = (tensor_text(meta.dtype, meta.shape, meta.device), "shape")
         spans += [("  ", ""), shape]
     return spans

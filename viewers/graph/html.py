@@ -343,7 +343,7 @@ class _Inside:
 
 
 def _tensor(meta: TensorMeta | None) -> str:
-    return visible(tensor_text(meta.dtype, meta.shape)) if meta is not None else ""
+    return visible(tensor_text(meta.dtype, meta.shape, meta.device)) if meta is not None else ""
 
 
 def _place(file: str) -> str:

@@ -378,7 +378,7 @@ class _Maker:
             cell = self.picture.cells[at]
             if cell.kind != "outside":
                 meta = item.shape
-                shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
+                shape = tensor_text(meta.dtype, meta.shape, meta.device) if meta is not None else ""
                 cell.backward = cell.backward or Backward(shape, self._note(item))
                 cell.backward.grads += item.grads
                 cell.backward.items.append(item)
@@ -430,7 +430,7 @@ def _cell(kind: str, item: Item, parent: int) -> Cell:
     if item.kind == "module":
         title, detail = f"{title} {detail}".strip(), ""
     meta = item.shape
-    shape = tensor_text(meta.dtype, meta.shape) if meta is not None else ""
+    shape = tensor_text(meta.dtype, meta.shape, meta.device) if meta is not None else ""
     return Cell(kind, title, detail, shape, parent, item, error=item.error, is_root=item.is_root)
 
 

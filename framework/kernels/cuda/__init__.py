@@ -24,8 +24,8 @@ from framework.kernels import module_of
 from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST
 
 __all__ = [
-    "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_of",
-    "launch", "on_device", "ready", "source", "threads_for", "use",
+    "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_named",
+    "kernel_of", "launch", "on_device", "ready", "source", "threads_for", "use",
 ]  # fmt: skip
 
 # What entries are called by, of the types that there are entries for.
@@ -76,17 +76,26 @@ def _is_there(array: Any) -> bool:
 def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     if name in ON_HOST:
         return _on_host(plain)
-    family = KERNELS.get(name)
-    if family is None:
+    own = kernel_named(name)
+    if own is None:
         return plain
-    own = getattr(importlib.import_module(f"{__name__}.{family}"), name)
+    run = own
 
     @functools.wraps(plain)
     def kernel(*arrays: Any, **meta: Any) -> Any:
-        found = own(*arrays, **meta)
+        found = run(*arrays, **meta)
         return plain(*arrays, **meta) if found is None else found
 
     return kernel
+
+
+def kernel_named(name: str) -> Callable[..., Any] | None:
+    """The function that runs our own kernel of an op; None if there is none."""
+    family = KERNELS.get(name)
+    if family is None:
+        return None
+    found: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{family}"), name)
+    return found
 
 
 def use(runner: Runner | None) -> Runner | None:

@@ -36,6 +36,10 @@ static inline float __uint_as_float(unsigned x) { return host_bits<float>(x); }
 static inline unsigned __float_as_uint(float x) { return host_bits<unsigned>(x); }
 static inline double __longlong_as_double(long long x) { return host_bits<double>(x); }
 static inline long long __double_as_longlong(double x) { return host_bits<long long>(x); }
+static inline float __fmul_rn(float a, float b) { return a * b; }
+static inline float __fadd_rn(float a, float b) { return a + b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
 static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)(((unsigned __int128)a * b) >> 64);
 }

@@ -427,7 +427,7 @@ def _method(name: str) -> Any:
     def call(self: Any, *args: Any, **options: Any) -> Any:
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
-            found = getattr(self._a, name)(*_plain(args), **plain)
+            found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
         return None if found is None else _wrapped(found, (self,))
 
     return call
