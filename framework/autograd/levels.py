@@ -64,6 +64,8 @@ class Forward(Layer):
     end. Not in inference mode, where PyTorch's end, too.
     """
 
+    apart = True
+
     def __init__(self, seeds: Any) -> None:
         super().__init__()
         self.seeds = seeds

@@ -29,6 +29,8 @@ _entered = 0  # layers of all threads
 class Layer:
     """Base of the layers; entered with ``with``."""
 
+    apart = False  # whether it wants attention as its parts, of whatever size
+
     def __init__(self) -> None:
         self._befores: list[tuple[Layer, ...]] = []
 

@@ -206,6 +206,8 @@ class BatchedNode(Node):
 class VmapLayer(Layer):
     """One call of `vmap`: its level, batch size and what to do with random ops."""
 
+    apart = True
+
     def __init__(self, level: int, size: int, randomness: str) -> None:
         super().__init__()
         self.level, self.size, self.randomness = level, size, randomness

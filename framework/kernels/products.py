@@ -25,7 +25,7 @@ import numpy as np
 from framework import _waiting
 from framework.kernels import compiled
 
-__all__ = ["matmul"]
+__all__ = ["matmul", "one_thread"]
 
 _SMALL = 1 << 18  # multiplications up to which OpenBLAS takes one thread
 _PIECE = 1 << 20  # that each piece has at least; below, OpenBLAS has other kernels
@@ -82,7 +82,8 @@ def _found() -> _Blas | None:
 _blas: list[_Blas | None] = []  # looked for with the first large product
 
 
-def _one_thread(work: int) -> _Blas | None:
+def one_thread(work: int) -> _Blas | None:
+    """Holds BLAS to one thread ``with`` it; None where it cannot, or so little work is no use."""
     if not _blas:
         if work < 2 * _PIECE:
             return None
@@ -103,7 +104,7 @@ def matmul(a: Any, b: Any) -> Any:
         return np.matmul(a, b)
     if b.__class__ is not np.ndarray or a.dtype is not _FLOAT32 or b.dtype is not _FLOAT32:
         return np.matmul(a, b)
-    if a.shape[-1] != b.shape[-2] or a.ndim < 2 or not (blas := _one_thread(work)):
+    if a.shape[-1] != b.shape[-2] or a.ndim < 2 or not (blas := one_thread(work)):
         return np.matmul(a, b)
     if compiled.threads() == 1 and blas.get() == 1:
         return np.matmul(a, b)

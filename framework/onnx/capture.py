@@ -84,6 +84,8 @@ class Capture(Layer):
         random: names of ops whose results are no constants.
     """
 
+    apart = True
+
     def __init__(
         self, inputs: Iterable[tuple[str, Tensor]], weights: Iterable[tuple[str, Tensor]],
         fold: bool, random: Iterable[str],

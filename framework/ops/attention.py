@@ -16,6 +16,7 @@ from framework.kernels import module_of, to_device
 from framework.kernels.cuda import attention as own
 from framework.kernels.floats import type_name, wide
 from framework.ops.activation import softmax
+from framework.ops.attention_tiles import by_tiles
 from framework.ops.dropout import dropout
 from framework.tensor import wrap
 
@@ -139,6 +140,7 @@ def scaled_dot_product_attention(
     RuntimeError for sizes or types that do not match. Both a mask and ``is_causal`` hold only where
     PyTorch's kernel for the CPU takes them, else RuntimeError: tensors (N, heads, length, E) of one
     E, and a mask of two or four dimensions that wants no gradient; without dropout.
+    Where scores would be large (`attention_tiles`) they are not kept: memory grows with L + S.
 
     Args:
         attn_mask: broadcast to (..., L, S); a boolean one says who takes part, any other is added.
@@ -155,17 +157,24 @@ def scaled_dot_product_attention(
     _check(query, key, value, attn_mask)
     if is_causal and attn_mask is not None:
         _check_both(query, key, value, attn_mask, dropout_p, enable_gqa)
-    if enable_gqa:
-        key, value = _repeated(key, query), _repeated(value, query)
     width = query.shape[-1]
     factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
-    if attn_mask is None and dropout_p == 0.0:
+    on_host = query._device.type == "cpu"
+    if enable_gqa and not on_host:
+        key, value = _repeated(key, query), _repeated(value, query)
+    if attn_mask is None and dropout_p == 0.0 and not on_host:
         found = _by_tiles(query, key, value, factor, is_causal)
         if found is not None:
             return _laid_as(query, found)
     dtype = query.dtype
     if dtype.itemsize == 2:  # 16-bit numbers are computed with in 32 bits, as in PyTorch
         query, key, value = query.float(), key.float(), value.float()
+    if on_host:
+        found = by_tiles(query, key, value, attn_mask, factor, is_causal, dropout_p, enable_gqa)
+        if found is not None:
+            return _laid_as(query, found.to(dtype))
+    if enable_gqa:
+        key, value = _repeated(key, query), _repeated(value, query)
     scores = (query * factor) @ key.transpose(-2, -1)
     hidden = None
     if is_causal:  # every row sees the first position, so that none is blind

@@ -19,7 +19,7 @@ from framework.layout import like_dense
 
 __all__ = [
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
-    "native_dropout", "native_dropout_backward",
+    "least_kept", "native_dropout", "native_dropout_backward",
 ]  # fmt: skip
 
 
@@ -29,10 +29,11 @@ def _kept(shape: tuple[int, ...], p: float, seed: int, offset: int) -> np.ndarra
     stream.offset = offset
     count = math.prod(shape)
     bits = stream.words(-(-count // 2)).view(np.uint32)[:count]
-    return (bits >= np.uint32(_least(p))).reshape(shape)
+    return (bits >= np.uint32(least_kept(p))).reshape(shape)
 
 
-def _least(p: float) -> int:
+def least_kept(p: float) -> int:
+    """The smallest 32-bit number that keeps an element."""
     return min(round(p * 2**32), 2**32 - 1)
 
 
@@ -42,7 +43,7 @@ def _dropout_kernel(
     if p >= 1:
         return a * 0
     if a.shape == shape and offset < 1 << 62 and (quick := compiled.drawing(a)):
-        return quick.dropout(a, p, _least(p), seed, offset)
+        return quick.dropout(a, p, least_kept(p), seed, offset)
     mask = _kept(shape, p, seed, offset)
     xp = module_of(a)
     result = a * (xp.asarray(mask) * a.dtype.type(1 / (1 - p)))

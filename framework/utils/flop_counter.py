@@ -224,6 +224,8 @@ for _n in (1, 2, 3):
 
 
 class _Counting(Layer):
+    apart = True
+
     def __init__(self, counter: FlopCounterMode) -> None:
         super().__init__()
         self.counter = counter

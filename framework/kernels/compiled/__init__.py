@@ -30,8 +30,8 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "channels", "crew", "depthwise", "figures", "gates", "optimizers", "orders",
-    "philox", "pointwise", "pool", "rows", "scatter", "sums", "windows",
+    "elementary", "attention", "channels", "crew", "depthwise", "figures", "gates", "optimizers",
+    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sums", "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST
 
-__all__ = ["dropout", "uniform32", "uniform64"]
+__all__ = ["dropout", "halves", "uniform32", "uniform64"]
 
 _u = np.uint64
 _M0, _M1 = _u(0xD2E7470EE14C6C93), _u(0xCA5A826395121157)
@@ -63,7 +63,7 @@ def _words(out, key, offset, start, stop):
 
 
 @njit(**FAST)
-def _halves(bits, key, offset, start, stop):
+def halves(bits, key, offset, start, stop):
     """The 32-bit numbers of a stream's blocks, the lower half of each word first."""
     for b in range(start, stop):
         w0, w1, w2, w3 = _block(offset + _u(b), key)
@@ -90,7 +90,7 @@ def _dropout(a, out, key, offset, least, scale, start, stop):
     for chunk in range(start, stop):
         first = chunk * _CHUNK
         x, z = 8 * first, min(8 * (first + _CHUNK), out.size)
-        _halves(bits, key, offset, first, first + _CHUNK)
+        halves(bits, key, offset, first, first + _CHUNK)
         _drop(bits[: z - x], a[x:z], out[x:z], least, scale)
 
 
@@ -106,7 +106,7 @@ def _uniform32(out, key, offset, shift, unit, start, stop):
     for chunk in range(start, stop):
         first = chunk * _CHUNK
         x, z = 8 * first, min(8 * (first + _CHUNK), out.size)
-        _halves(bits, key, offset, first, first + _CHUNK)
+        halves(bits, key, offset, first, first + _CHUNK)
         _scaled(bits[: z - x], out[x:z], shift, unit)
 
 
