@@ -416,17 +416,9 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        from framework.core.views import before_write
+        from framework.core.exchange import give_data
 
-        if not isinstance(value, Tensor):
-            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        if self.requires_grad and value.dtype.category < dtypes.FLOAT:
-            raise RuntimeError(
-                "data set to a tensor that requires gradients must be floating point or complex "
-                "dtype"
-            )
-        before_write(self)
-        self._data, self._device = value._data, value._device
+        give_data(self, value)
 
     def detach(self) -> Tensor:
         """This tensor without its history: of the same shape and dtype, in the same memory.

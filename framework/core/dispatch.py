@@ -594,7 +594,7 @@ def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
         return found
     text = str(error)
     if "broadcast" in text and " indexing " not in text and len(shapes) >= 2:
-        text = _broadcast_message(shapes) or text
+        text = broadcast_message(shapes) or text
     if isinstance(error, TypeError):
         error, text = _of_ufunc(op, args, error, text)
     kind: Any = IndexError if isinstance(error, IndexError) else RuntimeError
@@ -645,7 +645,7 @@ def _place() -> str:
     return f", at {name}, line {frame.f_lineno}"
 
 
-def _broadcast_message(shapes: list[list[int]]) -> str:
+def broadcast_message(shapes: list[list[int]]) -> str:
     a, b = shapes[0], shapes[1]
     for i in range(1, min(len(a), len(b)) + 1):
         if a[-i] != b[-i] and 1 not in (a[-i], b[-i]):

@@ -458,10 +458,14 @@ class _Task:
         else:
             total = tensor._grad
             before_write(total)
-            try:  # noqa: SIM105 (as in `_sum`)
+            try:
                 total._data += grad._data
             except FloatingPointError:
                 pass
+            except ValueError:  # its `data` has another shape since
+                raise RuntimeError(
+                    dispatch.broadcast_message([list(total.shape), list(grad.shape)])
+                ) from None
         if self.recorder is not None:
             self.recorder.grad(tensor, grad, tensor._grad, first)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes, legacy, storage
+from framework.core.exchange import check_settable, cpp_name, set_data
 from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
 from framework.device import CPU, cuda_problem, existing, is_fake_cuda
@@ -178,7 +179,9 @@ def set_(
     """Let this tensor be a view of another tensor's memory or of a storage; of none without one.
 
     Raises:
-        RuntimeError: another dtype, or more than the storage holds.
+        TypeError: what is neither a tensor nor a storage.
+        RuntimeError: another dtype, or more than the storage holds; in backward, for there is no
+            derivative.
 
     >>> import framework as torch
     >>> x, y = torch.zeros(0), torch.tensor([1.0, 2.0, 3.0, 4.0])
@@ -186,6 +189,11 @@ def set_(
     tensor([2., 3.])
     """
     check_inplace(self)
+    if not (source is None or isinstance(source, Tensor) or storage.is_storage(source)):
+        raise TypeError(
+            f"set_(): argument 'source' (position 1) must be Tensor or Storage, not "
+            f"{type(source).__name__}"
+        )
     if source is None:
         other = wrap(np.zeros(0, self._data.dtype))
     elif isinstance(source, Tensor) and size is None:
@@ -193,14 +201,13 @@ def set_(
     else:
         memory = source.untyped_storage() if isinstance(source, Tensor) else source
         if getattr(memory, "dtype", self.dtype) is not self.dtype:
-            raise RuntimeError(f"Expected a Storage of type {self.dtype}, but got {memory.dtype}")
+            raise RuntimeError(
+                f"Expected a Storage of type {cpp_name(self.dtype)} or an UntypedStorage, but got "
+                f"type {dtypes.NAMES[memory.dtype]} for argument 1 'storage'"
+            )
         other = storage.tensor_on(memory, storage_offset, size, stride, self.dtype)
-    if other.dtype is not self.dtype:
-        raise RuntimeError(
-            f"Could not set tensor of type {other.dtype} to a tensor of type {self.dtype}"
-        )
-    before_write(self)
-    self._data, self._device = other._data, other._device
+    check_settable(self, other)
+    set_data(self, other, other is source)
     return self
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core.dispatch import broadcast_message
 from framework.core.graph import Hook
 from framework.core.modes import enable_grad, modes
 from framework.core.views import before_write
@@ -293,7 +294,10 @@ class Optimizer:
                         "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
                     )
                 state = self.state.get(p, {})
-                self._update_one(p, group, state)
+                try:
+                    self._update_one(p, group, state)
+                except ValueError as error:
+                    raise _of_shapes(p, state, error) from None
                 if state:
                     self.state[p] = state
                 if recorder is not None:
@@ -608,3 +612,12 @@ def _own_step(optimizer: Optimizer, step: Any, args: Any, kwargs: Any) -> Any:
 
 
 Optimizer.step = _traced(Optimizer.step)  # type: ignore[method-assign]
+
+
+def _of_shapes(p: Tensor, state: dict[str, Any], error: ValueError) -> Exception:
+    """PyTorch's words where a parameter's `data` has got another shape than its state has."""
+    for kept in state.values():
+        if isinstance(kept, Tensor) and kept._data.ndim and kept.shape != p.shape:
+            words = broadcast_message([list(kept.shape), list(p.shape)])
+            return RuntimeError(words) if words else error
+    return error

@@ -13,6 +13,7 @@ from typing import Any
 
 from framework import dtypes
 from framework.compiler import checked, note_once
+from framework.core.exchange import same_form
 from framework.core.graph import Hook
 from framework.core.modes import no_grad
 from framework.device import META, existing
@@ -506,17 +507,24 @@ class Module(ModuleTree, StateDict):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Give every parameter and buffer new memory; the parameters stay the same objects."""
+        """Give every parameter and buffer new memory; the parameters stay the same objects.
+
+        Not those that go to the meta device or come from there: as in PyTorch they are new ones.
+        """
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for param in self._parameters.values():
+        for name, param in self._parameters.items():
             if param is None:
                 continue
             with no_grad():
-                param.data = fn(param.data)
-                if param.grad is not None:
-                    param.grad = fn(param.grad)
+                value, grad = fn(param.data), param.grad
+                if same_form(param, value):
+                    param.data = value
+                else:
+                    param = self._parameters[name] = Parameter(value, param.requires_grad)
+                if grad is not None:
+                    param.grad = fn(grad)
         for name, buffer in self._buffers.items():
             if buffer is not None:
                 self._buffers[name] = fn(buffer)
