@@ -21,7 +21,7 @@ from framework.device import device as parsed_device
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import StateDict, type_name
 from framework.nn.modules.tree import ModuleTree
-from framework.nn.parameter import Buffer, Parameter
+from framework.nn.parameter import Buffer, Parameter, is_lazy
 from framework.ops.creation import empty, like
 from framework.tensor import Tensor
 from framework.trace import sink
@@ -519,7 +519,7 @@ class Module(ModuleTree, StateDict):
                 continue
             with no_grad():
                 value, grad = fn(param.data), param.grad
-                if same_form(param, value):
+                if is_lazy(param) or same_form(param, value):
                     param.data = value
                 else:
                     param = self._parameters[name] = Parameter(value, param.requires_grad)
