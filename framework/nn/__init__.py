@@ -6,10 +6,10 @@
 >>> model(torch.zeros(4, 2)).shape
 torch.Size([4, 1])
 
-In the docstrings of modules *float types* are float16, bfloat16, float32 and float64, *complex types*
-complex64 and complex128, *integer types* int8 to int64 and uint8. Unless they say otherwise, the
-result is of the input's dtype, weights are of ``dtype`` (the default float type unless it is given),
-and an input is of the weights' dtype. What is no tensor is a TypeError.
+In the docstrings of modules *float types* are float16, bfloat16, float32 and float64, *complex
+types* complex64 and complex128, *integer types* int8 to int64 and uint8. Unless they say otherwise,
+the result is of the input's dtype, weights are of ``dtype`` (the default float type if it is not
+given), and an input is of the weights' dtype.
 """
 
 from __future__ import annotations
