@@ -349,6 +349,7 @@ class autocast:
         enabled: False switches casting off within an outer one.
         cache_enabled: keep the casts of leaves that want gradients until the outermost one ends.
 
+    Shapes stay; results of cast ops are of the narrow dtype, float32 of those that need it.
     RuntimeError for another kind of device, ValueError for what is no string. A warning, and
     nothing is cast, where there is no CUDA device or the type is not narrow.
 

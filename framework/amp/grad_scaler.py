@@ -36,7 +36,10 @@ class GradScaler:
     The scale halves whenever a gradient is infinite or NaN, and doubles after ``growth_interval``
     steps without.
 
-    AssertionError for a growth factor of 1 or less, or a backoff factor of 1 or more.
+    Scales tensors of any shape and float dtype; the scale is a float32 number. AssertionError for a
+    growth factor of 1 or less, a backoff factor of 1 or more, and for a step or an update before
+    anything was scaled; RuntimeError for gradients that are unscaled twice; ValueError in `scale`
+    for what is no tensor.
 
     >>> import framework as torch
     >>> w = torch.ones(2, requires_grad=True)

@@ -286,7 +286,7 @@ FILL = op(
 
 
 def _copy_kernel(a: Any, b: Any) -> Any:
-    if b.ndim > a.ndim:
+    if b.ndim > a.ndim or (b.shape != a.shape and np.broadcast_shapes(a.shape, b.shape) != a.shape):
         whole = list(np.broadcast_shapes(a.shape, b.shape))
         raise ValueError(
             f"output with shape {list(a.shape)} doesn't match the broadcast shape {whole}"

@@ -30,7 +30,8 @@ class Adam(Optimizer):
     (sqrt(v / (1 - beta2^t)) + eps). Kingma and Ba, "Adam: a method for stochastic optimization",
     ICLR 2015. With ``amsgrad`` the largest v so far takes v's place (Reddi et al., "On the
     convergence of Adam and beyond", ICLR 2018). ValueError for a negative learning rate, ``eps`` or
-    weight decay, or a beta outside of [0, 1).
+    weight decay, or a beta outside of [0, 1), IndexError for less than two. Parameters of any
+    shape, of float or complex dtype.
 
     Args:
         betas: decay rates of the two running means.
@@ -130,8 +131,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""`Adam` that shrinks the parameters by lr * weight_decay instead of changing the gradient.
 
-    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019. ValueError as of
-    `Adam`.
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019. ValueError and
+    IndexError as of `Adam`. Parameters of any shape, of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

@@ -34,7 +34,8 @@ class RMSprop(_Adaptive):
     the running mean of g is subtracted from v; with ``momentum`` the quotient goes into buf =
     momentum buf + quotient first. Hinton, lecture 6 of "Neural networks for machine learning";
     centered: Graves, "Generating sequences with recurrent neural networks", 2013. ValueError for a
-    negative learning rate, ``alpha``, ``eps``, momentum or weight decay.
+    negative learning rate, ``alpha``, ``eps``, momentum or weight decay. Parameters of any shape,
+    of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -118,6 +119,7 @@ class Adagrad(_Adaptive):
     s = s + g^2; p = p - lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + eps). Duchi, Hazan and Singer,
     "Adaptive subgradient methods", JMLR 12 (2011). ValueError for a negative learning rate, decay,
     ``eps`` or initial value; RuntimeError in ``step`` for weight decay with sparse gradients.
+    Parameters of any shape, of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -197,7 +199,8 @@ class Adadelta(_Adaptive):
 
     v = rho v + (1 - rho) g^2; d = sqrt(u + eps) / sqrt(v + eps) * g; u = rho u + (1 - rho) d^2; p =
     p - lr d. Zeiler, "ADADELTA: an adaptive learning rate method", 2012. ValueError for a negative
-    learning rate, ``eps`` or weight decay, or a ``rho`` outside of [0, 1].
+    learning rate, ``eps`` or weight decay, or a ``rho`` outside of [0, 1]. Parameters of any shape,
+    of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

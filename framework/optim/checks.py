@@ -32,6 +32,9 @@ def learning_rate(lr: Any, foreach: Any = None, capturable: bool = False) -> Non
 
 def betas(values: Any) -> tuple[float, float]:
     """Two decay rates, each in [0, 1)."""
+    if len(values) != 2:
+        kind = IndexError if len(values) < 2 else ValueError  # as where PyTorch takes them apart
+        raise kind(f"betas: expected two decay rates, but got {len(values)}")
     first, second = values
     for i, beta in enumerate((first, second)):
         if not 0.0 <= beta < 1.0:

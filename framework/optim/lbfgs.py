@@ -23,8 +23,9 @@ class LBFGS(Optimizer):
     The direction is the two-loop product of the inverse Hessian's approximation, made from the last
     ``history_size`` steps, with the gradient. Liu and Nocedal, "On the limited memory BFGS method
     for large scale optimization", 1989; line search and cubic interpolation as in Schmidt's
-    minFunc, which PyTorch follows. ValueError for a learning rate that is negative or parameters in
-    groups, RuntimeError in ``step`` for another line search.
+    minFunc, which PyTorch follows. Parameters of any shape, of float or complex dtype. ValueError
+    for a learning rate that is negative or parameters in groups, RuntimeError in ``step`` for
+    another line search.
 
     Args:
         max_iter: iterations per ``step``.

@@ -36,7 +36,7 @@ _LRScheduler = LRScheduler  # the older name
 class LambdaLR(LRScheduler):
     """The base rate times ``lr_lambda(epoch)``; one function, or one per group.
 
-    ValueError for a list of another length than the groups'.
+    ValueError for a list of another length than the groups', TypeError for what is no function.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -85,7 +85,7 @@ class LambdaLR(LRScheduler):
 class MultiplicativeLR(LambdaLR):
     """The rate times ``lr_lambda(epoch)`` at each epoch.
 
-    ValueError for a list of another length than the groups'.
+    ValueError for a list of another length than the groups', TypeError for what is no function.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -106,6 +106,8 @@ class MultiplicativeLR(LambdaLR):
 
 class StepLR(LRScheduler):
     """The rate times ``gamma`` every ``step_size`` epochs.
+
+    TypeError for something that is no optimizer; KeyError when resuming, as of `LRScheduler`.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -136,6 +138,8 @@ class StepLR(LRScheduler):
 
 class MultiStepLR(LRScheduler):
     """The rate times ``gamma`` at each of the epochs ``milestones``.
+
+    TypeError for something that is no optimizer and for milestones that are no list.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -169,6 +173,8 @@ class MultiStepLR(LRScheduler):
 
 class ExponentialLR(LRScheduler):
     """The rate times ``gamma`` every epoch: lr = base · gamma^epoch.
+
+    TypeError for something that is no optimizer, and in a step for a ``gamma`` that is no number.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -286,6 +292,8 @@ class ConstantLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """The base rate times (1 - epoch / total_iters)**power, down to 0.
 
+    TypeError for something that is no optimizer.
+
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
     >>> schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=4)
@@ -317,7 +325,8 @@ class CosineAnnealingLR(LRScheduler):
     """From the base rate to ``eta_min`` along half a cosine of ``T_max`` epochs, and back.
 
     lr = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2. Loshchilov and Hutter, "SGDR:
-    stochastic gradient descent with warm restarts", ICLR 2017 (without the restarts).
+    stochastic gradient descent with warm restarts", ICLR 2017 (without the restarts). TypeError for
+    something that is no optimizer; ZeroDivisionError in ``step`` for a ``T_max`` of 0.
 
     >>> import framework as torch
     >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
@@ -478,8 +487,8 @@ def _check_parts(name: str, optimizer: Any, schedulers: Any) -> None:
         if scheduler.optimizer is not optimizer:
             raise ValueError(
                 f"{name} expects all schedulers to belong to the same optimizer, but got "
-                f"scheduler {type(scheduler).__name__} at index {i} has {scheduler.optimizer}, "
-                f"which is different from {type(optimizer).__name__}."
+                f"scheduler {type(scheduler).__name__} at index {i} of another "
+                f"{type(scheduler.optimizer).__name__}"
             )
 
 
@@ -495,7 +504,8 @@ def _undo_first_step(schedulers: Sequence[LRScheduler]) -> None:
 class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a metric has not got better for ``patience`` epochs.
 
-    ValueError for a factor that is not below 1 or another mode.
+    ValueError for a factor that is not below 1, another mode, and a list ``min_lr`` of another
+    length than the groups'; in ``step`` for a metric that is no number.
 
     Args:
         mode: "min": lower is better; "max": higher is better.

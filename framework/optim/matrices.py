@@ -33,7 +33,8 @@ class Adafactor(Optimizer):
     means have the weight t^beta2_decay for the newest value. Shazeer and Stern, "Adafactor:
     adaptive learning rates with sublinear memory cost", ICML 2018. ValueError for a negative
     learning rate or weight decay, a positive ``beta2_decay`` or a ``d`` below 1; RuntimeError in
-    ``step`` for complex parameters.
+    ``step`` for complex parameters. Parameters of any shape, of float dtype; the means of rows and
+    columns are kept from two dimensions on.
 
     Args:
         eps: smallest root of a variance (None: the dtype's epsilon), and smallest rms of p.
@@ -137,8 +138,9 @@ class Muon(Optimizer):
     b = momentum b + (1 - momentum) g; the update, b or with ``nesterov`` (1 - momentum) g +
     momentum b, goes through ``ns_steps`` Newton-Schulz steps X = a X + (b A + c A A) X with A = X
     X^T, in bfloat16, as in Jordan et al., "Muon: an optimizer for hidden layers in neural
-    networks", 2024. For 2-D parameters only. ValueError for parameters that are no matrices, a
-    negative learning rate, momentum or weight decay.
+    networks", 2024. For parameters (m, n) of float dtype only. ValueError for parameters that are
+    no matrices, a negative learning rate, momentum or weight decay; RuntimeError for complex ones,
+    in ``step``.
 
     Args:
         weight_decay: p is first multiplied by 1 - lr weight_decay.

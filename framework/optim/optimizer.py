@@ -83,8 +83,10 @@ class Optimizer:
         param_groups: list of dicts: "params" and the options.
         state: what is remembered for each parameter.
 
-    Raises: TypeError for a single tensor or something that is none, ValueError for an empty list,
-    a tensor that is no leaf or one that stands in two groups.
+    Parameters are of any shape and of a float or complex dtype, gradients of the same. What a
+    subclass remembers has its parameter's shape and dtype. Raises: TypeError for a single tensor or
+    something that is none, KeyError for a dict without "params", ValueError for an empty list, a
+    tensor that is no leaf or one that stands in two groups.
 
     >>> import framework as torch
     >>> class SignDescent(torch.optim.Optimizer):

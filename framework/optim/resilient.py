@@ -21,7 +21,8 @@ class Rprop(Optimizer):
     A step size grows by etas[1] while the sign stays and shrinks by etas[0] when it changes (then
     nothing moves). Riedmiller and Braun, "A direct adaptive method for faster backpropagation
     learning: the RPROP algorithm", 1993. For full batches only. ValueError for a negative learning
-    rate or ``etas`` that are not below and above 1.
+    rate or ``etas`` that are not below and above 1. Parameters of any shape, of float or complex
+    dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0, -1.0], requires_grad=True)
@@ -79,7 +80,8 @@ class ASGD(Optimizer):
 
     p = (1 - lambd eta) p - eta g with eta = lr / (1 + lambd lr t)^alpha; ax += mu (p - ax) with mu
     = 1 / max(1, t - t0). Polyak and Juditsky, "Acceleration of stochastic approximation by
-    averaging", 1992. ValueError for a negative learning rate or weight decay.
+    averaging", 1992. ValueError for a negative learning rate or weight decay. Parameters of any
+    shape, of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

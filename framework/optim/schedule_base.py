@@ -37,8 +37,10 @@ class LRScheduler:
         base_lrs: the rate of each group that the schedule started from.
         last_epoch: count of steps.
 
-    Raises: TypeError for something that is no optimizer, KeyError when resuming with groups that
-    have no "initial_lr".
+    A rate is a float, or a tensor of one number (any float dtype) that is written in place if the
+    optimizer has it as one. Raises: TypeError for something that is no optimizer,
+    NotImplementedError without a ``get_lr``, KeyError when resuming with groups that have no
+    "initial_lr".
 
     >>> import framework as torch
     >>> class Inverse(torch.optim.lr_scheduler.LRScheduler):

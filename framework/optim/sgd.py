@@ -25,7 +25,8 @@ class SGD(Optimizer):
     momentum p - lr g'. Nesterov's form is that of Sutskever et al., "On the importance of
     initialization and momentum in deep learning", ICML 2013, as PyTorch has it. ValueError for a
     negative learning rate, momentum or weight decay, or Nesterov momentum without any; RuntimeError
-    in ``step`` for what sparse gradients cannot have.
+    in ``step`` for what sparse gradients cannot have. Parameters of any shape, of float or complex
+    dtype.
 
     Args:
         maximize: go up the gradient instead of down.

@@ -18,9 +18,10 @@ class SparseAdam(Optimizer):
     """`Adam` that updates only the elements that a sparse gradient has, and their running means.
 
     The other elements' means are not decayed: "lazy" Adam. Gradients must be sparse, as those of
-    ``Embedding(sparse=True)`` are. The formula is that of `Adam` (Kingma and Ba 2015).
-    Raises: ValueError for sparse or complex parameters, or an ``lr``, ``eps`` or beta out of range;
-    RuntimeError in ``step`` for a dense gradient.
+    ``Embedding(sparse=True)`` are. The formula is that of `Adam` (Kingma and Ba 2015). Parameters
+    are dense, of any shape and of float dtype. Raises: ValueError for sparse or complex parameters,
+    or an ``lr``, ``eps`` or beta out of range (IndexError for less than two betas); RuntimeError in
+    ``step`` for a dense gradient.
 
     >>> import framework as torch
     >>> table = torch.nn.Embedding(3, 1, sparse=True)

@@ -118,6 +118,9 @@ class AveragedModel(Module):
         multi_avg_fn: of lists of all of them, in place.
         use_buffers: average the buffers too, instead of copying them.
 
+    Averages have the parameters' shapes and dtypes. AssertionError for both functions, RuntimeError
+    when updated from a model of other shapes.
+
     >>> import framework as torch
     >>> from framework import nn
     >>> model = nn.Linear(1, 1, bias=False)
@@ -218,7 +221,8 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
 class SWALR(LRScheduler):
     """From the present rate to ``swa_lr`` in ``anneal_epochs`` steps, and then constant.
 
-    ValueError for another strategy or negative ``anneal_epochs``.
+    ValueError for another strategy, negative ``anneal_epochs`` and a list of rates of another
+    length than the groups'.
 
     Args:
         anneal_strategy: "cos" or "linear".

@@ -52,8 +52,8 @@ class Adamax(_Moments):
     r"""`Adam` with the largest gradient in place of the root of the mean square.
 
     m = beta1 m + (1 - beta1) g; u = max(beta2 u, |g| + eps); p = p - lr / (1 - beta1^t) * m / u.
-    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7. ValueError as
-    of `Adam`.
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7. ValueError
+    and IndexError as of `Adam`. Parameters of any shape, of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -113,8 +113,9 @@ class NAdam(_Moments):
 
     With mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2) and M_t the product of mu_1 ... mu_t, the
     step is lr (1 - mu_t) / (1 - M_t) g + lr mu_(t+1) / (1 - M_(t+1)) m, over sqrt(v / (1 -
-    beta2^t)) + eps. Dozat, "Incorporating Nesterov momentum into Adam", 2016. ValueError as of
-    `Adam`, and for a negative ``momentum_decay``.
+    beta2^t)) + eps. Dozat, "Incorporating Nesterov momentum into Adam", 2016. ValueError and
+    IndexError as of `Adam`, and for a negative ``momentum_decay``. Parameters of any shape, of
+    float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)
@@ -186,7 +187,7 @@ class RAdam(_Moments):
     rho = 2 / (1 - beta2) - 1; rho_t = rho - 2 t beta2^t / (1 - beta2^t). While rho_t <= 5 the step
     is lr m / (1 - beta1^t); then Adam's times sqrt((rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho -
     2) rho_t)). Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
-    ValueError as of `Adam`.
+    ValueError and IndexError as of `Adam`. Parameters of any shape, of float or complex dtype.
 
     >>> import framework as torch
     >>> w = torch.tensor([1.0], requires_grad=True)

@@ -26,6 +26,8 @@ __all__ = ["DataLoader"]
 class DataLoader:
     """Goes over a dataset in batches.
 
+    Tensors (*) make a batch (N, *) of their dtype, ints one of int64 and floats one of float64
+    (`default_collate`: TypeError for what it does not know, RuntimeError for sizes that differ).
     The order of a shuffled loader follows from the seed: from ``generator``, or from the default
     generator that `manual_seed` seeds. With ``num_workers=0`` everything runs in this process and
     this thread, where a debugger sees it; worker processes are not traced.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABCMeta, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -29,6 +30,10 @@ class Dataset:
 
     ``a + b`` is a `ConcatDataset`.
 
+    A sample is anything: tensors of any shape and dtype, or what a collate function can put
+    together. NotImplementedError without ``__getitem__``, TypeError for the length without
+    ``__len__``.
+
     >>> from framework.utils.data import Dataset
     >>> class Squares(Dataset):
     ...     def __len__(self):
@@ -50,11 +55,12 @@ class Dataset:
         return cls
 
 
-class IterableDataset(Dataset):
+class IterableDataset(Dataset, metaclass=ABCMeta):
     """Samples as a stream: a subclass gives ``__iter__``.
 
     ``a + b`` is a `ChainDataset`. With several workers each runs the whole ``__iter__``;
-    `get_worker_info` tells it which part to give.
+    `get_worker_info` tells it which part to give. Samples are of any shape and dtype. TypeError for
+    a subclass without ``__iter__``.
 
     >>> from framework.utils.data import DataLoader, IterableDataset
     >>> class Count(IterableDataset):
@@ -64,8 +70,8 @@ class IterableDataset(Dataset):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]: ...
 
     def __add__(self, other: Dataset) -> ChainDataset:  # type: ignore[override]
         return ChainDataset([self, other])
@@ -74,7 +80,8 @@ class IterableDataset(Dataset):
 class ChainDataset(IterableDataset):
     """Several streams, one after the other.
 
-    AssertionError, as the samples are taken, for a dataset that is no stream.
+    AssertionError, as the samples are taken, for a dataset that is no stream. Samples are of any
+    shape and dtype.
 
     >>> from framework.utils.data import ChainDataset, IterableDataset
     >>> class Upto(IterableDataset):
@@ -106,7 +113,8 @@ class ChainDataset(IterableDataset):
 class TensorDataset(Dataset):
     """Samples along the first dimension of tensors, which must agree on its size.
 
-    AssertionError if they do not.
+    Tensors (N, *) of any dtype; a sample is a tuple of (*). AssertionError if they do not agree,
+    IndexError for one without dimensions and for an index out of range.
 
     >>> import framework as torch
     >>> from framework.utils.data import TensorDataset
@@ -116,6 +124,8 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors: Tensor) -> None:
+        if not all(t.shape for t in tensors):
+            raise IndexError("Dimension specified as 0 but tensor has no dimensions")
         if any(t.shape[:1] != tensors[0].shape[:1] for t in tensors):
             shapes = " and ".join(str(list(t.shape)) for t in tensors)
             raise AssertionError(f"Size mismatch between tensors: {shapes}")
@@ -131,7 +141,8 @@ class TensorDataset(Dataset):
 class ConcatDataset(Dataset):
     """Several datasets, one after the other.
 
-    AssertionError for none or a stream, ValueError or IndexError for an index out of range.
+    AssertionError for none or a stream, ValueError or IndexError for an index out of range. Samples
+    are of any shape and dtype.
 
     >>> from framework.utils.data import ConcatDataset
     >>> both = ConcatDataset(["ab", "cde"])
@@ -165,7 +176,7 @@ class ConcatDataset(Dataset):
 class StackDataset(Dataset):
     """Several datasets side by side: a sample is a tuple of theirs, or a dict by keyword.
 
-    ValueError for none or different lengths.
+    Samples are of any shape and dtype; IndexError for an index out of range.
 
     Raises:
         ValueError: their lengths differ, or none is given, or both kinds are.
@@ -219,6 +230,9 @@ def _several(dataset: Any, indices: list[Any]) -> list[Any]:
 
 class Subset(Dataset):
     """The samples of a dataset at some indices.
+
+    Samples are of any shape and dtype. IndexError, when a sample is taken, for an index out of
+    range.
 
     >>> from framework.utils.data import Subset
     >>> list(Subset("abcde", [4, 0]))

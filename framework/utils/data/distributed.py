@@ -26,6 +26,9 @@ class DistributedSampler(Sampler):
         drop_last: leave out what does not go into equal shares; by default some indices from the
             beginning come again instead.
 
+    Indices are ints. ValueError for a ``rank`` that is not in [0, num_replicas), RuntimeError
+    without the two.
+
     >>> from framework.utils.data import DistributedSampler
     >>> [list(DistributedSampler(range(5), 2, rank, shuffle=False)) for rank in (0, 1)]
     [[0, 2, 4], [1, 3, 0]]

@@ -10,7 +10,7 @@ __all__ = ["WorkerInfo", "get_worker_info"]
 class WorkerInfo:
     """What `get_worker_info` tells a worker: id, num_workers, seed, and its copy of the dataset.
 
-    RuntimeError for setting one of them.
+    RuntimeError for setting one of them. All are ints but for the dataset.
 
     >>> from framework.utils.data import DataLoader, IterableDataset, get_worker_info
     >>> class Parts(IterableDataset):

@@ -23,6 +23,8 @@ __all__ = [
 class Sampler:
     """Indices in some order: a subclass gives ``__iter__`` and usually ``__len__``.
 
+    NotImplementedError without ``__iter__``. An index is an int; there is no shape or dtype to it.
+
     >>> from framework.utils.data import DataLoader, Sampler
     >>> class Backwards(Sampler):
     ...     def __init__(self, data):
@@ -44,6 +46,8 @@ class Sampler:
 class SequentialSampler(Sampler):
     """0, 1, 2, ...: the samples of a dataset in its own order.
 
+    Indices are ints. TypeError for a dataset without a length.
+
     >>> from framework.utils.data import SequentialSampler
     >>> list(SequentialSampler("abc"))
     [0, 1, 2]
@@ -62,8 +66,8 @@ class SequentialSampler(Sampler):
 class RandomSampler(Sampler):
     """A new permutation each time, or with ``replacement`` indices drawn independently.
 
-    Raises: ValueError for a ``num_samples`` that is not positive, TypeError for a ``replacement``
-    that is no bool.
+    Indices are ints. Raises: ValueError for a ``num_samples`` that is not positive, TypeError for a
+    ``replacement`` that is no bool.
 
     Args:
         num_samples: how many indices; by default one for each sample.
@@ -113,6 +117,8 @@ class RandomSampler(Sampler):
 class SubsetRandomSampler(Sampler):
     """Some indices, in a new random order each time.
 
+    Gives what ``indices`` has, ints usually. TypeError for indices that have no length.
+
     >>> from framework.utils.data import SubsetRandomSampler
     >>> sorted(SubsetRandomSampler([3, 5, 8]))
     [3, 5, 8]
@@ -133,11 +139,12 @@ class SubsetRandomSampler(Sampler):
 class WeightedRandomSampler(Sampler):
     """Indices drawn with given probabilities.
 
-    ValueError for weights that are negative, not finite or all 0, and for more samples than can be
-    drawn.
+    RuntimeError for weights that are negative, not finite or all 0, and for more samples than can
+    be drawn; ValueError for weights that are not (N,) and a ``num_samples`` that is not positive.
+    Indices are ints.
 
     Args:
-        weights: one per sample, not negative; they need not add up to 1.
+        weights: one per sample, of any real dtype, not negative; they need not add up to 1.
         num_samples: how many to draw.
         replacement: whether an index may come again. Without it, indices come in the order of
             exponential variables with the weights as rates (Efraimidis and Spirakis, "Weighted
@@ -167,14 +174,14 @@ class WeightedRandomSampler(Sampler):
                 f"weights should be a 1d sequence but given weights have shape {found.shape}"
             )
         if not (found >= 0).all() or not np.isfinite(found).all():
-            raise ValueError("weights should be finite and not negative")
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        if not found.any():
+            raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         if not replacement and num_samples > np.count_nonzero(found):
-            raise ValueError(
+            raise RuntimeError(
                 f"cannot draw {num_samples} samples without replacement from "
                 f"{np.count_nonzero(found)} with a weight above 0"
             )
-        if not found.any():
-            raise ValueError("at least one weight should be above 0")
         self.weights = wrap(found)
         self.num_samples = num_samples
         self.replacement = replacement
@@ -199,7 +206,8 @@ class WeightedRandomSampler(Sampler):
 class BatchSampler(Sampler):
     """The indices of another sampler in lists of ``batch_size``.
 
-    ValueError for a ``batch_size`` that is not a positive integer.
+    ValueError for a ``batch_size`` that is not a positive integer or a ``drop_last`` that is no
+    bool.
 
     >>> from framework.utils.data import BatchSampler
     >>> list(BatchSampler(range(5), batch_size=2, drop_last=False))

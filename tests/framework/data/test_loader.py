@@ -110,9 +110,9 @@ def test_weighted_sampling_follows_the_weights():
     assert abs(np.mean(np.array(firsts) == 2) - 0.75) < 0.05
     once = list(WeightedRandomSampler(torch.tensor([1.0, 2, 0, 3]), 3, replacement=False))
     assert sorted(once) == [0, 1, 3]
-    with pytest.raises(ValueError, match="without replacement"):
+    with pytest.raises(RuntimeError, match="without replacement"):
         WeightedRandomSampler([1, 0], 2, replacement=False)
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(RuntimeError, match="element < 0"):
         WeightedRandomSampler([-1, 2], 1)
 
 
