@@ -448,6 +448,9 @@ class Session(Intake):
             if cell != self.executing:  # that one is over before it runs again
                 self.runs[cell] = Run()
             self._queue.append(cell)
+        if self.executing and self.state == "paused":  # nothing would move by itself
+            stands = self.cell_text(self.executing)
+            self.say(f"{stands} is paused, the others wait for it: c goes on, ctrl+c interrupts")
         self.changed.add("runs")
         self._run_queued()
 

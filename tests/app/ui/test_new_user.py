@@ -390,6 +390,18 @@ def test_all_cells_asked_for_right_after_an_interrupt_run(tmp_path: Path, paused
     asyncio.run(run())
 
 
+def test_cells_that_wait_for_a_paused_one_are_spoken_of(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP)) as d:
+            await d.press("B", *"op relu", "enter", "f6")
+            await d.stopped()
+            await d.press("f6")
+            assert "cell 4 is paused, the others wait for it: c goes on" in d.text(), d.text()
+            assert d.session.state == "paused"
+
+    asyncio.run(run())
+
+
 def test_opening_another_asks_when_a_cell_stands(tmp_path: Path) -> None:
     async def run() -> None:
         write(tmp_path / "other.py", "# %%\na = 1\n")
