@@ -73,7 +73,7 @@ class Baseline:
                 ended = sum(isinstance(e, OptimEnd) for e in self.events)
                 far = not ended and steps == 1 and waited > LOOP and status["last_seq"] > most
                 if far and status["state"] == "running":
-                    client.request("pause").result(PATIENCE)
+                    self.pause()
                     continue
                 if self._take(status["last_seq"]):
                     continue
@@ -83,6 +83,16 @@ class Baseline:
                     break
                 time.sleep(0.002)
             return list(self.events)
+
+    def pause(self) -> None:
+        """Let it stop where it is, if it still runs: it may just have come to a breakpoint."""
+        from framework.trace.client import RequestError
+
+        try:
+            self.client.request("pause").result(PATIENCE)
+        except RequestError:
+            if self._watcher.status()["state"] == "running":
+                raise
 
     def _take(self, last: int) -> int:
         """Take in what is new up to an event; how much that is."""

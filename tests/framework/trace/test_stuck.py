@@ -136,6 +136,7 @@ def test_a_stopped_copy_is_named_with_what_wakes_it(
     viewer = again.thirtieth()
     made = viewer.ask("fork", kind="baseline")
     baseline = Baseline(viewer.client.sibling(made["name"]), made)
+    baseline.pause()  # which stands already: it may have come to a breakpoint just before
     os.kill(made["pid"], signal.SIGSTOP)
     wait(lambda: stuck.is_stopped(made["pid"]))
     with pytest.raises(RequestError, match=f"is stopped: kill -CONT {made['pid']} lets it go on"):
