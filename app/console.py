@@ -28,7 +28,16 @@ from framework.trace.breakpoints import Compiled
 from framework.trace.conditions import format_line, parse_line
 from framework.trace.edit import edit
 from framework.trace.events import (
+    BackwardBegin,
+    BackwardEnd,
+    CellBegin,
+    CellEnd,
     Event,
+    Grad,
+    Leaf,
+    Mark,
+    ModuleBegin,
+    ModuleEnd,
     NodeBegin,
     NodeEnd,
     Op,
@@ -489,7 +498,7 @@ def report(gate: Gate, stop: Stop) -> list[str]:
     """What there is to say about a stop."""
     reason = stop.reason + (f": {stop.message}" if stop.message else "")
     lines = ["", f"── stopped: {reason} ──", ""]
-    if stop.reason == "line":
+    if gate.at_line:  # what ran last is not what the stop is about
         lines += _source_lines(stop.source)
     else:
         lines += _event_lines(gate, stop.seq, "")
@@ -537,7 +546,53 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         ]
     if isinstance(event, OptimEnd) and isinstance(begin, OptimBegin):
         return [f"the end of training step {begin.step} ({begin.cls}){note}"]
-    return [f"{type(event).__name__}{note}"]
+    if isinstance(event, ModuleBegin):
+        begin = event
+    if isinstance(begin, ModuleBegin):
+        end = "" if begin is event else "the end of "
+        results = _metas_of(recorder, getattr(event, "outputs", ()), seq)
+        return [
+            f"{end}module {begin.path}  ({begin.cls}){note}",
+            *_source_lines(begin.source),
+            *_tensor_lines(gate, "inputs", _metas_of(recorder, begin.inputs, seq), seq),
+            *(_tensor_lines(gate, "outputs", results, seq) if results else ()),
+        ]
+    return [f"{_words(event, begin)}{note}"]
+
+
+def _words(event: Event | None, begin: Event | None) -> str:
+    """An event without tensors to look at."""
+    match event:
+        case None:
+            return "nothing has been recorded yet"
+        case BackwardBegin() | NodeBegin() | OptimBegin() | OpBegin():
+            return f"the begin of {_name_of(event)}"
+        case CellBegin():
+            return f"the begin of <cell {event.cell}>"
+        case CellEnd() if isinstance(begin, CellBegin):
+            return f"the end of <cell {begin.cell}>"
+        case BackwardEnd() | NodeEnd() | OptimEnd() | OpEnd() | ModuleEnd() | CellEnd():
+            return f"the end of {_name_of(begin)}"
+        case Grad():
+            return f"accumulation into {event.name or 'a leaf'}.grad"
+        case Leaf():
+            return f"{event.role} {event.name}".rstrip()
+        case Mark():
+            return event.name
+    return "a write in place"
+
+
+def _name_of(event: Event | None) -> str:
+    match event:
+        case BackwardBegin():
+            return "backward"
+        case NodeBegin():
+            return f"{event.name} backward"
+        case OptimBegin():
+            return f"training step {event.step} ({event.cls})"
+        case OpBegin():
+            return event.name
+    return "what is no longer on the tape"
 
 
 def _event(recorder: sink.Recorder, seq: int) -> Event | None:

@@ -636,6 +636,11 @@ class Gate:
 
     # -- on a service thread: looking ------------------------------------------------------------
 
+    @property
+    def at_line(self) -> bool:
+        """Whether the stop is before a line (or at ``breakpoint()``), not at an event."""
+        return self._at_line and self._at is not None
+
     def frames(self) -> list[FrameType]:
         """The user's frames of the model's thread, innermost first."""
         at = self._at

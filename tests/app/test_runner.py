@@ -490,6 +490,36 @@ def test_it_is_what_the_op_made_and_lines_are_edited_at_the_prompt(nan):
     assert terminal.end() == 1
 
 
+def test_what_is_no_op_is_called_by_its_name(tmp_path):
+    """A stop before a line shows the line; at a module or a cell, that."""
+    book = _write(tmp_path / "book.py", "# %%\nx = 1\n# %%\ny = 1\nz = x + y\n")
+    done = _tapebook("run", book, "--break", "at cell 2, line 2")
+    assert "  →    5  z = x + y\n" in done.stdout, done.stdout
+    script = _write(
+        tmp_path / "s.py",
+        "breakpoint()\nimport framework as torch\nfrom framework import nn\n"
+        "class Bad(nn.Module):\n    def forward(self, x):\n        raise KeyError('no')\n"
+        "model = nn.Sequential(nn.Linear(4, 3), Bad())\n"
+        "y = torch.ones(2, 4)\nmodel(y)\n",
+    )
+    done = _tapebook("run", script, "--break", "s.py:9")
+    assert "→    1  breakpoint()\n" in done.stdout and "NoneType" not in done.stdout
+    _write(script, script.read_text().removeprefix("breakpoint()"))
+    done = _tapebook("run", script, "--break", "s.py:9")
+    assert "→    9  model(y)\n" in done.stdout and "ones  outside" not in done.stdout
+    done = _tapebook("run", script, "--break", "error")
+    assert re.search(
+        r"KeyError: 'no' ──\n\nthe end of module model\.1  \(Bad\)\n.*\n(.*\n)+"
+        r"inputs\n  from linear at s\.py:9 +\[2, 3\] float32 ",
+        done.stdout,
+    ), done.stdout
+    terminal = Terminal("run", script, "--break", "op linear")
+    terminal.expect("(tapebook) ")
+    assert "module model.1  (Bad)" in terminal.ask("s")
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
 def test_the_console_steps_looks_back_and_goes_on(nan):
     terminal = Terminal("run", nan, "--break", "op:linear")
     first = terminal.expect("(tapebook) ")
