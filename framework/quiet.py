@@ -27,7 +27,8 @@ _OURS: Any = ("ignore", re.compile(".* encountered in ", re.I), RuntimeWarning,
               re.compile(r"framework\."), 0)  # fmt: skip
 
 # Where NumPy 2 keeps what `np.seterr` says, and what is there before anybody has said anything.
-_state: Any = getattr(np._core.umath, "_extobj_contextvar", None)
+_numpy: Any = np  # its stubs do not have _core
+_state: Any = getattr(_numpy._core.umath, "_extobj_contextvar", None)
 _DEFAULT = contextvars.Context().run(_state.get) if _state is not None else None
 
 # What `warnings` calls after each change of its filters: up to Python 3.13, and since.
