@@ -78,8 +78,8 @@ BY_DESIGN = """\
 - **Linear algebra** gives results that lie in rows where LAPACK's lie in columns.
 - **A weight's gradient** is accumulated before the bias's within one linear layer, after it in
   PyTorch; a write in place under `no_grad` ends tangents.
-- **A leaf that `x.data = y` gave another shape** between forward and backward: its gradient, which has
-  the old shape, is refused; PyTorch keeps it in `x.grad`."""
+- **A leaf that `x.data = y` gave another shape** between forward and backward: its gradient, which
+  has the old shape, is refused; PyTorch keeps it in `x.grad`."""
 
 
 def write(scores: list[str]) -> None:
