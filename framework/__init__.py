@@ -250,6 +250,8 @@ has_mkl = has_openmp = False
 def is_tensor(obj: Any) -> _builtins.bool:
     """Whether ``obj`` is a tensor, of this class or one derived from it.
 
+    Its shape and dtype do not matter; it never raises.
+
     >>> import framework as torch
     >>> torch.is_tensor(torch.ones(2)), torch.is_tensor([1.0])
     (True, False)
@@ -260,6 +262,8 @@ def is_tensor(obj: Any) -> _builtins.bool:
 @_overridable
 def is_inference(input: Tensor) -> _builtins.bool:
     """Whether a tensor was made in `inference_mode`: autograd then never looks at it.
+
+    Of any shape and dtype. TypeError for what is no tensor.
 
     >>> import framework as torch
     >>> with torch.inference_mode():
@@ -274,6 +278,8 @@ def is_inference(input: Tensor) -> _builtins.bool:
 def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether a tensor's dtype is a real floating type: float64, float32, float16 or bfloat16.
 
+    Of any shape. TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.is_floating_point(torch.ones(2)), torch.is_floating_point(torch.tensor([1]))
     (True, False)
@@ -284,6 +290,8 @@ def is_floating_point(input: Tensor) -> _builtins.bool:
 @_overridable
 def is_complex(input: Tensor) -> _builtins.bool:
     """Whether a tensor's dtype is complex: complex64 or complex128.
+
+    Of any shape. TypeError for what is no tensor.
 
     >>> import framework as torch
     >>> torch.is_complex(torch.tensor([1j])), torch.is_complex(torch.ones(2))
@@ -300,6 +308,8 @@ def _assert(condition: Any, message: str) -> None:
 @_overridable
 def numel(input: Tensor) -> _builtins.int:
     """Number of elements, the product of the shape: 1 for a 0-d tensor.
+
+    Of any dtype. TypeError for what is no tensor.
 
     >>> import framework as torch
     >>> torch.numel(torch.zeros(2, 3)), torch.numel(torch.tensor(5))

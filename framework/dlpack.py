@@ -100,6 +100,8 @@ def to_dlpack(tensor: Tensor) -> Any:
 
     As in PyTorch a tensor that requires grad is taken too: its history stays behind.
 
+    Any shape and dtype. BufferError for a sparse tensor, AttributeError for what is no tensor.
+
     >>> import framework as torch
     >>> capsule = torch.utils.dlpack.to_dlpack(torch.arange(3))
     >>> torch.utils.dlpack.from_dlpack(capsule)
@@ -220,6 +222,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         RuntimeError: a capsule that was taken already, or no capsule at all.
         BufferError: memory of a device or type that we do not know.
         ValueError: negative strides, or another device without a copy.
+
+    Its shape, strides and dtype are the array's.
 
     >>> import numpy as np
     >>> import framework as torch

@@ -240,6 +240,8 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 
     Never downwards in bool < int < float < complex: ``out=`` and writes in place refuse that.
 
+    TypeError for what is no dtype.
+
     >>> import framework as torch
     >>> torch.can_cast(torch.double, torch.float), torch.can_cast(torch.float, torch.int)
     (True, False)

@@ -71,6 +71,8 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
     All else is deterministic anyway.
 
+    A value counts by its truth; it never raises.
+
     >>> import framework as torch
     >>> torch.use_deterministic_algorithms(True)
     >>> torch.are_deterministic_algorithms_enabled()
@@ -200,6 +202,8 @@ def get_num_interop_threads() -> int:
 
 def set_flush_denormal(mode: bool) -> bool:
     """Asked to take denormal numbers for zero, says False: they are always computed with.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.set_flush_denormal(False)

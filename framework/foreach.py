@@ -70,10 +70,45 @@ def _publish(name: str) -> None:
     _add(name + "_", twin, f"`{name}` of each tensor, in place.")
 
 
-def _add(name: str, function: Callable[..., Any], doc: str) -> None:
+def _add(name: str, function: Callable[..., Any], doc: str = "") -> None:
+    """Publish a function under ``_foreach_NAME``, with an example."""
     function.__name__ = function.__qualname__ = f"_foreach_{name}"
-    function.__doc__ = doc
+    first, _, more = (doc or function.__doc__ or "").partition("\n\n")
+    plain = name.removesuffix("_")
+    given, alone = _GIVEN.get(plain) or ("", f"x.{plain}()")
+    call = f"torch._foreach_{name}(xs{given})"
+    lines = [
+        ">>> import framework as torch",
+        ">>> xs = [torch.tensor([[0.5]]), torch.tensor([[0.25], [1.0]])]",
+        f">>> wanted = [{alone} for x in xs]",
+        f">>> {call if name[-1] == '_' else f'found = {call}'}",
+        f">>> all(map(torch.equal, {'xs' if name[-1] == '_' else 'found'}, wanted))",
+        "True",
+    ]
+    parts = [first, more.strip(), _ALL, "\n".join(lines)]
+    function.__doc__ = "\n\n".join([part for part in parts if part])
     FOREACH[f"_foreach_{name}"] = function
+
+
+_ALL = """Shapes and dtypes are those that it takes and gives for a tensor alone. TypeError unless
+the tensors are a list or tuple, RuntimeError for an empty one or for lists of two lengths."""
+# Of the examples: further arguments, and the same for one tensor; by default there are none.
+_GIVEN = {
+    **{name: (", 2.0", f"x.{name}(2.0)") for name in ("add", "div", "mul", "sub", "pow")},
+    **{name: (", 0.4", f"x.{name}(0.4)") for name in ("clamp_max", "clamp_min")},
+    "maximum": (", 0.4", "x.clamp(min=0.4)"),
+    "minimum": (", 0.4", "x.clamp(max=0.4)"),
+    "lerp": (", [x + 1 for x in xs], 0.5", "x.lerp(x + 1, 0.5)"),
+    "norm": ("", "x.norm()"),
+    "powsum": (", 2", "x.square().sum()"),
+    "mm": (", [x.mT for x in xs]", "x @ x.mT"),
+    "copy": (", [x + 1 for x in xs]", "x + 1"),
+    "zero": ("", "torch.zeros_like(x)"),
+    **{
+        name: (", xs, [x + 1 for x in xs]", f"x.{name}(x, x + 1)")
+        for name in ("addcmul", "addcdiv")
+    },
+}
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -157,14 +192,11 @@ def _foreach_max(self: Any) -> Any:
 
 for _name in (*_UNARY, *_BINARY, "lerp"):
     _publish(_name)
-FOREACH["_foreach_pow"] = _foreach_pow
-FOREACH["_foreach_norm"] = _foreach_norm
-FOREACH["_foreach_powsum"] = _foreach_powsum
-FOREACH["_foreach_mm"] = _foreach_mm
-FOREACH["_foreach_copy_"] = _foreach_copy_
-FOREACH["_foreach_zero_"] = _foreach_zero_
-FOREACH["_foreach_clone"] = _foreach_clone
-FOREACH["_foreach_max"] = _foreach_max
+for _call in (
+    _foreach_pow, _foreach_norm, _foreach_powsum, _foreach_mm, _foreach_copy_, _foreach_zero_,
+    _foreach_clone, _foreach_max,
+):  # fmt: skip
+    _add(_call.__name__.removeprefix("_foreach_"), _call)
 
 
 def _pow_(self: Any, exponent: Any) -> None:
@@ -205,3 +237,5 @@ def _scaled(name: str) -> None:
 
 _scaled("addcmul")
 _scaled("addcdiv")
+
+__test__ = FOREACH  # for the doctest run: most of them are no names of this module

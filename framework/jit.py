@@ -187,6 +187,8 @@ def is_tracing() -> bool:
 def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
     """Calls ``func`` now; the future has its result.
 
+    Raises what ``func`` raises, TypeError for what cannot be called.
+
     >>> import framework as torch
     >>> torch.jit.wait(torch.jit.fork(torch.add, torch.ones(1), 2))
     tensor([3.])
@@ -198,6 +200,8 @@ def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
 
 def wait(future: Future) -> Any:
     """The result of `fork`, which is there already; raises what an exception set in its future.
+
+    AttributeError for what is no future.
 
     >>> import framework as torch
     >>> torch.jit.wait(torch.jit.fork(max, 2, 3))

@@ -41,6 +41,8 @@ def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
     Args:
         assign: ``other`` takes its place; otherwise its values are written here.
 
+    Of any dtype, which is kept without ``assign``. RuntimeError for another shape.
+
     >>> import framework as torch
     >>> torch.zeros(2).module_load(torch.ones(2))
     tensor([1., 1.])

@@ -135,6 +135,8 @@ def parsed(value: Any) -> tuple[dtypes.dtype, Device | None]:
 def set_default_tensor_type(t: Any) -> None:
     """Set the default dtype and device by a type such as ``torch.DoubleTensor`` or its name.
 
+    ValueError for an unknown name, TypeError for a type that is not floating.
+
     >>> import framework as torch
     >>> torch.set_default_tensor_type("torch.FloatTensor")
     >>> torch.get_default_dtype()
@@ -147,6 +149,8 @@ def set_default_tensor_type(t: Any) -> None:
 
 def typename(obj: Any) -> str:
     """The name of an object's type, with its module; of a tensor's type the older name.
+
+    Its shape does not matter; it never raises.
 
     >>> import framework as torch
     >>> torch.typename(torch.ones(1)), torch.typename(3)

@@ -105,6 +105,9 @@ def prod(
 
     Integers and bools multiply to int64, unless ``dtype`` says another type.
 
+    Floating and complex dtypes stay. The mask broadcasts to the input's shape. IndexError for a
+    ``dim`` out of range, RuntimeError for a mask that does not broadcast.
+
     >>> import framework as torch
     >>> torch.masked.prod(torch.tensor([2, 3, 4]), mask=torch.tensor([True, False, True]))
     tensor(8)
@@ -118,6 +121,9 @@ def prod(
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running sums of the elements that count, in the input's type.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast.
+
     >>> import framework as torch
     >>> torch.masked.cumsum(torch.tensor([1, 2, 3]), 0, mask=torch.tensor([True, False, True]))
     tensor([1, 1, 4])
@@ -128,6 +134,9 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running products of the elements that count, in the input's type.
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast.
 
     >>> import framework as torch
     >>> torch.masked.cumprod(torch.tensor([2, 3, 4]), 0, mask=torch.tensor([True, False, True]))
@@ -178,6 +187,10 @@ def argmax(
 ) -> Tensor:  # fmt: skip
     """The index of the largest element that counts; as in PyTorch in the *input's* type.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. NotImplementedError for bools and complex
+    numbers.
+
     >>> import framework as torch
     >>> torch.masked.argmax(torch.tensor([1, 5, 3]), mask=torch.tensor([True, False, True]))
     tensor(2)
@@ -191,6 +204,10 @@ def argmin(
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The index of the smallest element that counts; as in PyTorch in the *input's* type.
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. NotImplementedError for bools and complex
+    numbers.
 
     >>> import framework as torch
     >>> torch.masked.argmin(torch.tensor([1, 5, 3]), mask=torch.tensor([False, True, True]))
@@ -209,6 +226,10 @@ def logsumexp(
 ) -> Tensor:  # fmt: skip
     """log(sum(exp(input))) of the elements that count, without overflow; -inf where none does.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Floating, complex and integers
+    (NotImplementedError for bools); the dtype stays.
+
     >>> import framework as torch
     >>> x, mask = torch.tensor([1.0, 5.0, 1.0]), torch.tensor([True, False, True])
     >>> torch.masked.logsumexp(x, 0, mask=mask)
@@ -223,6 +244,9 @@ def logaddexp(
     other_mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """log(exp(input) + exp(other)), where what a mask leaves out of either counts as -inf.
+
+    Shapes broadcast (RuntimeError where they do not). Floating and complex dtypes;
+    NotImplementedError for integers and bools.
 
     >>> import framework as torch
     >>> x, y = torch.tensor([-1.0, -2.0]), torch.tensor([-100.0, -200.0])
@@ -256,6 +280,9 @@ def mean(
     """The mean of the elements that count; NaN where none does.
 
     ValueError for integers and bools, unless ``dtype`` is a floating or complex type.
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast.
 
     >>> import framework as torch
     >>> torch.masked.mean(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
@@ -309,6 +336,9 @@ def var(
 
     AssertionError if both are given.
 
+    Floating and complex dtypes stay, integers give the default float type. RuntimeError for
+    bools.
+
     >>> import framework as torch
     >>> torch.masked.var(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
     tensor(2.)
@@ -337,6 +367,9 @@ def std(
 ) -> Tensor:  # fmt: skip
     """The standard deviation of the elements that count: the square root of `var`.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Dtypes are those of `var`.
+
     >>> import framework as torch
     >>> torch.masked.std(torch.tensor([1.0, 8.0, 3.0]), mask=torch.tensor([True, False, True]))
     tensor(1.4142)
@@ -352,6 +385,10 @@ def norm(
     dtype: Any = None, mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The vector norm of the elements that count (see `framework.linalg.vector_norm`).
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Floating and complex dtypes (RuntimeError
+    for others); the norm is of the type of their parts.
 
     >>> import framework as torch
     >>> torch.masked.norm(torch.tensor([3.0, 9.0, 4.0]), mask=torch.tensor([True, False, True]))
@@ -370,6 +407,9 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None =
 
     NaN where none counts; NotImplementedError for integers.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast.
+
     >>> import framework as torch
     >>> torch.masked.softmax(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
     tensor([0.5000, 0.0000, 0.5000])
@@ -383,6 +423,10 @@ def log_softmax(
 ) -> Tensor:
     """log(softmax(input)) of the elements that count, and -inf for the others.
 
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Floating dtypes, which stay;
+    NotImplementedError for others.
+
     >>> import framework as torch
     >>> torch.masked.log_softmax(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
     tensor([-0.6931,    -inf, -0.6931])
@@ -393,6 +437,10 @@ def log_softmax(
 
 def softmin(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """softmax(-input) of the elements that count, and 0 for the others.
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Floating dtypes, which stay;
+    NotImplementedError for others.
 
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0, 1.0])
@@ -408,6 +456,10 @@ def normalize(
     mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The elements that count over their norm along ``dim`` (at least ``eps``); 0 for the others.
+
+    The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
+    RuntimeError for a mask that does not broadcast. Floating and complex dtypes, which stay;
+    RuntimeError for others.
 
     >>> import framework as torch
     >>> torch.masked.normalize(

@@ -206,6 +206,8 @@ def noticed(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
     """Whether one of the arguments overrides functions, or a mode is on.
 
+    Shapes and dtypes do not matter; it never raises.
+
     >>> import framework as torch
     >>> torch.overrides.has_torch_function((torch.ones(2), 1))
     False
@@ -220,6 +222,8 @@ def has_torch_function(relevant_args: Iterable[Any]) -> bool:
 def has_torch_function_unary(arg: Any) -> bool:
     """`has_torch_function` of one argument.
 
+    Its shape and dtype do not matter; it never raises.
+
     >>> import framework as torch
     >>> torch.overrides.has_torch_function_unary(torch.ones(2))
     False
@@ -229,6 +233,8 @@ def has_torch_function_unary(arg: Any) -> bool:
 
 def has_torch_function_variadic(*args: Any) -> bool:
     """`has_torch_function` of the arguments, given one by one.
+
+    Shapes and dtypes do not matter; it never raises.
 
     >>> import framework as torch
     >>> torch.overrides.has_torch_function_variadic(torch.ones(2), 1)
@@ -274,6 +280,8 @@ def redispatch_function(func: Any, types: Any, args: Any, kwargs: Any = None) ->
 
     ``types`` are those that `__torch_function__` was told. The function itself does not ask again.
 
+    Raises what the function raises: TypeError for arguments that it does not take.
+
     >>> import framework as torch
     >>> class Loud(torch.Tensor):
     ...     @classmethod
@@ -299,6 +307,8 @@ def redispatch_function(func: Any, types: Any, args: Any, kwargs: Any = None) ->
 def is_tensor_like(inp: Any) -> bool:
     """Whether it is a Tensor or has a ``__torch_function__``.
 
+    Its shape and dtype do not matter; it never raises.
+
     >>> import framework as torch
     >>> torch.overrides.is_tensor_like(torch.ones(2)), torch.overrides.is_tensor_like([1.0])
     (True, False)
@@ -308,6 +318,9 @@ def is_tensor_like(inp: Any) -> bool:
 
 def wrap_torch_function(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function overridable; ``dispatcher`` returns its arguments that may override it.
+
+    Raises nothing; the function made raises a TypeError where all that are asked return
+    NotImplemented.
 
     >>> import framework as torch
     >>> @torch.overrides.wrap_torch_function(lambda x: (x,))
@@ -425,6 +438,8 @@ def _converted(value: Any, cls: Any) -> Any:
 
 def as_subclass(self: Tensor, cls: Any) -> Any:
     """The same tensor as one of a subclass, with its memory and its history.
+
+    Shape and dtype stay. RuntimeError for a class that is not derived from Tensor.
 
     >>> import framework as torch
     >>> class Mine(torch.Tensor):
@@ -665,6 +680,8 @@ def get_testing_overrides() -> dict[Any, Callable[..., Any]]:
 def resolve_name(f: Any) -> str | None:
     """The public name of an overridable function; None for another.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.overrides.resolve_name(torch.add), torch.overrides.resolve_name(torch.Tensor.add)
     ('torch.add', 'torch.Tensor.add')
@@ -686,6 +703,8 @@ def resolve_name(f: Any) -> str | None:
 
 def is_tensor_method_or_property(func: Any) -> bool:
     """Whether it is a method of Tensor, or the getter or setter of one of its properties.
+
+    It never raises.
 
     >>> import framework as torch
     >>> asked = torch.overrides.is_tensor_method_or_property

@@ -227,6 +227,8 @@ def fork_rng(
         devices, device_type: accepted; one generator serves all devices.
         enabled: False does nothing.
 
+    It never raises.
+
     >>> import framework as torch
     >>> state = torch.get_rng_state()
     >>> with torch.random.fork_rng():
@@ -283,6 +285,8 @@ def initial_seed() -> int:
 
 def get_rng_state() -> Any:
     """State of the default generator, as a tensor of bytes (16 here) for `set_rng_state`.
+
+    Of shape (16,).
 
     >>> import framework as torch
     >>> state = torch.get_rng_state()

@@ -273,6 +273,8 @@ def load(
         ValueError: it is something else, or damaged; the message names the file and the reason.
         RuntimeError: ``map_location`` asks for a device that is not here.
 
+    Tensors have the shapes and dtypes that they were saved with.
+
     >>> import framework as torch
     >>> import io
     >>> file = io.BytesIO()
@@ -632,6 +634,8 @@ _settings: dict[str, Any] = {"endianness": None, "mmap": mmap_flags.MAP_PRIVATE,
 def add_safe_globals(safe_globals: list[Any]) -> None:
     """Remember classes and functions; a file can have none of them made or called all the same.
 
+    TypeError for what is no list.
+
     >>> import framework as torch
     >>> torch.serialization.add_safe_globals([complex])
     >>> torch.serialization.get_safe_globals()
@@ -669,6 +673,8 @@ def clear_safe_globals() -> None:
 def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
     """`add_safe_globals` for the time of a ``with`` block.
 
+    TypeError for what is no list.
+
     >>> import framework as torch
     >>> with torch.serialization.safe_globals([complex]):
     ...     torch.serialization.get_safe_globals()
@@ -704,6 +710,8 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
 def location_tag(storage: Any) -> str:
     """The name of the device that a storage or tensor is on, as a checkpoint has it.
 
+    Of any shape and dtype. AttributeError for something else.
+
     >>> import framework as torch
     >>> torch.serialization.location_tag(torch.ones(1))
     'cpu'
@@ -727,6 +735,8 @@ def register_package(
 
     Args:
         priority: lower ones are asked first; ours for "cpu" has 10, that for "cuda" 20.
+
+    It never raises; `save` and `load` raise a RuntimeError for a place that nobody knows.
 
     >>> import framework as torch
     >>> torch.serialization.register_package(
@@ -872,6 +882,8 @@ def get_crc32_options() -> bool:
 
 def set_crc32_options(compute_crc32: bool) -> None:
     """Accepted; files have no such sums.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.serialization.set_crc32_options(False)

@@ -279,6 +279,8 @@ STORAGES: dict[str, Any] = {
 def is_storage(obj: Any) -> bool:
     """Whether ``obj`` is a storage.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.is_storage(torch.ones(2).storage()), torch.is_storage([1])
     (True, False)

@@ -222,6 +222,8 @@ class Tensor:
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its length in one dimension. IndexError for a dimension out of range.
 
+        Of any dtype.
+
         >>> import framework as torch
         >>> torch.zeros(2, 3).size(), torch.zeros(2, 3).size(-1)
         (torch.Size([2, 3]), 3)
@@ -231,6 +233,8 @@ class Tensor:
     def dim(self) -> int:
         """Number of dimensions; the property `ndim` has it too.
 
+        Of any dtype; it never raises.
+
         >>> import framework as torch
         >>> torch.zeros(2, 3).dim()
         2
@@ -239,6 +243,8 @@ class Tensor:
 
     def numel(self) -> int:
         """Number of elements.
+
+        Of any shape and dtype; it never raises.
 
         >>> import framework as torch
         >>> torch.zeros(2, 3).numel()
@@ -251,6 +257,8 @@ class Tensor:
     def element_size(self) -> int:
         """Bytes of one element; the property `itemsize` has it too.
 
+        By its dtype; the shape does not matter.
+
         >>> import framework as torch
         >>> torch.zeros(2, dtype=torch.float16).element_size()
         2
@@ -259,6 +267,8 @@ class Tensor:
 
     def stride(self, dim: int | None = None) -> Any:
         """Elements to skip in memory for the next one, per dimension or in one.
+
+        Of any dtype. IndexError for a dimension out of range.
 
         >>> import framework as torch
         >>> torch.zeros(2, 3).stride(), torch.zeros(2, 3).t().stride()
@@ -274,6 +284,8 @@ class Tensor:
     def storage_offset(self) -> int:
         """Elements between the start of the memory and the first element.
 
+        Of any shape and dtype.
+
         >>> import framework as torch
         >>> torch.arange(4)[1:].storage_offset()
         1
@@ -283,6 +295,8 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """Address of the first element.
+
+        Of any shape and dtype; NotImplementedError for a sparse tensor.
 
         >>> import framework as torch
         >>> x = torch.zeros(4)
@@ -297,6 +311,8 @@ class Tensor:
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in C order, or in that of a memory format.
 
+        Of any shape and dtype; it never raises.
+
         >>> import framework as torch
         >>> torch.zeros(2, 3).is_contiguous(), torch.zeros(2, 3).t().is_contiguous()
         (True, False)
@@ -308,6 +324,8 @@ class Tensor:
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating type.
 
+        Of any shape; it never raises.
+
         >>> import framework as torch
         >>> torch.tensor([1.0]).is_floating_point(), torch.tensor([1]).is_floating_point()
         (True, False)
@@ -316,6 +334,8 @@ class Tensor:
 
     def is_complex(self) -> bool:
         """Whether the dtype is complex.
+
+        Of any shape; it never raises.
 
         >>> import framework as torch
         >>> torch.tensor([1j]).is_complex(), torch.tensor([1.0]).is_complex()
@@ -341,6 +361,8 @@ class Tensor:
 
         Raises:
             RuntimeError: it is neither floating nor complex, or waived for the result of an op.
+
+        Of any shape.
 
         >>> import framework as torch
         >>> torch.zeros(2).requires_grad_()
@@ -371,6 +393,8 @@ class Tensor:
 
     def is_inference(self) -> bool:
         """Whether it was made in `inference_mode`.
+
+        Of any shape and dtype; it never raises.
 
         >>> import framework as torch
         >>> with torch.inference_mode():
@@ -439,6 +463,8 @@ class Tensor:
 
         RuntimeError for a view of another tensor.
 
+        Shape and dtype stay.
+
         >>> import framework as torch
         >>> x = torch.ones(2, requires_grad=True) * 3
         >>> x.detach_()
@@ -499,6 +525,9 @@ class Tensor:
             RuntimeError: nothing here wants a gradient, ``gradient`` is missing or of another
                 shape, or the graph was used before.
 
+        This tensor is of a floating or complex dtype; gradients have the dtypes of their
+        leaves.
+
         >>> import framework as torch
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
         >>> (x**2).sum().backward()
@@ -511,6 +540,8 @@ class Tensor:
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf tensor in ``.grad``; RuntimeError if it wants none.
+
+        It has this tensor's shape and dtype.
 
         >>> import framework as torch
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -543,6 +574,8 @@ class Tensor:
         Raises:
             RuntimeError: the tensor wants no gradient.
 
+        The gradient has this tensor's shape and dtype, and so must another one.
+
         >>> import framework as torch
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
         >>> handle = x.register_hook(lambda grad: grad * 10)
@@ -568,6 +601,8 @@ class Tensor:
         The handle that is returned has a method ``remove``. RuntimeError for a tensor that is no
         leaf or wants no gradient.
 
+        Of any shape and floating or complex dtype.
+
         >>> import framework as torch
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
         >>> handle = x.register_post_accumulate_grad_hook(lambda p: print(p.grad))
@@ -589,6 +624,8 @@ class Tensor:
     def item(self) -> Any:
         """The only element, as a Python number; RuntimeError if there is not exactly one.
 
+        A bool, int, float or complex, by the dtype.
+
         >>> import framework as torch
         >>> torch.tensor([1.5]).item()
         1.5
@@ -604,6 +641,9 @@ class Tensor:
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers (one number for a 0-d tensor).
+
+        Numbers are bool, int, float or complex, by the dtype. NotImplementedError for a
+        sparse or meta tensor.
 
         >>> import framework as torch
         >>> torch.tensor([[1, 2], [3, 4]]).tolist()
@@ -621,6 +661,8 @@ class Tensor:
         Raises:
             RuntimeError: it wants a gradient.
             TypeError: it is sparse, lies on another device, or NumPy has no such type (bfloat16).
+
+        The array has the shape, strides and dtype of the tensor.
 
         >>> import framework as torch
         >>> x = torch.zeros(2)

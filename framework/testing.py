@@ -310,6 +310,8 @@ def assert_allclose(
 
     Warns that it is deprecated. AssertionError if the values differ.
 
+    Shapes must be the same.
+
     >>> import framework as torch
     >>> torch.testing.assert_allclose(torch.tensor([1.0]), [1.0])
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import app
 import framework
 import viewers
+from framework.core.registry import FUNCTIONS
 
 SKIP = {"app.__main__", "app.kernel.__main__"}  # these are programs
 
@@ -38,6 +40,32 @@ def test_examples(name: str, request: pytest.FixtureRequest) -> None:
     for test in finder.find(module, name, extraglobs={"__name__": "__main__"}):
         runner.run(test)
     assert not runner.failures
+
+
+def made() -> list[tuple[str, str]]:
+    """Docstrings with examples that nobody wrote: those of aliases and of in-place twins."""
+    found = []
+    for record in FUNCTIONS:
+        written = inspect.cleandoc(record.call.__doc__ or "").partition(">>>")[2].strip()
+        texts = {record.place: record.doc} if record.namespaces or record.method else {}
+        if record.inplace:
+            texts[f"Tensor.{record.inplace}"] = getattr(framework.Tensor, record.inplace).__doc__
+        for place, text in texts.items():
+            if text.partition(">>>")[2].strip() != written:
+                found.append((place, text))
+    return found
+
+
+def test_examples_that_are_made_of_others() -> None:
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    texts = made()
+    for place, text in texts:
+        test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, place, None, 0)
+        framework.manual_seed(0)
+        runner.run(test)
+        assert test.examples, place
+    assert not runner.failures
+    assert len(texts) > 150
 
 
 def test_the_framework_s_core_has_examples() -> None:

@@ -109,6 +109,8 @@ def is_autocast_available(device_type: str) -> bool:
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether ops on this kind of device, "cpu" or "cuda", are cast in this thread.
 
+    RuntimeError for another kind of device.
+
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
     ...     torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
@@ -121,6 +123,8 @@ def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
     """Switch casting for a kind of device, "cpu" or "cuda" (the default), within an `autocast`.
 
     Outside of one nothing is cast. ``set_autocast_enabled(False)`` is an older form for "cuda".
+
+    RuntimeError for another kind of device.
 
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
@@ -150,6 +154,8 @@ def set_autocast_dtype(device_type: str, dtype: Any) -> None:
 
     Within an `autocast` until its end.
 
+    RuntimeError for another kind of device, TypeError for what is no dtype.
+
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
     ...     torch.set_autocast_dtype("cpu", torch.float16)
@@ -161,6 +167,8 @@ def set_autocast_dtype(device_type: str, dtype: Any) -> None:
 
 def set_autocast_cpu_enabled(enabled: bool) -> None:
     """Switch casting on the CPU; older form of `set_autocast_enabled`.
+
+    A value counts by its truth; it never raises.
 
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
@@ -174,6 +182,8 @@ def set_autocast_cpu_enabled(enabled: bool) -> None:
 def set_autocast_cpu_dtype(dtype: Any) -> None:
     """Choose the narrow type of "cpu"; older form of `set_autocast_dtype`.
 
+    TypeError for what is no dtype.
+
     >>> import framework as torch
     >>> torch.set_autocast_cpu_dtype(torch.bfloat16)
     """
@@ -182,6 +192,8 @@ def set_autocast_cpu_dtype(dtype: Any) -> None:
 
 def set_autocast_gpu_dtype(dtype: Any) -> None:
     """Choose the narrow type of "cuda"; older form of `set_autocast_dtype`.
+
+    TypeError for what is no dtype.
 
     >>> import framework as torch
     >>> torch.set_autocast_gpu_dtype(torch.float16)
@@ -233,6 +245,8 @@ def is_autocast_cache_enabled() -> bool:
 
 def set_autocast_cache_enabled(enabled: bool) -> None:
     """Whether to keep the casts of leaves for their next use; `autocast` has an argument for it.
+
+    A value counts by its truth; it never raises.
 
     >>> import framework as torch
     >>> before = torch.is_autocast_cache_enabled()

@@ -53,6 +53,8 @@ __all__ = [
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
     """``data`` itself: what was a wrapper around tensors in the PyTorch of before 0.4.
 
+    Of any shape and dtype. RuntimeError if integers or bools are to want a gradient.
+
     >>> import framework as torch
     >>> torch.autograd.Variable(torch.ones(2), requires_grad=True)
     tensor([1., 1.], requires_grad=True)
@@ -83,6 +85,8 @@ def backward(
     Raises:
         RuntimeError: a root wants no gradient, a gradient is missing or has another shape, what the
             graph saved was freed or written in place.
+
+    What wants a gradient is of a floating or complex dtype, and so is its gradient.
 
     >>> import framework as torch
     >>> x = torch.ones(2, requires_grad=True)
@@ -155,6 +159,8 @@ def grad(
 
     Raises:
         RuntimeError: as `backward`, or an input wants no gradient or was not used.
+
+    Each gradient has the shape and dtype of its input, which is floating or complex.
 
     >>> import framework as torch
     >>> x, y = torch.tensor([1.0, 2.0], requires_grad=True), torch.ones(2, requires_grad=True)

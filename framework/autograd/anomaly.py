@@ -40,6 +40,8 @@ def is_anomaly_check_nan_enabled() -> bool:
 def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
     """Switch anomaly detection on or off; `set_detect_anomaly` can also undo it.
 
+    A value counts by its truth; it never raises.
+
     >>> import framework as torch
     >>> torch.set_anomaly_enabled(True)
     >>> torch.is_anomaly_enabled()

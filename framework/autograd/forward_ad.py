@@ -154,6 +154,8 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
 def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTensor:
     """The value of a tensor, and its tangent if it was computed from a dual one.
 
+    Both have the tensor's shape and dtype. It never raises: what is not dual has no tangent.
+
     >>> import framework as torch
     >>> from framework.autograd import forward_ad
     >>> with forward_ad.dual_level():

@@ -504,6 +504,8 @@ def _viewed(tensor: Any) -> Any:
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a ``backward`` that is not written in differentiable ops: a second one then raises.
 
+    That error is a RuntimeError, which says that the function is differentiable once.
+
     >>> import numpy as np
     >>> import framework as torch
     >>> class Sine(torch.autograd.Function):

@@ -166,6 +166,8 @@ def vjp(
         create_graph: make the results differentiable.
         strict: an output that does not depend on an input is an error instead of zeros.
 
+    Inputs are floating or complex; gradients have their dtypes.
+
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
     >>> torch.autograd.functional.vjp(lambda x: x**2, x, torch.ones(2))
@@ -209,6 +211,8 @@ def jvp(
         create_graph: make the results differentiable.
         strict: an output that does not depend on an input is an error instead of zeros.
 
+    Inputs are floating or complex; the product has the dtype of the output.
+
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
     >>> torch.autograd.functional.jvp(lambda x: x**2, x, torch.ones(2))
@@ -242,6 +246,8 @@ def vhp(
     The other arguments are those of `vjp`. RuntimeError for a function of several values or a ``v``
     of another shape.
 
+    Inputs are floating or complex; the product has their shapes and dtypes.
+
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
     >>> torch.autograd.functional.vhp(lambda x: (x**3).sum(), x, torch.ones(2))
@@ -256,6 +262,8 @@ def hvp(
     """``(func(*inputs), H v)`` of a function of one value; `vhp` is faster.
 
     RuntimeError for a function of several values or a ``v`` of another shape.
+
+    Inputs are floating or complex; the product has their shapes and dtypes.
 
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0])
@@ -317,6 +325,8 @@ def jacobian(
         strict: an output that does not depend on an input is an error instead of zeros.
         vectorize: compute all rows (or columns) at once with `vmap`.
         strategy: "reverse-mode" or, with vectorize, "forward-mode".
+
+    Inputs are floating or complex (RuntimeError for integers).
 
     >>> import framework as torch
     >>> torch.autograd.functional.jacobian(lambda x: x.exp().sum(1), torch.zeros(2, 2))
@@ -430,6 +440,9 @@ def hessian(
     """The hessian of a function of one value; for several inputs ``result[i][j]``.
 
     The other arguments are those of `jacobian`. RuntimeError for a function of several values.
+
+    Of an input of shape `(*)` it is `(*, *)`, in the input's dtype, which is floating or
+    complex.
 
     >>> import framework as torch
     >>> torch.autograd.functional.hessian(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]))

@@ -167,6 +167,9 @@ def gradgradcheck(
 
     The other arguments are those of `gradcheck`.
 
+    Inputs are of any shape, and of float64 or complex128, or the differences are too rough.
+    GradcheckError where a gradient is wrong (False without ``raise_exception``).
+
     >>> import framework as torch
     >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradgradcheck(lambda x: x.exp() * x, x)

@@ -77,6 +77,8 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     Raises:
         RuntimeError: the tensor wants no gradient.
 
+    Of a tensor of any shape and floating or complex dtype.
+
     >>> import framework as torch
     >>> x = torch.ones(2, requires_grad=True)
     >>> y = x * 3
@@ -100,6 +102,8 @@ def increment_version(tensor: Any) -> None:
 
     A backward pass that needs the old values then raises a RuntimeError, instead of going on with
     wrong ones.
+
+    Shapes and dtypes do not matter.
 
     >>> import framework as torch
     >>> x = torch.zeros(2)
@@ -229,6 +233,9 @@ def register_multi_grad_hook(tensors: Any, fn: Any, *, mode: str = "all") -> _Ha
     Args:
         mode: "all": ``fn(grads)`` after the gradients of all tensors that take part are known, with
             None for the others; "any": ``fn(grad)`` with the first of them.
+
+    Gradients have the shapes and dtypes of their tensors. RuntimeError for a tensor that wants
+    none.
 
     >>> import framework as torch
     >>> a, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)

@@ -53,16 +53,16 @@ class Backend:
         return
 
     def is_acceptable(self, tensor: Any) -> bool:
-        """Whether this library would compute with a tensor: it does not."""
+        """Whether it would compute with a tensor of any shape and dtype: no; it never raises."""
         return False
 
     @contextmanager
     def verbose(self, enable: Any = None, level: Any = None) -> Iterator[None]:
-        """Accepted: there is nothing to be told of."""
+        """Accepted: there is nothing to be told of; it never raises."""
         yield
 
     def set_flags(self, **flags: Any) -> tuple[Any, ...]:
-        """Set switches; returns their old values, in the switches' order."""
+        """Set switches; returns their old values, in order. TypeError for one that is not there."""
         before = tuple(getattr(self, name) for name in self._switches)
         for name, value in flags.items():
             if name.lstrip("_") not in self._switches:
@@ -73,7 +73,7 @@ class Backend:
 
     @contextmanager
     def flags(self, **flags: Any) -> Iterator[None]:
-        """Switches as given inside of a ``with`` block, and as before after it."""
+        """Switches as given inside of a ``with`` block; TypeError for one that is not there."""
         before = self.set_flags(**flags)
         try:
             yield
@@ -122,19 +122,19 @@ class _Cuda(Backend):
         return cuda.is_available()
 
     def enable_flash_sdp(self, enabled: bool) -> None:
-        """Remember whether flash attention may be used."""
+        """Remember whether flash attention may be used; it never raises."""
         self._attention["flash"] = bool(enabled)
 
     def enable_mem_efficient_sdp(self, enabled: bool) -> None:
-        """Remember whether memory-efficient attention may be used."""
+        """Remember whether memory-efficient attention may be used; it never raises."""
         self._attention["mem_efficient"] = bool(enabled)
 
     def enable_math_sdp(self, enabled: bool) -> None:
-        """Remember whether plain attention may be used; it is what there is."""
+        """Remember whether plain attention may be used, which there is; it never raises."""
         self._attention["math"] = bool(enabled)
 
     def enable_cudnn_sdp(self, enabled: bool) -> None:
-        """Remember whether cuDNN's attention may be used."""
+        """Remember whether cuDNN's attention may be used; it never raises."""
         self._attention["cudnn"] = bool(enabled)
 
     def flash_sdp_enabled(self) -> bool:
@@ -158,17 +158,17 @@ class _Cuda(Backend):
         return False
 
     def preferred_linalg_library(self, backend: Any = None) -> Any:
-        """Remember a preference and return it."""
+        """Remember a preference and return it; it never raises."""
         self._library = backend or self._library
         return self._library
 
     def preferred_blas_library(self, backend: Any = None) -> Any:
-        """Remember a preference and return it."""
+        """Remember a preference and return it; it never raises."""
         self._blas = backend or self._blas
         return self._blas
 
     def allow_fp16_bf16_reduction_math_sdp(self, enabled: bool) -> None:
-        """Remember whether attention may add up halves in halves; it never does."""
+        """Remember whether attention may add up halves in halves (no); it never raises."""
         self._attention["reduced"] = bool(enabled)
 
     def fp16_bf16_reduction_math_sdp_allowed(self) -> bool:
@@ -176,7 +176,7 @@ class _Cuda(Backend):
         return self._attention["reduced"]
 
     def can_use_flash_attention(self, params: Any = None, debug: bool = False) -> bool:
-        """False: there is one attention kernel."""
+        """False: there is one attention kernel; it never raises."""
         return False
 
     can_use_efficient_attention = can_use_cudnn_attention = can_use_flash_attention
@@ -186,20 +186,20 @@ class _Cuda(Backend):
         return False
 
     def preferred_rocm_fa_library(self, backend: Any = None) -> Any:
-        """Remember a preference and return it."""
+        """Remember a preference and return it; it never raises."""
         self._flash = backend or self._flash
         return self._flash
 
     def cublas_workspace_size(self, size: int | None = None) -> int:
-        """Remember a number of bytes and return it; CuPy decides for itself."""
+        """Remember a number of bytes and return it; RuntimeError for a negative one."""
         return self._workspace("cublas", size)
 
     def cublaslt_workspace_size(self, size: int | None = None) -> int:
-        """Remember a number of bytes and return it; CuPy decides for itself."""
+        """Remember a number of bytes and return it; RuntimeError for a negative one."""
         return self._workspace("cublaslt", size)
 
     def blas_workspace_size(self, size: int | None = None, backend: Any = None) -> int:
-        """One of the two above: that of ``backend``, or of the preferred library."""
+        """That of ``backend``, or of the preferred library; RuntimeError if negative."""
         return self._workspace(str(backend or self._blas), size)
 
     def _workspace(self, library: str, size: int | None) -> int:
@@ -214,7 +214,7 @@ class _Cuda(Backend):
         self, enable_flash: bool = True, enable_math: bool = True,
         enable_mem_efficient: bool = True, enable_cudnn: bool = True,
     ) -> Iterator[None]:  # fmt: skip
-        """Which attention kernels may be used inside of a ``with`` block."""
+        """Which attention kernels may be used inside of a ``with`` block; it never raises."""
         before = dict(self._attention)
         self._attention.update(
             flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient,
@@ -237,7 +237,7 @@ class _Mha:
         return self._fast
 
     def set_fastpath_enabled(self, value: bool) -> None:
-        """Switch that path on or off."""
+        """Switch that path on or off; a value counts by its truth, it never raises."""
         self._fast = bool(value)
 
 
@@ -270,6 +270,56 @@ miopen = Backend("miopen", immediate=False)
 quantized = Backend("quantized", engine="none", supported_engines=["none"])
 cusparselt = Backend("cusparselt")
 kleidiai = Backend("kleidiai")
+
+
+# What the methods give: by the object, the lines and what the last one shows.
+_EXAMPLES = {
+    "cudnn": {
+        "is_available": ("is_available()", "False"),
+        "version": ("version() is None", "True"),
+        "is_acceptable": ("is_acceptable(torch.ones(1))", "False"),
+        "verbose": ("verbose(True).__enter__()", ""),
+        "set_flags": ("set_flags()[2]", "10"),
+        "flags": ("flags(benchmark=True).__enter__()", ""),
+    },
+    "cuda": {
+        "is_built": ("is_built() == torch.cuda.is_available()", "True"),
+        **{
+            f"enable_{kind}_sdp": (f"enable_{kind}_sdp(True)", "")
+            for kind in ("flash", "mem_efficient", "math", "cudnn")
+        },
+        **{
+            f"{kind}_sdp_enabled": (f"{kind}_sdp_enabled()", "True")
+            for kind in ("flash", "mem_efficient", "math", "cudnn")
+        },
+        "is_flash_attention_available": ("is_flash_attention_available()", "False"),
+        "is_ck_sdpa_available": ("is_ck_sdpa_available()", "False"),
+        "can_use_flash_attention": ("can_use_flash_attention()", "False"),
+        "preferred_linalg_library": ("preferred_linalg_library()", "'cusolver'"),
+        "preferred_blas_library": ("preferred_blas_library()", "'cublas'"),
+        "preferred_rocm_fa_library": ("preferred_rocm_fa_library()", "'default'"),
+        "allow_fp16_bf16_reduction_math_sdp": ("allow_fp16_bf16_reduction_math_sdp(False)", ""),
+        "fp16_bf16_reduction_math_sdp_allowed": (
+            "fp16_bf16_reduction_math_sdp_allowed()", "False",
+        ),
+        "cublas_workspace_size": ("cublas_workspace_size()", "0"),
+        "cublaslt_workspace_size": ("cublaslt_workspace_size()", "0"),
+        "blas_workspace_size": ("blas_workspace_size()", "0"),
+        "sdp_kernel": ("sdp_kernel(enable_math=False).__enter__()", ""),
+    },
+    "mha": {
+        "get_fastpath_enabled": ("get_fastpath_enabled()", "True"),
+        "set_fastpath_enabled": ("set_fastpath_enabled(True)", ""),
+    },
+    "cpu": {"get_cpu_capability": ("get_cpu_capability() != ''", "True")},
+}  # fmt: skip
+for _home, _examples in _EXAMPLES.items():
+    for _name, (_call, _shown) in _examples.items():
+        _method = getattr(type(globals()[_home]), _name)
+        _method.__doc__ += (
+            f"\n\n        >>> import framework as torch\n"
+            f"        >>> torch.backends.{_home}.{_call}\n        {_shown}\n        "
+        )
 
 
 def disable_global_flags() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["completed"]
 
 _REFERS = re.compile(r"(Alias|In-place version) of `([\w.]+)`")
+_COPIES = re.compile(r"`(\w+)`, copied")
 _IMPORT = ">>> import framework as torch"
 
 # Examples of twins whose function's own shows something that a tensor cannot become in place: a
@@ -55,6 +56,9 @@ def completed(place: str, text: str) -> str:
         if origin:
             text = _derived(place, text, match[1] == "Alias", *origin)
     said, mark, example = text.strip().partition(">>>")
+    if match := _COPIES.match(text):  # what its function says but for the first sentence
+        viewing = _texts().get(match[1]) or _texts().get(f"Tensor.{match[1]}", "")
+        said += viewing.partition(">>>")[0].partition("\n\n")[2]
     parts = (said.strip(), _facts(place, said), f"{mark}{example}")
     return "\n\n".join([part for part in parts if part])
 
@@ -196,7 +200,8 @@ _SHAPES = {
     "broadcast": "Shapes: any that broadcast; the result has that shape.",
 }
 _SHAPED = re.compile(
-    r"shape|broadcast|dimension|lengths?\b|\bsizes?\b|matri|vector|\bdim\b|0-d|`\(|\[\*|scalar"
+    r"[Ss]hape|broadcast|dimension|lengths?\b|\bsizes?\b|matri|vector|\bdim\b|0-d|`\(|\[\*|scalar"
+    r"|\([A-Z], |\(\.\.\."
 )
 
 

@@ -140,8 +140,10 @@ nn.functional.multi_head_attention_forward
     "= = !N !R !R": """
 Tensor.arctan2_ Tensor.atan2_ Tensor.copysign_ Tensor.digamma_ Tensor.erf_ Tensor.erfc_
 Tensor.erfinv_ Tensor.i0_ Tensor.lgamma_ Tensor.logit_ Tensor.mvlgamma_ Tensor.polygamma_
-Tensor.xlogy_ binary_cross_entropy_with_logits nn.functional.binary_cross_entropy
-nn.functional.binary_cross_entropy_with_logits nn.functional.gaussian_nll_loss
+Tensor.xlogy_ alpha_dropout binary_cross_entropy_with_logits dropout feature_alpha_dropout
+feature_dropout nn.functional.binary_cross_entropy
+nn.functional.binary_cross_entropy_with_logits nn.functional.dropout1d nn.functional.dropout2d
+nn.functional.dropout3d nn.functional.gaussian_nll_loss
 nn.functional.scaled_dot_product_attention
 """,
     "= = !N !R|=|=|=|= !N": """
@@ -162,12 +164,11 @@ Tensor.ge_ Tensor.greater_ Tensor.greater_equal_ Tensor.gt_ Tensor.le_ Tensor.le
 Tensor.less_equal_ Tensor.lt_ Tensor.scatter_reduce_ Tensor.sign_ amax amin aminmax
 scatter_reduce sign unique_consecutive
 """,
-    "= = !N = F": """
-alpha_dropout feature_alpha_dropout
-""",
     "= = !N = l": """
-clamp clamp_max clamp_min clip div divide dropout feature_dropout floor_divide fmod
-nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d remainder
+clamp clamp_max clamp_min clip div divide floor_divide fmod remainder
+""",
+    "= = !N =|!N|!N|!N|!N !N": """
+nn.functional.upsample nn.functional.upsample_bilinear nn.functional.upsample_nearest
 """,
     "= = !N F !R": """
 hinge_embedding_loss margin_ranking_loss mvlgamma nn.functional.hinge_embedding_loss
@@ -311,7 +312,7 @@ nn.functional.grouped_mm
     "= =|!R !R =|=|=|=|!R =": """
 Tensor.set_
 """,
-    "=b =b !N =b l=": """
+    "=b =b !N !R !R": """
 native_dropout
 """,
     "=i =i !R !R !R": """
@@ -525,12 +526,13 @@ linalg.matrix_norm linalg.norm narrow_copy nuclear_norm
 acos acosh adjoint alias_copy angle arccos arccosh arcsin arcsinh arctan arctanh argwhere asin
 asinh atan atanh atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to
 cartesian_prod clone conj conj_physical cos cosh detach_copy diagflat embedding empty_like equal
-exp exp2 expand_copy expm1 fill flip float_power full_like ger get_device hstack is_nonzero
-is_same_size is_signed isfinite isinf isnan isreal kron log log10 log1p log2 logical_not
-lu_unpack masked_fill masked_select meshgrid moveaxis movedim nan_to_num nn.functional.embedding
-nonzero nonzero_static ones_like outer pow real reciprocal resize_as_ roll rsqrt sgn sigmoid sin
-sinc sinh sparse.spdiags special.exp2 special.expit special.expm1 special.log1p sqrt square
-swapaxes swapdims t_copy take tan tanh tile transpose true_divide where zeros_like
+exp exp2 expand_copy expm1 fill flip float_power full_like ger get_device hstack is_conj is_neg
+is_nonzero is_same_size is_signed isfinite isinf isnan isreal kron log log10 log1p log2
+logical_not lu_unpack masked_fill masked_select meshgrid moveaxis movedim nan_to_num
+nn.functional.embedding nonzero nonzero_static ones_like outer pow real reciprocal resize_as_
+resolve_conj resolve_neg roll rsqrt sgn sigmoid sin sinc sinh sparse.spdiags special.exp2
+special.expit special.expm1 special.log1p sqrt square swapaxes swapdims t_copy take tan tanh
+tile transpose true_divide where zeros_like
 """,
     "number IndexError": """
 Tensor.swapaxes_ Tensor.swapdims_ Tensor.transpose_ affine_grid_generator all amax amin any
@@ -541,7 +543,7 @@ nn.functional.normalize permute permute_copy select select_copy std sum transpos
 trapz unbind unbind_copy unflatten
 """,
     "number NotImplementedError": """
-nn.functional.interpolate
+nn.functional.interpolate nn.functional.upsample nn.functional.upsample_nearest
 """,
     "number RuntimeError": """
 Tensor.expand Tensor.fill_diagonal_ Tensor.renorm_ Tensor.resize Tensor.sum_to_size
@@ -573,7 +575,7 @@ view_copy vsplit
 """,
     "number ValueError": """
 nn.functional.adaptive_max_pool2d nn.functional.affine_grid nn.functional.local_response_norm
-pca_lowrank svd_lowrank
+nn.functional.upsample_bilinear pca_lowrank svd_lowrank
 """,
     "shapes IndexError": """
 Tensor.index_copy_ Tensor.put_ index_copy put

@@ -402,6 +402,8 @@ _WRITES = """: writes the result into ``self`` and returns it.
     """
 _TURNS = """: turns ``self`` into that view of its own memory and returns it.
 
+    Shapes are those of the function that is no twin; the dtype stays.
+
     Raises:
         RuntimeError: ``self`` is a leaf that wants a gradient.
     """

@@ -220,6 +220,8 @@ def get_device_properties(device: Any = None) -> _Properties:
 def get_device_name(device: Any = None) -> str:
     """The device's name, as its driver gives it; of the current device by default.
 
+    AssertionError without CUDA, RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.get_device_name()
     'fake CUDA device (NumPy)'
@@ -229,6 +231,8 @@ def get_device_name(device: Any = None) -> str:
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
     """(major, minor) number of the device's capability; of the current device by default.
+
+    AssertionError without CUDA, RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.get_device_capability()
@@ -240,6 +244,8 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
     """Whether a device can read the memory of another; not of itself.
+
+    AssertionError without CUDA, RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.can_device_access_peer(0, 1), torch.cuda.can_device_access_peer(0, 0)
@@ -257,6 +263,8 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
     Args:
         including_emulation: else only where the device has it, from capability 8.0 on.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cuda.is_bf16_supported()
@@ -313,6 +321,8 @@ def synchronize(device: Any = None) -> None:
 
 def get_device_module(device: Any = None) -> Any:
     """The module of a kind of device, such as ``torch.cuda``; None: of the one that is there.
+
+    RuntimeError for a kind that there is no module of.
 
     >>> import framework as torch
     >>> torch.get_device_module("cpu").current_device()

@@ -110,7 +110,7 @@ def _no_management(name: str, what: str) -> Any:
     ask.__name__ = ask.__qualname__ = name
     ask.__doc__ = f"""{what}: refused, since NVIDIA's management library is not used here.
 
-    Raises what PyTorch does where that library is not installed.
+    ModuleNotFoundError, which PyTorch raises where that library is not installed.
 
     >>> import framework as torch
     >>> torch.cuda.{name}()

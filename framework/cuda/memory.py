@@ -49,6 +49,8 @@ def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
 def memory_allocated(device: Any = None) -> int:
     """Bytes that arrays have on a device, the current one by default; 0 without a real one.
 
+    RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.memory_allocated()
     0
@@ -58,6 +60,8 @@ def memory_allocated(device: Any = None) -> int:
 
 def memory_reserved(device: Any = None) -> int:
     """Bytes that CuPy's pool has taken from a device, in use or not; 0 without a real one.
+
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.memory_reserved()
@@ -69,6 +73,8 @@ def memory_reserved(device: Any = None) -> int:
 def max_memory_allocated(device: Any = None) -> int:
     """The largest `memory_allocated` that a call of these functions has seen since the last reset.
 
+    RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.max_memory_allocated() >= torch.cuda.memory_allocated()
     True
@@ -79,6 +85,8 @@ def max_memory_allocated(device: Any = None) -> int:
 def max_memory_reserved(device: Any = None) -> int:
     """The largest `memory_reserved` that a call of these functions has seen since the last reset.
 
+    RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.max_memory_reserved() >= torch.cuda.memory_reserved()
     True
@@ -88,6 +96,8 @@ def max_memory_reserved(device: Any = None) -> int:
 
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Begin again with the peaks: from now on they are what is in use now.
+
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.reset_peak_memory_stats()
@@ -102,6 +112,8 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 def reset_accumulated_memory_stats(device: Any = None) -> None:
     """Accepted: nothing is summed up.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.cuda.reset_accumulated_memory_stats()
     """
@@ -114,6 +126,8 @@ reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
 
 def memory_stats(device: Any = None) -> dict[str, Any]:
     """Current and peak bytes, by PyTorch's keys ("allocated_bytes.all.peak"); empty without CUDA.
+
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.memory_stats()["allocated_bytes.all.current"]
@@ -132,6 +146,8 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
 
 def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
     """`memory_stats` as dicts of dicts, by the parts of the keys.
+
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.memory_stats_as_nested_dict()["reserved_bytes"]
@@ -186,6 +202,8 @@ def reset_accumulated_host_memory_stats() -> None:
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     """A table of `memory_stats`, to be printed; zeros without a real device.
 
+    RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> print(torch.cuda.memory_summary(), end="")
     CUDA memory of device 0
@@ -202,6 +220,8 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
 
 def memory_snapshot(*args: Any, **options: Any) -> list[Any]:
     """Empty: the pool's blocks cannot be listed.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cuda.memory_snapshot()
@@ -274,6 +294,8 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
 def get_per_process_memory_fraction(device: Any = None) -> float:
     """What `set_per_process_memory_fraction` set for a device, 1.0 at first.
 
+    AssertionError without CUDA, RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.get_per_process_memory_fraction(1)
     1.0
@@ -317,6 +339,8 @@ def caching_allocator_delete(*args: Any, **options: Any) -> NoReturn:
 
 def list_gpu_processes(device: Any = None) -> str:
     """PyTorch's words where NVIDIA's library is not there.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cuda.list_gpu_processes()

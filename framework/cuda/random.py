@@ -20,7 +20,9 @@ __all__ = [
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
-    """State of the generator, as a uint8 tensor on the CPU. AssertionError without a CUDA device.
+    """State of the generator, as a uint8 tensor on the CPU, of shape (16,).
+
+    AssertionError without a CUDA device.
 
     >>> import framework as torch
     >>> torch.cuda.get_rng_state().shape
@@ -33,6 +35,8 @@ def get_rng_state(device: Any = "cuda") -> Any:
 def get_rng_state_all() -> list[Any]:
     """States of all devices' generators: one for each, all the same here.
 
+    Each a uint8 tensor of shape (16,); an empty list without CUDA.
+
     >>> import framework as torch
     >>> len(torch.cuda.get_rng_state_all())
     2
@@ -42,6 +46,8 @@ def get_rng_state_all() -> list[Any]:
 
 def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
     """Put the generator back into a state that `get_rng_state` gave; nothing without CUDA.
+
+    TypeError unless it is a uint8 tensor, RuntimeError if it has another size.
 
     >>> import framework as torch
     >>> state = torch.cuda.get_rng_state()
@@ -58,6 +64,8 @@ def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
 def set_rng_state_all(new_states: Iterable[Any]) -> None:
     """Put all devices' generators back into states; they are one, so the last counts.
 
+    TypeError unless they are uint8 tensors, RuntimeError if one has another size.
+
     >>> import framework as torch
     >>> torch.cuda.set_rng_state_all(torch.cuda.get_rng_state_all())
     """
@@ -67,6 +75,8 @@ def set_rng_state_all(new_states: Iterable[Any]) -> None:
 
 def manual_seed(seed: int) -> None:
     """Seed the generator: the default one, which serves the CPU too. Nothing without CUDA.
+
+    ValueError for a seed that does not fit into 64 bits.
 
     >>> import framework as torch
     >>> torch.cuda.manual_seed(7)
@@ -79,6 +89,8 @@ def manual_seed(seed: int) -> None:
 
 def manual_seed_all(seed: int) -> None:
     """Seed the generators of all devices, which are one: as `manual_seed`.
+
+    ValueError for a seed that does not fit into 64 bits.
 
     >>> import framework as torch
     >>> torch.cuda.manual_seed_all(7)

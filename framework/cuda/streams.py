@@ -128,6 +128,8 @@ class ExternalStream(Stream):
 def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
     """`ExternalStream`, as a function.
 
+    RuntimeError without CUDA.
+
     >>> import framework as torch
     >>> torch.cuda.get_stream_from_external(64).cuda_stream
     64
@@ -219,6 +221,8 @@ def current_stream(device: Any = None) -> Stream:
 def default_stream(device: Any = None) -> Stream:
     """The stream that a device's work is put into unless told otherwise.
 
+    AssertionError without CUDA, RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.cuda.default_stream(1)
     <torch.cuda.Stream device=cuda:1 cuda_stream=0x0>
@@ -232,6 +236,8 @@ def set_stream(stream: Stream | None) -> None:
     """Put the work of the current device into a stream; None changes nothing.
 
     `stream` does it for a while.
+
+    AttributeError for what is no stream.
 
     >>> import framework as torch
     >>> torch.cuda.set_stream(torch.cuda.default_stream())
@@ -277,6 +283,8 @@ class StreamContext:
 
 def stream(stream: Stream | None) -> StreamContext:
     """``with torch.cuda.stream(s)``: within it, work is put into ``s``; see `StreamContext`.
+
+    Entering it raises an AttributeError for what is no stream.
 
     >>> import framework as torch
     >>> s = torch.cuda.Stream()

@@ -24,6 +24,8 @@ def functional_call(
         tie_weights: a tensor that the module has under several names is replaced under all.
         strict: all parameters and buffers must be given, and nothing else.
 
+    The tensors may have other shapes and dtypes than the module's own, if its ops take them.
+
     >>> import framework as torch
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> loss = lambda p, x: torch.func.functional_call(layer, p, (x,)).sum()
@@ -64,6 +66,8 @@ def stack_module_state(models: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
     Raises:
         RuntimeError: no models, of different classes, or not all in the same mode.
 
+    A stack has the dtype of what is stacked.
+
     >>> import framework as torch
     >>> models = [torch.nn.Linear(2, 3) for _ in range(4)]
     >>> params, buffers = torch.func.stack_module_state(models)
@@ -98,6 +102,8 @@ def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def replace_all_batch_norm_modules_(root: Any) -> Any:
     """Batch norms of a module without running statistics, which `vmap` could not write: in place.
+
+    It returns the module; AttributeError for what is none.
 
     >>> import framework as torch
     >>> model = torch.nn.Sequential(torch.nn.BatchNorm1d(2))

@@ -198,6 +198,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     the result is (output, vjp_fn, aux). RuntimeError if ``func`` returns something else than
     tensors, or for cotangents of another structure.
 
+    Primals are floating or complex (RuntimeError for integers); gradients have their dtypes.
+
     >>> import framework as torch
     >>> out, vjp_fn = torch.func.vjp(torch.sin, torch.zeros(2))
     >>> vjp_fn(torch.ones(2))
@@ -346,6 +348,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     """``(func(*primals), jvp_fn)``: jvp_fn(*tangents) is `jvp` without running ``func`` again.
 
     jvp_fn raises a RuntimeError for tangents of another structure or shape.
+
+    Tangents have the dtypes of the primals (RuntimeError for others).
 
     >>> import framework as torch
     >>> out, jvp_fn = torch.func.linearize(torch.exp, torch.zeros(2))

@@ -15,6 +15,7 @@ import numpy as np
 from framework import random
 from framework.core import overridable
 from framework.core.modes import no_grad
+from framework.kernels.floats import type_name
 from framework.tensor import Tensor
 
 __all__ = [
@@ -119,6 +120,8 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set all elements to ``val``; returns ``tensor``. Any shape and type.
 
+    TypeError for a value that is no number.
+
     >>> import framework as torch
     >>> torch.nn.init.constant_(torch.empty(2), 0.3)
     tensor([0.3000, 0.3000])
@@ -130,6 +133,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 def ones_(tensor: Tensor) -> Tensor:
     """Set all elements to 1; returns ``tensor``. Any shape and type.
 
+    AttributeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.nn.init.ones_(torch.empty(2))
     tensor([1., 1.])
@@ -140,6 +145,8 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Set all elements to 0; returns ``tensor``. Any shape and type.
+
+    AttributeError for what is no tensor.
 
     >>> import framework as torch
     >>> torch.nn.init.zeros_(torch.empty(2))
@@ -168,6 +175,8 @@ def eye_(tensor: Tensor) -> Tensor:
 
     Le et al. 2015, for recurrent weights. ValueError unless there are two dimensions.
 
+    Of any dtype.
+
     >>> import framework as torch
     >>> torch.nn.init.eye_(torch.empty(2, 3))
     tensor([[1., 0., 0.],
@@ -184,6 +193,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     Shapes: (O, C/groups, K), (O, C/groups, KH, KW) or (O, C/groups, KD, KH, KW): 1 at the kernel's
     centre where a group's channels in and out have the same number (Zagoruyko and Komodakis
     2017). ValueError for another rank or groups that do not divide O.
+
+    Of any dtype.
 
     >>> import framework as torch
     >>> w = torch.nn.init.dirac_(torch.empty(2, 2, 3))
@@ -231,6 +242,8 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) ->
     A weight (out, in, *kernel) has fan_in = in · kernel elements and fan_out = out · kernel
     elements. ``gain`` is that of `calculate_gain`. ValueError for fewer than two dimensions.
 
+    Floating or complex dtypes (NotImplementedError for integers).
+
     >>> import framework as torch
     >>> w = torch.nn.init.xavier_uniform_(torch.empty(4, 2))
     >>> bool(w.abs().max() <= 1)
@@ -244,6 +257,8 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
     """Normal with standard deviation gain √(2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
 
     The fans are those of `xavier_uniform_`. ValueError for fewer than two dimensions.
+
+    Floating or complex dtypes (NotImplementedError for integers).
 
     >>> import framework as torch
     >>> w = torch.nn.init.xavier_normal_(torch.empty(100, 100))
@@ -271,6 +286,8 @@ def kaiming_uniform_(
         mode: "fan_in" keeps the variance of forward passes, "fan_out" of backward passes; the fans
             are those of `xavier_uniform_`.
 
+    Floating or complex dtypes (NotImplementedError for integers).
+
     >>> import framework as torch
     >>> w = torch.nn.init.kaiming_uniform_(torch.empty(4, 6), nonlinearity="relu")
     >>> bool(w.abs().max() <= 1)
@@ -293,6 +310,9 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with standard deviation gain / √fan (He et al. 2015); see `kaiming_uniform_`.
 
+    Shapes, dtypes and errors are those of `kaiming_uniform_`: ValueError for fewer than two
+    dimensions or another mode, NotImplementedError for integers.
+
     >>> import framework as torch
     >>> w = torch.nn.init.kaiming_normal_(torch.empty(100, 200), nonlinearity="relu")
     >>> round(w.std().item(), 2)
@@ -303,6 +323,12 @@ def kaiming_normal_(
         return tensor
     fan = _fan(tensor, mode)
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(fan), generator)
+
+
+def _floating(tensor: Tensor) -> None:
+    if not tensor.is_floating_point() and not tensor.is_complex():
+        kind = type_name(tensor._data)
+        raise NotImplementedError(f"\"normal_kernel_cpu\" not implemented for '{kind}'")
 
 
 def _draw(generator: Any) -> random.Generator:
@@ -322,6 +348,8 @@ def trunc_normal_(
     ``mean`` and ``std`` are those of the whole normal distribution; a and b are values, not numbers
     of standard deviations. Where next to nothing falls into [a, b] the rest is uniform in it.
 
+    Any shape, of a floating dtype. NotImplementedError for integers.
+
     >>> import framework as torch
     >>> w = torch.nn.init.trunc_normal_(torch.empty(1000), std=2.0, a=-1.0, b=1.0)
     >>> bool(w.abs().max() <= 1)
@@ -333,6 +361,7 @@ def trunc_normal_(
             "values may be incorrect.",
             stacklevel=2,
         )
+    _floating(tensor)
     if tensor.is_meta:
         return tensor
     stream, count = _draw(generator), tensor.numel()
@@ -353,6 +382,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     The Q of a normal matrix's QR, its signs made those of a uniform draw (Mezzadri 2006), times
     ``gain``. ValueError for fewer than two dimensions.
 
+    Of a floating dtype (NotImplementedError for integers).
+
     >>> import framework as torch
     >>> w = torch.nn.init.orthogonal_(torch.empty(2, 3))
     >>> torch.allclose(w @ w.T, torch.eye(2), atol=1e-6)
@@ -360,6 +391,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     """
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
+    _floating(tensor)
     if not tensor.numel() or tensor.is_meta:
         return tensor
     rows, cols = tensor.shape[0], tensor.numel() // tensor.shape[0]
@@ -375,6 +407,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     At least ``sparsity`` of the rows, rounded up, are zero in each column. ValueError unless there
     are two dimensions.
 
+    Of a floating dtype (NotImplementedError for integers).
+
     >>> import framework as torch
     >>> w = torch.nn.init.sparse_(torch.empty(10, 3), sparsity=0.75)
     >>> (w == 0).sum(0)
@@ -382,6 +416,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    _floating(tensor)
     if tensor.is_meta:
         return tensor
     rows, cols = tensor.shape

@@ -354,7 +354,11 @@ def relu(input: Any, inplace: bool = False) -> Any:
 
 @function(namespaces=("", *_F), method=False)
 def relu_(input: Any) -> Any:
-    """In-place version of `relu`: writes the result into ``input``."""
+    """In-place version of `relu`: writes the result into ``input``.
+
+    Any shape and any real dtype, which stays. NotImplementedError for complex numbers, RuntimeError
+    for a leaf that wants a gradient.
+    """
     return input.relu_()
 
 

@@ -21,6 +21,9 @@ __all__ = ["as_tensor", "asarray", "from_file", "from_numpy", "frombuffer"]
 def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor that shares the memory of a NumPy array.
 
+    Of any shape and of the array's dtype. TypeError for what is no array and for types that
+    tensors have not, ValueError for negative strides.
+
     >>> import numpy as np, framework as torch
     >>> a = np.zeros(2)
     >>> t = torch.from_numpy(a)
@@ -88,6 +91,8 @@ def asarray(
         copy: True always copies, False never (and fails where it would have to), None only where
             it has to.
 
+    TypeError for text, ValueError for a copy that is forbidden and needed.
+
     >>> import framework as torch
     >>> torch.asarray([1.0, 2.0])
     tensor([1., 2.])
@@ -142,6 +147,9 @@ def frombuffer(
     Args:
         count: elements to take, -1 for all.
         offset: bytes to skip.
+
+    TypeError for an object without a buffer, ValueError for an empty one, and for a count, an
+    offset or a length that does not fit to the dtype's size.
 
     >>> import framework as torch
     >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8)
@@ -199,6 +207,8 @@ def from_file(
             otherwise they stay in memory.
 
     FileNotFoundError if there is no such file (not shared), ValueError if it is too short.
+
+    Elements are of ``dtype``, the default dtype unless given.
 
     >>> import framework as torch
     >>> import os, tempfile

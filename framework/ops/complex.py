@@ -272,10 +272,13 @@ def conj_physical(input: Tensor) -> Tensor:
 def resolve_conj(input: Tensor) -> Tensor:
     """The tensor itself: here no conjugate is ever put off, `conj` computes it.
 
+    TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.resolve_conj(torch.tensor([1 + 2j]).conj())
     tensor([1.-2.j])
     """
+    only_tensors("resolve_conj", input=input)
     return input
 
 
@@ -283,10 +286,13 @@ def resolve_conj(input: Tensor) -> Tensor:
 def resolve_neg(input: Tensor) -> Tensor:
     """The tensor itself: here no negation is ever put off.
 
+    TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.resolve_neg(torch.tensor([1 + 2j]).conj().imag)
     tensor([-2.])
     """
+    only_tensors("resolve_neg", input=input)
     return input
 
 
@@ -294,10 +300,13 @@ def resolve_neg(input: Tensor) -> Tensor:
 def is_conj(input: Tensor) -> bool:
     """Whether a conjugate was put off: here never, `conj` computes it.
 
+    Of any shape. TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.is_conj(torch.tensor([1j]).conj())
     False
     """
+    only_tensors("is_conj", input=input)
     return False
 
 
@@ -305,10 +314,13 @@ def is_conj(input: Tensor) -> bool:
 def is_neg(input: Tensor) -> bool:
     """Whether a negation was put off: here never.
 
+    Of any shape. TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.is_neg(torch.tensor([1j]).conj().imag)
     False
     """
+    only_tensors("is_neg", input=input)
     return False
 
 

@@ -79,6 +79,8 @@ def to(
     Args:
         copy: a new tensor even if nothing changes.
 
+    The shape stays. RuntimeError for a device that is not there.
+
     >>> import framework as torch
     >>> torch.tensor([1.5, 2.5]).to(torch.int64)
     tensor([1, 2])
@@ -141,6 +143,8 @@ def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
     call.__name__ = name
     call.__doc__ = f"""This tensor as {kind.name}: ``to(torch.{kind.name})``.
 
+    RuntimeError for a memory format of another number of dimensions.
+
     >>> import framework as torch
     >>> torch.tensor([0.5, 2.0]).{name}()
     tensor({shown})
@@ -173,6 +177,8 @@ def type_(self: Tensor, dtype: object = None, non_blocking: bool = False) -> Any
     Args:
         dtype: a dtype, a class such as ``torch.FloatTensor`` or its name.
 
+    The shape stays. ValueError for an unknown name, TypeError for what is no type.
+
     >>> import framework as torch
     >>> torch.ones(2).type(), torch.ones(2).type("torch.LongTensor")
     ('torch.FloatTensor', tensor([1, 1]))
@@ -189,6 +195,8 @@ def type_(self: Tensor, dtype: object = None, non_blocking: bool = False) -> Any
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor in the dtype and on the device of ``other``; itself if it has both.
 
+    The shape stays. TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.tensor([1.5, 2.0]).type_as(torch.tensor([1]))
     tensor([1, 2])
@@ -199,6 +207,8 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 @function(namespaces=())
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in host memory; itself if it is there.
+
+    RuntimeError for a memory format of another number of dimensions.
 
     >>> import framework as torch
     >>> torch.zeros(2).cpu().device
@@ -240,6 +250,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in C order or in another memory format; itself if it is already.
 
+    RuntimeError for a memory format of another number of dimensions.
+
     >>> import framework as torch
     >>> torch.zeros(2, 3).t().contiguous().stride()
     (2, 1)
@@ -255,6 +267,8 @@ def detach(input: Tensor) -> Tensor:
     """The same memory without history: a leaf that wants no gradient.
 
     Writes to one show in the other, and autograd notices them.
+
+    TypeError for what is no tensor. Shape and dtype stay.
 
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)

@@ -365,6 +365,8 @@ def arange(
     Of the default dtype if one is a float. RuntimeError for a step of zero or of the wrong sign,
     and for infinite bounds.
 
+    One dimension, of ceil((end - start) / step) elements.
+
     >>> import framework as torch
     >>> torch.arange(1, 7, 2)
     tensor([1, 3, 5])
@@ -398,6 +400,8 @@ def range(
     """start, start + step, ... up to *and with* end; deprecated in favour of `arange`.
 
     Of the default dtype unless another one is given. RuntimeError as for `arange`.
+
+    One dimension, of floor((end - start) / step) + 1 elements.
 
     >>> import warnings, framework as torch
     >>> with warnings.catch_warnings():
@@ -651,6 +655,8 @@ def new_empty_strided(
 ) -> Tensor:  # fmt: skip
     """`empty_strided` with the dtype and device of this tensor, unless others are given.
 
+    RuntimeError for a negative length, or another number of strides than dimensions.
+
     >>> import framework as torch
     >>> torch.zeros(1, dtype=torch.int8).new_empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
@@ -722,6 +728,8 @@ def add_likes(make: Any, name: str, printed: str = "") -> None:
     new.__name__ = f"new_{name}"
     new.__doc__ = f"""`{name}` of a shape, with the dtype and device of this tensor, unless given.
 
+    RuntimeError for a negative length, TypeError for one that is no integer.
+
     >>> import framework as torch
     >>> x = torch.tensor(5.0, dtype=torch.float64)
     >>> x.new_{name}(2){ask}
@@ -758,6 +766,8 @@ def full_like(
 def new_full(self: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor:
     """`full` of a shape, with the dtype and device of this tensor, unless others are given.
 
+    RuntimeError for a negative length, TypeError for a value that is no number.
+
     >>> import framework as torch
     >>> torch.zeros(1, dtype=torch.int64).new_full((2,), 7)
     tensor([7, 7])
@@ -768,6 +778,9 @@ def new_full(self: Tensor, size: Any, fill_value: Any, **options: Any) -> Tensor
 @function(namespaces=())
 def new_tensor(self: Tensor, data: Any, **options: Any) -> Tensor:
     """`tensor` of ``data`` (always copied) with the dtype and device of this tensor, unless given.
+
+    Of the shape of ``data``. TypeError for text, ValueError for lists of different lengths side
+    by side.
 
     >>> import framework as torch
     >>> torch.zeros(1, dtype=torch.float64).new_tensor([1, 2])

@@ -314,6 +314,8 @@ def native_dropout(input: Any, p: float, train: bool | None) -> tuple[Any, Any]:
 
     ``train`` None is True; with False nothing is dropped. RuntimeError for integers.
 
+    Both results have the shape of ``input``.
+
     >>> import framework as torch
     >>> y, kept = torch.native_dropout(torch.ones(4), 0.5, True)
     >>> torch.equal(y, kept * 2.0)
@@ -332,6 +334,8 @@ def native_dropout_backward(grad_output: Any, mask: Any, scale: float) -> Any:
     """The gradient of `native_dropout`: grad_output * mask * scale, with scale = 1 / (1 - p).
 
     RuntimeError for a mask that is not boolean.
+
+    All three have one shape, which the result has.
 
     >>> import framework as torch
     >>> torch.native_dropout_backward(torch.ones(2), torch.tensor([True, False]), 2.0)

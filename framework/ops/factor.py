@@ -167,6 +167,8 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
 def _legacy_lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """Deprecated: (LU, pivots) of `linalg.lu_factor`, with ``get_infos`` also info.
 
+    `(*, m, n)` gives LU of that shape and pivots `(*, min(m, n))`.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():

@@ -516,6 +516,8 @@ def fftfreq(
 
     ``[0, 1, ..., (n - 1) // 2, -(n // 2), ..., -1] / (n d)``. RuntimeError for an integer dtype.
 
+    One dimension, of ``n`` elements.
+
     >>> import framework as torch
     >>> torch.fft.fftfreq(4)
     tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
@@ -531,6 +533,8 @@ def rfftfreq(
     """The frequencies of the `rfft` of n samples that lie ``d`` apart.
 
     ``[0, 1, ..., n // 2] / (n d)``. RuntimeError for an integer dtype.
+
+    One dimension, of ``n // 2 + 1`` elements.
 
     >>> import framework as torch
     >>> torch.fft.rfftfreq(4)

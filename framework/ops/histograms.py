@@ -110,6 +110,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     type of ``input``, which must be floating (NotImplementedError). RuntimeError for no bins, and
     where ``max`` is less than ``min``.
 
+    Of any shape; ``bins`` counts in one dimension.
+
     >>> import framework as torch
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
     tensor([0., 2., 1., 0.])

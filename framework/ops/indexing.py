@@ -596,7 +596,7 @@ def _all_of_none(indices: Any) -> tuple[Any, ...]:
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place version of `index_put`: writes ``values`` at ``input[indices]``, or adds them.
 
-    RuntimeError for a leaf that wants a gradient; else as there.
+    Shapes and errors are as there; RuntimeError also for a leaf that wants a gradient.
     """
     arrays, layout = _split_index(input, _all_of_none(indices))
     return _write_at(input, arrays, layout, values, accumulate, "index_put_")
@@ -684,6 +684,8 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: ``source`` has too few elements, or another dtype.
+
+    The mask broadcasts to the shape of ``input``, which the result has.
 
     >>> import framework as torch
     >>> torch.zeros(3).masked_scatter(torch.tensor([True, False, True]), torch.tensor([1.0, 2.0]))

@@ -175,6 +175,8 @@ def triplet_margin_with_distance_loss(
     ``distance_function`` takes two tensors and returns a distance per row. Raises: ValueError for a
     ``margin`` that is not positive, RuntimeError for different ranks.
 
+    The three have one shape `(N, D)`; the losses `(N,)` are averaged (or added up).
+
     >>> import framework as torch
     >>> a, p, n = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]])
     >>> torch.nn.functional.triplet_margin_with_distance_loss(

@@ -813,6 +813,8 @@ def pdist(input: Any, p: float = 2) -> Any:
 
     RuntimeError for another rank, integers or a negative ``p``.
 
+    That is, all pairs of N vectors of M numbers: the shape of the result has one dimension.
+
     >>> import framework as torch
     >>> torch.pdist(torch.tensor([[0.0], [1.0], [3.0]]))
     tensor([1., 3., 2.])

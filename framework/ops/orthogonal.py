@@ -129,6 +129,8 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
 def _legacy_qr(input: Tensor, some: bool = True) -> Any:
     """Deprecated: (Q, R) of `linalg.qr`, reduced with ``some``, else complete.
 
+    Shapes: `(*, m, n)` gives `(*, m, k)` and `(*, k, n)`, k = min(m, n) with ``some``, else m.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():

@@ -284,6 +284,8 @@ def frexp(input: Tensor) -> Any:
     The mantissa has the type of ``input``, the exponent int32. RuntimeError unless that is a real
     floating type.
 
+    Both have the shape of ``input``.
+
     >>> import framework as torch
     >>> torch.frexp(torch.tensor([3.0, -0.25])).exponent
     tensor([ 2, -1], dtype=torch.int32)

@@ -124,6 +124,8 @@ def embedding_renorm_(weight: Any, indices: Any, max_norm: float, norm_type: flo
 
     Rows whose ``norm_type``-norm is at most ``max_norm`` stay as they are.
 
+    ``weight`` is a matrix, a row for each index; ``indices`` have any shape.
+
     >>> import framework as torch
     >>> torch.embedding_renorm_(torch.tensor([[3.0, 4.0], [3.0, 4.0]]), torch.tensor([0]), 1.0, 2.0)
     tensor([[0.6000, 0.8000],

@@ -6,6 +6,7 @@ Storages, shared and pinned memory, Python functions applied to each element.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
 from framework.device import CPU, cuda_problem, existing, is_fake_cuda
 from framework.kernels import to_host
-from framework.layout import channels_last, channels_last_3d, contiguous_format, in_order
+from framework.layout import in_order
 from framework.tensor import Tensor, wrap
 
 __all__ = ["dim_order", "get_device", "is_nonzero", "is_signed", "map_", "set_"]
@@ -43,6 +44,8 @@ def is_nonzero(input: Tensor) -> bool:
     Raises:
         RuntimeError: there is not exactly one element.
 
+    Of any shape with one element.
+
     >>> import framework as torch
     >>> torch.is_nonzero(torch.tensor([0.0]))
     False
@@ -57,6 +60,8 @@ def is_nonzero(input: Tensor) -> bool:
 def get_device(input: Tensor) -> int:
     """Index of the CUDA device, -1 on the CPU.
 
+    Of any shape.
+
     >>> import framework as torch
     >>> torch.get_device(torch.zeros(2))
     -1
@@ -69,6 +74,8 @@ def get_device(input: Tensor) -> int:
 def is_shared(self: Tensor) -> bool:
     """Whether child processes share the memory; see `share_memory_`.
 
+    Of any shape; it never raises.
+
     >>> import framework as torch
     >>> torch.zeros(2).is_shared()
     False
@@ -79,6 +86,8 @@ def is_shared(self: Tensor) -> bool:
 @function(namespaces=())
 def is_pinned(self: Tensor, device: Any = None) -> bool:
     """Whether the memory is page-locked host memory; see `pin_memory`.
+
+    Of any shape; it never raises.
 
     >>> import framework as torch
     >>> torch.zeros(2).is_pinned()
@@ -93,6 +102,8 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
 @function(namespaces=())
 def const_data_ptr(self: Tensor) -> int:
     """Address of the first element, for reading; the same as `data_ptr`.
+
+    Of any shape; NotImplementedError for a sparse tensor.
 
     >>> import framework as torch
     >>> x = torch.zeros(2)
@@ -109,30 +120,37 @@ def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
     Args:
         ambiguity_check: True, or a list of memory formats to prefer: fail where several orders fit.
 
+    RuntimeError where several orders fit and ``ambiguity_check`` asks for one, TypeError for a
+    check of another kind.
+
     >>> import framework as torch
     >>> torch.zeros(2, 3).t().dim_order()
     (1, 0)
     """
+    steps = [s if n > 1 and s else None for s, n in zip(self.stride(), self.shape)]
     if ambiguity_check is not False:
-        formats = (
-            [contiguous_format, channels_last, channels_last_3d] if ambiguity_check is True
-            else ambiguity_check
-        )  # fmt: skip
-        fitting = [f for f in formats if in_order(self._data, f)]
-        if len(fitting) > 1:
+        formats = [] if ambiguity_check is True else ambiguity_check
+        if not isinstance(formats, list):
+            raise TypeError(
+                "The ambiguity_check argument must be a bool or a list of memory formats."
+            )
+        several = None in steps or any(a == b for a, b in pairwise(self.stride()))
+        if several and sum(in_order(self._data, f) for f in formats) != 1:
             raise RuntimeError(
                 "The tensor does not have unique dim order, or cannot map to exact one of the "
-                f"given memory formats: {fitting}"
+                "given memory formats."
             )
-    steps = [s if n > 1 else None for s, n in zip(self.stride(), self.shape)]
-    order: list[int] = []
-    for d, step in enumerate(steps):  # stable: dimensions of one element stay where they are
-        at = len(order)
-        while step is not None and at and (left := steps[order[at - 1]]) is not None:
-            if left >= step:
+    order = list(range(self.ndim))
+    for d in range(1, self.ndim):  # those without a step stay where they are
+        at = d
+        for left in range(d - 1, -1, -1):
+            mine, other = steps[order[at]], steps[order[left]]
+            if mine is None or other is None:
+                continue
+            if other >= mine:
                 break
-            at -= 1
-        order.insert(at, d)
+            order[at], order[left] = order[left], order[at]
+            at = left
     return tuple(order)
 
 
@@ -142,6 +160,8 @@ def dim_order(self: Tensor, ambiguity_check: Any = False) -> tuple[int, ...]:
 @function(namespaces=())
 def untyped_storage(self: Tensor) -> storage.UntypedStorage:
     """The memory that this tensor is a view of, as bytes.
+
+    Of any shape; it has the bytes of the whole memory, also of what the view leaves out.
 
     >>> import framework as torch
     >>> torch.arange(4)[2:].untyped_storage().nbytes()
@@ -154,6 +174,8 @@ def untyped_storage(self: Tensor) -> storage.UntypedStorage:
 def storage_(self: Tensor) -> storage.TypedStorage:
     """The memory that this tensor is a view of, as elements of its dtype.
 
+    Of any shape; it has all elements of the memory, also those that the view leaves out.
+
     >>> import framework as torch
     >>> torch.arange(4)[2:].storage().size()
     4
@@ -164,6 +186,8 @@ def storage_(self: Tensor) -> storage.TypedStorage:
 @function(namespaces=())
 def storage_type(self: Tensor) -> Any:
     """The class of its storage.
+
+    Of any shape.
 
     >>> import framework as torch
     >>> torch.zeros(2).storage_type().__name__
@@ -182,6 +206,8 @@ def set_(
         TypeError: what is neither a tensor nor a storage.
         RuntimeError: another dtype, or more than the storage holds; in backward, for there is no
             derivative.
+
+    The shape and strides are those given, or the other tensor's.
 
     >>> import framework as torch
     >>> x, y = torch.zeros(0), torch.tensor([1.0, 2.0, 3.0, 4.0])
@@ -260,6 +286,8 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 def record_stream(self: Tensor, stream: Any) -> None:
     """Accepted: memory is given back in the order of the one stream that is used.
 
+    Of any shape; it never raises.
+
     >>> import framework as torch
     >>> torch.zeros(2).record_stream(None)
     """
@@ -268,6 +296,8 @@ def record_stream(self: Tensor, stream: Any) -> None:
 @function(namespaces=())
 def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     """The older constructor (sizes, data, a storage, ...) with this tensor's dtype and device.
+
+    TypeError for text, ValueError for a negative length.
 
     >>> import framework as torch
     >>> x = torch.zeros(2, dtype=torch.float64)

@@ -205,6 +205,8 @@ def randperm(
     int64 unless another dtype is given. RuntimeError for a negative n or one that the dtype does
     not hold.
 
+    One dimension, of ``n`` elements.
+
     >>> import framework as torch
     >>> sorted(torch.randperm(4).tolist())
     [0, 1, 2, 3]

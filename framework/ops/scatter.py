@@ -637,6 +637,7 @@ def index_reduce(
         reduce: "prod", "mean", "amax" or "amin" (RuntimeError for another).
         include_self: whether what is there takes part.
 
+    ``source`` has the shape of ``input``, but along ``dim`` that of the index (RuntimeError).
     IndexError for an index out of range.
 
     >>> import framework as torch

@@ -240,6 +240,8 @@ NONZERO_STATIC = op("nonzero_static", _nonzero_static_kernel, "a")
 def argwhere(input: Tensor) -> Tensor:
     """Positions of the elements that are not zero, one in each row: int64 [count, ndim].
 
+    Of a tensor of any shape `(*)` with `ndim` dimensions.
+
     >>> import framework as torch
     >>> torch.argwhere(torch.tensor([[0, 7], [8, 0]]))
     tensor([[0, 1],

@@ -82,6 +82,9 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """The elements of this tensor where the condition holds, else ``other``: see `torch.where`.
 
+    The three broadcast. TypeError for a condition that is no tensor, RuntimeError for shapes
+    that do not broadcast.
+
     >>> import framework as torch
     >>> x = torch.tensor([-1.0, 2.0])
     >>> x.where(x > 0, 0.0)

@@ -198,6 +198,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension, in C order: a view of a contiguous tensor, else a copy.
 
+    TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> torch.tensor([[1, 2], [3, 4]]).ravel()
     tensor([1, 2, 3, 4])

@@ -117,6 +117,8 @@ def exponential(
     ValueError for a negative M, a tau that is not positive, or a dtype other than float32 and
     float64.
 
+    One dimension, of ``M`` elements.
+
     >>> import framework as torch
     >>> torch.signal.windows.exponential(3)
     tensor([0.3679, 1.0000, 0.3679])
@@ -140,6 +142,8 @@ def cosine(
 
     ValueError for a negative M, or a dtype other than float32 and float64.
 
+    One dimension, of ``M`` elements.
+
     >>> import framework as torch
     >>> torch.signal.windows.cosine(3)
     tensor([0.5000, 1.0000, 0.5000])
@@ -157,6 +161,8 @@ def gaussian(
 
     ValueError for a negative M, a std that is not positive, or a dtype other than float32 and
     float64.
+
+    One dimension, of ``M`` elements.
 
     >>> import framework as torch
     >>> torch.signal.windows.gaussian(3)
@@ -177,6 +183,8 @@ def kaiser(
 
     ValueError for a negative M or beta, or a dtype other than float32 and float64.
 
+    One dimension, of ``M`` elements.
+
     >>> import framework as torch
     >>> torch.signal.windows.kaiser(3, beta=0.0)
     tensor([1., 1., 1.])
@@ -196,6 +204,8 @@ def general_cosine(
 
     ValueError for a negative M, no weights, or a dtype other than float32 and float64; TypeError
     unless they are a list or tuple.
+
+    One dimension, of ``M`` elements.
 
     >>> import framework as torch
     >>> torch.signal.windows.general_cosine(3, a=[0.5, 0.5])
@@ -225,6 +235,8 @@ def general_hamming(
 
     ValueError for a negative M, or a dtype other than float32 and float64.
 
+    One dimension, of ``M`` elements.
+
     >>> import framework as torch
     >>> torch.signal.windows.general_hamming(3, alpha=0.75)
     tensor([0.5000, 1.0000, 0.5000])
@@ -253,7 +265,7 @@ def _named_cosines(name: str, a: tuple[float, ...], formula: str, example: str) 
         sym: symmetric, for filters; else periodic, for spectra: M + 1 points without the last.
         dtype: float32 or float64; the default one unless given.
 
-    ValueError for a negative M and for other dtypes.
+    One dimension, of ``M`` elements. ValueError for a negative M and for other dtypes.
 
     >>> import framework as torch
     >>> torch.signal.windows.{name}(3)
@@ -290,6 +302,8 @@ def bartlett(
     """A triangle of M points, zero at its ends.
 
     ValueError for a negative M, or a dtype other than float32 and float64.
+
+    One dimension, of ``M`` elements.
 
     >>> import framework as torch
     >>> torch.signal.windows.bartlett(5)
@@ -385,6 +399,8 @@ def blackman_window(
 ) -> Tensor:  # fmt: skip
     """``0.42 - 0.5 cos(x) + 0.08 cos(2x)``, ``x = 2 pi n / N``, N as for `hamming_window`.
 
+    One dimension, of ``window_length`` elements.
+
     >>> import framework as torch
     >>> torch.blackman_window(4)[1:]
     tensor([0.3400, 1.0000, 0.3400])
@@ -403,6 +419,8 @@ def kaiser_window(
     """Kaiser's window; see `signal.windows.kaiser`.
 
     Of N points, or the first N of N + 1 if it is periodic.
+
+    One dimension, of ``window_length`` elements.
 
     >>> import framework as torch
     >>> torch.kaiser_window(3, periodic=False, beta=1.0)

@@ -211,6 +211,8 @@ def coalesce(self: Tensor) -> Tensor:
 
     A coalesced tensor is returned as it is. RuntimeError for a dense one.
 
+    Shape and dtype stay.
+
     >>> import framework as torch
     >>> x = torch.sparse_coo_tensor([[1, 0, 1]], [1.0, 2.0, 3.0], (2,)).coalesce()
     >>> x.indices(), x.values()
@@ -225,6 +227,8 @@ def is_coalesced(self: Tensor) -> bool:
     """Whether each coordinate of a sparse tensor is there once, in order.
 
     RuntimeError for a dense tensor.
+
+    Of any shape and dtype.
 
     >>> import framework as torch
     >>> x = torch.sparse_coo_tensor([[1, 1]], [1.0, 2.0], (2,))
@@ -253,6 +257,8 @@ def values(self: Tensor) -> Tensor:
     """The values of a coalesced sparse tensor: `(n, *dense shape)`, with their history.
 
     RuntimeError for a tensor that is not coalesced, or dense.
+
+    Of the tensor's dtype.
 
     >>> import framework as torch
     >>> torch.tensor([[0.0, 2.0]]).to_sparse().values()
@@ -291,6 +297,8 @@ def _nnz(self: Tensor) -> int:
 def sparse_dim(self: Tensor) -> int:
     """Number of sparse dimensions, the first ones; 0 for a dense tensor.
 
+    Of any dtype.
+
     >>> import framework as torch
     >>> torch.ones(2, 3).to_sparse(1).sparse_dim()
     1
@@ -302,6 +310,8 @@ def sparse_dim(self: Tensor) -> int:
 def dense_dim(self: Tensor) -> int:
     """Number of dense dimensions, which come last: all of a dense tensor's.
 
+    Of any dtype.
+
     >>> import framework as torch
     >>> torch.ones(2, 3).to_sparse(1).dense_dim()
     1
@@ -312,6 +322,8 @@ def dense_dim(self: Tensor) -> int:
 @function(namespaces=())
 def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool = True) -> Tensor:
     """A dense copy of a sparse tensor, cast to ``dtype`` if one is given; a dense tensor as it is.
+
+    The shape stays. TypeError for what is no dtype.
 
     >>> import framework as torch
     >>> torch.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).to_dense()
@@ -444,6 +456,8 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
     A sparse factor's gradient is sparse, at its own coordinates.
 
     RuntimeError if the shapes do not fit, or a sparse factor is no matrix.
+
+    Both of one dtype, which the product has (RuntimeError for two).
 
     >>> import framework as torch
     >>> torch.sparse.mm(torch.eye(2).to_sparse(), torch.ones(2, 1)).tolist()
@@ -741,6 +755,8 @@ def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any 
     """``beta * mat + alpha * (mat1 @ mat2)`` of a sparse ``mat1``: `(m, n)` by `(n, p)`.
 
     RuntimeError if the shapes do not fit.
+
+    All of one dtype, which the result has (RuntimeError for others).
 
     >>> import framework as torch
     >>> torch.sparse.addmm(torch.ones(2, 1), torch.eye(2).to_sparse(), torch.ones(2, 1))

@@ -502,6 +502,8 @@ def pinv(
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """`linalg.pinv`: singular values up to ``rcond`` times the largest count as zero.
 
+    `(*, m, n)` gives `(*, n, m)`.
+
     >>> import framework as torch
     >>> torch.pinverse(torch.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])

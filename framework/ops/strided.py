@@ -297,7 +297,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     Args:
         storage_offset: from the start of the memory; by default where ``input`` itself starts.
 
-    The gradient adds up what several elements of the view, being one place in memory, get.
+    The result has the shape ``size``. The gradient adds up what several elements of the view, being
+    one place in memory, get.
 
     Raises:
         RuntimeError: the view would reach out of the memory.
@@ -488,6 +489,8 @@ def _resized(x: Tensor, shape: Any) -> Tensor:
 @function(namespaces=())
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether two tensors are one memory with one shape and strides.
+
+    TypeError for what is no tensor.
 
     >>> import framework as torch
     >>> x = torch.zeros(2, 3)

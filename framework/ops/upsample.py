@@ -374,6 +374,8 @@ def upsample(
 ) -> Any:  # fmt: skip
     """The older name of `interpolate`, which warns.
 
+    Shapes: `(N, C, *)` with one to three dimensions at the end, as there (NotImplementedError).
+
     >>> import framework as torch
     >>> torch.nn.functional.upsample(torch.tensor([[[1.0, 3.0]]]), scale_factor=2)
     tensor([[[1., 1., 3., 3.]]])
@@ -386,6 +388,8 @@ def upsample(
 def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """`interpolate` with mode "nearest"; warns that `interpolate` takes its place.
 
+    Shapes: `(N, C, *)`, as there (NotImplementedError for others).
+
     >>> import framework as torch
     >>> torch.nn.functional.upsample_nearest(torch.tensor([[[1.0, 3.0]]]), size=3)
     tensor([[[1., 1., 3.]]])
@@ -397,6 +401,8 @@ def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> 
 @function(namespaces=("nn.functional",), method=False)
 def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """`interpolate` with mode "bilinear" and aligned corners; warns that it takes its place.
+
+    Shapes: `(N, C, *)`, as there (NotImplementedError for others).
 
     >>> import framework as torch
     >>> torch.nn.functional.upsample_bilinear(torch.tensor([[[[1.0, 3.0]]]]), size=(1, 3))

@@ -64,6 +64,8 @@ _debug: bool | None = None
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
     """Whether checkpoints made within stop to run again as soon as they have all they need.
 
+    A value counts by its truth; it never raises.
+
     >>> import framework as torch
     >>> from framework.utils.checkpoint import checkpoint, set_checkpoint_early_stop
     >>> def noisy(x):
@@ -88,6 +90,8 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 @contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
     """Accepted: errors name what was saved in any case.
+
+    It never raises.
 
     >>> from framework.utils.checkpoint import set_checkpoint_debug_enabled
     >>> with set_checkpoint_debug_enabled(True):
@@ -317,6 +321,8 @@ def _words(meta: tuple[Any, ...]) -> str:
 def check_backward_validity(inputs: Any) -> None:
     """Warn if none of the inputs wants a gradient: there will be none.
 
+    Shapes and dtypes do not matter; it never raises.
+
     >>> import warnings, framework as torch
     >>> from framework.utils.checkpoint import check_backward_validity
     >>> with warnings.catch_warnings(record=True) as found:
@@ -335,6 +341,8 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Leaves of the same memory, which want gradients as the tensors do.
 
     RuntimeError for anything but a tuple.
+
+    Shapes and dtypes stay.
 
     >>> import framework as torch
     >>> from framework.utils.checkpoint import detach_variable
@@ -424,6 +432,9 @@ def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
     """A sequence of modules or functions in ``segments`` checkpoints; the last is run as it is.
+
+    Shapes and dtypes are those that the modules take and give. Raises what they raise;
+    TypeError for ``segments`` that is no number.
 
     >>> import framework as torch
     >>> from framework.utils.checkpoint import checkpoint_sequential
@@ -544,6 +555,8 @@ class DefaultDeviceType:
 def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
     """The numbers of the CUDA devices that tensors are on, and the states of their generators.
 
+    Dtypes and shapes do not matter; it never raises.
+
     >>> import framework as torch
     >>> from framework.utils.checkpoint import get_device_states
     >>> get_device_states(torch.ones(1))
@@ -555,6 +568,8 @@ def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
 
 def set_device_states(devices: list[int], states: list[Any], *, device_type: Any = None) -> None:
     """Put the generators of devices back into states.
+
+    Each state is a uint8 tensor of shape (16,): TypeError or RuntimeError for others.
 
     >>> import framework as torch
     >>> from framework.utils.checkpoint import set_device_states

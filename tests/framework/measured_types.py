@@ -41,8 +41,7 @@ FIXED = frozenset(
 OTHERWISE = frozenset(
     """
     Tensor.to Tensor.view Tensor.type from_file frombuffer hash_tensor Tensor.type_as
-    nn.functional.one_hot nn.functional.upsample nn.functional.upsample_nearest
-    nn.functional.upsample_bilinear
+    nn.functional.one_hot
     """.split()
 )
 # Sizes that one tensor, and several, are tried with; the last is what the several broadcast to.
@@ -115,7 +114,7 @@ def watched(every: list[str], seen: list[Call]) -> Iterator[None]:
     try:
         yield
     finally:
-        for home, name, before in undo:
+        for home, name, before in reversed(undo):
             if before is None:
                 delattr(home, name)
             else:
@@ -245,10 +244,12 @@ def dtypes_of(call: Call, **options: Any) -> dict[Any, str]:
     for kind in (k for kinds in FAMILIES.values() for k in kinds):
         given = dict.fromkeys(options, kind)
         changed = {id(t): cast(t, kind) for t in chosen}
-        if not kind.is_floating_point and not kind.is_complex:
-            whole = bool if kind is torch.bool else int  # so that numbers change no type
-            changed.update({id(v): whole(v) for _, v in parameters(call) if type(v) is float})
         found[kind] = named(run(call, changed, **given), kind)
+        if found[kind] == "f" and "float" not in str(kind):
+            whole = bool if kind is torch.bool else int  # perhaps only a number made it so
+            plain = {id(v): whole(v) for _, v in parameters(call) if type(v) is float}
+            again = named(run(call, {**changed, **plain}, **given), kind)
+            found[kind] = again if again == "=" else found[kind]
         if not found[kind].startswith("!") and set(found[kind]) & set("fc"):
             torch.set_default_dtype(torch.float64)
             wide = named(run(call, changed, **given), kind)

@@ -292,3 +292,19 @@ def test_tensors_among_data_are_numbers() -> None:
     assert torch.tensor([torch.tensor(1.0, dtype=torch.float64)]).dtype is torch.float64
     with pytest.raises(ValueError, match="only one element tensors"):
         torch.tensor([torch.ones(2), torch.ones(2)])
+
+
+def test_the_order_of_dimensions() -> None:
+    """As PyTorch has it: what has no step of its own stays; an order that is not the only one."""
+    x = torch.zeros(2, 3)
+    assert x.expand(4, 2, 3).dim_order() == (0, 1, 2)
+    assert torch.zeros(2, 1, 3).transpose(0, 2).dim_order() == (2, 1, 0)
+    formats = [torch.contiguous_format, torch.channels_last]
+    assert torch.zeros(1, 2, 3, 4).dim_order(ambiguity_check=formats) == (0, 1, 2, 3)
+    for tensor in (torch.zeros(1, 2, 3, 4), x.expand(4, 2, 3)):
+        with pytest.raises(RuntimeError, match="does not have unique dim order"):
+            tensor.dim_order(ambiguity_check=True)
+    with pytest.raises(RuntimeError, match="does not have unique dim order"):
+        torch.zeros(2, 1, 3, 4).dim_order(ambiguity_check=formats)
+    with pytest.raises(TypeError, match="must be a bool or a list of memory formats"):
+        x.dim_order(ambiguity_check=3)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import measured_types
+import pytest
 
 import framework as torch
 from framework.core import docstrings, facts
@@ -68,6 +69,16 @@ def test_what_docstrings_say_of_dtypes_shapes_and_errors_is_what_really_runs() -
     for part, entries in table(facts).items():
         now = {key: sorted(names) for key, names in found[part].items()}
         assert now == entries, part
+
+
+@pytest.mark.parametrize("path", ["", *NAMESPACES])
+def test_docstrings_name_shapes_dtypes_and_errors(
+    path: str, request: pytest.FixtureRequest
+) -> None:
+    if path.startswith("cuda"):
+        request.getfixturevalue("fake_cuda")
+    found = [(place, lacks) for place, f in public(path) if (lacks := lacking(place, f))]
+    assert not found, "\n".join(f"{place} lacks {', '.join(lacks)}" for place, lacks in found)
 
 
 def lacking(place: str, function: Any) -> list[str]:

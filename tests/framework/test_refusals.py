@@ -52,6 +52,23 @@ def test_narrow_floats_in_linear_algebra() -> None:
             call()
 
 
+def test_initial_values_of_integers() -> None:
+    whole = torch.ones(2, 2, dtype=torch.int64)
+    for fill in (
+        lambda: torch.nn.init.trunc_normal_(whole),
+        lambda: torch.nn.init.orthogonal_(whole),
+        lambda: torch.nn.init.sparse_(whole, 0.5),
+    ):
+        with pytest.raises(NotImplementedError, match="not implemented for 'Long'"):
+            fill()
+
+
+@pytest.mark.parametrize("name", ["is_conj", "is_neg", "resolve_conj", "resolve_neg"])
+def test_questions_about_what_is_no_tensor(name) -> None:
+    with pytest.raises(TypeError, match=r"argument 'input' \(position 1\) must be Tensor, not int"):
+        getattr(torch, name)(3)
+
+
 def test_rms_norm_of_integers() -> None:
     with pytest.raises(NotImplementedError, match="\"rms_norm\" not implemented for 'Long'"):
         torch.rms_norm(torch.ones(2, 2, dtype=torch.int64), (2,))
