@@ -102,15 +102,16 @@ allclose equal get_device is_conj is_neg is_nonzero is_same_size is_signed
 """,
     "= = !N !N !N": """
 Tensor.frac_ Tensor.hypot_ Tensor.igamma_ Tensor.igammac_ Tensor.log_normal_ Tensor.nextafter_
-_dirichlet_grad _sample_dirichlet _standard_gamma adaptive_avg_pool1d batch_norm bernoulli celu
-celu_ frac grid_sampler grid_sampler_2d grid_sampler_3d group_norm hardshrink histc hypot igamma
-igammac instance_norm layer_norm log_softmax logaddexp2 max_pool1d native_batch_norm
-native_group_norm native_layer_norm nextafter nn.functional.adaptive_avg_pool2d
-nn.functional.adaptive_avg_pool3d nn.functional.adaptive_max_pool1d
-nn.functional.adaptive_max_pool2d nn.functional.adaptive_max_pool3d nn.functional.batch_norm
-nn.functional.cross_entropy nn.functional.elu nn.functional.elu_
-nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d nn.functional.gelu
-nn.functional.glu nn.functional.grid_sample nn.functional.group_norm
+_dirichlet_grad _sample_dirichlet _standard_gamma adaptive_avg_pool1d batch_norm bernoulli
+binary_cross_entropy_with_logits celu celu_ frac grid_sampler grid_sampler_2d grid_sampler_3d
+group_norm hardshrink histc hypot igamma igammac instance_norm layer_norm log_softmax logaddexp2
+max_pool1d native_batch_norm native_group_norm native_layer_norm nextafter
+nn.functional.adaptive_avg_pool2d nn.functional.adaptive_avg_pool3d
+nn.functional.adaptive_max_pool1d nn.functional.adaptive_max_pool2d
+nn.functional.adaptive_max_pool3d nn.functional.batch_norm nn.functional.binary_cross_entropy
+nn.functional.binary_cross_entropy_with_logits nn.functional.cross_entropy nn.functional.elu
+nn.functional.elu_ nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
+nn.functional.gelu nn.functional.glu nn.functional.grid_sample nn.functional.group_norm
 nn.functional.gumbel_softmax nn.functional.hardsigmoid nn.functional.hardswish
 nn.functional.huber_loss nn.functional.instance_norm nn.functional.interpolate
 nn.functional.layer_norm nn.functional.leaky_relu nn.functional.leaky_relu_
@@ -140,11 +141,9 @@ nn.functional.multi_head_attention_forward
     "= = !N !R !R": """
 Tensor.arctan2_ Tensor.atan2_ Tensor.copysign_ Tensor.digamma_ Tensor.erf_ Tensor.erfc_
 Tensor.erfinv_ Tensor.i0_ Tensor.lgamma_ Tensor.logit_ Tensor.mvlgamma_ Tensor.polygamma_
-Tensor.xlogy_ alpha_dropout binary_cross_entropy_with_logits dropout feature_alpha_dropout
-feature_dropout nn.functional.binary_cross_entropy
-nn.functional.binary_cross_entropy_with_logits nn.functional.dropout1d nn.functional.dropout2d
-nn.functional.dropout3d nn.functional.gaussian_nll_loss
-nn.functional.scaled_dot_product_attention
+Tensor.xlogy_ alpha_dropout dropout feature_alpha_dropout feature_dropout
+nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d
+nn.functional.gaussian_nll_loss nn.functional.scaled_dot_product_attention
 """,
     "= = !N !R|=|=|=|= !N": """
 nn.functional.hardtanh nn.functional.hardtanh_
@@ -181,7 +180,7 @@ special.i0e special.i1 special.i1e special.ndtr special.xlog1py xlogy
 """,
     "= = !R !R !R": """
 Tensor.cauchy_ Tensor.deg2rad_ Tensor.exponential_ Tensor.rad2deg_ cdist cosine_similarity
-nanmean nn.functional.embedding_bag pdist
+kl_div nanmean nn.functional.embedding_bag nn.functional.kl_div pdist
 """,
     "= = !R = !N": """
 Tensor.abs_ Tensor.absolute_
@@ -220,8 +219,8 @@ Tensor.arcsinh_ Tensor.arctan_ Tensor.arctanh_ Tensor.asin_ Tensor.asinh_ Tensor
 Tensor.atanh_ Tensor.cos_ Tensor.cosh_ Tensor.exp2_ Tensor.exp_ Tensor.expm1_ Tensor.ldexp_
 Tensor.log10_ Tensor.log1p_ Tensor.log2_ Tensor.log_ Tensor.reciprocal_ Tensor.renorm_
 Tensor.rsqrt_ Tensor.sigmoid_ Tensor.sin_ Tensor.sinc_ Tensor.sinh_ Tensor.sqrt_ Tensor.tan_
-Tensor.tanh_ Tensor.true_divide_ addcdiv embedding_renorm_ kl_div linalg.vecdot matrix_exp mean
-nn.functional.kl_div nn.functional.normalize nn.functional.soft_margin_loss renorm
+Tensor.tanh_ Tensor.true_divide_ addcdiv embedding_renorm_ linalg.vecdot matrix_exp mean
+nn.functional.normalize nn.functional.soft_margin_loss renorm
 """,
     "= = = !R|F|F|F|F !R": """
 gradient
@@ -568,14 +567,14 @@ nn.functional.fractional_max_pool3d nn.functional.fractional_max_pool3d_with_ind
 nn.functional.glu nn.functional.group_norm nn.functional.layer_norm nn.functional.lp_pool1d
 nn.functional.lp_pool2d nn.functional.lp_pool3d nn.functional.max_pool2d_with_indices
 nn.functional.max_pool3d_with_indices nn.functional.pad nn.functional.unfold nuclear_norm pdist
-pinverse pixel_shuffle pixel_unshuffle qr renorm reshape rms_norm rot90 slice_copy slogdet split
+pinverse pixel_shuffle pixel_unshuffle qr renorm reshape rot90 slice_copy slogdet split
 split_copy split_with_sizes split_with_sizes_copy svd tensor_split topk tril triu unfold_copy
 unsafe_chunk unsafe_split unsafe_split_with_sizes vander view_as_complex view_as_complex_copy
 view_copy vsplit
 """,
     "number ValueError": """
 nn.functional.adaptive_max_pool2d nn.functional.affine_grid nn.functional.local_response_norm
-nn.functional.upsample_bilinear pca_lowrank svd_lowrank
+nn.functional.upsample_bilinear pca_lowrank rms_norm svd_lowrank
 """,
     "shapes IndexError": """
 Tensor.index_copy_ Tensor.put_ index_copy put
@@ -629,11 +628,11 @@ convolution grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell heaviside 
 index_copy index_put index_put_ index_reduce inner isclose lerp linalg.householder_product
 linalg.ldl_solve linalg.lstsq linalg.lu_solve linalg.matmul linalg.multi_dot linalg.solve
 linalg.solve_ex linalg.solve_triangular linalg.tensorsolve linalg.vecdot lstm_cell lu_solve
-masked_scatter matmul mm mv nn.functional.batch_norm nn.functional.grid_sample
-nn.functional.grouped_mm nn.functional.linear nn.functional.linear_cross_entropy
-nn.functional.multi_head_attention_forward nn.functional.scaled_dot_product_attention orgqr
-ormqr polar prelu put quantile rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell scatter scatter_add
-scatter_reduce tensordot
+masked_scatter matmul mm mv nn.functional.batch_norm nn.functional.binary_cross_entropy
+nn.functional.grid_sample nn.functional.grouped_mm nn.functional.linear
+nn.functional.linear_cross_entropy nn.functional.multi_head_attention_forward
+nn.functional.scaled_dot_product_attention orgqr ormqr polar prelu put quantile rnn_relu
+rnn_relu_cell rnn_tanh rnn_tanh_cell scatter scatter_add scatter_reduce tensordot
 """,
     "types TypeError": """
 Tensor.map2_ Tensor.map_
@@ -641,7 +640,7 @@ Tensor.map2_ Tensor.map_
     "types promote": """
 add addcdiv addcmul addr arctan2 atan2 binary_cross_entropy_with_logits cat concat concatenate
 copysign cosine_embedding_loss cosine_similarity dist fmax fmin hypot igamma igammac kl_div
-logaddexp logaddexp2 margin_ranking_loss nextafter nn.functional.binary_cross_entropy
+logaddexp logaddexp2 margin_ranking_loss nextafter
 nn.functional.binary_cross_entropy_with_logits nn.functional.cosine_embedding_loss
 nn.functional.gaussian_nll_loss nn.functional.huber_loss nn.functional.kl_div
 nn.functional.l1_loss nn.functional.margin_ranking_loss nn.functional.mse_loss

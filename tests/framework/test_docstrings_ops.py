@@ -68,7 +68,10 @@ def test_what_docstrings_say_of_dtypes_shapes_and_errors_is_what_really_runs() -
     found = measured_types.table()
     for part, entries in table(facts).items():
         now = {key: sorted(names) for key, names in found[part].items()}
-        assert now == entries, part
+        wrong = sorted(
+            {n for k in {*now, *entries} for n in {*now.get(k, ())} ^ {*entries.get(k, ())}}
+        )
+        assert not wrong, f"{part} of {wrong}: measure anew, tests/framework/measured_types.py"
 
 
 @pytest.mark.parametrize("path", ["", *NAMESPACES])
