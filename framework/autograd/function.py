@@ -187,7 +187,6 @@ class FunctionNode(Node):
         ])  # fmt: skip
         super().__init__(_op_of(function), edges, {}, _NO_PLAN, (), ())
         self.function = function
-        self.tensors = tuple([isinstance(a, Tensor) for a in args])
         needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
         self.ctx = FunctionCtx(self, needs)
         self.inputs = tuple([
@@ -240,12 +239,13 @@ class FunctionNode(Node):
                     f"expected Variable or None (got {type(out).__name__}), returned by "
                     f"{self.name()} at position {i + 1}"
                 )
-            if not self.tensors[i]:
+            like = self.inputs[i]
+            if like is None:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different from None at position "
                     f"{i + 1}, but the corresponding forward input was not a Variable"
                 )
-            if out._data.dtype.kind == "c" and self.inputs[i][1].kind != "c":
+            if out._data.dtype.kind == "c" and like[1].kind != "c":
                 raise RuntimeError(
                     "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == "
                     f"grad_is_complex) to be true, but got false: {self.name()} returned a complex "

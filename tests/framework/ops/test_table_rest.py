@@ -174,6 +174,7 @@ REFUSED: dict[str, Callable[[torch.Tensor], Any]] = {
     "geqrf": lambda p: torch.geqrf(p.diag()).a,
     "heaviside": lambda p: torch.heaviside(p, p),
     "floor_divide": lambda p: p // 2,
+    "set_": lambda p: p.clone().set_(p * 2),
 }
 
 
@@ -182,13 +183,15 @@ def test_no_derivative_is_said(name: str) -> None:
     p = P.clone().requires_grad_()
     with recording() as tape:
         y = REFUSED[name](p)
-    assert name in {getattr(event, "name", "") for event in tape.read()}
+    ran = {getattr(event, "name", "") for event in tape.read()}
+    assert name in ran or name == "set_"  # which computes nothing
     with pytest.raises((NotImplementedError, RuntimeError), match=r"derivative|differentiable"):
         y.sum().backward()
 
 
 # op -> where its gradient is checked.
 ELSEWHERE = {
+    "attention_tiles": "test_attention_tiles.py: by the attention that keeps its scores",
     "embedding_sparse": "above",
     "hidden": "tests/framework/autograd/test_forward_ad.py: it is there to stop gradients",
     "_standard_gamma": "tests/framework/distributions/test_sampling.py, by SciPy's quantiles",
