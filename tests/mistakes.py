@@ -21,14 +21,20 @@ def entries(table: str) -> list[tuple[str, str, str]]:
     return [(call, *error.partition(": ")[::2]) for call, _, error in found]
 
 
-def check(call: str, kind: str, words: str, names: dict[str, Any]) -> None:
-    """The call, a program of these names, raises just that, in one line."""
+def check(
+    call: str, kind: str, words: str, names: dict[str, Any], *, values: bool = False
+) -> None:  # fmt: skip
+    """The call, a program of these names, raises just that, in one line.
+
+    ``values``: a tensor may follow on further lines.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(Exception, match=re.escape(words)) as caught:
             eval(call, names)
     assert type(caught.value).__name__ == kind
-    assert "\n" not in str(caught.value).strip()
+    first, _, rest = str(caught.value).strip().partition("\n")
+    assert not rest or (values and first.endswith("values:"))
 
 
 def unnamed(table: str, class_of: Callable[[str], Any]) -> list[str]:

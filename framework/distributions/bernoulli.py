@@ -19,6 +19,9 @@ __all__ = ["Bernoulli"]
 class Bernoulli(BinaryParameter, ExponentialFamily):
     """1 with probability ``probs`` = sigmoid(``logits``), else 0.
 
+    ``probs`` of any shape and float type; samples alike. ValueError for a probability outside of
+    [0, 1], and unless just one of the two is given.
+
     >>> import framework as torch
     >>> m = Bernoulli(torch.tensor([0.25]))
     >>> m.log_prob(torch.tensor([1.0])), m.variance

@@ -19,7 +19,8 @@ class Beta(ExponentialFamily):
     """Density x^(a - 1) (1 - x)^(b - 1) / B(a, b) on [0, 1]; a: concentration1, b: concentration0.
 
     Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 25. It is the
-    first share of a Dirichlet(a, b).
+    first share of a Dirichlet(a, b). Both of any shape and float type; samples alike. ValueError
+    for one that is not positive, RuntimeError for shapes that do not broadcast.
 
     >>> import framework as torch
     >>> m = Beta(torch.tensor([2.0]), torch.tensor([2.0]))

@@ -21,7 +21,10 @@ def _positive_part(x: Tensor) -> Tensor:
 class Binomial(BinaryParameter):
     """Successes among ``total_count`` trials, each with the probability ``probs``.
 
-    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., ch. 3.
+    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., ch. 3. Any shape, float
+    types; samples are of the type of ``probs``. ValueError for a probability outside of [0, 1], a
+    negative count, and unless one of ``probs`` and ``logits`` is given; NotImplementedError for the
+    support of counts that differ.
 
     >>> import framework as torch
     >>> m = Binomial(4, torch.tensor([0.5]))

@@ -16,7 +16,9 @@ __all__ = ["Categorical"]
 class Categorical(ClassParameter):
     """Class i of n with probability ``probs[..., i]``, or softmax of ``logits``.
 
-    ``probs`` need not sum to one; they are divided by their sum.
+    ``probs`` need not sum to one; they are divided by their sum. Probabilities (*, n) of a float
+    type to int64 samples (*). ValueError for a negative or no positive probability, a scalar, and
+    unless just one of the two is given.
 
     >>> import framework as torch
     >>> m = Categorical(torch.tensor([1.0, 3.0]))

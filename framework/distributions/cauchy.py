@@ -17,7 +17,9 @@ __all__ = ["Cauchy"]
 class Cauchy(Distribution):
     """Density 1 / (pi scale (1 + ((x - loc) / scale)^2)); neither mean nor variance.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 16.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 16. ``loc``
+    and ``scale`` of any shape and float type; samples alike. ValueError for a scale that is not
+    positive, RuntimeError for shapes that do not broadcast.
 
     >>> import framework as torch
     >>> Cauchy(0.0, 1.0).icdf(torch.tensor(0.75))

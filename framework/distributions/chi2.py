@@ -14,6 +14,8 @@ __all__ = ["Chi2"]
 class Chi2(Gamma):
     """The sum of df squared standard normals: Gamma(df / 2, 1 / 2).
 
+    ``df`` of any shape and float type; samples alike. ValueError for one that is not positive.
+
     >>> import framework as torch
     >>> m = Chi2(torch.tensor([3.0]))
     >>> m.mean, m.variance

@@ -25,6 +25,9 @@ class Constraint:
         is_discrete: whether the set is countable.
         event_dim: number of rightmost dimensions that make one value together.
 
+    `check` takes a tensor of any shape and dtype and gives bool, without the last ``event_dim``
+    dimensions; NotImplementedError for a class that does not give it.
+
     >>> import framework as torch
     >>> simplex.check(torch.tensor([[0.2, 0.8], [0.5, 0.6]])), simplex.event_dim
     (tensor([ True, False]), 1)
@@ -35,7 +38,7 @@ class Constraint:
 
     def check(self, value: Any) -> Any:
         """For each event in ``value`` whether it is in the set."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement check")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__[1:]}()"
@@ -104,6 +107,9 @@ def is_dependent(constraint: Any) -> bool:
 class _DependentProperty(property, _Dependent):
     """A property whose value is a constraint, and on the class a dependent constraint itself.
 
+    NotImplementedError for ``is_discrete`` and ``event_dim``, which depend on an instance, unless
+    they were given. Shapes and dtypes as of `Constraint`.
+
     >>> class Range:
     ...     def __init__(self, low, high):
     ...         self.low, self.high = low, high
@@ -129,6 +135,9 @@ class _DependentProperty(property, _Dependent):
 
 class _IndependentConstraint(Constraint):
     """Batch dimensions of a constraint counted as dimensions of the event: valid if all are.
+
+    (*, event) of any dtype to bool (*). AssertionError for what is no constraint and a negative
+    number, ValueError for a value of fewer dimensions.
 
     >>> import framework as torch
     >>> constraints = torch.distributions.constraints
@@ -180,6 +189,8 @@ class _IndependentConstraint(Constraint):
 
 class MixtureSameFamilyConstraint(Constraint):
     """The values of a mixture: those that every component takes.
+
+    (*, event) of any real dtype to bool (*). AssertionError for what is no constraint.
 
     >>> import framework as torch
     >>> constraints = torch.distributions.constraints
@@ -237,7 +248,8 @@ class _Joined(Constraint):
 class _Cat(_Joined):
     """Constraints for the pieces of a concatenation along ``dim`` of these ``lengths``.
 
-    Without lengths each piece is one long.
+    Without lengths each piece is one long. Any shape and dtype, to bool of that shape.
+    AssertionError for what is no constraint, another number of lengths, and a ``dim`` out of range.
 
     >>> import framework as torch
     >>> constraints = torch.distributions.constraints
@@ -275,6 +287,9 @@ class _Cat(_Joined):
 
 class _Stack(_Joined):
     """Constraints for the slices of a stack along ``dim``.
+
+    Any shape and dtype, to bool of that shape. AssertionError for what is no constraint and a
+    ``dim`` out of range.
 
     >>> import framework as torch
     >>> constraints = torch.distributions.constraints
@@ -323,6 +338,8 @@ class _Real(Constraint):
 class _GreaterThan(_Bounded):
     """x > lower_bound.
 
+    Any shape that broadcasts with the bound's (RuntimeError for others), any real dtype, to bool.
+
     >>> import framework as torch
     >>> torch.distributions.constraints.greater_than(2).check(torch.tensor([1.0, 2.0, 3.0]))
     tensor([False, False,  True])
@@ -339,6 +356,8 @@ class _GreaterThan(_Bounded):
 
 class _GreaterThanEq(_GreaterThan):
     """x >= lower_bound.
+
+    Any shape that broadcasts with the bound's (RuntimeError for others), any real dtype, to bool.
 
     >>> import framework as torch
     >>> torch.distributions.constraints.greater_than_eq(2).check(torch.tensor([1.0, 2.0, 3.0]))
@@ -360,6 +379,8 @@ class _IntegerGreaterThan(_GreaterThan):
 
 class _LessThan(_Bounded):
     """x < upper_bound.
+
+    Any shape that broadcasts with the bound's (RuntimeError for others), any real dtype, to bool.
 
     >>> import framework as torch
     >>> torch.distributions.constraints.less_than(2).check(torch.tensor([1.0, 2.0, 3.0]))
@@ -387,6 +408,8 @@ class _IntegerLessThan(_LessThan):
 class _Interval(_Bounded):
     """lower_bound <= x <= upper_bound.
 
+    Any shape that broadcasts with the bounds' (RuntimeError for others), any real dtype, to bool.
+
     >>> import framework as torch
     >>> torch.distributions.constraints.interval(1, 2).check(torch.tensor([1.0, 2.0, 3.0]))
     tensor([ True,  True, False])
@@ -404,6 +427,8 @@ class _Interval(_Bounded):
 class _HalfOpenInterval(_Interval):
     """lower_bound <= x < upper_bound.
 
+    Any shape that broadcasts with the bounds' (RuntimeError for others), any real dtype, to bool.
+
     >>> import framework as torch
     >>> torch.distributions.constraints.half_open_interval(1, 2).check(torch.tensor([1.0, 2.0]))
     tensor([ True, False])
@@ -415,6 +440,8 @@ class _HalfOpenInterval(_Interval):
 
 class _IntegerInterval(_Interval):
     """Integers from lower_bound to upper_bound.
+
+    Any shape that broadcasts with the bounds' (RuntimeError for others), any real dtype, to bool.
 
     >>> import framework as torch
     >>> torch.distributions.constraints.integer_interval(1, 2).check(torch.tensor([1.0, 1.5, 2.0]))
@@ -452,6 +479,8 @@ class _Simplex(Constraint):
 class _Multinomial(Constraint):
     """Vectors of nonnegative counts with a sum of at most upper_bound.
 
+    (*, n) of any real dtype to bool (*). TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> counts = torch.tensor([[1.0, 2.0], [2.0, 2.0]])
     >>> torch.distributions.constraints.multinomial(3).check(counts)
@@ -481,8 +510,8 @@ class _LowerCholesky(_LowerTriangular):
     """Lower triangular matrices with a positive diagonal."""
 
     def check(self, value: Any) -> Any:
-        positive_diagonal = (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
-        return super().check(value) & positive_diagonal
+        triangular = super().check(value)
+        return triangular & (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
 
 
 class _CorrCholesky(_LowerCholesky):

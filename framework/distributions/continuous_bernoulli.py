@@ -25,6 +25,10 @@ class ContinuousBernoulli(BinaryParameter, ExponentialFamily):
     Args:
         lims: between these probabilities, around 1/2, Taylor series are used.
 
+    ``probs`` of any shape and float type; samples alike. ValueError unless one of ``probs`` and
+    ``logits`` is given, and for a value outside of [0, 1]; a probability outside is moved to its
+    end.
+
     >>> import framework as torch
     >>> ContinuousBernoulli(torch.tensor([0.5])).log_prob(torch.tensor([0.3]))
     tensor([0.])

@@ -16,9 +16,9 @@ __all__ = ["Dirichlet"]
 class Dirichlet(ExponentialFamily):
     """Density Gamma(sum a) prod x_i^(a_i - 1) / Gamma(a_i) on the simplex.
 
-    a: concentration [..., n].
-    Kotz, Balakrishnan and Johnson, "Continuous multivariate distributions", vol. 1, ch. 49. Samples
-    have implicit gradients (`framework.kernels.implicit`).
+    a: concentration (*, n) of a float type; samples are (*, n). ValueError for one that is not
+    positive, and for a scalar. Kotz, Balakrishnan and Johnson, "Continuous multivariate
+    distributions", vol. 1, ch. 49. Samples have implicit gradients (`framework.kernels.implicit`).
 
     >>> import framework as torch
     >>> m = Dirichlet(torch.tensor([1.0, 3.0]))

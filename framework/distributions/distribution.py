@@ -20,7 +20,11 @@ class Distribution:
     ``event_shape`` for each of the distributions in ``batch_shape``.
 
     A derived class has ``arg_constraints`` (constraints of its parameters by name), ``support``,
-    and the methods that it knows; what it does not know raises NotImplementedError.
+    and the methods that it knows; what it does not know raises NotImplementedError. Parameters are
+    numbers or tensors that broadcast to ``batch_shape`` (RuntimeError if they do not), all of one
+    float type, which samples and densities have too. ValueError for a parameter outside of its
+    constraint, and in `log_prob` and `cdf` for a value that is no tensor, has not the shape of a
+    sample, or lies outside of the support.
 
     Args:
         validate_args: whether parameters and values are checked; by default as
@@ -41,7 +45,7 @@ class Distribution:
     def set_default_validate_args(value: bool) -> None:
         """Whether distributions check their arguments unless they are told otherwise."""
         if value not in (True, False):
-            raise ValueError
+            raise ValueError(f"expected True or False, but got {value!r}")
         Distribution._validate_args = value
 
     def __init__(
@@ -86,7 +90,7 @@ class Distribution:
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """This distribution with its batch dimensions expanded to ``batch_shape``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement expand")
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
         """A blank object of this type for ``cls.expand`` to fill."""
@@ -129,17 +133,17 @@ class Distribution:
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
         """Constraints of the parameters, by name."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement arg_constraints")
 
     @property
     def support(self) -> Any:
         """The values that samples take, as a constraint."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement support")
 
     @property
     def mean(self) -> Tensor:
         """The mean."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement mean")
 
     @property
     def mode(self) -> Tensor:
@@ -149,7 +153,7 @@ class Distribution:
     @property
     def variance(self) -> Tensor:
         """The variance."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement variance")
 
     @property
     def stddev(self) -> Tensor:
@@ -163,7 +167,7 @@ class Distribution:
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Samples through which gradients flow to the parameters."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement rsample")
 
     def sample_n(self, n: int) -> Tensor:
         """``sample((n,))``; deprecated."""
@@ -176,26 +180,26 @@ class Distribution:
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Logarithm of the density, or of the probability, of ``value``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement log_prob")
 
     def cdf(self, value: Tensor) -> Tensor:
         """Probability of a sample that is at most ``value``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement cdf")
 
     def icdf(self, value: Tensor) -> Tensor:
         """The quantile: where `cdf` reaches ``value``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement icdf")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All values of a discrete distribution along a new first dimension.
 
         With ``expand=False`` the batch dimensions after it have size one.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement enumerate_support")
 
     def entropy(self) -> Tensor:
         """The (differential) entropy, in nats; of ``batch_shape``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement entropy")
 
     def perplexity(self) -> Tensor:
         """exp(entropy)."""

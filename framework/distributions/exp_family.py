@@ -16,7 +16,8 @@ class ExponentialFamily(Distribution):
 
     ``_natural_params`` are theta, ``_log_normalizer(*theta)`` is F, and ``_mean_carrier_measure``
     is the mean of k. Nielsen and Nock, "Entropies and cross-entropies of exponential families",
-    ICIP 2010.
+    ICIP 2010. Shapes, dtypes and checks as of `Distribution`; NotImplementedError for a class that
+    does not give these.
 
     >>> import framework as torch
     >>> from framework.distributions import Normal
@@ -26,14 +27,14 @@ class ExponentialFamily(Distribution):
 
     @property
     def _natural_params(self) -> tuple[Tensor, ...]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _natural_params")
 
     def _log_normalizer(self, *natural_params: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _log_normalizer")
 
     @property
     def _mean_carrier_measure(self) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _mean_carrier_measure")
 
     def entropy(self) -> Tensor:
         """F(theta) - <theta, grad F(theta)> - E[k]."""

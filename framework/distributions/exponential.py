@@ -16,7 +16,8 @@ __all__ = ["Exponential"]
 class Exponential(ExponentialFamily):
     """Density rate exp(-rate x) for x >= 0.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 19.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 19. ``rate``
+    of any shape and float type; samples alike. ValueError for one that is not positive.
 
     >>> import framework as torch
     >>> m = Exponential(torch.tensor([2.0]))

@@ -18,7 +18,8 @@ __all__ = ["FisherSnedecor"]
 class FisherSnedecor(Distribution):
     """The F distribution: the quotient of two chi-squared variables, each over its df.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 27.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 27. Both of
+    any shape and float type; samples alike. ValueError for one that is not positive.
 
     >>> import framework as torch
     >>> FisherSnedecor(torch.tensor([2.0]), torch.tensor([4.0])).log_prob(torch.tensor([1.0]))

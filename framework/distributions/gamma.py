@@ -17,7 +17,8 @@ class Gamma(ExponentialFamily):
     """Density rate^a x^(a - 1) exp(-rate x) / Gamma(a) for the concentration a and x > 0.
 
     Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 17. Samples
-    have implicit gradients (`framework.kernels.implicit`).
+    have implicit gradients (`framework.kernels.implicit`). Both of any shape and float type;
+    samples alike. ValueError for one that is not positive.
 
     >>> import framework as torch
     >>> Gamma(torch.tensor([1.0]), torch.tensor([2.0])).log_prob(torch.tensor([1.0]))

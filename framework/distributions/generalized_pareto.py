@@ -18,7 +18,9 @@ class GeneralizedPareto(Distribution):
     """Survival (1 + c z)^(-1 / c) with z = (x - loc) / scale >= 0; exp(-z) for concentration c = 0.
 
     Hosking and Wallis, "Parameter and quantile estimation for the generalized Pareto distribution",
-    Technometrics 29 (1987). For c < 0 the support ends at loc - scale / c.
+    Technometrics 29 (1987). For c < 0 the support ends at loc - scale / c. All of any shape and
+    float type; samples alike. ValueError for a scale that is not positive and a value outside of
+    the support.
 
     >>> import framework as torch
     >>> GeneralizedPareto(0.0, 1.0, 0.5).cdf(torch.tensor(2.0))

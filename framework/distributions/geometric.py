@@ -17,7 +17,9 @@ __all__ = ["Geometric"]
 class Geometric(BinaryParameter):
     """Failures before the first success: P(k) = (1 - probs)^k probs for k = 0, 1, ...
 
-    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., section 5.2.
+    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., section 5.2. ``probs`` of
+    any shape and float type; samples alike. ValueError for a probability outside of (0, 1], and
+    unless one of ``probs`` and ``logits`` is given.
 
     >>> import framework as torch
     >>> Geometric(torch.tensor([0.5])).log_prob(torch.tensor([1.0]))

@@ -21,7 +21,8 @@ EULER = 0.57721566490153286060  # the constant of Euler and Mascheroni
 class Gumbel(TransformedDistribution):
     """loc - scale log(-log u) for a uniform u: density exp(-z - exp(-z)) / scale.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 22.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 22. Both of
+    any shape and float type; samples alike. ValueError for a scale that is not positive.
 
     >>> import framework as torch
     >>> Gumbel(torch.tensor([1.0]), torch.tensor([2.0])).log_prob(torch.tensor([1.0]))

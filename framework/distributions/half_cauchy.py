@@ -19,7 +19,8 @@ class HalfCauchy(TransformedDistribution):
     """|x| for a Cauchy variable x around zero.
 
     Gelman, "Prior distributions for variance parameters in hierarchical models", Bayesian Analysis
-    1 (2006).
+    1 (2006). ``scale`` of any shape and float type; samples alike. ValueError for one that is not
+    positive, and for a negative value.
 
     >>> import framework as torch
     >>> HalfCauchy(torch.tensor([1.0])).cdf(torch.tensor([1.0]))

@@ -18,7 +18,9 @@ __all__ = ["HalfNormal"]
 class HalfNormal(TransformedDistribution):
     """|x| for a normal x of mean zero.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 13.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 13. ``scale``
+    of any shape and float type; samples alike. ValueError for one that is not positive, and for a
+    negative value.
 
     >>> import framework as torch
     >>> HalfNormal(torch.tensor([1.0])).mean

@@ -15,6 +15,9 @@ __all__ = ["Independent"]
 class Independent(Distribution):
     """A distribution whose rightmost batch dimensions make one event together.
 
+    The last ``reinterpreted_batch_ndims`` sizes of ``batch_shape`` come before those of
+    ``event_shape``; dtypes are the base's. ValueError for more dimensions than there are.
+
     >>> import framework as torch
     >>> from framework.distributions import Normal
     >>> m = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)

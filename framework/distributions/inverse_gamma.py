@@ -17,7 +17,8 @@ __all__ = ["InverseGamma"]
 class InverseGamma(TransformedDistribution):
     """1 / x for a gamma variable x.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 17.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 17. Both of
+    any shape and float type; samples alike. ValueError for one that is not positive.
 
     >>> import framework as torch
     >>> InverseGamma(torch.tensor([2.0]), torch.tensor([3.0])).mean

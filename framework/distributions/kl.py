@@ -337,7 +337,7 @@ def _uniform(p: Any, q: Any) -> Tensor:
 @register_kl(Independent, Independent)
 def _independent(p: Any, q: Any) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise NotImplementedError
+        raise NotImplementedError("the two have different numbers of reinterpreted_batch_ndims")
     result = kl_divergence(p.base_dist, q.base_dist)
     return sum_rightmost(result, p.reinterpreted_batch_ndims)
 
@@ -346,7 +346,7 @@ def _independent(p: Any, q: Any) -> Tensor:
 def _transformed(p: Any, q: Any) -> Tensor:
     """A bijection changes nothing."""
     if p.transforms != q.transforms or p.event_shape != q.event_shape:
-        raise NotImplementedError
+        raise NotImplementedError("the two have different transforms or event shapes")
     return kl_divergence(p.base_dist, q.base_dist)
 
 

@@ -21,7 +21,8 @@ class Kumaraswamy(TransformedDistribution):
     """Density a b x^(a - 1) (1 - x^a)^(b - 1) on [0, 1]; a: concentration1, b: concentration0.
 
     Jones, "Kumaraswamy's distribution: a beta-type distribution with some tractability advantages",
-    Statistical Methodology 6 (2009).
+    Statistical Methodology 6 (2009). Both of any shape and float type; samples alike. ValueError
+    for one that is not positive.
 
     >>> import framework as torch
     >>> Kumaraswamy(torch.tensor([1.0]), torch.tensor([1.0])).mean

@@ -16,7 +16,8 @@ __all__ = ["Laplace"]
 class Laplace(Distribution):
     """Density exp(-|x - loc| / scale) / (2 scale).
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 24.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 24. Both of
+    any shape and float type; samples alike. ValueError for a scale that is not positive.
 
     >>> import framework as torch
     >>> Laplace(0.0, 1.0).log_prob(torch.tensor(0.0))

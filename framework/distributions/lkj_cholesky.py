@@ -20,7 +20,8 @@ class LKJCholesky(Distribution):
 
     eta: concentration; uniform over M for 1, near the identity if large. Lewandowski, Kurowicka and
     Joe, "Generating random correlation matrices based on vines and extended onion method", J.
-    Multivariate Analysis 100 (2009), section 3.
+    Multivariate Analysis 100 (2009), section 3. eta (*) of a float type; samples are (*, n, n).
+    ValueError for n below 2 and an eta that is not positive, TypeError for an n that is no int.
 
     >>> import framework as torch
     >>> m = LKJCholesky(3, 0.5)

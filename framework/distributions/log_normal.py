@@ -16,7 +16,9 @@ __all__ = ["LogNormal"]
 class LogNormal(TransformedDistribution):
     """exp(x) for a normal x.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 14.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 14. ``loc``
+    and ``scale`` of any shape and float type; samples alike. ValueError for a scale that is not
+    positive and a value that is not.
 
     >>> import framework as torch
     >>> LogNormal(torch.tensor([0.0]), torch.tensor([1.0])).mean

@@ -16,7 +16,9 @@ __all__ = ["LogisticNormal"]
 class LogisticNormal(TransformedDistribution):
     """Normal numbers, taken to the simplex of one more dimension by breaking a stick.
 
-    Atchison and Shen, "Logistic-normal distributions", Biometrika 67 (1980).
+    Atchison and Shen, "Logistic-normal distributions", Biometrika 67 (1980). Parameters (*, n) of a
+    float type, samples (*, n + 1). ValueError for a scale that is not positive and a value that is
+    not of the simplex.
 
     >>> import framework as torch
     >>> m = LogisticNormal(torch.zeros(3), torch.ones(3))

@@ -22,9 +22,10 @@ __all__ = ["LowRankMultivariateNormal"]
 class LowRankMultivariateNormal(Distribution):
     """`MultivariateNormal` of the covariance W W^T + diag(D): W [..., n, m], D [..., n].
 
-    Only the m x m capacitance matrix I + W^T D^-1 W = L L^T is factorised: the determinant is
-    det(L L^T) det(D) and the inverse D^-1 - D^-1 W (L L^T)^-1 W^T D^-1 (Woodbury, "Inverting
-    modified matrices", 1950).
+    Only the m x m capacitance matrix I + W^T D^-1 W = L L^T is factorised: the determinant is det(L
+    L^T) det(D) and the inverse D^-1 - D^-1 W (L L^T)^-1 W^T D^-1 (Woodbury, "Inverting modified
+    matrices", 1950). ``loc`` (*, n), all float32 or float64 (RuntimeError for narrower). ValueError
+    for other shapes and a D that is not positive.
 
     >>> import framework as torch
     >>> m = LowRankMultivariateNormal(torch.zeros(2), torch.ones(2, 1), torch.ones(2))

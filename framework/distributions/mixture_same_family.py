@@ -16,7 +16,10 @@ __all__ = ["MixtureSameFamily"]
 class MixtureSameFamily(Distribution):
     """A sample of the component that a categorical distribution picks.
 
-    The components are along the rightmost batch dimension of ``component_distribution``.
+    The components are along the rightmost batch dimension of ``component_distribution``: its batch
+    shape is (*, n), that of the mixture (*). Dtypes are the components'. ValueError for a mixture
+    that is no `Categorical` and for numbers of components that differ, IndexError for components
+    without a batch.
 
     >>> import framework as torch
     >>> from framework.distributions import Normal
@@ -48,6 +51,8 @@ class MixtureSameFamily(Distribution):
                 "The Component distribution needs to be an instance of "
                 "torch.distributions.Distribution"
             )
+        if not component_distribution.batch_shape:
+            raise IndexError("component_distribution has no batch dimension along which to mix")
         mixture_batch = mixture_distribution.batch_shape
         batch = component_distribution.batch_shape[:-1]
         for a, b in zip(reversed(mixture_batch), reversed(batch)):

@@ -19,7 +19,10 @@ __all__ = ["Multinomial"]
 class Multinomial(Distribution):
     """How often each of n classes comes in ``total_count`` draws.
 
-    Kotz, Johnson and Balakrishnan, "Discrete multivariate distributions", ch. 35.
+    Kotz, Johnson and Balakrishnan, "Discrete multivariate distributions", ch. 35. Probabilities (*,
+    n) of a float type to counts (*, n) of the same. ValueError for a negative probability, a
+    scalar, and a value with another sum than ``total_count``; NotImplementedError for a
+    ``total_count`` that is no int.
 
     >>> import framework as torch
     >>> Multinomial(2, torch.tensor([1.0, 1.0])).log_prob(torch.tensor([1.0, 1.0]))

@@ -53,7 +53,9 @@ class MultivariateNormal(Distribution):
 
     One of the covariance S, its inverse the precision, and its lower Cholesky factor is given; the
     factor is what is computed with. Kotz, Balakrishnan and Johnson, "Continuous multivariate
-    distributions", vol. 1, ch. 45.
+    distributions", vol. 1, ch. 45. ``loc`` (*, n), S (*, n, n), float32 or float64 (RuntimeError
+    for narrower); samples (*, n). ValueError for other shapes, a matrix that is not positive
+    definite, and unless just one is given.
 
     >>> import framework as torch
     >>> m = MultivariateNormal(torch.zeros(2), torch.eye(2))

@@ -19,7 +19,9 @@ class NegativeBinomial(BinaryParameter):
     """Successes, of probability ``probs`` each, before ``total_count`` failures.
 
     ``total_count`` need not be whole. Johnson, Kemp and Kotz, "Univariate discrete distributions",
-    3rd ed., ch. 5. A sample is Poisson with a gamma rate.
+    3rd ed., ch. 5. A sample is Poisson with a gamma rate. All of any shape and float type; samples
+    alike. ValueError for a negative count, a probability outside of [0, 1), and unless one of
+    ``probs`` and ``logits`` is given.
 
     >>> import framework as torch
     >>> m = NegativeBinomial(3.0, torch.tensor([0.5]))

@@ -17,7 +17,9 @@ __all__ = ["Normal"]
 class Normal(ExponentialFamily):
     """Density exp(-(x - loc)^2 / (2 scale^2)) / (scale sqrt(2 pi)).
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 13.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 13. Both of
+    any shape and float type; samples alike. ValueError for a scale that is not positive and what is
+    neither number nor tensor, RuntimeError for shapes that do not broadcast.
 
     >>> import framework as torch
     >>> m = Normal(torch.tensor([0.0]), torch.tensor([1.0]))

@@ -17,6 +17,9 @@ __all__ = ["OneHotCategorical", "OneHotCategoricalStraightThrough"]
 class OneHotCategorical(Distribution):
     """One-hot vectors: the i-th of n with probability ``probs[..., i]``; see `Categorical`.
 
+    Probabilities (*, n) of a float type to samples (*, n) of the same. ValueError as of
+    `Categorical`, and for a value that is not one-hot.
+
     >>> import framework as torch
     >>> m = OneHotCategorical(torch.tensor([1.0, 3.0]))
     >>> m.mode, m.log_prob(torch.tensor([1.0, 0.0]))
@@ -93,7 +96,8 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
     """`OneHotCategorical` whose samples pass their gradient on to the probabilities.
 
     Bengio, Leonard and Courville, "Estimating or propagating gradients through stochastic neurons
-    for conditional computation", 2013.
+    for conditional computation", 2013. Probabilities (*, n) of a float type to samples (*, n) of
+    the same. ValueError as of `Categorical`.
 
     >>> import framework as torch
     >>> p = torch.tensor([1.0, 3.0], requires_grad=True)

@@ -17,7 +17,9 @@ __all__ = ["Pareto"]
 class Pareto(TransformedDistribution):
     """Density alpha scale^alpha / x^(alpha + 1) for x >= scale.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 20.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 20. Both of
+    any shape and float type; samples alike. ValueError for one that is not positive and a value
+    below ``scale``.
 
     >>> import framework as torch
     >>> Pareto(torch.tensor([1.0]), torch.tensor([3.0])).mean

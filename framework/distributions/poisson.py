@@ -16,7 +16,9 @@ __all__ = ["Poisson"]
 class Poisson(ExponentialFamily):
     """P(k) = rate^k exp(-rate) / k! for k = 0, 1, ...
 
-    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., ch. 4.
+    Johnson, Kemp and Kotz, "Univariate discrete distributions", 3rd ed., ch. 4. ``rate`` of any
+    shape and float type; samples alike. ValueError for a negative one, and for a value that is no
+    count.
 
     >>> import framework as torch
     >>> Poisson(torch.tensor([4.0])).log_prob(torch.tensor([2.0]))

@@ -67,7 +67,8 @@ class RelaxedBernoulli(TransformedDistribution):
     """Numbers of (0, 1) that near 0 and 1 as ``temperature`` falls.
 
     Maddison et al. as above, and Jang, Gu and Poole, "Categorical reparameterization with
-    Gumbel-softmax", ICLR 2017.
+    Gumbel-softmax", ICLR 2017. ``probs`` of any shape and float type; samples alike. ValueError for
+    a probability outside of [0, 1], and unless one of ``probs`` and ``logits`` is given.
 
     >>> import framework as torch
     >>> m = RelaxedBernoulli(torch.tensor(2.0), torch.tensor([0.1, 0.5]))

@@ -93,7 +93,9 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     """Points of the simplex that near its corners as ``temperature`` falls.
 
     Maddison et al. as above, and Jang, Gu and Poole, "Categorical reparameterization with
-    Gumbel-softmax", ICLR 2017.
+    Gumbel-softmax", ICLR 2017. Probabilities (*, n) of a float type to samples (*, n) of the same.
+    ValueError for a negative probability, a scalar, and unless one of ``probs`` and ``logits`` is
+    given.
 
     >>> import framework as torch
     >>> m = RelaxedOneHotCategorical(torch.tensor(2.0), torch.tensor([0.1, 0.2, 0.7]))

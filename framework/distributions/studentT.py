@@ -18,7 +18,8 @@ __all__ = ["StudentT"]
 class StudentT(Distribution):
     """Density proportional to (1 + z^2 / df)^(-(df + 1) / 2) with z = (x - loc) / scale.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 28.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 2, ch. 28. All of
+    any shape and float type; samples alike. ValueError for a ``df`` or scale that is not positive.
 
     >>> import framework as torch
     >>> StudentT(torch.tensor([2.0])).log_prob(torch.tensor([0.0]))

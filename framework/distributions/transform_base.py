@@ -20,10 +20,14 @@ class Transform:
     """A function y = t(x) with an inverse and a known determinant of its Jacobian.
 
     A derived class has ``domain``, ``codomain``, ``bijective``, where it means something ``sign``
-    (+1 rises, -1 falls), and the methods ``_call``, ``_inverse`` and ``log_abs_det_jacobian``.
+    (+1 rises, -1 falls), and the methods ``_call``, ``_inverse`` and ``log_abs_det_jacobian``
+    (NotImplementedError without). Unless a class says otherwise y has the shape and the float type
+    of x, and the logarithm of the determinant has that of x without the event's dimensions.
 
     Args:
         cache_size: 1 keeps the last pair (x, y), so that ``t.inv(t(x)) is x``; 0 keeps none.
+
+    ValueError for another ``cache_size``.
 
     >>> import framework as torch
     >>> class Double(Transform):
@@ -71,7 +75,7 @@ class Transform:
     @property
     def sign(self) -> Any:
         """Sign of the derivative, of a monotone transform of numbers."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement sign")
 
     def with_cache(self, cache_size: int = 1) -> Any:
         """This transform with another size of cache."""
@@ -102,14 +106,14 @@ class Transform:
         return x
 
     def _call(self, x: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _call")
 
     def _inverse(self, y: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _inverse")
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         """log |det dy/dx| for an input and its output."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement log_abs_det_jacobian")
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}()"
@@ -181,6 +185,9 @@ class _InverseTransform(Transform):
 
 class ComposeTransform(Transform):
     """Transforms one after the other; the parts do the caching.
+
+    Shapes and dtypes follow from the parts'. TypeError for parts that are no transforms, when
+    called.
 
     >>> import framework as torch
     >>> from framework.distributions import AffineTransform, ExpTransform
@@ -292,7 +299,8 @@ identity_transform = ComposeTransform([])
 class IndependentTransform(Transform):
     """A transform whose rightmost batch dimensions count as dimensions of the event.
 
-    It computes the same; the logarithms of its determinants are summed over those dimensions.
+    It computes the same; the logarithms of its determinants are summed over those dimensions. Shape
+    and float type stay. ValueError for a tensor of fewer dimensions.
 
     >>> import framework as torch
     >>> from framework.distributions import ExpTransform
@@ -367,6 +375,10 @@ def enough_dimensions(shape: Any, dims: int) -> None:
 class ReshapeTransform(Transform):
     """Another shape for the rightmost part of a tensor; the Jacobian's determinant is one.
 
+    (*, in_shape) to (*, out_shape), of any dtype. ValueError for shapes with different numbers of
+    elements and, in ``forward_shape``, for one that does not end in ``in_shape``; RuntimeError for
+    such a tensor.
+
     >>> import framework as torch
     >>> ReshapeTransform((2, 3), (6,))(torch.zeros(5, 2, 3)).shape
     torch.Size([5, 6])
@@ -435,10 +447,10 @@ class _Parts(Transform):
         return all(t.bijective for t in self.transforms)
 
     def _split(self, value: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _split")
 
     def _join(self, values: list[Tensor]) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _join")
 
     def _check(self, value: Tensor, name: str, length: int, of: str, called: str) -> None:
         if not -value.dim() <= self.dim < value.dim():
@@ -467,6 +479,9 @@ class _Parts(Transform):
 
 class CatTransform(_Parts):
     """One transform for each piece of a concatenation along ``dim`` with these ``lengths``.
+
+    Shape and float type stay. AssertionError for parts that are no transforms, and for a tensor of
+    another size along ``dim``.
 
     >>> import framework as torch
     >>> from framework.distributions import ExpTransform
@@ -532,6 +547,9 @@ class CatTransform(_Parts):
 
 class StackTransform(_Parts):
     """One transform for each slice of a stack along ``dim``.
+
+    Shape and float type stay. AssertionError for parts that are no transforms, and for a tensor of
+    another size along ``dim``.
 
     >>> import framework as torch
     >>> from framework.distributions import ExpTransform

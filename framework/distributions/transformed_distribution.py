@@ -18,7 +18,9 @@ __all__ = ["TransformedDistribution"]
 class TransformedDistribution(Distribution):
     """The distribution of y = t(x) for x from a base distribution and a chain t of transforms.
 
-    log p(y) = log p(x) - log |det dy/dx|.
+    log p(y) = log p(x) - log |det dy/dx|. Shapes follow from the base's and the transforms', the
+    dtype is that of their results. ValueError for what is no transform and a base with too few
+    dimensions; NotImplementedError in ``log_prob`` where a transform has no inverse or no Jacobian.
 
     >>> import framework as torch
     >>> from framework.distributions import AffineTransform, SigmoidTransform, Uniform

@@ -58,6 +58,8 @@ class _Rising(_Plain):
 class ExpTransform(_Rising):
     """y = exp(x).
 
+    Any shape, float types. AttributeError for what is no tensor.
+
     >>> import framework as torch
     >>> ExpTransform()(torch.tensor([0.0, 1.0]))
     tensor([1.0000, 2.7183])
@@ -77,6 +79,9 @@ class ExpTransform(_Rising):
 
 class PowerTransform(Transform):
     """y = x ** exponent, for positive x.
+
+    Shapes that broadcast (RuntimeError for others), float types. ValueError for an exponent that is
+    neither number nor tensor.
 
     >>> import framework as torch
     >>> PowerTransform(2.0)(torch.tensor([1.0, 3.0]))
@@ -130,6 +135,8 @@ def _open_sigmoid(x: Tensor) -> Tensor:
 class SigmoidTransform(_Rising):
     """y = 1 / (1 + exp(-x)).
 
+    Any shape, float types. AttributeError for what is no tensor.
+
     >>> import framework as torch
     >>> SigmoidTransform().inv(torch.tensor([0.5]))
     tensor([0.])
@@ -152,6 +159,8 @@ class SigmoidTransform(_Rising):
 class SoftplusTransform(_Rising):
     """y = log(1 + exp(x)); x itself where x > 20.
 
+    Any shape, float types. TypeError for what is no tensor.
+
     >>> import framework as torch
     >>> SoftplusTransform()(torch.tensor([0.0]))
     tensor([0.6931])
@@ -172,7 +181,8 @@ class SoftplusTransform(_Rising):
 class TanhTransform(_Rising):
     """y = tanh(x); better conditioned than a sigmoid between two affine transforms.
 
-    The inverse loses what is next to -1 and 1: use a cache where that matters.
+    The inverse loses what is next to -1 and 1: use a cache where that matters. Any shape, float
+    types. AttributeError for what is no tensor.
 
     >>> import framework as torch
     >>> TanhTransform()(torch.tensor([0.0, 1.0]))
@@ -195,6 +205,8 @@ class TanhTransform(_Rising):
 class AbsTransform(_Plain):
     """y = |x|; its inverse takes the positive of the two.
 
+    Any shape, float types. NotImplementedError for the determinant: it is no bijection.
+
     >>> import framework as torch
     >>> AbsTransform()(torch.tensor([-2.0, 2.0]))
     tensor([2., 2.])
@@ -215,6 +227,8 @@ class AffineTransform(Transform):
 
     Args:
         event_dim: dimensions of the events that it is applied to, elementwise: 0, 1 or 2.
+
+    Shapes that broadcast (RuntimeError for others), float types.
 
     >>> import framework as torch
     >>> AffineTransform(1.0, 2.0)(torch.tensor([0.0, 1.0]))
@@ -294,6 +308,9 @@ def _same(a: Any, b: Any) -> bool:
 class CumulativeDistributionTransform(Transform):
     """y = F(x), the cumulative distribution function: uniform if x is a sample.
 
+    Any shape, float types. NotImplementedError for a distribution without a ``cdf``, ValueError for
+    what is no tensor.
+
     >>> import framework as torch
     >>> from framework.distributions import Normal
     >>> CumulativeDistributionTransform(Normal(0.0, 1.0))(torch.tensor([0.0]))
@@ -334,6 +351,8 @@ class CumulativeDistributionTransform(Transform):
 class SoftmaxTransform(_Plain):
     """y = softmax(x) over the last dimension; not a bijection, but good for optimisation.
 
+    (*, n) to (*, n), float types. NotImplementedError for the determinant.
+
     >>> import framework as torch
     >>> SoftmaxTransform()(torch.zeros(4))
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -359,7 +378,8 @@ class StickBreakingTransform(_Plain):
     """A bijection from n numbers to the simplex of n + 1: each breaks its share off a stick.
 
     Share k is sigmoid(x[k] - log(n - k)) of what is left, so that zeros give equal shares. "Stan
-    reference manual", section "Unit simplex".
+    reference manual", section "Unit simplex". (*, n) to (*, n + 1), float types. IndexError for a
+    scalar.
 
     >>> import framework as torch
     >>> StickBreakingTransform()(torch.zeros(3))
@@ -408,7 +428,8 @@ class CorrCholeskyTransform(_Plain):
     The tanh of the numbers are canonical partial correlations; in each row they break shares off
     the squared length, which is one. "Stan reference manual", section "Cholesky factors of
     correlation matrices"; Lewandowski, Kurowicka and Joe, "Generating random correlation matrices
-    based on vines and extended onion method", J. Multivariate Analysis 100 (2009).
+    based on vines and extended onion method", J. Multivariate Analysis 100 (2009). (*, n (n - 1) /
+    2) to (*, n, n), float types. ValueError for another number, IndexError for a scalar.
 
     >>> import framework as torch
     >>> CorrCholeskyTransform()(torch.zeros(1))
@@ -458,6 +479,8 @@ class CorrCholeskyTransform(_Plain):
 class LowerCholeskyTransform(_Plain):
     """Square matrices to lower triangular ones with the exponential of their diagonal.
 
+    (*, n, n) to (*, n, n), float types. RuntimeError for fewer than two dimensions.
+
     >>> import framework as torch
     >>> LowerCholeskyTransform()(torch.tensor([[0.0, 5.0], [2.0, 0.0]]))
     tensor([[1., 0.],
@@ -476,6 +499,8 @@ class LowerCholeskyTransform(_Plain):
 
 class PositiveDefiniteTransform(_Plain):
     """Square matrices to positive definite ones: the Cholesky factor, multiplied out.
+
+    (*, n, n) to (*, n, n), float types. RuntimeError for fewer than two dimensions.
 
     >>> import framework as torch
     >>> PositiveDefiniteTransform()(torch.tensor([[0.0, 5.0], [2.0, 0.0]]))

@@ -18,6 +18,9 @@ __all__ = ["Uniform"]
 class Uniform(Distribution):
     """Density 1 / (high - low) on [low, high).
 
+    Both of any shape and float type; samples alike. ValueError unless ``low`` is below ``high``,
+    and for a value outside.
+
     >>> import framework as torch
     >>> m = Uniform(torch.tensor([0.0]), torch.tensor([5.0]))
     >>> m.mean, m.entropy()

@@ -17,7 +17,8 @@ __all__ = ["VonMises"]
 class VonMises(Distribution):
     """Density exp(k cos(x - loc)) / (2 pi I0(k)) of angles; k: concentration.
 
-    Mardia and Jupp, "Directional statistics", 2000, section 3.5.
+    Mardia and Jupp, "Directional statistics", 2000, section 3.5. Both of any shape and float type;
+    samples alike. ValueError for a concentration that is not positive.
 
     >>> import framework as torch
     >>> VonMises(torch.tensor([1.0]), torch.tensor([1.0])).log_prob(torch.tensor([1.0]))

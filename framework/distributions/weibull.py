@@ -19,7 +19,8 @@ __all__ = ["Weibull"]
 class Weibull(TransformedDistribution):
     """Density k z^(k - 1) exp(-z^k) / scale with z = x / scale; k: concentration.
 
-    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 21.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 21. Both of
+    any shape and float type; samples alike. ValueError for one that is not positive.
 
     >>> import framework as torch
     >>> Weibull(torch.tensor([1.0]), torch.tensor([2.0])).mean

@@ -21,10 +21,12 @@ __all__ = ["Wishart"]
 class Wishart(ExponentialFamily):
     """The sum of df outer products of normal vectors of the covariance V [..., p, p].
 
-    Density |X|^((df - p - 1) / 2) exp(-tr(V^-1 X) / 2) / C, where the constant C is
-    2^(df p / 2) |V|^(df / 2) Gamma_p(df / 2). One of V, its inverse, and its lower Cholesky factor
-    is given. Sawyer, "Wishart distributions and inverse-Wishart sampling", 2007; Anderson, "An
-    introduction to multivariate statistical analysis", 3rd ed., ch. 7.
+    Density |X|^((df - p - 1) / 2) exp(-tr(V^-1 X) / 2) / C, where the constant C is 2^(df p / 2)
+    |V|^(df / 2) Gamma_p(df / 2). One of V, its inverse, and its lower Cholesky factor is given.
+    Sawyer, "Wishart distributions and inverse-Wishart sampling", 2007; Anderson, "An introduction
+    to multivariate statistical analysis", 3rd ed., ch. 7. df (*), V (*, p, p), float32 or float64
+    (RuntimeError for narrower); samples (*, p, p). ValueError for a df of p - 1 or less, other
+    shapes and a matrix that is not positive definite; AssertionError unless just one is given.
 
     >>> import framework as torch
     >>> m = Wishart(torch.tensor([3.0]), covariance_matrix=torch.eye(2))

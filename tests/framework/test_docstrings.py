@@ -30,6 +30,7 @@ PACKAGES = {
         "nn nn.attention nn.utils.parametrize nn.utils.prune nn.utils.rnn".split(), ALL
     ),
     **dict.fromkeys("optim optim.swa_utils amp utils.data".split(), ALL),
+    **dict.fromkeys("distributions distributions.constraints".split(), ALL),
     "optim.lr_scheduler": "example error",  # rates are numbers: `LRScheduler` says which
 }
 
@@ -63,7 +64,7 @@ def text_of(kind: type) -> str:
 
 
 def lacking(kind: type, facets: str = ALL) -> list[str]:
-    text = text_of(kind)
+    text = " ".join(text_of(kind).split())
     return [facet for facet in facets.split() if not FACETS[facet].search(text)]
 
 
