@@ -14,6 +14,9 @@ from framework.trace import sink
 __all__ = ["as_array"]
 
 
+_DEEPEST = 64  # dimensions of NumPy's arrays
+
+
 def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     """A fresh NumPy array from nested lists, numbers, arrays or tensors, in PyTorch's types.
 
@@ -31,7 +34,10 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
-        plain = _unwrapped(_of_pandas(data) if hasattr(data, "iloc") else data)
+        try:
+            plain = _unwrapped(_of_pandas(data) if hasattr(data, "iloc") else data)
+        except RecursionError:  # a list that is in itself, say
+            raise _too_deep(data) from None
         try:
             array = np.array(plain)
         except ValueError:
@@ -101,14 +107,20 @@ def _of_pandas(data: Any) -> Any:
 def _uneven(data: Any) -> Exception:
     """Which part of nested sequences has another length than its first sibling."""
     level, dim = [data], 0
-    while all(isinstance(x, (list, tuple)) or hasattr(x, "__len__") for x in level):
+    while dim < _DEEPEST and all(hasattr(x, "__len__") for x in level):
         short = next((x for x in level if len(x) != len(level[0])), None)
         if short is not None:
             return ValueError(
                 f"expected sequence of length {len(level[0])} at dim {dim} (got {len(short)})"
             )
         level, dim = [x for part in level for x in part], dim + 1
+    if dim == _DEEPEST:
+        return _too_deep(data)
     return ValueError("only one element tensors can be converted to Python scalars")
+
+
+def _too_deep(data: Any) -> Exception:
+    return ValueError(f"too many dimensions '{type(data).__name__}'")
 
 
 def _unusable(array: np.ndarray, data: Any) -> Exception:

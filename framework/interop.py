@@ -7,6 +7,7 @@ where we do not, it is computed on arrays, unless a gradient would be lost.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ _REDUCE = {
     "add": "sum", "multiply": "prod", "maximum": "amax", "minimum": "amin", "logical_and": "all",
     "logical_or": "any",
 }  # fmt: skip
+_PRODUCTS = frozenset({"matmul", "vecdot"})
 _ACCUMULATE = {"add": "cumsum", "multiply": "cumprod", "logaddexp": "logcumsumexp"}
 
 # Reductions that are no ufuncs but call the method of the name, with arguments that ours lack.
@@ -68,6 +70,10 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
         given = [_as_tensor(x) for x in inputs]
         if dtype is not None:
             given = [x.to(dtypes.of_numpy(dtype)) if isinstance(x, Tensor) else x for x in given]
+        elif ufunc.__name__ in _PRODUCTS:  # our own want one type
+            kinds = [x.dtype for x in given if isinstance(x, Tensor)]
+            common = functools.reduce(dtypes.promote_types, kinds)
+            given = [x.to(common) if isinstance(x, Tensor) else x for x in given]
         result = ours(*given)
     return _written(result, out, ufunc.__name__) if out else result
 

@@ -100,6 +100,10 @@ def make(
                 raise TypeError(f"new(): data must be a sequence (got {type(value).__name__})")
             return _placed(as_array(value, None).astype(kind.numpy), place)
         args = tuple(value)
+    if args and min(args) < 0:
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(args)}: {list(args)}"
+        )
     return _placed(np.zeros(args or (0,), kind.numpy), place)
 
 

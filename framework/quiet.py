@@ -68,7 +68,20 @@ def _following(changed: Callable[[], None]) -> Callable[[], None]:
 
 
 def again(kernel: Callable[..., Any], *arrays: Any, **meta: Any) -> Any:
-    """What ``kernel`` returns where the program's `np.seterr` made it raise FloatingPointError."""
+    """What ``kernel`` returns where the program's `np.seterr` made it raise FloatingPointError.
+
+    To be called where that is handled; for another reason it is raised again.
+
+    >>> import numpy as np
+    >>> from framework.quiet import again
+    >>> with np.errstate(all="raise"):
+    ...     try:
+    ...         found = np.log(np.zeros(1))
+    ...     except FloatingPointError:
+    ...         found = again(np.log, np.zeros(1))
+    >>> found
+    array([-inf])
+    """
     if not raising():
         raise  # the error that is being handled is another one
     with np.errstate(all="ignore"):
@@ -76,7 +89,14 @@ def again(kernel: Callable[..., Any], *arrays: Any, **meta: Any) -> Any:
 
 
 def raising() -> bool:
-    """Whether the program wants FloatingPointError of NumPy."""
+    """Whether the program wants FloatingPointError of NumPy.
+
+    >>> import numpy as np
+    >>> from framework.quiet import raising
+    >>> with np.errstate(over="raise"):
+    ...     raising()
+    True
+    """
     if _state is not None and _state.get() is _DEFAULT:  # thirty times faster
         return False
     return "raise" in np.geterr().values()

@@ -710,10 +710,14 @@ class Tensor:
 
     def __float__(self) -> float:
         """The only element as a float; ValueError if there is not exactly one."""
+        if self._rg and modes.grad:
+            warn_of_scalar()
         return float(self._only())
 
     def __complex__(self) -> complex:
         """The only element as a complex number; ValueError if there is not exactly one."""
+        if self._rg and modes.grad:
+            warn_of_scalar()
         return complex(self._only())
 
     def __index__(self) -> int:
@@ -857,6 +861,19 @@ def wrap(array: Any, on: device | None = None) -> Tensor:
     made._edge = made._counter = made._base = made._grad = None
     made._id = 0
     return made
+
+
+_warned: set[str] = set()  # of what is said once only
+
+
+def warn_of_scalar() -> None:
+    """Say once that a number has no history."""
+    if "scalar" not in _warned:
+        _warned.add("scalar")
+        caution(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+            "behavior.\nConsider using tensor.detach() first."
+        )
 
 
 def warn_of_copy(name: str) -> None:

@@ -159,9 +159,12 @@ class set_grad_enabled(_GradMode):
     """
 
     def __init__(self, mode: bool) -> None:
-        self._value = bool(mode)
+        self.mode = self._value = bool(mode)
         self._before = modes.grad
         modes.grad = self._value
+
+    def __repr__(self) -> str:
+        return f"framework.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
     def __enter__(self) -> None:
         modes.grad = self._value

@@ -14,7 +14,7 @@ from framework.kernels import module_of
 from framework.kernels.floats import type_name
 from framework.kernels.strided import partly_same, storage_bytes, strided
 
-__all__ = ["into", "with_out"]
+__all__ = ["into", "no_gradients", "with_out"]
 
 # Families whose functions refuse an ``out`` that is a part of an argument, or that an argument is a
 # part of: those that PyTorch computes element by element. Exceptions both ways, by name.
@@ -55,11 +55,7 @@ def with_out(
         finally:
             modes.grad = before
         targets = out if isinstance(out, (tuple, list)) else (out,)
-        if before and _any_wants_gradient((targets, args, *options.values())):
-            raise RuntimeError(
-                f"{name}(): functions with out=... arguments don't support automatic "
-                "differentiation, but one of the arguments requires grad."
-            )
+        no_gradients(name, targets, args, *options.values())
         results = result if isinstance(result, (tuple, list)) else (result,)
         if len(targets) != len(results):
             raise TypeError(
@@ -79,6 +75,15 @@ def with_out(
         return type(result)(targets) if hasattr(result, "_fields") else out
 
     return function
+
+
+def no_gradients(name: str, *values: Any) -> None:
+    """Refuse ``out=`` where gradients are recorded and an argument wants one, as PyTorch does."""
+    if modes.grad and _any_wants_gradient(values):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
 
 
 def _any_wants_gradient(values: Any) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 from framework import amp, dtypes
 from framework.amp._older import OlderGradScaler, deprecated
+from framework.cautions import caution
 from framework.device import cuda_problem
 
 __all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]
@@ -56,7 +57,38 @@ class GradScaler(OlderGradScaler):
     _kind = "cuda"
 
 
-custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")
-custom_fwd.__doc__ = 'Alias of `amp.custom_fwd` with ``device_type="cuda"``.'
-custom_bwd = functools.partial(amp.custom_bwd, device_type="cuda")
-custom_bwd.__doc__ = 'Alias of `amp.custom_bwd` with ``device_type="cuda"``.'
+def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Callable[..., Any]:
+    """`amp.custom_fwd` for "cuda"; deprecated.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     decorator = torch.cuda.amp.custom_fwd(cast_inputs=torch.float32)
+    >>> decorator(lambda ctx, x: x).__name__
+    '<lambda>'
+    """
+    _deprecated("custom_fwd")
+    return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
+
+
+def custom_bwd(bwd: Callable[..., Any]) -> Callable[..., Any]:
+    """`amp.custom_bwd` for "cuda"; deprecated.
+
+    >>> import framework as torch
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.cuda.amp.custom_bwd(lambda ctx, g: g).__name__
+    '<lambda>'
+    """
+    _deprecated("custom_bwd")
+    return amp.custom_bwd(bwd, device_type="cuda")
+
+
+def _deprecated(name: str) -> None:
+    caution(
+        f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}(args..., "
+        "device_type='cuda')` instead.",
+        FutureWarning,
+    )

@@ -23,6 +23,11 @@ class LinAlgError(RuntimeError):
     """
 
 
+# What PyTorch's tracebacks say; `framework._C` has it by that name.
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
+LinAlgError.__module__ = "framework._C"
+
+
 class NoMemory(RuntimeError, MemoryError):
     """The host has not enough memory left: an error of PyTorch's kind, and of Python's."""
 

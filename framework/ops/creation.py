@@ -221,7 +221,10 @@ def zeros(
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    shape = shape_of(args, size)
+    try:
+        shape = shape_of(args, size)
+    except RuntimeError:
+        raise RuntimeError("zeros: Dimension size must be non-negative.") from None
     return create(ZEROS, out, dtype, layout, device, requires_grad, shape=shape)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply
-from framework.core.out import into
+from framework.core.out import into, no_gradients
 from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import module_of, to_host
@@ -353,6 +353,7 @@ def normal(
     made = apply(NORMAL, mean, std, generator=stream(generator))
     if out is None:
         return made
+    no_gradients("normal", out, mean, std)
     into(out, made, "normal")
     return out
 
@@ -374,6 +375,7 @@ def bernoulli(
     made = apply(BERNOULLI, input, **chance, generator=stream(generator))
     if out is None:
         return made
+    no_gradients("bernoulli", out, input)
     into(out, made.to(out.dtype), "bernoulli")  # of any dtype: it is drawn in place
     return out
 

@@ -35,6 +35,7 @@ from framework.nn.modules.activation import (
 )  # fmt: skip
 from framework.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss
 from framework.nn.modules.attention import MultiheadAttention
+from framework.nn.modules.constructors import name_constructors
 from framework.nn.modules.container import (
     ModuleDict,
     ModuleList,
@@ -214,3 +215,5 @@ __all__ = [
     "TripletMarginWithDistanceLoss", "Unflatten", "Unfold", "Upsample", "UpsamplingBilinear2d",
     "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
 ]  # fmt: skip
+
+name_constructors({name: globals()[name] for name in __all__})
