@@ -15,6 +15,7 @@ from framework.ops.gates import gru_gates, lstm_gates
 from framework.ops.joining import cat, stack
 from framework.ops.linear import linear
 from framework.ops.select import relu
+from framework.ops.sequences import lstm_sequence
 from framework.ops.unary import tanh
 
 __all__ = ["gru_cell", "layers", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
@@ -112,6 +113,11 @@ def _one_way(
     projected = linear(input, w_ih, b_ih)
     if mode == "LSTM":  # PyTorch's kernel of all steps is narrow under autocast, states too
         state = tuple(_typed(part, projected) for part in state)
+    if mode == "LSTM" and sizes is None and w_hr is None:
+        found = lstm_sequence(projected, state[0], state[1], w_hh, backwards)
+        if found is not None:
+            last = 0 if backwards else -1
+            return found[0], (found[0][last], found[1][last])
     steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
     batch = _Batch(state, sizes, backwards)
     outs = []

@@ -31,7 +31,7 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "attention", "channels", "crew", "depthwise", "figures", "gates", "optimizers",
-    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sums", "windows",
+    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sequences", "sums", "windows",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

@@ -137,25 +137,27 @@ correlate_16, correlate_32 = _correlation(1), _correlation(2)
 
 def _gradient(across: int) -> Any:
     @_intrinsic
-    def gradient(context, lines, offsets, rows, width, pitch, grads, out):
+    def gradient(context, lines, offsets, rows, width, pitch, grads, out, step):
         """Add, for eight offsets and 16 or 32 channels, what each offset met times the gradients.
 
         lines: address of what the first place meets at an offset of zero; rows are ``pitch`` apart.
         offsets: address of eight int64.
         grads: address of (rows * width, 16 or 32) float32.
-        out: address of (8, 16 or 32) float32.
+        out: address of 8 rows of 16 or 32 float32, which are ``step`` apart.
         """
 
         def generate(context, builder, signature, args):
-            lines, offsets, rows, width, pitch, grads, out = args
+            lines, offsets, rows, width, pitch, grads, out, step = args
             starts = []
             for k in range(OUTS):
                 at = builder.inttoptr(builder.add(offsets, _number(8 * k)), _WORD.as_pointer())
                 starts.append(builder.add(lines, builder.shl(builder.load(at), _number(2))))
-            sums = []
-            for k in range(OUTS * across):
-                place = _place(builder, out, _number(LANES * k), _VECTOR)
-                sums.append(builder.load(place, align=4))
+            places = []
+            for k in range(OUTS):
+                for v in range(across):
+                    at = builder.add(builder.mul(step, _number(k)), _number(LANES * v))
+                    places.append(_place(builder, out, at, _VECTOR))
+            sums = [builder.load(place, align=4) for place in places]
             by_rows = _Loop(builder, rows, sums)
             line = builder.mul(by_rows.i, pitch)
             first = builder.mul(by_rows.i, width)
@@ -173,12 +175,11 @@ def _gradient(across: int) -> Any:
                 for v in range(across):
                     totals[k * across + v] = _fused(builder, given[v], met, totals[k * across + v])
             totals = by_rows.close(along.close(totals))
-            for k in range(OUTS * across):
-                place = _place(builder, out, _number(LANES * k), _VECTOR)
-                builder.store(totals[k], place, align=4)
+            for total, place in zip(totals, places):
+                builder.store(total, place, align=4)
             return context.get_dummy_value()
 
-        return types.void(*[_i] * 7), generate
+        return types.void(*[_i] * 8), generate
 
     return gradient
 

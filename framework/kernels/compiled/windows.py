@@ -259,9 +259,9 @@ def _gradient(x, g, offsets, w, planes, step, padding, shape, size, width, each,
                     for k in range(0, offsets.size, OUTS):
                         met, out = offsets[k:].ctypes.data, w[part, group, block, k:].ctypes.data
                         if lanes == PLACES:
-                            gradient_32(begin, met, here, width, shape[1], grads, out)
+                            gradient_32(begin, met, here, width, shape[1], grads, out, lanes)
                         else:
-                            gradient_16(begin, met, here, width, shape[1], grads, out)
+                            gradient_16(begin, met, here, width, shape[1], grads, out, lanes)
 
 
 # -- where things lie ---------------------------------------------------------------------------
