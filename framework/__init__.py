@@ -205,7 +205,7 @@ from framework.autograd.anomaly import (  # noqa: E402
     set_anomaly_enabled,
 )
 from framework.compiler import compile  # noqa: E402
-from framework.control import cond  # noqa: E402
+from framework.control import cond, while_loop  # noqa: E402
 from framework.cuda import amp as _cuda_amp  # noqa: E402
 from framework.cuda.devices import get_device_module  # noqa: E402
 from framework.cuda.errors import AcceleratorError  # noqa: E402

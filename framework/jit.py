@@ -6,7 +6,8 @@ They say so once. Saving and loading of scripts is refused.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, NoReturn
 
 from framework.compiler import note_once
@@ -14,11 +15,13 @@ from framework.futures import Future
 from framework.nn.modules.module import Module
 
 __all__ = [
-    "Attribute", "CompilationUnit", "Error", "Final", "Future", "ScriptFunction", "ScriptModule",
-    "annotate", "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "ignore",
+    "Attribute", "CompilationUnit", "Error", "Final", "Future", "ScriptFunction",
+    "ScriptModule", "ScriptWarning", "TracerWarning", "TracingCheckError", "annotate",
+    "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "fuser", "ignore",
     "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
-    "optimize_for_inference", "save", "script", "script_if_tracing", "script_method",
-    "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused", "wait",
+    "optimize_for_inference", "optimized_execution", "save", "script", "script_if_tracing",
+    "script_method", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
+    "wait",
 ]  # fmt: skip
 
 
@@ -295,6 +298,63 @@ class Error(RuntimeError):
     >>> issubclass(torch.jit.Error, RuntimeError)
     True
     """
+
+
+class ScriptWarning(Warning):
+    """What PyTorch warns of when it scripts: here only for filters, nothing warns so.
+
+    >>> import warnings
+    >>> import framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.filterwarnings("ignore", category=torch.jit.ScriptWarning)
+    """
+
+
+class TracerWarning(Warning):
+    """What PyTorch warns of when it traces: here only for filters, nothing warns so.
+
+    >>> import warnings
+    >>> import framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+    """
+
+    @staticmethod
+    def ignore_lib_warnings() -> None:
+        """Accepted: nothing warns so."""
+
+
+class TracingCheckError(Exception):
+    """What PyTorch raises when a trace gives other results than the program: never here.
+
+    >>> import framework as torch
+    >>> issubclass(torch.jit.TracingCheckError, Exception)
+    True
+    """
+
+
+@contextmanager
+def fuser(name: str) -> Iterator[None]:
+    """Accepted: which compiler joins ops within; there is none, so it never raises.
+
+    >>> import framework as torch
+    >>> with torch.jit.fuser("fuser1"):
+    ...     torch.ones(1) + 1
+    tensor([2.])
+    """
+    yield
+
+
+@contextmanager
+def optimized_execution(should_optimize: bool) -> Iterator[None]:
+    """Accepted: whether scripts are optimized within; there are none, so it never raises.
+
+    >>> import framework as torch
+    >>> with torch.jit.optimized_execution(False):
+    ...     torch.ones(1) + 1
+    tensor([2.])
+    """
+    yield
 
 
 class Attribute(NamedTuple):

@@ -19,8 +19,8 @@ from framework.storage import is_storage
 from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
-    "CPU_TYPES", "CUDA_TYPES", "make", "parsed", "set_default_tensor_type", "tensortype",
-    "type_name", "typename",
+    "CPU_TYPES", "CUDA_TYPES", "SPARSE_TYPES", "make", "parsed", "set_default_tensor_type",
+    "tensortype", "type_name", "typename",
 ]  # fmt: skip
 
 
@@ -44,8 +44,9 @@ class tensortype(type):
 
     def __instancecheck__(cls, value: Any) -> bool:
         return (
-            isinstance(value, Tensor) and value.dtype is cls.dtype and value.is_cuda == cls.is_cuda
-        )
+            isinstance(value, Tensor) and value.dtype is cls.dtype
+            and value.is_cuda == cls.is_cuda and not value.is_sparse
+        )  # fmt: skip
 
 
 def _type(module: str, name: str, kind: dtypes.dtype, is_cuda: bool) -> tensortype:
@@ -70,6 +71,52 @@ def _types(module: str, is_cuda: bool) -> dict[str, Any]:
     }
 
 
+class sparsetype(tensortype):
+    """The class of ``torch.sparse.FloatTensor`` and its like.
+
+    >>> import framework as torch
+    >>> x = torch.sparse.FloatTensor(torch.tensor([[0, 1], [1, 0]]), torch.ones(2), (2, 2))
+    >>> isinstance(x, torch.sparse.FloatTensor), isinstance(x, torch.FloatTensor)
+    (True, False)
+    """
+
+    def __call__(cls, *args: Any, device: Any = None) -> Any:
+        from framework.ops.sparse import sparse_coo_tensor
+
+        if args and isinstance(args[0], Tensor):
+            return sparse_coo_tensor(*args, device=device)
+        shape = tuple(args[0]) if args and not isinstance(args[0], int) else args or (0,)
+        place = np.zeros((len(shape), 0), np.int64)
+        return sparse_coo_tensor(wrap(place), [], shape, dtype=cls.dtype, device=device)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, Tensor) and value.is_sparse and value.dtype is cls.dtype
+
+
+def _sparse_type(kind: dtypes.dtype) -> sparsetype:
+    name = f"{dtypes.NAMES[kind]}Tensor"
+    doc = f"""The older name of sparse tensors of {kind.name}: a `sparse_coo_tensor`.
+
+    Called with indices `(m, n)`, values `(n, *)` (whose dtype the tensor has, as in PyTorch) and
+    perhaps a shape, or with sizes alone: then of zeros. RuntimeError for coordinates outside of the
+    shape. `isinstance` asks for the dtype and the layout.
+
+    >>> import framework as torch
+    >>> torch.sparse.{name}(2, 3).dtype
+    {kind}
+    """
+    content = {"__module__": "torch.sparse", "__doc__": doc, "dtype": kind, "is_cuda": False}
+    return sparsetype(name, (), content)
+
+
+# PyTorch has them for these dtypes.
+SPARSE_TYPES = {
+    f"{dtypes.NAMES[kind]}Tensor": _sparse_type(kind)
+    for kind in (
+        dtypes.bfloat16, dtypes.uint8, dtypes.int8, dtypes.float64, dtypes.float32, dtypes.float16,
+        dtypes.int32, dtypes.int64, dtypes.int16,
+    )
+}  # fmt: skip
 CPU_TYPES = _types("torch", False)
 CUDA_TYPES = _types("torch.cuda", True)
 
@@ -113,7 +160,7 @@ def _placed(array: Any, place: Device) -> Tensor:
 
 def type_name(tensor: Tensor) -> str:
     """The older name of a tensor's type: "torch.cuda.FloatTensor"."""
-    where = "cuda." if tensor.is_cuda else ""
+    where = ("cuda." if tensor.is_cuda else "") + ("sparse." if tensor.is_sparse else "")
     return f"torch.{where}{dtypes.NAMES[tensor.dtype]}Tensor"
 
 

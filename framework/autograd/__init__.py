@@ -36,12 +36,13 @@ from framework.core.modes import (
     set_grad_enabled,
     set_multithreading_enabled,
 )
+from framework.core.saved import SavedTensor
 from framework.kernels import module_of
 from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
     "backward", "grad",
-    "Function", "Variable", "once_differentiable",
+    "Function", "SavedTensor", "Variable", "once_differentiable",
     "GradientEdge", "forward_ad", "functional", "graph", "profiler",
     "is_multithreading_enabled", "set_multithreading_enabled",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",

@@ -206,6 +206,8 @@ def _unpacks(node: Any) -> None:
 class SavedTensor:
     """``node._raw_saved_self``: one tensor that a node saved, for hooks of its own.
 
+    Of the shape and dtype of what was saved. Nodes make them: programs cannot (RuntimeError).
+
     >>> import framework as torch
     >>> x = torch.ones(2, requires_grad=True)
     >>> y = x.exp()
@@ -217,7 +219,9 @@ class SavedTensor:
 
     __slots__ = ("_at", "_node")
 
-    def __init__(self, node: Any, at: int) -> None:
+    def __init__(self, node: Any = None, at: int = 0) -> None:
+        if node is None:
+            raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden.")
         self._node, self._at = node, at
 
     def register_hooks(self, pack_hook: Hook, unpack_hook: Hook) -> None:
@@ -236,6 +240,25 @@ class SavedTensor:
         edge = edge_of(tensor) if at < len(node.plan.inputs) else None
         node.saved[at] = pack(shallow(tensor), (pack_hook, unpack_hook), edge)
         _unpacks(node)
+
+    @property
+    def data(self) -> Any:
+        """The tensor, or what the pack hook made of it."""
+        entry = self._node._saved(self._at)
+        if entry.__class__ is Packed:
+            return entry[0]
+        tensor = self._node._at(self._at)
+        return tensor if self._at < len(self._node.plan.inputs) else tensor.detach()
+
+    @property
+    def unpack_hook(self) -> Hook | None:
+        """The hook that has to make a tensor of what is kept; None without hooks."""
+        entry = self._node._saved(self._at)
+        return entry[1] if entry.__class__ is Packed else None
+
+    def unpack(self) -> Any:
+        """The tensor as a gradient rule gets it, with its history."""
+        return self._node._at(self._at)
 
 
 def hooks_in_use() -> tuple[Hook, Hook] | None:

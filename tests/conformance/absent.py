@@ -69,6 +69,21 @@ NAMES: dict[str, str] = {
     r"|nn\.parallel\.parallel_apply\.get_a_var": "a helper inside of PyTorch's modules",
     r"utils\.data\.backward_compatibility\.worker_init_fn": "data pipes, which PyTorch gave up",
     r"backends\.cuda\.cu(BLAS|FFT)\w+": "classes of PyTorch's switches; the switches are here",
+    r"jit\.((ONNX|TopLevel)?TracedModule|RecursiveScript\w+|\w+_flatbuffer|run_frozen_optimizations"
+    r"|last_executed_optimized_graph)": "TorchScript: there is none, scripting returns what it was "
+    r"given",
+    r"LoggerBase|StorageBase|compiled_with_cxx11_abi|get_file_path|(cuda\.)?classproperty"
+    r"|prepare_multiprocessing_environment|profiler\.is_fbcode"
+    r"|profiler_allow_cudagraph_cupti_lazy_reinit_cuda12": "a tool of PyTorch's own build or "
+    r"binding",
+    r"autograd\.Profiler(Config|Event|State)|profiler\.RecordScope": "an internal of PyTorch's "
+    r"profiler",
+    r"autograd\.is_view_replay_enabled|autograd\.graph\.TorchDispatchMode": "an internal of "
+    r"PyTorch's autograd",
+    r"nn\.utils\.rnn\.PackedSequence_|utils\.flop_counter\.sdpa_\w+": "a helper inside of "
+    r"PyTorch's modules",
+    r"hub\.tqdm": "the package tqdm, or what stands for it",
+    r"nn\.parallel\.DistributedDataParallelCPU": "removed by PyTorch",
     r"nn\.modules\.(container\.)?Container": "long deprecated",
     r"cuda\.\w+Storage": "typed storages of CUDA, deprecated by PyTorch; untyped_storage() is here",
     r"cuda\.(memory\.)?caching_allocator_\w+": "CuPy's memory pool is always on",
@@ -77,7 +92,7 @@ NAMES: dict[str, str] = {
     r"|backends\.cusparselt\.get_max_alg_id":
         "a part of NVIDIA's libraries that CuPy is not asked for",
     r"(.*\.)?(q(u?int|scheme|_).*|.*[Qq]uant.*|int_repr|fbgemm.*|fused_moving.*|choose_qparams.*"
-    r"|quint.*|QUInt.*|per_(channel|tensor).*)": "quantisation",
+    r"|quint.*|QU?Int.*|per_(channel|tensor).*)": "quantisation",
     r"(.*\.)?(bits.*|u?int[1-7]|bit|float[48]_.*|complex32|chalf|Float8.*|scaled_.*mm"
     r"|grouped_mm|ScalingType|SwizzleType)": "a type that NumPy has not",
     r"(.*\.)?(cudnn_.*|miopen_.*|mkldnn_.*|to_mkldnn|batch_norm_(backward|elemt|gather|stats|update).*"

@@ -1,7 +1,9 @@
 """Which public names of PyTorch there are here, module by module, and why others are not.
 
-Every public submodule of the installed PyTorch is walked. What is missing stands in
-`tests/conformance/absent.py` with its reason: name by name, or a module with all that is below it.
+Every public submodule of the installed PyTorch is walked. Names that a module shows beyond its
+``__all__`` count too where no other place is theirs (see `_beyond`): `torch.while_loop` is one.
+What is missing stands in `tests/conformance/absent.py` with its reason: name by name, or a module
+with all that is below it.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ def _audit() -> tuple[tuple[int, int, int, int], dict[str, str]]:
             found[namespace + (f" and {below} modules below it" if below else "")] = why
             continue
         names = _public(namespace)
+        names += _beyond(namespace, names)
         missing = [name for name in names if not hasattr(mine, name)]
         total += len(names)
         present += len(names) - len(missing)
@@ -104,6 +107,44 @@ def _public(namespace: str) -> list[str]:
         shown = [n for n, v in vars(theirs).items() if _home(v) == f"torch.{namespace}"]
     kept = (n for n in shown if n[0] != "_")
     return sorted(n for n in kept if not isinstance(getattr(theirs, n, None), types.ModuleType))
+
+
+def _beyond(namespace: str, listed: list[str]) -> list[str]:
+    """Functions and classes that a namespace shows though its ``__all__`` does not list them.
+
+    Of a documented namespace or a package those that come from a private module of PyTorch and are
+    listed nowhere: their public name is this one. Of any module the classes and the documented
+    functions that it defines.
+    """
+    theirs = _find("torch", namespace)
+    if getattr(theirs, "__all__", None) is None:
+        return []  # `_public` has looked at more than a list
+    here = f"torch.{namespace}".rstrip(".")
+    whole = namespace in WHOLE or hasattr(theirs, "__path__")
+    found = []
+    for name in dir(theirs):
+        value = getattr(theirs, name, None)
+        if name[0] == "_" or name in listed or id(value) in _listed() or not callable(value):
+            continue
+        home = _home(value) or ""
+        documented = isinstance(value, type) or bool(getattr(value, "__doc__", None))
+        private = home.startswith("torch.") and "._" in home
+        if (home == here and documented) or (whole and private):
+            found.append(name)
+    return found
+
+
+@functools.cache
+def _listed() -> set[int]:
+    """What is public by some list: the identities."""
+    found = set()
+    for namespace in dict.fromkeys((*WHOLE, *submodules())):
+        try:
+            theirs = _find("torch", namespace)
+            found.update(id(getattr(theirs, name, None)) for name in _public(namespace))
+        except ImportError:  # needs a package that is not here
+            continue
+    return found
 
 
 def _home(value: Any) -> Any:

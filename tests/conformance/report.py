@@ -61,7 +61,8 @@ SUITES = {
     "strides": "How op_db's results lie in memory on the CPU, in shape, dtype and strides.",
     "large": "Arrays of more than 4,096 elements, which compiled kernels compute: contiguous, "
     "transposed, channels innermost, with NaN and infinities; values and gradients.",
-    "names": "Public names of every public module of PyTorch; a module left out is one entry.",
+    "names": "Public names of every public module of PyTorch, those beyond `__all__` too; a module "
+    "left out is one entry.",
     "table": "Every op of our table: gradients, traces, dtypes, fake cuda. Needs no PyTorch.",
 }
 

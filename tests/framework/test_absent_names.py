@@ -11,7 +11,8 @@ from tests.conformance.absent import MODULES, NAMES
 
 @pytest.mark.parametrize(
     "name",
-    """AcceleratorError Tensor.grad_dtype Tensor.module_load cond Tensor.lu linalg.eig linalg.lstsq
+    """AcceleratorError Tensor.grad_dtype Tensor.module_load cond while_loop Tensor.lu
+    autograd.SavedTensor sparse.FloatTensor jit.TracerWarning linalg.eig linalg.lstsq
     linalg.lu linalg.matrix_rank linalg.solve linalg.eigh nn.functional.one_hot optim.Adam
     nn.ModuleDict utils.data.DataLoader cuda.Stream autograd.graph.Node""".split(),
 )
