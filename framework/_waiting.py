@@ -1,9 +1,14 @@
-"""How OpenBLAS's threads wait: decided before NumPy loads it, so this is imported first."""
+"""How many threads OpenBLAS has, and how they wait.
+
+It is decided before NumPy loads it, so this is imported first.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+
+from framework import processors
 
 __all__ = ["BRIEFLY"]
 
@@ -13,5 +18,7 @@ _NAME = "OPENBLAS_THREAD_TIMEOUT"
 # processor less. 2^20 cycles bridge the time to the next product; the user's own setting stands.
 if "numpy" not in sys.modules:
     os.environ.setdefault(_NAME, "20")
+    if processors.quota():  # which it does not look for
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(processors.count()))
 
 BRIEFLY = _NAME in os.environ

@@ -7,9 +7,9 @@ Compiled kernels use as many threads as `set_num_threads` says.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from framework import processors
 from framework.kernels import compiled, cuda
 
 __all__ = [
@@ -170,13 +170,13 @@ def set_num_threads(num: int) -> None:
 
 
 def get_num_threads() -> int:
-    """What `set_num_threads` set, else the number of processors.
+    """What `set_num_threads` set, else the processors that affinity and quota leave.
 
     >>> import framework as torch
     >>> torch.get_num_threads() > 0
     True
     """
-    return _Flags.threads or os.cpu_count() or 1
+    return _Flags.threads or processors.count()
 
 
 def set_num_interop_threads(num: int) -> None:
@@ -191,13 +191,13 @@ def set_num_interop_threads(num: int) -> None:
 
 
 def get_num_interop_threads() -> int:
-    """What `set_num_interop_threads` set, else the number of processors.
+    """What `set_num_interop_threads` set, else the processors that affinity and quota leave.
 
     >>> import framework as torch
     >>> torch.get_num_interop_threads() > 0
     True
     """
-    return _Flags.interop_threads or os.cpu_count() or 1
+    return _Flags.interop_threads or processors.count()
 
 
 def set_flush_denormal(mode: bool) -> bool:

@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from framework import processors
+
 __all__ = [
     "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "drawing", "family", "forward",
     "in_parts", "is_plain", "set_threads", "threads", "updates", "use",
@@ -39,7 +41,7 @@ _SHARED = 1 << 16  # elements of work that are worth another thread's wake-up
 
 _families: dict[str, Any] = {}
 _used = os.environ.get("TAPEBOOK_NUMBA", "1") != "0"
-_threads = max(1, os.cpu_count() or 1)
+_threads = processors.count()
 _crew: Any = None
 _hiring = threading.Lock()
 _closed = False

@@ -8,7 +8,6 @@ and whoever hands it out looks whether somebody must be woken.
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import threading
 import time
@@ -21,6 +20,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from framework import processors
 from framework.kernels.compiled.elementary import FAST
 
 __all__ = ["Crew"]
@@ -78,13 +78,6 @@ def _report_and_await(done, posted, number, spins):
     """Write that work ``number`` is done, and `_await` the next."""
     _write(done, number)
     return _await(posted, number, spins)
-
-
-def _processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Hand:
@@ -151,7 +144,7 @@ class Crew:
     def __init__(self, count: int, name: str) -> None:
         self.over = False
         self.lock = threading.Lock()
-        spins = _SPINS if count < _processors() else 1  # else they take the others' processors
+        spins = _SPINS if count < processors.count() else 1  # else they take the others' processors
         self.hands = [_Hand(f"{name}_{i}", spins) for i in range(count)]
 
     def run(self, call: Callable[..., None], args: tuple[Any, ...], bounds: list[int]) -> bool:
