@@ -46,7 +46,7 @@ def made() -> list[tuple[str, str]]:
     """Docstrings with examples that nobody wrote: those of aliases and of in-place twins."""
     found = []
     for record in FUNCTIONS:
-        written = inspect.cleandoc(record.call.__doc__ or "").partition(">>>")[2].strip()
+        written = inspect.cleandoc(record.written).partition(">>>")[2].strip()
         texts = {record.place: record.doc} if record.namespaces or record.method else {}
         if record.inplace:
             texts[f"Tensor.{record.inplace}"] = getattr(framework.Tensor, record.inplace).__doc__

@@ -73,7 +73,7 @@ def _texts() -> dict[str, str]:
 
     found: dict[str, str] = {}
     for record in FUNCTIONS:
-        text = inspect.cleandoc(record.call.__doc__ or "")
+        text = inspect.cleandoc(record.written)
         for home in record.namespaces:
             found[f"{home}.{record.name}".lstrip(".")] = text
         if record.method:

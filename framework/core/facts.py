@@ -308,9 +308,6 @@ std_mean var_mean
     "= =|!R !R !R !R": """
 nn.functional.grouped_mm
 """,
-    "= =|!R !R =|=|=|=|!R =": """
-Tensor.set_
-""",
     "=b =b !N !R !R": """
 native_dropout
 """,

@@ -228,6 +228,7 @@ class Function:
     inplace: str  # name of the in-place twin, "" if there is none
     out: bool | str
     _public: Callable[..., Any] | None = None
+    _written: str | None = None
     _doc: str | None = None
 
     @property
@@ -242,8 +243,14 @@ class Function:
         if self._doc is None:
             from framework.core.docstrings import completed
 
-            self._doc = completed(self.place, self.call.__doc__ or "")
+            self._written = self.written
+            self._doc = completed(self.place, self._written)
         return self._doc
+
+    @property
+    def written(self) -> str:
+        """The docstring as it is written; that of ``call`` may be the completed one."""
+        return (self.call.__doc__ or "") if self._written is None else self._written
 
     @property
     def public(self) -> Callable[..., Any]:

@@ -40,7 +40,7 @@ FIXED = frozenset(
 # Functions whose result's type, or what they take, another argument of the example decides.
 OTHERWISE = frozenset(
     """
-    Tensor.to Tensor.view Tensor.type from_file frombuffer hash_tensor Tensor.type_as
+    Tensor.to Tensor.view Tensor.set_ Tensor.type from_file frombuffer hash_tensor Tensor.type_as
     nn.functional.one_hot
     """.split()
 )

@@ -22,7 +22,7 @@ from framework.core import docstrings, facts
 NAMESPACES = """
     Tensor linalg fft special nn.functional nn.init autograd autograd.functional
     autograd.forward_ad autograd.graph func utils.checkpoint cuda backends backends.cuda
-    backends.cudnn random testing dlpack sparse masked signal.windows overrides serialization
+    backends.cudnn backends.mha backends.cpu random testing dlpack sparse masked signal.windows overrides serialization
     foreach
 """.split()
 
