@@ -58,7 +58,8 @@ def register_kl(type_p: type, type_q: type) -> Callable[[Formula], Formula]:
     """Decorator: the function is KL(p || q) for these types and types derived from them.
 
     Of several that fit the one is taken whose type of p is nearest, and then that of q; if the
-    other order takes another one, a warning says so.
+    other order takes another one, a warning says so. It takes p and q and gives a tensor of the
+    batch shape, of the parameters' dtype. TypeError for what is no type of distribution.
 
     >>> from framework.distributions import Normal
     >>> class Mine(Normal):
@@ -107,6 +108,8 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
 
     Raises:
         NotImplementedError: no formula is registered for these types.
+
+    Of the dtype of the parameters. RuntimeError for batch shapes that do not broadcast.
 
     >>> import framework as torch
     >>> from framework.distributions import Normal

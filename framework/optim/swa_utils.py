@@ -32,7 +32,7 @@ def _checked_decay(decay: float) -> float:
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
     """decay * average + (1 - decay) * new, for `AveragedModel`'s ``avg_fn``.
 
-    ValueError for a ``decay`` outside of [0, 1].
+    ValueError for a ``decay`` outside of [0, 1]. Tensors of one shape and float dtype.
 
     >>> import framework as torch
     >>> average = torch.optim.swa_utils.get_ema_avg_fn(decay=0.9)
@@ -51,7 +51,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
     """`get_ema_avg_fn` in place and for lists of tensors, for ``multi_avg_fn``.
 
-    ValueError for a ``decay`` outside of [0, 1].
+    ValueError for a ``decay`` outside of [0, 1]. Tensors of float dtypes.
 
     >>> import framework as torch
     >>> average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.75)
@@ -76,6 +76,8 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
 def get_swa_avg_fn() -> Callable[..., Any]:
     """average + (new - average) / (count + 1): the mean (Izmailov et al. 2018), for ``avg_fn``.
 
+    Tensors of one shape and float dtype; RuntimeError for shapes that do not broadcast.
+
     >>> import framework as torch
     >>> torch.optim.swa_utils.get_swa_avg_fn()(torch.zeros(1), torch.ones(1), 3)
     tensor([0.2500])
@@ -90,6 +92,8 @@ def get_swa_avg_fn() -> Callable[..., Any]:
 
 def get_swa_multi_avg_fn() -> Callable[..., None]:
     """The plain mean in place and for lists of tensors, for ``multi_avg_fn``; see `get_swa_avg_fn`.
+
+    Lists of tensors of the same shapes and float dtypes; RuntimeError for others.
 
     >>> import framework as torch
     >>> averages = [torch.zeros(1), torch.zeros(1)]
@@ -191,6 +195,9 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
 
     Args:
         loader: gives batches, or lists and tuples whose first element is one.
+
+    Batches have the shape and dtype that the model takes. TypeError for a loader that is not
+    iterable, RuntimeError as the model raises it.
 
     >>> import framework as torch
     >>> model = torch.nn.BatchNorm1d(1)

@@ -1,4 +1,4 @@
-"""Common mistakes with optimizers, schedules, scalers, datasets and pruning: what is raised.
+"""Common mistakes with optimizers, schedules, scalers, datasets, pruning and `nn.utils`.
 
 Kinds and words are those of PyTorch 2.13 where it raises at all; docstrings name the kinds.
 """
@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 import framework as torch
-from framework import amp, nn, ones, optim
-from framework.nn.utils import prune, rnn
+import framework.nn.attention.flex_attention as flex
+from framework import amp, distributions, nn, ones, optim
+from framework.nn import attention, utils
+from framework.nn.utils import parametrizations, parametrize, prune, rnn
 from framework.optim import lr_scheduler, swa_utils
 from framework.utils import data
 from tests.mistakes import check, entries, unnamed
@@ -210,6 +212,79 @@ NAMES = {**SPACES, "torch": torch, "nn": nn, "ones": ones, "weight": weight, "sg
          "stepped": stepped}  # fmt: skip
 
 
+# The same with functions.
+OF_FUNCTIONS = """
+    attention.sdpa_kernel(3).__enter__() -> AssertionError: Backend must be an instance of
+    attention.sdpa_kernel("x").__enter__() -> AssertionError: Backend must be an instance of
+    data.default_collate([object()]) -> TypeError: batch must contain tensors, numpy arrays, numbers
+    data.default_collate([ones(2), ones(3)]) -> RuntimeError: stack expects each tensor to be equal
+    data.random_split([1, 2], [0.3, 0.3]) -> ValueError: Sum of input lengths does not equal the
+    distributions.kl_divergence(3, 4) -> NotImplementedError: No KL(p || q) is implemented for p
+    distributions.register_kl(3, 4) -> TypeError: Expected type_p to be a subclass of Distribution
+    flex.and_masks(flex.noop_mask, 3) -> RuntimeError: All inputs should be callable mask_mods
+    flex.create_block_mask(3, 1, 1, 2, 2) -> TypeError: 'int' object is not callable
+    flex.create_mask(3, 1, 1, 2, 2) -> TypeError: 3 is not a callable object
+    flex.flex_attention(ones(1, 4, 8), ones(1, 4, 8), ones(1, 4, 8)) -> NotImplementedError: must be
+    flex.flex_attention(heads(8), heads(4), heads(8)) -> ValueError: the same embedding dimension
+    flex.flex_attention(heads(8), heads(8).double(), heads(8)) -> RuntimeError: the same dtype
+    flex.or_masks(3) -> RuntimeError: All inputs should be callable mask_mods
+    parametrizations.orthogonal(nn.Linear(2, 2), "bias") -> ValueError: Expected a matrix or batch
+    parametrizations.orthogonal(nn.Linear(2, 2), "x") -> ValueError: has no parameter or buffer with
+    parametrizations.orthogonal(nn.Linear(2, 2).half()) -> RuntimeError: Low precision dtypes not
+    parametrizations.spectral_norm(nn.ReLU()) -> ValueError: has no parameter or buffer with name
+    parametrizations.weight_norm(nn.Linear(2, 2), dim=5) -> IndexError: Dimension out of range
+    parametrizations.weight_norm(nn.ReLU()) -> ValueError: does not have a parameter, a buffer, or
+    parametrize.remove_parametrizations(nn.Linear(2, 2), "weight") -> ValueError: does not have a
+    prune.custom_from_mask(nn.Linear(2, 2), "weight", ones(3)) -> AssertionError: must match
+    prune.global_unstructured(3, prune.L1Unstructured, amount=1) -> TypeError: is not an Iterable
+    prune.global_unstructured([], prune.L1Unstructured, amount=1) -> ValueError: a non-empty list
+    prune.identity(nn.Linear(2, 2), "x") -> AttributeError: 'Linear' object has no attribute 'x'
+    prune.l1_unstructured(nn.Linear(2, 2), "weight", 99) -> ValueError: amount=99 should be smaller
+    prune.ln_structured(nn.Linear(2, 2), "bias", 1, 2, 0) -> ValueError: Structured pruning can only
+    prune.random_structured(nn.Linear(2, 2), "weight", 1, 5) -> IndexError: Invalid index 5 for
+    prune.random_unstructured(nn.Linear(2, 2), "weight", 9.0) -> ValueError: amount=9.0 should
+    prune.remove(nn.Linear(2, 2), "weight") -> ValueError: has to be pruned before pruning can be
+    rnn.invert_permutation(ones(2)) -> RuntimeError: dtype int32 or int64, but got torch.float32
+    rnn.invert_permutation(torch.tensor([1, 5])) -> RuntimeError: index 5 is out of bounds
+    rnn.pack_sequence([ones(1), ones(3)]) -> RuntimeError: must be sorted in decreasing order
+    rnn.pad_sequence([ones(2, 2), ones(3, 1)]) -> RuntimeError: stack expects each tensor to be
+    rnn.pad_sequence([torch.tensor(1.0)]) -> RuntimeError: expected sequences of at least one
+    rnn.unpad_sequence(ones(2), [1]) -> IndexError: Dimension out of range
+    rnn.unpad_sequence(ones(2, 3), torch.tensor([2, 1])) -> ValueError: expected 3 lengths, but got
+    swa_utils.get_ema_avg_fn(2.0) -> ValueError: Invalid decay value 2.0 provided
+    swa_utils.update_bn([ones(2, 3)], nn.BatchNorm1d(2)) -> RuntimeError: should contain 3 elements
+    utils.clip_grad_norm_(3, 1.0) -> TypeError: 'int' object is not iterable
+    utils.fuse_conv_bn_eval(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)) -> AssertionError: Fusion only
+    utils.get_total_norm([ones(2)], "a") -> ValueError: could not convert string to float: 'a'
+    utils.get_total_norm([ones(2).long()]) -> RuntimeError: Expected a floating point or complex
+    utils.parameters_to_vector([]) -> ValueError: expected a non-empty list of Tensors
+    utils.skip_init(nn.ReLU) -> RuntimeError: Module must support a 'device' arg
+    utils.spectral_norm(nn.ReLU()) -> KeyError: 'weight'
+    utils.vector_to_parameters([1.0], [ones(1)]) -> TypeError: expected torch.Tensor, but got: list
+    utils.vector_to_parameters(ones(4), [ones(2), ones(3)]) -> RuntimeError: shape '[3]' is invalid
+    utils.weight_norm(nn.Linear(2, 2), "x") -> AttributeError: 'Linear' object has no attribute 'x'
+"""
+
+
+def heads(width: int) -> Any:
+    return ones(1, 1, 4, width)
+
+
+OTHERS = {"attention": attention, "distributions": distributions, "flex": flex, "heads": heads,
+          "parametrizations": parametrizations, "parametrize": parametrize,
+          "utils": utils}  # fmt: skip
+
+
+def function_of(call: str) -> Any:
+    space, name = call.partition("(")[0].split(".")
+    return getattr({**SPACES, **OTHERS}[space], name)
+
+
+@pytest.mark.parametrize(("call", "kind", "words"), entries(OF_FUNCTIONS))
+def test_a_mistake_with_a_function_is_told(call: str, kind: str, words: str) -> None:
+    check(call, kind, words, {**NAMES, **OTHERS})
+
+
 def class_of(call: str) -> Any:
     """The first class of one of the spaces that the call names."""
     for space, name in re.findall(rf"\b({'|'.join(SPACES)})\.(\w+)", call):
@@ -224,7 +299,7 @@ def test_a_mistake_is_told(call: str, kind: str, words: str) -> None:
 
 
 def test_docstrings_name_these_errors() -> None:
-    silent = unnamed(MISTAKES, class_of)
+    silent = unnamed(MISTAKES, class_of) + unnamed(OF_FUNCTIONS, function_of)
     assert not silent, "\n".join(silent)
 
 

@@ -1,7 +1,9 @@
 """The docstring of every public class has an example and names shapes, dtypes and errors.
 
+So has that of every function beside these classes.
+
 That the examples run is up to `test_doctests.py`; that dtypes and errors are true, for modules, to
-`nn/test_module_dtypes.py` and `nn/test_module_mistakes.py`. Functions are counted elsewhere.
+`nn/test_module_dtypes.py` and the tables of mistakes. Other functions: `test_docstrings_ops.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -47,6 +50,42 @@ EXCEPTIONS = {
 }
 
 
+FUNCTIONS = """
+    nn.utils nn.utils.rnn nn.utils.parametrize nn.utils.parametrizations nn.utils.prune
+    nn.utils.stateless nn.attention nn.attention.bias nn.attention.flex_attention optim.swa_utils
+    distributions utils.data amp
+""".split()
+# Functions that say less, and why.
+QUESTIONS = {
+    "create_nested_block_mask": "always refused",
+    "get_worker_info": "takes nothing",
+    "is_autocast_available": "answers False for what it does not know",
+    "is_parametrized": "answers False for what it does not know",
+    "is_pruned": "answers False for what it does not know",
+    "noop_mask": "takes anything",
+    "type_before_parametrizations": "takes anything",
+}
+
+
+def functions(package: str) -> Iterator[tuple[str, Any]]:
+    module = importlib.import_module(f"framework.{package}")
+    for name in getattr(module, "__all__", None) or dir(module):
+        found = getattr(module, name)
+        if inspect.isfunction(found) and not name.startswith("_"):
+            yield name, found
+
+
+@pytest.mark.parametrize("package", FUNCTIONS)
+def test_docstrings_of_functions_are_whole(package: str) -> None:
+    found = {
+        name: lacking(function)
+        for name, function in functions(package)
+        if function.__module__.startswith("framework") and name not in QUESTIONS
+    }
+    wrong = {name: words for name, words in found.items() if words}
+    assert not wrong, "\n".join(f"{name}: {', '.join(words)}" for name, words in wrong.items())
+
+
 def classes(package: str) -> Iterator[type]:
     module = importlib.import_module(f"framework.{package}")
     for name in getattr(module, "__all__", None) or dir(module):
@@ -56,14 +95,14 @@ def classes(package: str) -> Iterator[type]:
             yield found
 
 
-def text_of(kind: type) -> str:
-    """A class's own docstring; for another name of a class with that of the other."""
-    text = kind.__dict__.get("__doc__") or ""
-    other = re.match(r"Alias of `(\w+)`", text)
-    return text + text_of(getattr(inspect.getmodule(kind), other[1])) if other else text
+def text_of(thing: Any) -> str:
+    """Its own docstring; for another name of something with that of the other."""
+    text = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+    other = re.match(r"Alias of `(\w+)`", text or "")
+    return f"{text} {text_of(getattr(inspect.getmodule(thing), other[1]))}" if other else text or ""
 
 
-def lacking(kind: type, facets: str = ALL) -> list[str]:
+def lacking(kind: Any, facets: str = ALL) -> list[str]:
     text = " ".join(text_of(kind).split())
     return [facet for facet in facets.split() if not FACETS[facet].search(text)]
 
@@ -80,6 +119,8 @@ def test_docstrings_are_whole(package: str) -> None:
 def test_the_exceptions_are_there() -> None:
     known = {kind.__name__ for package in PACKAGES for kind in classes(package)}
     assert set(EXCEPTIONS) <= known
+    functions_known = {name for package in FUNCTIONS for name, _ in functions(package)}
+    assert set(QUESTIONS) <= functions_known
 
 
 @pytest.mark.parametrize(

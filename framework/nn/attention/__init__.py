@@ -33,11 +33,14 @@ def sdpa_kernel(
 ) -> Iterator[None]:
     """Accepted: the result does not depend on the kernel.
 
+    Shapes and dtypes stay as well. AssertionError for what is no `SDPBackend` and for none.
+
     >>> from framework.nn.attention import SDPBackend, sdpa_kernel
     >>> with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
     ...     pass
     """
-    chosen = [backends] if isinstance(backends, SDPBackend) else list(backends)
+    single = isinstance(backends, SDPBackend) or not isinstance(backends, Iterable)
+    chosen = [backends] if single else list(backends)
     if not chosen or not all(isinstance(b, SDPBackend) for b in chosen):
         raise AssertionError(
             "Backend must be an instance of SDPBackend or a list of SDPBackend instances"

@@ -84,7 +84,7 @@ def _attend(
 def causal_upper_left(*size: int) -> CausalBias:
     """A mask of (L, S) where query i sees the keys up to i: that of ``is_causal=True``.
 
-    AssertionError for anything but two sizes.
+    AssertionError for anything but two sizes. Its dtype is bool.
 
     >>> from framework.nn.attention.bias import causal_upper_left
     >>> causal_upper_left(2, 3)
@@ -99,7 +99,7 @@ def causal_upper_left(*size: int) -> CausalBias:
 def causal_lower_right(*size: int) -> CausalBias:
     """A mask of (L, S) where the last query sees all keys, as when keys of the past are kept.
 
-    AssertionError for anything but two sizes.
+    AssertionError for anything but two sizes. Its dtype is bool.
 
     >>> import framework as torch
     >>> from framework.nn.attention.bias import causal_lower_right

@@ -85,6 +85,9 @@ def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) ->
 def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The mask function that is true where all of them are.
 
+    It takes int64 indices that broadcast and gives bool of their shape. RuntimeError for what is no
+    function.
+
     >>> from framework.nn.attention import flex_attention as flex
     >>> past, near = lambda b, h, q, kv: q >= kv, lambda b, h, q, kv: q - kv < 2
     >>> flex.create_mask(flex.and_masks(past, near), None, None, 3, 3)
@@ -92,6 +95,8 @@ def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
               [ True,  True, False],
               [False,  True,  True]]]])
     """
+
+    _check_callable(mask_mods)
 
     def both(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
         found = noop_mask(b, h, q, kv)
@@ -102,8 +107,16 @@ def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return both
 
 
+def _check_callable(mask_mods: tuple[Any, ...]) -> None:
+    if not all(callable(mask) for mask in mask_mods):
+        raise RuntimeError(f"All inputs should be callable mask_mods: {mask_mods}")
+
+
 def or_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The mask function that is true where one of them is.
+
+    It takes int64 indices that broadcast and gives bool of their shape. RuntimeError for what is no
+    function.
 
     >>> from framework.nn.attention import flex_attention as flex
     >>> past, first = lambda b, h, q, kv: q >= kv, lambda b, h, q, kv: kv < 2
@@ -112,6 +125,8 @@ def or_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
               [ True,  True, False],
               [ True,  True,  True]]]])
     """
+
+    _check_callable(mask_mods)
 
     def either(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
         found = ~noop_mask(b, h, q, kv)
@@ -191,6 +206,9 @@ def create_mask(
 ) -> Tensor:  # fmt: skip
     """The tensor of a mask function (bool) or of a score function of zeros.
 
+    Shape (B, H, Q_LEN, KV_LEN), with 1 for None; bool, or the dtype of the scores. TypeError for
+    what is no function.
+
     >>> from framework.nn.attention.flex_attention import create_mask
     >>> create_mask(lambda b, h, q, kv: q >= kv, None, None, 2, 2)
     tensor([[[[ True, False],
@@ -215,10 +233,14 @@ def create_block_mask(
         B: None for a mask that is the same for all of the batch; likewise ``H`` for heads.
         BLOCK_SIZE: of queries and keys, for `BlockMask.to_dense` and `BlockMask.sparsity` only.
 
+    TypeError for what is no function.
+
     >>> from framework.nn.attention import flex_attention as flex
     >>> flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
     BlockMask(shape=(1, 1, 4, 4), sparsity=25.00%)
     """
+    if not callable(mask_mod):
+        raise TypeError(f"mask_mod: {type(mask_mod).__name__!r} object is not callable")
     size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
     return BlockMask(mask_mod, B or 1, H or 1, (Q_LEN, KV_LEN), size, device)
 
@@ -254,8 +276,9 @@ def flex_attention(
         return_aux: an `AuxRequest`: the result comes with an `AuxOutput`, in place of return_lse
             (ValueError for both).
 
-    A query that sees no key gets zeros. ValueError for tensors of other than four dimensions and,
-    without ``enable_gqa``, for another number of heads of key than of query.
+    A query that sees no key gets zeros. All of one dtype (RuntimeError for others).
+    NotImplementedError for tensors of other than four dimensions, ValueError for widths that differ
+    and, without ``enable_gqa``, for another number of heads of key than of query.
 
     >>> import framework as torch
     >>> from framework.nn.attention.flex_attention import flex_attention
@@ -269,7 +292,15 @@ def flex_attention(
             "return_aux=AuxRequest(lse=True) instead."
         )
     if query.ndim != 4 or key.ndim != 4 or value.ndim != 4:
-        raise ValueError("Expected query, key, and value to be 4D tensors.")
+        raise NotImplementedError(
+            "query, key, and value must be 4D tensors, but got "
+            f"{query.ndim}D, {key.ndim}D and {value.ndim}D"
+        )
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            "Expect query and key/value to have the same embedding dimension but got "
+            f"E={query.shape[-1]} and E={key.shape[-1]}."
+        )
     if query.shape[1] != key.shape[1]:
         if not enable_gqa:
             raise ValueError(

@@ -32,6 +32,9 @@ def get_total_norm(
         error_if_nonfinite: RuntimeError if the norm is nan or inf.
         foreach: accepted for PyTorch's sake.
 
+    Tensors of any shape, of float or complex dtypes (RuntimeError for others); the norm is of the
+    first one's, real. ValueError for a ``norm_type`` that is no number.
+
     >>> import framework as torch
     >>> torch.nn.utils.get_total_norm([torch.tensor([3.0]), torch.tensor([4.0])])
     tensor(5.)
@@ -58,6 +61,8 @@ def clip_grads_with_norm_(
     """Scale all gradients down together, given their total norm, to at most ``max_norm``.
 
     They are multiplied in place by max_norm / (total_norm + 1e-6), but never by more than 1.
+    Gradients of any shape, of float or complex dtypes; ``total_norm`` is a tensor ()
+    (AttributeError for a number).
 
     >>> import framework as torch
     >>> w = torch.ones(2, requires_grad=True)
@@ -85,8 +90,10 @@ def clip_grad_norm_(
 ) -> Any:
     """Scale all gradients down together so that their total norm is at most ``max_norm``.
 
-    Parameters without a gradient are passed over. Arguments and errors as of `get_total_norm`.
-    Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
+    Gradients of any shape, of float or complex dtypes; parameters without one are passed over.
+    Arguments and errors as of `get_total_norm`: RuntimeError, if asked for, and TypeError for what
+    is not iterable. Pascanu et al., "On the difficulty of training recurrent neural networks",
+    2013.
 
     Returns:
         The total norm before.
@@ -129,6 +136,9 @@ def clip_grad_norm(
 @no_grad()
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: Any = None) -> None:
     """Limit every element of the gradients to [-clip_value, clip_value], in place.
+
+    Gradients of any shape and float dtype. NotImplementedError for complex ones, ValueError for a
+    value that is no number.
 
     >>> import framework as torch
     >>> w = torch.ones(2, requires_grad=True)

@@ -22,7 +22,7 @@ def _check_devices(parameters: list[Any]) -> None:
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:
     """All parameters' elements as one vector, (total,), through which gradients flow.
 
-    TypeError if they are on several devices.
+    TypeError if they are on several devices, ValueError for none. Dtypes are promoted to one.
 
     >>> import framework as torch
     >>> torch.nn.utils.parameters_to_vector([torch.zeros(2), torch.ones(1, 1)])
@@ -36,7 +36,8 @@ def parameters_to_vector(parameters: Iterable[Any]) -> Any:
 def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     """Give the parameters the elements of a vector, in the order of `parameters_to_vector`.
 
-    They share the vector's memory from then on. TypeError for what is not a tensor.
+    They share the vector's memory from then on. They take its dtype, too. TypeError for what is not
+    a tensor, RuntimeError for one that is too short; a longer one is not used up.
 
     >>> import framework as torch
     >>> layer = torch.nn.Linear(2, 1)

@@ -26,6 +26,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
         transpose: ``conv`` is a transposed convolution.
 
     AssertionError unless both are in evaluation mode and ``bn`` has running statistics.
+    RuntimeError for other channels. The weight keeps its shape and dtype.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -51,6 +52,8 @@ def fuse_conv_bn_weights(
 
     The bias is (conv_b - bn_rm) times that, plus bn_b; what is None counts as 0 (or 1).
     ``transpose`` is for transposed convolutions, whose channels are the weight's dimension 1.
+    Shapes (O, I, ...) and (O,) as they were, the statistics (O,) (RuntimeError for others); the
+    dtype is the weight's.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -78,7 +81,7 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     """A copy of ``linear`` that does what ``bn(linear(x))`` does in evaluation mode.
 
     AssertionError unless both are in evaluation mode, ``bn`` has running statistics, and its
-    features are those of ``linear`` (or one).
+    features are those of ``linear`` (or one). The weight keeps its shape and dtype.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -104,6 +107,9 @@ def fuse_linear_bn_weights(
     linear_w: Any, linear_b: Any, bn_rm: Any, bn_rv: Any, bn_eps: float, bn_w: Any, bn_b: Any
 ) -> tuple[Any, Any]:
     """Weight and bias of the fused linear layer; the formula is that of `fuse_conv_bn_weights`.
+
+    Shapes (O, I) and (O,) as they were, the statistics (O,) (RuntimeError for others); the dtype is
+    the weight's.
 
     >>> import framework as torch
     >>> weight, bias = torch.nn.utils.fuse_linear_bn_weights(

@@ -15,7 +15,7 @@ def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
     """Make a module whose parameters and buffers have memory but no values yet.
 
     For a module whose state is loaded anyway. RuntimeError for what is not a module class, or one
-    that takes no ``device``.
+    that takes no ``device``. Shapes and dtypes are those that the class gives.
 
     >>> from framework import nn
     >>> nn.utils.skip_init(nn.Linear, 5, 1).weight.shape

@@ -20,6 +20,8 @@ def _convert(module: Any, memory_format: Any, kinds: Any) -> Any:
 def convert_conv2d_weight_memory_format(module: Any, memory_format: Any) -> Any:
     """Let the weights of two-dimensional convolutions lie in a memory format; returns ``module``.
 
+    Shape and dtype of the weights stay. TypeError for what is no memory format.
+
     >>> import framework as torch
     >>> conv = torch.nn.Conv2d(2, 1, 3)
     >>> _ = torch.nn.utils.convert_conv2d_weight_memory_format(conv, torch.channels_last)
@@ -31,6 +33,8 @@ def convert_conv2d_weight_memory_format(module: Any, memory_format: Any) -> Any:
 
 def convert_conv3d_weight_memory_format(module: Any, memory_format: Any) -> Any:
     """Let the weights of three-dimensional convolutions lie in a memory format; returns ``module``.
+
+    Shape and dtype of the weights stay. TypeError for what is no memory format.
 
     >>> import framework as torch
     >>> conv = torch.nn.Conv3d(2, 1, 3)

@@ -139,7 +139,8 @@ def orthogonal(
     """Keep a matrix (or batch of them) orthogonal; rows or columns if it is not square.
 
     Returns the module; ValueError for a tensor of fewer than two dimensions or that it does not
-    have, and for another map.
+    have, and for another map. Tensors (*, m, n) of float32, float64 or complex dtypes (RuntimeError
+    for narrower, in a decomposition).
 
     Args:
         orthogonal_map: "matrix_exp", "cayley" or "householder"; by default the first for square or
@@ -190,7 +191,8 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
     """``weight`` = g v / ‖v‖ with the norms g (one per index of ``dim``; None: one) and v.
 
     Salimans and Kingma, "Weight normalization", 2016. State dicts of `nn.utils.weight_norm` can be
-    loaded.
+    loaded. Shape and dtype, a float one, stay. ValueError for a name that the module does not have,
+    IndexError for a dimension out of range.
 
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
@@ -276,7 +278,8 @@ def spectral_norm(
 
     The parameter is taken as the matrix of dimension ``dim`` (by default 0, or 1 for transposed
     convolutions) and all others. Each computation in training makes ``n_power_iterations`` steps of
-    the power method. Returns the module; ValueError for a name that it does not have.
+    the power method. Returns the module; ValueError for a name that it does not have and steps that
+    are not positive. Shape and dtype, a float or complex one, stay.
 
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))

@@ -29,6 +29,9 @@ class _Cache:
 def cached() -> Iterator[None]:
     """Compute each parametrized tensor only once inside of it.
 
+    Shapes, dtypes and values are the same as outside; what a computation raises (RuntimeError and
+    so on) comes at its first use.
+
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
     >>> with nn.utils.parametrize.cached():
@@ -341,7 +344,7 @@ def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
 def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
     """Make the tensor an ordinary parameter or buffer again; returns the module.
 
-    ValueError if it is not parametrized.
+    ValueError if it is not parametrized. Its shape and dtype stay.
 
     Args:
         leave_parametrized: it keeps its present value; otherwise it gets the original back
@@ -395,7 +398,8 @@ def transfer_parametrizations_and_params(
 ) -> Any:
     """Give another module the same parametrizations, and the same original tensors.
 
-    Of all tensors, or of ``tensor_name``. Returns ``to_module``.
+    Of all tensors, or of ``tensor_name``. Returns ``to_module``. Shapes and dtypes are those of
+    ``from_module``'s. AttributeError for a name that it does not have.
 
     >>> from framework import nn
     >>> layer, other = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.Linear(3, 2)

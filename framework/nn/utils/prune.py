@@ -478,6 +478,8 @@ class CustomFromMask(BasePruningMethod):
 def identity(module: Any, name: str) -> Any:
     """Prune nothing, but make mask and original; returns the module.
 
+    Any shape and dtype. AttributeError for a name that the module does not have.
+
     >>> from framework import nn
     >>> from framework.nn.utils import prune
     >>> sorted(prune.identity(nn.Linear(2, 1), "weight").state_dict())
@@ -490,7 +492,7 @@ def identity(module: Any, name: str) -> Any:
 def random_unstructured(module: Any, name: str, amount: Any) -> Any:
     """Prune a share (float) or number (int) of the elements by chance; returns the module.
 
-    Errors as of `RandomUnstructured`.
+    Any shape and dtype. Errors as of `RandomUnstructured`: TypeError, ValueError.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune
@@ -505,8 +507,9 @@ def random_unstructured(module: Any, name: str, amount: Any) -> Any:
 def l1_unstructured(module: Any, name: str, amount: Any, importance_scores: Any = None) -> Any:
     """Prune the elements with the smallest absolute values (or scores); returns the module.
 
-    ``amount`` is their share (float) or number (int); errors as of `RandomUnstructured`, and
-    AssertionError for ``importance_scores`` of another shape.
+    ``amount`` is their share (float) or number (int); any shape, all dtypes but bool; errors as of
+    `RandomUnstructured` (TypeError, ValueError), and AssertionError for ``importance_scores`` of
+    another shape.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -523,7 +526,7 @@ def l1_unstructured(module: Any, name: str, amount: Any, importance_scores: Any 
 def random_structured(module: Any, name: str, amount: Any, dim: int) -> Any:
     """Prune channels along ``dim`` by chance; returns the module.
 
-    Errors as of `RandomStructured`.
+    (*, n, *) of any dtype. Errors as of `RandomStructured`: ValueError, IndexError.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune
@@ -540,7 +543,7 @@ def ln_structured(
 ) -> Any:
     """Prune the channels along ``dim`` with the smallest ``n``-norms; returns the module.
 
-    Errors as of `RandomStructured`.
+    (*, n, *) of float or complex dtype. Errors as of `RandomStructured`: ValueError, IndexError.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -557,6 +560,9 @@ def ln_structured(
 
 def custom_from_mask(module: Any, name: str, mask: Any) -> Any:
     """Prune where ``mask``, of the parameter's shape, is 0; returns the module.
+
+    Any dtype. AssertionError for a mask of another shape, AttributeError for a name that the module
+    does not have.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -578,6 +584,9 @@ def global_unstructured(
         pruning_method: `L1Unstructured` or another of type "unstructured" (TypeError for others);
             takes ``kwargs``.
         importance_scores: a dict from pairs to scores, for those whose values are not the scores.
+
+    Tensors of any shape, of dtypes that promote to one. TypeError for what is not iterable,
+    ValueError for none and for an amount beyond them.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune
@@ -619,7 +628,7 @@ def global_unstructured(
 def remove(module: Any, name: str) -> Any:
     """Make a pruned tensor an ordinary parameter: the pruning is for good. Returns the module.
 
-    ValueError if it is not pruned.
+    ValueError if it is not pruned. Shape and dtype stay.
 
     >>> from framework import nn
     >>> from framework.nn.utils import prune

@@ -140,11 +140,24 @@ class PackedSequence(_Packed):
 def invert_permutation(permutation: Any) -> Any:
     """The permutation that undoes another one; None of None.
 
+    (N,) to (N,), int64 or int32. RuntimeError for another dtype and for numbers that are not below
+    N.
+
     >>> import framework as torch
     >>> torch.nn.utils.rnn.invert_permutation(torch.tensor([2, 0, 1]))
     tensor([1, 2, 0])
     """
-    return None if permutation is None else permutation.argsort()
+    if permutation is None:
+        return None
+    if permutation.dtype not in (dtypes.int32, dtypes.int64):
+        raise RuntimeError(
+            f"Expected a permutation of dtype int32 or int64, but got {permutation.dtype}"
+        )
+    size = permutation.numel()
+    if size and not 0 <= int(permutation.min()) <= int(permutation.max()) < size:
+        worst = max(int(permutation.max()), -int(permutation.min()) - 1, key=abs)
+        raise RuntimeError(f"index {worst} is out of bounds for dimension 0 with size {size}")
+    return permutation.argsort().to(permutation.dtype)
 
 
 def _as_lengths(lengths: Any) -> Tensor:
@@ -279,7 +292,8 @@ def pad_sequence(
     Args:
         padding_side: "right" or "left" of each sequence.
 
-    RuntimeError for another side, for no sequences and for what is not iterable.
+    Any dtype; different ones are promoted. RuntimeError for another side, for no sequences, for
+    scalars, for sizes * that differ, and for what is not iterable.
 
     >>> import framework as torch
     >>> torch.nn.utils.rnn.pad_sequence([torch.ones(2), torch.ones(1)], batch_first=True)
@@ -300,6 +314,8 @@ def pad_sequence(
     tensors = list(sequences)
     if not tensors:
         raise RuntimeError("received an empty list of sequences")
+    if not all(t.ndim for t in tensors):
+        raise RuntimeError("expected sequences of at least one dimension, but got a scalar")
     longest = max(t.shape[0] for t in tensors)
     padded = []
     for t in tensors:
@@ -312,6 +328,9 @@ def pad_sequence(
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
     """The inverse of `pad_sequence`: a list of tensors of these lengths.
 
+    (T, N, *), or (N, T, *) with ``batch_first``, to N tensors (Lᵢ, *), of any dtype. ValueError for
+    another number of lengths, IndexError for a tensor of one dimension.
+
     >>> import framework as torch
     >>> padded = torch.tensor([[1, 2], [3, 0]])
     >>> torch.nn.utils.rnn.unpad_sequence(padded, torch.tensor([2, 1]), batch_first=True)
@@ -319,13 +338,16 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
     """
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
+    if len(lengths) != len(padded_sequences):
+        raise ValueError(f"expected {len(padded_sequences)} lengths, but got {len(lengths)}")
     return [padded_sequences[i, : int(n)] for i, n in enumerate(lengths)]
 
 
 def pack_sequence(sequences: Any, enforce_sorted: bool = True) -> PackedSequence:
     """Pack tensors (Lᵢ, *), longest first unless ``enforce_sorted=False``.
 
-    Errors as of `pack_padded_sequence`.
+    All of one dtype, any. Errors as of `pack_padded_sequence`: RuntimeError for lengths that do not
+    decrease as promised, and for none.
 
     >>> import framework as torch
     >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
@@ -338,6 +360,8 @@ def pack_sequence(sequences: Any, enforce_sorted: bool = True) -> PackedSequence
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
     """The inverse of `pack_sequence`: a list of tensors (Lᵢ, *), in the order from before packing.
+
+    Any dtype. AttributeError for what is not packed.
 
     >>> import framework as torch
     >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])

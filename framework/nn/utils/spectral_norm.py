@@ -129,8 +129,8 @@ def spectral_norm(
     The parameter is taken as the matrix of dimension ``dim`` (by default 0, or 1 for transposed
     convolutions) and all others; it becomes ``NAME_orig``, and before each forward pass in training
     the power method makes ``n_power_iterations`` steps. `parametrizations.spectral_norm` is the
-    newer form. Returns the module; RuntimeError if it has been done before, ValueError for a
-    parameter that is None.
+    newer form. Returns the module; RuntimeError if it has been done before, KeyError for a name
+    that there is not, ValueError for a parameter that is None. Shape and dtype, a float one, stay.
 
     >>> from framework import nn
     >>> sorted(nn.utils.spectral_norm(nn.Linear(3, 2)).state_dict())
@@ -145,7 +145,7 @@ def spectral_norm(
 def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
     """Undo `spectral_norm`; the weight keeps its normalised value. Returns the module.
 
-    ValueError if there is nothing to undo.
+    ValueError if there is nothing to undo. Shape and dtype stay.
 
     >>> from framework import nn
     >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2))

@@ -28,7 +28,9 @@ def functional_call(
 
     Args:
         tie_weights: a tensor that the module has under several names is replaced under all.
-        strict: all parameters and buffers must be given, and nothing else.
+        strict: all parameters and buffers must be given, and nothing else (RuntimeError).
+
+    The tensors may have other shapes and dtypes, if the module's ``forward`` takes them.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -83,7 +83,8 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
 
     Before each forward pass the parameter is computed as g v / ‖v‖ (Salimans and Kingma, "Weight
     normalization", 2016). Warns that `parametrizations.weight_norm` is the newer form. Returns the
-    module; RuntimeError if it has been done before.
+    module; RuntimeError if it has been done before, AttributeError for a name that there is not,
+    IndexError for a dimension out of range. Shape and dtype stay.
 
     >>> from framework import nn
     >>> import warnings
@@ -106,7 +107,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
 def remove_weight_norm(module: Any, name: str = "weight") -> Any:
     """Undo `weight_norm`; the weight keeps its value. Returns the module.
 
-    ValueError if there is nothing to undo.
+    ValueError if there is nothing to undo. Shape and dtype stay.
 
     >>> from framework import nn
     >>> import warnings

@@ -19,8 +19,8 @@ __all__ = ["default_collate", "default_convert"]
 def default_collate(batch: Any) -> Any:
     """Stack samples along a new first dimension.
 
-    Tensors and arrays are stacked, numbers become a tensor (floats of double precision), strings
-    stay a list; tuples, lists and dicts are collated item by item.
+    Tensors and arrays (*) become one (N, *) of their dtype, numbers a tensor (N,): int64, float64
+    or bool; strings stay a list; tuples, lists and dicts are collated item by item.
 
     Raises:
         TypeError, RuntimeError: the samples are of other types, or do not fit together.
@@ -68,6 +68,8 @@ def default_convert(data: Any) -> Any:
     """What a loader without batches gives: arrays as tensors, everything else as it is.
 
     Also within tuples, lists and dicts. Arrays share their memory with the tensors.
+
+    Shapes and dtypes stay. TypeError for an array of objects.
 
     >>> import numpy as np
     >>> from framework.utils.data import default_convert

@@ -272,7 +272,8 @@ def random_split(
 ) -> list[Subset]:
     """Split a dataset at random into parts that do not overlap.
 
-    ValueError for lengths that do not add up to the dataset's, or to 1.
+    Samples are of any shape and dtype. ValueError for lengths that do not add up to the dataset's,
+    or to 1, TypeError for a dataset without a length.
 
     Args:
         lengths: number of samples of each part, or shares that add up to 1; what rounding down
