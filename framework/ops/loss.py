@@ -14,14 +14,18 @@ import numpy as np
 
 from framework.cautions import caution
 from framework.core.dispatch import apply, composite, no_gradient
+from framework.core.interpose import stack
+from framework.core.modes import modes
 from framework.core.registry import function, op
+from framework.device import CPU
 from framework.dtypes import FLOAT
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.activation import log_softmax, logsigmoid
 from framework.ops.linear import linear
 from framework.ops.select import where
 from framework.tensor import wrap
+from framework.trace import sink
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
@@ -227,6 +231,75 @@ def nll_loss(
     return apply(NLL_LOSS, input, target, weight, ignore_index=ignore_index, reduction=mode)
 
 
+# -- both in one pass, where nobody looks between them ------------------------------------------
+
+
+def _cross_entropy_kernel(
+    x: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str
+) -> Any:  # fmt: skip
+    w, safe = _class_weights(target, weight, ignore_index, x.shape[1], x.dtype)
+    loss, tops, logs = compiled.family("rows").cross_entropy(x, safe, w)
+    if reduction != "none":
+        loss = loss.sum()
+    if reduction == "mean":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            loss = loss / w.sum()
+    return loss, tops, logs
+
+
+def _cross_entropy_backward_kernel(
+    g: Any, x: Any, target: Any, weight: Any, tops: Any, logs: Any, *, ignore_index: int,
+    reduction: str,
+) -> Any:  # fmt: skip
+    w, safe = _class_weights(target, weight, ignore_index, x.shape[1], x.dtype)
+    kept = w != 0
+    if reduction == "mean":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            w = w / w.sum()
+    slopes = np.where(kept, w * g, np.float32(0))
+    return compiled.family("rows").cross_entropy_backward(x, safe, slopes, tops, logs)
+
+
+CROSS_ENTROPY_BACKWARD = op(
+    "cross_entropy_backward", _cross_entropy_backward_kernel, "grad input target weight tops logs"
+)
+
+
+def _cross_entropy_grad(
+    g: Any, input: Any, target: Any, weight: Any, y1: Any, y2: Any, ignore_index: int,
+    reduction: str,
+) -> tuple[Any, None, None]:  # fmt: skip
+    options: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction}
+    if not modes.grad and compiled.family("rows"):
+        found = apply(CROSS_ENTROPY_BACKWARD, g[0], input, target, weight, y1, y2, **options)
+        return found, None, None
+    slopes = apply(NLL_LOSS_BACKWARD, g[0], target, weight, classes=input.shape[1], **options)
+    shares = log_softmax(input, 1).exp()
+    return slopes - shares * slopes.sum(1, keepdim=True), None, None
+
+
+CROSS_ENTROPY = op(
+    "cross_entropy_scores", _cross_entropy_kernel, "input target weight", grad=_cross_entropy_grad
+)
+
+
+def _of_rows(input: Any, target: Any, weight: Any) -> bool:
+    """Whether `CROSS_ENTROPY` is for these, and nobody wants to see the logarithms."""
+    x, t = input._data, target._data
+    if sink.active is not None or x.ndim != 2 or any(layer.apart for layer in stack.layers):
+        return False
+    if not compiled.is_plain(x) or not (input._device is target._device is CPU):
+        return False
+    if t.__class__ is not np.ndarray or t.dtype != np.int64 or t.shape != x.shape[:1]:
+        return False
+    if weight is not None:
+        no_gradient("nll_loss_forward", weight=weight)
+        w = weight._data
+        if w.__class__ is not np.ndarray or w.dtype != x.dtype or w.shape != x.shape[1:]:
+            return False
+    return bool(compiled.family("rows"))
+
+
 @function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def cross_entropy(
@@ -264,6 +337,9 @@ def cross_entropy(
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
         return _soft_cross_entropy(input, target, weight, mode, label_smoothing, dim)
+    if not label_smoothing and _of_rows(input, target, weight):
+        return apply(CROSS_ENTROPY, input, target, weight, ignore_index=ignore_index,
+                     reduction=mode)[0]  # fmt: skip
     scores = log_softmax(input, dim)
     loss = nll_loss(scores, target, weight, ignore_index=ignore_index, reduction=mode)
     if not label_smoothing:

@@ -15,6 +15,7 @@ import framework as torch
 from framework import nn
 from framework.kernels import compiled
 from framework.nn import functional as F
+from framework.trace import recording
 
 pytest.importorskip("numba")
 
@@ -504,3 +505,48 @@ def test_nothing_is_imported_before_it_is_needed(tmp_path):
 @pytest.mark.parametrize("shape", [(0,), (3, 3), (63, 65)], ids=str)
 def test_small_arrays_keep_numpy(shape):
     assert not compiled.is_plain(np.zeros(shape, np.float32))
+
+
+def _losses(shape, **options):
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, shape[1], shape[0])
+    target[:: max(1, shape[0] // 5)] = -100
+    given = torch.from_numpy(target)
+    return lambda x: F.cross_entropy(x, given, **options)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_cross_entropy(plainly, reduction):
+    for shape in [(64, 65), (4099, 1), (2, 4097), (129, 33), (1024, 7)]:
+        call = _losses(shape, reduction=reduction)
+        _same(plainly, call, _draw(shape))
+        _same(plainly, call, _draw(shape, special=True))
+        weight = torch.from_numpy(np.abs(_draw(shape[1:], 1)))
+        weight[0] = 0
+        _same(plainly, _losses(shape, reduction=reduction, weight=weight), _draw(shape))
+        some = _losses(shape, reduction=reduction, ignore_index=0)
+        with pytest.raises(IndexError, match="-100 is out of bounds"):
+            some(torch.from_numpy(_draw(shape)))
+
+
+def test_cross_entropy_of_nothing_that_counts_and_of_infinite_scores(plainly):
+    x, ignored = _draw((70, 60)), torch.full((70,), -100)
+    for reduction in ("none", "mean", "sum"):
+        _same(plainly, lambda x, r=reduction: F.cross_entropy(x, ignored, reduction=r), x)
+    x[3], x[4, 5], x[5, 6], x[6] = -np.inf, np.inf, -np.inf, 1e38
+    _same(plainly, lambda x: F.cross_entropy(x, torch.arange(70) % 60, reduction="none"), x)
+
+
+def test_second_gradients_of_cross_entropy(plainly):
+    def penalty(x):
+        (slope,) = torch.autograd.grad(_losses((64, 65))(x), x, create_graph=True)
+        return slope.square().sum().sqrt().reshape(1)
+
+    _same(plainly, penalty, _draw((64, 65)))
+
+
+def test_a_trace_sees_both_parts_of_cross_entropy():
+    with recording(keep="none") as tape:
+        _losses((64, 65))(torch.from_numpy(_draw((64, 65))))
+    names = [getattr(event, "name", "") for event in tape.read()]
+    assert "log_softmax" in names and "nll_loss" in names

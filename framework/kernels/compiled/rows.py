@@ -11,7 +11,8 @@ from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS, exp, highest, lowest, value
 
 __all__ = [
-    "backward", "log_softmax", "log_softmax_backward", "norm", "softmax", "softmax_backward",
+    "backward", "cross_entropy", "cross_entropy_backward", "log_softmax", "log_softmax_backward",
+    "norm", "softmax", "softmax_backward",
 ]  # fmt: skip
 
 _f = np.float32
@@ -82,6 +83,30 @@ def _log_softmax_backward(g, y, out, start, stop):
             out[i, j] = g[i, j] - exp(y[i, j]) * total
 
 
+@njit(**SUMS)
+def _cross_entropy(x, targets, weights, losses, tops, logs, start, stop):
+    width = x.shape[1]
+    for i in range(start, stop):
+        top = _peak(x, i)
+        total = _f(0)
+        for j in range(width):
+            total += exp(x[i, j] - top)
+        log = np.log(total)
+        tops[i], logs[i] = top, log
+        w = weights[i]
+        losses[i] = -((x[i, targets[i]] - top) - log) * w if w != _f(0) else _f(0)
+
+
+@njit(**FAST)
+def _cross_entropy_backward(x, targets, slopes, tops, logs, out, start, stop):
+    width = x.shape[1]
+    for i in range(start, stop):
+        top, log, slope = tops[i], logs[i], slopes[i]
+        for j in range(width):
+            out[i, j] = exp((x[i, j] - top) - log) * slope
+        out[i, targets[i]] -= slope
+
+
 def _per_row(kernel: Any, *arrays: Any) -> Any:
     out = np.empty(arrays[-1].shape, np.float32)
     lines = _lines(*arrays, out)
@@ -107,6 +132,23 @@ def softmax_backward(g: Any, y: Any) -> Any:
 def log_softmax_backward(g: Any, y: Any) -> Any:
     """g - e^y sum(g), from the result y."""
     return _per_row(_log_softmax_backward, g, y)
+
+
+def cross_entropy(x: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """-log_softmax(x)[target] * weight of each row, and the largest score and log of the sum.
+
+    A weight of zero counts nothing, not even NaN. Targets are in range.
+    """
+    losses, tops, logs = np.empty((3, len(x)), np.float32)
+    in_parts(_cross_entropy, len(x), x.size, x, targets, weights, losses, tops, logs)
+    return losses, tops, logs
+
+
+def cross_entropy_backward(x: Any, targets: Any, slopes: Any, tops: Any, logs: Any) -> Any:
+    """(softmax(x) - 1 at the target) * slope of each row."""
+    out = np.empty_like(x)
+    in_parts(_cross_entropy_backward, len(x), x.size, x, targets, slopes, tops, logs, out)
+    return out
 
 
 # -- standardisation ----------------------------------------------------------------------------
