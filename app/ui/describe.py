@@ -11,6 +11,7 @@ from framework.trace.events import (
     CellBegin,
     Event,
     Grad,
+    Kernels,
     Leaf,
     Mark,
     ModuleBegin,
@@ -105,6 +106,8 @@ def event_line(session: Session, event: Event, depth: int, width: int) -> Line:
     duration = getattr(event, "duration", -1)
     if duration >= 0:
         line.append((f" {duration_text(duration)}", "faint"))
+    if (kernels := store.kernel_time(event.seq)) >= 0:
+        line.append((f" gpu {duration_text(kernels)}", "value"))
     error = getattr(event, "error", "")
     if error:
         line.insert(2, (one_line(session.spell(error)) + "  ", "error"))
@@ -141,6 +144,8 @@ def _words(session: Session, event: Event) -> tuple[str, str]:
         return "write in place", ", ".join(names)
     if isinstance(event, Mark):
         return f"◆ {event.name}", ""
+    if isinstance(event, Kernels):
+        return "kernels", f"of {len(event.ops)} op{'s' * (len(event.ops) != 1)}"
     begin = store.event(getattr(event, "begin", 0))
     word = _words(session, begin)[0].removeprefix("▾ ") if begin is not None else "end"
     return f"▴ {word}", ""

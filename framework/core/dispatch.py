@@ -93,7 +93,10 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
         if rule is not None:
             arrays = (RULES[rule] if isinstance(rule, str) else rule)(arrays, args)
         if device is CPU or device is None:
-            result = op.kernel(*arrays, **meta)
+            if op.moves:
+                result = _timed(op.kernel, arrays, meta, meta["target"])
+            else:
+                result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
             if device is META and not op.moves:
@@ -101,10 +104,10 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             else:
                 kernel = op.cuda or kernel_of(op)
                 if device.index == default.cuda:
-                    result = claim(kernel(*arrays, **meta), device)
+                    result = claim(_timed(kernel, arrays, meta, device), device)
                 else:  # CuPy works on the current device
                     with on(device):
-                        result = claim(kernel(*arrays, **meta), device)
+                        result = claim(_timed(kernel, arrays, meta, device), device)
     except FloatingPointError:
         return again(run, op, args, meta)
     except _EXPLAINED as error:
@@ -116,6 +119,18 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
     if op.moves:
         device = meta["target"]
     return _finish(op, args, meta, result, device, wanted)
+
+
+def _timed(kernel: Any, arrays: list[Any], meta: dict[str, Any], device: Any) -> Any:
+    """What a kernel makes; on a CUDA device it is measured if the values of the op are traced."""
+    recorder = sink.active
+    times = None if recorder is None or device.type != "cuda" else recorder.kernel_times()
+    if times is None:
+        return kernel(*arrays, **meta)
+    before = times.mark(device)
+    result = kernel(*arrays, **meta)
+    times.around(device, before)
+    return result
 
 
 def _finish(

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.trace import sink
-from framework.trace.events import BackwardBegin, Event, Leaf, Mark, Op
+from framework.trace.events import BackwardBegin, Event, Kernels, Leaf, Mark, Op
 from framework.trace.forks import close_end, keep_end, lacking
 from framework.trace.gate import GateError
 from framework.trace.stuck import is_stopped
@@ -387,8 +387,8 @@ def first_difference(
 
 def _essence(event: Event) -> Any:
     """What must be the same: all but times and what stands for an object."""
-    if isinstance(event, Mark):
-        return ("mark",)
+    if isinstance(event, (Kernels, Mark)):
+        return (type(event).__name__,)
     fields = {n: getattr(event, n) for n in event.__struct_fields__ if n not in ("t", "duration")}
     if isinstance(event, BackwardBegin) and event.loss != event.loss:
         fields["loss"] = "nan"  # one is as good as another

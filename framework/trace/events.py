@@ -32,6 +32,7 @@ __all__ = [
     "CellEnd",
     "Event",
     "Grad",
+    "Kernels",
     "Leaf",
     "Mark",
     "ModuleBegin",
@@ -218,6 +219,13 @@ class Mark(_Event, frozen=True, gc=False, tag=18):
     name: str  # what `trace.mark` was given; after `EDITED` what was changed at a stop
 
 
+class Kernels(_Event, frozen=True, gc=False, tag=19):
+    """What ops before it took on their CUDA device: known only when they have run there."""
+
+    ops: tuple[int, ...]  # seqs, ascending
+    ns: tuple[int, ...]
+
+
 EDITED = "edited: "  # a mark's name begins with; the writes before it are those of the change
 
 
@@ -240,6 +248,7 @@ Event = (
     | CellBegin
     | CellEnd
     | Mark
+    | Kernels
 )
 
 _encoder = msgspec.msgpack.Encoder()

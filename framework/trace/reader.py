@@ -310,6 +310,10 @@ def _mark(raw: tuple[Any, ...]) -> Event:
     return ev.Mark(raw[0], raw[1], raw[3])
 
 
+def _kernels(raw: tuple[Any, ...]) -> Event:
+    return ev.Kernels(raw[0], raw[1], raw[3], raw[4])
+
+
 _READERS: dict[int, Callable[[tuple[Any, ...]], Event]] = {
     sink.LEAF: _leaf,
     sink.OP: _op,
@@ -317,6 +321,7 @@ _READERS: dict[int, Callable[[tuple[Any, ...]], Event]] = {
     sink.UPDATE: _update,
     sink.WRITE: _write,
     sink.MARK: _mark,
+    sink.KERNELS: _kernels,
     sink.OP_BEGIN: _op_begin,
     sink.OP_END: _op_end,
     sink.MODULE_BEGIN: _module_begin,

@@ -49,7 +49,7 @@ __all__ = [
 active: Recorder | None = None
 
 # Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
-LEAF, OP, GRAD, UPDATE, WRITE, MARK = 2, 4, 6, 8, 10, 12
+LEAF, OP, GRAD, UPDATE, WRITE, MARK, KERNELS = 2, 4, 6, 8, 10, 12, 14
 OP_BEGIN, OP_END = 21, 22
 MODULE_BEGIN, MODULE_END = 23, 24
 BACKWARD_BEGIN, BACKWARD_END = 25, 26
@@ -141,10 +141,43 @@ class Recorder:
 
     # More than thirty attributes: without slots CPython looks each of them up.
     __slots__ = (
-        "__weakref__", "_ids", "armed", "before_step", "between", "budget", "calls", "ends",
-        "first_id", "gate", "here", "inner", "leaves", "limit", "lookout", "mask", "module",
-        "modules", "names", "on_limit", "on_step", "open", "owner", "paths", "phase", "phases",
-        "ring", "rules", "seq", "source", "step", "steps", "thread", "unwatched", "user_code",
+        "__weakref__",
+        "_ids",
+        "_updates",
+        "armed",
+        "before_step",
+        "between",
+        "budget",
+        "calls",
+        "ends",
+        "first_id",
+        "gate",
+        "here",
+        "inner",
+        "kernels",
+        "leaves",
+        "limit",
+        "lookout",
+        "mask",
+        "module",
+        "modules",
+        "names",
+        "on_limit",
+        "on_step",
+        "open",
+        "owner",
+        "paths",
+        "phase",
+        "phases",
+        "ring",
+        "rules",
+        "seq",
+        "source",
+        "step",
+        "steps",
+        "thread",
+        "unwatched",
+        "user_code",
         "values",
     )  # fmt: skip
 
@@ -189,6 +222,8 @@ class Recorder:
         self.between: Callable[[], None] | None = None  # after that, and as a cell begins
         self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step
         self.step = 0  # training steps that have ended
+        self._updates: Any = None  # device, and event at the begin of an optimizer's step on it
+        self.kernels: Any = None  # `KernelTimes`, once an op has run on a CUDA device
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.names: dict[int, str] = {}
         self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -269,6 +304,8 @@ class Recorder:
                 values.keep(o._id, raw[0], o._data)
                 if o._counter is not None:
                     self._alias(o._counter, o, args)
+            if self.kernels is not None:
+                self.kernels.belongs_to(raw[0])
         if self.armed:
             look = self.lookout
             # In the backward pass it is the nodes that are looked at.
@@ -504,6 +541,8 @@ class Recorder:
             frame and frame.f_code, frame and frame.f_lasti, self.open[-1] if self.open else 0,
         )  # fmt: skip
         self._enter_phase("optimizer")
+        if self.kernels is not None and (device := _cuda_of(optimizer)) is not None:
+            self._updates = device, self.kernels.mark(device)
         if self.before_step is not None:
             self.before_step(optimizer)
         return begin
@@ -528,7 +567,13 @@ class Recorder:
         """It ended, and with it the training step."""
         self._leave_phase()
         self.step += 1
+        if self._updates is not None:
+            self.kernels.around(*self._updates)
+        self._tell_kernels(wait=False)
         self._close(begin, (), OPTIM_END, turns.number(), error)
+        if self._updates is not None:
+            self.kernels.belongs_to(self.seq)
+            self._updates = None
         self.ends.append(self.seq)
         if len(self.ends) > self.steps:
             oldest = self.ends.popleft()
@@ -580,11 +625,38 @@ class Recorder:
 
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
         """It ended, perhaps by an error."""
+        self._tell_kernels(wait=True)
         self._close(begin, (), CELL_END, error)
         if self.on_step is not None:
             self.on_step()
         if self.between is not None:
             self.between()
+
+    def kernel_times(self) -> Any:
+        """What measures the kernels of an op that is about to run on a CUDA device.
+
+        None where nobody keeps values, for that is to cost next to nothing, and on other threads.
+        """
+        if self.values is None or self.owner != threading.get_ident():
+            return None
+        if self.kernels is None:
+            from framework.trace.kernel_times import KernelTimes
+
+            self.kernels = KernelTimes()
+        return self.kernels
+
+    def _tell_kernels(self, wait: bool) -> None:
+        """Put on the tape what kernels took, if any ran since this was called last.
+
+        One event then, whether any of them is done: a step that is run again has the same numbers.
+        """
+        kernels = self.kernels
+        if kernels is None or not kernels.due:
+            return
+        if self.seq >= self.limit:
+            self._hold()
+        self.seq = seq = self.seq + 1
+        self.ring[seq & self.mask] = (seq, perf_counter_ns(), KERNELS, *kernels.taken(wait))
 
     def mark(self, name: str) -> None:
         """A label on the time line."""
@@ -838,6 +910,13 @@ def mark(name: str) -> None:
     """
     if active is not None and active.thread == threading.get_ident():
         active.mark(str(name))
+
+
+def _cuda_of(optimizer: Any) -> Any:
+    """The CUDA device of an optimizer's parameters; None if they are elsewhere."""
+    params = (p for group in optimizer.param_groups for p in group["params"])
+    device = getattr(next(params, None), "_device", None)
+    return device if device is not None and device.type == "cuda" else None
 
 
 def _loss(roots: tuple[Any, ...]) -> Any:

@@ -183,12 +183,16 @@ class Times:
 
 
 def duration(graph: StepGraph, item: Item) -> int:
-    """ns from an item's begin to its end, without stops; 0 for what has none, or is still open."""
+    """ns from an item's begin to its end, without stops; 0 for what has none, or is still open.
+
+    Of an op on a CUDA device what its kernels took there, once that is known.
+    """
     event = item.event
     if item.kind == "leaf":  # its event is the one that used it first
         return 0
     if type(event) is Op:
-        return event.duration
+        kernels = graph.store.kernel_time(event.seq)
+        return event.duration if kernels < 0 else kernels
     if not item.group or not item.end:
         return 0
     first, last = graph.store.event(item.begin), graph.store.event(item.end)

@@ -19,6 +19,7 @@ from framework.trace.events import (
     BackwardEnd,
     Event,
     Grad,
+    Kernels,
     Leaf,
     Mark,
     ModuleBegin,
@@ -119,6 +120,7 @@ class StepGraph:
             NodeBegin: self._node_begin, NodeEnd: self._group_end, Grad: self._grad,
             OptimBegin: self._optim_begin, OptimEnd: self._group_end,
             ParamUpdate: self._param_update, Write: self._write, Mark: self._mark,
+            Kernels: lambda e: None,
         }  # fmt: skip
         outside = store.around(step.first_seq - 1) if step.first_seq > store.first_seq else None
         if outside is None:

@@ -11,6 +11,7 @@ too long, that step's own beginning.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,7 @@ from framework.trace.events import (
     CellEnd,
     Event,
     Grad,
+    Kernels,
     Leaf,
     Mark,
     ModuleBegin,
@@ -95,6 +97,7 @@ class TraceStore(Tape):
         self.losses: dict[int, tuple[int, float]] = {}  # what one began with -> it, and the value
         self.cells: dict[int, None] = {}  # begins of cells; of both the newest
         self._raised: list[int] = []  # seqs of the events at which an exception was raised
+        self._timed, self._kernel_ns = array("q"), array("q")  # ops, and what their kernels took
         self.stood: list[int] = []  # seqs after which the program stood at a stop, ascending
         # By tensor: what it is (shape, type, ..., as a number from 1), the newest events that made
         # it and that described it.
@@ -115,7 +118,7 @@ class TraceStore(Tape):
             for kind in (
                 Leaf, Op, OpBegin, OpEnd, ModuleBegin, ModuleEnd, BackwardBegin, BackwardEnd,
                 NodeBegin, NodeEnd, Grad, OptimBegin, ParamUpdate, OptimEnd, Write, CellBegin,
-                CellEnd, Mark,
+                CellEnd, Mark, Kernels,
             )
         }  # fmt: skip
 
@@ -389,6 +392,14 @@ class TraceStore(Tape):
         self._pop(e)
         return IDLE
 
+    def _kernels(self, e: Kernels) -> int:
+        if e.ops and self._timed and e.ops[0] <= self._timed[-1]:  # it is fed again
+            known = bisect_left(self._timed, e.ops[0])
+            del self._timed[known:], self._kernel_ns[known:]
+        self._timed.extend(e.ops)
+        self._kernel_ns.extend(e.ns)
+        return IDLE if self._top < 0 or self.containers.is_cell(self._top) else self._here()
+
     def _mark(self, e: Mark) -> int:
         return IDLE if self._top < 0 or self.containers.is_cell(self._top) else self._here()
 
@@ -574,6 +585,15 @@ class TraceStore(Tape):
         return ids[i - 1] if i else 0
 
     # -- moments and stops -------------------------------------------------------------------
+
+    def kernel_time(self, seq: int) -> int:
+        """ns that an op took on its CUDA device; -1 for others, and while it is not known.
+
+        Of an optimizer's step (by its end) all that it started there.
+        """
+        timed = self._timed
+        i = bisect_left(timed, seq)
+        return self._kernel_ns[i] if i < len(timed) and timed[i] == seq else -1
 
     def took(self, begin: Event, end: Event) -> int:
         """ns from one event to a later one, without what the program stood at stops in between.

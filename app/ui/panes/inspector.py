@@ -282,6 +282,8 @@ class InspectorPane(Pane):
             title += [(" " * room + " ", ""), (subject.phase, tone)]
         lines = [title]
         facts = [session.source_text(subject.source), duration_text(subject.duration)]
+        if (kernels := session.store.kernel_time(subject.seq)) >= 0:
+            facts.append(f"gpu {duration_text(kernels)}")
         if subject.backward >= 0:
             facts.append(f"backward {duration_text(subject.backward)}")
         if subject.duration < 0 and subject.kind in ("module", "node", "composite"):
@@ -335,8 +337,6 @@ class InspectorPane(Pane):
             line.append((f" {one_line(name)}", "param"))
         elif self.variable_of(meta.id):
             line.append((f" {one_line(self.variable_of(meta.id))}", "name"))
-        if meta.device and meta.device != "cpu":
-            line.append((f" {one_line(meta.device)}", "warning"))
         if ref.grad is not None:
             line.append((" ∇", "backward"))
         return line

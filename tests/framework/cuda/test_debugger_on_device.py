@@ -1,0 +1,126 @@
+"""The debugger's way to a device: little is fetched, nobody waits for an op, kernels are timed."""
+
+from __future__ import annotations
+
+import re
+
+from test_strict_device import needs_compiler, strictly
+
+import framework as torch
+from framework.trace import recording
+from framework.trace.events import Kernels, Op, OptimEnd
+from viewers.graph.store import TraceStore
+
+LOOKED_AT = """
+import cupy
+import numpy as np
+import framework as torch
+from framework.trace import recording, summary
+from framework.trace.events import TensorMeta
+from framework.trace.figures import measure
+SCREEN = 300_000  # bytes: what a small array, a table of 256 x 256 or a picture may cost
+def cost(call):
+    cupy.counts.reset()
+    found = call()
+    assert cupy.counts.fetched <= SCREEN, (cupy.counts.fetched, call)
+    return found
+for dtype in (torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64):
+    for shape in ((3000, 2000), (4_000_003,), (2, 3, 1000, 700)):
+        host = (torch.randn(shape) * 3).to(dtype)
+        there = host.cuda()
+        meta = TensorMeta(1, shape, "float32", "cuda:0")
+        for a, b in ((host, there), (host.t() if host.ndim == 2 else host[..., ::2],
+                                     there.t() if host.ndim == 2 else there[..., ::2])):
+            look = dict(rows=30, cols=12, row0=5, grid=(40, 100))
+            seen = cost(lambda: summary.view(b._data, meta, **look))
+            plain = summary.view(a._data, meta, **look)
+            assert seen.table.cells == plain.table.cells
+            np.testing.assert_allclose(seen.grid.values, plain.grid.values, rtol=1e-6, atol=1e-6)
+            for name in ("count", "nan", "zeros", "min", "max"):
+                assert getattr(seen.summary, name) == getattr(plain.summary, name), name
+            cost(lambda: summary.view(b._data, meta, slice="[..., 1]" if a.ndim > 1 else "[::7]"))
+            cost(lambda: measure(b._data, 63))
+            cost(lambda: repr(b))
+print("looked")
+"""
+
+
+@needs_compiler
+def test_a_look_fetches_no_more_than_a_screen() -> None:
+    assert strictly("-c", LOOKED_AT) == "looked\n"
+
+
+TRAINING = """
+import cupy
+import framework as torch
+from framework import nn
+from framework.trace import recording
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).cuda()
+optimizer = torch.optim.Adam(model.parameters())
+x, y = torch.randn(5, 6, device="cuda"), torch.randint(0, 3, (5,), device="cuda")
+def steps(count):
+    for _ in range(count):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+steps(1)
+waits = []
+for keep in (None, "none", "all"):
+    cupy.counts.reset()
+    if keep is None:
+        steps(3)
+    else:
+        with recording(keep=keep) as tape:
+            steps(3)
+    waits.append((cupy.counts.waits, cupy.counts.fetched))
+assert len(set(waits)) == 1, waits
+from framework.trace.events import Kernels, Op
+events = tape.read()
+kernels = [e for e in events if isinstance(e, Kernels)]
+ops = {e.seq for e in events if isinstance(e, Op) and any(m.device == "cuda:0" for m in e.outputs)}
+timed = {seq for e in kernels for seq in e.ops}
+assert len(kernels) == 3 and ops <= timed, (ops - timed)
+cupy.cuda.Event.LATE = 10**9  # the device never gets that far
+with recording() as tape:
+    steps(2)
+late = [e for e in tape.read() if isinstance(e, Kernels)]
+assert [len(e.ops) for e in late] == [0, 0]
+print("waited as often")
+"""
+
+
+@needs_compiler
+def test_tracing_never_waits_for_the_device() -> None:
+    assert strictly("-c", TRAINING) == "waited as often\n"
+
+
+def test_kernels_are_timed_on_the_fake_device(fake_cuda: None) -> None:
+    w = torch.ones(3, device="cuda", requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1)
+    with recording() as tape:
+        host = torch.ones(3) * 2
+        for _ in range(2):
+            (host.cuda() * w).sum().backward()
+            optimizer.step()
+    events = tape.read()
+    store = TraceStore()
+    store.feed(events)
+    for event in events:
+        if isinstance(event, Op) and event.t < [e for e in events if isinstance(e, Kernels)][-1].t:
+            there = event.outputs[0].device == "cuda:0"
+            assert (store.kernel_time(event.seq) >= 0) == there, event
+    ends = [e for e in events if isinstance(e, OptimEnd)]
+    assert store.kernel_time(ends[0].seq) >= 0  # the last step's is not known yet
+    assert [s.number for s in store.steps] == [1, 2]
+    again = TraceStore()
+    again.feed(events[:20] + events[10:])
+    seqs = [e.seq for e in events]
+    assert [again.kernel_time(s) for s in seqs] == [store.kernel_time(s) for s in seqs]
+
+
+def test_where_values_are_not_kept_nothing_is_timed(fake_cuda: None) -> None:
+    with recording(keep="none") as tape:
+        torch.ones(3, device="cuda").exp()
+    assert tape.kernels is None
+    assert not [e for e in tape.read() if re.match("Kernels", type(e).__name__)]
