@@ -23,7 +23,7 @@ from app.sanitize import clean
 from app.whatif import Change, parse_change
 from framework.core import dispatch
 from framework.device import device
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.conditions import format_line, parse_line
 from framework.trace.edit import edit
@@ -263,7 +263,7 @@ class Console:
         seq = self.cursor + by
         while recorder.first_seq <= seq <= recorder.seq:
             raw = recorder.raw(seq)
-            if raw is not None and raw[2] in (sink.OP, sink.NODE_END, sink.UPDATE):
+            if raw is not None and raw[2] in (records.OP, records.NODE_END, records.UPDATE):
                 return seq
             seq += by
         return None
@@ -684,7 +684,7 @@ def _name(recorder: sink.Recorder, ident: int, seq: int) -> str:
 def _maker(recorder: sink.Recorder, ident: int, seq: int) -> Op | None:
     for number in range(seq, max(0, seq - LOOK_BACK), -1):
         raw = recorder.raw(number)
-        if raw is not None and raw[2] == sink.OP:
+        if raw is not None and raw[2] == records.OP:
             event = typed(raw)
             if isinstance(event, Op) and any(meta.id == ident for meta in event.outputs):
                 return event
@@ -693,10 +693,10 @@ def _maker(recorder: sink.Recorder, ident: int, seq: int) -> Op | None:
 
 # The tensors that an event of a kind describes.
 _METAS: dict[int, Callable[[Any], tuple[TensorMeta, ...]]] = {
-    sink.LEAF: lambda event: (event.tensor,),
-    sink.OP: lambda event: event.outputs,
-    sink.NODE_END: lambda event: event.grad_out,
-    sink.GRAD: lambda event: (event.arrived, event.total),
+    records.LEAF: lambda event: (event.tensor,),
+    records.OP: lambda event: event.outputs,
+    records.NODE_END: lambda event: event.grad_out,
+    records.GRAD: lambda event: (event.arrived, event.total),
 }
 
 

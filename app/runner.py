@@ -27,7 +27,7 @@ from app.console import Console, Ended, describe_inputs
 from app.notebook import Notebook, open_notebook
 from app.places import names_of, resolve, spell
 from app.sanitize import clean
-from framework.trace import frames, sink
+from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled, pattern, same_file
 from framework.trace.conditions import parse_line
 from framework.trace.events import Op
@@ -523,7 +523,7 @@ def _last_op(recorder: sink.Recorder) -> Op | None:
     """The newest op, if it is among the newest events."""
     for seq in range(recorder.seq, max(0, recorder.seq - 200), -1):
         raw = recorder.raw(seq)
-        if raw is None or raw[2] == sink.OP:
+        if raw is None or raw[2] == records.OP:
             event = typed(raw) if raw is not None else None
             return event if isinstance(event, Op) else None
     return None

@@ -24,7 +24,7 @@ from framework.core.registry import OPS, Op, Plan
 from framework.core.saved import Packed, hooks_in_use, pack, shallow
 from framework.core.views import check_inplace, take_history
 from framework.tensor import Tensor
-from framework.trace import sink
+from framework.trace import records, sink
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode", "InplaceFunction", "once_differentiable"]
 
@@ -428,7 +428,7 @@ def _origin(begun: Any) -> Any:
         return None
     seq, t, _, name, ins, meta, code, lasti, module, parent, phase = begun
     here = (module, parent, phase)
-    return (seq, t, sink.OP, t, name, ins, (), meta, code, lasti, here, True, "")
+    return (seq, t, records.OP, t, name, ins, (), meta, code, lasti, here, True, "")
 
 
 def _run(cls: type[Function], node: FunctionNode, args: tuple[Any, ...]) -> Any:

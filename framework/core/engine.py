@@ -195,7 +195,8 @@ class _Task:
     def _run_node(self, node: Node, grads: list[Any]) -> None:
         """Run one node and send what comes out of it along its edges.
 
-        Written out, as `_quick` is in dispatch: of a small op the engine is most of the time.
+        Written out, as `_quick` is in dispatch: of a small op the engine is most of the time. So
+        the lists are counted along: making a `zip` of them takes longer than what it is for.
         """
         recorder = self.recorder
         if recorder is not None:
@@ -218,8 +219,9 @@ class _Task:
             ):
                 outs: Any = []
                 try:
-                    for call, edge in zip(calls, edges):
-                        outs.append(None if edge is None or call is None else call(node, g))
+                    for call in calls:
+                        skip = call is None or edges[len(outs)] is None
+                        outs.append(None if skip else call(node, g))
                 except Exception as error:
                     _say_where(node, error)
                     raise
@@ -231,7 +233,10 @@ class _Task:
                 raise RuntimeError(
                     f"{node.name()} returned {len(outs)} gradients for {len(edges)} inputs"
                 )
-            for edge, out in zip(edges, outs):
+            i = 0
+            for edge in edges:
+                out = outs[i]
+                i += 1
                 if edge is None:
                     out = None
                 elif out is not None:
@@ -251,7 +256,10 @@ class _Task:
                                 _mark_shared(out)
                 sent.append(out)
             pending, counts = self.pending, self.counts
-            for edge, out in zip(edges, sent):
+            i = 0
+            for edge in edges:
+                out = sent[i]
+                i += 1
                 if edge.__class__ is tuple:  # `_send`, written out
                     target, nr = edge
                     slots = pending.get(target)
@@ -270,7 +278,10 @@ class _Task:
                 recorder.end_node(begin, outer, node, (), error)
             raise
         if recorder is not None:
-            recorder.end_node(begin, outer, node, sent)
+            if recorder.quiet is not None:
+                recorder.whole_node(node, sent)
+            else:
+                recorder.end_node(begin, outer, node, sent)
 
     def _outs(self, node: Node, grads: list[Any]) -> tuple[Any, Any]:
         """The gradients of any node's inputs, and the one of its first output."""

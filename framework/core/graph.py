@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from itertools import count
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 from framework.core.node_names import name_of, shown
 from framework.core.registry import Op, Plan
+from framework.trace import records
 
 __all__ = ["FREED", "AccumulateGrad", "Hook", "Node", "Version", "clock", "order"]
 
@@ -163,7 +165,8 @@ class Node:
         tensor._edge = (self, i)
         tensor._counter = counter
         if self.origin is not None:
-            tensor._id = self.origin[6][5 * i]  # to the trace it is the forward op's output
+            # To the trace it is the forward op's output.
+            tensor._id = records.outputs(self.origin)[5 * i]
         return tensor
 
     def _saved(self, index: int) -> Any:
@@ -198,7 +201,7 @@ class Node:
             return ""
         from framework.trace.places import line_of
 
-        _, _, _, _, name, _, _, _, code, lasti, (module, _, _), *_ = self.origin
+        name, code, lasti, (module, _, _) = itemgetter(4, 8, 9, 10)(self.origin)
         if code is None:
             return ""
         inside = f" in {module}" if module else ""

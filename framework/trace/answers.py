@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.events import Mark
 from framework.trace.protocol import Breakpoint
 from framework.trace.reader import typed
@@ -95,7 +95,7 @@ class Answers:
         ends = self.recorder.ends
         end = self.recorder.raw(ends[-1]) if ends else None
         begin = self.recorder.raw(end[3]) if end is not None else None
-        return int(begin[4]) if begin is not None and begin[2] == sink.OPTIM_BEGIN else 0
+        return int(begin[4]) if begin is not None and begin[2] == records.OPTIM_BEGIN else 0
 
     def _events(self, params: dict[str, Any]) -> msgspec.Raw:
         first = max(integer(params, "first", 1), self.recorder.first_seq)

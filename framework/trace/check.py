@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.events import Event, NodeBegin, NodeEnd, Op, OpBegin, OpEnd
 from framework.trace.lineage import Lineage
 
@@ -270,9 +270,9 @@ def check_node(recorder: Any, seq: int) -> Check:
     raw = recorder.raw(event.seq)
     if raw is None:
         raise CheckError("the op is no longer in the ring")
-    given, meta = (raw[5], raw[7]) if raw[2] == sink.OP else (raw[4], raw[5])
+    given, meta = (raw[5], raw[7]) if raw[2] == records.OP else (raw[4], raw[5])
     scalars = [value[0] if value.__class__ is tuple else None for value in given]
-    known = dict(sink.named(meta))
+    known = dict(records.named(meta))
     return _check(lineage, event, scalars, known, lambda i, at: array_in(recorder, i, at))
 
 

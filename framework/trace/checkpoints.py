@@ -29,7 +29,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from framework.trace import sink
+from framework.trace import records
 from framework.trace.events import BackwardBegin, Event, Kernels, Leaf, Mark, Op
 from framework.trace.forks import close_end, keep_end, lacking
 from framework.trace.gate import GateError
@@ -152,7 +152,7 @@ class Checkpoints:
     def _between(self) -> None:
         recorder, forks = self.recorder, self.forks
         raw = recorder.raw(recorder.seq)
-        begins = raw is not None and raw[2] == sink.CELL_BEGIN
+        begins = raw is not None and raw[2] == records.CELL_BEGIN
         if begins:
             self._cells.append(recorder.seq)
         again = forks.kind == "rerun"

@@ -17,7 +17,7 @@ import numpy as np
 
 from framework.core import views
 from framework.core.modes import modes
-from framework.trace import frames, sink
+from framework.trace import frames, records, sink
 from framework.trace.events import EDITED
 from framework.trace.gate import GateError
 from framework.trace.reader import dtype_name
@@ -275,7 +275,7 @@ def _exchange(gate: Gate, grad: Any, array: Any) -> None:
     new = _tensor(array, grad._device)
     new._id = ident
     raw = recorder.raw(seq)
-    before = raw is not None and raw[2] == sink.NODE_BEGIN
+    before = raw is not None and raw[2] == records.NODE_BEGIN
     if before and isinstance(grads, list):
         grads[:] = [new if g is not None and g._id == ident else g for g in grads]
     recorder.write_to((ident,))

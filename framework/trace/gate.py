@@ -40,7 +40,7 @@ from typing import Any
 
 import msgspec
 
-from framework.trace import frames, sink
+from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled
 from framework.trace.events import TensorMeta
 from framework.trace.frames import Adhoc
@@ -48,7 +48,7 @@ from framework.trace.lines import Lines, call_in_main_thread
 from framework.trace.lookout import Lookout
 from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
 from framework.trace.reader import dtype_name, tensor_meta
-from framework.trace.sink import (
+from framework.trace.records import (
     BACKWARD_BEGIN,
     CELL_BEGIN,
     CELL_END,
@@ -716,7 +716,7 @@ class Gate:
             return True
         for number in range(seq + 1, recorder.seq + 1):
             raw = recorder.raw(number)
-            if raw is None or (raw[2] == sink.WRITE and ident in raw[3]):
+            if raw is None or (raw[2] == records.WRITE and ident in raw[3]):
                 return True
         return False
 

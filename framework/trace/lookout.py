@@ -18,7 +18,7 @@ from framework.trace.breakpoints import Compiled
 from framework.trace.figures import Sheet, squares_at_most, unbatched
 from framework.trace.places import line_of
 from framework.trace.protocol import Stop
-from framework.trace.sink import (
+from framework.trace.records import (
     BACKWARD_BEGIN,
     CELL_BEGIN,
     MODULE_BEGIN,

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.events import ParamUpdate
 from framework.trace.protocol import Summary
 from framework.trace.reader import typed
@@ -92,7 +92,7 @@ def latest(
     until = time.perf_counter() + patience
     for seq in range(begin + 1, last):
         raw = recorder.raw(seq)
-        if raw is None or raw[2] != sink.UPDATE:
+        if raw is None or raw[2] != records.UPDATE:
             continue
         event = typed(raw)
         assert isinstance(event, ParamUpdate)

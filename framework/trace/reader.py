@@ -15,7 +15,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.trace import events as ev
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.events import Event, Source, TensorMeta
 from framework.trace.places import line_of
 
@@ -164,7 +164,7 @@ def _tensor(
 def _tensors(described: tuple[Any, ...]) -> tuple[TensorMeta, ...]:
     if len(described) == 5:
         return (_tensor(*described),)
-    return tuple([_tensor(*d) for d in sink.flat(described)])
+    return tuple([_tensor(*d) for d in records.flat(described)])
 
 
 _sources: dict[tuple[int, int], tuple[CodeType, Source]] = {}
@@ -194,7 +194,7 @@ def _meta(ins: tuple[Any, ...], meta: tuple[Any, ...]) -> dict[str, str]:
     for i, value in enumerate(ins):
         if value.__class__ is not int:
             found[f"arg{i}"] = short(value[0])
-    for key, value in sink.named(meta):
+    for key, value in records.named(meta):
         found[key] = short(value)
     return found
 
@@ -257,7 +257,7 @@ def _node_begin(raw: tuple[Any, ...]) -> Event:
     if origin is None:
         return ev.NodeBegin(seq, t, 0, name, 0, "", _NOWHERE, _tensors(grads), parent)
     if grads.__class__ is int:
-        grads = (grads, *origin[6][1:4], False)
+        grads = (grads, *records.outputs(origin)[1:4], False)
     source = source_of(origin[8], origin[9])
     forward = origin[0]
     return ev.NodeBegin(
@@ -315,23 +315,23 @@ def _kernels(raw: tuple[Any, ...]) -> Event:
 
 
 _READERS: dict[int, Callable[[tuple[Any, ...]], Event]] = {
-    sink.LEAF: _leaf,
-    sink.OP: _op,
-    sink.GRAD: _grad,
-    sink.UPDATE: _update,
-    sink.WRITE: _write,
-    sink.MARK: _mark,
-    sink.KERNELS: _kernels,
-    sink.OP_BEGIN: _op_begin,
-    sink.OP_END: _op_end,
-    sink.MODULE_BEGIN: _module_begin,
-    sink.MODULE_END: _module_end,
-    sink.BACKWARD_BEGIN: _backward_begin,
-    sink.BACKWARD_END: _backward_end,
-    sink.NODE_BEGIN: _node_begin,
-    sink.NODE_END: _node_end,
-    sink.OPTIM_BEGIN: _optim_begin,
-    sink.OPTIM_END: _optim_end,
-    sink.CELL_BEGIN: _cell_begin,
-    sink.CELL_END: _cell_end,
+    records.LEAF: _leaf,
+    records.OP: _op,
+    records.GRAD: _grad,
+    records.UPDATE: _update,
+    records.WRITE: _write,
+    records.MARK: _mark,
+    records.KERNELS: _kernels,
+    records.OP_BEGIN: _op_begin,
+    records.OP_END: _op_end,
+    records.MODULE_BEGIN: _module_begin,
+    records.MODULE_END: _module_end,
+    records.BACKWARD_BEGIN: _backward_begin,
+    records.BACKWARD_END: _backward_end,
+    records.NODE_BEGIN: _node_begin,
+    records.NODE_END: _node_end,
+    records.OPTIM_BEGIN: _optim_begin,
+    records.OPTIM_END: _optim_end,
+    records.CELL_BEGIN: _cell_begin,
+    records.CELL_END: _cell_end,
 }

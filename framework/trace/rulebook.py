@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, digest, measure
-from framework.trace.sink import named
+from framework.trace.records import named
 
 if TYPE_CHECKING:
     from framework.trace.ruleset import Watch

@@ -24,8 +24,7 @@ from framework.trace import sink, turns
 from framework.trace.figures import FINITE, NORM, measure, unbatched
 from framework.trace.gate import Gate
 from framework.trace.places import line_of
-from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
-from framework.trace.sink import (
+from framework.trace.records import (
     BACKWARD_BEGIN,
     LEAF,
     NODE_END,
@@ -34,6 +33,7 @@ from framework.trace.sink import (
     OPTIM_END,
     UPDATE,
 )
+from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
 
 __all__ = ["RULES", "Finding", "Report", "RuleError", "Watch", "load", "rules"]
 

@@ -33,8 +33,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from framework.trace import records, sink
 from framework.trace import session as sessions
-from framework.trace import sink
 from framework.trace.answers import Answers, RequestError, batch
 from framework.trace.checkpoints import Checkpoints
 from framework.trace.forks import Forks
@@ -653,8 +653,8 @@ class Service:
         found = newest - BATCH + 1
         for seq in range(newest - BATCH, earliest, -1):
             raw = self.recorder.raw(seq)
-            if raw is not None and raw[2] in (sink.OPTIM_END, sink.CELL_BEGIN):
-                found = seq + 1 if raw[2] == sink.OPTIM_END else seq
+            if raw is not None and raw[2] in (records.OPTIM_END, records.CELL_BEGIN):
+                found = seq + 1 if raw[2] == records.OPTIM_END else seq
                 break
         return found
 

@@ -4,14 +4,8 @@
 `optim.Optimizer.step`, writes in place, `mark`, notebook cells) test ``sink.active is None`` and do
 nothing more when it is. When it is a `Recorder`, they hand over what happened; the recorder appends
 one plain tuple to its ring and keeps references to the values. Making records that others can read
-out of the tuples is the reader's work (`Recorder.read`), on the reader's thread.
-
-Raw tuples start ``(seq, t, kind, ...)``; the rest is private to this file and `gate`. A tensor in
-one is five items: id, shape, NumPy dtype, name of the device, requires_grad; several are one flat
-tuple of these (`flat`), and keyword arguments their names, then their values (`named`). That is for
-the garbage collector. It lets go of a tuple of numbers, texts and dtypes when it first sees it, and
-of one that holds such tuples the second time; one list, dict or device in each record, or tuples in
-tuples in tuples, and it would walk through the whole ring again and again.
+out of the tuples is the reader's work (`Recorder.read`), on the reader's thread; what is in them
+says `records`.
 """
 
 from __future__ import annotations
@@ -33,6 +27,35 @@ from numpy import ndarray
 
 from framework.trace import turns
 from framework.trace.places import variable_name
+from framework.trace.records import (
+    BACKWARD_BEGIN,
+    BACKWARD_END,
+    CALL,
+    CELL_BEGIN,
+    CELL_END,
+    GRAD,
+    KERNELS,
+    LEAF,
+    MARK,
+    MODULE_BEGIN,
+    MODULE_END,
+    NODE,
+    NODE_BEGIN,
+    NODE_END,
+    NOTHING,
+    OP,
+    OP_BEGIN,
+    OP_END,
+    OPTIM_BEGIN,
+    OPTIM_END,
+    UPDATE,
+    WRITE,
+    halves,
+    meta_of,
+    of_call,
+    shapes,
+    unpacked,
+)
 from framework.trace.values import Values
 
 __all__ = [
@@ -47,15 +70,6 @@ __all__ = [
 ]
 
 active: Recorder | None = None
-
-# Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
-LEAF, OP, GRAD, UPDATE, WRITE, MARK, KERNELS = 2, 4, 6, 8, 10, 12, 14
-OP_BEGIN, OP_END = 21, 22
-MODULE_BEGIN, MODULE_END = 23, 24
-BACKWARD_BEGIN, BACKWARD_END = 25, 26
-NODE_BEGIN, NODE_END = 27, 28
-OPTIM_BEGIN, OPTIM_END = 29, 30
-CELL_BEGIN, CELL_END = 31, 32
 
 # Events of these kinds mean something to a gate that is only on the lookout.
 _LOOKED_AT = frozenset((OP, OP_END, NODE_END, GRAD, UPDATE, CELL_BEGIN, CELL_END))
@@ -87,33 +101,6 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-NOTHING = (0, (), None, "", False)  # stands in a record for a gradient that there is none of
-
-
-class _Shapes(dict[Any, Any]):
-    """One tuple for all arrays of a shape: NumPy makes a new one each time that it is asked."""
-
-    def __missing__(self, shape: Any) -> Any:
-        if len(self) > 10_000:
-            self.clear()
-        self[shape] = shape
-        return shape
-
-
-_shapes = _Shapes()
-
-
-def flat(described: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """The tensors in a record: (id, shape, NumPy dtype, name of the device, requires_grad) each."""
-    return zip(*[iter(described)] * 5)
-
-
-def named(meta: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-    """The keyword arguments in a record."""
-    half = len(meta) // 2
-    return zip(meta[:half], meta[half:])
-
-
 _recorders = count()
 
 
@@ -141,44 +128,11 @@ class Recorder:
 
     # More than thirty attributes: without slots CPython looks each of them up.
     __slots__ = (
-        "__weakref__",
-        "_ids",
-        "_updates",
-        "armed",
-        "before_step",
-        "between",
-        "budget",
-        "calls",
-        "ends",
-        "first_id",
-        "gate",
-        "here",
-        "inner",
-        "kernels",
-        "leaves",
-        "limit",
-        "lookout",
-        "mask",
-        "module",
-        "modules",
-        "names",
-        "on_limit",
-        "on_step",
-        "open",
-        "owner",
-        "paths",
-        "phase",
-        "phases",
-        "ring",
-        "rules",
-        "seq",
-        "source",
-        "step",
-        "steps",
-        "thread",
-        "unwatched",
-        "user_code",
-        "values",
+        "__weakref__", "_ids", "_updates", "armed", "before_step", "between", "budget", "calls",
+        "ends", "first_id", "gate", "here", "inner", "kernels", "leaves", "limit", "lookout",
+        "mask", "module", "modules", "names", "on_limit", "on_step", "open", "owner", "paths",
+        "phase", "phases", "quiet", "ring", "rules", "seq", "source", "step", "steps", "thread",
+        "unwatched", "user_code", "values",
     )  # fmt: skip
 
     def __init__(
@@ -210,6 +164,8 @@ class Recorder:
         # through the engine's frames once for each of them would double the cost of a trace.
         self.source: tuple[CodeType | None, int | None] | None = None
         self.calls: list[tuple[CodeType | None, int | None]] = []
+        # The node in which nothing is to be an event: itself, its gradients, when it began.
+        self.quiet: tuple[Any, Any, int] | None = None
         self.user_code: CodeType | None = None  # of the last op: mostly the next one's, too
         self.gate: Any = None
         self.armed = False  # True while the gate wants to see every event
@@ -239,18 +195,17 @@ class Recorder:
         t1 = perf_counter_ns()
         first_id = self.first_id
         kind = tensor_type
-        if len(args) == 2:  # two and one are nearly all ops: spelled out, without a list
+        a = b = None
+        more: Any = ()
+        if len(args) == 2:  # two and one are nearly all ops
             a, b = args
-            ins: Any = (
-                (i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind) else (a,),
-                (i if (i := b._id) > first_id else self._leaf(b)) if isinstance(b, kind) else (b,),
-            )
+            a = (i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind) else (a,)
+            b = (i if (i := b._id) > first_id else self._leaf(b)) if isinstance(b, kind) else (b,)
         elif len(args) == 1:
             (a,) = args
-            ins = ((i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind)
-                   else (a,),)  # fmt: skip
+            a = (i if (i := a._id) > first_id else self._leaf(a)) if isinstance(a, kind) else (a,)
         else:
-            ins = self._inputs(args)
+            more = self._inputs(args)
         # The innermost frame that is not ours; inline, for this is the hottest line of a trace.
         # Frames 0 to 2 are this method, `apply` and the function that called it.
         if self.source is not None:
@@ -272,21 +227,24 @@ class Recorder:
         if seq > self.limit:
             self._hold()
         self.seq = seq
+        shape = dtype = device = wants_grad = None
         if out.__class__ is tuple:
-            described: Any = self._describe(out)
+            ident: Any = self._describe(out)
         else:
             ident = out._id
             if ident <= first_id:
                 self._ids = out._id = ident = self._ids + 1
             if node is not None:
                 shape, dtype, device = node.metas[0]  # a tuple that is there anyway
-                described = (ident, shape, dtype, device.name, True)
+                wants_grad = True
             else:
                 data = out._data
-                described = (ident, _shapes[data.shape], data.dtype, out._device.name, out._rg)
+                shape, dtype, device = shapes[data.shape], data.dtype, out._device
+                wants_grad = out._rg
+            device = device.name
         raw = (
-            seq, t0, OP, t1, name, ins, described, (*meta, *meta.values()) if meta else (),
-            code, lasti, self.here, node is not None, "",
+            seq, t0, CALL, t1, name, a, b, more, code, lasti, self.here, node is not None,
+            ident, shape, dtype, device, wants_grad, (*meta, *meta.values()) if meta else (),
         )  # fmt: skip
         if node is not None:
             node.origin = raw
@@ -310,7 +268,7 @@ class Recorder:
             look = self.lookout
             # In the backward pass it is the nodes that are looked at.
             if look is None or not (self.phase == "backward" or look.pass_over_op(name, outs)):
-                self.gate.event(raw, outs)
+                self.gate.event(of_call(raw), outs)
 
     def op_error(
         self,
@@ -411,36 +369,33 @@ class Recorder:
         self._close(begin, (), BACKWARD_END, error)
 
     def begin_node(self, node: Any, grads: Any, create_graph: bool) -> int:
-        """A backward node starts with ``grads`` (a tensor or None for each forward output)."""
-        # `_open`, written out: this and `end_node` run for every node. Gradients have been fitted
-        # to what the node knows of its outputs, so their shapes need not be asked again.
-        first_id = self.first_id
-        origin = node.origin
-        if len(grads) == 1 and (g := grads[0]) is not None and origin is not None and not g._rg:
-            # But for its number the gradient looks as the forward op's output.
-            described: Any = i if (i := g._id) > first_id else self._new(g)
-        else:
-            described = []
-            for g, meta in zip(grads, node.metas):
-                if g is None:
-                    described += NOTHING
-                else:
-                    ident = i if (i := g._id) > first_id else self._new(g)
-                    shape, dtype, device = meta
-                    described += (ident, shape, dtype, device.name, g._rg)
-            described = tuple(described)
-        calls = self.calls
+        """A backward node starts with ``grads`` (a tensor or None for each forward output).
+
+        Returns the number that `end_node` wants. One in which nothing is to be an event is `quiet`:
+        it is written down when it has ended, by `whole_node`, or when a leaf's gradient arrives.
+        """
         custom = node.custom or node._hooks or node._prehooks or node.tensor_hooks
+        if self.rules or self.inner or self.armed or custom or create_graph:
+            return self._begin_node(node, grads, perf_counter_ns(), custom, create_graph)
+        self.thread = 0
+        self.quiet = node, grads, perf_counter_ns()
+        return 0
+
+    def _begin_node(
+        self, node: Any, grads: Any, t: int, custom: Any = False, create_graph: bool = False
+    ) -> int:
+        """Write the record of a node's begin, which was at ``t``."""
+        self.quiet = None
+        calls = self.calls
         self.source = None if custom or not calls else calls[-1]
         parents = self.open
+        described = self._node_gets(node, grads)
         self.seq = seq = self.seq + 1
-        raw = (
-            seq, perf_counter_ns(), NODE_BEGIN, node.op.name, origin, described, self.here[1],
-        )  # fmt: skip
+        raw = (seq, t, NODE_BEGIN, node.op.name, node.origin, described, self.here[1])
         self.ring[seq & self.mask] = raw
         parents.append(seq)
         if self.rules or self.inner or custom or create_graph:
-            self._enter_node(origin)
+            self._enter_node(node.origin)
         else:
             self.thread = 0
         if self.armed and self.lookout is None:
@@ -449,53 +404,121 @@ class Recorder:
             self.gate.node = 0, None, ()
         return seq
 
+    def _node_gets(self, node: Any, grads: Any) -> Any:
+        """A node's gradients in its record. They have been fitted to what it knows of its outputs.
+
+        The only one of an op that was traced is its number: it looks as the op's output does.
+        """
+        first_id = self.first_id
+        if (
+            len(grads) == 1
+            and (g := grads[0]) is not None
+            and node.origin is not None
+            and not g._rg
+        ):
+            return i if (i := g._id) > first_id else self._new(g)
+        described: list[Any] = []
+        for g, meta in zip(grads, node.metas):
+            if g is None:
+                described += NOTHING
+            else:
+                ident = i if (i := g._id) > first_id else self._new(g)
+                shape, dtype, device = meta
+                described += (ident, shape, dtype, device.name, g._rg)
+        return tuple(described)
+
     def end_node(
         self,
         begin: int,
         outer: tuple[str, int, str],
         node: Any,
-        grads: tuple[Any, ...],
+        grads: Sequence[Any],
         error: BaseException | None = None,
     ) -> None:
         """It sent ``grads`` to its edges; ``outer`` is what `here` was before it began."""
+        if self.quiet is not None:
+            begin = self._begin_node(*self.quiet)
+        elif not begin:
+            begin = self.open[-1]
         if self.seq >= self.limit:
             self._hold()
-        first_id = self.first_id
-        described: tuple[Any, ...] = ()
+        described: list[Any] = []
         for g, edge in zip(grads, node.edges):
             if g is None:
-                more: tuple[Any, ...] = NOTHING
+                described += NOTHING
             else:
-                ident = i if (i := g._id) > first_id else self._new(g)
-                if edge.__class__ is tuple:
-                    maker, nr = edge
-                    shape, dtype, device = maker.metas[nr]
-                else:
-                    data = edge._data
-                    shape, dtype, device = _shapes[data.shape], data.dtype, edge._device
-                more = (ident, shape, dtype, device.name, g._rg)
-            described = described + more if described else more
+                ident = i if (i := g._id) > self.first_id else self._new(g)
+                described += (ident, *meta_of(edge), g._rg)
         self.source = None
         self.thread = self.owner
-        parents = self.open
-        if parents and parents[-1] == begin:
-            parents.pop()
-        else:  # an error has left containers open
-            while parents and parents[-1] >= begin:
-                parents.pop()
+        while self.open and self.open[-1] >= begin:  # an error has left containers open
+            self.open.pop()
         self.here = outer
         self.module = outer[0]
         self.seq = seq = self.seq + 1
         text = _text(error) if error is not None else ""
         self.ring[seq & self.mask] = raw = (
-            seq, perf_counter_ns(), NODE_END, begin, described, text,
+            seq, perf_counter_ns(), NODE_END, begin, tuple(described), text,
         )  # fmt: skip
+        self._look_at_node(raw, node, grads, error)
+
+    def whole_node(self, node: Any, grads: Sequence[Any]) -> None:
+        """It sent ``grads``, and was `quiet`: one record for its begin and its end.
+
+        Gradients look as what they belong to: of those that a traced op made, a number will do.
+        """
+        _, given, t = self.quiet  # type: ignore[misc]
+        t1 = perf_counter_ns()
+        self.quiet = None
+        if self.seq + 1 >= self.limit:
+            self._hold()
+        first_id = self.first_id
+        origin = node.origin
+        g = given[0]
+        if len(given) == 1 and g is not None and not g._rg and origin is not None:
+            got = g._id
+            if got <= first_id:
+                self._ids = got = g._id = self._ids + 1
+        else:
+            got = self._node_gets(node, given)
+        seq = self.seq + 1
+        record = [seq, t, NODE, t1, node.op.name, origin, got, self.here[1]]
+        i = 0
+        for edge in node.edges:  # without `zip`, see the engine
+            g = grads[i]
+            i += 1
+            if g is None:
+                record.append(0)
+                continue
+            ident = g._id
+            if ident <= first_id:
+                self._ids = ident = g._id = self._ids + 1
+            if edge.__class__ is not tuple:
+                data = edge._data
+                record += ident, None, shapes[data.shape], data.dtype, edge._device.name, g._rg
+            elif (made := edge[0].origin) is None or made[2] != CALL:
+                shape, dtype, device = edge[0].metas[edge[1]]
+                record += ident, None, shape, dtype, device.name, g._rg
+            else:
+                record += ident, made, edge[1]
+        raw = tuple(record)
+        self.ring[seq & self.mask] = raw
+        self.seq = seq = seq + 1
+        self.ring[seq & self.mask] = raw
+        self.thread = self.owner
+        if self.armed:
+            self._look_at_node(halves(raw)[1], node, grads, None)
+
+    def _look_at_node(
+        self, raw: tuple[Any, ...], node: Any, grads: Sequence[Any], error: BaseException | None
+    ) -> None:
+        """Let the gate see that a node has ended."""
         if self.armed and (
             error is not None
             or self.lookout is None
             or not self.lookout.pass_over_node(node.op.name, grads)
         ):
-            self.gate.node = seq, node, grads
+            self.gate.node = raw[0], node, grads
             self.gate.event(raw, tuple(g for g in grads if g is not None))
             self.gate.node = 0, None, ()
         if error is not None and self.gate is not None:
@@ -507,6 +530,8 @@ class Recorder:
 
     def enter_hook(self) -> None:
         """The user's code runs within a node: its ops are events, at their own lines."""
+        if self.quiet is not None:
+            self._begin_node(*self.quiet)
         self.source = None
         if not self.thread:  # the node began as one whose ops are no events
             self.thread = self.owner
@@ -521,6 +546,8 @@ class Recorder:
 
     def grad(self, leaf: Any, arrived: Any, total: Any, first: bool) -> None:
         """``arrived`` was accumulated into ``leaf.grad``, which is now ``total``."""
+        if self.quiet is not None:
+            self._begin_node(*self.quiet)
         ident = self._ident(leaf)
         described = self._describe_grads((arrived,))
         # The first gradient of a leaf mostly is what has arrived.
@@ -732,7 +759,7 @@ class Recorder:
                 self._ids = t._id = self._ids + 1
             data = t._data
             result += (
-                t._id, _shapes[data.shape], data.dtype, t._device.name, bool(t.requires_grad)
+                t._id, shapes[data.shape], data.dtype, t._device.name, bool(t.requires_grad)
             )  # fmt: skip
         return tuple(result)
 
@@ -746,7 +773,7 @@ class Recorder:
             if ident <= self.first_id:
                 ident = self._new(g)
             data = g._data
-            result += (ident, _shapes[data.shape], data.dtype, g._device.name, g._rg)
+            result += (ident, shapes[data.shape], data.dtype, g._device.name, g._rg)
         return tuple(result)
 
     def _alias(self, counter: Any, tensor: Any, args: tuple[Any, ...]) -> None:
@@ -835,7 +862,10 @@ class Recorder:
     def raw(self, seq: int) -> tuple[Any, ...] | None:
         """The raw tuple with this number, or None if the ring has run over it."""
         raw = self.ring[seq & self.mask]
-        return raw if raw is not None and raw[0] == seq else None
+        if raw is None:
+            return None
+        raw = unpacked(raw, seq)
+        return raw if raw[0] == seq else None
 
     def read(self, first: int = 1, last: int | None = None) -> list[Any]:
         """Typed events ``first`` to ``last`` (default: the newest), as many as are still there."""

@@ -33,7 +33,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-from framework.trace import sink
+from framework.trace import records, sink
 from framework.trace.events import Event, Grad, Leaf, Mark, Op, ParamUpdate, Write
 from framework.trace.figures import FINITE, MEAN, NORM, RANGE, SPREAD, ZEROS, measure
 from framework.trace.known import Known
@@ -350,7 +350,7 @@ class Recording:
             kind = raw[2]
             if kind not in _AMONG_WRITES:
                 self._capture_written()
-                ended = ended or kind in (sink.OPTIM_END, sink.CELL_END)
+                ended = ended or kind in (records.OPTIM_END, records.CELL_END)
             seq += 1
             if not seq % BREATH:
                 self._make_way(seq)
@@ -623,7 +623,9 @@ def _health_of(array: Any) -> Summary:
     return Summary(f.count, 0, 0, f.zeros, f.low, f.high, f.mean, f.std, norm)
 
 
-_AMONG_WRITES = frozenset((sink.WRITE, sink.LEAF, sink.OP))  # may come before a write is done
+_AMONG_WRITES = frozenset(
+    (records.WRITE, records.LEAF, records.OP)
+)  # may come before a write is done
 
 
 def check_options(keep: str, budget: int, policy: str) -> None:

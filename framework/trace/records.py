@@ -1,0 +1,113 @@
+"""Raw records: the tuples in a recorder's ring, and what readers get instead of packed ones.
+
+A record starts ``(seq, t, kind, ...)``; `reader` makes typed events of them, and `gate` and the
+rules look into them. A tensor in one is five items: id, shape, NumPy dtype, name of the device,
+requires_grad; several are one flat tuple of these (`flat`), and keyword arguments their names, then
+their values (`named`). That is for the garbage collector. It lets go of a tuple of numbers, texts
+and dtypes when it first sees it, and of one that holds such tuples the second time; one list, dict
+or device in each record, or tuples in tuples in tuples, and it would walk through the whole ring
+again and again.
+
+Ops and backward nodes are nearly all that happens, so in the ring they are packed: an op has no
+tuples of its own within its tuple (`CALL`), and a node in which nothing else was an event has one
+tuple for its begin and its end, in both of their places (`NODE`). A tuple that is not there is not
+made, not looked at by the collector and not let go. `unpacked` gives the ones that are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+# Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
+LEAF, OP, GRAD, UPDATE, WRITE, MARK, KERNELS = 2, 4, 6, 8, 10, 12, 14
+# As they are in the ring; who reads gets what `_of_call` and `_halves` make of them.
+CALL, NODE = 16, 18
+OP_BEGIN, OP_END = 21, 22
+MODULE_BEGIN, MODULE_END = 23, 24
+BACKWARD_BEGIN, BACKWARD_END = 25, 26
+NODE_BEGIN, NODE_END = 27, 28
+OPTIM_BEGIN, OPTIM_END = 29, 30
+CELL_BEGIN, CELL_END = 31, 32
+
+NOTHING = (0, (), None, "", False)  # stands in a record for a gradient that there is none of
+
+
+class _Shapes(dict[Any, Any]):
+    """One tuple for all arrays of a shape: NumPy makes a new one each time that it is asked."""
+
+    def __missing__(self, shape: Any) -> Any:
+        if len(self) > 10_000:
+            self.clear()
+        self[shape] = shape
+        return shape
+
+
+shapes = _Shapes()
+
+
+def flat(described: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The tensors in a record: (id, shape, NumPy dtype, name of the device, requires_grad) each."""
+    return zip(*[iter(described)] * 5)
+
+
+def named(meta: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """The keyword arguments in a record."""
+    half = len(meta) // 2
+    return zip(meta[:half], meta[half:])
+
+
+def meta_of(edge: Any) -> tuple[Any, ...]:
+    """Shape, NumPy dtype and the device's name of what a gradient goes to."""
+    if edge.__class__ is tuple:
+        shape, dtype, device = edge[0].metas[edge[1]]
+    else:
+        data = edge._data
+        shape, dtype, device = shapes[data.shape], data.dtype, edge._device
+    return shape, dtype, device.name
+
+
+def unpacked(raw: tuple[Any, ...], seq: int) -> tuple[Any, ...]:
+    """The record with the number ``seq`` of what stands in its place in the ring."""
+    kind = raw[2]
+    if kind == CALL:
+        return of_call(raw)
+    if kind == NODE:
+        return halves(raw)[seq != raw[0]]
+    return raw
+
+
+def of_call(raw: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The record of an op, which was written as one tuple without tuples in it."""
+    (
+        seq, t, _, t1, name, a, b, more, code, lasti, here, made_node,
+        ident, shape, dtype, device, wants_grad, meta,
+    ) = raw  # fmt: skip
+    ins = (a, b) if b is not None else (a,) if a is not None else more
+    outs = ident if shape is None else (ident, shape, dtype, device, wants_grad)
+    return seq, t, OP, t1, name, ins, outs, meta, code, lasti, here, made_node, ""
+
+
+def outputs(raw: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What an op's record says of its outputs, written either way."""
+    if raw[2] != CALL:
+        return raw[6]  # type: ignore[no-any-return]
+    return raw[12] if raw[12].__class__ is tuple else raw[12:17]
+
+
+def halves(raw: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The records of the begin and of the end of a node that was written as one."""
+    seq, t, _, t1, name, origin, got, parent = raw[:8]
+    described: list[Any] = []
+    rest = iter(raw[8:])
+    for ident in rest:
+        if not ident:
+            described += NOTHING
+        elif (made := next(rest)) is None:
+            described += (ident, *islice(rest, 4))
+        else:
+            nr = 5 * next(rest)
+            described += (ident, *outputs(made)[nr + 1 : nr + 4], False)
+    begin = (seq, t, NODE_BEGIN, name, origin, got, parent)
+    return begin, (seq + 1, t1, NODE_END, seq, tuple(described), "")
