@@ -220,8 +220,8 @@ class _Task:
                 outs: Any = []
                 try:
                     for call in calls:
-                        skip = call is None or edges[len(outs)] is None
-                        outs.append(None if skip else call(node, g))
+                        wanted = call is not None and edges[len(outs)] is not None
+                        outs.append(call(node, g) if wanted else None)  # type: ignore[misc]
                 except Exception as error:
                     _say_where(node, error)
                     raise
@@ -236,7 +236,7 @@ class _Task:
             i = 0
             for edge in edges:
                 out = outs[i]
-                i += 1
+                i += 1  # noqa: SIM113
                 if edge is None:
                     out = None
                 elif out is not None:
@@ -259,7 +259,7 @@ class _Task:
             i = 0
             for edge in edges:
                 out = sent[i]
-                i += 1
+                i += 1  # noqa: SIM113
                 if edge.__class__ is tuple:  # `_send`, written out
                     target, nr = edge
                     slots = pending.get(target)

@@ -92,7 +92,7 @@ def of_call(raw: tuple[Any, ...]) -> tuple[Any, ...]:
 def outputs(raw: tuple[Any, ...]) -> tuple[Any, ...]:
     """What an op's record says of its outputs, written either way."""
     if raw[2] != CALL:
-        return raw[6]  # type: ignore[no-any-return]
+        return raw[6]
     return raw[12] if raw[12].__class__ is tuple else raw[12:17]
 
 

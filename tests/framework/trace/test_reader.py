@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import framework as torch
-from framework.trace import recording, sink
+from framework.trace import recording, records
 from framework.trace.events import (
     BackwardBegin,
     Grad,
@@ -216,14 +216,11 @@ def test_the_trace_module_is_lazy():
 def test_every_kind_has_a_reader():
     kinds = {
         value
-        for name, value in vars(sink).items()
+        for name, value in vars(records).items()
         if name.isupper() and isinstance(value, int) and not name.startswith("_")
     }
     from framework.trace.reader import _READERS
 
-    packed = {
-        records.CALL,
-        records.NODE,
-    }  # in the ring only: `Recorder.raw` makes other kinds of them
+    packed = {records.CALL, records.NODE}  # in the ring only: `Recorder.raw` unpacks them
     assert kinds == set(_READERS) | packed
     assert typed((1, 2, records.MARK, "x")) == Mark(1, 2, "x")
