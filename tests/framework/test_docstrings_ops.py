@@ -22,8 +22,8 @@ from framework.core import docstrings, facts
 NAMESPACES = """
     Tensor linalg fft special nn.functional nn.init autograd autograd.functional
     autograd.forward_ad autograd.graph func utils.checkpoint cuda backends backends.cuda
-    backends.cudnn backends.mha backends.cpu random testing dlpack sparse masked signal.windows overrides serialization
-    foreach
+    backends.cudnn backends.mha backends.cpu random testing dlpack sparse masked signal.windows
+    overrides serialization foreach
 """.split()
 
 _ERROR = re.compile(r"\b[A-Z]\w*(Error|Exception)\b|never raises|raises nothing|are ignored")
