@@ -39,7 +39,7 @@ class GradScaler:
     Scales tensors of any shape and float dtype; the scale is a float32 number. AssertionError for a
     growth factor of 1 or less, a backoff factor of 1 or more, and for a step or an update before
     anything was scaled; RuntimeError for gradients that are unscaled twice; ValueError in `scale`
-    for what is no tensor.
+    for what is no tensor. Micikevicius et al., "Mixed precision training", ICLR 2018.
 
     >>> import framework as torch
     >>> w = torch.ones(2, requires_grad=True)

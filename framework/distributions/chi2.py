@@ -15,6 +15,7 @@ class Chi2(Gamma):
     """The sum of df squared standard normals: Gamma(df / 2, 1 / 2).
 
     ``df`` of any shape and float type; samples alike. ValueError for one that is not positive.
+    Johnson, Kotz and Balakrishnan, "Continuous univariate distributions", vol. 1, ch. 18.
 
     >>> import framework as torch
     >>> m = Chi2(torch.tensor([3.0]))

@@ -19,7 +19,8 @@ class Uniform(Distribution):
     """Density 1 / (high - low) on [low, high).
 
     Both of any shape and float type; samples alike. ValueError unless ``low`` is below ``high``,
-    and for a value outside.
+    and for a value outside. Johnson, Kotz and Balakrishnan, "Continuous univariate distributions",
+    vol. 2, ch. 26.
 
     >>> import framework as torch
     >>> m = Uniform(torch.tensor([0.0]), torch.tensor([5.0]))

@@ -123,7 +123,8 @@ class AveragedModel(Module):
         use_buffers: average the buffers too, instead of copying them.
 
     Averages have the parameters' shapes and dtypes. AssertionError for both functions, RuntimeError
-    when updated from a model of other shapes.
+    when updated from a model of other shapes. Izmailov et al., "Averaging weights leads to wider
+    optima and better generalization", 2018.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -39,8 +39,7 @@ def sdpa_kernel(
     >>> with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
     ...     pass
     """
-    single = isinstance(backends, SDPBackend) or not isinstance(backends, Iterable)
-    chosen = [backends] if single else list(backends)
+    chosen = list(backends) if isinstance(backends, Iterable) else [backends]
     if not chosen or not all(isinstance(b, SDPBackend) for b in chosen):
         raise AssertionError(
             "Backend must be an instance of SDPBackend or a list of SDPBackend instances"

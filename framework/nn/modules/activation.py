@@ -39,7 +39,8 @@ class ReLU(_InPlace):
     """max(0, x), element by element: (*) to (*). ``inplace=True`` writes into the input.
 
     RuntimeError if that is a leaf which wants a gradient. Dtypes: float and integer types
-    (RuntimeError for bool, NotImplementedError for complex ones).
+    (RuntimeError for bool, NotImplementedError for complex ones). Nair and Hinton, "Rectified
+    linear units improve restricted Boltzmann machines", 2010.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -119,6 +120,7 @@ class Hardsigmoid(_InPlace):
     """relu6(x + 3) / 6, element by element: (*) to (*); `Sigmoid` without an exponential.
 
     ``inplace=True`` writes into the input. Dtypes: float types (NotImplementedError for others).
+    Howard et al., "Searching for MobileNetV3", 2019.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -205,7 +207,7 @@ class Hardtanh(Module):
 
     AssertionError unless ``min_val`` is the smaller one. ``min_value`` and ``max_value`` are older
     names. Dtypes: float and integer types (NotImplementedError for others, RuntimeError for uint8
-    with a negative ``min_val``).
+    with a negative ``min_val``). Collobert, "Large scale machine learning", 2004.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -245,7 +247,8 @@ class Hardtanh(Module):
 class ReLU6(Hardtanh):
     """min(max(0, x), 6), element by element: (*) to (*). ``inplace=True`` writes into the input.
 
-    Dtypes: float and integer types (NotImplementedError for others).
+    Dtypes: float and integer types (NotImplementedError for others). Krizhevsky, "Convolutional
+    deep belief networks on CIFAR-10", 2010.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -276,7 +279,7 @@ class Hardshrink(_Shrink):
     """x where |x| > lambd, else 0: (*) to (*).
 
     Dtypes: float types (NotImplementedError for others); TypeError when called with a ``lambd``
-    that is no number.
+    that is no number. Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -292,7 +295,7 @@ class Softshrink(_Shrink):
     """x moved towards 0 by lambd, 0 where it would cross 0: (*) to (*).
 
     RuntimeError when called with a negative ``lambd``. Dtypes: float types (NotImplementedError for
-    others).
+    others). Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -386,7 +389,8 @@ class Softplus(Module):
     """log(1 + exp(beta x)) / beta, a smooth `ReLU`: (*) to (*).
 
     Where beta x is above ``threshold`` the result is x itself. Dtypes: float types
-    (NotImplementedError for others); TypeError when called with a ``beta`` that is no number.
+    (NotImplementedError for others); TypeError when called with a ``beta`` that is no number. Dugas
+    et al., "Incorporating second-order functional knowledge for better option pricing", 2000.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -457,6 +461,7 @@ class Softsign(Module):
     """x / (1 + |x|), element by element: (*) to (*), in [-1, 1].
 
     Dtypes: all dtypes but bool (NotImplementedError); integers give the default float type.
+    Bergstra et al., "Quadratic polynomials learn better image features", 2009.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -504,7 +509,8 @@ class Softmax(_Along):
 
     Give ``dim``: without it a warning says which one was taken (0 for one or three dimensions, else
     1). IndexError for a dimension out of range. For a loss use `LogSoftmax` or
-    `nn.CrossEntropyLoss`. Dtypes: float types (NotImplementedError for others).
+    `nn.CrossEntropyLoss`. Dtypes: float types (NotImplementedError for others). Bridle,
+    "Probabilistic interpretation of feedforward classification network outputs", 1990.
 
     >>> import framework as torch
     >>> from framework import nn

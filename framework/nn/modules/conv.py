@@ -172,7 +172,8 @@ class Conv2d(_Conv):
 
     Errors: ValueError for arguments that do not fit; in a call RuntimeError for another number of
     channels or dimensions, an input smaller than the kernel, or another dtype than the weight's.
-    Dtypes: float and complex types.
+    Dtypes: float and complex types. Sizes as in Dumoulin and Visin, "A guide to convolution
+    arithmetic for deep learning", 2016.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -274,7 +275,8 @@ class ConvTranspose2d(_ConvTranspose):
 
     Errors: ValueError for arguments that do not fit and for an ``output_size`` that cannot be
     reached; in a call RuntimeError for channels or an ``output_padding`` that do not fit, and for
-    another dtype than the weight's. Dtypes: float and complex types.
+    another dtype than the weight's. Dtypes: float and complex types. Zeiler et al.,
+    "Deconvolutional networks", 2010.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -151,7 +151,8 @@ class CrossEntropyLoss(_WeightedLoss):
 
     Errors, in a call: IndexError for a class that is not in [0, C), RuntimeError or ValueError for
     shapes and dtypes that do not fit. Dtypes: float types for scores and ``weight``
-    (NotImplementedError for others), int64 or uint8 for classes.
+    (NotImplementedError for others), int64 or uint8 for classes. Label smoothing: Szegedy et al.,
+    "Rethinking the Inception architecture for computer vision", 2016.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -277,7 +278,8 @@ class KLDivLoss(_Loss):
         log_target: the target is log-probabilities, too.
 
     RuntimeError for shapes that do not broadcast and for integers, ValueError for another
-    ``reduction``. Dtypes: float types.
+    ``reduction``. Dtypes: float types. Kullback and Leibler, "On information and sufficiency",
+    1951.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -526,7 +528,8 @@ class MultiMarginLoss(_WeightedLoss):
     Scores (N, C), classes (N,) to a number; or (C,) and (). ``weight`` (C,) has a factor for each
     right class; ``reduction`` as of `MSELoss`. ValueError unless ``p`` is 1 or 2; RuntimeError for
     a class that is not in [0, C) and for sizes that do not fit. Dtypes: float types
-    (NotImplementedError for others), int64 for classes.
+    (NotImplementedError for others), int64 for classes. Weston and Watkins, "Support vector
+    machines for multi-class pattern recognition", 1999.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -211,7 +211,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvg):
 
     Window i reaches from floor(i L / output_size) to ceil((i + 1) L / output_size). N may be
     missing; RuntimeError for other numbers of dimensions. Dtypes: float types (NotImplementedError
-    for others).
+    for others). He et al., "Spatial pyramid pooling in deep convolutional networks", 2014.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -351,7 +351,8 @@ class LPPool1d(_LPPool):
     L' = floor((L - kernel_size) / stride) + 1, the ``stride`` being ``kernel_size`` unless given;
     ``ceil_mode`` rounds up. p = 1 gives sums, large p the maxima. N may be missing; RuntimeError
     for other numbers of dimensions and for windows that do not fit in. Dtypes: all dtypes but
-    complex ones (NotImplementedError); integers and bool give the default float type.
+    complex ones (NotImplementedError); integers and bool give the default float type. Sermanet et
+    al., "Convolutional neural networks applied to house numbers digit classification", 2012.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -488,7 +489,8 @@ class MaxUnpool1d(_MaxUnpool):
     ``return_indices=True`` gives them; the result (N, C, L') has L' = (L - 1) stride - 2 padding +
     kernel_size unless a third argument ``output_size`` says how large the pooled input was.
     RuntimeError for an index out of range, ValueError for a size that cannot be. Dtypes: float
-    types (NotImplementedError for others), int64 for indices (RuntimeError for others).
+    types (NotImplementedError for others), int64 for indices (RuntimeError for others). Zeiler and
+    Fergus, "Visualizing and understanding convolutional networks", 2014.
 
     >>> import framework as torch
     >>> from framework import nn

@@ -424,7 +424,7 @@ class RNN(RNNBase):
     Shapes: input (L, N, input_size), (N, L, input_size) with ``batch_first``, or (L, input_size);
     state (layers · directions, N, hidden_size); output (L, N, directions · hidden_size), of the
     last layer. Errors: ValueError for another dtype or number of dimensions, RuntimeError for other
-    sizes. Dtypes: float and complex types, the weights'.
+    sizes. Dtypes: float and complex types, the weights'. Elman, "Finding structure in time", 1990.
 
     >>> import framework as torch
     >>> from framework import nn

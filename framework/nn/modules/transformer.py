@@ -83,7 +83,9 @@ class TransformerEncoderLayer(_Layer):
         norm_first: normalise before each part instead of after it.
 
     AssertionError if ``nhead`` does not divide ``d_model`` and for another width, RuntimeError for
-    a mask of another shape. Dtypes: float types, the weights'.
+    a mask of another shape. Dtypes: float types, the weights'. Vaswani et al., "Attention is all
+    you need", 2017; ``norm_first`` as in Xiong et al., "On layer normalization in the transformer
+    architecture", 2020.
 
     >>> import framework as torch
     >>> from framework import nn

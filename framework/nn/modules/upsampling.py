@@ -22,7 +22,8 @@ class Upsample(Module):
 
     Errors, in a call: ValueError unless one of size and factor is given; NotImplementedError for a
     mode that does not fit the number of dimensions; RuntimeError for a size that is not positive.
-    Dtypes: float types and uint8 (NotImplementedError for others).
+    Dtypes: float types and uint8 (NotImplementedError for others). "bicubic" is Keys, "Cubic
+    convolution interpolation for digital image processing", 1981, with a = -0.75.
 
     >>> import framework as torch
     >>> from framework import nn
