@@ -97,7 +97,14 @@ class GradScaler:
         return self._states.setdefault(id(optimizer), _fresh())
 
     def scale(self, outputs: Any) -> Any:
-        """A tensor, or a nested sequence of them, times the scale."""
+        """A tensor, or a nested sequence of them, times the scale.
+
+        Any shape, float dtypes. ValueError for what is no tensor.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu", init_scale=4.0).scale(torch.ones(2))
+        tensor([4., 4.])
+        """
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
@@ -114,6 +121,13 @@ class GradScaler:
         Raises:
             RuntimeError: called twice since `update`, or after `step`.
             ValueError: a gradient is in float16.
+
+        >>> import framework as torch
+        >>> w = torch.ones(1, requires_grad=True)
+        >>> optimizer, scaler = torch.optim.SGD([w], lr=0.5), torch.amp.GradScaler("cpu")
+        >>> scaler.scale(3 * w).backward()
+        >>> scaler.unscale_(optimizer); w.grad
+        tensor([3.])
         """
         if not self._enabled:
             return
@@ -152,6 +166,16 @@ class GradScaler:
 
         Returns:
             What the optimizer's step returns, or None if it was skipped.
+
+        Raises: AssertionError before anything was scaled and where no parameter has a gradient;
+        RuntimeError when called twice since `update`, or with a closure.
+
+        >>> import framework as torch
+        >>> w = torch.ones(1, requires_grad=True)
+        >>> optimizer, scaler = torch.optim.SGD([w], lr=0.5), torch.amp.GradScaler("cpu")
+        >>> scaler.scale(w * float("inf")).backward()
+        >>> scaler.step(optimizer); w.item()
+        1.0
         """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
@@ -173,7 +197,18 @@ class GradScaler:
         return result
 
     def update(self, new_scale: Any = None) -> None:
-        """Grow the scale or back it off, after the steps of all optimizers; or set a new one."""
+        """Grow the scale or back it off, after the steps of all optimizers; or set a new one.
+
+        AssertionError before anything was scaled and without a step since the last update.
+
+        >>> import framework as torch
+        >>> w = torch.ones(1, requires_grad=True)
+        >>> optimizer = torch.optim.SGD([w], lr=0.5)
+        >>> scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        >>> scaler.scale(w * float("inf")).backward()
+        >>> scaler.step(optimizer); scaler.update(); scaler.get_scale()
+        2.0
+        """
         if not self._enabled:
             return
         scale = self._checked("update")
@@ -200,33 +235,71 @@ class GradScaler:
         self._states = {}
 
     def get_scale(self) -> float:
-        """The scale; 1 if disabled."""
+        """The scale; 1 if disabled.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu", init_scale=4.0).get_scale()
+        4.0
+        """
         if not self._enabled:
             return 1.0
         return self._init_scale if self._scale is None else self._scale.item()
 
     def get_growth_factor(self) -> float:
-        """What the scale is multiplied by after `get_growth_interval` good steps."""
+        """What the scale is multiplied by after `get_growth_interval` good steps.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu").get_growth_factor()
+        2.0
+        """
         return self._growth_factor
 
     def set_growth_factor(self, new_factor: float) -> None:
-        """Set what `get_growth_factor` returns, from the next `update` on."""
+        """Set what `get_growth_factor` returns, from the next `update` on.
+
+        >>> import framework as torch
+        >>> scaler = torch.amp.GradScaler("cpu")
+        >>> scaler.set_growth_factor(4.0); scaler.get_growth_factor()
+        4.0
+        """
         self._growth_factor = new_factor
 
     def get_backoff_factor(self) -> float:
-        """What the scale is multiplied by after a step with infinite or NaN gradients."""
+        """What the scale is multiplied by after a step with infinite or NaN gradients.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu").get_backoff_factor()
+        0.5
+        """
         return self._backoff_factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
-        """Set what `get_backoff_factor` returns, from the next `update` on."""
+        """Set what `get_backoff_factor` returns, from the next `update` on.
+
+        >>> import framework as torch
+        >>> scaler = torch.amp.GradScaler("cpu")
+        >>> scaler.set_backoff_factor(0.25); scaler.get_backoff_factor()
+        0.25
+        """
         self._backoff_factor = new_factor
 
     def get_growth_interval(self) -> int:
-        """How many good steps in a row let the scale grow."""
+        """How many good steps in a row let the scale grow.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu").get_growth_interval()
+        2000
+        """
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
-        """Set what `get_growth_interval` returns, from the next `update` on."""
+        """Set what `get_growth_interval` returns, from the next `update` on.
+
+        >>> import framework as torch
+        >>> scaler = torch.amp.GradScaler("cpu")
+        >>> scaler.set_growth_interval(100); scaler.get_growth_interval()
+        100
+        """
         self._growth_interval = new_interval
 
     def _get_growth_tracker(self) -> int:
@@ -236,11 +309,21 @@ class GradScaler:
         return self._init_growth_tracker if tracker is None else int(tracker.item())
 
     def is_enabled(self) -> bool:
-        """Whether it does anything."""
+        """Whether it does anything.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu", enabled=False).is_enabled()
+        False
+        """
         return self._enabled
 
     def state_dict(self) -> dict[str, Any]:
-        """The scale and the counts; empty if disabled."""
+        """The scale and the counts; empty if disabled.
+
+        >>> import framework as torch
+        >>> torch.amp.GradScaler("cpu", init_scale=4.0).state_dict()["scale"]
+        4.0
+        """
         if not self._enabled:
             return {}
         return {
@@ -256,6 +339,12 @@ class GradScaler:
 
         Raises:
             RuntimeError: it is empty: of a disabled scaler.
+
+        >>> import framework as torch
+        >>> scaler = torch.amp.GradScaler("cpu")
+        >>> scaler.load_state_dict(torch.amp.GradScaler("cpu", init_scale=4.0).state_dict())
+        >>> scaler.get_scale()
+        4.0
         """
         if not self._enabled:
             return

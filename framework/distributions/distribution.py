@@ -43,7 +43,17 @@ class Distribution:
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
-        """Whether distributions check their arguments unless they are told otherwise."""
+        """Whether distributions check their arguments unless they are told otherwise.
+
+        ValueError for what is neither True nor False.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Distribution, Normal
+        >>> Distribution.set_default_validate_args(False)
+        >>> Normal(0.0, -1.0)
+        Normal(loc: 0.0, scale: -1.0)
+        >>> Distribution.set_default_validate_args(True)
+        """
         if value not in (True, False):
             raise ValueError(f"expected True or False, but got {value!r}")
         Distribution._validate_args = value
@@ -89,7 +99,15 @@ class Distribution:
                 )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        """This distribution with its batch dimensions expanded to ``batch_shape``."""
+        """This distribution with its batch dimensions expanded to ``batch_shape``.
+
+        RuntimeError for a shape that it cannot be expanded to, NotImplementedError for a class that
+        does not give it.
+
+        >>> from framework.distributions import Normal
+        >>> Normal(0.0, 1.0).expand((3,)).sample().shape
+        torch.Size([3])
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement expand")
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
@@ -161,16 +179,38 @@ class Distribution:
         return self.variance.sqrt()
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Samples without a gradient, of shape ``sample_shape + batch_shape + event_shape``."""
+        """Samples without a gradient, of shape ``sample_shape + batch_shape + event_shape``.
+
+        Of the parameters' dtype, or int64 for `Categorical`. TypeError for a shape that is none.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Normal
+        >>> Normal(torch.zeros(2), 1.0).sample((3,)).shape
+        torch.Size([3, 2])
+        """
         with torch.no_grad():
             return self.rsample(sample_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Samples through which gradients flow to the parameters."""
+        """Samples through which gradients flow to the parameters.
+
+        NotImplementedError where ``has_rsample`` is False, TypeError for a shape that is none.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Normal
+        >>> scale = torch.tensor(2.0, requires_grad=True)
+        >>> Normal(0.0, scale).rsample((3,)).requires_grad
+        True
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement rsample")
 
     def sample_n(self, n: int) -> Tensor:
-        """``sample((n,))``; deprecated."""
+        """``sample((n,))``; deprecated.
+
+        >>> from framework.distributions import Normal
+        >>> Normal(0.0, 1.0).sample_n(3).shape
+        torch.Size([3])
+        """
         warnings.warn(
             "sample_n(n) will be deprecated. Use .sample((n,)) instead.",
             FutureWarning,
@@ -179,30 +219,77 @@ class Distribution:
         return self.sample(Size((n,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Logarithm of the density, or of the probability, of ``value``."""
+        """Logarithm of the density, or of the probability, of ``value``.
+
+        ``value`` broadcasts with ``batch_shape + event_shape``; the result has no ``event_shape``.
+        ValueError for what is no tensor, another shape, and a value outside of the support.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Uniform
+        >>> Uniform(0.0, 2.0).log_prob(torch.tensor([0.5, 1.5]))
+        tensor([-0.6931, -0.6931])
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement log_prob")
 
     def cdf(self, value: Tensor) -> Tensor:
-        """Probability of a sample that is at most ``value``."""
+        """Probability of a sample that is at most ``value``.
+
+        Shapes and errors as of `log_prob`; NotImplementedError where there is no formula.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Uniform
+        >>> Uniform(0.0, 2.0).cdf(torch.tensor([0.5, 1.5]))
+        tensor([0.2500, 0.7500])
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement cdf")
 
     def icdf(self, value: Tensor) -> Tensor:
-        """The quantile: where `cdf` reaches ``value``."""
+        """The quantile: where `cdf` reaches ``value``.
+
+        Shapes as of `log_prob`; NotImplementedError where there is no formula.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Uniform
+        >>> Uniform(0.0, 2.0).icdf(torch.tensor([0.25, 0.75]))
+        tensor([0.5000, 1.5000])
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement icdf")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All values of a discrete distribution along a new first dimension.
 
         With ``expand=False`` the batch dimensions after it have size one.
+
+        NotImplementedError for a support that is not finite.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Categorical
+        >>> Categorical(torch.ones(3)).enumerate_support()
+        tensor([0, 1, 2])
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement enumerate_support")
 
     def entropy(self) -> Tensor:
-        """The (differential) entropy, in nats; of ``batch_shape``."""
+        """The (differential) entropy, in nats; of ``batch_shape``.
+
+        NotImplementedError where there is no formula.
+
+        >>> from framework.distributions import Uniform
+        >>> Uniform(0.0, 2.0).entropy()
+        tensor(0.6931)
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement entropy")
 
     def perplexity(self) -> Tensor:
-        """exp(entropy)."""
+        """exp(entropy).
+
+        NotImplementedError where there is no `entropy`.
+
+        >>> import framework as torch
+        >>> from framework.distributions import Categorical
+        >>> Categorical(torch.ones(4)).perplexity()
+        tensor(4.)
+        """
         return torch.exp(self.entropy())
 
     def _extended_shape(self, sample_shape: Any = ()) -> Any:

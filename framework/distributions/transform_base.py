@@ -78,7 +78,16 @@ class Transform:
         raise NotImplementedError(f"{type(self).__name__} does not implement sign")
 
     def with_cache(self, cache_size: int = 1) -> Any:
-        """This transform with another size of cache."""
+        """This transform with another size of cache.
+
+        ValueError for a size that is neither 0 nor 1.
+
+        >>> import framework as torch
+        >>> from framework.distributions import ExpTransform
+        >>> t, x = ExpTransform().with_cache(), torch.ones(2)
+        >>> t.inv(t(x)) is x
+        True
+        """
         if self._cache_size == cache_size:
             return self
         if type(self).__init__ is Transform.__init__:
@@ -112,18 +121,41 @@ class Transform:
         raise NotImplementedError(f"{type(self).__name__} does not implement _inverse")
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
-        """log |det dy/dx| for an input and its output."""
+        """log |det dy/dx| for an input and its output.
+
+        NotImplementedError for a transform that is no bijection.
+
+        >>> import framework as torch
+        >>> from framework.distributions import AffineTransform
+        >>> x = torch.ones(2)
+        >>> AffineTransform(0.0, 2.0).log_abs_det_jacobian(x, 2 * x)
+        tensor([0.6931, 0.6931])
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement log_abs_det_jacobian")
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}()"
 
     def forward_shape(self, shape: Any) -> Any:
-        """Shape of t(x) for the shape of x."""
+        """Shape of t(x) for the shape of x.
+
+        ValueError for too few dimensions, where a transform needs some.
+
+        >>> from framework.distributions import StickBreakingTransform
+        >>> StickBreakingTransform().forward_shape((5, 3))
+        torch.Size([5, 4])
+        """
         return shape
 
     def inverse_shape(self, shape: Any) -> Any:
-        """Shape of t.inv(y) for the shape of y."""
+        """Shape of t.inv(y) for the shape of y.
+
+        ValueError for too few dimensions, where a transform needs some.
+
+        >>> from framework.distributions import StickBreakingTransform
+        >>> StickBreakingTransform().inverse_shape((5, 4))
+        torch.Size([5, 3])
+        """
         return shape
 
 

@@ -139,7 +139,17 @@ class Optimizer:
     # -- groups ------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Optimize more parameters: ``{"params": [...], "lr": 0.1}``."""
+        """Optimize more parameters: ``{"params": [...], "lr": 0.1}``.
+
+        TypeError for what is no dict of tensors, ValueError for a parameter that another group has
+        and for options that are missing.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> optimizer.add_param_group({"params": [torch.ones(2, requires_grad=True)], "lr": 0.1})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5, 0.1]
+        """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         group = dict(param_group)
@@ -199,7 +209,15 @@ class Optimizer:
         self.param_groups.append({"params": params, **group})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
+        """Forget all gradients, or with ``set_to_none=False`` fill them with zeros.
+
+        >>> import framework as torch
+        >>> w = torch.ones(1, requires_grad=True)
+        >>> w.sum().backward()
+        >>> torch.optim.SGD([w], lr=0.5).zero_grad()
+        >>> w.grad is None
+        True
+        """
         for group in self.param_groups:
             for p in group["params"]:
                 grad = p.grad
@@ -223,6 +241,19 @@ class Optimizer:
 
         Returns:
             What ``closure`` returned.
+
+        NotImplementedError, with a gradient, for a class that has neither this nor ``_update``.
+
+        >>> import framework as torch
+        >>> w = torch.tensor([2.0], requires_grad=True)
+        >>> optimizer = torch.optim.SGD([w], lr=0.5)
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = (w * w).sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> optimizer.step(closure).item(), w.item()
+        (4.0, 0.0)
         """
         loss = None
         if closure is not None:
@@ -375,7 +406,7 @@ class Optimizer:
         ``grad`` must not be written. ``step`` is the count of this parameter's updates, with this
         one, if its state has a "step".
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement step")
 
     def _room(self, like: Any, number: int = 0) -> Any:
         """An array to compute in, with the shape and type of ``like``; the same one each time."""
@@ -410,40 +441,89 @@ class Optimizer:
         """``hook(optimizer, args, kwargs)`` before each step; may return new ``(args, kwargs)``.
 
         The first of ``args`` is the optimizer itself, as in PyTorch.
+
+        RuntimeError in ``step`` for a hook that returns anything but None or two values.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: print(len(args))):
+        ...     optimizer.step()
+        1
         """
         return Hook(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> Hook:
-        """``hook(optimizer, args, kwargs)`` after each step."""
+        """``hook(optimizer, args, kwargs)`` after each step.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_step_post_hook(lambda o, args, kwargs: print("stepped")):
+        ...     optimizer.step()
+        stepped
+        """
         return Hook(self._post_hooks, hook)
 
     def register_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Hook:  # fmt: skip
-        """``hook(optimizer)`` before `state_dict`."""
+        """``hook(optimizer)`` before `state_dict`.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_state_dict_pre_hook(lambda optimizer: print("asked")):
+        ...     state = optimizer.state_dict()
+        asked
+        """
         return Hook(self._state_hooks["state_dict_pre"], hook, prepend)
 
     def register_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Hook:  # fmt: skip
-        """``hook(optimizer, state_dict)`` after `state_dict`; may return another one."""
+        """``hook(optimizer, state_dict)`` after `state_dict`; may return another one.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_state_dict_post_hook(lambda o, state: {**state, "more": 1}):
+        ...     list(optimizer.state_dict())
+        ['state', 'param_groups', 'more']
+        """
         return Hook(self._state_hooks["state_dict_post"], hook, prepend)
 
     def register_load_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Hook:  # fmt: skip
-        """``hook(optimizer, state_dict)`` before loading a copy; may return another one."""
+        """``hook(optimizer, state_dict)`` before loading a copy; may return another one.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_load_state_dict_pre_hook(lambda o, state: print(list(state))):
+        ...     optimizer.load_state_dict(optimizer.state_dict())
+        ['state', 'param_groups']
+        """
         return Hook(self._state_hooks["load_pre"], hook, prepend)
 
     def register_load_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Hook:  # fmt: skip
-        """``hook(optimizer)`` after loading."""
+        """``hook(optimizer)`` after loading.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> with optimizer.register_load_state_dict_post_hook(lambda optimizer: print("loaded")):
+        ...     optimizer.load_state_dict(optimizer.state_dict())
+        loaded
+        """
         return Hook(self._state_hooks["load_post"], hook, prepend)
 
     @staticmethod
     def profile_hook_step(func: Callable[..., Any]) -> Callable[..., Any]:
-        """Accepted for PyTorch's sake: every ``step`` is in the trace already."""
+        """Accepted for PyTorch's sake: every ``step`` is in the trace already.
+
+        >>> import framework as torch
+        >>> step = torch.optim.SGD.step
+        >>> torch.optim.Optimizer.profile_hook_step(step) is step
+        True
+        """
         return func
 
     # -- state dict --------------------------------------------------------------------------
@@ -452,6 +532,12 @@ class Optimizer:
         """State and options, with parameters replaced by their number, in PyTorch's layout.
 
         The tensors of the state are the live ones, not copies.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)
+        >>> state = optimizer.state_dict()
+        >>> state["state"], state["param_groups"][0]["params"], state["param_groups"][0]["lr"]
+        ({}, [0], 0.5)
         """
         for hook in list(self._state_hooks["state_dict_pre"].values()):
             hook(self)
@@ -481,6 +567,13 @@ class Optimizer:
 
         Raises:
             ValueError: other groups than this optimizer's.
+
+        >>> import framework as torch
+        >>> w = torch.ones(1, requires_grad=True)
+        >>> optimizer, other = torch.optim.Adam([w], lr=0.5), torch.optim.Adam([w], lr=0.1)
+        >>> optimizer.load_state_dict(other.state_dict())
+        >>> optimizer.param_groups[0]["lr"]
+        0.1
         """
         state_dict = dict(state_dict)
         for hook in list(self._state_hooks["load_pre"].values()):

@@ -109,19 +109,47 @@ class LRScheduler:
             )
 
     def get_lr(self) -> list[float]:
-        """The rates for ``self.last_epoch``, usually from those of the epoch before."""
-        raise NotImplementedError
+        """The rates for ``self.last_epoch``, usually from those of the epoch before.
+
+        NotImplementedError unless a subclass gives it; a warning when it is called outside of
+        `step`, where `get_last_lr` is meant.
+
+        >>> import framework as torch
+        >>> class Constant(torch.optim.lr_scheduler.LRScheduler):
+        ...     def get_lr(self):
+        ...         return [base / 2 for base in self.base_lrs]
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+        >>> Constant(optimizer).get_last_lr()
+        [0.5]
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement get_lr")
 
     def _get_closed_form_lr(self) -> list[float]:
         """The rates for ``self.last_epoch``, from the base rates alone."""
         return self.get_lr()
 
     def get_last_lr(self) -> list[float]:
-        """The rate of each group as of the last step."""
+        """The rate of each group as of the last step.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+        >>> torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5).get_last_lr()
+        [1.0]
+        """
         return self._last_lr
 
     def step(self, epoch: int | None = None) -> None:
-        """Set the rates of the next epoch (or batch, for schedules that are stepped per batch)."""
+        """Set the rates of the next epoch (or batch, for schedules that are stepped per batch).
+
+        A warning before the optimizer's first step, and for ``epoch``, which is older.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        >>> optimizer.step(); schedule.step()
+        >>> optimizer.param_groups[0]["lr"]
+        0.5
+        """
         if self._step_count == 1 and not self.optimizer._steps:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch "
@@ -138,11 +166,26 @@ class LRScheduler:
         self._update_lr(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer."""
+        """Everything but the optimizer.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+        >>> state = torch.optim.lr_scheduler.StepLR(optimizer, 2).state_dict()
+        >>> state["step_size"], state["last_epoch"], "optimizer" in state
+        (2, 0, False)
+        """
         return {k: v for k, v in self.__dict__.items() if k != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a schedule of the same kind and arguments was."""
+        """Go on where a schedule of the same kind and arguments was.
+
+        >>> import framework as torch
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        >>> schedule.load_state_dict({**schedule.state_dict(), "last_epoch": 7})
+        >>> schedule.last_epoch
+        7
+        """
         self.__dict__.update(state_dict)
 
     @property

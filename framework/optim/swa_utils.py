@@ -163,7 +163,17 @@ class AveragedModel(Module):
 
     @no_grad()
     def update_parameters(self, model: Module) -> None:
-        """Take the model's present parameters into the averages."""
+        """Take the model's present parameters into the averages.
+
+        RuntimeError for parameters of other shapes.
+
+        >>> import framework as torch
+        >>> from framework import nn
+        >>> model = nn.Linear(1, 1)
+        >>> average = torch.optim.swa_utils.AveragedModel(model)
+        >>> average.update_parameters(model); average.n_averaged
+        tensor(1)
+        """
         own: Any = list(self.module.parameters())
         new: Any = list(model.parameters())
         if self.use_buffers:

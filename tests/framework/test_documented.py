@@ -62,6 +62,8 @@ def is_inner(path: str) -> bool:
 
 # A class stands for its methods. Two modules are made while others are imported.
 NAMESPACES = ["", "Tensor", "nn.Module", "autograd.grad_mode", "nn.parallel"]
+NAMESPACES += ["optim.Optimizer", "optim.lr_scheduler.LRScheduler", "amp.GradScaler"]
+NAMESPACES += ["distributions.Distribution", "distributions.Transform"]
 NAMESPACES += [path for path in modules() if not is_inner(path)]
 
 # Names that need no example, and why.
