@@ -20,7 +20,7 @@ from framework.core.registry import function, op
 from framework.core.saved import needs_values, values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
 from framework.dtypes import bool_, converted, int64
-from framework.kernels import module_of
+from framework.kernels import SparseOperand, module_of
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
@@ -744,6 +744,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
             "vmap: We do not support batching operators that can output dynamic shape. Attempted "
             "to vmap over aten::nonzero."
         )
+    if input.is_sparse:
+        raise SparseOperand("nonzero is not implemented for sparse tensors; see to_dense()")
     found = module_of(input._data).nonzero(np.atleast_1d(input._data))
     parts = [wrap(f, input._device) for f in found]
     if as_tuple:

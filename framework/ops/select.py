@@ -396,6 +396,12 @@ def nan_to_num(
         from framework.ops.complex import view_as_complex, view_as_real
 
         return view_as_complex(nan_to_num(view_as_real(input), nan, posinf, neginf))
+    if input.is_sparse:
+        from framework.ops.sparse import coalesce, values_of
+        from framework.ops.sparse_forms import with_values
+
+        once = coalesce(input)
+        return with_values(once, nan_to_num(values_of(once), nan, posinf, neginf))
     limits = dtypes.finfo(kind)
     result = where(isnan(input), nan, input)
     result = where(input == math.inf, limits.max if posinf is None else posinf, result)

@@ -302,3 +302,49 @@ def test_diagonals() -> None:
     ):  # fmt: skip
         with pytest.raises(RuntimeError, match=words):
             spdiags(d, torch.tensor(offsets), shape)
+
+
+def test_functions_of_the_values() -> None:
+    """Those that PyTorch has for coordinates; `any` and `linear` beside them."""
+    index = torch.tensor([[0, 1, 1], [1, 0, 0]])
+    x = torch.sparse_coo_tensor(index, torch.tensor([0.25, 0.5, -1.1]), (2, 3))
+    dense = x.to_dense()
+    for call in (
+        torch.erf, torch.erfinv, torch.round, lambda t: torch.round(t, decimals=1),
+        lambda t: t // 2, torch.ceil, torch.floor, torch.sign,
+    ):  # fmt: skip
+        y = call(x)
+        assert y.is_sparse and torch.allclose(y.to_dense(), call(dense), equal_nan=True)
+    found = torch.nan_to_num(x.coalesce() / 0.0, posinf=3.0, neginf=-4.0)
+    assert found.is_sparse and found.to_dense().tolist() == [[0, 3, 0], [-4, 0, 0]]
+    for call in (torch.erf, torch.erfinv, torch.ceil, torch.round, torch.sign):
+        a = (x.coalesce() * 0.5).requires_grad_()
+        b = (dense * 0.5).requires_grad_()
+        torch.sparse.sum(call(a)).backward()
+        call(b).sum().backward()
+        assert a.grad.is_sparse
+        assert torch.allclose(a.grad.to_dense(), b.grad * (dense != 0))
+    assert x.any().item() is True and (x * 0).any().item() is False
+    a, weight, bias = x.coalesce().requires_grad_(), torch.ones(4, 3), torch.ones(4)
+    weight.requires_grad_()
+    found = torch.nn.functional.linear(a, weight, bias)
+    assert torch.allclose(found, torch.nn.functional.linear(dense, weight, bias))
+    found.sum().backward()
+    assert a.grad.to_dense().tolist() == [[0, 4, 0], [4, 0, 0]]
+    assert torch.allclose(weight.grad, dense.sum(0).expand(4, 3))
+    assert torch.nn.Linear(3, 4)(x).shape == (2, 4)
+
+
+def test_what_sparse_tensors_have_not_is_said_in_a_line() -> None:
+    x = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), torch.tensor([1.0, 2.0]), (2, 3))
+    for call in (
+        "mean() all() eq(x) max() argmax() std() isclose(x) exp() sigmoid() clamp(0) softmax(0) "
+        "cumsum(0) flatten() reshape(3,2) view(3,2) nonzero() any(0) tolist() repeat(2,1) flip(0) "
+        "tril() diagonal() equal(x) maximum(x) sort() topk(1) unique() svd() contiguous() "
+        "data_ptr() storage() numpy() mean(0) remainder(2) add(1) bool() __array__()"
+    ).split():
+        try:
+            eval(f"x.{call}", {"x": x})
+        except (NotImplementedError, RuntimeError, TypeError) as error:
+            text = str(error)
+            assert "\n" not in text and len(text) < 250 and "sparse" in text.lower(), (call, text)
