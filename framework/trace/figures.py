@@ -360,6 +360,10 @@ class Sheet:
         self._figures: list[Figures | None] = [None] * len(arrays)
         self._weight: Figures | None = None
 
+    def put(self, index: int, figures: Figures) -> None:
+        """A tensor's figures, which somebody else has found."""
+        self._figures[index] = figures
+
     def of(self, index: int) -> Figures:
         found = self._figures[index]
         if found is None:

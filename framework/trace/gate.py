@@ -226,6 +226,16 @@ class Gate:
             return True
         return bool(self._run_to) and raw[0] >= self._run_to
 
+    def settle(self) -> None:
+        """A step ends: stop if a tensor of a device, of which it is known only now, hit something.
+
+        Called by the recorder, within the optimizer's step or the cell.
+        """
+        if len(self._lookout.flags):
+            hit = self._lookout.settle()
+            if hit is not None:
+                self._halt_at(hit)
+
     def error(self, kind: int, error: BaseException) -> None:
         """An op or a container raised; called by the recorder for each as the exception passes."""
         if kind == CELL_END or not isinstance(error, Exception):

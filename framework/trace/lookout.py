@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from framework.core import dispatch
 from framework.trace import frames, sink, turns
 from framework.trace.breakpoints import Compiled
+from framework.trace.conditions import Term
 from framework.trace.figures import Sheet, squares_at_most, unbatched
+from framework.trace.flags import Flags, Row
 from framework.trace.places import line_of
 from framework.trace.protocol import Stop
 from framework.trace.records import (
     BACKWARD_BEGIN,
     CELL_BEGIN,
+    GRAD,
     MODULE_BEGIN,
     NODE_BEGIN,
     NODE_END,
@@ -48,12 +51,22 @@ class _Found(tuple[Compiled, ...]):
     Attributes:
         norm, rms: none of them can where the sum of squares is below the first, and their mean
             below the second.
+        numbers: whether figures are all that they ask for,
+        needs: and which.
     """
 
     norm = rms = 0.0
+    needs = 0
+    numbers = False
 
-    def pass_over(self, tensors: Sequence[Any]) -> bool:
-        """Is it sure, at the price of one look, that none of them is hit by these tensors?"""
+    def pass_over(
+        self, tensors: Sequence[Any], flags: Flags | None = None, raw: tuple[Any, ...] = (),
+        phase: str = "",
+    ) -> bool:  # fmt: skip
+        """Is it sure, at the price of one look, that none of them is hit by these tensors?
+
+        Those of a device are noted in ``flags`` and seen to at the end of the step.
+        """
         norm, rms = self.norm, self.rms
         kind = sink.tensor_type
         for t in tensors:
@@ -62,6 +75,8 @@ class _Found(tuple[Compiled, ...]):
             if t.__class__ is not kind:
                 return False
             data = t._data
+            if self.numbers and flags is not None and flags.add(raw, data, self, phase):
+                continue
             squares = squares_at_most(data)
             if not (squares < norm and squares < rms * data.size):
                 return False
@@ -97,6 +112,10 @@ class _ByName(dict[str, _Found]):
         if all(limits):
             found.norm = min((q[0] for q in limits if q), default=0.0)
             found.rms = min((q[1] for q in limits if q), default=0.0)
+            terms = [t for b in found for t in b.terms]
+            found.numbers = bool(terms) and all(isinstance(t, Term) for t in terms)
+        for b in found:
+            found.needs |= b.needs
         return found
 
 
@@ -111,6 +130,8 @@ class Lookout:
         self.gate = gate
         self.recorder = gate.recorder
         self._due: tuple[int, Compiled] | None = None  # a gradient's hit: stop after its node
+        self.flags = Flags()
+        self._row: Row | None = None  # what is looked at now that its step has ended
         self._before: dict[int, Any] = {}  # parameters as they were before the optimizer's step
         self.set_breakpoints([])
 
@@ -138,14 +159,43 @@ class Lookout:
     def pass_over_op(self, name: str, outs: tuple[Any, ...]) -> bool:
         """Is it sure that an op of the forward pass that made ``outs`` is not to stop at?"""
         found = self._at_ops[name]
-        return not found or found.pass_over(outs)
+        return not found or found.pass_over(outs, self.flags, self._newest(), self.recorder.phase)
 
     def pass_over_node(self, name: str, grads: Sequence[Any]) -> bool:
         """The same of a backward node that sent ``grads``."""
         if self._due is not None:
             return False
         found = self._at_nodes[name]
-        return not found or found.pass_over(grads)
+        return not found or found.pass_over(grads, self.flags, self._newest(), "backward")
+
+    def _number(self) -> int:
+        """The training step of what is looked at."""
+        return turns.number() if self._row is None else self._row.step
+
+    def _phase(self) -> str:
+        return self.recorder.phase if self._row is None else self._row.phase
+
+    def _newest(self) -> tuple[Any, ...]:
+        return self.recorder.raw(self.recorder.seq) or ()
+
+    def settle(self) -> Compiled | None:
+        """Read what was noted in this step; the breakpoint that the first of it hits."""
+        hit = None
+        for row in self.flags.read():
+            if hit is not None or not row.loud or not row.raw:
+                continue
+            assert row.figures is not None
+            sheet = Sheet((None,), row.candidates.needs)
+            sheet.put(0, row.figures)
+            kind, self._row = row.raw[2], row
+            if kind == GRAD:
+                hit = self._ask_all(row.candidates, (None,), _of_grad(row.raw[4]), None, sheet)
+            else:
+                hit = self._find(row.raw, kind, (None,), sheet)
+            self._row = None
+            if hit is not None:
+                hit.what += f"; it was event {row.raw[0]}, read at the end of the step"
+        return hit
 
     def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The breakpoint that the end of an op or a node hits."""
@@ -155,8 +205,13 @@ class Lookout:
             return self._take_due(raw[3]) or hit
         return hit
 
-    def _find(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
-        """The first breakpoint that the end of an op or node hits; counts the hits of all."""
+    def _find(
+        self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...], sheet: Sheet | None = None
+    ) -> Compiled | None:
+        """The first breakpoint that the end of an op or node hits; counts the hits of all.
+
+        With a ``sheet`` the figures are known, and the tensors are not.
+        """
         if kind == OP:
             name = raw[4]
             candidates = self._at_ops[name]
@@ -180,9 +235,8 @@ class Lookout:
                 phase = "backward"
         if phase == "backward" and kind != NODE_END:
             return None  # in backward it is the nodes that are looked at, not the ops in them
-        near = candidates.near(tensors)
+        near = candidates if sheet is not None else candidates.near(tensors)
         hit = None
-        sheet = None
         for b in near:
             if not b.at(code, lasti):
                 continue
@@ -193,7 +247,7 @@ class Lookout:
                 call = (phase, self.call_of(b, parent))
                 if call == b.call:
                     continue  # it has stopped in this call already
-            if not b.due(turns.number(), self.recorder.step):
+            if not b.due(self._number(), self.recorder.step):
                 continue
             if b.terms:
                 if sheet is None:
@@ -219,7 +273,10 @@ class Lookout:
         candidates = self._at_grads[name]
         if not candidates:
             return None
-        hit = self._ask_all(candidates, tensors, f"gradient of {name or 'a leaf'}")
+        quick = self.recorder.lookout is not None and candidates.numbers
+        if quick and all(self.flags.add(raw, t._data, candidates, "backward") for t in tensors):
+            return None
+        hit = self._ask_all(candidates, tensors, _of_grad(name))
         parent = self.recorder.raw(raw[7]) if raw[7] else None
         if hit is None or parent is None or parent[2] != NODE_BEGIN:
             return hit
@@ -257,13 +314,13 @@ class Lookout:
 
     def _ask_all(
         self, candidates: tuple[Compiled, ...], tensors: tuple[Any, ...], what: str,
-        before: Any = None,
+        before: Any = None, sheet: Sheet | None = None,
     ) -> Compiled | None:  # fmt: skip
         """The first of a parameter's breakpoints that holds; counts the hits of all."""
         hit = None
-        sheet = _sheet(tensors, candidates, before)
+        sheet = sheet or _sheet(tensors, candidates, before)
         for b in candidates:
-            if not b.due(turns.number(), self.recorder.step):
+            if not b.due(self._number(), self.recorder.step):
                 continue
             if not b.holds(sheet, tensors, self._names, what, self.recorder.step):
                 continue
@@ -273,14 +330,13 @@ class Lookout:
 
     def line(self, b: Compiled) -> bool:
         """The line of a breakpoint without a condition has come: is it one to stop at?"""
-        if not b.due(turns.number(), self.recorder.step):
+        if not b.due(self._number(), self.recorder.step):
             return False
         return b.hit() and self._counts(b, f"line {b.spec.line}")
 
     def _counts(self, b: Compiled, what: str) -> bool:
         """A breakpoint is hit at ``what``: act on it, or else it is one to stop at."""
-        recorder = self.recorder
-        b.what = f"{what}, {recorder.phase}, step {turns.number()}"
+        b.what = f"{what}, {self._phase()}, step {self._number()}"
         if b.spec.once:
             self.gate.switch_off(b)
         action = self.gate.actions.get(b.spec.id)
@@ -335,6 +391,10 @@ class Lookout:
         """What expressions in conditions see: the names of the innermost user's frame."""
         frame = next(iter(frames.user_frames(sys._getframe(1))), None)
         return self.gate.namespace if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+def _of_grad(name: str) -> str:
+    return f"gradient of {name or 'a leaf'}"
 
 
 def _sheet(tensors: tuple[Any, ...], candidates: tuple[Compiled, ...], before: Any = None) -> Sheet:

@@ -592,6 +592,8 @@ class Recorder:
 
     def end_optim(self, begin: int, error: BaseException | None = None) -> None:
         """It ended, and with it the training step."""
+        if self.gate is not None:
+            self.gate.settle()
         self._leave_phase()
         self.step += 1
         if self._updates is not None:
@@ -653,6 +655,8 @@ class Recorder:
     def end_cell(self, begin: int, error: BaseException | None = None) -> None:
         """It ended, perhaps by an error."""
         self._tell_kernels(wait=True)
+        if self.gate is not None:
+            self.gate.settle()
         self._close(begin, (), CELL_END, error)
         if self.on_step is not None:
             self.on_step()

@@ -14,18 +14,22 @@ NAMES = ("nan", "inf", "zeros", "low", "high", "total", "squares", "spread")
 _BLOCKS = 1 << 10
 
 
-def health(x: Any, spread: bool) -> Any:
+def health(x: Any, spread: bool, into: Any = None) -> Any:
     """The numbers called `NAMES`, as a float64 array (8,) on x's device; the last if ``spread``.
 
     A NaN counts neither for the least nor the greatest, and makes the sums one. Nothing waits for
     the device. None for arrays that the kernel is not for.
+
+    Args:
+        into: the array to put them into; a new one unless given.
     """
     if not ready(x):
         return None
     x = flat(x)
     blocks = min(_BLOCKS, blocks_for(x.size * x.dtype.itemsize // 16))
-    parts, out = empty(x, (blocks, 7), np.float64), empty(x, (8,), np.float64)
-    out.fill(0)
+    parts = empty(x, (blocks, 7), np.float64)
+    out = empty(x, (8,), np.float64) if into is None else into
+    out[7:].fill(0)
     launch("health", "health", blocks, 256, x, parts, x.size)
     launch("health", "health_joined", 1, 256, x, parts, out, blocks)
     if spread:

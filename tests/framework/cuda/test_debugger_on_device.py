@@ -95,6 +95,57 @@ def test_tracing_never_waits_for_the_device() -> None:
     assert strictly("-c", TRAINING) == "waited as often\n"
 
 
+BREAKPOINTS = """
+import cupy
+import framework as torch
+from framework import nn
+from framework.trace import recording
+from framework.trace.gate import Gate
+from framework.trace.protocol import Breakpoint
+def run(bad, *conditions, keep="all", how="continue"):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).cuda()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    x, y = torch.randn(5, 6, device="cuda"), torch.randint(0, 3, (5,), device="cuda")
+    stops = []
+    with recording(keep=keep) as tape:
+        gate = Gate(tape)
+        gate.set_breakpoints([
+            Breakpoint(i + 1, condition=c, phase=phase, param=param)
+            for i, (c, phase, param) in enumerate(conditions)
+        ])
+        gate.console = lambda stop: (stops.append(stop), how)[1]
+        for step in range(1, 5):
+            cupy.counts.reset()
+            optimizer.zero_grad()
+            h = model(x)
+            if step == bad:
+                h = h / torch.zeros(1, device="cuda")
+            nn.functional.cross_entropy(h, y).backward()
+            optimizer.step()
+            if step == 2:
+                waits = cupy.counts.waits
+            if stops:
+                break
+    return waits, stops
+every = ("nan", "forward", ""), ("inf", "both", ""), ("norm > 1e6", "backward", "*")
+plain, _ = run(0)
+for keep in ("all", "none"):
+    watched, stops = run(0, *every, keep=keep)
+    assert watched == plain + 1 and not stops, (plain, watched)  # one read at the step's end
+    _, (stop,) = run(3, *every, keep=keep)
+    assert stop.reason == "inf" and "15 Inf of 15: div, forward, step 3; it was event" in stop.message
+_, (stop,) = run(3, ("nan", "backward", "model.0.weight"))
+assert "NaN" in stop.message and "gradient of" in stop.message, stop
+print("once a step")
+"""
+
+
+@needs_compiler
+def test_breakpoints_read_a_device_once_per_step() -> None:
+    assert strictly("-c", BREAKPOINTS) == "once a step\n"
+
+
 def test_kernels_are_timed_on_the_fake_device(fake_cuda: None) -> None:
     w = torch.ones(3, device="cuda", requires_grad=True)
     optimizer = torch.optim.SGD([w], lr=0.1)
