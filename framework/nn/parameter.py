@@ -174,6 +174,8 @@ class UninitializedTensorMixin:
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it memory of this shape, uninitialised; it becomes an ordinary tensor.
 
+        RuntimeError for a negative size.
+
         >>> import framework as torch
         >>> weight = torch.nn.UninitializedParameter()
         >>> weight.materialize((2, 3)); type(weight).__name__, weight.shape
@@ -233,6 +235,8 @@ class UninitializedTensorMixin:
 
     def to(self, device: Any = None, dtype: Any = None, **options: Any) -> Any:
         """The same for another device or dtype.
+
+        RuntimeError for what is no device.
 
         >>> import framework as torch
         >>> torch.nn.UninitializedParameter().to(torch.float64).dtype

@@ -133,6 +133,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def log_prob(self, input: Any) -> Any:
         """Log-probabilities of all classes: (N, in_features) to (N, n_classes).
 
+        RuntimeError for another width.
+
         >>> import framework as torch
         >>> from framework import nn
         >>> layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5])
@@ -152,7 +154,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def predict(self, input: Any) -> Any:
         """The most probable class of each row, scoring clusters only where they may win.
 
-        (N, in_features) to (N,), int64.
+        (N, in_features) to (N,), int64. RuntimeError for another width.
 
         >>> import framework as torch
         >>> from framework import nn

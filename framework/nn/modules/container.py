@@ -343,6 +343,8 @@ class ModuleDict(Module):
     def update(self, modules: Any) -> None:
         """Add modules from a mapping or from pairs; those of the same name are replaced.
 
+        TypeError for what is neither mapping nor pairs.
+
         >>> from framework import nn
         >>> heads = nn.ModuleDict({"a": nn.ReLU()})
         >>> heads.update({"a": nn.Tanh(), "b": nn.ReLU()}); heads
@@ -548,6 +550,8 @@ class ParameterDict(Module):
     def pop(self, key: str) -> Any:
         """Remove the parameter of this name and return it.
 
+        AttributeError for a name that is not there.
+
         >>> import framework as torch
         >>> from framework import nn
         >>> nn.ParameterDict({"a": torch.zeros(1)}).pop("a")
@@ -560,6 +564,8 @@ class ParameterDict(Module):
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the newest parameter and return its name and itself.
+
+        KeyError if there is none.
 
         >>> import framework as torch
         >>> from framework import nn
@@ -597,6 +603,8 @@ class ParameterDict(Module):
 
     def fromkeys(self, keys: Any, default: Any = None) -> ParameterDict:
         """A new dict in which all ``keys`` have the value ``default``.
+
+        TypeError for what is not iterable.
 
         >>> import framework as torch
         >>> from framework import nn
@@ -636,6 +644,8 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add parameters from a mapping or from pairs; those of the same name are replaced.
+
+        TypeError for what is neither mapping nor pairs.
 
         >>> import framework as torch
         >>> from framework import nn

@@ -363,6 +363,8 @@ class Module(ModuleTree, StateDict):
         Args:
             persistent: part of the ``state_dict``.
 
+        TypeError for what is no tensor, KeyError for a name with a dot or one that is there.
+
         >>> import framework as torch
         >>> module = torch.nn.Module()
         >>> module.register_buffer("mean", torch.zeros(2))
@@ -565,6 +567,8 @@ class Module(ModuleTree, StateDict):
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Any:
         """Move to a device without the values: what is there is uninitialised memory.
+
+        RuntimeError for what is no device.
 
         >>> import framework as torch
         >>> torch.nn.Linear(2, 3).to_empty(device="cpu").weight.shape

@@ -78,6 +78,8 @@ class Embedding(Module):
     ) -> Embedding:  # fmt: skip
         """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``.
 
+        AssertionError for a tensor that is no matrix.
+
         >>> import framework as torch
         >>> from framework import nn
         >>> nn.Embedding.from_pretrained(torch.tensor([[1.0], [2.0]]))(torch.tensor([1, 0]))
@@ -182,6 +184,8 @@ class EmbeddingBag(Module):
         sparse: bool = False, include_last_offset: bool = False, padding_idx: int | None = None,
     ) -> EmbeddingBag:  # fmt: skip
         """A layer around a given table (rows, dim), without a gradient unless ``freeze=False``.
+
+        AssertionError for a tensor that is no matrix, RuntimeError for integers.
 
         >>> import framework as torch
         >>> from framework import nn

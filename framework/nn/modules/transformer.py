@@ -366,6 +366,8 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Any:
         """(sz, sz) with -inf above the diagonal and 0 elsewhere.
 
+        RuntimeError for a negative size.
+
         >>> from framework import nn
         >>> nn.Transformer.generate_square_subsequent_mask(2)
         tensor([[0., -inf],

@@ -69,6 +69,8 @@ class PackedSequence(_Packed):
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
         """The same with ``data`` in another dtype or on another device.
 
+        RuntimeError for what is no device.
+
         >>> import framework as torch
         >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
         >>> packed.to(torch.float64).data
