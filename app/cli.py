@@ -281,8 +281,9 @@ def _summary(arguments: list[str]) -> int:
     )
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument(
-        "--step", type=number, help="of training; default the first, of a recording the last"
-    )
+        "--step", type=number,
+        help="of training; default the second (the first is no usual one), of a recording the last",
+    )  # fmt: skip
     parser.add_argument("--depth", type=count, help="how deep modules are shown")
     parser.add_argument("--ops", action="store_true", help="by op instead of by module")
     options = parser.parse_args(own)
@@ -298,9 +299,7 @@ def _summary(arguments: list[str]) -> int:
         else:
             from app.pictures import summary_of_program
 
-            made = summary_of_program(
-                options.file, rest, step=options.step or 1, depth=options.depth
-            )
+            made = summary_of_program(options.file, rest, step=options.step, depth=options.depth)
     except (NotebookError, TapeError, ExportError, ValueError) as error:
         return _refuse(str(error))
     except RuntimeError as error:
@@ -537,7 +536,7 @@ def _tour(arguments: list[str]) -> int:
 
     _say(f"the tour's files are in {tour.folder()}")
     try:
-        path = tour.prepare()
+        path = tour.prepare(say=_say)
         os.chdir(path.parent)
     except OSError as error:
         return _refuse(f"the tour cannot be set up: {error.filename}: {error.strerror}")

@@ -189,23 +189,33 @@ def written(made: Result) -> str:
 
 
 def summary_of_program(
-    path: str | os.PathLike[str], arguments: list[str], *, step: int = 1, depth: int | None = None
+    path: str | os.PathLike[str],
+    arguments: list[str],
+    *,
+    step: int | None = None,
+    depth: int | None = None,
 ) -> ModelSummary:
-    """The modules of a training step of a program. Raises as `export_program` does."""
+    """The modules of a training step of a program. Raises as `export_program` does.
+
+    Without a number, of the second step, if there is one: the first is no usual one, it takes
+    memory and compiles or loads kernels.
+    """
     from viewers.summary import summary_of
 
-    recorded = _recorded(path, arguments, step, "none")
+    recorder, ended = _recorded(path, arguments, step or 2, "none", fewer=step is None)
     with _uncollected():
-        store, chosen = _stored(*recorded)
+        store, chosen = _stored(recorder, ended)
+        if step is None and ended == 1:
+            chosen = next(s for s in store.steps if s.number)
         return summary_of(store, chosen, depth=depth)
 
 
 def _recorded(
-    path: str | os.PathLike[str], arguments: list[str], step: int, keep: str
+    path: str | os.PathLike[str], arguments: list[str], step: int, keep: str, fewer: bool = False
 ) -> tuple[Recorder, int]:
-    """The tape of a program, and how many training steps have ended on it."""
+    """The tape of a program, and how many training steps have ended on it; ``fewer`` will do."""
     recorder, ended = record_step(path, arguments, step=step, keep=keep)
-    if ended < step and (ended or step > 1):
+    if ended < step and (ended or step > 1) and not fewer:
         raise ExportError(f"the program ended after {ended} training steps")
     if not any(isinstance(event, Op) for event in recorder.read()):
         raise ExportError(f"{path}: it ran no op of the framework: there is nothing to show")

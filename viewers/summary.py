@@ -79,6 +79,7 @@ class ModelSummary:
         total: of everything in the step.
         uncounted: ops without a formula, and how often they ran.
         depth: modules deeper than this are not shown, None for all.
+        first: is it the first training step, whose times are no usual ones?
     """
 
     title: str
@@ -87,6 +88,7 @@ class ModelSummary:
     total: Row
     uncounted: dict[str, int]
     depth: int | None = None
+    first: bool = False
 
     def lines(self, width: int = 0) -> list[str]:
         """The table by module as text, in at most ``width`` columns (0: as wide as it gets)."""
@@ -137,6 +139,11 @@ class ModelSummary:
             f"saved for backward {size_text(total.saved)}; FLOPs forward {total.flops:,} "
             "(a multiplication and an addition are two)"
         )
+        if self.first:
+            yield (
+                "times of the first step: with what is done once (kernels are compiled or loaded, "
+                "memory is taken); --step N shows a later one"
+            )
         if self.uncounted:
             names = [f"{n} ×{c}" if c > 1 else n for n, c in self.uncounted.items()]
             yield f"not counted as FLOPs: {', '.join(names)}"
@@ -283,6 +290,7 @@ class _Maker:
         self.ops: dict[str, Row] = {}
         self.total = Row("total")
         self.uncounted: dict[str, int] = defaultdict(int)
+        self.open = False  # is one of the modules still being run?
         self._bases: dict[int, int] = {}
         self._counted: set[int] = set()  # memory that is kept already
 
@@ -295,6 +303,8 @@ class _Maker:
         for row in self.rows.values():
             self.total.params |= row.params
             self.total.buffers |= row.buffers
+        if self.open:
+            title = f"{title}, up to here"
         outside = self.rows.pop("", None)
         if outside is not None:  # what an optimizer updates is a module's all the same
             for row in self.rows.values():
@@ -307,8 +317,9 @@ class _Maker:
                 self.total.forward += row.forward
                 self.total.backward += row.backward
         return ModelSummary(
-            title, rows, list(self.ops.values()), self.total, dict(self.uncounted), depth
-        )
+            title, rows, list(self.ops.values()), self.total, dict(self.uncounted), depth,
+            self.graph.step.number == 1,
+        )  # fmt: skip
 
     def _module(self, item: Item) -> None:
         row = self.rows.get(item.path)
@@ -320,14 +331,18 @@ class _Maker:
             row.shape = tensor_text(item.shape.dtype, item.shape.shape, item.shape.device)
         row.forward += self.times.forward[item.index]
         row.backward += self.times.backward[item.index]
-        for tensor in item.params:
+        held = list(item.params)
+        if not item.end:  # the tape ends within it: what it has not called yet is its own, too
+            self.open = True
+            held += self.store.parameters_within(item.path)
+        for tensor in held:
             leaf = self.store.leaf(tensor)
             if leaf is None or leaf.role == "input":
                 continue
             for around in (item, *item.ancestors()):
-                held = self.rows.get(around.path) if around.kind == "module" else None
-                if held is not None:
-                    into = held.params if leaf.role == "parameter" else held.buffers
+                holder = self.rows.get(around.path) if around.kind == "module" else None
+                if holder is not None:
+                    into = holder.params if leaf.role == "parameter" else holder.buffers
                     into[tensor] = leaf.tensor
 
     def _op(self, item: Item) -> None:

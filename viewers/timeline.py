@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from framework.trace.events import CellBegin
 from viewers.graph.store import PHASES, Step, TraceStore
 from viewers.memory import Ledger
 from viewers.text import Line, crop_line, pad_line, short, size_text, sparkline, width_of
@@ -100,16 +101,19 @@ def loss_course(
     """The losses up to the cursor of one run of a cell, one for each backward pass.
 
     The run is the newest of which two losses are known, and the passes are those of one line:
-    several losses of a step, or runs of a cell, are not strung together. None stands for a loss
-    that nobody looked at in time. ``losses`` are what is known, by the event with which the pass
-    began.
+    several losses of a step, or runs of a cell, are not strung together; of a cell that runs again,
+    the run before is over. None stands for a loss that nobody looked at in time. ``losses`` are
+    what is known, by the event with which the pass began.
     """
     known = dict(losses)
     found: list[float | None] = []
     end = cursor
+    newest = max((seq for seq in store.cells if seq <= cursor), default=0)
     for _ in range(RUNS):
         last = max((seq for seq in store.passes if seq <= end), default=0)
         start = max((seq for seq in store.cells if seq <= last), default=0)
+        if start < newest and _cell(store, start) == _cell(store, newest) is not None:
+            break
         place = store.passes.get(last)
         found = [
             known.get(seq)
@@ -122,6 +126,12 @@ def loss_course(
             break
         end = start - 1
     return found
+
+
+def _cell(store: TraceStore, begin: int) -> str | None:
+    """The cell that a run is of, if that is still known."""
+    event = store.event(begin)
+    return event.cell if isinstance(event, CellBegin) else None
 
 
 def memory_line(ledger: Ledger, cursor: int, width: int, ascii: bool = False) -> Line:

@@ -191,9 +191,10 @@ def _word(word: str, colors: dict[str, str]) -> Style:
 
 
 def _pixel(word: str, colors: dict[str, str]) -> str:
-    from viewers.tensor.heatmap import PALETTE  # late: the first screen shows no tensor
+    from viewers.tensor.heatmap import LIGHT_PALETTE, PALETTE  # late: at first there is no tensor
 
-    return PALETTE.get(word) or (word if _HEX.match(word) else colors["text"])
+    palette = LIGHT_PALETTE if colors is _LIGHT else PALETTE
+    return palette.get(word) or (word if _HEX.match(word) else colors["text"])
 
 
 _HEX = re.compile(r"#[0-9a-f]{6}\Z")

@@ -76,6 +76,14 @@ def test_summary(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert status == 0, err
     assert re.search(r"^  0 Linear +f32\[12,16\] +144 +3264 +384 B ", out, re.MULTILINE)
     assert "parameters 212, trainable 212, fixed 0" in out
+    assert out.startswith("step 2\n") and "first step" not in out, "the first is no usual one"
+    _, out, _ = called(capfd, "summary", folder / "train.py", "--step", 1)
+    assert out.startswith("step 1\n") and "times of the first step: " in out
+    (folder / "once.py").write_text(
+        (folder / "train.py").read_text().replace("range(3)", "range(1)")
+    )
+    status, out, _ = called(capfd, "summary", folder / "once.py")
+    assert status == 0 and out.startswith("step 1\n") and "times of the first step: " in out
     status, out, err = called(capfd, "summary", folder / "run.tape", "--depth", 1, "--step", 3)
     assert status == 0, err
     assert out.startswith("step 3") and "0 Linear" not in out and "model Sequential" in out

@@ -118,6 +118,22 @@ def test_a_write_through_a_view_does_not_go_in_circles() -> None:
     assert summary_of(store).total.saved > 0
 
 
+def test_in_the_middle_of_a_forward_all_parameters_count() -> None:
+    """Those of a module in which the tape ends, called yet or not; and the title says so."""
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Sequential(nn.Linear(16, 4)))
+    with recording() as tape:
+        model(torch.randn(3, 8))
+    events = tape.read()
+    for last in range(1, len(events) + 1):
+        store = TraceStore()
+        store.feed(events[:last])
+        if not any(getattr(event, "path", "") == "model" for event in events[:last]):
+            continue
+        made = summary_of(store, store.steps[-1])
+        assert made.total.parameters == 212, last
+        assert ("up to here" in made.title) == (last < len(events))
+
+
 def test_depth_calls_and_what_has_no_formula() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

@@ -13,6 +13,7 @@ from framework.trace.events import TensorMeta
 from framework.trace.protocol import Grid, Summary, Table
 from framework.trace.summary import grid, summarize, table, to_2d, view
 from viewers.tensor import (
+    LIGHT_PALETTE,
     PALETTE,
     heatmap_lines,
     histogram_line,
@@ -277,15 +278,18 @@ def test_every_token_has_a_colour():
     for b in (a, np.abs(a)):
         used = tokens(heatmap_lines(grid(b, 40, 40), 40, 21)) - {"", "value", "muted"}
         assert used and {name for token in used for name in token.split(" on ")} <= set(PALETTE)
-    assert all(len(c) == 7 and int(c[1:], 16) >= 0 for c in PALETTE.values())
+    assert set(LIGHT_PALETTE) == set(PALETTE)
+    for palette, falls in ((PALETTE, False), (LIGHT_PALETTE, True)):
+        assert all(len(c) == 7 and int(c[1:], 16) >= 0 for c in palette.values())
 
-    def lightness(name):
-        code = int(PALETTE[name][1:], 16)
-        return (0.299, 0.587, 0.114) @ np.array([code >> 16, code >> 8 & 255, code & 255])
+        def lightness(name, palette=palette):
+            code = int(palette[name][1:], 16)
+            return (0.299, 0.587, 0.114) @ np.array([code >> 16, code >> 8 & 255, code & 255])
 
-    for name, steps in (("heat", 16), ("cool", 8), ("warm", 8)):
-        shades = [lightness(f"{name}-{i}") for i in range(steps)]
-        assert shades == sorted(shades)  # so that greys keep the order
+        for name, steps in (("heat", 16), ("cool", 8), ("warm", 8)):
+            shades = [lightness(f"{name}-{i}") for i in range(steps)]
+            assert shades == sorted(shades, reverse=falls)  # so that greys keep the order
+            assert (shades[0] > 200) == falls, "the least is near to the ground"
 
 
 # -- table -----------------------------------------------------------------------------------

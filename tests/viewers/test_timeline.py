@@ -134,6 +134,33 @@ def test_losses_are_of_one_run_and_one_line_with_gaps_for_the_unknown():
     assert sparkline([1.0, None, None, None, 3.0, 5.0], 3) == "▁ █"
 
 
+def test_the_run_before_of_a_cell_that_runs_again_is_over():
+    store = TraceStore()
+
+    def feed(make, **fields):
+        seq = store.last_seq + 1
+        store.feed([make(seq, seq, **fields)])
+        return seq
+
+    def train(cell, passes):
+        begin = feed(ev.CellBegin, cell=cell, count=1)
+        for _ in range(passes):
+            at = feed(ev.BackwardBegin, roots=(1,), source=ev.Source("f.py", 3, ""), parent=begin)
+            feed(ev.BackwardEnd, begin=at)
+            losses.append((at, float(at)))
+
+    losses: list[tuple[int, float]] = []
+    train("a", 3)
+    former = [value for _, value in losses]
+    assert loss_course(store, losses, store.last_seq) == former
+    train("b", 0)  # a cell that only looks at what was trained
+    assert loss_course(store, losses, store.last_seq) == former
+    train("a", 0)
+    assert loss_course(store, losses, store.last_seq) == []
+    train("a", 1)
+    assert loss_course(store, losses, store.last_seq) == [losses[-1][1]]
+
+
 def test_nothing_recorded():
     assert plain(timeline(TraceStore(), 0, 0, 40)[0]) == "nothing recorded yet"
     assert seq_at(TraceStore(), 0, 0, 40, 3) is None

@@ -578,6 +578,16 @@ class TraceStore(Tape):
         """Tensor id to local name of the parameters and buffers that a module itself holds."""
         return self._owned.get(module, {})
 
+    def parameters_within(self, module: str) -> list[int]:
+        """The parameters and buffers that a module and all in it hold, called yet or not."""
+        inner = f"{module}."
+        return [
+            tensor
+            for path, owned in self._owned.items()
+            if path == module or path.startswith(inner)
+            for tensor in owned
+        ]
+
     def grad_of(self, leaf: int, seq: int | None = None) -> int:
         """The id of a leaf's ``.grad`` as of an event, 0 if none was accumulated yet."""
         seqs, ids = self._grads.get(leaf, ((), ()))

@@ -19,7 +19,7 @@ from viewers.tensor.lines import (
 )
 from viewers.text import Line, shape_text, short, width_of
 
-__all__ = ["PALETTE", "heatmap_lines", "wanted_grid"]
+__all__ = ["LIGHT_PALETTE", "PALETTE", "heatmap_lines", "wanted_grid"]
 
 HEAT, SIDE = 16, 8  # steps of the one-sided scale, and of each side of the two-sided one
 LARGEST = 4  # an element is drawn as at most so many pixels each way
@@ -32,16 +32,27 @@ def _blend(stops: list[tuple[int, int, int]], steps: int) -> list[str]:
     return [f"#{round(r):02x}{round(g):02x}{round(b):02x}" for r, g, b in zip(*channels)]
 
 
+def _palette(**scales: list[tuple[int, int, int]]) -> dict[str, str]:
+    return {
+        f"{name}-{i}": colour
+        for name, stops in scales.items()
+        for i, colour in enumerate(_blend(stops, HEAT if name == "heat" else SIDE))
+    }
+
+
 #: What a theme may draw the tokens as: lightness rises with the step, so greys keep the order.
-PALETTE: dict[str, str] = {
-    f"{name}-{i}": colour
-    for name, steps, stops in (
-        ("heat", HEAT, [(28, 16, 68), (120, 28, 109), (213, 72, 66), (251, 164, 10), (252, 255, 164)]),  # noqa: E501
-        ("cool", SIDE, [(38, 38, 42), (30, 100, 180), (150, 215, 255)]),
-        ("warm", SIDE, [(38, 38, 42), (190, 70, 30), (255, 205, 130)]),
-    )
-    for i, colour in enumerate(_blend(stops, steps))
-}  # fmt: skip
+PALETTE = _palette(
+    heat=[(28, 16, 68), (120, 28, 109), (213, 72, 66), (251, 164, 10), (252, 255, 164)],
+    cool=[(38, 38, 42), (30, 100, 180), (150, 215, 255)],
+    warm=[(38, 38, 42), (190, 70, 30), (255, 205, 130)],
+)
+
+#: The same on a light ground, where lightness falls: what is small is near to the ground in both.
+LIGHT_PALETTE = _palette(
+    heat=[(250, 244, 212), (246, 187, 90), (217, 87, 64), (134, 32, 111), (38, 18, 84)],
+    cool=[(236, 234, 228), (110, 172, 226), (12, 68, 140)],
+    warm=[(236, 234, 228), (240, 150, 86), (146, 40, 10)],
+)
 
 
 def wanted_grid(

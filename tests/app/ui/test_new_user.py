@@ -349,7 +349,7 @@ def test_without_a_terminal_the_file_s_own_problem_comes_first(tmp_path: Path) -
 
 def test_the_parameters_of_a_summary_are_counted_once(tmp_path: Path) -> None:
     (tmp_path / "mlp.py").write_text(MLP)
-    done = run_command("summary", "mlp.py", cwd=tmp_path)
+    done = run_command("summary", "mlp.py", "--step", "1", cwd=tmp_path)
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("(outside")]
     assert "212" not in row, done.stdout
     assert "parameters 212, trainable 212" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -156,3 +157,53 @@ def test_help_begins_with_the_pane_that_has_the_focus(tmp_path: Path) -> None:
             assert d.app.screen.query("#field-condition"), "back in the form"
 
     asyncio.run(run())
+
+
+def test_an_old_tour_is_refreshed_and_what_was_edited_is_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[str] = []
+    record = tour._record
+
+    def noted(target: Path, name: str, arguments: tuple[str, ...]) -> None:
+        recorded.append(name)
+        if name == "a.tape":  # one is enough of the real thing
+            record(target, name, arguments)
+        else:
+            (target / name).write_bytes(b"")
+
+    monkeypatch.setattr(tour, "_record", noted)
+    said: list[str] = []
+    here = tour._source()
+    tour.prepare(say=said.append)
+    bug = "nan_in_step_37.py"
+    assert recorded == ["a.tape", "b.tape"]
+    assert (data / bug).read_bytes() == (here / "bugs" / bug).read_bytes()
+
+    # The user's edits stay while the tour is the same one.
+    (data / bug).write_text("# mine\n")
+    tour.prepare(say=said.append)
+    assert (data / bug).read_text() == "# mine\n" and len(recorded) == 2 and not said
+
+    # Another version of the program: its files take their places, what was edited is kept.
+    other = data.parent / "other"
+    shutil.copytree(here, other)
+    for name in (tour.TOUR, f"bugs/{bug}", "bugs/learning_rate_spike.py"):
+        (other / name).write_text((other / name).read_text() + "# newer\n")
+    monkeypatch.setattr(tour, "_source", lambda: other)
+    tour.prepare(say=said.append)
+    for name in (tour.TOUR, bug):
+        assert (data / name).read_text().endswith("# newer\n")
+    kept = "nan_in_step_37-yours-1.py"
+    assert said == [f"{bug} is that of this version of the tour; yours is {kept}"]
+    assert (data / kept).read_text() == "# mine\n"
+    assert recorded == ["a.tape", "b.tape"] * 2, "their script is another"
+
+    # A folder from before such notes were kept.
+    (data / ".copied.json").write_text("[]")
+    (data / tour.TOUR).write_text("# an old one\n")
+    tour.prepare(say=said.append)
+    assert (data / tour.TOUR).read_text().endswith("# newer\n")
+    assert (data / "tour-yours-1.py").read_text() == "# an old one\n"
+    tour.prepare(say=said.append)
+    assert len(said) == 2
