@@ -206,6 +206,11 @@ class Session(Intake):
         return self.busy if run is not None and time.monotonic() - run.began >= seconds else ""
 
     @property
+    def under_way(self) -> bool:
+        """Was a step sent whose stop, with its events, has not come yet?"""
+        return self._moving or self.loading
+
+    @property
     def stepping(self) -> bool:
         """Does the model stand, or will it in a moment?"""
         return self.state == "paused" or (self._moving and self._how != "continue")
@@ -452,6 +457,9 @@ class Session(Intake):
             stands = self.cell_text(self.executing)
             self.say(f"{stands} is paused, the others wait for it: c goes on, ctrl+c interrupts")
         self.changed.add("runs")
+        if (runs := self.executing) and self._queue:
+            how, key = ("is paused", " (c runs on)") if self.state == "paused" else ("runs", "")
+            self.say(f"{self.cell_text(runs)} {how}: what is to run waits for it{key}")
         self._run_queued()
 
     def _forget_queue(self) -> None:

@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from framework.trace.events import BackwardBegin
 from framework.trace.parameters import parameter_names
@@ -361,6 +361,7 @@ def bar(fraction: float, width: int, ascii: bool = False) -> str:
 # -- what feeds an op, and what uses it ------------------------------------------------------
 
 _LEVELS = 12  # that are shown by indenting; a deeper one says how deep it is
+_NAMES = 30  # columns of lanes and name beside which shapes are put below each other
 
 
 def place_text(source: Source) -> str:
@@ -471,23 +472,24 @@ def lineage(
     """
     first, graph = _start(store, op)
     into = {} if used else _accumulating(graph)
-    lines: list[tuple[Line, int]] = []
+    lines: list[tuple[_Parts, int]] = []
     known: set[int] = set()
     todo: list[tuple[Item | int, int, str, bool]] = [(first, 0, "", True)]
     while todo:
         thing, level, prefix, last = todo.pop()
         if len(lines) >= most:
-            lines.append(([(f"… and more: only {most} lines are shown", "note")], 0))
+            more: Line = [(f"… and more: only {most} lines are shown", "note")]
+            lines.append((_Parts(more, "", []), 0))
             break
         lane = prefix + ("" if not level else "└ " if last else "├ ")
         if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
-            lines.append(([(lane, "lane"), *_leaf_spans(store, thing, place)], 0))
+            lines.append((_leaf_parts(store, thing, place, lane), 0))
             if not level and used:
                 users = graph.consumers(thing)
                 todo += [(u, 1, "", u == users[-1]) for u in reversed(users)]
             continue
         again = thing.index in known
-        lines.append(([(lane, "lane"), *_item_spans(thing, again, place)], thing.begin))
+        lines.append((_item_parts(thing, again, place, lane), thing.begin))
         if again or (depth is not None and level >= depth):
             continue
         known.add(thing.index)
@@ -501,7 +503,29 @@ def lineage(
             (other, level + 1, inner, i == len(following) - 1)
             for i, other in reversed(list(enumerate(following)))
         ]
-    return lines
+    return list(zip(_in_columns([parts for parts, _ in lines]), (seq for _, seq in lines)))
+
+
+class _Parts(NamedTuple):
+    """A line of a tree: the lanes with a name, its shape, and what else there is to say."""
+
+    head: Line
+    shape: str
+    rest: Line
+
+
+def _in_columns(rows: list[_Parts]) -> Iterator[Line]:
+    """Shapes below each other, and what follows them; a name that is long sticks out."""
+    heads = [width_of(row.head) for row in rows]
+    first = max((size for size in heads if size <= _NAMES), default=0)
+    second = max((width_of(row.shape) for row in rows), default=0)
+    for row, size in zip(rows, heads):
+        line: Line = [*row.head]
+        if row.shape or row.rest:
+            line += [(" " * (max(0, first - size) + 2), ""), (row.shape, "shape")]
+        if row.rest:
+            line += [(" " * (second - width_of(row.shape) + 2), ""), *row.rest]
+        yield line
 
 
 def _accumulating(graph: StepGraph) -> dict[int, list[Item]]:
@@ -577,36 +601,35 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
     yield from item.nodes
 
 
-def _item_spans(item: Item, again: bool, place: Callable[[Source], str]) -> Line:
+def _item_parts(item: Item, again: bool, place: Callable[[Source], str], lane: str) -> _Parts:
     name = f"{item.name} backward" if item.kind == "node" else item.name
     name = f"update of {name}" if item.kind == "update" else name
     style = "module" if item.kind == "module" else "leaf" if item.kind == "leaf" else "op"
-    spans: Line = [(name, "backward" if item.phase == "backward" else style)]
+    head: Line = [(lane, "lane"), (name, "backward" if item.phase == "backward" else style)]
     details = [item.path if item.path != item.name else "", item.cls]
     if item.kind == "leaf":
         details = ["of an earlier step" if item.role == "earlier" else item.role]
     elif item.source is not None:
         details.append(place(item.source))
     meta = item.shape
-    if meta is not None:
-        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape, meta.device), "shape")]
     told = "  ".join(filter(None, details))
-    if told:
-        spans.append((f"  {told}", "muted"))
-    spans.append((f"  #{item.begin}", "faint"))
+    rest: Line = [(f"{told}  ", "muted")] if told else []
+    rest.append((f"#{item.begin}", "faint"))
     if again:
-        spans.append(("  (above)", "note"))
-    return spans
+        rest.append(("  (above)", "note"))
+    shape = tensor_text(meta.dtype, meta.shape, meta.device) if meta is not None else ""
+    return _Parts(head, shape, rest)
 
 
-def _leaf_spans(store: TraceStore, tensor: int, place: Callable[[Source], str]) -> Line:
+def _leaf_parts(
+    store: TraceStore, tensor: int, place: Callable[[Source], str], lane: str
+) -> _Parts:
     leaf, meta = store.leaf(tensor), store.meta(tensor)
     name = store.name(tensor) or f"tensor {tensor}"
     role = leaf.role if leaf is not None else "of an earlier step"
     before = store.event(leaf.seq - 1) if leaf is not None and not store.name(tensor) else None
     if isinstance(before, BackwardBegin):
         name, role = "the first gradient", f"of backward at {place(before.source)}"
-    spans: Line = [(name, "param" if leaf is not None else "leaf")]
-    if meta is not None:
-        spans += [("  ", ""), (tensor_text(meta.dtype, meta.shape, meta.device), "shape")]
-    return [*spans, (f"  {role}", "muted")]
+    head: Line = [(lane, "lane"), (name, "param" if leaf is not None else "leaf")]
+    shape = tensor_text(meta.dtype, meta.shape, meta.device) if meta is not None else ""
+    return _Parts(head, shape, [(role, "muted")])

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -29,6 +30,7 @@ from app.ui.crash import Crash
 from app.ui.later import later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
+from app.ui.screens.report import ReportScreen
 from app.ui.theme import DARK, LIGHT
 from framework.trace.protocol import Breakpoint
 
@@ -390,6 +392,14 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.main.refresh(layout=True)
 
     # -- ending ------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        """A picture of the screen is taken of what lies over the panes as well."""
+        if self.screen is not self.main and event.key in self.keymap.keys["screenshot"]:
+            event.stop()
+            self.main.commands.do_screenshot()
+            if isinstance(self.screen, ReportScreen):
+                self.screen.tell(self.session.message)
 
     def action_ask_to_quit(self) -> None:
         self.ask_to_quit()

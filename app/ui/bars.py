@@ -272,6 +272,7 @@ class Prompt(Horizontal):
         super().__init__(id="prompt")
         self._done: Callable[[str], bool | None] | None = None
         self._change: Callable[[str, int], str] | None = None
+        self._name: Callable[[], str] | None = None
         self._label = self._note = ""
 
     def compose(self) -> ComposeResult:
@@ -284,24 +285,35 @@ class Prompt(Horizontal):
         return self.has_class("open")
 
     def ask(
-        self, label: str, done: Callable[[str], bool | None], value: str = "",
+        self, label: str | Callable[[], str], done: Callable[[str], bool | None], value: str = "",
         change: Callable[[str, int], str] | None = None, *, selected: bool = False,
     ) -> None:  # fmt: skip
         """Ask. ``done`` gets the line on enter; if it returns True, the prompt stays.
+
+        A label that may change while the prompt is open is a function; `relabel` calls it.
 
         With ``selected``, what is typed first takes the place of ``value``.
 
         ``change`` is called for each keystroke and for up (-1) and down (1); what it returns is
         shown beside the line.
         """
-        self._done, self._change, self._label = done, change, label
-        self.query_one("#prompt-label", Label).update(label)
-        self.note("")
+        self._done, self._change = done, change
+        self._name = label if callable(label) else lambda: label
+        self._label = ""
+        self._note = ""
+        self.relabel()
         line = self.query_one(Input)
         line.value = value
         line.selection = Selection(0 if selected else len(value), len(value))
         self.add_class("open")
         self.screen.set_focus(line)
+
+    def relabel(self) -> None:
+        """What is asked about may be another thing by now."""
+        if self._name is not None and (label := self._name()) != self._label:
+            self._label = label
+            self.query_one("#prompt-label", Label).update(label)
+            self._fit()
 
     def note(self, text: str) -> None:
         """Say something beside the line."""
@@ -328,7 +340,7 @@ class Prompt(Horizontal):
         """Put it away."""
         if self.is_open:
             self.remove_class("open")
-            self._done = self._change = None
+            self._done = self._change = self._name = None
             self.post_message(self.Closed())
 
     def _changed(self, by: int) -> None:

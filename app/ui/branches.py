@@ -28,23 +28,30 @@ class Branches:
 
     def do_edit_value(self) -> None:
         """Ask for an assignment, and make it in a branch."""
-        whatif, inspector = self.session.whatif, self.screen.inspector
+        session, whatif, inspector = self.session, self.session.whatif, self.screen.inspector
         if why := whatif.why_not():
-            self.session.say(why)
+            session.say(why)
             return
-        chosen, subject = inspector.chosen, inspector.subject
-        tensor, label = 0, "what if"
-        if chosen is not None and subject is not None:
-            tensor = chosen.meta.id
-            label = f"what if (it: {one_line(chosen.name or chosen.label)} of {subject.title})"
 
-        def done(text: str) -> None:
-            if text.strip():
-                whatif.edit(text, tensor)
+        def done(text: str) -> bool:
+            if session.under_way:
+                session.say("the model has not stopped yet: Enter once more in a moment")
                 self.app.tick()
+                return True
+            if text.strip():
+                whatif.edit(text, inspector.chosen.meta.id if inspector.chosen is not None else 0)
+                self.app.tick()
+            return False
 
-        self.screen.ask(label, done)
+        self.screen.ask(self._what_if, done)
         self.screen.prompt.note("it[0] = 0, it * 2, NAME = VALUE, ...")
+
+    def _what_if(self) -> str:
+        """What is changed: what the inspector shows where the model stands."""
+        chosen, subject = self.screen.inspector.chosen, self.screen.inspector.subject
+        if chosen is None or subject is None or self.session.under_way:
+            return "what if"
+        return f"what if (it: {one_line(chosen.name or chosen.label)} of {subject.title})"
 
     def do_leave_branch(self) -> None:
         """Drop the branch or adopt it."""

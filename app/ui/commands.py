@@ -138,6 +138,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if changed & (interest | {"reset"}) and screen.lower.display:
             screen.lower.fresh()
         screen.titles()
+        screen.prompt.relabel()
         screen.status.fit()
 
     def refresh_pane(self, pane: Pane) -> None:

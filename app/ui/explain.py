@@ -144,6 +144,9 @@ class Explain:
         session, client = self.session, self.session.client
         if client is None:
             return
+        if text.startswith("-"):
+            session.say("there is no step before this one: name a step, or a recording")
+            return
         events, name = list(session.store.tape), session.name or "this run"
         own = 1 if text.isdigit() else 0  # the step at the cursor is the second one
         self._report(

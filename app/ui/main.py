@@ -123,6 +123,7 @@ class MainScreen(Screen[None]):
         if self.focused is None and not self.too_small.display:
             self.go_to(where)  # what was too small to show had lost the focus
         self.call_after_refresh(self.commands.reveal)
+        self.call_after_refresh(self.titles)  # they may be shorter where there is less room
 
     def lay_out(self) -> None:
         """Put into sight what has room; what the focus is in always has."""
@@ -252,6 +253,7 @@ class MainScreen(Screen[None]):
             self.commands.refresh_pane(widget)
         if before != (self.notebook.size, self.graph.size):
             self.commands.reveal()
+            self.titles()
 
     def _footer(self) -> None:
         text = ""

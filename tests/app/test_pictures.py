@@ -148,7 +148,7 @@ def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
     status, out, _ = called(capfd, "show", folder / "run.tape", "--ops", "--step", 1)
     (first,) = re.findall(r"^ +(\d+) +nll_loss_backward", out, re.MULTILINE)
     status, out, _ = called(capfd, "show", folder / "run.tape", "feeds", first)
-    assert re.search(r"[├└] the first gradient  f32\[\]  of backward at train.py:11", out), out
+    assert re.search(r"[├└] the first gradient +f32\[\] +of backward at train.py:11", out), out
     status, out, _ = called(capfd, "show", folder / "run.tape", "uses", "model.2", "--depth", 1)
     assert status == 0
     assert re.search(r"^[├└] log_softmax ", out, re.MULTILINE)

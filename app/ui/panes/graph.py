@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from functools import partial
 
+from rich.cells import cell_len
 from textual.message import Message
 
 from app.session import Session
@@ -25,6 +26,7 @@ PIECE = 2_000  # of a large step are drawn between two keys
 READ = 1_500  # events of it are read then
 EVENTS = 4_000  # whose variables are looked for at a time
 READERS = 20  # steps in which they are
+FRAME = 6  # columns of the frame around the title
 FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
 
 
@@ -222,14 +224,18 @@ class GraphPane(Pane):
         if step is not None and self.outline is not None:
             cell = self.session.cell_text(step.cell)
             words.append(f"step {step.number}" if step.number else cell)
+        kept = " (kept)" if self.chosen_phase else ""
         phase = self.phase if self.phase != "both" else "forward + backward"
-        words.append(f"{phase} (kept)" if self.chosen_phase else phase)
+        words.append(f"{phase}{kept}")
         if self._opening and self._coming is not None:
             whole = len(self._coming.graph.log)
             words.append(f"{100 - 100 * self._coming.behind // max(1, whole)} % drawn")
         if self._matches:
             words.append(f"{len(self._matches)} found")
-        return " · ".join(filter(None, words))
+        title = " · ".join(filter(None, words))
+        if cell_len(title) > self.outer_size.width - FRAME:
+            title = title.replace("forward", "fwd").replace("backward", "bwd")
+        return title
 
     def next_phase(self) -> None:
         """forward, backward and both as the user wants it, then as the cursor goes again."""
@@ -413,8 +419,8 @@ def _matches(target: Target, point: Breakpoint) -> bool:
     """Would a breakpoint stop on a row?"""
     if point.phase not in ("both", target.phase):
         return False
-    if point.line and not point.op and not point.module:
-        return False  # it is shown in the notebook's gutter
+    if not point.op and not point.module:
+        return False  # of a line, a parameter or anything at all: no row is its own
     if point.module and not target.op and point.op:
         return False
     if not point.op and point.module and target.op:

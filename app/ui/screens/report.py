@@ -13,6 +13,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 
 from app.ui.panes.base import Pane
@@ -185,6 +186,10 @@ class ReportScreen(ModalScreen[int]):
     def _fit(self) -> None:
         """As high as the report, so that a short one hides little of the panes."""
         self.query_one(Vertical).styles.height = self.pane.count() + 2
+
+    def tell(self, text: str) -> None:
+        """Say something in the frame, for the status line may be hidden."""
+        self.query_one(Vertical).border_subtitle = Content(text)
 
     def on_resize(self) -> None:
         if self.ready:

@@ -441,7 +441,9 @@ def test_the_optimizer_s_step_and_modules_have_something_to_say(tmp_path: Path) 
             await d.press("escape", "U")
             await report(d)
             assert "nothing that is on the tape" not in d.text()
-            assert "model.2.weight  f32[4,16]  parameter" in d.text(), d.text()
+            assert re.search(r"model\.2\.weight +f32\[4,16\] +parameter", d.text()), d.text()
+            starts = {line.index("f32[") for line in d.text().split("\n") if "  parameter " in line}
+            assert len(starts) == 1, d.text()
             await d.press("escape", "G")
             assert "SGD is an optimizer's step" in d.session.message
             graph.select(kinds.index("module"))
