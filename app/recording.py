@@ -597,7 +597,7 @@ def _export_timeline(tape: Tape, output: str, step: int | None) -> str:
         chosen = choose_step(tape, step)
         events = tape.events(chosen.first_seq, chosen.last_seq)
     name = os.path.basename(tape.info.get("program", "")) or tape.path.name
-    text = json.dumps(timeline(events, name))
+    text = json.dumps(timeline(events, name, tape.stops))
     _write(output, text.encode())
     return f"{output}: {len(events):,} events; open it at https://ui.perfetto.dev"
 

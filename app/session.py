@@ -182,8 +182,17 @@ class Session(Intake):
             self.settle()
         self._ask_losses(now)
         self.ask_for_lost(now)
+        if self.state == "recording" and "events" in self.changed:
+            self._take_stops()
         changed, self.changed = self.changed, set()
         return changed
+
+    def _take_stops(self) -> None:
+        """Where the program of a recording stood, which is no time that it took."""
+        tape = getattr(self.client, "tape", None)
+        stops = list(tape.stops) if tape is not None else []  # its thread may add more
+        if len(stops) != len(self.store.stood):
+            self.store.stood = sorted(stops)
 
     @property
     def pending(self) -> bool:

@@ -2,7 +2,8 @@
 
 https://ui.perfetto.dev opens the file. One track has what the model's thread did, nested as it
 happened: steps, modules, composite ops, ops, backward nodes, the optimizer. A second has the
-training steps, and a counter the bytes of the tensors that were made.
+training steps, and a counter the bytes of the tensors that were made. What the program stood at
+stops is left out of the time: a mark says where, and for how long.
 
 >>> from framework.trace.events import Mark
 >>> [e["name"] for e in timeline([Mark(1, 1000, "epoch 1")])["traceEvents"] if e["ph"] == "i"]
@@ -11,7 +12,7 @@ training steps, and a counter the bytes of the tensors that were made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from framework.trace.events import (
@@ -52,30 +53,37 @@ _BEGINS: dict[type, tuple[Callable[[Any], str], str]] = {
 _ENDS = (OpEnd, ModuleEnd, BackwardEnd, NodeEnd, OptimEnd, CellEnd)
 
 
-def timeline(events: Iterable[Event], name: str = "tapebook") -> dict[str, Any]:
-    """The document, ready for `json.dump`; ``name`` is what the process is called."""
+def timeline(
+    events: Iterable[Event], name: str = "tapebook", stops: Mapping[int, int] | None = None
+) -> dict[str, Any]:
+    """The document, ready for `json.dump`.
+
+    Args:
+        name: what the process is called.
+        stops: event -> ns that the program stood after it, as `Tape.stops` has them.
+    """
     return {
         "displayTimeUnit": "ms",
         "traceEvents": [
             _label("process_name", 0, name),
             _label("thread_name", _MODEL, "model"),
             _label("thread_name", _STEPS, "training steps"),
-            *_rows(events),
+            *_rows(events, stops or {}),
         ],
     }
 
 
-def _rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
-    start: int | None = None  # time zero
+def _rows(events: Iterable[Event], stops: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+    start: int | None = None  # time zero, later by each stop
     step_began: int | None = None
     last = 0
-    open_: dict[int, Event] = {}
+    open_: dict[int, tuple[Event, int]] = {}  # with the time at which they began
     made = 0
     for event in events:
         if start is None:
             start = event.t
-        last = max(last, event.t + getattr(event, "duration", 0))
         t = event.t - start
+        last = max(last, t + getattr(event, "duration", 0))
         kind = type(event)
         if step_began is None:
             step_began = t
@@ -84,25 +92,32 @@ def _rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
             yield _slice(event.name, event.phase, t, event.duration, _op_args(event))
             yield _counter(t + event.duration, made)
         elif kind in _BEGINS:
-            open_[event.seq] = event
+            open_[event.seq] = event, t
         elif isinstance(event, _ENDS):
-            begin = open_.pop(event.begin, None)
+            begin, began = open_.pop(event.begin, (None, 0))
             if begin is not None:
-                yield _container(begin, event.t - start, start, event.error)
+                yield _container(begin, began, t, event.error)
             if isinstance(event, OptimEnd):
                 number = begin.step if isinstance(begin, OptimBegin) else 0
                 yield _slice(f"step {number}", "step", step_began, t - step_began, {}, _STEPS)
                 step_began = None
                 made = 0
         elif isinstance(event, Mark):
-            yield {"ph": "i", "name": event.name, "ts": t / 1e3, "pid": 1, "tid": _MODEL, "s": "p"}
+            yield _mark(event.name, t)
         elif isinstance(event, Leaf):
             made += _bytes(event.tensor) if event.role == "input" else 0
-    for begin in open_.values():  # the recording ends within them
-        yield _container(begin, last - (start or 0), start or 0, "not ended in this recording")
+        if stood := stops.get(event.seq, 0):
+            start += stood
+            yield _mark(f"stood here for {stood / 1e9:.1f} s", t + getattr(event, "duration", 0))
+    for begin, began in open_.values():  # the recording ends within them
+        yield _container(begin, began, last, "not ended in this recording")
 
 
-def _container(begin: Event, end: int, start: int, error: str) -> dict[str, Any]:
+def _mark(name: str, t: int) -> dict[str, Any]:
+    return {"ph": "i", "name": name, "ts": t / 1e3, "pid": 1, "tid": _MODEL, "s": "p"}
+
+
+def _container(begin: Event, t: int, end: int, error: str) -> dict[str, Any]:
     name, category = _BEGINS[type(begin)]
     args: dict[str, Any] = {"event": begin.seq, **_place(getattr(begin, "source", None))}
     if isinstance(begin, NodeBegin):
@@ -110,7 +125,6 @@ def _container(begin: Event, end: int, start: int, error: str) -> dict[str, Any]
         args["gradient in"] = [_text(meta) for meta in begin.grad_in if meta.id]
     if error:
         args["error"] = error
-    t = begin.t - start
     return _slice(name(begin), category, t, max(0, end - t), args)
 
 

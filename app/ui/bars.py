@@ -272,7 +272,7 @@ class Prompt(Horizontal):
         super().__init__(id="prompt")
         self._done: Callable[[str], bool | None] | None = None
         self._change: Callable[[str, int], str] | None = None
-        self._name: Callable[[], str] | None = None
+        self._asked: Callable[[], str] | None = None
         self._label = self._note = ""
 
     def compose(self) -> ComposeResult:
@@ -298,7 +298,7 @@ class Prompt(Horizontal):
         shown beside the line.
         """
         self._done, self._change = done, change
-        self._name = label if callable(label) else lambda: label
+        self._asked = label if callable(label) else lambda: label
         self._label = ""
         self._note = ""
         self.relabel()
@@ -310,7 +310,7 @@ class Prompt(Horizontal):
 
     def relabel(self) -> None:
         """What is asked about may be another thing by now."""
-        if self._name is not None and (label := self._name()) != self._label:
+        if self._asked is not None and (label := self._asked()) != self._label:
             self._label = label
             self.query_one("#prompt-label", Label).update(label)
             self._fit()
@@ -340,7 +340,7 @@ class Prompt(Horizontal):
         """Put it away."""
         if self.is_open:
             self.remove_class("open")
-            self._done = self._change = self._name = None
+            self._done = self._change = self._asked = None
             self.post_message(self.Closed())
 
     def _changed(self, by: int) -> None:

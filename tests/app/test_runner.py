@@ -18,9 +18,12 @@ import pytest
 from app.cli import main
 from app.recording import time_lines, worked
 from app.runner import parse_break
+from app.session import Session
 from framework.trace import open_tape
 from framework.trace import session as sessions
 from framework.trace.client import Client
+from framework.trace.events import ModuleBegin
+from framework.trace.playback import Playback
 from framework.trace.protocol import StateChanged
 
 NAN = """\
@@ -788,3 +791,23 @@ def test_what_it_stood_at_the_prompt_is_no_time_of_the_recording(nan, tmp_path):
         spans = re.findall(r" ([\d.]+) s\b", "\n".join(time_lines(made, step)))
         assert worked(made, step) == pytest.approx(step.seconds - stood / 1e9)
         assert not [s for s in spans if float(s) > worked(made, step) + 0.1], spans
+        longest = worked(made, step) + 0.1
+        # Nor of the time line, which has a mark there,
+        out = tmp_path / "a.json"
+        assert main(["export", str(tape), "-o", str(out)]) == 0
+        rows = json.loads(out.read_text())["traceEvents"]
+        assert not [r for r in rows if r.get("dur", 0) > longest * 1e6 and r["tid"] == 2]
+        around = [r for r in rows if r["ph"] == "X" and r["args"].get("event", seq) < seq]
+        assert not [r for r in around if r["dur"] > longest * 1e6], around
+        (mark,) = [r for r in rows if r["ph"] == "i" and "stood here for" in r["name"]]
+        assert mark["name"] == f"stood here for {stood / 1e9:.1f} s"
+        # nor of what the inspector says of a recording.
+        session = Session()
+        session.connect(Playback(tape), attached=True)
+        while session.store.last_seq < made.last_seq or session.pending:
+            session.tick()
+        begin = max(e.seq for e in session.store.events(1, seq) if isinstance(e, ModuleBegin))
+        *_, end = session.store.events(1, made.last_seq)
+        wall = (end.t - session.store.event(begin).t) / 1e9
+        assert session.store.took(session.store.event(begin), end) / 1e9 < wall - 1.4
+        session.close()
