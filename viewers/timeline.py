@@ -100,13 +100,13 @@ def loss_course(
 ) -> list[float | None]:
     """The losses up to the cursor of one run of a cell, one for each backward pass.
 
-    The run is the newest of which two losses are known, and the passes are those of one line:
-    several losses of a step, or runs of a cell, are not strung together; of a cell that runs again,
-    the run before is over. None stands for a loss that nobody looked at in time. ``losses`` are
-    what is known, by the event with which the pass began.
+    The run is the newest of which two losses are known, else one, and the passes are those of one
+    line: several losses of a step, or runs of a cell, are not strung together; of a cell that runs
+    again, the run before is over. None stands for a loss that nobody looked at in time. ``losses``
+    are what is known, by the event with which the pass began.
     """
     known = dict(losses)
-    found: list[float | None] = []
+    best: list[float | None] = []
     end = cursor
     newest = max((seq for seq in store.cells if seq <= cursor), default=0)
     for _ in range(RUNS):
@@ -122,10 +122,13 @@ def loss_course(
         ]
         while found and found[-1] is None:  # they may be on their way
             found.pop()
-        if len(found) - found.count(None) > 1 or not start:
+        if len(found) - found.count(None) > 1:
+            return found
+        best = best or found
+        if not start:
             break
         end = start - 1
-    return found
+    return best
 
 
 def _cell(store: TraceStore, begin: int) -> str | None:

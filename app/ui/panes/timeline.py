@@ -44,7 +44,7 @@ class TimelinePane(Pane):
         """The cursor or the tape has moved."""
         session = self.session
         losses = loss_course(session.store, session.losses, session.cursor)
-        values = {"loss": losses} if len(losses) - losses.count(None) > 1 else None
+        values = {"loss": losses} if losses else None
         width = max(8, self.room - 2)
         memory = self.ledger() if self.size.height > 1 else None
         self._lines = timeline(
