@@ -466,9 +466,6 @@ class Session(Intake):
             stands = self.cell_text(self.executing)
             self.say(f"{stands} is paused, the others wait for it: c goes on, ctrl+c interrupts")
         self.changed.add("runs")
-        if (runs := self.executing) and self._queue:
-            how, key = ("is paused", " (c runs on)") if self.state == "paused" else ("runs", "")
-            self.say(f"{self.cell_text(runs)} {how}: what is to run waits for it{key}")
         self._run_queued()
 
     def _forget_queue(self) -> None:

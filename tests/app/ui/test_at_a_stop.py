@@ -56,17 +56,6 @@ def test_the_prompt_of_a_fast_e_is_about_the_next_stop(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_cells_asked_for_at_a_stop_say_that_they_wait(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with program(write(tmp_path / "mlp.py", MLP), (80, 24)) as d:
-            await _stop_at_relu(d)
-            await d.press("f6")
-            said = "cell 4 is paused: what is to run waits for it (c runs on)"
-            assert d.session.message == said and said in d.text()
-
-    asyncio.run(run())
-
-
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 def test_the_graph_s_title_is_whole(tmp_path: Path, size: tuple[int, int]) -> None:
     async def run() -> None:
