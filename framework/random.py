@@ -171,8 +171,12 @@ class Generator:
         """Integers in [low, high), as int64 (those above its range as their bits)."""
         words = self.words(math.prod(shape)).reshape(shape)
         if high - low < 1 << 64:
-            words = words % np.uint64(high - low)
-        return (words + np.uint64(low % (1 << 64))).view(np.int64)
+            span = np.uint64(high - low)
+            whole = words // span  # which NumPy has a quick loop for, unlike the remainder
+            whole *= span
+            words -= whole
+        words += np.uint64(low % (1 << 64))
+        return words.view(np.int64)
 
     def rejection(self) -> np.random.Generator:
         """A NumPy generator of its own for samplers that reject and draw again.
@@ -186,7 +190,10 @@ class Generator:
 
     def permutation(self, n: int) -> np.ndarray:
         """A permutation of range(n): the order of n random words (ties by position)."""
-        return np.argsort(self.words(n), kind="stable").astype(np.int64)
+        words = self.words(n)
+        if n >= compiled.LARGE and (quick := compiled.family("philox")):
+            return quick.order(words)
+        return np.argsort(words, kind="stable").astype(np.int64)
 
 
 def _part(dtype: Any) -> Any:

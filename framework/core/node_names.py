@@ -111,7 +111,8 @@ OPS: dict[str, str | Callable[[Any], str]] = {
     "div_floor": "DivBackward2", "div_trunc": "DivBackward2", "square": "Pow",
     "clamp": _of_clamp, "pow": _of_pow, "logsigmoid": "LogSigmoid", "relu6": "Hardtanh",
     "dropout": "Mul", "lstm_gates": "Mul", "gru_gates": "Add",  # as of the new hidden state
-    "lstm_sequence": "Stack", "cross_entropy_scores": "NllLoss", "unique": "Unique2",
+    "lstm_sequence": "Stack", "cross_entropy_scores": "NllLoss", "smooth_l1": "SmoothL1Loss",
+    "unique": "Unique2",
     "round": lambda node: "RoundBackward1" if "decimals" in node.meta else "Round",
     "ndtr": "MulBackward1", "ndtri": "SpecialNdtri", "log_ndtr": "SpecialLogNdtr",
     "i0e": "SpecialI0E", "i1": "SpecialI1", "i1e": "SpecialI1E", "entr": "SpecialEntr",

@@ -283,10 +283,15 @@ CROSS_ENTROPY = op(
 )
 
 
+def _looked_at() -> bool:
+    """Whether somebody wants to see what a loss is made of."""
+    return sink.active is not None or any(layer.apart for layer in stack.layers)
+
+
 def _of_rows(input: Any, target: Any, weight: Any) -> bool:
     """Whether `CROSS_ENTROPY` is for these, and nobody wants to see the logarithms."""
     x, t = input._data, target._data
-    if sink.active is not None or x.ndim != 2 or any(layer.apart for layer in stack.layers):
+    if x.ndim != 2 or _looked_at():
         return False
     if not compiled.is_plain(x) or not (input._device is target._device is CPU):
         return False
@@ -518,6 +523,36 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, mode)
 
 
+def _smooth_l1_backward_kernel(g: Any, a: Any, b: Any, *, beta: float) -> Any:
+    return compiled.family("pointwise").smooth_l1_backward(g, a, b, beta)
+
+
+SMOOTH_L1_BACKWARD = op("smooth_l1_backward", _smooth_l1_backward_kernel, "grad a b")
+
+
+def _smooth_l1_grads(g: Any, a: Any, b: Any, beta: float) -> tuple[Any, Any]:
+    if not modes.grad and compiled.family("pointwise"):
+        found = apply(SMOOTH_L1_BACKWARD, g, a, b, beta=beta)
+    else:
+        d = a - b
+        found = g * where(d.abs() < beta, d / beta, d.sgn())
+    return found, -found
+
+
+SMOOTH_L1 = op(
+    "smooth_l1", lambda a, b, *, beta: compiled.family("pointwise").smooth_l1(a, b, beta), "a b",
+    grad=_smooth_l1_grads,
+)  # fmt: skip
+
+
+def _of_one_shape(input: Any, target: Any) -> bool:
+    """Whether a compiled loss of two arrays is for these, and nobody looks between its steps."""
+    a, b = input._data, target._data
+    if _looked_at() or a.shape != b.shape or not (input._device is target._device is CPU):
+        return False
+    return compiled.is_plain(a) and compiled.is_plain(b) and bool(compiled.family("pointwise"))
+
+
 @function(namespaces=("nn.functional",), method=False, checks=True)
 @composite
 def smooth_l1_loss(
@@ -539,10 +574,12 @@ def smooth_l1_loss(
     _only_floats("smooth_l1_loss", input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    if beta and _of_one_shape(input, target):
+        return _reduced(apply(SMOOTH_L1, input, target, beta=float(beta)), mode)
     distance = (input - target).abs()
     if beta == 0.0:
         return _reduced(distance, mode)
-    near = distance.square() * (0.5 / beta)
+    near = distance.clamp(max=beta).square() * (0.5 / beta)  # inf would make NaN of the zero slope
     return _reduced(where(distance < beta, near, distance - 0.5 * beta), mode)
 
 

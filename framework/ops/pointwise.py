@@ -464,6 +464,9 @@ logaddexp = publish_binary(
 def _lerp_kernel(a: Any, b: Any, weight: Any) -> Any:
     """From the nearer end, so that the result at weight 1 is exactly ``b``."""
     floating(a, "lerp_kernel_scalar")
+    plain = compiled.is_plain(a) and compiled.is_plain(b) and a.shape == b.shape
+    if plain and isinstance(weight, float) and (pointwise := compiled.family("pointwise")):
+        return pointwise.lerp(a, b, weight)
     difference = b - a
     if hasattr(weight, "dtype"):
         near = np.abs(weight) < 0.5

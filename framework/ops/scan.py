@@ -28,11 +28,17 @@ __all__ = [
 # -- sums and products -----------------------------------------------------------------------
 
 
-def _compiled_running(a: Any, dim: int, back: bool = False) -> Any:
-    """Running sums along the last dimension of a large array by a compiled kernel; else None."""
+def _compiled_running(a: Any, dim: int, back: bool = False, product: bool = False) -> Any:
+    """Running sums along the last dimension of a large array by a compiled kernel; else None.
+
+    Args:
+        back: from the end.
+        product: products instead.
+    """
     if dim != a.ndim - 1 or not compiled.is_plain(a) or not (sums := compiled.family("sums")):
         return None
-    return sums.running(a.reshape(-1, a.shape[-1]), back).reshape(a.shape)
+    rows = a.reshape(-1, a.shape[-1])
+    return (sums.running_products(rows) if product else sums.running(rows, back)).reshape(a.shape)
 
 
 def _cumulative(name: str) -> Any:
@@ -40,7 +46,8 @@ def _cumulative(name: str) -> Any:
         kind = np.int64 if a.dtype.kind in "iub" else wide_type(a)
         if not a.ndim:
             return a.astype(np.int64) if a.dtype.kind in "iub" else a.copy()
-        if name == "cumsum" and (found := _compiled_running(a, dim)) is not None:
+        found = _compiled_running(a, dim, product=name == "cumprod")
+        if found is not None:
             return found
         result = getattr(a, name)(axis=dim, dtype=kind)
         return in_rows(result.astype(a.dtype) if a.dtype.kind in "fV" else result)

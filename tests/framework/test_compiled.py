@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -550,3 +551,67 @@ def test_a_trace_sees_both_parts_of_cross_entropy():
         _losses((64, 65))(torch.from_numpy(_draw((64, 65))))
     names = [getattr(event, "name", "") for event in tape.read()]
     assert "log_softmax" in names and "nll_loss" in names
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_smooth_l1(plainly, reduction):
+    for shape in [(64, 65), (4099,), (3, 37, 41)]:
+        pair = _draw(shape), _draw(shape, 1)
+        for beta in (1.0, 0.3, 0.0):
+            call = functools.partial(F.smooth_l1_loss, reduction=reduction, beta=beta)
+            _same(plainly, call, *pair)
+    turned = [a.T for a in (_draw((70, 65)), _draw((65, 70), 1).T)]
+    _same(plainly, functools.partial(F.smooth_l1_loss, reduction=reduction), *turned)
+
+
+def test_smooth_l1_of_nan_and_infinities():
+    a, b = torch.zeros(5000, requires_grad=True), torch.zeros(5000)
+    b[:4] = torch.tensor([np.nan, np.inf, -np.inf, 0.5])
+    loss = F.smooth_l1_loss(a, b, reduction="none")
+    loss.backward(torch.full((5000,), 2.0))
+    np.testing.assert_array_equal(loss.detach()[:5].numpy(), [np.nan, np.inf, np.inf, 0.125, 0])
+    np.testing.assert_array_equal(a.grad[:5].numpy(), [np.nan, -2, 2, -1, 0])
+
+
+def test_second_gradients_of_smooth_l1(plainly):
+    def penalty(a, b):
+        slopes = torch.autograd.grad(F.smooth_l1_loss(a, b), (a, b), create_graph=True)
+        return sum(s.square().sum() for s in slopes).reshape(1) * 1e6
+
+    _same(plainly, penalty, _draw((64, 65)), _draw((64, 65), 1))
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_lerp(plainly, special):
+    for shape in ODD:
+        a, b = _draw(shape, special=special), _draw(shape, 1)
+        for weight in (0.0, 0.3, 0.5, 1.0, -2.0):
+            _same(plainly, lambda a, b, w=weight: torch.lerp(a, b, w), a, b)
+    assert torch.equal(
+        torch.lerp(*(torch.from_numpy(x) for x in (b, b + 1)), 1.0), torch.tensor(b + 1)
+    )
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_running_products(plainly, special):
+    for shape in ODD:
+        x = _draw(shape, special=special) / 4
+        _same(plainly, lambda x: torch.cumprod(x, -1), np.sign(x) + x / 50)
+
+
+def test_permutations_and_integers_are_the_plain_ones(plainly):
+    for n in (4096, 5000, 100_003):
+        torch.manual_seed(n)
+        quick = torch.randperm(n).numpy()
+        torch.manual_seed(n)
+        np.testing.assert_array_equal(quick, plainly(lambda n=n: torch.randperm(n)).numpy())
+    from framework.kernels.compiled import philox
+
+    words = np.random.default_rng(0).integers(0, 50, 5000).astype(np.uint64) << np.uint64(58)
+    np.testing.assert_array_equal(philox.order(words), np.argsort(words, kind="stable"))
+    for low, high in [(0, 1), (0, 10), (-5, 1 << 40), (-(1 << 63), (1 << 63) - 1)]:
+        torch.manual_seed(1)
+        found = torch.randint(low, high, (1000,)).numpy()
+        words = torch.random.Generator().manual_seed(1).words(1000)
+        wanted = (words % np.uint64(high - low) + np.uint64(low % (1 << 64))).view(np.int64)
+        np.testing.assert_array_equal(found, wanted)

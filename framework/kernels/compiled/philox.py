@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST
 
-__all__ = ["dropout", "halves", "uniform32", "uniform64"]
+__all__ = ["dropout", "halves", "order", "uniform32", "uniform64"]
 
 _u = np.uint64
 _M0, _M1 = _u(0xD2E7470EE14C6C93), _u(0xCA5A826395121157)
@@ -119,6 +119,39 @@ def _uniform64(out, key, offset, start, stop):
         _words(bits, key, offset + _u(first), 0, _CHUNK)
         for i in range(part.size):
             part[i] = np.float64(np.int64(bits[i] >> _u(11))) * (1.0 / (1 << 53))
+
+
+@njit(**FAST)
+def _order(words, shift, ends, keys, order):
+    """Words go to buckets by their upper bits, in their order, and are sorted where they lie."""
+    for w in words:
+        ends[np.int64(w >> shift) + 1] += 1
+    for b in range(1, ends.size):
+        ends[b] += ends[b - 1]
+    for i in range(words.size):
+        w = words[i]
+        b = np.int64(w >> shift)
+        at = ends[b]
+        keys[at], order[at] = w, i
+        ends[b] = at + 1
+    start = np.int64(0)
+    for b in range(ends.size - 1):
+        for k in range(start + 1, ends[b]):
+            w, i = keys[k], order[k]
+            while k > start and keys[k - 1] > w:
+                keys[k], order[k] = keys[k - 1], order[k - 1]
+                k -= 1
+            keys[k], order[k] = w, i
+        start = ends[b]
+
+
+def order(words: Any) -> Any:
+    """What `numpy.argsort` says of random uint64, ties by position; some eight are in a bucket."""
+    bits = max(1, len(words).bit_length() - 4)
+    out = np.empty(len(words), np.int64)
+    ends = np.zeros((1 << bits) + 1, np.int64)
+    _order(words, _u(64 - bits), ends, np.empty_like(words), out)
+    return out
 
 
 def dropout(a: Any, p: float, least: int, key: int, offset: int) -> Any:

@@ -27,7 +27,7 @@ from framework.kernels.compiled.elementary import (
     tanh,
 )
 
-__all__ = ["BACKWARD", "FORWARD", "choose"]
+__all__ = ["BACKWARD", "FORWARD", "choose", "lerp", "smooth_l1", "smooth_l1_backward"]
 
 _f = np.float32
 _ZERO, _HALF, ONE, _THREE = _f(0), _f(0.5), _f(1), _f(3)
@@ -262,3 +262,67 @@ BACKWARD = {
     "tanh": _mapped(_tanh_backward),
     "relu": _mapped(_relu_backward),
 }
+
+
+@njit(**FAST)
+def _lerp(a, b, weight, rest, near, out, start, stop):
+    x, y, z = a[start:stop], b[start:stop], out[start:stop]
+    if near:
+        for i in range(z.size):
+            z[i] = x[i] + weight * (y[i] - x[i])
+    else:
+        for i in range(z.size):
+            z[i] = y[i] - (y[i] - x[i]) * rest
+
+
+def lerp(a: Any, b: Any, weight: float) -> Any:
+    """a + weight (b - a), from the nearer end."""
+    out = np.empty_like(a)
+    in_parts(_lerp, a.size, a.size, a.reshape(-1), b.reshape(-1), _f(weight), _f(1 - weight),
+             abs(weight) < 0.5, out.reshape(-1))  # fmt: skip
+    return out
+
+
+@njit(**FAST)
+def _smooth_l1(a, b, beta, out, start, stop):
+    x, y, z = a[start:stop], b[start:stop], out[start:stop]
+    half, scale = _HALF * beta, _HALF / beta
+    for i in range(z.size):
+        d = abs(x[i] - y[i])
+        near, far = d * d * scale, d - half
+        z[i] = near if d < beta else far
+
+
+@njit(**FAST)
+def _smooth_l1_backward(g, one, a, b, beta, out, start, stop):
+    x, y, z = a[start:stop], b[start:stop], out[start:stop]
+    share = ONE / beta
+    for i in range(z.size):
+        d = x[i] - y[i]
+        sign = ONE if d > _ZERO else (-ONE if d < _ZERO else d)
+        near = d * share
+        z[i] = near if abs(d) < beta else sign
+    if one:
+        slope = g[0]
+        for i in range(z.size):
+            z[i] *= slope
+    else:
+        w = g[start:stop]
+        for i in range(z.size):
+            z[i] *= w[i]
+
+
+def smooth_l1(a: Any, b: Any, beta: float) -> Any:
+    """d² / (2 beta) where d = |a - b| is less than beta, else d - beta / 2."""
+    out = np.empty_like(a)
+    in_parts(_smooth_l1, a.size, a.size, a.reshape(-1), b.reshape(-1), _f(beta), out.reshape(-1))
+    return out
+
+
+def smooth_l1_backward(g: Any, a: Any, b: Any, beta: float) -> Any:
+    """The gradient of a; that of b is its negative. ``g`` may be one number, expanded."""
+    out, one = np.empty_like(a), not any(g.strides)
+    slopes = g[(0,) * g.ndim].reshape(1) if one else np.ascontiguousarray(g).reshape(-1)
+    in_parts(_smooth_l1_backward, a.size, a.size, np.ascontiguousarray(slopes), one,
+             a.reshape(-1), b.reshape(-1), _f(beta), out.reshape(-1))  # fmt: skip
+    return out

@@ -10,7 +10,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
-__all__ = ["centred", "products", "products_down", "running", "spreads", "sums"]
+__all__ = ["centred", "products", "products_down", "running", "running_products", "spreads", "sums"]
 
 _f = np.float32
 _BLOCK = 4096  # elements that are added up in lanes of float32; the blocks' sums in float64
@@ -47,6 +47,23 @@ def _running(x, out, back, start, stop):
             q += x[b, j]
             r += x[c, j]
             s += x[d, j]
+            out[a, j] = p
+            out[b, j] = q
+            out[c, j] = r
+            out[d, j] = s
+
+
+@njit(**FAST)
+def _running_products(x, out, start, stop):
+    """Four rows at a time, too."""
+    for i in range(start, stop, 4):
+        a, b, c, d = i, min(i + 1, stop - 1), min(i + 2, stop - 1), min(i + 3, stop - 1)
+        p, q, r, s = 1.0, 1.0, 1.0, 1.0
+        for j in range(x.shape[1]):
+            p *= x[a, j]
+            q *= x[b, j]
+            r *= x[c, j]
+            s *= x[d, j]
             out[a, j] = p
             out[b, j] = q
             out[c, j] = r
@@ -138,6 +155,13 @@ def running(x: Any, back: bool = False) -> Any:
     """Sums (N, M) of each row of x up to each element, or ``back`` from it on, in float64."""
     out = np.empty(x.shape, np.float32)
     in_parts(_running, len(x), x.size, x, out, back)
+    return out
+
+
+def running_products(x: Any) -> Any:
+    """Products (N, M) of each row of x up to each element, in float64."""
+    out = np.empty(x.shape, np.float32)
+    in_parts(_running_products, len(x), x.size, x, out)
     return out
 
 
