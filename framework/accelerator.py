@@ -53,6 +53,8 @@ def empty_host_cache() -> None:
 def current_accelerator(check_available: bool = False) -> device | None:
     """``device("cuda")`` if there is one, else None.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.accelerator.current_accelerator() or torch.device("cpu")
     device(type='cuda')

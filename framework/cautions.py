@@ -14,6 +14,8 @@ _HERE = os.path.join(os.path.dirname(__file__), "")
 def caution(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the nearest caller that is not in this package.
 
+    It never raises, unless warnings are errors.
+
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")

@@ -23,6 +23,8 @@ _noted: set[str] = set()
 def note_once(name: str) -> None:
     """Warn the first time that ``name`` is used as if it compiled something.
 
+    It never raises, unless warnings are errors.
+
     >>> import warnings
     >>> from framework.compiler import note_once
     >>> with warnings.catch_warnings():
@@ -118,6 +120,8 @@ def _calling(function: Callable[..., Any]) -> Callable[..., Any]:
 def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
     """Returns ``fn``, or a decorator that returns its function: nothing is compiled.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.compiler.disable(abs) is abs
     True
@@ -128,6 +132,8 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
 def allow_in_graph(fn: Any) -> Any:
     """Returns ``fn``: there is no graph that it could not stand in.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.compiler.allow_in_graph(abs) is abs
     True
@@ -137,6 +143,8 @@ def allow_in_graph(fn: Any) -> Any:
 
 def assume_constant_result(fn: Any) -> Any:
     """Returns ``fn``: it is called each time.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.compiler.assume_constant_result(abs) is abs
@@ -193,6 +201,8 @@ def cudagraph_mark_step_begin() -> None:
 
 def list_backends(exclude_tags: Any = ()) -> list[str]:
     """The names of the compiler's backends: none.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.compiler.list_backends()

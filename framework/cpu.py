@@ -61,6 +61,8 @@ class StreamContext:
 def stream(stream: Any) -> StreamContext:
     """``with torch.cpu.stream(s)``: a context that changes nothing.
 
+    It never raises.
+
     >>> import framework as torch
     >>> with torch.cpu.stream(torch.cpu.Stream()):
     ...     torch.ones(2) * 2
@@ -71,6 +73,8 @@ def stream(stream: Any) -> StreamContext:
 
 def current_stream(device: Any = None) -> Stream:
     """The one stream that there is.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cpu.current_stream() is torch.cpu.current_stream()
@@ -122,6 +126,8 @@ def is_initialized() -> bool:
 def set_device(device: Any) -> None:
     """Accepted: there is one device.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.cpu.set_device("cpu")
     """
@@ -129,6 +135,8 @@ def set_device(device: Any) -> None:
 
 def synchronize(device: Any = None) -> None:
     """Accepted: there is nothing to wait for.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cpu.synchronize()

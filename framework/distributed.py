@@ -68,10 +68,20 @@ def is_gloo_available() -> bool:
 
 
 def is_mpi_available() -> bool:
-    """Alias of `is_gloo_available`, for MPI: False."""
+    """Whether MPI can be used: never.
+
+    >>> import framework as torch
+    >>> torch.distributed.is_mpi_available()
+    False
+    """
     return False
 
 
 def is_nccl_available() -> bool:
-    """Alias of `is_gloo_available`, for NCCL: False."""
+    """Whether NCCL can be used: never.
+
+    >>> import framework as torch
+    >>> torch.distributed.is_nccl_available()
+    False
+    """
     return False

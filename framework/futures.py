@@ -106,6 +106,8 @@ class Future:
 def collect_all(futures: list[Future]) -> Future:
     """A future that is set, with the list of futures, when all of them are.
 
+    AttributeError for what is no future.
+
     >>> import framework as torch
     >>> a, b = torch.futures.Future(), torch.futures.Future()
     >>> both = torch.futures.collect_all([a, b])
@@ -134,6 +136,8 @@ def collect_all(futures: list[Future]) -> Future:
 
 def wait_all(futures: list[Future]) -> list[Any]:
     """The values of all futures, once they are there; raises the first exception.
+
+    AttributeError for what is no future.
 
     >>> import framework as torch
     >>> future = torch.futures.Future()

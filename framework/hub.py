@@ -46,6 +46,8 @@ def get_dir() -> str:
 def set_dir(d: Any) -> None:
     """Set what `get_dir` says; ``~`` is the home folder. The folder need not be there.
 
+    TypeError for what is no path.
+
     >>> import framework as torch
     >>> before = torch.hub.get_dir()
     >>> torch.hub.set_dir("/data/hub")

@@ -28,6 +28,8 @@ __all__ = [
 def script(obj: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Returns ``obj``: a function, class or module.
 
+    It never raises.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():
@@ -45,6 +47,8 @@ def script(obj: Any = None, *args: Any, **kwargs: Any) -> Any:
 def trace(func: Any = None, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Returns ``func``, which need not be traced to be run; says once that there is no TorchScript.
 
+    Shapes and dtypes do not matter; it never raises.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():
@@ -59,6 +63,8 @@ def trace(func: Any = None, example_inputs: Any = None, *args: Any, **kwargs: An
 
 def trace_module(mod: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
     """Returns ``mod``, whose methods need not be traced; says once that there is no TorchScript.
+
+    Shapes and dtypes do not matter; it never raises.
 
     >>> import framework as torch
     >>> import warnings
@@ -75,6 +81,8 @@ def trace_module(mod: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
 def script_method(fn: Any) -> Any:
     """Returns ``fn``: a method as it is.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.script_method(abs) is abs
     True
@@ -84,6 +92,8 @@ def script_method(fn: Any) -> Any:
 
 def export(fn: Any) -> Any:
     """Returns ``fn``: nothing is left out that would have to be exported.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.jit.export(abs) is abs
@@ -95,6 +105,8 @@ def export(fn: Any) -> Any:
 def interface(obj: Any) -> Any:
     """Returns ``obj``: a class as it is.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.interface(dict) is dict
     True
@@ -104,6 +116,8 @@ def interface(obj: Any) -> Any:
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
     """Returns the function; also with arguments: ``@torch.jit.ignore(drop=True)``.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.jit.ignore(abs) is abs, torch.jit.ignore(drop=True)(abs) is abs
@@ -115,6 +129,8 @@ def ignore(drop: Any = False, **kwargs: Any) -> Any:
 def unused(fn: Any) -> Any:
     """Returns ``fn``: a function as it is.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.unused(abs) is abs
     True
@@ -124,6 +140,8 @@ def unused(fn: Any) -> Any:
 
 def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
     """Returns ``mod``: parameters stay parameters.
+
+    It never raises.
 
     >>> import framework as torch
     >>> layer = torch.nn.Linear(2, 2)
@@ -136,6 +154,8 @@ def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
 def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
     """Returns ``mod``: there is nothing to be optimized.
 
+    It never raises.
+
     >>> import framework as torch
     >>> layer = torch.nn.Linear(2, 2)
     >>> torch.jit.optimize_for_inference(layer) is layer
@@ -147,6 +167,8 @@ def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
 def annotate(the_type: Any, the_value: Any) -> Any:
     """Returns ``the_value``: a type says nothing to Python.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.annotate(int, 3)
     3
@@ -156,6 +178,8 @@ def annotate(the_type: Any, the_value: Any) -> Any:
 
 def isinstance(obj: Any, target_type: Any) -> bool:
     """Python's own.
+
+    TypeError for what is no type.
 
     >>> import framework as torch
     >>> torch.jit.isinstance(3, int)
@@ -192,6 +216,8 @@ def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
 
     Raises what ``func`` raises, TypeError for what cannot be called.
 
+    Shapes and dtypes are those that ``func`` takes and gives.
+
     >>> import framework as torch
     >>> torch.jit.wait(torch.jit.fork(torch.add, torch.ones(1), 2))
     tensor([3.])
@@ -216,6 +242,8 @@ def wait(future: Future) -> Any:
 def script_if_tracing(fn: Any) -> Any:
     """Returns ``fn``: nothing is ever traced.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.script_if_tracing(abs) is abs
     True
@@ -225,6 +253,8 @@ def script_if_tracing(fn: Any) -> Any:
 
 def enable_onednn_fusion(enabled: bool) -> None:
     """Accepted; there is no fusion.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.jit.enable_onednn_fusion(True)
@@ -246,6 +276,8 @@ def onednn_fusion_enabled() -> bool:
 def export_opnames(m: Any) -> list[str]:
     """No names: no script was made.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.jit.export_opnames(torch.nn.Linear(2, 2))
     []
@@ -255,6 +287,8 @@ def export_opnames(m: Any) -> list[str]:
 
 def set_fusion_strategy(strategy: Any) -> list[Any]:
     """Accepted; there is no fusion, so the strategy before was none.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.jit.set_fusion_strategy([("STATIC", 2)])

@@ -228,6 +228,8 @@ def _found(op: Any) -> CustomOpDef:
 def register_fake(op: Any, func: Any = None, /, **options: Any) -> Any:
     """Accepted: shapes without values are for PyTorch's compiler; returns the function.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.library.register_fake("mine::any", abs) is abs
     True
@@ -315,6 +317,8 @@ def register_autocast(op: Any, device_type: str, cast_inputs: dtype, /, *, lib: 
 def impl_abstract(qualname: Any, func: Any = None, *, lib: Any = None) -> Any:
     """The older name of `register_fake`.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.library.impl_abstract("mine::any", abs) is abs
     True
@@ -394,6 +398,9 @@ class Library:
 
 def opcheck(op: Any, args: Any, kwargs: Any = None, **options: Any) -> dict[str, str]:
     """Call an op; what PyTorch tests besides concerns its compiler.
+
+    Shapes and dtypes are those that the op takes. TypeError for what cannot be called; raises
+    what the op raises.
 
     >>> import framework as torch
     >>> @torch.library.custom_op("mine::checked", mutates_args=())

@@ -38,6 +38,8 @@ def refused(module: str, names: str, why: str) -> dict[str, Callable[..., NoRetu
 def no_device(name: str) -> dict[str, Callable[..., Any]]:
     """The functions of a kind of device that is not here, such as ``mps``.
 
+    It never raises.
+
     >>> mps = no_device("mps")
     >>> mps["is_available"](), mps["device_count"](), mps["manual_seed"](0)
     (False, 0, None)
@@ -49,7 +51,7 @@ def no_device(name: str) -> dict[str, Callable[..., Any]]:
 
         answer.__name__ = answer.__qualname__ = function
         shown = "" if value is None else f"{value}\n"
-        answer.__doc__ = f"{words}\n\n{example}{function}({given})\n{shown}"
+        answer.__doc__ = f"{words} It never raises.\n\n{example}{function}({given})\n{shown}"
         return answer
 
     def synchronize(device: Any = None) -> NoReturn:

@@ -99,6 +99,8 @@ def _device_type(device_type: Any) -> str:
 def is_autocast_available(device_type: str) -> bool:
     """Whether `autocast` knows this kind of device: "cpu" and "cuda", if there is one or not.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.amp.is_autocast_available("cpu"), torch.amp.is_autocast_available("abacus")
     (True, False)
@@ -437,6 +439,8 @@ def _in_use() -> bool:
 
 def autocast_decorator(instance: autocast, func: Callable[..., Any]) -> Callable[..., Any]:
     """``func``, run within an `autocast`: what ``@autocast(...)`` does.
+
+    It never raises itself; what it makes raises what ``func`` does.
 
     >>> import framework as torch
     >>> from framework.amp.autocast_mode import autocast_decorator

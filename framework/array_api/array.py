@@ -13,6 +13,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from framework.core.docstrings import completed
 from framework.core.views import inplace_twin
 from framework.overrides import _disabled_torch_function_impl
 from framework.tensor import Size, Tensor
@@ -168,6 +169,9 @@ def standard(call: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **options: Any) -> Any:
         return _array(call(*args, **options), args)
 
+    home = call.__module__.removeprefix("framework.array_api.")
+    inner = f"{home}." if home in ("fft", "linalg") else ""
+    function.__doc__ = completed(f"array_api.{inner}{call.__name__}", call.__doc__ or "")
     return function
 
 

@@ -236,6 +236,8 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     Raises:
         RuntimeError: ``x`` has no ``__dlpack__``.
 
+    Shape and dtype are those of ``x``.
+
     >>> import numpy as np
     >>> import framework.array_api as xp
     >>> theirs = np.zeros(2)

@@ -34,6 +34,8 @@ def astype(x: Tensor, dtype: dtype, /, *, copy: bool = True, device: Any = None)
     Raises:
         TypeError: from a complex type to one that is not.
 
+    The shape stays.
+
     >>> import framework.array_api as xp
     >>> xp.astype(xp.asarray([0, 2]), xp.bool)
     tensor([False,  True])
@@ -48,6 +50,8 @@ def astype(x: Tensor, dtype: dtype, /, *, copy: bool = True, device: Any = None)
 
 def can_cast(from_: Any, to: dtype, /) -> bool:
     """Whether promotion leads from one type (an array's, perhaps) to another.
+
+    Shapes do not matter. AttributeError for what is neither a type nor an array.
 
     >>> import framework.array_api as xp
     >>> xp.can_cast(xp.int8, xp.int16), xp.can_cast(xp.ones(2), xp.int16)

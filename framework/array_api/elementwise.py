@@ -227,6 +227,8 @@ def expm1(x: Tensor, /) -> Any:
 
     Floating and complex types stay; others are computed in the default floating type.
 
+    TypeError for what is no tensor.
+
     >>> import framework.array_api as xp
     >>> xp.expm1(xp.asarray(complex(-xp.inf, xp.inf)))
     tensor(-1.+0.j)
@@ -260,6 +262,8 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
 def imag(x: Tensor, /) -> Any:
     """Imaginary parts, in the precision of ``x``; zeros of its own type for a real array.
 
+    AttributeError for what is no array.
+
     >>> import framework.array_api as xp
     >>> xp.imag(xp.asarray([1 + 2j])), xp.imag(xp.asarray([3]))
     (tensor([2.]), tensor([0]))
@@ -270,6 +274,8 @@ def imag(x: Tensor, /) -> Any:
 @standard
 def positive(x: Tensor, /) -> Any:
     """A copy of ``x``, of any type: what ``+x`` gives.
+
+    AttributeError for what is no array.
 
     >>> import framework.array_api as xp
     >>> xp.positive(xp.asarray([1, -2]))

@@ -62,6 +62,8 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
         IndexError: the axis is out of range.
         ValueError: there is no array.
 
+    The result has the shape of the first, but for the length along the axis: their sum.
+
     >>> import framework.array_api as xp
     >>> xp.concat([xp.ones((2, 2)), xp.zeros(1)], axis=None)
     tensor([1., 1., 1., 1., 0.])
@@ -100,6 +102,8 @@ def flip(x: Tensor, /, *, axis: Any = None) -> Any:
 
     IndexError for an axis out of range.
 
+    The shape stays.
+
     >>> import framework.array_api as xp
     >>> xp.flip(xp.asarray([[1, 2], [3, 4]]), axis=1)
     tensor([[2, 1],
@@ -116,6 +120,8 @@ def moveaxis(x: Tensor, source: Any, destination: Any, /) -> Any:
 
     IndexError for an axis out of range.
 
+    The shape has its lengths in the new order.
+
     >>> import framework.array_api as xp
     >>> xp.moveaxis(xp.ones((2, 3, 4)), 0, -1).shape
     torch.Size([3, 4, 2])
@@ -128,6 +134,8 @@ def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Any:
     """Axes in another order, each given once: a view.
 
     RuntimeError for too few, too many or equal axes, IndexError for one out of range.
+
+    The shape has its lengths in the new order.
 
     >>> import framework.array_api as xp
     >>> xp.permute_dims(xp.ones((2, 3, 4)), (2, 0, 1)).shape

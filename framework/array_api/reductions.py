@@ -242,6 +242,8 @@ def diff(
     ``prepend`` and ``append`` are put before and behind ``x``. IndexError for an axis out of range,
     RuntimeError for a negative ``n``.
 
+    The shape stays, but for the length along the axis.
+
     >>> import framework.array_api as xp
     >>> xp.diff(xp.asarray([1, 4, 9]), prepend=xp.asarray([0]))
     tensor([1, 3, 5])

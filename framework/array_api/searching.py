@@ -22,6 +22,8 @@ def argmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> 
 
     int64. IndexError for an axis out of range and for no elements, RuntimeError for complex arrays.
 
+    The result has the shape of ``x`` without that axis (with ``keepdims``: of length one).
+
     >>> import framework.array_api as xp
     >>> xp.argmax(xp.asarray([[3, 9, 9], [5, 1, 2]]), axis=1)
     tensor([1, 0])
@@ -34,6 +36,8 @@ def argmin(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> 
     """Where the first smallest element stands along an axis, or in all of the array (as one row).
 
     int64. IndexError for an axis out of range and for no elements, RuntimeError for complex arrays.
+
+    The result has the shape of ``x`` without that axis (with ``keepdims``: of length one).
 
     >>> import framework.array_api as xp
     >>> xp.argmin(xp.asarray([[3, 9, 9], [5, 1, 2]]))
@@ -199,6 +203,8 @@ def unique_all(x: Tensor, /) -> Any:
     """(values, indices, inverse_indices, counts): the different elements of an array, where each
     first stands, which of them each element is, and how often each occurs. NaNs are all different.
 
+    AttributeError for what is no array.
+
     >>> import framework.array_api as xp
     >>> xp.unique_all(xp.asarray([3, 1, 3])).inverse_indices
     tensor([1, 0, 1])
@@ -228,6 +234,8 @@ def _order(flat: Tensor) -> Tensor:
 def unique_counts(x: Tensor, /) -> Any:
     """(values, counts), see `unique_all`.
 
+    Each in one dimension, of as many as there are. AttributeError for what is no array.
+
     >>> import framework.array_api as xp
     >>> values, counts = xp.unique_counts(xp.asarray([3, 1, 3]))
     >>> values, counts
@@ -241,6 +249,8 @@ def unique_counts(x: Tensor, /) -> Any:
 def unique_inverse(x: Tensor, /) -> Any:
     """(values, inverse_indices), see `unique_all`.
 
+    Values in one dimension, indices in the shape of ``x``. AttributeError for what is no array.
+
     >>> import framework.array_api as xp
     >>> values, inverse = xp.unique_inverse(xp.asarray([3, 1, 3]))
     >>> values[inverse]
@@ -253,6 +263,8 @@ def unique_inverse(x: Tensor, /) -> Any:
 @standard
 def unique_values(x: Tensor, /) -> Any:
     """The different elements in order, see `unique_all`.
+
+    In one dimension. AttributeError for what is no array.
 
     >>> import framework.array_api as xp
     >>> xp.unique_values(xp.asarray([3, 1, 3]))

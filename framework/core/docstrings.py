@@ -182,7 +182,7 @@ _WORDS = {
     "=": "the same", "b": "bool", "l": "int64", "i": "int32", "f": "float32", "d": "float64",
     "c": "complex64", "z": "complex128", "u": "uint8", "h": "float16", "g": "bfloat16",
     "t": "int8", "s": "int16", "r": "the type of their parts", "x": "the complex type of that size",
-    "F": "the default float type", "C": "the default complex type",
+    "U": "uint64", "F": "the default float type", "C": "the default complex type",
 }  # fmt: skip
 _ERRORS = {
     "I": "IndexError", "N": "NotImplementedError", "R": "RuntimeError", "T": "TypeError",

@@ -60,6 +60,8 @@ class GradScaler(OlderGradScaler):
 def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Callable[..., Any]:
     """`amp.custom_fwd` for "cuda"; deprecated.
 
+    It never raises.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():
@@ -74,6 +76,8 @@ def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Callable[..., Any
 
 def custom_bwd(bwd: Callable[..., Any]) -> Callable[..., Any]:
     """`amp.custom_bwd` for "cuda"; deprecated.
+
+    It never raises.
 
     >>> import framework as torch
     >>> import warnings

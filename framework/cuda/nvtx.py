@@ -14,6 +14,8 @@ _depth = 0
 def range_push(msg: str) -> int:
     """Begin a range; returns how many are open around it.
 
+    It never raises.
+
     >>> import framework as torch
     >>> torch.cuda.nvtx.range_push("outer"), torch.cuda.nvtx.range_push("inner")
     (0, 1)
@@ -41,6 +43,8 @@ def range_pop() -> int:
 def range_start(msg: str) -> int:
     """Begin a range that may overlap with others; returns its handle, for `range_end`.
 
+    It never raises.
+
     >>> import framework as torch
     >>> handle = torch.cuda.nvtx.range_start("loading")
     >>> torch.cuda.nvtx.range_end(handle)
@@ -51,6 +55,8 @@ def range_start(msg: str) -> int:
 def range_end(range_id: int) -> None:
     """End a range of `range_start`.
 
+    An unknown handle is passed over: it never raises.
+
     >>> import framework as torch
     >>> torch.cuda.nvtx.range_end(torch.cuda.nvtx.range_start("loading"))
     """
@@ -58,6 +64,8 @@ def range_end(range_id: int) -> None:
 
 def mark(msg: str) -> None:
     """Mark a moment.
+
+    It never raises.
 
     >>> import framework as torch
     >>> torch.cuda.nvtx.mark("epoch")
@@ -67,6 +75,8 @@ def mark(msg: str) -> None:
 @contextmanager
 def range(msg: str, *args: Any, **kwargs: Any) -> Iterator[None]:
     """A range as a context manager; the message is formatted with the arguments.
+
+    IndexError or KeyError where they are not what the message asks for.
 
     >>> import framework as torch
     >>> with torch.cuda.nvtx.range("epoch {}", 3):

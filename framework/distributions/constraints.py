@@ -98,6 +98,8 @@ class _Dependent(Constraint):
 def is_dependent(constraint: Any) -> bool:
     """Whether a constraint is only a placeholder.
 
+    It never raises.
+
     >>> is_dependent(dependent), is_dependent(positive)
     (True, False)
     """

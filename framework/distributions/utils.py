@@ -70,6 +70,8 @@ def sum_rightmost(value: Any, dims: int) -> Any:
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
     """Probabilities of logits: sigmoids, or softmax over the last dimension.
 
+    NotImplementedError for integers.
+
     >>> import framework as torch
     >>> logits_to_probs(torch.zeros(2, 4))[0]
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -79,6 +81,8 @@ def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
 
 def clamp_probs(probs: Tensor) -> Tensor:
     """Probabilities kept off 0 and 1 by the dtype's epsilon, so that their logarithms are finite.
+
+    TypeError for integers.
 
     >>> import framework as torch
     >>> clamp_probs(torch.tensor([0.0, 0.5])).log()
@@ -90,6 +94,8 @@ def clamp_probs(probs: Tensor) -> Tensor:
 
 def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
     """Log-odds of binary probabilities, or logarithms of those of classes; finite by clamping.
+
+    TypeError for integers.
 
     >>> import framework as torch
     >>> probs_to_logits(torch.tensor([0.5, 0.75]), is_binary=True)

@@ -273,6 +273,8 @@ class UninitializedTensorMixin:
 def is_lazy(param: Any) -> bool:
     """Whether a parameter or buffer still waits for its shape.
 
+    It never raises.
+
     >>> import framework as torch
     >>> layer = torch.nn.LazyLinear(2)
     >>> before = torch.nn.parameter.is_lazy(layer.weight)

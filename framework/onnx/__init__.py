@@ -127,6 +127,8 @@ def export(
         OnnxExporterError: the model cannot be written.
         ImportError: the package ``onnx`` is missing.
 
+    Floating, integer and bool dtypes that ONNX has; complex ones are an OnnxExporterError.
+
     >>> import framework as torch
     >>> model, x = torch.nn.Linear(3, 2), torch.ones(4, 3)
     >>> program = torch.onnx.export(model, (x,), input_names=["x"], dynamic_axes={"x": {0: "n"}})

@@ -223,6 +223,8 @@ def cuda(
 ) -> Tensor:
     """This tensor on a CUDA device (the current one unless given); RuntimeError without a GPU.
 
+    Shape and dtype stay.
+
     >>> import framework as torch
     >>> x = torch.zeros(2)
     >>> x = x.cuda() if torch.cuda.is_available() else x

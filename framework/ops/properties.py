@@ -259,6 +259,8 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     Raises:
         RuntimeError: there is no GPU, or the tensor lies on one.
 
+    Shape and dtype stay.
+
     >>> import framework as torch
     >>> x = torch.zeros(2)
     >>> if torch.cuda.is_available():

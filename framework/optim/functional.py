@@ -136,6 +136,9 @@ def _function(name: str, form: _Form) -> Callable[..., None]:
     The states of each parameter stand in lists: {", ".join(form.states)}. The options are those of
     the class. AssertionError for ``grad_scale`` or ``found_inf``.
 
+    Gradients and states have the shapes and dtypes of their parameters, which are floating; steps
+    are float32 of shape ().
+
     >>> import framework as torch
     >>> from framework.optim.functional import {name}
     >>> p, g, zero = torch.ones(()), torch.ones(()), lambda: torch.zeros(())

@@ -139,6 +139,8 @@ def tensorboard_trace_handler(
 ) -> Callable[[Any], None]:
     """For ``on_trace_ready``: write each trace into a directory, as PyTorch names them.
 
+    It never raises itself; writing may raise an OSError.
+
     >>> import framework as torch, os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ready = torch.profiler.tensorboard_trace_handler(folder, "worker")

@@ -46,6 +46,8 @@ def swap_tensors(t1: Any, t2: Any) -> None:
         RuntimeError: a weak reference to one of them is held, or one is the base of views: these
             would not follow.
 
+    Shapes and dtypes may differ.
+
     >>> import framework as torch
     >>> a, b = torch.zeros(1), torch.nn.Parameter(torch.ones(2))
     >>> torch.utils.swap_tensors(a, b)

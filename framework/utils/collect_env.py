@@ -71,6 +71,8 @@ def _versions() -> list[str]:
 def pretty_str(envinfo: SystemEnv) -> str:
     """The report as text, one thing a line.
 
+    It never raises.
+
     >>> from framework.utils.collect_env import get_env_info, pretty_str
     >>> "Is CUDA available:" in pretty_str(get_env_info())
     True

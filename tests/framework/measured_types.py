@@ -40,7 +40,8 @@ FIXED = frozenset(
 # Functions whose result's type, or what they take, another argument of the example decides.
 OTHERWISE = frozenset(
     """
-    Tensor.to Tensor.view Tensor.set_ Tensor.type from_file frombuffer hash_tensor Tensor.type_as
+    Tensor.to Tensor.view Tensor.set_ Tensor.type Tensor.type_as from_file frombuffer
+    array_api.astype
     nn.functional.one_hot
     """.split()
 )
@@ -88,6 +89,12 @@ def places() -> Iterator[tuple[str, list[str]]]:
             yield record.place, every
         if record.inplace:
             yield f"Tensor.{record.inplace}", [f"Tensor.{record.inplace}"]
+    for path in ("array_api", "array_api.fft", "array_api.linalg"):
+        space = importlib.import_module(f"framework.{path}")
+        for name in space.__all__:
+            found = getattr(space, name)
+            if callable(found) and not isinstance(found, (type, torch.dtype)):
+                yield f"{path}.{name}", [f"{path}.{name}"]
 
 
 def documented(place: str) -> str:
@@ -205,7 +212,7 @@ ERRORS = {
 LETTERS = {
     torch.bool: "b", torch.int64: "l", torch.int32: "i", torch.float32: "f", torch.float64: "d",
     torch.complex64: "c", torch.complex128: "z", torch.uint8: "u", torch.float16: "h",
-    torch.bfloat16: "g", torch.int8: "t", torch.int16: "s",
+    torch.bfloat16: "g", torch.int8: "t", torch.int16: "s", torch.uint64: "U",
 }  # fmt: skip
 _REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 

@@ -24,7 +24,8 @@ import framework
 # Modules that no user calls functions of, and why; "x.*" are the modules below x. All others are
 # looked at: a new one must have examples, or be entered here.
 INNER = {
-    "the machinery under the tensors": "core core.* autograd.levels paths plain_kinds quiet",
+    "the machinery under the tensors": "core core.* autograd.levels paths plain_kinds processors "
+    "quiet",
     "what `save` and `load` are made of": "saved_memory torch_files",
     "computes on arrays, for the ops": "kernels kernels.*",
     "its functions stand in `framework`, `nn.functional`, `linalg` and so on": "ops ops.*",

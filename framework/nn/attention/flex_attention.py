@@ -75,6 +75,8 @@ class FlexKernelOptions(TypedDict, total=False):
 def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) -> Tensor:
     """The mask that lets every query see every key: true, bool, in the indices' common shape.
 
+    It never raises.
+
     >>> from framework.nn.attention import flex_attention as flex
     >>> flex.create_mask(flex.noop_mask, None, None, 1, 2)
     tensor([[[[True, True]]]])

@@ -28,6 +28,8 @@ _SHARED = {
 def name_constructors(classes: dict[str, type]) -> None:
     """Give classes whose constructor is another class's one that has their name.
 
+    It never raises.
+
     >>> from framework import nn
     >>> nn.ReLU.__init__.__qualname__, nn.Dropout2d.__init__.__qualname__
     ('ReLU.__init__', '_DropoutNd.__init__')

@@ -799,6 +799,8 @@ def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Hook:
 
     Returns a handle, which is a context manager as well: the hook is gone after the block.
 
+    It never raises.
+
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_forward_pre_hook
     >>> with register_module_forward_pre_hook(lambda m, args: print(type(m).__name__)):
@@ -818,6 +820,8 @@ def register_module_forward_hook(
         with_kwargs: it is called with (module, args, kwargs, output).
         always_call: also (with output None) if ``forward`` raised.
 
+    It never raises.
+
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_forward_hook
     >>> with register_module_forward_hook(lambda m, args, out: print(type(m).__name__)):
@@ -831,6 +835,10 @@ def register_module_forward_hook(
 
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> Hook:
     """``hook(module, grad_input, grad_output)`` for any module, before its own hooks.
+
+    It never raises.
+
+    It never raises.
 
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_full_backward_hook
@@ -846,6 +854,8 @@ def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Hook:
     """``hook(module, grad_output)`` for any module, before its own hooks.
 
     It may return other gradients.
+
+    It never raises.
 
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_full_backward_pre_hook
@@ -866,6 +876,8 @@ def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> Hook:
 
     Returns a handle, which is a context manager as well.
 
+    It never raises.
+
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_buffer_registration_hook
     >>> with register_module_buffer_registration_hook(lambda m, name, buffer: print(name)):
@@ -880,6 +892,8 @@ def register_module_module_registration_hook(hook: Callable[..., Any]) -> Hook:
 
     Returns a handle, which is a context manager as well.
 
+    It never raises.
+
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_module_registration_hook
     >>> with register_module_module_registration_hook(lambda m, name, child: print(name, child)):
@@ -893,6 +907,8 @@ def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Hoo
     """``hook(module, name, parameter)`` when any module gets one; may return another one.
 
     Returns a handle, which is a context manager as well.
+
+    It never raises.
 
     >>> import framework as torch
     >>> from framework.nn.modules.module import register_module_parameter_registration_hook

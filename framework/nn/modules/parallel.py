@@ -87,6 +87,8 @@ def scatter(inputs: Any, target_gpus: Sequence[Any], dim: int = 0) -> list[Any]:
     Raises:
         NotImplementedError: there are several devices.
 
+    Any shapes and dtypes.
+
     >>> import framework as torch
     >>> torch.nn.parallel.scatter((torch.ones(2), "text"), ["cpu"])
     [(tensor([1., 1.]), 'text')]
@@ -99,6 +101,8 @@ def scatter_kwargs(
 ) -> tuple[tuple[Any, ...], tuple[dict[str, Any], ...]]:
     """`scatter` of positional arguments and of those with names.
 
+    NotImplementedError where there are several devices.
+
     >>> from framework.nn.parallel.scatter_gather import scatter_kwargs
     >>> scatter_kwargs((1,), {"flag": True}, ["cpu"])
     (((1,),), ({'flag': True},))
@@ -109,6 +113,8 @@ def scatter_kwargs(
 
 def gather(outputs: Sequence[Any], target_device: Any, dim: int = 0) -> Any:
     """The results of several calls joined along ``dim`` on one device, nested as each of them.
+
+    Shapes differ in ``dim`` only (RuntimeError); dtypes promote.
 
     >>> import framework as torch
     >>> torch.nn.parallel.gather([torch.ones(1), torch.zeros(2)], "cpu")
@@ -155,6 +161,8 @@ def parallel_apply(
     Raises:
         AssertionError: there are not as many inputs (or arguments, or devices) as modules.
 
+    Shapes and dtypes are those that the modules take and give.
+
     >>> import framework as torch
     >>> torch.nn.parallel.parallel_apply([torch.nn.ReLU()], [torch.tensor([-1.0, 1.0])])
     [tensor([0., 1.])]
@@ -182,6 +190,8 @@ def data_parallel(
 
     Raises:
         NotImplementedError: there are several devices.
+
+    Shapes and dtypes are those that the module takes and gives.
 
     >>> import framework as torch
     >>> torch.nn.parallel.data_parallel(torch.nn.ReLU(), torch.tensor([-1.0, 1.0]))

@@ -44,6 +44,8 @@ def _reverse_repeat_tuple(t: Any, n: int) -> tuple[Any, ...]:
 def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
     """Take a prefix off the keys of a state dict, in place: "module." of `DataParallel`.
 
+    TypeError for what is no dict.
+
     >>> state = {"module.weight": 1, "bias": 2}
     >>> consume_prefix_in_state_dict_if_present(state, "module.")
     >>> state

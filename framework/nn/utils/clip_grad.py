@@ -123,7 +123,19 @@ def clip_grad_norm(
     error_if_nonfinite: bool = False,
     foreach: Any = None,
 ) -> Any:
-    """Alias of `clip_grad_norm_`, the older name: warns that it is deprecated."""
+    """The older name of `clip_grad_norm_`, with its shapes, dtypes and errors: warns.
+
+    TypeError for what is neither a tensor nor a sequence of them.
+
+    >>> import warnings
+    >>> import framework as torch
+    >>> x = torch.ones(4, requires_grad=True)
+    >>> x.sum().backward()
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.nn.utils.clip_grad_norm(x, 1.0)
+    tensor(2.)
+    """
     warnings.warn(
         "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
         "`torch.nn.utils.clip_grad_norm_`.",

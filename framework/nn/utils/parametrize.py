@@ -330,6 +330,8 @@ def _check_addition(module: Any, name: str, parametrization: Any) -> None:
 def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
     """Whether the module has parametrizations, or one of this tensor.
 
+    It never raises.
+
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
     >>> [nn.utils.parametrize.is_parametrized(layer, name) for name in (None, "weight", "bias")]
@@ -384,6 +386,8 @@ def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: b
 
 def type_before_parametrizations(module: Any) -> type:
     """The class that the module had before it was parametrized.
+
+    It never raises.
 
     >>> from framework import nn
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))

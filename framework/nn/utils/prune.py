@@ -649,6 +649,8 @@ def remove(module: Any, name: str) -> Any:
 def is_pruned(module: Any) -> bool:
     """Whether the module or one below it has a pruned tensor.
 
+    AttributeError for what is no module.
+
     >>> from framework import nn
     >>> from framework.nn.utils import prune
     >>> model = nn.Sequential(prune.identity(nn.Linear(2, 1), "weight"))

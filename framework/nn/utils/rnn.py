@@ -365,6 +365,8 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
 
     Any dtype. AttributeError for what is not packed.
 
+    Their shapes are those from before.
+
     >>> import framework as torch
     >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
     >>> torch.nn.utils.rnn.unpack_sequence(packed)

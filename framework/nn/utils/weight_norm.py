@@ -14,6 +14,9 @@ __all__ = ["WeightNorm", "remove_weight_norm", "scaled", "weight_norm"]
 def scaled(v: Any, g: Any, dim: int) -> Any:
     """g v / ‖v‖ (Salimans and Kingma, "Weight normalization", 2016).
 
+    v has any shape, g one length for each index of ``dim``; both of one floating dtype.
+    RuntimeError for shapes that do not broadcast.
+
     >>> import framework as torch
     >>> from framework.nn.utils.weight_norm import scaled
     >>> scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([[10.0]]), 0)
