@@ -20,8 +20,11 @@ import test_documented
 import framework as torch
 from framework.core import docstrings, facts
 
-# Those that `test_documented` looks at, and objects that are used as modules.
-NAMESPACES = [path for path in test_documented.NAMESPACES if path != "nn.Module"]
+# Those that `test_documented` looks at, of the classes only Tensor, and what is used as a module.
+NAMESPACES = [
+    path for path in test_documented.NAMESPACES
+    if path == "Tensor" or not path.rpartition(".")[2][:1].isupper()
+]  # fmt: skip
 NAMESPACES += "backends.cuda backends.cudnn backends.mha backends.cpu".split()
 
 # Functions that need not say all of it, and why; "x.*" are all that stand in x.
@@ -99,7 +102,7 @@ def is_excepted(place: str) -> bool:
 def test_there_are_many_and_exceptions_are_needed() -> None:
     every = {place: f for path in NAMESPACES for place, f in public(path)}
     excepted = [place for place in every if is_excepted(place)]
-    assert len(every) > 2000 and len(excepted) < 100
+    assert len(every) > 2400 and len(excepted) < 60
     for entry in _EXCEPT:
         found = fnmatch.filter(excepted, entry)
         assert any(lacking(place, every[place]) for place in found), f"{entry} lacks nothing"
