@@ -22,8 +22,11 @@ import numpy as np
 from framework import dtypes
 from framework.core.copies import OWN_ATTRIBUTES
 from framework.core.graph import Version
-from framework.device import CPU, device
+from framework.device import CPU, META, device
 from framework.kernels import to_device
+from framework.kernels.meta import meta_array
+from framework.saved_memory import check_counts
+from framework.storage import TypedStorage, storage_of
 from framework.tensor import Size, Tensor, wrap
 
 __all__ = ["Refused", "is_checkpoint", "read"]
@@ -139,14 +142,36 @@ class _Name:
         self.full = f"{module}.{name}"
         self.module, self.name = module, name
         if not _is_known(module, name):
-            raise Refused(
-                f"it holds a {self.full}, which is more than plain tensors and values; save the "
-                "state_dict() instead"
-            )
+            raise Refused(_why_not(self.full))
 
     @property
     def dtype(self) -> dtypes.dtype:
         return _DTYPES[_STORAGES.get(self.name, self.name)]
+
+
+# What the names stand for that checkpoints of tensors ask for, and that are not here.
+_KINDS = {
+    "torch._utils._rebuild_nested_tensor": "a nested tensor; save its unbind()",
+    "torch._utils._rebuild_qtensor": "a quantised tensor; save its dequantize()",
+    "torch._utils._rebuild_wrapper_subclass": "a tensor of a class of its own; save a plain one",
+    "torch._utils._rebuild_device_tensor_from_numpy": "a tensor of a device that is not here; save "
+    "its cpu()",
+}
+
+
+def _why_not(name: str) -> str:
+    """Why what is made by that name is not read, and what to save instead."""
+    what = _KINDS.get(name)
+    if what is None and name.startswith("numpy."):
+        what = "an array or a number of NumPy; save torch.as_tensor of it"
+    if what is None and name.startswith("torch.float8"):
+        what = "a tensor of a type that is not here; save its float()"
+    if what is not None:
+        return f"it holds {what} ({name} is more than plain tensors and values)"
+    return (
+        f"it holds a {name}, which is more than plain tensors and values; save the state_dict() "
+        "instead"
+    )
 
 
 def _datum(value: Any, depth: int = 0) -> Any:
@@ -155,7 +180,9 @@ def _datum(value: Any, depth: int = 0) -> Any:
         if value.module == "torch" and value.name in _DTYPES:
             return value.dtype
         raise Refused(f"it holds a {value.full}, which is more than plain tensors and values")
-    if type(value) is tuple and any(isinstance(v, (_Name, tuple)) for v in value):
+    if isinstance(value, _Storage):
+        return value.as_storage()
+    if type(value) is tuple and any(isinstance(v, (_Name, _Storage, tuple)) for v in value):
         if depth > 50:
             raise Refused("it has tuples nested more than 50 deep")
         return tuple([_datum(v, depth + 1) for v in value])
@@ -165,9 +192,20 @@ def _datum(value: Any, depth: int = 0) -> Any:
 class _Storage:
     """The raw elements that tensors share."""
 
-    def __init__(self, array: np.ndarray, place: device) -> None:
-        self.array, self.place = array, place
+    def __init__(self, array: np.ndarray, place: device, typed: bool) -> None:
+        self.array, self.place, self.typed = array, place, typed
         self.counter: Version | None = None
+        self.made: Any = None
+
+    def as_storage(self) -> Any:
+        """What a program gets that has saved a storage itself."""
+        if self.made is None:
+            array = self.array if self.place is CPU else to_device(self.array, self.place)
+            self.made = storage_of(wrap(array, self.place))
+            if self.typed:
+                kind = dtypes.from_numpy_dtype[self.array.dtype]
+                self.made = TypedStorage(wrap_storage=self.made, dtype=kind)
+        return self.made
 
 
 class _Machine:
@@ -277,7 +315,8 @@ class _Machine:
             array = np.frombuffer(bytearray(raw), dtype, count)
             if self.order == "big" and dtype.itemsize > 1:
                 array = array.byteswap()
-            found = self.storages[key] = _Storage(array, self.place(str(location), array))
+            typed = named.name != "UntypedStorage"
+            found = self.storages[key] = _Storage(array, self.place(str(location), array), typed)
         self.push(found)
 
     # -- what tensors are made of ----------------------------------------------------------------
@@ -327,6 +366,41 @@ class _Machine:
         from framework.nn.parameter import Parameter
 
         return Parameter(data, bool(requires_grad))
+
+    def sparse(self, layout: Any, data: Any) -> Any:
+        """torch._utils._rebuild_sparse_tensor: coordinates and their values."""
+        from framework.ops.sparse import sparse_coo_tensor
+
+        if layout != "torch.sparse_coo":
+            raise Refused(
+                f"it holds a sparse tensor of layout {layout}, and only coordinates "
+                "(torch.sparse_coo) are read; save its to_sparse_coo()"
+            )
+        indices, values, size, *once = data
+        if not isinstance(indices, Tensor) or not isinstance(values, Tensor):
+            raise ValueError("a sparse tensor without coordinates or values")
+        check_counts(list(size))
+        try:
+            return sparse_coo_tensor(
+                indices, values, tuple(size), is_coalesced=bool(once and once[0]),
+                check_invariants=True,
+            )  # fmt: skip
+        except (RuntimeError, NotImplementedError) as error:
+            raise Refused(f"a sparse tensor is damaged ({error})") from None
+
+    def without_data(self, dtype: Any, shape: Any, stride: Any, requires_grad: Any) -> Any:
+        """torch._utils._rebuild_meta_tensor_no_storage: a tensor on meta, which is its looks."""
+        if not isinstance(dtype, _Name) or len(shape) != len(stride):
+            raise ValueError("a tensor on meta has other dimensions than strides")
+        check_counts([*shape, *stride])
+        kind = dtype.dtype.numpy
+        try:
+            array = meta_array(tuple(shape), kind, tuple([s * kind.itemsize for s in stride]))
+        except MemoryError as error:
+            raise Refused(str(error)) from None
+        tensor = wrap(array, META)
+        tensor._rg = bool(requires_grad)
+        return tensor
 
     def with_state(self, name: Any, kind: Any, args: Any, state: Any) -> Any:
         """torch._tensor._rebuild_from_type_v2: a tensor on which a program has set attributes."""
@@ -387,6 +461,9 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
     "torch._utils._rebuild_tensor": _Machine.tensor,
     "torch._utils._rebuild_tensor_v3": _Machine.typed_tensor,
+    "torch._utils._rebuild_sparse_tensor": _Machine.sparse,
+    "torch._utils._rebuild_meta_tensor_no_storage": _Machine.without_data,
+    "torch.serialization._get_layout": lambda machine, name: str(name),
     "torch._utils._rebuild_parameter": _Machine.parameter,
     "torch._utils._rebuild_parameter_with_state": _Machine.parameter_with_state,
     "torch._tensor._rebuild_from_type_v2": _Machine.with_state,

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import os
 import pickletools
+import warnings
 import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,3 +251,91 @@ def test_an_entry_beyond_any_file_is_refused() -> None:
 
 def test_nothing_was_written_by_the_files() -> None:
     assert not os.path.exists(EVIL)
+
+
+# -- what else PyTorch's save writes -----------------------------------------------------------
+
+
+def written(make: str, **options: Any) -> Any:
+    """What PyTorch writes for an expression, with ``t`` for its name."""
+    theirs = pytest.importorskip("torch")
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs.save(eval(make, {"t": theirs, "np": np}), file, **options)
+    file.seek(0)
+    return file
+
+
+SPARSE = "t.sparse_coo_tensor(t.tensor([[0, 1], [1, 0]]), t.tensor([1.0, 2.0]), (2, 3))"
+
+
+def test_sparse_tensors_are_read() -> None:
+    found = torch.load(written(f"[{SPARSE}, {SPARSE}.coalesce(), {SPARSE}.double()]"))
+    assert [x.is_coalesced() for x in found] == [False, True, False]
+    assert found[2].dtype is torch.float64
+    for x in found:
+        assert x.is_sparse and x.to_dense().tolist() == [[0, 1, 0], [2, 0, 0]]
+
+
+def test_a_sparse_tensor_that_is_no_such_thing() -> None:
+    with zipfile.ZipFile(written(f"{SPARSE}.coalesce()")) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    size, indices = b"K\x02K\x03\x86", np.array([[0, 1], [1, 0]]).tobytes()  # the first: (2, 3)
+    for was, becomes in (
+        (size, b"K\x02K\x01\x86"),  # a coordinate beyond the shape
+        (indices, np.array([[1, 0], [1, 0]]).tobytes()),  # not sorted, and said to be coalesced
+        (indices, np.array([[0, -1], [1, 0]]).tobytes()),
+    ):
+        assert sum(content.count(was) for content in entries.values()) == 1
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content.replace(was, becomes))
+        file.seek(0)
+        with pytest.raises(ValueError, match="a sparse tensor is damaged"):
+            torch.load(file)
+
+
+def test_tensors_on_meta_are_read() -> None:
+    found = torch.load(written("{'w': t.empty(2, 3, device='meta').t(), 'n': 1}"))["w"]
+    assert found.is_meta and found.shape == (3, 2) and found.stride() == (1, 3)
+    assert torch.load(written("t.empty(10**6, 10**6, device='meta')")).shape == (10**6, 10**6)
+
+
+def test_storages_are_storages() -> None:
+    whole, typed, x = torch.load(
+        written("(t.ones(3).untyped_storage(), t.zeros(2).storage(), t.ones(3))")
+    )
+    assert type(whole) is torch.UntypedStorage and whole.nbytes() == 12
+    assert typed.dtype is torch.float32 and typed.tolist() == [0, 0] and x.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (f"{SPARSE}.to_sparse_csr()", r"layout torch.sparse_csr, .* save its to_sparse_coo\(\)"),
+        ("t.nested.nested_tensor([t.ones(2), t.ones(3)])", r"a nested tensor; save its unbind\(\)"),
+        (
+            "t.quantize_per_tensor(t.ones(2), 0.1, 0, t.qint8)",
+            r"a quantised tensor; save its dequantize\(\)",
+        ),
+        ("t.ones(2).to(t.float8_e4m3fn)", r"a type that is not here; save its float\(\)"),
+        ("{'a': np.ones(2)}", "an array or a number of NumPy; save torch.as_tensor of it"),
+        (
+            "t.nn.Linear(2, 2)",
+            r"torch.nn.modules.linear.Linear, .* save the state_dict\(\) instead",
+        ),
+    ],
+)
+def test_what_is_refused_says_what_to_save_instead(make: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        torch.load(written(make))
+    assert "\n" not in str(caught.value)
+
+
+def test_checkpoints_before_zip_are_refused() -> None:
+    file = written("{'w': t.ones(2)}", _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=r"a PyTorch checkpoint older than 1\.6") as caught:
+        torch.load(file)
+    assert "\n" not in str(caught.value)
