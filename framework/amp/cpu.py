@@ -13,6 +13,8 @@ __all__ = ["GradScaler", "autocast"]
 class autocast(amp.autocast):
     """`amp.autocast` for "cpu", to bfloat16 unless told otherwise; deprecated.
 
+    Shapes, dtypes and errors (RuntimeError, ValueError) as of `amp.autocast`.
+
     >>> import framework as torch
     >>> import warnings
     >>> with warnings.catch_warnings():
@@ -32,6 +34,8 @@ class autocast(amp.autocast):
 
 class GradScaler(OlderGradScaler):
     """`amp.GradScaler` for "cpu"; deprecated.
+
+    Shapes, dtypes and errors (AssertionError, RuntimeError) as of `amp.GradScaler`.
 
     >>> import framework as torch
     >>> import warnings

@@ -23,6 +23,9 @@ __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
 class ConstraintRegistry:
     """Factories of transforms by the type of constraint.
 
+    Shapes and dtypes are up to the transforms. NotImplementedError for a constraint whose type has
+    no factory.
+
     >>> mine = ConstraintRegistry()
     >>> @mine.register(constraints.positive)
     ... def _(constraint):

@@ -19,7 +19,9 @@ class LogitRelaxedBernoulli(BinaryParameter):
     """Logits of relaxed Bernoulli samples: (logits + logistic noise) / temperature.
 
     Maddison, Mnih and Teh, "The concrete distribution: a continuous relaxation of discrete random
-    variables", ICLR 2017, appendix B.
+    variables", ICLR 2017, appendix B. ``probs`` of any shape and float type; samples alike.
+    ValueError for a probability outside of [0, 1], and unless one of ``probs`` and ``logits`` is
+    given.
 
     >>> import framework as torch
     >>> m = LogitRelaxedBernoulli(torch.tensor(1.0), torch.tensor(0.5))

@@ -21,7 +21,9 @@ class ExpRelaxedCategorical(Distribution):
     """Logarithms of relaxed one-hot vectors: log_softmax((logits + Gumbel noise) / temperature).
 
     Maddison, Mnih and Teh, "The concrete distribution: a continuous relaxation of discrete random
-    variables", ICLR 2017, appendix C.
+    variables", ICLR 2017, appendix C. Probabilities (*, n) of a float type to samples (*, n) of the
+    same. ValueError for a negative probability, a scalar, and unless one of ``probs`` and
+    ``logits`` is given.
 
     >>> import framework as torch
     >>> m = ExpRelaxedCategorical(torch.tensor(1.0), torch.tensor([1.0, 1.0]))

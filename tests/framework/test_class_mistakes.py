@@ -227,6 +227,7 @@ OF_FUNCTIONS = """
     flex.flex_attention(ones(1, 4, 8), ones(1, 4, 8), ones(1, 4, 8)) -> NotImplementedError: must be
     flex.flex_attention(heads(8), heads(4), heads(8)) -> ValueError: the same embedding dimension
     flex.flex_attention(heads(8), heads(8).double(), heads(8)) -> RuntimeError: the same dtype
+    flex.flex_attention(heads(8), heads(8), heads(8), block_mask=mask(5)) -> ValueError: was created
     flex.or_masks(3) -> RuntimeError: All inputs should be callable mask_mods
     parametrizations.orthogonal(nn.Linear(2, 2), "bias") -> ValueError: Expected a matrix or batch
     parametrizations.orthogonal(nn.Linear(2, 2), "x") -> ValueError: has no parameter or buffer with
@@ -270,8 +271,12 @@ def heads(width: int) -> Any:
     return ones(1, 1, 4, width)
 
 
+def mask(length: int) -> Any:
+    return flex.create_block_mask(flex.noop_mask, 1, 1, length, length)
+
+
 OTHERS = {"attention": attention, "distributions": distributions, "flex": flex, "heads": heads,
-          "parametrizations": parametrizations, "parametrize": parametrize,
+          "mask": mask, "parametrizations": parametrizations, "parametrize": parametrize,
           "utils": utils}  # fmt: skip
 
 

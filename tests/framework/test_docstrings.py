@@ -34,11 +34,19 @@ PACKAGES = {
     ),
     **dict.fromkeys("optim optim.swa_utils amp utils.data".split(), ALL),
     **dict.fromkeys("distributions distributions.constraints".split(), ALL),
+    **dict.fromkeys("nn.attention.bias nn.attention.flex_attention amp.cpu".split(), ALL),
+    **dict.fromkeys("nn.modules.lazy nn.parallel nn.utils.spectral_norm".split(), ALL),
+    **dict.fromkeys("nn.utils.weight_norm nn.parameter".split(), ALL),
+    **dict.fromkeys("distributions.constraint_registry distributions.transforms".split(), ALL),
+    **dict.fromkeys(
+        "distributions.relaxed_bernoulli distributions.relaxed_categorical".split(), ALL
+    ),
     "optim.lr_scheduler": "example error",  # rates are numbers: `LRScheduler` says which
 }
 
 # Classes that need not say something, and why.
 EXCEPTIONS = {
+    "FlexKernelOptions": ("dtype error", "a dict of anything"),
     "SWALR": ("dtype", "a schedule: rates are numbers"),
     "WorkerInfo": ("dtype", "numbers of a process, no tensors"),
     **dict.fromkeys(

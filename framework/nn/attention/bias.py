@@ -16,6 +16,9 @@ __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_le
 class CausalVariant(IntEnum):
     """Which corner of a mask that is not square its diagonal meets.
 
+    Decides the values of a `CausalBias`, not its shape (L, S) or dtype, bool. ValueError for
+    another number.
+
     >>> from framework.nn.attention.bias import CausalVariant
     >>> CausalVariant.LOWER_RIGHT.name
     'LOWER_RIGHT'
@@ -28,8 +31,8 @@ class CausalVariant(IntEnum):
 class CausalBias(Tensor):
     """A causal mask that `scaled_dot_product_attention` takes as ``attn_mask``.
 
-    AssertionError for a variant that is none. A lower right one for more queries than keys warns:
-    its first rows see nobody.
+    Shape (L, S), dtype bool. AssertionError for a variant that is none. A lower right one for more
+    queries than keys warns: its first rows see nobody.
 
     Args:
         variant: UPPER_LEFT: position i sees keys up to i; LOWER_RIGHT: the last sees all keys.

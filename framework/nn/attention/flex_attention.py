@@ -26,6 +26,9 @@ _DEFAULT_SPARSE_BLOCK_SIZE = 128
 class AuxRequest(NamedTuple):
     """What `flex_attention` shall return beside its result.
 
+    Both flags; shapes and dtypes as of `AuxOutput`. ValueError in `flex_attention` beside
+    ``return_lse``.
+
     >>> from framework.nn.attention.flex_attention import AuxRequest
     >>> AuxRequest(lse=True)
     AuxRequest(lse=True, max_scores=False)
@@ -37,6 +40,8 @@ class AuxRequest(NamedTuple):
 
 class AuxOutput(NamedTuple):
     """What an `AuxRequest` asked for, `(batch, heads, queries)` each; None for the rest.
+
+    Of the scores' dtype. Made by `flex_attention` alone, which raises the errors (ValueError).
 
     >>> from framework.nn.attention.flex_attention import AuxOutput
     >>> AuxOutput()
@@ -153,7 +158,7 @@ class BlockMask:
     """A mask function and the sizes that it is for.
 
     ``mask_mod`` is asked when attention is computed; the table of blocks is only for looking at.
-    `create_block_mask` makes one.
+    `create_block_mask` makes one. ValueError in `flex_attention` for sequences of other lengths.
 
     >>> from framework.nn.attention import flex_attention as flex
     >>> mask = flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
@@ -279,8 +284,9 @@ def flex_attention(
             (ValueError for both).
 
     A query that sees no key gets zeros. All of one dtype (RuntimeError for others).
-    NotImplementedError for tensors of other than four dimensions, ValueError for widths that differ
-    and, without ``enable_gqa``, for another number of heads of key than of query.
+    NotImplementedError for tensors of other than four dimensions, ValueError for widths that
+    differ, a ``block_mask`` of other lengths and, without ``enable_gqa``, for another number of
+    heads of key than of query.
 
     >>> import framework as torch
     >>> from framework.nn.attention.flex_attention import flex_attention
@@ -302,6 +308,12 @@ def flex_attention(
         raise ValueError(
             "Expect query and key/value to have the same embedding dimension but got "
             f"E={query.shape[-1]} and E={key.shape[-1]}."
+        )
+    lengths = (query.shape[-2], key.shape[-2])
+    if block_mask is not None and block_mask.seq_lengths != lengths:
+        raise ValueError(
+            f"block_mask was created for block_mask.shape={block_mask.shape} but got "
+            f"q_len={lengths[0]} and kv_len={lengths[1]}: make one of these lengths"
         )
     if query.shape[1] != key.shape[1]:
         if not enable_gqa:

@@ -20,7 +20,7 @@ class LazyModuleMixin(_Base):
 
     A subclass gives ``initialize_parameters(*inputs)``, which is called before the first forward
     pass, and in ``cls_to_become`` the ordinary class that the module then turns into. RuntimeError
-    if a parameter has no shape after that.
+    if a parameter has no shape after that; dtypes are given when the module is made.
 
     >>> import framework as torch
     >>> from framework import nn

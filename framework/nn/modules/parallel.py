@@ -46,7 +46,7 @@ class DataParallel(Module):
 class DistributedDataParallel(Module):
     """Several processes are not supported; the name is there for ``isinstance`` checks.
 
-    Making one is a RuntimeError, as in PyTorch before ``init_process_group``.
+    Making one is a RuntimeError, whatever the shapes and dtypes.
 
     >>> from framework import nn
     >>> isinstance(nn.Linear(1, 1), nn.parallel.DistributedDataParallel)

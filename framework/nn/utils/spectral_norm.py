@@ -15,7 +15,8 @@ __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 class SpectralNorm:
     """The hook: ``name`` = ``name_orig`` / sigma, sigma by power iteration on ``name_u``.
 
-    `spectral_norm` registers one. ValueError for fewer than one iteration.
+    `spectral_norm` registers one. ValueError for fewer than one iteration. Shape and dtype of the
+    parameter stay.
 
     >>> import framework as torch
     >>> from framework.nn.utils.spectral_norm import SpectralNorm

@@ -28,7 +28,8 @@ def scaled(v: Any, g: Any, dim: int) -> Any:
 class WeightNorm:
     """The hook: computes ``name`` from ``name_g`` and ``name_v`` before each forward pass.
 
-    `weight_norm` registers one, and splits the parameter.
+    `weight_norm` registers one, and splits the parameter. Shape and dtype of the parameter stay.
+    RuntimeError if it is registered twice.
 
     >>> import framework as torch
     >>> from framework.nn.utils.weight_norm import WeightNorm
