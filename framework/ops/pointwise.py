@@ -79,7 +79,9 @@ PRODUCT_SUM = op(  # of two tensors of one shape, over the first dimensions or o
 
 def _summing(a: Any, b: Any) -> Any:
     """The kernels that add products up, if they can take these arrays, or None."""
-    if a.shape != b.shape or not compiled.is_plain(a) or not compiled.is_plain(b):
+    if a.shape != b.shape or a.dtype is not b.dtype:
+        return None
+    if not compiled.is_plain_or_wide(a) or not compiled.is_plain_or_wide(b):
         return None
     return compiled.family("sums")
 

@@ -48,7 +48,7 @@ def _compiled_sum(a: Any, dim: tuple[int, ...], keepdim: bool, squared: bool = F
     Of the elements, or of their squares.
     """
     first = a.ndim - len(dim)
-    if not (compiled.is_plain(a) and dim and sorted(dim) == list(range(first, a.ndim))):
+    if not (compiled.is_plain_or_wide(a) and dim and sorted(dim) == list(range(first, a.ndim))):
         return None
     if not (kernels := compiled.family("sums")):
         return None

@@ -35,7 +35,9 @@ def _compiled_running(a: Any, dim: int, back: bool = False, product: bool = Fals
         back: from the end.
         product: products instead.
     """
-    if dim != a.ndim - 1 or not compiled.is_plain(a) or not (sums := compiled.family("sums")):
+    if dim != a.ndim - 1 or not compiled.is_plain_or_wide(a):
+        return None
+    if not (sums := compiled.family("sums")):
         return None
     rows = a.reshape(-1, a.shape[-1])
     return (sums.running_products(rows) if product else sums.running(rows, back)).reshape(a.shape)

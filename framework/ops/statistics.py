@@ -45,7 +45,7 @@ def _count(shape: tuple[int, ...], dim: tuple[int, ...]) -> int:
 def _lines(a: Any, dim: tuple[int, ...]) -> Any:
     """(kernels, rows) if the last dimensions of a large array are meant, else None."""
     first = a.ndim - len(dim)
-    if not compiled.is_plain(a) or not dim or sorted(dim) != list(range(first, a.ndim)):
+    if not compiled.is_plain_or_wide(a) or not dim or sorted(dim) != list(range(first, a.ndim)):
         return None
     kernels = compiled.family("sums")
     return (kernels, a.reshape(math.prod(a.shape[:first]), -1)) if kernels else None

@@ -615,3 +615,27 @@ def test_permutations_and_integers_are_the_plain_ones(plainly):
         words = torch.random.Generator().manual_seed(1).words(1000)
         wanted = (words % np.uint64(high - low) + np.uint64(low % (1 << 64))).view(np.int64)
         np.testing.assert_array_equal(found, wanted)
+
+
+SUMMING = {
+    "sum": lambda x: x.sum(-1), "sum of all": lambda x: x.sum().reshape(1),
+    "norm": lambda x: torch.linalg.vector_norm(x, dim=-1), "var": lambda x: x.var(-1),
+    "cumsum": lambda x: x.cumsum(-1), "cumprod": lambda x: (x / 4).cumprod(-1),
+    "mul by a column": lambda x: x * x[..., :1], "mul by a row": lambda x: x * x[:1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUMMING)
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.filterwarnings("ignore:var")
+def test_sums_in_float64(plainly, name, special):
+    for shape in [(64, 65), (4099,), (3, 37, 41), (1, 9001), (4097, 1), (0, 5000), (129, 33)]:
+        x = _draw(shape, special=special).astype(np.float64)
+        if name == "var" and shape[-1] == 1:
+            continue
+        quick = _both(SUMMING[name], x)
+        plain = plainly(lambda x=x: _both(SUMMING[name], x))
+        for a, b in zip(quick, plain, strict=True):
+            assert a.dtype == b.dtype == np.float64 and a.shape == b.shape
+            scale = np.max(np.abs(b), initial=1, where=np.isfinite(b))
+            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13 * scale)

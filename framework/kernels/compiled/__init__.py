@@ -28,7 +28,7 @@ from framework import processors
 
 __all__ = [
     "FAMILIES", "LARGE", "THREAD_NAMES", "adding", "backward", "drawing", "family", "forward",
-    "in_parts", "is_plain", "set_threads", "threads", "updates", "use",
+    "in_parts", "is_plain", "is_plain_or_wide", "set_threads", "threads", "updates", "use",
 ]  # fmt: skip
 
 FAMILIES = (
@@ -55,6 +55,16 @@ def is_plain(a: Any) -> bool:
         a.__class__ is np.ndarray
         and a.size >= LARGE
         and a.dtype is _FLOAT32
+        and a.flags.c_contiguous
+    )
+
+
+def is_plain_or_wide(a: Any) -> bool:
+    """The same for kernels that take float64, too."""
+    return is_plain(a) or bool(
+        a.__class__ is np.ndarray
+        and a.size >= LARGE
+        and a.dtype is _FLOAT64
         and a.flags.c_contiguous
     )
 

@@ -130,18 +130,18 @@ def _order(words, shift, ends, keys, order):
         ends[b] += ends[b - 1]
     for i in range(words.size):
         w = words[i]
-        b = np.int64(w >> shift)
-        at = ends[b]
+        bucket = np.int64(w >> shift)
+        at = ends[bucket]
         keys[at], order[at] = w, i
-        ends[b] = at + 1
-    start = np.int64(0)
+        ends[bucket] = at + 1
+    start = 0
     for b in range(ends.size - 1):
         for k in range(start + 1, ends[b]):
-            w, i = keys[k], order[k]
+            w, number = keys[k], order[k]
             while k > start and keys[k - 1] > w:
                 keys[k], order[k] = keys[k - 1], order[k - 1]
                 k -= 1
-            keys[k], order[k] = w, i
+            keys[k], order[k] = w, number
         start = ends[b]
 
 

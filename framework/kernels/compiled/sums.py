@@ -1,4 +1,4 @@
-"""Sums of rows, running sums along them, and how far they spread."""
+"""Sums of rows, running sums along them, and how far they spread, in float32 and float64."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _mean(line):
     total = 0.0
     for j in range(0, line.size, _BLOCK):
         total += _block(line, j, min(j + _BLOCK, line.size))
-    return _f(total / line.size)
+    return line.dtype.type(total / line.size)
 
 
 @njit(**SUMS)
@@ -133,10 +133,10 @@ def _products_down(x, y, block, out, start, stop):
                 total[j] += a[j] * b[j]
 
 
-def _narrow(total: float) -> Any:
-    """One float64 as an array of float32, infinite where that is out of range."""
+def _narrow(total: float, dtype: Any) -> Any:
+    """One float64 as an array of this type, infinite where that is out of range."""
     with np.errstate(over="ignore"):
-        return np.array([total], np.float32)
+        return np.array([total], dtype)
 
 
 def sums(x: Any) -> Any:
@@ -145,36 +145,36 @@ def sums(x: Any) -> Any:
         whole = x.size // _BLOCK * _BLOCK
         parts = np.empty(whole // _BLOCK, np.float64)
         in_parts(_sums, len(parts), x.size, x[0, :whole].reshape(-1, _BLOCK), parts)
-        return _narrow(parts.sum() + np.add.reduce(x[0, whole:], dtype=np.float64))
-    out = np.empty(len(x), np.float32)
+        return _narrow(parts.sum() + np.add.reduce(x[0, whole:], dtype=np.float64), x.dtype)
+    out = np.empty(len(x), x.dtype)
     in_parts(_sums, len(x), x.size, x, out)
     return out
 
 
 def running(x: Any, back: bool = False) -> Any:
     """Sums (N, M) of each row of x up to each element, or ``back`` from it on, in float64."""
-    out = np.empty(x.shape, np.float32)
+    out = np.empty(x.shape, x.dtype)
     in_parts(_running, len(x), x.size, x, out, back)
     return out
 
 
 def running_products(x: Any) -> Any:
     """Products (N, M) of each row of x up to each element, in float64."""
-    out = np.empty(x.shape, np.float32)
+    out = np.empty(x.shape, x.dtype)
     in_parts(_running_products, len(x), x.size, x, out)
     return out
 
 
 def spreads(x: Any) -> Any:
     """The sums (N,) of the squares of what each row of x differs by from its mean."""
-    out = np.empty(len(x), np.float32)
+    out = np.empty(len(x), x.dtype)
     in_parts(_spreads, len(x), x.size, x, out)
     return out
 
 
 def centred(x: Any, factors: Any) -> Any:
     """(x - mean) factor for each row of x (N, M), with its own factor (N,)."""
-    out = np.empty(x.shape, np.float32)
+    out = np.empty(x.shape, x.dtype)
     in_parts(_centred, len(x), x.size, x, factors, out)
     return out
 
@@ -188,8 +188,8 @@ def products(x: Any, y: Any) -> Any:
         in_parts(_products, len(parts), x.size, *lines, parts)
         rest = np.empty(1, np.float64)
         _products(x[:, whole:], y[:, whole:], rest, 0, 1)
-        return _narrow(parts.sum() + rest[0])
-    out = np.empty(len(x), np.float32)
+        return _narrow(parts.sum() + rest[0], x.dtype)
+    out = np.empty(len(x), x.dtype)
     in_parts(_products, len(x), x.size, x, y, out)
     return out
 
@@ -197,6 +197,6 @@ def products(x: Any, y: Any) -> Any:
 def products_down(x: Any, y: Any) -> Any:
     """The sums (M,) of x y down the columns, by blocks whose number does not depend on threads."""
     block = max(16, -(-len(x) // 16))
-    parts = np.empty((-(-len(x) // block), x.shape[1]), np.float32)
+    parts = np.empty((-(-len(x) // block), x.shape[1]), x.dtype)
     in_parts(_products_down, len(parts), x.size, x, y, block, parts)
     return parts.sum(axis=0)
