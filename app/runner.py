@@ -421,6 +421,7 @@ def _run(
         gate.namespace = names
         try:
             _execute(program, names, recorder, lambda: gate.begin(how) if how else None)
+            gate.settle()
             status = 0
         except Ended:
             status = 1

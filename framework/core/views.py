@@ -427,7 +427,9 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
                 raise wrong_kind or error from None
             return assign(self, value, name, since)
         if name == "copy_" and args and getattr(args[0], "_device", self._device) != self._device:
-            args = (args[0].to(self._device), *args[1:])  # a transfer is an event of its own
+            late = bool(args[1] if len(args) > 1 else kwargs.get("non_blocking", False))
+            moved = args[0].to(self._device, non_blocking=late)  # an event of its own
+            args = (moved, *args[1:])
         return _as_one_event(
             recorder, name, call, self, args, kwargs, lambda value: assign(self, value, name, since)
         )

@@ -13,8 +13,8 @@ from framework.kernels.meta import META_NUMPY, MetaArray, meta_like, no_data
 from framework.kernels.pool import claim, no_memory
 
 __all__ = [
-    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "module_of", "on", "to_device",
-    "to_host",
+    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "is_pinned", "module_of", "on",
+    "pinned", "to_device", "to_host",
 ]  # fmt: skip
 
 
@@ -38,8 +38,35 @@ def on(place: device) -> Any:
     return cupy.cuda.Device(place.index)
 
 
-def to_device(array: Any, target: device) -> Any:
-    """Copy an array to a device (the fake ``cuda`` is host memory)."""
+class PinnedMemory(bytearray):
+    """What stands for page-locked memory where CUDA is a fake."""
+
+
+def pinned(array: np.ndarray) -> np.ndarray:
+    """A copy in page-locked host memory, which a device fetches while the program goes on."""
+    if is_fake_cuda():
+        made = np.ndarray(array.shape, array.dtype, PinnedMemory(max(1, array.nbytes)))
+    else:
+        import cupyx
+
+        made = cupyx.empty_pinned(array.shape, array.dtype)
+    made[...] = array
+    return made
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether an array is a part of what `pinned` gave."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return "PinnedMemory" in type(array).__name__
+
+
+def to_device(array: Any, target: device, non_blocking: bool = False) -> Any:
+    """Copy an array to a device (the fake ``cuda`` is host memory).
+
+    Args:
+        non_blocking: go on while pinned memory is still read.
+    """
     if target is CPU:
         return to_host(array)
     if target is META:
@@ -52,7 +79,10 @@ def to_device(array: Any, target: device) -> Any:
         import cupy
 
         with cupy.cuda.Device(target.index):
-            return cupy.asarray(array)
+            made = cupy.asarray(array)
+            if not non_blocking and is_pinned(array):  # else a copy of it is what is read
+                cupy.cuda.get_current_stream().synchronize()
+            return made
     except MemoryError as error:
         raise no_memory(f"copy of {list(array.shape)}", error, target) from None
 

@@ -47,18 +47,25 @@ CONTIGUOUS = op(
     "contiguous", lambda a, form=None: formatted(a, form), "a", grad=(lambda g: g,),
     samples=lambda s: [((s(3, 2),), {})],
 )  # fmt: skip
+
+
+def _moved(a: Any, target: Device, source: Device, non_blocking: bool = False) -> Any:
+    return to_device(a, target, non_blocking)
+
+
 CLONE_TO = op(
-    "to_device", lambda a, target, source: to_device(a, target), "a",
+    "to_device", _moved, "a",
     grad=(lambda g, n: g.to(n.meta["source"]),), moves=True,
     samples=lambda s: [((s(3),), {"target": CPU, "source": CPU})],
 )  # fmt: skip
 DETACH = op("detach", lambda a: a, "a")
 
 
-def _copied(tensor: Tensor, target: Device) -> Tensor:
+def _copied(tensor: Tensor, target: Device, non_blocking: bool) -> Tensor:
     if tensor._device is META:
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-    return apply(CLONE_TO, tensor, target=target, source=tensor._device)
+    late = {"non_blocking": True} if non_blocking else {}
+    return apply(CLONE_TO, tensor, target=target, source=tensor._device, **late)
 
 
 _DTYPES = (dtypes.dtype, type)  # ``float`` is torch.float64
@@ -77,6 +84,8 @@ def to(
     part is lost for real types.
 
     Args:
+        non_blocking: go on while the device still reads pinned memory (`pin_memory`), which is not
+            to be written before; other transfers are done, or read from a copy, when this returns.
         copy: a new tensor even if nothing changes.
 
     The shape stays. RuntimeError for a device that is not there.
@@ -86,10 +95,10 @@ def to(
     tensor([1, 2])
     """
     if args:
-        device, dtype, copy = _given(args, device, dtype, non_blocking, copy)
+        device, dtype, non_blocking, copy = _given(args, device, dtype, non_blocking, copy)
     result = self
     if device is not None and existing(device) is not result._device:
-        result = _copied(result, existing(device))
+        result = _copied(result, existing(device), non_blocking)
     if dtype is not None and dtypes.to_dtype(dtype) is not result.dtype:
         result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
     form = None if memory_format is preserve_format else memory_format
@@ -104,7 +113,7 @@ _AFTER_KIND: tuple[Any, ...] = ((bool,), (bool,))
 
 
 def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, copy: Any) -> Any:
-    """Device, dtype and ``copy`` of what `to` was given by position.
+    """Device, dtype, ``non_blocking`` and ``copy`` of what `to` was given by position.
 
     A number stands for a tensor of one, which has its type; an integer for a device.
     """
@@ -133,7 +142,8 @@ def _given(args: tuple[Any, ...], device: Any, dtype: Any, non_blocking: Any, co
         if kind is not None and dtype is not None:
             raise TypeError("to(): the dtype was given twice")
         dtype = dtype if kind is None else kind
-    return device, dtype, rest[1] if len(rest) > 1 else copy
+    late = rest[0] if rest else non_blocking
+    return device, dtype, late, rest[1] if len(rest) > 1 else copy
 
 
 def _converter(name: str, kind: dtypes.dtype, shown: str) -> None:
@@ -232,7 +242,7 @@ def cuda(
     True
     """
     place = "cuda" if device is None else device
-    return to(self, device=place, memory_format=memory_format)
+    return to(self, device=place, non_blocking=non_blocking, memory_format=memory_format)
 
 
 @function()
@@ -372,5 +382,5 @@ def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if src is self and overlaps(self._data):  # nothing is written to where that is refused
         return self
     if src._device is not self._device:
-        src = src.to(self._device)
+        src = src.to(self._device, non_blocking=non_blocking)
     return apply(COPY, self, src)

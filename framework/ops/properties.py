@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from framework import dtypes, legacy, storage
+from framework import dtypes, kernels, legacy, storage
 from framework.core.exchange import check_settable, cpp_name, set_data
 from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
-from framework.device import CPU, cuda_problem, existing, is_fake_cuda
+from framework.device import CPU, cuda_problem, existing
 from framework.kernels import to_host
 from framework.layout import in_order
 from framework.tensor import Tensor, wrap
@@ -93,10 +93,7 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
     >>> torch.zeros(2).is_pinned()
     False
     """
-    array = self._data
-    while getattr(array, "base", None) is not None:
-        array = array.base
-    return "PinnedMemory" in type(array).__name__
+    return kernels.is_pinned(self._data)
 
 
 @function(namespaces=())
@@ -275,13 +272,7 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     problem = cuda_problem()
     if problem:
         raise RuntimeError(f"Cannot access accelerator device when none is available: {problem}")
-    if is_fake_cuda():
-        return self.clone()
-    import cupyx
-
-    pinned = cupyx.empty_pinned(self._data.shape, self._data.dtype)
-    pinned[...] = self._data
-    return wrap(pinned)
+    return wrap(kernels.pinned(self._data))
 
 
 @function(namespaces=())

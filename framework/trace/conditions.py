@@ -675,6 +675,7 @@ def break_on(*conditions: Any, do: Callable[[Stop], Any] = _raise) -> Iterator[G
         if bad:
             raise ValueError(bad[0])
         yield gate
+        gate.settle()
     finally:
         gate.set_breakpoints([b for b in gate.breakpoints if b.id not in own])
         for ident in own:

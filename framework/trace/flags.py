@@ -52,6 +52,10 @@ class Flags:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def full(self) -> bool:
+        return len(self._rows) > ROWS - 64
+
     def add(self, raw: tuple[Any, ...], array: Any, candidates: Any, phase: str) -> bool:
         """Look at an array later; False if it must be looked at now."""
         if not hasattr(array, "__cuda_array_interface__") or len(self._rows) == ROWS:

@@ -229,7 +229,8 @@ class Gate:
     def settle(self) -> None:
         """A step ends: stop if a tensor of a device, of which it is known only now, hit something.
 
-        Called by the recorder, within the optimizer's step or the cell.
+        Called by the recorder, within the optimizer's step or the cell, after the call of a model
+        that nothing goes back through, and when the table of such tensors is full.
         """
         if len(self._lookout.flags):
             hit = self._lookout.settle()

@@ -159,6 +159,8 @@ class Lookout:
     def pass_over_op(self, name: str, outs: tuple[Any, ...]) -> bool:
         """Is it sure that an op of the forward pass that made ``outs`` is not to stop at?"""
         found = self._at_ops[name]
+        if self.flags.full:
+            self.gate.settle()
         return not found or found.pass_over(outs, self.flags, self._newest(), self.recorder.phase)
 
     def pass_over_node(self, name: str, grads: Sequence[Any]) -> bool:

@@ -343,6 +343,8 @@ class Recorder:
             outs = tuple([o for o in _flat(out) if isinstance(o, tensor_type)])
         ids = tuple([self._ident(o) for o in outs])
         self._close(begin, outs, MODULE_END, ids, error)
+        if self.gate is not None and not self.modules and not any(o._rg for o in outs):
+            self.gate.settle()  # nobody goes back through this call: it is a step of its own
 
     def begin_backward(self, roots: tuple[Any, ...]) -> int:
         """The engine starts from ``roots``; its thread's phase is "backward" until it ends."""

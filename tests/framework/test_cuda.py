@@ -227,3 +227,95 @@ def test_out_of_memory() -> None:
     assert out[3].startswith("True copy of [30000]: CUDA out of memory")
     assert out[4:6] == ["80000 (20000, 100000) [2.0, 2.0]", "0 0"]
     assert "limit set to: 100 bytes" in out[6] and out[7:] == ["50.0"]
+
+
+MIXED = """
+    import framework as torch
+    from framework import nn
+    a, b = torch.ones(3, device="cuda"), torch.ones(3)
+    for call in (
+        lambda: a + b, lambda: torch.cat([a, b]), lambda: nn.Linear(3, 2)(a), lambda: b.add_(a),
+        lambda: torch.where(a > 0, a, b), lambda: nn.Embedding(4, 2).cuda()(torch.tensor([1])),
+        lambda: nn.functional.cross_entropy(a[None], torch.tensor([0])),
+        lambda: a.gather(0, torch.tensor([0])), lambda: torch.ones(2, 3, device="cuda:1") @ a,
+        lambda: nn.LSTM(3, 4).cuda()(torch.ones(2, 1, 3)),
+    ):
+        try:
+            call()
+        except RuntimeError as error:
+            words = "Expected all tensors to be on the same device, but found at least two devices"
+            assert words in str(error) and "cuda:0" in str(error), error
+        else:
+            raise AssertionError("two devices were mixed")
+    for call, words in (
+        (lambda: b[torch.tensor([0], device="cuda")], "indices should be either on cpu or on the"),
+        (lambda: torch.add(a, a, out=b), "Expected out tensor to have device cuda:0, but got cpu"),
+    ):
+        try:
+            call()
+        except RuntimeError as error:
+            assert words in str(error), error
+    print((a * torch.tensor(2.0)).device, a[torch.tensor([0])].device)  # these may meet
+"""
+
+
+def test_mixed_devices_are_refused_in_pytorchs_words() -> None:
+    assert with_fake_cuda(MIXED) == ["cuda:0 cuda:0"]
+
+
+PINNED = """
+    import framework as torch
+    from framework.trace import recording
+    from framework.utils.data import DataLoader, TensorDataset
+    x = torch.arange(6.0).reshape(2, 3)
+    pinned = x.pin_memory()
+    print(x.is_pinned(), pinned.is_pinned(), pinned[:, 1:].is_pinned(), torch.equal(x, pinned))
+    with recording() as tape:
+        y = pinned.to("cuda", non_blocking=True)
+        z = torch.empty(2, 3, device="cuda").copy_(pinned, non_blocking=True)
+        u = pinned.cuda()
+    moves = [e for e in tape.read() if getattr(e, "name", "") == "to_device"]
+    print([e.meta.get("non_blocking", "") for e in moves], torch.equal(y.cpu(), x), z.device)
+    data = TensorDataset(torch.ones(4, 2), torch.arange(4))
+    for batch in DataLoader(data, batch_size=2, pin_memory=True):
+        print([t.is_pinned() for t in batch], [t.dtype for t in batch])
+    try:
+        y.pin_memory()
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+def test_pinned_memory_and_transfers_that_are_not_waited_for() -> None:
+    line = "[True, True] [torch.float32, torch.int64]"
+    assert with_fake_cuda(PINNED) == [
+        "False True True True",
+        "['True', 'True', ''] True cuda:0",
+        line,
+        line,
+        "cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned",
+    ]
+
+
+def test_a_device_context_and_deterministic_sums() -> None:
+    out = with_fake_cuda("""
+        import framework as torch
+        from framework import nn
+        from framework.kernels import cuda
+        with torch.device("cuda:1"):
+            made = [torch.zeros(2), torch.rand(2), torch.arange(3), torch.tensor([1.0]),
+                    nn.Linear(2, 2).weight, torch.eye(2), torch.zeros(1, device="cpu")]
+        print(*[str(t.device) for t in made], torch.ones(1).device)
+        torch.use_deterministic_algorithms(True)
+        print(cuda.deterministic)
+        index = torch.tensor([0, 0, 1], device="cuda")
+        print(torch.zeros(2, device="cuda").index_add_(0, index, torch.ones(3, device="cuda")))
+        torch.use_deterministic_algorithms(False)
+        print(cuda.deterministic)
+    """)
+    assert out == [
+        "cuda:1 cuda:1 cuda:1 cuda:1 cuda:1 cuda:1 cpu cpu",
+        "True",
+        "tensor([2., 1.], device='cuda:0')",
+        "False",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Any, ClassVar
 
@@ -47,7 +47,9 @@ class DataLoader:
         prefetch_factor: batches that each worker has under way (2).
         persistent_workers: keep the workers from one pass to the next.
         in_order: False gives the batches of workers as they come.
-        pin_memory, pin_memory_device: accepted; arrays of NumPy are never pinned.
+        pin_memory: put the tensors of a batch into page-locked memory, from which a CUDA device
+            fetches them while the program goes on (``.to("cuda", non_blocking=True)``).
+        pin_memory_device: accepted.
 
     Raises:
         ValueError: options that do not go together.
@@ -217,7 +219,8 @@ class _Iterator:
                 f"DataLoader: timeout={loader.timeout} needs num_workers > 0; with num_workers=0 "
                 "nothing waits"
             )
-        if loader.pin_memory and cuda_problem():
+        self._pins = loader.pin_memory and not cuda_problem()
+        if loader.pin_memory and not self._pins:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
@@ -253,7 +256,7 @@ class _Iterator:
         self.given += 1
         if self.loader._length is not None:
             self._check_length()
-        return batch
+        return _pinned(batch) if self._pins else batch
 
     def _check_length(self) -> None:
         loader = self.loader
@@ -344,3 +347,16 @@ def _context(value: Any) -> Any:
             f"specifying the start method, but got multiprocessing_context={value}"
         )
     return value
+
+
+def _pinned(batch: Any) -> Any:
+    """A batch with its tensors in page-locked memory, and what knows how to pin itself, pinned."""
+    if callable(getattr(batch, "pin_memory", None)):
+        return batch.pin_memory()
+    if isinstance(batch, Mapping):
+        return {key: _pinned(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(_pinned, batch))
+    if isinstance(batch, (tuple, list)):
+        return [_pinned(value) for value in batch]
+    return batch

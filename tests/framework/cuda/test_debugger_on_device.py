@@ -137,7 +137,23 @@ for keep in ("all", "none"):
     assert stop.reason == "inf" and "15 Inf of 15: div, forward, step 3; it was event" in stop.message
 _, (stop,) = run(3, ("nan", "backward", "model.0.weight"))
 assert "NaN" in stop.message and "gradient of" in stop.message, stop
-print("once a step")
+from framework import trace
+x = torch.ones(4, device="cuda")
+try:
+    with trace.break_on("inf"):
+        cupy.counts.reset()
+        for _ in range(20):
+            x = x / 1.0
+        assert cupy.counts.waits == 0
+        x / torch.zeros(4, device="cuda")
+except trace.conditions.ConditionMet as error:
+    assert "4 Inf of 4: div" in str(error)
+    print("once a step")
+model = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).cuda()
+with torch.no_grad(), trace.break_on("inf", do=print):
+    cupy.counts.reset()
+    model(x)
+    assert cupy.counts.waits == 1  # a call that nothing goes back through is a step
 """
 
 

@@ -12,5 +12,10 @@ def scatter_add(a: Any, slices: Any, value: Any) -> None:
     np.add.at(a._a, cupy._plain(slices, True), cupy._plain(value))
 
 
+class PinnedMemoryPointer(bytearray):
+    """What a pinned array's memory is called there."""
+
+
 def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
-    return np.empty(shape, dtype, order)
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.ndarray(shape, dtype, PinnedMemoryPointer(max(1, size)), order=order)
