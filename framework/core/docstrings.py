@@ -7,7 +7,6 @@ written of, from what was measured (`core.facts`).
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import re
@@ -57,7 +56,7 @@ def completed(place: str, text: str) -> str:
             text = _derived(place, text, match[1] == "Alias", *origin)
     said, mark, example = text.strip().partition(">>>")
     if match := _COPIES.match(text):  # what its function says but for the first sentence
-        viewing = _texts().get(match[1]) or _texts().get(f"Tensor.{match[1]}", "")
+        viewing = _written(match[1]) or _written(f"Tensor.{match[1]}")
         said += viewing.partition(">>>")[0].partition("\n\n")[2]
     parts = (said.strip(), _facts(place, said), f"{mark}{example}")
     return "\n\n".join([part for part in parts if part])
@@ -67,18 +66,22 @@ def completed(place: str, text: str) -> str:
 
 
 @functools.cache
-def _texts() -> dict[str, str]:
-    """The docstrings as they are written, by all places of a function."""
+def _records() -> dict[str, Any]:
+    """The functions by all of their places."""
     from framework.core.registry import FUNCTIONS
 
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for record in FUNCTIONS:
-        text = inspect.cleandoc(record.written)
         for home in record.namespaces:
-            found[f"{home}.{record.name}".lstrip(".")] = text
+            found[f"{home}.{record.name}".lstrip(".")] = record
         if record.method:
-            found.setdefault(f"Tensor.{record.method}", text)
+            found.setdefault(f"Tensor.{record.method}", record)
     return found
+
+
+def _written(place: str) -> str:
+    """A function's docstring as it is written."""
+    return inspect.cleandoc(_records()[place].written) if place in _records() else ""
 
 
 def _origin(place: str, name: str) -> tuple[str, str] | None:
@@ -88,11 +91,11 @@ def _origin(place: str, name: str) -> tuple[str, str] | None:
         name = re.sub(r"^(framework|torch)\.", "", name)
         homes = (place.rpartition(".")[0], "", "Tensor", "nn.functional", "linalg", "special")
         tried = [f"{home}.{name}".lstrip(".") for home in homes]
-        place = next((p for p in tried if p in _texts() and p not in seen), "")
+        place = next((p for p in tried if p in _records() and p not in seen), "")
         if not place:
             return None
         seen.add(place)
-        text = _texts()[place]
+        text = _written(place)
         match = _REFERS.match(text)
         if ">>>" in text or match is None:
             return place, text
@@ -121,53 +124,86 @@ def _renamed(example: str, origin: str, place: str) -> str:
 
 def _in_place(example: str, origin: str, place: str) -> str:
     """The example up to the function's first result that is shown, computed in place."""
-    import doctest
-
     name = origin.rpartition(".")[2]
     if name in _TWINS:
         start, rest, shown = _TWINS[name]
         return f"{_IMPORT}\n>>> x = {start}\n>>> x.{place.removeprefix('Tensor.')}{rest}\n{shown}"
     lines = [_IMPORT]
-    for part in doctest.DocTestParser().get_examples(example):
-        source = part.source.rstrip()
-        call = _call_of(source, name) if part.want else None
-        if call is not None:
-            start, rest = _arguments(source, call)
+    for source, want in _examples(example):
+        found = _call(source, name) if want else None
+        if found is not None:
+            call, start, rest = found
             if not start.isidentifier():
                 lines.append(f">>> x = {start}")
                 start = "x"
             written = f"{start}.{place.removeprefix('Tensor.')}({rest})"
             if not place.startswith("Tensor."):
                 written = f"torch.{place}({start}{', ' if rest else ''}{rest})"
-            at = ast.get_source_segment(source, call) or ""
-            return "\n".join([*lines, f">>> {source.replace(at, written, 1)}", part.want.rstrip()])
-        shown = ">>> " + source.replace("\n", "\n... ")
-        if shown != _IMPORT:
-            lines += [shown, *([part.want.rstrip()] if part.want else [])]
+            return "\n".join([*lines, source.replace(call, written, 1), want])
+        if source != _IMPORT:
+            lines += [source, *([want] if want else [])]
     return ""
 
 
-def _call_of(source: str, name: str) -> ast.Call | None:
-    for node in ast.walk(ast.parse(source)):
-        call = node if isinstance(node, ast.Call) else None
-        if call and isinstance(call.func, ast.Attribute) and call.func.attr == name:
-            return call
-    return None
+# Python's own parsers (`ast`, `doctest`) would be 20 ms of the first call in place of a program.
 
 
-def _arguments(source: str, call: ast.Call) -> tuple[str, str]:
-    """The text of what the function is applied to, and of the other arguments."""
+def _examples(text: str) -> list[tuple[str, str]]:
+    """The lines that an example enters, with their prompts, and what they show."""
+    found: list[list[list[str]]] = []
+    for line in text.strip().split("\n"):
+        if line.startswith(">>>"):
+            found.append([[line], []])
+        else:
+            found[-1][not line.startswith("...") or bool(found[-1][1])].append(line)
+    return [("\n".join(source), "\n".join(want).strip("\n")) for source, want in found]
 
-    def text(node: Any) -> str:
-        return ast.get_source_segment(source, node) or ""
 
-    assert isinstance(call.func, ast.Attribute)
-    owner = text(call.func.value)
-    given = [text(a) for a in call.args]
+def _call(source: str, name: str) -> tuple[str, str, str] | None:
+    """The text of a call, of what the function is applied to, and of its other arguments."""
+    at = source.find(f".{name}(")
+    if at < 0:
+        return None
+    begin = at
+    while source[begin - 1].isalnum() or source[begin - 1] in "_.)]":
+        begin = _opening(source, begin) if source[begin - 1] in ")]" else begin - 1
+    given = _parts(source, at + len(name) + 2)
+    end = given.pop()
+    owner = source[begin:at]
     if re.fullmatch(r"torch(\.(nn\.functional|linalg|special|fft))?|F", owner):
         owner, *given = given
-    given += [f"{k.arg}={text(k.value)}" if k.arg else f"**{text(k.value)}" for k in call.keywords]
-    return owner, ", ".join(given)
+    return source[begin:end], owner, ", ".join(given)
+
+
+def _opening(source: str, end: int) -> int:
+    """Where the bracket opens that closes just before ``end``."""
+    depth = 0
+    while True:
+        end -= 1
+        depth += (source[end] in ")]}") - (source[end] in "([{")
+        if not depth:
+            return end
+
+
+def _parts(source: str, at: int) -> list[Any]:
+    """The arguments that begin at a place, as they are written, and where the call ends."""
+    found, begin, depth, quoted = [], at, 0, ""
+    while True:
+        c = source[at]
+        if quoted:
+            quoted = "" if c == quoted else quoted
+        elif c in "\"'":
+            quoted = c
+        elif c in "([{":
+            depth += 1
+        elif (c == "," and not depth) or (c in ")]}" and not depth):
+            found.append(source[begin:at].strip())
+            begin = at + 1
+            if c != ",":
+                return [*[part for part in found if part], begin]
+        elif c in ")]}":
+            depth -= 1
+        at += 1
 
 
 # -- what was measured ---------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import fnmatch
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,6 +95,16 @@ def test_docstrings_name_shapes_dtypes_and_errors(
     every = [(place, f) for place, f in public(path) if not is_excepted(place)]
     found = [(place, lacks) for place, f in every if (lacks := lacking(place, f))]
     assert not found, "\n".join(f"{place} lacks {', '.join(lacks)}" for place, lacks in found)
+
+
+def test_programs_import_nothing_for_docstrings() -> None:
+    """They are completed when a method is first called: that must not load Python's debugger."""
+    program = (
+        "import sys, framework as torch; x = torch.ones(2); x.add_(x).exp_().negative(); "
+        "print([name for name in ('doctest', 'pdb', 'unittest') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def is_excepted(place: str) -> bool:
