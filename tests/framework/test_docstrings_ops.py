@@ -33,8 +33,6 @@ NAMESPACES += "backends.cuda backends.cudnn backends.mha backends.cpu".split()
 EXCEPT = {
     "Python's own, whose documentation has it": "multiprocessing.* jit.Final types.FileLike",
     "of the debugger, not of PyTorch: `docs/python.md` has them": "trace.*",
-    "a table of transforms that is called": "distributions.biject_to distributions.transform_to "
-    "distributions.constraint_registry.*",
 }
 _EXCEPT = " ".join(EXCEPT.values()).split()
 
