@@ -108,6 +108,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.next_path: str | None = None  # another notebook to open when this one is left
         self.place: tuple[str, int] | None = None  # the cell and line that it was left at
         self.crash: Crash | None = None
+        self._handlers: dict[int, Any] = {}  # of signals, to be put back
+        self._ends = False
         self._program = client
         self._with_kernel = kernel
         self._last_tick = self._last_change = 0.0
@@ -144,7 +146,7 @@ class TapebookApp(App[int], inherit_bindings=False):
             self.session.start_kernel(self.notebook.path)
         self.set_interval(IDLE, self.tick)
         if not self.is_headless:
-            self.set_interval(1.0, self._check_terminal)
+            threading.Thread(target=self._watch_terminal, daemon=True).start()
         self._tune_garbage_collection()
         self.set_interval(AUTOSAVE, self.autosave)
         for notice in self.notebook.notices:
@@ -449,36 +451,50 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.exit(code, return_code=code)
 
     def _catch_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                self._own_loop.add_signal_handler(number, self._end_by_signal, number)
+        """Python's own handlers: they run even while the loop waits for a terminal that hangs."""
+        with contextlib.suppress(ValueError):  # not on the main thread
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+                self._handlers[number] = signal.signal(number, lambda n, _: self._end_by_signal(n))
 
     def _end_by_signal(self, number: int) -> None:
-        """Somebody ends us: keep the work, restore the terminal, go.
+        """Somebody ends us, on any thread: keep the work, restore the terminal, go.
 
-        Textual's last words may wait for ever for a terminal that is gone.
+        Textual waits for ever for a terminal that takes no more, or is gone.
         """
+        if self._ends:
+            return
+        self._ends = True
         if not self.is_headless:
-            end = threading.Timer(LAST_WORDS, os._exit, (128 + number,))
+            end = threading.Timer(LAST_WORDS, self._end_at_once, (128 + number,))
             end.daemon = True
             end.start()
+        self._own_loop.call_soon_threadsafe(self._end, 128 + number)
+
+    def _end(self, code: int) -> None:
+        self._keep_work()
+        self.exit(code, return_code=code)
+
+    def _end_at_once(self, code: int) -> None:
+        """The loop has not come to its end: it stands still, so its state may be read here."""
+        self._keep_work()
+        os._exit(code)
+
+    def _keep_work(self) -> None:
         for keep in (self.autosave, self._keep_session):
             with contextlib.suppress(Exception):
                 keep()
-        self.exit(128 + number, return_code=128 + number)
 
-    def _check_terminal(self) -> None:
+    def _watch_terminal(self) -> None:
         """A terminal can go without a signal; reading from what is left of it never waits."""
         poll = select.poll()
-        poll.register(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0, select.POLLHUP)
-        if any(flags & (select.POLLHUP | select.POLLNVAL) for _, flags in poll.poll(0)):
-            self._end_by_signal(signal.SIGHUP)
+        poll.register(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0, 0)
+        while not self._ends:
+            if poll.poll(1000):  # nothing but its end was asked for
+                self._end_by_signal(signal.SIGHUP)
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours: the work is kept, the report is written down, then Textual ends."""
-        for keep in (self.autosave, self._keep_session):
-            with contextlib.suppress(Exception):
-                keep()
+        self._keep_work()
         if self.crash is None:
             self.crash = Crash(error)
         super()._handle_exception(error)
@@ -488,6 +504,9 @@ class TapebookApp(App[int], inherit_bindings=False):
         self._close_messages_no_wait()
 
     async def on_unmount(self) -> None:
+        self._ends = True
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         self.session.close()
         if self.lock is not None:
             self.lock.release()
