@@ -264,8 +264,8 @@ Tensor.resize_as Tensor.scatter_ Tensor.scatter_add_ Tensor.sgn_ Tensor.share_me
 Tensor.sparse_mask Tensor.squeeze_ Tensor.swapaxes_ Tensor.swapdims_ Tensor.t_ Tensor.to_sparse
 Tensor.to_sparse_coo Tensor.transpose_ Tensor.tril_ Tensor.triu_ Tensor.unfold Tensor.unsqueeze_
 Tensor.view_as Tensor.where Tensor.zero_ _standard_gamma_grad add addr adjoint alias_copy
-alpha_dropout_ array_api.add array_api.broadcast_arrays array_api.broadcast_to array_api.concat
-array_api.conj array_api.diff array_api.empty_like array_api.expand_dims array_api.fft.fftshift
+array_api.add array_api.broadcast_arrays array_api.broadcast_to array_api.concat array_api.conj
+array_api.diff array_api.empty_like array_api.expand_dims array_api.fft.fftshift
 array_api.fft.ifftshift array_api.flip array_api.full_like array_api.linalg.diagonal
 array_api.linalg.outer array_api.matrix_transpose array_api.meshgrid array_api.moveaxis
 array_api.multiply array_api.ones_like array_api.permute_dims array_api.positive
@@ -275,19 +275,19 @@ array_api.triu array_api.unique_values array_api.unstack array_api.vecdot array_
 as_strided as_strided_ as_strided_copy as_strided_scatter atleast_1d atleast_2d atleast_3d
 block_diag broadcast_tensors broadcast_to cartesian_prod cat channel_shuffle chunk clone
 column_stack combinations concat concatenate conj conj_physical constant_pad_nd detach_copy diag
-diag_embed diagflat diagonal diagonal_copy diagonal_scatter diff dropout_ dsplit dstack
-embedding empty_like expand_copy feature_alpha_dropout_ feature_dropout_ fft.fftshift
-fft.ifftshift fill flatten flip fliplr flipud full_like gather ger hsplit hstack index_add
-index_copy index_fill index_put index_put_ index_reduce index_select kron linalg.diagonal
-lu_unpack masked_fill masked_scatter masked_select meshgrid moveaxis movedim mul multiply
-nan_to_num narrow narrow_copy native_channel_shuffle native_dropout_backward
-nn.functional.embedding nn.functional.pad ones_like outer permute permute_copy pixel_shuffle
-pixel_unshuffle put ravel repeat_interleave reshape resize_as_ resolve_conj resolve_neg roll
-rot90 row_stack scatter scatter_add select select_copy select_scatter sgn slice_copy
-slice_scatter sparse.spdiags split split_copy split_with_sizes split_with_sizes_copy squeeze
-squeeze_copy stack swapaxes swapdims t t_copy take take_along_dim tensor_split tile transpose
-transpose_copy tril triu unbind unbind_copy unflatten unfold_copy unsafe_chunk unsafe_split
-unsafe_split_with_sizes unsqueeze unsqueeze_copy view_copy vsplit vstack where zeros_like
+diag_embed diagflat diagonal diagonal_copy diagonal_scatter diff dsplit dstack embedding
+empty_like expand_copy fft.fftshift fft.ifftshift fill flatten flip fliplr flipud full_like
+gather ger hsplit hstack index_add index_copy index_fill index_put index_put_ index_reduce
+index_select kron linalg.diagonal lu_unpack masked_fill masked_scatter masked_select meshgrid
+moveaxis movedim mul multiply nan_to_num narrow narrow_copy native_channel_shuffle
+native_dropout_backward nn.functional.embedding nn.functional.pad ones_like outer permute
+permute_copy pixel_shuffle pixel_unshuffle put ravel repeat_interleave reshape resize_as_
+resolve_conj resolve_neg roll rot90 row_stack scatter scatter_add select select_copy
+select_scatter sgn slice_copy slice_scatter sparse.spdiags split split_copy split_with_sizes
+split_with_sizes_copy squeeze squeeze_copy stack swapaxes swapdims t t_copy take take_along_dim
+tensor_split tile transpose transpose_copy tril triu unbind unbind_copy unflatten unfold_copy
+unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze unsqueeze_copy view_copy vsplit
+vstack where zeros_like
 """,
     "= = = = l": """
 array_api.square array_api.where pow square
@@ -519,23 +519,22 @@ Tensor.rad2deg_ Tensor.random_ Tensor.reciprocal_ Tensor.relu_ Tensor.remainder_
 Tensor.rsqrt_ Tensor.sgn_ Tensor.share_memory_ Tensor.short Tensor.sigmoid_ Tensor.sign_
 Tensor.sin_ Tensor.sinc_ Tensor.sinh_ Tensor.sqrt_ Tensor.square_ Tensor.squeeze_ Tensor.tan_
 Tensor.tanh_ Tensor.true_divide_ Tensor.trunc_ Tensor.uniform_ Tensor.zero_ _sample_dirichlet
-_standard_gamma abs absolute acos acosh alias_copy alpha_dropout alpha_dropout_ angle arccos
-arccosh arcsin arcsinh arctan arctanh argsort array_api.abs array_api.acos array_api.acosh
-array_api.argsort array_api.asin array_api.asinh array_api.atan array_api.atanh
-array_api.bitwise_invert array_api.ceil array_api.conj array_api.cos array_api.cosh
-array_api.empty_like array_api.exp array_api.expm1 array_api.fft.fftshift
-array_api.fft.ifftshift array_api.floor array_api.floor_divide array_api.full_like
-array_api.imag array_api.isfinite array_api.isinf array_api.isnan array_api.log array_api.log10
-array_api.log1p array_api.log2 array_api.logical_not array_api.negative array_api.ones_like
-array_api.positive array_api.real array_api.reciprocal array_api.roll array_api.round
-array_api.sign array_api.signbit array_api.sin array_api.sinh array_api.sort array_api.sqrt
-array_api.square array_api.tan array_api.tanh array_api.trunc array_api.zeros_like asin asinh
-atan atanh bernoulli bitwise_not ceil celu celu_ clamp clamp_max clamp_min clip clone conj
-conj_physical cos cosh cumprod cumsum deg2rad detach_copy digamma div divide dropout dropout_
-empty_like erf erfc erfinv exp exp2 expm1 feature_alpha_dropout_ feature_dropout_ fft.fftshift
-fft.ifftshift fill fix flip float_power floor floor_divide fmod frac full_like ge greater
-greater_equal gt hardshrink i0 imag isfinite isinf isnan isneginf isposinf isreal le less
-less_equal lgamma log log10 log1p log2 log_softmax logcumsumexp logical_not logit lt msort
+_standard_gamma abs absolute acos acosh alias_copy alpha_dropout angle arccos arccosh arcsin
+arcsinh arctan arctanh argsort array_api.abs array_api.acos array_api.acosh array_api.argsort
+array_api.asin array_api.asinh array_api.atan array_api.atanh array_api.bitwise_invert
+array_api.ceil array_api.conj array_api.cos array_api.cosh array_api.empty_like array_api.exp
+array_api.expm1 array_api.fft.fftshift array_api.fft.ifftshift array_api.floor
+array_api.floor_divide array_api.full_like array_api.imag array_api.isfinite array_api.isinf
+array_api.isnan array_api.log array_api.log10 array_api.log1p array_api.log2
+array_api.logical_not array_api.negative array_api.ones_like array_api.positive array_api.real
+array_api.reciprocal array_api.roll array_api.round array_api.sign array_api.signbit
+array_api.sin array_api.sinh array_api.sort array_api.sqrt array_api.square array_api.tan
+array_api.tanh array_api.trunc array_api.zeros_like asin asinh atan atanh bernoulli bitwise_not
+ceil celu celu_ clamp clamp_max clamp_min clip clone conj conj_physical cos cosh cumprod cumsum
+deg2rad detach_copy digamma div divide dropout empty_like erf erfc erfinv exp exp2 expm1
+fft.fftshift fft.ifftshift fill fix flip float_power floor floor_divide fmod frac full_like ge
+greater greater_equal gt hardshrink i0 imag isfinite isinf isnan isneginf isposinf isreal le
+less less_equal lgamma log log10 log1p log2 log_softmax logcumsumexp logical_not logit lt msort
 mvlgamma nan_to_num neg negative nn.functional.elu nn.functional.elu_ nn.functional.gelu
 nn.functional.hardsigmoid nn.functional.hardswish nn.functional.hardtanh nn.functional.hardtanh_
 nn.functional.leaky_relu nn.functional.leaky_relu_ nn.functional.log_softmax

@@ -287,8 +287,8 @@ def _in_place(call: Callable[..., Any]) -> None:
     function_.__name__ = f"{call.__name__}_"
     function_.__doc__ = f"""In-place version of `{call.__name__}`: writes the result into ``input``.
 
-    Of the same shapes. ValueError for a ``p`` outside of [0, 1], RuntimeError for integers and for
-    a leaf that wants a gradient.
+    Of the same shapes. ValueError for a ``p`` outside of [0, 1], RuntimeError for a leaf
+    that wants a gradient and, with ``train``, for integers.
 
     >>> import framework as torch
     >>> x = torch.ones(1, 2, 3)

@@ -42,7 +42,7 @@ OTHERWISE = frozenset(
     """
     Tensor.to Tensor.view Tensor.set_ Tensor.type Tensor.type_as from_file frombuffer
     array_api.astype
-    nn.functional.one_hot
+    nn.functional.one_hot dropout_ alpha_dropout_ feature_dropout_ feature_alpha_dropout_
     """.split()
 )
 # Sizes that one tensor, and several, are tried with; the last is what the several broadcast to.

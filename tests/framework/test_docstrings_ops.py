@@ -95,6 +95,41 @@ def test_docstrings_name_shapes_dtypes_and_errors(
     assert not found, "\n".join(f"{place} lacks {', '.join(lacks)}" for place, lacks in found)
 
 
+# What docstrings say by themselves: "NotImplementedError for bools and complex numbers".
+_CLAIM = re.compile(r"(\w+Error) for ((?:(?!\w+Error|\. |;|unless|without|with ).)*)")
+_NAMED = {
+    "bool": "bools?", "integer": "integers", "half": "b?float16",
+    "complex": "complex (?:numbers|input|tensors|types)",
+}  # fmt: skip
+# Claims of some of these only, and of which.
+SOME = {
+    "of integers if they are to be rounded to ``decimals``": "round special.round",
+    "of integers by zero, and of two bools": "floor_divide remainder fmod array_api.floor_divide",
+    "of other types than integers": "gcd lcm",
+    "of conditions": "array_api.where",
+}
+_SOME = " ".join(SOME.values()).split()
+
+
+def test_errors_that_docstrings_name_for_dtypes_are_those_that_come() -> None:
+    outcomes = {
+        place: dict(zip(measured_types.FAMILIES, code.split()))
+        for code, names in facts.DTYPES.items() for place in names.split()
+        if not code.startswith("dtype")
+    }  # fmt: skip
+    checked, wrong = 0, set()
+    for place, of in outcomes.items():
+        said = " ".join(measured_types.documented(place).partition("Dtypes:")[0].split())
+        for error, about in _CLAIM.findall(said):
+            for family, words in _NAMED.items():
+                if re.search(rf"\b{words}\b", about):
+                    checked += 1
+                    found = {docstrings._ERRORS.get(o[1:]) for o in of[family].split("|")}
+                    if found != {error}:
+                        wrong.add(place)
+    assert checked > 200 and sorted(wrong) == sorted(_SOME)
+
+
 def test_programs_import_nothing_for_docstrings() -> None:
     """They are completed when a method is first called: that must not load Python's debugger."""
     program = (
