@@ -445,7 +445,8 @@ def selu(input: Any, inplace: bool = False) -> Any:
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """input limited to [min_val, max_val]; its gradient at the limits is zero.
 
-    Any shape, floating or integer. ValueError if ``min_val`` is above ``max_val``.
+    Any shape, floating or integer. ValueError if ``min_val`` is above ``max_val``, RuntimeError for
+    uint8 with a negative limit.
 
     >>> import framework as torch
     >>> torch.nn.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))

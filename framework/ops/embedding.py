@@ -298,7 +298,8 @@ def embedding_bag(
     Shapes: input (B, N): B bags of N row numbers, or (N,): bags that begin at ``offsets`` (B,);
     weight (V, D); per_sample_weights as input or None; result (B, D), zero for an empty bag.
     ValueError for offsets that do not fit the input's shape or another ``mode``,
-    NotImplementedError for ``per_sample_weights`` with another mode than "sum".
+    NotImplementedError for ``per_sample_weights`` with another mode than "sum", RuntimeError for
+    row numbers of other types than int64 and int32.
 
     Args:
         per_sample_weights: factors of the rows, in mode "sum".

@@ -203,10 +203,11 @@ def nll_loss(
 ) -> Any:
     """-weight[target] * input[target]: the loss of log-probabilities.
 
-    Shapes: input (N, C), (C,) or (N, C, *), target (N,), () or (N, *) of class numbers, weight
-    (C,) or None. The mean is weighted: the sum over the sum of the targets' weights.
-    Raises: IndexError for a class that is not there, RuntimeError or ValueError for sizes that do
-    not match, NotImplementedError for integer scores. ``ignore_index`` as of `cross_entropy`.
+    Shapes: input (N, C), (C,) or (N, C, *), target (N,), () or (N, *) of class numbers, weight (C,)
+    or None. The mean is weighted: the sum over the sum of the targets' weights. Raises: IndexError
+    for a class that is not there, RuntimeError or ValueError for sizes that do not match,
+    RuntimeError for a weight of another dtype, NotImplementedError for integer scores.
+    ``ignore_index`` as of `cross_entropy`.
 
     >>> import framework as torch
     >>> scores = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
@@ -644,8 +645,9 @@ def binary_cross_entropy(
 ) -> Any:  # fmt: skip
     """-(t log p + (1 - t) log(1 - p)) of probabilities p, averaged; logs are at least -100.
 
-    Shapes: input (p) and target (t) any, the same; weight broadcasts. Raises: RuntimeError for
-    an input outside of [0, 1] or an integer target, ValueError for different sizes.
+    Shapes: input (p) and target (t) any, the same; weight broadcasts. Raises: RuntimeError for an
+    input or target outside of [0, 1] and for a target of another dtype, ValueError for different
+    sizes.
 
     >>> import framework as torch
     >>> p, t = torch.tensor([0.5, 0.9]), torch.tensor([1.0, 1.0])
@@ -713,8 +715,8 @@ def kl_div(
 ) -> Any:  # fmt: skip
     """target * (log target - input): the divergence of log-probabilities ``input``.
 
-    Kullback and Leibler 1951. Shapes: two that broadcast. RuntimeError for integers, ValueError for
-    another ``reduction``.
+    Kullback and Leibler 1951. Shapes: two that broadcast. RuntimeError for integers and complex
+    numbers, ValueError for another ``reduction``.
 
     Args:
         reduction: also "batchmean", the sum over the first dimension's size, which is the

@@ -340,8 +340,9 @@ def rms_norm(
 ) -> Any:
     """x / sqrt(mean(x²) + eps) * weight over the last dimensions (Zhang and Sennrich 2019).
 
-    ``eps`` is the type's machine epsilon unless given. ``normalized_shape`` and ``weight`` have
-    the shape of these dimensions; RuntimeError if they do not match the input.
+    ``eps`` is the type's machine epsilon unless given. ``normalized_shape`` and ``weight`` have the
+    shape of these dimensions; RuntimeError if they do not match the input, ValueError if it has
+    fewer dimensions, NotImplementedError for integers.
 
     >>> import framework as torch
     >>> torch.rms_norm(torch.tensor([[3.0, 4.0]]), [2])

@@ -54,7 +54,8 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
 
     All modes but "constant" take (N, C, L) and (C, L), (N, C, H, W) and (C, H, W), or with one
     dimension more, and pad their last dimensions. RuntimeError for an odd number of sizes or
-    padding that is larger than the input, NotImplementedError for another mode or rank.
+    padding that is larger than the input or, if negative, leaves nothing of it, NotImplementedError
+    for another mode or rank.
 
     Args:
         pad: (before, after) of the last dimension, then of the one before it, and so on; negative

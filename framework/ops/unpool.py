@@ -391,7 +391,7 @@ def fractional_max_pool2d(
     """Max pooling to any size, with pseudo-random steps between the windows (Graham 2014).
 
     Shapes: input (N, C, H, W) or (C, H, W); result (N, C, *output_size). ValueError without a size
-    and a ratio, RuntimeError if the windows do not fit in.
+    and a ratio and for a kernel of size 0, RuntimeError if the windows do not fit in.
 
     Args:
         output_size, output_ratio: one of the two; the ratio is in (0, 1).
