@@ -10,6 +10,7 @@ import pytest
 from events_for_tests import MLP, Tape, chain_events, failing_events, mlp_events, rnn_events
 
 from framework.trace import events as ev
+from viewers.graph.columns import Ids
 from viewers.graph.containers import Containers
 from viewers.graph.facts import duration
 from viewers.graph.moments import Step
@@ -395,6 +396,40 @@ def test_dropping_steps_costs_the_same_however_many_went_before(monkeypatch: pyt
     assert 0 < many < 2.5 * few
     assert store.meta(1 + 20 * 5) is not None, "an input is remembered"
     assert store.meta(1 + 20 * 5 + 3) is None, "what was made of it is not"
+
+
+def test_dropping_a_step_looks_only_at_what_it_spoke_of(monkeypatch: pytest.MonkeyPatch):
+    """However many inputs are remembered beside it."""
+
+    def looks(inputs: int) -> int:
+        store = TraceStore(max_steps=16)
+        metas = (ev.TensorMeta(i, (3,), "float32", "cpu", False) for i in range(1, inputs + 1))
+        store.feed(ev.Leaf(i, 0, meta, "x", "input") for i, meta in enumerate(metas, start=1))
+        seq, here, found = inputs, ev.Source("train.py", 1, ""), [0]
+        is_old = Ids.is_old
+
+        def counted(self: Ids, page: int, first: int) -> bool:
+            found[0] += 1
+            return is_old(self, page, first)
+
+        monkeypatch.setattr(Ids, "is_old", counted)
+        for step in range(1, 101):
+            out = ev.TensorMeta(10**6 + step, (3,), "float32", "cpu", False)
+            store.feed(
+                [
+                    ev.Op(seq + 1, 0, 0, "relu", (5,), (out,), {}, here, "", 0, 0, "forward"),
+                    ev.OptimBegin(seq + 2, 0, "SGD", step, here, 0),
+                    ev.OptimEnd(seq + 3, 0, seq + 2),
+                ]
+            )
+            seq += 3
+            if step == 50:
+                found[0] = 0  # the inputs' own part is gone
+        monkeypatch.setattr(Ids, "is_old", is_old)
+        assert store.meta(5) is not None and store.meta(10**6 + 50) is None
+        return found[0]
+
+    assert 0 < looks(10_000) == looks(100)
 
 
 def test_a_step_without_end_loses_its_beginning():

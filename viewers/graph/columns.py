@@ -8,9 +8,10 @@ tenth of it, and nothing to walk over.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 
-__all__ = ["Few", "Ids", "Texts"]
+__all__ = ["Few", "Ids", "Spoken", "Texts"]
 
 _PAGE = 64
 _TUPLE = 6  # numbers that are looked through one by one
@@ -50,10 +51,6 @@ class Ids:
             if not any(page):
                 del self._pages[ident >> 6]
 
-    def old_pages(self, first: int) -> list[int]:
-        """Pages of 64 ids (``id >> 6``) whose numbers are all below ``first``."""
-        return [number for number, page in self._pages.items() if max(page) < first]
-
     def is_old(self, page: int, first: int) -> bool:
         """Whether all numbers of a page are below ``first``."""
         found = self._pages.get(page)
@@ -71,6 +68,39 @@ class Ids:
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+class Spoken:
+    """Pages of 64 ids (``id >> 6``) by when they were last spoken of, in parts of a tape.
+
+    Attributes:
+        pages: of the part that is still open.
+
+    >>> spoken = Spoken()
+    >>> spoken.pages.update((1, 2)); spoken.close(50)
+    >>> spoken.pages.update((2, 3)); spoken.close(90)
+    >>> sorted(spoken.pop_before(60)), sorted(spoken.pop_before(91)), spoken.pop_before(99)
+    ([1, 2], [2, 3], set())
+    """
+
+    __slots__ = ("_parts", "pages")
+
+    def __init__(self) -> None:
+        self.pages: set[int] = set()
+        self._parts: deque[tuple[int, array[int]]] = deque()
+
+    def close(self, seq: int) -> None:
+        """A part ends with event ``seq``."""
+        if self.pages:
+            self._parts.append((seq, array("q", self.pages)))
+            self.pages.clear()
+
+    def pop_before(self, first: int) -> set[int]:
+        """The pages of parts that ended before ``first``; these parts are forgotten."""
+        found: set[int] = set()
+        while self._parts and self._parts[0][0] < first:
+            found.update(self._parts.popleft()[1])
+        return found
 
 
 class Few:

@@ -160,10 +160,11 @@ class Containers:
         at = bisect_left(self.begins, seq)
         kept = self.open_at(base)[::-1]
         self._begun = {self.begins[i]: self.event(self.begins[i]) for i in kept}
-        keep = np.array([i for i in kept if i < at] + list(range(at, len(self))), np.int64)
+        around = np.array([i for i in kept if i < at], np.int64)
+        keep = np.concatenate((around, np.arange(at, len(self))))
         new = np.full(len(self) + 1, -1, np.int32)  # the last one is that of -1
         new[keep] = np.arange(len(keep), dtype=np.int32)
-        outers = new[np.frombuffer(self.outers, np.int32)[keep]] if len(keep) else ()
+        outers = new[np.frombuffer(self.outers, np.int32)[keep]].tobytes() if len(keep) else b""
         self.begins = _taken(self.begins, keep)
         self.ends = _taken(self.ends, keep)
         self.nests = _taken(self.nests, keep)

@@ -40,7 +40,7 @@ from framework.trace.events import (
     Write,
 )
 from viewers.graph import stops
-from viewers.graph.columns import Ids
+from viewers.graph.columns import Ids, Spoken
 from viewers.graph.containers import Container
 from viewers.graph.moments import (
     BACKWARD,
@@ -59,6 +59,7 @@ __all__ = ["PHASES", "Container", "Moment", "Step", "TraceStore"]
 _PASSES = 5000  # backward passes, and cells, that are remembered
 _CODES = {name: code for code, name in enumerate(PHASES)}
 _MOST = 1 << 62  # event numbers are below
+_PAGES = 256  # of 64 tensors, that a part of the tape spoke of when the next part begins
 _INPUTS_KEPT = 100_000  # input leaves whose name and shape are remembered
 
 _Kind = tuple[tuple[int, ...], str, str, bool]  # shape, dtype, device, requires_grad
@@ -106,7 +107,7 @@ class TraceStore(Tape):
         self._kind_of = Ids("i")
         self._makers = Ids("q")
         self._seen = Ids("q")
-        self._forgotten = 0  # what only events before this one spoke of is forgotten
+        self._spoken = Spoken()  # of which tensors, so that forgetting looks at no others
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
         self._inputs: dict[int, Leaf] = {}
         self._names: dict[int, str] = {}
@@ -127,6 +128,8 @@ class TraceStore(Tape):
     def feed(self, events: Iterable[Event]) -> None:
         """Add events. Those that fill a gap take their place; what is known already is left out."""
         late = self._append(events)
+        if len(self._spoken.pages) > _PAGES:
+            self._spoken.close(self.last_seq)
         if late:
             self._fill(late)
         if len(self.tape) > self.max_events * 5 // 4 or len(self.steps) > self._most_steps:
@@ -174,6 +177,7 @@ class TraceStore(Tape):
     def _end_step(self, step: Step) -> None:
         step.done = True
         step.end_seq = step.last_seq
+        self._spoken.close(step.last_seq)
         if not step.updated:
             step.number = 0
 
@@ -270,6 +274,7 @@ class TraceStore(Tape):
             code = self._codes_of[kind] = len(self._kinds)
         self._kind_of.set(meta.id, code)
         self._seen.set(meta.id, seq)
+        self._spoken.pages.add(meta.id >> 6)
 
     def _leaf(self, e: Leaf) -> int:
         ident = e.tensor.id
@@ -471,22 +476,21 @@ class TraceStore(Tape):
 
     def _forget_tensors(self, first: int) -> None:
         """Forget those that only events before this one spoke of, by the page: they are many."""
-        keep = {ident >> 6 for known in (self._leaves, self._inputs) for ident in known}
-        old = {n for n in self._seen.old_pages(first) if self._makers.is_old(n, first)}
-        for page in old - keep:
-            for column in (self._makers, self._kind_of, self._seen):
-                column.drop_page(page)
-        # A page with an input stays for as long as that: it is gone through once, not every time.
-        before, self._forgotten = self._forgotten, first
-        for page in old & keep:
-            if self._seen.is_old(page, before) and self._makers.is_old(page, before):
+        leaves, inputs, names = self._leaves, self._inputs, self._names
+        columns = (self._makers, self._kind_of, self._seen)
+        for page in self._spoken.pop_before(first):
+            if not (self._seen.is_old(page, first) and self._makers.is_old(page, first)):
+                continue  # a later part has it, too
+            ids = range(page << 6, (page + 1) << 6)
+            if any(ident in leaves or ident in inputs for ident in ids):
+                for ident in ids:
+                    if ident not in inputs:
+                        self._drop_tensor(ident)
                 continue
-            for ident in range(page << 6, (page + 1) << 6):
-                if ident not in self._inputs:
-                    self._drop_tensor(ident)
-        for ident in [i for i in self._names if i >> 6 in old and i not in self._inputs]:
-            if ident not in self._leaves:
-                del self._names[ident]
+            for column in columns:
+                column.drop_page(page)
+            for ident in ids:
+                names.pop(ident, None)
 
     def _drop_tensor(self, ident: int) -> None:
         if ident not in self._leaves:
