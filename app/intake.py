@@ -14,12 +14,14 @@ from framework.trace.protocol import Dropped, Events, ProtocolError, Summary
 from viewers.graph.store import TraceStore
 
 if TYPE_CHECKING:
-    pass
+    from framework.trace.client import Client
+    from framework.trace.playback import Playback
 
 __all__ = ["Intake"]
 
 _LONG = 20_000  # events of a training step that is not taken in anew for some that come late
-_BATCH = 2_000  # events taken in at a time
+_BATCH = 2_000  # events of a message
+_PIECE = 250  # of them, taken in at a time
 _PAST = 100_000  # events of before we came that are asked for
 _BEHIND, _REST = 2 << 20, 1 << 20  # bytes of events that may wait; how many do when it was more
 _CALM = 1.0  # seconds without a loss after which what was lost is asked for
@@ -121,24 +123,33 @@ class Intake(Points):
             return inbox.packed()
         return inbox.popleft()
 
-    def came(self, message: Events | PackedEvents | Dropped) -> None:
-        """A message about the tape."""
+    def came(self, message: Events | PackedEvents | Dropped, end: float) -> None:
+        """A message about the tape, which is taken in until a time; the rest of it waits."""
         if isinstance(message, Dropped):
             self.dropped += message.last - message.first + 1
             self.changed.add("state")
         if self._asked or self._coming:
             self._coming.append(message)
         else:
-            self._take(message)
+            self._take(message, end)
 
     def take_coming(self, end: float) -> None:
         """Take in what waits, at least a piece, until a time."""
         while self.can_take:
-            self._take(self._coming.popleft())
+            self._take(self._coming.popleft(), end)
             if time.perf_counter() > end:
                 return
 
-    def _take(self, message: Any) -> None:
+    def rest_taken(self, gone: Client | Playback) -> bool:
+        """Is all taken in that a program sent before it ended? What it was asked will not come."""
+        self.settle(gone=True)
+        self._asked, self._fetching = False, 0
+        if gone.inbox or self._coming:
+            return False
+        self.fill_gaps()
+        return True
+
+    def _take(self, message: Any, end: float = math.inf) -> None:
         """The next of the tape."""
         if isinstance(message, PackedEvents):
             try:
@@ -148,7 +159,12 @@ class Intake(Points):
                     self.client.close()
                 return
         if isinstance(message, Events):
-            self._feed(message.events)
+            events = message.events
+            for i in range(0, len(events), _PIECE):
+                if i and time.perf_counter() > end:
+                    self._coming.appendleft(Events(events[i:]))
+                    break
+                self._feed(events[i : i + _PIECE])
             self.changed.add("events")
             if self.following:
                 self.cursor = self.live_seq

@@ -102,12 +102,15 @@ class Link:
         """How many answers are to come."""
         return len(self._waiting)
 
-    def settle(self) -> None:
-        """Hand out the answers that have come."""
+    def settle(self, gone: bool = False) -> None:
+        """Hand out the answers that have come.
+
+        ``gone``: of a program that is no more; what has failed is not told, for that is why.
+        """
         waiting, self._waiting = self._waiting, []
         for item in waiting:
             future = item.future
-            if not future.done():
+            if not future.done() or (gone and not future.cancelled() and future.exception()):
                 self._waiting.append(item)
             elif future.cancelled():
                 continue

@@ -8,6 +8,7 @@ moves the cursor while it is behind, and the model when it is not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["BUDGET", "Run", "Session", "Snapshot"]
 
 BUDGET = 0.012  # seconds that a tick may spend on messages
+_LAST_WORDS = 0.5  # seconds in which what a process sent before its end is still read
 
 
 @dataclass(slots=True)
@@ -156,7 +158,9 @@ class Session(Intake):
     # -- what comes in -----------------------------------------------------------------------
 
     def tick(self, budget: float = BUDGET) -> set[str]:
-        """Take in what has arrived, for at most ``budget`` seconds; returns what has changed.
+        """Take in what has arrived, for about ``budget`` seconds; returns what has changed.
+
+        With a budget of 0 nothing is taken in, else at least a piece.
 
         The parts are "events", "cursor", "state", "output", "console", "breakpoints", "watches",
         "snapshot", "runs", "values", "message" and "reset".
@@ -165,11 +169,14 @@ class Session(Intake):
         client = self.client
         if client is not None:
             inbox = client.inbox
-            if self.state == "running":
+            if self.state == "running" and not client.closed:
                 self.keep_up(inbox)
-            while inbox and time.perf_counter() < end and self.has_room:
-                self._receive(self.next_of(inbox))
-        self.take_coming(end)
+            while budget and inbox and self.has_room:
+                self._receive(self.next_of(inbox), end)
+                if time.perf_counter() > end:
+                    break
+        if budget:
+            self.take_coming(end)
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
         now = time.monotonic()
@@ -230,9 +237,9 @@ class Session(Intake):
         asked = self._moving or bool(self._roots) or bool(self._coming)
         return asked or self.waiting > bool(self.executing)
 
-    def _receive(self, message: Any) -> None:
+    def _receive(self, message: Any, end: float = math.inf) -> None:
         if isinstance(message, (Events, PackedEvents, Dropped)):
-            self.came(message)
+            self.came(message, end)
         elif isinstance(message, StateChanged):
             known = self.state == "paused" and self.stop == message.stop and not self._moving
             self.state = message.state
@@ -296,7 +303,8 @@ class Session(Intake):
             return
         if kernel is None:
             if client.closed:
-                self._take_rest()
+                if not self.rest_taken(client):
+                    return
                 if successor := getattr(client, "successor", ""):
                     self._follow(client, successor)
                 elif not self.broken(now):
@@ -306,12 +314,15 @@ class Session(Intake):
             elif news := getattr(client, "news", None):
                 self.say(news.popleft())
         elif kernel.poll() is not None:
-            self._died(kernel.death)
+            self._closed = self._closed or now
+            waits = not client.closed and now - self._closed < _LAST_WORDS
+            if not waits and self.rest_taken(client):
+                self._died(kernel.death)
         elif not client.closed:
             self._closed = 0.0
         elif not self._closed:
             self._closed = now  # how the process ended is known in a moment
-        elif now - self._closed > 2.0:
+        elif now - self._closed > 2.0 and self.rest_taken(client):
             kernel.kill()
             self._died("the connection to the kernel broke")
 
@@ -342,11 +353,6 @@ class Session(Intake):
             self.say(f"{names} tries a change in a copy of the program, which waits here meanwhile")
         elif before and not who:
             self.say("the change was dropped: the program stands where it was")
-
-    def _take_rest(self) -> None:
-        """What the other end sent with its last breath."""
-        while self.client is not None and self.client.inbox:
-            self._receive(self.client.inbox.popleft())
 
     def _connected_again(self, client: Client) -> None:
         """The link to the program stands again; the tape goes on where it broke off."""
@@ -390,7 +396,6 @@ class Session(Intake):
     def _died(self, why: str, ended: bool = False) -> None:
         client = self.client
         if client is not None:
-            self._take_rest()
             client.close()
         self.client = None
         self.state = "finished" if ended else "dead"

@@ -27,7 +27,7 @@ from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
 from app.session import BUDGET, Session
 from app.ui.crash import Crash
-from app.ui.later import later
+from app.ui.later import AGAIN, Keys, later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.screens.report import ReportScreen
@@ -45,7 +45,7 @@ TIDY = 10.0  # seconds without a change after which garbage is collected
 AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
 ANSWERS = 0.01  # seconds in which answers are collected before they are shown
-MOST = 0.04  # seconds in which events are taken in between two repaints that take as long
+MOST = 0.02  # seconds in which events are taken in between two repaints that take as long
 LONG = 10.0  # seconds of work in a cell that are not thrown away without a question
 IDLE = 0.25  # seconds between looks at whether the kernel lives
 LAST_WORDS = 5.0  # seconds that restoring the terminal may take when a signal ends us
@@ -104,6 +104,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.notebook = notebook
         self.session = Session(notebook)
         self.keymap = Keymap()
+        self.keys = Keys()
         self.lock = lock
         self.next_path: str | None = None  # another notebook to open when this one is left
         self.place: tuple[str, int] | None = None  # the cell and line that it was left at
@@ -230,6 +231,11 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     # -- the pulse ---------------------------------------------------------------------------
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.keys.pressed()
+        await super().on_event(event)
+
     def _message_came(self) -> None:
         """On the connection's thread: something has arrived."""
         if not self._woken:
@@ -241,6 +247,8 @@ class TapebookApp(App[int], inherit_bindings=False):
         """Look at what has come: at once, or when the last look is long enough ago."""
         frame = FRAME if self.session.state == "running" else ANSWERS
         wait = self._last_tick + frame - time.monotonic()
+        if self.keys.under_way:
+            wait = max(wait, AGAIN)
         try:
             if wait <= 0:
                 self.tick()
@@ -249,11 +257,12 @@ class TapebookApp(App[int], inherit_bindings=False):
         except Exception as error:  # called by the loop itself, which would only log it
             self._handle_exception(error)
 
-    def tick(self) -> None:
-        """Take in what has come and repaint what it changes."""
+    def tick(self, take: bool = True) -> None:
+        """Take in what has come and repaint what it changes; not ``take``: only the latter."""
         self._woken = False
         self._last_tick = time.monotonic()
-        changed = self.session.tick(max(BUDGET, min(self._repaint, MOST)))
+        budget = max(BUDGET, min(self._repaint, MOST)) if take else 0.0
+        changed = self.session.tick(budget)
         if changed:
             self._last_change = self._last_tick
         if changed and self.main.is_mounted:

@@ -138,3 +138,34 @@ def test_a_broken_message_ends_the_connection():
     program.inbox.take(unpack(whole.replace(b"float32", b"\xff\xfe\xfd\xff\xff\xff\xff")))
     session.tick()
     assert "not a message of this protocol" in broken[0] and len(session.store) == 0
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_what_came_before_the_end_is_taken_in_a_piece_at_a_time(
+    answered: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Also what waited for events that were asked for: they came in time, or never will."""
+    monkeypatch.setattr(intake, "_LONG", 40)
+    monkeypatch.setattr(intake, "_COMING", 3)
+    events = one_long_step(600)
+    program, session = Program(events), Session()
+    session.connect(program, attached=True)
+    program.send(Events(events[:100]))
+    program.send(Dropped(events[100].seq, events[199].seq))
+    session.tick()
+    for i in range(200, len(events), 20):
+        program.send(Events(events[i : i + 20]))
+    if answered:
+        program.answer(1000)
+    program.closed = True
+    for future, _, _ in program.waiting:
+        future.set_exception(ConnectionError("the connection is closed"))
+    most, before, ticks = 0, len(session.store), 0
+    while session.state == "running":
+        session.tick(budget=1e-9)
+        most, before, ticks = max(most, len(session.store) - before), len(session.store), ticks + 1
+        assert ticks < 1000
+    assert most <= 120 and session.state == "finished"
+    assert list(session.store.tape) == (events if answered else events[:100] + events[200:])
+    assert session.dropped == (0 if answered else 100)
+    assert session.cursor == session.store.last_seq and "has ended" in session.message

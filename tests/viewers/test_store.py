@@ -10,10 +10,12 @@ import pytest
 from events_for_tests import MLP, Tape, chain_events, failing_events, mlp_events, rnn_events
 
 from framework.trace import events as ev
+from viewers.graph import stops
 from viewers.graph.columns import Ids
 from viewers.graph.containers import Containers
 from viewers.graph.facts import duration
 from viewers.graph.moments import Step
+from viewers.graph.packed import Packed
 from viewers.graph.stops import HOWS
 from viewers.graph.store import TraceStore
 
@@ -430,6 +432,69 @@ def test_dropping_a_step_looks_only_at_what_it_spoke_of(monkeypatch: pytest.Monk
         return found[0]
 
     assert 0 < looks(10_000) == looks(100)
+
+
+def _next_line(store: TraceStore, seq: int, by: int) -> int | None:
+    """Where a step by line stops, by a look at every event."""
+    start = store.index_before(seq)
+    here, around, depth = stops._place(store, start)
+    perhaps = None
+    i = start + by
+    while 0 <= i < len(store.tape):
+        event, outside = store.tape[i], store.innermost(i)
+        if outside is not None and outside.seq == event.seq:
+            outside = outside.outer
+        if type(event) in stops.LINES and (outside is None or not outside.opaque):
+            level = outside.depth if outside is not None else 0
+            found = stops._other_line(event.source, level, here, around, depth)
+            if found:
+                return event.seq
+            if found is None and perhaps is None:
+                perhaps = event.seq
+        i += by
+    return perhaps if by > 0 else None
+
+
+@pytest.mark.parametrize("made", ["mlp", "rnn", "failing", "gap", "dropped", "late"])
+def test_steps_by_line_stop_where_a_look_at_every_event_does(
+    made: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stops, "_CHUNK", 7)
+    events = {"rnn": rnn_events((2, 3)), "failing": failing_events()}.get(made, mlp_events(3))
+    store = TraceStore(max_events=60 if made == "dropped" else 500_000)
+    if made in ("gap", "late"):
+        store.feed(events[:50] + events[90:])
+        if made == "late":
+            store.feed(events[50:90])
+    for i in range(0, len(events), 9):
+        if made not in ("gap", "late"):
+            store.feed(events[i : i + 9])
+    assert len(store.places) == len(store)
+    for event in store.tape:
+        raised = store.raised_after(event.seq) or 10**9
+        expected = min(_next_line(store, event.seq, 1) or 10**9, raised)
+        assert (store.next_stop(event.seq, "line") or 10**9) == expected
+        assert store.previous_stop(event.seq, "line") == _next_line(store, event.seq, -1)
+
+
+def test_a_step_by_line_along_a_loop_that_is_one_line_reads_no_events(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    events = chain_events(3000)
+    seq, other = events[-1].seq, ev.Source("train.py", 999, "")
+    last = msgspec.structs.replace(events[5], seq=seq + 1, source=other, parent=0)
+    store = store_of([*events, last])
+    read: list[int] = []
+    get = Packed.__getitem__
+
+    def counted(self: Packed, i: Any) -> Any:
+        read.append(i)
+        return get(self, i)
+
+    monkeypatch.setattr(Packed, "__getitem__", counted)
+    assert store.next_stop(events[4].seq, "line") == seq + 1
+    assert store.previous_stop(seq + 1, "line") == seq
+    assert len(read) < 20
 
 
 def test_a_step_without_end_loses_its_beginning():

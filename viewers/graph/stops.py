@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from framework.trace.events import (
     BackwardBegin,
-    Event,
     ModuleBegin,
     NodeBegin,
     NodeEnd,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from viewers.graph.moments import Container
     from viewers.graph.store import TraceStore
 
-__all__ = ["HOWS", "next_stop", "previous_stop"]
+__all__ = ["HOWS", "LINES", "next_stop", "previous_stop"]
 
 HOWS = ("next", "into", "out", "line", "step")
 
@@ -36,13 +37,15 @@ _ENDS = {Op, OpEnd, NodeEnd, ParamUpdate}  # stops of `next`
 _NESTS = {OpBegin, NodeBegin}  # what `next` goes over
 _INTO = {Op, ModuleBegin, OpBegin, NodeBegin, OptimBegin, ParamUpdate}
 _OUT_FIRST = {OpBegin, NodeBegin, OptimBegin}  # what `out` leaves, before any module
-_LINES = {
+LINES = {
     Op,
     OpBegin,
     ModuleBegin,
     BackwardBegin,
     OptimBegin,
 }  # events at a line of the user's code
+_PERHAPS = 2  # of a line of which nothing says whether it is another one
+_CHUNK = 16_384  # events looked at together
 
 
 def next_stop(store: TraceStore, seq: int, how: str) -> int | None:
@@ -171,7 +174,7 @@ def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str
     """
     for j in range(i, max(-1, i - 100), -1):  # events of no line stand where the one before does
         event, container = store.tape[j], store.innermost(j)
-        here = getattr(event, "source", None) if type(event) in _LINES else None
+        here = getattr(event, "source", None) if type(event) in LINES else None
         begin = store.container(getattr(event, "begin", 0))
         if begin is not None:
             here = getattr(begin.event, "source", None)
@@ -192,18 +195,6 @@ def _place(store: TraceStore, i: int) -> tuple[Source | None, set[tuple[str, str
     return None, set(), 0
 
 
-def _outside(store: TraceStore, i: int) -> Container | None:
-    """What the event at ``i`` happens in; for a begin, what is around that."""
-    container = store.innermost(i)
-    if container is not None and container.seq == store.seq_of(i):
-        return container.outer
-    return container
-
-
-def _is_line(event: Event, outside: Container | None) -> bool:
-    return type(event) in _LINES and (outside is None or not outside.opaque)
-
-
 def _other_line(
     source: Source, depth: int, here: Source | None, around: set[tuple[str, str]], at: int
 ) -> bool | None:
@@ -220,40 +211,44 @@ def _other_line(
     return None
 
 
-def _line(store: TraceStore, seq: int) -> int | None:
-    tape = store.tape
-    i = _start(store, seq)
+def _verdicts(store: TraceStore, i: int) -> np.ndarray:
+    """For each of the tape's lines whether it is another one than that of position ``i``.
+
+    A loop that is one line has very many events at few lines, so that these are judged, not those.
+    """
     here, around, depth = _place(store, i)
+    found = np.zeros(len(store.lines), np.int8)
+    for code, (source, level) in enumerate(store.lines):
+        if source is not None:
+            verdict = _other_line(source, level, here, around, depth)
+            found[code] = _PERHAPS if verdict is None else verdict
+    return found
+
+
+def _line(store: TraceStore, seq: int) -> int | None:
+    i = _start(store, seq)
+    verdicts = _verdicts(store, i)
     perhaps = None
-    i += 1
-    while i < len(tape):
-        event = tape[i]
-        outside = _outside(store, i)
-        if _is_line(event, outside):
-            level = outside.depth if outside is not None else 0
-            found = _other_line(event.source, level, here, around, depth)  # type: ignore[union-attr]
-            if found:
-                return event.seq
-            if found is None and perhaps is None:
-                perhaps = event.seq
-        inside = store.innermost(i)
-        if inside is not None and inside.seq == event.seq and inside.opaque and inside.end:
-            i = max(i, store.index_before(inside.end) - 1)
-        i += 1
+    for at in range(i + 1, len(store), _CHUNK):
+        found = verdicts[np.frombuffer(store.places, np.int32)[at : at + _CHUNK]]
+        first = int(np.argmax(found == 1))
+        if found[first] == 1:
+            return store.seq_of(at + first)
+        if perhaps is None:
+            first = int(np.argmax(found))
+            perhaps = store.seq_of(at + first) if found[first] else None
     return perhaps
 
 
 def _line_back(store: TraceStore, seq: int) -> int | None:
-    tape = store.tape
     i = _start(store, seq)
-    here, around, depth = _place(store, i)
-    for j in range(i - 1, -1, -1):
-        event = tape[j]
-        outside = _outside(store, j)
-        if _is_line(event, outside):
-            level = outside.depth if outside is not None else 0
-            if _other_line(event.source, level, here, around, depth):  # type: ignore[union-attr]
-                return event.seq
+    verdicts = _verdicts(store, i)
+    for end in range(i, 0, -_CHUNK):
+        at = max(0, end - _CHUNK)
+        found = verdicts[np.frombuffer(store.places, np.int32)[at:end]][::-1]
+        first = int(np.argmax(found == 1))
+        if found[first] == 1:
+            return store.seq_of(end - 1 - first)
     return None
 
 

@@ -140,6 +140,7 @@ class TraceStore(Tape):
         late: list[Event] = []
         handlers = self._handlers
         append, inner, phases = self.tape.append, self.inner.append, self.codes.append
+        places, outers = self.places.append, self.containers.outers
         following = self._next
         step = self.steps[-1] if self.steps and not self.steps[-1].done else None
         for event in events:
@@ -158,8 +159,14 @@ class TraceStore(Tape):
                 step = self._open_step(event)
             code = handlers[type(event)](event)
             append(event)
-            inner(self._top)
+            top = self._top
+            inner(top)
             phases(code)
+            kind = type(event)
+            if kind in stops.LINES:
+                places(self._line_code(event.source, top if kind is Op else outers[top]))  # type: ignore[union-attr]
+            else:
+                places(0)
             step.last_seq = seq
             if code != IDLE:
                 step.counts[code] += 1

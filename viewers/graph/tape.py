@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from framework.trace.events import Event
+from framework.trace.events import Event, Source
 from viewers.graph.containers import Container, Containers
 from viewers.graph.packed import Packed
 
@@ -20,12 +20,19 @@ class Tape:
         tape: the events that are kept, by number.
         inner: for each the number of the innermost container that is open after it, or -1.
         codes: for each its phase, as an index into `PHASES`.
+        places: for each its line of the user's code, as an index into ``lines``; 0 for events that
+            are at none, and for those within what a step by line passes over.
+        lines: the lines, with how many modules are open there.
     """
 
     def __init__(self) -> None:
         self.tape = Packed()
         self.inner = array("i")
         self.codes = bytearray()
+        self.places = array("i")
+        self.lines: list[tuple[Source | None, int]] = [(None, 0)]
+        self._line_codes: dict[tuple[str, int, str, int], int] = {}
+        self._line_last = 0  # the newest event's
         self.containers = Containers(lambda seq: self.tape[self.index(seq)])
         self._base = -1
         self._top = -1  # the innermost open container
@@ -107,6 +114,25 @@ class Tape:
 
     # -- for the store -----------------------------------------------------------------------
 
+    def _line_code(self, source: Source, outside: int) -> int:
+        """What ``places`` says of an event at a line, in a container (-1: in none)."""
+        containers = self.containers
+        depth = 0
+        if outside >= 0:
+            if containers.opaque[outside]:
+                return 0
+            depth = containers.depths[outside]
+        known, level = self.lines[self._line_last]
+        if level == depth and source == known:
+            return self._line_last
+        key = (source.file, source.line, source.function, depth)
+        code = self._line_codes.get(key)
+        if code is None:
+            code = self._line_codes[key] = len(self.lines)
+            self.lines.append((source, depth))
+        self._line_last = code
+        return code
+
     def _start_run(self, seq: int) -> None:
         self._from.append(seq)
         self._at.append(len(self.inner))
@@ -117,14 +143,14 @@ class Tape:
         self.containers.drop_after(seq)
         self._next = self.seq_of(i - 1) + 1 if i else 0
         self.tape.drop_after(i)
-        del self.inner[i:], self.codes[i:]
+        del self.inner[i:], self.codes[i:], self.places[i:]
         run = bisect_left(self._at, i)
         del self._from[run:], self._at[run:]
 
     def _drop_before(self, i: int) -> None:
         """Forget the events before index ``i``, which is at least 1."""
         base, first = self.inner[i - 1], self.seq_of(i)
-        del self.inner[:i], self.codes[:i]
+        del self.inner[:i], self.codes[:i], self.places[:i]
         self._base, self._top = self.containers.drop_before(first, base, self._top, self.inner)
         self.tape.drop_before(i)
         run = bisect_right(self._at, i) - 1

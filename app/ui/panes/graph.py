@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from bisect import bisect_left, bisect_right
 from functools import partial
 
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 from textual.message import Message
 
 from app.session import Session
-from app.ui.later import later
+from app.ui.later import later, sliced
 from app.ui.panes.base import Pane
 from app.ui.panes.source import lines_of
 from framework.trace.protocol import Breakpoint
@@ -22,9 +23,10 @@ from viewers.text import Line
 
 __all__ = ["GraphPane"]
 
-PIECE = 2_000  # of a large step are drawn between two keys
-READ = 1_500  # events of it are read then
-EVENTS = 4_000  # whose variables are looked for at a time
+PIECE = 400  # of a large step are drawn at a time; between two keys as many as `later.SLICE` has
+READ = 300  # events of it are read at a time
+GLANCE = 0.1  # seconds between two looks at what is being drawn
+EVENTS = 1_000  # whose variables are looked for at a time
 READERS = 20  # steps in which they are
 FRAME = 6  # columns of the frame around the title
 FAST = 300_000_000  # ns; steps shorter than this are shown when they are done, not while they grow
@@ -55,6 +57,7 @@ class GraphPane(Pane):
         self._coming: Outline | None = None  # of a large step, while it is being made
         self._opening = False  # it is the same drawing with other rows open
         self._building = False  # more will be drawn after the next key
+        self._drawn = 0.0  # when what was drawn so far came on the screen
         self.step: Step | None = None
         self.following = True
         self._graph: StepGraph | None = None
@@ -65,6 +68,7 @@ class GraphPane(Pane):
         self._named_steps: set[int] = set()  # whose results have names, or will have
         self._readers: dict[int, Names] = {}  # of those that are still to be read
         self._variables: dict[int, str] = {}  # by tensor
+        self._naming = False  # more of them will be looked for
 
     # -- which graph -------------------------------------------------------------------------
 
@@ -117,20 +121,21 @@ class GraphPane(Pane):
         """Draw a step."""
         store = self.session.store
         store.patience = READ
-        graph = store.graph(step, READ)
+        graph = store.graph(step, 0)
         if graph is not self._graph or self.outline is None:
             gutter = self.outline.gutter if self.outline is not None else 1
             self._coming = Outline(
                 graph, self.phase, depth=2, collapsed=self._collapsed[self.phase], gutter=gutter,
-                limit=PIECE,
+                limit=0,
             )  # fmt: skip
             self._graph = graph
             self._opening = False
+            sliced(partial(_draw_on, self._coming))
             if self.outline is None or not self.behind:
                 self._show_coming()
             self._go_on()
         elif self._coming is None:
-            self.outline.update(PIECE)
+            sliced(partial(_draw_on, self.outline))
             self._go_on()
         self.step = step
         assert self.outline is not None
@@ -150,11 +155,13 @@ class GraphPane(Pane):
             return
         graph = outline.graph
         reading = graph.behind
-        if reading:
-            graph.update(READ)
-        outline.update(PIECE)
+        sliced(partial(_draw_on, outline))
         read = bool(reading) and not graph.behind
-        if self._opening or read:
+        now = time.monotonic()
+        shown = now - self._drawn > GLANCE or not self.behind
+        if shown:
+            self._drawn = now
+        if (self._opening and shown) or read:
             self.post_message(self.Drawn(read))
         if self.behind:
             self._go_on()
@@ -165,9 +172,8 @@ class GraphPane(Pane):
                 self._show_coming()
             if self.following:
                 self.show_cursor()
-        if self._coming is None:
+        if self._coming is None and shown:
             self.update_rows()
-            self.refresh()
 
     @property
     def behind(self) -> int:
@@ -194,8 +200,10 @@ class GraphPane(Pane):
                 self._named_steps.add(other.index)
                 text_of = partial(lines_of, session)
                 readers[other.index] = Names(store, other, text_of, self._variables)
+        self._naming = False
         for index, reader in list(readers.items())[:READERS]:
             if reader.follow(EVENTS):
+                self._naming = True
                 later(self, 0.01, self.named)
                 break
             if reader.over:
@@ -211,7 +219,10 @@ class GraphPane(Pane):
         """There may be more names: of the source, or of the frame where the model stands."""
         if self.step is not None and self.outline is not None:
             self._find_names(self.step, self.outline)
-            self.refresh()
+            now = time.monotonic()
+            if not self._naming or now - self._drawn > GLANCE:
+                self._drawn = now
+                self.refresh()
 
     def variable_of(self, tensor: int) -> str:
         """What the program calls a tensor, "" if that is not known."""
@@ -339,9 +350,9 @@ class GraphPane(Pane):
     def _open(self) -> None:
         """Draw what has been opened and closed: of a large step between keys, as at first."""
         assert self.outline is not None
-        self._coming = self.outline.again(PIECE)
+        self._coming = self.outline.again(0)
         self._opening = True
-        if self._coming.behind:
+        if sliced(partial(_draw_on, self._coming)):
             self.post_message(self.Drawn())
             later(self, 0.001, self._build)
         else:
@@ -413,6 +424,15 @@ class GraphPane(Pane):
 
     def on_mouse_scroll_down(self) -> None:
         self.following = False
+
+
+def _draw_on(outline: Outline) -> bool:
+    """Read and draw a little more of a large step; True if there is more."""
+    graph = outline.graph
+    if graph.behind:
+        graph.update(READ)
+    outline.update(PIECE)
+    return bool(outline.behind or graph.behind)
 
 
 def _matches(target: Target, point: Breakpoint) -> bool:

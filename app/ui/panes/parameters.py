@@ -29,7 +29,7 @@ from viewers.text import Line
 __all__ = ["ParametersPane"]
 
 RECENT = 8  # steps whose values a program that runs still has
-EVENTS = 40_000  # that are read at a time
+EVENTS = 3_000  # that are read at a time
 GLANCE = 0.25  # seconds between two drawings while the model runs
 PULSE = 1.0  # seconds between two samples while it runs
 MOST = 500  # moments of a parameter that are remembered

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from app.notebook import open_notebook
 from app.ui.app import TapebookApp
+from app.ui.later import due
 from app.ui.main import MainScreen
 from framework.trace.client import Client
 
@@ -189,8 +189,7 @@ class Driver:
 
 def _is_later(call: asyncio.TimerHandle) -> bool:
     """Is it one of `app.ui.later`?"""
-    function = getattr(call._callback, "__func__", None)  # type: ignore[attr-defined]
-    return function is MessagePump.call_later and not call.cancelled()
+    return call._callback is due and not call.cancelled()  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
