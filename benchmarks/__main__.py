@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter, process_time
 
 from benchmarks import (
@@ -23,17 +23,13 @@ from benchmarks import (
 )
 from benchmarks.ratio import Plan
 
-# What makes tables, which can be written into the document.
-TABLES: dict[str, Callable[[Plan], list[table.Table]]] = {
+PARTS: dict[str, Callable[[Plan], Iterable[table.Table]]] = {
     "steps": steps.report,
     "memory": steps.memory,
     "ops": ops.report,
     "dispatch": scaling.dispatch,
     "scaling": scaling.report,
     "tracing": tracing.report,
-}
-QUICK = ["steps", "ops", "dispatch"]
-PARTS: dict[str, Callable[[], None]] = {
     "conditions": conditions.report,
     "recording": recording.report,
     "viewers": viewers.report,
@@ -41,13 +37,12 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start.report,
     "ui": ui.report,
 }
+QUICK = ["steps", "ops", "dispatch"]
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"all of {', '.join([*TABLES, *PARTS])}"
-    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all of {', '.join(PARTS)}")
     parser.add_argument(
         "--quick", action="store_true",
         help=f"fewer rounds and sizes; without parts only {', '.join(QUICK)}: a minute or so",
@@ -61,9 +56,9 @@ def main(words: list[str]) -> int:
         "--write-docs", action="store_true", help="put the tables into docs/performance.md"
     )
     args = parser.parse_args(words)
-    unknown = [n for n in args.parts if n not in TABLES and n not in PARTS]
+    unknown = [n for n in args.parts if n not in PARTS]
     if unknown:
-        parser.error(f"unknown part {unknown[0]!r}; choose from {', '.join([*TABLES, *PARTS])}")
+        parser.error(f"unknown part {unknown[0]!r}; choose from {', '.join(PARTS)}")
     if args.threads is not None:
         if args.threads < 1:
             parser.error(f"--threads: expected at least 1, but got {args.threads}")
@@ -72,13 +67,10 @@ def main(words: list[str]) -> int:
     facts = environment.facts()
     print("\n".join(facts), flush=True)
     made: list[table.Table] = []
-    for name in args.parts or (QUICK if args.quick else [*TABLES, *PARTS]):
-        if name in TABLES:
-            for found in TABLES[name](plan):
-                print("\n" + found.text(), flush=True)
-                made.append(found)
-        else:
-            PARTS[name]()
+    for name in args.parts or (QUICK if args.quick else list(PARTS)):
+        for found in PARTS[name](plan):
+            print("\n" + found.text(), flush=True)
+            made.append(found)
     if args.write_docs:
         for name in table.write(made, facts):
             print(f"docs/performance.md has no place for {name!r}", file=sys.stderr)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from time import process_time
 
 from benchmarks import workloads
-from benchmarks.ratio import Ratio, in_turn
+from benchmarks.ratio import Plan, in_turn
+from benchmarks.table import Table
 from framework.trace import sink
 from framework.trace.conditions import parse_line
 from framework.trace.gate import Gate
@@ -19,31 +20,39 @@ HEALTH = ["nan", "inf", "absmax > 1e30", "norm > 1e30", "std > 1e30 and zeros > 
 # The same with bounds that the sum of squares alone does not rule out: each tensor is walked.
 NEAR = ["nan", "inf", "absmax > 100", "norm > 1e4", "std > 30 and zeros > 99.9%"]
 ARMED = (
-    ("one that never matches: op nope nan", ["op nope nan"]),
-    ("nan, on every value and gradient", ["nan"]),
-    ("grad * norm > 1e9", ["grad * norm > 1e9"]),
-    ("update * absmax > 1e9", ["update * absmax > 1e9"]),
-    ("five of all, far from what is there", HEALTH),
-    ("five of all, near what is there", NEAR),
-    ("op linear where x.shape[0] < 0", ["op linear where x.shape[0] < 0"]),
+    ("one that never matches (`op nope nan`)", ["op nope nan"]),
+    ("`nan`, on every value and every gradient", ["nan"]),
+    ("`grad * norm > 1e9`, every parameter", ["grad * norm > 1e9"]),
+    ("`update * absmax > 1e9`, every parameter (copied before)", ["update * absmax > 1e9"]),
+    ("`op linear where x.shape[0] < 0`", ["op linear where x.shape[0] < 0"]),
+    ("`nan`, `inf`, `absmax`, `norm`, `std and zeros` far from what is there", HEALTH),
+    ("the same near what is there: each tensor is walked", NEAR),
 )  # fmt: skip
 
 
-def report() -> None:
-    """Ratios to the same training step, untraced and with its structure traced."""
-    for name, make in (("small MLP", workloads.mlp), ("transformer-like", workloads.transformer)):
-        step = make()
-        traced = armed(step, [])
-        print(f"conditions: extra time of a training step, {name}")
-        print(f"  {'structure, nothing armed, against untraced':<46} {_ratio(step, traced)}")
-        for title, lines in ARMED:
-            print(f"  {title:<46} {_ratio(traced, armed(step, lines))}")
-        print(f"  {'--rules default':<46} {_ratio(traced, armed(step, [], rules=True))}")
+def report(plan: Plan) -> list[Table]:
+    """Extra time of the same training step, against its structure traced with nothing armed."""
+    made = {"64-128-10 MLP, batch 64": workloads.mlp, "transformer-like": workloads.transformer}
+    table = Table("conditions", "conditions: extra time of a training step", ["armed", *made])
+    columns = [_column(make(), plan) for make in made.values()]
+    titles = [title for title, _ in ARMED]
+    titles += ["`--rules default`", "`nan` and `inf`, against the untraced step"]
+    table.rows = [list(row) for row in zip(titles, *columns)]
+    table.notes.append(
+        f"Median and quartiles of {plan.rounds} rounds, processor time, against the same step with "
+        "its structure traced and nothing armed."
+    )
+    return [table]
 
 
-def _ratio(a: Callable[[], object], b: Callable[[], object]) -> Ratio:
-    """In processor time: what is compared is short, and other programs run beside it."""
-    return in_turn(a, b, 15, clock=process_time)
+def _column(step: Callable[[], object], plan: Plan) -> list[str]:
+    traced = armed(step, [])
+    pairs = [(traced, armed(step, lines)) for _, lines in ARMED]
+    pairs.append((traced, armed(step, [], rules=True)))
+    pairs.append((step, armed(step, ["nan", "inf"])))
+    # In processor time: what is compared is short, and other programs run beside it.
+    ratios = [in_turn(a, b, plan.rounds, plan.seconds, process_time) for a, b in pairs]
+    return [ratio.percent for ratio in ratios]
 
 
 def armed(

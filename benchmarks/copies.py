@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.ratio import Plan
+from benchmarks.table import Table
 from framework.trace.client import Client
 
 __all__ = ["report"]
@@ -67,11 +69,13 @@ def _wait_for_stop(client: Client) -> dict[str, Any]:
     return status  # type: ignore[no-any-return]
 
 
-def report() -> None:
+def report(plan: Plan) -> list[Table]:
     """Checkpoints on and off in turn; then a stop, its branches, and a step run again."""
+    rounds = 3 if plan.quick else ROUNDS
+    table = Table("copies", "copies of a program", ["what", "figure"])
     with _program() as client:
         pairs = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             rates = []
             for enabled in (False, True):
                 client.request("checkpoints", enabled=enabled).result(10)
@@ -79,19 +83,14 @@ def report() -> None:
                 rates.append(_rate(client))
             pairs.append(rates[0] / rates[1] - 1)
         low, middle, high = statistics.quantiles(pairs, n=4)
-        print(
-            f"copies: checkpoints cost {middle:+.1%} of a training step's time (quartiles "
-            f"{low:+.1%} to {high:+.1%}; a small MLP, every value kept, a viewer attached)"
-        )
         client.request("pause").result(10)
         last = _wait_for_stop(client)["last_seq"]
         made = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             began = time.perf_counter()
             client.request("fork").result(20)
             made.append(1e3 * (time.perf_counter() - began))
             client.request("drop").result(20)
-        print(f"copies: a branch answers {statistics.median(made):.0f} ms after it is asked for")
         seqs = client.request("checkpoints").result(10)["seqs"]
         taken = []
         for seq in seqs[-3:] * 3:
@@ -101,4 +100,11 @@ def report() -> None:
             _wait_for_stop(again)
             taken.append(1e3 * (time.perf_counter() - began))
             again.close()
-        print(f"copies: 400 events are run again in {statistics.median(taken):.0f} ms")
+    table.rows = [
+        ["checkpoints: of a training step's time, quartiles",
+         f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"],
+        ["a branch answers after it was asked for", f"{statistics.median(made):.0f} ms"],
+        ["400 events are run again", f"{statistics.median(taken):.0f} ms"],
+    ]  # fmt: skip
+    table.notes.append("A small MLP, every value kept, a viewer attached; elapsed time.")
+    return [table]

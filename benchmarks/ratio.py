@@ -33,6 +33,12 @@ class Ratio:
         return f"{percent[0]:>9}  (quartiles {percent[1]} to {percent[2]})"
 
     @property
+    def percent(self) -> str:
+        """As extra time."""
+        median, low, high = (f"{(r - 1) * 100:+.1f}" for r in (self.median, self.low, self.high))
+        return f"{median} % ({low} to {high})"
+
+    @property
     def times(self) -> str:
         """As a factor."""
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"

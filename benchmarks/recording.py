@@ -17,7 +17,8 @@ from time import perf_counter, process_time
 
 import framework as torch
 from benchmarks import workloads
-from benchmarks.ratio import in_turn
+from benchmarks.ratio import Plan, in_turn
+from benchmarks.table import Table, time_of
 from benchmarks.tracing import traced
 from framework.trace import open_tape, sink
 from framework.trace.playback import Playback
@@ -25,31 +26,41 @@ from framework.trace.tape_writer import Recording
 
 __all__ = ["report"]
 
-ROUNDS = 15
 MANY = 1_000_000  # events
+VALUES = 400_000  # events with a value each
 LARGE = 300 << 20  # bytes of the recording that is opened
 
 
-def report() -> None:
+def report(plan: Plan) -> Iterator[Table]:
     """Ratios of a recorded run to an untraced and to a traced one; times of opening."""
     with tempfile.TemporaryDirectory() as folder:
-        print("recording to a file: extra time of a training step")
-        for name, make in (
-            ("transformer-like", workloads.transformer),
-            ("small MLP", workloads.mlp),
-        ):
-            for keep in ("none", "health", "all"):
-                step = make()
-                with recorded(step, keep, Path(folder, f"{keep}.tape")) as run:
-                    in_memory = traced(step, "none" if keep == "none" else "all")
-                    for title, other in (("untraced", step), ("in memory", in_memory)):
-                        wall = in_turn(other, run, ROUNDS)
-                        busy = in_turn(other, run, ROUNDS, clock=process_time)
-                        print(f"  {name}, --keep {keep}, against {title}")
-                        print(f"    processor time {busy}")
-                        print(f"    elapsed        {wall}")
-        _opening(Path(folder, "large.tape"))
-        _flood(Path(folder, "flood.tape"))
+        yield _recording(plan, Path(folder))
+        yield _opening(plan, Path(folder))
+
+
+def _recording(plan: Plan, folder: Path) -> Table:
+    table = Table(
+        "recording", "recording to a file: extra time of a training step",
+        ["workload, `--keep`", "against untraced", "against the same trace in memory",
+         "untraced, elapsed time"],
+    )  # fmt: skip
+    made = {"transformer-like": workloads.transformer, "64-128-10 MLP": workloads.mlp}
+    for name, make in made.items():
+        for keep in ("none", "health", "all"):
+            step = make()
+            with recorded(step, keep, folder / f"{keep}.tape") as run:
+                in_memory = traced(step, "none" if keep == "none" else "all")
+                sides = [(step, process_time), (in_memory, process_time), (step, perf_counter)]
+                cells = [
+                    in_turn(other, run, plan.rounds, plan.seconds, clock).percent
+                    for other, clock in sides
+                ]
+            table.rows.append([f"{name}, `{keep}`", *cells])
+    table.notes.append(
+        f"Median and quartiles of {plan.rounds} rounds, processor time of all threads where no "
+        "other is named."
+    )
+    return table
 
 
 @contextlib.contextmanager
@@ -73,9 +84,13 @@ def recorded(
     assert not recording.problem and not recording.lost, recording
 
 
-def _opening(path: Path) -> None:
+def _opening(plan: Plan, folder: Path) -> Table:
+    """How long a large recording takes to open, and one of very many events."""
+    table = Table("opening", "opening a recording", ["what", "figure", "bound"])
+    path = folder / "large.tape"
+    size = LARGE // 10 if plan.quick else LARGE
     with recorded(workloads.transformer(), "all", path, budget=LARGE * 4) as run:
-        while not path.exists() or os.path.getsize(path) < LARGE:
+        while not path.exists() or os.path.getsize(path) < size:
             run()
     first, whole = [], []
     for _ in range(5):
@@ -86,32 +101,50 @@ def _opening(path: Path) -> None:
         began = perf_counter()
         tape = open_tape(path)
         whole.append(perf_counter() - began)
-    size = os.path.getsize(path) >> 20
-    print(f"opening a recording of {size} MB, {len(tape):,} events, {tape.kept[0]:,} values")
-    print(f"  until its text can be shown   {statistics.median(first) * 1e3:.1f} ms")
-    print(f"  all of it indexed             {statistics.median(whole) * 1e3:.0f} ms")
+    what = f"{os.path.getsize(path) >> 20} MB, {len(tape):,} events, {tape.kept[0]:,} values"
+    table.rows += [
+        [f"{what}: until its text can be shown", time_of(statistics.median(first)), "100 ms"],
+        ["all of it indexed, checksums checked", time_of(statistics.median(whole)), "1 s"],
+    ]
+    count = MANY // 10 if plan.quick else MANY
+    flood, small = folder / "flood.tape", folder / "small.tape"
+    with _loop(flood, count, "none") as recording:
+        pass
+    megabytes = os.path.getsize(flood) / 1e6
+    name = f"{count:,} events of a loop without training steps, {megabytes:.0f} MB"
+    table.rows.append([f"{name}: lost while recording", f"{recording.lost:,}", "0"])
+    table.rows += _opened(flood, name)
+    count = VALUES // 10 if plan.quick else VALUES
+    with _loop(small, count, "all"):
+        pass
+    table.rows += _opened(small, f"{count:,} events, every value kept")
+    return table
 
 
-def _flood(path: Path) -> None:
+@contextlib.contextmanager
+def _loop(path: Path, count: int, keep: str) -> Iterator[Recording]:
     """A loop without training steps, which makes events faster than they can be written."""
-    recorder = sink.Recorder(keep="none")
-    with Recording(path, recorder, keep="none") as recording:
+    recorder = sink.Recorder(keep=keep)
+    with Recording(path, recorder, keep=keep, budget=4 << 30) as recording:
         sink.active = recorder
         x = torch.ones(8)
-        while recorder.seq < MANY:
+        while recorder.seq < count:
             x = (x + 1).tanh()
         sink.active = None
-    size = os.path.getsize(path) / 1e6
-    print(f"{recording.events:,} events of a loop: {size:.0f} MB, {recording.lost:,} were lost")
-    found = [
-        tuple(map(float, _child(_OPEN, str(path)).split())) for _ in range(5)
-    ]  # a process each: memory that was used once is not given back
-    for i, (name, unit) in enumerate(
+        yield recording
+
+
+def _opened(path: Path, name: str) -> list[list[str]]:
+    """What opening takes, in a process each: memory that was used once is not given back."""
+    found = [tuple(map(float, _child(_OPEN, str(path)).split())) for _ in range(5)]
+    rows = []
+    for i, (what, unit) in enumerate(
         (("elapsed", "ms"), ("processor time", "ms"), ("memory", "MB"))
     ):
         low, *_, high = values = sorted(row[i] for row in found)
         text = f"{statistics.median(values):.0f} {unit} ({low:.0f} to {high:.0f})"
-        print(f"  opening them, {name:<15} {text}")
+        rows.append([f"{name}: opening, {what}", text, ""])
+    return rows
 
 
 _OPEN = """

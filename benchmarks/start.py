@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+from benchmarks.ratio import Plan
+from benchmarks.table import Table
 from benchmarks.terminal import Terminal
 
 __all__ = ["report"]
@@ -20,23 +22,29 @@ ROOT = Path(__file__).parent.parent
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def report(rounds: int = 7) -> None:
+def report(plan: Plan) -> list[Table]:
     """Medians over some rounds, in milliseconds."""
-    print("start: milliseconds, median (fastest to slowest)")
+    rounds = 3 if plan.quick else 7
     bare = python("pass", rounds)
     numpy = python("import numpy", rounds)
     framework = python("import framework", rounds)
-    print(f"  python                    {spread(bare)}")
-    print(f"  import numpy              {spread(above(numpy, bare))}")
-    print(f"  import framework          {spread(above(framework, bare))}   (under 300)")
-    print(f"  first capture             {spread(first_capture(rounds))}   (under 300)")
-    print(f"  tapebook --version        {spread(command(['-m', 'app', '--version'], rounds))}")
-    print(f"  first paint of the program{spread(first_paint(rounds))}   (under 1000)")
+    rows = [
+        ["python", spread(bare), ""],
+        ["`import numpy`", spread(above(numpy, bare)), ""],
+        ["`import framework`, NumPy included", spread(above(framework, bare)), "300 ms"],
+        ["first capture: a process's first traced step (every value kept) to its drawn graph",
+         spread(first_capture(rounds)), "300 ms"],
+        ["`tapebook --version`", spread(command(["-m", "app", "--version"], rounds)), ""],
+        ["start of `tapebook FILE` to the first paint", spread(first_paint(rounds)), "1 s"],
+    ]  # fmt: skip
+    table = Table("start", "start", ["what", "median (fastest to slowest)", "bound"], rows)
+    table.notes.append(f"{rounds} rounds, elapsed time.")
+    return [table]
 
 
 def spread(seconds: list[float]) -> str:
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-    return f" {middle * 1000:6.0f}  ({low * 1000:.0f} to {high * 1000:.0f})"
+    return f"{middle * 1000:.0f} ms ({low * 1000:.0f} to {high * 1000:.0f})"
 
 
 def above(times: list[float], base: list[float]) -> list[float]:

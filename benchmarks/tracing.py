@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import workloads
 from benchmarks.conditions import HEALTH, NEAR, armed
-from benchmarks.ratio import Plan, Ratio, in_turn
+from benchmarks.ratio import Plan, in_turn
 from benchmarks.table import Table
 from framework.core import dispatch
 from framework.trace import sink
@@ -40,15 +40,10 @@ def report(plan: Plan) -> list[Table]:
         for _, run in sides:
             for _ in range(FILLED):
                 run()
-        cells = [_percent(in_turn(a, b, plan.rounds, plan.seconds, plan.clock)) for a, b in sides]
+        cells = [in_turn(a, b, plan.rounds, plan.seconds, plan.clock).percent for a, b in sides]
         table.rows.append([name, *cells])
     table.notes.append(plan.in_words[0].upper() + plan.in_words[1:] + ".")
     return [table]
-
-
-def _percent(ratio: Ratio) -> str:
-    median, low, high = [f"{(r - 1) * 100:+.1f}" for r in (ratio.median, ratio.low, ratio.high)]
-    return f"{median} % ({low} to {high})"
 
 
 def traced(step: Callable[[], object], keep: str) -> Callable[[], object]:

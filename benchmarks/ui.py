@@ -7,8 +7,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import keys
+from benchmarks.ratio import Plan
+from benchmarks.table import Table
 from benchmarks.terminal import Terminal
 
 __all__ = ["report"]
@@ -56,50 +60,64 @@ for i in range({count} // 200):
 print("fin" + "ished")
 """
 # Forward and backward: a quarter of the ops are forward's, the gradients take the others.
-BACKWARD = """\
-import framework as torch
-from framework import nn
-torch.manual_seed(0)
-layers = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(100)])
-x = torch.ones(8, requires_grad=True)
-for i in range({count} // 800):
-    for layer in layers:
-        x = layer(x)
-x.sum().backward()
-print("fin" + "ished")
-"""
+BACKWARD = NESTED.replace("// 200", "// 800").replace("print", "x.sum().backward()\nprint")
+STEPS_OF = {
+    "one after the other": FLAT, "in modules": NESTED, "three quarters backward's": BACKWARD,
+}  # fmt: skip
 STREAM = 1_000_000  # events of one step, twice what the screen keeps
+OPENING = "opening or closing all: the first change"
 # What is pressed in it, where the focus goes first, and how often.
 KEYS = {
     "scrolling a page": (b"2", PAGE_UP, 9),
     "going to the end": (b"2", END, 3),
-    "opening or closing all": (b"2", b"*", 6),
+    OPENING: (b"2", b"*", 6),
     "a letter of a search": (b"2/", b"n", 5),
     "looking back": (ESCAPE, b"N", 9),
     "scrubbing": (b"4", LEFT, 9),
 }
 
 
-def report() -> None:
-    """Print the latency of a step key, the CPU time per scrolled page, and of doing nothing."""
-    print("user interface, in a terminal of 120x40")
-    first, settled = step_latency()
-    print(f"  step key to first change   {spread(first)} ms   (under 50)")
-    print(f"  step key to a quiet screen {spread(settled)} ms")
-    pages, idle = scrolling()
-    print(f"  page through 5,000 ops     {pages * 1000:.1f} ms of CPU per page")
-    print(f"  idle                       {idle * 100:.1f} % of a core")
-    for text, what in (
-        (FLAT, "one after the other"), (NESTED, "in modules"), (BACKWARD, "with backward"),
-    ):  # fmt: skip
-        for count in (10_000, 100_000):
-            large(text, what, count)
-    stream()
+def report(plan: Plan) -> Iterator[Table]:
+    """Step keys, pages and idling; keys in large steps; a million events of one step."""
+    yield small(plan)
+    yield screen(plan)
+    yield keys.report(plan)
+    yield stream(STREAM // 20 if plan.quick else STREAM)
+
+
+def small(plan: Plan) -> Table:
+    """The latency of a step key, the CPU time per scrolled page, and of doing nothing."""
+    table = Table("ui", "the screen, in a terminal of 120x40", ["what", "figure", "bound"])
+    first, settled = step_latency(15 if plan.quick else 60)
+    pages, idle = scrolling(20 if plan.quick else 60)
+    table.rows = [
+        ["a step key to the first change on the screen, real kernel and terminal",
+         spread(first), "50 ms"],
+        ["the same until the screen is quiet", spread(settled), ""],
+        ["a page of a 5,000-op graph", f"{pages * 1000:.1f} ms of processor time", ""],
+        ["idle", f"{idle * 100:.1f} % of a core", ""],
+    ]  # fmt: skip
+    return table
+
+
+def screen(plan: Plan) -> Table:
+    """Keys in a step of very many ops, from the key to the first change, in a terminal."""
+    counts = (10_000,) if plan.quick else (10_000, 100_000)
+    shown = [(f"{count:,} ops, {what}", text, count)
+             for what, text in STEPS_OF.items() for count in counts]  # fmt: skip
+    table = Table("screen", "large steps on the screen", ["what", *(name for name, *_ in shown)])
+    columns = [large(text, count) for _, text, count in shown]
+    table.rows = [[what, *(column[what] for column in columns)] for what in columns[0]]
+    table.notes.append(
+        "Keys: from the key to the first change, median and longest, elapsed time. Bounds: 100 ms, "
+        "and 500 MB."
+    )
+    return table
 
 
 def spread(seconds: list[float]) -> str:
     cuts = statistics.quantiles(seconds, n=20)
-    return f"{statistics.median(seconds) * 1000:6.1f} (95 % within {cuts[18] * 1000:.1f})"
+    return f"{statistics.median(seconds) * 1000:.1f} ms, 95 % within {cuts[18] * 1000:.1f}"
 
 
 def opened(text: str) -> Terminal:
@@ -139,17 +157,15 @@ def step_latency(count: int = 60) -> tuple[list[float], list[float]]:
         return first, settled
 
 
-def large(text: str, what: str, count: int) -> None:
-    """Print what keys cost in a step of so many ops, and the memory of the program."""
+def large(text: str, count: int) -> dict[str, str]:
+    """What keys cost in a step of so many ops, and the memory of the program."""
     with opened(text.format(count=count)) as terminal:
-        start, before = time.perf_counter(), terminal.cpu()
+        before = terminal.cpu()
         terminal.type(b"r")
-        if terminal.read(120.0, until=b"finished") is None:
+        if terminal.read(300.0, until=b"finished") is None:
             raise RuntimeError(f"a cell of {count:,} ops did not end")
-        ran = time.perf_counter() - start
-        terminal.quiet(2.0, 60.0)
-        cost = terminal.cpu() - before
-        print(f"  {count:,} ops {what}: run in {ran:.1f} s, shown for {cost:.1f} s of CPU")
+        terminal.quiet(2.0, 120.0)
+        found = {"processor time until it is shown": f"{terminal.cpu() - before:.1f} s"}
         for name, (there, key, times) in KEYS.items():
             terminal.type(there)
             terminal.quiet(0.7)
@@ -162,31 +178,37 @@ def large(text: str, what: str, count: int) -> None:
                 terminal.quiet(0.3)
             each = (terminal.cpu() - cpu) / times
             middle, most = statistics.median(answers), max(answers)
-            print(
-                f"    {name:<24} {middle * 1000:6.1f} ms to the first change (at most "
-                f"{most * 1000:.0f}; bound 100), {each * 1000:.0f} ms of CPU"
-            )
-        for keys in (ESCAPE, b"S", ESCAPE, b"M", ESCAPE):
-            terminal.type(keys)
+            found[name] = f"{middle * 1000:.0f}, {most * 1000:.0f} ms"
+            if name == OPENING:
+                found["the same until it is drawn, processor time"] = f"{each:.1f} s"
+        for press in (ESCAPE, b"S", ESCAPE, b"M", ESCAPE):
+            terminal.type(press)
             terminal.quiet(1.0)
-        print(f"    memory: {terminal.memory()} MB, at most {terminal.memory('VmHWM')} (bound 500)")
+        found["memory at the end, and at most"] = (
+            f"{terminal.memory()}, {terminal.memory('VmHWM')} MB"
+        )
+        return found
 
 
-def stream(count: int = STREAM) -> None:
-    """Print the memory of the program when so many events came in, and how many were lost."""
+def stream(count: int = STREAM) -> Table:
+    """The memory of the program when so many events came in, and how many were lost."""
     with opened(FLAT.format(count=count)) as terminal:
         start, before = time.perf_counter(), terminal.cpu()
         terminal.type(b"r")
-        if terminal.read(600.0, until=b"finished") is None:
+        if terminal.read(900.0, until=b"finished") is None:
             raise RuntimeError(f"a cell of {count:,} ops did not end")
         ran = time.perf_counter() - start
         terminal.quiet(2.0, 120.0)
         told = re.findall(rb"(\d+) dropped", terminal.output)
-        print(
-            f"  {count:,} events in one step: run in {ran:.1f} s, shown for "
-            f"{terminal.cpu() - before:.1f} s of CPU; memory {terminal.memory()} MB, at most "
-            f"{terminal.memory('VmHWM')}; {int(told[-1]) if told else 0:,} said to be dropped"
-        )
+        rows = [
+            ["the cell runs, the screen looking on", f"{ran:.1f} s"],
+            ["processor time of the screen", f"{terminal.cpu() - before:.1f} s"],
+            ["memory of the screen at the end, and at most",
+             f"{terminal.memory()}, {terminal.memory('VmHWM')} MB"],
+            ["said to be dropped", f"{int(told[-1]) if told else 0:,} events"],
+        ]  # fmt: skip
+    head = [f"{count:,} events of one step", "figure"]
+    return Table("stream", "very many events of one step", head, rows)
 
 
 def scrolling(pages: int = 60) -> tuple[float, float]:

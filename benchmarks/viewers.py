@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+from benchmarks.ratio import Plan
+from benchmarks.table import Table
 from framework.trace import session as sessions
 from framework.trace.client import Client
 from framework.trace.protocol import (
@@ -53,27 +55,34 @@ ROUNDS = 9
 Viewer = Callable[[Session], None]
 
 
-def report() -> None:
+def report(plan: Plan) -> list[Table]:
     """Step rates of a small MLP's training: with viewers against alone, at the same time."""
-    print(
-        "viewers: training steps per second of a small MLP (64-128-10, batch 64), and how much of"
-    )
-    print("         the rate of the same program alone, which runs at the same time")
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp()
+    rounds = 3 if plan.quick else ROUNDS
+    table = Table(
+        "viewers", "viewers: training steps per second of a small MLP",
+        ["who is there", "steps per second", "share of the rate alone"],
+    )  # fmt: skip
     with Program("alone") as alone:
         for idle, name, viewer in CASES:
             with Program(idle) as program, _watched(viewer):
                 ratios, rates = [], []
-                for _ in range(ROUNDS):
+                for _ in range(rounds):
                     program.go(), alone.go()
                     rates.append(program.rate())
                     ratios.append(rates[-1] / alone.rate())
             rate, ratio = statistics.median(rates), statistics.median(ratios)
-            low, high = min(ratios), max(ratios)
-            print(f"  {name:<46} {rate:7.0f}   {ratio:4.2f} ({low:.2f} to {high:.2f})", flush=True)
-    pause = sorted(_pauses())
+            share = f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            table.rows.append([name, f"{rate:.0f}", share])
+    pause = sorted(_pauses(5 if plan.quick else 20))
     middle, last = pause[len(pause) // 2] * 1000, pause[-1] * 1000
-    print(f"  pause key to stop, from full speed             {middle:5.1f} ms, at most {last:.1f}")
+    table.notes += [
+        f"64-128-10 MLP, batch 64, beside the same program alone; {rounds} rounds of {SECONDS} s, "
+        "median and range.",
+        f"From the pause request to the stop, out of full speed: {middle:.1f} ms, at most "
+        f"{last:.1f} of {len(pause)}.",
+    ]
+    return [table]
 
 
 class Program:
@@ -214,15 +223,15 @@ def connects(session: Session) -> None:
 
 
 CASES: tuple[tuple[str, str, Viewer | None], ...] = (
-    ("off", "listening, nobody there, idle='off'", None),
-    ("structure", "listening, nobody there (structure)", None),
-    ("structure", "a viewer at full speed", runs_at_full_speed),
-    ("structure", "a viewer that watches (all values)", watches),
-    ("structure", "a viewer that hangs", hangs),
-    ("structure", "the same, once it has been dropped", hung),
-    ("off", "a flood of requests, idle='off'", floods),
-    ("off", "requests without end, idle='off'", asks),
-    ("off", "connections without end, idle='off'", connects),
+    ("off", 'nobody, `idle="off"`', None),
+    ("structure", "nobody, structure is recorded (the default)", None),
+    ("structure", "a viewer, at full speed (`F`)", runs_at_full_speed),
+    ("structure", "a viewer that watches: every value is kept", watches),
+    ("structure", "a viewer that hangs: as much as one that watches,", hangs),
+    ("structure", "and once it has been dropped, after five seconds", hung),
+    ("off", 'a flood of requests, `idle="off"`', floods),
+    ("off", 'one request after the other without end, `idle="off"`', asks),
+    ("off", 'connections without end, `idle="off"`', connects),
 )
 
 

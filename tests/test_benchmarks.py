@@ -66,7 +66,11 @@ def test_tables_go_between_their_markers(tmp_path: Path) -> None:
 
 def test_the_document_has_a_place_for_every_table() -> None:
     text = table.DOCUMENT.read_text(encoding="utf-8")
-    names = ("steps", "memory", "ops", "optimizers", "dispatch", "graph", "sizes", "tracing")
+    names = (
+        "steps", "memory", "ops", "optimizers", "dispatch", "graph", "sizes", "tracing",
+        "conditions", "recording", "opening", "viewers", "copies", "start", "ui", "screen", "keys",
+        "stream",
+    )  # fmt: skip
     for name in names:
         assert text.count(f"<!-- bench {name} -->\n") == text.count(f"<!-- end {name} -->") == 1
 

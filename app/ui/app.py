@@ -44,6 +44,7 @@ __all__ = ["TapebookApp", "run_ui"]
 TIDY = 10.0  # seconds without a change after which garbage is collected
 AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
+BREATH = 0.006  # seconds between two looks in any case: what else there is to do is done in them
 ANSWERS = 0.01  # seconds in which answers are collected before they are shown
 MOST = 0.02  # seconds in which events are taken in between two repaints that take as long
 LONG = 10.0  # seconds of work in a cell that are not thrown away without a question
@@ -113,7 +114,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self._ends = False
         self._program = client
         self._with_kernel = kernel
-        self._last_tick = self._last_change = 0.0
+        self._last_tick = self._ended = self._last_change = 0.0
         self._repaint = 0.0  # seconds that the last repaint took
         self._woken = False
         self._first_theme = theme
@@ -246,7 +247,7 @@ class TapebookApp(App[int], inherit_bindings=False):
     def wake(self) -> None:
         """Look at what has come: at once, or when the last look is long enough ago."""
         frame = FRAME if self.session.state == "running" else ANSWERS
-        wait = self._last_tick + frame - time.monotonic()
+        wait = max(self._last_tick + frame, self._ended + BREATH) - time.monotonic()
         if self.keys.under_way:
             wait = max(wait, AGAIN)
         try:
@@ -269,6 +270,7 @@ class TapebookApp(App[int], inherit_bindings=False):
             began = time.perf_counter()
             self.main.commands.refresh(changed)
             self._repaint = time.perf_counter() - began
+        self._ended = time.monotonic()
         if self.session.pending:
             self._message_came()
 

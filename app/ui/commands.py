@@ -81,7 +81,6 @@ class Commands(Branches, Explain, TakeAway, Tables):
         """Show what the action has changed, without waiting for the next tick."""
         self.app.tick(take=False)
         self.screen.status.fit()
-        self.screen.call_after_refresh(self.app.keys.answered)
 
     @property
     def app(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ class Keys:
     """Whether a key is under way: it goes through six widgets, and work must not come between."""
 
     def __init__(self) -> None:
-        self._pressed = 0.0
+        self._pressed = -math.inf
 
     def pressed(self) -> None:
         """A key has come."""
@@ -29,7 +30,7 @@ class Keys:
 
     def answered(self) -> None:
         """What it changes is on the screen."""
-        self._pressed = 0.0
+        self._pressed = -math.inf
 
     @property
     def under_way(self) -> bool:

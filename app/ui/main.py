@@ -280,6 +280,7 @@ class MainScreen(Screen[None]):
     # -- keys and clicks ---------------------------------------------------------------------
 
     def on_key(self, event: events.Key) -> None:
+        self.call_after_refresh(self.commands.app.keys.answered)
         if self.editing and event.is_printable:
             # Typed before the focus had moved: an editor lets no text pass.
             event.stop()

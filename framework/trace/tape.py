@@ -24,7 +24,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -49,6 +48,7 @@ from framework.trace.tape_format import (
     messages,
     split_blob,
 )
+from framework.trace.tape_values import Value, Values
 
 __all__ = ["StepInfo", "Tape", "TapeError", "open_tape"]
 
@@ -60,24 +60,6 @@ _HEALTH = msgspec.msgpack.Decoder(list[tuple[int, int, Summary]])
 _SOURCE = msgspec.msgpack.Decoder(tuple[str, str])
 _STOPS = msgspec.msgpack.Decoder(list[tuple[int, int]])
 _DTYPES = {d.name: d.numpy for d in dtypes.ALL}
-
-
-class _Held:
-    """What a tensor held, by event: a blob with its dtype and shape, or statistics."""
-
-    __slots__ = ("seqs", "what")
-
-    def __init__(self) -> None:
-        self.seqs: list[int] = []
-        self.what: list[tuple[bytes, str, tuple[int, ...]] | Summary] = []
-
-    def put(self, seq: int, what: Any) -> None:
-        i = bisect_right(self.seqs, seq)
-        if i and self.seqs[i - 1] == seq:
-            self.what[i - 1] = what
-            return
-        self.seqs.insert(i, seq)
-        self.what.insert(i, what)
 
 
 class Tape:
@@ -117,8 +99,7 @@ class Tape:
         self._inode = status.st_dev, status.st_ino
         self._scanner = Scanner(self._fd)
         self._events = EventStore(self._unreadable)
-        self._held: dict[int, _Held] = {}
-        self._blobs: dict[bytes, tuple[int, int, str, tuple[int, ...]]] = {}  # hash -> where
+        self._values = Values()
         self._unpacked = self._dated = 0
         self.sources: dict[str, str] = {}
         self.stops: dict[int, int] = {}
@@ -251,27 +232,22 @@ class Tape:
                 elif channel == BLOB:
                     self._take_blob(chunk, start, end)
                 elif channel == VALUES:
-                    for ident, seq, digest, dtype, shape in _VALUES.decode(data[start:end]):
-                        self._hold(ident, seq, (digest, dtype, shape))
+                    self._values.take(_VALUES.decode(data[start:end]))
                 elif channel == HEALTH:
-                    for ident, seq, summary in _HEALTH.decode(data[start:end]):
-                        self._hold(ident, seq, summary)
+                    self._values.take_summaries(_HEALTH.decode(data[start:end]))
                 elif channel == SOURCE:
                     name, text = _SOURCE.decode(data[start:end])
                     self.sources.setdefault(name, text)
                 elif channel == STOPS:
                     self.stops.update(_STOPS.decode(data[start:end]))
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, RecursionError, OverflowError):
                 self.damage.append(Damage(chunk.offset, chunk.length, "a message that is none"))
 
     def _take_blob(self, chunk: Chunk, start: int, end: int) -> None:
         head, at = split_blob(chunk.data, start, end)
-        digest, dtype, shape = _BLOB_HEAD.decode(head)
+        digest, _, _ = _BLOB_HEAD.decode(head)
         if chunk.start:
-            self._blobs[digest] = (chunk.start + at, end - at, dtype, shape)
-
-    def _hold(self, ident: int, seq: int, what: Any) -> None:
-        self._held.setdefault(ident, _Held()).put(seq, what)
+            self._values.take_blob(digest, chunk.start + at, end - at)
 
     def _date_damage(self) -> None:
         """Say of the damage that was met just now after which event it lies."""
@@ -322,30 +298,25 @@ class Tape:
             return None
         return TensorMeta(ident, found[2], found[1], "cpu")
 
-    def _find(self, ident: int, seq: int) -> Any:
+    def _find(self, ident: int, seq: int) -> Value | Summary | None:
         """What is known of a tensor as of an event; None if it may have been written since."""
-        held = self._held.get(ident)
-        if held is None:
+        found = self._values.find(ident, seq)
+        if found is None:
             return None
-        seq = seq or max(self.last_seq, held.seqs[-1])
-        i = bisect_right(held.seqs, seq) - 1
-        if i < 0:
-            return None
-        born = held.seqs[i]
+        born, what = found
+        seq = seq or max(self.last_seq, born)
         writes = self._events.writes.get(ident, ())
         newest = bisect_right(writes, seq) - 1
         if newest >= 0 and writes[newest] > born:
             return None
-        if self._events.gap_after(born, seq):
-            return None
-        return held.what[i]
+        return None if self._events.gap_after(born, seq) else what
 
     def _read(self, digest: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        found = self._blobs.get(digest)
+        found = self._values.blob(digest)
         kind = _DTYPES.get(dtype)
         if found is None or kind is None or self._fd < 0:
             return None
-        at, length, _, _ = found
+        at, length = found
         if (
             len(shape) > 64
             or min(shape, default=0) < 0
@@ -362,8 +333,7 @@ class Tape:
     @property
     def kept(self) -> tuple[int, int]:
         """Values that it holds, and the bytes of the distinct ones."""
-        count = sum(len(held.seqs) for held in self._held.values())
-        return count, sum(length for _, length, _, _ in self._blobs.values())
+        return self._values.count, self._values.size
 
     def check(self) -> int:
         """Read every event and value; returns how many values it refers to and has not, or has
@@ -372,16 +342,15 @@ class Tape:
             pass
         bad = 0
         known: dict[bytes, bool] = {}
-        for held in self._held.values():
-            for what in held.what:
-                if isinstance(what, Summary):
-                    continue
-                if what[0] not in known:
-                    try:
-                        known[what[0]] = self._read(*what) is not None
-                    except TapeError:
-                        known[what[0]] = False
-                bad += not known[what[0]]
+        for what in self._values:
+            if isinstance(what, Summary):
+                continue
+            if what.digest not in known:
+                try:
+                    known[what.digest] = self._read(*what) is not None
+                except TapeError:
+                    known[what.digest] = False
+            bad += not known[what.digest]
         return bad
 
     # -- showing -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from ui_driver import MLP, program, write
 
 import framework as torch
@@ -163,5 +164,33 @@ def test_no_call_that_is_asked_for_is_lost(tmp_path: Path) -> None:
             for n in range(50):
                 later(d.main.graph, 1e-9, lambda n=n: called.append(n))  # type: ignore[misc]
             await d.until(lambda: sorted(called) == list(range(50)), "all calls")
+
+    asyncio.run(run())
+
+
+def test_work_waits_while_a_key_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what comes in; and it goes on when the key is answered, or patience has an end."""
+    monkeypatch.setattr("app.ui.later.ANSWER", 1e9)
+    monkeypatch.setattr("app.ui.later.PATIENCE", 1e9)
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
+            called: list[str] = []
+            d.app.keys.pressed()
+            later(d.main.graph, 1e-9, lambda: called.append("first"))
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+                await d.pilot.pause(0)
+            assert not called
+            await d.pilot.press("2")  # a key that does something
+            await d.until(lambda: called == ["first"], "what waited for it")
+            assert not d.app.keys.under_way
+            d.app.keys.pressed()
+            monkeypatch.setattr("app.ui.later.PATIENCE", 0.0)
+            later(d.main.graph, 1e-9, lambda: called.append("second"))
+            await d.until(lambda: len(called) == 2, "what does not wait for ever")
+            d.app.keys.answered()
 
     asyncio.run(run())

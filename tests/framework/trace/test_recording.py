@@ -611,7 +611,9 @@ def test_values_with_the_same_checksum_are_told_apart(tmp_path: Path) -> None:
     tape = open_tape(tmp_path / "a.tape")
     for tensor, expected in zip(tensors, (a, b, a, b)):
         np.testing.assert_array_equal(tape.tensor(tensor._id), expected)
-    assert tape.check() == 0 and len(tape._blobs) == 3, "two values, and True 64 times"
+    assert tape.check() == 0 and len(tape._values._blobs.columns()[0]) == 3, (
+        "two values, and True 64 times"
+    )
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
