@@ -27,7 +27,7 @@ from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
 from app.session import BUDGET, Session
 from app.ui.crash import Crash
-from app.ui.later import AGAIN, Keys, later
+from app.ui.later import AGAIN, PATIENCE, Keys, later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.screens.report import ReportScreen
@@ -246,15 +246,18 @@ class TapebookApp(App[int], inherit_bindings=False):
 
     def wake(self) -> None:
         """Look at what has come: at once, or when the last look is long enough ago."""
-        frame = FRAME if self.session.state == "running" else ANSWERS
+        session = self.session
+        frame = FRAME if session.state == "running" else ANSWERS
         wait = max(self._last_tick + frame, self._ended + BREATH) - time.monotonic()
-        if self.keys.under_way:
+        # What a running program sends may wait for a key; where it stands, it is the key's answer.
+        patience = PATIENCE if session.state == "running" and not session.stepping else 0.0
+        if patience and self.keys.under_way:
             wait = max(wait, AGAIN)
         try:
             if wait <= 0:
                 self.tick()
             else:
-                later(self, wait, self.tick)
+                later(self, wait, self.tick, patience)
         except Exception as error:  # called by the loop itself, which would only log it
             self._handle_exception(error)
 

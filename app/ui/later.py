@@ -38,14 +38,16 @@ class Keys:
         return time.monotonic() - self._pressed < ANSWER
 
 
-def later(pump: MessagePump, seconds: float, callback: Callable[[], object]) -> None:
+def later(
+    pump: MessagePump, seconds: float, callback: Callable[[], object], patience: float = PATIENCE
+) -> None:
     """Call a function of a widget (or of the program) in so many seconds, between two messages.
 
-    A key that is under way comes first. In place of Textual's `set_timer`, which leaves out a call
-    whose time has come before it was looked at first: on a busy machine a wait of a millisecond is
-    over by then.
+    A key that is under way comes first, for ``patience`` seconds at most. In place of Textual's
+    `set_timer`, which leaves out a call whose time has come before it was looked at first: on a
+    busy machine a wait of a millisecond is over by then.
     """
-    until = time.monotonic() + seconds + PATIENCE
+    until = time.monotonic() + seconds + patience
     asyncio.get_running_loop().call_later(seconds, due, pump, callback, until)
 
 

@@ -165,7 +165,7 @@ class Values:
 
     def find(self, ident: int, seq: int) -> tuple[int, Value | Summary] | None:
         """What a tensor held as of an event (0: the newest), with the event that made it."""
-        if not (-_LAST <= ident + 1 and ident <= _LAST and 0 <= seq <= _LAST):
+        if not (-_LAST - 1 <= ident <= _LAST and 0 <= seq <= _LAST):
             return None
         row = self._rows.floor(ident, seq or _LAST)
         return None if row is None else (row[1], self._what(*row[2:]))

@@ -173,13 +173,12 @@ def test_work_waits_while_a_key_is_under_way(
 ) -> None:
     """Also what comes in; and it goes on when the key is answered, or patience has an end."""
     monkeypatch.setattr("app.ui.later.ANSWER", 1e9)
-    monkeypatch.setattr("app.ui.later.PATIENCE", 1e9)
 
     async def run() -> None:
         async with program(write(tmp_path / "mlp.py", MLP), kernel=False) as d:
             called: list[str] = []
             d.app.keys.pressed()
-            later(d.main.graph, 1e-9, lambda: called.append("first"))
+            later(d.main.graph, 1e-9, lambda: called.append("first"), 1e9)
             for _ in range(20):
                 await asyncio.sleep(0.005)
                 await d.pilot.pause(0)
@@ -188,8 +187,7 @@ def test_work_waits_while_a_key_is_under_way(
             await d.until(lambda: called == ["first"], "what waited for it")
             assert not d.app.keys.under_way
             d.app.keys.pressed()
-            monkeypatch.setattr("app.ui.later.PATIENCE", 0.0)
-            later(d.main.graph, 1e-9, lambda: called.append("second"))
+            later(d.main.graph, 1e-9, lambda: called.append("second"), 0.0)
             await d.until(lambda: len(called) == 2, "what does not wait for ever")
             d.app.keys.answered()
 
