@@ -639,3 +639,25 @@ def test_sums_in_float64(plainly, name, special):
             assert a.dtype == b.dtype == np.float64 and a.shape == b.shape
             scale = np.max(np.abs(b), initial=1, where=np.isfinite(b))
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13 * scale)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 0), (0, 3), (4, 1)])
+@pytest.mark.parametrize("special", [False, True])
+def test_convolutions_of_small_images(plainly, padding, special):
+    """Eight places by 32 channels; the input's gradient, too."""
+    for batch, inside, outside, size, kernel in [
+        (9, 32, 32, (7, 7), (3, 3)), (5, 40, 64, (5, 8), (3, 2)), (70, 33, 56, (3, 4), (1, 3)),
+        (17, 64, 31, (6, 5), (5, 4)),
+    ]:  # fmt: skip
+        x, w = _draw((batch, inside, *size)), _draw((outside, inside, *kernel), 1)
+        if special:
+            x[3, 5, 1, 2], x[4, 7, 0, 0] = np.nan, np.inf
+        if all(n + 2 * p >= k for n, p, k in zip(size, padding, kernel)):
+            call = functools.partial(F.conv2d, padding=padding)
+            _same(plainly, call, x, w, _draw((outside,), 2), tolerance=1e-5)
+            _same(plainly, call, x[:, :, ::-1].swapaxes(2, 3), w.swapaxes(2, 3), tolerance=1e-5)
+
+
+def test_small_images_padded_on_one_side(plainly):
+    x, w = _draw((9, 32, 6, 6)), _draw((32, 32, 2, 4), 1)
+    _same(plainly, functools.partial(F.conv2d, padding="same"), x, w, tolerance=1e-5)

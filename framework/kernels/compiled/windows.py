@@ -13,6 +13,7 @@ lanes, and its sums run over places.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from framework.kernels.compiled.tiles import (
     put,
     turn,
 )
+from framework.kernels.orders import in_rows_copy
 
 __all__ = ["convolve", "fits", "input_gradient", "weight_gradient"]
 
@@ -264,6 +266,69 @@ def _gradient(x, g, offsets, w, planes, step, padding, shape, size, width, each,
                             gradient_16(begin, met, here, width, shape[1], grads, out, lanes)
 
 
+# -- small images -------------------------------------------------------------------------------
+#
+# Of whose lines the ends would be a quarter and more: eight places of any images at a time, by 32
+# channels of output. Channels come last, so that a row of a window is one range of the input.
+
+
+@njit(**FAST)
+def _places(x, starts, rows, row, pitch, panels, y, start, stop):
+    for block in range(start, stop):
+        first = OUTS * block
+        met = starts[first:].ctypes.data
+        for p in range(panels.shape[0]):
+            gradient_32(x.ctypes.data, met, rows, row, pitch, panels[p].ctypes.data,
+                        y[first:, PLACES * p :].ctypes.data, y.shape[1])  # fmt: skip
+
+
+def _is_small(x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> bool:
+    return bool(
+        1 < out[1] <= 8
+        and len(x) * math.prod(out) >= 8 * OUTS
+        and min(w.shape[:2]) >= PLACES
+        and w.shape[0] % PLACES in (0, *range(24, PLACES))
+        and math.prod(w.shape[2:]) > 1
+        and tuple(stride) == tuple(dilation) == (1, 1)
+        and min(padding) >= 0
+    )
+
+
+def _panels(w: Any) -> Any:
+    """Windows (O, C, *kernel) as (O / 32, taps * C, 32), with zeros where O is no multiple."""
+    count, channels, taps = len(w), w.shape[1], math.prod(w.shape[2:])
+    if w.flags.c_contiguous and not count % PLACES:
+        lines = in_rows_copy(w.reshape(count, -1).T).reshape(channels, taps, -1, PLACES)
+        return np.ascontiguousarray(lines.transpose(2, 1, 0, 3)).reshape(
+            -1, taps * channels, PLACES
+        )
+    panels = np.zeros((taps, channels, _rounded(count, PLACES)), np.float32)
+    panels[..., :count] = w.reshape(count, channels, taps).transpose(2, 1, 0)
+    return panels.reshape(taps * channels, -1, PLACES).swapaxes(0, 1).copy()
+
+
+def _of_small(x: Any, w: Any, bias: Any, padding: Any, out: Any) -> Any:
+    count, channels, *kernel = w.shape
+    size = [n + k - 1 for n, k in zip(out, kernel)]
+    room = np.zeros((len(x), *size, channels), np.float32)
+    known = [min(n, max(0, s - p)) for n, s, p in zip(x.shape[2:], size, padding)]
+    here = tuple([slice(p, p + n) for p, n in zip(padding, known)])
+    room[(slice(None), *here)] = x[:, :, : known[0], : known[1]].transpose(0, 2, 3, 1)
+    n, i, j = np.indices((len(x), *out))
+    starts = (((n * size[0] + i) * size[1] + j) * channels).reshape(-1).astype(np.int64)
+    places = len(starts)
+    starts = np.pad(starts, (0, -places % OUTS), mode="edge")
+    panels, row = _panels(w), kernel[1] * channels
+    y = np.zeros((len(starts), panels.shape[0] * PLACES), np.float32)
+    in_parts(_places, len(starts) // OUTS, y.size * channels * math.prod(kernel) // 8, room,
+             starts, kernel[0], row, size[1] * channels, panels, y)  # fmt: skip
+    found = y[:places].reshape(len(x), -1, y.shape[1])[:, :, :count].swapaxes(1, 2)
+    result = in_rows_copy(found).reshape(len(x), count, *out)
+    if bias is not None:
+        result += bias[:, None, None]
+    return result
+
+
 # -- where things lie ---------------------------------------------------------------------------
 
 
@@ -335,6 +400,8 @@ def convolve(
     x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
 ) -> Any:
     """The convolution (N, O, *out) of x (N, C, H, W) with w (O, C / groups, *kernel)."""
+    if groups == 1 and _is_small(x, w, stride, padding, dilation, out):
+        return _of_small(x, w, bias, padding, out)
     count, channels = w.shape[:2]
     planes, shape, met = _forward(x, w.shape[2:], stride, padding, dilation, out)
     length = _length(out, shape[1])
@@ -357,6 +424,10 @@ def input_gradient(
 ) -> Any:
     """The gradient (N, C, *size) of the input, for g (N, O, OH, OW)."""
     outs, channels, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
+    mirrored = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    before = [k - 1 - p for k, p in zip(kernel, padding)]
+    if groups == 1 and _is_small(g, mirrored, stride, before, dilation, size):
+        return _of_small(g, mirrored, None, before, size)
     starts = [
         (a, b) for a in range(min(stride[0], size[0])) for b in range(min(stride[1], size[1]))
     ]
@@ -372,8 +443,8 @@ def input_gradient(
     least = [min(axis) for axis in list(zip(*every))[1:]]
     reach = [max(axis) - low for axis, low in zip(list(zip(*every))[1:], least)]
     outer = [-(-n // s) for n, s in zip(size, stride)]
-    before = tuple([-low for low in least])
-    shape = _shape(g.shape[2:], [(0, 0)], (1, 1), before, reach, outer)
+    lead = tuple([-low for low in least])
+    shape = _shape(g.shape[2:], [(0, 0)], (1, 1), lead, reach, outer)
     places = [[(0, (r - least[0]) * shape[1] + q - least[1]) for _, r, q in f] for f in shifts]
     lengths = [
         _length([-(-(n - first) // s) for n, first, s in zip(size, start, stride)], shape[1])
@@ -391,7 +462,7 @@ def input_gradient(
     in_parts(
         _correlate, len(g) * groups * windows.shape[1], x.size * outs * len(every) // 8,
         _grouped(g, groups), windows, offsets, parts, np.zeros((groups, channels), np.float32), x,
-        np.zeros((1, 2), np.int64), (1, 1), before, shape, whole, tuple(stride),
+        np.zeros((1, 2), np.int64), (1, 1), lead, shape, whole, tuple(stride),
     )  # fmt: skip
     return x.reshape(len(g), groups * channels, *size)
 
