@@ -42,18 +42,18 @@ def _take(line, pitch, out):
             y[i] = given[i]
 
 
+@njit(**FAST, forceinline=True)
+def _three(line, length):
+    """What the three taps of a row meet."""
+    return line[0:][:length], line[1:][:length], line[2:][:length]
+
+
 @njit(**FAST)
 def _plane(plane, w, pitch, length, out):
     """What one window w (9,) makes of a line."""
-    p0 = plane[0:][:length]
-    p1 = plane[1:][:length]
-    p2 = plane[2:][:length]
-    p3 = plane[pitch:][:length]
-    p4 = plane[pitch + 1 :][:length]
-    p5 = plane[pitch + 2 :][:length]
-    p6 = plane[2 * pitch :][:length]
-    p7 = plane[2 * pitch + 1 :][:length]
-    p8 = plane[2 * pitch + 2 :][:length]
+    p0, p1, p2 = _three(plane, length)
+    p3, p4, p5 = _three(plane[pitch:], length)
+    p6, p7, p8 = _three(plane[2 * pitch :], length)
     w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
     for i in range(length):
         above = w0 * p0[i] + w1 * p1[i] + w2 * p2[i]
@@ -64,15 +64,9 @@ def _plane(plane, w, pitch, length, out):
 @njit(**SUMS)
 def _plane_of_gradient(plane, g, pitch, length, w):
     """Add to w (9,) the products of a line of gradients with what the window met."""
-    p0 = plane[0:][:length]
-    p1 = plane[1:][:length]
-    p2 = plane[2:][:length]
-    p3 = plane[pitch:][:length]
-    p4 = plane[pitch + 1 :][:length]
-    p5 = plane[pitch + 2 :][:length]
-    p6 = plane[2 * pitch :][:length]
-    p7 = plane[2 * pitch + 1 :][:length]
-    p8 = plane[2 * pitch + 2 :][:length]
+    p0, p1, p2 = _three(plane, length)
+    p3, p4, p5 = _three(plane[pitch:], length)
+    p6, p7, p8 = _three(plane[2 * pitch :], length)
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = _f(0)
     for i in range(length):
         a = g[i]
