@@ -126,7 +126,7 @@ class LBFGS(Optimizer):
         def evaluate() -> tuple[Any, float, Any]:
             with enable_grad():
                 result = closure()
-            return result, float(result), self._flat_gradient()
+            return result, float(result.item()), self._flat_gradient()
 
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)

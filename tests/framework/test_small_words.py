@@ -108,6 +108,9 @@ def test_a_number_of_a_tensor_with_a_gradient_warns_once(monkeypatch):
         float(x.detach())
         with torch.no_grad():
             float(x)
+        p = nn.Parameter(torch.ones(2))
+        lbfgs = torch.optim.LBFGS([p])  # takes the number of its own accord
+        assert lbfgs.step(lambda: ((p**2).sum().backward(), (p**2).sum())[1]).item() == 2
 
 
 def test_lists_that_are_too_deep():
