@@ -133,6 +133,8 @@ def keeps_format(kernel: Any, operands: int = 1) -> Any:
     @functools.wraps(kernel)
     def kept(*arrays: Any, **meta: Any) -> Any:
         result = kernel(*arrays, **meta)
+        if result is None:  # of a kernel that leaves these arrays to another one
+            return None
         form = suggested(arrays[0])
         if form is None and operands > 1:
             form = suggested(arrays[1])

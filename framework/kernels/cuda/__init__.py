@@ -39,6 +39,7 @@ Runner = Callable[[str, str, int, int, tuple[Any, ...]], None]
 deterministic = False  # whether sums must not depend on the order of atomics: `flags` sets it
 _runner: Runner | None = None  # instead of CuPy
 _modules: dict[tuple[str, str, int], Any] = {}  # CuPy's, by family, type and device
+_functions: dict[tuple[str, str, int], Any] = {}  # by family, entry and device
 
 
 def kernel_of(op: Any) -> Callable[..., Any]:
@@ -165,8 +166,11 @@ def on_device(
     """Launch an entry through CuPy, on the device of the first array and its current stream."""
     place = next(a for a in arguments if hasattr(a, "device")).device
     with place:
-        module = _module(family, entry.rpartition("_")[2], place.id)
-        module.get_function(entry)((blocks,), (threads,), _as_words(arguments))
+        found = _functions.get((family, entry, place.id))
+        if found is None:
+            module = _module(family, entry.rpartition("_")[2], place.id)
+            found = _functions[family, entry, place.id] = module.get_function(entry)
+        found((blocks,), (threads,), _as_words(arguments))
 
 
 def _as_words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

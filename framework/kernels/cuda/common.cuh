@@ -180,10 +180,12 @@ struct OneBlock {
 //
 // KERNEL(name, (parameters), body) makes the entries name_f16, name_bf16, name_f32 and name_f64, in
 // which T is the type and A the one that is computed in. Parameters are pointers, i64 and double
-// only, of 8 bytes each. A block has at most 1024 threads.
+// only, of 8 bytes each. A block has at most THREADS threads: a file whose blocks may have more
+// says so, for each thread then has fewer registers.
 
+#define THREADS 256
 #ifndef ENTRY
-#define ENTRY(name) extern "C" __global__ void __launch_bounds__(1024) name
+#define ENTRY(name) extern "C" __global__ void __launch_bounds__(THREADS) name
 #define ENTERED(name)
 #endif
 #define KERNEL_OF(name, kind, Type, parameters, ...) \

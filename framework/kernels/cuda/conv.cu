@@ -8,7 +8,7 @@
 // with N images, P positions of the result, S of the input, K of the window, and O, C channels of
 // the group. Images are (depth, height, width), with ones in front where there are fewer
 // dimensions. A block makes a tile of 64 by 64; where a group has few rows (depthwise), a thread
-// (a block, of the weight's gradient) makes one element. All numbers are below 2^31.
+// (a block, of the weight's gradient) makes one element. All numbers are below 2^31 - 2^12.
 
 struct Conv {
     int batch, groups, outs, ins;  // channels of a group
@@ -79,7 +79,7 @@ template <class T> struct Forward {
 
 template <class T> struct ForInput {
     typedef typename Wide<T>::type A;
-    const T *g, *w;
+    const T *g, *w, *b;  // the bias of a transposed convolution, which is this product
     T* x;
     Conv c;
     int group;
@@ -101,6 +101,7 @@ template <class T> struct ForInput {
     }
     __device__ void put(int row, int column, A v, int) const {
         i64 image = (u32)column / (u32)c.pixels();
+        if (b) v += wide(b[group * c.ins + row]);
         narrow(v, x[(image * c.groups * c.ins + group * c.ins + row) * c.pixels() +
                     (u32)column % (u32)c.pixels()]);
     }
@@ -219,12 +220,14 @@ template <class P> __device__ void by_block_of(P p) {
           GIVEN(stride), GIVEN(padding), GIVEN(dilation)}
 
 #define FORWARD (Forward<T>{x, w, b, y, CONV, 0})
-#define FOR_INPUT (ForInput<T>{g, w, x, CONV, 0})
+#define FOR_INPUT (ForInput<T>{g, w, b, x, CONV, 0})
 #define FOR_WEIGHT (ForWeight<T>{x, g, parts, CONV, 0})
 KERNEL(conv_tiles, (const T* x, const T* w, const T* b, T* y, SHAPES), tile_of(FORWARD, 1))
 KERNEL(conv_singles, (const T* x, const T* w, const T* b, T* y, SHAPES), single_of(FORWARD))
-KERNEL(conv_input_tiles, (const T* g, const T* w, T* x, SHAPES), tile_of(FOR_INPUT, 1))
-KERNEL(conv_input_singles, (const T* g, const T* w, T* x, SHAPES), single_of(FOR_INPUT))
+KERNEL(conv_input_tiles, (const T* g, const T* w, const T* b, T* x, SHAPES),
+       tile_of(FOR_INPUT, 1))
+KERNEL(conv_input_singles, (const T* g, const T* w, const T* b, T* x, SHAPES),
+       single_of(FOR_INPUT))
 KERNEL(conv_weight_tiles, (const T* x, const T* g, A* parts, i64 count, SHAPES),
        tile_of(FOR_WEIGHT, (int)count))
 KERNEL(conv_weight_singles, (const T* x, const T* g, A* parts, SHAPES), by_block_of(FOR_WEIGHT))

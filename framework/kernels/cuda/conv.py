@@ -1,23 +1,28 @@
-"""Convolutions in one, two and three dimensions and their gradients, without unfolded patches."""
+"""Convolutions in one, two and three dimensions, transposed ones too, and their gradients.
+
+No patches are unfolded. Images that lie channels last are copied into rows, and results of a
+convolution back into their order.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from framework.kernels.cuda import blocks_for, empty, launch, ready
+from framework.kernels.cuda import blocks_for, empty, flat, launch, ready
 from framework.kernels.floats import wide
+from framework.layout import keeps_format
 
 __all__ = [
     "conv1d", "conv1d_input", "conv1d_weight", "conv2d", "conv2d_input", "conv2d_weight", "conv3d",
-    "conv3d_input", "conv3d_weight",
+    "conv3d_input", "conv3d_weight", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
 ]  # fmt: skip
 
 _FEW = 8  # rows of a group's product, below which a tile would be mostly empty
 _SIDE = 64  # of a tile
 _TARGET = 1 << 9  # blocks that fill a device
 _DEEP = 1 << 10  # of a sum that is worth a block
-_MOST = (1 << 31) - 1
+_MOST = (1 << 31) - (1 << 12)  # so that no int overflows where a tile or a part reaches beyond it
 
 
 def _three(values: Any, fill: int) -> list[int]:
@@ -53,11 +58,10 @@ def _tiles(groups: int, rows: int, columns: int) -> int:
 
 
 def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    """None for images that lie channels last: their results do, too."""
     given = [x, w] if b is None else [x, w, b]
     if not ready(*given) or x.ndim != w.ndim or x.ndim not in (3, 4, 5):
         return None
-    if not all(a.flags.c_contiguous for a in given) or x.shape[1] != w.shape[1] * groups:
+    if x.shape[1] != w.shape[1] * groups:
         return None
     if min(stride) <= 0 or (b is not None and b.shape != (len(w),)):
         return None
@@ -67,6 +71,7 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
                      dilation, groups)  # fmt: skip
     if shapes is None:
         return None
+    x, w, b = flat(x), flat(w), None if b is None else flat(b)
     y = empty(x, (len(x), len(w), *out))
     rows, columns = len(w) // groups, len(x) * math.prod(out)
     if rows < _FEW:
@@ -77,22 +82,27 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
 
 
 def _conv_input(
-    g: Any, w: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Any:
-    """The gradient (N, C, *size) of the images."""
-    if not ready(g, w) or not (g.flags.c_contiguous and w.flags.c_contiguous):
+    g: Any, w: Any, b: Any = None, *, size: Any, stride: Any, padding: Any, dilation: Any,
+    groups: int,
+) -> Any:  # fmt: skip
+    """The gradient (N, C, *size) of the images; with a bias it is a transposed convolution."""
+    if not ready(g, w) or g.ndim != w.ndim or g.ndim not in (3, 4, 5) or min(stride) <= 0:
         return None
     ins = w.shape[1] * groups
     shapes = _shapes(len(g), len(w), ins, size, g.shape[2:], w.shape[2:], stride, padding,
                      dilation, groups)  # fmt: skip
     if shapes is None or g.shape[1] != len(w):
         return None
+    if b is not None and (not ready(g, b) or b.shape != (ins,)):
+        return None
+    g, w, b = flat(g), flat(w), None if b is None else flat(b)
     x = empty(g, (len(g), ins, *size))
     rows, columns = w.shape[1], len(g) * math.prod(size)
     if rows < _FEW:
-        launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, x, *shapes)
+        launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, b, x, *shapes)
     else:
-        launch("conv", "conv_input_tiles", _tiles(groups, rows, columns), 256, g, w, x, *shapes)
+        launch("conv", "conv_input_tiles", _tiles(groups, rows, columns), 256, g, w, b, x,
+               *shapes)  # fmt: skip
     return x
 
 
@@ -100,13 +110,14 @@ def _conv_weight(
     x: Any, g: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """The gradient (O, C / groups, *kernel) of the windows, summed up in parts."""
-    if not ready(x, g) or not (x.flags.c_contiguous and g.flags.c_contiguous):
+    if not ready(x, g):
         return None
     ins, outs = x.shape[1], g.shape[1]
     shapes = _shapes(len(x), outs, ins, x.shape[2:], g.shape[2:], kernel, stride, padding,
                      dilation, groups)  # fmt: skip
     if shapes is None or len(x) != len(g):
         return None
+    x, g = flat(x), flat(g)
     rows, columns = outs // groups, ins // groups * math.prod(kernel)
     kind, depth = wide(empty(x, (0,))).dtype, len(x) * math.prod(g.shape[2:])
     if rows < _FEW:
@@ -122,6 +133,7 @@ def _conv_weight(
     return found.reshape(outs, ins // groups, *kernel).astype(x.dtype, copy=False)
 
 
-conv1d = conv2d = conv3d = _conv
+conv1d = conv2d = conv3d = keeps_format(_conv, 2)
+conv_transpose1d = conv_transpose2d = conv_transpose3d = keeps_format(_conv_input, 2)
 conv1d_input = conv2d_input = conv3d_input = _conv_input
 conv1d_weight = conv2d_weight = conv3d_weight = _conv_weight

@@ -15,14 +15,21 @@ __all__ = ["nll_loss", "nll_loss_backward"]
 _BLOCKS = 1 << 9  # of partial sums
 
 
+def _plain_targets(target: Any) -> Any:
+    """The targets as contiguous int64; None for other types."""
+    if target.dtype not in (np.int64, np.uint8) or not target.size:
+        return None
+    return flat(target.astype(np.int64, copy=False))
+
+
 def _targets(like: Any, target: Any, classes: int, ignored: int) -> Any:
-    """The targets as contiguous int64; None if one is out of range: the plain kernel says which.
+    """The same; None also if one is out of range: the plain kernel says which.
 
     One number is read from the device for that.
     """
-    if target.dtype not in (np.int64, np.uint8) or not target.size:
+    target = _plain_targets(target)
+    if target is None:
         return None
-    target = flat(target.astype(np.int64, copy=False))
     bad = empty(like, (1,), np.int64)
     bad.fill(0)
     launch("loss", "bad_targets", blocks_for(target.size), 256, like, target, bad, target.size,
@@ -71,7 +78,7 @@ def nll_loss_backward(
         return None
     if g.size != 1 if single else g.shape != target.shape:
         return None
-    found = _targets(g, target, classes, ignore_index)
+    found = _plain_targets(target)  # the loss has seen that all are in range
     if found is None:
         return None
     g, weight = flat(g), None if weight is None else flat(weight)

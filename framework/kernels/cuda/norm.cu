@@ -4,6 +4,9 @@
 // lines are shared out among parts, whose means and sums of squares are joined (Chan, Golub and
 // LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 
+#undef THREADS
+#define THREADS 1024
+
 // Mean (0 unless `center`) and 1 / deviation of a row.
 template <class T, class G, class A>
 __device__ void moments_of_row(const T* x, i64 width, double eps, i64 center, A& mean, A& r) {

@@ -3,6 +3,9 @@
 // Rows are read twice: the largest element and the sum of the exponentials are found in one pass
 // (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
 
+#undef THREADS
+#define THREADS 1024
+
 // The largest element so far, and the sum of e^(x - largest). Minus infinity adds nothing, until
 // nothing else is there: then 0 / 0 makes NaN of the row.
 template <class A> struct Peak {

@@ -13,7 +13,7 @@ _NAMES = {  # by family: functions of the name of their op
     "adding": "embedding embedding_backward index_put max_scatter scatter_add",
     "attention": "attention attention_backward",
     "conv": """conv1d conv1d_input conv1d_weight conv2d conv2d_input conv2d_weight conv3d
-        conv3d_input conv3d_weight""",
+        conv3d_input conv3d_weight conv_transpose1d conv_transpose2d conv_transpose3d""",
     "drawing": """bernoulli bernoulli_ dropout normal_ rand randint randn random_ randperm
         uniform_""",
     "gates": "gru_gates gru_gates_backward lstm_gates lstm_gates_backward",

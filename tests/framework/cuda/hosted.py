@@ -7,6 +7,7 @@ import ctypes
 import functools
 import mmap
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -40,6 +41,12 @@ def library(family: str) -> ctypes.CDLL:
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return ctypes.CDLL(f"{base}.so")
+
+
+@functools.cache
+def most_threads(family: str) -> int:
+    """What a family's entries promise their compiler of the threads of a block."""
+    return int(re.findall(r"^#define THREADS (\d+)", cuda.source(family), re.MULTILINE)[-1])
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -93,7 +100,8 @@ class Host:
     def __call__(
         self, family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
     ) -> None:
-        assert 0 < threads <= 1024 and 0 < blocks < 1 << 31, (entry, blocks, threads)
+        assert 0 < threads <= most_threads(family) and threads % 32 == 0, (entry, threads)
+        assert 0 < blocks < 1 << 31, (entry, blocks)
         words = (ctypes.c_ulonglong * len(arguments))()
         guarded: dict[int, _Guarded] = {}
         for i, a in enumerate(arguments):

@@ -134,7 +134,8 @@ for keep in ("all", "none"):
     watched, stops = run(0, *every, keep=keep)
     assert watched == plain + 1 and not stops, (plain, watched)  # one read at the step's end
     _, (stop,) = run(3, *every, keep=keep)
-    assert stop.reason == "inf" and "15 Inf of 15: div, forward, step 3; it was event" in stop.message
+    said = "15 Inf of 15: div, forward, step 3; it was event"
+    assert stop.reason == "inf" and said in stop.message
 _, (stop,) = run(3, ("nan", "backward", "model.0.weight"))
 assert "NaN" in stop.message and "gradient of" in stop.message, stop
 from framework import trace

@@ -28,7 +28,8 @@ import numpy as np, sys
 import hosted
 from framework.kernels import cuda
 base = cuda.source("softmax").partition("#line")[0]
-cuda.source = lambda family: base + sys.stdin.read()
+text = base + sys.stdin.read()
+cuda.source = lambda family: text
 x = np.arange(64, dtype=np.float64)
 for order in 0, 1:
     y = np.zeros(64)
