@@ -27,6 +27,7 @@ from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
 from framework.quiet import again
 from framework.trace import sink
+from framework.trace.places import user_frame
 
 __all__ = [
     "RULES", "apply", "composite", "no_derivative", "no_gradient", "only_tensors", "run",
@@ -651,7 +652,7 @@ def _with_name(name: str, text: str) -> str:
 
 def _place() -> str:
     """Where the user's code stands, for a message that may be read without its traceback."""
-    frame = sink.user_frame(sys._getframe(1))
+    frame = user_frame(sys._getframe(1))
     if frame is None:
         return ""
     name = os.path.basename(frame.f_code.co_filename)

@@ -20,7 +20,7 @@ from framework.core import views
 from framework.core.dispatch import apply
 from framework.core.interpose import Layer
 from framework.tensor import Tensor
-from framework.trace import sink
+from framework.trace.places import user_frame
 
 __all__ = ["WHOLE", "Call", "Capture", "Value", "place"]
 
@@ -68,7 +68,7 @@ class Call:
 
 def place() -> str:
     """File and line of the user's code that is running."""
-    frame = sink.user_frame(sys._getframe(1))
+    frame = user_frame(sys._getframe(1))
     if frame is None:
         return ""
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.flags import is_warn_always_enabled
 from framework.tensor import Tensor
-from framework.trace import sink
+from framework.trace.places import user_frame
 
 __all__ = ["number_second", "numbers_first"]
 
@@ -66,7 +66,7 @@ def _warn(name: str, words: str) -> None:
     if not _warned or is_warn_always_enabled():
         _warned = True
         frame: Any = sys._getframe(1)
-        caller, depth = sink.user_frame(frame), 2
+        caller, depth = user_frame(frame), 2
         while caller is not None and frame is not caller:
             frame, depth = frame.f_back, depth + 1
         warnings.warn(

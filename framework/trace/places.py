@@ -1,13 +1,31 @@
-"""Where recorded code stands in its file, and what that code calls a value."""
+"""Where recorded code stands in its file, whose it is, and what it calls a value."""
 
 from __future__ import annotations
 
+import os
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["line_of", "variable_name"]
+__all__ = ["internal", "line_of", "user_frame", "variable_name"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 _lines: dict[tuple[int, int], tuple[CodeType, int]] = {}  # by code and instruction
+internal: dict[str, bool] = {}  # whether a source file is one of the framework's own
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame from ``frame`` outwards that is not the framework's own."""
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        inside = internal.get(filename)
+        if inside is None:
+            inside = filename.startswith((_PACKAGE, "<frozen", "<__array_function__"))
+            internal[filename] = inside
+        if not inside:
+            break
+        frame = frame.f_back
+    return frame
 
 
 def variable_name(value: Any, frame: FrameType | None) -> str | None:

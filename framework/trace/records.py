@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from numpy import ndarray
+
 # Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
 LEAF, OP, GRAD, UPDATE, WRITE, MARK, KERNELS = 2, 4, 6, 8, 10, 12, 14
 # As they are in the ring; who reads gets what `_of_call` and `_halves` make of them.
@@ -111,3 +113,35 @@ def halves(raw: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             described += (ident, *outputs(made)[nr + 1 : nr + 4], False)
     begin = (seq, t, NODE_BEGIN, name, origin, got, parent)
     return begin, (seq + 1, t1, NODE_END, seq, tuple(described), "")
+
+
+def loss_of(roots: tuple[Any, ...]) -> Any:
+    """The number that a backward pass starts from: a float; of a device's, a copy to be read later.
+
+    Values are kept for a few steps, and by a structure trace not at all: every step's loss is not.
+    """
+    data = roots[0]._data if len(roots) == 1 else None
+    if data is None or getattr(data, "size", 0) != 1:
+        return None
+    if type(data) is ndarray:
+        return float(data.item().real)
+    return data.copy() if hasattr(data, "__cuda_array_interface__") else None
+
+
+def error_text(error: BaseException) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def leaves_of(value: Any) -> list[Any]:
+    """The leaves of nested tuples, lists and dicts, in order; not recursive on purpose."""
+    result, todo = [], [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, (tuple, list)):
+            todo.extend(reversed(item))
+        elif isinstance(item, dict):
+            todo.extend(reversed(item.values()))
+        else:
+            result.append(item)
+    return result

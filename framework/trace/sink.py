@@ -10,7 +10,6 @@ says `records`.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import threading
@@ -23,10 +22,8 @@ from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any
 
-from numpy import ndarray
-
 from framework.trace import turns
-from framework.trace.places import variable_name
+from framework.trace.places import internal, user_frame, variable_name
 from framework.trace.records import (
     BACKWARD_BEGIN,
     BACKWARD_END,
@@ -50,7 +47,10 @@ from framework.trace.records import (
     OPTIM_END,
     UPDATE,
     WRITE,
+    error_text,
     halves,
+    leaves_of,
+    loss_of,
     meta_of,
     of_call,
     shapes,
@@ -66,7 +66,6 @@ __all__ = [
     "recording",
     "start",
     "stop",
-    "user_frame",
 ]
 
 active: Recorder | None = None
@@ -77,28 +76,10 @@ _LOOKED_AT = frozenset((OP, OP_END, NODE_END, GRAD, UPDATE, CELL_BEGIN, CELL_END
 ATTACHED = "_tapebook"  # attribute of a frame's globals that marks the namespace of a traced script
 
 _WRAPPED = re.compile(r"\._orig_mod(?=\.|$)")  # of `torch.compile`: no part of a readable path
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _getframe = sys._getframe
 
 # Set by framework.tensor when it is loaded: the recorder must know a tensor from a scalar.
 tensor_type: Any = type(None)
-
-
-_internal: dict[str, bool] = {}  # whether a source file is one of the framework's own
-
-
-def user_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame from ``frame`` outwards that is not the framework's own."""
-    while frame is not None:
-        filename = frame.f_code.co_filename
-        inside = _internal.get(filename)
-        if inside is None:
-            inside = filename.startswith((_PACKAGE, "<frozen", "<__array_function__"))
-            _internal[filename] = inside
-        if not inside:
-            break
-        frame = frame.f_back
-    return frame
 
 
 _recorders = count()
@@ -215,7 +196,7 @@ class Recorder:
             code = frame.f_code
             if code is not self.user_code:
                 try:
-                    while _internal[code.co_filename]:
+                    while internal[code.co_filename]:
                         frame = frame.f_back
                         code = frame.f_code
                 except (KeyError, AttributeError):  # a file that is met first; no user's frame
@@ -284,7 +265,7 @@ class Recorder:
         self._put(
             (),
             OP, perf_counter_ns(), name, ins, (), (*meta, *meta.values()),
-            frame and frame.f_code, frame and frame.f_lasti, self.here, False, _text(error),
+            frame and frame.f_code, frame and frame.f_lasti, self.here, False, error_text(error),
             t=t0,
         )  # fmt: skip
         if self.gate is not None:
@@ -340,7 +321,7 @@ class Recorder:
         if isinstance(out, tensor_type):  # nearly always
             outs: tuple[Any, ...] = (out,)
         else:
-            outs = tuple([o for o in _flat(out) if isinstance(o, tensor_type)])
+            outs = tuple([o for o in leaves_of(out) if isinstance(o, tensor_type)])
         ids = tuple([self._ident(o) for o in outs])
         self._close(begin, outs, MODULE_END, ids, error)
         if self.gate is not None and not self.modules and not any(o._rg for o in outs):
@@ -352,7 +333,7 @@ class Recorder:
         frame = user_frame(_getframe(2))
         begin = self._open(
             roots, BACKWARD_BEGIN, ids, frame and frame.f_code, frame and frame.f_lasti,
-            self.open[-1] if self.open else 0, _loss(roots),
+            self.open[-1] if self.open else 0, loss_of(roots),
         )  # fmt: skip
         self.modules.append(self.module)
         self.calls.append((frame and frame.f_code, frame and frame.f_lasti))
@@ -458,7 +439,7 @@ class Recorder:
         self.here = outer
         self.module = outer[0]
         self.seq = seq = self.seq + 1
-        text = _text(error) if error is not None else ""
+        text = error_text(error) if error is not None else ""
         self.ring[seq & self.mask] = raw = (
             seq, perf_counter_ns(), NODE_END, begin, tuple(described), text,
         )  # fmt: skip
@@ -843,7 +824,7 @@ class Recorder:
             self.open.pop()
         self._here()
         *rest, error = payload
-        self._put(tensors, kind, begin, *rest, _text(error) if error is not None else "")
+        self._put(tensors, kind, begin, *rest, error_text(error) if error is not None else "")
         if error is not None and self.gate is not None:
             self.gate.error(kind, error)
 
@@ -953,35 +934,3 @@ def _cuda_of(optimizer: Any) -> Any:
     params = (p for group in optimizer.param_groups for p in group["params"])
     device = getattr(next(params, None), "_device", None)
     return device if device is not None and device.type == "cuda" else None
-
-
-def _loss(roots: tuple[Any, ...]) -> Any:
-    """The number that a backward pass starts from: a float; of a device's, a copy to be read later.
-
-    Values are kept for a few steps, and by a structure trace not at all: every step's loss is not.
-    """
-    data = roots[0]._data if len(roots) == 1 else None
-    if data is None or getattr(data, "size", 0) != 1:
-        return None
-    if type(data) is ndarray:
-        return float(data.item().real)
-    return data.copy() if hasattr(data, "__cuda_array_interface__") else None
-
-
-def _text(error: BaseException) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def _flat(value: Any) -> list[Any]:
-    """The leaves of nested tuples, lists and dicts, in order; not recursive on purpose."""
-    result, todo = [], [value]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, (tuple, list)):
-            todo.extend(reversed(item))
-        elif isinstance(item, dict):
-            todo.extend(reversed(item.values()))
-        else:
-            result.append(item)
-    return result

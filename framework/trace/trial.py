@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.trace.sink import Recorder, _flat, recording
+from framework.trace.records import leaves_of
+from framework.trace.sink import Recorder, recording
 
 __all__ = ["trial"]
 
@@ -53,6 +54,6 @@ def _forget(parameters: list[Any]) -> None:
 def _once(model: Any, inputs: Any, keywords: Any, backward: bool) -> None:
     made = model(*inputs, **keywords)
     if backward:
-        wanted = [o for o in _flat(made) if getattr(o, "requires_grad", False)]
+        wanted = [o for o in leaves_of(made) if getattr(o, "requires_grad", False)]
         if wanted:
             sum([o.abs().sum() if o.is_complex() else o.sum() for o in wanted]).backward()
