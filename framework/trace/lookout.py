@@ -7,10 +7,12 @@ one `Sheet` of its tensors' figures.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from numpy import ndarray
 
 from framework.core import dispatch
 from framework.trace import frames, sink, turns
@@ -45,6 +47,18 @@ _OF_COMPOSITE = itemgetter(10, 8, 6, 7, 9)
 _PARENT = {OP_BEGIN: 9, MODULE_BEGIN: 9, NODE_BEGIN: 6, BACKWARD_BEGIN: 6, OPTIM_BEGIN: 7}
 
 
+class _Elsewhere(dict[str, bool]):
+    """Whether none of these breakpoints is of the module with a path, or of one that it lies in."""
+
+    def __init__(self, breakpoints: tuple[Compiled, ...]) -> None:
+        self.breakpoints = breakpoints
+
+    def __missing__(self, path: str) -> bool:
+        found = not any(not b.spec.module or b.within(path) for b in self.breakpoints)
+        self[path] = found
+        return found
+
+
 class _Found(tuple[Compiled, ...]):
     """Breakpoints that something of a name can hit.
 
@@ -52,20 +66,21 @@ class _Found(tuple[Compiled, ...]):
         norm, rms: none of them can where the sum of squares is below the first, and their mean
             below the second.
         numbers: whether figures are all that they ask for,
-        needs: and which.
+        needs: and which,
+        elsewhere: by the path of a module: whether all of them are of other modules.
     """
 
     norm = rms = 0.0
     needs = 0
     numbers = False
 
-    def pass_over(
-        self, tensors: Sequence[Any], flags: Flags | None = None, raw: tuple[Any, ...] = (),
-        phase: str = "",
-    ) -> bool:  # fmt: skip
+    def __init__(self, breakpoints: Iterable[Compiled]) -> None:
+        self.elsewhere = _Elsewhere(self)
+
+    def pass_over(self, tensors: Sequence[Any], look: Lookout | None = None) -> bool:
         """Is it sure, at the price of one look, that none of them is hit by these tensors?
 
-        Those of a device are noted in ``flags`` and seen to at the end of the step.
+        Those of a device are noted in the flags of ``look`` and seen to at the end of the step.
         """
         norm, rms = self.norm, self.rms
         kind = sink.tensor_type
@@ -75,7 +90,7 @@ class _Found(tuple[Compiled, ...]):
             if t.__class__ is not kind:
                 return False
             data = t._data
-            if self.numbers and flags is not None and flags.add(raw, data, self, phase):
+            if data.__class__ is not ndarray and self.numbers and look and look.note(data, self):
                 continue
             squares = squares_at_most(data)
             if not (squares < norm and squares < rms * data.size):
@@ -161,14 +176,20 @@ class Lookout:
         found = self._at_ops[name]
         if self.flags.full:
             self.gate.settle()
-        return not found or found.pass_over(outs, self.flags, self._newest(), self.recorder.phase)
+        return not found or found.elsewhere[self.recorder.module] or found.pass_over(outs, self)
 
     def pass_over_node(self, name: str, grads: Sequence[Any]) -> bool:
         """The same of a backward node that sent ``grads``."""
         if self._due is not None:
             return False
         found = self._at_nodes[name]
-        return not found or found.pass_over(grads, self.flags, self._newest(), "backward")
+        return not found or found.pass_over(grads, self)
+
+    def note(self, array: Any, candidates: _Found) -> bool:
+        """Look at an array of a device when the step has ended; False: it must be looked at now."""
+        recorder = self.recorder
+        raw = recorder.raw(recorder.seq) or ()
+        return self.flags.add(raw, array, candidates, recorder.phase)
 
     def _number(self) -> int:
         """The training step of what is looked at."""
@@ -176,9 +197,6 @@ class Lookout:
 
     def _phase(self) -> str:
         return self.recorder.phase if self._row is None else self._row.phase
-
-    def _newest(self) -> tuple[Any, ...]:
-        return self.recorder.raw(self.recorder.seq) or ()
 
     def settle(self) -> Compiled | None:
         """Read what was noted in this step; the breakpoint that the first of it hits."""

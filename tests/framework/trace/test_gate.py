@@ -650,29 +650,24 @@ def test_another_thread_is_neither_traced_nor_stopped(taped):
 
 
 def test_an_armed_breakpoint_elsewhere_costs_little(taped):
-    """A breakpoint on another op may not double the time of an op."""
+    """A breakpoint on another op, or in another module, is passed over in a few calls."""
     _, gate = taped
     x = torch.ones(4)
 
-    def measure():
-        best = 1e9
-        for _ in range(7):
-            began = time.perf_counter()
-            for _ in range(300):
-                x * 2
-            best = min(best, time.perf_counter() - began)
-        return best
+    def calls():
+        seen = []
+        sys.setprofile(lambda frame, event, arg: seen.append(event in ("call", "c_call")))
+        for _ in range(100):
+            x * 2
+        sys.setprofile(None)
+        return sum(seen) / 100
 
-    points = [Breakpoint(1, op="exp", condition="nan"), Breakpoint(2, module="m.x")]
-    off = on = 1e9
-    for _ in range(20):  # on a busy machine, until both have had a quiet moment
-        gate.set_breakpoints([])
-        off = min(off, measure())
-        gate.set_breakpoints(points)
-        on = min(on, measure())
-        if on < 2.0 * off:
-            break
-    assert on < 2.0 * off
+    before = calls()
+    gate.set_breakpoints(
+        [Breakpoint(1, op="exp", condition="nan"), Breakpoint(2, module="m.x", condition="nan")]
+    )
+    x * 2  # what is found out once
+    assert calls() <= before + 4
 
 
 def test_a_pause_does_not_stop_within_what_a_dataclass_is_made_of(taped):
