@@ -81,7 +81,8 @@ class Intake(Points):
 
     def keep_up(self, inbox: Inbox | deque[Events | Dropped]) -> None:
         """Leave out the oldest events that wait, if it is too much to catch up with."""
-        if not isinstance(inbox, Inbox) or self._coming or self._asked or self._long():
+        waits = self._asked or len(self._coming) > 1  # not only for the next tick
+        if not isinstance(inbox, Inbox) or waits or self._long():
             return
         for first, last in inbox.shorten(_BEHIND, _REST):
             self.dropped += last - first + 1

@@ -167,16 +167,16 @@ class Session(Intake):
         """
         end = time.perf_counter() + budget
         client = self.client
+        if budget:
+            self.take_coming(end)
         if client is not None:
             inbox = client.inbox
             if self.state == "running" and not client.closed:
                 self.keep_up(inbox)
-            while budget and inbox and self.has_room:
+            while budget and inbox and self.has_room and not self.can_take:
                 self._receive(self.next_of(inbox), end)
                 if time.perf_counter() > end:
                     break
-        if budget:
-            self.take_coming(end)
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
         now = time.monotonic()

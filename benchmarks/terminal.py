@@ -23,7 +23,7 @@ class Terminal:
         if not self.pid:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.execvp(argv[0], argv)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(columns, rows)
         self.output = b""
 
     def __enter__(self) -> Terminal:
@@ -37,6 +37,10 @@ class Terminal:
             pass
         os.close(self.fd)
         os.waitpid(self.pid, 0)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give it another size: all is drawn anew."""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, seconds: float, until: bytes = b"") -> float | None:
         """Collect output for at most ``seconds``; the time when ``until`` came, or None."""

@@ -169,3 +169,18 @@ def test_what_came_before_the_end_is_taken_in_a_piece_at_a_time(
     assert list(session.store.tape) == (events if answered else events[:100] + events[200:])
     assert session.dropped == (0 if answered else 100)
     assert session.cursor == session.store.last_seq and "has ended" in session.message
+
+
+def test_what_can_be_taken_in_comes_before_more_is_taken_out(monkeypatch: pytest.MonkeyPatch):
+    """Of a large recording all would wait decoded, where only so much of it is read ahead."""
+    monkeypatch.setattr(intake, "_PIECE", 10)
+    events = one_long_step(600)
+    program, session = Program(events), Session()
+    session.connect(program, attached=True)
+    for i in range(0, len(events), 50):
+        program.send(Events(events[i : i + 50]))
+    most = 0
+    while session.pending:
+        session.tick(budget=1e-9)
+        most = max(most, len(session._coming))
+    assert most == 1 and list(session.store.tape) == events
