@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["caution"]
+__all__ = ["caution", "caution_once"]
 
 _HERE = os.path.join(os.path.dirname(__file__), "")
 
@@ -27,3 +27,13 @@ def caution(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+_said: set[str] = set()
+
+
+def caution_once(message: str) -> None:
+    """As `caution`, but only the first time in a program."""
+    if message not in _said:
+        _said.add(message)
+        caution(message)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framework import dtypes
-from framework.cautions import caution
+from framework.cautions import caution, caution_once
 from framework.core import dispatch, graph
 from framework.core.copies import attributes_of, deep_copy_of
 from framework.core.grad_slot import check_grad, warn_of_no_grad
@@ -863,17 +863,12 @@ def wrap(array: Any, on: device | None = None) -> Tensor:
     return made
 
 
-_warned: set[str] = set()  # of what is said once only
-
-
 def warn_of_scalar() -> None:
-    """Say once that a number has no history."""
-    if "scalar" not in _warned:
-        _warned.add("scalar")
-        caution(
-            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
-            "behavior.\nConsider using tensor.detach() first."
-        )
+    """A number has no history."""
+    caution_once(
+        "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+        "behavior.\nConsider using tensor.detach() first."
+    )
 
 
 def warn_of_copy(name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution_once
 from framework.core.dispatch import apply
 from framework.core.graph import Version
 from framework.core.registry import function, op, variant
@@ -20,7 +21,19 @@ from framework.tensor import Tensor, tensor
 __all__ = ["clone", "contiguous", "detach", "to"]
 
 
+def _to_type(a: Any, dtype: Any) -> Any:
+    """An array to be cast; of complex numbers for a real type the real parts, in PyTorch's words.
+
+    PyTorch warns once in a program, NumPy at each call.
+    """
+    if a.dtype.kind != "c" or dtype.kind in "cb":
+        return a
+    caution_once("Casting complex values to real discards the imaginary part")
+    return a.real
+
+
 def _cast_kernel(a: Any, dtype: Any) -> Any:
+    a = _to_type(a, dtype)
     if a.flags.c_contiguous or 0 not in a.strides:
         return a.astype(dtype)
     return a.astype(dtype, order="C")  # repeated dimensions have no place in the order of strides
@@ -317,7 +330,7 @@ def _copy_kernel(a: Any, b: Any) -> Any:
         raise ValueError(
             f"output with shape {list(a.shape)} doesn't match the broadcast shape {whole}"
         )
-    return np.broadcast_to(b, a.shape).astype(a.dtype)
+    return np.broadcast_to(_to_type(b, a.dtype), a.shape).astype(a.dtype)
 
 
 COPY = op(

@@ -97,13 +97,13 @@ def test_products_with_arrays_promote():
 def test_a_number_of_a_tensor_with_a_gradient_warns_once(monkeypatch):
     x = torch.ones((), requires_grad=True)
     for convert in (float, complex, lambda t: np.sqrt(float(t * 2))):
-        monkeypatch.setattr(sys.modules["framework.tensor"], "_warned", set())
+        monkeypatch.setattr(sys.modules["framework.cautions"], "_said", set())
         with pytest.warns(UserWarning, match="Converting a tensor with requires_grad=True to a"):
             convert(x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         float(x)  # it has been said
-        monkeypatch.setattr(sys.modules["framework.tensor"], "_warned", set())
+        monkeypatch.setattr(sys.modules["framework.cautions"], "_said", set())
         assert (int(x), bool(x), x.item(), f"{x:.1f}") == (1, True, 1.0, "1.0")
         float(x.detach())
         with torch.no_grad():
@@ -139,3 +139,17 @@ def test_out_of_random_functions_with_gradients():
             call()
         with torch.no_grad():
             assert call() is out
+
+
+def test_imaginary_parts_are_lost_in_pytorch_s_words(monkeypatch) -> None:
+    """Once in a program, at its line; NumPy warns each time, of a line of ours."""
+    monkeypatch.setattr(sys.modules["framework.cautions"], "_said", set())
+    z, real = torch.tensor([1 + 2j]), torch.zeros(1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert z.to(torch.float32).tolist() == z.double().tolist() == [1.0]
+        assert z.to(torch.int64).tolist() == [1] and z.to(torch.bool).tolist() == [True]
+        assert real.copy_(z).tolist() == [1.0]
+    (said,) = caught
+    assert said.category is UserWarning and said.filename == __file__
+    assert str(said.message) == "Casting complex values to real discards the imaginary part"
