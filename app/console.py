@@ -337,7 +337,7 @@ class Console:
         kept = self.gate.value(made[0].id, self.cursor) if made else None
         if kept is None:
             return self.gate.evaluate(expression)
-        it = dispatch.wrap(np.array(kept[0]), device(kept[1].device))  # what is done to it is lost
+        it = dispatch.wrap(kept[0].copy(), device(kept[1].device))  # what is done to it is lost
         return self.gate.evaluate(expression, extra={"it": it})
 
     def change(self, text: str) -> str:

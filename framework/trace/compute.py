@@ -166,7 +166,7 @@ class _Evaluator:
         if path:
             array = self.value_of(path)
             if array is not None:
-                return self.torch.tensor(array)  # a copy: nothing that is kept is ever changed
+                return _tensor(array)  # a copy: nothing that is kept is ever changed
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
             raise ComputeError(f"{type(node).__name__} is not supported over the tape")
@@ -256,6 +256,17 @@ class _Evaluator:
 
     def _items(self, node: ast.Tuple | ast.List) -> Iterator[Any]:
         return (self.value(item) for item in node.elts)
+
+
+def _tensor(array: Any) -> Any:
+    """A tensor of a copy, on the device of the array."""
+    from framework.core.dispatch import wrap
+    from framework.device import device
+    from framework.tensor import tensor
+
+    if not hasattr(array, "__cuda_array_interface__"):
+        return tensor(array)
+    return wrap(array.copy(), device("cuda", array.device.id))
 
 
 def _is_function(value: Any) -> bool:

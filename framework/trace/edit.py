@@ -52,6 +52,8 @@ def edit(gate: Gate, target: str, value: str, tensor: int = 0, frame: int = 0) -
         text = _edit_tensor(gate, tensor, target.strip(), value, frame)
     else:
         text = _assign(gate, target.strip(), value, frame)
+    if gate.recorder.kernels is not None:
+        gate.recorder.kernels.drop()
     gate.recorder.mark(f"{EDITED}{text}")
     gate.moved(text)
     return text

@@ -47,6 +47,10 @@ class KernelTimes:
         """The kernels that the op has started since ``before`` are all of them."""
         self._open.append((device, before, self.mark(device)))
 
+    def drop(self) -> None:
+        """What was measured since the last op is no part of the program."""
+        self._open = []
+
     def belongs_to(self, seq: int) -> None:
         """What was measured since the last call is the op with this number."""
         if self._open:
@@ -61,10 +65,10 @@ class KernelTimes:
         ns: list[int] = []
         while self._waiting:
             seq, pairs = self._waiting[0]
-            last = pairs[-1][2]
             if wait:
-                last.synchronize()
-            elif not last.query():
+                for *_, after in pairs:
+                    after.synchronize()
+            elif not all(after.query() for *_, after in pairs):  # of whatever streams
                 break
             self._waiting.popleft()
             seqs.append(seq)

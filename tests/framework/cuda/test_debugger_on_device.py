@@ -163,6 +163,52 @@ def test_breakpoints_read_a_device_once_per_step() -> None:
     assert strictly("-c", BREAKPOINTS) == "once a step\n"
 
 
+STOPPED = """
+import cupy
+import framework as torch
+from framework import nn
+from framework.trace import check, compute, edit, recording
+from framework.trace.events import Op
+from framework.trace.gate import Gate
+from framework.trace.measure import measure
+from framework.trace.protocol import Breakpoint
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).cuda()
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+done = []
+with recording() as tape:
+    gate = Gate(tape)
+    def look(stop):
+        op = [e for e in tape.read() if isinstance(e, Op) and e.name == "relu"][-1]
+        made = op.outputs[0].id
+        assert gate.evaluate("x.mean()").tensor.device == "cuda:0"
+        norm = compute.compute("w.norm() + 1", {"w": model[0].weight._data}.get)
+        assert norm.device.type == "cuda"
+        edit.edit(gate, "[0, 1]", "5", made)
+        assert float(gate.value(made)[0][0, 1]) == 5
+        edit.edit(gate, "x[0, 3]", "7")
+        assert check.check_node(tape, op.seq).ok
+        assert measure(lambda i, s: gate.value(i, s)[0], [[made, tape.seq]])[0].max >= 5
+        done.append(stop.reason)
+        return "continue"
+    gate.console = look
+    gate.set_breakpoints([Breakpoint(1, op="relu", once=True)])
+    def main():
+        x, y = torch.randn(5, 6, device="cuda"), torch.randint(0, 3, (5,), device="cuda")
+        for _ in range(2):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    main()
+print(*done)
+"""
+
+
+@needs_compiler
+def test_a_stop_on_a_device_answers_as_elsewhere() -> None:
+    assert strictly("-c", STOPPED) == "breakpoint 1\n"
+
+
 def test_kernels_are_timed_on_the_fake_device(fake_cuda: None) -> None:
     w = torch.ones(3, device="cuda", requires_grad=True)
     optimizer = torch.optim.SGD([w], lr=0.1)
