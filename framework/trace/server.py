@@ -289,6 +289,9 @@ class Service:
         try:
             while not self._closing:
                 self._turn()
+            with contextlib.suppress(KeyError):  # it rests
+                self._selector.unregister(self._listener)
+            self._listener.close()  # first: whoever has been told that it ends finds nobody
             self._say_goodbye()
         finally:
             for peer in list(self._peers):

@@ -42,7 +42,7 @@ def test_the_prompt_of_a_fast_e_is_about_the_next_stop(tmp_path: Path) -> None:
         async with program(write(tmp_path / "mlp.py", MLP), (120, 40)) as d:
             await _stop_at_relu(d)
             before = d.session.stop.seq
-            await d.pilot.press("n", "e")  # without waiting for the stop
+            d.send("n", "e")  # without waiting for the stop
             await d.until(lambda: d.session.stop.seq > before, "the stop")
             await d.stopped()
             prompt = d.main.query_one(Prompt)

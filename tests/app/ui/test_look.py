@@ -25,6 +25,13 @@ async def figures(d: Driver) -> None:
     await d.settled()
 
 
+async def shows(d: Driver, pane: str, pattern: str) -> None:
+    """Wait until something stands in a pane, "" for the whole screen."""
+    await d.until(
+        lambda: re.search(pattern, d.pane(pane) if pane else d.text()), f"{pattern} in {pane}"
+    )
+
+
 async def ran(d: Driver) -> None:
     await d.press("f6")
     await d.idle()
@@ -125,8 +132,8 @@ def test_source_and_memory(tmp_path: Path, size: tuple[int, int]) -> None:
             await ran(d)
             await d.press("L")
             await figures(d)
+            await shows(d, "source", r" 5 +\d[.\d]* +1 +2\.2 kB +2 +loss = loss_of")
             text = d.pane("source")
-            assert re.search(r" 5 +\d[.\d]* +1 +2\.2 kB +2 +loss = loss_of", text), text
             assert "4↻" in text and "─ cell 4" in text
             pane = d.main.lower.source
             pane.select(next(i for i, row in enumerate(pane._shown, 1) if row.line == 2))
@@ -143,14 +150,13 @@ def test_source_and_memory(tmp_path: Path, size: tuple[int, int]) -> None:
             d.app.tick()
             await d.press("M")
             await d.settled()
-            text = d.pane("memory")
-            assert "saved for backward 1.1 kB" in text and "peak 1.4 kB" in text
-            assert re.search(r"768 B +768 B +model\.1 relu +relu f32\[12,16\]", text), text
-            assert re.search(r"384 B +384 B +model\.0 linear", text)
+            await shows(d, "memory", r"saved for backward 1\.1 kB +peak 1\.4 kB")
+            await shows(d, "memory", r"768 B +768 B +model\.1 relu +relu f32\[12,16\]")
+            await shows(d, "memory", r"384 B +384 B +model\.0 linear")
             await d.press("down", "enter")
-            assert d.session.moment.event.name == "linear"
+            await d.until(lambda: d.session.moment.event.name == "linear", "its op")
             if size[1] >= 32:
-                assert re.search(r"memory [▁-█]+ 384 B, peak 1\.4 kB", d.text()), d.text()
+                await shows(d, "", r"memory [▁-█]+ 384 B, peak 1\.4 kB")
 
     asyncio.run(run())
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -471,18 +472,23 @@ def test_the_help_is_searched(tmp_path: Path, size: tuple[int, int]) -> None:
     async def run() -> None:
         path = write(tmp_path / "mlp.py", MLP)
         async with program(path, size, kernel=False) as d:
+
+            def shown(text: str, but: str = "\0") -> Callable[[], bool]:
+                return lambda: text in d.text() and but not in d.text()
+
             await d.press("f1")
-            assert "/ search" in d.text(), d.text()
+            await d.until(shown("/ search"), "the help")
             await d.press("slash", *"breakpoint cond")
-            assert "Breakpoint with a" in d.text() and "Next op" not in d.text(), d.text()
+            await d.until(shown("Breakpoint with a", but="Next op"), "what is searched")
             await d.press("enter", "escape")  # all keys again
-            assert d.app.screen is not d.main and "Esc closes" in d.text(), d.text()
+            await d.until(shown("Esc closes"), "all keys")
+            assert d.app.screen is not d.main
             await d.press("slash", *"ctrl+r")
-            assert "Run the cell" in d.text(), d.text()
+            await d.until(shown("Run the cell"), "what the key does")
             await d.press("escape", "slash", *"xyzzy")
-            assert "no key has to do with" in d.text(), d.text()
+            await d.until(shown("no key has to do with"), "that there is none")
             await d.press("escape", "escape")
-            assert d.app.screen is d.main
+            await d.until(lambda: d.app.screen is d.main, "the main screen")
 
     asyncio.run(run())
 

@@ -7,11 +7,14 @@ import difflib
 import os
 import re
 import time
+import unicodedata
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from textual import events
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 
 from app.notebook import open_notebook
@@ -64,10 +67,26 @@ class Driver:
         return self.app.main
 
     async def press(self, *keys: str) -> None:
-        await self.quiet()
-        for key in keys:  # the next one is for what this one opens
-            await self.pilot.press(key)
+        """Press keys, each when what the one before has set off is over.
+
+        Not by `Pilot.press`: that waits, twice and for up to a second each time, until the process
+        takes no time, which it does all the while a model runs or another window is open.
+        """
+        if self.session.state != "running":  # then it is never quiet, and the rounds of before do
             await self.quiet()
+        for key in keys:  # the next one is for what this one opens
+            self.send(key)
+            await self.quiet()
+
+    def send(self, *keys: str) -> None:
+        """Press keys without a look at what they do."""
+        for key in keys:
+            name = _character_to_key(key) if len(key) == 1 and not key.isalnum() else key
+            named = _get_unicode_name_from_key(REPLACED_KEYS.get(name, name))
+            character = key if len(key) == 1 else None
+            with suppress(KeyError):
+                character = unicodedata.lookup(named)
+            self.app.post_message(events.Key(name, character))
 
     async def click(self, *arguments: Any, **options: Any) -> None:
         await self.pilot.click(*arguments, **options)
