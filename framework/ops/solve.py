@@ -270,7 +270,7 @@ def triangular(a: Any, b: Any, *, upper: bool, left: bool = True, unit: bool = F
     return transposed(apply(TRIANGULAR, transposed(a), transposed(b), upper=not upper, unit=unit))
 
 
-@function(namespaces=_LINALG, method=False, checks=True, out=True)
+@function(namespaces=_LINALG, method=False, checks=True, out="exact")
 @composite
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False

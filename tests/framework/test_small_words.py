@@ -153,3 +153,16 @@ def test_imaginary_parts_are_lost_in_pytorch_s_words(monkeypatch) -> None:
     (said,) = caught
     assert said.category is UserWarning and said.filename == __file__
     assert str(said.message) == "Casting complex values to real discards the imaginary part"
+
+
+def test_out_of_solve_triangular_has_the_type_of_the_result():
+    a, b = torch.tensor([[2.0, 0.0], [1.0, 3.0]]), torch.ones(2, 1)
+    solve = torch.linalg.solve_triangular
+    for shape in ((2, 1), (0,)):
+        out = torch.empty(shape)
+        assert solve(a, b, upper=False, out=out) is out and out.shape == (2, 1)
+        for kind in (torch.float64, torch.int64):
+            with pytest.raises(RuntimeError, match="xpected"):
+                solve(a, b, upper=False, out=torch.empty(shape, dtype=kind))
+    expected = solve(a, b, upper=False).tolist()
+    assert solve(a, b, upper=False, out=b) is b and b.tolist() == expected
