@@ -33,7 +33,16 @@ _said: set[str] = set()
 
 
 def caution_once(message: str) -> None:
-    """As `caution`, but only the first time in a program."""
+    """As `caution`, but only the first time in a program.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     caution_once("mind the step")
+    ...     caution_once("mind the step")
+    >>> len(caught)
+    1
+    """
     if message not in _said:
         _said.add(message)
         caution(message)

@@ -138,9 +138,7 @@ def test_the_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (0, 129)], ids=["TERM", "gone"])
 def test_a_terminal_that_takes_no_more(tmp_path: Path, number: int, status: int) -> None:
     """Whoever writes to it waits for ever (a link that hangs): a signal, or its end, ends us."""
-    loop = (
-        "import itertools, time\nfor i in itertools.count(): print('line', i); time.sleep(.01)\n"
-    )
+    loop = "import itertools, time\nfor i in itertools.count(): print('line', i); time.sleep(.01)\n"
     terminal = Terminal(str(write(tmp_path / "a.py", f"# %%\n{loop}")))
     terminal.until(b" idle ")
     terminal.type(b"\x12")  # ctrl+r
