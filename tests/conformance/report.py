@@ -78,8 +78,9 @@ BY_DESIGN = """\
 - **Sparse tensors** are in coordinate format only; the gradient of a sparse leaf has its sparsity.
 - **Checkpoints**: `load` reads PyTorch's zip files (1.6 and later) of tensors (dense, in
   coordinates, on meta), storages, plain values and containers. Refused with a line that says what
-  to save instead: a pickle or a checkpoint before 1.6, TorchScript programs, modules and other objects, tensors of
-  compressed layouts, nested, quantised, of float8 or of a class of one's own, NumPy's arrays.
+  to save instead: a pickle or a checkpoint before 1.6, TorchScript programs, modules and other
+  objects, tensors of compressed layouts, nested, quantised, of float8 or of a class of one's own,
+  NumPy's arrays.
 - **Linear algebra** gives results that lie in rows where LAPACK's lie in columns.
 - **A weight's gradient** is accumulated before the bias's within one linear layer, after it in
   PyTorch; a write in place under `no_grad` ends tangents.
