@@ -308,7 +308,7 @@ class Tensor:
             return 0
         return _start(data)
 
-    def is_contiguous(self, memory_format: Any = None) -> bool:
+    def is_contiguous(self, *, memory_format: Any = None) -> bool:
         """Whether the elements lie in C order, or in that of a memory format.
 
         Of any shape and dtype; it never raises.

@@ -456,6 +456,15 @@ def _counter(machine: _Machine, counts: Any) -> Any:
     return Counter(counts)
 
 
+def _bytearray(machine: _Machine, data: Any = b"", coding: str = "latin1") -> bytearray:
+    """Protocol 2 writes its bytes as text."""
+    if isinstance(data, str) and coding in ("latin-1", "latin1"):
+        return bytearray(data, "latin1")
+    if not isinstance(data, bytes):
+        raise Refused("a bytearray holds what are no bytes")  # a number would be a size
+    return bytearray(data)
+
+
 _CLASSES = ("torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter")
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
@@ -474,6 +483,8 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch.device": lambda machine, kind, index=None: device(str(kind), index),
     "builtins.set": lambda machine, items: {_key(i) for i in items},
     "builtins.complex": lambda machine, real, imag: complex(float(real), float(imag)),
+    "builtins.bytearray": _bytearray,
+    "__builtin__.bytearray": _bytearray,
     "__builtin__.set": lambda machine, items: {_key(i) for i in items},
     "__builtin__.complex": lambda machine, real, imag: complex(float(real), float(imag)),
     "_codecs.encode": lambda machine, text, coding: str(text).encode("latin1"),

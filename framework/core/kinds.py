@@ -319,11 +319,12 @@ def wrong(
         no_numbers: where a tensor is expected, a number is wrong, too.
     """
     facts = function.__dict__.get("_kinds")
+    python = function.__dict__.get("_python", False)  # what an in-place twin calls says nothing
     if facts is None:
         inner = _innermost(function.__dict__.get("_bound", function))
         names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
         kinds = kinds_of(inner)
-        sooner = early(kinds, function._spaces, inner.__name__) if function._python else kinds
+        sooner = early(kinds, function._spaces, inner.__name__) if python else kinds
         facts = function.__dict__["_kinds"] = kinds, sooner, names, inner.__code__
     known_by, sooner, names, code = facts
     if before:
@@ -352,7 +353,7 @@ def wrong(
             f"{name or function.__name__}(): argument '{parameter}'{where} must be {known[1]}, not "
             f"{shown}"
         )
-    if before and function._python:
+    if before and python:
         return None
     if len(more) == 1 and isinstance(more[0], (tuple, list)):
         more = tuple(more[0])

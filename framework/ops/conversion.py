@@ -115,7 +115,7 @@ def to(
     if dtype is not None and dtypes.to_dtype(dtype) is not result.dtype:
         result = apply(CAST, result, dtype=dtypes.to_dtype(dtype).numpy)
     form = None if memory_format is preserve_format else memory_format
-    if form is not None and not result.is_contiguous(form):
+    if form is not None and not result.is_contiguous(memory_format=form):
         return apply(_TO_COPY, result, form=form)
     return apply(_TO_COPY, result) if copy and result is self else result
 
@@ -224,11 +224,15 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     >>> torch.tensor([1.5, 2.0]).type_as(torch.tensor([1]))
     tensor([1, 2])
     """
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            "type_as(): argument 'other' (position 1) must be Tensor, not " + type(other).__name__
+        )
     return to(self, other)
 
 
 @function(namespaces=())
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+def cpu(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """This tensor in host memory; itself if it is there.
 
     RuntimeError for a memory format of another number of dimensions.
@@ -272,7 +276,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 
 @function(namespaces=())
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """This tensor in C order or in another memory format; itself if it is already.
 
     RuntimeError for a memory format of another number of dimensions.
@@ -281,7 +285,7 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     >>> torch.zeros(2, 3).t().contiguous().stride()
     (2, 1)
     """
-    if self.is_contiguous(memory_format):
+    if self.is_contiguous(memory_format=memory_format):
         return self
     form = contiguous_format if memory_format in (None, preserve_format) else memory_format
     return apply(CONTIGUOUS, self, form=form)

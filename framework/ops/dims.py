@@ -166,13 +166,15 @@ def aliased(call: Callable[..., Any], pairs: Iterable[tuple[str, str]]) -> Calla
     count = code.co_argcount
     names = code.co_varnames[: count + code.co_kwonlyargcount]
     aliases = tuple([pair for pair in pairs if pair[1] in names])
+    rest = code.co_varnames[len(names)] if code.co_flags & 4 else ""  # CO_VARARGS
     defaults = inner.__defaults__ or ()
     required = names[: count - len(defaults)]
     places = [required.index(name) for _, name in aliases if name in required]
     late = required[min(places) :] if places else ()  # may come by another name
     made: Any = FunctionType(
-        _renaming(names[:count], names[count:], aliases, late), inner.__globals__, inner.__name__,
-        (MISSING,) * len(late) + defaults or None, (CellType(MISSING), CellType(call)),
+        _renaming(names[:count], rest, names[count:], aliases, late), inner.__globals__,
+        inner.__name__, (MISSING,) * len(late) + defaults or None,
+        (CellType(MISSING), CellType(call)),
     )  # fmt: skip
     more = dict.fromkeys([alias for alias, _ in aliases], MISSING)
     made.__kwdefaults__ = {**(inner.__kwdefaults__ or {}), **more}
@@ -182,15 +184,15 @@ def aliased(call: Callable[..., Any], pairs: Iterable[tuple[str, str]]) -> Calla
 
 
 @functools.cache
-def _renaming(positional: Any, only: Any, aliases: Any, required: Any) -> Any:
+def _renaming(positional: Any, rest: str, only: Any, aliases: Any, required: Any) -> Any:
     """The code of a function that passes its arguments on by their proper names."""
     lines = [f"if {alias} is not MISSING: {name} = {alias}" for alias, name in aliases]
     words = "{call.__name__}() missing 1 required positional argument: "
     for name in required:
         lines.append(f"if {name} is MISSING: raise TypeError(f\"{words}'{name}'\")")
-    signature = ", ".join([*positional, "*", *only, *[alias for alias, _ in aliases]])
-    passed = ", ".join([*positional, *[f"{name}={name}" for name in only]])
-    body = "\n        ".join([*lines, f"return call({passed})"])
+    signature = ", ".join([*positional, f"*{rest}", *only, *[alias for alias, _ in aliases]])
+    passed = [*positional, *([f"*{rest}"] if rest else []), *[f"{name}={name}" for name in only]]
+    body = "\n        ".join([*lines, f"return call({', '.join(passed)})"])
     text = f"def make(MISSING, call):\n    def function({signature}):\n        {body}\n"
     scope: dict[str, Any] = {}
     exec(compile(text + "    return function", __file__, "exec"), scope)

@@ -446,8 +446,8 @@ def tensor_split(
 def _splitter(name: str, dim: int, least: int, way: str) -> Any:
     """hsplit, vsplit, dsplit: `tensor_split` along a fixed dimension."""
 
-    def call(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        where = indices_or_sections
+    def call(input: Tensor, indices_or_sections: Any, *more: int) -> tuple[Tensor, ...]:
+        where = (indices_or_sections, *more) if more else indices_or_sections
         if input.ndim < least:
             raise RuntimeError(
                 f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "

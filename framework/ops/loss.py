@@ -366,12 +366,12 @@ def linear_cross_entropy(
     input: Any,
     linear_weight: Any,
     target: Any,
+    *,
     linear_bias: Any = None,
     weight: Any = None,
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
-    *,
     options: Any = None,
 ) -> Any:
     """`cross_entropy` of linear(input, linear_weight, linear_bias), the last layer of a classifier.

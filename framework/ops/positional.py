@@ -112,6 +112,11 @@ def embedding(
     >>> torch.embedding(torch.tensor([[0.0, 0.0], [1.0, 2.0]]), torch.tensor([1]))
     tensor([[1., 2.]])
     """
+    if not isinstance(indices, Tensor):
+        raise TypeError(
+            "embedding(): argument 'indices' (position 2) must be Tensor, not "
+            + type(indices).__name__
+        )
     padding = None if padding_idx < 0 else padding_idx
     return tables.embedding(
         indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse

@@ -463,6 +463,17 @@ def _wide(a: Any) -> Any:
     return np.float32 if a.dtype.kind in "fV" and a.dtype.itemsize < 8 else np.float64
 
 
+def _numbers(name: str, names: tuple[str, ...], given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments that are numbers; of tensors, PyTorch takes those without dimensions for one."""
+    for place, value in enumerate(given):
+        if isinstance(value, Tensor) and value.ndim:
+            raise TypeError(
+                f"{name}_(): argument '{names[place]}' (position {place + 1}) must be float, "
+                "not Tensor"
+            )
+    return tuple([v.item() if isinstance(v, Tensor) else v for v in given])
+
+
 def _in_place(
     name: str, draw: Callable[..., Any], says: str, example: str, shown: str
 ) -> Callable[..., Any]:
@@ -475,7 +486,11 @@ def _in_place(
     record = op(f"{name}_", lambda a, **meta: _back(draw(a, **meta), a), "input", grad=(_zero,))
 
     def publish(check: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+        names = check.__code__.co_varnames[1 : check.__code__.co_argcount] or ("from", "to")
+
         def call(self: Tensor, *args: Any, generator: Any = None, **options: Any) -> Tensor:
+            if name != "bernoulli":  # which takes a tensor of chances
+                args = _numbers(name, names, args)
             return apply(record, self, **check(self, *args, **options), generator=stream(generator))
 
         call.__name__ = name

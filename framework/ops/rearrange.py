@@ -27,6 +27,12 @@ __all__ = [
 # -- repeating -------------------------------------------------------------------------------
 
 
+def _asked(name: str, one_by_one: tuple[Any, ...], dims: Any) -> None:
+    """Nothing given is a mistake; an empty tuple is none."""
+    if not one_by_one and dims is None:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dims"')
+
+
 @function(namespaces=(), checks=True)
 def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor repeated that many times along each dimension (copies).
@@ -59,12 +65,13 @@ def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
 def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """`Tensor.repeat` that also takes fewer numbers than dimensions: the first are then 1.
 
-    RuntimeError for a negative number.
+    RuntimeError for a negative number, TypeError where none is given.
 
     >>> import framework as torch
     >>> torch.tile(torch.tensor([[1, 2]]), (2,))
     tensor([[1, 2, 1, 2]])
     """
+    _asked("tile", sizes, dims)
     times = ints(sizes, dims)
     return repeat(input, *((1,) * (input.ndim - len(times)) + times))
 
@@ -151,12 +158,14 @@ ROLL = op(
 def flip(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The order along dimensions reversed (a copy).
 
-    RuntimeError for a dimension that is named twice, IndexError for one out of range.
+    RuntimeError for a dimension that is named twice, IndexError for one out of range, TypeError
+    where none is given.
 
     >>> import framework as torch
     >>> torch.arange(3).flip(0)
     tensor([2, 1, 0])
     """
+    _asked("flip", order, dims)
     wanted = tuple([axis(d, input.ndim) for d in ints(order, dims)])
     for i, d in enumerate(wanted):
         if d in wanted[:i]:

@@ -536,8 +536,10 @@ COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")
 
 @function()
 @numpy_names
-def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
+def count_nonzero(input: Tensor, dim: Dim = None, *more: int) -> Tensor:
     """How many elements are not zero, over some or all dimensions, as int64.
+
+    Several dimensions come as a tuple or one by one.
 
     IndexError for a dimension out of range.
 
@@ -545,7 +547,8 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     >>> torch.tensor([[0, 2], [3, 4]]).count_nonzero(0)
     tensor([1, 2])
     """
-    return apply(COUNT_NONZERO, input, dim=axes(dim, input.ndim))
+    wanted: Any = (dim, *more) if more else dim
+    return apply(COUNT_NONZERO, input, dim=axes(wanted, input.ndim))
 
 
 # -- bits ------------------------------------------------------------------------------------

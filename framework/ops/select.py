@@ -378,8 +378,9 @@ def _overflow(kind: dtypes.dtype) -> RuntimeError:
 
 @function(inplace=True, out=True)
 def nan_to_num(
-    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Tensor:
+    input: Tensor, nan: float | None = None, posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:  # fmt: skip
     """NaN, +inf and -inf replaced: by 0 and the type's limits unless given.
 
     Of the type of ``input``: a copy if that is of integers. The parts of a complex number are
@@ -403,6 +404,6 @@ def nan_to_num(
         once = coalesce(input)
         return with_values(once, nan_to_num(values_of(once), nan, posinf, neginf))
     limits = dtypes.finfo(kind)
-    result = where(isnan(input), nan, input)
+    result = where(isnan(input), 0.0 if nan is None else nan, input)
     result = where(input == math.inf, limits.max if posinf is None else posinf, result)
     return where(input == -math.inf, limits.min if neginf is None else neginf, result)

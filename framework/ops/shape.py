@@ -449,8 +449,10 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @function()
-def broadcast_to(input: Tensor, size: Any) -> Tensor:
+def broadcast_to(input: Tensor, size: Any, *more: int) -> Tensor:
     """Expanded to a shape without copying: `Tensor.expand` as a function of one ``size``.
+
+    The method takes the lengths one by one, too.
 
     RuntimeError if a length neither is 1 nor fits.
 
@@ -459,7 +461,7 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
     tensor([[1, 2],
             [1, 2]])
     """
-    return expand(input, *size)
+    return expand(input, *(size if isinstance(size, (tuple, list)) else (size, *more)))
 
 
 @function(method=False)
@@ -532,11 +534,12 @@ _UNSQUEEZE = variant(RESHAPE, "Unsqueeze")
 
 @function(checks=True)
 @numpy_names
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+def squeeze(input: Tensor, dim: Any = None, *more: int) -> Tensor:
     """Dimensions of length 1 removed: a view.
 
     Args:
         dim: one or several to remove, where they have length 1 (others stay); all by default.
+        more: further ones, as in ``x.squeeze(0, 2)``.
 
     IndexError for a dimension out of range.
 
@@ -546,6 +549,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     (torch.Size([3]), torch.Size([3, 1]), torch.Size([1, 3, 1]))
     """
     shape = input._data.shape
+    if more:
+        dim = (dim, *more)
     if dim is None:
         kept = [n for n in shape if n != 1]
     elif isinstance(dim, (tuple, list)):

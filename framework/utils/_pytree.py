@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
 __all__ = [
     "GetAttrKey", "LeafSpec", "MappingKey", "PyTree", "PyTreeSpec", "SequenceKey", "TreeSpec",
     "is_namedtuple", "is_namedtuple_class", "is_namedtuple_instance", "is_structseq",
-    "is_structseq_class", "is_structseq_instance", "key_get", "keystr", "register_pytree_node",
-    "tree_all", "tree_all_only", "tree_any", "tree_any_only", "tree_flatten",
+    "is_structseq_class", "is_structseq_instance", "key_get", "keystr", "register_dataclass",
+    "register_pytree_node", "tree_all", "tree_all_only", "tree_any", "tree_any_only",
+    "tree_flatten",
     "tree_flatten_with_path", "tree_is_leaf", "tree_iter", "tree_leaves", "tree_leaves_with_path",
     "tree_map", "tree_map_", "tree_map_only", "tree_map_only_", "tree_map_with_path",
     "tree_structure", "tree_unflatten", "treespec_dumps", "treespec_loads", "treespec_pprint",
@@ -82,12 +83,16 @@ def register_pytree_node(
     flatten_fn: Callable[[Any], tuple[list[Any], Any]],
     unflatten_fn: Callable[[Iterable[Any], Any], Any],
     *,
+    serialized_type_name: str | None = None,
+    to_dumpable_context: Any = None,
+    from_dumpable_context: Any = None,
     flatten_with_keys_fn: Any = None,
-    **names: Any,
 ) -> None:
     """Make a class a container: ``flatten_fn(value)`` returns (children, context).
 
     ``flatten_with_keys_fn`` returns ([(key, child)], context): `tree_flatten_with_path` asks it.
+    The names and contexts of dumps are taken as in PyTorch; `treespec_dumps` is for ordinary
+    containers.
 
     Raises:
         ValueError: it is one already.
@@ -95,6 +100,64 @@ def register_pytree_node(
     if cls in _kinds:
         raise ValueError(f"{cls} is already registered as pytree node.")
     _kinds[cls] = _Kind(flatten_fn, unflatten_fn, flatten_with_keys_fn)
+
+
+def register_dataclass(
+    cls: type,
+    *,
+    field_names: list[str] | None = None,
+    drop_field_names: list[str] | None = None,
+    serialized_type_name: str | None = None,
+) -> None:
+    """Make a dataclass a container of its fields (those that are None are no leaves).
+
+    Args:
+        field_names: the fields that it is made of; needed for a class that is no dataclass.
+        drop_field_names: fields that are left out.
+
+    ValueError unless the names are those of all fields.
+
+    >>> from framework.utils import _pytree as pytree
+    >>> @dataclass
+    ... class Point:
+    ...     x: int
+    ...     y: int
+    >>> pytree.register_dataclass(Point)
+    >>> pytree.tree_map(lambda v: v + 1, Point(1, 2))
+    Point(x=2, y=3)
+    """
+    if is_dataclass(cls):
+        known = {f.name: None for f in fields(cls) if f.init}
+        if field_names is None:
+            field_names = list(known)
+        elif (rest := known.keys() - set(drop_field_names or ())) != set(field_names):
+            raise ValueError(
+                f"field_names does not include all dataclass fields: got {sorted(field_names)}, "
+                f"expected {sorted(rest)}; name the others in drop_field_names to leave them out."
+            )
+    elif field_names is None:
+        raise ValueError(
+            "field_names must be specified with a list of all fields used to initialize "
+            f"{cls}, as it is not a dataclass."
+        )
+    wanted = tuple(field_names)
+
+    def flatten(value: Any) -> tuple[list[Any], Any]:
+        found = {name: getattr(value, name) for name in wanted}
+        there = [name for name, v in found.items() if v is not None]
+        return [found[name] for name in there], [there, [n for n in wanted if found[n] is None]]
+
+    def keyed(value: Any) -> tuple[list[Any], Any]:
+        children, context = flatten(value)
+        return [(GetAttrKey(name), v) for name, v in zip(context[0], children)], context
+
+    def unflatten(children: Iterable[Any], context: Any) -> Any:
+        return cls(**dict(zip(context[0], children)), **dict.fromkeys(context[1]))
+
+    register_pytree_node(
+        cls, flatten, unflatten,
+        serialized_type_name=serialized_type_name, flatten_with_keys_fn=keyed,
+    )  # fmt: skip
 
 
 for _cls, _flatten, _unflatten in (
@@ -154,14 +217,18 @@ def _keys(kind: Any, value: Any, count: int) -> list[Any]:
     )
 
 
+_MAPPINGS = (dict, OrderedDict, defaultdict)
+
+
 class TreeSpec:
     """How leaves were nested: a container's kind and context, and the specs of its children."""
 
-    __slots__ = ("children_specs", "context", "num_leaves", "type")
+    __slots__ = ("children_specs", "context", "num_leaves", "num_nodes", "type")
 
     def __init__(self, type: Any, context: Any, children_specs: list[TreeSpec]) -> None:
         self.type, self.context, self.children_specs = type, context, children_specs
         self.num_leaves: int = sum(c.num_leaves for c in children_specs) if type is not None else 1
+        self.num_nodes: int = 1 + sum(c.num_nodes for c in children_specs)
 
     def is_leaf(self) -> bool:
         return self.type is None
@@ -169,6 +236,18 @@ class TreeSpec:
     @property
     def num_children(self) -> int:
         return len(self.children_specs)
+
+    def child(self, index: int) -> TreeSpec:
+        """The spec of one child.
+
+        >>> tree_structure([1, (2, 3)]).child(1).num_leaves
+        2
+        """
+        return self.children_specs[index]
+
+    def children(self) -> list[TreeSpec]:
+        """The specs of all children."""
+        return list(self.children_specs)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -181,22 +260,74 @@ class TreeSpec:
     def __hash__(self) -> int:
         return hash((self.type, self.num_leaves))
 
-    def __repr__(self) -> str:
+    def __repr__(self, indent: int = 0) -> str:
         if self.type is None:
             return "*"
-        inside = ", ".join(map(repr, self.children_specs))
+        between = ",\n" + " " * (indent + 2)
+        inside = between.join([c.__repr__(indent + 2) for c in self.children_specs])
         return f"TreeSpec({self.type.__name__}, {self.context}, [{inside}])"
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         return tree_unflatten(leaves, self)
 
+    def flatten_up_to(self, tree: Any) -> list[Any]:
+        """What ``tree`` has in place of each leaf, which may be a container itself.
+
+        ValueError if it is nested in another way; the order of a dict's keys is its own.
+
+        >>> tree_structure([0, (0, 0)]).flatten_up_to(["a", ([1, 2], None)])
+        ['a', [1, 2], None]
+        """
+        found: list[Any] = []
+        self._up_to(tree, found)
+        return found
+
+    def _up_to(self, tree: Any, found: list[Any]) -> None:
+        if self.type is None:
+            found.append(tree)
+            return
+        kind = _kind_of(tree)
+        mappings = kind in _MAPPINGS and self.type in _MAPPINGS
+        if kind is not self.type and not mappings:
+            raise ValueError(f"Node type mismatch; expected {self.type!r}, but got {type(tree)!r}.")
+        children, context = _kinds[kind].flatten(tree)
+        if len(children) != self.num_children:
+            raise ValueError(
+                f"Node arity mismatch; expected {self.num_children}, but got {len(children)}."
+            )
+        if mappings:
+            keys = self.context[1] if self.type is defaultdict else self.context
+            if set(keys) != set(tree):
+                raise ValueError(f"Node keys mismatch; expected {keys}, but got {list(tree)}.")
+            children = [tree[key] for key in keys]
+        elif context != self.context and kind is not deque:
+            raise ValueError(
+                f"Node context mismatch for node type {self.type!r}; expected {self.context!r}, "
+                f"but got {context!r}."
+            )
+        for spec, child in zip(self.children_specs, children):
+            spec._up_to(child, found)
+
 
 PyTreeSpec = TreeSpec
 
 
-def LeafSpec() -> TreeSpec:
-    """The spec of one leaf."""
-    return TreeSpec(None, None, [])
+class _Leaf(type):
+    """`LeafSpec`: calling it makes a `TreeSpec`, and specs of leaves are instances of it."""
+
+    def __call__(cls) -> TreeSpec:
+        return TreeSpec(None, None, [])
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, TreeSpec) and value.is_leaf()
+
+
+class LeafSpec(metaclass=_Leaf):
+    """The spec of one leaf.
+
+    >>> isinstance(tree_structure(3), LeafSpec), LeafSpec().num_leaves
+    (True, 1)
+    """
 
 
 IsLeaf = Callable[[Any], bool] | None
@@ -256,14 +387,15 @@ def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> TreeSpec:
 
 
 def tree_map(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: IsLeaf = None) -> Any:
-    """``func`` of each leaf (and of the leaves of ``rests`` at its place), nested as before."""
+    """``func`` of each leaf (and of what ``rests`` have at its place), nested as before.
+
+    ValueError where one of ``rests`` is nested in another way above the leaves.
+
+    >>> tree_map(lambda x, more: x + sum(more), [1, 2], [(1, 1), (5,)])
+    [3, 7]
+    """
     leaves, spec = tree_flatten(tree, is_leaf)
-    others = []
-    for rest in rests:
-        more, other = tree_flatten(rest, is_leaf)
-        if other != spec:
-            raise ValueError(f"tree_map: the trees differ: {spec} and {other}")
-        others.append(more)
+    others = [spec.flatten_up_to(rest) for rest in rests]
     return tree_unflatten([func(*xs) for xs in zip(leaves, *others)], spec)
 
 
@@ -439,7 +571,7 @@ def treespec_loads(serialized: str) -> TreeSpec:
 
 def _from_json(found: dict[str, Any]) -> TreeSpec:
     if found["type"] is None:
-        return LeafSpec()
+        return TreeSpec(None, None, [])
     if found["type"] not in _NAMED:
         raise NotImplementedError(f"treespec_loads: {found['type']} is no ordinary container")
     children = [_from_json(child) for child in found["children_spec"]]

@@ -58,6 +58,17 @@ REFUSED: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: nn.Parameter(1), AttributeError, "expects a Tensor"),
     (lambda: torch.ones(10**14), RuntimeError, "Unable to allocate 364. TiB"),
     (lambda: torch.ones(10**14), MemoryError, "ones: "),
+    (lambda: x().addmm_(0, 1), TypeError, r"addmm_\(\): argument 'mat1' \(position 1\)"),
+    (lambda: x().sub_("x"), TypeError, r"sub_\(\): argument 'other' \(position 1\)"),
+    (lambda: x().scatter_(0, 1), TypeError, "scatter_|missing"),
+    (lambda: x().normal_(x()), TypeError, r"normal_\(\): argument 'mean' \(position 1\)"),
+    (lambda: torch.embedding(x(), 1), TypeError, "'indices' .* must be Tensor, not int"),
+    (lambda: x().flip(), TypeError, "flip.* missing 1 required"),
+    (lambda: x().tile(), TypeError, "tile.* missing 1 required"),
+    (lambda: x().contiguous(1), TypeError, "takes 1 positional"),
+    (lambda: x().is_contiguous("a"), TypeError, "takes 1 positional"),
+    (lambda: x().cpu("a"), TypeError, "takes 1 positional"),
+    (lambda: x().type_as(None), TypeError, "'other' .* must be Tensor, not NoneType"),
 ]  # fmt: skip
 
 
@@ -78,6 +89,20 @@ def test_accepted_as_in_pytorch() -> None:
     assert y.set_().shape == (0,)
     assert torch.zeros(2, requires_grad=None).requires_grad is False
     assert F.max_pool1d(torch.ones(1, 4), 2, return_indices=1)[1].tolist() == [[0, 2]]
+    assert x().flip(()).tolist() == x().tile(()).tolist() == x().tolist()
+    assert torch.ones(2).uniform_(torch.tensor(3.0), 3).tolist() == [3, 3]
+    assert torch.tensor([float("nan")]).nan_to_num_(None).tolist() == [0.0]
+
+
+def test_methods_take_dimensions_one_by_one_too() -> None:
+    y = torch.zeros(1, 2, 1)
+    assert y.squeeze(0, 2).shape == (2,) and y.squeeze_(2, 0).shape == (2,)
+    assert x().count_nonzero(0, 1).item() == 6
+    assert torch.ones(3).broadcast_to(2, 3).shape == torch.ones(3).broadcast_to((2, 3)).shape
+    assert [p.shape for p in x().hsplit(1, 2)] == [(2, 1), (2, 1), (2, 1)]
+    assert len(x().vsplit(0, 1)) == 3 and len(torch.ones(1, 1, 4).dsplit(1, 3)) == 3
+    with pytest.raises(RuntimeError, match="must be greater or equal"):
+        x().broadcast_to(1)
 
 
 def test_the_usual_call_is_not_looked_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass
 
 import pytest
 
@@ -73,3 +74,44 @@ def test_kinds_of_tuples():
     result = torch.ones(3).max(0)
     assert pytree.is_structseq(result) and not pytree.is_namedtuple(result)
     assert pytree.is_namedtuple(TREE["b"]) and not pytree.is_structseq(TREE["b"])
+
+
+def test_a_spec_shows_its_parts_and_splits_a_deeper_tree():
+    spec = pytree.tree_structure([1, (2, {"a": 3})])
+    assert (spec.num_nodes, spec.num_leaves, spec.num_children) == (6, 3, 2)
+    assert spec.child(1).num_leaves == 2 and spec.children() == [spec.child(0), spec.child(1)]
+    assert isinstance(spec.child(0), pytree.LeafSpec) and not isinstance(spec, pytree.LeafSpec)
+    assert spec.flatten_up_to([[1], ("x", {"a": (2, 3)})]) == [[1], "x", (2, 3)]
+    assert pytree.tree_map(lambda x, more: (x, more), [1, 2], [(3, 4), 5]) == [(1, (3, 4)), (2, 5)]
+    assert repr(spec) == (
+        "TreeSpec(list, None, [*,\n  TreeSpec(tuple, None, [*,\n    TreeSpec(dict, ['a'], [*])])])"
+    )
+    for other, said in (
+        ([1], "arity"), ((1, 2), "type"), ([1, (2, {"b": 3})], "keys"), ([1, 2], "type"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            spec.flatten_up_to(other)
+    ordered = pytree.tree_structure(defaultdict(int, a=1, b=2))
+    assert ordered.flatten_up_to({"b": 4, "a": 3}) == [3, 4]
+
+
+def test_a_dataclass_becomes_a_container():
+    @dataclass
+    class Box:
+        low: int
+        high: int | None = None
+        name: str = "box"
+
+    with pytest.raises(ValueError, match="drop_field_names"):
+        pytree.register_dataclass(Box, field_names=["low"])
+    pytree.register_dataclass(
+        Box, field_names=["low", "high"], drop_field_names=["name"], serialized_type_name="Box"
+    )
+    assert pytree.tree_leaves(Box(1)) == [1] and pytree.tree_leaves(Box(1, 2)) == [1, 2]
+    assert pytree.tree_map(lambda v: v * 2, [Box(1), Box(2, 3)]) == [Box(2), Box(4, 6)]
+    paths = [pytree.keystr(path) for path, _ in pytree.tree_leaves_with_path(Box(1, 2))]
+    assert paths == [".low", ".high"]
+    with pytest.raises(ValueError, match="field_names must be"):
+        pytree.register_dataclass(int)
+    with pytest.raises(TypeError):  # a keyword that is none
+        pytree.register_pytree_node(int, list, list, with_keys=None)

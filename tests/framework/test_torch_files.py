@@ -87,6 +87,17 @@ def test_the_milestones_of_a_schedule_are_counted() -> None:
         torch.load(checkpoint(pickled))
 
 
+def test_a_bytearray_is_read() -> None:
+    for pickled in (
+        b"\x80\x02c__builtin__\nbytearray\nX\x01\x00\x00\x00qX\x07\x00\x00\x00latin-1\x86R.",
+        b"\x80\x03cbuiltins\nbytearray\nC\x01q\x85R.",
+    ):
+        found = torch.load(checkpoint(pickled))
+        assert type(found) is bytearray and found == b"q"
+    with pytest.raises(ValueError, match="bytearray"):  # as many zeros as a number says
+        torch.load(checkpoint(b"\x80\x03cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."))
+
+
 def test_attributes_of_tensors_are_read() -> None:
     found = torch.load(FILES / "attributes.pt")
     assert found["t"].foo == 5 and found["t"].tolist() == [1, 1, 1]

@@ -351,7 +351,7 @@ class Module(ModuleTree, StateDict):
                 f"created explicitly. To express '{name}' as a function of another Tensor, compute "
                 "the value in the forward() method."
             )
-        if _on_registration:
+        if _on_registration and param is not None:  # as in PyTorch; buffers' hooks do see None
             param = _registered("parameter", self, name, param)
         self._parameters[name] = param
 

@@ -30,7 +30,7 @@ def test_hooks_see_what_any_module_gets():
         handle.remove()
     net.more = nn.ReLU()
     assert seen == [
-        ("parameter", "weight", "Parameter"), ("parameter", "bias", "NoneType"),
+        ("parameter", "weight", "Parameter"),  # and none for the bias that is not there
         ("module", "layer", "Linear"), ("buffer", "mean", "Tensor"), ("buffer", "mean", "Tensor"),
         ("module", "layer", "NoneType"),
     ]  # fmt: skip

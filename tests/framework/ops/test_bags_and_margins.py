@@ -180,7 +180,8 @@ def test_multilabel_soft_margin_and_triplets_of_any_distance() -> None:
 
 def test_linear_cross_entropy() -> None:
     x, w, b, t = randn(5, 3), randn(4, 3), randn(4), torch.tensor([0, 3, -100, 1, 2])
-    assert F.linear_cross_entropy(x, w, t, b).item() == F.cross_entropy(F.linear(x, w, b), t).item()
+    found = F.linear_cross_entropy(x, w, t, linear_bias=b)
+    assert found.item() == F.cross_entropy(F.linear(x, w, b), t).item()
 
 
 # -- attention ---------------------------------------------------------------------------------
