@@ -388,14 +388,14 @@ def test_backward_is_drawn_and_linked_with_forward(tmp_path: Path, size: tuple[i
                 titles.append(title.removesuffix(" (kept)"))
                 texts.append(d.rows("graph"))
                 await d.press("g")
-            assert titles == ["backward", "forward + backward", "forward"], titles
+            assert titles == ["backward", "fwd + bwd", "forward"], titles
             assert d.main.graph.title_text().endswith(" · backward"), "and as the cursor goes again"
             by = dict(zip(titles, texts))
             assert "◀" not in by["forward"] and "relu" in by["forward"]
             nodes = by["backward"]
             assert nodes.index("cross_entropy") < nodes.index("relu"), nodes
-            (row,) = [r for r in by["forward + backward"].split("\n") if " relu " in r]
-            assert "◀" in row, by["forward + backward"]
+            (row,) = [r for r in by["fwd + bwd"].split("\n") if " relu " in r]
+            assert "◀" in row, by["fwd + bwd"]
             await d.press("c")
             await d.idle()
 

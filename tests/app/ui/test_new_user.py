@@ -77,7 +77,7 @@ def test_a_cell_by_its_number_in_the_form(tmp_path: Path) -> None:
             assert one["stop"] == "cell 4, line 4", one
             assert "paused at cell 4, line 4" in table([one], 0)[1]
             await d.press("D", "enter")
-            await report(d)
+            assert "no step before" in d.session.message
             assert "<cell" not in d.text()
 
     asyncio.run(run())
