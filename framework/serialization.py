@@ -77,7 +77,8 @@ def save(
     ``obj`` may be a tensor or nested dicts, lists and tuples of tensors, numbers, strings, None,
     dtypes, devices and shapes, such as ``model.state_dict()``. Their kinds are kept: ordered and
     default dicts, named tuples, sets, ranges, bytes, NumPy's numbers and parameters, too. A path is
-    written atomically: to a temporary file beside it, which then takes its name. A tensor that
+    written atomically: to a temporary file beside it, which then takes its name (and has the
+    permissions of a file that was there; a link is followed). A tensor that
     occurs twice is stored once, and memory that tensors share once, too: `load` gives tensors that
     share it, with their strides. Of a memory only the part that the tensors need is stored.
     Attributes that a program has set on a tensor are kept, too. Of a tensor on ``meta`` its shape,
@@ -86,6 +87,8 @@ def save(
 
     Raises:
         TypeError: for anything else; names where it is.
+        RuntimeError: the folder is not there.
+        OSError: the file cannot be written; one that was there is unchanged.
 
     >>> import framework as torch, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
@@ -104,7 +107,10 @@ def save(
         for part in parts:
             f.write(part)
     else:
-        write_atomically(os.fspath(f), lambda file: file.writelines(parts))
+        path = os.fsdecode(f)
+        if (parent := os.path.dirname(path)) and not os.path.isdir(parent):
+            raise RuntimeError(f"Parent directory {parent} does not exist.")
+        write_atomically(path, lambda file: file.writelines(parts))
 
 
 def _file(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> list[Any]:
@@ -406,7 +412,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if start > len(data):
         raise _Unusable("it is not a safetensors file, or it is cut off: its header does not end")
     try:
-        header = json.loads(data[8:start])
+        header = json.loads(data[8:start].decode())  # of bytes, json would take UTF-16, too
     except (ValueError, RecursionError):
         raise _Unusable("it is not a safetensors file: its header is not JSON") from None
     if not isinstance(header, dict):
@@ -414,8 +420,12 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         raise _Unusable("its header is damaged: the metadata are not a JSON object")
+    if not all(isinstance(text, str) for text in metadata.values()):
+        raise _Unusable("its header is damaged: the metadata are not all text")
     try:
-        offsets = {k: tuple(map(int, v["data_offsets"])) for k, v in header.items()}
+        offsets = {k: tuple(v["data_offsets"]) for k, v in header.items()}
+        if any(type(at) is not int for span in offsets.values() for at in span):
+            raise TypeError
         spans = sorted((begin, end, k) for k, (begin, end) in offsets.items())
     except (KeyError, TypeError, ValueError):
         raise _Unusable("its header is damaged: a tensor has no data_offsets") from None

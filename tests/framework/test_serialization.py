@@ -193,6 +193,43 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert torch.load(path) == {"n": 1} and [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
+def test_a_link_stays_one_and_permissions_stay(tmp_path):
+    path, link = tmp_path / "run.pt", tmp_path / "latest.pt"
+    torch.save({"n": 1}, path)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    path.chmod(0o600)
+    link.symlink_to(path.name)
+    torch.save({"n": 2}, link)
+    assert link.is_symlink() and torch.load(path) == {"n": 2}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.pt", "run.pt"]
+    far = tmp_path / "far.pt"
+    far.symlink_to("not_yet.pt")
+    torch.save({"n": 3}, far)
+    assert far.is_symlink() and torch.load(tmp_path / "not_yet.pt") == {"n": 3}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        torch.save({"n": 1}, path)
+        assert torch.load(io.BytesIO(os.read(read, 65536))) == {"n": 1}
+    finally:
+        os.close(read)
+    assert path.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder_that_is_not_there_is_named_as_in_pytorch(tmp_path):
+    with pytest.raises(RuntimeError, match=r"Parent directory .*none does not exist\."):
+        torch.save({"n": 1}, tmp_path / "none" / "x.pt")
+
+
 # -- what cannot be loaded -------------------------------------------------------------------
 
 
@@ -256,6 +293,10 @@ BAD = {
     "wrong shape": (headed({"a": {**ONE, "shape": [-1]}}, b"1234"), "has the shape"),
     "wrong type": (headed({"a": {**ONE, "dtype": "F8_E4M3"}}, b"1234"), "not supported"),
     "metadata": (headed({"__metadata__": 3}), "metadata are not"),
+    "metadata of numbers": (headed({"__metadata__": {"n": 3}, "a": ONE}, b"1234"), "not all text"),
+    "offsets as text": (headed({"a": {**ONE, "data_offsets": ["0", "4"]}}, b"1234"), "no data_off"),
+    "byte order mark": (headed(b"\xef\xbb\xbf" + json.dumps({"a": ONE}).encode(), b"1234"), "JSON"),
+    "utf-16": (headed(json.dumps({"a": ONE}).encode("utf-16"), b"1234"), "header is not JSON"),
     "skeleton": (
         headed({"__metadata__": {"tapebook": '{"$tensor": "gone"}'}, "a": ONE}, b"1234"),
         "skeleton is damaged",
