@@ -35,6 +35,8 @@ _said: set[str] = set()
 def caution_once(message: str) -> None:
     """As `caution`, but only the first time in a program.
 
+    It never raises, unless warnings are errors.
+
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")

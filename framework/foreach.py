@@ -6,6 +6,7 @@ optimizers and timm use them. In PyTorch they save kernel launches; here each te
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -70,8 +71,21 @@ def _publish(name: str) -> None:
     _add(name + "_", twin, f"`{name}` of each tensor, in place.")
 
 
+def _returning(write: Callable[..., None]) -> Callable[..., Any]:
+    """A function that writes in place, and returns the tensors as they came."""
+
+    @functools.wraps(write)
+    def function(self: Any, *args: Any, **kwargs: Any) -> Any:
+        write(self, *args, **kwargs)
+        return self
+
+    return function
+
+
 def _add(name: str, function: Callable[..., Any], doc: str = "") -> None:
     """Publish a function under ``_foreach_NAME``, with an example."""
+    if name[-1] == "_":
+        function = _returning(function)
     function.__name__ = function.__qualname__ = f"_foreach_{name}"
     first, _, more = (doc or function.__doc__ or "").partition("\n\n")
     plain = name.removesuffix("_")
@@ -81,9 +95,10 @@ def _add(name: str, function: Callable[..., Any], doc: str = "") -> None:
         ">>> import framework as torch",
         ">>> xs = [torch.tensor([[0.5]]), torch.tensor([[0.25], [1.0]])]",
         f">>> wanted = [{alone} for x in xs]",
-        f">>> {call if name[-1] == '_' else f'found = {call}'}",
-        f">>> all(map(torch.equal, {'xs' if name[-1] == '_' else 'found'}, wanted))",
+        f">>> found = {call}",
+        ">>> all(map(torch.equal, found, wanted))",
         "True",
+        *((">>> found is xs", "True") if name[-1] == "_" else ()),
     ]
     parts = [first, more.strip(), _ALL, "\n".join(lines)]
     function.__doc__ = "\n\n".join([part for part in parts if part])

@@ -33,10 +33,15 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
     Raises:
         TypeError: not an array, or of a type that no tensor has.
-        ValueError: the array has negative strides.
+        ValueError: the array has negative strides, or another byte order than the machine.
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion "
+            "between byte orders is currently not supported."
+        )
     if ndarray.dtype not in dtypes.from_numpy_dtype:
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{ndarray.dtype}. The only supported types "

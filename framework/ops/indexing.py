@@ -6,12 +6,14 @@ What goes along one dimension is in `scatter`.
 from __future__ import annotations
 
 import math
+import operator
 from threading import get_ident
 from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 
+from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
@@ -273,6 +275,8 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
             if p.dtype.kind == "f":  # numbers that were written as floats: PyTorch's wart
                 p = p.astype(np.int64)
         if isinstance(p, np.ndarray):
+            if p.dtype not in dtypes.from_numpy_dtype:
+                raise _no_index(p)
             p = wrap(p.astype(np.int64) if p.dtype.kind in "iu" else p)
         if not isinstance(p, Tensor):
             layout.append(_plain(p))
@@ -297,6 +301,18 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
         arrays.append(p)
         layout.append(index_array)
     return tuple(arrays), tuple(layout)
+
+
+def _no_index(array: np.ndarray) -> Exception:
+    """For an array of what no tensor holds: its first part of that kind."""
+    if array.dtype.kind in "US":
+        return TypeError(
+            f"new(): invalid data type '{'str' if array.dtype.kind == 'U' else 'bytes'}'"
+        )
+    if array.dtype.kind == "O":
+        kinds = [type(v).__name__ for v in array.flat if not isinstance(v, (bool, int, float))]
+        return RuntimeError(f"Could not infer dtype of {kinds[0] if kinds else 'object'}")
+    return TypeError(f"can't convert np.ndarray of type {array.dtype} into an index")
 
 
 def _basic(index: Any) -> Any:
@@ -324,7 +340,18 @@ def _plain(part: Any) -> Any:
 
 
 def _int(value: Any) -> int | None:
-    return None if value is None else int(value)
+    """A bound of a slice: what Python takes as an index, which no float is."""
+    if value is None or value.__class__ is int:
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, Tensor):
+            raise
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method, but got "
+            f"{type(value).__name__}"
+        ) from None
 
 
 def _is_basic(index: Any) -> bool:

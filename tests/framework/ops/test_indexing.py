@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 import framework as torch
@@ -54,6 +55,13 @@ def bad(call, kind: type, words: str):
         bad(lambda: X.as_strided((20, 2), (1, 1), 0), RuntimeError,
             "requiring a storage size of 84 are out of bounds for storage of size 48"),
         bad(lambda: torch.cat([X, X], out=X), RuntimeError, "refer to a single memory location"),
+        bad(lambda: X[: len(X) / 2], TypeError, "slice indices must be integers or None or have"),
+        bad(lambda: X[:, "1":], TypeError, "have an __index__ method, but got str"),
+        bad(lambda: X.clone().__setitem__(slice(0.5), 0.0), TypeError, "but got float"),
+        bad(lambda: X[: torch.tensor(2.0)], TypeError, "only integer tensors of a single element"),
+        bad(lambda: X[([None],)], RuntimeError, "Could not infer dtype of NoneType"),
+        bad(lambda: X[["a"]], TypeError, "new(): invalid data type 'str'"),
+        bad(lambda: torch.from_numpy(np.ones(2, ">f4")), ValueError, "byte order different"),
     ],
 )  # fmt: skip
 def test_refused(call, kind: type, words: str) -> None:
