@@ -115,7 +115,16 @@ def _generator_within(make: Any, function: Callable[..., Any]) -> Callable[..., 
     return wrapped
 
 
-class no_grad(_GradMode):
+class _FixedGradMode(_GradMode):
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        mode = object.__new__(cls)
+        return mode if function is None else mode(function)
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        pass
+
+
+class no_grad(_FixedGradMode):
     """Ops make no graph nodes: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
     >>> import framework as torch
@@ -127,15 +136,8 @@ class no_grad(_GradMode):
 
     _value = False
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = object.__new__(cls)
-        return mode if function is None else mode(function)
 
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        pass
-
-
-class enable_grad(no_grad):
+class enable_grad(_FixedGradMode):
     """The inverse of `no_grad`, for use inside of it; a context manager and a decorator.
 
     >>> import framework as torch

@@ -33,19 +33,8 @@ __all__ = [
 _LRScheduler = LRScheduler  # the older name
 
 
-class LambdaLR(LRScheduler):
-    """The base rate times ``lr_lambda(epoch)``; one function, or one per group.
-
-    ValueError for a list of another length than the groups', TypeError for what is no function.
-
-    >>> import framework as torch
-    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
-    >>> schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (epoch + 1))
-    >>> for _ in range(3):
-    ...     optimizer.step(); schedule.step()
-    >>> schedule.get_last_lr()
-    [0.25]
-    """
+class _Functions(LRScheduler):
+    """What schedules by functions of the epoch share: one function, or one per group."""
 
     def __init__(
         self,
@@ -63,10 +52,6 @@ class LambdaLR(LRScheduler):
         self.lr_lambdas: list[Any] = lambdas
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        self._outside_step()
-        return [b * f(self.last_epoch) for f, b in zip(self.lr_lambdas, self.base_lrs)]
-
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer and functions; of callable objects their attributes."""
         state = {k: v for k, v in self.__dict__.items() if k not in ("optimizer", "lr_lambdas")}
@@ -82,7 +67,26 @@ class LambdaLR(LRScheduler):
                 f.__dict__.update(state)
 
 
-class MultiplicativeLR(LambdaLR):
+class LambdaLR(_Functions):
+    """The base rate times ``lr_lambda(epoch)``; one function, or one per group.
+
+    ValueError for a list of another length than the groups', TypeError for what is no function.
+
+    >>> import framework as torch
+    >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (epoch + 1))
+    >>> for _ in range(3):
+    ...     optimizer.step(); schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
+
+    def get_lr(self) -> list[float]:
+        self._outside_step()
+        return [b * f(self.last_epoch) for f, b in zip(self.lr_lambdas, self.base_lrs)]
+
+
+class MultiplicativeLR(_Functions):
     """The rate times ``lr_lambda(epoch)`` at each epoch.
 
     ValueError for a list of another length than the groups', TypeError for what is no function.

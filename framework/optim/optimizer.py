@@ -38,6 +38,10 @@ class _Required:
 required = _Required()
 
 _STATE_HOOKS = ("state_dict_pre", "state_dict_post", "load_pre", "load_post")
+_OWN = {
+    "_pre_hooks", "_post_hooks", "_state_hooks", "_steps", "_inside", "_reported", "_inside_own",
+    "_scratch",
+}  # fmt: skip
 _global_pre_hooks: dict[int, Any] = {}
 _global_post_hooks: dict[int, Any] = {}
 
@@ -109,14 +113,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
-        self._pre_hooks: dict[int, Any] = {}
-        self._post_hooks: dict[int, Any] = {}
-        self._state_hooks: dict[str, dict[int, Any]] = {name: {} for name in _STATE_HOOKS}
-        self._steps = 0  # taken so far, for the trace and for schedulers
-        self._inside = False  # in a step: a call of super().step() is part of it
-        self._reported = False  # this step's updates are in the trace
-        self._inside_own = False  # in a step that a subclass wrote
-        self._scratch: dict[Any, Any] = {}
+        self._set_up()
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
@@ -130,6 +127,25 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
         turns.made(self)
+
+    def _set_up(self) -> None:
+        """What is not in a pickle."""
+        self._pre_hooks: dict[int, Any] = {}
+        self._post_hooks: dict[int, Any] = {}
+        self._state_hooks: dict[str, dict[int, Any]] = {name: {} for name in _STATE_HOOKS}
+        self._steps = 0  # taken so far, for the trace and for schedulers
+        self._inside = False  # in a step: a call of super().step() is part of it
+        self._reported = False  # this step's updates are in the trace
+        self._inside_own = False  # in a step that a subclass wrote
+        self._scratch: dict[Any, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        # A wrapper around another optimizer (Lookahead, ...) may take over that one's groups and
+        # never call this class's constructor.
+        if name in _OWN and "_steps" not in self.__dict__:
+            self._set_up()
+            return getattr(self, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -614,9 +630,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._pre_hooks, self._post_hooks, self._scratch = {}, {}, {}
-        self._state_hooks = {name: {} for name in _STATE_HOOKS}
-        self._steps, self._inside, self._inside_own = 0, False, False
+        self._set_up()
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]

@@ -159,7 +159,22 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
-class ELU(Module):
+class _ELU(Module):
+    _call: Any
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        return self._call(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class ELU(_ELU):
     """x where it is positive, else alpha (exp(x) - 1): (*) to (*).
 
     Clevert et al., "Fast and accurate deep network learning by exponential linear units (ELUs)",
@@ -174,19 +189,8 @@ class ELU(Module):
 
     _call: Any = staticmethod(F.elu)
 
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
 
-    def forward(self, input: Any) -> Any:
-        return self._call(input, self.alpha, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
-
-
-class CELU(ELU):
+class CELU(_ELU):
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)): (*) to (*); smooth at 0 for every alpha.
 
     Barron, "Continuously differentiable exponential linear units", 2017. ``inplace=True`` writes

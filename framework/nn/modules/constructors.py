@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["name_constructors"]
 
-# Where PyTorch shares a constructor, and what it is called there; two that it does not share.
+# Where PyTorch shares a constructor, and what it is called there.
 _SHARED = {
     r"Adaptive(Avg|Max)Pool\dd": r"_Adaptive\1PoolNd",
     r"(Batch|Instance)Norm\dd": r"_\1Norm",
@@ -21,7 +21,6 @@ _SHARED = {
     r"(L1|MSE|MultiLabelMargin|SoftMargin)Loss": "_Loss",
     r"(LP|Max)Pool\dd": r"_\1PoolNd",
     r"Lazy(Batch|Instance)Norm\dd": "_LazyNormBase",
-    r"AvgPool3d|CELU": r"\g<0>",
 }
 
 

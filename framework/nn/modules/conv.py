@@ -202,7 +202,7 @@ class Conv3d(_Conv):
     _dims = 3
 
 
-class _ConvTranspose(_ConvNd):
+class _ConvTransposeNd(_ConvNd):
     _transposed = True
 
     def __init__(
@@ -242,7 +242,7 @@ class _ConvTranspose(_ConvNd):
         return tuple(w - m for w, m in zip(wanted, least))
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTransposeNd):
     """The gradient of `Conv1d` as a layer that enlarges: (N, C, L) to (N, out_channels, L').
 
     L' = (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Weight (C,
@@ -260,7 +260,7 @@ class ConvTranspose1d(_ConvTranspose):
     _dims = 1
 
 
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTransposeNd):
     """The gradient of `Conv2d` as a layer that enlarges: (N, C, H, W) to (N, out_channels, H', W').
 
     H' = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1, W' alike; N
@@ -289,7 +289,7 @@ class ConvTranspose2d(_ConvTranspose):
     _dims = 2
 
 
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTransposeNd):
     """The gradient of `Conv3d` as a layer: (N, C, D, H, W) to (N, out_channels, D', H', W').
 
     Sizes, arguments and errors as of `ConvTranspose2d`. Weight (C, out_channels / groups, KD, KH,
@@ -353,7 +353,7 @@ class _LazyConv(_LazyConvNd, _Conv):
         self._make_lazy(out_channels, bias, device, dtype)
 
 
-class _LazyConvTranspose(_LazyConvNd, _ConvTranspose):
+class _LazyConvTranspose(_LazyConvNd, _ConvTransposeNd):
     def __init__(
         self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
         output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1,

@@ -12,7 +12,24 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Dropout(Module):
+class _DropoutNd(Module):
+    _call: Any
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if p < 0 or p > 1:
+            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        self.p = p
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        return self._call(input, self.p, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_DropoutNd):
     """Zero each element with probability ``p`` and scale the others by 1 / (1 - p): (*) to (*).
 
     Only in training; in evaluation mode the input is returned. ``inplace=True`` writes into the
@@ -30,21 +47,8 @@ class Dropout(Module):
 
     _call: Any = staticmethod(F.dropout)
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        if p < 0 or p > 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        self.p = p
-        self.inplace = inplace
 
-    def forward(self, input: Any) -> Any:
-        return self._call(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
-
-
-class Dropout1d(Dropout):
+class Dropout1d(_DropoutNd):
     """`Dropout` of whole channels: (N, C, L) to the same, or (C, L).
 
     Neighbours in a signal say much the same, so that single zeros would hide little. RuntimeError
@@ -61,7 +65,7 @@ class Dropout1d(Dropout):
     _call: Any = staticmethod(F.dropout1d)
 
 
-class Dropout2d(Dropout):
+class Dropout2d(_DropoutNd):
     """`Dropout` of whole channels: (N, C, H, W) to the same.
 
     Input of three dimensions is taken as (N, C, L), with a warning; RuntimeError for one dimension,
@@ -78,7 +82,7 @@ class Dropout2d(Dropout):
     _call: Any = staticmethod(F.dropout2d)
 
 
-class Dropout3d(Dropout):
+class Dropout3d(_DropoutNd):
     """`Dropout` of whole channels: (N, C, D, H, W) to the same, or (C, D, H, W).
 
     RuntimeError for one dimension, ValueError for a ``p`` outside of [0, 1]. Dtypes: float types
@@ -94,7 +98,7 @@ class Dropout3d(Dropout):
     _call: Any = staticmethod(F.dropout3d)
 
 
-class AlphaDropout(Dropout):
+class AlphaDropout(_DropoutNd):
     """Dropout that keeps mean 0 and variance 1 of a self-normalising network (`SELU`): (*) to (*).
 
     Elements become -1.7581, what `SELU` gives far below 0, with probability ``p``; then all are
@@ -113,7 +117,7 @@ class AlphaDropout(Dropout):
         return F.alpha_dropout(input, self.p, self.training)
 
 
-class FeatureAlphaDropout(Dropout):
+class FeatureAlphaDropout(_DropoutNd):
     """`AlphaDropout` of whole channels: (N, C, *) to the same.
 
     RuntimeError for input of fewer than two dimensions. ValueError for a ``p`` outside of [0, 1].

@@ -32,7 +32,15 @@ class _PadNd(Module):
         return f"{self.padding}"
 
 
-class _ConstantPad(_PadNd):
+class _ReflectionPadNd(_PadNd):
+    _kind = "reflect"
+
+
+class _ReplicationPadNd(_PadNd):
+    _kind = "replicate"
+
+
+class _ConstantPadNd(_PadNd):
     _kind = "constant"
 
     def __init__(self, padding: Any, value: float) -> None:
@@ -46,7 +54,7 @@ class _ConstantPad(_PadNd):
         return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad1d(_ConstantPad):
+class ConstantPad1d(_ConstantPadNd):
     """``value`` around the last dimension: (*, L) to (*, L').
 
     L' = left + L + right. ``padding`` is one number for both sides or (left, right); a negative one
@@ -61,7 +69,7 @@ class ConstantPad1d(_ConstantPad):
     _dims = 1
 
 
-class ConstantPad2d(_ConstantPad):
+class ConstantPad2d(_ConstantPadNd):
     """``value`` around the last two dimensions: (*, H, W) to (*, H', W').
 
     H' = top + H + bottom, W' = left + W + right. ``padding`` is one number for all sides or (left,
@@ -78,7 +86,7 @@ class ConstantPad2d(_ConstantPad):
     _dims = 2
 
 
-class ConstantPad3d(_ConstantPad):
+class ConstantPad3d(_ConstantPadNd):
     """``value`` around the last three dimensions: (*, D, H, W) to (*, D', H', W').
 
     W' = left + W + right and so on. ``padding`` is one number for all sides or (left, right, top,
@@ -94,7 +102,7 @@ class ConstantPad3d(_ConstantPad):
     _dims = 3
 
 
-class _ZeroPad(_ConstantPad):
+class _ZeroPad(_ConstantPadNd):
     def __init__(self, padding: Any) -> None:
         super().__init__(padding, 0.0)
 
@@ -102,7 +110,7 @@ class _ZeroPad(_ConstantPad):
         return f"{self.padding}"
 
 
-class ZeroPad1d(_ZeroPad):
+class ZeroPad1d(_ZeroPad, ConstantPad1d):
     """Zeros around the last dimension: (*, L) to (*, L').
 
     L' = left + L + right. ``padding`` as of `ConstantPad1d`. RuntimeError if less than nothing
@@ -114,10 +122,8 @@ class ZeroPad1d(_ZeroPad):
     tensor([0., 0., 1., 2.])
     """
 
-    _dims = 1
 
-
-class ZeroPad2d(_ZeroPad):
+class ZeroPad2d(_ZeroPad, ConstantPad2d):
     """Zeros around the last two dimensions: (*, H, W) to (*, H', W').
 
     H' = top + H + bottom, W' = left + W + right. ``padding`` as of `ConstantPad2d`. RuntimeError
@@ -131,10 +137,8 @@ class ZeroPad2d(_ZeroPad):
             [0., 0., 0.]])
     """
 
-    _dims = 2
 
-
-class ZeroPad3d(_ZeroPad):
+class ZeroPad3d(_ZeroPad, ConstantPad3d):
     """Zeros around the last three dimensions: (*, D, H, W) to (*, D', H', W').
 
     W' = left + W + right and so on. ``padding`` as of `ConstantPad3d`. RuntimeError for a tensor of
@@ -146,10 +150,8 @@ class ZeroPad3d(_ZeroPad):
     torch.Size([1, 4, 5, 6])
     """
 
-    _dims = 3
 
-
-class ReflectionPad1d(_PadNd):
+class ReflectionPad1d(_ReflectionPadNd):
     """The mirror image around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). The border
@@ -162,10 +164,10 @@ class ReflectionPad1d(_PadNd):
     tensor([[3., 2., 1., 2., 3., 2., 1.]])
     """
 
-    _dims, _kind = 1, "reflect"
+    _dims = 1
 
 
-class ReflectionPad2d(_PadNd):
+class ReflectionPad2d(_ReflectionPadNd):
     """The mirror image around the last two dimensions: (N, C, H, W) to (N, C, H', W').
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
@@ -180,10 +182,10 @@ class ReflectionPad2d(_PadNd):
              [1., 0., 1., 0.]]])
     """
 
-    _dims, _kind = 2, "reflect"
+    _dims = 2
 
 
-class ReflectionPad3d(_PadNd):
+class ReflectionPad3d(_ReflectionPadNd):
     """The mirror image around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
@@ -196,10 +198,10 @@ class ReflectionPad3d(_PadNd):
     torch.Size([1, 4, 5, 6])
     """
 
-    _dims, _kind = 3, "reflect"
+    _dims = 3
 
 
-class ReplicationPad1d(_PadNd):
+class ReplicationPad1d(_ReplicationPadNd):
     """The border's elements around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right).
@@ -212,10 +214,10 @@ class ReplicationPad1d(_PadNd):
     tensor([[1., 1., 1., 2., 3., 3., 3.]])
     """
 
-    _dims, _kind = 1, "replicate"
+    _dims = 1
 
 
-class ReplicationPad2d(_PadNd):
+class ReplicationPad2d(_ReplicationPadNd):
     """The border's elements around the last two dimensions: (N, C, H, W) to (N, C, H', W').
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
@@ -230,10 +232,10 @@ class ReplicationPad2d(_PadNd):
              [2., 2., 3., 3.]]])
     """
 
-    _dims, _kind = 2, "replicate"
+    _dims = 2
 
 
-class ReplicationPad3d(_PadNd):
+class ReplicationPad3d(_ReplicationPadNd):
     """The border's elements around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,
@@ -246,10 +248,10 @@ class ReplicationPad3d(_PadNd):
     torch.Size([1, 4, 5, 6])
     """
 
-    _dims, _kind = 3, "replicate"
+    _dims = 3
 
 
-class _CircularPad(_PadNd):
+class _CircularPadNd(_PadNd):
     _kind = "circular"
 
     def forward(self, input: Any) -> Any:
@@ -260,7 +262,7 @@ class _CircularPad(_PadNd):
         return super().forward(input)
 
 
-class CircularPad1d(_CircularPad):
+class CircularPad1d(_CircularPadNd):
     """The other side's elements around the last dimension: (N, C, L) to (N, C, L').
 
     L' = left + L + right; N may be missing. ``padding`` is one number or (left, right). ValueError
@@ -276,7 +278,7 @@ class CircularPad1d(_CircularPad):
     _dims = 1
 
 
-class CircularPad2d(_CircularPad):
+class CircularPad2d(_CircularPadNd):
     """The other side's elements around the last two dimensions: (N, C, H, W) to (N, C, H', W').
 
     H' = top + H + bottom, W' = left + W + right; N may be missing. ``padding`` is one number or
@@ -294,7 +296,7 @@ class CircularPad2d(_CircularPad):
     _dims = 2
 
 
-class CircularPad3d(_CircularPad):
+class CircularPad3d(_CircularPadNd):
     """The other side's elements around three dimensions: (N, C, D, H, W) to (N, C, D', H', W').
 
     W' = left + W + right and so on; N may be missing. ``padding`` is one number or (left, right,

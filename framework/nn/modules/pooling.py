@@ -100,7 +100,18 @@ class MaxPool3d(_MaxPoolNd):
     _dims = 3
 
 
-class AvgPool1d(Module):
+class _AvgPoolNd(Module):
+    """What programs know all average pools by."""
+
+    kernel_size: Any
+    stride: Any
+    padding: Any
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPoolNd):
     """The mean of each window of a signal: (N, C, L) to (N, C, L').
 
     L' = floor((L + 2 padding - kernel_size) / stride) + 1; N may be missing. Arguments and errors
@@ -129,11 +140,28 @@ class AvgPool1d(Module):
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                             self.count_include_pad)  # fmt: skip
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class _AvgPool(_AvgPoolNd):
+    _call: Any
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, input: Any) -> Any:
+        return self._call(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                          self.count_include_pad, self.divisor_override)  # fmt: skip
 
 
-class AvgPool2d(Module):
+class AvgPool2d(_AvgPool):
     """The mean of each window of an image: (N, C, H, W) to (N, C, H', W').
 
     H' = floor((H + 2 padding - kernel_size) / stride) + 1, W' alike; N may be missing.
@@ -156,27 +184,8 @@ class AvgPool2d(Module):
 
     _call: Any = staticmethod(F.avg_pool2d)
 
-    def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-        count_include_pad: bool = True, divisor_override: int | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
 
-    def forward(self, input: Any) -> Any:
-        return self._call(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-                          self.count_include_pad, self.divisor_override)  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AvgPool3d(AvgPool2d):
+class AvgPool3d(_AvgPool):
     """The mean of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
 
     Sizes, arguments and errors as of `AvgPool2d`. RuntimeError for too much padding and other
@@ -191,7 +200,7 @@ class AvgPool3d(AvgPool2d):
     _call: Any = staticmethod(F.avg_pool3d)
 
 
-class _AdaptiveAvg(Module):
+class _AdaptiveAvgPoolNd(Module):
     _dims = 0
 
     def __init__(self, output_size: Any) -> None:
@@ -206,7 +215,7 @@ class _AdaptiveAvg(Module):
         return f"output_size={self.output_size}"
 
 
-class AdaptiveAvgPool1d(_AdaptiveAvg):
+class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
     """Means of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, output_size).
 
     Window i reaches from floor(i L / output_size) to ceil((i + 1) L / output_size). N may be
@@ -222,7 +231,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvg):
     _dims = 1
 
 
-class AdaptiveAvgPool2d(_AdaptiveAvg):
+class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
     """Means of windows that cover an image: (N, C, H, W) to (N, C, *output_size).
 
     ``output_size`` is one number, or two of which None keeps the input's size; windows as of
@@ -239,7 +248,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvg):
     _dims = 2
 
 
-class AdaptiveAvgPool3d(_AdaptiveAvg):
+class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
     """Means of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
 
     ``output_size`` is one number, or three of which None keeps the input's size; windows as of
@@ -255,7 +264,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvg):
     _dims = 3
 
 
-class _AdaptiveMax(Module):
+class _AdaptiveMaxPoolNd(Module):
     _dims = 0
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
@@ -271,7 +280,7 @@ class _AdaptiveMax(Module):
         return f"output_size={self.output_size}"
 
 
-class AdaptiveMaxPool1d(_AdaptiveMax):
+class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
     """The largest elements of ``output_size`` windows that cover a signal: (N, C, L) to (N, C, L').
 
     L' is ``output_size``; windows as of `AdaptiveAvgPool1d`. With ``return_indices`` the places of
@@ -287,7 +296,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
     _dims = 1
 
 
-class AdaptiveMaxPool2d(_AdaptiveMax):
+class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
     """The largest elements of windows that cover an image: (N, C, H, W) to (N, C, *output_size).
 
     ``output_size`` is one number, or two of which None keeps the input's size; windows as of
@@ -304,7 +313,7 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
     _dims = 2
 
 
-class AdaptiveMaxPool3d(_AdaptiveMax):
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     """The largest elements of windows that cover a volume: (N, C, D, H, W) to (N, C, *output_size).
 
     Arguments as of `AdaptiveMaxPool2d`, ``output_size`` is one number or three. RuntimeError for
@@ -324,7 +333,7 @@ def _each(value: Any, dims: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
 
 
-class _LPPool(Module):
+class _LPPoolNd(Module):
     _dims = 0
 
     def __init__(
@@ -345,7 +354,7 @@ class _LPPool(Module):
         )
 
 
-class LPPool1d(_LPPool):
+class LPPool1d(_LPPoolNd):
     """(Σ xᵖ)^(1/p) of each window of a signal: (N, C, L) to (N, C, L'), p being ``norm_type``.
 
     L' = floor((L - kernel_size) / stride) + 1, the ``stride`` being ``kernel_size`` unless given;
@@ -363,7 +372,7 @@ class LPPool1d(_LPPool):
     _dims = 1
 
 
-class LPPool2d(_LPPool):
+class LPPool2d(_LPPoolNd):
     """(Σ xᵖ)^(1/p) of each window of an image: (N, C, H, W) to (N, C, H', W').
 
     p is ``norm_type``; sizes and arguments as of `LPPool1d`. RuntimeError for other numbers of
@@ -379,7 +388,7 @@ class LPPool2d(_LPPool):
     _dims = 2
 
 
-class LPPool3d(_LPPool):
+class LPPool3d(_LPPoolNd):
     """(Σ xᵖ)^(1/p) of each window of a volume: (N, C, D, H, W) to (N, C, D', H', W').
 
     p is ``norm_type``; sizes and arguments as of `LPPool1d`. RuntimeError for other numbers of
@@ -465,7 +474,7 @@ class FractionalMaxPool3d(_FractionalMaxPool):
     _dims = 3
 
 
-class _MaxUnpool(Module):
+class _MaxUnpoolNd(Module):
     _dims = 0
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
@@ -482,7 +491,7 @@ class _MaxUnpool(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class MaxUnpool1d(_MaxUnpool):
+class MaxUnpool1d(_MaxUnpoolNd):
     """Put the maxima that `MaxPool1d` found back where they were, zeros elsewhere.
 
     Called with the maxima (N, C, L) and their indices (N, C, L), as `MaxPool1d` with
@@ -502,7 +511,7 @@ class MaxUnpool1d(_MaxUnpool):
     _dims = 1
 
 
-class MaxUnpool2d(_MaxUnpool):
+class MaxUnpool2d(_MaxUnpoolNd):
     """Put the maxima that `MaxPool2d` found back where they were, zeros elsewhere.
 
     Maxima and indices (N, C, H, W) to (N, C, H', W'); sizes, ``output_size`` and errors as of
@@ -520,7 +529,7 @@ class MaxUnpool2d(_MaxUnpool):
     _dims = 2
 
 
-class MaxUnpool3d(_MaxUnpool):
+class MaxUnpool3d(_MaxUnpoolNd):
     """Put the maxima that `MaxPool3d` found back where they were, zeros elsewhere.
 
     Maxima and indices (N, C, D, H, W) to (N, C, D', H', W'); sizes, ``output_size`` and errors as

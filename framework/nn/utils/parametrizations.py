@@ -7,7 +7,7 @@ from typing import Any
 from framework import dtypes
 from framework.core.modes import no_grad
 from framework.nn import functional as F
-from framework.nn.modules.conv import _ConvTranspose
+from framework.nn.modules.conv import _ConvTransposeNd
 from framework.nn.modules.module import Module
 from framework.nn.utils import parametrize
 from framework.nn.utils.weight_norm import scaled
@@ -290,7 +290,7 @@ def spectral_norm(
     if not isinstance(weight, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     if dim is None:
-        dim = 1 if isinstance(module, _ConvTranspose) else 0
+        dim = 1 if isinstance(module, _ConvTransposeNd) else 0
     made = _SpectralNorm(weight, n_power_iterations, dim, eps)
     parametrize.register_parametrization(module, name, made)
     return module

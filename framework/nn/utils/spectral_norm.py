@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.core.modes import no_grad
 from framework.nn import functional as F
-from framework.nn.modules.conv import _ConvTranspose
+from framework.nn.modules.conv import _ConvTransposeNd
 from framework.nn.parameter import Parameter, is_lazy
 
 __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
@@ -138,7 +138,7 @@ def spectral_norm(
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
     if dim is None:
-        dim = 1 if isinstance(module, _ConvTranspose) else 0
+        dim = 1 if isinstance(module, _ConvTransposeNd) else 0
     SpectralNorm.apply(module, name, n_power_iterations, dim, eps)
     return module
 

@@ -280,3 +280,45 @@ def test_sparse_momentum_is_that_of_the_dense_gradient(nesterov):
             optimizer.step()
         weights.append(w.detach().numpy())
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
+
+
+class Lookahead(torch.optim.Optimizer):
+    """As such wrappers are written: the inner one's groups, no call of super().__init__."""
+
+    def __init__(self, inner, every=2, alpha=0.5):
+        self.inner, self.every, self.alpha, self.count = inner, every, alpha, 0
+        self.param_groups, self.defaults, self.state = inner.param_groups, inner.defaults, {}
+        self.slow = [[p.detach().clone() for p in g["params"]] for g in self.param_groups]
+
+    def step(self, closure=None):
+        loss = self.inner.step(closure)
+        self.count += 1
+        if self.count % self.every == 0:
+            for group, slow in zip(self.param_groups, self.slow):
+                for p, q in zip(group["params"], slow):
+                    q.add_(p.data - q, alpha=self.alpha)
+                    p.data.copy_(q)
+        return loss
+
+
+def test_a_wrapper_that_never_calls_the_constructor():
+    w = torch.tensor([8.0], requires_grad=True)
+    optimizer = Lookahead(torch.optim.SGD([w], lr=0.25))
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    seen = []
+    optimizer.register_step_post_hook(lambda *_: seen.append(w.item()))
+    for _ in range(2):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+    schedule.step()
+    assert seen == [4.0, 5.0]  # 8, 4, 2, and half of the way from 8 to 2
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.025)
+    with pytest.raises(AttributeError, match="'Lookahead' object has no attribute 'nothing'"):
+        optimizer.nothing
+
+
+def test_multiplicative_schedules_and_grad_modes_are_no_kinds_of_each_other():
+    schedules = torch.optim.lr_scheduler
+    assert not issubclass(schedules.MultiplicativeLR, schedules.LambdaLR)
+    assert not issubclass(torch.enable_grad, torch.no_grad)
