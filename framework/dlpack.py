@@ -270,7 +270,10 @@ def _array_in(capsule: Any) -> tuple[Any, device]:
     if brief:
         record.code = _UINT
     if where[0] in _OF_HOST:
+        old = _name_of(capsule) == b"dltensor"
         array = np.from_dlpack(_Offer(capsule, (1, 0)))
+        if old and not array.flags.writeable:  # it cannot say so: NumPy locks all, PyTorch none
+            array = np.asarray(_Memory(array))
         place = CPU
     elif where[0] in _OF_CUDA:
         import cupy

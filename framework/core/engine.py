@@ -592,8 +592,8 @@ def _as_many(hook: Any, changed: Any, count: int) -> tuple[Any, ...]:
 
 
 def _check_nothing(hook: Any, leaf: Any, result: Any) -> None:
-    """A hook for after the accumulation has nothing to return."""
-    if result is not None:
+    """A hook for after the accumulation has nothing to return; in-place methods give the leaf."""
+    if result is not None and result is not leaf:
         _check_result(hook, leaf, result)
         raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 

@@ -88,13 +88,14 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 @function(method=False)
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of a tensor, array, buffer, number or sequence.
 
     Args:
         copy: True always copies, False never (and fails where it would have to), None only where
             it has to.
+        requires_grad: None leaves it as it is: that of a tensor, and its history, too.
 
     TypeError for text, ValueError for a copy that is forbidden and needed.
 
@@ -120,6 +121,8 @@ def asarray(
             raise ValueError(f"can't alias tensor with {what} {asked} without copying.")
         if copy and made is source:
             made = source.clone()
+    if requires_grad is None:
+        return made
     made = made if requires_grad or not made.requires_grad else made.detach()
     return made.requires_grad_() if requires_grad and not made.requires_grad else made
 

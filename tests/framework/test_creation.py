@@ -155,7 +155,8 @@ def test_memory_is_shared_where_it_can_be() -> None:
     with pytest.warns(UserWarning, match="not writable"):
         torch.frombuffer(b"abcd", dtype=torch.uint8)
     x = torch.ones(2, requires_grad=True)
-    assert torch.asarray(x).requires_grad is False and torch.asarray(x).data_ptr() == x.data_ptr()
+    apart = torch.asarray(x, requires_grad=False)
+    assert apart.requires_grad is False and apart.data_ptr() == x.data_ptr()
 
 
 def test_from_file(tmp_path) -> None:

@@ -279,3 +279,22 @@ def test_what_no_tensor_can_be_made_of_in_pandas():
             make(pandas.Series(pandas.to_datetime(["2020-01-01"])))
     with pytest.raises(TypeError, match=r"expected np\.ndarray"):
         torch.from_numpy(frame["a"])
+
+
+def test_memory_that_came_in_an_old_capsule_is_written_to():
+    x = torch.arange(4)
+    y = torch.from_dlpack(torch.utils.dlpack.to_dlpack(x))
+    y[0] = -9
+    y.add_(1)
+    assert x.tolist() == y.tolist() == [-8, 2, 3, 4]
+    again = torch.from_dlpack(torch.utils.dlpack.to_dlpack(torch.ones(2)))  # outlives its owner
+    assert again.mul_(3).tolist() == [3, 3]
+
+
+def test_asarray_keeps_what_a_tensor_wants():
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    assert torch.asarray(y) is y and torch.asarray(y, copy=True).grad_fn is not None
+    assert not torch.asarray(y, requires_grad=False).requires_grad
+    assert torch.asarray([1.0], requires_grad=True).is_leaf
+    assert not torch.asarray([1.0]).requires_grad

@@ -388,3 +388,11 @@ def test_zeros_for_unused_inputs_want_a_gradient_if_the_others_do():
         assert unused[0].requires_grad is create
     with pytest.warns(FutureWarning, match="only_inputs argument is deprecated"):
         torch.autograd.grad((x * x).sum(), x, only_inputs=False)
+
+
+def test_a_post_accumulate_hook_may_give_back_its_leaf():
+    """As in PyTorch's own example: methods in place do."""
+    x = torch.zeros(2, requires_grad=True)
+    x.register_post_accumulate_grad_hook(lambda p: p.sub_(p.grad))
+    x.backward(torch.tensor([1.0, 2.0]))
+    assert x.tolist() == [-1.0, -2.0]
