@@ -339,7 +339,8 @@ def wrong(
             continue
         if _fits(value, known, only, no_numbers):
             number = value.__class__ is complex and known[1] == "Number"
-            if number and not _is_complex((*values, *keywords.values())):
+            everything = (*values, *keywords.values())
+            if number and not (function.__name__ in _OF_THEIR_NUMBERS or _is_complex(everything)):
                 return RuntimeError(
                     f"value cannot be converted to type double without overflow: {value}"
                 )
@@ -360,6 +361,9 @@ def wrong(
     if rest in ("tensors", "operands") and not _are_tensors(more):
         return _no_tensor(more)
     return None
+
+
+_OF_THEIR_NUMBERS = frozenset(("full", "linspace", "logspace"))  # the dtype follows from them
 
 
 def _is_complex(values: tuple[Any, ...]) -> bool:

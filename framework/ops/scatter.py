@@ -10,7 +10,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.saved import values_known
-from framework.dtypes import COMPLEX, FLOAT, int64
+from framework.dtypes import COMPLEX, FLOAT, converted, int64
 from framework.kernels import module_of, to_host
 from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
@@ -276,6 +276,10 @@ def _source(input: Tensor, index: Tensor, src: Any, d: int, name: str = "scatter
     """The part of ``src`` that the index is about, after the checks of all scatters."""
     _checked_index(input, index, name)
     number = not isinstance(src, Tensor)
+    if number and isinstance(src, (int, float, complex)):
+        converted(src, input.dtype)  # refuses what the type does not hold
+        if isinstance(src, complex) and input.dtype.category != COMPLEX:
+            src = src.real
     if not number and src._data.dtype != input._data.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     if not index._data.size:

@@ -86,6 +86,7 @@ def test_unsigned_types() -> None:
     assert torch.promote_types(torch.uint32, torch.bfloat16) is torch.bfloat16
     with pytest.raises(RuntimeError, match="attempted to promote UInt16 and Int"):
         torch.promote_types(torch.int32, torch.uint16)
+    assert torch.full((2,), 1j).tolist() == [1j, 1j] and torch.full((1,), 1j).dtype.is_complex
     assert torch.full((1,), (1 << 64) - 1, dtype=torch.uint64).item() == (1 << 64) - 1
     assert torch.from_numpy(np.ones(2, np.uint32)).dtype is torch.uint32
 

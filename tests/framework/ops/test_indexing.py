@@ -55,6 +55,8 @@ def bad(call, kind: type, words: str):
         bad(lambda: X.as_strided((20, 2), (1, 1), 0), RuntimeError,
             "requiring a storage size of 84 are out of bounds for storage of size 48"),
         bad(lambda: torch.cat([X, X], out=X), RuntimeError, "refer to a single memory location"),
+        bad(lambda: X.scatter(0, long(0, 0, 0, 0)[None], 1j), RuntimeError, "without overflow"),
+        bad(lambda: X.to(torch.int8).scatter_(0, long(0)[None], 300), RuntimeError, "overflow"),
         bad(lambda: X[: len(X) / 2], TypeError, "slice indices must be integers or None or have"),
         bad(lambda: X[:, "1":], TypeError, "have an __index__ method, but got str"),
         bad(lambda: X.clone().__setitem__(slice(0.5), 0.0), TypeError, "but got float"),
