@@ -17,6 +17,15 @@ __all__ = ["as_array"]
 _DEEPEST = 64  # dimensions of NumPy's arrays
 
 
+def _check_floats(array: np.ndarray, dtype: Any) -> None:
+    """Refuse floats, one by one in a list, that an integer type does not hold, as PyTorch does."""
+    if array.dtype.kind != "f" or dtype is None or dtype.category != dtypes.INT:
+        return
+    limits = dtypes.iinfo(dtype)
+    if not ((array >= float(limits.min)) & (array <= float(limits.max))).all():  # NaN, too
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
 def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
     """A fresh NumPy array from nested lists, numbers, arrays or tensors, in PyTorch's types.
 
@@ -33,6 +42,8 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
         array = to_host(data._data)
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
+        if isinstance(data, np.floating):
+            _check_floats(array, dtype)
     else:
         try:
             plain = _unwrapped(_of_pandas(data) if hasattr(data, "iloc") else data)
@@ -54,6 +65,7 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
         if dtype is not None and dtype.category == dtypes.INT and kind in "iu" and array.size:
             for extreme in (array.min(), array.max()):
                 dtypes.converted(int(extreme), dtype)
+        _check_floats(array, dtype)
         if dtype is None and array.dtype in (np.float64, np.complex128):
             target = _precision(data, array.dtype)
             try:

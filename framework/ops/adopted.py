@@ -10,9 +10,8 @@ import numpy as np
 from framework import dtypes
 from framework.core.registry import function
 from framework.device import default
-from framework.elements import as_array
 from framework.ops.creation import only_strided
-from framework.tensor import Tensor, wrap
+from framework.tensor import Tensor, tensor, wrap
 
 __all__ = ["as_tensor", "asarray", "from_file", "from_numpy", "frombuffer"]
 
@@ -81,7 +80,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, np.ndarray) and data.dtype in dtypes.from_numpy_dtype:
         made = from_numpy(data)
     else:
-        made = wrap(as_array(data, None))
+        made = tensor(data, dtype=dtype)
     return made.to(device or default.device, dtype or made.dtype)
 
 

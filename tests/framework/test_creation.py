@@ -34,6 +34,9 @@ def test_ways_to_give_a_size() -> None:
         (lambda: torch.eye(-1), RuntimeError, "n must be greater or equal to 0, got -1"),
         (lambda: torch.full((1,), 300, dtype=torch.uint8), RuntimeError, "without overflow"),
         (lambda: torch.full((1,), 1j, dtype=torch.float32), RuntimeError, "without overflow"),
+        (lambda: torch.tensor([1.0, 300.7], dtype=torch.int8), RuntimeError, "without overflow"),
+        (lambda: torch.tensor(float("nan"), dtype=torch.int64), RuntimeError, "without overflow"),
+        (lambda: torch.tensor([-1.5], dtype=torch.uint8), RuntimeError, "without overflow"),
         (lambda: torch.tensor([300], dtype=torch.uint8), RuntimeError, "without overflow"),
         (lambda: torch.tensor([[1], [2, 3]]), ValueError, r"length 1 at dim 1 \(got 2\)"),
         (lambda: torch.tensor([[1, 2], [3]]), ValueError, r"length 2 at dim 1 \(got 1\)"),
@@ -144,6 +147,15 @@ def test_gradients_flow_through_a_change_of_format() -> None:
 
 
 # -- data of others --------------------------------------------------------------------------------
+
+
+def test_numbers_are_not_rounded_on_their_way_to_a_wider_type() -> None:
+    for make in (torch.as_tensor, torch.asarray, torch.tensor):
+        assert make([0.1], dtype=torch.float64).item() == 0.1
+        assert make(0.1, dtype=torch.complex128).item() == 0.1
+        assert make([2.0**31 - 1], dtype=torch.int64).item() == 2**31 - 1
+        with pytest.raises(RuntimeError, match="without overflow"):
+            make([float("inf")], dtype=torch.int64)
 
 
 def test_memory_is_shared_where_it_can_be() -> None:
