@@ -145,7 +145,7 @@ def make(
         if not isinstance(value, Size):
             if not hasattr(value, "__len__"):
                 raise TypeError(f"new(): data must be a sequence (got {type(value).__name__})")
-            return _placed(as_array(value, None).astype(kind.numpy), place)
+            return _placed(as_array(value, kind).astype(kind.numpy), place)
         args = tuple(value)
     if args and min(args) < 0:
         raise RuntimeError(

@@ -158,6 +158,12 @@ def test_numbers_are_not_rounded_on_their_way_to_a_wider_type() -> None:
             make([float("inf")], dtype=torch.int64)
 
 
+def test_older_types_neither_round_nor_wrap() -> None:
+    assert torch.DoubleTensor([0.1]).item() == 0.1
+    with pytest.raises(RuntimeError, match="without overflow"):
+        torch.CharTensor([300])
+
+
 def test_memory_is_shared_where_it_can_be() -> None:
     array = np.zeros(3, np.float32)
     assert torch.as_tensor(array).data_ptr() == torch.asarray(array).data_ptr() == array.ctypes.data
