@@ -67,6 +67,13 @@ def sum_rightmost(value: Any, dims: int) -> Any:
     return value.reshape((*value.shape[: value.ndim - dims], -1)).sum(-1) if dims else value
 
 
+_sum_rightmost = sum_rightmost  # programs have PyTorch's names from here
+
+
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    return torch.randn(shape, dtype=dtype, device=device)
+
+
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
     """Probabilities of logits: sigmoids, or softmax over the last dimension.
 

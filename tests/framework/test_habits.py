@@ -70,6 +70,10 @@ def test_what_cannot_be_a_gradient(value, kind, words: str) -> None:
         ("nn.modules.utils", "_pair"), ("nn.parallel", "DistributedDataParallel"),
         ("optim.adamw", "AdamW"), ("autograd.variable", "Variable"), ("functional", "einsum"),
         ("utils.data._utils.collate", "default_collate"), ("nn.modules.conv", "_ConvNd"),
+        ("nn.modules.transformer", "_get_clones"), ("nn.modules.module", "_addindent"),
+        ("nn.modules.transformer", "_get_activation_fn"), ("nn.init", "_calculate_correct_fan"),
+        ("nn.modules.module", "_IncompatibleKeys"), ("distributions.utils", "_standard_normal"),
+        ("distributions.utils", "_sum_rightmost"),
     ],
 )  # fmt: skip
 def test_paths_of_pytorch(path: str, name: str) -> None:

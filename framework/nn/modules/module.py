@@ -19,7 +19,9 @@ from framework.core.modes import no_grad
 from framework.device import META, existing
 from framework.device import device as parsed_device
 from framework.nn.modules.hooks import BackwardHook
+from framework.nn.modules.state import IncompatibleKeys as _IncompatibleKeys  # noqa: F401
 from framework.nn.modules.state import StateDict, type_name
+from framework.nn.modules.state import add_indent as _addindent
 from framework.nn.modules.tree import ModuleTree
 from framework.nn.parameter import Buffer, Parameter, is_lazy
 from framework.ops.creation import empty, like
@@ -756,7 +758,7 @@ class Module(ModuleTree, StateDict):
         lines = extra.split("\n") if extra else []
         own = len(lines)
         for name, module in self._modules.items():
-            lines.append(f"({name}): " + repr(module).replace("\n", "\n  "))
+            lines.append(f"({name}): " + _addindent(repr(module), 2))
         if not lines:
             return self._get_name() + "()"
         if own == 1 and len(lines) == 1:

@@ -12,7 +12,7 @@ from framework.core.modes import no_grad
 from framework.nn.parameter import Parameter, is_lazy
 from framework.tensor import Tensor
 
-__all__ = ["IncompatibleKeys", "StateDict", "type_name"]
+__all__ = ["IncompatibleKeys", "StateDict", "add_indent", "type_name"]
 
 EXTRA_STATE = "_extra_state"
 
@@ -29,6 +29,11 @@ def type_name(value: Any) -> str:
         return value.__name__
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def add_indent(text: str, spaces: int) -> str:
+    """``text`` with all lines but the first moved to the right."""
+    return text.replace("\n", "\n" + " " * spaces)
 
 
 class IncompatibleKeys(NamedTuple):

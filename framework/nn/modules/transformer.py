@@ -51,7 +51,7 @@ class _Layer(Module):
             self.add_module(f"norm{i}", part)
         for i in range(1, count + 1):
             self.add_module(f"dropout{i}", Dropout(dropout))
-        self.activation = act = _activation(activation)
+        self.activation = act = _get_activation_fn(activation)
         if count == 2:
             gelu = act is F.gelu or isinstance(act, GELU)
             relu = act is F.relu or isinstance(act, ReLU)
@@ -181,7 +181,7 @@ class TransformerEncoder(Module):
         enable_nested_tensor: bool = True, mask_check: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
+        self.layers = _get_clones(encoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
@@ -274,7 +274,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
-        self.layers = ModuleList([copy.deepcopy(decoder_layer) for _ in range(num_layers)])
+        self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -381,7 +381,11 @@ class Transformer(Module):
                 init.xavier_uniform_(p)
 
 
-def _activation(given: Any) -> Any:
+def _get_clones(module: Module, N: int) -> ModuleList:
+    return ModuleList([copy.deepcopy(module) for _ in range(N)])
+
+
+def _get_activation_fn(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if given not in ("relu", "gelu"):
