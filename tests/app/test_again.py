@@ -99,7 +99,7 @@ def test_of_a_notebook(tmp_path: Path) -> None:
     assert tapebook("run", path, "--record", out).returncode == 0
     write("# After", train)
     shown = tapebook("summary", path)
-    assert shown.returncode == 0 and shown.stdout.startswith("step 1\n"), shown.stdout
+    assert shown.returncode == 0 and shown.stdout.startswith("step 2\n"), shown.stdout
     assert tapebook("summary", path, "--step", 4).stdout.startswith("step 4\n")
     done = tapebook("rerun", out, "--step", 3)
     assert done.returncode == 0, done.stderr

@@ -192,8 +192,11 @@ def test_no_derivative_is_said(name: str) -> None:
 # op -> where its gradient is checked.
 ELSEWHERE = {
     "attention_tiles": "test_attention_tiles.py: by the attention that keeps its scores",
+    "cross_entropy_scores": "test_compiled.py: by the loss of log_softmax",
     "embedding_sparse": "above",
     "hidden": "tests/framework/autograd/test_forward_ad.py: it is there to stop gradients",
+    "lstm_sequence": "test_compiled_sequences.py: by the steps of a cell",
+    "smooth_l1": "test_compiled.py: by the loss in its parts",
     "_standard_gamma": "tests/framework/distributions/test_sampling.py, by SciPy's quantiles",
     "_sample_dirichlet": "the same",
 }
