@@ -86,6 +86,10 @@ BY_DESIGN = """\
 - **Linear algebra** gives results that lie in rows where LAPACK's lie in columns.
 - **A weight's gradient** is accumulated before the bias's within one linear layer, after it in
   PyTorch; a write in place under `no_grad` ends tangents.
+- **Within a dual level** gradients keep their history (`x.grad.requires_grad` is True after a
+  `backward()`): tangents are found along it.
+- **A trace shows the parts** of what runs as one compiled op without one (a whole LSTM, cross
+  entropy, smooth L1): last bits of float32 may then differ.
 - **A leaf that `x.data = y` gave another shape** between forward and backward: its gradient, which
   has the old shape, is refused; PyTorch keeps it in `x.grad`."""
 
