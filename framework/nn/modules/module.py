@@ -430,12 +430,16 @@ class Module(ModuleTree, StateDict):
             _forget(name, own, self._buffers, self._modules)
             self._non_persistent_buffers_set.discard(name)
             self.register_parameter(name, value)
-        elif isinstance(value, Module):
+        elif isinstance(value, Module) and name not in own.get("_parameters", ()):
             if "_modules" not in own:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            _forget(name, own, self._parameters, self._buffers)
+            _forget(name, own, self._buffers)
             self._non_persistent_buffers_set.discard(name)
-            self.add_module(name, value)
+            # No look for another attribute of that name, as `add_module` has: wrappers answer for
+            # names of the module within.
+            self._modules[name] = (
+                _registered("module", self, name, value) if _on_registration else value
+            )
         elif isinstance(value, Buffer):
             _forget(name, own, self._parameters, self._modules)
             self.register_buffer(name, value, value.persistent)

@@ -51,8 +51,12 @@ def test_assignment_moves_a_name_between_the_tables() -> None:
     assert "plain" in net._parameters and "plain" not in net.__dict__
     net.plain = None
     assert net.plain is None and "plain" in net._parameters
+    del net.plain
+    net.plain = torch.zeros(1)
     net.plain = nn.ReLU()
-    assert "plain" in net._modules and "plain" not in net._parameters
+    assert "plain" in net._modules and "plain" not in net.__dict__
+    net.plain = nn.Parameter(torch.zeros(1))
+    assert "plain" in net._parameters and "plain" not in net._modules
     del net.plain
     assert not hasattr(net, "plain")
     net.seen = torch.ones(3)

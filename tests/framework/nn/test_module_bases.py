@@ -55,3 +55,35 @@ def test_bases_that_programs_name(file, base, names):
     found = getattr(importlib.import_module(f"framework.nn.modules.{file}"), base)
     assert all(issubclass(getattr(nn, name), found) for name in names.split())
     assert not issubclass(nn.Conv2d, found) and not issubclass(nn.MaxPool2d, found)
+
+
+class Wrapper(nn.Module):
+    """Answers for the attributes of what it wraps, as many a wrapper does."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        self.head = nn.Linear(2, 1)
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("module"), name)
+
+
+def test_a_wrapper_may_have_a_child_of_the_name_of_one_within():
+    inner = nn.Module()
+    inner.head, inner.tail = nn.ReLU(), nn.Tanh()
+    outer = Wrapper(inner)
+    assert isinstance(outer.head, nn.Linear) and outer.tail is inner.tail
+    assert [name for name, _ in outer.named_children()] == ["module", "head"]
+
+
+def test_a_module_takes_no_parameters_place():
+    layer = nn.Linear(1, 1)
+    with pytest.raises(TypeError, match=r"cannot assign .*Linear' as parameter 'weight'"):
+        layer.weight = nn.Linear(1, 1)
+    del layer.weight
+    layer.weight = nn.Identity()
+    assert isinstance(layer.weight, nn.Identity)
