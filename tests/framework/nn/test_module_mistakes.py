@@ -168,7 +168,7 @@ MISTAKES = """
     nn.GRUCell(4, 3)(zeros(2, 5)) -> RuntimeError: input has inconsistent input_size: got 5
     nn.GRUCell(4, 3)(zeros(2, 4).double()) -> RuntimeError: mat1 and mat2 must have the same
     nn.Hardshrink("a")(zeros(2)) -> TypeError: hardshrink(): argument 'lambd' (position 2) must be
-    nn.Hardtanh(1.0, -1.0) -> AssertionError: max_val must be larger than min_val
+    nn.Hardtanh(1.0, -1.0) -> AssertionError: max_val (-1.0) must be greater than min_val (1.0)
     nn.Hardtanh()(zeros(2, dtype=torch.uint8)) -> RuntimeError: cannot do hardtanh on an unsigned
     nn.HingeEmbeddingLoss()(zeros(2, 4), zeros(2, 3)) -> RuntimeError: The size of tensor a (3)
     nn.HingeEmbeddingLoss(reduction="x")(zeros(2, 4), zeros(2, 4)) -> ValueError: x is not a valid
