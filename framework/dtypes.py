@@ -265,29 +265,55 @@ def scalar_dtype(value: Any) -> dtype:
     raise TypeError(f"expected a number, but got {type(value).__name__}")
 
 
-_FLOAT_MAX = float(np.finfo(np.float32).max)
+# The types' names in PyTorch's message, where they are not theirs with a "_t" behind.
+_CPP = {
+    bool_: "bool", int32: "int", float16: "c10::Half", bfloat16: "c10::BFloat16",
+    float32: "float", float64: "double",
+    complex64: "c10::complex<float>", complex128: "c10::complex<double>",
+}  # fmt: skip
+_largest = {to: float(ml_dtypes.finfo(to.numpy).max) for to in ALL if to.category >= FLOAT}
+
+
+def overflow(to: dtype) -> RuntimeError:
+    """What to raise for a number that a type does not hold."""
+    name = _CPP.get(to, f"{to.name}_t")
+    return RuntimeError(f"value cannot be converted to type {name} without overflow")
+
+
+def assigned(value: Any, to: dtype) -> Any:
+    """`converted`, but that halves become infinite, as PyTorch has it for single numbers."""
+    if to in (float16, bfloat16) and not isinstance(value, complex):
+        with np.errstate(all="ignore"):
+            return to.numpy.type(value)
+    return converted(value, to)
 
 
 def converted(value: Any, to: dtype) -> Any:
     """A Python number as a NumPy scalar of a type; fractions are cut off, as is a zero ``j``.
 
     Raises:
-        RuntimeError: an integer type, float32 or complex64 does not reach so far (halves become
-            infinite, and of -1 an unsigned type has the bits: both are PyTorch's ways).
+        RuntimeError: the type does not reach so far (of -1 an unsigned type has the bits, though,
+            which is PyTorch's way, and infinities and NaN are floats).
     """
+    if to is bool_:
+        return to.numpy.type(value)
     fits = True
-    if isinstance(value, complex) and to.category != COMPLEX:
-        fits, value = not value.imag, value.real
+    if isinstance(value, complex):
+        if to.category == COMPLEX:
+            parts = (abs(value.real), abs(value.imag))
+            fits = not any(_largest[to] < part < math.inf for part in parts)
+        else:
+            fits, value = not value.imag, value.real
     if to.category == INT:
         low, high = _bounds[to]
         if isinstance(value, float) and to.numpy.kind == "u":
             low = 0  # PyTorch wraps negative integers round, and refuses fractions
         fits = fits and math.isfinite(value) and low <= value <= high
         value = int(value) % (1 << 64) if fits and to.numpy.kind == "u" else value
-    elif to is float32 or to is complex64:
-        fits = fits and not (_FLOAT_MAX < abs(value) < math.inf)
+    elif not isinstance(value, complex):
+        fits = fits and not (_largest[to] < abs(value) < math.inf)
     if not fits:
-        raise RuntimeError(f"value cannot be converted to type {to.name} without overflow")
+        raise overflow(to)
     if to.category == INT:
         return np.asarray(int(value)).astype(to.numpy)[()]
     return to.numpy.type(value)

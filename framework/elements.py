@@ -23,7 +23,7 @@ def _check_floats(array: np.ndarray, dtype: Any) -> None:
         return
     limits = dtypes.iinfo(dtype)
     if not ((array >= float(limits.min)) & (array <= float(limits.max))).all():  # NaN, too
-        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+        raise dtypes.overflow(dtype)
 
 
 def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:

@@ -154,13 +154,12 @@ nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d
 nn.functional.gaussian_nll_loss nn.functional.scaled_dot_product_attention
 """,
     "= = !N !R|=|=|=|= !N": """
-nn.functional.hardtanh nn.functional.hardtanh_
+nn.functional.hardtanh nn.functional.hardtanh_ threshold threshold_
 """,
     "= = !N = !N": """
 Tensor.ceil_ Tensor.fix_ Tensor.floor_ Tensor.geometric_ Tensor.round_ Tensor.trunc_
 array_api.ceil array_api.floor array_api.remainder array_api.trunc ceil fix floor max_pool3d
-median nanmedian nn.functional.relu6 rnn_relu rnn_relu_cell round special.round threshold
-threshold_ trunc
+median nanmedian nn.functional.relu6 rnn_relu rnn_relu_cell round special.round trunc
 """,
     "= = !N = !R": """
 Tensor.clamp_ Tensor.clamp_max_ Tensor.clamp_min_ Tensor.clip_ Tensor.div_ Tensor.divide_

@@ -456,6 +456,9 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
         raise ValueError("min_val cannot be greater than max_val")
     if min_val < 0 and input.dtype is dtypes.uint8:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    if not input.is_complex():
+        for bound in (min_val, max_val):
+            dtypes.converted(bound, input.dtype)  # refuses what the type does not hold
     if inplace:
         return twins["hardtanh"](input, min_val, max_val)
     return apply(HARDTANH, input, min_val=min_val, max_val=max_val)
@@ -523,6 +526,8 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
     >>> torch.nn.functional.threshold(torch.tensor([1.0, 3.0]), 2.0, -1.0)
     tensor([-1.,  3.])
     """
+    if not input.is_complex():
+        dtypes.converted(value, input.dtype)  # refuses what the type does not hold
     if inplace:
         return twins["threshold"](input, threshold, value)
     return apply(THRESHOLD, input, threshold=threshold, value=value)

@@ -306,7 +306,10 @@ def scalar_tensor(
     >>> torch.scalar_tensor(3)
     tensor(3.)
     """
-    return create(FULL, None, dtype, layout, device, requires_grad, shape=(), value=_number(s))
+    value, kind = _number(s), kind_of(None, dtype, dtypes.get_default_dtype())
+    if kind in (dtypes.float16, dtypes.bfloat16) and not isinstance(value, complex):
+        value = float(dtypes.assigned(value, kind))
+    return create(FULL, None, dtype, layout, device, requires_grad, shape=(), value=value)
 
 
 @function(method=False)

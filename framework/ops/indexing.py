@@ -21,7 +21,7 @@ from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import needs_values, values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
-from framework.dtypes import bool_, converted, int64
+from framework.dtypes import assigned, bool_, int64
 from framework.kernels import SparseOperand, module_of
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
@@ -511,7 +511,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
             raise TypeError(f"can't assign a {got} to a {self.type()}: use torch.tensor first")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
-        value = wrap(np.asarray(converted(value, self.dtype)))
+        value = wrap(np.asarray(assigned(value, self.dtype)))
     if value is self and index is Ellipsis:
         self.copy_(self)
     elif _is_basic(index):

@@ -28,6 +28,7 @@ def _pad_kernel(a: Any, *, pad: tuple[tuple[int, int], ...], value: float) -> An
     inner = tuple([slice(max(-b, 0), max(n - max(-e, 0), 0)) for n, (b, e) in zip(a.shape, pad)])
     if all(b <= 0 and e <= 0 for b, e in pad):
         return a[inner].copy()
+    value = dtypes.converted(value, dtypes.from_numpy_dtype[a.dtype])
     result = module_of(a).full(shape, value, a.dtype)
     outer = tuple([slice(max(b, 0), n - max(e, 0)) for n, (b, e) in zip(shape, pad)])
     result[outer] = a[inner]

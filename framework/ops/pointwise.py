@@ -13,12 +13,12 @@ from framework import dtypes
 from framework.core.dispatch import RULES, apply, only_tensors
 from framework.core.modes import modes
 from framework.core.registry import function, op
-from framework.dtypes import COMPLEX, FLOAT
+from framework.dtypes import COMPLEX, FLOAT, converted
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
 from framework.ops.compare import publish_binary
 from framework.ops.legacy_forms import number_second
-from framework.ops.select import check_fit, where
+from framework.ops.select import where
 from framework.ops.unary import log, one_over, zeros_like
 from framework.tensor import Tensor
 
@@ -509,7 +509,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         others = {"end": end, "weight": weight}
     else:
         others = {"end": end}
-        check_fit(weight, kind)
+        converted(weight, kind)
     for name, other in others.items():
         if other.dtype is not kind:
             raise RuntimeError(

@@ -25,7 +25,7 @@ __all__ = [
     "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "softmax", "triplet_margin_loss",
 ]  # fmt: skip
 
-_REDUCTIONS = ("none", "mean", "sum")  # by number
+_REDUCTIONS = {1: "mean", 2: "sum"}
 _MODES = ("sum", "mean", "max")
 
 
@@ -235,29 +235,33 @@ def log_softmax(
     return activation.log_softmax(input, dim, dtype)
 
 
-# -- losses: ``reduction`` 0 keeps all, 1 is the mean, 2 the sum ----------------------------------
+# -- losses: ``reduction`` 1 is the mean, 2 the sum, another number keeps all, as does none -------
+
+
+def _named(reduction: int) -> str:
+    return _REDUCTIONS.get(reduction, "none")
 
 
 @function(method=False)
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1
+    input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 0
 ) -> Any:
-    """`nn.functional.binary_cross_entropy_with_logits`, its ``reduction`` a number.
+    """`nn.functional.binary_cross_entropy_with_logits`: ``reduction`` a number, all losses without.
 
     >>> import framework as torch
     >>> torch.binary_cross_entropy_with_logits(torch.zeros(2), torch.ones(2), reduction=0)
     tensor([0.6931, 0.6931])
     """
     return loss.binary_cross_entropy_with_logits(
-        input, target, weight, reduction=_REDUCTIONS[reduction], pos_weight=pos_weight
+        input, target, weight, reduction=_named(reduction), pos_weight=pos_weight
     )
 
 
 @function(method=False)
 def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 0
 ) -> Any:
-    """`nn.functional.cosine_embedding_loss`, its ``reduction`` a number.
+    """`nn.functional.cosine_embedding_loss`, its ``reduction`` a number: all losses unless given.
 
     >>> import framework as torch
     >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
@@ -265,43 +269,41 @@ def cosine_embedding_loss(
     tensor(0.2929)
     """
     return margins.cosine_embedding_loss(
-        input1, input2, target, margin, reduction=_REDUCTIONS[reduction]
+        input1, input2, target, margin, reduction=_named(reduction)
     )
 
 
 @function(method=False)
-def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 1) -> Any:
-    """`nn.functional.hinge_embedding_loss`, its ``reduction`` a number.
+def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 0) -> Any:
+    """`nn.functional.hinge_embedding_loss`, its ``reduction`` a number: all losses unless given.
 
     >>> import framework as torch
     >>> torch.hinge_embedding_loss(torch.tensor([0.25, 0.25]), torch.tensor([1, -1]), reduction=0)
     tensor([0.2500, 0.7500])
     """
-    return margins.hinge_embedding_loss(input, target, margin, reduction=_REDUCTIONS[reduction])
+    return margins.hinge_embedding_loss(input, target, margin, reduction=_named(reduction))
 
 
 @function(method=False)
 def margin_ranking_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1
+    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 0
 ) -> Any:
-    """`nn.functional.margin_ranking_loss`, its ``reduction`` a number.
+    """`nn.functional.margin_ranking_loss`, its ``reduction`` a number: all losses unless given.
 
     >>> import framework as torch
     >>> a, b = torch.tensor([1.0, 1.0]), torch.tensor([3.0, 3.0])
     >>> torch.margin_ranking_loss(a, b, torch.tensor([1.0, -1.0]), reduction=0)
     tensor([2., 0.])
     """
-    return margins.margin_ranking_loss(
-        input1, input2, target, margin, reduction=_REDUCTIONS[reduction]
-    )
+    return margins.margin_ranking_loss(input1, input2, target, margin, reduction=_named(reduction))
 
 
 @function(method=False)
 def triplet_margin_loss(
     anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False, reduction: int = 1,
+    eps: float = 1e-6, swap: bool = False, reduction: int = 0,
 ) -> Any:  # fmt: skip
-    """`nn.functional.triplet_margin_loss`, its ``reduction`` a number.
+    """`nn.functional.triplet_margin_loss`, its ``reduction`` a number: all losses unless given.
 
     >>> import framework as torch
     >>> a, p, n = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]])
@@ -309,19 +311,21 @@ def triplet_margin_loss(
     tensor(2.0000)
     """
     return margins.triplet_margin_loss(
-        anchor, positive, negative, margin, p, eps, swap, reduction=_REDUCTIONS[reduction]
+        anchor, positive, negative, margin, p, eps, swap, reduction=_named(reduction)
     )
 
 
 @function(method=False)
-def kl_div(input: Any, target: Any, reduction: int = 1, *, log_target: bool = False) -> Any:
-    """`nn.functional.kl_div`, its ``reduction`` a number.
+def kl_div(input: Any, target: Any, reduction: int = 0, *, log_target: bool = False) -> Any:
+    """`nn.functional.kl_div`, its ``reduction`` a number: all losses unless given.
 
     >>> import framework as torch
     >>> torch.kl_div(torch.zeros(2), torch.ones(2), 2)
     tensor(0.)
     """
-    return loss.kl_div(input, target, reduction=_REDUCTIONS[reduction], log_target=log_target)
+    if reduction == 1:  # without the caution of nn.functional
+        return loss.kl_div(input, target, reduction="none", log_target=log_target).mean()
+    return loss.kl_div(input, target, reduction=_named(reduction), log_target=log_target)
 
 
 @function(method=False)
@@ -335,7 +339,7 @@ def poisson_nll_loss(
     tensor([1., 1.])
     """
     return loss.poisson_nll_loss(
-        input, target, log_input, full, eps=eps, reduction=_REDUCTIONS[reduction]
+        input, target, log_input, full, eps=eps, reduction=_named(reduction)
     )
 
 
@@ -352,7 +356,7 @@ def ctc_loss(
     tensor([0.4700])
     """
     return ctc.ctc_loss(
-        log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction],
+        log_probs, targets, input_lengths, target_lengths, blank, _named(reduction),
         zero_infinity,
     )  # fmt: skip
 

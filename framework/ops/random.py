@@ -221,7 +221,7 @@ def randperm(
     if kind.category == COMPLEX or kind is dtypes.bool_:
         raise NotImplementedError(f"\"randperm\" not implemented for '{dtypes.NAMES[kind]}'")
     if n - 1 > _limits(kind)[1]:
-        raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        raise dtypes.overflow(kind)
     return create(RANDPERM, out, dtype, layout, device, requires_grad, dtypes.int64, n=int(n),
                   generator=stream(generator))  # fmt: skip
 

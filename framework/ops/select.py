@@ -12,7 +12,7 @@ from framework import dtypes
 from framework.core.dispatch import RULES, apply, only_tensors
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
-from framework.dtypes import COMPLEX, FLOAT, INT
+from framework.dtypes import COMPLEX, FLOAT, converted
 from framework.kernels import compiled
 from framework.kernels.floats import type_name
 from framework.kernels.quick import SMALL, ZERO, blend
@@ -43,7 +43,7 @@ def _where_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     if like.kind in "iu":
         for number in args[1:]:
             if number.__class__ is int:
-                check_fit(number, dtypes.from_numpy_dtype[like])
+                converted(number, dtypes.from_numpy_dtype[like])
     return [condition, *[a if hasattr(a, "dtype") else np.asarray(a, like) for a in rest]]
 
 
@@ -139,10 +139,10 @@ def _clamp_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """Promotion; numbers must fit into the type of the result."""
     promoted = RULES["first"](arrays, args)
     kind = promoted[0].dtype
-    if kind.kind in "iu":
+    if kind.kind not in "bc":
         for bound in args[1:]:
-            if bound.__class__ is int:
-                check_fit(bound, dtypes.from_numpy_dtype[kind])
+            if bound.__class__ is int or bound.__class__ is float:
+                converted(bound, dtypes.from_numpy_dtype[kind])
     return promoted
 
 
@@ -350,30 +350,13 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
                 f"{value.ndim} dimension(s)."
             )
         if value.dtype.category == COMPLEX and input.dtype.category < COMPLEX:
-            raise _overflow(input.dtype)
+            raise dtypes.overflow(input.dtype)
     else:
-        check_fit(value, input.dtype)
+        number = converted(value, input.dtype)
+        if number.dtype.kind == "u":
+            value = int(number)  # the bits of a negative one
     record = _MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
     return apply(record, input, mask, value)
-
-
-def check_fit(value: Any, kind: dtypes.dtype) -> None:
-    """Refuse a number that cannot be converted to a dtype: an imaginary part, a size too large."""
-    if kind is dtypes.bool_ or kind.category == COMPLEX:
-        return
-    if isinstance(value, complex):
-        if value.imag:
-            raise _overflow(kind)
-        value = value.real
-    limits = dtypes.iinfo(kind) if kind.category == INT else dtypes.finfo(kind)
-    if not limits.min <= value <= limits.max and (kind.category == INT or math.isfinite(value)):
-        raise _overflow(kind)
-
-
-def _overflow(kind: dtypes.dtype) -> RuntimeError:
-    sized = kind.category == INT and kind is not dtypes.int32
-    name = f"{kind.name}_t" if sized else _CPP[kind.name]
-    return RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 
 @function(inplace=True, out=True)

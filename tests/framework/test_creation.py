@@ -328,3 +328,36 @@ def test_the_order_of_dimensions() -> None:
         torch.zeros(2, 1, 3, 4).dim_order(ambiguity_check=formats)
     with pytest.raises(TypeError, match="must be a bool or a list of memory formats"):
         x.dim_order(ambiguity_check=3)
+
+
+def test_halves_refuse_numbers_that_they_do_not_reach() -> None:
+    h, at = torch.ones(2, dtype=torch.float16), torch.tensor([0])
+    for make in (
+        lambda: torch.full((1,), 70000, dtype=torch.float16),
+        lambda: torch.full((1,), 1e39, dtype=torch.bfloat16),
+        lambda: h.new_full((1,), -1e10),
+        lambda: h.clone().fill_(1e10),
+        lambda: h.scatter(0, at, 1e10),
+        lambda: h.clamp(max=1e10),
+        lambda: h.clamp_min(-1e10),
+        lambda: torch.nn.functional.pad(h, (1, 1), value=1e10),
+        lambda: torch.nn.functional.threshold(h, 2, 1e10),
+        lambda: torch.nn.functional.hardtanh(h, -1e10, 1),
+    ):
+        with pytest.raises(RuntimeError, match=r"type c10::(Half|BFloat16) without"):
+            make()
+    assert torch.full((1,), float("inf"), dtype=torch.float16).isinf().all()
+    h[0] = 1e10
+    assert h[0].isinf() and torch.scalar_tensor(1e10, dtype=torch.float16).isinf()
+    assert torch.full((1,), 3e38 + 3e38j).isfinite().all()
+
+
+def test_negative_numbers_stand_for_the_bits_of_an_unsigned_type() -> None:
+    u, mask = torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([True, False])
+    assert u.masked_fill(mask, -200).tolist() == [56, 2]
+    assert u.index_fill(0, torch.tensor([0]), -255).tolist() == [1, 2]
+    assert torch.where(mask, -200, u).tolist() == [56, 2]
+    assert u.clamp(min=-200).tolist() == [56, 56]
+    for wrong in (-256, 256, -200.5):
+        with pytest.raises(RuntimeError, match="uint8_t without overflow"):
+            u.masked_fill(mask, wrong)

@@ -77,3 +77,21 @@ def test_whether_a_deviation_is_unbiased_may_come_second() -> None:
             first, second = function(x, flag), function(x, unbiased=flag)
             assert str(first) == str(second)
     assert x.std(False) == 1.0 and x.var(True) == 2.0
+
+
+def test_losses_at_the_top_are_not_reduced_unless_a_number_says_so() -> None:
+    x, y = framework.tensor([1.0, 3.0]), framework.tensor([1.0, -1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for loss in (
+            framework.kl_div, framework.binary_cross_entropy_with_logits,
+            framework.hinge_embedding_loss,
+        ):  # fmt: skip
+            each = loss(x, y.abs())
+            assert each.shape == (2,)
+            assert loss(x, y.abs(), reduction=5).tolist() == each.tolist()
+            assert loss(x, y.abs(), reduction=1) == each.mean()
+            assert loss(x, y.abs(), reduction=2) == each.sum()
+    assert framework.margin_ranking_loss(x, x, y).shape == (2,)
+    assert framework.cosine_embedding_loss(x[None], x[None], y[:1]).shape == (1,)
+    assert framework.triplet_margin_loss(x[None], x[None], x[None]).shape == (1,)
