@@ -63,6 +63,8 @@ class device:
             )
         if isinstance(type, int):
             type, index = "cuda", type
+        if index is not None and index < 0:
+            raise RuntimeError(f"Device index must not be negative, but got {index}")
         name, _, number = str(type).partition(":")
         if number:
             if index is not None or not number.isdigit():

@@ -122,13 +122,15 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = 
     """Running sums of the elements that count, in the input's type.
 
     The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
-    RuntimeError for a mask that does not broadcast.
+    RuntimeError for a mask that does not broadcast, NotImplementedError for bools.
 
     >>> import framework as torch
     >>> torch.masked.cumsum(torch.tensor([1, 2, 3]), 0, mask=torch.tensor([True, False, True]))
     tensor([1, 1, 4])
     """
     kind = dtype or input.dtype
+    if kind is dtypes.bool_:
+        raise NotImplementedError("\"cumsum_out_cpu\" not implemented for 'Bool'")
     return _filled(input, mask, 0).cumsum(_axis(dim, input), dtype=kind).to(kind)
 
 
@@ -136,13 +138,15 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None =
     """Running products of the elements that count, in the input's type.
 
     The mask broadcasts to the input's shape. IndexError for a ``dim`` out of range,
-    RuntimeError for a mask that does not broadcast.
+    RuntimeError for a mask that does not broadcast, NotImplementedError for bools.
 
     >>> import framework as torch
     >>> torch.masked.cumprod(torch.tensor([2, 3, 4]), 0, mask=torch.tensor([True, False, True]))
     tensor([2, 2, 8])
     """
     kind = dtype or input.dtype
+    if kind is dtypes.bool_:
+        raise NotImplementedError("\"cumprod_out_cpu\" not implemented for 'Bool'")
     return _filled(input, mask, 1).cumprod(_axis(dim, input), dtype=kind).to(kind)
 
 

@@ -164,7 +164,7 @@ median nanmedian nn.functional.relu6 rnn_relu rnn_relu_cell round special.round 
     "= = !N = !R": """
 Tensor.clamp_ Tensor.clamp_max_ Tensor.clamp_min_ Tensor.clip_ Tensor.div_ Tensor.divide_
 Tensor.floor_divide_ Tensor.fmod_ Tensor.random_ Tensor.relu_ Tensor.remainder_
-nn.functional.relu relu
+hinge_embedding_loss nn.functional.hinge_embedding_loss nn.functional.relu relu
 """,
     "= = !N = =": """
 Tensor.ge_ Tensor.greater_ Tensor.greater_equal_ Tensor.gt_ Tensor.le_ Tensor.less_
@@ -178,8 +178,8 @@ array_api.floor_divide clamp clamp_max clamp_min clip div divide floor_divide fm
 nn.functional.upsample nn.functional.upsample_bilinear nn.functional.upsample_nearest
 """,
     "= = !N F !R": """
-hinge_embedding_loss margin_ranking_loss mvlgamma nn.functional.hinge_embedding_loss
-nn.functional.margin_ranking_loss nn.functional.poisson_nll_loss special.multigammaln
+margin_ranking_loss mvlgamma nn.functional.margin_ranking_loss nn.functional.poisson_nll_loss
+special.multigammaln
 """,
     "= = !N F F": """
 Tensor.polygamma arctan2 array_api.atan2 array_api.copysign atan2 copysign cosine_embedding_loss

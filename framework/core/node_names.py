@@ -217,7 +217,7 @@ def _of_trapezoid(evenly: str) -> Callable[..., str]:
     return lambda y, x=None, **options: evenly if x is None else "DivBackward1"
 
 
-def _of_atleast(input: Any, *args: Any) -> Any:
+def _of_atleast(input: Any = None, *args: Any) -> Any:
     return ("Unsqueeze" if input.ndim else "View") if _tensor(input) else None
 
 

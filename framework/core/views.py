@@ -7,6 +7,8 @@ and every view of it finds its own anew from the base when it is next used (`ref
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from threading import get_ident
 from time import perf_counter_ns
@@ -393,6 +395,9 @@ def _private_copy(tensor: Any) -> Any:
     return copy
 
 
+# Twins whose results are bools, whatever is compared.
+_ANSWERS = frozenset(f"{n}_" for n in "lt le gt ge less less_equal greater greater_equal".split())
+
 # What the docstrings of methods in place say after the function's name.
 _WRITES = """: writes the result into ``self`` and returns it.
 
@@ -413,6 +418,16 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The method ``NAME_``: compute ``NAME`` and write the result into ``self``."""
     call = titled(call, f"Tensor.{name}")
 
+    plain = inspect.unwrap(call)
+    promotes = name not in _ANSWERS and plain.__code__.co_varnames[1:2] in (("other",), ("min",))
+
+    @functools.wraps(call)
+    def computed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except NotImplementedError as error:  # PyTorch looks first whether the result can be cast
+            raise (_uncast(self, args, name) if promotes else None) or error from None
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_inplace(self)
         if args:
@@ -422,6 +437,8 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         if recorder is None or recorder.thread != get_ident():
             try:
                 value = call(self, *args, **kwargs)
+            except NotImplementedError as error:
+                raise (_uncast(self, args, name) if promotes else None) or error from None
             except AttributeError as error:  # only tensors have what was asked for
                 wrong_kind = wrong(call, (self, *args), kwargs, 0, name=name, no_numbers=True)
                 raise wrong_kind or error from None
@@ -431,13 +448,27 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
             moved = args[0].to(self._device, non_blocking=late)  # an event of its own
             args = (moved, *args[1:])
         return _as_one_event(
-            recorder, name, call, self, args, kwargs, lambda value: assign(self, value, name, since)
+            recorder, name, computed, self, args, kwargs, lambda v: assign(self, v, name, since)
         )
 
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = f"In-place version of `{call.__name__}`{_WRITES}"
     return method
+
+
+def _uncast(target: Any, args: tuple[Any, ...], name: str) -> RuntimeError | None:
+    """The error for an operand of a higher category than what is written into, if it is one."""
+    other = args[0] if args else None
+    if not isinstance(other, (dispatch.Tensor, bool, int, float, complex)):
+        return None
+    found = dtypes.result_type(target, other)
+    if found.category <= target.dtype.category:
+        return None
+    return RuntimeError(
+        f"{name}: result type {dtypes.NAMES[found]} can't be cast to the desired output type "
+        f"{dtypes.NAMES[target.dtype]}"
+    )
 
 
 def view_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -390,6 +390,11 @@ def copy(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     tensor([[1., 2.],
             [1., 2.]])
     """
+    if non_blocking is not True and non_blocking is not False:
+        raise TypeError(
+            "copy_(): argument 'non_blocking' (position 2) must be bool, not "
+            f"{type(non_blocking).__name__}"
+        )
     if not isinstance(src, Tensor):
         if not isinstance(src, (bool, int, float, complex)):
             raise TypeError(

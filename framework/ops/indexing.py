@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core import dispatch
 from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
@@ -287,6 +288,10 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
                 f"{p.dtype}"
             )
         if p._data.dtype == np.uint8:  # a mask, from before there were bools
+            caution(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
+                "instead."
+            )
             p = p.to(bool_)
         if p._data.ndim == 0 and p._data.dtype.kind in "iu" and not hasattr(p, "_level"):
             layout.append(int(p))  # selects, as an int does

@@ -63,7 +63,8 @@ def hinge_embedding_loss(
     """input where target is 1, max(0, margin - input) where it is -1; averaged.
 
     Input is a distance, which is to be small for a pair of a kind and at least ``margin`` for
-    others. Shapes: two that broadcast; RuntimeError if they do not.
+    others. Shapes: two that broadcast; RuntimeError if they do not, and for the mean of integers,
+    which keep their type.
 
     >>> import framework as torch
     >>> d, t = torch.tensor([0.25, 0.25]), torch.tensor([1, -1])
@@ -71,8 +72,10 @@ def hinge_embedding_loss(
     tensor([0.2500, 0.7500])
     """
     mode = _mode(reduction, size_average, reduce)
-    apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
-    together = where(target != -1, input, 0.0)
+    if input.dtype.category == dtypes.INT:
+        margin = int(dtypes.converted(margin, input.dtype))
+    apart = where(target != 1, (margin - input).clamp(min=0), 0)
+    together = where(target != -1, input, 0)
     return _reduced(apart + together, mode)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from framework.core.dispatch import only_tensors
 from framework.core.registry import function
 from framework.ops import activation, adaptive, conv, ctc, loss, norm, recurrent
 from framework.ops import embedding as tables
@@ -157,6 +158,7 @@ def embedding_bag(
     (tensor([[1.5000],
             [4.0000]]), tensor([0, 0, 1]), tensor([2, 1]), tensor([2, 1]))
     """
+    only_tensors("embedding_bag", weight=weight, indices=indices, offsets=offsets)
     result = tables.embedding_bag(
         indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=_MODES[mode],
         sparse=sparse, per_sample_weights=per_sample_weights,
@@ -426,10 +428,21 @@ def rnn_relu_cell(
     return recurrent.rnn_relu_cell(linear(input, w_ih, b_ih), hx, w_hh, b_hh)
 
 
+def _flat(values: Any) -> list[Any]:
+    """The items of tuples and lists, each of them, and all else as it is."""
+    return [x for v in values for x in (v if isinstance(v, (tuple, list)) else (v,))]
+
+
 def _network(mode: str, name: str, example: str) -> Callable[..., Any]:
     """A network over padded sequences or, with the batch sizes second, over packed ones."""
 
     def call(*args: Any) -> Any:
+        if len(args) != 9 or not all(isinstance(x, Tensor) for x in _flat(args[:3])):
+            got = ", ".join(type(x).__name__ for x in args)
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments - got ({got}): expected "
+                "the nine that its documentation lists"
+            )
         packed = isinstance(args[2], Tensor) if mode != "LSTM" else isinstance(args[1], Tensor)
         input, rest = args[0], args[1:]
         sizes = None

@@ -584,7 +584,11 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     )
     listed = len(matrices) == 1 and isinstance(matrices[0], (list, tuple))
     many = matrices[0] if listed else matrices
-    for x in many:
+    for i, x in enumerate(many):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
+            )
         if x.ndim != 2:
             raise RuntimeError(f"chain_matmul(): Tensor dimension is {x.ndim}, expected 2 instead")
     found = many[0].clone() if len(many) == 1 else multi_dot(many)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core.dispatch import RULES, apply, only_tensors
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
@@ -34,6 +35,10 @@ def _where_rule(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
                 "where expected condition to be a boolean tensor, but got a tensor with dtype "
                 f"{type_name(condition)}"
             )
+        caution(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be "
+            "removed in a future version of PyTorch. Use a boolean condition instead."
+        )
         condition = condition != 0
     if not any(hasattr(a, "dtype") for a in arrays[1:]):
         common = dtypes.result_type(*arrays[1:]).numpy
@@ -234,6 +239,7 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
     >>> torch.clamp_min(torch.tensor([-1.0, 0.5]), 0)
     tensor([0.0000, 0.5000])
     """
+    _needs_bound("clamp_min", "min", min)
     return apply(_CLAMP_MIN, input, min, None)
 
 
@@ -245,7 +251,13 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     >>> torch.clamp_max(torch.tensor([0.5, 3.0]), 1)
     tensor([0.5000, 1.0000])
     """
+    _needs_bound("clamp_max", "max", max)
     return apply(_CLAMP_MAX, input, None, max)
+
+
+def _needs_bound(name: str, argument: str, bound: Any) -> None:
+    if bound is None:
+        raise TypeError(f"{name}(): argument '{argument}' must be Number or Tensor, not NoneType")
 
 
 # -- relu ----------------------------------------------------------------------------------------

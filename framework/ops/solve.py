@@ -482,6 +482,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
         )
     if rcond is None:
         rcond = float(np.finfo(A._data.real.dtype).eps) * max(A.shape[-2], A.shape[-1])
+    own = A._data.shape[:-2]
     batch = common_shape(A._data.shape[:-2], wide._data.shape[:-2])
     A = A.expand(*batch, *A.shape[-2:])
     wide = wide.expand(*batch, *wide.shape[-2:])
@@ -489,6 +490,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
     if vector:
         x = x.squeeze(-1)
         left = left.squeeze(-1) if left.ndim == A.ndim - 1 and left.numel() else left
+    if own != batch:  # these two are of A alone
+        first = tuple([slice(n) if n == 1 else slice(None) for n in own])
+        skip = (0,) * (len(batch) - len(own))
+        rank = rank[(*skip, *first)]
+        values = values[(*skip, *first)] if values.numel() else values
     rank, values = rank.detach(), values.detach()
     kind = named("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
     return kind((x, left, rank, values))

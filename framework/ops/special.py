@@ -349,6 +349,7 @@ def zeta(input: Any, other: Any) -> Tensor:
     >>> torch.special.zeta(torch.tensor([2.0, 4.0]), 1)
     tensor([1.6449, 1.0823])
     """
+    _needs_both("zeta", input, other)
     return apply(ZETA, input, other)
 
 
@@ -416,6 +417,11 @@ def _xlog(name: str, shift: int, logarithm: Callable[..., Any]) -> Any:
 XLOGY, XLOG1PY = _xlog("xlogy", 0, log), _xlog("xlog1py", 1, log1p)
 
 
+def _needs_both(name: str, input: Any, other: Any) -> None:
+    if input is None or other is None:
+        raise TypeError(f"{name}(): expected tensors or numbers, but got None")
+
+
 @function(namespaces=_TOP, inplace=True, out=True)
 def xlogy(input: Any, other: Any) -> Tensor:
     """input log(other), and 0 where input is 0 (but for NaN); either may be a number.
@@ -426,6 +432,7 @@ def xlogy(input: Any, other: Any) -> Tensor:
     >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 3.0]))
     tensor([0.0000, 2.1972])
     """
+    _needs_both("xlogy", input, other)
     return apply(XLOGY, input, other)
 
 
@@ -439,6 +446,7 @@ def xlog1py(input: Any, other: Any) -> Tensor:
     >>> torch.special.xlog1py(torch.tensor([0.0, 2.0]), torch.tensor([-1.0, 2.0]))
     tensor([0.0000, 2.1972])
     """
+    _needs_both("xlog1py", input, other)
     return apply(XLOG1PY, input, other)
 
 

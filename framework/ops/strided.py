@@ -308,6 +308,9 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     tensor([[0, 1],
             [1, 2]])
     """
+    for name, value in (("size", size), ("stride", stride)):
+        if isinstance(value, int):
+            raise TypeError(f"as_strided(): argument '{name}' must be tuple of ints, not int")
     target = _geometry(input, size, stride, storage_offset)
     out = apply(AS_STRIDED, input, target=target, source=_own(input))
     if out._base is not None and not hasattr(out, "_level"):

@@ -68,10 +68,10 @@ class SparseAdam(Optimizer):
             raise RuntimeError(
                 "SparseAdam does not support dense gradients, please consider Adam instead"
             )
+        state["step"] = step = state.get("step", 0) + 1
         for name in ("exp_avg", "exp_avg_sq"):
             if name not in state:
                 state[name] = wrap(np.zeros_like(p._data), p._device)
-        state["step"] = step = state.get("step", 0) + 1
         grad = grad.coalesce()
         rows, new = tuple(grad.indices()._data), grad.values()._data
         if not new.size:

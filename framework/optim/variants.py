@@ -155,8 +155,9 @@ class NAdam(_Moments):
         super().__init__(params, defaults)
 
     def _begin(self, p: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
-        super()._begin(p, group, state)
+        self._count(state)
         self._scalar(state, "mu_product", 1.0)
+        super()._begin(p, group, state)
 
     def _update(
         self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], step: float

@@ -390,7 +390,8 @@ class HingeEmbeddingLoss(_MarginLoss):
 
     (*), (*) to a number. The input is a distance, such as that of `L1Loss`. ``reduction`` as of
     `MSELoss`. RuntimeError for shapes that do not broadcast, ValueError for another ``reduction``.
-    Dtypes: float and integer types (RuntimeError for bool, NotImplementedError for complex).
+    Dtypes: float types (RuntimeError for bool and a mean of integers, NotImplementedError for
+    complex).
 
     >>> import framework as torch
     >>> from framework import nn

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.kernels.floats import type_name
 from framework.nn import functional as F
 from framework.nn import init
 from framework.nn.modules.factories import empty, ones, zeros
@@ -642,8 +643,8 @@ class CrossMapLRN2d(Module):
 
     (N, C, H, W) to the same. The older form of `LocalResponseNorm`. The windows are those of
     PyTorch, where channel 0 never leaves a window again; the gradient is that of these windows.
-    ValueError for other numbers of dimensions. Dtypes: all dtypes but bool (NotImplementedError);
-    integers give the default float type.
+    ValueError for other numbers of dimensions. Dtypes: float and complex types (RuntimeError for
+    others).
 
     >>> import framework as torch
     >>> from framework import nn
@@ -658,6 +659,12 @@ class CrossMapLRN2d(Module):
     def forward(self, input: Any) -> Any:
         if input.ndim != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+        if input.dtype.category < dtypes.FLOAT:
+            found = "Long" if input.dtype is dtypes.bool_ else "Float"
+            raise RuntimeError(
+                f"result type {found} can't be cast to the desired output type "
+                f"{type_name(input._data)}"
+            )
         windows = wrap(_windows(input.shape[1], self.size)).to(input.device, input.dtype)
         squares = (windows @ (input * input).flatten(2)).view(input.shape)
         return (squares * (self.alpha / self.size) + self.k) ** -self.beta * input

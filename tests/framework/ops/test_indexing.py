@@ -81,7 +81,8 @@ def test_a_bad_index_writes_nothing() -> None:
 
 def test_bytes_are_masks_and_negative_indices_count_from_the_end() -> None:
     x = torch.tensor([1, 2, 3])
-    assert x[torch.tensor([1, 0, 1], dtype=torch.uint8)].tolist() == [1, 3]
+    with pytest.warns(UserWarning, match=r"torch.uint8 is now deprecated"):
+        assert x[torch.tensor([1, 0, 1], dtype=torch.uint8)].tolist() == [1, 3]
     assert x[long(-1, 0)].tolist() == [3, 1]
     assert x.take_along_dim(long(-1), 0).tolist() == [3]
     assert x.index_fill(0, long(-1), 9).tolist() == [1, 2, 9]
