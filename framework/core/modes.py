@@ -123,6 +123,10 @@ class _FixedGradMode(_GradMode):
     def __init__(self, function: Callable[..., Any] | None = None) -> None:
         pass
 
+    def clone(self) -> Any:
+        """Another one."""
+        return type(self)()
+
 
 class no_grad(_FixedGradMode):
     """Ops make no graph nodes: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
@@ -171,6 +175,10 @@ class set_grad_enabled(_GradMode):
     def __enter__(self) -> None:
         modes.grad = self._value
 
+    def clone(self) -> Any:
+        """Another one, which sets the mode at once, too."""
+        return type(self)(self.mode)
+
     @staticmethod
     def _again(mode: _GradMode) -> Callable[[], Any]:
         value = mode._value
@@ -205,6 +213,10 @@ class inference_mode(_GradMode):
         super().__enter__()
         if self._value:
             modes.grad = self._before
+
+    def clone(self) -> Any:
+        """Another one."""
+        return type(self)(not self._value)
 
     @staticmethod
     def _again(mode: _GradMode) -> Callable[[], Any]:

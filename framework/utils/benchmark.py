@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import textwrap
 import time
@@ -79,6 +80,29 @@ class Measurement:
     def meets_confidence(self) -> bool:
         """Whether the quartiles are nearer to each other than a tenth of the median."""
         return self.iqr < 0.1 * self.median
+
+    @property
+    def significant_figures(self) -> int:
+        """How many digits the blocks between the quartiles agree in: 1 to 4."""
+        times, n = sorted(self.times), len(self.times)
+        middle = times[n // 4 : math.ceil(3 * n / 4)]
+        interval = max(1.645 * statistics.pstdev(middle) / math.sqrt(len(middle)), 25e-9)
+        return min(max(math.floor(math.log10(self.median / interval)), 1), 4)
+
+    @staticmethod
+    def merge(measurements: Iterable[Measurement]) -> list[Measurement]:
+        """One for each statement, with the ``times`` of all measurements of it.
+
+        >>> from framework.utils.benchmark import Measurement
+        >>> merged = Measurement.merge([Measurement(10, [0.02]), Measurement(1, [0.003])])
+        >>> [m.times for m in merged]
+        [[0.002, 0.003]]
+        """
+        groups: dict[tuple[Any, ...], list[float]] = {}
+        for m in measurements:
+            told = (m.title, m.label, m.sub_label, m.description, m.env, m.num_threads)
+            groups.setdefault(told, []).extend(m.times)
+        return [Measurement(1, times, *told) for told, times in groups.items()]
 
     def __repr__(self) -> str:
         unit, size = select_unit(self.median)

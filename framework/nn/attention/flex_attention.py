@@ -7,6 +7,7 @@ that broadcast to ``[batch, heads, queries, keys]``.
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
@@ -197,6 +198,32 @@ class BlockMask:
         """Percent of the blocks that nothing is seen in."""
         dense = self.to_dense()
         return 100.0 * (1 - dense.sum().item() / max(dense.numel(), 1))
+
+    def numel(self) -> int:
+        """How many elements the mask has, seen or not."""
+        return math.prod(self.shape)
+
+    def to_string(self, grid_size: int | tuple[int, int] = (20, 20), limit: int = 4) -> str:
+        """A picture of the blocks of each batch and head: full, partly full or empty.
+
+        Args:
+            grid_size: rows and columns, at most, of which each is two characters wide.
+            limit: how many pictures at most.
+        """
+        dense = self.to_dense().float()
+        most = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
+        rows, columns = (max(1, -(-n // m)) for n, m in zip(dense.shape[2:], most))
+        pictures: list[str] = []
+        for place in itertools.product(*map(range, dense.shape[:2])):
+            if len(pictures) == limit:
+                pictures += ["...", "To print out more, set BlockMask.to_string(limit=N)"]
+                break
+            lines = [f"{place}"]
+            for part in dense[place].split(rows):
+                shares = [block.mean().item() for block in part.split(columns, dim=1)]
+                lines.append("".join("  " if s == 0 else "██" if s == 1 else "░░" for s in shares))
+            pictures.append("\n".join(lines) + "\n")
+        return "\n".join(pictures)
 
     def to(self, device: Any) -> BlockMask:
         """The same mask on another device."""

@@ -368,6 +368,45 @@ class RNNBase(Module):
                 )
         return given
 
+    def check_input(self, input: Any, batch_sizes: Any) -> None:
+        """Refuse an input of another dtype (ValueError), rank or width (RuntimeError)."""
+        wanted = 3 if batch_sizes is None else 2
+        if input.ndim != wanted and input.dtype is self.weight_ih_l0.dtype:
+            raise RuntimeError(f"input must have {wanted} dimensions, got {input.ndim}")
+        self._check_width(input)
+
+    def get_expected_hidden_size(self, input: Any, batch_sizes: Any) -> tuple[int, int, int]:
+        """The shape of h for such an input: (layers · directions, N, width)."""
+        batch = input.shape[0 if self.batch_first else 1] if batch_sizes is None else batch_sizes[0]
+        rows = self.num_layers * self._directions
+        return rows, int(batch), self.proj_size or self.hidden_size
+
+    def check_hidden_size(
+        self, hx: Any, expected_hidden_size: tuple[int, int, int],
+        msg: str = "Expected hidden size {}, got {}",
+    ) -> None:  # fmt: skip
+        """Refuse a state of another shape: RuntimeError."""
+        if tuple(hx.shape) != tuple(expected_hidden_size):
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.shape)))
+
+    def check_forward_args(self, input: Any, hidden: Any, batch_sizes: Any) -> None:
+        """Refuse an input or a state, of an LSTM a pair of them, of other sizes."""
+        self.check_input(input, batch_sizes)
+        wanted = self.get_expected_hidden_size(input, batch_sizes)
+        if not isinstance(hidden, (tuple, list)):
+            return self.check_hidden_size(hidden, wanted)
+        self.check_hidden_size(hidden[0], wanted, "Expected hidden[0] size {}, got {}")
+        cell = (*wanted[:2], self.hidden_size)
+        return self.check_hidden_size(hidden[1], cell, "Expected hidden[1] size {}, got {}")
+
+    def permute_hidden(self, hx: Any, permutation: Any) -> Any:
+        """The state (of an LSTM both) with its sequences in another order; itself for None."""
+        if permutation is None:
+            return hx
+        if isinstance(hx, (tuple, list)):
+            return tuple([h.index_select(1, permutation) for h in hx])
+        return hx.index_select(1, permutation)
+
     def extra_repr(self) -> str:
         s = f"{self.input_size}, {self.hidden_size}"
         for name, default in (
