@@ -29,8 +29,8 @@ _NAMES = {  # by family: functions of the name of their op
 
 KERNELS = {op: family for family, names in _NAMES.items() for op in names.split()}
 
-# What CuPy has no kernel for (LAPACK, running extremes) or tells no errors of (inverses): these ops fetch their operands, compute in
-# host memory and put the result back, which waits for the device.
+# What CuPy has no kernel for (LAPACK, running extremes) or tells no errors of (inverses): these ops
+# fetch their operands, compute in host memory and put the result back, which waits for the device.
 ON_HOST = frozenset(
     """cholesky_ex cholesky_inverse cholesky_solve cummax cummin decayed_sum eig
     eigvals geqrf hash_tensor inv inv_ex ldl_factor ldl_solve logcumsumexp lstsq lu_factor
