@@ -37,11 +37,12 @@ def caution_once(message: str) -> None:
 
     It never raises, unless warnings are errors.
 
-    >>> import warnings
+    >>> import time, warnings
+    >>> words = f"mind the step {time.time_ns()}"  # nobody has said that yet
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     caution_once("mind the step")
-    ...     caution_once("mind the step")
+    ...     caution_once(words)
+    ...     caution_once(words)
     >>> len(caught)
     1
     """

@@ -7,7 +7,8 @@ from collections.abc import Sized
 from threading import get_ident
 from typing import Any
 
-from framework.nn.modules.module import Module, _everywhere
+from framework.nn.modules.everywhere import everywhere
+from framework.nn.modules.module import Module
 from framework.trace import sink
 
 __all__ = ["OptimizedModule"]
@@ -54,7 +55,7 @@ class OptimizedModule(Module):
         return self._orig_mod(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _everywhere:
+        if everywhere:
             warnings.warn(
                 "Using `torch.compile(module)` when there are global hooks on modules (e.g., from "
                 "`register_module_forward_hook`); this will cause the hooks to fire an extra time "

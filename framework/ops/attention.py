@@ -15,9 +15,9 @@ from framework.core.saved import all_values
 from framework.kernels import module_of, to_device
 from framework.kernels.cuda import attention as own
 from framework.kernels.floats import type_name, wide
-from framework.ops.activation import softmax
 from framework.ops.attention_tiles import by_tiles
 from framework.ops.dropout import dropout
+from framework.ops.softmax import softmax
 from framework.tensor import wrap
 
 __all__ = ["scaled_dot_product_attention"]

@@ -17,8 +17,8 @@ from framework.core.modes import modes
 from framework.core.registry import op
 from framework.device import CPU
 from framework.kernels import attention as host
-from framework.ops.activation import softmax
 from framework.ops.dropout import DROPOUT, least_kept
+from framework.ops.softmax import softmax
 from framework.tensor import wrap
 
 __all__ = ["by_tiles"]

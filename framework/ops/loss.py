@@ -21,9 +21,10 @@ from framework.device import CPU
 from framework.dtypes import FLOAT
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import real_floating, type_name, widening
-from framework.ops.activation import log_softmax, logsigmoid
+from framework.ops.activation import logsigmoid
 from framework.ops.linear import linear
 from framework.ops.select import where
+from framework.ops.softmax import log_softmax
 from framework.tensor import wrap
 from framework.trace import sink
 

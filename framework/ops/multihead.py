@@ -9,12 +9,12 @@ from typing import Any
 from framework import dtypes
 from framework.core.dispatch import composite
 from framework.core.registry import function
-from framework.ops.activation import softmax
 from framework.ops.attention import scaled_dot_product_attention
 from framework.ops.dropout import dropout
 from framework.ops.joining import cat
 from framework.ops.linear import linear
 from framework.ops.padding import pad
+from framework.ops.softmax import softmax
 
 __all__ = ["additive_mask", "multi_head_attention_forward"]
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from framework.core.dispatch import only_tensors
 from framework.core.registry import function
-from framework.ops import activation, adaptive, conv, ctc, loss, norm, recurrent
+from framework.ops import adaptive, conv, ctc, loss, norm, recurrent
 from framework.ops import embedding as tables
 from framework.ops import margin as margins
+from framework.ops import softmax as rows
 from framework.ops.linear import linear
 from framework.tensor import Tensor
 
@@ -219,7 +220,7 @@ def softmax(
     >>> torch.nn.functional.softmax(torch.tensor([0.0, 0.0, 0.0, 0.0]), dim=0)
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    return activation.softmax(input, dim, dtype)
+    return rows.softmax(input, dim, dtype)
 
 
 @function(namespaces=("nn.functional",), method=False)
@@ -234,7 +235,7 @@ def log_softmax(
     >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.])
     """
-    return activation.log_softmax(input, dim, dtype)
+    return rows.log_softmax(input, dim, dtype)
 
 
 # -- losses: ``reduction`` 1 is the mean, 2 the sum, another number keeps all, as does none -------

@@ -19,7 +19,8 @@ from framework.kernels import module_of
 from framework.kernels import special as kernels
 from framework.kernels.floats import type_name, wide
 from framework.kernels.special import named
-from framework.ops import activation, unary
+from framework.ops import softmax as rows
+from framework.ops import unary
 from framework.ops.select import where
 from framework.ops.unary import cos, exp, log, log1p, sgn, sin
 from framework.tensor import Tensor
@@ -486,10 +487,10 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 @function(namespaces=_SPECIAL, method=False)
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Alias of `torch.softmax`, with ``dtype`` as a keyword."""
-    return activation.softmax(input, dim, dtype)
+    return rows.softmax(input, dim, dtype)
 
 
 @function(namespaces=_SPECIAL, method=False)
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Alias of `torch.log_softmax`, with ``dtype`` as a keyword."""
-    return activation.log_softmax(input, dim, dtype)
+    return rows.log_softmax(input, dim, dtype)

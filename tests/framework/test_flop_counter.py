@@ -169,5 +169,5 @@ def test_modules_that_run_are_known_forward_and_backward():
     assert seen[0] == ("forward", False, ["Global", "Net", "Net.head"])
     assert ("head", True, ["Global", "Net", "Net.head"]) in seen
     assert ("block", True, ["Global", "Net", "Net.blocks.0", "Net.blocks.0.b"]) in seen
-    before = len(nn.modules.module._everywhere)
+    before = len(nn.modules.everywhere.everywhere)
     assert before == 0

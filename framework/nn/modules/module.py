@@ -1,6 +1,7 @@
 """`Module`: the base of layers and models. Its ``__call__`` is the trace's choke point for modules.
 
-State dicts are in `state`, walks over what a module has in `tree`, full backward hooks in `hooks`.
+State dicts are in `state`, walks over what a module has in `tree`, full backward hooks in `hooks`,
+hooks of all modules in `everywhere`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,19 @@ from framework.core.graph import Hook
 from framework.core.modes import no_grad
 from framework.device import META, existing
 from framework.device import device as parsed_device
+from framework.nn.modules.everywhere import (
+    everywhere,
+    on_registration,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+    registered,
+)
 from framework.nn.modules.hooks import BackwardHook
 from framework.nn.modules.state import IncompatibleKeys as _IncompatibleKeys  # noqa: F401
 from framework.nn.modules.state import StateDict, type_name
@@ -43,24 +57,8 @@ _HOOKS = (
 )  # fmt: skip
 
 
-# Hooks of all modules: number -> (kind, hook), in the order of their registration.
-_everywhere: dict[int, tuple[str, Callable[..., Any]]] = {}
-
-
-_on_registration: dict[int, tuple[str, Callable[..., Any]]] = {}  # the same, of what they get
-
-
-def _registered(kind: str, module: Module, name: str, value: Any) -> Any:
-    """What a module gets under a name, after the hooks have seen it."""
-    for wanted, hook in list(_on_registration.values()):
-        if wanted == kind:
-            changed = hook(module, name, value)
-            value = value if changed is None else changed
-    return value
-
-
 def _of_all(kind: str) -> list[Callable[..., Any]]:
-    return [hook for k, hook in list(_everywhere.values()) if k == kind]
+    return [hook for k, hook in list(everywhere.values()) if k == kind]
 
 
 class Module(ModuleTree, StateDict):
@@ -136,7 +134,7 @@ class Module(ModuleTree, StateDict):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or _everywhere
+            or everywhere
         )
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
@@ -353,8 +351,8 @@ class Module(ModuleTree, StateDict):
                 f"created explicitly. To express '{name}' as a function of another Tensor, compute "
                 "the value in the forward() method."
             )
-        if _on_registration and param is not None:  # as in PyTorch; buffers' hooks do see None
-            param = _registered("parameter", self, name, param)
+        if on_registration and param is not None:  # as in PyTorch; buffers' hooks do see None
+            param = registered("parameter", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -380,8 +378,8 @@ class Module(ModuleTree, StateDict):
                 f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        if _on_registration:
-            tensor = _registered("buffer", self, name, tensor)
+        if on_registration:
+            tensor = registered("buffer", self, name, tensor)
         self._buffers[name] = tensor
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -402,8 +400,8 @@ class Module(ModuleTree, StateDict):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type_name(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
-        if _on_registration:
-            module = _registered("module", self, name, module)
+        if on_registration:
+            module = registered("module", self, name, module)
         self._modules[name] = module
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -438,7 +436,7 @@ class Module(ModuleTree, StateDict):
             # No look for another attribute of that name, as `add_module` has: wrappers answer for
             # names of the module within.
             self._modules[name] = (
-                _registered("module", self, name, value) if _on_registration else value
+                registered("module", self, name, value) if on_registration else value
             )
         elif isinstance(value, Buffer):
             _forget(name, own, self._parameters, self._modules)
@@ -461,8 +459,8 @@ class Module(ModuleTree, StateDict):
                         f"cannot assign '{type_name(value)}' as {kind} '{name}' "
                         f"({wanted} or None expected)"
                     )
-                if _on_registration:
-                    _registered(kind.split()[-1], self, name, None)
+                if on_registration:
+                    registered(kind.split()[-1], self, name, None)
                 own[table][name] = None
                 return
         if name in own.get("_buffers", ()):
@@ -471,8 +469,8 @@ class Module(ModuleTree, StateDict):
                     f"cannot assign '{type_name(value)}' as buffer '{name}' "
                     "(torch.nn.Buffer, torch.Tensor or None expected)"
                 )
-            if _on_registration:
-                value = _registered("buffer", self, name, value)
+            if on_registration:
+                value = registered("buffer", self, name, value)
             own["_buffers"][name] = value
         else:
             object.__setattr__(self, name, value)
@@ -791,136 +789,3 @@ def _destination(
     if isinstance(device, str):  # also where there is no tensor to move
         device = parsed_device(device)
     return device, None if dtype is None else dtypes.to_dtype(dtype)
-
-
-# -- hooks of all modules ------------------------------------------------------------------------
-
-
-def _for_all(kind: str, hook: Callable[..., Any]) -> Hook:
-    return Hook(_everywhere, (kind, hook))
-
-
-def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, args)`` before the forward of any module; may return new arguments.
-
-    Returns a handle, which is a context manager as well: the hook is gone after the block.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_forward_pre_hook
-    >>> with register_module_forward_pre_hook(lambda m, args: print(type(m).__name__)):
-    ...     _ = torch.nn.Sequential(torch.nn.ReLU())(torch.ones(1))
-    Sequential
-    ReLU
-    """
-    return _for_all("forward pre", hook)
-
-
-def register_module_forward_hook(
-    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
-) -> Hook:
-    """``hook(module, args, output)`` after the forward of any module, before its own hooks.
-
-    Args:
-        with_kwargs: it is called with (module, args, kwargs, output).
-        always_call: also (with output None) if ``forward`` raised.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_forward_hook
-    >>> with register_module_forward_hook(lambda m, args, out: print(type(m).__name__)):
-    ...     _ = torch.nn.Sequential(torch.nn.ReLU())(torch.ones(1))
-    ReLU
-    Sequential
-    """
-    run = hook if with_kwargs else lambda module, args, kwargs, out: hook(module, args, out)
-    return _for_all("forward always" if always_call else "forward", run)
-
-
-def register_module_full_backward_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, grad_input, grad_output)`` for any module, before its own hooks.
-
-    It never raises.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_full_backward_hook
-    >>> x = torch.ones(1, requires_grad=True)
-    >>> with register_module_full_backward_hook(lambda m, gi, go: print(type(m).__name__, go)):
-    ...     torch.nn.ReLU()(x).backward()
-    ReLU (tensor([1.]),)
-    """
-    return _for_all("backward", hook)
-
-
-def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, grad_output)`` for any module, before its own hooks.
-
-    It may return other gradients.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_full_backward_pre_hook
-    >>> x = torch.ones(1, requires_grad=True)
-    >>> with register_module_full_backward_pre_hook(lambda m, go: (go[0] * 3,)):
-    ...     torch.nn.ReLU()(x).backward()
-    >>> x.grad
-    tensor([3.])
-    """
-    return _for_all("backward pre", hook)
-
-
-register_module_backward_hook = register_module_full_backward_hook
-
-
-def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, name, buffer)`` when any module gets a buffer; may return another one.
-
-    Returns a handle, which is a context manager as well.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_buffer_registration_hook
-    >>> with register_module_buffer_registration_hook(lambda m, name, buffer: print(name)):
-    ...     torch.nn.Module().register_buffer("mean", torch.zeros(1))
-    mean
-    """
-    return Hook(_on_registration, ("buffer", hook))
-
-
-def register_module_module_registration_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, name, child)`` when any module gets a child; may return another one.
-
-    Returns a handle, which is a context manager as well.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_module_registration_hook
-    >>> with register_module_module_registration_hook(lambda m, name, child: print(name, child)):
-    ...     _ = torch.nn.Sequential(torch.nn.ReLU())
-    0 ReLU()
-    """
-    return Hook(_on_registration, ("module", hook))
-
-
-def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Hook:
-    """``hook(module, name, parameter)`` when any module gets one; may return another one.
-
-    Returns a handle, which is a context manager as well.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> from framework.nn.modules.module import register_module_parameter_registration_hook
-    >>> with register_module_parameter_registration_hook(lambda m, name, p: print(name, p.shape)):
-    ...     _ = torch.nn.Linear(3, 2)
-    weight torch.Size([2, 3])
-    bias torch.Size([2])
-    """
-    return Hook(_on_registration, ("parameter", hook))
