@@ -59,7 +59,7 @@ class _Counting(HeadlessDriver):
 
 
 class _Program(TapebookApp):
-    def _check_terminal(self) -> None:
+    def _watch_terminal(self) -> None:
         """There is none."""
 
     def _catch_signals(self) -> None:
@@ -68,14 +68,9 @@ class _Program(TapebookApp):
 
 def report(plan: Plan) -> Table:
     """Processor time of the program's thread, from a key to the first change on the screen."""
-    from benchmarks.ui import STEPS_OF
+    from benchmarks.ui import by_step
 
-    counts = (10_000,) if plan.quick else (10_000, 100_000)
-    shown = [(f"{count:,} ops, {what}", text, count)
-             for what, text in STEPS_OF.items() for count in counts]  # fmt: skip
-    table = Table("keys", "keys, by the processor", ["what", *(name for name, *_ in shown)])
-    columns = [_measured(text, count) for _, text, count in shown]
-    table.rows = [[what, *(column[what] for column in columns)] for what in columns[0]]
+    table = by_step(plan, "keys", "keys, by the processor", _measured)
     table.notes.append(
         "Processor time of the program's thread from the key to the first change, median and "
         "longest. Bound: 100 ms."

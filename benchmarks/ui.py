@@ -7,7 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import keys
@@ -100,14 +100,22 @@ def small(plan: Plan) -> Table:
     return table
 
 
-def screen(plan: Plan) -> Table:
-    """Keys in a step of very many ops, from the key to the first change, in a terminal."""
+def by_step(
+    plan: Plan, name: str, title: str, measure: Callable[[str, int], dict[str, str]]
+) -> Table:
+    """A column for each program of `STEPS_OF` and number of ops, of what ``measure`` says of it."""
     counts = (10_000,) if plan.quick else (10_000, 100_000)
     shown = [(f"{count:,} ops, {what}", text, count)
              for what, text in STEPS_OF.items() for count in counts]  # fmt: skip
-    table = Table("screen", "large steps on the screen", ["what", *(name for name, *_ in shown)])
-    columns = [large(text, count) for _, text, count in shown]
+    table = Table(name, title, ["what", *(column for column, *_ in shown)])
+    columns = [measure(text, count) for _, text, count in shown]
     table.rows = [[what, *(column[what] for column in columns)] for what in columns[0]]
+    return table
+
+
+def screen(plan: Plan) -> Table:
+    """Keys in a step of very many ops, from the key to the first change, in a terminal."""
+    table = by_step(plan, "screen", "large steps on the screen", large)
     table.notes.append(
         "Keys: from the key to the first change, median and longest, elapsed time. Bounds: 100 ms, "
         "and 500 MB."

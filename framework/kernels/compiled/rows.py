@@ -49,14 +49,19 @@ def _softmax(x, out, start, stop):
 
 
 @njit(**SUMS)
+def _log_of_sum(x, i, top):
+    total = _f(0)
+    for j in range(x.shape[1]):
+        total += exp(x[i, j] - top)
+    return np.log(total)
+
+
+@njit(**SUMS)
 def _log_softmax(x, out, start, stop):
     width = x.shape[1]
     for i in range(start, stop):
         top = _peak(x, i)
-        total = _f(0)
-        for j in range(width):
-            total += exp(x[i, j] - top)
-        log = np.log(total)
+        log = _log_of_sum(x, i, top)
         for j in range(width):
             out[i, j] = (x[i, j] - top) - log
 
@@ -85,13 +90,9 @@ def _log_softmax_backward(g, y, out, start, stop):
 
 @njit(**SUMS)
 def _cross_entropy(x, targets, weights, losses, tops, logs, start, stop):
-    width = x.shape[1]
     for i in range(start, stop):
         top = _peak(x, i)
-        total = _f(0)
-        for j in range(width):
-            total += exp(x[i, j] - top)
-        log = np.log(total)
+        log = _log_of_sum(x, i, top)
         tops[i], logs[i] = top, log
         w = weights[i]
         losses[i] = -((x[i, targets[i]] - top) - log) * w if w != _f(0) else _f(0)
