@@ -123,7 +123,6 @@ class MainScreen(Screen[None]):
         if self.focused is None and not self.too_small.display:
             self.go_to(where)  # what was too small to show had lost the focus
         self.call_after_refresh(self.commands.reveal)
-        self.call_after_refresh(self.titles)  # they may be shorter where there is less room
 
     def lay_out(self) -> None:
         """Put into sight what has room; what the focus is in always has."""
@@ -253,7 +252,6 @@ class MainScreen(Screen[None]):
             self.commands.refresh_pane(widget)
         if before != (self.notebook.size, self.graph.size):
             self.commands.reveal()
-            self.titles()
 
     def _footer(self) -> None:
         text = ""
@@ -325,6 +323,9 @@ class MainScreen(Screen[None]):
     def on_graph_pane_drawn(self, event: GraphPane.Drawn) -> None:
         if event.read and not (self.session.state == "running" and self.session.following):
             self.inspector.again()  # gradients and makers that were not known yet
+        self.titles()
+
+    def on_graph_pane_resized(self) -> None:
         self.titles()
 
     def on_memory_pane_read(self) -> None:

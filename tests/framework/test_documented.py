@@ -194,10 +194,10 @@ def known_in(home: str) -> dict[str, Any]:
     """The names that an example may use: those of the file, as usual, but as a program of its own.
 
     What `framework` itself has would hide Python's names (``bool``, ``float``); types with an older
-    name, such as ``torch.LongTensor``, say that they come from PyTorch.
+    name, such as ``torch.sparse.LongTensor``, say that they come from PyTorch, which is not here.
     """
-    alone = home in ("framework", "torch", "torch.cuda")
-    names = {} if alone else vars(importlib.import_module(home))
+    inner = home.startswith("framework.")
+    names = vars(importlib.import_module(home)) if inner else {}
     return {**names, "__name__": "__main__"}
 
 

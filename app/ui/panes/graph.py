@@ -45,6 +45,9 @@ class GraphPane(Pane):
             super().__init__()
             self.read = read
 
+    class Resized(Message):
+        """The title has more or less room."""
+
     where = "graph"
     empty = "the graph of a training step appears here when a cell runs"
 
@@ -418,6 +421,9 @@ class GraphPane(Pane):
         """No rows are marked any more."""
         self._matches = []
         self.refresh()
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def on_mouse_scroll_up(self) -> None:
         self.following = False
