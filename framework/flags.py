@@ -71,14 +71,20 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
     All else is deterministic anyway.
 
-    A value counts by its truth; it never raises.
+    TypeError for what is no bool.
 
     >>> import framework as torch
     >>> torch.use_deterministic_algorithms(True)
     >>> torch.are_deterministic_algorithms_enabled()
     True
     """
-    _Flags.deterministic, _Flags.warn_only = bool(mode), bool(warn_only)
+    for name, value in (("mode", mode), ("warn_only", warn_only)):
+        if value.__class__ is not bool:
+            got = type(value).__name__
+            raise TypeError(
+                f"use_deterministic_algorithms(): argument '{name}' must be bool, not {got}"
+            )
+    _Flags.deterministic, _Flags.warn_only = mode, warn_only
     cuda.deterministic = _Flags.deterministic
 
 
@@ -144,7 +150,7 @@ def get_deterministic_debug_mode() -> int:
 
 def _check_threads(name: str, count: Any) -> int:
     if not isinstance(count, int) or isinstance(count, bool):
-        raise TypeError(f"{name} expects an int, but got {type(count).__name__}")
+        raise RuntimeError(f"{name} expects an int, but got {type(count).__name__}")
     if count <= 0:
         raise RuntimeError(f"{name} expects a positive integer")
     return count
@@ -156,7 +162,7 @@ def set_num_threads(num: int) -> None:
     For products of matrices NumPy's BLAS takes its own from the environment; only where NumPy was
     loaded before Tapebook, large ones of float32 are shared out over these threads.
 
-    RuntimeError unless it is positive, TypeError unless it is an int.
+    RuntimeError unless it is a positive int.
 
     >>> import framework as torch
     >>> before = torch.get_num_threads()

@@ -41,7 +41,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        place = Device(device)
+        place = Device("cpu" if device is None else device)
         if place is META:
             raise RuntimeError("META device type not an accelerator.")
         unnumbered = place.type == "cuda" and place.index is None

@@ -87,6 +87,7 @@ def save(
 
     Raises:
         TypeError: for anything else; names where it is.
+        AttributeError: ``f`` is neither a path nor a file.
         RuntimeError: the folder is not there.
         OSError: the file cannot be written; one that was there is unchanged.
 
@@ -107,6 +108,11 @@ def save(
         for part in parts:
             f.write(part)
     else:
+        if not isinstance(f, (str, bytes, os.PathLike)):
+            raise AttributeError(
+                "save: expected 'f' to be string, path, or a file-like object with a 'write' "
+                f"attribute, but got {type(f).__name__}"
+            )
         path = os.fsdecode(f)
         if (parent := os.path.dirname(path)) and not os.path.isdir(parent):
             raise RuntimeError(f"Parent directory {parent} does not exist.")
@@ -276,6 +282,7 @@ def load(
 
     Raises:
         OSError: the file cannot be read.
+        AttributeError: ``f`` is neither a path nor a file.
         ValueError: it is something else, or damaged; the message names the file and the reason.
         RuntimeError: ``map_location`` asks for a device that is not here.
 
@@ -301,6 +308,11 @@ def load(
         except Exception as error:
             raise _NoPlace(error) from None
 
+    if not (hasattr(f, "read") or isinstance(f, (str, bytes, os.PathLike))):
+        raise AttributeError(
+            "load: expected 'f' to be string, path, or a file-like object with a 'read' attribute, "
+            f"but got {type(f).__name__}"
+        )
     name = "the file" if hasattr(f, "read") else os.fspath(f)
     data = _content(f)
     try:

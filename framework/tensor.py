@@ -27,7 +27,7 @@ from framework.elements import as_array
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import reach, strides_of
 from framework.kernels.strided import strided as strided_part
-from framework.layout import in_order, layout, sparse_coo, strided
+from framework.layout import contiguous_format, in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
 from framework.trace import sink
 
@@ -308,17 +308,22 @@ class Tensor:
             return 0
         return _start(data)
 
-    def is_contiguous(self, *, memory_format: Any = None) -> bool:
+    def is_contiguous(self, *, memory_format: Any = contiguous_format) -> bool:
         """Whether the elements lie in C order, or in that of a memory format.
 
-        Of any shape and dtype; it never raises.
+        Of any shape and dtype. TypeError for what is no memory format.
 
         >>> import framework as torch
         >>> torch.zeros(2, 3).is_contiguous(), torch.zeros(2, 3).t().is_contiguous()
         (True, False)
         """
-        if memory_format is None:
+        if memory_format is contiguous_format:
             return bool(self._data.flags.c_contiguous)
+        if not isinstance(memory_format, type(contiguous_format)):
+            got = type(memory_format).__name__
+            raise TypeError(
+                f"is_contiguous(): argument 'memory_format' must be torch.memory_format, not {got}"
+            )
         return in_order(self._data, memory_format)
 
     def is_floating_point(self) -> bool:
@@ -660,7 +665,8 @@ class Tensor:
 
         Raises:
             RuntimeError: it wants a gradient.
-            TypeError: it is sparse, lies on another device, or NumPy has no such type (bfloat16).
+            TypeError: it is sparse, lies on another device, or NumPy has no such type (bfloat16);
+                ``force`` is no bool.
 
         The array has the shape, strides and dtype of the tensor.
 
@@ -670,6 +676,8 @@ class Tensor:
         >>> x
         tensor([5., 0.])
         """
+        if force.__class__ is not bool:
+            raise TypeError(f"numpy(): argument 'force' must be bool, not {type(force).__name__}")
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "

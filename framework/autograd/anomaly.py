@@ -63,6 +63,8 @@ class set_detect_anomaly:
         mode: on or off.
         check_nan: look at the values (else only errors get the place of the forward op).
 
+    TypeError for what is no bool.
+
     >>> import framework as torch
     >>> x = torch.zeros(1, requires_grad=True)
     >>> with torch.autograd.set_detect_anomaly(True, check_nan=False):
@@ -72,9 +74,15 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        for value in (mode, check_nan):
+            if value.__class__ is not bool:
+                got = type(value).__name__
+                raise TypeError(
+                    f"set_anomaly_enabled(): argument 'enabled' must be bool, not {got}"
+                )
         self.prev, self.prev_check_nan = modes.anomaly, modes.check_nan
-        modes.anomaly, modes.check_nan = bool(mode), bool(check_nan)
-        self._started = bool(mode) and sink.active is None
+        modes.anomaly, modes.check_nan = mode, check_nan
+        self._started = mode and sink.active is None
         if self._started:
             _started.append(sink.start(capacity=16, keep="none"))
         elif not mode:

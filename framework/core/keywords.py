@@ -6,7 +6,7 @@ Its documentation often has one name and its parser another (``torch.linalg.norm
 
 from __future__ import annotations
 
-__all__ = ["ALSO", "RENAMED"]
+__all__ = ["ALSO", "RENAMED", "WHOLE"]
 
 _A = """
     cholesky cholesky_ex cond eig eigh eigvals eigvalsh householder_product ldl_factor ldl_factor_ex
@@ -45,4 +45,11 @@ ALSO: dict[str, dict[str, str]] = {
     "det": {"input": "A"},
     "isin": {"element": "elements", "test_element": "test_elements"},
     **{f"{kind}dropout": {"train": "training"} for kind in ("", "alpha_", "feature_alpha_")},
+}  # fmt: skip
+
+# Public functions of a sequence, whose methods take it one by one, too -> the parameter that it is;
+# "" where a parameter has it already, or one number.
+WHOLE: dict[str, str] = {
+    "reshape": "shape", "permute": "dims", "tile": "dims", "flip": "dims", "broadcast_to": "size",
+    **dict.fromkeys("squeeze squeeze_copy count_nonzero hsplit vsplit dsplit".split(), ""),
 }  # fmt: skip

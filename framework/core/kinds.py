@@ -11,6 +11,7 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,17 @@ from framework.device import device
 from framework.kernels import NoMemory
 from framework.layout import layout, memory_format
 
-__all__ = ["better", "is_python", "kinds_of", "quick", "wrong"]
+__all__ = ["MISSING", "better", "is_python", "kinds_of", "quick", "wrong"]
+
+
+class _Missing:
+    """The default of a parameter that takes no None."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+MISSING: Any = _Missing()
 
 
 def _is_tensor(value: Any) -> bool:
@@ -89,6 +100,7 @@ _INT = _is_int, "int"
 _INTS = _are_ints, "tuple of ints"
 _INTS_OR_TEXT = (lambda v: _are_ints(v) or _is_text(v)), "tuple of ints"
 _NUMBER = _is_number, "Number"
+_FORMAT = (lambda v: isinstance(v, memory_format)), "torch.memory_format"
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Tensor": _TENSOR,
     "bool": (lambda v: v.__class__ is bool, "bool"),
@@ -118,14 +130,17 @@ _REQUIRED = {
     "softplus.threshold": _NUMBER, "threshold.threshold": _NUMBER, "threshold.value": _NUMBER,
     "anchor": _TENSOR, "positive": _TENSOR, "negative": _TENSOR,
     "output_size": (_are_sides, "tuple of ints"), "split_sizes": _SIZES,
-    "tau": _TENSOR, "B": _TENSOR,
+    "tau": _TENSOR, "B": _TENSOR, "logsumexp.dim": _INTS, "squeeze.dim": _INTS,
+    "squeeze_copy.dim": _INTS, "contiguous.memory_format": _FORMAT,
+    # By keyword a method takes what its function takes.
+    **dict.fromkeys("reshape.shape view.size permute.dims tile.dims flip.dims".split(), _SIZES),
 }  # fmt: skip
 _OPTIONAL = {
     "weight": _OPERAND, "bias": _TENSOR, "running_mean": _TENSOR, "running_var": _TENSOR,
     "dtype": (_is_dtype, "torch.dtype"), "device": (_is_device, "torch.device"),
     "layout": (lambda v: isinstance(v, layout), "torch.layout"),
-    "memory_format": (lambda v: isinstance(v, memory_format), "torch.memory_format"),
-    "stride": _INTS, "dilation": _INTS, "output_padding": _INTS, "s": _SIZES,
+    "memory_format": _FORMAT,
+    "stride": _INTS, "dilation": _INTS, "output_padding": _INTS, "s": _INTS,
     "pos_weight": _TENSOR, "b_ih": _TENSOR, "b_hh": _TENSOR,
 }  # fmt: skip
 
@@ -193,7 +208,9 @@ QUICK = {
     "Number": "({0}.__class__ is int or {0}.__class__ is float)",
     "tuple of ints": "({0}.__class__ is int or {0}.__class__ is tuple)",
 }
+_QUICK_SIZES = "isinstance({0}, (tuple, list))"
 _OR_NONE = "({0} is None or {1})"
+_OR_MISSING = "({0} is MISSING or {1})"
 
 
 # A test, its name, the default, the class that needs no test, and whether it may be None.
@@ -240,23 +257,34 @@ def _asked(name: str, values: tuple[Any, ...]) -> bool:
     return not all(map(_is_tensor, asked))
 
 
-def quick(function: Any, python: bool, spaces: tuple[str, ...]) -> tuple[str, ...]:
+def quick(
+    function: Any, python: bool, spaces: tuple[str, ...], whole: str | None = None
+) -> tuple[str, ...]:
     """For each positional parameter the test that a wrapper makes before a call; "" for none.
 
     Args:
         python: PyTorch has written the function in Python.
         spaces: where it is published.
+        whole: see `overridable`.
     """
-    code = function.__code__
-    known_by = kinds_of(function)
+    known_by = kinds_of(function, whole)
     if python:
         known_by = early(known_by, spaces, function.__name__)
     found = []
-    for name in code.co_varnames[: code.co_argcount]:
+    for name in _positional(function.__code__, whole):
         known = known_by.get(name)
         test = QUICK.get(known[1], "") if known else ""
-        found.append(_OR_NONE.format("{0}", test) if test and known and known[4] else test)
+        if test and known:
+            test = _QUICK_SIZES if known[0] is _SIZES[0] else test
+            test = _OR_NONE.format("{0}", test) if known[4] else test
+            test = _OR_MISSING.format("{0}", test) if known[2] is MISSING else test
+        found.append(test)
     return tuple(found)
+
+
+def _positional(code: CodeType, whole: str | None) -> tuple[str, ...]:
+    names = code.co_varnames[: code.co_argcount]
+    return (*names, whole) if whole and whole not in names else names
 
 
 def early(known_by: dict[str, Known], spaces: tuple[str, ...], name: str) -> dict[str, Known]:
@@ -282,8 +310,8 @@ def _defaults(function: Any) -> dict[str, Any]:
 _NOTHING: Any = object()
 
 
-def kinds_of(function: Any) -> dict[str, Known]:
-    """What is known about each parameter whose kind is known at all."""
+def kinds_of(function: Any, whole: str | None = None) -> dict[str, Known]:
+    """What is known about each parameter whose kind is known at all; ``whole``: `overridable`."""
     code, defaults = function.__code__, _defaults(function)
     found = {}
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
@@ -300,8 +328,11 @@ def kinds_of(function: Any) -> dict[str, Known]:
                 # The weights of a convolution must be given, those of a normalisation may be None.
                 optional = name != "weight" or default is not _NOTHING or "norm" in own
         if known is not None:
-            optional = optional or kind == "Dim"
-            found[name] = (*known, default, _SURE.get(known[1], _NOTHING), optional)
+            optional = optional or known is _KINDS["Dim"]
+            sure = _NOTHING if known is _SIZES else _SURE.get(known[1], _NOTHING)
+            found[name] = (*known, default, sure, optional)
+    if whole:
+        found[whole] = (*_SIZES, _NOTHING, tuple, False)
     return found
 
 
@@ -322,8 +353,9 @@ def wrong(
     python = function.__dict__.get("_python", False)  # what an in-place twin calls says nothing
     if facts is None:
         inner = _innermost(function.__dict__.get("_bound", function))
-        names = inner.__code__.co_varnames[: inner.__code__.co_argcount]
-        kinds = kinds_of(inner)
+        whole = function.__dict__.get("_whole")
+        names = _positional(inner.__code__, whole)
+        kinds = kinds_of(inner, whole)
         sooner = early(kinds, function._spaces, inner.__name__) if python else kinds
         facts = function.__dict__["_kinds"] = kinds, sooner, names, inner.__code__
     known_by, sooner, names, code = facts

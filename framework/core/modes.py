@@ -165,9 +165,14 @@ class set_grad_enabled(_GradMode):
     """
 
     def __init__(self, mode: bool) -> None:
-        self.mode = self._value = bool(mode)
+        if mode.__class__ is not bool:
+            got = type(mode).__name__
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {got}"
+            )
+        self.mode = self._value = mode
         self._before = modes.grad
-        modes.grad = self._value
+        modes.grad = mode
 
     def __repr__(self) -> str:
         return f"framework.autograd.grad_mode.set_grad_enabled(mode={self.mode})"

@@ -19,11 +19,9 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
-from framework.core.kinds import better, quick, wrong
+from framework.core.kinds import MISSING, better, quick, wrong
 
 __all__ = ["MISSING", "activate", "active", "overridable"]
-
-MISSING: Any = object()
 
 # Globals of the generated functions. ``overriding`` is None until there is something to look for;
 # then it is `overrides.dispatch`.
@@ -165,6 +163,7 @@ def overridable(
     call: Callable[..., Any], plain: Callable[..., Any] | None = None,
     renamed: dict[str, str] | None = None, *, method: bool = False, python: bool = False,
     spaces: tuple[str, ...] = (), fast: Callable[..., Any] | None = None,
+    whole: str | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
     """The public form of ``call``; with ``plain`` it takes ``out=``, which that one understands.
 
@@ -175,6 +174,8 @@ def overridable(
         spaces: where it is published.
         renamed: other names for some of the parameters that can come by position.
         fast: what ``call`` does where nothing comes by a further name (see `dims.aliased`).
+        whole: nothing comes one by one: what does with ``call`` is this parameter, a sequence, or
+            is not taken at all ("").
     """
     inner: Any = call
     while hasattr(inner, "__wrapped__"):
@@ -189,11 +190,17 @@ def overridable(
     varkeys = names[at + bool(varargs)] if code.co_flags & _VARKEYWORDS else ""
     by_position = inner.__defaults__ or ()
     by_keyword = dict(inner.__kwdefaults__ or {})
+    tests = quick(inner, python, spaces, whole)
+    if whole is not None:
+        varargs = ""
+        if whole in only:
+            only.remove(whole)
+            del by_keyword[whole]
+            positional.append(whole)
     with_out = plain is not None and "out" not in positional + only
     if with_out:
         by_keyword["out"] = None
     keywords = [*only, "out"] if with_out else only
-    tests = quick(inner, python, spaces)
     if fast is not None:
         late = [False] * (len(positional) - len(by_position)) + [v is MISSING for v in by_position]
         tests = tuple([
@@ -221,7 +228,7 @@ def overridable(
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
         setattr(made, name, getattr(call, name))
     made.__dict__.update({k: v for k, v in call.__dict__.items() if k != "__wrapped__"})
-    made._call, made._python, made._spaces = call, python, spaces
+    made._call, made._python, made._spaces, made._whole = call, python, spaces, whole
     if not method:
         _publics.append(made)
         if active():

@@ -259,7 +259,7 @@ class Function:
         Made when it is first asked for: making all of them would be a fifth of the import's time.
         """
         if self._public is None:
-            from framework.core.keywords import ALSO, RENAMED
+            from framework.core.keywords import ALSO, RENAMED, WHOLE
             from framework.core.kinds import is_python
             from framework.core.out import with_out
             from framework.core.overridable import overridable
@@ -273,8 +273,9 @@ class Function:
             plain = with_out(call, **dict.fromkeys(words, True)) if self.out else None
             python = is_python(self.name, self.namespaces)
             self._public = overridable(
-                call, plain, RENAMED.get(place), python=python, spaces=self.namespaces, fast=fast
-            )
+                call, plain, RENAMED.get(place), python=python, spaces=self.namespaces, fast=fast,
+                whole=WHOLE.get(place),
+            )  # fmt: skip
             self._public.__doc__ = self.doc
             self._public.__module__ = f"framework.{home}" if home else "framework"
             if home in _PREFIXED:

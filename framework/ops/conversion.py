@@ -276,7 +276,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 
 @function(namespaces=())
-def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
+def contiguous(self: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
     """This tensor in C order or in another memory format; itself if it is already.
 
     RuntimeError for a memory format of another number of dimensions.
@@ -287,7 +287,7 @@ def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """
     if self.is_contiguous(memory_format=memory_format):
         return self
-    form = contiguous_format if memory_format in (None, preserve_format) else memory_format
+    form = contiguous_format if memory_format is preserve_format else memory_format
     return apply(CONTIGUOUS, self, form=form)
 
 

@@ -22,6 +22,7 @@ from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import apply
 from framework.core.interpose import by_sample
+from framework.core.kinds import MISSING
 from framework.core.out import into
 from framework.core.registry import Op, function, op
 from framework.device import CPU, META, default, existing, is_fake_cuda
@@ -50,6 +51,8 @@ def shape_of(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
         TypeError: a length that is no integer.
     """
     if size is not None:
+        if not isinstance(size, (tuple, list)):
+            raise TypeError(f"argument 'size' must be tuple of ints, not {type(size).__name__}")
         args = (size,)
     elif not args:
         raise TypeError('missing 1 required positional arguments: "size"')
@@ -314,7 +317,7 @@ def scalar_tensor(
 
 @function(method=False)
 def eye(
-    n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None,
+    n: int, m: int = MISSING, *, out: Any = None, dtype: Any = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones on the diagonal of an n x m matrix of zeros.
@@ -328,9 +331,9 @@ def eye(
             [0., 1.]])
     """
     for name, length in (("n", n), ("m", m)):
-        if length is not None and length < 0:
+        if length is not MISSING and length < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
-    m = n if m is None else m
+    m = n if m is MISSING else m
     return create(EYE, out, dtype, layout, device, requires_grad, n=int(n), m=int(m))
 
 
@@ -363,7 +366,7 @@ RANGE = op("range", _steps_kernel, "")
 
 @function(method=False)
 def arange(
-    start: Any = None, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None,
+    start: Any = MISSING, end: Any = MISSING, step: Any = 1, *, out: Any = None, dtype: Any = None,
     layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 if all are ints.
@@ -377,11 +380,11 @@ def arange(
     >>> torch.arange(1, 7, 2)
     tensor([1, 3, 5])
     """
-    if end is None:
-        start, end = None, start
-    if end is None:
+    if end is MISSING:
+        start, end = 0, start
+    if end is MISSING:
         raise TypeError("arange() received an invalid combination of arguments: no end")
-    start, end, step = 0 if start is None else _number(start), _number(end), _number(step)
+    start, end, step = 0 if start is MISSING else _number(start), _number(end), _number(step)
     whole = all(isinstance(v, int) for v in (start, end, step))
     usual = dtypes.int64 if whole else dtypes.get_default_dtype()
     kind = kind_of(out, dtype, usual)

@@ -48,6 +48,8 @@ def axis(dim: int, ndim: int) -> int:
     """One dimension as a non-negative int; a 0-d tensor counts as having one."""
     if dim.__class__ is not int:
         try:
+            if isinstance(dim, (bool, np.bool_)):
+                raise TypeError
             dim = operator.index(dim)
         except TypeError:
             raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}") from None

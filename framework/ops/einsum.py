@@ -82,6 +82,11 @@ def _parsed(args: tuple[Any, ...]) -> tuple[list[Term], Term | None, list[Tensor
         if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
             operands = tuple(operands[0])
         terms, out = _from_text(args[0])
+    elif len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one "
+            "operand and its subscripts list"
+        )
     else:
         operands = args[0::2] if len(args) % 2 == 0 else args[0:-1:2]
         lists = args[1::2] if len(args) % 2 == 0 else (*args[1:-1:2], args[-1])
@@ -89,6 +94,11 @@ def _parsed(args: tuple[Any, ...]) -> tuple[list[Term], Term | None, list[Tensor
         terms, out = (found, None) if len(args) % 2 == 0 else (found[:-1], found[-1])
     if not operands:
         raise RuntimeError("einsum(): must provide at least one operand")
+    for i, x in enumerate(operands):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 1, but got {type(x).__name__}"
+            )
     if len(operands) < len(terms):
         raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
     if len(operands) > len(terms):

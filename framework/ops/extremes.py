@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, only_tensors
+from framework.core.kinds import MISSING
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, bool_
@@ -272,13 +273,17 @@ def _ordered(input: Tensor, name: str, bools: bool = True) -> None:
 def _max_or_min(name: str, whole: Any, along: Any, two: Any) -> Any:
     result = named(name, "values", "indices")
 
-    def call(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-        if isinstance(dim, Tensor) or other is not None:
-            only_tensors(name, input=input, other=dim if other is None else other)
-            return two(input, dim if other is None else other)
+    def call(
+        input: Tensor, dim: Any = MISSING, keepdim: bool = False, *, other: Any = MISSING
+    ) -> Any:
+        if isinstance(dim, Tensor) or other is not MISSING:
+            only_tensors(name, input=input, other=dim if other is MISSING else other)
+            return two(input, dim if other is MISSING else other)
         if not isinstance(input, Tensor):
             only_tensors(name, input=input)
-        if dim is None:
+        if dim is MISSING:
+            if keepdim:
+                raise TypeError(f"{name}(): keepdim is for a dimension, and none is given")
             if not input._data.size:
                 raise RuntimeError(name + _NEEDS_DIM)
             return apply(whole, input)

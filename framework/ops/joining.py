@@ -415,7 +415,10 @@ def tensor_split(
     >>> [piece.tolist() for piece in torch.arange(5).tensor_split(2)]
     [[0, 1, 2], [3, 4]]
     """
-    where = next(v for v in (indices_or_sections, indices, sections) if v is not None)
+    given = (indices_or_sections, indices, sections)
+    where = next((v for v in given if v is not None), None)
+    if where is None:
+        raise TypeError("tensor_split(): expected a number of sections or indices, but got neither")
     if not input.ndim:
         raise RuntimeError(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"

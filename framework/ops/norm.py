@@ -753,7 +753,7 @@ def local_response_norm(
 
 @function(namespaces=("nn.functional",), method=False, checks=True, out=True)
 @composite
-def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+def normalize(input: Any, p: float | None = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """input / max(‖input‖ₚ, eps), the norm taken along ``dim``.
 
     The result has the input's shape. IndexError for a dimension out of range, RuntimeError for

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
+from framework.core.kinds import MISSING
 from framework.core.registry import function, op
 from framework.core.saved import all_values
 from framework.dtypes import float32, float64, int64
@@ -134,9 +135,9 @@ def _median(name: str, skip: bool) -> Any:
 MEDIAN, NANMEDIAN = _median("median", False), _median("nanmedian", True)
 
 
-def _median_of(ops: Any, input: Tensor, dim: int | None, keepdim: bool) -> Any:
+def _median_of(ops: Any, input: Tensor, dim: int, keepdim: bool) -> Any:
     whole, along = ops
-    if dim is None:
+    if dim is MISSING:
         return apply(whole, input)
     d = axis(dim, input.ndim)
     needs_elements(input, d, "median")
@@ -146,7 +147,7 @@ def _median_of(ops: Any, input: Tensor, dim: int | None, keepdim: bool) -> Any:
 
 @function(out="exact apart")
 @numpy_names
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def median(input: Tensor, dim: int = MISSING, keepdim: bool = False) -> Any:
     """The lower median: of all elements, or (values, indices) along a dimension; NaN if one is.
 
     Of the type of ``input``. Of no floats it is NaN, along a dimension without elements an
@@ -161,7 +162,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @function(out="exact apart")
 @numpy_names
-def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def nanmedian(input: Tensor, dim: int = MISSING, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; NaN where nothing is left. Otherwise as `median`.
 
     >>> import framework as torch

@@ -582,16 +582,16 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
         UserWarning,
         stacklevel=3,
     )
-    listed = len(matrices) == 1 and isinstance(matrices[0], (list, tuple))
-    many = matrices[0] if listed else matrices
-    for i, x in enumerate(many):
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    for i, x in enumerate(matrices):
         if not isinstance(x, Tensor):
             raise TypeError(
                 f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
             )
         if x.ndim != 2:
             raise RuntimeError(f"chain_matmul(): Tensor dimension is {x.ndim}, expected 2 instead")
-    found = many[0].clone() if len(many) == 1 else multi_dot(many)
+    found = matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
     if out is None:
         return found
     into(out, found, "chain_matmul", exact=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from framework import dtypes, kernels, legacy, storage
 from framework.core.exchange import check_settable, cpp_name, set_data
+from framework.core.kinds import MISSING
 from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
 from framework.device import CPU, cuda_problem, existing
@@ -195,8 +196,9 @@ def storage_type(self: Tensor) -> Any:
 
 @function(namespaces=())
 def set_(
-    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
-) -> Tensor:
+    self: Tensor, source: Any = MISSING, storage_offset: int = 0, size: Any = None,
+    stride: Any = None,
+) -> Tensor:  # fmt: skip
     """Let this tensor be a view of another tensor's memory or of a storage; of none without one.
 
     Raises:
@@ -212,12 +214,12 @@ def set_(
     tensor([2., 3.])
     """
     check_inplace(self)
-    if not (source is None or isinstance(source, Tensor) or storage.is_storage(source)):
+    if not (source is MISSING or isinstance(source, Tensor) or storage.is_storage(source)):
         raise TypeError(
             f"set_(): argument 'source' (position 1) must be Tensor or Storage, not "
             f"{type(source).__name__}"
         )
-    if source is None:
+    if source is MISSING:
         other = wrap(np.zeros(0, self._data.dtype))
     elif isinstance(source, Tensor) and size is None:
         other = source

@@ -15,6 +15,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply
+from framework.core.kinds import MISSING
 from framework.core.out import into, no_gradients
 from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT, INT
@@ -139,7 +140,7 @@ def _check_between(low: int, high: int, kind: dtypes.dtype) -> None:
 
 @function(method=False)
 def randint(
-    low: Any = None, high: Any = None, size: Any = None, *, generator: Any = None,
+    low: Any = MISSING, high: Any = MISSING, size: Any = MISSING, *, generator: Any = None,
     out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
@@ -152,10 +153,12 @@ def randint(
     >>> bool((torch.randint(3, 5, (100,)) >= 3).all())
     True
     """
-    if size is None:
-        low, high, size = None, low, high
-    low = 0 if low is None else low
-    if size is None or high is None:
+    if size is MISSING:  # (high, size)
+        low, high, size = MISSING, low, high
+    elif high is MISSING:  # (high, size=...)
+        low, high = MISSING, low
+    low = 0 if low is MISSING else low
+    if high is MISSING or not isinstance(size, (tuple, list)):
         raise TypeError(
             "randint() received an invalid combination of arguments: expected (int high, tuple of "
             "ints size) or (int low, int high, tuple of ints size)"
@@ -347,6 +350,10 @@ def normal(
     if not isinstance(std, Tensor) and std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     if size is not None:
+        if not isinstance(size, (tuple, list)):
+            raise TypeError(
+                f"normal(): argument 'size' must be tuple of ints, not {type(size).__name__}"
+            )
         made = randn(size, out=out, dtype=dtype, layout=layout, device=device, generator=generator)
         made.mul_(std).add_(mean)
         return made.requires_grad_() if requires_grad else made
@@ -360,7 +367,7 @@ def normal(
 
 @function()
 def bernoulli(
-    input: Tensor, p: float | None = None, *, generator: Any = None, out: Any = None
+    input: Tensor, p: float = MISSING, *, generator: Any = None, out: Any = None
 ) -> Tensor:
     """1 with the probability that each element gives (or with probability p), else 0.
 
@@ -371,7 +378,7 @@ def bernoulli(
     >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    chance = {} if p is None else {"p": _chance(p)}
+    chance = {} if p is MISSING else {"p": _chance(p)}
     made = apply(BERNOULLI, input, **chance, generator=stream(generator))
     if out is None:
         return made

@@ -10,6 +10,7 @@ import numpy as np
 from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
+from framework.core.kinds import MISSING
 from framework.core.registry import function, op
 from framework.kernels import to_device, to_host
 from framework.layout import contiguous_format, formatted, in_rows, keeps_format
@@ -80,7 +81,7 @@ def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
 @by_sample
 @numpy_names
 def repeat_interleave(
-    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Tensor, repeats: Any = MISSING, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
     """Each slice along a dimension repeated in place, a number of times or one number for each.
 
@@ -96,7 +97,7 @@ def repeat_interleave(
     >>> torch.tensor([1, 2]).repeat_interleave(torch.tensor([2, 1]))
     tensor([1, 1, 2])
     """
-    if repeats is None:
+    if repeats is MISSING:
         return _expanded(input, input, input._data.shape[0] if input.ndim else 1, output_size)
     if dim is None:
         input, dim = reshape(input, -1), 0
@@ -335,7 +336,11 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4])).tolist()
     [[1, 3], [1, 4], [2, 3], [2, 4]]
     """
-    for x in tensors:
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
+            )
         if x.ndim != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(x.shape)}")
     if len(tensors) == 1:

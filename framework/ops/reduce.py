@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
+from framework.core.kinds import MISSING
 from framework.core.registry import function, op, variant
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX
@@ -258,9 +259,7 @@ _PROD_ALL = variant(PROD, "ProdBackward0")
 
 @function(out="typed")
 @numpy_names
-def prod(
-    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
+def prod(input: Tensor, dim: int = MISSING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product of all elements or along one dimension; integers and bools multiply to int64.
 
     Args:
@@ -276,8 +275,10 @@ def prod(
     """
     if isinstance(dim, (tuple, list)):
         raise TypeError("prod(): argument 'dim' must be int, not " + type(dim).__name__)
+    if keepdim and dim is MISSING:
+        raise TypeError("prod(): keepdim is for a dimension, and none is given")
     given = cast_in(input, dtype)
-    record = PROD if dim is not None else _PROD_ALL
+    record, dim = (_PROD_ALL, None) if dim is MISSING else (PROD, dim)
     result = apply(record, given, dim=axes(dim, input.ndim), keepdim=keepdim)
     return result if dtype is None else result.to(dtype)
 
@@ -489,7 +490,8 @@ def _nuclear(input: Tensor, dim: Dim, keepdim: bool) -> Tensor:
 
 def _truth(name: str) -> Any:
     def kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-        found = in_rows(getattr(a.astype(bool, copy=False), name)(axis=dim, keepdims=keepdim))
+        found = a.astype(bool)
+        found = in_rows(getattr(found, name)(axis=dim, keepdims=keepdim) if dim else found)
         # PyTorch's wart, kept for old code: truths of uint8 are uint8.
         return found.astype(np.uint8) if a.dtype == np.uint8 else found
 
@@ -497,6 +499,11 @@ def _truth(name: str) -> Any:
 
 
 ANY, ALL = _truth("any"), _truth("all")
+
+
+def _asked(dim: Dim, ndim: int) -> tuple[int, ...]:
+    """The dimensions; no dimension is none here, as in PyTorch, and not all as in a sum."""
+    return () if dim.__class__ in (tuple, list) and not dim else axes(dim, ndim)
 
 
 @function(out="exact")
@@ -510,7 +517,7 @@ def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     >>> torch.tensor([[0, 1], [0, 0]]).any(dim=1)
     tensor([ True, False])
     """
-    return apply(ANY, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return apply(ANY, input, dim=_asked(dim, input.ndim), keepdim=keepdim)
 
 
 @function(out="exact")
@@ -524,7 +531,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     >>> torch.tensor([[0, 1], [2, 3]]).all(dim=1)
     tensor([False,  True])
     """
-    return apply(ALL, input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    return apply(ALL, input, dim=_asked(dim, input.ndim), keepdim=keepdim)
 
 
 def _count_kernel(a: Any, *, dim: tuple[int, ...]) -> Any:
@@ -539,7 +546,7 @@ COUNT_NONZERO = op("count_nonzero", _count_kernel, "a")
 def count_nonzero(input: Tensor, dim: Dim = None, *more: int) -> Tensor:
     """How many elements are not zero, over some or all dimensions, as int64.
 
-    Several dimensions come as a tuple or one by one.
+    Several dimensions come as a tuple, to the method also one by one.
 
     IndexError for a dimension out of range.
 

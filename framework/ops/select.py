@@ -11,6 +11,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution
 from framework.core.dispatch import RULES, apply, only_tensors
+from framework.core.kinds import MISSING
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, converted
@@ -60,7 +61,7 @@ WHERE = op(
 
 
 @function(method=False, out=True)
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+def where(condition: Tensor, input: Any = MISSING, other: Any = MISSING) -> Any:
     """``input`` where the condition holds, else ``other``; each a tensor or a number.
 
     The condition is of bools (or uint8). The three broadcast; the types of the other two promote.
@@ -75,11 +76,11 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     >>> torch.where(x > 0, x, 0.0)
     tensor([0., 2.])
     """
-    if input is None and other is None:
+    if input is MISSING and other is MISSING:
         from framework.ops.indexing import nonzero
 
         return nonzero(condition, as_tuple=True)
-    if input is None or other is None:
+    if any(v is MISSING or v is None for v in (input, other)):
         raise TypeError("where(): input and other must both be given, or neither")
     return apply(WHERE, condition, input, other)
 

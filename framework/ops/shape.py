@@ -15,6 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution
 from framework.core.dispatch import apply
+from framework.core.kinds import MISSING
 from framework.core.node_names import entitle
 from framework.core.registry import function, op, variant
 from framework.core.views import view_twin
@@ -502,8 +503,11 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     >>> a.shape, b.shape
     (torch.Size([2, 3]), torch.Size([2, 3]))
     """
-    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
-        tensors = tuple(tensors[0])
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
+            )
     shape = common_shape(*[x._data.shape for x in tensors])
     return tuple([x if x._data.shape == shape else expand(x, *shape) for x in tensors])
 
@@ -534,12 +538,12 @@ _UNSQUEEZE = variant(RESHAPE, "Unsqueeze")
 
 @function(checks=True)
 @numpy_names
-def squeeze(input: Tensor, dim: Any = None, *more: int) -> Tensor:
+def squeeze(input: Tensor, dim: Any = MISSING, *more: int) -> Tensor:
     """Dimensions of length 1 removed: a view.
 
     Args:
         dim: one or several to remove, where they have length 1 (others stay); all by default.
-        more: further ones, as in ``x.squeeze(0, 2)``.
+        more: further ones, of the method: ``x.squeeze(0, 2)``.
 
     IndexError for a dimension out of range.
 
@@ -551,7 +555,7 @@ def squeeze(input: Tensor, dim: Any = None, *more: int) -> Tensor:
     shape = input._data.shape
     if more:
         dim = (dim, *more)
-    if dim is None:
+    if dim is MISSING:
         kept = [n for n in shape if n != 1]
     elif isinstance(dim, (tuple, list)):
         dims = [axis(d, input.ndim) for d in dim]
@@ -562,7 +566,7 @@ def squeeze(input: Tensor, dim: Any = None, *more: int) -> Tensor:
     else:
         d = axis(dim, input.ndim)
         kept = [n for i, n in enumerate(shape) if i != d or n != 1]
-    node = _SQUEEZE[0 if dim is None else 2 if isinstance(dim, (tuple, list)) else 1]
+    node = _SQUEEZE[0 if dim is MISSING else 2 if isinstance(dim, (tuple, list)) else 1]
     return apply(node, input, shape=tuple(kept))
 
 

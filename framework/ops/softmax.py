@@ -144,7 +144,7 @@ def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
 
 @function(out=True)
 @numpy_names
-def softmax(input: Any, dim: int | None, dtype: Any = None) -> Any:
+def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """exp(input) / sum(exp(input)) along ``dim``; the result sums to one there.
 
     Shapes: any, the result has the input's. IndexError for a dimension out of range,
@@ -162,7 +162,7 @@ def softmax(input: Any, dim: int | None, dtype: Any = None) -> Any:
 
 @function(out=True)
 @numpy_names
-def log_softmax(input: Any, dim: int | None, dtype: Any = None) -> Any:
+def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """log(softmax(input)) along ``dim``, without underflow.
 
     Shapes: any, the result has the input's. IndexError for a dimension out of range,
