@@ -26,7 +26,8 @@ class device:
     """Where a tensor lives: ``device("cpu")``, ``device("cuda", 0)``, ``device("cuda:1")``.
 
     Equal devices are one object, so they are compared by identity. "cuda" without a number is none
-    of the numbered ones: the current device stands for it where a tensor is made. As a context
+    of the numbered ones: the current device stands for it where a tensor is made; one that is made
+    on "cpu:0" is on "cpu". As a context
     manager or a decorator it is where tensors are made that are not told where.
 
     RuntimeError for a kind that is neither "cpu", "cuda" nor "meta" and for a number that is none;
@@ -65,8 +66,8 @@ class device:
             type, index = "cuda", type
         if index is not None and index < 0:
             raise RuntimeError(f"Device index must not be negative, but got {index}")
-        name, _, number = str(type).partition(":")
-        if number:
+        name, colon, number = str(type).partition(":")
+        if colon:
             if index is not None or not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}'")
             index = int(number)
@@ -74,7 +75,6 @@ class device:
             raise RuntimeError(
                 f"Expected one of cpu, cuda, meta device type at start of device: {type}"
             )
-        index = None if name == "cpu" else index
         found = cls._known.get((name, index))
         if found is None:
             found = cls._known[name, index] = object.__new__(cls)
@@ -169,7 +169,7 @@ def existing(value: Any) -> device:
             raise RuntimeError(f"device {found}: {problem}")
         if (found.index or 0) >= device_count():
             raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
-    return META if found.type == "meta" else found
+    return found if found.type == "cuda" else META if found.type == "meta" else CPU
 
 
 def is_fake_cuda() -> bool:

@@ -44,8 +44,11 @@ class Generator:
         place = Device("cpu" if device is None else device)
         if place is META:
             raise RuntimeError("META device type not an accelerator.")
-        unnumbered = place.type == "cuda" and place.index is None
-        self.device = Device("cuda", default.cuda) if unnumbered else place
+        if place.type == "cpu":
+            place = Device("cpu")
+        elif place.index is None:
+            place = Device("cuda", default.cuda)
+        self.device = place
         self._seed = 67280421310721  # PyTorch's default seed
         self.offset = 0
 

@@ -26,7 +26,7 @@ from framework.core.kinds import MISSING
 from framework.core.out import into
 from framework.core.registry import Op, function, op
 from framework.device import CPU, META, default, existing, is_fake_cuda
-from framework.dtypes import COMPLEX
+from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import on, to_device, to_host
 from framework.kernels.coo import CooArray
 from framework.kernels.cuda import kernel_named
@@ -446,7 +446,38 @@ def _between(start: Any, end: Any, steps: int, dtype: Any) -> Any:
 
 
 def _linspace_kernel(start: Any, end: Any, steps: int, dtype: Any) -> Any:
-    return _between(start, end, steps, dtype).astype(dtype)
+    if dtype.kind not in "fV" or steps < 2:
+        return _between(start, end, steps, dtype).astype(dtype)
+    # As in PyTorch: all in the type itself, the sum with one rounding where the processor has that.
+    first, last = dtype.type(start), dtype.type(end)
+    step = dtype.type(dtype.type(last - first) / dtype.type(steps - 1))
+    index = np.arange(steps)
+    near = index < steps // 2
+    origin = np.where(near, first, last)
+    times = np.where(near, index, steps - 1 - index).astype(dtype)
+    stride = np.where(near, step, -step)
+    if dtype.itemsize == 2:
+        return origin + stride * times
+    if dtype.itemsize == 4:  # the product is exact in float64
+        return (origin + stride.astype(np.float64) * times).astype(dtype)
+    return _fused(stride, times, origin)
+
+
+def _fused(a: Any, b: Any, c: Any) -> Any:
+    """a * b + c of float64 with one rounding (Dekker's product, Knuth's sum)."""
+    product = a * b
+    total = product + c
+    (a1, a2), (b1, b2) = _halves(a), _halves(b)
+    lost = a2 * b2 - (((product - a1 * b1) - a2 * b1) - a1 * b2)
+    part = total - product
+    lost += (product - (total - part)) + (c - part)
+    return np.where(np.isfinite(lost), total + lost, total)
+
+
+def _halves(a: Any) -> tuple[Any, Any]:
+    wide = a * 134217729.0  # 2 ** 27 + 1
+    high = wide - (wide - a)
+    return high, a - high
 
 
 def _logspace_kernel(start: Any, end: Any, steps: int, base: Any, dtype: Any) -> Any:
@@ -484,6 +515,10 @@ def _space(
                 f"torch.{name}(): inferred dtype {dtypes.NAMES[usual]} can't be safely cast to "
                 f"passed dtype {dtypes.NAMES[dtypes.to_dtype(dtype)]}"
             )
+    kind = kind_of(out, dtype, usual)
+    for value in (start, end):
+        if kind.category == FLOAT and math.isfinite(value) and abs(value) > dtypes.finfo(kind).max:
+            raise dtypes.overflow(kind)
     return create(record, out, dtype, layout, device, requires_grad, usual,
                   start=start, end=end, steps=steps, **more)  # fmt: skip
 

@@ -220,7 +220,7 @@ def softmax(
     >>> torch.nn.functional.softmax(torch.tensor([0.0, 0.0, 0.0, 0.0]), dim=0)
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    return rows.softmax(input, dim, dtype)  # type: ignore[arg-type]  # None, with a warning
+    return rows.softmax(input, dim, dtype)
 
 
 @function(namespaces=("nn.functional",), method=False)
@@ -235,7 +235,7 @@ def log_softmax(
     >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.])
     """
-    return rows.log_softmax(input, dim, dtype)  # type: ignore[arg-type]
+    return rows.log_softmax(input, dim, dtype)
 
 
 # -- losses: ``reduction`` 1 is the mean, 2 the sum, another number keeps all, as does none -------

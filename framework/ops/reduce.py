@@ -278,8 +278,9 @@ def prod(input: Tensor, dim: int = MISSING, keepdim: bool = False, *, dtype: Any
     if keepdim and dim is MISSING:
         raise TypeError("prod(): keepdim is for a dimension, and none is given")
     given = cast_in(input, dtype)
-    record, dim = (_PROD_ALL, None) if dim is MISSING else (PROD, dim)
-    result = apply(record, given, dim=axes(dim, input.ndim), keepdim=keepdim)
+    record = _PROD_ALL if dim is MISSING else PROD
+    dims = axes(None if dim is MISSING else dim, input.ndim)
+    result = apply(record, given, dim=dims, keepdim=keepdim)
     return result if dtype is None else result.to(dtype)
 
 

@@ -70,7 +70,8 @@ def test_ranges_count_in_the_type_that_they_have() -> None:
     assert torch.arange(big, big + 3).tolist() == [big, big + 1, big + 2]
     assert torch.linspace(0, 10, 5, dtype=torch.int64).tolist() == [0, 2, 5, 7, 10]
     x = torch.linspace(-1, 1, 7, dtype=torch.float64)
-    assert torch.equal(x, -x.flip(0))  # counted from both ends
+    assert torch.equal(x[:3], -x.flip(0)[:3])  # counted from both ends
+    assert float(x[3]) == 2.0**-54  # as in PyTorch: a product that is not rounded
     with pytest.warns(UserWarning, match=r"torch\.range is deprecated"):
         assert torch.range(0, 2, 0.5).tolist() == [0, 0.5, 1, 1.5, 2]
 
@@ -361,3 +362,25 @@ def test_negative_numbers_stand_for_the_bits_of_an_unsigned_type() -> None:
     for wrong in (-256, 256, -200.5):
         with pytest.raises(RuntimeError, match="uint8_t without overflow"):
             u.masked_fill(mask, wrong)
+
+
+def test_spaces_are_counted_in_their_type() -> None:
+    """As PyTorch computes them: each number to the bit."""
+    assert torch.linspace(0, 3e38, 4, dtype=torch.bfloat16).tolist() == [
+        0.0, 1.0035671368176115e38, 1.9938419936773738e38, 3.00405527047391e38,
+    ]  # fmt: skip
+    half = torch.linspace(-10, -2808, 15, dtype=torch.float16)
+    assert half[3:6].tolist() == [-609.5, -809.5, -1009.5]
+    single = [float(v).hex() for v in torch.linspace(0.1, 7.3, 11)[5:8]]
+    assert single == ["0x1.d9999a0000000p+1", "0x1.1ae1480000000p+2", "0x1.48f5c40000000p+2"]
+    double = torch.linspace(0.1, 1e5, 7, dtype=torch.float64)
+    assert double[1:3].tolist() == [16666.749999999996, 33333.399999999994]
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_ends_of_spaces_fit_their_type(kind: str) -> None:
+    dtype = getattr(torch, kind)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        torch.linspace(0, 1e39, 4, dtype=dtype)
+    assert torch.linspace(0, torch.inf, 3, dtype=dtype).isnan().all()
+    assert torch.linspace(torch.inf, 0, 1, dtype=dtype).tolist() == [torch.inf]

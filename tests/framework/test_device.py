@@ -175,3 +175,18 @@ def test_a_broken_cupy_is_not_called_missing(tmp_path) -> None:
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.stdout == "CuPy cannot be imported: Failed to import CuPy.\n"
+
+
+def test_numbers_of_the_cpu_are_kept_and_stand_for_it() -> None:
+    one = torch.device("cpu:0")
+    assert (one.type, one.index, str(one)) == ("cpu", 0, "cpu:0")
+    assert one is torch.device("cpu", 0) and one != torch.device("cpu")
+    assert repr(torch.device("cpu", 1)) == "device(type='cpu', index=1)"
+    for made in (torch.ones(2, device=one), torch.ones(2).to("cpu:0"), torch.ones(2).to(one)):
+        assert made.device is torch.device("cpu")
+    assert torch.Generator(one).device is torch.device("cpu")
+    assert torch.nn.Linear(2, 2, device=one).to("cpu:1").weight.device is torch.device("cpu")
+    with one:
+        assert torch.ones(2).device is torch.device("cpu")
+    with pytest.raises(RuntimeError, match="Invalid device string"):
+        torch.device("cpu:")
