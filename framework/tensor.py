@@ -929,4 +929,5 @@ def tensor(
 
 sink.tensor_type = Tensor
 dispatch.Tensor = Tensor
+dispatch.usual.add(Tensor)
 dispatch.wrap = graph.wrap = wrap

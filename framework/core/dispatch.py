@@ -42,12 +42,14 @@ LONG = 8  # views of views, from which on the way to the last one is said by str
 
 # Types of which two of a kind need no rule: they are what all the rules make of them.
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+_SOME = 1 << 7  # elements from which on shapes are looked at
 _HUGE = 1e38  # numbers beyond, infinities and NaN need a closer look
 _as_array = np.asarray
 
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
 wrap: Any = None
+usual: set[type] = set()  # of kinds of tensors: those that stand for nothing but their array
 
 
 def apply(op: Op, /, *args: Any, **meta: Any) -> Any:
@@ -97,7 +99,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             if op.moves:
                 result = _timed(op.kernel, arrays, meta, meta["target"])
             else:
-                result = op.kernel(*arrays, **meta)
+                result = (op.spread or op.kernel)(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
             if device is META and not op.moves:
@@ -181,7 +183,10 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
         ):
             return None
         try:
-            result = op.kernel(x, y, **meta) if meta else op.kernel(x, y)
+            if op.spread is not None and x.size > _SOME:
+                result = op.spread(x, y)
+            else:
+                result = op.kernel(x, y, **meta) if meta else op.kernel(x, y)
         except FloatingPointError:
             result = again(op.kernel, x, y, **meta)
         except _EXPLAINED as error:

@@ -37,6 +37,7 @@ from typing import Any
 from numpy import ufunc
 
 from framework.core.node_names import titled
+from framework.kernels.spread import SPREADING
 
 __all__ = [
     "FUNCTIONS", "OPS", "Op", "composites", "function", "lazily", "op", "published", "variant",
@@ -70,6 +71,7 @@ class Op:
     variants: list[Op] = field(default_factory=list)
     # Derived from the rules' parameters:
     wants: tuple[tuple[tuple[int, Any], ...], ...] = ()
+    spread: Any = None  # its kernel for arrays of different shapes: `kernels.spread`
     quick: bool = False  # whether `core.dispatch` may take its shortest way
     numbers: bool = False  # and for a tensor and a number, too
     joint: bool = field(init=False)  # one rule for all arguments
@@ -178,6 +180,7 @@ def op(
     record.fused = tuple([names.index(n) for n in fused.split()])
     record.quick = 0 < len(names) <= 2 and "*" not in params and rule in _IDLE
     record.quick = record.quick and not (view or moves)
+    record.spread = SPREADING.get(kernel) if isinstance(kernel, ufunc) else None
     record.numbers = record.quick and rule in _MIXING and isinstance(kernel, ufunc)
     if grad is not None:
         rules = (grad,) if callable(grad) else grad

@@ -15,6 +15,8 @@ from time import perf_counter_ns
 from typing import Any
 from weakref import ref
 
+from numpy import ndarray
+
 from framework import dtypes
 from framework.core import dispatch
 from framework.core.dispatch import apply, edge_of, run
@@ -23,10 +25,13 @@ from framework.core.kinds import wrong
 from framework.core.modes import modes
 from framework.core.node_names import entitle, titled
 from framework.core.registry import OPS, op
+from framework.device import CPU
 from framework.dtypes import FLOAT
+from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import laid_out, overlaps, partly_same, strides_of
+from framework.kernels.writes import WRITERS
 from framework.trace import sink
 
 __all__ = [
@@ -419,6 +424,7 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     call = titled(call, f"Tensor.{name}")
 
     plain = inspect.unwrap(call)
+    writer = WRITERS.get(name)
     promotes = name not in _ANSWERS and plain.__code__.co_varnames[1:2] in (("other",), ("min",))
 
     @functools.wraps(call)
@@ -435,6 +441,14 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
         since = clock()
         recorder = sink.active
         if recorder is None or recorder.thread != get_ident():
+            if (
+                writer is not None
+                and recorder is None
+                and self._data.__class__ is ndarray
+                and self._data.size >= LARGE
+                and _written_at_once(self, writer, args, kwargs)
+            ):
+                return self
             try:
                 value = call(self, *args, **kwargs)
             except NotImplementedError as error:
@@ -455,6 +469,36 @@ def inplace_twin(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = f"In-place version of `{call.__name__}`{_WRITES}"
     return method
+
+
+def _written_at_once(tensor: Any, writer: Any, args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Write without an array for the result, where nobody follows a gradient or looks on."""
+    watched = dispatch.interposer is not None or written is not None or write_guard is not None
+    if watched or tensor.__class__ not in dispatch.usual:
+        return False
+    tracked = modes.grad or modes.forward
+    if (tracked and tensor.requires_grad) or tensor._device is not CPU:
+        return False
+    arrays = []
+    for a in args:
+        if not isinstance(a, dispatch.Tensor):
+            arrays.append(a)
+            continue
+        if (
+            a._device is not CPU
+            or a.__class__ not in dispatch.usual
+            or (tracked and a.requires_grad)
+        ):
+            return False
+        arrays.append(a._data)
+    data = tensor._data
+    if not data.flags.carray:
+        return False
+    try:
+        written_now: bool = writer(data, lambda: before_write(tensor), *arrays, **kwargs)
+    except TypeError:  # other arguments than it knows
+        return False
+    return written_now
 
 
 def _uncast(target: Any, args: tuple[Any, ...], name: str) -> RuntimeError | None:

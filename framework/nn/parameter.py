@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.core import dispatch
 from framework.core.copies import deep_copy_of
 from framework.device import CPU, existing
 from framework.tensor import Tensor, blank, wrap
@@ -103,6 +104,9 @@ def _marked(data: Any, requires_grad: bool) -> Any:
     if sink.active is not None:
         sink.active.part(data)
     return made
+
+
+dispatch.usual.add(Parameter)
 
 
 class Buffer(Tensor, metaclass=_Marked):

@@ -33,7 +33,8 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "attention", "channels", "crew", "depthwise", "figures", "gates", "optimizers",
-    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sequences", "sums", "windows",
+    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sequences", "spread", "sums",
+    "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

@@ -275,9 +275,9 @@ def _lerp(a, b, weight, rest, near, out, start, stop):
             z[i] = y[i] - (y[i] - x[i]) * rest
 
 
-def lerp(a: Any, b: Any, weight: float) -> Any:
-    """a + weight (b - a), from the nearer end."""
-    out = np.empty_like(a)
+def lerp(a: Any, b: Any, weight: float, out: Any = None) -> Any:
+    """a + weight (b - a), from the nearer end; ``out`` may be a itself."""
+    out = np.empty_like(a) if out is None else out
     in_parts(_lerp, a.size, a.size, a.reshape(-1), b.reshape(-1), _f(weight), _f(1 - weight),
              abs(weight) < 0.5, out.reshape(-1))  # fmt: skip
     return out

@@ -1,0 +1,111 @@
+"""``x.add_(y, alpha=a)`` and its like in one pass, without an array for what is written.
+
+Nothing is contracted or reordered: each element goes through the roundings of the plain way, an
+array for each step. Arrays are vectors of one float type and one size; ``c`` is of that type, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from framework.kernels.compiled import in_parts
+
+__all__ = ["KERNELS", "write"]
+
+_EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
+_PART = {**_EXACT, "forceinline": True}
+
+
+@njit(**_PART)
+def _sum(x, y, z, c):
+    return x + y
+
+
+@njit(**_PART)
+def _scaled_sum(x, y, z, c):
+    return x + c * y
+
+
+@njit(**_PART)
+def _difference(x, y, z, c):
+    return x - y
+
+
+@njit(**_PART)
+def _scaled_difference(x, y, z, c):
+    return x - c * y
+
+
+@njit(**_PART)
+def _product(x, y, z, c):
+    return x * y
+
+
+@njit(**_PART)
+def _quotient(x, y, z, c):
+    return x / y
+
+
+@njit(**_PART)
+def _sum_with(x, y, z, c):
+    return x + c
+
+
+@njit(**_PART)
+def _difference_with(x, y, z, c):
+    return x - c
+
+
+@njit(**_PART)
+def _product_with(x, y, z, c):
+    return x * c
+
+
+@njit(**_PART)
+def _quotient_with(x, y, z, c):
+    return x / c
+
+
+@njit(**_PART)
+def _with_product(x, y, z, c):
+    return x + c * y * z
+
+
+@njit(**_PART)
+def _with_quotient(x, y, z, c):
+    return x + c * y / z
+
+
+def _loop(function: Any) -> Any:
+    @njit(**_EXACT)
+    def loop(x, y, z, c, start, stop):
+        p, q, r = x[start:stop], y[start:stop], z[start:stop]
+        for i in range(p.size):
+            p[i] = function(p[i], q[i], r[i], c)
+
+    return loop
+
+
+KERNELS = {
+    "add": _loop(_sum),
+    "add_number": _loop(_sum_with),
+    "add_scaled": _loop(_scaled_sum),
+    "addcdiv": _loop(_with_quotient),
+    "addcmul": _loop(_with_product),
+    "div": _loop(_quotient),
+    "div_number": _loop(_quotient_with),
+    "mul": _loop(_product),
+    "mul_number": _loop(_product_with),
+    "sub": _loop(_difference),
+    "sub_number": _loop(_difference_with),
+    "sub_scaled": _loop(_scaled_difference),
+}
+
+
+def write(name: str, x: Any, others: Any, number: float) -> None:
+    """Run a kernel: ``x`` is written; ``others`` are one or two more arrays, or none."""
+    flat = [a.reshape(-1) for a in (x, *others)]
+    flat += flat[-1:] * (3 - len(flat))
+    in_parts(KERNELS[name], x.size, x.size, *flat, x.dtype.type(number))
