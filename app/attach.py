@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SILENCE", "choose", "connect", "describe", "notebook_for", "stdio", "table"]
 
+_DECADES = 1e9  # seconds
 SILENCE = 20.0  # seconds after which a program takes a viewer that says nothing for dead
 ANSWER = 1.0  # seconds that a program has to say how it is
 REMOTE = "ssh {host} tapebook attach --stdio"
@@ -54,7 +55,7 @@ def _describe(session: Session) -> dict[str, Any]:
             stop = msgspec.convert(status["stop"], Stop | None)
     except (SessionError, RequestError, TimeoutError, msgspec.ValidationError):
         return known
-    known |= {key: status[key] for key in known if key in status}
+    known |= {key: found for key in known if type(found := status.get(key)) is type(known[key])}
     if stop is not None and stop.source.line:
         known["stop"] = _place(session.file, stop.source)
     return known
@@ -138,7 +139,9 @@ def _columns(rows: list[tuple[str, ...]], room: int) -> list[str]:
 
 
 def _ago(seconds: float) -> str:
-    """``2:05``, ``3:20:00``, ``4 d 2:00:00``."""
+    """``2:05``, ``3:20:00``, ``4 d 2:00:00``; ``-`` for what no program can have run."""
+    if not seconds < _DECADES:
+        return "-"
     minutes, second = divmod(int(max(0.0, seconds)), 60)
     hours, minute = divmod(minutes, 60)
     if not hours:

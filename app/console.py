@@ -62,7 +62,7 @@ from viewers.text import arguments
 if TYPE_CHECKING:
     from framework.trace.forks import Copy, Forks
 
-__all__ = ["Console", "Ended", "describe_inputs", "report"]
+__all__ = ["Console", "Ended", "describe_inputs", "event_at", "report"]
 
 LOOK_BACK = 20_000  # events that are searched for the maker of a tensor
 DROPPED = 77  # exit status of a branch that was left
@@ -117,11 +117,14 @@ class Console:
             if how:
                 return how
 
-    def post_mortem(self, stop: Stop) -> None:
-        """The program has failed: look at the op that raised, and around it, until "q"."""
+    def post_mortem(self, stop: Stop, known: bool) -> None:
+        """The program has failed: look at what raised, and around it, until "q".
+
+        ``known``: the stop is at what raised, not at the last op before.
+        """
         self.ended = True
         self.cursor = stop.seq
-        self._print(_event_lines(self.gate, stop.seq, ""))
+        self._print(_raised_lines(self.gate, stop, known))
         _edit_lines()
         self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  q end"])
         with contextlib.suppress(Ended):
@@ -228,8 +231,8 @@ class Console:
 
     def _file(self) -> str:
         """The file of the line that is shown."""
-        event = _event(self.gate.recorder, self.cursor)
-        begin = _event(self.gate.recorder, getattr(event, "begin", 0))
+        event = event_at(self.gate.recorder, self.cursor)
+        begin = event_at(self.gate.recorder, getattr(event, "begin", 0))
         source = getattr(event, "source", None) or getattr(begin, "source", None)
         if source is not None and source.line:
             return str(source.file)
@@ -296,7 +299,7 @@ class Console:
 
     def _made_here(self) -> tuple[TensorMeta, ...]:
         """What the event that is shown has made."""
-        event = _event(self.gate.recorder, self.cursor)
+        event = event_at(self.gate.recorder, self.cursor)
         if isinstance(event, (Op, OpEnd)):
             return event.outputs
         if isinstance(event, NodeEnd):
@@ -505,11 +508,30 @@ def report(gate: Gate, stop: Stop) -> list[str]:
     return [*lines, "", "call stack", *(f"  {line}" for line in _stack_lines(gate))]
 
 
+def _raised_lines(gate: Gate, stop: Stop, known: bool) -> list[str]:
+    """What raised: an op with its operands, a module's own code, or none of them."""
+    recorder, seq = gate.recorder, stop.seq
+    event = event_at(recorder, seq)
+    begin = event_at(recorder, getattr(event, "begin", 0))
+    if isinstance(event, ModuleEnd) and isinstance(begin, ModuleBegin):
+        inputs = _metas_of(recorder, begin.inputs, seq)
+        return [
+            f"module {begin.path}  ({begin.cls}) raised",
+            *_source_lines(stop.source),
+            *_tensor_lines(gate, "inputs", inputs, seq),
+        ]
+    lines = _event_lines(gate, seq, "")
+    if known:
+        return lines
+    here = _source_lines(stop.source)
+    return ["raised outside of ops and modules", *here, "", "the last op before", *lines]
+
+
 def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
     """An op, node or update with its tensors."""
     recorder = gate.recorder
-    event = _event(recorder, seq)
-    begin = _event(recorder, getattr(event, "begin", 0))
+    event = event_at(recorder, seq)
+    begin = event_at(recorder, getattr(event, "begin", 0))
     if isinstance(event, Op):
         return [
             _title(event.name, event.module, event.phase, note),
@@ -595,7 +617,8 @@ def _name_of(event: Event | None) -> str:
     return "what is no longer on the tape"
 
 
-def _event(recorder: sink.Recorder, seq: int) -> Event | None:
+def event_at(recorder: sink.Recorder, seq: int) -> Event | None:
+    """An event of the tape; None for 0, and for one that has left it."""
     raw = recorder.raw(seq) if seq else None
     return typed(raw) if raw is not None else None
 
@@ -721,8 +744,8 @@ def _metas_of(recorder: sink.Recorder, idents: tuple[int, ...], seq: int) -> lis
     return [found[i] for i in idents if i in found]
 
 
-def describe_inputs(recorder: sink.Recorder, event: Op) -> str:
-    """The operands of an op: ``[64, 10] float32 (x) and [5, 9] float32 (model.0.weight)``."""
+def describe_inputs(recorder: sink.Recorder, event: Op | OpBegin | ModuleBegin) -> str:
+    """Operands: ``[64, 10] float32 (x) and [5, 9] float32 (model.0.weight)``."""
     metas = _metas_of(recorder, event.inputs, event.seq)
     names = [f"{_shape(m)} ({_name(recorder, m.id, event.seq)})" for m in metas]
     return " and ".join(names) or "no tensors"

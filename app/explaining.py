@@ -17,6 +17,8 @@ from framework.trace.events import (
     BackwardBegin,
     Event,
     Grad,
+    ModuleBegin,
+    ModuleEnd,
     Op,
     ParamUpdate,
     Source,
@@ -153,7 +155,11 @@ def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
         return explain(lineage, walk.look, chosen.tensor, chosen.seq, chosen.name, again=again)
     failed = lineage.events.get(cursor)
     if isinstance(failed, Op) and failed.error:
-        return explain_failure(walk, failed)
+        return explain_failure(walk, failed, failed.error)
+    if isinstance(failed, ModuleEnd) and failed.error:
+        begin = lineage.events.get(failed.begin)
+        if isinstance(begin, ModuleBegin):
+            return explain_failure(walk, begin, failed.error)
     for candidate in wanted:
         if lineage.wants_gradient(candidate.tensor):
             name = lineage.names.get(candidate.tensor) or candidate.name
@@ -170,7 +176,8 @@ def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
     if wanted:
         summary = walk.look(wanted[0].tensor, wanted[0].seq)
         verdict = "nothing is wrong with it, nor with the losses and gradients of this step"
-        return Explanation("fine", wanted[0].name, f"{verdict}: {value_text(summary)}")
+        name = wanted[0].name or lineage.name(wanted[0].tensor, wanted[0].seq)
+        return Explanation("fine", name, f"{verdict}: {value_text(summary)}")
     return Explanation("fine", "this step", "nothing is wrong with its losses and gradients")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 from app.link import Link
 from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
 
-__all__ = ["Points", "Snapshot"]
+__all__ = ["Points", "Snapshot", "of_last_time"]
 
 _SNAPSHOTS = 500  # stops whose variables are remembered
 
@@ -25,6 +26,38 @@ class Snapshot:
     variables: dict[int, list[Variable]] = field(default_factory=dict)  # by frame
     watches: dict[str, Variable | str] = field(default_factory=dict)  # a text is an error
     norms: dict[int, float | None] = field(default_factory=dict)  # 2-norm of gradients, by id
+
+
+def of_last_time(kept: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Breakpoints, as `Points.add_breakpoint` takes them, and watches of a notebook's sidecar.
+
+    One that cannot be used (of the wrong types, or with a number or text that no message can
+    carry) is left out, and no other.
+
+    >>> from app.points import of_last_time
+    >>> points, watches = of_last_time({"breakpoints": [{"id": 1, "line": "x"}], "watches": ["a"]})
+    >>> points, watches
+    ([], ['a'])
+    """
+    points = []
+    for stored in _few(kept.get("breakpoints"), 200):
+        with contextlib.suppress(msgspec.ValidationError, ValueError, OverflowError):
+            point = msgspec.convert(stored, Breakpoint)
+            msgspec.msgpack.encode(point)
+            fields = msgspec.structs.asdict(point)
+            fields.update(hits=0, error="")
+            del fields["id"]
+            points.append(fields)
+    watches = []
+    for stored in _few(kept.get("watches"), 100):
+        with contextlib.suppress(msgspec.ValidationError, UnicodeEncodeError):
+            msgspec.convert(stored, str).encode()
+            watches.append(stored)
+    return points, watches
+
+
+def _few(found: object, most: int) -> list[Any]:
+    return found[:most] if isinstance(found, list) else []
 
 
 class Points(Link):

@@ -23,17 +23,16 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from app.console import Console, Ended, describe_inputs
+from app.console import Console, Ended, describe_inputs, event_at
 from app.notebook import Notebook, open_notebook
 from app.places import names_of, resolve, spell
 from app.sanitize import clean
 from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled, pattern, same_file
 from framework.trace.conditions import parse_line
-from framework.trace.events import Op
-from framework.trace.gate import Gate
+from framework.trace.events import ModuleBegin, Op, OpBegin, Source
+from framework.trace.gate import Gate, raised_by
 from framework.trace.protocol import Breakpoint, Stop
-from framework.trace.reader import typed
 from framework.trace.rulebook import Finding
 from framework.trace.ruleset import Watch
 from framework.trace.ruleset import load as load_rules
@@ -492,11 +491,14 @@ def _exit_status(error: SystemExit) -> int:
 
 
 def _place_of(error: BaseException) -> str:
-    inner = frames.raised_frames(error)
-    if not inner:
-        return ""
-    place = frames.source(inner[0])
-    return f" at {place.file}:{place.line}"
+    place = _source_of(error)
+    return f" at {place.file}:{place.line}" if place.line else ""
+
+
+def _source_of(error: BaseException) -> Source:
+    """The user's line that raised."""
+    frame, line = next(iter(frames.raised_frames(error).items()), (None, 0))
+    return frames.source(frame, line)
 
 
 def _report_failure(error: BaseException, recorder: sink.Recorder, names: dict[str, str]) -> None:
@@ -504,38 +506,47 @@ def _report_failure(error: BaseException, recorder: sink.Recorder, names: dict[s
     frames.prune(error)
     lines = "".join(traceback.format_exception(error))
     sys.stderr.write(clean(spell(lines, names)))
-    op = failed_op(recorder)
-    if op:
-        sys.stderr.write(clean(spell(f"{op}\n", names)))
+    told = failing(error, recorder)
+    if told:
+        sys.stderr.write(clean(spell(f"{told}\n", names)))
 
 
-def failed_op(recorder: sink.Recorder) -> str:
-    """The op whose error ended the run, with its operands, on one line; "" if it was no op."""
-    event = _last_op(recorder)
-    if event is None or not event.error:
+def failing(error: BaseException, recorder: sink.Recorder) -> str:
+    """The op or module that an error came from, with its operands, on one line; "" if none."""
+    event = event_at(recorder, raised_by(error) or 0)
+    begin = event_at(recorder, getattr(event, "begin", 0))
+    at = event if isinstance(event, Op) else begin
+    if isinstance(at, Op | OpBegin):
+        what, place = f"op: {at.name}" + (f" in {at.module}" if at.module else ""), at.source
+    elif isinstance(at, ModuleBegin):
+        what, place = f"module: {at.path} ({at.cls})", _source_of(error)
+    else:
         return ""
-    inside = f" in {event.module}" if event.module else ""
-    place = f"{event.source.file}:{event.source.line}"
-    operands = describe_inputs(recorder, event)
-    return f"failing op: {event.name}{inside} of {operands}, at {place}"
-
-
-def _last_op(recorder: sink.Recorder) -> Op | None:
-    """The newest op, if it is among the newest events."""
-    for seq in range(recorder.seq, max(0, recorder.seq - 200), -1):
-        raw = recorder.raw(seq)
-        if raw is None or raw[2] == records.OP:
-            event = typed(raw) if raw is not None else None
-            return event if isinstance(event, Op) else None
-    return None
+    where = f", at {place.file}:{place.line}" if place.line else ""
+    return f"failing {what} of {describe_inputs(recorder, at)}{where}"
 
 
 def _post_mortem(error: BaseException, gate: Gate, program: Program) -> None:
-    """In a terminal: look at the op that raised, or at the last one before the error."""
+    """In a terminal: look at what raised, an op or a module, or at the last op before it."""
     console = _console(gate, program)
-    op = _last_op(gate.recorder)
-    if console.interactive and op is not None:
-        gate.post_mortem(error, op.seq, console.post_mortem)
+    if not console.interactive:
+        return
+    recorder, seq = gate.recorder, raised_by(error) or 0
+    known = event_at(recorder, seq) is not None
+    seq = seq if known else _last_op(recorder)
+    if seq:
+        gate.post_mortem(error, seq, lambda stop: console.post_mortem(stop, known))
+
+
+def _last_op(recorder: sink.Recorder) -> int:
+    """The newest op, if it is among the newest events; else 0."""
+    for seq in range(recorder.seq, max(0, recorder.seq - 200), -1):
+        raw = recorder.raw(seq)
+        if raw is None:
+            break
+        if raw[2] == records.OP:
+            return seq
+    return 0
 
 
 def _say(text: str) -> None:

@@ -138,7 +138,9 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
         "H": ("app/test_runner.py::"
               "test_an_exception_shows_the_users_frames_and_the_op_with_its_operands",
               "app/test_runner.py::"
-              "test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised"),
+              "test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised",
+              "app/test_runner.py::"
+              "test_an_error_of_a_modules_own_code_names_the_module_and_the_line"),
         "U": (f"{_UI}trouble.py::test_shape_mismatch_stops_with_its_operands",),
     },
     "B7": {"H": (

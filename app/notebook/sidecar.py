@@ -48,7 +48,7 @@ class Recovery:
     """Unsaved work found beside a notebook; `problem` says why it cannot be used, if so."""
 
     path: Path
-    saved_at: float = 0.0  # seconds since the epoch, for display only
+    saved_at: float = 0.0  # seconds since the epoch, for display only; 0: not known
     digest: str | None = None  # of the file that the work was based on
     same_base: bool = False  # the file is still that one
     cells: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -172,7 +172,7 @@ def _read_autosave(place: Path) -> Recovery:
             return recovery
         if depth(data) > MAX_DEPTH + 8 or not _is_valid(data["cells"]):
             raise ValueError("it does not hold cells")
-        recovery.saved_at = float(data["saved_at"])
+        recovery.saved_at = _moment(data.get("saved_at"))
         recovery.digest = data["digest"]
         recovery.cells = data["cells"]
     except NotebookError as error:
@@ -180,6 +180,12 @@ def _read_autosave(place: Path) -> Recovery:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         recovery.problem = f"{place}: the unsaved work in it is damaged: {error}"
     return recovery
+
+
+def _moment(found: object) -> float:
+    """A time that a calendar has; 0 for anything else: it is a label, the work counts."""
+    known = isinstance(found, int | float) and 0 <= found < 253_402_300_800  # the year 10000
+    return float(found) if known else 0.0  # type: ignore[arg-type]
 
 
 def _is_valid(cells: Any) -> bool:

@@ -32,7 +32,6 @@ from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.screens.report import ReportScreen
 from app.ui.theme import DARK, LIGHT
-from framework.trace.protocol import Breakpoint
 
 if TYPE_CHECKING:
     from app.notebook import Lock
@@ -172,18 +171,13 @@ class TapebookApp(App[int], inherit_bindings=False):
         """Breakpoints and watches of the last time."""
         if self.notebook.path is None:
             return
-        import msgspec
-
         from app.notebook import load_session
+        from app.points import of_last_time
 
-        kept = load_session(self.notebook.path)
-        with contextlib.suppress(msgspec.ValidationError, TypeError, ValueError):
-            for point in msgspec.convert(kept.get("breakpoints", []), list[Breakpoint])[:200]:
-                fields = msgspec.structs.asdict(point)
-                fields.update(hits=0, error="")
-                del fields["id"]
-                self.session.add_breakpoint(**fields)
-            self.session.watches += [str(w) for w in kept.get("watches", [])][:100]
+        points, watches = of_last_time(load_session(self.notebook.path))
+        for fields in points:
+            self.session.add_breakpoint(**fields)
+        self.session.watches += watches
 
     def _keep_session(self) -> None:
         if self.notebook.path is None or self.session.attached or self.notebook.read_only:
@@ -210,7 +204,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         if found.problem:
             self.session.say(found.problem, problem=True)
             return
-        when = time.strftime("%H:%M on %d %B", time.localtime(found.saved_at))
+        when = time.strftime(" from %H:%M on %d %B", time.localtime(found.saved_at))
         note = "" if found.same_base else "\nThe file has changed since then."
 
         def done(answer: str | None) -> None:
@@ -224,7 +218,7 @@ class TapebookApp(App[int], inherit_bindings=False):
 
         self.push_screen(
             ConfirmScreen(
-                f"There is unsaved work from {when}.{note}",
+                f"There is unsaved work{when if found.saved_at else ''}.{note}",
                 [("r", "recover it"), ("d", "discard it")],
             ),
             done,

@@ -23,6 +23,7 @@ from framework.trace.causes import cause, deliberate, node_cause
 from framework.trace.events import (
     Event,
     Leaf,
+    ModuleBegin,
     NodeEnd,
     Op,
     OpBegin,
@@ -567,8 +568,8 @@ def explain(
     return Explanation("fine", name, f"nothing is wrong with it: {value_text(found)}")
 
 
-def explain_failure(walk: Walk, op: Op) -> Explanation:
-    """An op that raised: what made each of its operands, then the op itself."""
+def explain_failure(walk: Walk, op: Op | ModuleBegin, error: str) -> Explanation:
+    """An op or a module that raised: what made each of its operands, then itself."""
     lineage = walk.lineage
     operands = lineage.operands(op)
     links = []
@@ -579,10 +580,13 @@ def explain_failure(walk: Walk, op: Op) -> Explanation:
             links.append(walk.link(maker, operand, values))
     failed = walk.link(op, Operand(0, op.seq, "", TensorMeta(0, (), "", "")), [])
     values = [walk.value(operand) for operand in operands]
-    links.append(replace(failed, inputs=tuple(values), note=op.error))
+    links.append(replace(failed, inputs=tuple(values), note=error))
     where = f" at {place(failed.source)}" if failed.source.line else ""
+    if isinstance(op, ModuleBegin):
+        called = f" (called{where})" if where else ""
+        return Explanation("error", failed.title, f"raised {error}{called}", tuple(links))
     where += f" in {failed.module}" if failed.module else ""
-    return Explanation("error", failed.title, f"failed{where}: {op.error}", tuple(links))
+    return Explanation("error", failed.title, f"failed{where}: {error}", tuple(links))
 
 
 def why(what: Any, recorder: Any = None) -> Explanation:

@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import types
 from collections import OrderedDict
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
@@ -96,15 +97,21 @@ def user_frames(frame: FrameType | None) -> list[FrameType]:
     return found
 
 
-def raised_frames(error: BaseException | None) -> list[FrameType]:
-    """The user's frames that an exception has already left, innermost first."""
-    found: list[FrameType] = []
+def raised_frames(error: BaseException | None) -> dict[FrameType, int]:
+    """The user's frames that an exception has already left, innermost first, and where in each.
+
+    The line is that of the traceback: a frame's own is by then in its ``finally`` or ``except``.
+    """
+    passed: list[tuple[FrameType, int]] = []
     tb = error.__traceback__ if error is not None else None
     while tb is not None:
         if is_user_frame(tb.tb_frame):
-            found.append(tb.tb_frame)
+            passed.append((tb.tb_frame, tb.tb_lineno or 0))
         tb = tb.tb_next
-    return found[::-1][:MAX_FRAMES]
+    found: dict[FrameType, int] = {}
+    for frame, line in passed[: -MAX_FRAMES - 1 : -1]:
+        found.setdefault(frame, line)
+    return found
 
 
 def prune(error: BaseException | None) -> None:
@@ -125,19 +132,19 @@ def prune(error: BaseException | None) -> None:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def source(frame: FrameType | None) -> Source:
-    """Where a frame stands."""
+def source(frame: FrameType | None, line: int = 0) -> Source:
+    """Where a frame stands, or the line of it that is given."""
     if frame is None:
         return Source("", 0, "")
     code = frame.f_code
-    return Source(code.co_filename, frame.f_lineno or 0, code.co_name)
+    return Source(code.co_filename, line or frame.f_lineno or 0, code.co_name)
 
 
-def stack(frames: list[FrameType]) -> list[Frame]:
-    """The call stack as plain data."""
+def stack(frames: list[FrameType], lines: Mapping[FrameType, int]) -> list[Frame]:
+    """The call stack as plain data; ``lines`` of those that an exception has left."""
     found = []
     for frame in frames:
-        place = source(frame)
+        place = source(frame, lines.get(frame, 0))
         text = linecache.getline(place.file, place.line, frame.f_globals).strip()
         found.append(Frame(place, text[:300]))
     return found

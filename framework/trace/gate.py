@@ -24,6 +24,7 @@ inf 1
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -42,7 +43,7 @@ import msgspec
 
 from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled
-from framework.trace.events import TensorMeta
+from framework.trace.events import Source, TensorMeta
 from framework.trace.frames import Adhoc
 from framework.trace.lines import Lines, call_in_main_thread
 from framework.trace.lookout import Lookout
@@ -65,7 +66,7 @@ from framework.trace.records import (
 )
 from framework.trace.worker import raise_in
 
-__all__ = ["STEPS", "Command", "Gate", "GateError"]
+__all__ = ["STEPS", "Command", "Gate", "GateError", "raised_by"]
 
 
 class GateError(Exception):
@@ -241,6 +242,7 @@ class Gate:
         """An op or a container raised; called by the recorder for each as the exception passes."""
         if kind == CELL_END or not isinstance(error, Exception):
             return
+        self._note(kind, error)
         if not (self.break_on_error or self._test is not None or self._lines.pausing):
             return
         if getattr(error, "_tapebook_seen", False):
@@ -255,12 +257,20 @@ class Gate:
         finally:
             self._error = None
 
+    def _note(self, kind: int, error: Exception) -> None:
+        """Let an exception name the event that it came from, not those that it passes."""
+        seq = self.recorder.seq
+        raw = self.recorder.raw(seq)
+        begin = raw[3] if raw is not None and kind != OP else seq
+        known = raised_by(error)
+        if known is None or not begin < known < seq:  # else it passes; or is raised once more
+            with contextlib.suppress(AttributeError):  # it has slots
+                error._tapebook_event = seq  # type: ignore[attr-defined]
+
     def post_mortem(self, error: BaseException, seq: int, look: Callable[[Stop], None]) -> None:
         """The program has ended by ``error``: ``look`` at it, its frames and event ``seq``."""
-        raised = frames.raised_frames(error)
         self._error = error
-        source = frames.source(raised[0] if raised else None)
-        self.stop = stop = Stop(seq, "exception", source, one_line_of(error))
+        self.stop = stop = Stop(seq, "exception", self._source(), one_line_of(error))
         recorder, sink.active = sink.active, None  # what is evaluated is not the model's
         try:
             look(stop)
@@ -344,9 +354,7 @@ class Gate:
         if recorder.seq == recorder.unwatched > 0:  # a moment of its own: before it, who knows
             recorder.mark("looked at again")
         self._at, self._at_line = frame or sys._getframe(1), frame is not None
-        inner = next(iter(self.frames()), None)
-        stop = Stop(recorder.seq, reason, frames.source(inner), message, breakpoint)
-        del inner  # a frame that holds itself lives until a garbage collection
+        stop = Stop(recorder.seq, reason, self._source(), message, breakpoint)
         with self._lock:
             self.stop = stop
             self.state = "paused"
@@ -664,9 +672,15 @@ class Gate:
             found = [f for f in raised if f not in found] + found
         return found
 
+    def _source(self) -> Source:
+        """Where the innermost of them stands, or raised."""
+        raised = frames.raised_frames(self._error)
+        places = (frames.source(frame, raised.get(frame, 0)) for frame in self.frames())
+        return next(places, frames.source(None))
+
     def stack(self) -> list[Frame]:
         """The calls of the stopped thread."""
-        return frames.stack(self.frames())
+        return frames.stack(self.frames(), frames.raised_frames(self._error))
 
     def variables(self, frame: int = 0) -> list[Variable]:
         """The variables of a frame of a stopped thread; else of the namespace."""
@@ -765,6 +779,12 @@ def _recording(frame: FrameType | None) -> bool:
             return False
         frame = frame.f_back
     return False
+
+
+def raised_by(error: BaseException) -> int | None:
+    """The event of the op or of the container that an exception passed first, if any."""
+    found = getattr(error, "_tapebook_event", None)
+    return found if isinstance(found, int) else None
 
 
 def one_line_of(error: BaseException) -> str:

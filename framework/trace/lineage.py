@@ -239,6 +239,8 @@ class Lineage:
             begin = self.events.get(event.begin)
             if isinstance(begin, OpBegin):
                 pairs = [(i, begin.seq - 1) for i in begin.inputs]
+        elif isinstance(event, ModuleBegin):
+            pairs = [(i, before) for i in event.inputs]
         elif isinstance(event, NodeEnd):
             pairs = self._of_node(event)
         elif isinstance(event, Grad):

@@ -39,6 +39,8 @@ __all__ = [
     "sessions",
 ]
 
+_PIDS = 2**31
+_YEAR_10000 = 253_402_300_800.0  # in seconds since 1970
 _LONGEST = 100  # bytes of a Unix socket's path; the system's limit is 104 or 108
 
 
@@ -225,16 +227,21 @@ def sessions(directory: Path | None = None) -> list[Session]:
 
 
 def read_note(path: Path) -> Session | None:
-    """What a session's note says; None if it is none."""
+    """What a session's note says; None if it is none. Numbers that cannot be are 0."""
     try:
-        if path.lstat().st_uid != os.getuid():
+        found = path.lstat()
+        if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
             return None
         note: dict[str, Any] = json.loads(path.read_text("utf-8", "replace")[:10_000])
-        return Session(
-            path.stem, int(note["pid"]), str(note["file"]), float(note["started"]), path.parent
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, started = _number(note["pid"], _PIDS), _number(note["started"], _YEAR_10000)
+        return Session(path.stem, int(pid), str(note["file"]), started, path.parent)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _number(found: object, end: float) -> float:
+    """A number from 0 to ``end``; 0 for anything else."""
+    return float(found) if isinstance(found, int | float) and 0 <= found < end else 0.0
 
 
 def session_at(path: Path) -> Session:

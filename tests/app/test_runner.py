@@ -467,6 +467,68 @@ def test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised(tmp_pat
     assert quiet.end() == 1
 
 
+OWN = """\
+import framework as torch
+from framework import nn
+class Gate(nn.Module):
+    def forward(self, x):
+        try:
+            if x.shape[0] % 2:
+                raise ValueError(f"an even batch, not {x.shape[0]}")
+        finally:
+            torch.zeros(1)
+        return x
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.gate = nn.Linear(4, 8), Gate()
+    def forward(self, x):
+        return self.gate(self.first(x))
+net = Net()
+for size in (2, 5):
+    net(torch.randn(size, 4))
+"""
+
+
+def test_an_error_of_a_modules_own_code_names_the_module_and_the_line(tmp_path):
+    """Not the last op, which was fine, nor the line at which the frame ended."""
+    script = _write(tmp_path / "own.py", OWN)
+    done = _tapebook("run", script)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "failing module: net.gate (Gate) of [5, 8] float32 (from linear at own.py:16), "
+        f"at {script}:7"
+    )
+    terminal = Terminal("run", script)
+    shown = terminal.expect("(tapebook) ")
+    shown = shown[shown.index("module net.gate  (Gate) raised") :]
+    assert f"{script}:7 in forward" in shown and "from linear at own.py:16" in shown
+    assert "→    7                  raise ValueError" in shown and "zeros  in" not in shown
+    assert "own.py:7 in forward" in terminal.ask("bt").split("\n")[1]
+    assert "5" in terminal.ask("p x.shape")
+    told = terminal.ask("w")
+    assert "net.gate Gate: raised ValueError: an even batch, not 5 (called at own.py:16)" in told
+    assert "return self.gate(self.first(x))" in told, "who made its input"
+    assert "zeros  in module net.gate" in terminal.ask("N")
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
+def test_an_error_outside_of_ops_and_modules_is_shown_at_its_line(tmp_path):
+    """An op that raised before, and was caught, is not blamed for it."""
+    script = _write(
+        tmp_path / "loop.py",
+        "import framework as torch\nx = torch.ones(2, 3)\ntry:\n    x @ x\n"
+        "except RuntimeError:\n    pass\nnames = {}\nnames['loss']\n",
+    )
+    assert "failing" not in _tapebook("run", script).stderr
+    terminal = Terminal("run", script)
+    shown = terminal.expect("(tapebook) ")
+    assert "raised outside of ops and modules" in shown and "→    8  names['loss']" in shown
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
 def test_why_and_a_gradient_check_at_the_prompt(nan):
     terminal = Terminal("run", nan, "--break", "nan")
     terminal.expect("(tapebook) ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -210,6 +211,21 @@ def test_a_damaged_autosave_is_reported(script: Path, content: str, reason: str)
     with pytest.raises(NotebookError):
         recover(opened, found)
     assert not opened.dirty
+
+
+@pytest.mark.parametrize("when", ["1e400", "-1e400", "NaN", "-1e300", "1" + "0" * 400, "1e18"])
+def test_unsaved_work_of_an_absurd_time_is_still_there(script: Path, when: str) -> None:
+    """The time is a label: work is not thrown away for it."""
+    notebook = open_notebook(script)
+    notebook.set_source(notebook.cells[1].id, "x = 2")
+    autosave(notebook)
+    text = re.sub(r'"saved_at": [0-9.]+', f'"saved_at": {when}', place(script).read_text())
+    place(script).write_text(text)
+    opened = open_notebook(script)
+    found = find_recovery(script, opened)
+    assert found is not None and not found.problem and found.saved_at == 0
+    recover(opened, found)
+    assert opened.cells[1].source == "x = 2"
 
 
 def test_fuzzed_autosaves_are_used_or_reported(script: Path) -> None:

@@ -21,10 +21,12 @@ from ui_driver import program, write
 import app.link
 from app.attach import connect
 from app.cli import main
+from app.notebook import autosave, open_notebook
 from framework.trace import session as sessions
 from framework.trace.client import Client, SessionError
 from framework.trace.protocol import (
     PROTOCOL_VERSION,
+    Breakpoint,
     Challenge,
     Hello,
     Welcome,
@@ -244,6 +246,7 @@ REFUSED = {
 EACH = """\
 import sys
 from app.cli import main
+from app.notebook import autosave, open_notebook
 for line in sys.argv[1:]:
     print(line, main(line.split()), file=sys.stderr)
 """
@@ -291,6 +294,7 @@ def test_on_the_screen_what_may_not_be_read_or_written_is_said(places: Path) -> 
 BUG = """\
 import sys
 from app.cli import main
+from app.notebook import autosave, open_notebook
 from app.ui.commands import Commands
 
 def bug(self):
@@ -336,3 +340,36 @@ def test_a_crash_restores_the_terminal_and_says_where_everything_is(
         (kept,) = tmp_path.glob(".*.tapebook-autosave")
         assert "kept = 1" in kept.read_text()
     assert sessions.sessions() == [] and not Path(f"/proc/{kernel.pid}").exists()
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "NaN", "-7", "1" + "0" * 30, "1e300", '"x"', '"\\ud800"', "[]"]
+)
+def test_absurd_numbers_beside_a_notebook_do_not_keep_it_shut(tmp_path: Path, number: str) -> None:
+    """The session's and the autosave's: what can be used is, the rest is left out."""
+    path = write(tmp_path / "a.py", "# %%\na = 1\n\n# %%\nb = 2\n")
+    names = [n for n, f in Breakpoint.__annotations__.items() if f in ("int", "str", int, str)]
+    points = [f'{{"id": 1, "{name}": {number}}}' for name in names if name != "id"]
+    points += [f'{{"id": {number}, "line": 1}}', '{"id": 1, "op": "exp", "condition": "nan"}']
+    state = f'{{"breakpoints": [{", ".join(points)}], "watches": [{number}, "a"]}}'
+    (tmp_path / ".a.py.tapebook").write_text(f'{{"tapebook": 1, "session": {state}}}')
+    notebook = open_notebook(path)
+    notebook.set_source(notebook.cells[0].id, "a = 3")
+    saved = autosave(notebook)
+    assert saved is not None
+    put = f'"saved_at": {number}'
+    saved.write_text(re.sub(r'"saved_at": [0-9.]+', lambda _: put, saved.read_text()))
+
+    async def scenario() -> None:
+        async with program(path) as d:
+            assert "There is unsaved work." in d.text()
+            await d.press("r")
+            assert d.app.notebook.cells[0].source == "a = 3"
+            assert d.session.state == "idle"
+            assert ("exp", "nan") in [(b.op, b.condition) for b in d.session.breakpoints]
+            assert "a" in d.session.watches
+            await d.press("ctrl+r")
+            await d.until(lambda: d.session.runs, "a cell that runs")
+            await d.idle()
+
+    asyncio.run(scenario())

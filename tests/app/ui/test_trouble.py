@@ -135,6 +135,37 @@ def test_shape_mismatch_stops_with_its_operands(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_an_error_of_a_modules_own_code_stops_at_the_module(tmp_path: Path) -> None:
+    """At the line that raised, though its frame ended elsewhere; `w` says who made its input."""
+    text = HEAD + (
+        "from framework import nn\n"
+        "class Gate(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        try:\n"
+        "            raise ValueError('an even batch')\n"
+        "        finally:\n"
+        "            torch.zeros(1)\n"
+        "net = nn.Sequential(nn.Linear(3, 2), Gate())\n"
+        "net(torch.ones(5, 3))\n"
+    )
+
+    async def scenario() -> None:
+        async with program(write(tmp_path / "own.py", text)) as d:
+            await d.press("f6")
+            await d.stopped()
+            assert d.session.stop is not None and d.session.stop.reason == "exception"
+            line = next(i for i, row in enumerate(text.split("\n")) if "raise" in row)
+            assert d.session.place == (d.app.notebook.cells[0].id, line)
+            shown = d.pane("inspector")
+            assert "Gate  net.1" in shown and "ValueError: an even batch" in shown
+            assert "f32[5,2]" in shown, "its input"
+            await d.press("w")
+            await d.until(lambda: "raised ValueError: an even batch" in d.text(), "why")
+            assert "linear" in d.text()
+
+    asyncio.run(scenario())
+
+
 def test_error_in_a_backward_hook(tmp_path: Path) -> None:
     """An exception inside backward stops there too, and unwinds when it goes on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import stat
@@ -129,6 +130,26 @@ def test_files_are_private_and_gone_at_the_end(service, runtime):
     assert json.loads((runtime / f"{service.name}.json").read_text())["pid"] == os.getpid()
     service.close()
     assert list(runtime.iterdir()) == []
+
+
+ABSURD = ("1e400", "-1e400", "NaN", "-5", "1" + "0" * 400, '"yesterday"', "null", "[]", "1e300")
+
+
+@pytest.mark.parametrize("number", ABSURD)
+def test_a_note_with_absurd_numbers_hides_no_program(service, number):
+    """Who can be asked is listed; what the note does not know is 0."""
+    note = service.session.note
+    note.write_text(f'{{"name": "x", "pid": {number}, "file": "", "started": {number}}}')
+    (found,) = sessions.sessions()
+    assert found.name == service.name and math.isfinite(found.started) and found.started >= 0
+    assert 0 <= found.pid < 2**32
+    assert _works(service)
+
+
+def test_a_note_that_is_no_file_or_nested_without_end_is_none(service):
+    os.mkfifo(service.session.directory / "pipe.json")  # opening it would wait for ever
+    (service.session.directory / "deep.json").write_text("[" * 9_000)
+    assert [s.name for s in sessions.sessions()] == [service.name]
 
 
 def test_sessions_are_listed_and_stale_ones_removed(service, runtime):
