@@ -6,7 +6,6 @@
 // fiber of its own.
 
 #include <cmath>
-#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -71,24 +70,30 @@ static unsigned short host_narrowed(float x) {
 
 enum HostState { READY, AT_BLOCK, AT_WARP, DONE };
 
+// Where to go on. The compiler's own jumps keep only what is needed: half the time of setjmp's.
+// Functions that jump or are jumped to are `noipa`: callers must not count on registers they leave.
+typedef void* HostPlace[5];
+
 struct HostFiber {
     ucontext_t start;  // only to begin with: it asks the system for its signals each time
-    jmp_buf at;
+    HostPlace at;
     bool started = false;
 };
 
 struct HostThread {
     HostState state = READY;
     HostFiber* fiber = nullptr;     // where it stands, once it waits
-    unsigned long long slot = 0;    // what it gives its warp
+    unsigned long long slots[2];    // what it gives its warp, in turn: others may still read one
+    unsigned exchanges = 0;
 };
 
 struct HostBlock {
     std::vector<HostThread> threads;
     std::vector<HostFiber*> spare;
-    jmp_buf scheduler;
+    HostPlace scheduler;
     HostFiber* running = nullptr;
     int current = 0;
+    int begun = 0;  // threads that have begun, in their order
     bool backwards = false;
     void (*body)(void*) = nullptr;
     void* arguments = nullptr;
@@ -103,56 +108,65 @@ static HostBlock host_block;
 
 static const int HOST_STACK = 1 << 16;
 
-[[noreturn]] static void host_resume(HostFiber* fiber) {
-    if (fiber->started) _longjmp(fiber->at, 1);
+// A function of its own: one that comes back by such a jump must not make one.
+[[noreturn, gnu::noipa]] static void host_to_scheduler() {
+    __builtin_longjmp(host_block.scheduler, 1);
+}
+
+[[noreturn, gnu::noipa]] static void host_resume(HostFiber* fiber) {
+    if (fiber->started) __builtin_longjmp(fiber->at, 1);
     fiber->started = true;
     setcontext(&fiber->start);
     host_fail("a fiber could not be started");
 }
 
+static int host_ordered(int k) {
+    return host_block.backwards ? (int)host_block.threads.size() - 1 - k : k;
+}
+
+static void host_begin(int i) {
+    host_block.begun++;
+    host_block.current = i;
+    threadIdx.x = (unsigned)i;
+}
+
 // Runs threads one after the other until one of them waits; that one keeps the fiber.
-static void host_fiber() {
+[[gnu::noipa]] static void host_fiber() {
     HostBlock& b = host_block;
     for (;;) {
         b.body(b.arguments);
         b.threads[b.current].state = DONE;
-        int count = (int)b.threads.size(), next = -1;
-        for (int k = 0; k < count && next < 0; k++) {
-            int i = b.backwards ? count - 1 - k : k;
-            if (b.threads[i].state == READY && !b.threads[i].fiber) next = i;
+        if (b.begun < (int)b.threads.size()) {
+            host_begin(host_ordered(b.begun));
+        } else {
+            b.spare.push_back(b.running);
+            if (!__builtin_setjmp(b.running->at)) host_to_scheduler();
         }
-        if (next < 0) break;
-        b.current = next;
-        threadIdx.x = (unsigned)next;
     }
-    b.spare.push_back(b.running);
-    _longjmp(b.scheduler, 1);
 }
 
 static HostFiber* host_new_fiber() {
     HostBlock& b = host_block;
-    HostFiber* made;
-    if (b.spare.empty()) {
-        made = new HostFiber;
-        getcontext(&made->start);
-        made->start.uc_stack.ss_sp = std::malloc(HOST_STACK);
-        made->start.uc_stack.ss_size = HOST_STACK;
-    } else {
-        made = b.spare.back();
+    if (!b.spare.empty()) {
+        HostFiber* found = b.spare.back();
         b.spare.pop_back();
+        return found;
     }
-    made->started = false;
+    HostFiber* made = new HostFiber;
+    getcontext(&made->start);
+    made->start.uc_stack.ss_sp = std::malloc(HOST_STACK);
+    made->start.uc_stack.ss_size = HOST_STACK;
     made->start.uc_link = nullptr;
     makecontext(&made->start, host_fiber, 0);
     return made;
 }
 
-static void host_wait(HostState state) {
+[[gnu::noipa]] static void host_wait(HostState state) {
     HostBlock& b = host_block;
     HostThread& t = b.threads[b.current];
     t.state = state;
     t.fiber = b.running;
-    if (!_setjmp(t.fiber->at)) _longjmp(b.scheduler, 1);
+    if (!__builtin_setjmp(t.fiber->at)) host_to_scheduler();
     HostThread& again = host_block.threads[host_block.current];
     again.fiber = nullptr;
     again.state = READY;
@@ -165,14 +179,13 @@ template <class A> static A __shfl_sync(unsigned mask, A value, int lane) {
     static_assert(sizeof(A) <= 8, "at most eight bytes");
     if (mask != ~0u) host_fail("only whole warps exchange values here");
     HostBlock& b = host_block;
-    int first = b.current & ~31;
-    std::memcpy(&b.threads[b.current].slot, &value, sizeof(A));
-    host_wait(AT_WARP);
-    int other = first + (lane & 31);
+    int other = (b.current & ~31) + (lane & 31);
     if (other >= (int)b.threads.size()) host_fail("a lane that is not there was asked");
-    A got;
-    std::memcpy(&got, &b.threads[other].slot, sizeof(A));
+    int slot = b.threads[b.current].exchanges++ & 1;
+    std::memcpy(&b.threads[b.current].slots[slot], &value, sizeof(A));
     host_wait(AT_WARP);
+    A got;
+    std::memcpy(&got, &b.threads[other].slots[slot], sizeof(A));
     return got;
 }
 template <class A> static A __shfl_xor_sync(unsigned mask, A value, int with) {
@@ -215,20 +228,26 @@ static bool host_release() {
     return true;
 }
 
-static void host_run_thread(int i) {
+[[gnu::noipa]] static void host_run_thread(int i) {
     HostBlock& b = host_block;
-    b.current = i;
-    threadIdx.x = (unsigned)i;
-    b.running = b.threads[i].fiber ? b.threads[i].fiber : host_new_fiber();
-    if (!_setjmp(b.scheduler)) host_resume(b.running);
+    if (b.threads[i].fiber) {
+        b.running = b.threads[i].fiber;
+        b.current = i;
+        threadIdx.x = (unsigned)i;
+    } else {
+        b.running = host_new_fiber();
+        host_begin(i);
+    }
+    if (!__builtin_setjmp(b.scheduler)) host_resume(b.running);
 }
 
 static void host_run_block(int count) {
     HostBlock& b = host_block;
     b.threads.assign(count, HostThread());
+    b.begun = 0;
     do {
         for (int k = 0; k < count; k++) {
-            int i = b.backwards ? count - 1 - k : k;
+            int i = host_ordered(k);
             if (b.threads[i].state == READY) host_run_thread(i);
         }
     } while (host_release());

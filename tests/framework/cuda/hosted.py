@@ -8,39 +8,21 @@ import functools
 import mmap
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from host_compiler import COMPILER, shared_library
 
 from framework.kernels import cuda
 
-HERE = Path(__file__).parent
-COMPILER = shutil.which("g++")
-_FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing",
-          "-Wall", "-Wno-unknown-pragmas", "-Wno-unused", "-U_FORTIFY_SOURCE"]  # fmt: skip
-
-
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tapebook-kernels-")
+__all__ = ["COMPILER", "Host", "OnDevice", "launched_by", "library"]
 
 
 @functools.cache
 def library(family: str) -> ctypes.CDLL:
-    """A family's entries, each as NAME_host(blocks, threads, words, count, order)."""
-    base = Path(_folder().name) / family
-    text = f'#include "{HERE / "host.h"}"\n{cuda.source(family)}'
-    base.with_suffix(".cpp").write_text(text)
-    command = [COMPILER or "g++", *_FLAGS, f"{base}.cpp", "-o", f"{base}.so"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr
-    return ctypes.CDLL(f"{base}.so")
+    """A family's entries."""
+    return ctypes.CDLL(str(shared_library(cuda.source(family), "-O2")))
 
 
 @functools.cache

@@ -18,6 +18,7 @@ import framework as torch
 from framework.trace import recording, summary
 from framework.trace.events import TensorMeta
 from framework.trace.figures import measure
+# Half of each array is more than a screen; one is more than a chunk of the device (CUDA_CHUNK).
 SCREEN = 300_000  # bytes: what a small array, a table of 256 x 256 or a picture may cost
 def cost(call):
     cupy.counts.reset()
@@ -25,7 +26,7 @@ def cost(call):
     assert cupy.counts.fetched <= SCREEN, (cupy.counts.fetched, call)
     return found
 for dtype in (torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64):
-    for shape in ((3000, 2000), (4_000_003,), (2, 3, 1000, 700)):
+    for shape in ((1000, 800), (1_100_003,), (2, 3, 400, 350)):
         host = (torch.randn(shape) * 3).to(dtype)
         there = host.cuda()
         meta = TensorMeta(1, shape, "float32", "cuda:0")

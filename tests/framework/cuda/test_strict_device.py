@@ -6,11 +6,9 @@ module whose arrays are no NumPy arrays, and kernels of our own are compiled as 
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,16 +21,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
-@functools.cache
-def _compiled() -> tempfile.TemporaryDirectory[str]:
-    """Where the programs of these tests share what they compile."""
-    return tempfile.TemporaryDirectory(prefix="tapebook-stand-in-")
-
-
 def strictly(*words: str) -> str:
     """What a program says that has the stand-in for CuPy."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("TAPEBOOK_")}
-    env["STAND_IN_CACHE"] = _compiled().name
     env["PYTHONPATH"] = f"{HERE / 'stand_in'}:{HERE}:{ROOT}"
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True,
                           text=True)  # fmt: skip

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import subprocess
-import tempfile
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_FLAGS = [
-    "-std=c++17",
-    "-O1",
-    "-fPIC",
-    "-shared",
-    "-ffp-contract=off",
-    "-fno-strict-aliasing",
-    "-w",
-]
-_folder = tempfile.TemporaryDirectory(prefix="tapebook-raw-")  # unless somebody else has one
+sys.path.append(str(Path(__file__).parents[2]))
+from host_compiler import shared_library
 
 
 class RawModule:
     def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
         kinds = [o for o in options if o.startswith("-D")]
-        text = f'#include "{Path(__file__).parents[2] / "host.h"}"\n{code}'
-        base = Path(
-            os.environ.get("STAND_IN_CACHE", _folder.name),
-            hashlib.sha1((text + str(kinds)).encode()).hexdigest()[:12],
-        )
-        if not base.with_suffix(".so").exists():
-            base.with_suffix(".cpp").write_text(text)
-            command = ["g++", *_FLAGS, *kinds, f"{base}.cpp", "-o", f"{base}.so"]
-            done = subprocess.run(command, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-        self._library = ctypes.CDLL(f"{base}.so")
+        self._library = ctypes.CDLL(str(shared_library(code, "-O1", *kinds)))
 
     def get_function(self, name: str) -> Any:
         call = getattr(self._library, f"{name}_host")
