@@ -48,6 +48,7 @@ from framework.trace.events import (
     ParamUpdate,
     Source,
     TensorMeta,
+    Write,
 )
 from framework.trace.explain import place
 from framework.trace.forks import lacking
@@ -537,7 +538,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
             _title(event.name, event.module, event.phase, note),
             *_source_lines(event.source),
             *_meta_lines(event),
-            *_tensor_lines(gate, "inputs", _metas_of(recorder, event.inputs, seq), seq),
+            *_operand_lines(gate, event),
             *_tensor_lines(gate, "outputs", event.outputs, seq),
         ]
     if isinstance(event, OpEnd) and isinstance(begin, OpBegin):
@@ -545,7 +546,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
             _title(begin.name, begin.module, begin.phase, note),
             *_source_lines(begin.source),
             *_meta_lines(begin),
-            *_tensor_lines(gate, "inputs", _metas_of(recorder, begin.inputs, seq), seq),
+            *_operand_lines(gate, begin),
             *_tensor_lines(gate, "outputs", event.outputs, seq),
         ]
     if isinstance(event, NodeEnd) and isinstance(begin, NodeBegin):
@@ -562,7 +563,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         named[event.grad] = f"{event.name or 'parameter'}.grad"
         return [
             _title(f"update of {event.name or 'a parameter'}", "", "optimizer", note),
-            *_tensor_lines(gate, "new value", (event.tensor,), seq),
+            *_update_lines(gate, event),
             *_tensor_lines(gate, "gradient", grad, seq, named),
             *_tensor_lines(gate, "state", tuple(event.state.values()), seq, named),
         ]
@@ -576,7 +577,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
         return [
             f"{end}module {begin.path}  ({begin.cls}){note}",
             *_source_lines(begin.source),
-            *_tensor_lines(gate, "inputs", _metas_of(recorder, begin.inputs, seq), seq),
+            *_operand_lines(gate, begin),
             *(_tensor_lines(gate, "outputs", results, seq) if results else ()),
         ]
     return [f"{_words(event, begin)}{note}"]
@@ -652,10 +653,41 @@ def _stack_lines(gate: Gate) -> list[str]:
     ] or ["no frames"]
 
 
+def _operand_lines(gate: Gate, event: Op | OpBegin | ModuleBegin) -> Iterator[str]:
+    """The operands as they were: not yet what the op itself wrote in place."""
+    recorder = gate.recorder
+    own = {meta.id for meta in event.outputs} if isinstance(event, Op) else set()
+    before = event.seq - 1
+    written: tuple[int, ...] = ()
+    while own and (found := _event(recorder, before)) is not None:
+        if not isinstance(found, (Write, Leaf)):
+            break
+        before -= 1
+        if isinstance(found, Write):
+            written = found.tensors if own.intersection(found.tensors) else ()
+            break
+    metas = _metas_of(recorder, event.inputs, event.seq)
+    return _tensor_lines(gate, "inputs", metas, event.seq - 1, at=dict.fromkeys(written, before))
+
+
+def _update_lines(gate: Gate, event: ParamUpdate) -> Iterator[str]:
+    """A parameter before and after its update, and the difference."""
+    moments = (event.parent or event.seq - 1, event.seq)
+    for title, seq in zip(("before", "after"), moments):
+        yield from _tensor_lines(gate, title, (event.tensor,), seq)
+    held = [gate.value(event.tensor.id, seq) for seq in moments]
+    if held[0] is not None and held[1] is not None:
+        yield "change"
+        text = _statistics(held[1][0] - held[0][0])
+        name = event.name or _name(gate.recorder, event.tensor.id, event.seq)
+        yield f"  {name:<24} {_shape(event.tensor):<22} {text}"
+
+
 def _tensor_lines(
-    gate: Gate, title: str, metas: Any, seq: int, names: dict[int, str] | None = None
-) -> Iterator[str]:
-    """Tensors with what is known of their values as of an event."""
+    gate: Gate, title: str, metas: Any, seq: int, names: dict[int, str] | None = None,
+    at: dict[int, int] | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """Tensors with what is known of their values as of an event; of some, ``at`` another one."""
     yield title
     shown = 0
     for meta in metas:
@@ -665,10 +697,11 @@ def _tensor_lines(
         if shown > 20:
             yield "  …"
             return
-        found = gate.value(meta.id, seq)
+        moment = (at or {}).get(meta.id, seq)
+        found = gate.value(meta.id, moment)
         values = _statistics(found[0]) if found is not None else "values no longer kept"
         name = "result" if title == "outputs" else (names or {}).get(meta.id, "")
-        name = name or _name(gate.recorder, meta.id, seq)
+        name = name or _name(gate.recorder, meta.id, moment)
         yield f"  {name:<24} {_shape(meta):<22} {values}".rstrip()
     if not shown:
         yield "  none"
@@ -700,7 +733,7 @@ def _name(recorder: sink.Recorder, ident: int, seq: int) -> str:
         return name
     made = _maker(recorder, ident, seq)
     if made is None:
-        return f"#{ident}"
+        return "input" if ident in recorder.leaves else f"#{ident}"
     return f"from {made.name}" + (f" at {place(made.source)}" if made.source.line else "")
 
 

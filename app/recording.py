@@ -175,7 +175,7 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
     """The ops of a step in program order, indented by what encloses them."""
     lines = [f"{_step_name(tape, step)}: events {step.first_seq} to {step.last_seq}", ""]
     depth = 0
-    called = variables(tape, step)
+    called = variables(tape, step, store_of(tape))
     for event in tape.events(step.first_seq, step.last_seq):
         title = _BEGIN_TITLES.get(type(event))
         indent = "  " * min(depth, 20)
@@ -199,9 +199,8 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
     return lines
 
 
-def variables(tape: Tape, step: StepInfo) -> dict[int, str]:
+def variables(tape: Tape, step: StepInfo, store: TraceStore) -> dict[int, str]:
     """What the program calls the results of a step, by tensor."""
-    store = store_of(tape)
     names = Names(
         store, store.steps[store.step_index(step.last_seq)],
         lambda file: tape.sources.get(file, "").splitlines(),
@@ -334,8 +333,11 @@ def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
     count = len(chosen)
     more = f"; the first {MANY} are shown" if count > MANY else ""
     lines = [f"{count} in {named} of {len(matches)} in all{more}"]
+    called: dict[int, str] = {}
+    for step in steps:
+        called |= variables(tape, step, store)
     for event in chosen[:MANY]:
-        lines += ["", *_op_lines(tape, store, event)]
+        lines += ["", *_op_lines(tape, store, event, called)]
     return lines
 
 
@@ -365,7 +367,7 @@ def _find(tape: Tape, what: str) -> list[Op]:
     ]
 
 
-def _op_lines(tape: Tape, store: TraceStore, op: Op) -> list[str]:
+def _op_lines(tape: Tape, store: TraceStore, op: Op, called: dict[int, str]) -> list[str]:
     module = f"  in module {op.module}" if op.module else "  outside of any module"
     lines = [f"{op.name}{module}  ({op.phase}, event {op.seq}, {_time(op.duration)})"]
     lines += source_lines(tape, op.source)
@@ -373,8 +375,9 @@ def _op_lines(tape: Tape, store: TraceStore, op: Op) -> list[str]:
     lines += [f"  {key} = {value}" if key else f"  arguments  {value}" for key, value in given]
     if op.error:
         lines.append(f"  raised {op.error}")
-    lines += _tensor_lines(tape, store, "inputs", [store.meta(i) for i in op.inputs], op.seq)
-    lines += _tensor_lines(tape, store, "outputs", op.outputs, op.seq)
+    operands = [store.meta(i) for i in op.inputs]
+    lines += _tensor_lines(tape, store, "inputs", operands, op.seq, called)
+    lines += _tensor_lines(tape, store, "outputs", op.outputs, op.seq, called)
     node = _node_of(tape, op)
     if node is not None:
         begin, end = node
@@ -408,24 +411,38 @@ def source_lines(tape: Tape, place: Source | None) -> list[str]:
     return lines
 
 
-def _tensor_lines(tape: Tape, store: TraceStore, title: str, metas: Any, seq: int) -> Iterator[str]:
+def _tensor_lines(
+    tape: Tape, store: TraceStore, title: str, metas: Any, seq: int,
+    called: dict[int, str] | None = None,
+) -> Iterator[str]:  # fmt: skip
     yield f"  {title}"
     shown = 0
     for meta in metas:
         if meta is None or not meta.id:
             continue
         shown += 1
-        name = store.name(meta.id) or _made_by(store, meta.id)
+        at = store.before(seq, meta.id) if title == "inputs" else seq
+        name = (called or {}).get(meta.id, "")
+        if title != "outputs":  # where it comes from; an output is of the op itself
+            name = store.name(meta.id) or f"{name} {_made_by(store, meta.id, at)}".lstrip()
+        name = name or store.name(meta.id) or "result"
         shape = tensor_text(meta.dtype, meta.shape, meta.device)
-        yield f"    {name:<24} {shape:<18} {_value_text(tape, meta.id, seq)}".rstrip()
+        yield f"    {name:<24} {shape:<18} {_value_text(tape, meta.id, at)}".rstrip()
     if not shown:
         yield "    none"
 
 
-def _made_by(store: TraceStore, ident: int) -> str:
-    maker = store.event(store.maker(ident)) if store.maker(ident) else None
-    name = getattr(maker, "name", "")
-    return f"from {name}" if name else f"#{ident}"
+def _made_by(store: TraceStore, ident: int, seq: int) -> str:
+    step = store.step_at(seq)
+    made = store.graph(step).producer(ident, seq) if step is not None else None
+    newest = store.maker(ident)
+    name = made.name if made is not None and made.kind == "op" else ""
+    if not name and newest:
+        name = getattr(store.event(newest), "name", "")
+    if name:
+        return f"from {name}"
+    leaf = store.leaf(ident)
+    return leaf.role if leaf is not None else f"#{ident}"
 
 
 def _value_text(tape: Tape, ident: int, seq: int) -> str:

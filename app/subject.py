@@ -93,13 +93,6 @@ def _metas(store: TraceStore, ids: Iterable[int]) -> list[TensorMeta]:
     return [store.meta(i) or TensorMeta(i, (), "", "") for i in ids]
 
 
-def _before(store: TraceStore, seq: int) -> int:
-    """The moment before an event; what it wrote in place is not yet written."""
-    while isinstance(store.event(seq - 1), Write):
-        seq -= 1
-    return seq - 1
-
-
 def _end(store: TraceStore, begin: Event, as_of: int) -> Event | None:
     """The end of a container, if it was reached as of the cursor."""
     container = store.container(begin.seq)
@@ -143,12 +136,11 @@ def _gradient(store: TraceStore, tensor: int, at: int, as_of: int) -> tuple[Tens
 
 def _op(store: TraceStore, event: Op, as_of: int) -> Subject:
     end = event.seq
-    before = _before(store, end)
     subject = Subject(
         event.seq, as_of, "op", event.name, event.phase, event.module, event.source,
         event.duration, dict(arguments(event.name, event.inputs, event.meta)), event.error,
     )  # fmt: skip
-    _operands(store, subject, event, event.outputs, end, before, as_of)
+    _operands(store, subject, event, event.outputs, end, as_of)
     return subject
 
 
@@ -161,13 +153,13 @@ def _composite(store: TraceStore, event: OpBegin, as_of: int) -> Subject:
         end.error if isinstance(end, OpEnd) else "",
     )  # fmt: skip
     at = end.seq if end is not None else as_of
-    _operands(store, subject, event, outputs, at, _before(store, event.seq), as_of)
+    _operands(store, subject, event, outputs, at, as_of)
     return subject
 
 
 def _operands(
     store: TraceStore, subject: Subject, event: Op | OpBegin, outputs: Iterable[TensorMeta],
-    at: int, before: int, as_of: int,
+    at: int, as_of: int,
 ) -> None:  # fmt: skip
     """Outputs with the gradients that came back for them, operands with those that went on."""
     node = _node_of(store, event, as_of) if event.phase == "forward" else None
@@ -186,6 +178,7 @@ def _operands(
     for i, (ident, meta) in enumerate(zip(ids, _metas(store, ids))):
         if not ident:
             continue
+        before = store.before(event.seq, ident)
         grad, grad_seq = _gradient(store, ident, before, as_of)
         if grad is None and done is not None:  # what this op alone sent back
             grad, grad_seq = _present(sent, i), done.seq
@@ -265,9 +258,9 @@ def _node(store: TraceStore, event: NodeBegin, as_of: int) -> Subject:
             if not inner.first:
                 tensors.append(TensorRef("arrived", inner.arrived, inner.seq, name, kind="grad"))
     if isinstance(forward, Op):
-        before = _before(store, forward.seq)
         for i, ident in enumerate(forward.inputs):
             if ident:
+                before = store.before(forward.seq, ident)
                 meta = _metas(store, (ident,))[0]
                 name = store.name(ident)
                 tensors.append(TensorRef(f"value in {i}", meta, before, name))
@@ -334,7 +327,7 @@ def _mark(store: TraceStore, event: Mark, as_of: int) -> Subject:
     write = store.event(event.seq - 1)
     if not event.name.startswith(EDITED) or not isinstance(write, Write):
         return subject
-    before = _before(store, event.seq)
+    before = write.seq - 1
     for ident, meta in zip(write.tensors, _metas(store, write.tensors)):
         name = store.name(ident)
         subject.tensors.append(TensorRef("after", meta, event.seq, name))

@@ -574,6 +574,17 @@ class TraceStore(Tape):
         """The newest event that made a tensor (or wrote it as its output), 0 if none is known."""
         return self._makers.get(tensor)
 
+    def before(self, seq: int, tensor: int) -> int:
+        """The moment in which an op has an operand: not yet written, if it writes that in place."""
+        made = [meta.id for meta in getattr(self.event(seq), "outputs", ())]
+        at = seq - 1
+        while isinstance(event := self.event(at), (Write, Leaf)):
+            at -= 1
+            if isinstance(event, Write):
+                own = any(i in event.tensors for i in made)
+                return at if own and tensor in event.tensors else seq - 1
+        return seq - 1
+
     def loss_of(self, tensor: int, seq: int) -> float | None:
         """What a loss held from event ``seq`` on until backward began with it; None if unknown."""
         began, value = self.losses.get(tensor, (0, 0.0))
