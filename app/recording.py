@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from app.places import named_cells, spell
 from framework.trace.events import (
     BackwardBegin,
+    BackwardEnd,
     CellBegin,
     Event,
     Grad,
@@ -388,14 +389,26 @@ def _op_lines(tape: Tape, store: TraceStore, op: Op, called: dict[int, str]) -> 
 
 
 def _node_of(tape: Tape, op: Op) -> tuple[NodeBegin, NodeEnd | None] | None:
-    """The backward node of a forward op, the first time that it ran."""
-    begin: NodeBegin | None = None
+    """The backward node of a forward op, the first time that it ran.
+
+    Of a write through a view there are several: the one of what was written has its name.
+    """
+    begins: dict[int, NodeBegin] = {}
+    first: tuple[NodeBegin, NodeEnd | None] | None = None
+    name = op.name.removesuffix("_")
     for event in tape.events(op.seq + 1) if op.node else ():
-        if begin is None and isinstance(event, NodeBegin) and event.forward == op.seq:
-            begin = event
-        elif begin is not None and isinstance(event, NodeEnd) and event.begin == begin.seq:
-            return begin, event
-    return None if begin is None else (begin, None)
+        if isinstance(event, NodeBegin) and event.forward == op.seq:
+            begins[event.seq] = event
+            first = first or (event, None)
+        elif isinstance(event, NodeEnd) and event.begin in begins:
+            begin = begins[event.begin]
+            if begin.name == name:
+                return begin, event
+            if first is None or first[1] is None:
+                first = begin, event
+        elif isinstance(event, BackwardEnd) and first is not None:
+            break
+    return first
 
 
 def source_lines(tape: Tape, place: Source | None) -> list[str]:

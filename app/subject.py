@@ -110,7 +110,11 @@ def _node_of(store: TraceStore, forward: Event, as_of: int) -> NodeBegin | None:
     step = store.step_at(forward.seq)
     item = store.graph_so_far(step).item_at(forward.seq) if step is not None else None
     nodes = [n.event for n in item.nodes if n.begin <= as_of] if item is not None else []
-    return nodes[-1] if nodes and isinstance(nodes[-1], NodeBegin) else None
+    # Of a write through a view there are several: the one of what was written has its name.
+    name = getattr(forward, "name", "").removesuffix("_")
+    found = next((n for n in reversed(nodes) if getattr(n, "name", "") == name), None)
+    found = found if found is not None or not nodes else nodes[-1]
+    return found if isinstance(found, NodeBegin) else None
 
 
 def _gradient(store: TraceStore, tensor: int, at: int, as_of: int) -> tuple[TensorMeta | None, int]:

@@ -138,14 +138,14 @@ class Ledger:
                 self._pass = event.seq
             elif isinstance(event, NodeBegin):
                 passed = self._passed.get(event.node)
-                if passed and passed not in self._retained:
+                if passed and passed != self._pass and passed not in self._retained:
                     self._retained.add(passed)  # it was kept then, and with it all of its graph
                     self._begin()
                     return True
                 self._open[event.seq] = event
             elif isinstance(event, NodeEnd):
                 begin = self._open.pop(event.begin, None)
-                if begin is not None:
+                if begin is not None and begin.node:
                     self._passed.set(begin.node, self._pass)
                     if self._pass not in self._retained:
                         self._free(begin.node, event.seq)

@@ -33,6 +33,7 @@ from framework.kernels.meta import MetaArray
 from framework.kernels.strided import laid_out, overlaps, partly_same, strides_of
 from framework.kernels.writes import WRITERS
 from framework.trace import sink
+from framework.trace.records import origin_of
 
 __all__ = [
     "assign", "base_of", "before_write", "check_apart", "check_cast", "check_inplace",
@@ -118,11 +119,15 @@ def refresh(view: Any) -> None:
             metas = [(view._data.shape, view._data.dtype, view._device)]
             view._edge = Node(op, [None], meta, op.plan((False,)), [], metas), 0
         return
+    made = view._edge or edge  # the op that took the view is its nodes' op, else the write
+    origin = made[0].origin if made.__class__ is tuple else None
     grad, modes.grad = modes.grad, True
     try:
         for view_op, meta in view._chain:
             if dispatch.interposer is None:
-                tensor, _ = run(view_op, (tensor,), meta)
+                tensor, node = run(view_op, (tensor,), meta)
+                if node is not None and origin is not None:
+                    node.origin = origin_of(origin, node.metas)
             else:
                 tensor = apply(view_op, tensor, **meta)
     finally:
@@ -546,6 +551,7 @@ def _as_one_event(
 
     Called by the method that the user called: the recorder looks for his line from there.
     """
+    since = clock()
     t0 = perf_counter_ns()
     thread, recorder.thread = recorder.thread, 0
     try:
@@ -557,9 +563,30 @@ def _as_one_event(
     finally:
         recorder.thread = thread
     finish(value)
-    node = tensor._edge[0] if tensor._rg and tensor._edge is not None else None
+    edge = tensor._edge if tensor._rg else None
+    if edge is not None and tensor._base is not None and value._edge is not None:
+        made, nr = value._edge  # of what was written; the tensor's own takes it out of the base
+        fits = not nr and made.metas[0] == edge[0].metas[edge[1]]
+        if made.seq > since and fits and made.origin is None:
+            edge = value._edge
+    node = edge[0] if edge is not None else None
     recorder.op(name, (tensor, *args), kwargs, tensor, t0, node)
+    if node is not None:
+        _belong(tensor._edge[0], node.origin, since)
     return tensor
+
+
+def _belong(node: Node, origin: Any, since: int) -> None:
+    """The nodes made after ``since`` that lead to ``node`` are those of one op, ``origin``."""
+    todo, seen = [node], {node}
+    while todo:
+        node = todo.pop()
+        if node.origin is None:
+            node.origin = origin_of(origin, node.metas)
+        for edge in node.edges:
+            if edge.__class__ is tuple and edge[0].seq > since and edge[0] not in seen:
+                seen.add(edge[0])
+                todo.append(edge[0])
 
 
 def _turn_into(tensor: Any, view: Any) -> Any:

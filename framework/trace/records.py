@@ -98,6 +98,17 @@ def outputs(raw: tuple[Any, ...]) -> tuple[Any, ...]:
     return raw[12] if raw[12].__class__ is tuple else raw[12:17]
 
 
+def origin_of(raw: tuple[Any, ...], metas: Any) -> tuple[Any, ...]:
+    """What a node refers to whose op is that of ``raw``, but whose outputs are not the op's.
+
+    Of a write through a view there are several: of what is written, and of the memory as a whole.
+    """
+    described: list[Any] = []
+    for shape, dtype, device in metas:
+        described += (0, shape, dtype, device.name, True)
+    return (*raw[:12], tuple(described), None, None, None, None, raw[17])
+
+
 def halves(raw: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The records of the begin and of the end of a node that was written as one."""
     seq, t, _, t1, name, origin, got, parent = raw[:8]

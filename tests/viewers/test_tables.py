@@ -270,6 +270,23 @@ def test_a_graph_that_is_kept_after_backward_is_held_until_the_last_pass() -> No
     assert "graph kept" in plain(head_lines(ledger, between)[0])
 
 
+def test_writes_through_views_are_no_second_pass() -> None:
+    """Several nodes are of one op then; each is passed once, and its memory let go."""
+    w = torch.ones(64, requires_grad=True)
+    with recording() as tape:
+        for _ in range(2):
+            h = (w * 2).exp() * 1
+            h[0] = 0.0
+            h[1:3] += w[1:3]
+            h.square().sum().backward()
+    store = TraceStore()
+    store.feed(tape.read())
+    ledger = Ledger(store, store.steps[-1])
+    while ledger.follow():
+        pass
+    assert not ledger.retained and ledger.peak > 0 == ledger.at(store.last_seq)
+
+
 def test_source_lines(run: Run) -> None:
     store = run.store
     lines = Lines(store, store.steps[0])

@@ -224,3 +224,25 @@ def test_every_kind_has_a_reader():
     packed = {records.CALL, records.NODE}  # in the ring only: `Recorder.raw` unpacks them
     assert kinds == set(_READERS) | packed
     assert typed((1, 2, records.MARK, "x")) == Mark(1, 2, "x")
+
+
+def test_nodes_of_a_write_through_a_view_are_linked_to_it():
+    """Also the ones that autograd makes of a view whose memory was written since."""
+    w = torch.ones(3, requires_grad=True)
+    with recording() as tape:
+        h = w * 2
+        part = h[1:]
+        h[0] = 7.0
+        part.mul_(w[1:])
+        (part.sum() + h.sum()).backward()
+    events = tape.read()
+    ops = {e.seq: e for e in _of(events, Op) if e.phase == "forward"}
+    linked = [(n.name, ops[n.forward].name) for n in _of(events, NodeBegin) if n.forward in ops]
+    assert len(linked) == len(_of(events, NodeBegin)), "each has its op"
+    assert {("copy", "copy_"), ("view_scatter", "copy_"), ("mul", "mul_"), ("mul", "mul"),
+            ("view_scatter", "mul_"), ("getitem", "getitem")} <= set(linked), linked  # fmt: skip
+    for node in _of(events, NodeBegin):
+        assert node.source.line == ops[node.forward].source.line > 0
+        wide = (3,) if node.name == "view_scatter" else ops[node.forward].outputs[0].shape
+        assert node.grad_in[0].shape == wide, node
+    assert w.grad.tolist() == [0.0, 8.0, 8.0]
