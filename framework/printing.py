@@ -200,7 +200,8 @@ def _corners(data: Any) -> Any:
     edge = options.edgeitems
     for dim, n in enumerate(data.shape):
         if n > 2 * edge:
-            data = data.take(np.r_[0:edge, n - edge : n], dim)
+            # Not `take`, which copies all of an array that is not contiguous.
+            data = data[(slice(None),) * dim + (np.r_[0:edge, n - edge : n],)]
     return data
 
 

@@ -107,8 +107,11 @@ def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:
         first: Any = indices[0] if indices else None
         if len(indices) == 1 and _along_one(index, first):
             d = 0 if index[0] is first else [part is first for part in index].index(True)
-            if d or (a.flags.c_contiguous and first.ndim):  # at the first: a third of the time
-                return a.take(first, d)
+            if a.flags.c_contiguous:
+                if d or first.ndim:  # at the first: a third of the time
+                    return a.take(first, d)
+            elif d:  # `take` would copy all of it
+                return module_of(a).ascontiguousarray(a[index])
         return a[index]
     except IndexError:
         _check_index(a, index)

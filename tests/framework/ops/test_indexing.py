@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -206,3 +207,14 @@ def test_tuples_inside_of_an_index_pick_rows_as_lists_do():
         assert torch.equal(y, z)
     x[:, (0, 2)].sum().backward()
     assert x.grad.sum(0).tolist() == [4.0, 0.0, 4.0, 0.0, 0.0, 0.0]
+
+
+def test_rows_of_a_huge_view_are_picked_without_a_copy_of_it() -> None:
+    view = torch.arange(3.0).reshape(3, 1).expand(3, 10**7)
+    tracemalloc.start()
+    try:
+        found = view[:, long(0, -1)]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20  # its elements would be 120 MB
+    finally:
+        tracemalloc.stop()
+    assert found.tolist() == [[0, 0], [1, 1], [2, 2]] and found.stride() == (2, 1)
