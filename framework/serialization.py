@@ -8,17 +8,14 @@ are read by `framework.torch_files`, which interprets their pickle by a closed l
 
 from __future__ import annotations
 
-import contextlib
-import enum
 import io
 import json
 import math
-import mmap as mmap_flags
 import os
 import stat
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,13 +23,35 @@ import numpy as np
 from framework import dtypes, torch_files
 from framework.atomic import write_atomically
 from framework.core.copies import OWN_ATTRIBUTES, attributes_of
-from framework.device import CPU, META, cuda_problem, device, existing
+from framework.device import CPU, META, device
 from framework.kernels import to_device
 from framework.kernels.meta import meta_array
+from framework.load_settings import (
+    LoadEndianness,
+    SourceChangeWarning,
+    add_safe_globals,
+    clear_safe_globals,
+    get_crc32_options,
+    get_default_load_endianness,
+    get_default_mmap_options,
+    get_safe_globals,
+    safe_globals,
+    set_crc32_options,
+    set_default_load_endianness,
+    set_default_mmap_options,
+)
+from framework.map_location import (
+    NoPlace,
+    Place,
+    default_restore_location,
+    location_tag,
+    places,
+    register_package,
+    tag_of,
+)
 from framework.nn.parameter import Parameter
 from framework.plain_kinds import KEYS, forms, packed
 from framework.saved_memory import Memories, check_counts, laid_out, part
-from framework.storage import UntypedStorage
 from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
@@ -249,7 +268,7 @@ class _Packer:
             looks = [list(tensor.shape), list(tensor.stride()), tensor.dtype.name]
             record |= {"$meta": looks, "number": len(self._kept)}
             return record
-        place = location_tag(tensor.untyped_storage()) if _packages else str(tensor.device)
+        place = tag_of(tensor)
         if place != "cpu":
             record["device"] = place
         self.memories.add(tensor._data, ".".join(path) or "tensor", record, shares=not kind)
@@ -298,7 +317,7 @@ def load(
     """
     if mmap and hasattr(f, "read"):
         raise ValueError("f must be a file path in order to use the mmap argument")
-    found = _places(map_location)
+    found = places(map_location)
 
     def place(location: str, array: np.ndarray) -> device:
         if _skipping.data:
@@ -306,7 +325,7 @@ def load(
         try:
             return found(location, array)
         except Exception as error:
-            raise _NoPlace(error) from None
+            raise NoPlace(error) from None
 
     if not (hasattr(f, "read") or isinstance(f, (str, bytes, os.PathLike))):
         raise AttributeError(
@@ -319,7 +338,7 @@ def load(
         return _parse(data, place)
     except _Unusable as error:
         raise ValueError(f"load: {name}: {error}") from None
-    except _NoPlace as error:
+    except NoPlace as error:
         raise error.args[0] from None
 
 
@@ -336,67 +355,7 @@ class _Unusable(Exception):
     """Why a file cannot be read, in one line."""
 
 
-class _NoPlace(Exception):
-    """Carries what ``map_location`` raised past the handlers for damaged files."""
-
-
-# Where a tensor goes, from the device of the file and its elements.
-_Place = Callable[[str, np.ndarray], device]
-
-
-def _places(map_location: Any) -> _Place:
-    if map_location is None:
-        return lambda location, array: _packaged(location, array) or _restored(location)
-    if isinstance(map_location, Mapping):
-        wanted = {str(k): v for k, v in map_location.items()}
-        return lambda location, array: (
-            _present(wanted[location]) if location in wanted else _restored(location)
-        )
-    if callable(map_location) and not isinstance(map_location, device):
-        return lambda location, array: _chosen(map_location, location, array)
-    if not isinstance(map_location, (str, int, device)):
-        raise TypeError(
-            "load: map_location must be a device or its name, a dict of those, or a function"
-        )
-    found = _present(map_location)
-    return lambda location, array: found
-
-
-def _packaged(location: str, array: np.ndarray) -> device | None:
-    """The device on which a deserializer of the user's puts a storage; None without one."""
-    if not _packages:
-        return None
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return default_restore_location(UntypedStorage._of(flat.view(np.uint8), CPU), location).device
-
-
-def _restored(location: str) -> device:
-    """The device that a file names; the CPU if it is not here."""
-    try:
-        return existing(location)
-    except (RuntimeError, AssertionError):
-        return CPU
-
-
-def _present(value: Any) -> device:
-    """The device that a user names."""
-    if device(value).type == "cuda" and cuda_problem():
-        raise RuntimeError(
-            "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
-            "False. If you are running on a CPU-only machine, please use torch.load with "
-            "map_location=torch.device('cpu') to map your storages to the CPU."
-        )
-    return existing(value)
-
-
-def _chosen(map_location: Callable[..., Any], location: str, array: np.ndarray) -> device:
-    """The device of the storage that a user's function returns."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    storage = map_location(UntypedStorage._of(flat.view(np.uint8), CPU), location)
-    return _restored(location) if storage is None else storage.device
-
-
-def _parse(data: bytes, place: _Place) -> Any:
+def _parse(data: bytes, place: Place) -> Any:
     if data[:4] == b"PK\x03\x04" and torch_files.is_checkpoint(_zip_names(data)):
         try:
             return torch_files.read(data, place)
@@ -410,7 +369,7 @@ def _parse(data: bytes, place: _Place) -> Any:
         return {key: unpack.tensor({"$tensor": key}) for key in arrays}
     try:
         return unpack(json.loads(text), 0)
-    except _NoPlace:
+    except NoPlace:
         raise
     except (
         KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, StopIteration,
@@ -510,7 +469,7 @@ def _check_kind(data: bytes) -> None:
 class _Unpacker:
     """Puts the tensors back into a skeleton."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], place: _Place) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray], place: Place) -> None:
         self._arrays = arrays
         self._place = place
         self._made: dict[Any, Any] = {}
@@ -624,90 +583,7 @@ class _Unpacker:
         return part(self._memories[key], view)
 
 
-# -- settings of PyTorch's unpickler ---------------------------------------------------------
-
-
-class SourceChangeWarning(Warning):
-    """Never given: no source is in a file.
-
-    >>> import framework as torch
-    >>> issubclass(torch.serialization.SourceChangeWarning, Warning)
-    True
-    """
-
-
-class LoadEndianness(enum.Enum):
-    """The order of bytes to assume for a checkpoint that does not tell.
-
-    >>> import framework as torch
-    >>> [order.name for order in torch.serialization.LoadEndianness]
-    ['NATIVE', 'LITTLE', 'BIG']
-    """
-
-    NATIVE = 1
-    LITTLE = 2
-    BIG = 3
-
-
-_safe: list[Any] = []
-_settings: dict[str, Any] = {"endianness": None, "mmap": mmap_flags.MAP_PRIVATE, "crc32": True}
-
-
-def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Remember classes and functions; a file can have none of them made or called all the same.
-
-    TypeError for what is no list.
-
-    >>> import framework as torch
-    >>> torch.serialization.add_safe_globals([complex])
-    >>> torch.serialization.get_safe_globals()
-    [<class 'complex'>]
-    >>> torch.serialization.clear_safe_globals()
-    """
-    _safe.extend(item for item in safe_globals if item not in _safe)
-
-
-def get_safe_globals() -> list[Any]:
-    """What `add_safe_globals` was given.
-
-    >>> from framework.serialization import get_safe_globals, safe_globals
-    >>> with safe_globals([int]):
-    ...     get_safe_globals()
-    [<class 'int'>]
-    >>> get_safe_globals()
-    []
-    """
-    return list(_safe)
-
-
-def clear_safe_globals() -> None:
-    """Forget what `add_safe_globals` was given.
-
-    >>> import framework as torch
-    >>> torch.serialization.clear_safe_globals()
-    >>> torch.serialization.get_safe_globals()
-    []
-    """
-    _safe.clear()
-
-
-@contextlib.contextmanager
-def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
-    """`add_safe_globals` for the time of a ``with`` block.
-
-    TypeError for what is no list.
-
-    >>> import framework as torch
-    >>> with torch.serialization.safe_globals([complex]):
-    ...     torch.serialization.get_safe_globals()
-    [<class 'complex'>]
-    """
-    before = list(_safe)
-    add_safe_globals(safe_globals)
-    try:
-        yield
-    finally:
-        _safe[:] = before
+# -- more of PyTorch's -------------------------------------------------------------------------
 
 
 def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
@@ -727,66 +603,6 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
         return torch_files.unknown_names(_content(f))
     except torch_files.Refused as error:
         raise ValueError(f"get_unsafe_globals_in_checkpoint: {error}") from None
-
-
-def location_tag(storage: Any) -> str:
-    """The name of the device that a storage or tensor is on, as a checkpoint has it.
-
-    Of any shape and dtype. AttributeError for something else.
-
-    >>> import framework as torch
-    >>> torch.serialization.location_tag(torch.ones(1))
-    'cpu'
-    """
-    for _, tagger, _ in sorted([*_packages, *_BUILT_IN], key=lambda p: p[0]):
-        found = tagger(storage)
-        if found is not None:
-            return found
-    raise RuntimeError(f"don't know how to determine data location of {type(storage).__name__}")
-
-
-def register_package(
-    priority: int, tagger: Callable[[Any], str | None],
-    deserializer: Callable[[Any, str], Any | None],
-) -> None:  # fmt: skip
-    """Say how the place of a storage is called in a file, and how one comes back to it.
-
-    ``tagger(storage)`` names the place when it is saved, ``deserializer(storage, place)`` returns
-    the storage there when it is loaded without a ``map_location``; both return None for what they
-    do not know, and the next one is asked.
-
-    Args:
-        priority: lower ones are asked first; ours for "cpu" has 10, that for "cuda" 20.
-
-    It never raises; `save` and `load` raise a RuntimeError for a place that nobody knows.
-
-    >>> import framework as torch
-    >>> torch.serialization.register_package(
-    ...     5, lambda storage: "here" if storage.nbytes() == 12 else None,
-    ...     lambda storage, place: storage if place == "here" else None,
-    ... )
-    >>> torch.serialization.location_tag(torch.ones(3).untyped_storage())
-    'here'
-    >>> torch.serialization.location_tag(torch.ones(2).untyped_storage())
-    'cpu'
-    >>> del torch.serialization._packages[:]
-    """
-    _packages.append((priority, tagger, deserializer))
-
-
-_Package = tuple[int, Callable[[Any], Any], Callable[[Any, str], Any]]
-_packages: list[_Package] = []
-_BUILT_IN: list[_Package] = [
-    (10, lambda s: "cpu" if s.device == CPU else None, lambda s, place: _moved(s, place, "cpu")),
-    (20, lambda s: str(s.device), lambda s, place: _moved(s, place, "cuda")),
-]
-
-
-def _moved(storage: Any, location: str, kind: str) -> Any:
-    if not location.startswith(kind):
-        return None
-    place = _present(location)
-    return storage.cpu() if place is CPU else storage.cuda(place)
 
 
 class _Skipping(threading.local):
@@ -817,100 +633,3 @@ class skip_data:
 
     def __exit__(self, *exc: object) -> None:
         _skipping.data = self._before
-
-
-def default_restore_location(storage: Any, location: str) -> Any:
-    """A storage on the device of that name; RuntimeError if that is not here.
-
-    >>> import framework as torch
-    >>> storage = torch.ones(2).untyped_storage()
-    >>> torch.serialization.default_restore_location(storage, "cpu").nbytes()
-    8
-    """
-    for _, _, deserializer in sorted([*_packages, *_BUILT_IN], key=lambda p: p[0]):
-        found = deserializer(storage, location)
-        if found is not None:
-            return found
-    raise RuntimeError(
-        f"don't know how to restore data location of {type(storage).__name__} (tagged with "
-        f"{location})"
-    )
-
-
-def get_default_load_endianness() -> LoadEndianness | None:
-    """What `set_default_load_endianness` set; None before.
-
-    >>> import framework as torch
-    >>> torch.serialization.get_default_load_endianness()
-    """
-    return _settings["endianness"]
-
-
-def set_default_load_endianness(endianness: LoadEndianness | None) -> None:
-    """Accepted; checkpoints that do not tell are little-endian.
-
-    TypeError for what is no `LoadEndianness` and not None.
-
-    >>> import framework as torch
-    >>> torch.serialization.set_default_load_endianness(torch.serialization.LoadEndianness.LITTLE)
-    >>> torch.serialization.get_default_load_endianness()
-    <LoadEndianness.LITTLE: 2>
-
-    >>> torch.serialization.set_default_load_endianness(None)
-    """
-    if endianness is not None and not isinstance(endianness, LoadEndianness):
-        raise TypeError("Invalid argument type in function set_default_load_endianness")
-    _settings["endianness"] = endianness
-
-
-def get_default_mmap_options() -> int:
-    """What `set_default_mmap_options` set.
-
-    >>> import framework as torch
-    >>> torch.serialization.get_default_mmap_options()
-    2
-    """
-    return _settings["mmap"]
-
-
-def set_default_mmap_options(flags: int) -> None:
-    """Accepted; files are read, not mapped.
-
-    ValueError for anything but ``mmap.MAP_PRIVATE`` and ``mmap.MAP_SHARED``.
-
-    >>> import mmap
-    >>> import framework as torch
-    >>> torch.serialization.set_default_mmap_options(mmap.MAP_PRIVATE)
-    >>> torch.serialization.get_default_mmap_options() == mmap.MAP_PRIVATE
-    True
-    """
-    if flags not in (mmap_flags.MAP_PRIVATE, mmap_flags.MAP_SHARED):
-        raise ValueError(
-            "Invalid argument in function set_default_mmap_options, expected mmap.MAP_PRIVATE or "
-            f"mmap.MAP_SHARED, but got {flags}"
-        )
-    _settings["mmap"] = flags
-
-
-def get_crc32_options() -> bool:
-    """What `set_crc32_options` set; True before.
-
-    >>> import framework as torch
-    >>> torch.serialization.get_crc32_options()
-    True
-    """
-    return _settings["crc32"]
-
-
-def set_crc32_options(compute_crc32: bool) -> None:
-    """Accepted; files have no such sums.
-
-    It never raises.
-
-    >>> import framework as torch
-    >>> torch.serialization.set_crc32_options(False)
-    >>> torch.serialization.get_crc32_options()
-    False
-    >>> torch.serialization.set_crc32_options(True)
-    """
-    _settings["crc32"] = compute_crc32

@@ -15,7 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution, caution_once
 from framework.core import dispatch, graph
-from framework.core.copies import attributes_of, deep_copy_of
+from framework.core.copies import attributes_of, blank, deep_copy_of, reduced
 from framework.core.grad_slot import check_grad, warn_of_no_grad
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
@@ -25,8 +25,6 @@ from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
-from framework.kernels.strided import reach, strides_of
-from framework.kernels.strided import strided as strided_part
 from framework.layout import contiguous_format, in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
 from framework.trace import sink
@@ -802,20 +800,7 @@ class Tensor:
         return other
 
     def __reduce__(self) -> Any:
-        made: tuple[Any, ...]
-        if self._device is META or self.is_sparse:
-            made = (type(self), self._data, self.dtype.name, str(self._device), self._rg)
-        else:
-            data = self._data if isinstance(self._data, np.ndarray) else to_host(self._data)
-            shape, strides = data.shape, strides_of(data)
-            if not data.flags.c_contiguous and data.size and min(strides) >= 0:
-                # The part of its memory that it needs, as `save` stores it: strides are kept.
-                data = strided_part(data, (reach(shape, strides),), (1,))
-            if data.dtype.kind == "V":  # ml_dtypes: their bits
-                data = data.view(np.uint16)
-            place = (shape, strides)
-            made = (type(self), data, self.dtype.name, str(self._device), self._rg, place)
-        return _rebuild, made, attributes_of(self) or None
+        return reduced(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -828,41 +813,14 @@ def _for_numpy(data: np.ndarray) -> np.ndarray:
     return data
 
 
-def _rebuild(
-    kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool, place: Any = None
-) -> Tensor:
-    wanted = next(d for d in dtypes.ALL if d.name == name)
-    array = data if data.dtype == wanted.numpy else data.view(wanted.numpy)
-    if place is not None and (array.shape, strides_of(array)) != place:
-        array = strided_part(array, *place)
-    target = device(where)
-    made = blank(kind)
-    made._data = array if target in (CPU, META) else to_device(array, target)
-    made._device = target
-    made._rg = requires_grad
-    return made
-
-
 def _start(data: Any) -> int:
     """The address of an array's first element."""
     return data.ctypes.data if isinstance(data, np.ndarray) else data.data.ptr
 
 
-_new = object.__new__
-
-
-def blank(kind: Any) -> Any:
-    """A tensor of this class that still lacks its array and device, whatever ``__new__`` it has."""
-    made = _new(kind)
-    made._rg = False
-    made._edge = made._counter = made._base = made._grad = None
-    made._id = 0
-    return made
-
-
 def wrap(array: Any, on: device | None = None) -> Tensor:
     """A leaf tensor around an array, sharing its memory. ``on`` None is the CPU."""
-    made = _new(Tensor)
+    made = object.__new__(Tensor)
     made._data = array
     made._device = on or CPU
     made._rg = False

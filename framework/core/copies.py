@@ -1,4 +1,4 @@
-"""What copies of a tensor keep: the attributes that a program has set, and shared memory."""
+"""What copies and pickles of a tensor keep: attributes that a program has set, shared memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from framework.kernels.strided import memory_of
+from framework import dtypes
+from framework.device import CPU, META, device
+from framework.kernels import to_device, to_host
+from framework.kernels.strided import memory_of, reach, strided, strides_of
 
-__all__ = ["OWN_ATTRIBUTES", "attributes_of", "deep_copy_of"]
+__all__ = ["OWN_ATTRIBUTES", "attributes_of", "blank", "deep_copy_of", "rebuilt", "reduced"]
 
 # What a tensor has in its ``__dict__`` that is ours, not the user's.
 OWN_ATTRIBUTES = frozenset(
@@ -41,3 +44,51 @@ def deep_copy_of(tensor: Any, memo: dict[Any, Any]) -> tuple[Any, int]:
         return np.ndarray(data.shape, data.dtype, memory, 0), 0
     found = np.ndarray(data.shape, data.dtype, memory, start, data.strides)
     return found, start // data.itemsize
+
+
+# -- pickles -----------------------------------------------------------------------------------
+
+_new = object.__new__
+
+
+def blank(kind: Any) -> Any:
+    """A tensor of this class that still lacks its array and device, whatever ``__new__`` it has."""
+    made = _new(kind)
+    made._rg = False
+    made._edge = made._counter = made._base = made._grad = None
+    made._id = 0
+    return made
+
+
+def reduced(tensor: Any) -> Any:
+    """What `Tensor.__reduce__` returns."""
+    made: tuple[Any, ...]
+    where = str(tensor._device)
+    if tensor._device is META or tensor.is_sparse:
+        made = (type(tensor), tensor._data, tensor.dtype.name, where, tensor._rg)
+    else:
+        data = tensor._data if isinstance(tensor._data, np.ndarray) else to_host(tensor._data)
+        shape, strides = data.shape, strides_of(data)
+        if not data.flags.c_contiguous and data.size and min(strides) >= 0:
+            # The part of its memory that it needs, as `save` stores it: strides are kept.
+            data = strided(data, (reach(shape, strides),), (1,))
+        if data.dtype.kind == "V":  # ml_dtypes: their bits
+            data = data.view(np.uint16)
+        made = (type(tensor), data, tensor.dtype.name, where, tensor._rg, (shape, strides))
+    return rebuilt, made, attributes_of(tensor) or None
+
+
+def rebuilt(
+    kind: Any, data: np.ndarray, name: str, where: str, requires_grad: bool, place: Any = None
+) -> Any:
+    """The tensor of a pickle."""
+    wanted = next(d for d in dtypes.ALL if d.name == name)
+    array = data if data.dtype == wanted.numpy else data.view(wanted.numpy)
+    if place is not None and (array.shape, strides_of(array)) != place:
+        array = strided(array, *place)
+    target = device(where)
+    made = blank(kind)
+    made._data = array if target in (CPU, META) else to_device(array, target)
+    made._device = target
+    made._rg = requires_grad
+    return made

@@ -26,7 +26,7 @@ import framework
 INNER = {
     "the machinery under the tensors": "core core.* autograd.levels paths plain_kinds processors "
     "quiet",
-    "what `save` and `load` are made of": "saved_memory torch_files",
+    "what `save` and `load` are made of": "map_location saved_memory torch_files",
     "computes on arrays, for the ops": "kernels kernels.*",
     "its functions stand in `framework`, `nn.functional`, `linalg` and so on": "ops ops.*",
     "`framework` has what is meant for users": (

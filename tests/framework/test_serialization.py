@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import framework as torch
-from framework import dtypes
+from framework import dtypes, map_location
 
 
 def roundtrip(obj, **options):
@@ -502,7 +502,7 @@ def test_a_pickled_view_keeps_its_strides_and_takes_no_more_than_it_needs(view):
 
 
 def test_places_of_ones_own(monkeypatch):
-    monkeypatch.setattr(torch.serialization, "_packages", [])
+    monkeypatch.setattr(map_location, "PACKAGES", [])
     asked = []
 
     def restore(storage, place):
@@ -523,7 +523,7 @@ def test_places_of_ones_own(monkeypatch):
     three, two = torch.load(file)
     assert three.tolist() == [1, 1, 1] and two.tolist() == [0, 0]
     assert sorted(asked) == [(8, "cpu"), (12, "shelf:3")]
-    monkeypatch.setattr(torch.serialization, "_packages", [])
+    monkeypatch.setattr(map_location, "PACKAGES", [])
     file.seek(0)
     assert torch.load(file)[0].device.type == "cpu"  # a place that nobody knows
     with pytest.raises(RuntimeError, match=r"how to restore data location of .*"):
