@@ -508,6 +508,7 @@ def _activate() -> None:
                 setattr(Tensor, name, method)
             elif isinstance(value, property):
                 setattr(Tensor, name, _property(value))
+        get_default_nowrap_functions.cache_clear()  # it held the properties that were replaced
         overridable.activate(dispatch)
         sys.modules[Tensor.__module__].overriding = _of_numbers  # type: ignore[attr-defined]
 

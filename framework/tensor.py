@@ -886,6 +886,6 @@ def tensor(
 
 
 sink.tensor_type = Tensor
-dispatch.Tensor = Tensor
+dispatch.Tensor = graph.Tensor = Tensor
 dispatch.usual.add(Tensor)
 dispatch.wrap = graph.wrap = wrap

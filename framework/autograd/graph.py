@@ -293,12 +293,11 @@ class _CloneOnWrite(Layer):
         if edge is None or not edge[0].saved or edge[0].op is not op:
             return out
         node = edge[0]
-        for at, entry in enumerate(node.saved):
-            if entry.__class__ is not tuple:
-                continue
-            counter = entry[1] if len(entry) == 4 else entry[0]._counter
+        count = len(node.plan.inputs)
+        for at, tensor in node.held():
+            counter = tensor._counter if at < count else node.saved[at][1]
             if counter is None:
-                counter = entry[0]._counter = Version()
+                counter = tensor._counter = Version()
             known = self.savers.setdefault(id(counter), [])
             known.append((weakref.ref(node), counter, at))
         return out
@@ -313,12 +312,11 @@ class _CloneOnWrite(Layer):
             node = reference()
             if node is None or not isinstance(node.saved, list):
                 continue
-            entry = node.saved[at]
-            if len(entry) == 4:
-                array, _, _, device = entry
+            if at >= len(node.plan.inputs):
+                array, _, _, device = node.saved[at]
                 node.saved[at] = (array.copy(), Version(), 0, device)
             else:
-                node.saved[at] = (views._private_copy(entry[0]), 0)
+                node.saved[at] = views._private_copy(dict(node.held())[at])
 
 
 @contextmanager

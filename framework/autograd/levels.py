@@ -121,8 +121,8 @@ def _hidden(tensor: Any) -> Any:
     """A result without grad mode: gradients stop there."""
     edge = edge_of(tensor)
     if edge is not None:
-        looks = [(tensor._data.shape, tensor._data.dtype, tensor._device)]
-        tensor._edge = Node(HIDDEN, [edge], {}, _NO_PLAN, [], looks), 0
+        looks = ((tensor._data.shape, tensor._data.dtype, tensor._device),)
+        tensor._edge = Node(HIDDEN, (edge,), {}, _NO_PLAN, [], looks), 0
         if tensor._base is not None:
             tensor._restricted = "no_grad"
     return tensor
@@ -136,8 +136,8 @@ def alias(tensor: Any, level: Level, stops: Any = None) -> Any:
     made = shallow(tensor)
     data = made._data
     node = Node(
-        ALIAS, [edge_of(tensor)], {"level": level, "stops": stops}, _NO_PLAN, [],
-        [(data.shape, data.dtype, made._device)],
+        ALIAS, (edge_of(tensor),), {"level": level, "stops": stops}, _NO_PLAN, [],
+        ((data.shape, data.dtype, made._device),),
     )  # fmt: skip
     made._rg, made._edge = True, (node, 0)
     return made

@@ -67,7 +67,7 @@ def give_data(tensor: Any, value: Any) -> None:
     data = value._data
     edge = tensor._edge
     if edge is not None and tensor._base is None and data.shape != tensor._data.shape:
-        node = _node(RESHAPED, [edge], value)
+        node = _node(RESHAPED, (edge,), value)
         entitle(node, type(tensor.grad_fn).__name__)
         tensor._edge = (node, 0)
     tensor._data, tensor._device = data, value._device
@@ -102,7 +102,7 @@ def set_data(tensor: Any, source: Any, whole: bool) -> None:
     Where gradients are wanted, its history is that of an op that has no derivative. ``whole``: the
     source is a tensor that was given, whose history counts.
     """
-    edges = [edge_of(tensor), edge_of(source) if whole else None]
+    edges = (edge_of(tensor), edge_of(source) if whole else None)
     before_write(tensor)
     tensor._data, tensor._device = source._data, source._device
     if not modes.grad or not any(e is not None for e in edges):
@@ -113,6 +113,6 @@ def set_data(tensor: Any, source: Any, whole: bool) -> None:
     take_history(tensor, value)
 
 
-def _node(record: Any, edges: list[Any], out: Any) -> Node:
+def _node(record: Any, edges: tuple[Any, ...], out: Any) -> Node:
     plan = record.plan(tuple([e is not None for e in edges]))
-    return Node(record, edges, {}, plan, [], [(out._data.shape, out._data.dtype, out._device)])
+    return Node(record, edges, {}, plan, [], ((out._data.shape, out._data.dtype, out._device),))

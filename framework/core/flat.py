@@ -72,9 +72,9 @@ def _made(name: str, out: Any, flat: list[Any], fused: list[Any]) -> Any:
         )  # fmt: skip
     made = shallow(out)
     data = made._data
-    edges = [edge_of(out), *flat, *fused]
+    edges = (edge_of(out), *flat, *fused)
     meta = {"flat": len(flat)}
-    node = Node(op, edges, meta, _NO_PLAN, [], [(data.shape, data.dtype, made._device)])
+    node = Node(op, edges, meta, _NO_PLAN, [], ((data.shape, data.dtype, made._device),))
     made._rg, made._edge = True, (node, 0)
     return made
 

@@ -8,6 +8,7 @@ wanted. Nodes never hold their outputs, so a graph is freed when its last tensor
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import count
 from math import prod
 from operator import itemgetter
@@ -83,7 +84,9 @@ class Hook:
         self.remove()
 
 
-wrap: Any = None  # filled by framework.tensor, which stands above this layer
+# Filled by framework.tensor, which stands above this layer.
+Tensor: Any = None
+wrap: Any = None
 
 
 class Node:
@@ -91,7 +94,9 @@ class Node:
 
     Attributes:
         edges: per array argument the maker of that input, see the module's docstring.
-        saved: what its rules need, in the order of ``plan``; `FREED` after a backward pass.
+        saved: what its rules need, in the order of ``plan``; `FREED` after a backward pass. Of an
+            input the tensor, with its version if it was written to before, or the number; of an
+            output the array, its version counter, the version and the device.
         metas: (shape, NumPy dtype, device) of each output; what its gradient must look like.
         origin: the raw trace record of the forward op, None if that was not traced.
     """
@@ -141,9 +146,12 @@ class Node:
         if entries is FREED:
             self._freed()
         saved = entries[self.plan.inputs.index(i)]
-        if saved.__class__ is not tuple:
+        if saved.__class__ is tuple:
+            tensor, version = saved
+        elif isinstance(saved, Tensor):
+            tensor, version = saved, 0
+        else:
             return saved  # a Python scalar or None
-        tensor, version = saved
         now = tensor._counter
         if now is not None and now.value != version:
             edge = tensor._edge
@@ -168,6 +176,17 @@ class Node:
             # To the trace it is the forward op's output.
             tensor._id = records.outputs(self.origin)[5 * i]
         return tensor
+
+    def held(self) -> Iterator[tuple[int, Any]]:
+        """What is saved and went through no hook: place, and an input's tensor, an output's array.
+
+        Numbers are left out; outputs stand behind all ``plan.inputs``.
+        """
+        for at, entry in enumerate(self.saved):
+            if entry.__class__ is tuple:
+                yield at, entry[0]
+            elif isinstance(entry, Tensor):
+                yield at, entry
 
     def _saved(self, index: int) -> Any:
         if self.saved is FREED:

@@ -41,9 +41,9 @@ def _of_matmul(node: Any) -> str:
 
 def _by_numbers(node: Any) -> bool:
     """Whether all arguments but the first are numbers, as far as the node has to know them."""
-    saved = node.saved if isinstance(node.saved, list) else ()
+    inputs = node.plan.inputs
     return not any(edge is not None for edge in node.edges[1:]) and not any(
-        i and entry.__class__ is tuple for i, entry in zip(node.plan.inputs, saved)
+        inputs[at] for at, _ in node.held() if at < len(inputs)
     )
 
 

@@ -180,11 +180,9 @@ class SavedHooks(Layer):
 def pack_node(node: Any, outs: tuple[Any, ...], hooks: tuple[Hook, Hook]) -> None:
     """Replace what a new node saved by what the hooks make of it."""
     count = len(node.plan.inputs)
-    for at, entry in enumerate(node.saved):
-        if entry.__class__ is not tuple:
-            continue
+    for at, tensor in node.held():
         if at < count:
-            node.saved[at] = pack(entry[0], hooks, edge_of(entry[0]))
+            node.saved[at] = pack(tensor, hooks, edge_of(tensor))
         else:
             i = node.plan.outputs[at - count]
             node.saved[at] = pack(shallow(outs[i]), hooks, None)

@@ -116,8 +116,8 @@ def refresh(view: Any) -> None:
     if edge is None:
         if view._edge is not None:  # the base was detached: what had a history has a dead one now
             op, meta = view._chain[-1]
-            metas = [(view._data.shape, view._data.dtype, view._device)]
-            view._edge = Node(op, [None], meta, op.plan((False,)), [], metas), 0
+            metas = ((view._data.shape, view._data.dtype, view._device),)
+            view._edge = Node(op, (None,), meta, op.plan((False,)), [], metas), 0
         return
     made = view._edge or edge  # the op that took the view is its nodes' op, else the write
     origin = made[0].origin if made.__class__ is tuple else None
@@ -327,8 +327,8 @@ def take_history(tensor: Any, value: Any) -> None:
     dense = _is_batched(base) or data.flags.c_contiguous
     meta = {"chain": tensor._chain, "strides": None if dense else strides_of(data)}
     plan = VIEW_SCATTER.plan((base_edge is not None, edge is not None))
-    metas = [(data.shape, data.dtype, base._device)]
-    node = Node(VIEW_SCATTER, [base_edge, edge], meta, plan, [], metas)
+    metas = ((data.shape, data.dtype, base._device),)
+    node = Node(VIEW_SCATTER, (base_edge, edge), meta, plan, [], metas)
     base._edge = (node, 0)
     base._rg = True
     base._at = tensor._counter.value
@@ -376,13 +376,13 @@ def _keep_private(newest: Node, tensor: Any, since: int) -> None:
         node = todo.pop()
         if node.seq <= since:
             continue
-        for i, entry in enumerate(node.saved or ()):
-            if entry.__class__ is tuple and entry[0] is tensor:
+        for i, held in node.held():
+            if held is tensor:
                 if primitive and i < len(node.plan.inputs) and node.plan.inputs[i]:
                     continue
                 if copy is None:
                     copy = _private_copy(tensor)
-                node.saved[i] = (copy, 0)
+                node.saved[i] = copy
         for edge in node.edges:
             if edge.__class__ is tuple and edge[0] not in seen:
                 seen.add(edge[0])

@@ -272,7 +272,7 @@ class VmapLayer(Layer):
         node = dispatch._record(op, args, meta, outs)
         if node is None:
             return
-        node.edges = [e if w else None for e, w in zip(node.edges, wanted)]
+        node.edges = tuple([e if w else None for e, w in zip(node.edges, wanted)])
         if node.plan.outputs:
             node.__class__ = BatchedNode
             first = len(node.plan.inputs)

@@ -469,3 +469,14 @@ def test_a_buffer_is_a_mark_on_a_tensor_of_any_class():
     assert type(module.b) is Sub and list(module.state_dict()) == ["a"]
     assert [name for name, _ in module.named_buffers()] == ["a", "b"]
     """)
+
+
+def test_who_asked_early_what_is_not_wrapped_may_ask_again():
+    run("""
+    from framework.overrides import get_default_nowrap_functions
+    assert torch.Tensor.grad.__get__ in get_default_nowrap_functions()
+    class Mine(torch.Tensor):
+        pass
+    torch.ones(2).as_subclass(Mine) + 1
+    assert torch.Tensor.grad.__get__ in get_default_nowrap_functions()
+    """)

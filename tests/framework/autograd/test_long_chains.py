@@ -179,3 +179,27 @@ def test_memory_is_linear_in_the_length_and_comes_back(chain, no_gc):
         tracemalloc.stop()
     assert peaks[2] < 2.5 * max(peaks[0], peaks[1])
     assert rests[3] - rests[2] < 40_000  # a chain of 2000 takes a megabyte; Python keeps free lists
+
+
+@pytest.mark.parametrize(
+    ("step", "most"),
+    [
+        (lambda x, w: x * w, 5),  # tensor, node, its edges, what it saved, the tensor's edge
+        (lambda x, w: x + w, 4),
+        (lambda x, w: torch.relu(x), 7),  # a saved output has a version counter and an entry
+        (lambda x, w: torch.nn.functional.linear(x, w), 5),
+    ],
+    ids=["mul", "add", "relu", "linear"],
+)
+def test_the_garbage_collector_has_little_to_look_at(step: Callable[..., Any], most: int) -> None:
+    """Every object that it walks over in a growing graph costs more than it took to make it."""
+    w = torch.randn(8, 8, requires_grad=True)
+    x = torch.ones(8, 8) * w
+    for _ in range(10):
+        x = step(x, w)
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(100):
+        x = step(x, w)
+    gc.collect()
+    assert (len(gc.get_objects()) - before) / 100 < most + 0.5
