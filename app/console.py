@@ -659,7 +659,7 @@ def _operand_lines(gate: Gate, event: Op | OpBegin | ModuleBegin) -> Iterator[st
     own = {meta.id for meta in event.outputs} if isinstance(event, Op) else set()
     before = event.seq - 1
     written: tuple[int, ...] = ()
-    while own and (found := _event(recorder, before)) is not None:
+    while own and (found := event_at(recorder, before)) is not None:
         if not isinstance(found, (Write, Leaf)):
             break
         before -= 1
