@@ -25,9 +25,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 run: $(VENV)/.installed
 	@$(BIN)/tapebook examples/digits_mlp.py
 
-# Many tests wait for processes: three workers keep two cores busy. A file's tests stay together.
+# Many tests wait for processes: three workers keep two cores busy. A file's tests stay together; files
+# keep their order (xdist would put those of few tests last, which are the long ones).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Of CuPy any for CUDA 12 or 13 does; it is not installed here. Status 3: there is no GPU.
 test-cuda: $(VENV)/.installed-dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 import framework
 from framework.device import _fake_count, cuda_problem, default
 from framework.trace import sink
+
+# Hundreds of processes are started: without bytecode on disk each compiles all sources anew, more
+# than half of its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
