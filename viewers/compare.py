@@ -358,6 +358,8 @@ class Comparison:
             f"; values of {self.unknown:,} are not kept on both sides"
             if self.values and self.unknown else ""
         )  # fmt: skip
+        if not self.pairs and self.count:
+            yield "no op of one is in the other: are these runs of the same program?"
         if self.until:
             yield self.until
         first = self.first

@@ -96,7 +96,7 @@ def check_call(
     if any(not np.isfinite(arrays[i]).all() for i in which):
         raise CheckError(f"{op}: an input is not finite, there is no derivative")
     random = np.random.Generator(np.random.Philox(seed))
-    with _untraced():
+    with _untraced(), _called_again(op):
         base = _outputs(call, arrays)
         if not base:
             raise CheckError(f"{op} has no floating-point result")
@@ -134,7 +134,9 @@ def _compare(
     chosen = range(size) if size <= ELEMENTS else np.sort(random.choice(size, ELEMENTS, False))
 
     def slope(step: Any, sides: tuple[float, float] = (EPS, -EPS)) -> float:
-        values = [total([*arrays[:i], x + side * step, *arrays[i + 1 :]]) for side in sides]
+        # (A sum of arrays without dimensions is a NumPy scalar, which is no operand.)
+        moved = [np.asarray(x + side * step) for side in sides]
+        values = [total([*arrays[:i], at, *arrays[i + 1 :]]) for at in moved]
         return (values[0] - values[1]) / (sides[0] - sides[1])
 
     parts = (1.0, 1j) if x.dtype.kind == "c" else (1.0,)
@@ -235,6 +237,18 @@ def _normal(random: Any, like: Any) -> Any:
 
 
 @contextmanager
+def _called_again(op: str) -> Iterator[None]:
+    """A user's Function may count its calls, look at a global name, or refuse float64."""
+    try:
+        yield
+    except CheckError:
+        raise
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CheckError(f"{op}: it cannot be called again in float64: {what}") from error
+
+
+@contextmanager
 def _untraced() -> Iterator[None]:
     """What is computed here is no event of this thread's trace."""
     recorder = sink.active
@@ -311,6 +325,8 @@ def _check(
 ) -> Check:  # fmt: skip
     operands = lineage.operands(event) if isinstance(event, Op) else _operands(lineage, event)
     values = {o.tensor: (array(o.tensor, o.seq), o.name) for o in operands}
+    if any(_lists_tensors(value) for value in scalars):
+        raise CheckError(f"{event.name} takes a list of tensors: check the ops that it is made of")
     args: list[Any] = []
     names = []
     for i, ident in enumerate(event.inputs):
@@ -321,6 +337,10 @@ def _check(
         names.append(name)
     call, args = _callable(event, args, {k: _wide(v) for k, v in meta.items()})
     return check_call(call, args, lineage.title(event), names)
+
+
+def _lists_tensors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(v, sink.tensor_type) for v in value)
 
 
 def _operands(lineage: Lineage, event: OpBegin) -> list[Any]:

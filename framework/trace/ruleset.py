@@ -11,7 +11,10 @@ finding.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +41,8 @@ from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
 __all__ = ["RULES", "Finding", "Report", "RuleError", "Watch", "load", "rules"]
 
 MAX_FINDINGS = 50
+_PARTS = {"elements", "fall", "margin", "ratio", "units"}
+_LARGEST = 1 << 20  # bytes of a file of thresholds
 
 
 class RuleError(ValueError):
@@ -79,12 +84,20 @@ def load(*names: str | Path | dict[str, Settings]) -> dict[str, Settings]:
 
 
 def _read(path: str | Path) -> dict[str, Any]:
+    wanted = "give default, or a TOML file of thresholds"
     try:
-        with open(path, "rb") as file:
+        # Not to wait for who writes to a pipe, nor to read a device that has no end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if stat.S_ISDIR(found.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+                raise RuleError(f"{path}: no file of at most {_LARGEST:,} bytes; {wanted}")
             return tomllib.load(file)
     except OSError as error:
-        wanted = "give default, or a TOML file of thresholds"
         raise RuleError(f"{path}: {error.strerror}; {wanted}") from None
+    except RecursionError:
+        raise RuleError(f"{path}: not TOML: it is nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RuleError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
 
@@ -98,6 +111,8 @@ def _check(origin: str, rule: str, settings: Settings, known: Settings) -> None:
             good, kind = isinstance(value, bool), "true or false"
         elif isinstance(old, int):
             good, kind = type(value) is int and value > 0, "a whole number from 1 on"
+        elif key in _PARTS:  # 90, for percent, would never be reached
+            good, kind = type(value) in (int, float) and 0 < value <= 1, "a part, above 0 up to 1"
         else:
             good, kind = type(value) in (int, float) and 0 < value < math.inf, "a number above 0"
         if not good:

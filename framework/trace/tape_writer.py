@@ -635,7 +635,7 @@ def check_options(keep: str, budget: int, policy: str) -> None:
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(POLICIES)}, but got {policy!r}")
     if budget < LEAST:
-        raise ValueError(f"a budget of {budget} bytes is too small for a recording")
+        raise ValueError(f"a budget of {budget:,} bytes is too small: give {LEAST >> 10}K or more")
 
 
 def _describe(program: str, argv: list[str], keep: str, policy: str, budget: int) -> dict[str, str]:

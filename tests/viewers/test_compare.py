@@ -174,6 +174,21 @@ def test_a_hundred_thousand_ops_take_linear_time() -> None:
     assert large < 40 * small
 
 
+def test_recordings_of_unrelated_programs_are_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tapes = []
+    for name, code in (("a", "torch.ones(2).exp()"), ("b", "torch.zeros(3).log()")):
+        tapes.append(str(tmp_path / f"{name}.tape"))
+        script = tmp_path / f"{name}.py"
+        script.write_text(f"import framework as torch\n{code}\n")
+        assert main(["run", str(script), "--no-listen", "--record", tapes[-1]]) == 0
+    capsys.readouterr()
+    assert main(["diff", *tapes]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3] == "no op of one is in the other: are these runs of the same program?"
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "spike.py"
     bug = Path(__file__).resolve().parents[2] / "examples" / "bugs" / "learning_rate_spike.py"
@@ -190,6 +205,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "first divergence, step 17: SGD update of model.0.weight" in out
     assert out.count("optimizer.step()") == 2, "both source lines"
     assert "200 times A's" in out
+    assert "of the same program" not in out
     assert main(["diff", a, b, "--step", "16"]) == 0
     assert main(["diff", a, "--steps", "3", "4"]) == 0
     assert main(["diff", a, str(tmp_path / "none.tape")]) == 2

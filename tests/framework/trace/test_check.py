@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import framework as torch
-from framework.trace.check import CheckError, check_call
+from framework.trace import recording
+from framework.trace.check import CheckError, check_call, check_node, check_recorded
+from framework.trace.events import NodeEnd, Op
+from framework.trace.explain import array_in
 
 
 def test_a_right_rule_agrees_and_a_wrong_one_does_not() -> None:
@@ -23,6 +26,43 @@ def test_a_right_rule_agrees_and_a_wrong_one_does_not() -> None:
     assert check_call(lambda a: a * a, [x], "mul").ok
     found = check_call(Wrong.apply, [x], "Wrong")
     assert not found.ok and "DIFFERS" in str(found)
+
+
+def test_a_loss_without_dimensions_is_checked_like_any_other() -> None:
+    """Each op of it, each node, and each from a recording's plain values."""
+    with recording(keep="all") as tape:
+        x = torch.tensor([0.5, 2.0], requires_grad=True)
+        loss = -(x * x).mean() / 2 + x.prod().exp()
+        loss.reshape(1).sum().backward()
+    events = tape.read()
+    made = [e for e in events if (isinstance(e, Op) and e.node) or isinstance(e, NodeEnd)]
+    assert len(made) > 12
+    for event in made:
+        assert check_node(tape, event.seq).ok, event
+        assert check_recorded(events, lambda i, at: array_in(tape, i, at), event.seq).ok, event
+
+
+def test_what_cannot_be_called_again_is_one_line() -> None:
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            if x.dtype != torch.float32:
+                raise TypeError("float32\nonly")
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    with recording(keep="all") as tape:
+        x = torch.ones(2, requires_grad=True)
+        Once.apply(x)
+        once = tape.seq
+        torch.stack([x, x])
+    with pytest.raises(CheckError, match="Once: it cannot be called again in float64: TypeError"):
+        check_node(tape, once)
+    with pytest.raises(CheckError, match="stack takes a list of tensors: check the ops that it is"):
+        check_node(tape, tape.seq)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -378,7 +379,9 @@ def test_a_fault_of_a_rule_does_not_become_the_model_s(monkeypatch):
         ("[nan]\nfoo = 1\n", "[nan] has no 'foo'; it has enabled"),
         ("[dead]\n", "no rule 'dead'; there are nan, inf, exploding_gradient"),
         ("[dead_relu]\nsteps = 2.5\n", "[dead_relu] steps must be a whole number from 1 on"),
-        ("[dead_relu]\nunits = true\n", "[dead_relu] units must be a number above 0, got 'True'"),
+        ("[dead_relu]\nunits = true\n", "[dead_relu] units must be a part, above 0 up to 1, got"),
+        ("[dead_relu]\nunits = 90\n", "units must be a part, above 0 up to 1, got '90'"),
+        ("[exploding_gradient]\nnorm = nan\n", "norm must be a number above 0, got 'nan'"),
         ("[nan]\nenabled = 1\n", "[nan] enabled must be true or false, got '1'"),
         ("nan = 3\n", "nan is a section: write [nan]"),
         ("[nan\n", "not TOML"),
@@ -393,6 +396,20 @@ def test_thresholds_that_cannot_be_used_are_refused_in_one_line(tmp_path, text, 
         load("default", path)
     message = str(info.value)
     assert message.startswith(f"{path}: ") and problem in message and "\n" not in message
+
+
+def test_thresholds_come_from_a_file_only(tmp_path):
+    """Nobody waits for a pipe's other end, or reads a device that has none."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "large.toml").write_bytes(b"# \n" * 400_000)
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
+    for path in (tmp_path / "pipe.toml", tmp_path / "large.toml", "/dev/zero"):
+        with pytest.raises(RuleError, match="no file of at most 1,048,576 bytes; give default"):
+            load("default", path)
+    with pytest.raises(RuleError, match="Is a directory; give default"):
+        load("default", tmp_path)
+    with pytest.raises(RuleError, match="not TOML"):
+        load("default", tmp_path / "deep.toml")
 
 
 def test_files_of_thresholds_win_over_the_defaults(tmp_path):
