@@ -532,13 +532,13 @@ def _smooth_l1_backward_kernel(g: Any, a: Any, b: Any, *, beta: float) -> Any:
 SMOOTH_L1_BACKWARD = op("smooth_l1_backward", _smooth_l1_backward_kernel, "grad a b")
 
 
-def _smooth_l1_grads(g: Any, a: Any, b: Any, beta: float) -> tuple[Any, Any]:
+def _smooth_l1_grads(g: Any, n: Any, a: Any, b: Any, beta: float) -> tuple[Any, Any]:
     if not modes.grad and compiled.family("pointwise"):
         found = apply(SMOOTH_L1_BACKWARD, g, a, b, beta=beta)
     else:
         d = a - b
         found = g * where(d.abs() < beta, d / beta, d.sgn())
-    return found, -found
+    return found, -found if n.needs(1) else None
 
 
 SMOOTH_L1 = op(
@@ -604,6 +604,9 @@ def huber_loss(
     _only_floats("huber_loss", input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    if weight is None and _of_one_shape(input, target):
+        loss = _reduced(apply(SMOOTH_L1, input, target, beta=float(delta)), mode)
+        return loss if delta == 1 else loss * delta
     distance = (input - target).abs()
     far = delta * (distance - 0.5 * delta)
     loss = where(distance <= delta, 0.5 * distance.square(), far)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
+from framework.kernels import quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.select import where
 
@@ -15,7 +14,7 @@ __all__ = ["prelu"]
 
 
 def _prelu(a: Any, weight: Any) -> Any:
-    return np.where(a > 0, a, weight * a)
+    return quick.blend(a > 0, a, weight * a)
 
 
 PRELU = op(

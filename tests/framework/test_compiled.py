@@ -63,6 +63,8 @@ POINTWISE = {
     "abs": torch.abs, "sign": lambda x: torch.sign(x) * x,
     "clamp": lambda x: x.clamp(-1, 2), "clamp_min": lambda x: x.clamp(min=0.5),
     "clamp_max": lambda x: torch.clamp_max(x, torch.tensor(1.0)),
+    "softshrink": F.softshrink, "hardshrink": lambda x: F.hardshrink(x, 1.5),
+    "threshold": lambda x: F.threshold(x, 0.5, -3.0),
     "clamp to NaN": lambda x: x.clamp(max=float("nan")), "crossed": lambda x: x.clamp(2, -1),
 }  # fmt: skip
 
@@ -562,6 +564,23 @@ def test_smooth_l1(plainly, reduction):
             _same(plainly, call, *pair)
     turned = [a.T for a in (_draw((70, 65)), _draw((65, 70), 1).T)]
     _same(plainly, functools.partial(F.smooth_l1_loss, reduction=reduction), *turned)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_huber(plainly, reduction):
+    for shape in [(64, 65), (4099,), (3, 37, 41)]:
+        for delta in (1.0, 0.3, 2):
+            call = functools.partial(F.huber_loss, reduction=reduction, delta=delta)
+            _same(plainly, call, _draw(shape), _draw(shape, 1))
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_prelu(plainly, special):
+    for shape in ODD[:4]:
+        x = _draw(shape, special=special)
+        _same(plainly, F.prelu, x, np.float32([0.3]), tolerance=1e-5)
+        channels = shape[1] if len(shape) > 1 else 1
+        _same(plainly, F.prelu, x, _draw((channels,), 3), tolerance=1e-5)
 
 
 def test_smooth_l1_of_nan_and_infinities():

@@ -11,9 +11,10 @@ from numba import njit
 from framework.kernels.compiled.elementary import FAR, FAST, bell, exp, normal_tail, sigmoid
 
 __all__ = [
-    "erf", "hardsigmoid", "hardsigmoid_backward", "hardswish", "hardswish_backward", "hardtanh",
-    "hardtanh_backward", "logsigmoid", "logsigmoid_backward", "mish", "mish_backward", "sgn",
-    "softplus", "softplus_backward",
+    "erf", "hardshrink", "hardsigmoid", "hardsigmoid_backward", "hardswish", "hardswish_backward",
+    "hardtanh", "hardtanh_backward", "logsigmoid", "logsigmoid_backward", "mish", "mish_backward",
+    "outside", "sgn", "softplus", "softplus_backward", "softshrink", "threshold",
+    "threshold_backward",
 ]  # fmt: skip
 
 _PART = {**FAST, "forceinline": True}
@@ -130,6 +131,40 @@ def hardsigmoid(x, out):
 def hardsigmoid_backward(g, x, out):
     for i in range(out.size):
         out[i] = g[i] * (ONE / _SIX if x[i] > -_THREE and x[i] < _THREE else _ZERO)
+
+
+@njit(**FAST)
+def hardshrink(x, out, lambd):
+    for i in range(out.size):
+        v = x[i]
+        out[i] = _ZERO if abs(v) <= lambd else v
+
+
+@njit(**FAST)
+def softshrink(x, out, lambd):
+    for i in range(out.size):
+        v = x[i]
+        near = v + lambd if v < -lambd else v * _ZERO
+        out[i] = v - lambd if v > lambd else near
+
+
+@njit(**FAST)
+def outside(g, x, out, lambd):
+    """The gradient of both: g where x is further from 0 than ``lambd``, or NaN."""
+    for i in range(out.size):
+        out[i] = g[i] * (_ZERO if abs(x[i]) <= lambd else ONE)
+
+
+@njit(**FAST)
+def threshold(x, out, least, other):
+    for i in range(out.size):
+        out[i] = other if x[i] <= least else x[i]
+
+
+@njit(**FAST)
+def threshold_backward(g, x, out, least, other):
+    for i in range(out.size):
+        out[i] = g[i] * (_ZERO if x[i] <= least else ONE)
 
 
 @njit(**FAST)

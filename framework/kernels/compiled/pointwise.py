@@ -226,12 +226,15 @@ def _mapped(kernel: Any, **parameters: float) -> Any:
 
 _BOUNDS = {"min_val": -1.0, "max_val": 1.0}
 _SOFT = {"beta": 1.0, "threshold": 20.0}
+_SHRINK = {"lambd": 0.5}
+_THRESHOLD = {"threshold": 0.0, "value": 0.0}
 _ELU = {"alpha": 1.0, "scale": 1.0, "input_scale": 1.0}
 FORWARD = {
     "elu": _mapped(_elu, **_ELU),
     "erf": _mapped(curves.erf),
     "gelu": _mapped(_gelu),
     "gelu_tanh": _mapped(_gelu_tanh),
+    "hardshrink": _mapped(curves.hardshrink, **_SHRINK),
     "hardsigmoid": _mapped(curves.hardsigmoid),
     "hardswish": _mapped(curves.hardswish),
     "hardtanh": _mapped(curves.hardtanh, **_BOUNDS),
@@ -244,11 +247,14 @@ FORWARD = {
     "silu": _mapped(_silu),
     "sgn": _mapped(curves.sgn),
     "softplus": _mapped(curves.softplus, **_SOFT),
+    "softshrink": _mapped(curves.softshrink, **_SHRINK),
+    "threshold": _mapped(curves.threshold, **_THRESHOLD),
 }
 BACKWARD = {
     "elu": _mapped(_elu_backward, **_ELU),
     "gelu": _mapped(_gelu_backward),
     "gelu_tanh": _mapped(_gelu_tanh_backward),
+    "hardshrink": _mapped(curves.outside, **_SHRINK),
     "hardsigmoid": _mapped(curves.hardsigmoid_backward),
     "hardswish": _mapped(curves.hardswish_backward),
     "hardtanh": _mapped(curves.hardtanh_backward, **_BOUNDS),
@@ -259,6 +265,8 @@ BACKWARD = {
     "relu6": _mapped(curves.hardtanh_backward, min_val=0.0, max_val=6.0),
     "silu": _mapped(_silu_backward),
     "softplus": _mapped(curves.softplus_backward, **_SOFT),
+    "softshrink": _mapped(curves.outside, **_SHRINK),
+    "threshold": _mapped(curves.threshold_backward, **_THRESHOLD),
     "tanh": _mapped(_tanh_backward),
     "relu": _mapped(_relu_backward),
 }
