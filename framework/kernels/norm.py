@@ -45,10 +45,17 @@ def is_quick(x: Any, dims: tuple[int, ...]) -> bool:
 
 def compiled_channels(x: Any, dims: tuple[int, ...], *others: Any) -> Any:
     """Compiled kernels for what `seen` makes of ``x``, if the other arrays fit."""
-    if not compiled.is_plain(x) or any(o is not None and o.dtype is not x.dtype for o in others):
+    if not compiled.is_plain_or_wide(x):
+        return None
+    if any(o is not None and o.dtype is not x.dtype for o in others):
         return None
     view = seen_as(x.shape, dims)
-    return compiled.family("channels") if view is not None and view[2] >= _SHORT else None
+    if view is None:
+        return None
+    if view[2] >= _SHORT:
+        return compiled.family("channels")
+    many = view[0] >= _SHORT and view[1] * view[2] >= _SHORT
+    return compiled.family("columns") if many else None
 
 
 def seen(x: Any, dims: tuple[int, ...], *arrays: Any) -> list[Any]:

@@ -537,6 +537,12 @@ def _batch_kernel(
         center, centred, square = _moments(x, dims, True)
         y = _affine(centred / module_of(x).sqrt(square + eps), w, b)
         return y, center.reshape(-1), square.reshape(-1)
+    if channels := host.compiled_channels(x, _batch_dims(x), *given, mean, var):
+        r = 1 / np.sqrt(var + x.dtype.type(eps))
+        r = r if given[0] is None else r * given[0]
+        (lines,) = host.seen(x, _batch_dims(x), x)
+        mean, r, shift = [p if p is None else np.ascontiguousarray(p) for p in (mean, r, given[1])]
+        return channels.affine(lines, mean, r, shift).reshape(x.shape)
     mean, var = _column(mean, x.ndim), _column(var, x.ndim)
     return _affine((x - mean) / module_of(x).sqrt(var + eps), w, b)
 

@@ -14,6 +14,7 @@ from framework.ops.dropout import dropout as drop_out
 from framework.ops.gates import gru_gates, lstm_gates
 from framework.ops.joining import cat, stack
 from framework.ops.linear import linear
+from framework.ops.recurrences import gru_sequence, rnn_sequence
 from framework.ops.select import relu
 from framework.ops.sequences import lstm_sequence
 from framework.ops.unary import tanh
@@ -113,11 +114,11 @@ def _one_way(
     projected = linear(input, w_ih, b_ih)
     if mode == "LSTM":  # PyTorch's kernel of all steps is narrow under autocast, states too
         state = tuple(_typed(part, projected) for part in state)
-    if mode == "LSTM" and sizes is None and w_hr is None:
-        found = lstm_sequence(projected, state[0], state[1], w_hh, backwards)
+    if sizes is None and w_hr is None:
+        found = _at_once(mode, projected, state, w_hh, b_hh, backwards)
         if found is not None:
             last = 0 if backwards else -1
-            return found[0], (found[0][last], found[1][last])
+            return found[0], tuple([part[last] for part in found])
     steps = list(projected.unbind(0) if sizes is None else projected.split(sizes, 0))
     batch = _Batch(state, sizes, backwards)
     outs = []
@@ -130,6 +131,20 @@ def _one_way(
     if backwards:
         outs.reverse()
     return (stack(outs, 0) if sizes is None else cat(outs, 0)), batch.final()
+
+
+def _at_once(
+    mode: str, projected: Any, state: tuple[Any, ...], weight: Any, bias: Any, backwards: bool
+) -> tuple[Any, ...] | None:
+    """The parts of the states after all steps, by one op; None where there is none for these."""
+    if mode == "LSTM":
+        found: tuple[Any, ...] | None = lstm_sequence(projected, *state, weight, backwards)
+        return found
+    if mode == "GRU":
+        out = gru_sequence(projected, state[0], weight, bias, backwards)
+    else:
+        out = rnn_sequence(projected, state[0], weight, mode == "RNN_RELU", backwards)
+    return None if out is None else (out,)
 
 
 class _Batch:

@@ -42,15 +42,23 @@ __all__ = [
 
 # -- sums ------------------------------------------------------------------------------------
 
+_sum_first: Any = np.add.reduce
+
 
 def _compiled_sum(a: Any, dim: tuple[int, ...], keepdim: bool, squared: bool = False) -> Any:
     """By a compiled kernel, over the last dimensions (or all) of a large array; else None.
 
-    Of the elements, or of their squares.
+    Of the elements, or of their squares. The first one may be among them, too: a channel's sum.
     """
     first = a.ndim - len(dim)
-    if not (compiled.is_plain_or_wide(a) and dim and sorted(dim) == list(range(first, a.ndim))):
+    if not (dim and compiled.is_plain_or_wide(a)):
         return None
+    dim = tuple(sorted(dim))
+    if dim != tuple(range(first, a.ndim)):
+        if dim[0] or len(dim) == 1 or dim[1:] != tuple(range(first + 1, a.ndim)):
+            return None
+        part = _compiled_sum(a, dim[1:], keepdim, squared)
+        return None if part is None else _sum_first(part, 0, None, None, keepdim)
     if not (kernels := compiled.family("sums")):
         return None
     kept = (1,) * len(dim) if keepdim else ()
@@ -221,6 +229,12 @@ def _prod_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
     wide = wide_type(a)
     if wide is not None:
         return in_rows(quick.product(a, dim, keepdim, wide).astype(a.dtype))
+    first = a.ndim - len(dim)
+    if dim and compiled.is_plain_or_wide(a) and sorted(dim) == list(range(first, a.ndim)):
+        lines = a.reshape(math.prod(a.shape[:first]), -1)
+        if scans := compiled.family("scans"):
+            kept = (1,) * len(dim) if keepdim else ()
+            return scans.row_products(lines).reshape(a.shape[:first] + kept)
     kind = np.int64 if a.dtype.kind in "iub" else None
     return in_rows(quick.product(a, dim, keepdim, kind))
 

@@ -29,18 +29,32 @@ __all__ = [
 
 
 def _compiled_running(a: Any, dim: int, back: bool = False, product: bool = False) -> Any:
-    """Running sums along the last dimension of a large array by a compiled kernel; else None.
+    """Running sums along a dimension of a large array by a compiled kernel; else None.
 
     Args:
         back: from the end.
         product: products instead.
     """
-    if dim != a.ndim - 1 or not compiled.is_plain_or_wide(a):
+    if not compiled.is_plain_or_wide(a):
         return None
+    if dim != a.ndim - 1:
+        scans = compiled.family("scans")
+        planes = _planes(a, dim)
+        if not scans or planes.shape[2] < _NARROW:
+            return None
+        return scans.running_down(planes, back, product).reshape(a.shape)
     if not (sums := compiled.family("sums")):
         return None
     rows = a.reshape(-1, a.shape[-1])
     return (sums.running_products(rows) if product else sums.running(rows, back)).reshape(a.shape)
+
+
+_NARROW = 8  # lines of fewer elements are NumPy's
+
+
+def _planes(a: Any, dim: int) -> Any:
+    """As (A, K, B), K being that dimension."""
+    return a.reshape(math.prod(a.shape[:dim]), a.shape[dim], math.prod(a.shape[dim + 1 :]))
 
 
 def _cumulative(name: str) -> Any:
@@ -173,6 +187,9 @@ def _running_extreme(name: str, pick: Any) -> Any:
         real_only(a, f"{name}_cpu")
         if not a.ndim:
             return a.copy(), np.zeros((), np.int64)
+        if compiled.is_plain_or_wide(a) and (scans := compiled.family("scans")):
+            found = scans.running_extremes(_planes(a, dim), pick is np.minimum)
+            return tuple([part.reshape(a.shape) for part in found])
         x = a.astype(np.float32) if a.dtype.kind == "V" else a
         values = pick.accumulate(x, axis=dim)
         place = np.arange(a.shape[dim]).reshape([-1 if i == dim else 1 for i in range(a.ndim)])

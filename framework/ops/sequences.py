@@ -15,7 +15,7 @@ from framework.kernels import compiled, products
 from framework.ops.joining import cat, stack
 from framework.trace import sink
 
-__all__ = ["lstm_sequence"]
+__all__ = ["before_each", "fits", "lstm_sequence"]
 
 
 def _kernel(x: Any, h: Any, c: Any, w: Any, *, backwards: bool) -> Any:
@@ -32,12 +32,12 @@ def _backward_kernel(
     d, dh, dc = compiled.family("sequences").lstm_backward(
         grad, for_states, c, w, states, gates, backwards
     )
-    before = _before(np.concatenate, out, h, backwards)
+    before = before_each(np.concatenate, out, h, backwards)
     rows = d.reshape(-1, d.shape[2])
     return d, dh, dc, products.matmul(rows.T, before.reshape(len(rows), -1))
 
 
-def _before(join: Any, all_of: Any, first: Any, backwards: bool) -> Any:
+def before_each(join: Any, all_of: Any, first: Any, backwards: bool) -> Any:
     """What was known before each step."""
     if backwards:
         return join([all_of[1:], first[None]], 0)
@@ -65,7 +65,7 @@ def _plain_grads(
     gates: Any, backwards: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Step by step, in differentiable ops."""
-    held, known = (_before(cat, a, first, backwards) for a, first in ((states, c), (out, h)))
+    held, known = (before_each(cat, a, first, backwards) for a, first in ((states, c), (out, h)))
     steps = range(grad.shape[0]) if backwards else range(grad.shape[0] - 1, -1, -1)
     dh, dc, found = h * 0, c * 0, {}
     for t in steps:
@@ -89,23 +89,33 @@ def _plain_grads(
 LSTM = op("lstm_sequence", _kernel, "x h c w", grad=_grads)
 
 
-def lstm_sequence(x: Any, h: Any, c: Any, w: Any, backwards: bool) -> Any:
-    """(all h', all c') of the input's sums x (L, N, 4 H); None where steps are to be seen.
+def fits(family: str, x: Any, parts: int, h: Any, w: Any, *others: Any) -> Any:
+    """h, w and the others, contiguous, if a family's kernels take these tensors; else None.
 
-    That is while a trace is made, and for what maps or takes apart ops; also of small arrays, other
-    types and devices, and without Numba.
+    They do not while a trace is made, and for what maps or takes apart ops; nor for small arrays,
+    other types and devices, and without Numba. ``others`` are states or biases; ``x`` holds
+    ``parts`` sums for each element of the state.
     """
     if sink.active is not None or any(layer.apart for layer in layers.layers):
         return None
     if x._device is not CPU or x.ndim != 3 or not compiled.is_plain(x._data):
         return None
     width, dtype = h.shape[-1], x.dtype
-    if x.shape[2] != 4 * width or w.shape != (4 * width, width):
+    if x.shape[2] != parts * width or w.shape != (parts * width, width):
         return None
-    for a in (h, c, w):
+    tensors = (h, w, *others)
+    for a in tensors:
         if a.dtype is not dtype or a._data.__class__ is not np.ndarray:
             return None
-    if not h.shape == c.shape == (x.shape[1], width) or not compiled.family("sequences"):
+    if h.shape != (x.shape[1], width) or not compiled.family(family):
         return None
-    h, c, w = (a if a._data.flags.c_contiguous else a.contiguous() for a in (h, c, w))
+    return tuple([a if a._data.flags.c_contiguous else a.contiguous() for a in tensors])
+
+
+def lstm_sequence(x: Any, h: Any, c: Any, w: Any, backwards: bool) -> Any:
+    """(all h', all c') of the input's sums x (L, N, 4 H); None where steps are to be seen."""
+    found = fits("sequences", x, 4, h, w, c)
+    if found is None or c.shape != h.shape:
+        return None
+    h, w, c = found
     return apply(LSTM, x, h, c, w, backwards=backwards)[:2]

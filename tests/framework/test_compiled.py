@@ -115,11 +115,17 @@ def test_layer_and_rms_norm(plainly, affine):
     _same(plainly, lambda x: F.layer_norm(x, (37, 41)), _draw((3, 37, 41)))
 
 
-@pytest.mark.parametrize("shape", [(5, 7, 11, 13), (64, 3, 40), (3, 64, 5, 7), (300, 17)])
+@pytest.mark.parametrize(
+    "shape",
+    [(5, 7, 11, 13), (64, 3, 40), (3, 64, 5, 7), (300, 17), (70, 129), (40, 33, 2, 2), (5000, 1)],
+)
 def test_batch_group_and_instance_norm(plainly, shape):
     w, b = _draw(shape[1:2], 1), _draw(shape[1:2], 2)
     _same(plainly, lambda x, w, b: F.batch_norm(x, None, None, w, b, True), _draw(shape), w, b)
     _same(plainly, lambda x: F.batch_norm(x, None, None, None, None, True), _draw(shape))
+    mean, var = torch.tensor(_draw(shape[1:2], 3)), torch.tensor(_draw(shape[1:2], 4)).abs()
+    _same(plainly, lambda x, w, b: F.batch_norm(x, mean, var, w, b), _draw(shape), w, b)
+    _same(plainly, lambda x: F.batch_norm(x, mean, var), _draw(shape))
     if len(shape) > 2:
         _same(plainly, lambda x, w, b: F.group_norm(x, 1, w, b), _draw(shape), w, b)
         _same(plainly, lambda x: F.instance_norm(x), _draw(shape))
@@ -616,6 +622,42 @@ def test_running_products(plainly, special):
     for shape in ODD:
         x = _draw(shape, special=special) / 4
         _same(plainly, lambda x: torch.cumprod(x, -1), np.sign(x) + x / 50)
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_scans_down_and_extremes(plainly, special):
+    for shape in [
+        (64, 65),
+        (3, 37, 41),
+        (300, 16),
+        (129, 33),
+        (5, 1000, 9),
+        (1, 4097),
+        (70, 3, 40),
+    ]:
+        x = _draw(shape, special=special)
+        for dim in range(len(shape)):
+            _same(plainly, lambda x, d=dim: torch.cumsum(x, d), x, tolerance=1e-5)
+            _same(plainly, lambda x, d=dim: torch.cumprod(x, d), np.sign(x) + x / 50)
+            _same(plainly, lambda x, d=dim: torch.cummax(x, d)[0], x.round())
+            for call in (torch.cummax, torch.cummin):
+                found, wanted = call(torch.tensor(x.round()), dim), None
+                wanted = plainly(lambda c=call, d=dim, x=x: c(torch.tensor(x.round()), d))
+                np.testing.assert_array_equal(found[0].numpy(), wanted[0].numpy())
+                np.testing.assert_array_equal(found[1].numpy(), wanted[1].numpy())
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_products_and_sums_of_channels(plainly, special):
+    for shape in [(64, 65), (3, 37, 41), (16, 5, 7, 11), (1, 4097), (4097, 1)]:
+        x = _draw(shape, special=special)
+        near_one = np.sign(x) + x / 50
+        _same(plainly, lambda x: torch.prod(x, -1), near_one, tolerance=1e-5)
+        _same(plainly, lambda x: torch.prod(x), near_one, tolerance=1e-5)
+        if len(shape) > 2:
+            dims = (0, *range(2, len(shape)))
+            _same(plainly, lambda x, d=dims: x.sum(d), x, tolerance=1e-5)
+            _same(plainly, lambda x, d=dims: x.mean(d, keepdim=True), x, tolerance=1e-5)
 
 
 def test_permutations_and_integers_are_the_plain_ones(plainly):

@@ -32,9 +32,9 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "attention", "channels", "crew", "depthwise", "figures", "gates", "optimizers",
-    "orders", "philox", "pointwise", "pool", "rows", "scatter", "sequences", "spread", "sums",
-    "windows", "writes",
+    "elementary", "attention", "channels", "columns", "crew", "depthwise", "figures", "gates",
+    "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
+    "scatter", "sequences", "spread", "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

@@ -1,6 +1,6 @@
 """Standardisation of groups that lie apart: arrays seen as (A, B, C), each of B groups A by C.
 
-Sums along C are taken in lanes of float32, those of the A lines in float64.
+Sums along C are taken in lanes of their type, those of the A lines in float64.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
-__all__ = ["backward", "standardize"]
+__all__ = ["affine", "backward", "standardize"]
 
 _f = np.float32
 _NONE = np.zeros(0, np.float32)
@@ -52,11 +52,11 @@ def _moments(x, b, center):
     if center:
         for a in range(x.shape[0]):
             total += _sum(x, a, b)
-    mean = _f(total / size)
+    mean = x.dtype.type(total / size)
     square = 0.0
     for a in range(x.shape[0]):
         square += _sum_of_squares(x, a, b, mean)
-    return mean, _f(square / size)
+    return mean, x.dtype.type(square / size)
 
 
 @njit(**FAST)
@@ -85,12 +85,29 @@ def _backward(x, g, scales, eps, center, out, weights, biases, start, stop):
             along += _sum_of_products(g, x, a, b, mean)
         biases[b] = plain
         weights[b] = along * r
-        lost = _f(plain / size) if center else _f(0)
-        slope = _f(along / size) * r * r
+        lost = x.dtype.type(plain / size if center else 0.0)
+        slope = x.dtype.type(along / size) * r * r
         factor = r * scales[b] if scales.size else r
         for a in range(x.shape[0]):
             for c in range(x.shape[2]):
                 out[a, b, c] = factor * (g[a, b, c] - lost - (x[a, b, c] - mean) * slope)
+
+
+@njit(**FAST)
+def _affine(x, means, scales, shifts, out, start, stop):
+    for line in range(start, stop):
+        a, b = line // x.shape[1], line % x.shape[1]
+        mean, r, shift = means[b], scales[b], shifts[b]
+        for c in range(x.shape[2]):
+            out[a, b, c] = (x[a, b, c] - mean) * r + shift
+
+
+def affine(x: Any, mean: Any, r: Any, shifts: Any) -> Any:
+    """(x - mean) r + shift of each group; ``shifts`` may be None."""
+    out = np.empty_like(x)
+    shifts = np.zeros_like(mean) if shifts is None else shifts
+    in_parts(_affine, x.shape[0] * x.shape[1], x.size, x, mean, r, shifts, out)
+    return out
 
 
 def standardize(
@@ -101,9 +118,10 @@ def standardize(
     ``x`` is (A, B, C); ``scales`` and ``shifts`` are (B,) or None.
     """
     out = np.empty_like(x)
-    means, squares = np.empty((2, x.shape[1]), np.float32)
-    given = [_NONE if p is None else p for p in (scales, shifts)]
-    in_parts(_standardize, x.shape[1], x.size, x, *given, _f(eps), center, out, means, squares)
+    means, squares = np.empty((2, x.shape[1]), x.dtype)
+    given = [_NONE.astype(x.dtype) if p is None else p for p in (scales, shifts)]
+    eps = x.dtype.type(eps)
+    in_parts(_standardize, x.shape[1], x.size, x, *given, eps, center, out, means, squares)
     return out, means, squares
 
 
@@ -112,7 +130,8 @@ def backward(
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """The gradients of `standardize` with respect to x, the scales and the shifts."""
     out = np.empty_like(x)
-    weights, biases = np.empty((2, x.shape[1]), np.float32)
-    given = _NONE if scales is None else scales
-    in_parts(_backward, x.shape[1], x.size, x, g, given, _f(eps), center, out, weights, biases)
+    weights, biases = np.empty((2, x.shape[1]), x.dtype)
+    given = _NONE.astype(x.dtype) if scales is None else scales
+    eps = x.dtype.type(eps)
+    in_parts(_backward, x.shape[1], x.size, x, g, given, eps, center, out, weights, biases)
     return out, weights, biases

@@ -15,12 +15,14 @@ from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, sigmoid, tanh
 from framework.kernels.compiled.tiles import OUTS, PLACES, gradient_32
 
-__all__ = ["lstm", "lstm_backward"]
+__all__ = [
+    "lstm", "lstm_backward", "panels_of", "places", "sigmoids", "times", "work",
+]  # fmt: skip
 
 ONE, _f = np.float32(1), np.float32
 
 
-def _panels(w: Any) -> Any:
+def panels_of(w: Any) -> Any:
     """(K, M) as (M / 32, K, 32), with zeros where M is no multiple of 32."""
     depth, width = w.shape
     count = -(-width // PLACES)
@@ -34,14 +36,14 @@ def _panels(w: Any) -> Any:
 
 
 @njit(**FAST)
-def _places(first, rows, step, offsets):
+def places(first, rows, step, offsets):
     """Where eight rows begin; those past the last are the last."""
     for r in range(OUTS):
         offsets[r] = step * min(first + r, rows - 1)
 
 
 @njit(**FAST)
-def _times(given, met, depth, panels, out):
+def times(given, met, depth, panels, out):
     """Eight rows of ``depth`` numbers times all panels."""
     out[:] = _f(0)
     step = out.shape[1]
@@ -51,7 +53,7 @@ def _times(given, met, depth, panels, out):
 
 
 @njit(**FAST)
-def _sigmoids(s, x, out):
+def sigmoids(s, x, out):
     for j in range(out.size):
         out[j] = sigmoid(s[j] + x[j])
 
@@ -79,19 +81,19 @@ def _lstm(x, h, c, panels, backwards, gates, states, out, start, stop):
     a, b, e, z = width, 2 * width, 3 * width, 4 * width
     for block in range(start, stop):
         first = OUTS * block
-        _places(first, batch, width, offsets)
+        places(first, batch, width, offsets)
         for step in range(steps):
             t = steps - 1 - step if backwards else step
             before = t + 1 if backwards else t - 1
             known = out[before] if step else h
             held = states[before] if step else c
-            _times(known.ctypes.data, offsets.ctypes.data, width, panels, sums)
+            times(known.ctypes.data, offsets.ctypes.data, width, panels, sums)
             for n in range(first, min(first + OUTS, batch)):
                 s, given, to = sums[n - first], x[t, n], gates[t, n]
-                _sigmoids(s, given[:a], to[:a])
-                _sigmoids(s[padded:], given[a:b], to[a:b])
+                sigmoids(s, given[:a], to[:a])
+                sigmoids(s[padded:], given[a:b], to[a:b])
                 _tanhs(s[2 * padded :], given[b:e], to[b:e])
-                _sigmoids(s[3 * padded :], given[e:z], to[e:z])
+                sigmoids(s[3 * padded :], given[e:z], to[e:z])
                 _new_state(to[:a], to[a:b], to[b:e], to[e:z], held[n], states[t, n], out[t, n])
 
 
@@ -115,7 +117,7 @@ def _lstm_backward(grad, for_states, c, gates, states, panels, backwards, d, dh,
     for block in range(start, stop):
         first = OUTS * block
         last = min(first + OUTS, batch)
-        _places(first, batch, 4 * width, offsets)
+        places(first, batch, 4 * width, offsets)
         for step in range(steps):
             t = step if backwards else steps - 1 - step
             held = c
@@ -131,7 +133,7 @@ def _lstm_backward(grad, for_states, c, gates, states, panels, backwards, d, dh,
                 of, to = gates[t, n], d[t, n]
                 _slopes(dh[n], dc[n], of[:a], of[a:b], of[b:e], of[e:z], held[n], states[t, n],
                         to[:a], to[a:b], to[b:e], to[e:z])  # fmt: skip
-            _times(d[t].ctypes.data, offsets.ctypes.data, 4 * width, panels, arriving)
+            times(d[t].ctypes.data, offsets.ctypes.data, 4 * width, panels, arriving)
             for n in range(first, last):
                 dh[n] = arriving[n - first, :width]
 
@@ -139,7 +141,8 @@ def _lstm_backward(grad, for_states, c, gates, states, panels, backwards, d, dh,
 _NONE = np.zeros((0, 0, 0), np.float32)
 
 
-def _work(batch: int, steps: int, width: int) -> tuple[int, int]:
+def work(batch: int, steps: int, width: int) -> tuple[int, int]:
+    """Blocks of sequences, and what all of them are worth."""
     return -(-batch // OUTS), steps * batch * width * max(4, width // 4)
 
 
@@ -149,8 +152,8 @@ def lstm(x: Any, h: Any, c: Any, w: Any, backwards: bool) -> tuple[Any, Any, Any
     width = h.shape[1]
     out, states = np.empty((2, steps, batch, width), np.float32)
     gates = np.empty(x.shape, np.float32)
-    panels = np.concatenate([_panels(w[k * width : (k + 1) * width].T) for k in range(4)])
-    in_parts(_lstm, *_work(batch, steps, width), x, h, c, panels, backwards, gates, states, out)
+    panels = np.concatenate([panels_of(w[k * width : (k + 1) * width].T) for k in range(4)])
+    in_parts(_lstm, *work(batch, steps, width), x, h, c, panels, backwards, gates, states, out)
     return out, states, gates
 
 
@@ -162,6 +165,6 @@ def lstm_backward(
     d = np.empty(gates.shape, np.float32)
     dh, dc = np.zeros((2, batch, width), np.float32)
     given = _NONE if for_states is None else for_states
-    in_parts(_lstm_backward, *_work(batch, steps, width), grad, given, c, gates, states,
-             _panels(w), backwards, d, dh, dc)  # fmt: skip
+    in_parts(_lstm_backward, *work(batch, steps, width), grad, given, c, gates, states,
+             panels_of(w), backwards, d, dh, dc)  # fmt: skip
     return d, dh, dc
