@@ -40,6 +40,8 @@ from framework.trace.summary import parse_slice, summarize
 from framework.trace.tape import Tape, TapeError, open_tape
 from viewers.compare import CompareError, Comparison, Side, compare, compare_steps
 from viewers.parameters import outdated
+from viewers.see import store_of, variables_of
+from viewers.tracks import variable_at
 
 if TYPE_CHECKING:
     from app.rerun import Rerun
@@ -266,9 +268,13 @@ def _named(lineage: Lineage, tape: Tape, what: str, cursor: int) -> Candidate:
             return Candidate(event.roots[0], seq, what)
         if isinstance(event, Op) and event.outputs and what in (event.name, event.module):
             return Candidate(event.outputs[0].id, seq, f"result of {lineage.title(event)}")
+    store = store_of(tape)
+    variables = variables_of(tape, store)
+    if key := variable_at(store, variables, what, cursor):
+        return Candidate(*key, what)
     raise TapeError(
         f"{tape.path}: no tensor, op or module is called {what!r}; expected a parameter's name, "
-        "NAME.grad, loss, an op, a module or an event's number"
+        "NAME.grad, loss, a variable, an op, a module or an event's number"
     )
 
 

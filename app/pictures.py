@@ -32,6 +32,7 @@ from viewers.graph.export import (
 )
 from viewers.graph.facts import lookup_of
 from viewers.graph.store import Step, TraceStore
+from viewers.see import variables_of
 from viewers.text import lineage, plain
 
 if TYPE_CHECKING:
@@ -113,10 +114,15 @@ def lineage_lines(path: str, op: str, word: str, depth: int | None = None) -> It
 
     with open_tape(path) as tape:
         store = store_of(tape)
+        variables = variables_of(tape, store)
+        start: int | str = op or _last_op(store)
         try:
-            lines = lineage(store, op or _last_op(store), word == "uses", depth)
+            lines = lineage(store, start, word == "uses", depth, called=variables.called)
         except ValueError as error:
-            raise TapeError(f"{path}: {error}") from None
+            start = variables.maker(op, store.last_seq)
+            if not start:
+                raise TapeError(f"{path}: {error}") from None
+            lines = lineage(store, start, word == "uses", depth, called=variables.called)
         names = named_cells(tape.sources)
     yield from (spell(plain(line), names) for line, _ in lines)
 

@@ -40,7 +40,8 @@ from framework.trace.tape import StepInfo, Tape, TapeError, open_tape
 from viewers.graph.store import TraceStore
 from viewers.memory import Ledger
 from viewers.memory import memory_lines as saved_lines
-from viewers.names import Names
+from viewers.names import Variables
+from viewers.see import variables_of
 from viewers.tensor import summary_line
 from viewers.text import arguments, bytes_of, plain, short, size_text, sparkline, tensor_text
 
@@ -176,7 +177,8 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
     """The ops of a step in program order, indented by what encloses them."""
     lines = [f"{_step_name(tape, step)}: events {step.first_seq} to {step.last_seq}", ""]
     depth = 0
-    called = variables(tape, step, store_of(tape))
+    store = store_of(tape)
+    called = variables_of(tape, store).called
     for event in tape.events(step.first_seq, step.last_seq):
         title = _BEGIN_TITLES.get(type(event))
         indent = "  " * min(depth, 20)
@@ -185,30 +187,20 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
             depth += 1
         elif isinstance(event, Op):
             shapes = ", ".join(tensor_text(m.dtype, m.shape, m.device) for m in event.outputs)
-            made = ", ".join(called[m.id] for m in event.outputs if m.id in called)
+            made = ", ".join(name for m in event.outputs if (name := called(m.id)))
             name = f"{event.name} → {made}" if made else event.name
             lines.append(
                 f"{event.seq:>7}  {indent}{name}  {shapes or event.error}  "
                 f"{_time(event.duration)}  {_place(event.source)}"
             )
         elif isinstance(event, Grad):
-            lines.append(f"{event.seq:>7}  {indent}→ {event.name or event.leaf}.grad")
+            leaf = event.name or called(event.leaf) or "leaf"
+            lines.append(f"{event.seq:>7}  {indent}→ {leaf}.grad")
         elif isinstance(event, ParamUpdate):
             lines.append(f"{event.seq:>7}  {indent}update {event.name or event.tensor.id}")
         elif getattr(event, "begin", 0):
             depth = max(0, depth - 1)
     return lines
-
-
-def variables(tape: Tape, step: StepInfo, store: TraceStore) -> dict[int, str]:
-    """What the program calls the results of a step, by tensor."""
-    names = Names(
-        store, store.steps[store.step_index(step.last_seq)],
-        lambda file: tape.sources.get(file, "").splitlines(),
-    )  # fmt: skip
-    while names.follow():
-        pass
-    return names.known
 
 
 _BEGIN_TITLES: dict[type, Callable[[Any], str]] = {
@@ -318,9 +310,10 @@ def _is_view(name: str) -> bool:
 
 
 def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
-    """An op (by name, event number or /regular expression/) or a module, with its tensors."""
+    """An op (by name, variable, event number or /regular expression/) or a module, with tensors."""
     store = store_of(tape)
-    matches = _find(tape, what)
+    variables = variables_of(tape, store)
+    matches = _find(tape, variables, what)
     if number is not None:
         steps = choose_steps(tape, number)
     else:
@@ -334,9 +327,7 @@ def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
     count = len(chosen)
     more = f"; the first {MANY} are shown" if count > MANY else ""
     lines = [f"{count} in {named} of {len(matches)} in all{more}"]
-    called: dict[int, str] = {}
-    for step in steps:
-        called |= variables(tape, step, store)
+    called = variables.called
     for event in chosen[:MANY]:
         lines += ["", *_op_lines(tape, store, event, called)]
     return lines
@@ -346,7 +337,7 @@ def _within(events: list[Op], step: StepInfo) -> list[Op]:
     return [event for event in events if step.first_seq <= event.seq <= step.last_seq]
 
 
-def _find(tape: Tape, what: str) -> list[Op]:
+def _find(tape: Tape, variables: Variables, what: str) -> list[Op]:
     ops = [event for event in tape.events() if isinstance(event, Op)]
     if what.isdigit():
         found = [op for op in ops if op.seq == int(what)]
@@ -360,15 +351,20 @@ def _find(tape: Tape, what: str) -> list[Op]:
             raise TapeError(f"bad regular expression {what}: {error}") from None
         return [op for op in ops if pattern.search(op.name) or pattern.search(op.module)]
     inside = f"{what}."
-    return [
+    found = [
         op
         for op in ops
         if what == op.name
         or (op.phase == "forward" and (what == op.module or op.module.startswith(inside)))
     ]
+    if found:
+        return found
+    steps = variables.store.steps
+    held = {tensor for step in steps for tensor, _ in variables.all(what, step)}
+    return [op for op in ops if any(meta.id in held for meta in op.outputs)]
 
 
-def _op_lines(tape: Tape, store: TraceStore, op: Op, called: dict[int, str]) -> list[str]:
+def _op_lines(tape: Tape, store: TraceStore, op: Op, called: Callable[[int], str]) -> list[str]:
     module = f"  in module {op.module}" if op.module else "  outside of any module"
     lines = [f"{op.name}{module}  ({op.phase}, event {op.seq}, {_time(op.duration)})"]
     lines += source_lines(tape, op.source)
@@ -426,7 +422,7 @@ def source_lines(tape: Tape, place: Source | None) -> list[str]:
 
 def _tensor_lines(
     tape: Tape, store: TraceStore, title: str, metas: Any, seq: int,
-    called: dict[int, str] | None = None,
+    called: Callable[[int], str] | None = None,
 ) -> Iterator[str]:  # fmt: skip
     yield f"  {title}"
     shown = 0
@@ -435,7 +431,7 @@ def _tensor_lines(
             continue
         shown += 1
         at = store.before(seq, meta.id) if title == "inputs" else seq
-        name = (called or {}).get(meta.id, "")
+        name = called(meta.id) if called is not None else ""
         if title != "outputs":  # where it comes from; an output is of the op itself
             name = store.name(meta.id) or f"{name} {_made_by(store, meta.id, at)}".lstrip()
         name = name or store.name(meta.id) or "result"

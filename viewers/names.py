@@ -21,7 +21,7 @@ from framework.trace.events import (
 )
 from viewers.graph.store import Step, TraceStore
 
-__all__ = ["Names", "targets"]
+__all__ = ["Names", "Variables", "targets"]
 
 LARGEST = 1 << 20  # characters of a source that is read
 
@@ -35,6 +35,10 @@ class Names:
     Args:
         text_of: the lines of a file.
         known: where the names go.
+
+    Attributes:
+        known: the names, by tensor.
+        made: the event that made each of these tensors.
 
     >>> import framework as torch
     >>> from framework.trace import recording
@@ -62,6 +66,7 @@ class Names:
         self.step = step
         self.text_of = text_of
         self.known = {} if known is None else known
+        self.made: dict[int, int] = {}
         self._next = step.first_seq
         self._files: dict[str, dict[int, Statement]] = {}
         self._begins: dict[int, Source] = {}
@@ -69,7 +74,7 @@ class Names:
         self._pieces: tuple[int, ...] = ()
         self._ops: dict[int, str] = {}  # by tensor, of those that an expected op may have made
         # By function: the statement that runs, and what it has made last.
-        self._running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...]]] = {}
+        self._running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...], int]] = {}
 
     @property
     def over(self) -> bool:
@@ -84,22 +89,22 @@ class Names:
                 if event.phase == "forward" and not event.name.endswith("_"):
                     if event.name in _EXPECTED and event.outputs:
                         self._ops[event.outputs[0].id] = event.name
-                    self._made(event.source, self._with_pieces(event))
+                    self._made(event.source, self._with_pieces(event), event.seq)
             elif isinstance(event, (ModuleBegin, OpBegin)):
                 self._begins[event.seq] = event.source
-                self._made(event.source, ())
+                self._made(event.source, (), event.seq)
             elif isinstance(event, (ModuleEnd, OpEnd)):
                 source = self._begins.pop(event.begin, None)
                 if source is not None:
                     outputs = event.outputs
                     ids = [o if isinstance(o, int) else o.id for o in outputs]
-                    self._made(source, tuple(ids))
+                    self._made(source, tuple(ids), event.seq)
         self._next = last + 1
         if last < self.step.last_seq:
             return True
         if self.step.done:  # else what was made last may only be on the way to what is assigned
-            for statement, made in self._running.values():
-                self._assign(statement, made)
+            for statement, made, seq in self._running.values():
+                self._assign(statement, made, seq)
         return False
 
     def _with_pieces(self, op: Op) -> tuple[int, ...]:
@@ -117,16 +122,16 @@ class Names:
         self._whole = whole
         return self._pieces
 
-    def _made(self, source: Source, made: tuple[int, ...]) -> None:
+    def _made(self, source: Source, made: tuple[int, ...], seq: int) -> None:
         place = source.file, source.function
         statement = self._statements(source.file).get(source.line)
-        before, last = self._running.get(place, (None, ()))
+        before, last, at = self._running.get(place, (None, (), 0))
         if statement != before:
-            self._assign(before, last)
+            self._assign(before, last, at)
             last = ()
-        self._running[place] = statement, made or last
+        self._running[place] = (statement, made, seq) if made else (statement, last, at)
 
-    def _assign(self, statement: Statement | None, made: tuple[int, ...]) -> None:
+    def _assign(self, statement: Statement | None, made: tuple[int, ...], seq: int) -> None:
         if statement is None:
             return
         _, names, ops = statement
@@ -136,11 +141,79 @@ class Names:
             leaf = self.store.leaf(tensor)
             if tensor and (leaf is None or leaf.role == "input"):  # a parameter has its own name
                 self.known[tensor] = name
+                self.made[tensor] = seq
 
     def _statements(self, file: str) -> dict[int, Statement]:
         known = self._files.get(file)
         if known is None:
             known = self._files[file] = targets("\n".join(self.text_of(file)))
+        return known
+
+
+class Variables:
+    """What the program's variables held, in all steps of a store.
+
+    >>> import framework as torch
+    >>> from framework.trace import recording
+    >>> with recording() as tape:
+    ...     h = torch.ones(2)
+    ...     h = h + 1
+    >>> store = TraceStore()
+    >>> store.feed(tape.read())
+    >>> store.steps[0].done = True
+    >>> text = ["with recording() as tape:", "    h = torch.ones(2)", "    h = h + 1"]
+    >>> made = [store.event(seq).name for _, seq in Variables(store, lambda _: text).all("h")]
+    >>> made
+    ['ones', 'add']
+    """
+
+    def __init__(self, store: TraceStore, text_of: Callable[[str], Sequence[str]]) -> None:
+        self.store = store
+        self.text_of = text_of
+        self._steps: dict[int, dict[str, list[tuple[int, int]]]] = {}
+        self._names: dict[int, str] = {}  # by tensor
+
+    def all(self, name: str, step: Step | None = None) -> list[tuple[int, int]]:
+        """The tensors that got a name in a step (the newest one), with the events that made them.
+
+        They are in the order in which they were made.
+        """
+        steps = self.store.steps
+        return self._of(step or steps[-1]).get(name, []) if steps else []
+
+    def find(self, name: str, seq: int) -> tuple[int, int]:
+        """The tensor that a name was given to last as of an event, and what made it; (0, 0)."""
+        for step in reversed(self.store.steps[: self.store.step_index(seq) + 1]):
+            for tensor, made in reversed(self.all(name, step)):
+                if made <= seq:
+                    return tensor, made
+        return 0, 0
+
+    def maker(self, name: str, seq: int) -> int:
+        """The op that made what a name was given to last as of an event, by its number; or 0."""
+        tensor, made = self.find(name, seq)
+        step = self.store.step_at(made) if made else None
+        item = self.store.graph(step).producer(tensor, made) if step is not None else None
+        return item.begin if item is not None else 0
+
+    def called(self, tensor: int) -> str:
+        """The name of a tensor that an op made, "" if it has none."""
+        made = self.store.maker(tensor)
+        step = self.store.step_at(made) if made else None
+        if step is None:
+            return ""
+        self._of(step)
+        return self._names.get(tensor, "")
+
+    def _of(self, step: Step) -> dict[str, list[tuple[int, int]]]:
+        known = self._steps.get(step.index)
+        if known is None:
+            names = Names(self.store, step, self.text_of, self._names)
+            while names.follow():
+                pass
+            known = self._steps[step.index] = {}
+            for tensor, seq in sorted(names.made.items(), key=lambda pair: pair[1]):
+                known.setdefault(names.known[tensor], []).append((tensor, seq))
         return known
 
 

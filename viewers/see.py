@@ -34,20 +34,32 @@ from typing import Any
 
 import numpy as np
 
-from framework.trace.compute import ComputeError, compute
+from framework.trace.compute import ComputeError, compute, names_in
+from framework.trace.events import Leaf, ModuleBegin
 from framework.trace.measure import measure
 from framework.trace.protocol import Summary
 from framework.trace.summary import SliceError, parse_slice, view
 from viewers.graph.store import Step, TraceStore
 from viewers.lines import GUTTER, Lines, gutter_line, gutter_title
 from viewers.memory import Ledger, memory_lines
+from viewers.names import Variables
 from viewers.parameters import COLUMNS, Key, Parameters, norm_of, row_line, title_line
 from viewers.text import Line, short, sparkline
-from viewers.tracks import Spot, Track, find_in, known_loss, spot_text, track_named
+from viewers.tracks import (
+    Spot,
+    find_in,
+    known_loss,
+    spot_text,
+    track_named,
+    variable_at,
+    variable_spots,
+)
 from viewers.tracks import row_line as step_line
 from viewers.tracks import title_line as step_title
 
-__all__ = ["history", "memory", "parameters", "picture", "source", "store_of", "value"]
+__all__ = [
+    "history", "memory", "parameters", "picture", "source", "store_of", "value", "variables_of",
+]  # fmt: skip
 
 ArrayOf = Callable[[int, int], Any | None]
 
@@ -59,6 +71,15 @@ def store_of(tape: Any) -> TraceStore:
     store = TraceStore(max_steps=1 << 40, max_events=1 << 40)
     store.feed(tape.events() if hasattr(tape, "events") else tape.read())
     return store
+
+
+def variables_of(tape: Any, store: TraceStore) -> Variables:
+    """What the program called its tensors, by the text that was recorded, or is here."""
+    sources: dict[str, str] | None = getattr(tape, "sources", None)
+    if sources is None:
+        return Variables(store, linecache.getlines)
+    texts = sources
+    return Variables(store, lambda file: texts.get(file, "").splitlines())
 
 
 def array_of(tape: Any) -> ArrayOf:
@@ -132,22 +153,45 @@ def parameters(
 def history(tape: Any, name: str, *, width: int = 100) -> list[Line]:
     """One tensor in every step: its figures and histogram.
 
-    ``name`` is what `viewers.tracks.track_named` takes: ``model.0.weight``, ``loss``, ``relu``, ...
+    ``name`` is what `viewers.tracks.track_named` takes (``model.0.weight``, ``loss``, ``relu``),
+    or a variable: ``h``, what was assigned last, ``h#1``, ``h.grad``.
     """
     store, lookup = store_of(tape), lookup_of(tape)
-    track = track_named(store, name)
-    spots = _spots(store, track)
+    title, spots = _spots(tape, store, name)
     figures = [lookup((s.meta.id, s.seq)) or known_loss(store, s) for s in spots]
     norms = [norm_of(s) for s in figures if s is not None]
-    head: Line = [(track.title, "title"), (f"  {spot_text(spots[-1])}", "shape")]
+    head: Line = [(title, "title"), (f"  {spot_text(spots[-1])}", "shape")]
     if norms:
         head += [("  norm ", "dim"), (sparkline(norms, 40), "bar"), (f" {short(norms[-1])}", "")]
     rows = [step_line(spot, found, width) for spot, found in zip(spots, figures)]
     return [head, step_title(width), *rows]
 
 
-def _spots(store: TraceStore, track: Track) -> list[Spot]:
-    return [s for s in (find_in(store, track, step) for step in store.steps) if s is not None]
+def _spots(tape: Any, store: TraceStore, name: str) -> tuple[str, list[Spot]]:
+    """What a name is called in a title, and where it is in each step that has it."""
+    try:
+        track = track_named(store, name)
+    except ValueError as error:
+        found = variable_spots(store, variables_of(tape, store), name)
+        if not found:
+            raise ValueError(_shared(store, name) or str(error)) from None
+        return name, found
+    spots = (find_in(store, track, step) for step in store.steps)
+    return track.title, [spot for spot in spots if spot is not None]
+
+
+def _shared(store: TraceStore, name: str) -> str:
+    """Of a parameter that another module has already, why there is none of this name; or ""."""
+    outer, _, last = name.rpartition(".")
+    found = [e.name for e in store.tape if isinstance(e, Leaf) and e.role != "input" and e.name]
+    leaves = list(dict.fromkeys(found))
+    called = any(isinstance(e, ModuleBegin) and e.path == outer for e in store.tape)
+    if not called or not any(leaf.endswith(f".{last}") for leaf in leaves):
+        return ""
+    return (
+        f"{outer} has none of its own called {last}: one that several modules share has the name "
+        f"that the first of them gives it; there are {', '.join(leaves[:6])}"
+    )
 
 
 def memory(tape: Any, step: int | None = None, *, width: int = 100, most: int = 20) -> list[Line]:
@@ -200,10 +244,19 @@ def picture(tape: Any, name: str, step: int | None = None, *, width: int = 78) -
     store, arrays = store_of(tape), array_of(tape)
     name, bracket, rest = name.partition("[")
     slice = bracket + rest
-    track = track_named(store, name.strip())
-    spots = _spots(store, track)
+    title, spots = _spots(tape, store, name.strip())
     if step is not None:
-        spots = [spot for spot in spots if spot.step == step]
+        last = next((s for s in store.steps if s.number == step), None)
+        there = [spot for spot in spots if spot.step == step]
+        if (
+            not there and last is not None
+        ):  # a variable may have been assigned in an earlier step, and held it since
+            tensor, _ = variables_of(tape, store).find(name.strip(), last.last_seq)
+            older = [
+                spot for spot in spots if spot.meta.id == tensor and spot.first < last.last_seq
+            ]
+            there = [spot._replace(step=step, seq=last.last_seq) for spot in older[-1:]]
+        spots = there
     if not spots:
         raise ValueError(f"{name} is not in step {step}")
     spot = spots[-1]
@@ -219,7 +272,7 @@ def picture(tape: Any, name: str, step: int | None = None, *, width: int = 78) -
         return view(array, spot.meta, spot.seq, part, rows=12, cols=24, grid=[rows, width])
 
     seen = look(slice, 16)
-    lines: list[Line] = [[(track.title, "title")]]
+    lines: list[Line] = [[(title, "title")]]
     if spot.step:
         lines[0].append((f"  step {spot.step}", "dim"))
     lines += statistics_lines(seen.tensor, seen.summary, width, 6, slice=seen.slice)
@@ -240,8 +293,8 @@ def picture(tape: Any, name: str, step: int | None = None, *, width: int = 78) -
 def value(tape: Any, expression: str, step: int | None = None) -> Any:
     """An expression over what was kept, as of the end of a step: a tensor or a number.
 
-    Names are those of `framework.trace.compute` and `viewers.parameters.Parameters.find`. Raises
-    ValueError, in one line.
+    Names are those of `viewers.parameters.Parameters.find`, and variables of the program, with
+    their gradients (``h.grad``). Raises ValueError, in one line.
 
     >>> import framework as torch
     >>> from framework import nn
@@ -258,8 +311,10 @@ def value(tape: Any, expression: str, step: int | None = None) -> Any:
     while table.follow():
         pass
 
+    variables = variables_of(tape, store)
+
     def value_of(name: str) -> Any | None:
-        key = table.find(name, seq)
+        key = table.find(name, seq) or variable_at(store, variables, name, seq)
         if not key:
             return None
         array = arrays(*key)
@@ -269,7 +324,11 @@ def value(tape: Any, expression: str, step: int | None = None) -> Any:
             raise ComputeError(f"the value of {name} in this step was not kept")
         return array
 
-    return compute(expression, value_of)
+    try:
+        return compute(expression, value_of)
+    except ComputeError as error:
+        shared = [told for name in names_in(expression) if (told := _shared(store, name))]
+        raise ComputeError((shared or [str(error)])[0]) from None
 
 
 def value_lines(tape: Any, expression: str, step: int | None = None) -> list[Line]:

@@ -465,10 +465,11 @@ def lineage(
     depth: int | None = None,
     most: int = 500,
     place: Callable[[Source], str] = place_text,
+    called: Callable[[int], str] | None = None,
 ) -> list[tuple[Line, int]]:
     """The lines of `uses` or `feeds`, and with each the number of its event, 0 for none.
 
-    ``place`` is how source lines are called.
+    ``place`` is how source lines are called, ``called`` what the program calls a tensor.
     """
     first, graph = _start(store, op)
     into = {} if used else _accumulating(graph)
@@ -489,7 +490,7 @@ def lineage(
                 todo += [(u, 1, "", u == users[-1]) for u in reversed(users)]
             continue
         again = thing.index in known
-        lines.append((_item_parts(thing, again, place, lane), thing.begin))
+        lines.append((_item_parts(thing, again, place, lane, called), thing.begin))
         if again or (depth is not None and level >= depth):
             continue
         known.add(thing.index)
@@ -601,17 +602,23 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
     yield from item.nodes
 
 
-def _item_parts(item: Item, again: bool, place: Callable[[Source], str], lane: str) -> _Parts:
+def _item_parts(
+    item: Item, again: bool, place: Callable[[Source], str], lane: str,
+    called: Callable[[int], str] | None,
+) -> _Parts:  # fmt: skip
     name = f"{item.name} backward" if item.kind == "node" else item.name
     name = f"update of {name}" if item.kind == "update" else name
     style = "module" if item.kind == "module" else "leaf" if item.kind == "leaf" else "op"
     head: Line = [(lane, "lane"), (name, "backward" if item.phase == "backward" else style)]
+    meta = item.shape
+    made = called(meta.id) if called is not None and meta is not None else ""
+    if made and item.kind in ("op", "composite", "leaf"):
+        head.append((f" → {made}", "name"))
     details = [item.path if item.path != item.name else "", item.cls]
     if item.kind == "leaf":
         details = ["of an earlier step" if item.role == "earlier" else item.role]
     elif item.source is not None:
         details.append(place(item.source))
-    meta = item.shape
     told = "  ".join(filter(None, details))
     rest: Line = [(f"{told}  ", "muted")] if told else []
     rest.append((f"#{item.begin}", "faint"))

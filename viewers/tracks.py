@@ -16,6 +16,7 @@ from framework.trace import events as ev
 from framework.trace.protocol import Summary
 from framework.trace.summary import summarize
 from viewers.graph.store import Step, TraceStore
+from viewers.names import Variables
 from viewers.tensor import histogram_line
 from viewers.text import Line, count_text, pad, short, tensor_text
 
@@ -28,6 +29,8 @@ __all__ = [
     "row_line",
     "title_line",
     "track_named",
+    "variable_at",
+    "variable_spots",
 ]
 
 
@@ -307,7 +310,7 @@ def track_named(store: TraceStore, name: str) -> Track:
             return found
     raise ValueError(
         f"no tensor is called {name!r}; expected a parameter's name, NAME.grad, NAME.STATE, loss, "
-        "a module, an op (relu#2, model.0/linear) or an event's number"
+        "a variable, a module, an op (relu#2, model.0/linear) or an event's number"
     )
 
 
@@ -342,6 +345,59 @@ def _candidates(name: str, text: str, nth: int) -> Iterable[Track]:
     for phase in ("forward", "backward", "optimizer"):
         yield Track("op", op, module, phase, nth)
     yield Track("input", text, nth=nth)
+
+
+# -- variables -------------------------------------------------------------------------------
+
+
+def variable_spots(store: TraceStore, variables: Variables, name: str) -> list[Spot]:
+    """Where a variable, or its gradient, is in each step: as of the step's end.
+
+    ``h`` is what was assigned last in a step, ``h#1`` what was first; ``h.grad`` is the gradient of
+    the former, also where it was assigned in an earlier step.
+    """
+    found = []
+    text, _, number = name.partition("#")
+    for step in store.steps:
+        if name.endswith(".grad"):
+            tensor, seq = variable_at(store, variables, name, step.last_seq) or (0, 0)
+            tensor = tensor if store.step_at(seq) is step else 0
+        else:
+            made = variables.all(text, step)
+            nth = int(number) - 1 if number.isdigit() else -1
+            tensor, seq = made[nth][0] if -1 <= nth < len(made) and made else 0, step.last_seq
+        meta = store.meta(tensor)
+        if tensor and meta is not None:
+            found.append(Spot(step.number if step.updated else 0, step.first_seq, meta, seq))
+    return found
+
+
+def variable_at(
+    store: TraceStore, variables: Variables, name: str, seq: int
+) -> tuple[int, int] | tuple[()]:
+    """The tensor that a variable, or ``NAME.grad``, is as of an event, and the moment; or ()."""
+    outer, _, last = name.rpartition(".")
+    if outer and last == "grad":
+        return _gradient_of(store, variables.find(outer, seq)[0], seq)
+    tensor, _ = variables.find(name, seq)
+    return (tensor, seq) if tensor else ()
+
+
+def _gradient_of(store: TraceStore, tensor: int, seq: int) -> tuple[int, int] | tuple[()]:
+    """A leaf's ``.grad``, or what came to the node of the op that made a tensor, in a step."""
+    step = store.step_at(seq) if tensor else None
+    if step is None:
+        return ()
+    made = store.graph(step).producer(tensor, seq)
+    op = made.event if made is not None and isinstance(made.event, ev.Op) else None
+    found: tuple[int, int] | tuple[()] = ()
+    for e in store.events(step.first_seq, seq):
+        if isinstance(e, ev.Grad) and e.leaf == tensor:
+            found = e.total.id, e.seq
+        elif isinstance(e, ev.NodeBegin) and op is not None and e.forward == op.seq:
+            pairs = zip(op.outputs, e.grad_in) if e.name == op.name.removesuffix("_") else ()
+            found = next(((g.id, e.seq) for o, g in pairs if o.id == tensor and g.id), found)
+    return found
 
 
 # -- lines -----------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
     assert status == 0, err
     names = [re.split(r" {2,}", line.lstrip("│├└ "))[0] for line in out.splitlines()]
     assert names == [
-        "nll_loss", "log_softmax", "linear", "relu", "linear", "randn", "model.0.weight",
+        "nll_loss → loss", "log_softmax", "linear", "relu", "linear", "randn", "model.0.weight",
         "model.0.bias", "model.2.weight", "model.2.bias", "randint",
     ]  # fmt: skip
     status, out, _ = called(capfd, "show", folder / "run.tape", "--ops", "--step", 1)

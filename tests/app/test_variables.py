@@ -1,0 +1,104 @@
+"""Whatever the text surface asks for by name may be a variable of the program."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+SCRIPT = """\
+import framework as torch
+from framework import nn
+
+torch.manual_seed(0)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+model = Tied()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x = torch.ones(2, 4, requires_grad=True) + 0
+x = x.detach().requires_grad_()
+for step in range(3):
+    optimizer.zero_grad()
+    h = x * (step + 1)
+    out = model(h)
+    h = out.square()
+    loss = h.mean()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("variables")
+    script, out = folder / "train.py", folder / "train.tape"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
+    assert subprocess.run([*command, "--no-listen"]).returncode == 0
+    return out
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    status = main(["show", *map(str, arguments)])
+    told = capsys.readouterr()
+    assert status == 0, told.err
+    return told.out
+
+
+def test_a_tensor_and_its_course(tape, capsys) -> None:
+    text = shown(capsys, tape, "tensor", "h[0, :2]", "--step", 2)
+    assert text.startswith("h  step 2\n") and "f32[2,4]" in text, text
+    first = shown(capsys, tape, "tensor", "h#1", "--step", 2)
+    assert "all 2" in first or re.search(r"min +2 +max +2", first), first
+    rows = shown(capsys, tape, "history", "h#1").split("\n")
+    assert [row.split()[2] for row in rows[2:5]] == ["1", "2", "3"], rows
+    assert "max   1" in shown(capsys, tape, "tensor", "x", "--step", 3), "of an earlier step"
+
+
+def test_gradients_of_variables(tape, capsys) -> None:
+    assert "x.grad" in shown(capsys, tape, "--ops", "--step", 3)
+    text = shown(capsys, tape, "tensor", "x.grad", "--step", 3)
+    assert text.startswith("x.grad  step 3\n") and "f32[2,4]" in text, text
+    text = shown(capsys, tape, "tensor", "out.grad", "--step", 3)
+    assert text.startswith("out.grad  step 3\n") and "f32[2,4]" in text, text
+    assert len(shown(capsys, tape, "history", "out.grad").strip().split("\n")) == 5
+
+
+def test_expressions(tape, capsys) -> None:
+    total = shown(capsys, tape, "eval", "(h.mean() - loss).abs()")
+    assert total.strip() in ("tensor(0.)", "tensor(0.0000)"), total
+    assert "tensor(3.)" in shown(capsys, tape, "eval", "x.max() + 2")
+    assert "tensor(0.)" in shown(capsys, tape, "eval", "(out.grad - h.grad * 2 * out).norm()")
+
+
+def test_ops_trees_and_reasons(tape, capsys) -> None:
+    assert "square  outside of any module" in shown(capsys, tape, "h", "--step", 2)
+    assert "→ h" not in shown(capsys, tape, "out")
+    tree = shown(capsys, tape, "feeds", "h", "--depth", 1).split("\n")
+    assert tree[0].startswith("square → h ") and tree[1].startswith("└ linear → out "), tree
+    assert "square → h" in shown(capsys, tape, "uses", "out", "--depth", 1)
+    assert "h" in shown(capsys, tape, "why", "h")
+
+
+def test_a_shared_parameter_s_other_name(tape, capsys) -> None:
+    """It is called as in the module that has it first; asked for otherwise, the answer says so."""
+    for arguments in (("tensor", "model.second.weight"), ("eval", "model.second.weight.norm()")):
+        assert main(["show", str(tape), *arguments]) == 2
+        error = capsys.readouterr().err
+        assert "model.second has none of its own called weight" in error, error
+        assert "AttributeError" not in error and error.count("\n") == 1
