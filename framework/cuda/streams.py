@@ -162,20 +162,25 @@ class Event(streams.Event):
         if problem := cuda_problem():
             raise RuntimeError(f"Tried to instantiate dummy base class Event: {problem}")
         super().__init__("cuda", enable_timing=enable_timing)
-        self._cupy: Any = None
-        if cupy := real():
-            self._cupy = cupy.cuda.Event(blocking, not enable_timing, interprocess)
+        self._options = blocking, not enable_timing, interprocess
+        self._cupy: Any = None  # made where it is first recorded: an event belongs to a device
 
     @property
     def cuda_event(self) -> int:
-        """CUDA's handle."""
+        """CUDA's handle; 0 before it is recorded."""
         return 0 if self._cupy is None else int(self._cupy.ptr)
 
     def record(self, stream: Any = None) -> None:
         """Take the place after the work of a stream (the current one) by now."""
         super().record()
-        if self._cupy is not None:
-            self._cupy.record((current_stream() if stream is None else stream)._cupy)
+        cupy = real()
+        if cupy is None:
+            return
+        stream = current_stream() if stream is None else stream
+        if self._cupy is None:
+            with cupy.cuda.Device(stream.device_index):
+                self._cupy = cupy.cuda.Event(*self._options)
+        self._cupy.record(stream._cupy)
 
     def wait(self, stream: Any = None) -> None:
         """Let later work of a stream (the current one) wait for this."""
@@ -233,9 +238,9 @@ def default_stream(device: Any = None) -> Stream:
 
 
 def set_stream(stream: Stream | None) -> None:
-    """Put the work of the current device into a stream; None changes nothing.
+    """Put the work of a stream's device, which becomes the current one, into the stream.
 
-    `stream` does it for a while.
+    None changes nothing. `stream` does it for a while.
 
     AttributeError for what is no stream.
 
@@ -244,6 +249,8 @@ def set_stream(stream: Stream | None) -> None:
     """
     if stream is None:
         return
+    if stream.device_index != default.cuda:
+        use(stream.device_index)  # CuPy refuses a stream of another device
     if stream._cupy is not None:
         stream._cupy.use()
     _current[stream.device_index] = stream
@@ -270,8 +277,7 @@ class StreamContext:
             return
         need()
         self.idx = default.cuda
-        use(self.stream.device_index)
-        self._before = current_stream()
+        self._before = current_stream(self.stream.device)
         set_stream(self.stream)
 
     def __exit__(self, *exc: object) -> None:

@@ -43,13 +43,19 @@ class PinnedMemory(bytearray):
 
 
 def pinned(array: np.ndarray) -> np.ndarray:
-    """A copy in page-locked host memory, which a device fetches while the program goes on."""
+    """A copy in page-locked host memory, which a device fetches while the program goes on.
+
+    Its elements lie in the order of the array's.
+    """
+    order = np.argsort([-abs(s) for s in array.strides], kind="stable").tolist()
+    shape = tuple([array.shape[d] for d in order])
     if is_fake_cuda():
-        made = np.ndarray(array.shape, array.dtype, PinnedMemory(max(1, array.nbytes)))
+        made = np.ndarray(shape, array.dtype, PinnedMemory(max(1, array.nbytes)))
     else:
         import cupyx
 
-        made = cupyx.empty_pinned(array.shape, array.dtype)
+        made = cupyx.empty_pinned(shape, array.dtype)
+    made = made.transpose([order.index(d) for d in range(array.ndim)])
     made[...] = array
     return made
 
@@ -75,11 +81,11 @@ def to_device(array: Any, target: device, non_blocking: bool = False) -> Any:
         raise no_data()
     try:
         if is_fake_cuda():
-            return claim(array.copy(), target)
+            return claim(_in_its_order(_copied, array), target)
         import cupy
 
         with cupy.cuda.Device(target.index):
-            made = cupy.asarray(array)
+            made = _in_its_order(cupy.asarray, array)
             if not non_blocking and is_pinned(array):  # else a copy of it is what is read
                 cupy.cuda.get_current_stream().synchronize()
             return made
@@ -89,8 +95,29 @@ def to_device(array: Any, target: device, non_blocking: bool = False) -> Any:
 
 def to_host(array: Any) -> np.ndarray:
     """A NumPy array with the same contents (a copy); NotImplementedError if it has none."""
-    if not isinstance(array, np.ndarray):
-        return array.get()
     if isinstance(array, MetaArray):
         raise no_data()
+    return _in_its_order(_copied if isinstance(array, np.ndarray) else _got, array)
+
+
+def _copied(array: Any) -> Any:
     return array.copy()
+
+
+def _got(array: Any) -> Any:
+    return array.get()
+
+
+def _in_its_order(copy: Any, array: Any) -> Any:
+    """What ``copy`` makes of an array, with the elements in the order that they have in memory.
+
+    CuPy's copies, and NumPy's, would be in rows.
+    """
+    flags = getattr(array, "flags", None)
+    if flags is None or flags.c_contiguous or 0 in array.strides:
+        return copy(array)
+    order = np.argsort([-s for s in array.strides], kind="stable").tolist()
+    turned = array.transpose(order)
+    if not turned.flags.c_contiguous:  # what lies scattered comes together in rows
+        return copy(array)
+    return copy(turned).transpose([order.index(d) for d in range(array.ndim)])

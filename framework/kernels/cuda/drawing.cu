@@ -152,8 +152,8 @@ KERNEL(uniform, (T* y, i64 n, i64 key, i64 offset, i64 bits, double width, doubl
        uniform_of(y, n, key, offset, bits, width, low))
 KERNEL(normal, (T* y, i64 n, i64 key, i64 offset, double std, double mean),
        normal_of(y, n, key, offset, std, mean))
-KERNEL(integers, (const T* like, i64* y, i64 n, i64 key, i64 offset, i64 low, i64 range),
-       integers_of(y, n, key, offset, low, range))
+KERNEL_F32(integers, (const T* like, i64* y, i64 n, i64 key, i64 offset, i64 low, i64 range),
+           integers_of(y, n, key, offset, low, range))
 KERNEL(bernoulli, (const T* like, const T* p, T* y, i64* bad, i64 n, i64 key, i64 offset,
                    double chance),
        bernoulli_of(p, y, bad, n, key, offset, chance))

@@ -60,7 +60,8 @@ __device__ void norm_of_group(const T* x, const T* w, const T* b, T* y, i64 rows
     });
 }
 
-// r (v - mean(v) - x̂ mean(v x̂)) with v = g w; the row's mean and r are kept for `norm_columns`.
+// r (v - mean(v) - n mean(v n)) with v = g w and n = (x - mean) r; the row's mean and r are kept
+// for `norm_columns`.
 template <class T, class G>
 __device__ void norm_backward_of_row(const T* g, const T* x, const T* w, T* out,
                                      typename Wide<T>::type* stats, i64 rows, i64 width,
@@ -90,7 +91,7 @@ __device__ void norm_backward_of_row(const T* g, const T* x, const T* w, T* out,
     });
 }
 
-// Sums over some of the rows of g x̂ and of g, for 32 columns: what weights and biases get.
+// Sums over some of the rows of g (x - mean) r and of g, for 32 columns: for weights and biases.
 template <class T>
 __device__ void norm_columns_of(const T* g, const T* x, const typename Wide<T>::type* stats,
                                 typename Wide<T>::type* weights, typename Wide<T>::type* biases,

@@ -54,7 +54,8 @@ def at_once() -> Iterator[None]:
 def _run(entry: str, arrays: Arrays, numbers: tuple[float | int, ...]) -> None:
     param = arrays[0]
     if _waiting.updates is not None:
-        key = entry, param.dtype, getattr(param, "device", None), numbers
+        place = param.device  # NumPy's "cpu"; CuPy's have no hash
+        key = entry, param.dtype, getattr(place, "id", place), numbers
         _waiting.updates.setdefault(key, []).append(arrays)
         return
     blocks = blocks_for(param.size * param.dtype.itemsize // 16)
@@ -77,7 +78,7 @@ def _run_many(entry: str, lines: list[Arrays], numbers: tuple[float | int, ...])
         with first.device:
             there = module_of(first).asarray(there)
     like = empty(first, (1,))  # says the type
-    launch("optimizers", f"{entry}_many", blocks, 256, like, there, len(lines), *numbers)
+    launch("optimizers", f"{entry}_many", max(1, blocks), 256, like, there, len(lines), *numbers)
 
 
 def _address(array: Any) -> int:

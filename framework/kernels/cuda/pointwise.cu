@@ -1,4 +1,5 @@
-// Activation functions and their gradients, elementwise: y = f(x), and g f'(x) or g f'(f⁻¹(y)).
+// Activation functions and their gradients, elementwise: y = f(x), and g f'(x), for some of them
+// from the result y.
 
 #define UNARY(name, parameters, ...) \
     KERNEL(name, parameters, const T* const in[1] = {x}; \

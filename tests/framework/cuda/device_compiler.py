@@ -15,6 +15,7 @@ __all__ = ["CAPABILITIES", "compile_for", "known", "reason"]
 
 CAPABILITIES = (70, 80, 89, 90)
 _OPTIONS = ["-std=c++17"]
+_CUPYS = ["--device-as-default-execution-space", "-ftz=true"]  # what CuPy adds
 _OLD = "Architectures prior to"  # a warning that one asks for with 7.0
 
 
@@ -72,7 +73,7 @@ def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> 
     assert made == 0, made
     ends = capability in (CAPABILITIES[0], CAPABILITIES[-1])
     form, kind = ("CUBIN", "sm") if ends else ("PTX", "compute")
-    options = [o.encode() for o in (*_OPTIONS, f"-arch={kind}_{capability}")]
+    options = [o.encode() for o in (*_OPTIONS, *_CUPYS, f"-arch={kind}_{capability}")]
     given = (ctypes.c_char_p * len(options))(*options)
     try:
         done = library.nvrtcCompileProgram(program, len(options), given)

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <tuple>
 #include <ucontext.h>
 #include <utility>
@@ -307,8 +308,18 @@ template <class A> static A atomicOr(A* at, A value) {
     return before;
 }
 
+static std::string& host_names() {
+    static std::string names;
+    return names;
+}
+struct HostName {
+    HostName(const char* name) { host_names().append(name).append(" "); }
+};
+extern "C" const char* host_entries() { return host_names().c_str(); }
+
 #define ENTRY(name) extern "C" void name
 #define ENTERED(name) \
+    static HostName name##_named(#name); \
     extern "C" int name##_host(long long blocks, long long threads, unsigned long long* words, \
                                int given, int order) { \
         return host_launch(&name, blocks, threads, words, given, order); \

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from host_compiler import COMPILER, shared_library
 
-from framework.kernels import cuda
+from framework.device import device
+from framework.kernels import cuda, to_device, to_host
 
 __all__ = ["COMPILER", "Host", "OnDevice", "launched_by", "library"]
 
@@ -23,6 +24,14 @@ __all__ = ["COMPILER", "Host", "OnDevice", "launched_by", "library"]
 def library(family: str) -> ctypes.CDLL:
     """A family's entries."""
     return ctypes.CDLL(str(shared_library(cuda.source(family), "-O2")))
+
+
+@functools.cache
+def entries_of(family: str) -> frozenset[str]:
+    """What a family's text has to be launched, each type by itself, as its compiler saw it."""
+    names = library(family).host_entries
+    names.restype = ctypes.c_char_p
+    return frozenset(names().decode().split())
 
 
 @functools.cache
@@ -134,12 +143,10 @@ class OnDevice(Host):
         self.launched[entry] = self.launched.get(entry, 0) + 1
 
     def there(self, array: Any) -> Any:
-        import cupy
-
-        return cupy.asarray(array)
+        return to_device(array, device("cuda", 0))
 
     def back(self, array: Any) -> Any:
-        return array.get()
+        return to_host(array)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hosted import Host
+from hosted import Host, entries_of
 from kernel_checks import BFLOAT16, KINDS, agree, draw, entries, own, special, tried
 
 from framework.core.registry import OPS
@@ -179,3 +179,7 @@ def test_sixteen_bits_are_rounded_as_everywhere(dtype: Any, host: Host) -> None:
         lost = np.isnan(theirs.astype(np.float32))
         assert np.array_equal(np.isnan(mine.astype(np.float32)), lost)
         np.testing.assert_array_equal(mine.view(np.uint16)[~lost], theirs.view(np.uint16)[~lost])
+
+
+def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:
+    assert set().union(*map(entries_of, ("norm", "pointwise", "softmax"))) == launched

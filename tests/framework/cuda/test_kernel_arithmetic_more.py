@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import pytest
-from hosted import Host
+from hosted import Host, entries_of
 from kernel_checks import KINDS, NEAR, agree, draw, entries, own, same, special, tried
 
 import framework as torch
@@ -16,6 +15,8 @@ from framework.core.registry import OPS
 from framework.kernels import compiled, cuda
 from framework.kernels.cuda import optimizers
 from framework.trace import figures
+
+DROPOUT = {f"dropout_{kind}" for kind in cuda.TYPES.values()}  # the rest of `drawing` is elsewhere
 
 
 @pytest.fixture
@@ -245,7 +246,42 @@ def test_max_scatter_in_order(in_order: None, host: Host) -> None:
 # -- optimizers ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def _plain_sgd(
+    p: Any, g: Any, b: Any, lr: float, momentum: float, dampening: float, decay: float,
+    maximize: bool, first: bool, nesterov: bool,
+) -> list[Any]:  # fmt: skip
+    """What NumPy computes in the wide type; the buffer is rounded before it is read again."""
+    kind, wide = p.dtype, np.float64 if p.dtype == np.float64 else np.float32
+    p, g = p.astype(wide), g.astype(wide) * (-1 if maximize else 1)
+    d = g + p * wide(decay)
+    if b is None:
+        return [(p - d * wide(lr)).astype(kind)]
+    b = d if first else b.astype(wide) * wide(momentum) + d * wide(1 - dampening)
+    b = b.astype(kind)
+    moved = b.astype(wide) * wide(momentum) + d if nesterov else b.astype(wide)
+    return [(p - moved * wide(lr)).astype(kind), b]
+
+
+def _plain_adam(
+    p: Any, g: Any, m: Any, s: Any, top: Any, lr: float, betas: Any, eps: float, decay: float,
+    decoupled: bool, maximize: bool, step: float,
+) -> list[Any]:  # fmt: skip
+    kind, wide = p.dtype, np.float64 if p.dtype == np.float64 else np.float32
+    p, g, m, s = (a.astype(wide) for a in (p, -g if maximize else g, m, s))
+    d = g if decoupled else g + p * wide(decay)
+    m = m + (d - m) * wide(1 - betas[0])
+    s = s * wide(betas[1]) + d * d * wide(1 - betas[1])
+    found, size = [m.astype(kind), s.astype(kind)], s
+    if top is not None:
+        size = np.maximum(s, top.astype(wide))
+        found.append(size.astype(kind))
+    shrink = 1 - lr * decay if decoupled else 1.0
+    moved = m / (np.sqrt(size) / wide((1 - betas[1] ** step) ** 0.5) + wide(eps))
+    rate = wide(lr / (1 - betas[0] ** step))
+    return [(p * wide(shrink) - moved * rate).astype(kind), *found]
+
+
+@pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize(
@@ -256,42 +292,49 @@ def test_sgd(
     momentum: float, first: int, nesterov: int, dampening: float, decay: float, maximize: bool,
     dtype: Any, host: Host,
 ) -> None:  # fmt: skip
-    theirs_module = compiled.family("optimizers")
-    if theirs_module is None:
-        pytest.skip("Numba is not here")
     for count in (3, 4096 + 5):
         param, grad, buffer = (draw(dtype, count, seed=k) for k in range(3))
-        found = []
-        for call in (functools.partial(tried, "optimizers", "sgd"), theirs_module.sgd):
-            p, b = param.copy(), buffer.copy() if momentum else None
-            call(p, grad, b, 0.1, momentum, dampening, decay, maximize, bool(first),
-                 bool(nesterov))  # fmt: skip
-            found.append((p, b))
-        (p, b), (q, c) = found
-        same(p, q)
-        if momentum:
-            same(b, c)
+        given = (0.1, momentum, dampening, decay, maximize, bool(first), bool(nesterov))
+        p, b = param.copy(), buffer.copy() if momentum else None
+        tried("optimizers", "sgd", p, grad, b, *given)
+        theirs = _plain_sgd(param, grad, buffer if momentum else None, *given)
+        for mine, other in zip((p, b), theirs):
+            same(mine, other)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("amsgrad", [False, True])
 @pytest.mark.parametrize("maximize", [False, True])
 def test_adam(maximize: bool, amsgrad: bool, decoupled: bool, dtype: Any, host: Host) -> None:
-    theirs_module = compiled.family("optimizers")
-    if theirs_module is None:
-        pytest.skip("Numba is not here")
     for count in (3, 4096 + 5):
         param, grad, mean, square, largest = (draw(dtype, count, seed=k) for k in range(5))
         grad[1] = np.nan
         start = [param, mean, np.abs(square), np.abs(largest) if amsgrad else None]
-        found = []
-        for call in (functools.partial(tried, "optimizers", "adam"), theirs_module.adam):
-            p, m, s, top = (None if a is None else a.copy() for a in start)
-            call(p, grad, m, s, top, 0.01, (0.9, 0.99), 1e-8, 0.1, decoupled, maximize, 3.0)
-            found.append([a for a in (p, m, s, top) if a is not None])
-        for a, b in zip(*found):
-            same(a, b)
+        given = (0.01, (0.9, 0.99), 1e-8, 0.1, decoupled, maximize, 3.0)
+        p, m, s, top = (None if a is None else a.copy() for a in start)
+        tried("optimizers", "adam", p, grad, m, s, top, *given)
+        theirs = _plain_adam(param, grad, *start[1:], *given)
+        for mine, other in zip([a for a in (p, m, s, top) if a is not None], theirs, strict=True):
+            same(mine, other)
+
+
+def test_numba_updates_alike(host: Host) -> None:
+    """What the CPU's compiled kernels make of the same numbers."""
+    theirs = compiled.family("optimizers")
+    if theirs is None:
+        pytest.skip("Numba is not here")
+    for dtype in (np.float32, np.float64):
+        start = [np.abs(draw(dtype, 4101, seed=k)) for k in range(4)]
+        for name, count, given in (
+            ("sgd", 3, (0.1, 0.9, 0.1, 0.1, False, False, True)),
+            ("adam", 4, (None, 0.01, (0.9, 0.99), 1e-8, 0.1, True, False, 3.0)),
+        ):
+            mine, other = ([a.copy() for a in start[:count]] for _ in range(2))
+            tried("optimizers", name, *mine, *given)
+            getattr(theirs, name)(*other, *given)
+            for a, b in zip(mine, other):
+                same(a, b)
 
 
 # -- convolution --------------------------------------------------------------------------------
@@ -412,7 +455,7 @@ def _many(name: str, lines: list[list[Any]], numbers: list[tuple[Any, ...]]) -> 
     return [[None if a is None else host.back(a) for a in line] for line in moved]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", KINDS)
 def test_updates_of_many_parameters_are_one_launch(dtype: Any, host: Host) -> None:
     """The same numbers as one by one; other numbers are another launch."""
     sizes = [3, (1 << 14) * 2 + 7, 1 << 14, 1, 50]
@@ -432,6 +475,14 @@ def test_updates_of_many_parameters_are_one_launch(dtype: Any, host: Host) -> No
         tried("optimizers", "adam", *line, *given)
         for a, b in zip(mine[:4], line):
             same(a, b)
+
+
+def test_updates_of_nothing_but_empty_parameters(host: Host) -> None:
+    lines = [[np.zeros(n, np.float32), np.zeros(n, np.float32), None] for n in (0, 0)]
+    numbers = [(0.1, 0.0, 0.0, 0.0, False, False, False)] * 2
+    assert [p.size for p, *_ in _many("sgd", lines, numbers)] == [0, 0]
+    (found,) = _many("sgd", [[draw(np.float32, 2), draw(np.float32, 2), None]], numbers[:1])
+    same(found[0], draw(np.float32, 2) * np.float32(0.9))
 
 
 def test_what_is_needed_at_once_does_not_wait(host: Host) -> None:
@@ -472,6 +523,11 @@ def test_health(dtype: Any, host: Host) -> None:
             for needs in (every, figures.FINITE, figures.NORM, figures.RANGE | figures.SPREAD):
                 mine, theirs = _measured(x, needs)
                 np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-9)
+
+
+def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:
+    families = ("adding", "attention", "conv", "gates", "health", "loss", "optimizers", "pool")
+    assert set().union(*map(entries_of, families)) | DROPOUT == launched
 
 
 def test_every_type_has_a_bound() -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from device_compiler import CAPABILITIES, compile_for, reason
+from hosted import COMPILER, entries_of
 
 from framework.core.registry import OPS
 from framework.kernels import cuda
@@ -18,14 +19,19 @@ def test_it_compiles_without_a_warning(family: str, capability: int) -> None:
         pytest.skip(problem)
     source = cuda.source(family)
     code = compile_for(capability, f"{family}.cu", source)
-    for kind in cuda.TYPES.values():
-        assert re.search(rf"\w_{kind}\b".encode(), code), f"no entry for {kind}"
+    text = code.decode("latin-1")
+    found = set(re.findall(r"\.entry (\w+)", text))  # of PTX; machine code has a section for each
+    found = found or set(re.findall(r"\.text\.(\w+)", text))
+    assert {e.rpartition("_")[2] for e in found} == set(cuda.TYPES.values())
+    if COMPILER is not None:  # these and no others are compared by `test_kernel_arithmetic`
+        assert found == entries_of(family)
 
 
 @pytest.mark.parametrize("family", cuda.FAMILIES)
 def test_the_source_needs_no_headers(family: str) -> None:
     source = cuda.source(family)
     assert "#include" not in source
+    assert source.isascii()  # CuPy writes it to a file, in whatever encoding the locale has
     assert max(map(len, source.splitlines())) <= 100 and "\t" not in source
     assert re.search(r"^KERNEL|^[A-Z]+\(", source, re.MULTILINE)
 

@@ -75,3 +75,38 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.i
 
 def test_numbers_beside_arrays() -> None:
     strictly("-c", NUMBERS)
+
+
+CREATED = """
+import cupy
+import framework as torch
+def drawn(device):
+    torch.manual_seed(3)
+    found = []
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        for n in (1, 7, 4099):
+            kind = {"dtype": dtype, "device": device}
+            found += [torch.rand(n, **kind), torch.randint(9, (n,), device=device)]
+            found += [torch.zeros(n, **kind), torch.randperm(n, device=device)]
+            found += [torch.full((n,), 0.3, **kind)]
+            normal = torch.randn(n, **kind)
+            assert normal.device.type == device
+    return found + [torch.rand(3, dtype=torch.complex64, device=device)]
+plain = drawn("cpu")
+cupy.counts.reset()
+there = drawn("cuda")
+assert cupy.counts.fetched == 0 and cupy.counts.sent == 24, (cupy.counts.fetched, cupy.counts.sent)
+assert all(torch.equal(a, b.cpu()) for a, b in zip(plain, there))
+from framework.trace import recording
+with recording() as tape:
+    x = torch.rand(3, device="cuda")
+    y = torch.zeros(3, device="cuda")
+made = tape.read()
+assert [(e.name, e.outputs[0].device, e.meta["target"]) for e in made] == [
+    ("rand", "cuda:0", "cuda:0"), ("zeros", "cuda:0", "cuda:0")], made
+"""
+
+
+@needs_compiler
+def test_tensors_made_on_the_device_come_from_there() -> None:
+    strictly("-c", CREATED)

@@ -3,7 +3,8 @@
 Put ``tests/framework/cuda/stand_in`` in front of the path of a process and the framework's real way
 to a GPU is run, on NumPy's arithmetic. Arrays are no NumPy arrays; nothing is converted unasked: a
 function that is given a NumPy array (even one without dimensions) raises TypeError, and what CuPy
-does not have is not here (``names.txt``). ``RawModule`` compiles the text of a kernel as C++
+does not have is not here (``names.txt``), nor are arguments that it does not take
+(``signatures.txt``). ``RawModule`` compiles the text of a kernel as C++
 (`host.h`). `counts` says how many bytes came from the device, how often somebody waited for it, and
 what went there. What it does not show: whether CuPy's own kernels take all dtypes, and speed.
 """
@@ -11,6 +12,7 @@ what went there. What it does not show: whether CuPy's own kernels take all dtyp
 from __future__ import annotations
 
 import functools
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,42 @@ for _line in Path(__file__).parents[1].joinpath("names.txt").read_text().splitli
     if not _line.startswith("#"):
         _kind, _, _words = _line.partition(": ")
         _NAMES.setdefault(_kind, set()).update(_words.split())
+
+
+def _signature(words: str) -> inspect.Signature:
+    P = inspect.Parameter
+    kind, found = P.POSITIONAL_OR_KEYWORD, []
+    for word in words.split():
+        if word == "/":
+            found = [p.replace(kind=P.POSITIONAL_ONLY) for p in found]
+        elif word == "*":
+            kind = P.KEYWORD_ONLY
+        elif word.startswith("*"):
+            most = P.VAR_KEYWORD if word[1] == "*" else P.VAR_POSITIONAL
+            found.append(P(word.strip("*"), most))
+            kind = P.KEYWORD_ONLY
+        else:
+            found.append(P(word.strip("="), kind, default=None if "=" in word else P.empty))
+    return inspect.Signature(found)
+
+
+_TAKES: dict[str, inspect.Signature] = {}
+for _line in Path(__file__).parents[1].joinpath("signatures.txt").read_text().splitlines():
+    if not _line.startswith("#"):
+        _name, _, _words = _line.partition(":")
+        _TAKES[_name] = _signature(_words)
+
+
+def _fits(kind: str, name: str, args: Any, options: Any) -> None:
+    """Raise TypeError for arguments that CuPy's function, or method, does not know."""
+    takes = _TAKES.get(f"{kind} {name}")
+    if takes is None:
+        return
+    try:
+        takes.bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"cupy {kind} {name}() has no attribute for this: {error}") from None
+
 
 _SCALARS = (bool, int, float, complex, np.generic)
 _HOST = {"shape", "ndim", "size", "result_type", "promote_types", "can_cast", "isscalar",
@@ -358,10 +396,26 @@ class ufunc:
     reduceat = _reduction("reduceat", ("add",))
 
 
-def _function(name: str, module: Any) -> Any:
+def _factored(call: Any, args: Any, options: Any) -> Any:
+    """By `cupy.linalg`: errors are numbers on the device, which one has to ask for to be told."""
+    counts.waits += linalg.raising
+    if any(getattr(a, "dtype", None) == np.float16 for a in args):
+        raise TypeError("float16 is unsupported in linalg")
+    if call is np.linalg.solve and args[1].shape[: args[0].ndim - 1] != args[0].shape[:-1]:
+        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K)")
+    try:
+        return call(*args, **options)
+    except np.linalg.LinAlgError:
+        if linalg.raising or call is np.linalg.lstsq:
+            raise
+        return np.full_like(args[0], np.nan)
+
+
+def _function(name: str, module: Any, kind: str = "functions") -> Any:
     call = getattr(module, name)
 
     def function(*args: Any, **options: Any) -> Any:
+        _fits(kind, name, args, options)
         numpy_too = name in _TAKES_NUMPY
         if name in _WAITS:
             counts.waits += 1
@@ -369,10 +423,12 @@ def _function(name: str, module: Any) -> Any:
             counts.sent += args[0].nbytes
             if name in ("array", "asarray"):
                 options.setdefault("copy", True)
+                one = args[0].flags
+                options.setdefault("order", "F" if one.fnc else "C")  # no others, as in CuPy
         plain = _plain(args, numpy_too)
         with np.errstate(all="ignore"):
             given = {k: _plain(v) for k, v in options.items() if k != "blocking"}
-            found = call(*plain, **given)
+            found = _factored(call, plain, given) if kind == "linalg" else call(*plain, **given)
         if name in _HOST:
             return found
         return _wrapped(found, (*args, *options.values()))
@@ -389,7 +445,7 @@ class _Module:
     def __getattr__(self, name: str) -> Any:
         if name in _NAMES[self._kind]:
             found = getattr(self._numpy, name)
-            made = found if isinstance(found, type) else _function(name, self._numpy)
+            made = found if isinstance(found, type) else _function(name, self._numpy, self._kind)
             self.__dict__[name] = made
             return made
         raise AttributeError(f"module 'cupy.{self._kind}' has no attribute {name!r}")
@@ -425,6 +481,7 @@ def get_array_module(*args: Any) -> Any:
 
 def _method(name: str) -> Any:
     def call(self: Any, *args: Any, **options: Any) -> Any:
+        _fits("methods", name, args, options)
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
             found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
@@ -476,7 +533,7 @@ from cupy.cuda import _current  # noqa: E402
 from cupy.raw import RawModule  # noqa: E402, F401
 
 _this = sys.modules[__name__]
-linalg = _Module("linalg", np.linalg)
+linalg = _Module("linalg", np.linalg, raising=False)
 fft = _Module("fft", np.fft)
 
 

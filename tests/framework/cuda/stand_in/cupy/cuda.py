@@ -38,8 +38,7 @@ class Device:
     def __eq__(self, other: Any) -> bool:
         return isinstance(other, Device) and other.id == self.id
 
-    def __hash__(self) -> int:
-        return self.id
+    __hash__ = None  # type: ignore[assignment]
 
     def __enter__(self) -> Device:
         _now.append(self.id)
@@ -61,7 +60,9 @@ class Stream:
         self.device_id = _current()
 
     def use(self) -> None:
-        _streams[self.device_id] = self
+        if self.device_id not in (-1, _current()):
+            raise RuntimeError("The device that the stream is created on does not match")
+        _streams[_current()] = self
 
     def synchronize(self) -> None:
         _counts().waits += 1
@@ -71,6 +72,7 @@ class Stream:
 
 
 Stream.null = Stream()
+Stream.null.device_id = -1
 _streams: dict[int, Stream] = {}
 
 
@@ -86,12 +88,14 @@ class Event:
     def __init__(
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
     ) -> None:  # fmt: skip
-        self.timing = not disable_timing
+        self.timing, self._device = not disable_timing, _current()
         self.recorded: float | None = None
         self.ptr = id(self)
         self._asked = 0
 
     def record(self, stream: Any = None) -> None:
+        place = _current() if stream is None or stream.device_id < 0 else stream.device_id
+        assert place == self._device, "cudaErrorInvalidResourceHandle"
         self.recorded, self._asked = time.perf_counter(), 0
 
     @property

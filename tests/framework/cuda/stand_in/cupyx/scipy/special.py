@@ -11,4 +11,4 @@ from scipy import special
 def __getattr__(name: str) -> Any:
     if name not in cupy._NAMES["special"]:
         raise AttributeError(f"module 'cupyx.scipy.special' has no attribute {name!r}")
-    return cupy._function(name, special)
+    return cupy._function(name, special, "special")
