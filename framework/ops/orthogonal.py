@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.kernels import module_of
@@ -152,8 +150,9 @@ function(checks=True, out=True)(_legacy_qr)
 
 
 def _geqrf_kernel(a: Any) -> Any:
-    h, tau = np.linalg.qr(np.asarray(a), mode="raw")
-    return np.ascontiguousarray(h.swapaxes(-2, -1)).astype(a.dtype), tau.astype(a.dtype)
+    xp = module_of(a)
+    h, tau = xp.linalg.qr(a, mode="raw")
+    return xp.ascontiguousarray(h.swapaxes(-2, -1)).astype(a.dtype), tau.astype(a.dtype)
 
 
 def _geqrf_grad(g: Any) -> Any:

@@ -388,22 +388,24 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
 def _cut(largest: Any, atol: Any, rtol: Any) -> Any:
     """The size below which singular values count as zero."""
-    return np.maximum(np.asarray(atol), np.asarray(rtol) * largest)
+    xp = module_of(largest)
+    return xp.maximum(xp.asarray(atol), xp.asarray(rtol) * largest)
 
 
 def _pinv_kernel(a: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
     m, n = a.shape[-2:]
+    xp = module_of(a)
     if not a.size:
-        return np.zeros((*a.shape[:-2], n, m), a.dtype)
+        return xp.zeros((*a.shape[:-2], n, m), a.dtype)
     if hermitian:
-        w, v = _converged(lambda: np.linalg.eigh(a), "linalg.eigh")
-        size = np.abs(w)
+        w, v = _converged(lambda: xp.linalg.eigh(a), "linalg.eigh")
+        size = xp.abs(w)
         cut = _cut(size.max(-1), atol, rtol)
-        inverse = np.where(size > cut[..., None], 1 / np.where(w == 0, 1, w), 0).astype(w.dtype)
+        inverse = xp.where(size > cut[..., None], 1 / xp.where(w == 0, 1, w), 0).astype(w.dtype)
         return (v * inverse[..., None, :]) @ v.swapaxes(-2, -1).conj()
     u, s, vh = _np_svd(a, full_matrices=False)
     cut = _cut(s[..., 0], atol, rtol)
-    inverse = np.where(s > cut[..., None], 1 / np.where(s == 0, 1, s), 0).astype(s.dtype)
+    inverse = xp.where(s > cut[..., None], 1 / xp.where(s == 0, 1, s), 0).astype(s.dtype)
     return (vh.swapaxes(-2, -1).conj() * inverse[..., None, :]) @ u.swapaxes(-2, -1).conj()
 
 
@@ -513,12 +515,13 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 
 def _rank_kernel(a: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
     if not a.size:
-        return np.zeros(a.shape[:-2], np.int64)
+        return module_of(a).zeros(a.shape[:-2], np.int64)
     if hermitian:
-        s = np.abs(_converged(lambda: np.linalg.eigvalsh(a), "linalg.eigh"))
+        xp = module_of(a)
+        s = xp.abs(_converged(lambda: xp.linalg.eigvalsh(a), "linalg.eigh"))
     else:
         s = _svdvals_kernel(a)
-    cut = np.asarray(_cut(s.max(-1), atol, rtol))
+    cut = _cut(s.max(-1), atol, rtol)
     return (s > cut[..., None]).sum(-1).astype(np.int64)
 
 

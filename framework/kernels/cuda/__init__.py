@@ -21,7 +21,7 @@ import numpy as np
 
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
-from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST
+from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST, SOLVER
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_named",
@@ -75,8 +75,7 @@ def _is_there(array: Any) -> bool:
 
 
 def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
-    if name in ON_HOST:
-        return _on_host(plain)
+    plain = _on_host(plain) if name in ON_HOST else plain
     own = kernel_named(name)
     if own is None:
         return plain
@@ -91,8 +90,11 @@ def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def kernel_named(name: str) -> Callable[..., Any] | None:
-    """The function that runs our own kernel of an op; None if there is none."""
-    family = KERNELS.get(name)
+    """The function that runs an op on a device, by a kernel of our own or CuPy's `solver`, or None.
+
+    It returns None itself for arrays that it is not for.
+    """
+    family = "solver" if name in SOLVER else KERNELS.get(name)
     if family is None:
         return None
     found: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{family}"), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "KERNELS", "ON_HOST"]
+__all__ = ["FAMILIES", "KERNELS", "ON_HOST", "SOLVER"]
 
 FAMILIES = (  # a .cu and a .py of that name each
     "adding", "attention", "conv", "drawing", "gates", "health", "loss", "norm", "optimizers",
@@ -29,10 +29,14 @@ _NAMES = {  # by family: functions of the name of their op
 
 KERNELS = {op: family for family, names in _NAMES.items() for op in names.split()}
 
-# What CuPy has no kernel for (LAPACK, running extremes) or tells no errors of (inverses): these ops
-# fetch their operands, compute in host memory and put the result back, which waits for the device.
-ON_HOST = frozenset(
-    """cholesky_ex cholesky_inverse cholesky_solve cummax cummin decayed_sum eig
-    eigvals geqrf hash_tensor inv inv_ex ldl_factor ldl_solve logcumsumexp lstsq lu_factor
-    matrix_exp matrix_rank mode pinv segment_reduce solve solve_ex solve_triangular""".split()
+# Ops that fetch their operands, compute in host memory and put the result back, which waits for the
+# device: what CuPy has no kernel for (running extremes, symmetric factors, ...), and what it has
+# kernels for (`solver`) where these do not fit or fail, since they do not say which matrix it was.
+SOLVER = frozenset(
+    """cholesky cholesky_ex cholesky_inverse cholesky_solve eig eigvals inv inv_ex lstsq lu_factor
+    solve solve_ex solve_triangular""".split()
+)
+ON_HOST = SOLVER | frozenset(
+    """cummax cummin decayed_sum hash_tensor ldl_factor ldl_solve logcumsumexp matrix_exp mode
+    segment_reduce""".split()
 )
