@@ -1,7 +1,8 @@
 """`backends`: PyTorch's switches of libraries, accepted and remembered.
 
-There is one implementation of everything here, so no switch changes a result. What is asked
-(``is_available``) is answered truthfully.
+There is one implementation of nearly everything here, so that no switch changes a result, but for
+those of cuDNN: where its front end is installed, convolutions on CUDA devices are its, unless
+`cudnn.enabled` is False. What is asked (``is_available``) is answered truthfully.
 
 >>> import framework as torch
 >>> torch.backends.cudnn.benchmark = True
@@ -82,6 +83,35 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<backends.{self._name}>"
+
+
+class _Cudnn(Backend):
+    """`backends.cudnn`: convolutions on CUDA devices, see `kernels.cuda.cudnn`.
+
+    ``enabled``: use it where it is there. ``allow_tf32``: products of float32 may be taken of 19
+    bits. ``deterministic``: only what gives the same bits each time. ``benchmark``: time the first
+    ``benchmark_limit`` (0: all) of its plans for new shapes and keep the fastest.
+    """
+
+    def is_available(self) -> bool:
+        """Whether it computes convolutions here: a CUDA device, the front end and the library."""
+        from framework.kernels.cuda import cudnn
+
+        return not cudnn.problem()
+
+    is_built = is_available
+
+    def version(self) -> int | None:  # type: ignore[override]
+        """The library's number, such as 91002 for 9.10.2; None if it is not there."""
+        from framework.kernels.cuda import cudnn
+
+        return cudnn.version() if self.is_available() else None
+
+    def is_acceptable(self, tensor: Any) -> bool:
+        """Whether it would compute with a tensor of any shape: a float one on a CUDA device."""
+        kind = str(tensor.dtype).rpartition(".")[2]
+        floats = ("float16", "bfloat16", "float32", "float64")
+        return self.is_available() and tensor.device.type == "cuda" and kind in floats
 
 
 class _SDPAParams(NamedTuple):
@@ -249,7 +279,7 @@ class _Cpu:
         return platform.machine()
 
 
-cudnn = Backend(
+cudnn = _Cudnn(
     "cudnn", enabled=True, benchmark=False, benchmark_limit=10, deterministic=False,
     allow_tf32=True, fp32_precision="none",
 )  # fmt: skip

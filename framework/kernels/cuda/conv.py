@@ -1,7 +1,7 @@
 """Convolutions in one, two and three dimensions, transposed ones too, and their gradients.
 
-No patches are unfolded. Images that lie channels last are copied into rows, and results of a
-convolution back into their order.
+By cuDNN where that is there (`cudnn`), else by kernels of our own: no patches are unfolded; images
+that lie channels last are copied into rows, and results of a convolution back into their order.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework.kernels.cuda import blocks_for, empty, flat, launch, ready
+from framework.kernels.cuda import blocks_for, cudnn, empty, flat, launch, ready
 from framework.kernels.floats import wide
 from framework.layout import keeps_format
 
@@ -38,7 +38,10 @@ def _shapes(
     if not good or outs % groups or ins % groups or min(*size, *out, *kernel) <= 0:
         return None
     window = math.prod(kernel)
-    largest = max(batch * math.prod(size), batch * math.prod(out), ins * window, outs * window)
+    largest = max(batch * math.prod(size), batch * math.prod(out), ins * window, outs * window,
+                  *[n + 2 * p for n, p in zip(size, padding)],
+                  *[(n - 1) * s for n, s in zip(out, stride)],
+                  *[(n - 1) * d for n, d in zip(kernel, dilation)], *stride, *dilation)  # fmt: skip
     if largest > _MOST or ins * outs * window > _MOST:
         return None
     lines = ((size, 1), (out, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
@@ -57,6 +60,12 @@ def _tiles(groups: int, rows: int, columns: int) -> int:
     return groups * -(-rows // _SIDE) * -(-columns // _SIDE)
 
 
+def _with_bias(y: Any, b: Any) -> Any:
+    if b is not None:
+        y += b.reshape(1, -1, *[1] * (y.ndim - 2))
+    return y
+
+
 def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     given = [x, w] if b is None else [x, w, b]
     if not ready(*given) or x.ndim != w.ndim or x.ndim not in (3, 4, 5):
@@ -71,6 +80,10 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
                      dilation, groups)  # fmt: skip
     if shapes is None:
         return None
+    if cudnn.wanted(x):
+        y = cudnn.run("forward", x, w, (len(x), len(w), *out), stride, padding, dilation)
+        if y is not None:
+            return _with_bias(y, b)
     x, w, b = flat(x), flat(w), None if b is None else flat(b)
     y = empty(x, (len(x), len(w), *out))
     rows, columns = len(w) // groups, len(x) * math.prod(out)
@@ -95,6 +108,10 @@ def _conv_input(
         return None
     if b is not None and (not ready(g, b) or b.shape != (ins,)):
         return None
+    if cudnn.wanted(g):
+        x = cudnn.run("input", g, w, (len(g), ins, *size), stride, padding, dilation)
+        if x is not None:
+            return _with_bias(x, b)
     g, w, b = flat(g), flat(w), None if b is None else flat(b)
     x = empty(g, (len(g), ins, *size))
     rows, columns = w.shape[1], len(g) * math.prod(size)
@@ -117,6 +134,11 @@ def _conv_weight(
                      dilation, groups)  # fmt: skip
     if shapes is None or len(x) != len(g):
         return None
+    if cudnn.wanted(x):
+        shape = outs, ins // groups, *kernel
+        found = cudnn.run("weight", x, g, shape, stride, padding, dilation)
+        if found is not None:
+            return found
     x, g = flat(x), flat(g)
     rows, columns = outs // groups, ins // groups * math.prod(kernel)
     kind, depth = wide(empty(x, (0,))).dtype, len(x) * math.prod(g.shape[2:])
