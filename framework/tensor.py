@@ -860,6 +860,7 @@ def tensor(
         dtype: the type of the elements instead.
         device: where it lies; the default device unless ``data`` is a tensor.
         requires_grad: whether it is a leaf that wants a gradient.
+        pin_memory: in page-locked host memory, for which there must be a CUDA device.
 
     Raises:
         ValueError: lists of different lengths side by side, or an integer of more than 64 bits.
@@ -882,6 +883,10 @@ def tensor(
     if device is None and isinstance(data, Tensor):
         target = data._device
     made = wrap(array if target is CPU else to_device(array, target), target)
+    if pin_memory:
+        from framework.ops.creation import in_pinned_memory
+
+        made = in_pinned_memory(made)
     return made.requires_grad_() if requires_grad else made
 
 

@@ -162,7 +162,8 @@ class save_on_cpu(saved_tensors_hooks):
     """Within it, nodes keep what they save in host memory, and bring it back for the gradient.
 
     Args:
-        pin_memory: accepted; the copies are ordinary host memory.
+        pin_memory: let the copies of what lies on a CUDA device be page-locked, so that they are
+            brought back while the program goes on.
 
     >>> import framework as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -176,9 +177,11 @@ class save_on_cpu(saved_tensors_hooks):
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         def pack(tensor: Tensor) -> Any:
             copy = tensor.detach().clone() if not tensor.is_cuda else tensor.detach().cpu()
+            if pin_memory and tensor.is_cuda:
+                copy = copy.pin_memory()
             return tensor.device, copy
 
-        super().__init__(pack, lambda packed: packed[1].to(packed[0]))
+        super().__init__(pack, lambda packed: packed[1].to(packed[0], non_blocking=pin_memory))
 
 
 @contextmanager

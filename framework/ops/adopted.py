@@ -10,7 +10,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.registry import function
 from framework.device import default
-from framework.ops.creation import only_strided
+from framework.ops.creation import in_pinned_memory, only_strided
 from framework.tensor import Tensor, tensor, wrap
 
 __all__ = ["as_tensor", "asarray", "from_file", "from_numpy", "frombuffer"]
@@ -235,4 +235,6 @@ def from_file(
     made = wrap(mapped.view(np.ndarray))
     if device is not None:
         made = made.to(device)
+    if pin_memory:  # a copy: the file is not written by it
+        made = in_pinned_memory(made)
     return made.requires_grad_() if requires_grad else made

@@ -2,8 +2,8 @@
 
 A creation is an op without inputs, so that the trace shows where a tensor came from. They share
 PyTorch's options: ``out`` (a tensor to write into), ``dtype``, ``layout`` (strided), ``device``
-(the default device unless given), ``pin_memory`` (accepted: host memory is ordinary memory) and
-``requires_grad``. Tensors of data that others made are in `adopted`.
+(the default device unless given), ``pin_memory`` (page-locked host memory, for which there must be
+a CUDA device) and ``requires_grad``. Tensors of data that others made are in `adopted`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from framework.core.interpose import by_sample
 from framework.core.kinds import MISSING
 from framework.core.out import into
 from framework.core.registry import Op, function, op
-from framework.device import CPU, META, default, existing, is_fake_cuda
+from framework.device import CPU, META, cuda_problem, default, existing, is_fake_cuda
 from framework.dtypes import COMPLEX, FLOAT
-from framework.kernels import on, to_device, to_host
+from framework.kernels import on, pinned, to_device, to_host
 from framework.kernels.coo import CooArray
 from framework.kernels.cuda import kernel_named
 from framework.kernels.meta import creation_without_numbers, meta_array
@@ -35,8 +35,8 @@ from framework.layout import laid_out, preserve_format, strided
 from framework.tensor import Tensor, tensor, warn_of_copy, wrap
 
 __all__ = [
-    "add_likes", "arange", "create", "empty", "eye", "full", "kind_of", "like", "linspace",
-    "logspace", "ones", "only_strided", "shape_of", "zeros",
+    "add_likes", "arange", "create", "empty", "eye", "full", "in_pinned_memory", "kind_of", "like",
+    "linspace", "logspace", "ones", "only_strided", "shape_of", "zeros",
 ]  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def only_strided(layout: Any) -> None:
 
 def create(
     record: Any, out: Any, dtype: Any, layout: Any, device: Any, requires_grad: bool,
-    usual: Any = None, **meta: Any,
+    usual: Any = None, pin_memory: bool = False, **meta: Any,
 ) -> Tensor:  # fmt: skip
     """Run a creation op; ``usual`` is the dtype if none is given, the default one unless given."""
     if layout is not None:
@@ -101,7 +101,22 @@ def create(
     if target is META:
         record = _without_memory(record)
     made = _made(record, target, dtype=kind.numpy, **meta)
+    if pin_memory:
+        made = in_pinned_memory(made)
     return made.requires_grad_() if requires_grad else made
+
+
+def in_pinned_memory(made: Tensor) -> Tensor:
+    """A tensor just made, in page-locked host memory; RuntimeError where there is none."""
+    if made._device is not CPU or made.is_sparse:
+        raise RuntimeError("Only dense CPU tensors can be pinned")
+    if cuda_problem():
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory "
+            f"allocator is available on this system: {cuda_problem()}"
+        )
+    made._data = pinned(made._data)
+    return made
 
 
 def _into(record: Any, out: Any, dtype: Any, meta: dict[str, Any]) -> Tensor:
@@ -228,7 +243,9 @@ def zeros(
         shape = shape_of(args, size)
     except RuntimeError:
         raise RuntimeError("zeros: Dimension size must be non-negative.") from None
-    return create(ZEROS, out, dtype, layout, device, requires_grad, shape=shape)
+    return create(
+        ZEROS, out, dtype, layout, device, requires_grad, shape=shape, pin_memory=pin_memory
+    )
 
 
 @function(method=False)
@@ -245,7 +262,9 @@ def ones(
     tensor([1, 1, 1])
     """
     shape = shape_of(args, size)
-    return create(ONES, out, dtype, layout, device, requires_grad, shape=shape)
+    return create(
+        ONES, out, dtype, layout, device, requires_grad, shape=shape, pin_memory=pin_memory
+    )
 
 
 @function(method=False)
@@ -268,7 +287,7 @@ def empty(
     made = create(ZEROS, out, dtype, layout, device, requires_grad, shape=shape)
     if memory_format is not None and out is None:
         made._data = laid_out(made._data, made._data, memory_format)
-    return made
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -293,7 +312,8 @@ def full(
         )
     usual = dtypes.scalar_dtype(value)
     shape = shape_of((size,))
-    return create(FULL, out, dtype, layout, device, requires_grad, usual, shape=shape, value=value)
+    return create(FULL, out, dtype, layout, device, requires_grad, usual,
+                  shape=shape, value=value, pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -312,7 +332,8 @@ def scalar_tensor(
     value, kind = _number(s), kind_of(None, dtype, dtypes.get_default_dtype())
     if kind in (dtypes.float16, dtypes.bfloat16) and not isinstance(value, complex):
         value = float(dtypes.assigned(value, kind))
-    return create(FULL, None, dtype, layout, device, requires_grad, shape=(), value=value)
+    return create(FULL, None, dtype, layout, device, requires_grad,
+                  shape=(), value=value, pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -334,7 +355,9 @@ def eye(
         if length is not MISSING and length < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
     m = n if m is MISSING else m
-    return create(EYE, out, dtype, layout, device, requires_grad, n=int(n), m=int(m))
+    return create(
+        EYE, out, dtype, layout, device, requires_grad, n=int(n), m=int(m), pin_memory=pin_memory
+    )
 
 
 # -- ranges ------------------------------------------------------------------------------------
@@ -398,7 +421,7 @@ def arange(
     exact = all(isinstance(v, int) for v in (start, end, step))
     count = -((start - end) // step) if exact else math.ceil((end - start) / step)
     return create(ARANGE, out, dtype, layout, device, requires_grad, usual,
-                  start=start, step=step, count=count)  # fmt: skip
+                  start=start, step=step, count=count, pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -430,7 +453,7 @@ def range(
     _check_range(start, end, step)
     count = int((end - start) / step) + 1
     return create(RANGE, out, dtype, layout, device, requires_grad,
-                  start=start, step=step, count=count)  # fmt: skip
+                  start=start, step=step, count=count, pin_memory=pin_memory)  # fmt: skip
 
 
 def _between(start: Any, end: Any, steps: int, dtype: Any) -> Any:
@@ -538,7 +561,8 @@ def linspace(
     >>> torch.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    return _space(LINSPACE, start, end, steps, out, dtype, layout, device, requires_grad)
+    return _space(LINSPACE, start, end, steps, out, dtype, layout, device, requires_grad,
+                  pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -556,7 +580,8 @@ def logspace(
     >>> torch.logspace(0, 3, 4)
     tensor([   1.,   10.,  100., 1000.])
     """
-    return _space(LOGSPACE, start, end, steps, out, dtype, layout, device, requires_grad, base=base)
+    return _space(LOGSPACE, start, end, steps, out, dtype, layout, device, requires_grad,
+                  base=base, pin_memory=pin_memory)  # fmt: skip
 
 
 # -- indices of triangles ----------------------------------------------------------------------
@@ -572,7 +597,7 @@ TRIANGLE = op("triangle_indices", _triangle_kernel, "")
 
 def _triangle(
     row: int, col: int, offset: int, lower: bool, dtype: Any, device: Any, layout: Any,
-    requires_grad: bool,
+    requires_grad: bool, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     for name, length in (("row", row), ("col", col)):
         if length < 0:
@@ -582,7 +607,7 @@ def _triangle(
         kind = dtypes.NAMES[dtypes.to_dtype(dtype)]
         raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
     return create(TRIANGLE, None, dtype, layout, device, requires_grad, dtypes.int64,
-                  row=row, col=col, offset=offset, lower=lower)  # fmt: skip
+                  pin_memory, row=row, col=col, offset=offset, lower=lower)  # fmt: skip
 
 
 @function(method=False)
@@ -600,7 +625,9 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(row, col, offset, True, dtype, device, layout, requires_grad)
+    return _triangle(
+        row, col, offset, True, dtype, device, layout, requires_grad, pin_memory=pin_memory
+    )
 
 
 @function(method=False)
@@ -618,7 +645,9 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _triangle(row, col, offset, False, dtype, device, layout, requires_grad)
+    return _triangle(
+        row, col, offset, False, dtype, device, layout, requires_grad, pin_memory=pin_memory
+    )
 
 
 # -- memory of a given order -------------------------------------------------------------------
@@ -654,7 +683,8 @@ def empty_strided(
         )
     if any(s < 0 for s in steps):
         raise RuntimeError("as_strided: Negative strides are not supported at the moment")
-    return create(STRIDED, None, dtype, layout, device, requires_grad, shape=shape, stride=steps)
+    return create(STRIDED, None, dtype, layout, device, requires_grad,
+                  shape=shape, stride=steps, pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -688,8 +718,9 @@ def empty_permuted(
     for d in reversed(order):
         steps[d], step = step, step * max(shape[d], 1)
     return empty_strided(
-        shape, steps, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad
-    )
+        shape, steps, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad,
+        pin_memory=pin_memory,
+    )  # fmt: skip
 
 
 @function(namespaces=())
@@ -706,7 +737,8 @@ def new_empty_strided(
     (1, 2)
     """
     return empty_strided(size, stride, dtype=dtype or self.dtype, layout=layout,
-                         device=device or self.device, requires_grad=requires_grad)  # fmt: skip
+                         device=device or self.device, requires_grad=requires_grad,
+                         pin_memory=pin_memory)  # fmt: skip
 
 
 # -- like another tensor -----------------------------------------------------------------------
@@ -746,7 +778,8 @@ def add_likes(make: Any, name: str, printed: str = "") -> None:
             input.shape, dtype=dtype or input.dtype, layout=layout, device=device or input.device,
             requires_grad=requires_grad, **more,
         )  # fmt: skip
-        return like(made, input, memory_format)
+        made = like(made, input, memory_format)
+        return in_pinned_memory(made) if pin_memory else made
 
     call.__name__ = f"{name}_like"
     call.__doc__ = f"""`{name}` with the shape, dtype, device and memory order of ``input``.
@@ -803,7 +836,8 @@ def full_like(
         return input.new_full(input.shape, fill_value, dtype=dtype or input.dtype)
     made = full(input.shape, fill_value, dtype=dtype or input.dtype, layout=layout,
                 device=device or input.device, requires_grad=requires_grad)  # fmt: skip
-    return like(made, input, memory_format)
+    made = like(made, input, memory_format)
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(namespaces=())

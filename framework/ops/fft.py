@@ -20,7 +20,7 @@ from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
-from framework.ops.creation import create
+from framework.ops.creation import create, in_pinned_memory
 from framework.ops.dims import axis
 from framework.tensor import Tensor
 
@@ -522,7 +522,8 @@ def fftfreq(
     >>> torch.fft.fftfreq(4)
     tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
     """
-    return _frequencies(n, d, False, dtype, device, requires_grad)
+    made = _frequencies(n, d, False, dtype, device, requires_grad)
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(namespaces=_FFT, method=False, checks=True, out=True)
@@ -540,7 +541,8 @@ def rfftfreq(
     >>> torch.fft.rfftfreq(4)
     tensor([0.0000, 0.2500, 0.5000])
     """
-    return _frequencies(n, d, True, dtype, device, requires_grad)
+    made = _frequencies(n, d, True, dtype, device, requires_grad)
+    return in_pinned_memory(made) if pin_memory else made
 
 
 def _shifted(input: Tensor, dim: Any, inverse: bool) -> Tensor:

@@ -21,7 +21,14 @@ from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import module_of, to_host
 from framework.kernels.floats import floating, real_floating, type_name
-from framework.ops.creation import add_likes, create, kind_of, like, shape_of
+from framework.ops.creation import (
+    add_likes,
+    create,
+    in_pinned_memory,
+    kind_of,
+    like,
+    shape_of,
+)
 from framework.random import stream
 from framework.tensor import Tensor
 
@@ -78,7 +85,7 @@ def rand(
     torch.Size([2, 3])
     """
     return create(RAND, out, dtype, layout, device, requires_grad, shape=shape_of(args, size),
-                  generator=stream(generator))  # fmt: skip
+                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -96,7 +103,7 @@ def randn(
     torch.Size([2, 3])
     """
     return create(RANDN, out, dtype, layout, device, requires_grad, shape=shape_of(args, size),
-                  generator=stream(generator))  # fmt: skip
+                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
 
 
 _C_NAMES = {
@@ -171,8 +178,8 @@ def randint(
     low, high = int(low), int(high)
     _check_between(low, high, kind_of(out, dtype, dtypes.int64))
     shape = shape_of((size,))
-    return create(RANDINT, out, dtype, layout, device, requires_grad, dtypes.int64, shape=shape,
-                  generator=stream(generator), low=low, high=high)  # fmt: skip
+    return create(RANDINT, out, dtype, layout, device, requires_grad, dtypes.int64, pin_memory,
+                  shape=shape, generator=stream(generator), low=low, high=high)  # fmt: skip
 
 
 @function(method=False)
@@ -195,7 +202,8 @@ def randint_like(
     made = randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, layout=layout,
                    device=device or input.device, requires_grad=requires_grad,
                    generator=generator)  # fmt: skip
-    return like(made, input, memory_format)
+    made = like(made, input, memory_format)
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -226,7 +234,7 @@ def randperm(
     if n - 1 > _limits(kind)[1]:
         raise dtypes.overflow(kind)
     return create(RANDPERM, out, dtype, layout, device, requires_grad, dtypes.int64, n=int(n),
-                  generator=stream(generator))  # fmt: skip
+                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
 
 
 add_likes(rand, "rand")
@@ -354,7 +362,8 @@ def normal(
             raise TypeError(
                 f"normal(): argument 'size' must be tuple of ints, not {type(size).__name__}"
             )
-        made = randn(size, out=out, dtype=dtype, layout=layout, device=device, generator=generator)
+        made = randn(size, out=out, dtype=dtype, layout=layout, device=device,
+                     generator=generator, pin_memory=pin_memory)  # fmt: skip
         made.mul_(std).add_(mean)
         return made.requires_grad_() if requires_grad else made
     made = apply(NORMAL, mean, std, generator=stream(generator))

@@ -16,7 +16,7 @@ from framework import dtypes
 from framework.core.registry import function, op
 from framework.dtypes import FLOAT
 from framework.layout import strided
-from framework.ops.creation import create
+from framework.ops.creation import create, in_pinned_memory
 from framework.tensor import Tensor
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
@@ -347,10 +347,11 @@ def bartlett_window(
     >>> torch.bartlett_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return _old(
+    made = _old(
         "bartlett_window", "bartlett", window_length, periodic, (), dtype, layout, device,
         requires_grad,
     )  # fmt: skip
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -366,10 +367,11 @@ def hann_window(
     >>> torch.hann_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return _old(
+    made = _old(
         "hann_window", "cosines", window_length, periodic, ((0.5, 0.5),), dtype, layout, device,
         requires_grad,
     )  # fmt: skip
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -386,10 +388,11 @@ def hamming_window(
     >>> torch.hamming_window(4)
     tensor([0.0800, 0.5400, 1.0000, 0.5400])
     """
-    return _old(
+    made = _old(
         "hamming_window", "cosines", window_length, periodic, ((alpha, beta),), dtype, layout,
         device, requires_grad,
     )  # fmt: skip
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -405,10 +408,11 @@ def blackman_window(
     >>> torch.blackman_window(4)[1:]
     tensor([0.3400, 1.0000, 0.3400])
     """
-    return _old(
+    made = _old(
         "blackman_window", "cosines", window_length, periodic, ((0.42, 0.5, 0.08),), dtype, layout,
         device, requires_grad,
     )  # fmt: skip
+    return in_pinned_memory(made) if pin_memory else made
 
 
 @function(method=False)
@@ -426,7 +430,8 @@ def kaiser_window(
     >>> torch.kaiser_window(3, periodic=False, beta=1.0)
     tensor([0.7898, 1.0000, 0.7898])
     """
-    return _old(
+    made = _old(
         "kaiser_window", "kaiser", window_length, periodic, (float(beta),), dtype, layout, device,
         requires_grad,
     )  # fmt: skip
+    return in_pinned_memory(made) if pin_memory else made

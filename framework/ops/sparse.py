@@ -19,6 +19,7 @@ from framework.kernels.coo import CooArray
 from framework.layout import sparse_coo
 from framework.ops.conversion import CLONE, FILL
 from framework.ops.conversion import COPY as COPY_IN
+from framework.ops.creation import in_pinned_memory
 from framework.ops.dims import axes, axis
 from framework.ops.indexing import INDEX, SLICE
 from framework.ops.joining import CAT, cat, stack
@@ -129,6 +130,8 @@ def sparse_coo_tensor(
                 "cannot set is_coalesced to true if indices correspond to uncoalesced COO tensor"
             )
     result = apply(COO, place, content, size=shape, coalesced=bool(is_coalesced))
+    if pin_memory:
+        result = in_pinned_memory(result)
     return result.requires_grad_() if requires_grad else result
 
 
