@@ -111,7 +111,40 @@ def _cupy() -> tuple[str, str]:
         return NOTE, f"CuPy {version} has no driver to use: {first_words(error)}"
     if not driver:
         return NOTE, f"CuPy {version}, but there is no NVIDIA driver"
+    if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < 14:
+        return (
+            BAD,
+            f"CuPy {version} has no bfloat16: pip install -U 'tapebook[cuda12]' (14 or newer)",
+        )
     return OK, f"CuPy {version}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
+
+
+def _libraries() -> tuple[str, str]:
+    from framework import cuda
+
+    if cuda.devices.real() is None:
+        return NOTE, "cuBLAS, cuSOLVER, cuFFT and NVRTC are tried on an NVIDIA GPU only"
+    if failed := cuda.devices.libraries():
+        said = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        return BAD, f"{said} (pip install 'cupy-cuda12x[ctk]')"
+    return OK, "cuBLAS, cuSOLVER, cuFFT and NVRTC work"
+
+
+def _cudnn() -> tuple[str, str]:
+    from framework.kernels.cuda import cudnn
+
+    if problem := cudnn.missing():
+        return NOTE, f"{problem}; convolutions on NVIDIA GPUs are by kernels of our own"
+    number = cudnn.version() or 0
+    found = f"cuDNN {number // 10000}.{number // 100 % 100}.{number % 100}"
+    return OK, f"{found} for convolutions on NVIDIA GPUs"
+
+
+def _sanitizer() -> tuple[str, str]:
+    program = shutil.which("compute-sanitizer")
+    if program is None:
+        return NOTE, "compute-sanitizer is not on the PATH: make test-cuda-memcheck needs it"
+    return OK, f"compute-sanitizer at {program}"
 
 
 def _nvrtc() -> tuple[str, str]:
@@ -199,7 +232,10 @@ CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
     "numba": _numba,
     "devices": _devices,
     "cupy": _cupy,
+    "libraries": _libraries,
+    "cudnn": _cudnn,
     "nvrtc": _nvrtc,
+    "sanitizer": _sanitizer,
     "graphviz": _graphviz,
     "matplotlib": _matplotlib,
     "pytorch": _pytorch,

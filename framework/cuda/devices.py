@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import Any, NamedTuple
 
-from framework.device import cuda_problem, default, existing, is_fake_cuda
+from framework.device import cuda_problem, default, existing, first_words, is_fake_cuda
 from framework.device import device as Device
 from framework.kernels.pool import physical
 
@@ -14,8 +14,8 @@ __all__ = [
     "can_device_access_peer", "current_device", "device", "device_of", "driver_version",
     "get_arch_list", "get_device_capability", "get_device_module", "get_device_name",
     "get_device_properties", "get_gencode_flags", "index_of", "init", "is_available",
-    "is_bf16_supported", "is_initialized", "is_tf32_supported", "need", "real", "set_device",
-    "synchronize", "use",
+    "is_bf16_supported", "is_initialized", "is_tf32_supported", "libraries", "need", "real",
+    "set_device", "synchronize", "use",
 ]  # fmt: skip
 
 
@@ -53,6 +53,32 @@ def driver_version() -> int:
     import cupy
 
     return int(cupy.cuda.runtime.driverGetVersion())
+
+
+def libraries() -> dict[str, str]:
+    """What of NVIDIA's libraries fails on the current device, and why; tried with a few numbers.
+
+    Empty where all work, and without a real device.
+    """
+    cupy = real()
+    if cupy is None:
+        return {}
+    from framework.kernels.cuda import pointwise
+
+    two = cupy.ones((2, 2), cupy.float32)
+    tries = {
+        "NVRTC": lambda: pointwise.relu(two),
+        "cuBLAS": lambda: cupy.matmul(two, two),
+        "cuSOLVER": lambda: cupy.linalg.inv(cupy.eye(2, dtype=cupy.float32)),
+        "cuFFT": lambda: cupy.fft.fft(two),
+    }
+    failed: dict[str, str] = {}
+    for name, call in tries.items():
+        try:
+            call().get()
+        except Exception as error:  # CuPy raises its own type for each of them
+            failed[name] = first_words(error)
+    return failed
 
 
 def index_of(value: Any = None) -> int:

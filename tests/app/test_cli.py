@@ -195,7 +195,8 @@ def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
     assert done.returncode == 0
     found = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert list(found) == [
-        "python", "framework", "blas", "numba", "devices", "cupy", "nvrtc", "graphviz",
+        "python", "framework", "blas", "numba", "devices", "cupy", "libraries", "cudnn",
+        "nvrtc", "sanitizer", "graphviz",
         "matplotlib", "pytorch", "terminal", "unicode", "runtime",
     ]  # fmt: skip
     assert all(len(line) < 200 and line[:4] in ("ok  ", "note") for line in found.values())
