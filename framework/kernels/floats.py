@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.kernels import compiled
 
-__all__ = ["floating", "real_floating", "type_name", "wide", "widening"]
+__all__ = ["cast", "floating", "real_floating", "type_name", "wide", "widening"]
+
+_SINGLE, _BFLOAT16 = np.dtype(np.float32), dtypes.bfloat16.numpy
 
 
 def type_name(array: Any) -> str:
@@ -32,11 +35,26 @@ def real_floating(array: Any, name: str) -> Any:
     return array
 
 
+def cast(array: Any, dtype: Any) -> Any:
+    """``array.astype(dtype)``; between float32 and the halves by a compiled kernel, if it pays."""
+    if array.size >= compiled.LARGE and array.__class__ is np.ndarray and array.flags.c_contiguous:
+        of, to = array.dtype, np.dtype(dtype)
+        if of is _SINGLE and _is_half(to) and (halves := compiled.family("halves")):
+            return halves.narrowed(array, to)
+        if to is _SINGLE and _is_half(of) and (halves := compiled.family("halves")):
+            return halves.widened(array)
+    return array.astype(dtype)
+
+
+def _is_half(dtype: Any) -> bool:
+    return bool(dtype.itemsize == 2 and (dtype.kind == "f" or dtype is _BFLOAT16))
+
+
 def wide(array: Any) -> Any:
     """float16 and bfloat16 as float32, to compute and accumulate in; others as they are."""
     dtype = array.dtype
     if dtype.itemsize == 2 and dtype.kind in "fV":
-        return array.astype(np.float32)
+        return cast(array, _SINGLE)
     return array
 
 
@@ -49,7 +67,7 @@ def widening(kernel: Callable[..., Any]) -> Callable[..., Any]:
         if dtype.itemsize != 2 or dtype.kind not in "fV":
             return kernel(first, *rest, **meta)
         others = [wide(a) if hasattr(a, "dtype") else a for a in rest]
-        result = kernel(first.astype(np.float32), *others, **meta)
+        result = kernel(cast(first, _SINGLE), *others, **meta)
         if result.__class__ is tuple:
             return tuple([_back(r, dtype) for r in result])
         return _back(result, dtype)
@@ -58,4 +76,4 @@ def widening(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _back(array: Any, dtype: Any) -> Any:
-    return array.astype(dtype) if array.dtype.kind == "f" else array
+    return cast(array, dtype) if array.dtype.kind == "f" else array

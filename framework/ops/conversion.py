@@ -15,6 +15,7 @@ from framework.device import CPU, META, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
 from framework.kernels.strided import overlaps
+from framework.kernels.floats import cast
 from framework.layout import contiguous_format, formatted, preserve_format
 from framework.tensor import Tensor, tensor
 
@@ -35,7 +36,7 @@ def _to_type(a: Any, dtype: Any) -> Any:
 def _cast_kernel(a: Any, dtype: Any) -> Any:
     a = _to_type(a, dtype)
     if a.flags.c_contiguous or 0 not in a.strides:
-        return a.astype(dtype)
+        return cast(a, dtype)
     return a.astype(dtype, order="C")  # repeated dimensions have no place in the order of strides
 
 

@@ -33,7 +33,7 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "attention", "channels", "columns", "crew", "depthwise", "figures", "gates",
-    "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
+    "halves", "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
     "scatter", "sequences", "spread", "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
