@@ -187,7 +187,10 @@ def _attach(arguments: list[str]) -> int:
     """``tapebook attach [NAME]``."""
     parser = _Parser(prog="tapebook attach", usage="%(prog)s [NAME] [options]", allow_abbrev=False)
     parser.add_argument(
-        "name", nargs="?", default="", help="of the session, or its beginning; not needed for one"
+        "name",
+        nargs="?",
+        default="",
+        help="of the session, its beginning, or its process number; not needed for one",
     )
     parser.add_argument("--observe", action="store_true", help="only look; T takes control over")
     parser.add_argument("--ssh", metavar="HOST", default="", help="a session on another machine")

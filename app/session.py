@@ -294,7 +294,8 @@ class Session(Intake):
         assert stop is not None
         if stop.breakpoint:
             return f"breakpoint {stop.breakpoint}"
-        return {"exception": "an exception", "pause": "your request"}.get(stop.reason, stop.reason)
+        whose = "the request of who controls" if self.observing else "your request"
+        return {"exception": "an exception", "pause": whose}.get(stop.reason, stop.reason)
 
     def _check_alive(self, now: float) -> None:
         client, kernel = self.client, self.kernel

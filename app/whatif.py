@@ -150,6 +150,8 @@ class WhatIf:
     def why_not(self) -> str:
         """Why nothing can be changed here; "" if it can."""
         session = self.session
+        if session.state in ("dead", "recording"):
+            return session.why_not()
         if session.state != "paused":
             return "values are changed at a stop: b sets a breakpoint, p pauses"
         if session.observing:

@@ -341,8 +341,8 @@ def _whoami() -> str:
 
 
 def matching(text: str, running: list[Session]) -> list[Session]:
-    """Those of that name, or else all whose names begin so, programs before copies of them."""
-    exact = [s for s in running if s.name == text]
+    """Those of that name or process number, else all whose names begin so; copies come last."""
+    exact = [s for s in running if text in (s.name, str(s.pid))]
     found = exact or [s for s in running if s.name.startswith(text)]
     return [s for s in found if not _COPY.search(s.name)] or found
 

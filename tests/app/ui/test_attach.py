@@ -146,6 +146,12 @@ def test_two_windows(script: Path, size: tuple[int, int]) -> None:
                     assert said.endswith("T takes control"), (key, said)
                     assert said in " ".join(second.text().split()), second.text()
                 assert second.session.state == "running" and not second.session.breakpoints
+                await first.press("p")
+                await first.stopped()
+                await second.stopped()
+                assert "stopped at your request" in first.session.message
+                assert "stopped at the request of who controls" in second.session.message
+                await first.press("c")
                 first.main.notebook.view.select_cell(first.app.notebook.cells[0].id, 8)
                 await first.press("b")
                 await first.until(lambda: first.session.state == "paused", "a stop")
@@ -245,6 +251,8 @@ def test_the_end_of_the_program_ends_the_attempts(script: Path) -> None:
             program.kill()
             await d.until(lambda: d.session.state == "dead", "its end")
             assert f"{d.session.name} has ended without a word: " in d.session.message
+            await d.press("e")
+            assert d.session.message == "the program is gone; what it recorded is still here"
 
     with Running("-m", "app", "run", str(script)) as program:
         asyncio.run(scenario(program))

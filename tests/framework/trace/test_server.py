@@ -146,6 +146,14 @@ def test_a_note_with_absurd_numbers_hides_no_program(service, number):
     assert _works(service)
 
 
+def test_a_program_is_found_by_its_name_or_its_process_number(service):
+    for text in (service.name, service.name[:3], str(os.getpid())):
+        with Client.connect(text, role="observe") as client:
+            assert client.welcome.name == service.name
+    with pytest.raises(SessionError, match="no session is called '99999999'"):
+        Client.connect("99999999")
+
+
 def test_a_note_that_is_no_file_or_nested_without_end_is_none(service):
     os.mkfifo(service.session.directory / "pipe.json")  # opening it would wait for ever
     (service.session.directory / "deep.json").write_text("[" * 9_000)
