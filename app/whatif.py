@@ -224,10 +224,15 @@ class WhatIf:
     def _edit(self, change: Change, tensor: int) -> None:
         session, branch = self.session, self.branch
         assert branch is not None
+        raised = session.stop is not None and session.stop.reason == "exception"
 
         def done(text: str) -> None:
             branch.edits.append(text)
             lacks = f" (without its threads: {', '.join(branch.lacks)})" if branch.lacks else ""
+            if raised:  # Python goes on with the error, whatever is changed now
+                how = "what failed is not run again: change it at a stop before (b on its line)"
+                session.say(f"what if {text}{lacks}: {how}; X drops the branch", problem=True)
+                return
             session.say(f"what if {text}{lacks}: run on; D compares, X drops or adopts it")
             session.changed.update(("events", "cursor", "state", "reset"))
 

@@ -232,3 +232,27 @@ def test_an_attribute_and_a_gradient_on_its_way(tmp_path: Path) -> None:
             await d.idle()
 
     asyncio.run(run())
+
+
+def test_a_change_at_an_exception_says_that_the_error_stays(tmp_path: Path) -> None:
+    code = (
+        "# %%\nimport framework as torch\nwidth = 3\nfor step in range(4):\n"
+        "    y = torch.ones(2, width if step else 4) @ torch.ones(4, 2)\n"
+    )
+
+    async def run() -> None:
+        async with program(write(tmp_path / "bad.py", code)) as d:
+            session = d.session
+            await d.press("f6")
+            await d.stopped()
+            name = session.name
+            await type_change(d, "width = 4")
+            await d.until(lambda: "what failed is not run again" in session.message, "a word")
+            await d.press("c")
+            await d.until(lambda: session.state == "idle", "the end of the branch")
+            await d.press("X", "d")
+            await d.until(lambda: session.name == name, "the program itself")
+            await d.settled()
+            assert session.stop is not None and session.stop.reason == "exception"
+
+    asyncio.run(run())
