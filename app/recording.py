@@ -228,6 +228,8 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
     for event in tape.events(step.first_seq, step.last_seq):
         if isinstance(event, Op):
             ops[event.name, event.phase].append(event.duration)
+            if event.phase == "forward" and not event.module:
+                modules[""][0] += event.duration
         elif isinstance(event, (ModuleBegin, NodeBegin, OpBegin)):
             open_[event.seq] = event
         elif isinstance(event, (ModuleEnd, NodeEnd)):
@@ -235,7 +237,9 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
             if isinstance(begin, ModuleBegin):
                 modules[begin.path][0] += took(begin, event)
             elif isinstance(begin, NodeBegin):
-                modules[begin.module][1] += took(begin, event)
+                for path in _around(begin.module) if begin.module else ("",):
+                    if path == begin.module or path in modules:
+                        modules[path][1] += took(begin, event)
                 ops[begin.name, "backward node"].append(took(begin, event))
     lines = [f"time of {_step_name(tape, step)}: {_time(worked(tape, step) * 1e9)}", ""]
     lines.append(f"{'op':<28} {'phase':<14} {'calls':>6} {'total':>10} {'mean':>10}")
@@ -249,6 +253,13 @@ def time_lines(tape: Tape, step: StepInfo) -> list[str]:
     for path, (forward, backward) in sorted(modules.items(), key=lambda i: -sum(i[1]))[:ROWS]:
         lines.append(f"{path or '(outside)':<36} {_time(forward):>10} {_time(backward):>10}")
     return lines
+
+
+def _around(path: str) -> Iterator[str]:
+    """A module's path, and those of the modules that it is in."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 def memory_lines(tape: Tape, step: StepInfo) -> list[str]:

@@ -125,7 +125,15 @@ def test_ops_time_memory(tape, called):
     both = called("show", tape, "--time", "--memory", "--step", 3).stdout
     assert re.search(r"^parameters +268 B$", both, re.MULTILINE), "(4 + 1) 8 + (8 + 1) 3 floats"
     assert re.search(r"^linear +forward +2 ", both, re.MULTILINE)
-    assert re.search(r"^model\.0 +\S+ us +\S+ us$", both, re.MULTILINE)
+    table = both[both.rindex("\nmodule ") :]
+    rows = re.findall(r"^(\S+) +(\S+) (ns|us|ms) +(\S+) (ns|us|ms)$", table, re.MULTILINE)
+    scale = {"ns": 1, "us": 1e3, "ms": 1e6}
+    spent = {r[0]: (float(r[1]) * scale[r[2]], float(r[3]) * scale[r[4]]) for r in rows}
+    assert set(spent) == {"model", "model.0", "model.1", "model.2", "(outside)"}
+    for half in (0, 1):  # what is in it counts, also on the way back
+        inner = sum(spent[f"model.{i}"][half] for i in range(3))
+        assert spent["model"][half] >= 0.99 * inner > 0, table
+        assert spent["(outside)"][half] > 0, table
 
 
 def test_what_is_not_there(tape, called):
