@@ -25,6 +25,7 @@ __all__ = [
     "Track",
     "find_in",
     "find_track",
+    "gradient_of",
     "known_loss",
     "row_line",
     "title_line",
@@ -378,12 +379,12 @@ def variable_at(
     """The tensor that a variable, or ``NAME.grad``, is as of an event, and the moment; or ()."""
     outer, _, last = name.rpartition(".")
     if outer and last == "grad":
-        return _gradient_of(store, variables.find(outer, seq)[0], seq)
+        return gradient_of(store, variables.find(outer, seq)[0], seq)
     tensor, _ = variables.find(name, seq)
     return (tensor, seq) if tensor else ()
 
 
-def _gradient_of(store: TraceStore, tensor: int, seq: int) -> tuple[int, int] | tuple[()]:
+def gradient_of(store: TraceStore, tensor: int, seq: int) -> tuple[int, int] | tuple[()]:
     """A leaf's ``.grad``, or what came to the node of the op that made a tensor, in a step."""
     step = store.step_at(seq) if tensor else None
     if step is None:

@@ -587,7 +587,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if ref is None:
             return
         example = inspector.slice or "[" + ", ".join(":" for _ in ref.meta.shape) + "]"
-        self.screen.ask("slice", lambda text: inspector.set_slice(text), example)
+        self.screen.ask("slice", lambda text: inspector.set_slice(text), example, selected=True)
 
     def do_table_left(self) -> None:
         self.screen.inspector.move_table(0, -6)

@@ -288,7 +288,8 @@ def _grads(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     prefix = module.path + "." if module is not None and module.kind == "module" else ""
     if len(seen) > 4:
         return [(f" {g.to} {len(seen)} gradients", "grad")]
-    names = [f"{(e.name or f'tensor {e.leaf}').removeprefix(prefix)}.grad" for e in seen]
+    leaves = [e.name or outline.names.get(e.leaf, "leaf") for e in seen]
+    names = [f"{leaf.removeprefix(prefix)}.grad" for leaf in leaves]
     return [(f" {g.to} {' '.join(names)}", "grad")]
 
 

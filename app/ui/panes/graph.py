@@ -71,6 +71,7 @@ class GraphPane(Pane):
         self._named_steps: set[int] = set()  # whose results have names, or will have
         self._readers: dict[int, Names] = {}  # of those that are still to be read
         self._variables: dict[int, str] = {}  # by tensor
+        self._told = (0, 0)  # of which store, and how many of them, the watches were told
         self._naming = False  # more of them will be looked for
 
     # -- which graph -------------------------------------------------------------------------
@@ -217,6 +218,9 @@ class GraphPane(Pane):
                 if variable.tensor is not None:
                     self._variables[variable.tensor.id] = variable.name
         outline.names = self._variables
+        if self._told != (told := (id(store), len(self._variables))):
+            self._told = told
+            session.changed.add("watches")  # they may be of variables
 
     def named(self) -> None:
         """There may be more names: of the source, or of the frame where the model stands."""
@@ -230,6 +234,10 @@ class GraphPane(Pane):
     def variable_of(self, tensor: int) -> str:
         """What the program calls a tensor, "" if that is not known."""
         return self._variables.get(tensor, "")
+
+    def tensors_of(self, name: str) -> list[int]:
+        """The tensors that got a name, as far as that is known."""
+        return [tensor for tensor, known in self._variables.items() if known == name]
 
     def title_text(self) -> str:
         """The pane's title: which step, which half."""

@@ -2,12 +2,13 @@
 
 At a live stop the program evaluates them, with all of its names. Elsewhere on the tape, and in a
 recording, they are computed from the values that are kept: of parameters, gradients, optimizer
-state, named inputs, modules' outputs and the loss.
+state, named inputs, modules' outputs, the loss, and variables with their gradients.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
 from app.session import Session
 from app.ui.describe import meta_text, one_line
@@ -16,7 +17,9 @@ from app.ui.panes.base import Pane
 from app.ui.panes.parameters import ParametersPane
 from framework.trace.compute import ComputeError, names_in
 from framework.trace.protocol import Variable
+from viewers.parameters import Key
 from viewers.text import Line, crop, pad
+from viewers.tracks import gradient_of
 
 __all__ = ["WatchesPane"]
 
@@ -35,6 +38,7 @@ class WatchesPane(Pane):
     def __init__(self, session: Session, parameters: ParametersPane) -> None:
         super().__init__(session, "watches")
         self.parameters = parameters
+        self.tensors_of: Callable[[str], Iterable[int]] = lambda name: ()  # of a variable
         self._known: OrderedDict[_Question, Variable | str] = OrderedDict()
         self._asked: set[_Question] = set()
         self._client: object = None  # whom that was asked of
@@ -74,7 +78,7 @@ class WatchesPane(Pane):
             later(self, 0.01, self.update_rows)
         table = self.parameters.table
         assert table is not None
-        keys = {name: table.find(name, session.cursor) for name in names}
+        keys = {name: table.find(name, session.cursor) or self._variable(name) for name in names}
         of = {name: key for name, key in keys.items() if key}
         if names and not of:
             return f"{names[-1]} is no value of the tape at this moment"
@@ -84,6 +88,23 @@ class WatchesPane(Pane):
         if question not in self._asked:
             self._ask(question)
         return None
+
+    def _variable(self, name: str) -> Key:
+        """The tensor that a variable, or ``NAME.grad``, was last as of the cursor; () for none."""
+        store, cursor = self.session.store, self.session.cursor
+        step = store.step_at(cursor)
+        outer, _, last = name.rpartition(".")
+        of_grad = bool(outer) and last == "grad"
+        made = []
+        for tensor in self.tensors_of(outer if of_grad else name) if step is not None else ():
+            item = store.graph_so_far(step).producer(tensor, cursor)
+            at = item.begin if item is not None else store.maker(tensor)
+            if 0 < at <= cursor:
+                made.append((at, tensor))
+        if not made:
+            return ()
+        tensor = max(made)[1]
+        return gradient_of(store, tensor, cursor) if of_grad else (tensor, cursor)
 
     def _ask(self, question: _Question) -> None:
         self._asked.add(question)

@@ -407,6 +407,50 @@ def session_node(d: Driver) -> str:
     return node.name if node is not None else ""
 
 
+# -- A10, A9 -------------------------------------------------------------------------------------
+
+NAMED = """\
+# %%
+import framework as torch
+
+x = torch.ones(2, 3) * 2
+x.requires_grad_()
+
+# %%
+for step in range(3):
+    h = x * (step + 1)
+    loss = h.square().mean()
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_variables_name_rows_gradients_and_what_is_watched(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Of a moment in which the program did not stand, too: what the source says."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", NAMED), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("2")
+            await d.until(lambda: "mul → h" in d.rows("graph"), "the names")
+            await d.press("W", *"h.max() + h.grad.sum()", "enter", "W", *"x.grad.norm()", "enter")
+            step = next(s for s in d.session.store.steps if s.counts[1])
+            d.session.go(step.last_seq)
+            d.app.tick()
+            await d.until(lambda: "f32[]" in d.rows("watches"), "their values")
+            last, norm = (row.split("= f32[] ")[1] for row in d.rows("watches").split("\n")[:2])
+            assert float(last.split()[0]) == pytest.approx(6 + 6 * 2 * 6 / 6), d.rows("watches")
+            assert float(norm.split()[0]) > 0
+            await d.press("2", "g")
+            await d.until(lambda: "x.grad" in d.rows("graph"), "whose gradient it is")
+            assert "tensor" not in d.rows("graph")
+
+    asyncio.run(run())
+
+
 # -- A3 ------------------------------------------------------------------------------------------
 
 

@@ -129,8 +129,8 @@ async def _values(path: Path, tmp_path: Path) -> None:
         assert first is not None
         await d.press("right_square_bracket", "enter")
         assert d.main.prompt.is_open
-        d.main.prompt.query_one("Input").value = "[0:2, 1]"  # type: ignore[attr-defined]
-        await d.press("enter")
+        assert d.main.prompt.query_one("Input").value == "[:, :]"  # type: ignore[attr-defined]
+        await d.press(*"[0:2, 1]", "enter")  # what is typed takes its place
         await d.settled()
         assert inspector.slice == "[0:2, 1]" and "[0:2, 1]" in d.pane("inspector")
 
