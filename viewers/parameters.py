@@ -8,7 +8,7 @@ which keys the table needs (`Parameters.as_of`, `Parameters.history`) and what i
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -109,13 +109,9 @@ class Parameters:
     def __init__(self, store: TraceStore) -> None:
         self.store = store
         self.leaves: dict[int, Leaf] = {}
-        self._forget()
-
-    def _forget(self) -> None:
-        self.leaves.clear()
         self.others: dict[str, tuple[list[int], list[TensorMeta]]] = {}  # inputs and buffers
         self._next = 0
-        self._gaps = len(self.store.gaps)
+        self._gaps = store.gaps
         self._updates: dict[int, tuple[list[int], list[ParamUpdate]]] = {}
         self._grads: dict[int, tuple[list[int], list[Grad]]] = {}
         # Writes in place of a tensor, and for each the first event after it.
@@ -125,9 +121,7 @@ class Parameters:
     def follow(self, most: int = 200_000) -> bool:
         """Read what is new, at most so many events; True if there is more."""
         store = self.store
-        if len(store.gaps) < self._gaps:  # a gap was filled: what came late belongs in between
-            self._forget()
-        self._gaps = len(store.gaps)
+        self._read_again()
         last = min(store.last_seq, max(self._next, store.first_seq) + most)
         for event in store.events(self._next, last):
             if isinstance(event, Write):
@@ -155,6 +149,34 @@ class Parameters:
                 metas.append(event.tensor)
         self._next = last + 1
         return last < store.last_seq
+
+    def _read_again(self) -> None:
+        """Where a gap was filled, what came late belongs in between: go back to there."""
+        before, self._gaps = self._gaps, self.store.gaps
+        if before == self._gaps:
+            return
+        known = set(self._gaps)
+        filled = [
+            first
+            for first, last in before
+            if (first, last) not in known and last >= self.store.first_seq and first < self._next
+        ]
+        if not filled:
+            return
+        back = filled[0]
+        for seqs, things in (
+            *self._updates.values(), *self._grads.values(), *self.others.values(),
+        ):  # fmt: skip
+            i = bisect_left(seqs, back)
+            del seqs[i:], things[i:]
+        self._next = back
+        for seqs, after in self._writes.values():  # another event comes after the last ones now
+            i = bisect_left(after, back)
+            self._next = min([self._next, *seqs[i : i + 1]])
+            del seqs[i:], after[i:]
+        self._announced = [write for write in self._announced if write.seq < self._next]
+        for tensor in [t for t, leaf in self.leaves.items() if leaf.seq >= back]:
+            del self.leaves[tensor]
 
     def named(self, name: str) -> int:
         """The tensor of the newest parameter of this name, 0 for none."""

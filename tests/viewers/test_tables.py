@@ -100,6 +100,33 @@ def test_the_same_key_for_all_moments_between_two_writes(run: Run) -> None:
     assert len(keys) == STEPS + 1
 
 
+@pytest.mark.parametrize("at", [0.1, 0.4, 0.6, 0.9])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_comes_late_is_read_in_its_place(run: Run, at: float, pieces: int) -> None:
+    """And nothing that was before the gap is forgotten while it is read."""
+    events = list(run.store.tape)
+    whole = Parameters(run.store)
+    whole.follow()
+    for first in range(int(at * len(events)), int(at * len(events)) + 8):
+        store, last = TraceStore(), first + 9
+        store.feed(events[:first])
+        store.feed(events[last:])
+        table = Parameters(store)
+        while table.follow(most=7):
+            pass
+        size = 9 // pieces
+        for i in range(first, last, size):
+            store.feed(events[i : i + size])
+            known = len([leaf for leaf in whole.leaves.values() if leaf.seq < events[first].seq])
+            while table.follow(most=7):
+                assert len(table.leaves) >= known
+        assert store.gaps == [] and list(table.leaves) == list(whole.leaves)
+        for seq in range(1, store.last_seq + 1, 5):
+            for tensor in whole.leaves:
+                assert table.as_of(tensor, seq) == whole.as_of(tensor, seq), (first, seq)
+                assert table.history(tensor, seq) == whole.history(tensor, seq)
+
+
 def test_a_model_that_was_made_anew_takes_the_old_one_s_place() -> None:
     ends = []
     with recording() as tape:

@@ -277,8 +277,8 @@ def test_through_a_pipe_as_through_ssh(script: Path, tmp_path: Path) -> None:
             assert "▶" in d.pane("notebook")
             assert client._process is not None
             client._process._process.kill()
-            await d.until(lambda: session.state == "reconnecting", "the loss of it")
-            await d.until(lambda: session.state in ("running", "paused"), "the link")
+            await d.until(lambda: session.client not in (None, client), "a new link")
+            await d.until(lambda: session.state in ("running", "paused"), "the state")
             await d.stopped()  # its breakpoint is still there
             await d.press("ctrl+q")
 

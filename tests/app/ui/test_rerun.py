@@ -55,7 +55,7 @@ def test_the_values_of_a_step_are_there_again(tmp_path: Path, size: tuple[int, i
             seq = await look_at_step(d, 20)
             await d.until(lambda: "a runs its step again" in " ".join(d.rows("inspector").split()))
             await d.press("a")
-            await d.until(lambda: "was run again" in d.session.message, "the re-run", 60)
+            await d.until(lambda: "was run again" in d.session.message, "the re-run")
             assert "step 20 was run again: the same" in d.session.message
             await d.until(lambda: "norm" in d.rows("inspector"), "the value")
             assert "run again" in d.rows("inspector") and d.session.cursor == seq
@@ -75,7 +75,7 @@ def test_a_step_that_goes_another_way_is_not_passed_off_as_the_same(tmp_path: Pa
             await d.idle()
             await look_at_step(d, 20)
             await d.press("a")
-            await d.until(lambda: "ran differently" in d.session.message, "the re-run", 60)
+            await d.until(lambda: "ran differently" in d.session.message, "the re-run")
             message = d.session.message
             assert d.session.problem and "cell 2, line " in message and "exp" in message
             assert "first in step" in message
@@ -108,7 +108,7 @@ def test_why_goes_on_in_a_step_that_is_run_again(tmp_path: Path) -> None:
             await d.until(lambda: d.app.screen is d.main, "the main screen")
             assert store.step_at(d.session.cursor).number == 6
             await d.press("a")
-            await d.until(lambda: "was run again" in d.session.message, "the re-run", 60)
+            await d.until(lambda: "was run again" in d.session.message, "the re-run")
             d.session.go(muls[-1].seq)
             await d.settled()
             await d.press("w")

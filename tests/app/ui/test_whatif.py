@@ -117,7 +117,7 @@ def test_losses_are_of_the_same_steps_when_the_branch_runs_on(tmp_path: Path) ->
             await d.until(lambda: session.whatif.branch and session.whatif.branch.edits, "a branch")
             await d.press("c")
             await d.until(lambda: session.state == "idle", "the branch's end")
-            await d.until(lambda: len(session.whatif.branch.base.losses) == 40, "the baseline", 60)
+            await d.until(lambda: len(session.whatif.branch.base.losses) == 40, "the baseline")
             pairs = [p for p in session.whatif.pairs() if p[0] == p[0] and p[1] == p[1]]
             assert len(pairs) == 40 and all(a == b for a, b in pairs), pairs
             await d.press("D")

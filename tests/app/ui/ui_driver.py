@@ -24,6 +24,7 @@ from app.ui.main import MainScreen
 from framework.trace.client import Client
 
 ROUNDS = 12  # in which each widget hands on what it has; a key needs about six
+PATIENCE = 300  # seconds after which something hangs, on a machine that does much else
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 MLP = """\
@@ -105,7 +106,7 @@ class Driver:
         quiet; then it is enough that what a key sets off has had its rounds.
         """
         app, calm, rounds = self.app, 0, 0
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while calm < 2 and app.is_running and not app._exit and app._exception is None:
             await self.pilot.pause(0)  # every widget has done what was waiting for it
             calm = 0 if self._busy() else calm + 1
@@ -133,7 +134,7 @@ class Driver:
         )
 
     async def until(
-        self, condition: Callable[[], object], what: str = "", limit: float = 60
+        self, condition: Callable[[], object], what: str = "", limit: float = PATIENCE
     ) -> None:
         """Wait for something; the screen is in the message if it does not come."""
         end = time.monotonic() + limit
@@ -220,7 +221,7 @@ async def program(
     async with app.run_test(size=size) as pilot:
         driver = Driver(app, pilot)
         if kernel:
-            await driver.until(lambda: driver.session.state == "idle", "the kernel", 60)
+            await driver.until(lambda: driver.session.state == "idle", "the kernel")
         await driver.quiet()
         yield driver
 
