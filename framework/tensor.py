@@ -25,6 +25,7 @@ from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
 from framework.kernels import to_device, to_host
+from framework.kernels.strided import root_of
 from framework.layout import contiguous_format, in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
 from framework.trace import sink
@@ -288,8 +289,13 @@ class Tensor:
         >>> torch.arange(4)[1:].storage_offset()
         1
         """
-        owner = self if self._base is None else self._base
-        return owner._offset + (_start(self._data) - _start(owner._data)) // self._data.itemsize
+        data = self._data
+        if self._base is None or "_offset" in self.__dict__:
+            return self._offset
+        other = self._base._data
+        if isinstance(data, np.ndarray) and (root := root_of(data)) is not root_of(other):
+            return (_start(data) - _start(root)) // data.itemsize  # one of them got other memory
+        return self._base._offset + (_start(data) - _start(other)) // data.itemsize
 
     def data_ptr(self) -> int:
         """Address of the first element.

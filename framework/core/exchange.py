@@ -70,7 +70,14 @@ def give_data(tensor: Any, value: Any) -> None:
         node = _node(RESHAPED, (edge,), value)
         entitle(node, type(tensor.grad_fn).__name__)
         tensor._edge = (node, 0)
-    tensor._data, tensor._device = data, value._device
+    _take(tensor, value)
+
+
+def _take(tensor: Any, source: Any) -> None:
+    offset = 0 if source.is_sparse else source.storage_offset()
+    tensor._data, tensor._device = source._data, source._device
+    if offset or tensor._base is not None or tensor._offset:
+        tensor._offset = offset
 
 
 def same_form(a: Any, b: Any) -> bool:
@@ -104,7 +111,7 @@ def set_data(tensor: Any, source: Any, whole: bool) -> None:
     """
     edges = (edge_of(tensor), edge_of(source) if whole else None)
     before_write(tensor)
-    tensor._data, tensor._device = source._data, source._device
+    _take(tensor, source)
     if not modes.grad or not any(e is not None for e in edges):
         return
     value = dispatch.wrap(source._data, source._device)

@@ -84,6 +84,9 @@ class Hook:
         self.remove()
 
 
+Hook.__name__ = Hook.__qualname__ = "RemovableHandle"  # as `utils.hooks` publishes it
+Hook.__module__ = "framework.utils.hooks"
+
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
 wrap: Any = None
@@ -364,7 +367,9 @@ class Node:
         return outs[0] if len(outs) == 1 else outs
 
     def __repr__(self) -> str:
-        return f"<{type(shown(self)).__name__} object at {hex(id(self))}>"
+        kind = type(shown(self))
+        home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+        return f"<{home}{kind.__name__} object at {hex(id(self))}>"
 
 
 class AccumulateGrad:

@@ -15,13 +15,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
 from framework.core.kinds import MISSING, better, quick, wrong
 
-__all__ = ["MISSING", "activate", "active", "overridable"]
+__all__ = ["GENERATED", "MISSING", "activate", "active", "overridable"]
+
+# Where tracebacks say that generated functions are: no such file, so that they show no line of
+# another one, but in this package, as what looks for the user's line asks.
+GENERATED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "<generated>")
 
 # Globals of the generated functions. ``overriding`` is None until there is something to look for;
 # then it is `overrides.dispatch`.
@@ -111,7 +116,7 @@ def _open(function: Any) -> None:
 def _as_written(free: tuple[str, ...]) -> CodeType:
     scope: dict[str, Any] = {}
     text = _AS_WRITTEN.format(free=", ".join(free), function="itself")
-    exec(compile(text, __file__, "exec"), _space, scope)
+    exec(compile(text, GENERATED, "exec"), _space, scope)
     made: Any = scope["make"](*free)
     return made.__code__
 
@@ -215,7 +220,7 @@ def overridable(
     maker = _makers.get(shape)
     if maker is None:
         scope: dict[str, Any] = {}
-        exec(compile(_text(*shape), __file__, "exec"), _space, scope)
+        exec(compile(_text(*shape), GENERATED, "exec"), _space, scope)
         maker = _makers[shape] = scope["make"]
     defaults = (tuple(positional), by_position, by_keyword)
     only_given = tuple([by_keyword.get(n) for n in keywords])

@@ -17,7 +17,7 @@ from framework.layout import is_dense
 __all__ = [
     "Geometry", "index_of", "laid_out", "may_overlap", "meet", "memory_of", "overlaps",
     "partly_same", "reach",
-    "restride", "storage_bytes", "strided", "strides_of",
+    "restride", "root_of", "storage_bytes", "strided", "strides_of",
 ]  # fmt: skip
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -68,6 +68,13 @@ def _range(a: Any) -> tuple[int, int]:
 
 def _steps(a: Any) -> list[int]:
     return [s for s, n in zip(a.strides, a.shape) if n > 1]
+
+
+def root_of(a: Any) -> Any:
+    """The array that owns the memory of ``a``."""
+    while isinstance(a.base, np.ndarray):
+        a = a.base
+    return a
 
 
 def memory_of(a: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.overridable import MISSING
+from framework.core.overridable import GENERATED, MISSING
 from framework.dtypes import FLOAT
 from framework.kernels.floats import type_name
 from framework.tensor import Tensor
@@ -197,5 +197,5 @@ def _renaming(positional: Any, rest: str, only: Any, aliases: Any, required: Any
     body = "\n        ".join([*lines, f"return call({', '.join(passed)})"])
     text = f"def make(MISSING, call):\n    def function({signature}):\n        {body}\n"
     scope: dict[str, Any] = {}
-    exec(compile(text + "    return function", __file__, "exec"), scope)
+    exec(compile(text + "    return function", GENERATED, "exec"), scope)
     return scope["make"](None, None).__code__

@@ -18,6 +18,7 @@ from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
 from framework.device import CPU, cuda_problem, existing
 from framework.kernels import to_host
+from framework.kernels.strided import memory_of
 from framework.layout import in_order
 from framework.tensor import Tensor, wrap
 
@@ -231,6 +232,7 @@ def set_(
                 f"type {dtypes.NAMES[memory.dtype]} for argument 1 'storage'"
             )
         other = storage.tensor_on(memory, storage_offset, size, stride, self.dtype)
+        other._offset = storage_offset
     check_settable(self, other)
     set_data(self, other, other is source)
     return self
@@ -240,14 +242,23 @@ def set_(
 def share_memory_(self: Tensor) -> Tensor:
     """Move the elements into memory that child processes share; no effect on a GPU.
 
-    Views made before keep the old memory.
+    All of the memory is moved that this tensor and what it is a view of lie in; other views made
+    before keep the old memory. Strides stay.
 
     >>> import framework as torch
     >>> torch.zeros(2).share_memory_().is_shared()
     True
     """
-    if not storage.is_shared(self._data):
-        self._data = storage.shared_copy(self._data)
+    if storage.is_shared(self._data):
+        return self
+    memory = memory_of(self._data)
+    moved = storage.shared_copy(memory)
+    for tensor in {id(t): t for t in (self._base, self) if t is not None}.values():
+        data = tensor._data
+        start = data.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+        tensor._data = np.ndarray(
+            data.shape, data.dtype, moved, start if data.size else 0, data.strides
+        )
     return self
 
 

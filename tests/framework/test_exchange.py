@@ -182,3 +182,34 @@ def test_parameters_of_a_module_that_crosses_to_meta_are_new():
     layer.to_empty(device="cpu")
     assert layer.weight is not weight and not layer.weight.is_meta
     assert not layer.weight.requires_grad and layer.bias.requires_grad
+
+
+def test_offsets_are_those_of_the_new_memory():
+    def fresh():
+        x = torch.arange(6.0).reshape(2, 3)
+        return x, x[1:], torch.arange(4.0)
+
+    x, w, y = fresh()
+    w.set_(torch.ones(3))
+    assert (w.storage_offset(), w[1:].storage_offset(), x.storage_offset()) == (0, 1, 0)
+    x, w, y = fresh()
+    x.set_(y.untyped_storage(), 1, (2,))
+    assert (x.storage_offset(), x[1:].storage_offset(), w.storage_offset()) == (1, 2, 3)
+    x, w, y = fresh()
+    x.data = y[1:]
+    assert (x.storage_offset(), x[1:].storage_offset(), w.storage_offset()) == (1, 2, 3)
+    x.data = torch.ones(2)
+    assert x.storage_offset() == 0 and x.storage().size() == 2
+    x, w, y = fresh()
+    w.data = y[1:]
+    assert (w.storage_offset(), w[1:].storage_offset()) == (1, 2)
+
+
+def test_views_that_are_shared_keep_their_place():
+    x = torch.arange(6.0).reshape(2, 3)
+    assert x.share_memory_().untyped_storage().nbytes() == 24
+    part = torch.arange(6.0).reshape(2, 3)[1:].t()
+    part.share_memory_()
+    assert part.is_shared() and part.stride() == (1, 3) and part.storage_offset() == 3
+    assert part.storage().tolist() == [0, 1, 2, 3, 4, 5]
+    assert torch.ones(1).expand(3).share_memory_().stride() == (0,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -157,3 +158,10 @@ def test_truths_over_no_dimension_are_those_of_the_elements() -> None:
         assert call(X, ()).tolist() == call(X, [], True).tolist() == (X != 0).tolist()
         assert call(X.to(torch.uint8), ()).dtype is torch.uint8
         assert call(X[0, 0], ()).shape == ()
+
+
+def test_tracebacks_show_no_line_of_another_file() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.permute(X, (0, 0))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "<generated>" in shown and "overridable.py" not in shown
