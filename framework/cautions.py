@@ -32,8 +32,11 @@ def caution(message: str, category: type[Warning] = UserWarning) -> None:
 _said: set[str] = set()
 
 
-def caution_once(message: str) -> None:
-    """As `caution`, but only the first time in a program.
+always = False  # what `set_warn_always` set
+
+
+def caution_once(message: str, category: type[Warning] = UserWarning) -> None:
+    """As `caution`, but only the first time in a program, unless `set_warn_always` says otherwise.
 
     It never raises, unless warnings are errors.
 
@@ -46,6 +49,6 @@ def caution_once(message: str) -> None:
     >>> len(caught)
     1
     """
-    if message not in _said:
+    if always or message not in _said:
         _said.add(message)
-        caution(message)
+        caution(message, category)

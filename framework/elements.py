@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution_once
 from framework.kernels import to_host
 from framework.quiet import again
 from framework.trace import sink
@@ -56,6 +57,12 @@ def as_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray:
         kind = array.dtype.kind
         if kind in "OUS" or (kind == "u" and dtype is None):
             raise _unusable(array, plain)
+        if plain.__class__ in (list, tuple) and _holds_array(plain):
+            caution_once(
+                "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please "
+                "consider converting the list to a single numpy.ndarray with numpy.array() before "
+                "converting to a tensor."
+            )
         if kind == "c" and dtype is not None and dtypes.BOOL < dtype.category < dtypes.COMPLEX:
             raise TypeError(
                 "must be real number, not complex"
@@ -165,6 +172,13 @@ def _unwrapped(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_unwrapped(x) for x in data] if _holds_tensor(data) else data
     return data
+
+
+def _holds_array(data: Any) -> bool:
+    """Whether a nested list has an array somewhere (of one dimension or more): looked at in one."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[-1]
+    return isinstance(data, np.ndarray) and data.ndim > 0
 
 
 def _holds_tensor(data: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework import processors
+from framework import cautions, processors
 from framework.kernels import compiled, cuda
 
 __all__ = [
@@ -221,7 +221,7 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def set_warn_always(b: bool) -> None:
-    """Remember whether to repeat warnings; how often they show is up to `warnings` here.
+    """Whether warnings that are given once in a program are given each time.
 
     TypeError unless it is a bool.
 
@@ -233,7 +233,7 @@ def set_warn_always(b: bool) -> None:
     """
     if not isinstance(b, bool):
         raise TypeError(f"setWarnOnlyOnce expects a bool, but got {type(b).__name__}")
-    _Flags.warn_always = b
+    _Flags.warn_always = cautions.always = b
 
 
 def is_warn_always_enabled() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution_once
 from framework.device import CPU, existing, set_default_device
 from framework.device import device as Device
 from framework.elements import as_array
@@ -193,6 +194,10 @@ def set_default_tensor_type(t: Any) -> None:
     >>> torch.get_default_dtype()
     torch.float32
     """
+    caution_once(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
+        "torch.set_default_dtype() and torch.set_default_device() as alternatives."
+    )
     kind, place = parsed(t)
     dtypes.set_default_dtype(kind)
     set_default_device(place)

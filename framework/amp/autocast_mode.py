@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core.dispatch import apply
 from framework.core.interpose import Layer, stack
 from framework.core.modes import enable_grad
@@ -167,6 +168,10 @@ def set_autocast_dtype(device_type: str, dtype: Any) -> None:
     _state.dtypes[_device_type(device_type)] = dtypes.to_dtype(dtype)
 
 
+def _old(name: str, new: str) -> None:
+    caution(f"torch.{name} is deprecated. Please use torch.{new} instead.", DeprecationWarning)
+
+
 def set_autocast_cpu_enabled(enabled: bool) -> None:
     """Switch casting on the CPU; older form of `set_autocast_enabled`.
 
@@ -178,6 +183,7 @@ def set_autocast_cpu_enabled(enabled: bool) -> None:
     ...     torch.is_autocast_enabled("cpu")
     False
     """
+    _old("set_autocast_cpu_enabled(enabled)", "set_autocast_enabled('cpu', enabled)")
     set_autocast_enabled("cpu", enabled)
 
 
@@ -189,6 +195,7 @@ def set_autocast_cpu_dtype(dtype: Any) -> None:
     >>> import framework as torch
     >>> torch.set_autocast_cpu_dtype(torch.bfloat16)
     """
+    _old("set_autocast_cpu_dtype(dtype)", "set_autocast_dtype('cpu', dtype)")
     set_autocast_dtype("cpu", dtype)
 
 
@@ -200,6 +207,7 @@ def set_autocast_gpu_dtype(dtype: Any) -> None:
     >>> import framework as torch
     >>> torch.set_autocast_gpu_dtype(torch.float16)
     """
+    _old("set_autocast_gpu_dtype(dtype)", "set_autocast_dtype('cuda', dtype)")
     set_autocast_dtype("cuda", dtype)
 
 
@@ -211,6 +219,7 @@ def is_autocast_cpu_enabled() -> bool:
     ...     torch.is_autocast_cpu_enabled()
     True
     """
+    _old("is_autocast_cpu_enabled()", "is_autocast_enabled('cpu')")
     return _state.enabled["cpu"]
 
 
@@ -221,6 +230,7 @@ def get_autocast_cpu_dtype() -> Any:
     >>> torch.get_autocast_cpu_dtype()
     torch.bfloat16
     """
+    _old("get_autocast_cpu_dtype()", "get_autocast_dtype('cpu')")
     return _state.dtypes["cpu"]
 
 
@@ -231,6 +241,7 @@ def get_autocast_gpu_dtype() -> Any:
     >>> torch.get_autocast_gpu_dtype()
     torch.float16
     """
+    _old("get_autocast_gpu_dtype()", "get_autocast_dtype('cuda')")
     return _state.dtypes["cuda"]
 
 

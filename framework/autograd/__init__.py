@@ -51,7 +51,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
+def Variable(data: Tensor, requires_grad: bool = False, volatile: Any = None) -> Tensor:
     """``data`` itself: what was a wrapper around tensors in the PyTorch of before 0.4.
 
     Of any shape and dtype. RuntimeError if integers or bools are to want a gradient.
@@ -60,6 +60,8 @@ def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
     >>> torch.autograd.Variable(torch.ones(2), requires_grad=True)
     tensor([1., 1.], requires_grad=True)
     """
+    if volatile is not None:
+        caution("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.")
     return data.requires_grad_() if requires_grad else data
 
 

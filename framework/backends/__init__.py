@@ -15,9 +15,11 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+
+from framework.cautions import caution
 
 __all__ = [
     "Backend", "cpu", "cuda", "cudnn", "cusparselt", "disable_global_flags", "kleidiai", "mha",
@@ -239,17 +241,29 @@ class _Cuda(Backend):
             self._workspaces[library] = size
         return self._workspaces.get(library, 0)
 
-    @contextmanager
     def sdp_kernel(
         self, enable_flash: bool = True, enable_math: bool = True,
         enable_mem_efficient: bool = True, enable_cudnn: bool = True,
-    ) -> Iterator[None]:  # fmt: skip
-        """Which attention kernels may be used inside of a ``with`` block; it never raises."""
-        before = dict(self._attention)
-        self._attention.update(
+    ) -> AbstractContextManager[None]:  # fmt: skip
+        """Which attention kernels may be used inside of a ``with`` block; FutureWarning.
+
+        `nn.attention.sdpa_kernel` is its successor. It never raises.
+        """
+        caution(
+            "`torch.backends.cuda.sdp_kernel()` is deprecated. In the future, this context manager "
+            "will be removed. Please see `torch.nn.attention.sdpa_kernel()` for the new context "
+            "manager, with updated signature.",
+            FutureWarning,
+        )
+        return self._allowing(
             flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient,
             cudnn=enable_cudnn,
         )  # fmt: skip
+
+    @contextmanager
+    def _allowing(self, **kernels: bool) -> Iterator[None]:
+        before = dict(self._attention)
+        self._attention.update(kernels)
         try:
             yield
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, NoReturn
 
+from framework.cautions import caution
 from framework.cuda.devices import get_device_properties, index_of, is_available, need, real
 from framework.kernels import OutOfMemoryError, pool
 
@@ -119,8 +120,42 @@ def reset_accumulated_memory_stats(device: Any = None) -> None:
     """
 
 
-memory_cached = memory_reserved
-max_memory_cached = max_memory_reserved
+def memory_cached(device: Any = None) -> int:
+    """The former name of `memory_reserved`; FutureWarning.
+
+    RuntimeError for a device that is not there.
+
+    >>> import warnings, framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.cuda.memory_cached() == torch.cuda.memory_reserved()
+    True
+    """
+    caution(
+        "`torch.cuda.memory_cached` has been renamed to `torch.cuda.memory_reserved`",
+        FutureWarning,
+    )
+    return memory_reserved(device)
+
+
+def max_memory_cached(device: Any = None) -> int:
+    """The former name of `max_memory_reserved`; FutureWarning.
+
+    RuntimeError for a device that is not there.
+
+    >>> import warnings, framework as torch
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.cuda.max_memory_cached() == torch.cuda.max_memory_reserved()
+    True
+    """
+    caution(
+        "`torch.cuda.max_memory_cached` has been renamed to `torch.cuda.max_memory_reserved`",
+        FutureWarning,
+    )
+    return max_memory_reserved(device)
+
+
 reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
 
 

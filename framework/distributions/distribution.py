@@ -212,7 +212,7 @@ class Distribution:
         torch.Size([3])
         """
         warnings.warn(
-            "sample_n(n) will be deprecated. Use .sample((n,)) instead.",
+            "`sample_n(n)` will be deprecated. Use `sample((n,))` instead.",
             FutureWarning,
             stacklevel=2,
         )

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution_once
 from framework.core.dispatch import apply, composite
 from framework.core.registry import Op, function, op
 from framework.kernels import compiled, module_of
@@ -428,6 +429,11 @@ def _named_padding(
     totals = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation)]
     if any(t % 2 for t in totals):
         from framework.ops.padding import pad
+
+        caution_once(
+            "Using padding='same' with even kernel lengths and odd dilation may require a "
+            "zero-padded copy of the input be created"
+        )
 
         right = [t % 2 for t in totals]
         input = pad(input, [p for r in reversed(right) for p in (0, r)])

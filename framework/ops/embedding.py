@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.modes import no_grad
@@ -313,7 +314,12 @@ def embedding_bag(
             [3., 4.]])
     """
     if weight.dtype is dtypes.int64 and input.is_floating_point():
-        weight, input = input, weight  # the order of older versions
+        caution(
+            "Argument order of nn.functional.embedding_bag was changed. Usage "
+            "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
+            "`embedding_bag(input, weight, ...)`."
+        )
+        weight, input = input, weight
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
             f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then "

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution_once
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.saved import all_values
@@ -380,7 +381,14 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 
 
 def _legacy_cholesky(input: Tensor, upper: bool = False) -> Tensor:
-    """Alias of `linalg.cholesky`, with ``upper`` by position."""
+    """Alias of `linalg.cholesky`, with ``upper`` by position; deprecated in favour of it."""
+    caution_once(
+        "torch.cholesky is deprecated in favor of torch.linalg.cholesky and will be removed in a "
+        "future PyTorch release.\nL = torch.cholesky(A)\nshould be replaced with\nL = "
+        "torch.linalg.cholesky(A)\nand\nU = torch.cholesky(A, upper=True)\nshould be replaced "
+        "with\nU = torch.linalg.cholesky(A).mH\nThis transform will produce equivalent results for "
+        "all valid (symmetric positive definite) inputs."
+    )
     square(input, "cholesky")
     floating(input, "cholesky")
     return apply(CHOLESKY, input, upper=bool(upper))

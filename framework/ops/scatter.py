@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution_once
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.saved import values_known
@@ -329,6 +330,12 @@ def scatter(
         raise RuntimeError("reduce argument must be either add or multiply.")
     d = axis(dim, input.ndim)
     values = _source(input, index, src if value is None else value, d)
+    if reduce is not None and isinstance(src, Tensor):
+        caution_once(
+            "The reduce argument of torch.scatter with Tensor src is deprecated and will be "
+            "removed in a future PyTorch release. Use torch.scatter_reduce instead for more "
+            "reduction options."
+        )
     if reduce == "multiply":
         return apply(SCATTER_REDUCE, input, index, values, dim=d, reduce="prod")
     return apply(SCATTER_ADD if reduce else SCATTER, input, index, values, dim=d)
@@ -653,6 +660,7 @@ def index_reduce(
             "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
             f"{reduce}."
         )
+    caution_once("index_reduce() is in beta and the API may change at any time.")
     d = axis(dim, input.ndim)
     _vector_checked(input, d, index, source, "index_reduce_", (np.int64, np.int32))
     if _bad(index, _size(input, d)) is not None:

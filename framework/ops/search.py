@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.cautions import caution_once
 from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import function, op
 from framework.core.saved import all_values
@@ -99,6 +100,15 @@ def _side(side: str | None, right: bool) -> bool:
 def _searched(
     sequence: Tensor, values: Any, right: bool, out_int32: bool, sorter: tuple[Tensor, ...]
 ) -> Tensor:
+    given = {"input value": values, "boundary": sequence, "sorter": sorter[0] if sorter else None}
+    for name, x in given.items():
+        if isinstance(x, Tensor) and not x.is_contiguous():
+            caution_once(
+                f"torch.searchsorted(): {name} tensor is non-contiguous, this will lower the "
+                "performance due to extra data copy when converting non-contiguous tensor to "
+                f"contiguous, please use contiguous {name} tensor if possible. This message will "
+                "only appear once per program."
+            )
     common = result_type(sequence, values)
     if not isinstance(values, Tensor):
         values = sequence.new_tensor(values, dtype=common)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.cautions import caution
+from framework.cautions import caution, caution_once
 from framework.core.dispatch import apply
 from framework.core.kinds import MISSING
 from framework.core.node_names import entitle
@@ -353,8 +353,8 @@ def _reversed(self: Tensor) -> Tensor:
         caution(
             "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
         )
-    elif self.ndim > 2:
-        caution(
+    elif self.ndim != 2:
+        caution_once(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
             "deprecated and it will throw an error in a future release. Consider `x.mT` to "
             "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "

@@ -119,13 +119,13 @@ LOG_SOFTMAX = op(
 )  # fmt: skip
 
 
-def _along(record: Op, input: Any, dim: int | None, dtype: Any) -> Any:
+def _along(record: Op, input: Any, dim: int | None, dtype: Any, name: str = "") -> Any:
     """Run a softmax-like op along ``dim``, in ``dtype`` if one is given."""
     rank = input.ndim
     if dim is None:
         warnings.warn(
-            f"Implicit dimension choice for {record.name} has been deprecated. Change the call to "
-            "include dim=X as an argument.",
+            f"Implicit dimension choice for {name or record.name} has been deprecated. Change the "
+            "call to include dim=X as an argument.",
             stacklevel=3,
         )
         dim = 0 if rank in (0, 1, 3) else 1
@@ -197,7 +197,7 @@ def softmin(
     >>> torch.nn.functional.softmin(torch.tensor([0.0, 1.0]), dim=0)
     tensor([0.7311, 0.2689])
     """
-    return softmax(-input, dim, dtype)
+    return _along(SOFTMAX, -input, dim, dtype, "softmin")
 
 
 @function(namespaces=_F, method=False)

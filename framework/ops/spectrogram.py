@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from framework.cautions import caution_once
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function
 from framework.core.saved import all_values
@@ -89,6 +90,15 @@ def stft(
     complex_ = input.dtype.category == COMPLEX or (
         window is not None and window.dtype.category == COMPLEX
     )
+    if window is None:
+        _no_window(",which is known to cause spectral leakage.")
+    if return_complex is False:
+        caution_once(
+            "stft with return_complex=False is deprecated. In a future pytorch release, stft will "
+            "return complex tensors for all inputs, and return_complex=False will raise an error.\n"
+            "Note: you can still call torch.view_as_real on the complex output to recover the old "
+            "return format."
+        )
     if return_complex is None:
         if not complex_:
             raise RuntimeError(
@@ -96,8 +106,6 @@ def stft(
                 "further require that return_complex=True in a future PyTorch release."
             )
         return_complex = True
-    if window is None:
-        _no_window(",which is known to cause spectral leakage.")
     if input.dtype.category < FLOAT:
         raise RuntimeError("expected a tensor of floating point or complex values")
     if center and align_to_window is not None:

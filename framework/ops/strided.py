@@ -456,7 +456,7 @@ def resize(self: Tensor, *sizes: int) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
-    warnings.warn("non-inplace resize is deprecated", FutureWarning, stacklevel=3)
+    warnings.warn("non-inplace resize is deprecated", stacklevel=3)
     return _resized(self, sizes)
 
 
@@ -473,7 +473,7 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
     ...     torch.arange(4).resize_as(torch.zeros(2, 2)).shape
     torch.Size([2, 2])
     """
-    warnings.warn("non-inplace resize_as is deprecated", FutureWarning, stacklevel=3)
+    warnings.warn("non-inplace resize_as is deprecated", stacklevel=3)
     return _resized(self, tensor.shape)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
+from framework.cautions import caution
+
 __all__ = [
     "GetAttrKey", "LeafSpec", "MappingKey", "PyTree", "PyTreeSpec", "SequenceKey", "TreeSpec",
     "is_namedtuple", "is_namedtuple_class", "is_namedtuple_instance", "is_structseq",
@@ -76,6 +78,16 @@ class _Kind(NamedTuple):
 
 
 _kinds: dict[type, _Kind] = {}
+
+
+def _register_pytree_node(cls: type, flatten_fn: Any, unflatten_fn: Any, **options: Any) -> None:
+    """The former name of `register_pytree_node`; FutureWarning."""
+    caution(
+        "`torch.utils._pytree._register_pytree_node` is deprecated. Please use "
+        "`torch.utils._pytree.register_pytree_node` instead.",
+        FutureWarning,
+    )
+    register_pytree_node(cls, flatten_fn, unflatten_fn, **options)
 
 
 def register_pytree_node(

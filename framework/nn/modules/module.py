@@ -555,6 +555,13 @@ class Module(ModuleTree, StateDict):
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={dtype}"
             )
+        if dtype is not None and dtype.is_complex:
+            warnings.warn(
+                "Complex modules are a new feature under active development whose design may "
+                "change, and some modules might not work as expected when using complex tensors as "
+                "parameters or buffers.",
+                stacklevel=2,
+            )
 
         def convert(t: Tensor) -> Tensor:
             wanted = dtype if t.dtype.category >= dtypes.FLOAT else None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
+from framework.cautions import caution
 from framework.kernels.floats import type_name
 from framework.nn import functional as F
 from framework.nn import init
@@ -204,6 +205,11 @@ class _InstanceNorm(_NormBase):
             raise ValueError(
                 f"expected input's size at dim=1 to match num_features ({self.num_features}), but "
                 f"got: {x.shape[1]}."
+            )
+        if x.shape[1] != self.num_features:
+            caution(
+                "input's size at dim=1 does not match num_features. You can silence this warning "
+                "by not passing in num_features, which is not used because affine=False"
             )
         y = F.instance_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,

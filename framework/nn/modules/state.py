@@ -129,6 +129,14 @@ class StateDict:
         >>> list(nn.Sequential(nn.Linear(1, 2), nn.ReLU()).state_dict())
         ['0.weight', '0.bias']
         """
+        if args:
+            warnings.warn(
+                "Positional args are being deprecated, use kwargs instead. Refer to "
+                "https://pytorch.org/docs/main/generated/torch.nn.Module.html"
+                "#torch.nn.Module.state_dict for details.",
+                FutureWarning,
+                stacklevel=2,
+            )
         for value, given in zip(args, ("destination", "prefix", "keep_vars")):
             if given == "destination":
                 destination = value

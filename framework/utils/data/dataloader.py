@@ -231,6 +231,7 @@ class _Iterator:
         random = loader.generator or default_generator
         base_seed = int(random.integers(0, 1 << 63, ())[()])
         self.given = 0
+        self.expected = loader._length  # what a stream was asked for before
         self.fetch = loader._fetcher()
         if loader.num_workers:
             if loader.prefetch_factor == 0:
@@ -254,7 +255,7 @@ class _Iterator:
                     self.workers.close()
                 raise
         self.given += 1
-        if self.loader._length is not None:
+        if self.expected is not None:
             self._check_length()
         return _pinned(batch) if self._pins else batch
 
