@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.cautions import caution
+from framework.cautions import caution, caution_once
 from framework.core import dispatch
 from framework.core.dispatch import apply, composite, edge_of
 from framework.core.graph import clock
@@ -275,7 +275,12 @@ def _split_index(tensor: Tensor, index: Any) -> tuple[tuple[Tensor, ...], tuple[
     layout: list[Any] = []
     for p in parts:
         if isinstance(p, list):
-            p = np.asarray(p) if p else np.zeros(0, np.int64)
+            try:
+                p = np.asarray(p) if p else np.zeros(0, np.int64)
+            except ValueError:
+                raise TypeError(
+                    f"an index is a list of different depths, expected integers or bools: {p!r:.60}"
+                ) from None
             if p.dtype.kind == "f":  # numbers that were written as floats: PyTorch's wart
                 p = p.astype(np.int64)
         if isinstance(p, np.ndarray):
@@ -412,6 +417,8 @@ def _one_ellipsis(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     return (*index[: at + 1], *after)
 
 
+# What makes a list that holds it count as a tuple.
+_AS_PARTS = (slice, Tensor, list, tuple, range, np.ndarray, str)
 _USUAL = frozenset((int, slice, tuple, list, Tensor, np.ndarray, type(None), bool))
 
 
@@ -428,7 +435,13 @@ def _as_tuple(index: Any) -> Any:
         return _with_lists(index)
     if index.__class__ is list and len(index) < 32:
         for part in index:
-            if part is None or part is Ellipsis or isinstance(part, (slice, Tensor, list, tuple)):
+            if part is None or part is Ellipsis or isinstance(part, _AS_PARTS):
+                caution_once(
+                    "Using a non-tuple sequence for multidimensional indexing is deprecated and "
+                    "will be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In "
+                    "pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], "
+                    "which will result either in an error or a different result"
+                )
                 return _with_lists(tuple(index))
     return index
 

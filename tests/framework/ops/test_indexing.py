@@ -218,3 +218,24 @@ def test_rows_of_a_huge_view_are_picked_without_a_copy_of_it() -> None:
     finally:
         tracemalloc.stop()
     assert found.tolist() == [[0, 0], [1, 1], [2, 2]] and found.stride() == (2, 1)
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
+def test_lists_of_arrays_and_ranges_count_as_tuples():
+    x = torch.arange(12.0).reshape(3, 4)
+    assert x[[np.array([0, 1]), np.array([0, 1])]].tolist() == [0, 5]
+    assert x[[np.array([0, 1])]].shape == x[[range(2)]].shape == (2, 4)
+    x[[np.array([0, 2]), range(2)]] = -1.0
+    assert (x == -1).nonzero().tolist() == [[0, 0], [2, 1]]
+    with pytest.raises(TypeError, match="different depths"):
+        x[:, [0, [1]]]
+
+
+def test_lists_that_count_as_tuples_are_deprecated():
+    x = torch.arange(12.0).reshape(3, 4)
+    torch.set_warn_always(True)
+    try:
+        with pytest.warns(UserWarning, match="non-tuple sequence"):
+            x[[slice(0, 2)]]
+    finally:
+        torch.set_warn_always(False)
