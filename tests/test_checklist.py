@@ -141,7 +141,10 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
               "test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised",
               "app/test_runner.py::"
               "test_an_error_of_a_modules_own_code_names_the_module_and_the_line"),
-        "U": (f"{_UI}trouble.py::test_shape_mismatch_stops_with_its_operands",),
+        "U": (f"{_UI}trouble.py::test_shape_mismatch_stops_with_its_operands",
+              f"{_UI}trouble.py::test_an_error_of_a_modules_own_code_stops_at_the_module",
+              f"{_UI}explain.py::"
+              "test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands"),
     },
     "B7": {"H": (
         "app/test_runner.py::test_rules_end_the_run_with_status_1_a_report_and_a_recording",
@@ -177,19 +180,26 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     "D1": {
         "H": (f"{_TRACE}why.py::test_a_nan_is_followed_through_backward_and_the_update_into_the_"
               "step_it_was_born_in", f"{_TRACE}why.py::test_causes",
+              f"{_TRACE}why.py::test_infinities_that_meet_are_followed_to_where_they_began",
+              f"{_TRACE}why.py::test_zeros_begin_where_something_else_became_zero",
               "app/test_runner.py::test_why_and_a_gradient_check_at_the_prompt"),
         "U": (f"{_UI}explain.py::test_the_nan_of_step_37_is_found_with_three_keys",
+              f"{_UI}explain.py::test_zeros_and_infinities_are_explained_by_one_key",
               f"{_UI}tour.py::test_each_bug_is_found_with_under_ten_keys"),
     },
     "D2": {
         "H": (f"{_TRACE}why.py::test_the_cut_is_named",
+              f"{_TRACE}why.py::test_a_dead_relu_stops_a_gradient",
               f"{_TRACE}why.py::test_other_reasons_for_no_gradient"),
-        "U": (f"{_UI}explain.py::test_a_vanishing_gradient_names_the_detached_branch",),
+        "U": (f"{_UI}explain.py::test_a_vanishing_gradient_names_the_detached_branch",
+              f"{_UI}explain.py::test_each_cut_of_a_gradient_is_named_by_one_key"),
     },
     "D3": {
-        "H": (f"{_TRACE}check.py::test_a_right_rule_agrees_and_a_wrong_one_does_not",),
+        "H": (f"{_TRACE}check.py::test_a_right_rule_agrees_and_a_wrong_one_does_not",
+              f"{_TRACE}check.py::test_a_loss_without_dimensions_is_checked_like_any_other"),
         "U": (f"{_UI}explain.py::"
-              "test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands",),
+              "test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands",
+              f"{_UI}explain.py::test_the_gradient_of_a_loss_is_checked"),
     },
     "D4": {
         "H": (f"{_TRACE}forks.py::test_an_edit_changes_the_branch_only",
@@ -207,6 +217,8 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
               "viewers/test_compare.py::test_the_command_line"),
         "U": (f"{_UI}explain.py::"
               "test_a_spike_of_the_learning_rate_is_found_by_comparing_two_recordings",
+              f"{_UI}explain.py::test_why_a_step_took_the_other_branch_is_two_keys_away",
+              f"{_UI}whatif.py::test_a_change_is_compared_and_dropped",
               f"{_UI}new_user.py::"
               "test_a_step_that_goes_on_is_compared_up_to_where_it_has_come"),
     },
@@ -222,6 +234,8 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "E3": {"H": ("framework/test_reprs.py::test_a_tensor_in_a_notebook",
                  "framework/test_reprs.py::test_a_module_in_a_notebook",
+                 "framework/test_reprs.py::test_rich",
+                 f"{_TRACE}recording.py::test_what_the_run_was",
                  "viewers/test_model_summary.py::test_reprs")},
     "E4": {
         "H": ("app/test_tape.py::test_timeline", "app/test_tape.py::test_tensors_of_a_step"),

@@ -60,7 +60,7 @@ class Explain:
         )
 
     def _in_sight(self) -> list[Candidate]:
-        """The tensors of the inspector, the chosen one first; or the chosen variable."""
+        """The tensors of the inspector, the chosen one first; or the variable or parameter chosen."""
         from app.explaining import Candidate
 
         screen, session = self.screen, self.session
@@ -69,6 +69,8 @@ class Explain:
             variable = pane.variable(pane.selected)
             if variable is not None and variable.tensor is not None:
                 return [Candidate(variable.tensor.id, session.cursor, variable.name)]
+        if screen.where == "parameters" and (row := screen.lower.parameters.chosen) is not None:
+            return [Candidate(row.tensor, row.keys.seq, row.name)]
         inspector = screen.inspector
         chosen, subject = inspector.chosen, inspector.subject
         if chosen is None or subject is None:

@@ -120,7 +120,7 @@ class Tables:
                     screen.inspector.show(update.seq)
                 else:
                     came = store.meta(row.keys.grad[0]) if row.keys.grad else None
-                    screen.inspector.show_tensor(row.name, row.meta, came, row.keys.value[1])
+                    screen.inspector.show_tensor(row.name, row.meta, came, row.keys.seq)
         elif isinstance(pane, WatchesPane):
             value, seq = pane.value(pane.selected)
             if isinstance(value, Variable) and value.tensor is not None:

@@ -92,7 +92,8 @@ class InspectorPane(Pane):
     def set_subject(self, subject: Subject | None, before: Subject | None) -> None:
         """Keep the choice where the same thing is shown again, else begin with the first tensor."""
         self.subject = subject
-        same = before is not None and subject is not None and before.seq == subject.seq
+        shown = [(s.seq, s.title) for s in (before, subject) if s is not None]
+        same = len(shown) == 2 and shown[0] == shown[1]  # (rows of a table share their moment)
         if not same:
             self.choice, self._list_from = self._first_choice(), 0
             self.corner = (0, 0)

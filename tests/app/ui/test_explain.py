@@ -195,3 +195,150 @@ def test_a_wrong_gradient_is_found_and_an_exception_shows_who_made_the_operands(
             await d.idle()
 
     asyncio.run(run())
+
+
+BAD = """\
+# %%
+import framework as torch
+from framework import nn
+low = torch.linspace(-3, -1, 6)
+dead = (low.relu() * 2).sum()
+# %%
+large = torch.tensor([1.0, 200.0]).exp() + 1
+"""
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+def test_zeros_and_infinities_are_explained_by_one_key(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "bad.py", BAD), size) as d:
+            cells = [c.id for c in d.app.notebook.cells]
+            for cell, op, words in (
+                (cells[0], "sum", ("its zero began at relu at cell 1, line 4", "dead relu")),
+                (cells[1], "add", ("its Inf began at exp at cell 2, line 1", "overflow in exp")),
+            ):
+                d.session.run([cell])
+                await d.idle()
+                tape = d.session.store.tape
+                d.session.go(max(e.seq for e in tape if getattr(e, "name", "") == op))
+                d.app.tick()
+                await d.settled()
+                await d.press("w")
+                await report(d)
+                text = " ".join(d.text().replace("│", " ").split())
+                assert all(word in text for word in words), text
+                await d.press("escape")
+
+    asyncio.run(run())
+
+
+CUTS = """\
+# %%
+import framework as torch
+from framework import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a_detached = nn.Linear(2, 2, bias=False)
+        self.b_blocked = nn.Linear(2, 2, bias=False)
+        self.c_cast = nn.Linear(2, 2, bias=False)
+        self.d_unused = nn.Linear(2, 2, bias=False)
+        self.e_dead = nn.Linear(2, 2, bias=False)
+        self.f_fine = nn.Linear(2, 2, bias=False)
+    def forward(self, x):
+        h = self.f_fine(x) + self.a_detached(x).detach() + self.c_cast(x).long()
+        with torch.no_grad():
+            h2 = self.b_blocked(x)
+        return h + h2 + torch.relu(self.e_dead(x) - 100)
+net = Net()
+net(torch.ones(1, 2)).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("a_detached", "cut by detach() at cell 1, line 13"),
+        ("b_blocked", "a no_grad or inference_mode block at cell 1, line 15"),
+        ("c_cast", "cut by a cast"),
+        ("d_unused", "net.d_unused was not called"),
+        ("e_dead", "dead relu"),
+    ],
+)
+def test_each_cut_of_a_gradient_is_named_by_one_key(tmp_path: Path, row: str, words: str) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "cuts.py", CUTS), (80, 24)) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("A")
+            await d.until(lambda: f"net.{row}.weight" in d.rows("parameters"), "the table")
+            rows = [line for line in d.rows("parameters").split("\n") if ".weight" in line]
+            chosen = next(i for i, line in enumerate(rows) if row in line)
+            await d.press("home", *["down"] * chosen)
+            await d.settled()
+            await d.press("w")
+            await report(d)
+            text = " ".join(d.text().replace("│", " ").split())
+            assert f"net.{row}.weight.grad" in text and words in text, text
+
+    asyncio.run(run())
+
+
+TWO_WAYS = """\
+# %%
+import framework as torch
+from framework import nn
+layer = nn.Linear(2, 2)
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+for step in range(1, 4):
+    h = layer(torch.ones(1, 2) * step)
+    size = torch.tensor(float(step))
+    if size > 2:
+        h = torch.tanh(h)
+    else:
+        h = torch.relu(h)
+    optimizer.zero_grad()
+    (h * h).sum().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+def test_why_a_step_took_the_other_branch_is_two_keys_away(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "ways.py", TWO_WAYS), size) as d:
+            await d.press("f6")
+            await d.idle()
+            await d.press("D", "enter")  # with the step before
+            await report(d)
+            rows = (plain(row) for row, _ in d.app.screen.pane._lines)
+            text = " ".join(" ".join(rows).split())
+            assert "the last op that both did: gt" in text
+            assert "went to relu" in text and "went to tanh" in text
+            assert "decided by gt" in text and "is False in A" in text and "is True in B" in text
+
+    asyncio.run(run())
+
+
+def test_the_gradient_of_a_loss_is_checked(tmp_path: Path) -> None:
+    """It has no dimensions."""
+    code = "# %%\nimport framework as torch\nx = torch.ones(3, requires_grad=True)\n"
+
+    async def run() -> None:
+        async with program(write(tmp_path / "loss.py", code + "loss = -x.mean()\n")) as d:
+            await d.press("f6")
+            await d.idle()
+            tape = d.session.store.tape
+            d.session.go(next(e.seq for e in tape if getattr(e, "name", "") == "neg"))
+            d.app.tick()
+            await d.settled()
+            await d.press("G")
+            await report(d)
+            text = " ".join(d.text().split())
+            assert "neg: its gradient agrees with finite differences" in text
+
+    asyncio.run(run())

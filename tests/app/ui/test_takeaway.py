@@ -80,6 +80,14 @@ def test_export_with_values_and_options(tmp_path: Path) -> None:
             node = next(r for r in data["nodes"] if data["strings"][r[1]] == "2 Linear")
             assert node[9]["v"][0] == 48 and node[9]["b"]["v"][0] == 48
             assert [text for *_, text in data["sources"]] == ["loss = loss_of(model(x), y)"]
+            heads = {".svg": b"<svg", ".png": b"\x89PNG", ".mmd": b"flowchart", ".dot": b"digraph"}
+            for suffix, head in heads.items():
+                picture = tmp_path / f"graph{suffix}"
+                await ask(f"{picture} --phase backward --depth 1 --values")
+                await d.until(
+                    lambda path=picture: d.session.message == f"written: {path}", f"a {suffix}"
+                )
+                assert head in picture.read_bytes()[:400]
             await ask(f"{target} --depth -1")
             assert d.session.message == "not exported: argument --depth: -1: must be 0 or more"
             await ask("graph.pdf")
