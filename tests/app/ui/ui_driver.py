@@ -16,6 +16,7 @@ from typing import Any
 from textual import events
 from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
 
 from app.notebook import open_notebook
 from app.ui.app import TapebookApp
@@ -68,16 +69,18 @@ class Driver:
         return self.app.main
 
     async def press(self, *keys: str) -> None:
-        """Press keys, each when what the one before has set off is over.
+        """Press keys, each when what the one before has set off is over; text goes in at once.
 
         Not by `Pilot.press`: that waits, twice and for up to a second each time, until the process
         takes no time, which it does all the while a model runs or another window is open.
         """
         if self.session.state != "running":  # then it is never quiet, and the rounds of before do
             await self.quiet()
-        for key in keys:  # the next one is for what this one opens
+        for key, following in zip(keys, (*keys[1:], "")):  # the next one is for what this one opens
+            field = isinstance(self.app.focused, (Input, TextArea))
             self.send(key)
-            await self.quiet()
+            if not (field and len(key) == len(following) == 1):
+                await self.quiet()
 
     def send(self, *keys: str) -> None:
         """Press keys without a look at what they do."""
