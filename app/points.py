@@ -15,6 +15,7 @@ from framework.trace.protocol import Breakpoint, Frame, Stop, Variable
 __all__ = ["Points", "Snapshot", "of_last_time"]
 
 _SNAPSHOTS = 500  # stops whose variables are remembered
+HITS_EVERY = 2.0  # seconds between questions for hits while the model runs
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Points(Link):
         self.snapshots: OrderedDict[int, Snapshot] = OrderedDict()
         self.epoch = 0  # goes up whenever the model moves: what was asked before is stale
         self._next_id = 1
+        self._counted = 0.0  # when hits were asked for last, while the model runs
 
     # -- breakpoints -------------------------------------------------------------------------
 
@@ -133,10 +135,21 @@ class Points(Link):
 
     def _accepted(self, points: list[Breakpoint]) -> None:
         known = {b.id: b for b in points}
+        failed = {b.id for b in self.breakpoints if b.error}
         self.breakpoints = [known.get(b.id, b) for b in self.breakpoints]
         self.changed.add("breakpoints")
+        for point in self.breakpoints:
+            if point.error and point.id not in failed:  # it does not stop the model: it goes on
+                what = f"breakpoint {point.id} could not be judged: {point.error}"
+                self.say(what, problem=True)
 
-    def _count_hits(self) -> None:
+    def watch_hits(self, now: float) -> None:
+        """While the model runs, ask now and then: a condition that fails does not stop it."""
+        if self.state == "running" and self.breakpoints and now - self._counted > HITS_EVERY:
+            self._counted = now
+            self.count_hits()
+
+    def count_hits(self) -> None:
         def status(result: dict[str, Any]) -> None:
             points = result.get("breakpoints")
             if points:
@@ -194,7 +207,7 @@ class Points(Link):
         self.ask_variables(snapshot, 0)
         for expression in self.watches:
             self._ask_watch(snapshot, expression)
-        self._count_hits()
+        self.count_hits()
 
     def ask_variables(self, snapshot: Snapshot, frame: int) -> None:
         """The names of a frame of the stack, with the norms of their gradients."""

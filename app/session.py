@@ -189,6 +189,7 @@ class Session(Intake):
             self.settle()
         self._ask_losses(now)
         self.ask_for_lost(now)
+        self.watch_hits(now)
         if self.state == "recording" and "events" in self.changed:
             self._take_stops()
         changed, self.changed = self.changed, set()
@@ -252,6 +253,8 @@ class Session(Intake):
                 if not known:
                     self._stopped()
                 return
+            if message.state == "idle":
+                self.count_hits()
             if message.state != "running" or self._how == "continue":
                 self._moving = False
             if self.following:

@@ -152,7 +152,10 @@ class TakeAway:
             subject = session.moment.subject if session.cursor else None
             seq = subject.seq if subject is not None else 0
         try:
-            lines = lineage(session.store, seq, used, place=session.source_text)
+            lines = lineage(
+                session.store, seq, used, place=session.source_text,
+                called=self.screen.graph.variable_of,
+            )  # fmt: skip
         except ValueError:
             session.say("select an op, a module or a tensor in the graph first")
             return

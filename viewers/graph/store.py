@@ -600,6 +600,10 @@ class TraceStore(Tape):
         """Tensor id to local name of the parameters and buffers that a module itself holds."""
         return self._owned.get(module, {})
 
+    def leaf_names(self) -> list[str]:
+        """The names of all parameters and buffers."""
+        return [leaf.name for leaf in self._leaves.values() if leaf.name]
+
     def parameters_within(self, module: str) -> list[int]:
         """The parameters and buffers that a module and all in it hold, called yet or not."""
         inner = f"{module}."

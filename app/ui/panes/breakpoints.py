@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.session import Session
 from app.ui.describe import breakpoint_text, one_line
 from app.ui.panes.base import Pane
+from framework.trace.breakpoints import pattern
 from framework.trace.protocol import Breakpoint
 from viewers.text import Line, pad
 
@@ -34,10 +35,12 @@ class BreakpointsPane(Pane):
         stop = self.session.stop
         here = stop is not None and stop.breakpoint == point.id
         text = breakpoint_text(self.session, point)
+        problem = one_line(point.error) or self._unknown(point)
+        size = 28 if problem and width < 120 else max(20, min(60, width - 24))
         line: Line = [
             ("● " if point.enabled else "○ ", "break" if point.enabled else "dim"),
             (f"{point.id:>2}  ", "dim"),
-            (pad(text, max(20, min(60, width - 24))) + " ", "" if point.enabled else "dim"),
+            (pad(text, size) + " ", "" if point.enabled else "dim"),
             (f"{point.hits:>4} {'hit' if point.hits == 1 else 'hits'}", "dim"),
         ]
         if here:
@@ -45,6 +48,14 @@ class BreakpointsPane(Pane):
             line.append((f"  ▶ {found or 'stopped here'}", "stop"))
         elif not point.enabled:
             line.append(("  off", "dim"))
-        if point.error:
-            line.append((f"  {one_line(point.error)}", "error"))
+        if problem:
+            line.append((f"  {problem}", "error"))
         return line
+
+    def _unknown(self, point: Breakpoint) -> str:
+        """Of one that names a parameter: that the program, as far as it has come, has none."""
+        store = self.session.store
+        if not point.param or point.hits or not any(step.counts[1] for step in store.steps):
+            return ""
+        known = any(map(pattern(point.param), store.leaf_names()))
+        return "" if known else f"nothing is called {one_line(point.param)}"

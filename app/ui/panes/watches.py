@@ -96,7 +96,9 @@ class WatchesPane(Pane):
         outer, _, last = name.rpartition(".")
         of_grad = bool(outer) and last == "grad"
         made = []
-        for tensor in self.tensors_of(outer if of_grad else name) if step is not None else ():
+        if step is None:
+            return ()
+        for tensor in self.tensors_of(outer if of_grad else name):
             item = store.graph_so_far(step).producer(tensor, cursor)
             at = item.begin if item is not None else store.maker(tensor)
             if 0 < at <= cursor:

@@ -132,3 +132,22 @@ def test_an_expression_is_evaluated_in_the_kernel(tmp_path):
             await d.press("ctrl+q")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["120x40", "80x24"])
+def test_a_condition_that_fails_and_a_name_that_is_not_there_are_told(tmp_path, size):
+    """The model goes on, and nothing stops: the list says why, and so does the status line."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "mlp.py", MLP), size) as d:
+            await d.press("B", *"op relu where x.foo() > 1", "enter")
+            await d.press("B", *"grad nothere norm > 1", "enter", "f6")
+            await d.idle()
+            await d.press("ctrl+o", "b")
+            await d.until(lambda: ": Attribute" in d.pane("breakpoints"), "what went wrong")
+            rows = d.pane("breakpoints")
+            assert "nothing is called nothere" in rows and "0 hits" in rows, rows
+
+            assert "breakpoint 1 could not be judged: where" in d.session.message
+
+    asyncio.run(run())
