@@ -221,6 +221,9 @@ class Console:
             if text.isdigit():
                 if not file:
                     raise ValueError(f"line {text} of which file? FILE:{text}")
+                lines = len(linecache.getlines(file))
+                if lines and not 0 < int(text) <= lines:
+                    raise ValueError(f"{os.path.basename(file)} has {lines} lines")
                 return Breakpoint(ident, file=file, line=int(text))
             point = self.parse(text, ident)
             if error := Compiled(point).spec.error:
@@ -555,6 +558,7 @@ def _event_lines(gate: Gate, seq: int, note: str) -> list[str]:
             *_source_lines(begin.source),
             *_tensor_lines(gate, "gradient in", begin.grad_in, seq),
             *_tensor_lines(gate, "gradients out", event.grad_out, seq),
+            *_stored_lines(gate, begin, seq),
         ]
     if isinstance(event, ParamUpdate):
         grad = tuple(_metas_of(recorder, (event.grad,), seq))
@@ -668,6 +672,15 @@ def _operand_lines(gate: Gate, event: Op | OpBegin | ModuleBegin) -> Iterator[st
             break
     metas = _metas_of(recorder, event.inputs, event.seq)
     return _tensor_lines(gate, "inputs", metas, event.seq - 1, at=dict.fromkeys(written, before))
+
+
+def _stored_lines(gate: Gate, begin: NodeBegin, seq: int) -> Iterator[str]:
+    """What a node's gradients made of the ``.grad`` of leaves: what a condition on one looks at."""
+    between = (event_at(gate.recorder, number) for number in range(begin.seq + 1, seq))
+    grads = [e for e in between if isinstance(e, Grad) and e.parent == begin.seq]
+    if grads:
+        named = {e.total.id: f"{e.name or 'leaf'}.grad" for e in grads}
+        yield from _tensor_lines(gate, "accumulated", [e.total for e in grads], seq, named)
 
 
 def _update_lines(gate: Gate, event: ParamUpdate) -> Iterator[str]:

@@ -378,6 +378,9 @@ def test_break_on_a_gradient_shows_its_node_with_what_came_in_and_went_out(tmp_p
     assert "linear backward  in module model.0  (backward)" in shown
     assert shown.index("gradient in") < shown.index("gradients out")
     assert "[4, 16] float32" in shown and "[16, 8] float32" in shown
+    assert re.search(r"^accumulated\n  model\.0\.weight\.grad +\[16, 8\] float32 ", shown, re.M), (
+        shown
+    )
 
 
 # -- the console in a real terminal ---------------------------------------------------------------
@@ -614,6 +617,7 @@ def test_the_console_sets_breakpoints_and_runs_to_a_place(nan):
     terminal = Terminal("run", nan, "--break", "op linear once")
     terminal.expect("(tapebook) ")
     assert "t what? t 12" in terminal.ask("t")
+    assert "nan_net.py has " in terminal.ask("t 9999") and "lines" in terminal.ask("b 9999")
     assert "sub  in module net" in terminal.ask("t op sub")
     assert "1  op linear once" in terminal.ask("b")
     assert "breakpoint 2: op linear" in terminal.ask("b op linear")
