@@ -376,6 +376,13 @@ def trunc_normal_(
     return _write(tensor, values.reshape(tuple(tensor.shape)))
 
 
+def _no_grad_trunc_normal_(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any = None
+) -> Tensor:
+    """`trunc_normal_` under the name that libraries import."""
+    return trunc_normal_(tensor, mean, std, a, b, generator)
+
+
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
     """A (semi-)orthogonal matrix, dimensions after the first taken as one (Saxe et al. 2013).
 

@@ -14,8 +14,8 @@ from framework.core.registry import function, op, variant
 from framework.device import CPU, META, existing
 from framework.device import device as Device
 from framework.kernels import module_of, to_device
-from framework.kernels.strided import overlaps
 from framework.kernels.floats import cast
+from framework.kernels.strided import overlaps
 from framework.layout import contiguous_format, formatted, preserve_format
 from framework.tensor import Tensor, tensor
 

@@ -20,6 +20,16 @@ from framework.core.views import before_write
 from framework.kernels import NoMemory, module_of
 from framework.kernels.cuda.optimizers import at_once, gathered
 from framework.kernels.pool import no_memory
+from framework.optim.borrowed import (  # noqa: F401
+    _default_to_fused_or_foreach,
+    _disable_dynamo_if_unsupported,
+    _dispatch_sqrt,
+    _get_scalar_dtype,
+    _get_value,
+    _stack_if_compiling,
+    _use_grad_for_differentiable,
+    _view_as_real,
+)
 from framework.quiet import raising
 from framework.tensor import Tensor, wrap
 from framework.trace import sink, turns

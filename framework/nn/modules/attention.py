@@ -7,16 +7,12 @@ from typing import Any
 from framework.nn import functional as F
 from framework.nn import init
 from framework.nn.modules.factories import empty
-from framework.nn.modules.linear import Linear
+from framework.nn.modules.linear import NonDynamicallyQuantizableLinear
 from framework.nn.modules.module import Module
 from framework.nn.parameter import Parameter
 from framework.ops.multihead import additive_mask
 
 __all__ = ["MultiheadAttention"]
-
-
-class NonDynamicallyQuantizableLinear(Linear):
-    """The output projection; PyTorch gives it a name of its own."""
 
 
 class MultiheadAttention(Module):

@@ -123,6 +123,10 @@ class LazyLinear(LazyModuleMixin, Linear):
             self.in_features = input.shape[-1]
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """The output projection of `MultiheadAttention`: a `Linear`, which PyTorch names apart."""
+
+
 class Bilinear(Module):
     """``y_k = x1ᵀ W_k x2 + b_k``: (*, in1_features), (*, in2_features) to (*, out_features).
 
