@@ -7,12 +7,12 @@ that broadcast to ``[batch, heads, queries, keys]``.
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
-from framework.ops.creation import arange, full
+from framework.nn.attention.block_masks import BlockMask, indices_of, noop_mask
+from framework.ops.creation import full
 from framework.ops.extremes import amax
 from framework.tensor import Tensor
 
@@ -78,18 +78,6 @@ class FlexKernelOptions(TypedDict, total=False):
     BACKEND: str
 
 
-def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) -> Tensor:
-    """The mask that lets every query see every key: true, bool, in the indices' common shape.
-
-    It never raises.
-
-    >>> from framework.nn.attention import flex_attention as flex
-    >>> flex.create_mask(flex.noop_mask, None, None, 1, 2)
-    tensor([[[[True, True]]]])
-    """
-    return (token_q >= 0) | (token_kv >= 0)
-
-
 def and_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The mask function that is true where all of them are.
 
@@ -145,95 +133,6 @@ def or_masks(*mask_mods: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return either
 
 
-def _indices(sizes: tuple[int, ...], device: Any) -> list[Tensor]:
-    """One index tensor for each dimension, which broadcast against each other."""
-    found = []
-    for i, n in enumerate(sizes):
-        shape = [1] * len(sizes)
-        shape[i] = n
-        found.append(arange(n, device=device).reshape(shape))
-    return found
-
-
-class BlockMask:
-    """A mask function and the sizes that it is for.
-
-    ``mask_mod`` is asked when attention is computed; the table of blocks is only for looking at.
-    `create_block_mask` makes one. ValueError in `flex_attention` for sequences of other lengths.
-
-    >>> from framework.nn.attention import flex_attention as flex
-    >>> mask = flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
-    >>> mask.to_dense()
-    tensor([[[[1, 0],
-              [1, 1]]]], dtype=torch.int32)
-    """
-
-    def __init__(
-        self, mask_mod: Callable[..., Tensor], batch: int, heads: int, seq_lengths: tuple[int, int],
-        block_size: tuple[int, int], device: Any,
-    ) -> None:  # fmt: skip
-        self.mask_mod, self.seq_lengths, self.BLOCK_SIZE = mask_mod, seq_lengths, block_size
-        self._sizes, self._device = (batch, heads, *seq_lengths), device
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Batch, heads, queries, keys."""
-        return self._sizes
-
-    def _mask(self) -> Tensor:
-        return self.mask_mod(*_indices(self._sizes, self._device)).expand(self._sizes)
-
-    def to_dense(self) -> Tensor:
-        """One for each block that has something to see, else zero: int32[batch, heads, q, kv]."""
-        from framework.dtypes import int32
-        from framework.nn.functional import pad
-
-        rows, columns = self.BLOCK_SIZE
-        mask = self._mask().to(int32)
-        mask = pad(mask, (0, -mask.shape[3] % columns, 0, -mask.shape[2] % rows))
-        b, h, q, kv = mask.shape
-        return amax(mask.reshape(b, h, q // rows, rows, kv // columns, columns), (3, 5))
-
-    def sparsity(self) -> float:
-        """Percent of the blocks that nothing is seen in."""
-        dense = self.to_dense()
-        return 100.0 * (1 - dense.sum().item() / max(dense.numel(), 1))
-
-    def numel(self) -> int:
-        """How many elements the mask has, seen or not."""
-        return math.prod(self.shape)
-
-    def to_string(self, grid_size: int | tuple[int, int] = (20, 20), limit: int = 4) -> str:
-        """A picture of the blocks of each batch and head: full, partly full or empty.
-
-        Args:
-            grid_size: rows and columns, at most, of which each is two characters wide.
-            limit: how many pictures at most.
-        """
-        dense = self.to_dense().float()
-        most = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
-        rows, columns = (max(1, -(-n // m)) for n, m in zip(dense.shape[2:], most))
-        pictures: list[str] = []
-        for place in itertools.product(*map(range, dense.shape[:2])):
-            if len(pictures) == limit:
-                pictures += ["...", "To print out more, set BlockMask.to_string(limit=N)"]
-                break
-            lines = [f"{place}"]
-            for part in dense[place].split(rows):
-                shares = [block.mean().item() for block in part.split(columns, dim=1)]
-                lines.append("".join("  " if s == 0 else "██" if s == 1 else "░░" for s in shares))
-            pictures.append("\n".join(lines) + "\n")
-        return "\n".join(pictures)
-
-    def to(self, device: Any) -> BlockMask:
-        """The same mask on another device."""
-        b, h, *lengths = self._sizes
-        return BlockMask(self.mask_mod, b, h, (lengths[0], lengths[1]), self.BLOCK_SIZE, device)
-
-    def __repr__(self) -> str:
-        return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%)"
-
-
 def create_mask(
     mod_fn: Callable[..., Any], B: int | None, H: int | None, Q_LEN: int, KV_LEN: int,
     device: Any = None,
@@ -249,7 +148,7 @@ def create_mask(
               [ True,  True]]]])
     """
     sizes = (B or 1, H or 1, Q_LEN, KV_LEN)
-    indices = _indices(sizes, device)
+    indices = indices_of(sizes, device)
     if len(inspect.signature(mod_fn).parameters) == 5:
         return mod_fn(full(sizes, 0.0, device=device), *indices).expand(sizes)
     return mod_fn(*indices).expand(sizes)
@@ -265,18 +164,22 @@ def create_block_mask(
     Args:
         mask_mod: takes int64 indices that broadcast to `(B, H, Q_LEN, KV_LEN)` and gives bool.
         B: None for a mask that is the same for all of the batch; likewise ``H`` for heads.
-        BLOCK_SIZE: of queries and keys, for `BlockMask.to_dense` and `BlockMask.sparsity` only.
+        BLOCK_SIZE: of queries and keys, for the tables of the `BlockMask` only.
 
     TypeError for what is no function.
 
     >>> from framework.nn.attention import flex_attention as flex
-    >>> flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2)
-    BlockMask(shape=(1, 1, 4, 4), sparsity=25.00%)
+    >>> print(flex.create_block_mask(lambda b, h, q, kv: q >= kv, None, None, 4, 4, BLOCK_SIZE=2))
+    BlockMask(shape=(1, 1, 4, 4), sparsity=25.00%,
+    (0, 0)
+    ██
+    ████
+    )
     """
     if not callable(mask_mod):
         raise TypeError(f"mask_mod: {type(mask_mod).__name__!r} object is not callable")
     size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
-    return BlockMask(mask_mod, B or 1, H or 1, (Q_LEN, KV_LEN), size, device)
+    return BlockMask._of(mask_mod, (B or 1, H or 1), (Q_LEN, KV_LEN), size, device)
 
 
 def create_nested_block_mask(*args: Any, **options: Any) -> BlockMask:
@@ -353,7 +256,7 @@ def flex_attention(
     if scale is None:
         scale = 1.0 / math.sqrt(query.shape[-1])
     scores = (query @ key.transpose(-2, -1)) * scale
-    indices = _indices(tuple(scores.shape), query.device)
+    indices = indices_of(tuple(scores.shape), query.device)
     if score_mod is not None:
         scores = score_mod(scores, *indices)
     if block_mask is not None:
