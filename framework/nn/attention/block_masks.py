@@ -164,18 +164,19 @@ class BlockMask:
         _paired("kv", full_kv_num_blocks, full_kv_indices)
         if dq_kv_order is not None and not isinstance(dq_kv_order, (bool, Tensor)):
             raise ValueError("dq_kv_order must be a bool, Tensor, or None")
-        columns: tuple[Any, ...] = (None,) * 4
+        q: tuple[Tensor | None, Tensor | None] = (None, None)
+        full_q: tuple[Tensor | None, Tensor | None] = (None, None)
         if compute_q_blocks:
-            columns = (*_transposed(kv_num_blocks, kv_indices), None, None)
+            q = _transposed(kv_num_blocks, kv_indices)
             if full_kv_num_blocks is not None and full_kv_indices is not None:
-                columns = (*columns[:2], *_transposed(full_kv_num_blocks, full_kv_indices))
+                full_q = _transposed(full_kv_num_blocks, full_kv_indices)
         size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
         if seq_lengths is None:
             seq_lengths = (kv_indices.shape[-2] * size[0], kv_indices.shape[-1] * size[1])
         alone = dq_kv_order if isinstance(dq_kv_order, bool) else None
         return cls(
-            seq_lengths, kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, *columns,
-            size, mask_mod or noop_mask, dq_write_order=dq_write_order,
+            seq_lengths, kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, *q,
+            *full_q, size, mask_mod or noop_mask, dq_write_order=dq_write_order,
             dq_write_order_full=dq_write_order_full,
             dq_kv_order=None if isinstance(dq_kv_order, bool) else dq_kv_order,
             dq_kv_order_spt=alone,
@@ -243,10 +244,12 @@ class BlockMask:
         place = tuple([
             slice(i, None if i == -1 else i + 1) if isinstance(i, int) else i for i in padded
         ])  # fmt: skip
-        tables = [getattr(self, name) for name in _TENSORS[:4]]
-        counts, order, full, full_order = [None if t is None else t[place] for t in tables]
+        full, full_order = self.full_kv_num_blocks, self.full_kv_indices
         return self.from_kv_blocks(
-            counts, order, full, full_order, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=_sliced,
+            self.kv_num_blocks[place], self.kv_indices[place],
+            None if full is None else full[place],
+            None if full_order is None else full_order[place],
+            BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=_sliced,
             seq_lengths=self.seq_lengths, compute_q_blocks=self.q_indices is not None,
         )  # fmt: skip
 
@@ -299,10 +302,11 @@ class BlockMask:
         """The same mask on another device."""
         if self._lazy is not None:
             return self._of(self.mask_mod, self._lazy[0], self.seq_lengths, self.BLOCK_SIZE, device)
-        parts = [x.to(device) if isinstance(x, Tensor) else x for x in self.as_tuple(False)]
-        lengths, tables, orders, (size, mask_mod) = parts[0], parts[1:9], parts[9:13], parts[13:]
-        made = type(self)(lengths, *tables, size, mask_mod)
-        made._orders(*orders)
+        parts: Any = [x.to(device) if isinstance(x, Tensor) else x for x in self.as_tuple(False)]
+        made = type(self).__new__(type(self))
+        made.seq_lengths, made.BLOCK_SIZE, made.mask_mod = parts[0], parts[13], parts[14]
+        made.__dict__.update(zip(_TENSORS, parts[1:9]))
+        made._orders(*parts[9:13])
         return made
 
     def __str__(self) -> str:
