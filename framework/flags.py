@@ -1,6 +1,7 @@
 """Switches of the whole package that PyTorch has: precision, determinism, threads.
 
-Computation here is in full precision, and deterministic but for sums by an index on CUDA devices
+Computation here is in full precision, but for convolutions of float32 by cuDNN on CUDA devices
+(`backends.cudnn.allow_tf32`), and deterministic but for these and sums by an index there
 (`use_deterministic_algorithms`): the other switches are checked, remembered and change nothing.
 Compiled kernels use as many threads as `set_num_threads` says.
 """

@@ -15,6 +15,7 @@ from typing import Any
 
 from framework.trace.conditions import CELL, Term, Terms, Where, parse_condition
 from framework.trace.figures import Sheet, digest
+from framework.trace.flags import Table, on_device
 from framework.trace.places import line_of
 from framework.trace.protocol import Breakpoint
 
@@ -35,6 +36,8 @@ class Compiled:
         needs: what of `Figures` they take.
         quiet: below which sum and mean of squares they cannot hold, as of a `Term`; None if every
             match must be looked at.
+        can_wait: whether it asks for figures and with expressions only, so that of a device's
+            tensors it can be judged at the end of the step.
         found: what made them hold the last time, and
         what: where that was.
     """
@@ -77,6 +80,8 @@ class Compiled:
         for term in self.terms:
             self.needs |= term.condition.needs
         self._changes = any(term.condition.kind == "change" for term in self.terms)
+        self.can_wait = bool(self.terms) and not self._changes
+        self._weighs = any(term.condition.name == "ratio" for term in self.terms)
         self.quiet: tuple[float, float] | None = None
         if not spec.occurrence and not self._changes:  # these count what does not match, too
             limits = [t.quiet for t in self.terms if isinstance(t, Term)]
@@ -168,17 +173,75 @@ class Compiled:
         if not self.terms:
             return True
         try:
-            before = self._remember(sheet, place, turn) if self._changes else None
+            # What an update left unchanged is known from its figures.
+            changes = self._changes and (sheet.before is None or self.spec.phase != "optimizer")
+            before = self._remember(sheet, place, turn) if changes else None
             for i, tensor in enumerate(tensors):
                 if all(self._true(t, sheet, i, tensor, names, before) for t in self.terms):
-                    self.found = " and ".join(
-                        t.found(sheet, i) if isinstance(t, Term) else str(t) for t in self.terms
-                    )
+                    self.found = self._said(sheet, i)
                     return True
         except Exception as error:  # the user's or an array library's own: the model must go on
-            line = (str(error).splitlines() or [""])[0][:200]
-            self.spec.error = f"{self.spec.condition or 'where'}: {type(error).__name__}: {line}"
+            self._failed(error)
         return False
+
+    def put_off(
+        self, table: Table, tensors: tuple[Any, ...], names: Callable[[], dict[str, Any]],
+        seen: dict[int, int | None], spread: bool, before: Any = None,
+    ) -> list[Any] | None:  # fmt: skip
+        """What `settled` will ask for when the table has been read; None: ask `holds`, now.
+
+        For each tensor, all of which are a device's, the rows of the table that have what its
+        expressions gave and its figures, which breakpoints share (``seen``).
+        """
+        if not all(on_device(t._data) and t._data.size for t in tensors):
+            return None
+        lines = []
+        try:
+            for i, tensor in enumerate(tensors):
+                answers = [
+                    t.answer(tensor, names()) for t in self.terms if isinstance(t, Where)
+                ]  # fmt: skip
+                if any(a is False for a in answers):
+                    continue
+                rows = [table.put(a) for a in answers if a is not True]
+                if self.needs:
+                    if i not in seen:
+                        seen[i] = table.add(tensor._data, spread)
+                    rows.append(seen[i])
+                if self._weighs:
+                    if -1 not in seen:
+                        seen[-1] = table.add(before)
+                    rows.append(seen[-1])
+                if None in rows:
+                    return None
+                lines.append(rows)
+        except Exception as error:  # the user's
+            self._failed(error)
+        return lines
+
+    def settled(self, lines: list[Any], table: list[Any]) -> bool:
+        """Is one of the tensors that `put_off` saw hit?"""
+        for rows in lines:
+            known = [table[row] for row in rows]
+            sheet = Sheet((None,), self.needs)
+            if self._weighs:
+                sheet.before = known.pop()
+                sheet.put_weight(sheet.before)
+            if self.needs:
+                sheet.put(0, known.pop())
+            if all(known) and all(isinstance(t, Where) or t.holds(sheet, 0) for t in self.terms):
+                self.found = self._said(sheet, 0)
+                return True
+        return False
+
+    def _said(self, sheet: Sheet, i: int) -> str:
+        return " and ".join(
+            t.found(sheet, i) if isinstance(t, Term) else str(t) for t in self.terms
+        )
+
+    def _failed(self, error: Exception) -> None:
+        line = (str(error).splitlines() or [""])[0][:200]
+        self.spec.error = f"{self.spec.condition or 'where'}: {type(error).__name__}: {line}"
 
     def _true(
         self,

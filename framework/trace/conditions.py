@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.trace import sink
 from framework.trace.figures import FINITE, MEAN, NORM, RANGE, SPREAD, ZEROS, Figures, Sheet
+from framework.trace.flags import on_device
 from framework.trace.protocol import Breakpoint, Stop
 
 if TYPE_CHECKING:
@@ -271,20 +272,39 @@ class Where:
                 ) from None
 
     def holds(self, tensor: Any, names: dict[str, Any]) -> bool:
-        """Evaluate it; what it does is not the model's, and makes no events and no graph."""
-        from framework.core.modes import modes
+        """Whether it is true of a tensor."""
+        with _aside():
+            return bool(self._value(tensor, names))
 
-        recorder, sink.active = sink.active, None
-        grad, modes.grad = modes.grad, False
-        try:
-            if self._test is not None:
-                return bool(self._test(tensor))
-            return bool(eval(self._code, {**names, "x": tensor}))
-        finally:
-            sink.active, modes.grad = recorder, grad
+    def answer(self, tensor: Any, names: dict[str, Any]) -> Any:
+        """The same, or an array of one element of the device that the answer lies on."""
+        with _aside():
+            found = self._value(tensor, names)
+            array: Any = getattr(found, "_data", None)
+            if on_device(array) and array.size == 1:
+                return array
+            return bool(found)
+
+    def _value(self, tensor: Any, names: dict[str, Any]) -> Any:
+        if self._test is not None:
+            return self._test(tensor)
+        return eval(self._code, {**names, "x": tensor})
 
     def __str__(self) -> str:
         return f"where {self.text}"
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """What is evaluated is not the model's, and makes no events and no graph."""
+    from framework.core.modes import modes
+
+    recorder, sink.active = sink.active, None
+    grad, modes.grad = modes.grad, False
+    try:
+        yield
+    finally:
+        sink.active, modes.grad = recorder, grad
 
 
 Terms = tuple["Term | Where", ...]

@@ -32,6 +32,7 @@ __all__ = [
     "Figures",
     "Sheet",
     "digest",
+    "digests",
     "measure",
     "squares_at_most",
     "unbatched",
@@ -338,8 +339,33 @@ def digest(array: Any) -> int:
         return next(_without_numbers)
     if hasattr(array, "sparse_dim"):
         array = array.todense()
-    host = array if isinstance(array, np.ndarray) else array.get()
-    return zlib.crc32(np.ascontiguousarray(host).reshape(-1).view(np.uint8).data)
+    if not isinstance(array, np.ndarray):
+        return int(_bits_on_device(array))
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def digests(arrays: Sequence[Any]) -> list[int]:
+    """The `digest` of each; those of a device come over in one transfer."""
+    there = [a for a in arrays if hasattr(a, "__cuda_array_interface__")]
+    if len(there) < 2 or len({a.device.id for a in there}) > 1:
+        return [digest(a) for a in arrays]
+    with there[0].device:
+        numbers = iter(sys.modules["cupy"].stack([_bits_on_device(a) for a in there]).get())
+    return [int(next(numbers)) if hasattr(a, "__cuda_array_interface__") else digest(a)
+            for a in arrays]  # fmt: skip
+
+
+def _bits_on_device(array: Any) -> Any:
+    """A sum of an array's words, each mixed with its place, as one number that stays there."""
+    xp = sys.modules["cupy"]
+    with array.device:
+        flat = xp.ascontiguousarray(array).reshape(-1)
+        size = min(flat.dtype.itemsize, 8)
+        words = flat.view(np.dtype(f"u{size}")).astype(np.uint64)
+        places = xp.arange(words.size, dtype=np.uint64)
+        mixed = (words + places * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(31)
+        return (mixed * np.uint64(0x94D049BB133111EB)).sum()
 
 
 class Sheet:
@@ -363,6 +389,10 @@ class Sheet:
     def put(self, index: int, figures: Figures) -> None:
         """A tensor's figures, which somebody else has found."""
         self._figures[index] = figures
+
+    def put_weight(self, figures: Figures) -> None:
+        """Of an update: the figures of what the parameter held before."""
+        self._weight = figures
 
     def of(self, index: int) -> Figures:
         found = self._figures[index]

@@ -140,6 +140,7 @@ class Gate:
         on_change: called on the model's thread after every change of state; must not block.
         namespace: the names that expressions see when the thread is not stopped.
         observers: called with every event (raw, tensors) on the model's thread.
+        settlers: called when a step has ended, for what is known only then.
         actions: by a breakpoint's id, what to call with its stop instead of stopping there.
         stood: the event of each stop that is over, and how long it took in ns.
         predicates: by a breakpoint's id, a function of a tensor that must be true, too.
@@ -169,6 +170,7 @@ class Gate:
         self.namespace: dict[str, Any] = sys.modules["__main__"].__dict__
         self.adhoc = Adhoc()
         self.observers: tuple[Callable[[tuple[Any, ...], tuple[Any, ...]], None], ...] = ()
+        self.settlers: tuple[Callable[[], None], ...] = ()
         self.actions: dict[int, Callable[[Stop], Any]] = {}
         self.predicates: dict[int, Callable[[Any], Any]] = {}
         self._lock = threading.Lock()
@@ -233,6 +235,8 @@ class Gate:
         Called by the recorder, within the optimizer's step or the cell, after the call of a model
         that nothing goes back through, and when the table of such tensors is full.
         """
+        for settle in self.settlers:
+            settle()
         if len(self._lookout.flags):
             hit = self._lookout.settle()
             if hit is not None:

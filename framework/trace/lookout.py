@@ -18,8 +18,8 @@ from framework.core import dispatch
 from framework.trace import frames, sink, turns
 from framework.trace.breakpoints import Compiled
 from framework.trace.conditions import Term
-from framework.trace.figures import Sheet, squares_at_most, unbatched
-from framework.trace.flags import Flags, Row
+from framework.trace.figures import SPREAD, Figures, Sheet, squares_at_most, unbatched
+from framework.trace.flags import Flags, Row, on_device
 from framework.trace.places import line_of
 from framework.trace.protocol import Stop
 from framework.trace.records import (
@@ -33,6 +33,7 @@ from framework.trace.records import (
     OP_BEGIN,
     OP_END,
     OPTIM_BEGIN,
+    UPDATE,
 )
 
 if TYPE_CHECKING:
@@ -127,11 +128,20 @@ class _ByName(dict[str, _Found]):
         if all(limits):
             found.norm = min((q[0] for q in limits if q), default=0.0)
             found.rms = min((q[1] for q in limits if q), default=0.0)
-            terms = [t for b in found for t in b.terms]
-            found.numbers = bool(terms) and all(isinstance(t, Term) for t in terms)
+        found.numbers = bool(found) and all(map(_by_figures, found))
         for b in found:
             found.needs |= b.needs
         return found
+
+
+def _by_figures(b: Compiled) -> bool:
+    """Whether figures are all that a breakpoint asks for; `unchanged` of an update is one, too."""
+    update = b.spec.phase == "optimizer"
+    return bool(b.terms) and all(
+        isinstance(t, Term)
+        and (t.condition.kind != "change" or (update and t.condition.name == "unchanged"))
+        for t in b.terms
+    )
 
 
 class Lookout:
@@ -201,21 +211,60 @@ class Lookout:
     def settle(self) -> Compiled | None:
         """Read what was noted in this step; the breakpoint that the first of it hits."""
         hit = None
-        for row in self.flags.read():
+        rows, table = self.flags.read()
+        for row in rows:
             if hit is not None or not row.loud or not row.raw:
+                continue
+            if row.judge is not None:
+                self._row = row
+                hit = row.judge(table)
+                self._row = None
                 continue
             assert row.figures is not None
             sheet = Sheet((None,), row.candidates.needs)
             sheet.put(0, row.figures)
             kind, self._row = row.raw[2], row
-            if kind == GRAD:
-                hit = self._ask_all(row.candidates, (None,), _of_grad(row.raw[4]), None, sheet)
+            if row.update:
+                sheet.before = row.before or Figures(0)
+                sheet.put_weight(sheet.before)
+            if kind in (GRAD, UPDATE):
+                hit = self._ask_all(row.candidates, (None,), row.what, sheet.before, sheet)
             else:
                 hit = self._find(row.raw, kind, (None,), sheet)
             self._row = None
             if hit is not None:
-                hit.what += f"; it was event {row.raw[0]}, read at the end of the step"
+                hit.what += _read_late(row.raw)
         return hit
+
+    def _can_wait(self, tensors: tuple[Any, ...]) -> bool:
+        """Whether tensors can be looked at at the end of the step: a device's, at full speed."""
+        return (
+            self.recorder.lookout is not None
+            and self._row is None
+            and all(t is not None and on_device(t._data) for t in tensors)
+        )
+
+    def _put_off(
+        self, b: Compiled, raw: tuple[Any, ...], tensors: tuple[Any, ...], what: str,
+        seen: dict[int, int | None], spread: bool, call: Any = None, before: Any = None,
+    ) -> bool:  # fmt: skip
+        """Judge a breakpoint when the step has ended; False: now."""
+        lines = b.put_off(self.flags.table, tensors, self._names, seen, spread, before)
+        if lines is None:
+            return False
+
+        def judge(table: list[Any]) -> Compiled | None:
+            if (call is not None and call == b.call) or not b.settled(lines, table):
+                return None
+            b.call = call
+            if not b.hit() or not self._counts(b, what):
+                return None
+            b.what += _read_late(raw)
+            return b
+
+        if lines:
+            self.flags.judge_later(raw, self.recorder.phase, judge)
+        return True
 
     def end(self, raw: tuple[Any, ...], kind: int, tensors: tuple[Any, ...]) -> Compiled | None:
         """The breakpoint that the end of an op or a node hits."""
@@ -257,6 +306,9 @@ class Lookout:
             return None  # in backward it is the nodes that are looked at, not the ops in them
         near = candidates if sheet is not None else candidates.near(tensors)
         hit = None
+        later = sheet is None and self._can_wait(tensors)
+        seen: dict[int, int | None] = {}
+        spread = later and any(b.needs & SPREAD for b in near)
         for b in near:
             if not b.at(code, lasti):
                 continue
@@ -269,21 +321,21 @@ class Lookout:
                     continue  # it has stopped in this call already
             if not b.due(self._number(), self.recorder.step):
                 continue
+            what = f"{name}{' backward' if kind == NODE_END else ''}"
             if b.terms:
+                said = _where(what, kind, module, code, lasti) if later else ""
+                if later and b.can_wait and self._put_off(
+                    b, raw, tensors, said, seen, spread, call
+                ):  # fmt: skip
+                    continue
                 if sheet is None:
                     sheet = _sheet(tensors, near)
                 place = (name, module, id(code), lasti, phase)
                 if not b.holds(sheet, tensors, self._names, place, self._turn()):
                     continue
             b.call = call
-            if b.hit():
-                what = f"{name}{' backward' if kind == NODE_END else ''}" + (
-                    f" in {module}" if module else ""
-                )
-                if kind == NODE_END and code is not None:
-                    what += f" of {code.co_filename}:{line_of(code, lasti)}"
-                if self._counts(b, what) and hit is None:
-                    hit = b
+            if b.hit() and self._counts(b, _where(what, kind, module, code, lasti)) and hit is None:
+                hit = b
         return hit
 
     def grad(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> Compiled | None:
@@ -294,9 +346,12 @@ class Lookout:
         if not candidates:
             return None
         quick = self.recorder.lookout is not None and candidates.numbers
-        if quick and all(self.flags.add(raw, t._data, candidates, "backward") for t in tensors):
+        what = _of_grad(name)
+        if quick and all(
+            self.flags.add(raw, t._data, candidates, "backward", what) for t in tensors
+        ):
             return None
-        hit = self._ask_all(candidates, tensors, _of_grad(name))
+        hit = self._ask_all(candidates, tensors, what, raw=raw)
         parent = self.recorder.raw(raw[7]) if raw[7] else None
         if hit is None or parent is None or parent[2] != NODE_BEGIN:
             return hit
@@ -316,9 +371,13 @@ class Lookout:
     def update(self, raw: tuple[Any, ...], param: Any) -> Compiled | None:
         """The first breakpoint that a parameter's update hits; counts the hits of all."""
         name, ident = raw[4], raw[3][0]
+        quick = self.recorder.lookout is not None
         hit = None
         if candidates := self._at_values[name]:
-            hit = self._ask_all(candidates, (param,), f"value of {name or 'a parameter'}")
+            what = f"value of {name or 'a parameter'}"
+            later = quick and candidates.numbers
+            if not (later and self.flags.add(raw, param._data, candidates, self._phase(), what)):
+                hit = self._ask_all(candidates, (param,), what, raw=raw)
         candidates = self._at_updates[name]
         if not candidates:
             return hit
@@ -330,17 +389,27 @@ class Lookout:
             return hit
         change = _difference(param, before)
         what = f"update of {name or 'a parameter'}"
-        return self._ask_all(candidates, (change,), what, before) or hit
+        later = quick and candidates.numbers
+        if later and self.flags.add(raw, change._data, candidates, self._phase(), what, before):
+            return hit
+        return self._ask_all(candidates, (change,), what, before, raw=raw) or hit
 
     def _ask_all(
         self, candidates: tuple[Compiled, ...], tensors: tuple[Any, ...], what: str,
-        before: Any = None, sheet: Sheet | None = None,
+        before: Any = None, sheet: Sheet | None = None, raw: Any = None,
     ) -> Compiled | None:  # fmt: skip
         """The first of a parameter's breakpoints that holds; counts the hits of all."""
         hit = None
+        later = raw is not None and self._can_wait(tensors)
+        seen: dict[int, int | None] = {}
+        spread = later and any(b.needs & SPREAD for b in candidates)
         sheet = sheet or _sheet(tensors, candidates, before)
         for b in candidates:
             if not b.due(self._number(), self.recorder.step):
+                continue
+            if later and b.can_wait and self._put_off(
+                b, raw, tensors, what, seen, spread, before=before
+            ):  # fmt: skip
                 continue
             if not b.holds(sheet, tensors, self._names, what, self.recorder.step):
                 continue
@@ -411,6 +480,18 @@ class Lookout:
         """What expressions in conditions see: the names of the innermost user's frame."""
         frame = next(iter(frames.user_frames(sys._getframe(1))), None)
         return self.gate.namespace if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+def _where(what: str, kind: int, module: str, code: Any, lasti: int | None) -> str:
+    """An op or a node, its module and, of a node, the line of its op."""
+    what += f" in {module}" if module else ""
+    if kind == NODE_END and code is not None:
+        what += f" of {code.co_filename}:{line_of(code, lasti)}"
+    return what
+
+
+def _read_late(raw: tuple[Any, ...]) -> str:
+    return f"; it was event {raw[0]}, read at the end of the step"
 
 
 def _of_grad(name: str) -> str:

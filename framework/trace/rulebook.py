@@ -6,13 +6,15 @@ sections in `rules.toml`, where the thresholds are. `ruleset` shows them a run.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, digest, measure
+from framework.trace.figures import FINITE, NORM, RANGE, SPREAD, Figures, digests, measure
+from framework.trace.flags import on_device
 from framework.trace.records import named
 
 if TYPE_CHECKING:
@@ -117,14 +119,24 @@ class Rule:
         self.watch = watch
         self.set = settings
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
-        """A primitive op of the forward pass has ended."""
+    def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
+        """A primitive op of the forward pass has just ended: what is asked beside its figures.
+
+        An array of one number, that may be a device's; a number, or a function that gives it; None.
+        """
+
+    def op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
+    ) -> None:
+        """The same, once its figures are known, and what `look` saw: at the end of the step if the
+        op ran on a device.
+        """
 
     def node(self, raw: tuple[Any, ...], figures: list[Figures]) -> None:
         """A backward node has sent its gradients."""
 
-    def backward(self, raw: tuple[Any, ...], roots: tuple[Any, ...]) -> None:
-        """A backward pass begins."""
+    def backward(self, raw: tuple[Any, ...], loss: float | None) -> None:
+        """A backward pass begins, from one number or (None) from something else."""
 
     def update(self, param: Any, name: str, value: Figures, grad: Figures | None) -> None:
         """An optimizer has updated a parameter."""
@@ -166,18 +178,20 @@ class _NotFinite(Rule):
         """Is this constant one?"""
         raise NotImplementedError
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
-        for out, f in zip(outs, figures):
+    def op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
+    ) -> None:
+        for ident, f in zip(ids, figures):
             count = self.count(f)
             if not count:
                 if self._excused:
-                    self._excused.discard(out._id)
+                    self._excused.discard(ident)
             elif self._may(raw):
-                self._excused.add(out._id)
+                self._excused.add(ident)
             else:
                 source, subject = self.watch.place(raw), self.watch.subject(raw)
                 self.found(subject, source, f"{count} {self.word} of {f.count} elements")
-                self._excused.add(out._id)
+                self._excused.add(ident)
 
     def _may(self, raw: tuple[Any, ...]) -> bool:
         if raw[4].startswith(self._raw_memory):
@@ -211,7 +225,7 @@ class _NotFinite(Rule):
                 )
                 return
 
-    def backward(self, raw: tuple[Any, ...], roots: tuple[Any, ...]) -> None:
+    def backward(self, raw: tuple[Any, ...], loss: float | None) -> None:
         self._settle()
 
     def end(self) -> None:
@@ -361,7 +375,8 @@ class _ZeroGradient(Rule):
         row = self._row.get(param._id, 0)
         if row < 0 or grad is None or not grad.count:
             return
-        if not _all_zero(grad, param.grad):
+        there = on_device(param.grad._data)
+        if not _all_zero(grad, None if there else lambda: bool((param.grad._data != 0).any())):
             self._row[param._id] = -1
             return
         self._row[param._id] = row + 1
@@ -385,14 +400,16 @@ class _Unchanged(Rule):
     def step(self) -> None:
         watch = self.watch
         done = watch.done
+        leaves: dict[int, Any] = {}
         for ident in watch.used:
             first = self._first.get(ident)
             if first is not None and first[0] + self.set["steps"] != done:
                 continue
             leaf = watch.recorder.leaves.get(ident)
-            if leaf is None or not leaf.requires_grad:
-                continue
-            now = digest(leaf._data)
+            if leaf is not None and leaf.requires_grad:
+                leaves[ident] = leaf
+        for (ident, leaf), now in zip(leaves.items(), digests([w._data for w in leaves.values()])):
+            first = self._first.get(ident)
             if first is None:
                 self._first[ident] = (done, now)
             elif first[1] == now:
@@ -415,13 +432,15 @@ class _DeadRelu(Rule):
     def __init__(self, watch: Watch, settings: Settings) -> None:
         super().__init__(watch, settings)
         self._seen: dict[Any, tuple[int, Any]] = {}  # place -> step of the first, alive units
+        self._units: dict[int, int] = {}  # how many an op has that is to be judged
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
+    def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
+        """How many units are alive, once the steps are over."""
         if raw[4] not in _RELUS or not raw[11]:
-            return
+            return None
         y = outs[0]._data
         if y.ndim < 2 or not y.size:
-            return
+            return None
         unit = 1 if y.ndim > 3 else y.ndim - 1
         alive = (y > 0).any(axis=tuple(i for i in range(y.ndim) if i != unit))
         key = (raw[10][0], id(raw[8]), raw[9])
@@ -432,12 +451,21 @@ class _DeadRelu(Rule):
         alive = alive | before
         if done - first + 1 < self.set["steps"]:
             self._seen[key] = (first, alive)
-            return
+            return None
         self._seen[key] = (done + 1, alive & False)
-        dead = alive.size - int(alive.sum())
-        if alive.size > 1 and dead >= self.set["units"] * alive.size:
+        self._units[raw[0]] = alive.size
+        return alive.sum()
+
+    def op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
+    ) -> None:
+        size = self._units.pop(raw[0], 0) if self._units else 0
+        if size < 2:
+            return
+        dead = size - int(seen)
+        if dead >= self.set["units"] * size:
             text = (
-                f"{dead} of {alive.size} units were 0 for every example of {self.set['steps']} "
+                f"{dead} of {size} units were 0 for every example of {self.set['steps']} "
                 f"training steps; the limit is {self.set['units']:.0%}"
             )
             self.found(self.watch.subject(raw), self.watch.place(raw), text)
@@ -455,11 +483,21 @@ class _Saturated(Rule):
         self._waiting: dict[int, Any] = {}  # tensors that are saturated, until a layer takes them
         self._row: dict[Any, tuple[int, int]] = {}  # place -> the step seen last, steps in a row
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
+    def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
+        """The part of the elements that is near an end."""
         ends = _SATURATING.get(raw[4])
-        if ends is not None:
-            if raw[11] and outs[0]._data.size:
-                self._look(raw, outs[0], *ends)
+        if ends is None or not raw[11] or not outs[0]._data.size:
+            return None
+        y, (low, high) = outs[0]._data, ends
+        margin = self.set["margin"] * (high - low)
+        return ((y < low + margin) | (y > high - margin)).mean()
+
+    def op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
+    ) -> None:
+        if raw[4] in _SATURATING:
+            if seen is not None:
+                self._judge(raw, ids[0], float(seen))
             return
         if not self._waiting:
             return
@@ -468,17 +506,14 @@ class _Saturated(Rule):
                 if raw[4] in _WEIGHT_OPS:
                     self._count(*self._waiting.pop(item))
                 elif raw[4] in _PASSING:
-                    for out in outs:
-                        self._waiting[out._id] = self._waiting[item]
+                    for ident in ids:
+                        self._waiting[ident] = self._waiting[item]
 
-    def _look(self, raw: tuple[Any, ...], out: Any, low: float, high: float) -> None:
-        y = out._data
-        margin = self.set["margin"] * (high - low)
-        share = float(((y < low + margin) | (y > high - margin)).mean())
+    def _judge(self, raw: tuple[Any, ...], ident: int, share: float) -> None:
         key = (raw[10][0], id(raw[8]), raw[9])
         if share >= self.set["elements"]:
             # At the end of a network, a sigmoid may be as sure as it likes.
-            self._waiting[out._id] = (key, raw, share)
+            self._waiting[ident] = (key, raw, share)
         else:
             self._row[key] = (self.watch.done, 0)
 
@@ -510,14 +545,23 @@ class _ZeroOutput(Rule):
         super().__init__(watch, settings)
         self._row: dict[Any, int] = {}  # calls with nothing but zeros; -1: it has had others
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
+    def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
+        """A function that says whether an element is not 0; None on a device."""
+        if not raw[11] or not outs or on_device(outs[0]._data):
+            return None
+        y = outs[0]._data
+        return lambda: bool((y != 0).any())
+
+    def op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
+    ) -> None:
         if not raw[11] or figures[0].count < 2 or raw[4] in _RELUS:
             return  # of a dead ReLU another rule says more
         key = (raw[4], raw[10][0], id(raw[8]), raw[9])
         row = self._row.get(key, 0)
         if row < 0:
             return
-        if not _all_zero(figures[0], outs[0]):
+        if not _all_zero(figures[0], seen):
             self._row[key] = -1
             return
         self._row[key] = row + 1
@@ -538,10 +582,9 @@ class _LossNotFalling(Rule):
         self._losses: dict[Any, list[float]] = {}
         self._now: dict[Any, tuple[float, str]] = {}
 
-    def backward(self, raw: tuple[Any, ...], roots: tuple[Any, ...]) -> None:
-        if len(roots) == 1 and roots[0]._data.size == 1:
-            value = float(roots[0]._data.reshape(-1)[0].real)
-            self._now[(id(raw[4]), raw[5])] = (value, self.watch.place_of(raw[4], raw[5]))
+    def backward(self, raw: tuple[Any, ...], loss: float | None) -> None:
+        if loss is not None:
+            self._now[(id(raw[4]), raw[5])] = (loss, self.watch.place_of(raw[4], raw[5]))
 
     def step(self) -> None:
         now, self._now = self._now, {}
@@ -579,10 +622,10 @@ class _ExplodingLoss(Rule):
         self._before: dict[Any, deque[float]] = {}
         self._largest: dict[Any, float] = {}
 
-    def backward(self, raw: tuple[Any, ...], roots: tuple[Any, ...]) -> None:
-        if len(roots) != 1 or roots[0]._data.size != 1:
+    def backward(self, raw: tuple[Any, ...], loss: float | None) -> None:
+        if loss is None:
             return
-        value = abs(float(roots[0]._data.reshape(-1)[0].real))
+        value = abs(loss)
         if not math.isfinite(value):
             return  # other rules'
         key = (id(raw[4]), raw[5])
@@ -612,7 +655,8 @@ class _PoorInitialisation(Rule):
         self._known: set[int] = set()
         self._same: dict[int, str] = {}  # weights that are one number throughout
 
-    def op(self, raw: tuple[Any, ...], outs: tuple[Any, ...], figures: list[Figures]) -> None:
+    def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
+        """Nothing of the op's, but its weight as it is when it is first used."""
         places = _WEIGHT_OPS.get(raw[4])
         if places is None or not raw[11]:
             return
@@ -622,17 +666,19 @@ class _PoorInitialisation(Rule):
                 self._known.add(ident)
                 weight = self.watch.recorder.leaves.get(ident)
                 if weight is not None and weight.requires_grad and weight._data.ndim > 1:
-                    self._judge(raw, ident, weight._data, i)
+                    call = functools.partial(self._judge, raw, ident, weight._data.shape, i)
+                    self.watch.measured(call, weight._data, SPREAD | NORM | RANGE)
 
-    def _judge(self, raw: tuple[Any, ...], ident: int, w: Any, position: int) -> None:
-        found = measure(w, SPREAD | NORM | RANGE)
+    def _judge(
+        self, raw: tuple[Any, ...], ident: int, shape: Any, position: int, found: Figures
+    ) -> None:
         name = self.watch.name(ident)
         if found.count < 8:
             return
         if found.low == found.high:
             self._same[ident] = name
             return
-        scale = found.std * math.sqrt(_fan_in(raw[4], w.shape, position))
+        scale = found.std * math.sqrt(_fan_in(raw[4], shape, position))
         for bad, limit, word in (
             (scale > self.set["largest"], self.set["largest"], "above"),
             (scale < self.set["smallest"], self.set["smallest"], "below"),
@@ -664,9 +710,12 @@ RULES: dict[str, type[Rule]] = {
 }  # fmt: skip
 
 
-def _all_zero(f: Figures, tensor: Any) -> bool:
-    """Is nothing but zeros in it? A sum of squares may be 0 because they are too small."""
-    return f.squares == 0 and not bool((tensor._data != 0).any())
+def _all_zero(f: Figures, others: Any) -> bool:
+    """Is nothing but zeros in it? A sum of squares may be 0 because they are too small.
+
+    ``others`` says whether there is another element; None: the zeros were counted.
+    """
+    return f.squares == 0 and (f.zeros == f.count if others is None else not others())
 
 
 def _fan_in(op: str, shape: tuple[int, ...], position: int) -> int:

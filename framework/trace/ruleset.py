@@ -12,19 +12,22 @@ finding.
 from __future__ import annotations
 
 import errno
+import functools
 import math
 import os
 import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from framework.trace import sink, turns
-from framework.trace.figures import FINITE, NORM, measure, unbatched
+from framework.trace.figures import FINITE, NORM, SPREAD, Figures, measure, unbatched
+from framework.trace.flags import Table, on_device
 from framework.trace.gate import Gate
 from framework.trace.places import line_of
 from framework.trace.records import (
@@ -119,6 +122,13 @@ def _check(origin: str, rule: str, settings: Settings, known: Settings) -> None:
             raise RuleError(f"{origin}: [{rule}] {key} must be {kind}, got {str(value)[:40]!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A row of the table that is read at the end of the step."""
+
+    number: int
+
+
 # -- watching --------------------------------------------------------------------------------------
 
 
@@ -152,6 +162,11 @@ class Watch:
         self._turns: list[set[int]] = []
         self._closed = False
         self._new: list[Finding] = []  # not yet told
+        self._table = Table()
+        # What rules wait for: a function, the figures that it wants or their rows in the table, and
+        # the number of the training step.
+        self._later: list[tuple[Callable[..., None], list[Any], int]] = []
+        self._then = 0  # that number, while they are told
         self._rules = [RULES[name](self, chosen) for name, chosen in settings.items()]
         self._needs = 0
         for rule in self._rules:
@@ -159,36 +174,84 @@ class Watch:
         self._said: set[tuple[str, str, str]] = set()
         names = self.recorder.names
         self._params = {i for i, t in self.recorder.leaves.items() if names.get(i) and _is_param(t)}
-        overridden = {name: _overriding(self._rules, name) for name in ("op", "node", "backward")}
-        self._of_ops, self._of_nodes = overridden["op"], overridden["node"]
-        self._of_backwards = overridden["backward"]
+        self._of_looks, self._of_ops, self._of_nodes, self._of_backwards = (
+            _overriding(self._rules, name) for name in ("look", "op", "node", "backward")
+        )
         gate.observe(self.see)
+        gate.settlers = (*gate.settlers, self.settle)
 
     def see(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
         """One event; called on the model's thread. A fault of ours does not become the model's."""
         if tensors and getattr(tensors[0], "is_meta", False):
             return  # no numbers: nothing to be wrong with
+        self._safely(lambda: self._look(raw, tensors))
+
+    def settle(self) -> None:
+        """A step has ended: what lies on a device is read, once for all, and the rules are told."""
+        if self._later:
+            self._safely(self._read)
+
+    def _safely(self, call: Callable[[], None]) -> None:
         try:
-            self._look(raw, tensors)
+            call()
         except Exception as error:
             self.report.problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self.close()
         self._tell()
 
+    def _read(self) -> None:
+        later, self._later = self._later, []
+        rows = self._table.read()
+        try:
+            for call, wanted, self._then in later:
+                if self._closed:
+                    return
+                call(*[rows[w.number] if w.__class__ is _At else w for w in wanted])
+        finally:
+            self._then = 0
+
+    def measured(self, call: Callable[..., None], array: Any, needs: int) -> None:
+        """Call with an array's figures once they are known: of a device when the step ends."""
+        self._when_known(call, [self._figures(array, needs)])
+
+    def _when_known(self, call: Callable[..., None], wanted: list[Any]) -> None:
+        """In the order of the events: who waits for nothing waits for those before it."""
+        if self._later or any(w.__class__ is _At for w in wanted):
+            self._later.append((call, wanted, self.number))
+        elif not self._closed:
+            call(*wanted)
+
+    def _figures(self, array: Any, needs: int) -> Any:
+        if on_device(array) and array.dtype.kind in "biu":
+            return Figures(array.size)  # nothing in it can be wrong
+        at = self._table.add(array, bool(needs & SPREAD))
+        return measure(array, needs) if at is None else _At(at)
+
+    def _number(self, seen: Any) -> Any:
+        """A number, or its place in the table if it is an array of a device."""
+        if not on_device(seen):
+            return seen
+        at = self._table.put(seen)
+        return float(seen) if at is None else _At(at)
+
     def _look(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
         kind = raw[2]
         tensors = unbatched(tensors)
+        if self._table.full:
+            self._read()
         if kind == OP:
             if raw[10][2] == "forward" and not raw[12]:
                 self._op(raw, tensors)
         elif kind == NODE_END:
             if not raw[5] and self._of_nodes:
-                figures = [measure(t._data, FINITE) for t in tensors]
-                for rule in self._of_nodes:
-                    rule.node(raw, figures)
+                figures = [self._figures(t._data, FINITE) for t in tensors]
+                self._when_known(functools.partial(self._told_node, raw), figures)
         elif kind == BACKWARD_BEGIN:
-            for rule in self._of_backwards:
-                rule.backward(raw, tensors)
+            loss = None
+            if self._of_backwards and len(tensors) == 1 and tensors[0]._data.size == 1:
+                one = tensors[0]._data.reshape(-1)[0].real
+                loss = self._number(one) if on_device(one) else float(one)
+            self._when_known(functools.partial(self._told_backward, raw), [loss])
         elif kind == UPDATE:
             self._update(raw, tensors[0])
         elif kind == OPTIM_BEGIN:
@@ -203,23 +266,44 @@ class Watch:
             for item in raw[5]:
                 if item.__class__ is int and item in self._params and item not in self.used:
                     self.used[item] = raw
-        figures = [measure(t._data, self._needs) for t in tensors]
+        figures = [self._figures(t._data, self._needs) for t in tensors]
+        seen = {rule: self._number(rule.look(raw, tensors)) for rule in self._of_looks}
+        call = functools.partial(self._told_op, raw, tuple([t._id for t in tensors]), list(seen))
+        self._when_known(call, [*seen.values(), *figures])
+
+    def _told_op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], looked: list[Rule], *known: Any
+    ) -> None:
+        seen, figures = dict(zip(looked, known)), list(known[len(looked) :])
         for rule in self._of_ops:
             if not self._closed:
-                rule.op(raw, tensors, figures)
+                rule.op(raw, ids, figures, seen.get(rule))
+
+    def _told_node(self, raw: tuple[Any, ...], *figures: Figures) -> None:
+        for rule in self._of_nodes:
+            rule.node(raw, list(figures))
+
+    def _told_backward(self, raw: tuple[Any, ...], loss: float | None) -> None:
+        for rule in self._of_backwards:
+            rule.backward(raw, loss)
 
     def _update(self, raw: tuple[Any, ...], param: Any) -> None:
         ident = raw[3][0]
         self.updated.add(ident)
         self._turn.add(ident)
-        value = measure(param._data, FINITE)
-        grad = measure(param.grad._data, self._needs | NORM) if param.grad is not None else None
+        value, grad = self._figures(param._data, FINITE), None
+        if param.grad is not None:
+            grad = self._figures(param.grad._data, self._needs | NORM)
         name = raw[4] or f"a parameter of shape {list(param._data.shape)}"
+        self._when_known(functools.partial(self._told_update, param, name), [value, grad])
+
+    def _told_update(self, param: Any, name: str, value: Figures, grad: Figures | None) -> None:
         for rule in self._rules:
             if not self._closed:
                 rule.update(param, name, value, grad)
 
     def _step(self) -> None:
+        self._read()
         optimizer = turns.last()
         if optimizer is not None:
             count = self._ended[optimizer] = self._ended.get(optimizer, 0) + 1
@@ -232,6 +316,7 @@ class Watch:
 
     def end(self) -> None:
         """The run is over."""
+        self.settle()
         if not self._closed:
             self.close()
             for rule in self._rules:
@@ -242,12 +327,15 @@ class Watch:
         """Look at nothing more."""
         self._closed = True
         self.gate.ignore(self.see)
+        self.gate.settlers = tuple(s for s in self.gate.settlers if s != self.settle)
 
     # -- for the rules -----------------------------------------------------------------------------
 
     @property
     def number(self) -> int:
         """Of the training step that is under way, as its optimizer counts."""
+        if self._then:
+            return self._then
         raw = self.recorder.raw(self.recorder.seq)
         begin = self.recorder.raw(raw[3]) if raw is not None and raw[2] == OPTIM_END else None
         return begin[4] if begin is not None else turns.number()

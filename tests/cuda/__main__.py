@@ -44,7 +44,8 @@ def main(words: list[str]) -> int:
     options = parser.parse_args(words)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {min(unknown)!r}; choose from {', '.join(PARTS)}")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     parts = options.parts or list(PARTS)
     if options.rehearse:
         environment["TAPEBOOK_FAKE_CUDA"] = "1"

@@ -239,3 +239,104 @@ def test_where_values_are_not_kept_nothing_is_timed(fake_cuda: None) -> None:
         torch.ones(3, device="cuda").exp()
     assert tape.kernels is None
     assert not [e for e in tape.read() if re.match("Kernels", type(e).__name__)]
+
+
+WATCHED = """
+import cupy
+import framework as torch
+from framework import nn, trace
+def train(device, bad=0, steps=12, rules=True, act=nn.ReLU, lr=0.1):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), act(), nn.Linear(8, 8), act(), nn.Linear(8, 3))
+    model = model.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr)
+    x = torch.randn(5, 6, device="cpu").to(device)
+    y = torch.tensor([0, 1, 2, 0, 1]).to(device)
+    waits = []
+    def loop():
+        for step in range(1, steps + 1):
+            cupy.counts.reset()
+            optimizer.zero_grad()
+            h = model(x)
+            if step == bad:
+                h = h / torch.zeros(1, device=device)
+            loss = nn.functional.cross_entropy(h, y)
+            loss.backward()
+            optimizer.step()
+            waits.append((cupy.counts.waits, cupy.counts.fetched))
+    if not rules:
+        loop()
+        return waits, None
+    with trace.rules("default") as report:
+        loop()
+    return waits, report
+plain, _ = train("cuda", rules=False)
+watched, report = train("cuda")
+assert report.ok and report.steps == 12, str(report)
+assert all(w[0] <= p[0] + 2 for w, p in zip(watched, plain)), (plain, watched)
+assert sum(w[0] - p[0] for w, p in zip(watched, plain)) <= 12 + 2  # one read a step, and digests
+for options in ({"bad": 3}, {"act": nn.Sigmoid, "lr": 1e9}, {"lr": 0.0}, {"lr": 1e4}):
+    found = [train(device, steps=25, **options)[1] for device in ("cpu", "cuda")]
+    assert not found[0].ok
+    said = [[(f.rule, f.subject, f.step, f.source) for f in r.findings] for r in found]
+    assert said[0] == said[1] and not any(r.problem for r in found), (said, found[1].problem)
+print("once a step")
+"""
+
+
+@needs_compiler
+def test_rules_read_a_device_once_per_step() -> None:
+    assert strictly("-c", WATCHED) == "once a step\n"
+
+
+PARAMETERS = """
+import cupy
+import framework as torch
+from framework import nn
+from framework.trace import recording
+from framework.trace.gate import Gate
+from framework.trace.conditions import parse_line
+def run(device, *lines, lr=0.1, keep="none"):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr)
+    x, y = torch.randn(5, 6, device="cpu").to(device), torch.tensor([0, 1, 2, 0, 1]).to(device)
+    stops, waits = [], []
+    with recording(keep=keep) as tape:
+        gate = Gate(tape)
+        gate.set_breakpoints([parse_line(line) for line in lines])
+        gate.console = lambda stop: (stops.append(stop), "continue")[1]
+        for step in range(3):
+            cupy.counts.reset()
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            waits.append(cupy.counts.waits)
+    said = [(s.reason, s.message.partition(";")[0]) for s in stops]
+    first = {message.rpartition("step")[2]: (r, message) for r, message in reversed(said)}
+    return waits, list(reversed(first.values()))  # the first of each step
+plain, _ = run("cuda")
+never = ("update * ratio > 1e6", "update * absmax > 1e9", "value param model.0.weight norm < 1e-9",
+         "op relu where x.max() > 1e9", "grad * where x.norm() > 1e9", "op relu zeros > 150%",
+         "in 0 absmax > 0 where (x > 1e9).any()", "update * where x.abs().max() > 1e9",
+         "op relu norm < 0", "grad * std == 12345", "op nll_loss min > 1e9")
+for keep in ("none", "all"):
+    waits, stops = run("cuda", *never, keep=keep)
+    assert not stops and all(w <= p + 1 for w, p in zip(waits, plain)), (plain, waits, stops)
+for lr, line in ((0.0, "update * unchanged"), (0.1, "update model.0.weight ratio > 1e-9 step 2"),
+                 (0.1, "op relu zeros > 10% step 2"), (0.1, "grad model.2.bias norm > 0 once"),
+                 (0.1, "value param model.0.bias absmax > 0 once"),
+                 (0.1, "op relu step 2 where x.max() > 0.1"), (0.1, "op relu where x.nope() > 0"),
+                 (0.1, "grad model.0.weight step 2 where x.norm() > 1e-9"),
+                 (0.1, "op linear norm > 1e-3 step 3 where x.shape[0] == 5 and x.min() < 0"),
+                 (0.1, "op relu norm > 1e-3 step 3 where x.min() >= 0"),
+                 (0.1, "update model.2.weight once where x.abs().max() > 1e-9")):
+    there, here = run("cuda", line, lr=lr)[1], run("cpu", line, lr=lr)[1]
+    assert bool(there) == ("nope" not in line) and there == here, (line, there, here)
+print("at the end of the step")
+"""
+
+
+@needs_compiler
+def test_conditions_on_parameters_wait_for_the_end_of_a_step() -> None:
+    assert strictly("-c", PARAMETERS) == "at the end of the step\n"

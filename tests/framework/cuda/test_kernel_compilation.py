@@ -11,6 +11,14 @@ from hosted import COMPILER, entries_of
 from framework.core.registry import OPS
 from framework.kernels import cuda
 
+# Entries, without their type, that read a thread at a time what lies beside each other: by family.
+_WIDE = {
+    "pointwise": r"\w+", "gates": r"\w+", "optimizers": r"\w+",
+    "softmax": r"\w+_(warps|blocks)", "norm": r"\w*norm\w*_(warps|blocks)|channel_norm\w*",
+    "drawing": "dropout", "adding": "rows", "health": "health|spread",
+}  # fmt: skip
+_SIXTEEN = re.compile(r"\bld(\.global)?(\.nc)?\.(v4\.[bfu]32|v2\.[bfu]64)")
+
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("family", cuda.FAMILIES)
@@ -23,6 +31,9 @@ def test_it_compiles_without_a_warning(family: str, capability: int) -> None:
     found = set(re.findall(r"\.entry (\w+)", text))  # of PTX; machine code has a section for each
     found = found or set(re.findall(r"\.text\.(\w+)", text))
     assert {e.rpartition("_")[2] for e in found} == set(cuda.TYPES.values())
+    for entry, body in re.findall(r"\.entry (\w+)\((.*?)\n}\n", text, re.DOTALL):
+        if re.fullmatch(_WIDE.get(family, ""), entry.rpartition("_")[0]):
+            assert _SIXTEEN.search(body), f"{entry} does not read 16 bytes at a time"
     if COMPILER is not None:  # these and no others are compared by `test_kernel_arithmetic`
         assert found == entries_of(family)
 

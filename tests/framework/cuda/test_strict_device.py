@@ -46,8 +46,26 @@ def test_every_docstring_runs_there() -> None:
 
 
 @needs_compiler
-def test_modules() -> None:
-    strictly("-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())")
+def test_modules_by_the_command_for_a_gpu() -> None:
+    said = strictly("-m", "tests.cuda", "modules")
+    assert said.startswith("a stand-in for a GPU, capability 9.0, CuPy 14.2.0, driver for CUDA")
+    assert "-- modules\nmodules: " in said
+
+
+ON_DEVICE = """
+import os, sys, pytest
+os.environ["TAPEBOOK_TEST_GPU"] = "1"
+sys.exit(pytest.main([
+    "-q", "-p", "no:cacheprovider", "tests/framework/cuda/test_kernel_arithmetic.py",
+    "tests/framework/cuda/test_kernel_arithmetic_more.py",
+    "-k", "as_the_input or channels_and_orders or channels_last or many_parameters or empty"]))
+"""
+
+
+@needs_compiler
+def test_kernels_are_compared_on_a_device() -> None:
+    said = strictly("-c", ON_DEVICE)
+    assert said.startswith("." * 8) and "s" not in said and "100%" in said
 
 
 @needs_compiler

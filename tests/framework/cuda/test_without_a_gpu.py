@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hosted import COMPILER
+from test_strict_device import strictly
 
 from framework.device import cuda_problem
 
@@ -111,6 +112,7 @@ def test_long_sequences_keep_no_scores() -> None:
 BENCH = """
 from benchmarks import cuda, workloads
 from benchmarks.ops import OPS
+print(cuda._facts())
 workloads.place = "cuda"
 workloads.STEPS = {k: v for k, v in workloads.STEPS.items() if "small MLP" in k or "graph" in k}
 print(cuda.steps(quick=True).text())
@@ -120,7 +122,8 @@ print(cuda.bandwidth(quick=True, size=1 << 16).text())
 """
 
 
+@pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
 def test_the_benchmarks_run() -> None:
-    done = run("-c", BENCH, TAPEBOOK_FAKE_CUDA="1")
-    assert done.returncode == 0, done.stderr
-    assert "small MLP" in done.stdout and "layer_norm of rows of 1024" in done.stdout
+    said = strictly("-c", BENCH)
+    assert "a stand-in for a GPU, capability 9.0; driver for CUDA 12080, CuPy 14.2.0" in said
+    assert "small MLP" in said and "layer_norm of rows of 1024" in said
