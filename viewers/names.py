@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from framework.trace.events import (
+    CellEnd,
     ModuleBegin,
     ModuleEnd,
     Op,
@@ -27,6 +29,27 @@ LARGEST = 1 << 20  # characters of a source that is read
 
 # Its first line, what it assigns to, and the ops one of which it ends with; none: whichever.
 Statement = tuple[int, tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Level:
+    """A call of a module, composite op or Function, and what its own functions are doing."""
+
+    seq: int  # of its begin; 0: the program around all calls
+    source: Source  # where it was called
+    statement: Statement | None  # what the call is a part of
+    # By function: the statement that runs, and what it has made last, at which event.
+    running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...], int]] = field(
+        default_factory=dict
+    )
+
+    def begun_at(self, source: Source, statement: Statement | None) -> bool:
+        """Is this line the one that the call is a part of?"""
+        here = self.source
+        if (here.file, here.function) != (source.file, source.function):
+            return False
+        same = statement == self.statement if statement is not None else False
+        return same or here.line == source.line
 
 
 class Names:
@@ -69,12 +92,11 @@ class Names:
         self.made: dict[int, int] = {}
         self._next = step.first_seq
         self._files: dict[str, dict[int, Statement]] = {}
-        self._begins: dict[int, Source] = {}
         self._whole: tuple[object, ...] = ()  # what the last op took something of
         self._pieces: tuple[int, ...] = ()
         self._ops: dict[int, str] = {}  # by tensor, of those that an expected op may have made
-        # By function: the statement that runs, and what it has made last.
-        self._running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...], int]] = {}
+        self._levels = [_Level(0, Source("", 0, ""), None)]
+        self._broken = False  # the cell failed: its last statements have assigned nothing
 
     @property
     def over(self) -> bool:
@@ -86,26 +108,42 @@ class Names:
         last = min(self.step.last_seq, self._next + most)
         for event in self.store.events(self._next, last):
             if isinstance(event, Op):
-                if event.phase == "forward" and not event.name.endswith("_"):
+                if event.error:
+                    self._made(event.source, None, event.seq)
+                elif event.phase == "forward" and not event.name.endswith("_"):
                     if event.name in _EXPECTED and event.outputs:
                         self._ops[event.outputs[0].id] = event.name
                     self._made(event.source, self._with_pieces(event), event.seq)
             elif isinstance(event, (ModuleBegin, OpBegin)):
-                self._begins[event.seq] = event.source
                 self._made(event.source, (), event.seq)
+                begun = self._statements(event.source.file).get(event.source.line)
+                self._levels.append(_Level(event.seq, event.source, begun))
             elif isinstance(event, (ModuleEnd, OpEnd)):
-                source = self._begins.pop(event.begin, None)
-                if source is not None:
-                    outputs = event.outputs
-                    ids = [o if isinstance(o, int) else o.id for o in outputs]
-                    self._made(source, tuple(ids), event.seq)
+                self._over(event)
+            elif isinstance(event, CellEnd):
+                self._broken = bool(event.error)
         self._next = last + 1
         if last < self.step.last_seq:
             return True
-        if self.step.done:  # else what was made last may only be on the way to what is assigned
-            for statement, made, seq in self._running.values():
-                self._assign(statement, made, seq)
+        if self.step.done and not self._broken:  # else what was made last may only be on the way
+            for level in self._levels:
+                self._leave(level)
         return False
+
+    def _over(self, event: ModuleEnd | OpEnd) -> None:
+        """A call is over: so are the statements of its own functions, and it has made something."""
+        at = next((i for i, level in enumerate(self._levels) if level.seq == event.begin), 0)
+        if not at:
+            return  # it began before the step
+        source, ended = self._levels[at].source, self._levels[at:]
+        del self._levels[at:]
+        if event.error:
+            self._made(source, None, event.seq)
+            return
+        for level in ended:
+            self._leave(level)
+        made = tuple([o if isinstance(o, int) else o.id for o in event.outputs])
+        self._made(source, made, event.seq)
 
     def _with_pieces(self, op: Op) -> tuple[int, ...]:
         """What an op made; where several names are assigned, also what ops like it made before.
@@ -122,14 +160,35 @@ class Names:
         self._whole = whole
         return self._pieces
 
-    def _made(self, source: Source, made: tuple[int, ...], seq: int) -> None:
+    def _made(self, source: Source, made: tuple[int, ...] | None, seq: int) -> None:
+        """A line has made something; None: it broke off."""
         place = source.file, source.function
         statement = self._statements(source.file).get(source.line)
-        before, last, at = self._running.get(place, (None, (), 0))
+        running = self._level_of(source, statement).running
+        before, last, at = running.get(place, (None, (), 0))
         if statement != before:
             self._assign(before, last, at)
             last = ()
-        self._running[place] = (statement, made, seq) if made else (statement, last, at)
+        if made:
+            running[place] = statement, made, seq
+        else:
+            running[place] = statement, () if made is None else last, at
+
+    def _level_of(self, source: Source, statement: Statement | None) -> _Level:
+        """The call whose function a line belongs to.
+
+        Functions of one name call each other (the forward of a model that of its parts), so a line
+        is of the innermost call; but where that is of the framework's own module (`Sequential`),
+        the lines within are that of the call itself, which belongs to the function around.
+        """
+        for level in reversed(self._levels):
+            if not level.begun_at(source, statement):
+                break
+        return level
+
+    def _leave(self, level: _Level) -> None:
+        for statement, made, seq in level.running.values():
+            self._assign(statement, made, seq)
 
     def _assign(self, statement: Statement | None, made: tuple[int, ...], seq: int) -> None:
         if statement is None:

@@ -65,6 +65,7 @@ class Lineage:
         self.grads: dict[int, list[tuple[int, int]]] = {}  # leaf -> (seq, id of its .grad)
         self.nodes: dict[int, list[int]] = {}  # forward event -> seqs of its backward nodes
         self.ends: dict[int, int] = {}  # begin of a container -> its end
+        self.results: set[int] = set()  # of composite ops and Functions: no leaves
         self.made: dict[int, list[int]] = {}
         self.writes: dict[int, int] = {}  # event -> the first write that it did
         self.wrote: dict[int, tuple[int, ...]] = {}  # event -> all ids whose memory it wrote
@@ -126,6 +127,9 @@ class Lineage:
 
     def _op_end(self, e: OpEnd) -> None:
         self.ends[e.begin] = e.seq
+        begin = self.events.get(e.begin)
+        if isinstance(begin, OpBegin) and any(begin.inputs):
+            self.results.update(meta.id for meta in e.outputs)
         for meta in e.outputs:
             known = self.made.get(meta.id)
             if not known:
@@ -198,7 +202,7 @@ class Lineage:
             return leaf.role == "parameter" or leaf.tensor.requires_grad
         made = self.made.get(tensor)
         event = self.events.get(made[0]) if made else None
-        wanted = self.meta(tensor).requires_grad
+        wanted = self.meta(tensor).requires_grad and tensor not in self.results
         return tensor in self.grads or (wanted and isinstance(event, Op) and not event.node)
 
     def step(self, seq: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import framework as torch
 from framework import nn
 from framework.trace import recording
-from framework.trace.events import Mark, Op
+from framework.trace.events import CellEnd, Mark, Op
 from viewers.graph.rows import Outline
 from viewers.graph.store import TraceStore
 from viewers.names import Names, targets
@@ -76,6 +77,64 @@ def test_results_have_the_names_that_the_program_gives_them() -> None:
     assert any("relu → hidden" in row for row in rows), rows
     assert any("→ loss" in row for row in rows)
     assert [rows[i] for i in outline.find("hidden")] == [r for r in rows if "→ hidden" in r]
+
+
+class Stack(nn.Module):
+    """Its forward has the name of that of its parts, in the same file, as in most programs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(nn.Linear(4, 4), Residual(), Residual())
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, value):
+        logits = self.head(self.blocks(value))
+        return logits * 2
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+
+    def forward(self, value):
+        value = value + self.inner(value)
+        return value.relu()
+
+
+def test_a_part_of_a_model_is_not_called_as_what_the_whole_of_the_line_is() -> None:
+    with recording() as tape:
+        Stack()(torch.randn(2, 4))
+    store, known = names_of(tape)
+    made = {}
+    for event in store.tape:
+        if isinstance(event, Op) and event.phase == "forward":
+            for meta in event.outputs:
+                made.setdefault(known.get(meta.id, ""), []).append((event.name, meta.shape))
+    assert made["logits"] == [("linear", (2, 2))], made
+    assert made["value"] == [("add", (2, 4))] * 2, made
+
+
+def test_a_line_that_broke_off_has_assigned_nothing() -> None:
+    with recording() as tape:
+        x = torch.ones(2)
+        first = x.sum()
+        with suppress(RuntimeError):
+            second = (x * 2) @ torch.ones(3)
+            second.sum()
+    store = TraceStore()
+    events = tape.read()
+    last = tape.seq
+    store.feed([*events, CellEnd(last + 1, 0, 0, "RuntimeError")])
+    text = Path(__file__).read_text().split("\n")
+    known: dict[int, str] = {}
+    for step in store.steps:
+        step.done = True
+        names = Names(store, step, lambda file: text, known)
+        while names.follow():
+            pass
+    assert "second" not in known.values(), known
+    assert known.get(first._id) == "first"
 
 
 @pytest.mark.parametrize("text", ["x = (", "\x00", "x = " + "(" * 5000, "x[0] = 1\nf(x).y = 2"])

@@ -12,6 +12,7 @@ import framework as torch
 from framework import nn, trace
 from framework.nn import functional as F
 from framework.trace.explain import Explanation
+from framework.trace.lineage import Lineage
 
 BUGS = Path(__file__).resolve().parents[3] / "examples" / "bugs"
 
@@ -248,6 +249,34 @@ def test_other_reasons_for_no_gradient() -> None:
         assert "autograd.grad" in trace.why(a).verdict
         (Silent.apply(b * 3).sum() + c.sum()).backward()
         assert "None" in trace.why(b).verdict
+
+
+class Square(torch.autograd.Function):
+    """A Function as users write them: its own ops make no graph."""
+
+    @staticmethod
+    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)  # type: ignore[attr-defined]
+        return x * x
+
+    @staticmethod
+    def backward(ctx: object, g: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return 2 * g * x
+
+
+def test_what_a_function_returns_is_no_leaf_that_lacks_a_gradient() -> None:
+    with trace.recording() as tape:
+        w = torch.ones(3, requires_grad=True)
+        y = Square.apply(w)
+        y.sum().backward()
+    lineage = Lineage(tape.read())
+    assert not lineage.wants_gradient(y._id)
+    assert lineage.wants_gradient(w._id)
+    with trace.recording():
+        y = Square.apply(torch.ones(3, requires_grad=True))
+        y.sum().backward()
+        assert trace.why(y).kind == "fine"
 
 
 def test_a_vanishing_gradient_names_the_detached_branch() -> None:
