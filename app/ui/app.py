@@ -27,7 +27,7 @@ from app.notebook import Notebook, NotebookError
 from app.sanitize import clean
 from app.session import BUDGET, Session
 from app.ui.crash import Crash
-from app.ui.later import AGAIN, PATIENCE, Keys, later
+from app.ui.later import AGAIN, PATIENCE, Keys, Turns, later
 from app.ui.main import MainScreen
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.screens.report import ReportScreen
@@ -105,6 +105,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.session = Session(notebook)
         self.keymap = Keymap()
         self.keys = Keys()
+        self.turns = Turns(self)
         self.lock = lock
         self.next_path: str | None = None  # another notebook to open when this one is left
         self.place: tuple[str, int] | None = None  # the cell and line that it was left at
@@ -229,7 +230,18 @@ class TapebookApp(App[int], inherit_bindings=False):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.keys.pressed()
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            if not self.turns.keep(event):
+                await self.hand_on(event)
+            return
         await super().on_event(event)
+
+    async def hand_on(self, event: events.Key | events.Paste) -> None:
+        """Its turn has come."""
+        target = self.focused or self.screen
+        self.turns.begin()
+        await super().on_event(event)
+        await self.turns.follow(target)
 
     def _message_came(self) -> None:
         """On the connection's thread: something has arrived."""

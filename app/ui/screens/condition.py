@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -215,6 +216,13 @@ class ConditionScreen(ModalScreen[dict[str, Any] | None]):
             if not point.file:
                 raise ValueError("line: select a line in the notebook first")
         point.phase = self._phase(text["phase"], point)
+        with suppress(ValueError):  # "nan once": what may follow a condition in a whole line
+            given = parse_line(f"op x {text['condition']}")
+            if text["condition"] and given.op == "x":
+                point.condition = given.condition
+                point.module = point.module or given.module
+                for name in _LIMITS:
+                    setattr(point, name, getattr(given, name))
         if text["limits"]:
             given = parse_line(f"op x {text['limits']}")
             if given.condition or given.op != "x":
