@@ -25,7 +25,7 @@ def test_text_for_a_form_that_opens_is_no_command(tmp_path: Path, size: tuple[in
             await d.settled()
             assert d.session.breakpoints[1].condition == "nan"
             assert d.session.store.last_seq == events_before, "n is not a step, nor is s"
-            assert not d.main.editing and not d.app.notebook.dirty
+            assert not d.main.notebook.editing and not d.app.notebook.dirty
             d.send("2", "slash", *"linear", "enter")
             await d.until(lambda: d.main.graph.chosen.target.op == "linear", "what was found")
 
@@ -49,7 +49,7 @@ def test_a_key_after_escape_is_for_what_is_below(tmp_path: Path) -> None:
             await d.until(lambda: d.main.prompt.is_open, "the prompt")
             await d.quiet()
             assert not d.session.breakpoints
-            assert not d.main.editing and not d.app.notebook.dirty
+            assert not d.main.notebook.editing and not d.app.notebook.dirty
 
     asyncio.run(run())
 
