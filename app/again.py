@@ -65,6 +65,7 @@ def rerun(path: str | Path, step: int | None = None, output: str | Path | None =
             has = f"it has {min(numbers)} to {max(numbers)}" if numbers else "it has none"
             raise TapeError(f"{path}: there is no training step {number}: {has}")
         program, arguments = _program(tape)
+        end = len(numbers) - numbers[::-1].index(number)  # of two optimizers each has this step
         new = Path(output) if output is not None else path.with_suffix(f".step-{number}.tape")
         absolute = new.absolute()
         if os.path.lexists(new):
@@ -73,7 +74,7 @@ def rerun(path: str | Path, step: int | None = None, output: str | Path | None =
         if not os.path.isdir(folder):
             raise TapeError(f"{path}: it ran in {folder}, which is not on this machine")
         with contextlib.chdir(folder):
-            _run(program, arguments, number, absolute, path)
+            _run(program, arguments, end, absolute, path)
         with open_tape(new) as again:
             try:
                 found = compare(side_of(tape, str(path)), side_of(again, "run again"), step=number)
@@ -104,12 +105,13 @@ def _program(tape: Tape) -> tuple[Path, list[str]]:
     return program, arguments
 
 
-def _run(program: Path, arguments: list[str], number: int, new: Path, path: Path) -> None:
+def _run(program: Path, arguments: list[str], end: int, new: Path, path: Path) -> None:
+    """Record until so many steps have ended, of whichever optimizer."""
     try:
         _, ended = record_step(
-            program, arguments, step=number, keep="all", record=Record(str(new)), mute=True
+            program, arguments, step=end, keep="all", record=Record(str(new)), mute=True
         )
     except (NotebookError, RuntimeError, ValueError) as error:
         raise TapeError(str(error)) from None
-    if ended < number:
-        raise TapeError(f"{path}: run again, {program.name} ended before step {number}")
+    if ended < end:
+        raise TapeError(f"{path}: run again, {program.name} ended after {ended} of {end} steps")

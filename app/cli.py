@@ -37,7 +37,10 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong on one line."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        _say(f"{message} (see {self.prog} --help)")
+        hint = f"see {self.prog} --help"
+        if message.startswith("unrecognized arguments") and "[-- ARGS]" in (self.usage or ""):
+            hint = f"what is for the program comes after --: {self.prog} FILE -- ARGS"
+        _say(f"{message} ({hint})")
         raise SystemExit(2)
 
 
@@ -52,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in _SUBCOMMANDS:
             return _SUBCOMMANDS[arguments[0]](arguments[1:])
+        if len(arguments) > 1 and (problem := _no_command(arguments[0])):
+            return _refuse(problem)
         return _open(arguments)
     except BrokenPipeError:
         # The reader has gone, as in `tapebook ps | head -1`: nothing is wrong.
@@ -59,6 +64,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _no_command(word: str) -> str:
+    """What to say of a first word that is neither a command nor a file; "" if it is one."""
+    if word.startswith("-") or "." in word or os.path.exists(word):
+        return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, _SUBCOMMANDS, 1)
+    hint = f"did you mean {near[0]}?" if near else "tapebook --help lists them"
+    return f"no command or file is called {word!r}; {hint}"
 
 
 def _open(arguments: list[str]) -> int:

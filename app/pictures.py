@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from app.places import named_cells, spell
-from app.runner import record_step
+from app.runner import Program, foreign, record_step
 from framework.trace.events import Op
 from framework.trace.sink import Recorder
 from viewers.graph.export import (
@@ -224,7 +224,9 @@ def _recorded(
     if ended < step and (ended or step > 1) and not fewer:
         raise ExportError(f"the program ended after {ended} training steps")
     if not any(isinstance(event, Op) for event in recorder.read()):
-        raise ExportError(f"{path}: it ran no op of the framework: there is nothing to show")
+        hint = foreign(Program.load(path), recorder)
+        nothing = f"{path}: it ran no op of the framework: there is nothing to show"
+        raise ExportError(hint or nothing)
     return recorder, ended
 
 

@@ -24,6 +24,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from app.console import Console, Ended, describe_inputs, event_at
+from app.foreign import HINT, imports_pytorch
 from app.notebook import Notebook, open_notebook
 from app.places import names_of, resolve, spell
 from app.sanitize import clean
@@ -40,7 +41,7 @@ from framework.trace.ruleset import load as load_rules
 if TYPE_CHECKING:
     from framework.trace.server import Service
 
-__all__ = ["Program", "parse_break", "record_step", "run"]
+__all__ = ["Program", "foreign", "parse_break", "record_step", "run"]
 
 BUDGET = 512 << 20  # bytes of values that are kept
 _STEP = 1 << 20  # events of a step that is recorded to be shown as a whole
@@ -244,11 +245,25 @@ def run(
                 gate.console.forks = service.forks
         watch = Watch(gate, settings, _end) if settings else None
         status = _run(program, arguments or [], recorder, gate, pm)
+        if hint := foreign(program, recorder):
+            _say(hint)
         if isinstance(gate.console, Console):
             gate.console.over()
         if watch is None:
             return status
         return _judge(watch, status, program.names)
+
+
+def foreign(program: Program, recorder: sink.Recorder) -> str:
+    """That a program ran on PyTorch itself and not on our framework, if so."""
+    texts = dict(program.sources)
+    if not texts:
+        texts = {"": program.path.read_text("utf-8", "replace")}
+    number, line = imports_pytorch(texts.values())
+    if not number or any(isinstance(event, Op) for event in recorder.read()):
+        return ""
+    cell = f"cell {number}, " if program.sources else ""
+    return f"{program.path}: {cell}line {line} {HINT}"
 
 
 def _console(gate: Gate, program: Program) -> Console:

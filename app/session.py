@@ -534,7 +534,9 @@ class Session(Intake):
         run.state = "failed" if failed else "done"
         if failed:
             what = result if isinstance(result, str) else str(result.get("error"))
-            self.say(f"{self.cell_text(cell)} failed: {what}", problem=True)
+            wanted = what == "KeyboardInterrupt"
+            how = "was interrupted" if wanted else f"failed: {what}"
+            self.say(f"{self.cell_text(cell)} {how}", problem=not wanted)
             if not self._interrupted:  # else what waits was asked for since
                 self._forget_queue()
         self.outputs.add(cell)

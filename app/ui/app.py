@@ -458,10 +458,12 @@ class TapebookApp(App[int], inherit_bindings=False):
             self.push_screen(ConfirmScreen(ends, [("q", "quit")]), done)
             return
         name = self.notebook.path.name if self.notebook.path is not None else "The notebook"
+        other = Path(self.next_path).name if self.next_path is not None else ""
+        then = f"open {clean(other, keep_newlines=False)}" if other else "quit"
         self.push_screen(
             ConfirmScreen(
                 f"{clean(name, keep_newlines=False)} has unsaved changes.\n{ends}".rstrip(),
-                [("s", "save and quit"), ("d", "discard them and quit")],
+                [("s", f"save and {then}"), ("d", f"discard them and {then}")],
             ),
             done,
         )

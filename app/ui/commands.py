@@ -156,6 +156,8 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if "cursor" not in changed and "reset" not in changed:
             return
         if session.state == "running" and session.following:
+            if inspector.subject is None:
+                inspector.runs()
             return
         subject = session.moment.subject if session.cursor else None
         if isinstance(subject, (CellBegin, CellEnd)):

@@ -49,6 +49,11 @@ class Explain:
         if client is None or not session.store.last_seq:
             session.say(session.why_not() if client is None else "there is no tape yet: run a cell")
             return
+        if session.state == "running" and session.following:  # what it says would be over at once
+            session.say(
+                "the model is running: w asks when it stands or is looked back at; p pauses"
+            )
+            return
         events, cursor = list(session.store.tape), session.cursor
         wanted = self._in_sight()
         look = look_at(client, session.rerun)

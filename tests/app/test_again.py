@@ -109,6 +109,34 @@ def test_of_a_notebook(tmp_path: Path) -> None:
     assert done.returncode == 2 and "has changed since" in done.stderr, done.stderr
 
 
+TWO = """\
+import framework as torch
+from framework import nn
+torch.manual_seed(0)
+one, two = nn.Linear(3, 3), nn.Linear(3, 1)
+first = torch.optim.SGD(one.parameters(), lr=0.1)
+second = torch.optim.SGD(two.parameters(), lr=0.1)
+for _ in range(5):
+    for optimizer in (first, second):
+        optimizer.zero_grad()
+        two(one(torch.randn(4, 3))).pow(2).mean().backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_of_two_optimizers_that_count_for_themselves(tmp_path: Path, step: int) -> None:
+    (tmp_path / "two.py").write_text(TWO)
+    done = tapebook("run", "two.py", "--record", "two.tape", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = tapebook("rerun", "two.tape", "--step", step, folder=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    with open_tape(tmp_path / "two.tape") as tape:
+        ops = sum(info.ops for info in tape.steps if info.number == step)
+    with open_tape(tmp_path / f"two.step-{step}.tape") as again:
+        assert sum(info.ops for info in again.steps if info.number == step) == ops
+
+
 @pytest.mark.parametrize("tape", ["none"], indirect=True)
 def test_refusals(tape: Path) -> None:
     script = tape.with_name("train.py")

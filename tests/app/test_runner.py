@@ -877,3 +877,36 @@ def test_what_it_stood_at_the_prompt_is_no_time_of_the_recording(nan, tmp_path):
         wall = (end.t - session.store.event(begin).t) / 1e9
         assert session.store.took(session.store.event(begin), end) / 1e9 < wall - 1.4
         session.close()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_program_of_pytorch_s_own_is_told_what_to_import(tmp_path, there):
+    if there:
+        (tmp_path / "torch.py").write_text("ones = list\n")
+    name = "torch" if there else "torch.never_there"
+    (tmp_path / "train.py").write_text(f"import {name}\n")
+    (tmp_path / "ours.py").write_text("import framework as torch\ntorch.ones(2)\n")
+    hint = "train.py: line 1 imports PyTorch itself, which is not looked into"
+    done = _tapebook("run", "train.py", cwd=tmp_path)
+    assert hint in done.stderr and "import framework as torch" in done.stderr, done.stderr
+    assert done.returncode == int(not there)
+    if there:
+        assert hint in _tapebook("summary", "train.py", cwd=tmp_path).stderr
+    assert "PyTorch" not in _tapebook("run", "ours.py", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "a.py", "--lr", "0.1"], "comes after --: tapebook run FILE -- ARGS"),
+        (["runn", "a.py"], "no command or file is called 'runn'; did you mean run?"),
+        (["frobnicate", "a.py"], "no command or file is called 'frobnicate'; tapebook --help"),
+    ],
+)
+def test_words_of_the_command_line_that_are_not_ours(tmp_path, capfd, words, said):
+    if words[0] == "run":
+        with pytest.raises(SystemExit):
+            main(words)
+    else:
+        assert main(words) == 2
+    assert said in capfd.readouterr().err

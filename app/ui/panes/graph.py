@@ -10,6 +10,7 @@ from functools import partial
 from rich.cells import cell_len
 from textual.message import Message
 
+from app.foreign import HINT, imports_pytorch
 from app.session import Session
 from app.ui.later import later, sliced
 from app.ui.panes.base import Pane
@@ -98,6 +99,8 @@ class GraphPane(Pane):
             return
         self._use(step)
         self.empty = f"no {self.phase} yet in this step"
+        if not self.outline and (hint := self._foreign()):
+            self.empty = hint
         moved = session.cursor != self._cursor
         self._cursor = session.cursor
         self.update_rows()
@@ -230,6 +233,13 @@ class GraphPane(Pane):
             if not self._naming or now - self._drawn > GLANCE:
                 self._drawn = now
                 self.refresh()
+
+    def _foreign(self) -> str:
+        """What there is to say of a program of PyTorch's own, of which nothing is seen here."""
+        notebook = self.session.notebook
+        cells = notebook.cells if notebook is not None else []
+        number, line = imports_pytorch([c.source if c.kind == "code" else "" for c in cells])
+        return f"cell {number}, line {line} {HINT}" if number else ""
 
     def variable_of(self, tensor: int) -> str:
         """What the program calls a tensor, "" if that is not known."""

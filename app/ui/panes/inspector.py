@@ -27,6 +27,7 @@ ARGUMENTS = 3  # rows for the arguments that are no tensors
 TABLE = (12, 24)  # rows and columns asked for
 IMAGE = 16  # rows of an image
 _KEPT = 96  # replies remembered
+_RUNNING = "the model is running: p pauses it, and what it has done can be walked through"
 
 
 class _Want(NamedTuple):
@@ -67,8 +68,15 @@ class InspectorPane(Pane):
 
     # -- what it shows -----------------------------------------------------------------------
 
+    def runs(self) -> None:
+        """The model runs freely, and nothing of it is shown yet."""
+        if self.empty != _RUNNING:
+            self.empty = _RUNNING
+            self.rebuild()
+
     def show(self, seq: int) -> None:
         """Show the subject of an event as of the cursor."""
+        self.empty = type(self).empty
         session = self.session
         before = self.subject
         as_of = session.cursor
