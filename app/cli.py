@@ -39,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         hint = f"see {self.prog} --help"
         if message.startswith("unrecognized arguments") and "[-- ARGS]" in (self.usage or ""):
-            hint = f"what is for the program comes after --: {self.prog} FILE -- ARGS"
+            hint += f"; what is for the program comes after --: {self.prog} FILE -- ARGS"
         _say(f"{message} ({hint})")
         raise SystemExit(2)
 
