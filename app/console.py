@@ -188,6 +188,9 @@ class Console:
     def stop_at(self, text: str) -> None:
         """Set a breakpoint, or list those there are."""
         points = self.gate.breakpoints
+        if text and self.ended:
+            self._print(["the program is over: it stops nowhere; run it with --break"])
+            return
         if text:
             point = self._point(text, "b", max((p.id for p in points), default=0) + 1)
             if point is not None:
@@ -356,13 +359,15 @@ class Console:
             return ""
         made = self._made_here()
         tensor = made[0].id if change.of_tensor and made else 0
-        if change.of_tensor and not tensor:
+        if self.ended and not self.branch:
+            self._print(["the program is over: change it at a stop before, with --break"])
+        elif change.of_tensor and not tensor:
             self._print(["the event that is shown has made no tensor: `it` is nothing here"])
         elif self.cursor < self.gate.recorder.seq and not self.branch:
             self._print(["values are changed where the program stands: n goes there"])
         elif self.branch:
             self._edit(change, tensor)
-        elif self.forks is None or self.ended:
+        elif self.forks is None:
             self._print(["only a program that stands at a stop, and listens, can be copied"])
         elif why := self.forks.why_not():
             self._print([why])

@@ -512,6 +512,8 @@ def test_an_error_of_a_modules_own_code_names_the_module_and_the_line(tmp_path):
     told = terminal.ask("w")
     assert "net.gate Gate: raised ValueError: an even batch, not 5 (called at own.py:16)" in told
     assert "return self.gate(self.first(x))" in told, "who made its input"
+    assert "the program is over: change it at a stop before" in terminal.ask("e x[0] = 1")
+    assert "the program is over: it stops nowhere" in terminal.ask("b nan")
     assert "zeros  in module net.gate" in terminal.ask("N")
     terminal.send("q")
     assert terminal.end() == 1
