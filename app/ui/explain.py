@@ -65,7 +65,7 @@ class Explain:
         )
 
     def _in_sight(self) -> list[Candidate]:
-        """The tensors of the inspector, the chosen one first; or the chosen variable or parameter."""
+        """The tensors of the inspector, the chosen one first; or of the variable or parameter."""
         from app.explaining import Candidate
 
         screen, session = self.screen, self.session
