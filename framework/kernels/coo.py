@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from framework.kernels import SparseOperand, module_of, to_host
+from framework.kernels.places import add_at
 
 __all__ = ["CooArray"]
 
@@ -142,10 +143,7 @@ class CooArray(NDArrayOperatorsMixin):
         values = self.values
         wide = np.float32 if values.dtype.itemsize == 2 and values.dtype.kind in "fV" else None
         total = xp.zeros((keys.shape[0], *values.shape[1:]), wide or values.dtype)
-        if values.dtype.kind == "b":
-            np.logical_or.at(total, place, values)
-        else:
-            np.add.at(total, place, values)
+        add_at(total, place, values)
         return CooArray(self.indices[:, first], total.astype(values.dtype), self.shape, True)
 
     def todense(self) -> Any:

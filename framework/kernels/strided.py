@@ -12,6 +12,7 @@ import numpy as np
 
 from framework.kernels import module_of
 from framework.kernels.meta import MetaArray
+from framework.kernels.places import add_at
 from framework.layout import is_dense
 
 __all__ = [
@@ -169,7 +170,7 @@ def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None
     size = max(reach(*source), reach(*target), reach(*shared) if shared else 0, low) - low
     memory = xp.zeros(size, a.dtype)
     if may_overlap(source):
-        _add(memory, xp.asarray(index_of(source) - low), a)
+        add_at(memory, xp.asarray(index_of(source) - low), a)
     else:
         strided(memory, source[0], source[1], source[2] - low)[...] = a
     if shared is not None:
@@ -179,10 +180,3 @@ def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None
     return strided(memory, target[0], target[1], target[2] - low).copy()
 
 
-def _add(target: Any, index: Any, values: Any) -> None:
-    if isinstance(target, np.ndarray):
-        np.add.at(target, index, values)
-    else:
-        import cupyx
-
-        cupyx.scatter_add(target, index, values)

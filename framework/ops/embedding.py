@@ -16,6 +16,7 @@ from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.kernels import module_of, to_device, to_host
 from framework.kernels.floats import type_name, wide, widening
+from framework.kernels.places import add_at
 from framework.kernels.sums import embedded_sums, gathered_sums, summed_rows
 from framework.ops.sparse import COO
 from framework.tensor import wrap
@@ -64,7 +65,7 @@ def _embedding_backward_kernel(
         starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
         result[flat[starts]] = np.add.reduceat(values[order], starts, axis=0)
     else:
-        xp.add.at(result, flat, values)
+        add_at(result, flat, values)
     if scale_grad_by_freq:
         counts = xp.maximum(xp.bincount(flat, minlength=rows), 1)
         result = result / counts[:, None].astype(g.dtype)
@@ -250,7 +251,7 @@ def _gathered_sums(table: Any, source: Any, target: Any, factors: Any, *, count:
             starts = np.flatnonzero(np.concatenate([[True], to[1:] != to[:-1]]))
             result[to[starts]] += np.add.reduceat(rows, starts, axis=0)
         else:
-            xp.add.at(result, to, rows)
+            add_at(result, to, rows)
     return result
 
 

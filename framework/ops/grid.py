@@ -20,6 +20,7 @@ from framework.core.registry import function, op
 from framework.core.saved import wants_gradient
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import real_floating, widening
+from framework.kernels.places import add_at
 from framework.tensor import wrap
 
 __all__ = [
@@ -53,7 +54,7 @@ def _unpixels_kernel(g: Any, index: Any, inside: Any, *, size: int) -> Any:
         flat = np.bincount(where, g.reshape(-1), total).astype(g.dtype, copy=False)
     else:
         flat = xp.zeros(total, g.dtype)
-        xp.add.at(flat, where, g.reshape(-1))
+        add_at(flat, where, g.reshape(-1))
     return flat.reshape(count, channels, size)
 
 

@@ -23,7 +23,7 @@ from framework.core.registry import function, op
 from framework.core.saved import needs_values, values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
 from framework.dtypes import assigned, bool_, int64
-from framework.kernels import SparseOperand, module_of
+from framework.kernels import SparseOperand, module_of, places
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
@@ -94,9 +94,7 @@ def add_at(target: Any, index: Any, values: Any) -> None:
                 return
         np.add.at(target, index, values)
     else:
-        import cupyx
-
-        cupyx.scatter_add(target, index, values)
+        places.add_at(target, index, values)
 
 
 def _index_kernel(a: Any, *indices: Any, layout: Any) -> Any:

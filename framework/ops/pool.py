@@ -16,6 +16,7 @@ from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name, widening
+from framework.kernels.places import add_at
 from framework.kernels.quick import blend
 from framework.kernels.windows import out_size
 from framework.layout import keeps_format
@@ -157,7 +158,7 @@ def _scatter_kernel(g: Any, index: Any, *, size: Any) -> Any:
         result = np.bincount(where, flat.reshape(-1), total).astype(g.dtype, copy=False)
     else:
         result = xp.zeros(total, g.dtype)
-        xp.add.at(result, where, flat.reshape(-1))
+        add_at(result, where, flat.reshape(-1))
     return result.reshape(*g.shape[:-dims], *size)
 
 

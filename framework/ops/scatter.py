@@ -15,6 +15,7 @@ from framework.dtypes import COMPLEX, FLOAT, converted, int64
 from framework.kernels import module_of, to_host
 from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
+from framework.kernels.places import combine_at
 from framework.kernels.sums import add_along, pick_along, put_along
 from framework.ops.dims import axis, numpy_names, wide_type
 from framework.ops.indexing import INDEX, INDEX_PUT, SLICE, add_at, index_array
@@ -120,7 +121,7 @@ def _scatter_reduce_kernel(a: Any, index: Any, src: Any, *, dim: int, reduce: st
         np.multiply.at(*host)
         result = xp.asarray(host[0])
     else:
-        getattr(xp, _UFUNCS[reduce]).at(result, places, values)
+        combine_at(_UFUNCS[reduce], result, places, values)
     return result.reshape(a.shape).astype(a.dtype, copy=False)
 
 

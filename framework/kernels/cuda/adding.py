@@ -17,7 +17,7 @@ from framework.kernels.cuda import blocks_for, empty, flat, launch, ready
 from framework.kernels.floats import wide
 
 __all__ = [
-    "embedding", "embedding_backward", "index_put", "max_scatter", "scatter_add",
+    "added_in_order", "embedding", "embedding_backward", "index_put", "max_scatter", "scatter_add",
 ]  # fmt: skip
 
 _NONE = -(1 << 62)  # no place
@@ -54,6 +54,13 @@ def _added(start: Any, values: Any, index: Any, place: Any, each: bool, skip: in
     launch("adding", "add_in_order", blocks_for(values.size), 256, values, index, order, start,
            outer, count, inner, rows, skip)  # fmt: skip
     return start
+
+
+def added_in_order(start: Any, values: Any, places: Any) -> None:
+    """Add a line of float32 or float64 to another one in place, in the order of the index."""
+    order = module_of(places).argsort(places, kind="stable").astype(np.int64, copy=False)
+    launch("adding", "add_in_order", blocks_for(values.size), 256, values, flat(places),
+           flat(order), start, 1, values.size, 1, start.size, _NONE)  # fmt: skip
 
 
 def _wide_copy(a: Any) -> Any:

@@ -95,6 +95,56 @@ def test_numbers_beside_arrays() -> None:
     strictly("-c", NUMBERS)
 
 
+PLACES = """
+import cupy
+import numpy as np
+import framework as torch
+from framework.kernels.places import add_at, combine_at
+rng = np.random.default_rng(0)
+real = cupy.ufunc.at
+def run(device, kind, deterministic):
+    rng = np.random.default_rng(1)
+    make = lambda *s: torch.from_numpy(rng.integers(0, 2 if kind is torch.bool else 9, s)).to(kind)
+    found = []
+    for index in ((torch.tensor([0, 2, 2, 0, 1]),), (slice(None), torch.tensor([1, 1, 0])),
+                  (torch.tensor([[0], [1], [1]]), torch.tensor([[2, 2, 0, 2]]))):
+        target = make(3, 4)
+        values = make(*np.zeros((3, 4))[tuple(i.numpy() if i is not None and not isinstance(
+            i, slice) else i for i in index)].shape)
+        t, v = target.to(device), values.to(device)
+        at = tuple(i if isinstance(i, slice) else i.to(device)._data for i in index)
+        sums = t.clone()
+        add_at(sums._data, at, v._data)
+        found.append(sums.cpu())
+        if not kind.is_complex and kind is not torch.bool:
+            for name in ("maximum", "minimum"):
+                best = t.clone()
+                combine_at(name, best._data, at, v._data)
+                found.append(best.cpu())
+    return found
+def forbidden(self, a, *rest):
+    assert self.name != "add" or a.dtype.kind != "f", "a sum in whatever order"
+    return real(self, a, *rest)
+for kind in (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int8,
+             torch.uint8, torch.bool, torch.complex64, torch.complex128):
+    for deterministic in (False, True):
+        torch.use_deterministic_algorithms(deterministic)
+        cupy.ufunc.at = forbidden if deterministic else real
+        for a, b in zip(run("cpu", kind, False), run("cuda", kind, deterministic)):
+            assert a.dtype == b.dtype and torch.equal(a, b), (kind, a, b)
+x = torch.from_numpy(rng.standard_normal(500).astype(np.float32))
+where = torch.from_numpy(rng.integers(0, 3, 500))
+sums = [torch.zeros(3, 1, device=d).index_put_((where.to(d), torch.zeros(500, dtype=torch.int64,
+        device=d)), x.to(d), accumulate=True).cpu() for d in ("cpu", "cuda")]
+assert torch.equal(*sums), sums  # to the bit
+"""
+
+
+@needs_compiler
+def test_places_that_are_named_twice() -> None:
+    strictly("-c", PLACES)
+
+
 CREATED = """
 import cupy
 import framework as torch

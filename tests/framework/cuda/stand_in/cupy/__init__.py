@@ -357,6 +357,10 @@ def _wrapped(found: Any, given: Any = ()) -> Any:
     return found
 
 
+# Types of atomics, by ufunc: CuPy 14.2's.
+_ATOMICS = {"add": "ilqefdILQ", "subtract": "iI", "maximum": "ilqfdILQ", "minimum": "ilqfdILQ"}
+
+
 class ufunc:
     def __init__(self, name: str) -> None:
         self.name, self._call = name, getattr(np, name)
@@ -376,6 +380,9 @@ class ufunc:
         if self.name not in ("add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or",
                              "bitwise_xor"):  # fmt: skip
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
+        known = _ATOMICS.get(self.name, "ilIL")
+        if a.dtype.char not in known:
+            raise TypeError(f"cupy.{self.name}.at only supports {known} as data type")
         self._call.at(a._a, _plain(indices, True), _plain(b))
 
     def outer(self, a: Any, b: Any, **options: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def scatter_add(a: Any, slices: Any, value: Any) -> None:
-    np.add.at(a._a, cupy._plain(slices, True), cupy._plain(value))
+    cupy.add.at(a, slices, value)
 
 
 class PinnedMemoryPointer(bytearray):
