@@ -70,7 +70,7 @@ SINGLES, DOUBLES = _Metas(SINGLE), _Metas(DOUBLE)
 # Filled by framework.tensor, which stands above this layer.
 Tensor: Any = None
 wrap: Any = None
-usual: set[type] = set()  # of kinds of tensors: those that stand for nothing but their array
+usual: set[Any] = set()  # of kinds of tensors: those that stand for nothing but their array
 
 
 def apply(op: Op, /, *args: Any, **meta: Any) -> Any:

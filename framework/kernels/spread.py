@@ -90,7 +90,7 @@ def _plan(x: tuple[int, ...], y: tuple[int, ...]) -> Any:
     return (shape, tuple(sizes), *steps)
 
 
-SPREADING = {
+SPREADING: dict[Any, Callable[[Any, Any], Any]] = {
     f: _spreading(f)
     for f in (np.add, np.subtract, np.multiply, np.true_divide, np.maximum, np.minimum)
 }

@@ -161,7 +161,7 @@ def _check_like(x: Any, w: Any, b: Any) -> None:
 
 def _rows(x: Any, dims: int, *params: Any) -> Any:
     """The compiled kernels, for large rows of parameters of the same type."""
-    if not compiled.is_plain(x) or math.prod(x.shape[x.ndim - dims :]) < _SHORT:
+    if not compiled.is_plain_or_wide(x) or math.prod(x.shape[x.ndim - dims :]) < _SHORT:
         return None
     if any(p is not None and p.dtype is not x.dtype for p in params):
         return None

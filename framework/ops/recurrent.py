@@ -138,7 +138,9 @@ def _at_once(
 ) -> tuple[Any, ...] | None:
     """The parts of the states after all steps, by one op; None where there is none for these."""
     if mode == "LSTM":
-        found: tuple[Any, ...] | None = lstm_sequence(projected, *state, weight, backwards)
+        found: tuple[Any, ...] | None = lstm_sequence(
+            projected, state[0], state[1], weight, backwards
+        )
         return found
     if mode == "GRU":
         out = gru_sequence(projected, state[0], weight, bias, backwards)

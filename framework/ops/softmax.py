@@ -22,7 +22,9 @@ _F = ("nn.functional",)
 
 def _rows(a: Any, dim: int) -> Any:
     """The compiled kernels, for large arrays along their last dimension."""
-    return compiled.family("rows") if dim == a.ndim - 1 and compiled.is_plain(a) else None
+    if dim != a.ndim - 1 or not compiled.is_plain_or_wide(a):
+        return None
+    return compiled.family("rows" if a.dtype.itemsize == 4 else "doubles")
 
 
 def _softmax(a: Any, *, dim: int) -> Any:
@@ -67,7 +69,7 @@ def _peak(a: Any, dim: int) -> Any:
 
 
 def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
-    if (rows := _rows(y, dim)) and compiled.is_plain(grad):
+    if (rows := _rows(y, dim)) and grad.dtype is y.dtype and compiled.is_plain_or_wide(grad):
         return rows.softmax_backward(grad, y)
     if _has_lines(y, dim) and _has_lines(grad, dim):
         result = grad - np.vecdot(grad, y)[..., None]
@@ -78,7 +80,7 @@ def _softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
 
 
 def _log_softmax_backward(grad: Any, y: Any, *, dim: int) -> Any:
-    if (rows := _rows(y, dim)) and compiled.is_plain(grad):
+    if (rows := _rows(y, dim)) and grad.dtype is y.dtype and compiled.is_plain_or_wide(grad):
         return rows.log_softmax_backward(grad, y)
     result = np.exp(y)
     result *= _line_sums(grad, dim)

@@ -15,7 +15,7 @@ import numpy as np
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
 from framework.dtypes import BOOL, COMPLEX
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import wide
 from framework.layout import in_rows, like_dense
 from framework.ops.dims import axis, constant, named, numpy_names
@@ -130,6 +130,11 @@ def _topk_kernel(a: Any, *, k: int, dim: int, largest: bool, sorted: bool) -> An
     if not a.ndim:
         return a.copy(), xp.zeros((), np.int64)
     n = a.shape[dim]
+    if sorted and dim == a.ndim - 1 and 0 < k < n and compiled.is_plain(a):
+        kernels = compiled.family("firsts")
+        if kernels and k <= kernels.MOST and (k <= 8 or 16 * k <= n):
+            found = kernels.firsts(a.reshape(-1, n), k, largest)
+            return tuple([part.reshape(*a.shape[:-1], k) for part in found])
     if n <= _FEW or k in (0, n):
         index = xp.split(order(a, dim, largest), [k], dim)[0]
         return picked(a, index, dim)

@@ -660,6 +660,65 @@ def test_products_and_sums_of_channels(plainly, special):
             _same(plainly, lambda x, d=dims: x.mean(d, keepdim=True), x, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("special", [False, True])
+def test_the_first_few(plainly, special):
+    for shape in [(64, 65), (3, 37, 41), (7, 1001), (1, 5000), (2100, 2)]:
+        x = torch.tensor(_draw(shape, special=special))
+        for k in (1, 2, 5, 33, 64):
+            if k > shape[-1]:
+                continue
+            for largest in (True, False):
+                call = functools.partial(torch.topk, x, k, largest=largest)
+                found, wanted = call(), plainly(call)
+                np.testing.assert_array_equal(found.values.numpy(), wanted.values.numpy())
+                picked = x.gather(-1, found.indices)
+                np.testing.assert_array_equal(picked.numpy(), found.values.numpy())
+    ties = torch.zeros(3, 4000)
+    ties[:, 7] = -0.0
+    assert torch.topk(ties, 9).indices.tolist() == [list(range(9))] * 3
+    _same(plainly, lambda x: torch.topk(x, 3)[0], _draw((64, 65)))
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_float64(plainly, special):
+    """Activations, softmax and norms of doubles, to some units in the last place."""
+    calls = [torch.sigmoid, torch.tanh, torch.relu, F.silu, *[
+        functools.partial(f, dim=-1) for f in (torch.softmax, torch.log_softmax)
+    ], lambda x: F.layer_norm(x, x.shape[-1:]), lambda x: F.softmax(x * 100, -1)]  # fmt: skip
+    for shape in ODD:
+        x = _draw(shape, special=special).astype(np.float64)
+        x *= np.random.default_rng(2).uniform(1, 1.1, shape)
+        g = torch.tensor(np.random.default_rng(3).standard_normal(shape))
+
+        def run(call, x=x, g=g):
+            a = torch.tensor(x, requires_grad=True)
+            out = call(a)
+            out.backward(g)
+            return out.detach().numpy(), a.grad.numpy()
+
+        for call in calls:
+            for a, b in zip(run(call), plainly(functools.partial(run, call)), strict=True):
+                assert a.dtype == b.dtype == np.float64
+                scale = np.max(np.abs(b), initial=1, where=np.isfinite(b))
+                np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14 * scale)
+
+
+def test_the_exponential_of_float64():
+    from framework.kernels.compiled import doubles
+
+    x = np.concatenate([np.linspace(-760, 712, 50_001), np.linspace(-1, 1, 5001)])
+    x = np.concatenate([x, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]])
+    with np.errstate(all="ignore"):
+        found = 1 / doubles.FORWARD["sigmoid"](-x) - 1
+        np.testing.assert_allclose(found[x > -1], np.exp(x)[x > -1], rtol=2e-15)
+    rows = np.stack([np.zeros(len(x) - 3), np.concatenate([x[:-6], x[-3:]])])
+    logs = doubles.log_softmax(rows)
+    with np.errstate(all="ignore"):
+        top = rows.max(-1, keepdims=True)
+        wanted = rows - top - np.log(np.exp(rows - top).sum(-1, keepdims=True))
+    np.testing.assert_allclose(logs, wanted, rtol=1e-14, atol=1e-14)
+
+
 def test_permutations_and_integers_are_the_plain_ones(plainly):
     for n in (4096, 5000, 100_003):
         torch.manual_seed(n)

@@ -32,9 +32,9 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "attention", "channels", "columns", "crew", "depthwise", "figures", "gates",
-    "halves", "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
-    "scatter", "sequences", "spread", "sums", "windows", "writes",
+    "elementary", "attention", "channels", "columns", "crew", "depthwise", "doubles", "figures",
+    "firsts", "gates", "halves", "optimizers", "orders", "philox", "pointwise", "pool",
+    "recurrences", "rows", "scans", "scatter", "sequences", "spread", "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
@@ -79,17 +79,23 @@ def family(name: str) -> Any:
 
 def forward(name: str, a: Any) -> Any:
     """The compiled kernel of an activation function for an array, or None."""
-    if not is_plain(a) or not (pointwise := family("pointwise")):
-        return None
-    return pointwise.FORWARD.get(name)
+    kernels = _of_type(a)
+    return kernels.FORWARD.get(name) if kernels else None
 
 
 def backward(name: str, g: Any, a: Any) -> Any:
     """That of its gradient, for the gradient that arrives and the input (or the output)."""
-    if not (is_plain(a) and is_plain(g) and a.shape == g.shape):
+    if a.shape != g.shape or a.dtype is not g.dtype or not is_plain_or_wide(g):
         return None
-    pointwise = family("pointwise")
-    return pointwise.BACKWARD.get(name) if pointwise else None
+    kernels = _of_type(a)
+    return kernels.BACKWARD.get(name) if kernels else None
+
+
+def _of_type(a: Any) -> Any:
+    """The kernels of activation functions for an array, or None."""
+    if is_plain(a):
+        return family("pointwise")
+    return family("doubles") if is_plain_or_wide(a) else None
 
 
 def updates(param: Any, *others: Any) -> Any:

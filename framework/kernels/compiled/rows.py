@@ -152,7 +152,7 @@ def cross_entropy_backward(x: Any, targets: Any, slopes: Any, tops: Any, logs: A
     return out
 
 
-# -- standardisation ----------------------------------------------------------------------------
+# -- standardisation, of float32 or float64 -----------------------------------------------------
 
 
 @njit(**SUMS)
@@ -221,15 +221,12 @@ def _backward(x, g, w, scaled, center, eps, out, weights, biases, block, start, 
                 biases[part, j] += g[i, j]
 
 
-_NONE = np.zeros(0, np.float32)
-
-
 def norm(a: Any, w: Any, b: Any, eps: float, center: bool) -> Any:
     """(x - mean) / sqrt(var + eps) * w + b of each row; without ``center`` there is no mean."""
-    out = np.empty(a.shape, np.float32)
+    out, eps = np.empty(a.shape, a.dtype), a.dtype.type(eps)
     x, y = _lines(a, out)
-    given = [_NONE if p is None else p for p in (w, b)]
-    in_parts(_norm, len(x), a.size, x, *given, w is not None, b is not None, center, _f(eps), y)
+    given = [np.zeros(0, a.dtype) if p is None else p for p in (w, b)]
+    in_parts(_norm, len(x), a.size, x, *given, w is not None, b is not None, center, eps, y)
     return out
 
 
@@ -238,12 +235,12 @@ def backward(a: Any, g: Any, w: Any, eps: float, center: bool) -> tuple[Any, Any
 
     The last two are summed up over blocks of rows, whose number does not depend on the threads.
     """
-    out = np.empty(a.shape, np.float32)
+    out = np.empty(a.shape, a.dtype)
     x, grad, y = _lines(a, g, out)
     block = max(16, -(-len(x) // 16))
     count = -(-len(x) // block)
-    weights, biases = np.zeros((2, count, x.shape[1]), np.float32)
-    scale = _NONE if w is None else w
-    in_parts(_backward, count, a.size, x, grad, scale, w is not None, center, _f(eps), y,
-             weights, biases, block)  # fmt: skip
+    weights, biases = np.zeros((2, count, x.shape[1]), a.dtype)
+    scale = np.zeros(0, a.dtype) if w is None else w
+    in_parts(_backward, count, a.size, x, grad, scale, w is not None, center, a.dtype.type(eps),
+             y, weights, biases, block)  # fmt: skip
     return out, weights.sum(axis=0), biases.sum(axis=0)

@@ -17,6 +17,7 @@ from framework.kernels.compiled.elementary import FAST
 __all__ = ["add_along", "add_flat", "add_slices", "gathered_sums", "in_range", "pick_along",
            "put_along"]  # fmt: skip
 
+_u = np.uintp
 _COLUMNS = 64  # that a thread takes at a time, at least
 
 
@@ -81,6 +82,37 @@ def _pick_along(source, index, out, blocks, start, stop):
                 out[a, i, j] = source[a, index[a, i, j], j]
 
 
+# Where B is 1: an index that cannot be negative need not be asked.
+
+
+@njit(**FAST)
+def _add_along_rows(target, index, values, start, stop):
+    for a in range(start, stop):
+        to, at, of = target[a], index[a], values[a]
+        for i in range(at.size):
+            to[_u(at[i])] += of[i]
+
+
+@njit(**FAST)
+def _put_along_rows(target, index, values, start, stop):
+    for a in range(start, stop):
+        to, at, of = target[a], index[a], values[a]
+        for i in range(at.size):
+            to[_u(at[i])] = of[i]
+
+
+@njit(**FAST)
+def _pick_along_rows(source, index, out, start, stop):
+    for a in range(start, stop):
+        of, at, to = source[a], index[a], out[a]
+        for i in range(at.size):
+            to[i] = of[_u(at[i])]
+
+
+def _rows(*arrays: Any) -> list[Any]:
+    return [a.reshape(a.shape[:2]) for a in arrays]
+
+
 @njit(**FAST)
 def _add_flat(target, index, values):
     for i in range(index.size):
@@ -127,12 +159,18 @@ def add_slices(target: Any, index: Any, values: Any, skip: int = -(2**62)) -> No
 
 def add_along(target: Any, index: Any, values: Any) -> None:
     """``target[a, index[a, i, j], j] += values[a, i, j]``, with an index in range."""
+    if target.shape[2] == 1:
+        in_parts(_add_along_rows, len(target), values.size, *_rows(target, index, values))
+        return
     blocks, count = _units(target)
     in_parts(_add_along, count, values.size, target, index, values, blocks)
 
 
 def put_along(target: Any, index: Any, values: Any) -> None:
     """``target[a, index[a, i, j], j] = values[a, i, j]``, the last one wins; index in range."""
+    if target.shape[2] == 1:
+        in_parts(_put_along_rows, len(target), values.size, *_rows(target, index, values))
+        return
     blocks, count = _units(target)
     in_parts(_put_along, count, values.size, target, index, values, blocks)
 
@@ -140,6 +178,9 @@ def put_along(target: Any, index: Any, values: Any) -> None:
 def pick_along(source: Any, index: Any) -> Any:
     """``source[a, index[a, i, j], j]``, with an index in range."""
     out = np.empty(index.shape, source.dtype)
+    if source.shape[2] == 1:
+        in_parts(_pick_along_rows, len(source), out.size, *_rows(source, index, out))
+        return out
     blocks, count = _units(source)
     in_parts(_pick_along, count, out.size, source, index, out, blocks)
     return out
