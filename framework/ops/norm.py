@@ -19,10 +19,11 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite, no_gradient
-from framework.core.modes import no_grad
+from framework.core.modes import modes, no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.core.views import before_write
+from framework.device import CPU
 from framework.kernels import compiled, module_of, quick, to_device
 from framework.kernels import norm as host
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
@@ -373,6 +374,12 @@ def _column(p: Any, ndim: int) -> Any:
 
 def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any:
     real_floating(x, "GroupNormKernelImpl")
+    if channels := _group_channels(x, w, b):
+        mean, r = _group_moments(channels, x, num_groups, eps)
+        lines, count = x.reshape(1, -1, math.prod(x.shape[2:])), len(x)
+        scale = r if w is None else r * np.tile(w, count)
+        shift = None if b is None else np.tile(b, count)
+        return channels.affine(lines, mean, scale, shift).reshape(x.shape)
     grouped = _grouped(x, num_groups)
     normal = _standardize_kernel(grouped, dims=(2,), eps=eps, center=True).reshape(x.shape)
     return _affine(normal, _column(w, x.ndim), _column(b, x.ndim))
@@ -381,6 +388,65 @@ def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any
 def _grouped(x: Any, num_groups: int) -> Any:
     each = x.shape[1] // num_groups * math.prod(x.shape[2:])
     return x.reshape(x.shape[0], num_groups, each)
+
+
+def _group_channels(x: Any, *others: Any) -> Any:
+    """The compiled kernels for the channels' lines of a large array, or None."""
+    if x.ndim < 3 or math.prod(x.shape[2:]) < _SHORT or not compiled.is_plain_or_wide(x):
+        return None
+    if any(o is not None and o.dtype is not x.dtype for o in others):
+        return None
+    return compiled.family("channels")
+
+
+def _group_moments(channels: Any, x: Any, num_groups: int, eps: float) -> tuple[Any, Any]:
+    """The mean and 1 / deviation that belong to each channel of each sample, as (N C,)."""
+    mean, square = channels.moments(_grouped(x, num_groups).reshape(1, len(x) * num_groups, -1))
+    each = x.shape[1] // num_groups
+    return np.repeat(mean, each), np.repeat(1 / np.sqrt(square + x.dtype.type(eps)), each)
+
+
+def _group_backward(g: Any, x: Any, w: Any, *, num_groups: int, eps: float) -> tuple[Any, Any, Any]:
+    """Gradients with respect to x, weight and bias, of arrays that `_group_channels` takes."""
+    channels, (count, wide_by), kind = compiled.family("channels"), x.shape[:2], x.dtype
+    mean, r = _group_moments(channels, x, num_groups, eps)
+    lines, slopes = (np.ascontiguousarray(a).reshape(1, count * wide_by, -1) for a in (x, g))
+    plain, along = channels.line_sums(lines, slopes, mean)
+    along *= r
+    weight = np.ones(count * wide_by, kind) if w is None else np.tile(w, count)
+    each = wide_by // num_groups
+    size = each * lines.shape[2]
+    grouped = [(s * weight).reshape(-1, each).sum(axis=1) / size for s in (plain, along)]
+    lost, slope = (np.repeat(s, each) * r for s in grouped)
+    numbers = [a.astype(kind, copy=False) for a in (r * weight, lost, slope * r)]
+    dx = channels.line_gradient(lines, slopes, mean, *numbers).reshape(x.shape)
+    return dx, *[s.reshape(count, wide_by).sum(axis=0).astype(kind) for s in (along, plain)]
+
+
+GROUP_NORM_BACKWARD = op("group_norm_backward", _group_backward, "grad input weight")
+
+
+def _group_grads(
+    g: Any, n: Any, input: Any, weight: Any, num_groups: int, eps: float
+) -> tuple[Any, ...]:
+    if (
+        (n.needs(1) or n.needs(2))
+        and not modes.grad
+        and not any(hasattr(t, "_level") for t in (g, input, weight))
+        and input._device is CPU
+        and g.dtype is input.dtype
+        and _group_channels(input._data, None if weight is None else weight._data)
+    ):
+        return apply(GROUP_NORM_BACKWARD, g, input, weight, num_groups=num_groups, eps=eps)
+    found: list[Any] = [None, None, None]
+    if n.needs(0):
+        found[0] = _group_grad_x(g, input, weight, num_groups, eps)
+    if n.needs(1):
+        normal = _standardized(_grouped(input, num_groups), (2,), eps)
+        found[1] = _channel_sum(g * normal.reshape(input.shape))
+    if n.needs(2):
+        found[2] = _channel_sum(g)
+    return tuple(found)
 
 
 def _group_grad_x(g: Any, input: Any, weight: Any, num_groups: int, eps: float) -> Any:
@@ -394,13 +460,7 @@ def _channel_sum(g: Any) -> Any:
 
 GROUP_NORM = op(
     "group_norm", keeps_format(widening(_group_kernel)), "input weight bias",
-    grad=(
-        lambda g, input, weight, num_groups, eps: _group_grad_x(
-            g, input, weight, num_groups, eps),
-        lambda g, input, num_groups, eps: _channel_sum(
-            g * _standardized(_grouped(input, num_groups), (2,), eps).reshape(input.shape)),
-        lambda g: _channel_sum(g),
-    ),
+    grad=_group_grads,
     samples=lambda s: [
         ((s(2, 4, 3), s(4), s(4)), {"num_groups": 2, "eps": 0.01}),
         ((s(1, 2, 2, 2), None, None), {"num_groups": 1, "eps": 0.01}),

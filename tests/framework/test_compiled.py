@@ -129,6 +129,9 @@ def test_batch_group_and_instance_norm(plainly, shape):
     if len(shape) > 2:
         _same(plainly, lambda x, w, b: F.group_norm(x, 1, w, b), _draw(shape), w, b)
         _same(plainly, lambda x: F.instance_norm(x), _draw(shape))
+        groups = shape[1] if shape[1] % 2 else shape[1] // 2
+        _same(plainly, lambda x, w, b: F.group_norm(x, groups, w, b), _draw(shape), w, b)
+        _same(plainly, lambda x: F.group_norm(x, groups), _draw(shape))
 
 
 @pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell])

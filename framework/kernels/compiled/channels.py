@@ -13,7 +13,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
-__all__ = ["affine", "backward", "standardize"]
+__all__ = ["affine", "backward", "line_gradient", "line_sums", "moments", "standardize"]
 
 _f = np.float32
 _NONE = np.zeros(0, np.float32)
@@ -135,3 +135,48 @@ def backward(
     eps = x.dtype.type(eps)
     in_parts(_backward, x.shape[1], x.size, x, g, given, eps, center, out, weights, biases)
     return out, weights, biases
+
+
+# -- groups of lines: of each sample's channels, with a weight for each line --------------------
+
+
+@njit(**FAST)
+def _all_moments(x, means, squares, start, stop):
+    for b in range(start, stop):
+        means[b], squares[b] = _moments(x, b, True)
+
+
+def moments(x: Any) -> tuple[Any, Any]:
+    """The means and mean squares of what is centred (B,), of each group of (A, B, C)."""
+    means, squares = np.empty((2, x.shape[1]), x.dtype)
+    in_parts(_all_moments, x.shape[1], x.size, x, means, squares)
+    return means, squares
+
+
+@njit(**FAST)
+def _line_sums(x, g, means, plain, along, start, stop):
+    for b in range(start, stop):
+        plain[b] = _sum(g, 0, b)
+        along[b] = _sum_of_products(g, x, 0, b, means[b])
+
+
+def line_sums(x: Any, g: Any, means: Any) -> tuple[Any, Any]:
+    """Sums of g and of g (x - mean) of each line of (1, B, C), in float64."""
+    plain, along = np.empty((2, x.shape[1]), np.float64)
+    in_parts(_line_sums, x.shape[1], x.size, x, g, means, plain, along)
+    return plain, along
+
+
+@njit(**FAST)
+def _line_gradient(x, g, means, factors, lost, slopes, out, start, stop):
+    for b in range(start, stop):
+        mean, factor, less, slope = means[b], factors[b], lost[b], slopes[b]
+        for c in range(x.shape[2]):
+            out[0, b, c] = g[0, b, c] * factor - less - (x[0, b, c] - mean) * slope
+
+
+def line_gradient(x: Any, g: Any, means: Any, factors: Any, lost: Any, slopes: Any) -> Any:
+    """g factor - lost - (x - mean) slope, with numbers for each line of (1, B, C)."""
+    out = np.empty_like(x)
+    in_parts(_line_gradient, x.shape[1], x.size, x, g, means, factors, lost, slopes, out)
+    return out

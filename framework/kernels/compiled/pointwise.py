@@ -29,6 +29,7 @@ from framework.kernels.compiled.elementary import (
 
 __all__ = ["BACKWARD", "FORWARD", "choose", "lerp", "smooth_l1", "smooth_l1_backward"]
 
+_ALONE = 1 << 17  # elements from which on there is work for a second thread
 _f = np.float32
 _ZERO, _HALF, ONE, _THREE = _f(0), _f(0.5), _f(1), _f(3)
 _GELU_A, _GELU_B = _f(math.sqrt(2 / math.pi)), _f(0.044715)
@@ -217,6 +218,9 @@ def _mapped(kernel: Any, **parameters: float) -> Any:
     def call(*arrays: Any, **given: Any) -> Any:
         out = np.empty(arrays[-1].shape, np.float32)
         flat = [a.reshape(-1) for a in (*arrays, out)]
+        if out.size < _ALONE and not parameters:
+            kernel(*flat)
+            return out
         numbers = [_f(given.get(name, value)) for name, value in parameters.items()]
         in_parts(lambda a, b: kernel(*[x[a:b] for x in flat], *numbers), out.size, out.size)
         return out

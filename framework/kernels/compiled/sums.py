@@ -13,6 +13,8 @@ from framework.kernels.compiled.elementary import FAST, SUMS
 __all__ = ["centred", "products", "products_down", "running", "running_products", "spreads", "sums"]
 
 _f = np.float32
+_ALONE = 1 << 17  # elements from which on one row is more than one thread's
+_USUAL = 1e38  # what is less is a float32
 _BLOCK = 4096  # elements that are added up in lanes of float32; the blocks' sums in float64
 
 
@@ -133,15 +135,28 @@ def _products_down(x, y, block, out, start, stop):
                 total[j] += a[j] * b[j]
 
 
+@njit(**FAST)
+def _total(line):
+    """Of one row in one thread, for which all else would take longer."""
+    total = 0.0
+    for j in range(0, line.size, _BLOCK):
+        total += _block(line, j, min(j + _BLOCK, line.size))
+    return total
+
+
 def _narrow(total: float, dtype: Any) -> Any:
     """One float64 as an array of this type, infinite where that is out of range."""
+    if abs(total) < _USUAL:
+        return np.array([total], dtype)
     with np.errstate(over="ignore"):
         return np.array([total], dtype)
 
 
 def sums(x: Any) -> Any:
     """The sums (N,) of the rows of x (N, M); of one long row by blocks, in several threads."""
-    if len(x) == 1 and x.size > _BLOCK:
+    if len(x) == 1 and x.size < _ALONE:
+        return _narrow(_total(x[0]), x.dtype)
+    if len(x) == 1:
         whole = x.size // _BLOCK * _BLOCK
         parts = np.empty(whole // _BLOCK, np.float64)
         in_parts(_sums, len(parts), x.size, x[0, :whole].reshape(-1, _BLOCK), parts)
