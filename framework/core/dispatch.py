@@ -120,7 +120,11 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             if op.moves:
                 result = _timed(op.kernel, arrays, meta, meta["target"])
             else:
-                result = (op.spread or op.kernel)(*arrays, **meta)
+                spread = op.spread
+                if spread is not None and arrays[0].__class__ is ndarray and arrays[0].size > _SOME:
+                    result = spread(*arrays)
+                else:
+                    result = op.kernel(*arrays, **meta)
         else:
             arrays = _on_device(arrays, args, device)
             if device is META and not op.moves:
@@ -205,7 +209,7 @@ def _quick(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, No
         ):
             return None
         try:
-            if op.spread is not None and x.size > _SOME:
+            if x.size > _SOME and op.spread is not None and x.shape != y.shape:
                 result = op.spread(x, y)
             else:
                 result = op.kernel(x, y, **meta) if meta else op.kernel(x, y)
