@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from framework.trace.events import (
     BackwardBegin,
@@ -164,9 +164,10 @@ class Parameters:
         if not filled:
             return
         back = filled[0]
-        for seqs, things in (
+        read: list[tuple[list[int], list[Any]]] = [
             *self._updates.values(), *self._grads.values(), *self.others.values(),
-        ):  # fmt: skip
+        ]  # fmt: skip
+        for seqs, things in read:
             i = bisect_left(seqs, back)
             del seqs[i:], things[i:]
         self._next = back

@@ -54,8 +54,8 @@ from framework.trace.records import (
     meta_of,
     of_call,
     shapes,
-    unpacked,
 )
+from framework.trace.ring import Ring
 from framework.trace.values import Values
 
 __all__ = [
@@ -70,9 +70,6 @@ __all__ = [
 
 active: Recorder | None = None
 
-# Events of these kinds mean something to a gate that is only on the lookout.
-_LOOKED_AT = frozenset((OP, OP_END, NODE_END, GRAD, UPDATE, CELL_BEGIN, CELL_END))
-
 ATTACHED = "_tapebook"  # attribute of a frame's globals that marks the namespace of a traced script
 
 _WRAPPED = re.compile(r"\._orig_mod(?=\.|$)")  # of `torch.compile`: no part of a readable path
@@ -85,7 +82,7 @@ tensor_type: Any = type(None)
 _recorders = count()
 
 
-class Recorder:
+class Recorder(Ring):
     """Receives every event of one thread and keeps the newest in a ring.
 
     Args:
@@ -109,11 +106,9 @@ class Recorder:
 
     # More than thirty attributes: without slots CPython looks each of them up.
     __slots__ = (
-        "__weakref__", "_ids", "_updates", "armed", "before_step", "between", "budget", "calls",
-        "ends", "first_id", "gate", "here", "inner", "kernels", "leaves", "limit", "lookout",
-        "mask", "module", "modules", "names", "on_limit", "on_step", "open", "owner", "paths",
-        "phase", "phases", "quiet", "ring", "rules", "seq", "source", "step", "steps", "thread",
-        "unwatched", "user_code", "values",
+        "__weakref__", "_ids", "_updates", "before_step", "between", "budget", "calls", "ends",
+        "first_id", "inner", "kernels", "leaves", "modules", "names", "on_step", "owner", "paths",
+        "quiet", "rules", "source", "step", "steps", "thread", "unwatched", "user_code", "values",
     )  # fmt: skip
 
     def __init__(
@@ -121,10 +116,7 @@ class Recorder:
     ) -> None:
         if keep not in ("all", "none"):
             raise ValueError(f"keep must be 'all' or 'none', but got {keep!r}")
-        size = 1 << max(4, (capacity - 1).bit_length())
-        self.ring: list[tuple[Any, ...] | None] = [None] * size
-        self.mask = size - 1
-        self.seq = 0
+        super().__init__(capacity)
         # The thread that is traced; `thread` is 0 while what it does is not to be events.
         self.owner = self.thread = threading.get_ident()
         self.budget = budget
@@ -133,14 +125,7 @@ class Recorder:
         self.unwatched = 0 if keep == "all" else -1  # writes up to here were no events; -1: none is
         self.ends: deque[int] = deque()  # seq of the ends of the steps whose values are kept
         self.steps = steps
-        self.open: list[int] = []  # seq of every open container, outermost first
         self.modules: list[str] = []  # paths to go back to when a module ends
-        self.module = ""
-        self.phase = "forward"
-        self.phases: list[
-            str
-        ] = []  # to go back to when a backward pass or an optimizer's step ends
-        self.here = ("", 0, "forward")  # module, innermost open container, phase
         # Ops of a built-in gradient rule stand at the line that called backward; looking for it
         # through the engine's frames once for each of them would double the cost of a trace.
         self.source: tuple[CodeType | None, int | None] | None = None
@@ -148,14 +133,8 @@ class Recorder:
         # The node in which nothing is to be an event: itself, its gradients, when it began.
         self.quiet: tuple[Any, Any, int] | None = None
         self.user_code: CodeType | None = None  # of the last op: mostly the next one's, too
-        self.gate: Any = None
-        self.armed = False  # True while the gate wants to see every event
-        self.inner = False  # and the ops of built-in gradient rules, too
-        # What an armed gate is looking for, if it is that alone: it may let events pass unseen.
-        self.lookout: Any = None
+        self.inner = False  # whether an armed gate sees the ops of built-in gradient rules, too
         self.on_step: Callable[[], None] | None = None  # a training step, or a cell, has ended
-        self.limit = sys.maxsize  # an event with a larger number waits for whoever writes them down
-        self.on_limit: Callable[[], None] | None = None
         self.between: Callable[[], None] | None = None  # after that, and as a cell begins
         self.before_step: Callable[[Any], None] | None = None  # an optimizer is about to step
         self.step = 0  # training steps that have ended
@@ -772,62 +751,6 @@ class Recorder:
             if isinstance(t, tensor_type) and t._counter is counter and t._id not in aliases:
                 aliases.append(t._id)
 
-    def _enter_phase(self, phase: str) -> None:
-        """A pass may run inside another one, or in an optimizer's closure: remember both."""
-        self.phases.append(self.phase)
-        self.phase = phase
-        self._here()
-
-    def _leave_phase(self) -> None:
-        self.phase = self.phases.pop() if self.phases else "forward"
-
-    def _here(self) -> None:
-        """Renew what every op's record says of where it ran."""
-        self.here = (self.module, self.open[-1] if self.open else 0, self.phase)
-
-    def _hold(self) -> None:
-        if self.on_limit is not None:
-            self.on_limit()
-
-    def _put(self, tensors: tuple[Any, ...], kind: int, *payload: Any, t: int = 0) -> int:
-        if self.seq >= self.limit:
-            self._hold()
-        self.seq = seq = self.seq + 1
-        raw = (seq, t or perf_counter_ns(), kind, *payload)
-        self.ring[seq & self.mask] = raw
-        if self.armed and (self.lookout is None or kind in _LOOKED_AT):
-            self.gate.event(raw, tensors)
-        return seq
-
-    def _open(self, tensors: tuple[Any, ...], kind: int, *payload: Any) -> int:
-        self.seq = seq = self.seq + 1
-        raw = (seq, perf_counter_ns(), kind, *payload)
-        self.ring[seq & self.mask] = raw
-        self.open.append(seq)
-        self._here()
-        if self.armed and (self.lookout is None or kind in _LOOKED_AT):
-            self._show_begin(raw, tensors)
-        return seq
-
-    def _show_begin(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
-        """Let the gate see the begin of a container, which ends here if it is interrupted there."""
-        try:
-            self.gate.event(raw, tensors)
-        except BaseException as error:
-            kind = raw[2]
-            outputs = ((),) if kind in (OP_BEGIN, MODULE_BEGIN, NODE_BEGIN) else ()
-            self._close(raw[0], (), kind + 1, *outputs, error)
-            raise
-
-    def _close(self, begin: int, tensors: tuple[Any, ...], kind: int, *payload: Any) -> None:
-        while self.open and self.open[-1] >= begin:
-            self.open.pop()
-        self._here()
-        *rest, error = payload
-        self._put(tensors, kind, begin, *rest, error_text(error) if error is not None else "")
-        if error is not None and self.gate is not None:
-            self.gate.error(kind, error)
-
     def set_keep(self, keep: str) -> None:
         """Keep values from now on ("all"), or none any more; another thread may ask for it.
 
@@ -838,29 +761,6 @@ class Recorder:
         self.rules = keep == "all"
         self.values = Values(self.budget) if keep == "all" else None
         self.unwatched = self.seq if keep == "all" else -1
-
-    # -- reading -----------------------------------------------------------------------------
-
-    @property
-    def first_seq(self) -> int:
-        """The oldest event that is still in the ring (1 if it never ran over)."""
-        return max(1, self.seq - self.mask)
-
-    def raw(self, seq: int) -> tuple[Any, ...] | None:
-        """The raw tuple with this number, or None if the ring has run over it."""
-        raw = self.ring[seq & self.mask]
-        if raw is None:
-            return None
-        raw = unpacked(raw, seq)
-        return raw if raw[0] == seq else None
-
-    def read(self, first: int = 1, last: int | None = None) -> list[Any]:
-        """Typed events ``first`` to ``last`` (default: the newest), as many as are still there."""
-        from framework.trace.reader import typed
-
-        stop = self.seq if last is None else min(last, self.seq)
-        found = (self.raw(seq) for seq in range(max(first, self.first_seq), stop + 1))
-        return [typed(raw) for raw in found if raw is not None]
 
 
 def start(**options: Any) -> Recorder:

@@ -194,7 +194,7 @@ def test_the_gradient_of_what_is_no_leaf_warns(torch) -> None:
     ("call", "words"),
     [
         (lambda t: t.meshgrid(t.ones(2), t.ones(1)), "required to pass the indexing argument"),
-                (lambda t: t.meshgrid(t.ones(2), t.ones(1), indexing="ij"), ""),
+        (lambda t: t.meshgrid(t.ones(2), t.ones(1), indexing="ij"), ""),
         (lambda t: t.ones(1, 2, 3).T, "The use of `x.T` on tensors of dimension other than 2"),
         (lambda t: t.ones(()).T, "Tensor.T is deprecated on 0-D tensors"),
         (lambda t: t.ones(()).mT, "Tensor.mT is deprecated on 0-D tensors"),
