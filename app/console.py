@@ -86,6 +86,7 @@ class Console:
         self.names = names or {}  # what a notebook's cells are called
         self.parse = parse  # a breakpoint's line and number, in this program
         self.cursor = 0  # event that is shown; behind the newest after "back"
+        self.frame = 0  # of the stack: whose variables are looked at; 0 is the innermost
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         self.ended = False  # the program has failed: there is nothing to step
         self.forks: Forks | None = None  # of a program that listens
@@ -96,7 +97,7 @@ class Console:
         self._last = ""
 
     def __call__(self, stop: Stop) -> str | Command:
-        self.cursor = stop.seq
+        self.cursor, self.frame = stop.seq, 0
         self._print(report(self.gate, stop))
         if self.branch:
             self._print(["", f"what if {self.branch}   D compares  x drops it  a adopts it"])
@@ -127,7 +128,7 @@ class Console:
         self.cursor = stop.seq
         self._print(_raised_lines(self.gate, stop, known))
         _edit_lines()
-        self._print(["", "post mortem: N back  w why  v variables  bt stack  p EXPR  q end"])
+        self._print(["", "post mortem: N back  w why  v variables  bt stack  u up  p EXPR  q end"])
         with contextlib.suppress(Ended):
             while True:
                 self._ask()
@@ -159,14 +160,15 @@ class Console:
         line = line or self._last  # enter repeats, as in pdb
         self._last = line
         name, _, rest = line.partition(" ")
-        name = "h" if name in ("?", "help") else name
-        command = COMMANDS.get(name)
-        if command is None:
-            if name:
-                self._print([f"no command {name!r}: h shows those there are"])
-            return ""
+        command = COMMANDS.get(_WORDS.get(name, name))
         try:
-            return command[1](self, rest.strip()) or ""
+            if command is not None:
+                return command[1](self, rest.strip()) or ""
+            if line.isidentifier() and not self._knows(line):
+                self._print([f"no command {name!r}, and no name: h shows what there is"])
+            elif name:  # as in pdb
+                self.evaluate(line.removeprefix("!").strip())
+            return ""
         except GateError as error:
             self._print([str(error)])
             return ""
@@ -174,6 +176,13 @@ class Console:
     def _print(self, lines: list[str]) -> None:
         sys.stdout.write(clean(spell("\n".join(lines), self.names)) + "\n")
         sys.stdout.flush()
+
+    def _knows(self, name: str) -> bool:
+        try:
+            self.gate.evaluate(name, self.frame)
+        except GateError:
+            return False
+        return True
 
     # -- breakpoints -----------------------------------------------------------------------------
 
@@ -284,7 +293,25 @@ class Console:
         self._print(["", *_event_lines(self.gate, seq, behind)])
 
     def where(self, _: str) -> None:
-        self._print(_stack_lines(self.gate))
+        lines = _stack_lines(self.gate)
+        marks = ["→" if i == self.frame else " " for i in range(len(lines))]
+        self._print([f"{mark} {line}" for mark, line in zip(marks, lines)])
+
+    def up(self, _: str) -> None:
+        """To the frame that called this one."""
+        self._go_to_frame(self.frame + 1, "this is the outermost frame")
+
+    def down(self, _: str) -> None:
+        """Back towards where the program stands."""
+        self._go_to_frame(self.frame - 1, "this is the innermost frame")
+
+    def _go_to_frame(self, frame: int, end: str) -> None:
+        stack = self.gate.stack()
+        if not 0 <= frame < len(stack):
+            self._print([end])
+            return
+        self.frame = frame
+        self._print(_source_lines(stack[frame].source))
 
     def why(self, expression: str) -> None:
         """Why a value is NaN, infinite or zero, or a parameter without gradient."""
@@ -294,7 +321,7 @@ class Console:
         recorder = self.gate.recorder
         wanted = []
         if expression and expression != "it":
-            found = self.gate.evaluate(expression)
+            found = self.gate.evaluate(expression, self.frame)
             if found.tensor is None:
                 self._print([f"{expression} is no tensor: {found.type}  {found.text}"])
                 return
@@ -323,7 +350,7 @@ class Console:
             self._print([str(error)])
 
     def variables(self, _: str) -> None:
-        found = self.gate.variables()
+        found = self.gate.variables(self.frame)
         width = max((len(v.name) for v in found), default=0)
         self._print([f"{v.name:<{width}}  {v.text}" for v in found] or ["no variables"])
 
@@ -346,9 +373,9 @@ class Console:
         made = self._made_here() if re.search(r"\bit\b", expression) else ()
         kept = self.gate.value(made[0].id, self.cursor) if made else None
         if kept is None:
-            return self.gate.evaluate(expression)
+            return self.gate.evaluate(expression, self.frame)
         it = dispatch.wrap(kept[0].copy(), device(kept[1].device))  # what is done to it is lost
-        return self.gate.evaluate(expression, extra={"it": it})
+        return self.gate.evaluate(expression, self.frame, extra={"it": it})
 
     def change(self, text: str) -> str:
         """Change a value, in a copy of the program: the original waits until that is left."""
@@ -363,6 +390,8 @@ class Console:
             self._print(["the program is over: change it at a stop before, with --break"])
         elif change.of_tensor and not tensor:
             self._print(["the event that is shown has made no tensor: `it` is nothing here"])
+        elif self.ended and not self.branch:
+            self._print(["the program has failed: nothing that is changed would run on"])
         elif self.cursor < self.gate.recorder.seq and not self.branch:
             self._print(["values are changed where the program stands: n goes there"])
         elif self.branch:
@@ -492,15 +521,23 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | Command | None]]] 
     "w": ("w [EXPR]: why it is NaN, infinite, zero or without gradient", Console.why),
     "G": ("check the gradient of the op by finite differences", Console.check),
     "bt": ("the call stack", Console.where),
+    "u": ("up: to the frame that called, whose variables v and p show", Console.up),
+    "d": ("down: back towards where the program stands", Console.down),
     "v": ("variables", Console.variables),
-    "p": ("p EXPR: the value of an expression; it: what is shown", Console.evaluate),
+    "p": ("p EXPR, or EXPR alone: its value; it: what is shown", Console.evaluate),
     "e": ("e it[0] = 0, e model.p = 0.3: what if; in a copy of the program", Console.change),
     "D": ("compare that branch with the program as it would have gone on", Console.compare),
     "x": ("drop it: back to the program, where it stood", Console.drop),
     "a": ("adopt it: it is the program from here on", Console.adopt),
-    "h": ("this list; ? too", Console.help),
+    "h": ("this list; ? too. pdb's words do as well: next, where, up, quit, ...", Console.help),
     "q": ("end the program", Console.quit),
 }
+# What pdb calls them. Two letters of it mean another thing here: `w` is why, `l` the next line.
+_WORDS = {
+    "?": "h", "help": "h", "next": "n", "step": "s", "return": "f", "r": "f", "cont": "c",
+    "continue": "c", "until": "t", "break": "b", "clear": "cl", "where": "bt", "up": "u",
+    "down": "d", "print": "p", "pp": "p", "quit": "q", "exit": "q", "why": "w",
+}  # fmt: skip
 
 
 # -- a stop as text ----------------------------------------------------------------------------

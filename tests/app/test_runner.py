@@ -912,3 +912,39 @@ def test_words_of_the_command_line_that_are_not_ours(tmp_path, capfd, words, sai
     else:
         assert main(words) == 2
     assert said in capfd.readouterr().err
+
+
+HOOK = """\
+import framework as torch
+from framework import nn
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+def hook(module, before, after):
+    scale = 3
+    raise ValueError("bad gradient")
+model[1].register_full_backward_hook(hook)
+def train(inputs):
+    scale = 2
+    model(inputs).sum().backward()
+train(torch.randn(3, 4))
+"""
+
+
+def test_the_prompt_goes_to_callers_and_knows_the_words_of_pdb(tmp_path):
+    (tmp_path / "hook.py").write_text(HOOK)
+    terminal = Terminal("run", tmp_path / "hook.py")
+    terminal.expect("(tapebook) ")
+    assert "int  3" in terminal.ask("p scale")
+    assert "model(inputs).sum().backward()" in terminal.ask("u")
+    assert "int  2" in terminal.ask("scale"), "an expression without p, of the caller's frame"
+    assert "inputs" in terminal.ask("v") and "[3, 4]" in terminal.ask("inputs.shape")
+    shown = terminal.ask("where")
+    assert [line[:2] for line in shown.splitlines() if "in train" in line] == ["→ "], shown
+    assert "this is the outermost" in terminal.ask("up") + terminal.ask("up")
+    assert "int  3" in terminal.ask("down") + terminal.ask("d") + terminal.ask("pp scale")
+    assert "this is the innermost" in terminal.ask("d")
+    assert "NameError" in terminal.ask("no_such_name + 1")
+    assert "no command 'zz'" in terminal.ask("zz")
+    assert "the program has failed" in terminal.ask("e scale = 1")
+    assert "it cannot go on" in terminal.ask("next")
+    terminal.send("quit")
+    assert terminal.process.wait(60) == 1
