@@ -213,14 +213,14 @@ def _graph(lib: Any, q: _Question, handle: Any) -> Any:
 def _planned(lib: Any, q: _Question, handle: Any, arrays: Any) -> Plan:
     graph = _graph(lib, q, handle)
     if q.benchmark:
-        found = _fastest(graph, handle, arrays)
+        found = _fastest(lib, graph, handle, arrays)
         if found is not None:
             return found
     graph.build_plans(lib.build_plan_policy.HEURISTICS_CHOICE)
     return Plan(graph, int(graph.get_workspace_size()), None)
 
 
-def _fastest(graph: Any, handle: Any, arrays: Any) -> Plan | None:
+def _fastest(lib: Any, graph: Any, handle: Any, arrays: Any) -> Plan | None:
     """The plan that takes the least time, of those that can be built; each is run twice."""
     import cupy
 
@@ -240,8 +240,8 @@ def _fastest(graph: Any, handle: Any, arrays: Any) -> Plan | None:
             _execute(plan, handle, arrays)
             events[1].record()
             events[1].synchronize()
-        except (MemoryError, RuntimeError, ValueError):  # barred, or not for this device
-            continue
+        except (lib.cudnnGraphNotSupportedError, MemoryError, RuntimeError, ValueError):
+            continue  # barred, or not for this device
         tried += 1
         took = cupy.cuda.get_elapsed_time(*events)
         if best is None or took < best[0]:
@@ -296,12 +296,12 @@ def run(
     with device:
         operands = [_laid(a, form) for a in (first, second)]
         arrays = [*operands, _result(first, shape, form)]
-        handle = _handle(lib, device)
         plan = _plans.get(q)
         try:
+            handle = _handle(lib, device)
             if plan is None:
                 plan = _kept(q, _planned(lib, q, handle, arrays))
-        except (RuntimeError, ValueError) as error:
+        except (lib.cudnnGraphNotSupportedError, RuntimeError, ValueError) as error:
             _kept(q, None, first_words(error))
             return None
         try:

@@ -46,8 +46,8 @@ class numerical_note(enum.Enum):
     WINOGRAD = 5
 
 
-class cudnnGraphNotSupportedError(RuntimeError):
-    pass
+class cudnnGraphNotSupportedError(Exception):
+    """No RuntimeError, as there."""
 
 
 executed: list[tuple[str, str, int]] = []  # operation, type of its elements, plan
@@ -211,7 +211,7 @@ class pygraph:
 
     def build_plan_at_index(self, index: int) -> None:
         if index in self._barred:
-            raise RuntimeError("Chosen plan has been deselected")
+            raise cudnnGraphNotSupportedError("Chosen plan has been deselected")
         self._built.add(index)
 
     def get_workspace_size_plan_at_index(self, index: int) -> int:

@@ -70,6 +70,8 @@ _TAKES_NUMPY = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortra
 _WAITS = {"nonzero", "argwhere", "flatnonzero", "unique", "unique_all", "unique_counts",
           "unique_inverse", "unique_values", "allclose", "array_equal", "array_equiv", "compress",
           "extract", "trim_zeros", "setdiff1d", "union1d", "intersect1d"}  # fmt: skip
+_SORTS = {"sort", "argsort", "partition", "argpartition", "unique", "lexsort", "searchsorted",
+          "median", "nanmedian", "percentile", "quantile"}  # fmt: skip
 _KWARGS = {"out", "dtype", "casting"}  # of ufuncs
 
 
@@ -403,6 +405,12 @@ class ufunc:
     reduceat = _reduction("reduceat", ("add",))
 
 
+def _sortable(name: str, args: Any) -> None:
+    """Thrust sorts NumPy's own types: neither bfloat16 nor eight bits."""
+    if name in _SORTS and args and getattr(getattr(args[0], "dtype", None), "kind", "") == "V":
+        raise ValueError(f"Unsupported dtype ({args[0].dtype})")
+
+
 def _factored(call: Any, args: Any, options: Any) -> Any:
     """By `cupy.linalg`: errors are numbers on the device, which one has to ask for to be told."""
     counts.waits += linalg.raising
@@ -423,6 +431,7 @@ def _function(name: str, module: Any, kind: str = "functions") -> Any:
 
     def function(*args: Any, **options: Any) -> Any:
         _fits(kind, name, args, options)
+        _sortable(name, args)
         numpy_too = name in _TAKES_NUMPY
         if name in _WAITS:
             counts.waits += 1
@@ -489,6 +498,7 @@ def get_array_module(*args: Any) -> Any:
 def _method(name: str) -> Any:
     def call(self: Any, *args: Any, **options: Any) -> Any:
         _fits("methods", name, args, options)
+        _sortable(name, (self,))
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
             found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
