@@ -328,7 +328,8 @@ class Console:
             wanted = [Candidate(found.tensor.id, self.cursor, expression)]
         else:
             wanted = [Candidate(meta.id, self.cursor, "") for meta in self._made_here()]
-        told = why_at(recorder.read(), look_in(recorder), self.cursor, wanted)
+        named = bool(wanted and wanted[0].name)
+        told = why_at(recorder.read(), look_in(recorder), self.cursor, wanted, named=named)
         self._print(list(told.lines()))
 
     def _made_here(self) -> tuple[TensorMeta, ...]:

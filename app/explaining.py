@@ -135,16 +135,25 @@ def text_in(sources: dict[str, str]) -> Callable[[Source], str]:
 
 def why_at(
     events: Iterable[Event], look: Look, cursor: int, wanted: list[Candidate],
-    text_of: Callable[[Source], str] = source_line, again: bool = False,
+    text_of: Callable[[Source], str] = source_line, again: bool = False, named: bool = False,
 ) -> Explanation:  # fmt: skip
     """Explain what the user looks at; if nothing is wrong with it, what is wrong in its step.
 
     Args:
         wanted: tensors in sight, the chosen one first.
         again: a step whose values are not kept can be run again.
+        named: the first of them was asked for by its name: what is found elsewhere is said to be.
     """
     walk = Walk(Lineage(events), look, again)
-    return replace(_why_of(walk, cursor, wanted), text_of=text_of)
+    found = _why_of(walk, cursor, wanted)
+    if named and wanted and found.kind != "fine" and not _is_of(found, wanted[0].name):
+        aside = f"nothing is wrong with {wanted[0].name} itself; in its step there is:"
+        found = replace(found, aside=aside)
+    return replace(found, text_of=text_of)
+
+
+def _is_of(found: Explanation, name: str) -> bool:
+    return found.subject in (name, f"{name}.grad") or found.kind == "error"
 
 
 def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
@@ -237,7 +246,10 @@ def why_in_tape(tape: Tape, what: str, step: int | None = None) -> Explanation:
     lineage = Lineage(events)
     cursor = _end_of(lineage, tape, step)
     wanted = [_named(lineage, tape, what.strip(), cursor)] if what.strip() else []
-    return why_at(events, look_into(tape), cursor, wanted, text_in(tape.sources))
+    if wanted and wanted[0].seq < cursor:  # an event's number, or an op's last time
+        cursor = min(cursor, max(lineage.step_bounds(wanted[0].seq)[1], wanted[0].seq))
+    texts = text_in(tape.sources)
+    return why_at(events, look_into(tape), cursor, wanted, texts, named=True)
 
 
 def _end_of(lineage: Lineage, tape: Tape, step: int | None) -> int:

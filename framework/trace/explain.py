@@ -103,6 +103,7 @@ class Explanation:
         links: origin first, what was asked about last.
         lost: why it could not be followed to its origin; "" if it was.
         gap: the moment whose values would lead on, if their step can be run again; 0 if not.
+        aside: said first where this is not about what was asked for by name.
     """
 
     kind: str
@@ -112,6 +113,7 @@ class Explanation:
     lost: str = ""
     gap: int = 0
     text_of: Callable[[Source], str] = field(default=lambda source: source_line(source))
+    aside: str = ""
 
     @property
     def origin(self) -> Link | None:
@@ -119,6 +121,8 @@ class Explanation:
 
     def lines(self, width: int = 100) -> Iterator[str]:
         """The explanation as text, one step of the chain after the other."""
+        if self.aside:
+            yield self.aside
         yield f"{self.subject}: {self.verdict}"
         if self.lost:
             yield self.lost

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from app.cli import main
+from framework.trace.events import Op
 from framework.trace.tape import open_tape
 from viewers import see
 from viewers.text import plain
@@ -142,3 +143,28 @@ def test_ops_with_the_variables_that_they_are_assigned_to(
 ) -> None:
     text = shown(capsys, tape, "--ops", "--step", 3)
     assert re.search(r"nll_loss → loss  f32\[\]", text), text
+
+
+def test_why_of_an_event_is_about_its_own_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is fine is said to be, before what is wrong elsewhere in that step, and in no other."""
+    script = tmp_path / "steps.py"
+    script.write_text(
+        "import framework as torch\nw = torch.ones(2, requires_grad=True)\n"
+        "optimizer = torch.optim.SGD([w], lr=0.0)\n"
+        "for scale in (2.0, 0.0, 3.0):\n"
+        "    loss = torch.full((2,), scale).log().sum()\n    optimizer.zero_grad()\n"
+        "    w.cos().sum().backward()\n    optimizer.step()\n"
+    )
+    tape = tmp_path / "steps.tape"
+    assert main(["run", str(script), "--no-listen", "--record", str(tape)]) == 0
+    with open_tape(tape) as opened:
+        ops = [event for event in opened.events() if isinstance(event, Op)]
+    fine = [op.seq for op in ops if op.name == "cos"]
+    for seq, bad in zip(fine, (False, True, False)):
+        capsys.readouterr()
+        assert main(["show", str(tape), "why", str(seq)]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith("nothing is wrong with result of cos itself;") == bad, told
+        assert ("its Inf began at log" in told and "step 2" in told) == bad, told

@@ -219,6 +219,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["show", b, "why", "loss"]) == 0
     assert "nothing is wrong" in capsys.readouterr().out
     assert main(["show", b, "why", "no.such.thing"]) == 2
+    capsys.readouterr()
     seq = next(e.seq for e in trace.open_tape(a).events() if isinstance(e, Op) and e.name == "tanh")
     assert main(["show", a, "check", str(seq)]) == 0
     assert "tanh: its gradient agrees with finite differences" in capsys.readouterr().out
