@@ -391,8 +391,6 @@ class Console:
             self._print(["the program is over: change it at a stop before, with --break"])
         elif change.of_tensor and not tensor:
             self._print(["the event that is shown has made no tensor: `it` is nothing here"])
-        elif self.ended and not self.branch:
-            self._print(["the program has failed: nothing that is changed would run on"])
         elif self.cursor < self.gate.recorder.seq and not self.branch:
             self._print(["values are changed where the program stands: n goes there"])
         elif self.branch:
