@@ -52,8 +52,8 @@ for step in range(1, 61):
 # ## First hunt: a NaN
 #
 # `F3` opens another notebook, `up` and `down` go through those of this folder. Open
-# `nan_in_step_37.py`: `F3`, `up`, Enter. Its loss becomes NaN in one step of forty, and every
-# parameter with it.
+# `nan_in_step_37.py`: `F3`, `up`, Enter (and `o` if a cell still stands here). Its loss becomes NaN
+# in one step of forty, and every parameter with it.
 #
 # `F6` runs it, and `w` asks why. The first row of the answer is where it began: `log` of a
 # probability that is exactly 0, in step 37; the others lead from there through backward and the

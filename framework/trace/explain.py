@@ -251,10 +251,11 @@ class Walk:
     def hint(self, seq: int, kind: str = "") -> str:
         """What to do about values that are not kept, of a moment; notes the moment."""
         step = self.lineage.step(seq)
+        word = _WORDS.get(kind, "") if kind != "zero" else ""
         if self.again and step:
             self.gap = seq
-            return f"go to step {step}: a runs that step again, then ask again"
-        word = _WORDS.get(kind, "") if kind != "zero" else ""
+            once_more = f"; or B, {kind}, and run: it stops at the first {word}" if word else ""
+            return f"go to step {step}: a runs that step again, then ask again{once_more}"
         stop = f"stop at its first {word} (--break {kind}, or B on a row), or " if word else ""
         return stop + HINT
 

@@ -11,7 +11,7 @@ import pytest
 import framework as torch
 from framework import nn, trace
 from framework.nn import functional as F
-from framework.trace.explain import Explanation
+from framework.trace.explain import Explanation, explain, look_in
 from framework.trace.lineage import Lineage
 
 BUGS = Path(__file__).resolve().parents[3] / "examples" / "bugs"
@@ -129,7 +129,7 @@ def test_a_bad_input_is_named() -> None:
 
 
 def test_values_that_are_no_longer_kept_are_said_to_be() -> None:
-    with trace.recording(steps=3):
+    with trace.recording(steps=3) as tape:
         model = nn.Linear(2, 2)
         opt = torch.optim.SGD(model.parameters(), lr=0.1)
         for step in range(8):
@@ -138,7 +138,10 @@ def test_values_that_are_no_longer_kept_are_said_to_be() -> None:
             model(x).sum().backward()
             opt.step()
         told = trace.why(model.weight)
+        lineage, look = Lineage(tape.read()), look_in(tape)
+        again = explain(lineage, look, model.weight._id, again=True)
     assert told.lost and "no longer kept" in told.lost and "--record" in told.lost
+    assert again.lost.endswith("; or B, inf, and run: it stops at the first Inf"), again.lost
 
 
 # -- zeros -----------------------------------------------------------------------------------
