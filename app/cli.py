@@ -382,7 +382,8 @@ def _show(arguments: list[str]) -> int:
         if word in ("feeds", "uses"):
             from app.pictures import lineage_lines
 
-            return _print(lineage_lines(options.file, " ".join(rest), word, options.depth))
+            name = " ".join(rest)
+            return _print(lineage_lines(options.file, name, word, options.depth, options.step))
         if word in ("history", "tensor", "eval"):
             from app.seeing import eval_lines, history_lines, tensor_lines
 

@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -107,7 +108,9 @@ def parse_request(text: str, phase: str) -> tuple[Path, dict[str, Any]]:
     return path, options
 
 
-def lineage_lines(path: str, op: str, word: str, depth: int | None = None) -> Iterator[str]:
+def lineage_lines(
+    path: str, op: str, word: str, depth: int | None = None, step: int | None = None
+) -> Iterator[str]:
     """``tapebook show FILE.tape feeds OP`` and ``uses OP``. Raises TapeError."""
     from app.recording import store_of
     from framework.trace.tape import TapeError, open_tape
@@ -115,14 +118,17 @@ def lineage_lines(path: str, op: str, word: str, depth: int | None = None) -> It
     with open_tape(path) as tape:
         store = store_of(tape)
         variables = variables_of(tape, store)
-        start: int | str = op or _last_op(store)
+        tree = partial(
+            lineage, store, used=word == "uses", depth=depth, called=variables.called, step=step
+        )
         try:
-            lines = lineage(store, start, word == "uses", depth, called=variables.called)
+            lines = tree(op or _last_op(store))
         except ValueError as error:
-            start = variables.maker(op, store.last_seq)
-            if not start:
+            last = store.step_numbered(step) if step is not None else None
+            start = variables.maker(op, last.last_seq if last is not None else store.last_seq)
+            if not start or (step is not None and last is None):
                 raise TapeError(f"{path}: {error}") from None
-            lines = lineage(store, start, word == "uses", depth, called=variables.called)
+            lines = tree(start)
         names = named_cells(tape.sources)
     yield from (spell(plain(line), names) for line, _ in lines)
 

@@ -37,31 +37,39 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     )},
     "A2": {
         "H": ("viewers/test_export.py::test_both_links_backward_with_forward",
-              f"{_TRACE}reader.py::test_backward_is_linked_to_forward"),
+              f"{_TRACE}reader.py::test_backward_is_linked_to_forward",
+              f"{_TRACE}reader.py::test_nodes_of_a_write_through_a_view_are_linked_to_it"),
         "U": (f"{_KEYS}backward_is_drawn_and_linked_with_forward",
               "viewers/test_rows.py::test_both_shows_how_far_backward_is_at_the_cursor_"
                     "and_what_is_still_to_come"),
     },
     "A3": {
         "H": ("app/test_seeing.py::test_one_tensor_with_a_slice_and_as_an_image",
-              "app/test_tape.py::test_one_op"),
+              "app/test_tape.py::test_one_op",
+              "app/test_variables.py::test_a_tensor_and_its_course",
+              "app/test_written_in_place.py::"
+              "test_the_operand_of_a_write_is_shown_as_it_was_before"),
         "U": (f"{_UI}look.py::test_images_and_highlighted_values",
               f"{_KEYS}nan_and_inf_have_signs_of_their_own",
               f"{_UI}walk.py::test_values_are_as_of_the_cursor"),
     },
     "A4": {
-        "H": ("app/test_seeing.py::test_parameters",),
-        "U": (f"{_UI}look.py::test_parameters", WALK),
+        "H": ("app/test_seeing.py::test_parameters", "app/test_tape.py::test_one_op",
+              "app/test_variables.py::test_gradients_of_variables"),
+        "U": (f"{_UI}look.py::test_parameters", WALK,
+              f"{_UI}walk.py::test_values_are_as_of_the_cursor"),
     },
     "A5": {"U": (f"{_UI}look.py::test_source_and_memory",
                  f"{_UI}recording_screen.py::test_everything_but_running_on")},
     "A6": {
-        "H": ("app/test_pictures.py::test_feeds_and_uses",),
+        "H": ("app/test_pictures.py::test_feeds_and_uses",
+              "app/test_variables.py::test_ops_trees_and_reasons"),
         "U": (f"{_UI}takeaway.py::test_summary_feeds_and_uses",),
     },
     "A7": {
         "H": ("app/test_seeing.py::test_source_and_memory",
-              "viewers/test_tables.py::test_memory_for_backward"),
+              "viewers/test_tables.py::test_memory_for_backward",
+              "viewers/test_tables.py::test_writes_through_views_are_no_second_pass"),
         "U": (f"{_UI}look.py::test_source_and_memory",),
     },
     "A8": {
@@ -71,17 +79,25 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
     "A9": {
         "H": (f"{_TRACE}looking.py::test_variables_and_expressions_are_bounded_lines",
               "app/test_runner.py::test_the_console_steps_looks_back_and_goes_on",
-              "app/test_seeing.py::test_expressions"),
-        "U": (WALK, f"{_UI}look.py::test_watches_over_the_tape"),
+              "app/test_seeing.py::test_expressions", "app/test_variables.py::test_expressions"),
+        "U": (f"{_UI}walk.py::test_values_are_as_of_the_cursor",
+              f"{_UI}look.py::test_watches_over_the_tape",
+              f"{_KEYS}variables_name_rows_gradients_and_what_is_watched"),
     },
     "A10": {
         "H": (f"{_TRACE}reader.py::test_an_op_is_complete",
-              "viewers/test_store.py::test_names_shapes_and_gradients_of_tensors"),
-        "U": (WALK, f"{_UI}attach.py::test_attached"),
+              "viewers/test_store.py::test_names_shapes_and_gradients_of_tensors",
+              "app/test_seeing.py::test_ops_with_the_variables_that_they_are_assigned_to",
+              "app/test_variables.py::test_a_tensor_and_its_course",
+              "app/test_variables.py::test_a_shared_parameter_s_other_name"),
+        "U": (WALK, f"{_UI}attach.py::test_attached",
+              f"{_KEYS}variables_name_rows_gradients_and_what_is_watched"),
     },
     "A11": {
         "H": ("app/test_tape.py::test_tensors_of_a_step",
-              f"{_TRACE}conditions.py::test_updates_are_the_difference_that_the_step_made"),
+              f"{_TRACE}conditions.py::test_updates_are_the_difference_that_the_step_made",
+              "app/test_written_in_place.py::"
+              "test_an_update_at_a_stop_has_its_value_before_and_the_change"),
         "U": (WALK,),
     },
     "B1": {
@@ -107,6 +123,8 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
               "app/test_places.py::test_run_stops_at_a_line_of_a_cell_and_says_which"),
         "U": (f"{_UI}editing.py::test_a_breakpoint_with_a_condition",
               f"{_UI}new_user.py::test_a_cell_by_its_number_in_the_form",
+              f"{_UI}condition_dialog.py::"
+              "test_a_condition_that_fails_and_a_name_that_is_not_there_are_told",
               f"{_KEYS}each_condition_of_the_table_is_tried",
               f"{_KEYS}each_condition_typed_on_the_screen_stops_where_it_holds",
               f"{_KEYS}each_place_typed_on_the_screen_stops_there",

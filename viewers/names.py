@@ -11,6 +11,7 @@ import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from framework.trace.events import (
     CellEnd,
@@ -31,6 +32,10 @@ LARGEST = 1 << 20  # characters of a source that is read
 Statement = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
+_Place = tuple[str, str]  # a file and a function in it
+_Running = dict[_Place, tuple[Statement | None, tuple[int, ...], int]]
+
+
 @dataclass(slots=True)
 class _Level:
     """A call of a module, composite op or Function, and what its own functions are doing."""
@@ -39,9 +44,7 @@ class _Level:
     source: Source  # where it was called
     statement: Statement | None  # what the call is a part of
     # By function: the statement that runs, and what it has made last, at which event.
-    running: dict[tuple[str, str], tuple[Statement | None, tuple[int, ...], int]] = field(
-        default_factory=dict
-    )
+    running: _Running = field(default_factory=dict)
 
     def begun_at(self, source: Source, statement: Statement | None) -> bool:
         """Is this line the one that the call is a part of?"""
@@ -97,6 +100,9 @@ class Names:
         self._ops: dict[int, str] = {}  # by tensor, of those that an expected op may have made
         self._levels = [_Level(0, Source("", 0, ""), None)]
         self._broken = False  # the cell failed: its last statements have assigned nothing
+        self._calls: dict[str, dict[int, Called]] = {}  # by file, then by line
+        # Function -> whose statement, among which that run, has called it.
+        self._waiting: dict[str, tuple[_Running, _Place]] = {}
 
     @property
     def over(self) -> bool:
@@ -114,6 +120,8 @@ class Names:
                     if event.name in _EXPECTED and event.outputs:
                         self._ops[event.outputs[0].id] = event.name
                     self._made(event.source, self._with_pieces(event), event.seq)
+                    if event.source.function in self._waiting:
+                        self._made_within(event)
             elif isinstance(event, (ModuleBegin, OpBegin)):
                 self._made(event.source, (), event.seq)
                 begun = self._statements(event.source.file).get(event.source.line)
@@ -169,10 +177,39 @@ class Names:
         if statement != before:
             self._assign(before, last, at)
             last = ()
+            if statement is not None and (called := self._called(source)) is not None:
+                self._waiting.update(dict.fromkeys(called.functions, (running, place)))
         if made:
             running[place] = statement, made, seq
         else:
             running[place] = statement, () if made is None else last, at
+
+    def _made_within(self, op: Op) -> None:
+        """A function of the program that a statement calls made something.
+
+        What the statement made before that was an argument, then. What is assigned is what the
+        function returns, if that is certain.
+        """
+        running, place = self._waiting[op.source.function]
+        statement, _, _ = running[place]
+        if statement is None or place == (op.source.file, op.source.function):
+            return
+        called = self._calls[place[0]].get(statement[0])
+        if called is None or op.source.function not in called.functions:
+            return
+        within = self._called(op.source)
+        returned = called.direct == op.source.function and within is not None
+        if returned and within is not None and op.name in within.returns:
+            made = tuple([meta.id for meta in op.outputs])
+        else:
+            made = ()
+        running[place] = statement, made, op.seq
+
+    def _called(self, source: Source) -> Called | None:
+        known = self._calls.get(source.file)
+        if known is None:
+            known = self._calls[source.file] = calls("\n".join(self.text_of(source.file)))
+        return known.get(source.line)
 
     def _level_of(self, source: Source, statement: Statement | None) -> _Level:
         """The call whose function a line belongs to.
@@ -307,6 +344,64 @@ def targets(text: str) -> dict[int, Statement]:
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                 found[line] = (node.lineno, names, _ends_with(value))
     return found
+
+
+class Called(NamedTuple):
+    """What a statement calls, or returns.
+
+    Args:
+        functions: the names of what an assignment calls, anywhere in it.
+        direct: of them the one whose result is assigned as it is.
+        returns: of a ``return``, the ops one of which makes its value as the last.
+    """
+
+    functions: tuple[str, ...] = ()
+    direct: str = ""
+    returns: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def calls(text: str) -> dict[int, Called]:
+    """What is called by an assignment or returned, by line.
+
+    >>> found = calls("x = f(g(1), h.k())\\nreturn -y.sum()")
+    >>> sorted(found[1].functions), found[1].direct, found[2].returns
+    (['f', 'g', 'k'], 'f', ('neg',))
+    """
+    if len(text) > LARGEST:
+        return {}
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return {}
+    found: dict[int, Called] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
+            names = {_function(n): None for n in ast.walk(node.value) if isinstance(n, ast.Call)}
+            direct = _function(node.value) if isinstance(node.value, ast.Call) else ""
+            told = Called(tuple(name for name in names if name), direct)
+        elif isinstance(node, ast.Return):
+            told = Called(returns=_last_op(node.value))
+        else:
+            continue
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+            found[line] = told
+    return found
+
+
+def _function(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _last_op(value: ast.expr | None) -> tuple[str, ...]:
+    """The names of ops one of which an expression ends with, where its form says that."""
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        return ("neg",)
+    if isinstance(value, ast.BinOp):
+        return _OPERATORS.get(type(value.op), ())
+    if isinstance(value, ast.Call):
+        return (_function(value),)
+    return ()
 
 
 # Functions and methods whose result is no tensor, whatever they do with some.

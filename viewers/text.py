@@ -415,16 +415,18 @@ def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int =
     return [line for line, _ in lineage(store, op, True, depth, most)]
 
 
-def _start(store: TraceStore, op: int | str) -> tuple[Item | int, StepGraph]:
+def _start(
+    store: TraceStore, op: int | str, number: int | None = None
+) -> tuple[Item | int, StepGraph]:
     """What a text names, a parameter too, and the step that it is looked at in."""
     try:
-        item = find_item(store, op)
+        item = find_item(store, op, number)
     except ValueError:
         path, _, local = str(op).rpartition(".")
         tensor = next((t for t, name in store.parameters(path).items() if name == local), 0)
-        for step in reversed(store.steps):
+        for step in reversed(store.steps) if tensor else ():
             graph = store.graph(step)
-            if tensor and graph.consumers(tensor):
+            if number in (None, step.number) and graph.consumers(tensor):
                 return tensor, graph
         raise
     step_of = store.step_at(item.begin)
@@ -432,30 +434,35 @@ def _start(store: TraceStore, op: int | str) -> tuple[Item | int, StepGraph]:
     return item, store.graph(step_of)
 
 
-def find_item(store: TraceStore, op: int | str) -> Item:
+def find_item(store: TraceStore, op: int | str, step: int | None = None) -> Item:
     """The op, group or leaf that a text or an event's number names: the last one of that name.
+
+    ``step`` is the number of the training step that it must be in.
 
     ``relu`` (an op), ``relu#2`` (the second one in its group), ``model.1`` (a module),
     ``model.1/relu#2``, ``model.0.weight`` (a leaf), ``relu backward`` (a node).
     """
     if isinstance(op, int) or op.isdigit():
         seq = int(op)
-        step = store.step_at(seq)
-        found = store.graph(step).item_at(seq) if step is not None else None
+        at = store.step_at(seq)
+        found = store.graph(at).item_at(seq) if at is not None else None
         if found is None:
             raise ValueError(f"event {seq} is no op of this trace")
         return found
     backward = op.endswith(" backward")
     name = op.removesuffix(" backward")
-    for step in reversed(store.steps):
-        for item in reversed(store.graph(step).items):
+    for where in reversed(store.steps):
+        if step is not None and where.number != step:
+            continue
+        for item in reversed(store.graph(where).items):
             of_backward = item.kind == "module" and item.phase != "forward"
             if (item.kind == "node") != backward or item.kind == "update" or of_backward:
                 continue
             own = f"{item.name}#{item.occurrence}"
             if name in (item.name, own, f"{item.path}/{item.name}", f"{item.path}/{own}", item.key):
                 return item
-    raise ValueError(f"no op, module or leaf of this trace is called {op!r}")
+    of = "this trace" if step is None else f"step {step}"
+    raise ValueError(f"no op, module or leaf of {of} is called {op!r}")
 
 
 def lineage(
@@ -466,12 +473,14 @@ def lineage(
     most: int = 500,
     place: Callable[[Source], str] = place_text,
     called: Callable[[int], str] | None = None,
+    step: int | None = None,
 ) -> list[tuple[Line, int]]:
     """The lines of `uses` or `feeds`, and with each the number of its event, 0 for none.
 
-    ``place`` is how source lines are called, ``called`` what the program calls a tensor.
+    ``place`` is how source lines are called, ``called`` what the program calls a tensor; with
+    ``step`` the op is looked for in the training step of that number.
     """
-    first, graph = _start(store, op)
+    first, graph = _start(store, op, step)
     into = {} if used else _accumulating(graph)
     lines: list[tuple[_Parts, int]] = []
     known: set[int] = set()

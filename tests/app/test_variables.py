@@ -92,6 +92,11 @@ def test_ops_trees_and_reasons(tape, capsys) -> None:
     tree = shown(capsys, tape, "feeds", "h", "--depth", 1).split("\n")
     assert tree[0].startswith("square → h ") and tree[1].startswith("└ linear → out "), tree
     assert "square → h" in shown(capsys, tape, "uses", "out", "--depth", 1)
+    for name in ("h", "square"):
+        of_two = shown(capsys, tape, "feeds", name, "--depth", 0, "--step", 2)
+        assert int(of_two.split("#")[1]) < int(tree[0].split("#")[1]), of_two
+    assert main(["show", str(tape), "feeds", "tanh", "--step", "2"]) == 2
+    assert "of step 2 is called 'tanh'" in capsys.readouterr().err
     assert "h" in shown(capsys, tape, "why", "h")
 
 

@@ -192,3 +192,28 @@ def test_numbers_and_booleans_are_not_taken_for_what_they_were_made_of() -> None
     made = {"x": x, "large": large, "half": half, "more": more}
     assert {name: known.get(tensor._id) for name, tensor in made.items()} == {n: n for n in made}
     assert not {"good", "total", "done", "fewer"} & set(known.values()), known
+
+
+def _negative(p):
+    return -(p * 2).sum()
+
+
+def _shifted(p):
+    q = p + 1
+    return q.clone().add(0)[0]
+
+
+def test_what_a_function_of_the_program_returns_is_no_argument_of_it() -> None:
+    """The op at the line of the call is an argument; what is assigned was made in the function."""
+    with recording() as tape:
+        x = torch.ones(4)
+        loss = _negative(x[1:])
+        other = _shifted(x[:2])
+        both = _negative(x[2:]) + _negative(x[:1])
+        after = x.exp()
+    store, known = names_of(tape)
+    made = {e.outputs[0].id: e.name for e in store.tape if isinstance(e, Op)}
+    assert {name: made[tensor] for tensor, name in known.items() if tensor in made} == {
+        "x": "ones", "loss": "neg", "q": "add", "both": "add", "after": "exp",
+    }, "of `other` it is not certain which"  # fmt: skip
+    assert loss.ndim == other.ndim == both.ndim == 0 and after.ndim == 1
