@@ -18,6 +18,7 @@ from framework.dtypes import COMPLEX, FLOAT, converted
 from framework.kernels import compiled
 from framework.kernels.floats import type_name
 from framework.kernels.quick import SMALL, ZERO, blend
+from framework.kernels.spread import SPREADING
 from framework.layout import in_rows
 from framework.ops.compare import eq, publish_binary
 from framework.ops.unary import isnan
@@ -106,7 +107,9 @@ function(namespaces=())(_where_method)
 # -- the larger, the smaller ---------------------------------------------------------------------
 
 
-def _extreme(name: str, kernel: Any, loses: Callable[[Any, Any], Any]) -> Any:
+def _extreme(name: str, plain: Any, loses: Callable[[Any, Any], Any]) -> Any:
+    kernel = SPREADING[plain]
+
     def real_only(a: Any, b: Any) -> Any:
         if a.dtype.kind == "c":
             raise ValueError(f"{name} not implemented for complex tensors.")
