@@ -389,8 +389,9 @@ RANGE = op("range", _steps_kernel, "")
 
 @function(method=False)
 def arange(
-    start: Any = MISSING, end: Any = MISSING, step: Any = 1, *, out: Any = None, dtype: Any = None,
-    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    start: Any = MISSING, end: Any = MISSING, step: Any = MISSING, *, out: Any = None,
+    dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 if all are ints.
 
@@ -404,9 +405,11 @@ def arange(
     tensor([1, 3, 5])
     """
     if end is MISSING:
-        start, end = 0, start
-    if end is MISSING:
-        raise TypeError("arange() received an invalid combination of arguments: no end")
+        start, end = MISSING, start
+    if end is MISSING or (start is MISSING and step is not MISSING):
+        missing = "end" if end is MISSING else "start beside a step"
+        raise TypeError(f"arange() received an invalid combination of arguments: no {missing}")
+    step = 1 if step is MISSING else step
     start, end, step = 0 if start is MISSING else _number(start), _number(end), _number(step)
     whole = all(isinstance(v, int) for v in (start, end, step))
     usual = dtypes.int64 if whole else dtypes.get_default_dtype()

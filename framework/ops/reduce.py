@@ -613,7 +613,7 @@ def hash_tensor(input: Tensor, dim: Dim = (), *, keepdim: bool = False, mode: in
 
 
 @function(namespaces=())
-def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+def sum_to_size(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """The sum over the dimensions in which this tensor is larger than ``size``: un-broadcasting.
 
     Raises:
@@ -624,9 +624,10 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     tensor([[3.],
             [3.]])
     """
-    if not size:
+    given = sizes if size is None else (size,)
+    if not given:
         raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
-    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     have = self._data.shape
     extra = len(have) - len(shape)
     if extra < 0 or builtins.any(n not in (1, h) for n, h in zip(shape, have[extra:])):

@@ -44,6 +44,7 @@ ONE_BY_ONE: list[Callable[[], Any]] = [
     lambda: torch.randint(3, 2),
     lambda: torch.randint(0, 3, 2),
     lambda: torch.normal(0.0, 1.0, 2),
+    lambda: torch.arange(5, step=2),
     lambda: torch.broadcast_tensors((X, X)),
     lambda: torch.cartesian_prod((X[0], X[1])),
     lambda: torch.chain_matmul([X, X.T]),
@@ -74,6 +75,8 @@ def test_sequences_are_taken() -> None:
     assert torch.count_nonzero(X, (0, 1)) == X.count_nonzero(0, 1) == 5
     assert [p.shape[1] for p in torch.hsplit(X, (1, 2))] == [1, 1, 1] and len(X.hsplit(1, 2)) == 3
     assert torch.fft.fftn(X, 2, 1).shape == (2, 2)
+    assert X.sum_to_size(size=(1, 3)).tolist() == [[3, 5, 7]]
+    assert torch.arange(1, 5, step=2).tolist() == [1, 3]
 
 
 def test_signatures_are_those_of_the_functions() -> None:
