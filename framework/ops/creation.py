@@ -524,6 +524,10 @@ def _space(
     name = record.name
     if device is None and any(isinstance(e, Tensor) and e.is_meta for e in (start, end)):
         device = META
+    for key, value in (("start", start), ("end", end)):
+        if value is None or isinstance(value, (tuple, list)):
+            got = type(value).__name__
+            raise TypeError(f"{name}(): argument '{key}' must be Number or Tensor, not {got}")
     start, end = _number(start, name), _number(end, name)
     if not isinstance(steps, int) or isinstance(steps, bool):
         raise TypeError(

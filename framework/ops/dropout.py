@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes, random
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, only_tensors
 from framework.core.registry import function, op
 from framework.core.views import inplace_twin
 from framework.kernels import compiled, module_of
@@ -98,6 +98,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """
     _check(p)
     if not training or p == 0.0:
+        only_tensors("dropout", input=input)
         return input
     _check_type(input, p)
     return (_twin if inplace else _drop)(input, p, tuple(input.shape))

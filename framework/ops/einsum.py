@@ -8,6 +8,7 @@ from typing import Any
 
 from framework.core.dispatch import composite
 from framework.core.registry import function
+from framework.dtypes import NAMES
 from framework.ops.products import matmul
 from framework.tensor import Tensor
 
@@ -278,7 +279,7 @@ def _summed(term: Term, x: Any, gone: list[int]) -> tuple[Term, Any]:
 
 def _contract(a: Term, x: Any, b: Term, y: Any, later: set[int]) -> tuple[Term, Any]:
     """One pair: letters kept in both are batches, shared ones that end here are summed."""
-    size, kind = _sizes((a, x), (b, y)), x.dtype
+    size, kind, other = _sizes((a, x), (b, y)), x.dtype, y.dtype
     # What ends here and is in one only (or of length 1 in the other) is summed before.
     whole_a = {c for c, n in zip(a, x.shape) if n == size[c]}
     whole_b = {c for c, n in zip(b, y.shape) if n == size[c]}
@@ -288,6 +289,8 @@ def _contract(a: Term, x: Any, b: Term, y: Any, later: set[int]) -> tuple[Term, 
     b, y = _summed(b, y, [i for i, c in enumerate(b) if c in single])
     batch = [c for c in a if c in b and c in later]
     summed = [c for c in a if c in b and c not in later]
+    if summed and kind is not other:
+        raise RuntimeError(f"expected scalar type {NAMES[kind]} but found {NAMES[other]}")
     rows = [c for c in a if c not in b]
     columns = [c for c in b if c not in a]
     if a:

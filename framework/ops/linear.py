@@ -32,6 +32,10 @@ def _linear_kernel(x: Any, w: Any, b: Any) -> Any:
         )
     if b is not None and b.shape not in (w.shape[:-1], (1,), ()):
         raise ValueError(f"expected a bias of shape {list(w.shape[:-1])}, but got {list(b.shape)}")
+    if b is not None and b.dtype != x.dtype:
+        raise ValueError(
+            f"self and mat2 must have the same dtype, but got {type_name(b)} and {type_name(x)}"
+        )
     dtype = x.dtype
     x, w = wide(x), wide(w).T
     if x.ndim > 2 and w.ndim == 2:  # one large product is faster than many small ones
@@ -129,6 +133,12 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
         raise RuntimeError(
             f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and "
             f"{list(input2.shape)}"
+        )
+    if bias is not None and bias.dtype is not input1.dtype:
+        names = [str(t.dtype).partition(".")[2] for t in (input1, input2, weight, bias)]
+        raise RuntimeError(
+            "All tensors must have the same dtype, got input1: {}, input2: {}, weight: {}, bias: "
+            "{}".format(*names)
         )
     out, in1, in2 = weight.shape
     if input1.shape[-1] != in1 or input2.shape[-1] != in2:

@@ -683,6 +683,9 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
     """The vector product along ``dim``, as `linalg.cross` checks it."""
     if input.ndim != other.ndim:
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    if input.dtype is not other.dtype:
+        names = type_name(input._data), type_name(other._data)
+        raise RuntimeError("expected scalar type {} but found {}".format(*names))
     d = axis(dim, input.ndim)
     if input.shape[d] != 3 or other.shape[d] != 3:
         raise RuntimeError(

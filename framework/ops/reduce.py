@@ -33,6 +33,7 @@ from framework.ops.dims import (
     wide_type,
     with_dims,
 )
+from framework.ops.shape import ints
 from framework.tensor import Tensor
 
 __all__ = [
@@ -627,7 +628,7 @@ def sum_to_size(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     given = sizes if size is None else (size,)
     if not given:
         raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
-    shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    shape = ints(given)
     have = self._data.shape
     extra = len(have) - len(shape)
     if extra < 0 or builtins.any(n not in (1, h) for n, h in zip(shape, have[extra:])):

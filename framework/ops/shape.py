@@ -477,7 +477,12 @@ def broadcast_shapes(*shapes: Any) -> Size:
     """
     result: list[int] = []
     for place, shape in enumerate(shapes):
-        sizes = [shape] if isinstance(shape, int) else list(shape)
+        sizes = [shape] if isinstance(shape, int) else shape
+        if not isinstance(sizes, (tuple, list)):
+            raise RuntimeError(
+                "Input shapes should be of type ints, a tuple of ints, or a list of ints, got "
+                f"{shape}"
+            )
         if any(n < 0 for n in sizes):
             raise ValueError("Attempting to broadcast a dimension with negative length!")
         result = [1] * (len(sizes) - len(result)) + result

@@ -318,6 +318,11 @@ def triangular_solve(
             f"torch.triangular_solve: Expected {which} to have at least 2 dimensions, but it has "
             f"{x.ndim} dimensions instead"
         )
+    if b.dtype is not A.dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {type_name(b._data)} "
+            f"and A of type {type_name(A._data)} instead."
+        )
     if A.shape[-1] != A.shape[-2]:
         raise RuntimeError(
             "A must be batches of square matrices, but they are "

@@ -32,11 +32,23 @@ NUMBERS = torch.tensor([1, 2, 3])
         lambda: torch.rnn_relu(X, *[1] * 8),
         lambda: torch.embedding_bag(X, 1, 1),
         lambda: torch.embedding_bag(X, NUMBERS, 1),
+        lambda: torch.linspace(None, 1, 3),
+        lambda: torch.logspace(0, [1], 3),
+        lambda: torch.nn.functional.dropout([1.0], 0.0),
+        lambda: torch.nn.functional.dropout(None, training=False),
+        lambda: X.sum_to_size("a"),
+        lambda: X.sum_to_size(1.5),
     ],
 )
 def test_other_kinds_are_type_errors(call: Callable[[], Any]) -> None:
     with pytest.raises(TypeError):
         call()
+
+
+def test_shapes_are_ints_or_sequences() -> None:
+    for given in (1.5, X, "a"):
+        with pytest.raises(RuntimeError, match="Input shapes should be of type ints"):
+            torch.broadcast_shapes((2,), given)
 
 
 def test_matrices_of_a_chain_are_tensors() -> None:
@@ -112,3 +124,33 @@ def test_states_stand_in_the_order_of_pytorch() -> None:
     assert list(sparse.state[table.weight]) == ["step", "exp_avg", "exp_avg_sq"]
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     assert list(plateau.state_dict())[:3] == ["factor", "default_min_lr", "min_lrs"]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda F, w: F.linear(X, w, torch.ones(4).double()), "self and mat2 must have the same"),
+        (lambda F, w: F.linear(X[0], w, torch.ones(4).half()), "self and mat2 must have the same"),
+        (
+            lambda F, w: F.bilinear(X, X, torch.ones(2, 3, 3), torch.ones(2).double()),
+            "All tensors must have the same dtype",
+        ),
+        (lambda F, w: torch.einsum("ij,kj", X, w.double()), "type Float but found Double"),
+        (lambda F, w: torch.cross(X, X.double(), dim=1), "type Float but found Double"),
+        (
+            lambda F, w: torch.triangular_solve(X[:, :1], torch.eye(2).double()),
+            "Expected b and A to have the same dtype",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve")
+def test_types_that_do_not_mix(call: Callable[[Any, Any], Any], words: str) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        call(torch.nn.functional, torch.ones(4, 3))
+
+
+def test_types_that_mix_in_products_of_elements() -> None:
+    found = torch.einsum("ij,ij->ij", X, X.double())
+    assert found.dtype is torch.float64
+    ints, sums = torch.ones(2, 3, dtype=torch.int32), torch.ones(3, dtype=torch.int32)
+    assert torch.einsum("ij,j->", ints, sums).tolist() == 6
