@@ -565,10 +565,11 @@ def _raised_lines(gate: Gate, stop: Stop, known: bool) -> list[str]:
             *_source_lines(stop.source),
             *_tensor_lines(gate, "inputs", inputs, seq),
         ]
-    lines = _event_lines(gate, seq, "")
-    if known:
+    lines, here = _event_lines(gate, seq, ""), _source_lines(stop.source)
+    if known and isinstance(event, Op):
         return lines
-    here = _source_lines(stop.source)
+    if known:  # a custom Function, a hook, an optimizer: the user's code in it
+        return [f"raised in {_name_of(begin)}", *here, "", *lines]
     return ["raised outside of ops and modules", *here, "", "the last op before", *lines]
 
 
@@ -831,8 +832,14 @@ def _metas_of(recorder: sink.Recorder, idents: tuple[int, ...], seq: int) -> lis
     return [found[i] for i in idents if i in found]
 
 
-def describe_inputs(recorder: sink.Recorder, event: Op | OpBegin | ModuleBegin) -> str:
+def describe_inputs(recorder: sink.Recorder, event: Op | OpBegin | ModuleBegin | NodeBegin) -> str:
     """Operands: ``[64, 10] float32 (x) and [5, 9] float32 (model.0.weight)``."""
-    metas = _metas_of(recorder, event.inputs, event.seq)
-    names = [f"{_shape(m)} ({_name(recorder, m.id, event.seq)})" for m in metas]
-    return " and ".join(names) or "no tensors"
+    if isinstance(event, NodeBegin):
+        metas = [meta for meta in event.grad_in if meta.id]
+    else:
+        metas = _metas_of(recorder, event.inputs, event.seq)
+    texts = []
+    for meta in metas:
+        name = _name(recorder, meta.id, event.seq)
+        texts.append(_shape(meta) + (f" ({name})" if not name.startswith("#") else ""))
+    return " and ".join(texts) or "no tensors"

@@ -31,7 +31,7 @@ from app.sanitize import clean
 from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled, pattern, same_file
 from framework.trace.conditions import parse_line
-from framework.trace.events import ModuleBegin, Op, OpBegin, Source
+from framework.trace.events import ModuleBegin, NodeBegin, Op, OpBegin, Source
 from framework.trace.gate import Gate, raised_by
 from framework.trace.protocol import Breakpoint, Stop
 from framework.trace.rulebook import Finding
@@ -535,6 +535,8 @@ def failing(error: BaseException, recorder: sink.Recorder) -> str:
         what, place = f"op: {at.name}" + (f" in {at.module}" if at.module else ""), at.source
     elif isinstance(at, ModuleBegin):
         what, place = f"module: {at.path} ({at.cls})", _source_of(error)
+    elif isinstance(at, NodeBegin):
+        what, place = f"node: {at.name} backward", _source_of(error)
     else:
         return ""
     where = f", at {place.file}:{place.line}" if place.line else ""

@@ -370,6 +370,7 @@ class Recorder(Ring):
         """A node's gradients in its record. They have been fitted to what it knows of its outputs.
 
         The only one of an op that was traced is its number: it looks as the op's output does.
+        (A custom Function has no record of its outputs when its node is made.)
         """
         first_id = self.first_id
         if (
@@ -377,6 +378,7 @@ class Recorder(Ring):
             and (g := grads[0]) is not None
             and node.origin is not None
             and not g._rg
+            and not node.custom
         ):
             return i if (i := g._id) > first_id else self._new(g)
         described: list[Any] = []

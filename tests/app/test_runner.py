@@ -519,6 +519,27 @@ def test_an_error_of_a_modules_own_code_names_the_module_and_the_line(tmp_path):
     assert terminal.end() == 1
 
 
+def test_an_error_in_the_backward_of_a_function_names_the_node_and_the_line(tmp_path):
+    script = _write(
+        tmp_path / "cube.py",
+        "import framework as torch\nclass Cube(torch.autograd.Function):\n"
+        "    @staticmethod\n    def forward(ctx, x):\n        return x ** 3\n"
+        "    @staticmethod\n    def backward(ctx, g):\n        raise ValueError('not yet')\n"
+        "x = torch.ones(2, requires_grad=True)\ny = Cube.apply(x)\n(y * 2).sum().backward()\n",
+    )
+    done = _tapebook("run", script)
+    assert done.stderr.splitlines()[-1] == (
+        f"failing node: Cube backward of [2] float32, at {script}:8"
+    )
+    terminal = Terminal("run", script)
+    shown = terminal.expect("(tapebook) ")
+    assert "raised in Cube backward" in shown and "→    8          raise ValueError" in shown
+    gradient = shown[shown.index("gradient in") :].split("\n")[1]
+    assert "[2] float32" in gradient and "max 2" in gradient
+    terminal.send("q")
+    assert terminal.end() == 1
+
+
 def test_an_error_outside_of_ops_and_modules_is_shown_at_its_line(tmp_path):
     """An op that raised before, and was caught, is not blamed for it."""
     script = _write(

@@ -78,6 +78,28 @@ def test_backward_is_linked_to_forward():
     assert ends[nodes[0].seq].grad_out[0].shape == (3,)
 
 
+def test_the_node_of_a_custom_function_says_which_gradient_came_in():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 2 * g * x
+
+    for keep in ("none", "all"):
+        with recording(keep=keep) as tape:
+            (Square.apply(torch.ones(2, requires_grad=True)) * 3).sum().backward()
+        nodes = {node.name: node for node in _of(tape.read(), NodeBegin)}
+        (came,) = nodes["Square"].grad_in
+        assert came.shape == (2,) and came.id
+        sent = {e.begin: e.grad_out[0].id for e in _of(tape.read(), NodeEnd)}
+        assert came.id == sent[nodes["mul"].seq]
+
+
 def test_seqs_are_consecutive_and_begins_have_ends():
     with recording() as tape:
         w = torch.ones(3, requires_grad=True)
