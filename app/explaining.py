@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from app.places import named_cells, spell
 from framework.trace.events import (
     BackwardBegin,
+    BackwardEnd,
     Event,
     Grad,
     ModuleBegin,
@@ -171,7 +172,8 @@ def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
         begin = lineage.events.get(failed.begin)
         if isinstance(begin, ModuleBegin):
             return explain_failure(walk, begin, failed.error)
-    for candidate in wanted:
+    under_way = _in_backward(lineage, cursor)
+    for candidate in wanted if not under_way else ():
         if lineage.wants_gradient(candidate.tensor):
             name = lineage.names.get(candidate.tensor) or candidate.name
             told = explain(lineage, walk.look, candidate.tensor, candidate.seq, name, again=again)
@@ -187,9 +189,19 @@ def _why_of(walk: Walk, cursor: int, wanted: list[Candidate]) -> Explanation:
     if wanted:
         summary = walk.look(wanted[0].tensor, wanted[0].seq)
         verdict = "nothing is wrong with it, nor with the losses and gradients of this step"
+        verdict += " so far" if under_way else ""
         name = wanted[0].name or lineage.name(wanted[0].tensor, wanted[0].seq)
         return Explanation("fine", name, f"{verdict}: {value_text(summary)}")
     return Explanation("fine", "this step", "nothing is wrong with its losses and gradients")
+
+
+def _in_backward(lineage: Lineage, cursor: int) -> bool:
+    """Is a backward pass under way as of an event?"""
+    for seq in range(cursor, lineage.step_bounds(cursor)[0], -1):
+        event = lineage.events.get(seq)
+        if isinstance(event, (BackwardBegin, BackwardEnd)):
+            return isinstance(event, BackwardBegin)
+    return False
 
 
 def _problem_of_step(walk: Walk, cursor: int) -> Explanation | None:
@@ -203,6 +215,8 @@ def _problem_of_step(walk: Walk, cursor: int) -> Explanation | None:
     for tensor, seq in _worth_a_look(events):
         if kind_of(walk.look(tensor, seq)) in ("nan", "inf"):
             return explain(lineage, walk.look, tensor, seq, grad=False, again=again)
+    if _in_backward(lineage, cursor):
+        return None  # what is not there yet may still come
     small: Explanation | None = None
     used = {i: e.seq for e in events if isinstance(e, Op) for i in e.inputs}
     old = outdated(lineage.leaves, min(last, cursor), used)
