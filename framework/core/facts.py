@@ -710,7 +710,7 @@ Tensor.index_copy_ Tensor.index_reduce_ Tensor.lerp_ Tensor.masked_scatter_ Tens
 Tensor.scatter_ Tensor.scatter_add_ Tensor.scatter_reduce_ _dirichlet_grad _standard_gamma_grad
 addbmm addmm addmv allclose baddbmm bilinear binomial bmm cdist chain_matmul cholesky_solve
 complex conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
-convolution grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell heaviside index_add
+convolution einsum grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell heaviside index_add
 index_copy index_put index_put_ index_reduce inner isclose lerp linalg.householder_product
 linalg.ldl_solve linalg.lstsq linalg.lu_solve linalg.matmul linalg.multi_dot linalg.solve
 linalg.solve_ex linalg.solve_triangular linalg.tensorsolve linalg.vecdot lstm_cell lu_solve
@@ -719,6 +719,7 @@ nn.functional.grid_sample nn.functional.grouped_mm nn.functional.linear
 nn.functional.linear_cross_entropy nn.functional.multi_head_attention_forward
 nn.functional.scaled_dot_product_attention orgqr ormqr polar prelu put quantile rnn_relu
 rnn_relu_cell rnn_tanh rnn_tanh_cell scatter scatter_add scatter_reduce tensordot
+triangular_solve
 """,
     "types TypeError": """
 Tensor.map2_ Tensor.map_

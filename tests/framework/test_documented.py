@@ -42,7 +42,8 @@ INNER = {
     "types for annotations": "nn.common_types",
     "what `Module` is made of": "nn.modules.constants nn.modules.hooks nn.modules.state "
     "nn.modules.tree",
-    "what optimizers share": "optim.borrowed optim.checks optim.optimizer optim.schedule_base optim.taped",
+    "what optimizers share": "optim.borrowed optim.checks optim.optimizer optim.schedule_base "
+    "optim.taped",
     "what the profiler reads from the trace": "profiler.events",
     "what `DataLoader` is made of": "utils.data.fetch utils.data.workers",
     "what `SummaryWriter` writes": "utils.tensorboard.graph utils.tensorboard.records "
