@@ -46,17 +46,31 @@ class Backend:
         self.__dict__.update(switches)
 
     def is_available(self) -> bool:
-        """Whether this library computes anything here: it does not."""
+        """Whether this library computes anything here: it does not.
+
+        >>> import framework as torch
+        >>> torch.backends.mkldnn.is_available()
+        False
+        """
         return False
 
     is_built = is_available
 
     def version(self) -> None:
-        """None: the library is not there."""
+        """None: the library is not there.
+
+        >>> import framework as torch
+        >>> torch.backends.cuda.version()
+        """
         return
 
     def is_acceptable(self, tensor: Any) -> bool:
-        """Whether it would compute with a tensor of any shape and dtype: no; it never raises."""
+        """Whether it would compute with a tensor of any shape and dtype: no; it never raises.
+
+        >>> import framework as torch
+        >>> torch.backends.cuda.is_acceptable(torch.ones(2))
+        False
+        """
         return False
 
     @contextmanager
@@ -110,7 +124,14 @@ class _Cudnn(Backend):
         return cudnn.version() if self.is_available() else None
 
     def is_acceptable(self, tensor: Any) -> bool:
-        """Whether it would compute with a tensor of any shape: a float one on a CUDA device."""
+        """Whether it would compute with a tensor of any shape: a float one on a CUDA device.
+
+        AttributeError for what is no tensor.
+
+        >>> import framework as torch
+        >>> torch.backends.cudnn.is_acceptable(torch.ones(2))
+        False
+        """
         kind = str(tensor.dtype).rpartition(".")[2]
         floats = ("float16", "bfloat16", "float32", "float64")
         return self.is_available() and tensor.device.type == "cuda" and kind in floats
