@@ -29,7 +29,7 @@ ROWS = 1 << 12  # tensors of a step; more are read in between
 
 def on_device(array: Any) -> bool:
     """Whether an array is one of CuPy's."""
-    return hasattr(array, "__cuda_array_interface__")
+    return array.__class__ is not np.ndarray and hasattr(array, "__cuda_array_interface__")
 
 
 class Table:

@@ -122,7 +122,7 @@ class Rule:
     def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
         """A primitive op of the forward pass has just ended: what is asked beside its figures.
 
-        An array of one number, that may be a device's; a number, or a function that gives it; None.
+        An array of one number, that may be a device's; a number, or any array of the host's; None.
         """
 
     def op(
@@ -375,8 +375,8 @@ class _ZeroGradient(Rule):
         row = self._row.get(param._id, 0)
         if row < 0 or grad is None or not grad.count:
             return
-        there = on_device(param.grad._data)
-        if not _all_zero(grad, None if there else lambda: bool((param.grad._data != 0).any())):
+        g = param.grad._data
+        if not _all_zero(grad, None if on_device(g) else g):
             self._row[param._id] = -1
             return
         self._row[param._id] = row + 1
@@ -546,11 +546,10 @@ class _ZeroOutput(Rule):
         self._row: dict[Any, int] = {}  # calls with nothing but zeros; -1: it has had others
 
     def look(self, raw: tuple[Any, ...], outs: tuple[Any, ...]) -> Any:
-        """A function that says whether an element is not 0; None on a device."""
+        """The elements, of which one may not be 0; on a device the zeros are counted."""
         if not raw[11] or not outs or on_device(outs[0]._data):
             return None
-        y = outs[0]._data
-        return lambda: bool((y != 0).any())
+        return outs[0]._data
 
     def op(
         self, raw: tuple[Any, ...], ids: tuple[int, ...], figures: list[Figures], seen: Any
@@ -710,12 +709,14 @@ RULES: dict[str, type[Rule]] = {
 }  # fmt: skip
 
 
-def _all_zero(f: Figures, others: Any) -> bool:
+def _all_zero(f: Figures, array: Any) -> bool:
     """Is nothing but zeros in it? A sum of squares may be 0 because they are too small.
 
-    ``others`` says whether there is another element; None: the zeros were counted.
+    Without the array its zeros were counted.
     """
-    return f.squares == 0 and (f.zeros == f.count if others is None else not others())
+    return f.squares == 0 and (
+        f.zeros == f.count if array is None else not bool((array != 0).any())
+    )
 
 
 def _fan_in(op: str, shape: tuple[int, ...], position: int) -> int:

@@ -216,13 +216,18 @@ class Watch:
 
     def _when_known(self, call: Callable[..., None], wanted: list[Any]) -> None:
         """In the order of the events: who waits for nothing waits for those before it."""
-        if self._later or any(w.__class__ is _At for w in wanted):
+        if self._waits(wanted):
             self._later.append((call, wanted, self.number))
         elif not self._closed:
             call(*wanted)
 
+    def _waits(self, wanted: list[Any]) -> bool:
+        return bool(self._later) or _At in map(type, wanted)
+
     def _figures(self, array: Any, needs: int) -> Any:
-        if on_device(array) and array.dtype.kind in "biu":
+        if not on_device(array):
+            return measure(array, needs)
+        if array.dtype.kind in "biu":
             return Figures(array.size)  # nothing in it can be wrong
         at = self._table.add(array, bool(needs & SPREAD))
         return measure(array, needs) if at is None else _At(at)
@@ -245,7 +250,11 @@ class Watch:
         elif kind == NODE_END:
             if not raw[5] and self._of_nodes:
                 figures = [self._figures(t._data, FINITE) for t in tensors]
-                self._when_known(functools.partial(self._told_node, raw), figures)
+                if self._waits(figures):
+                    self._when_known(functools.partial(self._told_node, raw), figures)
+                else:
+                    for rule in self._of_nodes:
+                        rule.node(raw, figures)
         elif kind == BACKWARD_BEGIN:
             loss = None
             if self._of_backwards and len(tensors) == 1 and tensors[0]._data.size == 1:
@@ -266,15 +275,26 @@ class Watch:
             for item in raw[5]:
                 if item.__class__ is int and item in self._params and item not in self.used:
                     self.used[item] = raw
+        ids = tuple([t._id for t in tensors])
         figures = [self._figures(t._data, self._needs) for t in tensors]
-        seen = {rule: self._number(rule.look(raw, tensors)) for rule in self._of_looks}
-        call = functools.partial(self._told_op, raw, tuple([t._id for t in tensors]), list(seen))
-        self._when_known(call, [*seen.values(), *figures])
+        seen = {rule: rule.look(raw, tensors) for rule in self._of_looks}
+        if not self._waits(figures):
+            self._told_op(raw, ids, seen, figures)
+            return
+        numbers = [self._number(number) for number in seen.values()]
+        call = functools.partial(self._told_late, raw, ids, list(seen))
+        self._when_known(call, [*numbers, *figures])
 
-    def _told_op(
+    def _told_late(
         self, raw: tuple[Any, ...], ids: tuple[int, ...], looked: list[Rule], *known: Any
     ) -> None:
-        seen, figures = dict(zip(looked, known)), list(known[len(looked) :])
+        count = len(looked)
+        self._told_op(raw, ids, dict(zip(looked, known)), list(known[count:]))
+
+    def _told_op(
+        self, raw: tuple[Any, ...], ids: tuple[int, ...], seen: dict[Rule, Any],
+        figures: list[Figures],
+    ) -> None:  # fmt: skip
         for rule in self._of_ops:
             if not self._closed:
                 rule.op(raw, ids, figures, seen.get(rule))
