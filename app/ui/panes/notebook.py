@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -44,6 +45,7 @@ class NotebookView(Pane):
         self.rows = Rows(notebook, session.cell_note)
         self._followed: frozenset[str] = frozenset()
         self._at: tuple[str, CellRow] | None = None  # what is selected, however rows move
+        self._top: tuple[str, CellRow] | None = None  # what was at the top, of another width
         self._marks: tuple[object, ...] = ()
 
     # -- rows --------------------------------------------------------------------------------
@@ -54,15 +56,28 @@ class NotebookView(Pane):
     def update_rows(self) -> None:
         moved = 0
         if self.room:
-            self.rows.layout(self.room - 1)
+            self._lay_out()
             if self._at is not None and (row := self.rows.same(*self._at)) >= 0:
                 seen = 0 <= self.selected - self.scroll_offset.y < self.size.height
+                self._top = None if seen else self._top
                 moved = (row - self.selected) * seen
                 self.selected = row
         super().update_rows()
         self._hold()
-        if moved:  # what is above has grown or shrunk: the line stays where it is looked at
+        top, self._top = self._top, None
+        if top is not None and (row := self.rows.same(*top)) >= 0:
+            self.jump(row)  # another width: what is looked at stays, wherever the cursor is
+        elif moved:  # what is above has grown or shrunk: the line stays where it is looked at
             self.jump(self.scroll_offset.y + moved)
+
+    def _lay_out(self) -> None:
+        """Count the rows; where the width is another, note what was at the top."""
+        rows = self.rows
+        if rows.total and rows.width != self.room - 1 and self._top is None:
+            with suppress(KeyError, IndexError):  # cells have come or gone as well
+                row = rows.locate(min(int(self.scroll_offset.y), rows.total - 1))
+                self._top = self.notebook.cells[row.cell].id, row
+        rows.layout(self.room - 1)
 
     def _hold(self) -> None:
         if self.rows.total:
@@ -217,6 +232,8 @@ class NotebookView(Pane):
         """A long message takes rows from the pane: where the model stands stays in sight."""
         if self.session.stepping and self.session.place is not None:
             self.reveal(*self.session.place)
+        elif self._followed:
+            self.call_after_refresh(self.show_outputs, self._followed)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -225,8 +242,9 @@ class NotebookView(Pane):
 
     def render_line(self, y: int) -> Strip:
         if self.rows.width != self.room - 1:
-            self.rows.layout(self.room - 1)
+            self._lay_out()
             self._set_height(max(self.rows.total, 1))
+            self.call_later(self.update_rows)
         return super().render_line(y)
 
 

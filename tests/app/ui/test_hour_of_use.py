@@ -65,3 +65,21 @@ def test_the_question_says_what_comes_after_it(tmp_path: Path) -> None:
             await d.press("escape")
 
     asyncio.run(run())
+
+
+def test_what_is_looked_at_stays_in_sight_when_the_window_changes(tmp_path: Path) -> None:
+    cells = [f"# %%\nx{n} = {n}  # {'a long comment ' * 5}\n" for n in range(30)]
+
+    async def run() -> None:
+        path = write(tmp_path / "long.py", "\n".join(cells))
+        async with program(path, (200, 40), kernel=False) as d:
+            view = d.main.notebook.view
+            view.jump(view.rows.row_of(d.app.notebook.cells[12].id))
+            await d.quiet()
+            assert "x12 =" in d.pane("notebook").splitlines()[0], d.text()
+            await d.resize(60, 20)
+            assert "x12 =" in d.pane("notebook"), d.text()
+            await d.resize(120, 40)
+            assert "x12 =" in d.pane("notebook"), d.text()
+
+    asyncio.run(run())
