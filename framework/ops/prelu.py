@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.core.dispatch import apply
 from framework.core.registry import function, op
-from framework.kernels import quick
+from framework.kernels import compiled, quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.select import where
 
@@ -14,6 +14,8 @@ __all__ = ["prelu"]
 
 
 def _prelu(a: Any, weight: Any) -> Any:
+    if not weight.ndim and (kernel := compiled.forward("leaky_relu", a)):
+        return kernel(a, negative_slope=weight.item())
     return quick.blend(a > 0, a, weight * a)
 
 
