@@ -158,7 +158,9 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
               "app/test_runner.py::"
               "test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised",
               "app/test_runner.py::"
-              "test_an_error_of_a_modules_own_code_names_the_module_and_the_line"),
+              "test_an_error_of_a_modules_own_code_names_the_module_and_the_line",
+              "app/test_runner.py::"
+              "test_an_error_in_the_backward_of_a_function_names_the_node_and_the_line"),
         "U": (f"{_UI}trouble.py::test_shape_mismatch_stops_with_its_operands",
               f"{_UI}trouble.py::test_an_error_of_a_modules_own_code_stops_at_the_module",
               f"{_UI}explain.py::"
