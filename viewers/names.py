@@ -138,6 +138,12 @@ class Names:
                 self._leave(level)
         return False
 
+    def close(self) -> None:
+        """Nothing more will come, though the step has no end: what was made last is assigned."""
+        if not self.step.done and not self._broken:
+            for level in self._levels:
+                self._leave(level)
+
     def _over(self, event: ModuleEnd | OpEnd) -> None:
         """A call is over: so are the statements of its own functions, and it has made something."""
         at = next((i for i, level in enumerate(self._levels) if level.seq == event.begin), 0)
@@ -307,6 +313,7 @@ class Variables:
             names = Names(self.store, step, self.text_of, self._names)
             while names.follow():
                 pass
+            names.close()
             known = self._steps[step.index] = {}
             for tensor, seq in sorted(names.made.items(), key=lambda pair: pair[1]):
                 known.setdefault(names.known[tensor], []).append((tensor, seq))

@@ -77,7 +77,9 @@ def variables_of(tape: Any, store: TraceStore) -> Variables:
     """What the program called its tensors, by the text that was recorded, or is here."""
     sources: dict[str, str] | None = getattr(tape, "sources", None)
     if sources is None:
-        return Variables(store, linecache.getlines)
+        return Variables(
+            store, lambda file: [line.rstrip("\n") for line in linecache.getlines(file)]
+        )
     texts = sources
     return Variables(store, lambda file: texts.get(file, "").splitlines())
 

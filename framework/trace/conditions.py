@@ -651,6 +651,21 @@ def _raise(stop: Stop) -> None:
     raise ConditionMet(stop)
 
 
+def _point_of(condition: Any) -> tuple[Breakpoint, Callable[[Any], Any] | None]:
+    """One of `break_on`'s conditions, and the function that is asked, if it has one."""
+    line, test = (
+        condition if isinstance(condition, tuple) and len(condition) == 2 else (condition, None)
+    )
+    if callable(line) and test is None:
+        return Breakpoint(0, condition="where function"), line
+    if not isinstance(line, (str, Breakpoint)) or not (test is None or callable(test)):
+        raise TypeError(
+            f"break_on: got {condition!r}, expected a line such as 'op exp inf', a Breakpoint, a "
+            "function of a tensor, or (line, function)"
+        )
+    return (parse_line(line, 0) if isinstance(line, str) else line), test
+
+
 @contextmanager
 def break_on(*conditions: Any, do: Callable[[Stop], Any] = _raise) -> Iterator[Gate]:
     """Call ``do`` in the model's thread whenever one of the conditions holds, within a block.
@@ -659,6 +674,8 @@ def break_on(*conditions: Any, do: Callable[[Stop], Any] = _raise) -> Iterator[G
         conditions: lines as for ``--break``; a `Breakpoint`; a function of a tensor, asked of every
             value; or (line, function): the function is asked where the line says.
         do: given the `Stop`; by default it raises `ConditionMet`.
+
+    Raises ValueError for a line that cannot be read, TypeError for what is none of these.
 
     >>> import framework as torch
     >>> from framework.trace import break_on
@@ -672,16 +689,13 @@ def break_on(*conditions: Any, do: Callable[[Stop], Any] = _raise) -> Iterator[G
     """  # noqa: E501
     from framework.trace.gate import Gate
 
+    wanted = [_point_of(condition) for condition in conditions]  # before anything is traced
     before = sink.active
     recorder = before or sink.start(keep="none")
     gate: Gate = recorder.gate or Gate(recorder)
     taken = max((b.id for b in gate.breakpoints), default=0)
     points, predicates = [], {}
-    for ident, wanted in enumerate(conditions, taken + 1):
-        line, test = wanted if isinstance(wanted, tuple) else (wanted, None)
-        if callable(line):
-            line, test = Breakpoint(ident, condition="where function"), line
-        point = parse_line(line, ident) if isinstance(line, str) else line
+    for ident, (point, test) in enumerate(wanted, taken + 1):
         point.id = ident
         if test is not None:
             predicates[ident] = test

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import framework as torch
 from app.cli import main
+from framework import nn
+from framework.trace import recording
+from viewers import see
 
 SCRIPT = """\
 import framework as torch
@@ -107,3 +111,17 @@ def test_a_shared_parameter_s_other_name(tape, capsys) -> None:
         error = capsys.readouterr().err
         assert "model.second has none of its own called weight" in error, error
         assert "AttributeError" not in error and error.count("\n") == 1
+
+
+def test_of_a_block_of_this_process() -> None:
+    """From Python: the source is on disk, and the block has ended though its step has not."""
+    layer = nn.Linear(2, 1)
+    with recording(keep="all") as tape:
+        hidden = layer(torch.ones(3, 2))
+        total = hidden.sum()
+        total.backward()
+        after = total * 2
+    assert see.value(tape, "hidden.grad.sum()").item() == 3
+    assert see.value(tape, "after").item() == after.item()
+    with pytest.raises(ValueError, match="no tensor is called 'nothing'"):
+        see.picture(tape, "nothing")

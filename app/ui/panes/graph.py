@@ -73,6 +73,8 @@ class GraphPane(Pane):
         self._readers: dict[int, Names] = {}  # of those that are still to be read
         self._variables: dict[int, str] = {}  # by tensor
         self._told = (0, 0)  # of which store, and how many of them, the watches were told
+        self._by_name: dict[str, list[int]] = {}  # tensors, as of
+        self._by_name_of = (0, 0)
         self._naming = False  # more of them will be looked for
 
     # -- which graph -------------------------------------------------------------------------
@@ -247,7 +249,11 @@ class GraphPane(Pane):
 
     def tensors_of(self, name: str) -> list[int]:
         """The tensors that got a name, as far as that is known."""
-        return [tensor for tensor, known in self._variables.items() if known == name]
+        if self._by_name_of != self._told:
+            self._by_name_of, self._by_name = self._told, {}
+            for tensor, known in self._variables.items():
+                self._by_name.setdefault(known, []).append(tensor)
+        return self._by_name.get(name, [])
 
     def title_text(self) -> str:
         """The pane's title: which step, which half."""

@@ -437,3 +437,15 @@ def test_the_documentation_has_each_row_of_the_tables_and_lines_that_can_be_read
     assert len(lines) == 12
     for line in lines:
         assert Compiled(parse_line(line)).spec.error == "", line
+
+
+@pytest.mark.parametrize(
+    "wrong", [5, None, ("op relu", 3), "nonsense", ("nonsense", abs), "op /(/"]
+)
+def test_what_is_no_condition_is_refused_and_leaves_nothing_traced(wrong) -> None:
+    from framework.trace import break_on, sink
+
+    with pytest.raises((TypeError, ValueError)) as refused, break_on("nan", wrong):
+        pass
+    assert "expected" in str(refused.value) or "bad regular" in str(refused.value)
+    assert "\n" not in str(refused.value) and sink.active is None
