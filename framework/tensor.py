@@ -15,7 +15,7 @@ import numpy as np
 from framework import dtypes
 from framework.cautions import caution, caution_once
 from framework.core import dispatch, graph
-from framework.core.copies import attributes_of, blank, deep_copy_of, reduced
+from framework.core.copies import attributes_of, blank, deep_copy_of, for_numpy, reduced
 from framework.core.grad_slot import check_grad, warn_of_no_grad
 from framework.core.graph import Hook, Version
 from framework.core.inference import InferenceVersion
@@ -697,8 +697,8 @@ class Tensor:
                     f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
                     "to copy the tensor to host memory first."
                 )
-            return _for_numpy(to_host(self._data))
-        return _for_numpy(self._data)
+            return for_numpy(to_host(self._data))
+        return for_numpy(self._data)
 
     def __bool__(self) -> bool:
         """Whether the only element is not zero; RuntimeError if there is not exactly one."""
@@ -810,13 +810,6 @@ class Tensor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-
-
-def _for_numpy(data: np.ndarray) -> np.ndarray:
-    """Refuse types that NumPy does not have itself."""
-    if data.dtype.kind == "V":
-        raise TypeError("Got unsupported ScalarType BFloat16")
-    return data
 
 
 def _start(data: Any) -> int:

@@ -11,7 +11,15 @@ from framework.device import CPU, META, device
 from framework.kernels import to_device, to_host
 from framework.kernels.strided import memory_of, reach, strided, strides_of
 
-__all__ = ["OWN_ATTRIBUTES", "attributes_of", "blank", "deep_copy_of", "rebuilt", "reduced"]
+__all__ = [
+    "OWN_ATTRIBUTES",
+    "attributes_of",
+    "blank",
+    "deep_copy_of",
+    "for_numpy",
+    "rebuilt",
+    "reduced",
+]
 
 # What a tensor has in its ``__dict__`` that is ours, not the user's.
 OWN_ATTRIBUTES = frozenset(
@@ -44,6 +52,13 @@ def deep_copy_of(tensor: Any, memo: dict[Any, Any]) -> tuple[Any, int]:
         return np.ndarray(data.shape, data.dtype, memory, 0), 0
     found = np.ndarray(data.shape, data.dtype, memory, start, data.strides)
     return found, start // data.itemsize
+
+
+def for_numpy(data: np.ndarray) -> np.ndarray:
+    """Refuse types that NumPy does not have itself."""
+    if data.dtype.kind == "V":
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    return data
 
 
 # -- pickles -----------------------------------------------------------------------------------
