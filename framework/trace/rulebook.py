@@ -420,6 +420,12 @@ class _Unchanged(Rule):
                 )  # fmt: skip
                 text = f"the same in {self.set['steps']} training steps; {reason}"
                 self.found(watch.name(ident), watch.used_at(ident), text)
+        if done == self.set["steps"]:
+            for ident in watch.unused():
+                leaf = watch.recorder.leaves.get(ident)
+                if leaf is not None and leaf.requires_grad and leaf.grad is None:
+                    text = f"no op used it in {done} training steps: it never had a gradient"
+                    self.found(watch.name(ident), "", text)
 
 
 class _DeadRelu(Rule):

@@ -154,6 +154,7 @@ class Watch:
         self.report = Report(list(settings))
         self.do = do
         self.used: dict[int, tuple[Any, ...]] = {}
+        self._aside: set[int] = set()  # parameters that ops had where no gradient was wanted
         self.updated: set[int] = set()
         self.adversarial = False
         self.done = 0
@@ -271,10 +272,12 @@ class Watch:
             self._params.add(raw[3][0])
 
     def _op(self, raw: tuple[Any, ...], tensors: tuple[Any, ...]) -> None:
-        if raw[11]:
-            for item in raw[5]:
-                if item.__class__ is int and item in self._params and item not in self.used:
+        for item in raw[5]:
+            if item.__class__ is int and item in self._params and item not in self.used:
+                if raw[11]:
                     self.used[item] = raw
+                else:
+                    self._aside.add(item)
         ids = tuple([t._id for t in tensors])
         figures = [self._figures(t._data, self._needs) for t in tensors]
         seen = {rule: rule.look(raw, tensors) for rule in self._of_looks}
@@ -381,6 +384,10 @@ class Watch:
             return found
         leaf = self.recorder.leaves.get(ident)
         return "a parameter" if leaf is None else f"a parameter of shape {list(leaf._data.shape)}"
+
+    def unused(self) -> list[int]:
+        """Parameters of the models that ran which no op has had as an argument, in their order."""
+        return sorted(self._params.difference(self.used, self._aside))
 
     def used_at(self, ident: int) -> str:
         """Where a parameter is used."""

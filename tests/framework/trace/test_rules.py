@@ -222,6 +222,25 @@ _KIN = {
 }
 
 
+def test_a_layer_that_is_never_called_is_found():
+    class Forgetful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.main, self.spare, self.fixed = (nn.Linear(8, 2) for _ in range(3))
+            self.fixed.requires_grad_(False)
+
+        def forward(self, x):
+            return self.main(x)
+
+    with rules("default") as report:
+        fit(Forgetful())
+    assert [(f.rule, f.subject, f.source) for f in report.findings] == [
+        ("unchanged_weight", "model.spare.weight", ""),
+        ("unchanged_weight", "model.spare.bias", ""),
+    ]
+    assert "no op used it in 10 training steps" in report.findings[0].figures
+
+
 def test_each_rule_has_a_fault_here_and_a_section_of_thresholds():
     assert {rule for _, rule, _, _ in FAULTS} == set(RULES) == set(defaults())
 
