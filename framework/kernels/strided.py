@@ -178,5 +178,3 @@ def restride(a: Any, source: Geometry, target: Geometry, shared: Geometry | None
         np.add.at(count, index_of(shared) - low, 1)
         memory = (memory / xp.asarray(np.maximum(count, 1))).astype(a.dtype)
     return strided(memory, target[0], target[1], target[2] - low).copy()
-
-
