@@ -68,8 +68,11 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
 def ended(program: Program) -> Iterator[Program]:
     yield program
     program.viewer.client.close()
+    stopped = [pid for pid in children(program) if stuck.is_stopped(pid)]
     program.process.kill()
     program.process.wait()
+    for pid in stopped:  # the others end by themselves now
+        os.kill(pid, signal.SIGKILL)
 
 
 def children(program: Program) -> list[int]:
