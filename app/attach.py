@@ -105,7 +105,7 @@ def table(found: list[dict[str, Any]], now: float, width: int = 0) -> list[str]:
 
 _RIGHT = {"PID", "STEP", "SINCE"}
 _LEAST = ("VIEWERS", "SINCE", "PID", "STEP", "FILE")  # what is left out first
-_FILE = 20  # columns of a file's name that are worth it
+_FILE = 20  # columns of a file's path that are worth it; its last name, too
 
 
 def _columns(rows: list[tuple[str, ...]], room: int) -> list[str]:
@@ -119,8 +119,11 @@ def _columns(rows: list[tuple[str, ...]], room: int) -> list[str]:
         return room - sum(widths[name] + 2 for name in shown if name != "FILE")
 
     if room:
+        at = head.index("FILE")
+        last = max((len(PurePath(row[at]).name) + 1 for row in rows[1:]), default=0)
+        worth = min(widths["FILE"], max(_FILE, min(last, room // 2)))
         for name in _LEAST:
-            if rest() < min(widths["FILE"], _FILE):
+            if rest() < worth:
                 left_out.add(name)
         widths["FILE"] = min(widths["FILE"], max(rest(), 0))
     lines = []
