@@ -75,5 +75,9 @@ def without_the_test(step: Callable[[], object]) -> Callable[[], object]:
 
 
 def _bare_apply(op: Any, /, *args: Any, **meta: Any) -> Any:
-    # The names are dispatch's own.
+    # The names are dispatch's own; what `interposer` is for is no part of tracing.
+    if interposer is not None:  # type: ignore[name-defined]  # noqa: F821
+        found = interposer.op(op, args, meta)  # type: ignore[name-defined]  # noqa: F821
+        if found is not NotImplemented:
+            return found
     return ((_quick(op, args, meta) if op.quick else None) or run(op, args, meta))[0]  # type: ignore[name-defined]  # noqa: F821
