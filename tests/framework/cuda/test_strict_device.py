@@ -23,7 +23,7 @@ ROOT = HERE.parents[2]
 
 def strictly(*words: str) -> str:
     """What a program says that has the stand-in for CuPy."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("TAPEBOOK_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TAPEBOOK_", "PYTEST_"))}
     env["PYTHONPATH"] = f"{HERE / 'stand_in'}:{HERE}:{ROOT}"
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True,
                           text=True)  # fmt: skip
