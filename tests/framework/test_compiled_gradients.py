@@ -102,7 +102,11 @@ def _are_near(found: Any, wanted: Any) -> None:
 def _apart(shape: tuple[int, ...], seed: int = 0, reach: float = 3.01) -> Any:
     """Numbers of which no two are near each other, nor near a bend of a function below."""
     size = int(np.prod(shape))
-    return np.random.default_rng(seed).permutation(np.linspace(-reach, reach - 1e-3, size)).reshape(shape)
+    return (
+        np.random.default_rng(seed)
+        .permutation(np.linspace(-reach, reach - 1e-3, size))
+        .reshape(shape)
+    )
 
 
 def _near_one(shape: tuple[int, ...]) -> Any:

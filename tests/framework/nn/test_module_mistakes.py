@@ -61,7 +61,7 @@ MISTAKES = """
     nn.BCEWithLogitsLoss()(zeros(2).long(), zeros(2).long()) -> NotImplementedError: "log
     nn.Bilinear(4, 3, 2)(zeros(2, 4), zeros(2, 4)) -> RuntimeError: bilinear(): input sizes (4, 4)
     nn.Bilinear(0, 3, 2) -> ValueError: in1_features must be > 0, but got 0
-    nn.Bilinear(4, 3, 2)(zeros(2, 4).double(), zeros(2, 3).double()) -> RuntimeError: All tensors must have
+    nn.Bilinear(4, 3, 2)(zeros(2, 4).double(), zeros(2, 3).double()) -> RuntimeError: All tensors
     nn.Buffer(3) -> AttributeError: Buffer expects a Tensor, but got int: use torch.tensor first
     nn.CELU(0.0)(zeros(2)) -> RuntimeError: alpha cannot be 0, since it divides the input
     nn.ChannelShuffle(3)(zeros(1, 4, 2, 2)) -> RuntimeError: Number of channels must be divisible
