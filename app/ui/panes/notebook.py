@@ -205,7 +205,9 @@ class NotebookView(Pane):
         self._followed = frozenset(cells)
 
     def show_outputs(self, cells: Iterable[str]) -> None:
-        """These cells have put something out, or have ended."""
+        """These cells have put something out, or have ended; where the model stands comes first."""
+        if self.session.stepping and self.session.place is not None:
+            return
         for cell in self._followed.intersection(cells):
             start, end = self.rows.span_of(cell)
             last = end - 1
