@@ -21,11 +21,11 @@ import numpy as np
 
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
-from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST, SOLVER
+from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST, SOLVER, TENSOR_CORES
 
 __all__ = [
-    "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "kernel_named",
-    "kernel_of", "launch", "on_device", "ready", "source", "threads_for", "use",
+    "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "has_tensor_cores",
+    "kernel_named", "kernel_of", "launch", "on_device", "ready", "source", "threads_for", "use",
 ]  # fmt: skip
 
 # What entries are called by, of the types that there are entries for.
@@ -39,6 +39,7 @@ Runner = Callable[[str, str, int, int, tuple[Any, ...]], None]
 deterministic = False  # whether sums must not depend on the order of atomics: `flags` sets it
 _runner: Runner | None = None  # instead of CuPy
 _modules: dict[tuple[str, str, int], Any] = {}  # CuPy's, by family, type and device
+_capable: dict[int, bool] = {}  # which devices have tensor cores of 8.0 or later
 _functions: dict[tuple[str, str, int], Any] = {}  # by family, entry and device
 
 
@@ -123,6 +124,19 @@ def ready(*arrays: Any) -> bool:
     return dtype in TYPES and all(a.dtype == dtype and a.size for a in arrays)
 
 
+def has_tensor_cores(array: Any) -> bool:
+    """Whether a ready array's device has those that `tensor_cores.cuh` uses: from 8.0 on.
+
+    On the host the runner's ``tensor_cores`` says whether it behaves like such a device.
+    """
+    if array.__class__ is np.ndarray:
+        return getattr(_runner, "tensor_cores", True)
+    found = _capable.get(array.device.id)
+    if found is None:
+        found = _capable[array.device.id] = int(array.device.compute_capability) >= 80
+    return found
+
+
 def flat(array: Any) -> Any:
     """The array as a contiguous one, itself if it is one."""
     return array if array.flags.c_contiguous else array.copy(order="C")
@@ -203,5 +217,6 @@ def _module(family: str, kind: str, device: int) -> Any:
 def source(family: str) -> str:
     """The whole text of a family, without includes."""
     here = Path(__file__).parent
-    texts = [(here / name).read_text() for name in ("common.cuh", f"{family}.cu")]
-    return f'{texts[0]}\n#line 1 "{family}.cu"\n{texts[1]}'
+    shared = ["common.cuh", "tensor_cores.cuh"] if family in TENSOR_CORES else ["common.cuh"]
+    names = [*shared, f"{family}.cu"]
+    return "\n".join(f'#line 1 "{name}"\n{(here / name).read_text()}' for name in names)

@@ -81,11 +81,24 @@ struct HostFiber {
     bool started = false;
 };
 
+struct HostFetch {
+    void* to;
+    const void* from;
+    int bytes;
+    bool there;
+    void now() const {
+        if (there) std::memcpy(to, from, bytes);
+        else std::memset(to, 0, bytes);
+    }
+};
+
 struct HostThread {
     HostState state = READY;
     HostFiber* fiber = nullptr;     // where it stands, once it waits
     unsigned long long slots[2];    // what it gives its warp, in turn: others may still read one
+    unsigned words[2][6];           // the same, of its part of matrices
     unsigned exchanges = 0;
+    std::vector<std::vector<HostFetch>> groups;  // copies that are under way, the last one open
 };
 
 struct HostBlock {
@@ -136,7 +149,10 @@ static void host_begin(int i) {
     HostBlock& b = host_block;
     for (;;) {
         b.body(b.arguments);
-        b.threads[b.current].state = DONE;
+        HostThread& t = b.threads[b.current];
+        for (const std::vector<HostFetch>& group : t.groups)
+            if (!group.empty()) host_fail("a thread has ended before what it fetched is there");
+        t.state = DONE;
         if (b.begun < (int)b.threads.size()) {
             host_begin(host_ordered(b.begun));
         } else {
@@ -195,6 +211,91 @@ template <class A> static A __shfl_xor_sync(unsigned mask, A value, int with) {
 template <class A> static A __shfl_down_sync(unsigned mask, A value, int by) {
     int lane = host_block.current & 31;
     return __shfl_sync(mask, value, lane + by < 32 ? lane + by : lane);
+}
+
+// -- tensor cores, and copies that go on meanwhile (tensor_cores.cuh) ---------------------------
+
+// What all lanes of the warp have, after each has put down its own words.
+template <int N> struct HostWarp { unsigned of[32][N]; };
+template <int N> static HostWarp<N> host_gathered(const unsigned (&mine)[N]) {
+    HostBlock& b = host_block;
+    int first = b.current & ~31, slot = b.threads[b.current].exchanges++ & 1;
+    if (first + 32 > (int)b.threads.size()) host_fail("only whole warps multiply");
+    std::memcpy(b.threads[b.current].words[slot], mine, sizeof(mine));
+    host_wait(AT_WARP);
+    HostWarp<N> all;
+    for (int i = 0; i < 32; i++)
+        std::memcpy(all.of[i], host_block.threads[first + i].words[slot], sizeof(mine));
+    return all;
+}
+
+static float host_part(unsigned word, int k, const char* kind) {
+    if (*kind == 't') return __uint_as_float(word & 0xffffe000u);  // the rest is not looked at
+    unsigned short bits = (unsigned short)(k ? word >> 16 : word);
+    return *kind == 'b' ? __uint_as_float((unsigned)bits << 16) : host_widened(bits);
+}
+
+static void host_multiply(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2],
+                          const char* kind) {
+    unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    HostWarp<6> all = host_gathered(mine);
+    int lane = host_block.current & 31, in_word = *kind == 't' ? 1 : 2;
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + (i / 2) * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 8 * in_word; k++) {
+            int half = k / (4 * in_word), t = k / in_word % 4;
+            unsigned left = all.of[row % 8 * 4 + t][row / 8 + 2 * half];
+            unsigned right = all.of[column * 4 + t][4 + half];
+            c[i] += host_part(left, k % in_word, kind) * host_part(right, k % in_word, kind);
+        }
+    }
+}
+
+static void host_even(const void* at, int bytes) {
+    if ((unsigned long long)at % bytes) host_fail("an address is no multiple of the bytes there");
+}
+
+static void host_load_tiles(unsigned (&to)[4], const void* row, bool turned) {
+    unsigned long long address = (unsigned long long)row;
+    host_even(row, 16);
+    unsigned mine[2] = {(unsigned)address, (unsigned)(address >> 32)};
+    HostWarp<2> all = host_gathered(mine);
+    int g = (host_block.current & 31) / 4, t = host_block.current % 4;
+    for (int i = 0; i < 4; i++) {
+        auto half = [&](int r, int column) {
+            const unsigned* at = all.of[8 * i + r];
+            return ((const unsigned short*)(at[0] | (unsigned long long)at[1] << 32))[column];
+        };
+        unsigned low = turned ? half(2 * t, g) : half(g, 2 * t);
+        unsigned high = turned ? half(2 * t + 1, g) : half(g, 2 * t + 1);
+        to[i] = low | high << 16;
+    }
+}
+
+// With the threads in their order at once, backwards as late as can be, with something else there
+// until then: who reads what was not waited for, or fetches to where others still read, gets it.
+static void host_fetch(void* to, const void* from, int bytes, bool there) {
+    host_even(to, bytes);
+    if (there) host_even(from, bytes);
+    std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
+    if (groups.empty()) groups.emplace_back();
+    HostFetch fetch = {to, from, bytes, there};
+    if (host_block.backwards) std::memset(to, 0xA5, bytes);
+    else fetch.now();
+    groups.back().push_back(fetch);
+}
+static void host_end_group() {
+    std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
+    if (groups.empty()) groups.emplace_back();
+    groups.emplace_back();
+}
+static void host_wait_for_groups(int left) {
+    std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
+    while ((int)groups.size() - 1 > left) {
+        if (host_block.backwards)
+            for (const HostFetch& fetch : groups.front()) fetch.now();
+        groups.erase(groups.begin());
+    }
 }
 
 // Let go who waits for nobody any more: a warp, else the block. False: all have ended.

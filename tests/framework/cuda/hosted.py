@@ -81,11 +81,13 @@ class Host:
     """Launches on the host, block by block, on guarded copies of the arrays.
 
     ``order`` 1 goes through threads and blocks backwards, and leaves arrays uneven, so that they
-    are not read 16 bytes at a time. ``launched`` counts the launches by entry.
+    are not read 16 bytes at a time. ``launched`` counts the launches by entry. Without
+    ``tensor_cores`` it is like a device of capability below 8.0.
     """
 
-    def __init__(self, order: int = 0) -> None:
+    def __init__(self, order: int = 0, tensor_cores: bool = True) -> None:
         self.order = order
+        self.tensor_cores = tensor_cores
         self.launched: dict[str, int] = {}
 
     def __call__(

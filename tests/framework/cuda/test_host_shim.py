@@ -27,7 +27,7 @@ RUN = """
 import numpy as np, sys
 import hosted
 from framework.kernels import cuda
-base = cuda.source("softmax").partition("#line")[0]
+base = cuda.source("softmax").partition('#line 1 "softmax.cu"')[0]
 text = base + sys.stdin.read()
 cuda.source = lambda family: text
 x = np.arange(64, dtype=np.float64)
@@ -76,3 +76,114 @@ def test_a_wrong_number_of_arguments_is_an_error() -> None:
         cwd=Path(__file__).parent,
     )  # fmt: skip
     assert "total_f64 takes 3 arguments, got 4" in done.stderr
+
+
+# A tile of 16 by 8, of two steps in the depth, each fetched while the one before is multiplied.
+PRODUCT = """
+template <class T> __device__ void step(float (&c)[4], const T (&a)[16][16], const T (&b)[8][16]) {
+    int lane = threadIdx.x, g = lane / 4, t = lane % 4;
+    u32 left[4], right[2];
+    TAKE
+    multiply(c, left, right, typename Cores<T>::type());
+}
+template <class T> __device__ void product(const T* a, const T* b, float* y) {
+    const int deep = Cores<T>::depth, each = 16 / sizeof(T);
+    alignas(16) __shared__ T left[2][16][16], right[2][8][16];
+    int lane = threadIdx.x;
+    float c[4] = {0, 0, 0, 0};
+    for (int s = 0; s < 3; s++) {
+        if (s < 2)
+            for (int i = lane; i < 24 * deep / each; i += 32) {
+                int row = i / (deep / each), at = i % (deep / each) * each;
+                const T* from = (row < 16 ? a + row * 2 * deep : b + (row - 16) * 2 * deep);
+                T* to = row < 16 ? left[s][row] : right[s][row - 16];
+                fetch_ahead<16>(to + at, from + s * deep + at, true);
+            }
+        end_group();
+        if (s == 0) continue;
+        WAIT
+        __syncwarp();
+        step(c, left[s - 1], right[s - 1]);
+    }
+    for (int i = 0; i < 4; i++)
+        y[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = c[i];
+}
+KERNEL_F16(product, (const T* a, const T* b, float* y), product<T>(a, b, y))
+KERNEL_BF16(product, (const T* a, const T* b, float* y), product<T>(a, b, y))
+KERNEL_F32(product, (const T* a, const T* b, float* y), product<T>(a, b, y))
+"""
+BY_HAND = """
+    const int p = Cores<T>::in_word;
+    auto word = [&](const T* row, int at) {
+        u32 w = 0;
+        for (int k = 0; k < p; k++) {
+            typename Cores<T>::type part;
+            narrow(wide(row[at * p + k]), part);
+            w |= (u32)part.bits << (16 * k);
+        }
+        return w;
+    };
+    for (int i = 0; i < 4; i++) left[i] = word(a[g + i % 2 * 8], t + i / 2 * 4);
+    for (int i = 0; i < 2; i++) right[i] = word(b[g], t + i * 4);
+"""
+LOADED = """
+    load_tiles(left, &a[lane % 16][lane / 16 * 8]);
+    u32 both[4];
+    load_tiles(both, &b[lane % 8][lane / 8 % 2 * 8]);
+    right[0] = both[0], right[1] = both[1];
+"""
+TURNED = """
+    load_tiles(left, &a[lane % 16][lane / 16 * 8]);
+    alignas(16) __shared__ T across[16][8];
+    for (int i = lane; i < 128; i += 32) across[i % 16][i / 16] = b[i / 16][i % 16];
+    __syncwarp();
+    u32 both[4];
+    load_turned_tiles(both, across[lane % 16]);
+    right[0] = both[0], right[1] = both[1];
+    __syncwarp();
+"""
+MULTIPLIED = """
+import numpy as np, sys
+import hosted
+from framework.dtypes import bfloat16
+from framework.kernels import cuda
+text = cuda.source("conv").partition('#line 1 "conv.cu"')[0] + sys.stdin.read()
+cuda.source = lambda family: text
+for kind in {kinds}:
+    dtype = {{"f16": np.float16, "bf16": bfloat16.numpy, "f32": np.float32}}[kind]
+    deep = 16 if kind == "f32" else 32
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-9, 9, (n, deep)).astype(dtype) for n in (16, 8))
+    for order in 0, 1:
+        y = np.zeros((16, 8), np.float32)
+        hosted.Host(order)("conv", "product_" + kind, 1, 32, (a, b, y))
+        print((y == a.astype(np.float32) @ b.T.astype(np.float32)).all())
+"""
+WAIT = "if (s == 1) wait_for_groups<1>(); else wait_for_groups<0>();"
+
+
+def multiplied(take: str, kinds: tuple[str, ...], wait: str = WAIT) -> tuple[list[str], str]:
+    text = PRODUCT.replace("TAKE", take).replace("WAIT", wait)
+    done = subprocess.run(
+        [sys.executable, "-c", MULTIPLIED.format(kinds=kinds)], input=text, capture_output=True,
+        text=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    return done.stdout.split(), done.stderr
+
+
+def test_tiles_of_tensor_cores_are_multiplied_as_the_isa_has_them() -> None:
+    assert multiplied(BY_HAND, ("f16", "bf16", "f32")) == (["True"] * 6, "")
+
+
+@pytest.mark.parametrize("take", [LOADED, TURNED])
+def test_tiles_are_loaded_by_a_warp(take: str) -> None:
+    assert multiplied(take, ("f16", "bf16")) == (["True"] * 4, "")
+
+
+def test_what_was_fetched_and_not_waited_for_shows_in_one_of_the_orders() -> None:
+    assert "False" in multiplied(BY_HAND, ("f16",), WAIT.replace("<1>", "<2>"))[0]
+
+
+def test_a_thread_waits_for_what_it_fetched() -> None:
+    _out, said = multiplied(BY_HAND, ("f16",), "")
+    assert "a thread has ended before what it fetched is there" in said
