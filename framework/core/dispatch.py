@@ -21,7 +21,7 @@ from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
 from framework.device import CPU, META, default
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError, SparseOperand, module_of, on
+from framework.kernels import LinAlgError, SparseOperand, module_of, on, to_device
 from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
@@ -132,7 +132,10 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
             else:
                 kernel = op.cuda or kernel_of(op)
                 if device.index == default.cuda:
-                    result = claim(_timed(kernel, arrays, meta, device), device)
+                    if sink.active is None:
+                        result = claim(kernel(*arrays, **meta), device)
+                    else:
+                        result = claim(_timed(kernel, arrays, meta, device), device)
                 else:  # CuPy works on the current device
                     with on(device):
                         result = claim(_timed(kernel, arrays, meta, device), device)
@@ -454,7 +457,7 @@ def _promote(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
     if len(arrays) == 2:
         a, b = arrays
         ta, tb = a.__class__, b.__class__
-        if ta is ndarray and tb is ndarray:
+        if ta is tb:
             safe = a.dtype is b.dtype
         elif ta is ndarray and (tb is float or tb is int):
             safe = a.dtype.kind in "fc"
@@ -462,6 +465,8 @@ def _promote(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
             safe = tb is ndarray and (ta is float or ta is int) and b.dtype.kind in "fc"
         if safe:
             return arrays
+        if (tb is float or tb is int) and ta.__module__ == "cupy" and a.dtype.kind in "fcV":
+            return [a, a.dtype.type(b)]
     return _cast(arrays, dtypes.result_type(*[a for a in arrays if a is not None]))
 
 
@@ -582,8 +587,11 @@ def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[An
 
     A NumPy array, even one without dimensions, is nothing that CuPy's kernels take.
     """
-    from framework.kernels import to_device
-
+    for x, a in zip(arrays, args):
+        if a._device is not device if isinstance(a, Tensor) else x.__class__ is ndarray:
+            break
+    else:
+        return arrays
     return [
         x[()] if x.__class__ is ndarray and not isinstance(a, Tensor)
         else to_device(x, device) if isinstance(a, Tensor) and a._device is not device

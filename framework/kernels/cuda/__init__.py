@@ -19,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from framework.device import is_fake_cuda
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
 from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST, SOLVER, TENSOR_CORES
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "has_tensor_cores",
-    "kernel_named", "kernel_of", "launch", "on_device", "ready", "source", "threads_for", "use",
+    "in_one_line", "kernel_named", "kernel_of", "launch", "on_device", "ready", "source",
+    "threads_for", "use",
 ]  # fmt: skip
 
 # What entries are called by, of the types that there are entries for.
@@ -34,13 +36,17 @@ TYPES = {
     np.dtype(np.float32): "f32", np.dtype(np.float64): "f64",
 }  # fmt: skip
 
+_OF = {name: dtype for dtype, name in TYPES.items()}
+
 Runner = Callable[[str, str, int, int, tuple[Any, ...]], None]
 
 deterministic = False  # whether sums must not depend on the order of atomics: `flags` sets it
 _runner: Runner | None = None  # instead of CuPy
 _modules: dict[tuple[str, str, int], Any] = {}  # CuPy's, by family, type and device
 _capable: dict[int, bool] = {}  # which devices have tensor cores of 8.0 or later
-_functions: dict[tuple[str, str, int], Any] = {}  # by family, entry and device
+_functions: dict[tuple[str, str, Any, int], Any] = {}  # by family, entry, type and device
+_cupy: Any = None  # the module, from the first launch on
+_NOTHING = np.uint64(0)  # a null pointer: None is one for CuPy from 14 on only
 
 
 def kernel_of(op: Any) -> Callable[..., Any]:
@@ -72,10 +78,12 @@ def _on_host(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_there(array: Any) -> bool:
     """Whether it is an array of CuPy's, not a number, a NumPy array or a sparse one."""
-    return hasattr(array, "__cuda_array_interface__")
+    return bool(array.__class__.__module__ == "cupy")
 
 
 def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    if isinstance(plain, np.ufunc) and not is_fake_cuda():
+        plain = _cupys(plain)
     plain = _on_host(plain) if name in ON_HOST else plain
     own = kernel_named(name)
     if own is None:
@@ -86,6 +94,26 @@ def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     def kernel(*arrays: Any, **meta: Any) -> Any:
         found = run(*arrays, **meta)
         return plain(*arrays, **meta) if found is None else found
+
+    return kernel
+
+
+def _cupys(plain: Any) -> Callable[..., Any]:
+    """CuPy's own of one of NumPy's functions, which would take over a microsecond to ask for it."""
+    import cupy
+
+    there: Any = getattr(cupy, plain.__name__)
+    array = cupy.ndarray
+
+    def kernel(a: Any, *more: Any) -> Any:
+        if a.__class__ is array:
+            for b in more:
+                if b.__class__ is not array and not isinstance(b, np.generic):
+                    return plain(a, *more)
+            return there(a, *more)
+        if more and isinstance(a, np.generic) and more[0].__class__ is array:
+            return there(a, *more)
+        return plain(a, *more)  # sparse ones
 
     return kernel
 
@@ -115,13 +143,27 @@ def use(runner: Runner | None) -> Runner | None:
 def ready(*arrays: Any) -> bool:
     """Whether kernels can run on arrays: of one type that they know, on a device, not empty."""
     first = arrays[0]
-    if first.__class__ is np.ndarray:
+    kind = first.__class__
+    if kind is np.ndarray:
         if _runner is None:
             return False
-    elif isinstance(first, np.ndarray) or not hasattr(first, "device"):
+    elif kind.__module__ != "cupy":
         return False  # of the meta device, or sparse
     dtype = first.dtype
-    return dtype in TYPES and all(a.dtype == dtype and a.size for a in arrays)
+    if dtype not in TYPES:
+        return False
+    for a in arrays:  # noqa: SIM110 - a generator takes half a microsecond
+        if a.dtype != dtype or not a.size:
+            return False
+    return True
+
+
+def in_one_line(array: Any) -> bool:
+    """Whether an array's elements lie in C order without gaps."""
+    try:  # CuPy's own note of it: `flags` is an object that is made for the question
+        return bool(array._c_contiguous)
+    except AttributeError:
+        return bool(array.flags.c_contiguous)
 
 
 def has_tensor_cores(array: Any) -> bool:
@@ -131,15 +173,16 @@ def has_tensor_cores(array: Any) -> bool:
     """
     if array.__class__ is np.ndarray:
         return getattr(_runner, "tensor_cores", True)
-    found = _capable.get(array.device.id)
+    place = array.data.device_id
+    found = _capable.get(place)
     if found is None:
-        found = _capable[array.device.id] = int(array.device.compute_capability) >= 80
+        found = _capable[place] = int(array.device.compute_capability) >= 80
     return found
 
 
 def flat(array: Any) -> Any:
     """The array as a contiguous one, itself if it is one."""
-    return array if array.flags.c_contiguous else array.copy(order="C")
+    return array if in_one_line(array) else array.copy(order="C")
 
 
 def empty(like: Any, shape: Any, dtype: Any = None) -> Any:
@@ -147,8 +190,19 @@ def empty(like: Any, shape: Any, dtype: Any = None) -> Any:
     dtype = like.dtype if dtype is None else dtype
     if like.__class__ is np.ndarray:
         return np.empty(shape, dtype)
+    cupy = _cupy or _found()
+    if like.data.device_id == cupy.cuda.get_device_id():
+        return cupy.ndarray(shape, dtype)
     with like.device:
-        return module_of(like).empty(shape, dtype)
+        return cupy.ndarray(shape, dtype)
+
+
+def _found() -> Any:
+    global _cupy
+    import cupy
+
+    _cupy = cupy
+    return cupy
 
 
 def empty_like(like: Any) -> Any:
@@ -172,34 +226,38 @@ def launch(family: str, entry: str, blocks: int, threads: int, *arguments: Any) 
 
     The type in the entry's name is that of the first array.
     """
-    first = next(a for a in arguments if hasattr(a, "dtype"))
-    (_runner or on_device)(family, f"{entry}_{TYPES[first.dtype]}", blocks, threads, arguments)
+    first = arguments[0]
+    if first.__class__.__module__ != "cupy" or _runner is not None:
+        first = next(a for a in arguments if hasattr(a, "dtype"))
+        kind = TYPES[first.dtype]
+        (_runner or on_device)(family, f"{entry}_{kind}", blocks, threads, arguments)
+        return
+    place = first.data.device_id
+    function = _functions.get((family, entry, first.dtype, place))
+    if function is None or place != (_cupy or _found()).cuda.get_device_id():
+        on_device(family, f"{entry}_{TYPES[first.dtype]}", blocks, threads, arguments)
+    else:
+        function((blocks,), (threads,), [_NOTHING if a is None else a for a in arguments])
 
 
 def on_device(
     family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
 ) -> None:
-    """Launch an entry through CuPy, on the device of the first array and its current stream."""
-    place = next(a for a in arguments if hasattr(a, "device")).device
-    with place:
-        found = _functions.get((family, entry, place.id))
-        if found is None:
-            module = _module(family, entry.rpartition("_")[2], place.id)
-            found = _functions[family, entry, place.id] = module.get_function(entry)
-        found((blocks,), (threads,), _as_words(arguments))
+    """Launch an entry through CuPy, on the device of the first array and its current stream.
 
-
-def _as_words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Eight bytes for each argument, as all entries expect."""
-    words: list[Any] = []
-    for a in arguments:
-        if a is None:
-            words.append(np.uint64(0))
-        elif hasattr(a, "dtype"):
-            words.append(np.uint64(a.data.ptr))
-        else:
-            words.append(np.float64(a) if isinstance(a, float) else np.int64(a))
-    return tuple(words)
+    CuPy makes eight bytes of an int and of a float, and takes an array's address, as all entries
+    expect; a bool would be one byte.
+    """
+    first = next(a for a in arguments if hasattr(a, "device"))
+    name, _, kind = entry.rpartition("_")
+    with first.device as place:
+        key = family, name, _OF[kind], place.id
+        function = _functions.get(key)
+        if function is None:
+            found = _module(family, kind, place.id).get_function(entry)
+            # What it is on this device: a `RawKernel` looks for that in each call.
+            function = _functions[key] = getattr(found, "kernel", found)
+        function((blocks,), (threads,), [_NOTHING if a is None else a for a in arguments])
 
 
 def _module(family: str, kind: str, device: int) -> Any:

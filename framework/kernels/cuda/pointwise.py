@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.kernels.cuda import blocks_for, empty_like, flat, launch, ready
+from framework.kernels.cuda import blocks_for, empty_like, flat, in_one_line, launch, ready
 from framework.layout import dense_order, is_dense
 
 __all__ = [
@@ -19,17 +19,23 @@ __all__ = [
 
 def _mapped(entry: str, arrays: tuple[Any, ...], numbers: tuple[float, ...] = ()) -> Any:
     """An entry on arrays of one shape; None where it cannot be run."""
-    first, shape = arrays[-1], arrays[-1].shape
-    if not ready(*arrays) or any(a.shape != shape for a in arrays):
+    first = arrays[-1]
+    if not ready(*arrays):
         return None
-    order = None
-    if not first.flags.c_contiguous and 0 not in first.strides and is_dense(first):
-        order = dense_order(first)
-        arrays = tuple([a.transpose(order) for a in arrays])
-    arrays = tuple([flat(a) for a in arrays])
+    shape, order, lines = first.shape, None, True
+    for a in arrays:
+        if a is not first and a.shape != shape:
+            return None
+        lines = lines and in_one_line(a)
+    if not lines:
+        if not in_one_line(first) and 0 not in first.strides and is_dense(first):
+            order = dense_order(first)
+            arrays = tuple([a.transpose(order) for a in arrays])
+        arrays = tuple([flat(a) for a in arrays])
     out = empty_like(arrays[-1])
-    blocks = blocks_for(out.size * out.dtype.itemsize // 16)
-    launch("pointwise", entry, blocks, 256, *arrays, out, out.size, *map(float, numbers))
+    size = out.size
+    blocks = blocks_for(size * out.dtype.itemsize // 16)
+    launch("pointwise", entry, blocks, 256, *arrays, out, size, *numbers)
     return out if order is None else out.transpose(np.argsort(order).tolist())
 
 
@@ -59,21 +65,25 @@ def gelu_backward(grad: Any, a: Any, *, approximate: str) -> Any:
 
 def leaky_relu(a: Any, *, negative_slope: float) -> Any:
     """x where that is positive, else slope x."""
-    return _mapped("leaky_relu", (a,), (negative_slope,))
+    return _mapped("leaky_relu", (a,), (float(negative_slope),))
 
 
 def leaky_relu_backward(grad: Any, a: Any, *, negative_slope: float) -> Any:
     """The gradient that arrives, times the slope where the input is not positive."""
-    return _mapped("leaky_relu_backward", (grad, a), (negative_slope,))
+    return _mapped("leaky_relu_backward", (grad, a), (float(negative_slope),))
+
+
+def _floats(*numbers: Any) -> tuple[float, ...]:
+    return tuple(map(float, numbers))
 
 
 def elu(a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
     """scale x where that is positive, else alpha scale (e^(input_scale x) - 1)."""
-    return _mapped("elu", (a,), (alpha, scale, input_scale))
+    return _mapped("elu", (a,), _floats(alpha, scale, input_scale))
 
 
 def elu_backward(
     grad: Any, a: Any, *, alpha: float, scale: float = 1.0, input_scale: float = 1.0
 ) -> Any:
     """The gradient that arrives times `elu`'s derivative."""
-    return _mapped("elu_backward", (grad, a), (alpha, scale, input_scale))
+    return _mapped("elu_backward", (grad, a), _floats(alpha, scale, input_scale))

@@ -106,6 +106,7 @@ class Host:
                     guarded[id(a)] = _Guarded(a, even=self.order == 0)
                 words[i] = guarded[id(a)].start
             else:
+                assert isinstance(a, (int, float)) and not isinstance(a, bool), (entry, i, a)
                 number = np.float64(a) if isinstance(a, float) else np.int64(a)
                 words[i] = int(number.view(np.uint64))
         call = getattr(library(family), f"{entry}_host")

@@ -95,6 +95,40 @@ def test_numbers_beside_arrays() -> None:
     strictly("-c", NUMBERS)
 
 
+LAUNCHES = """
+import cupy
+import framework as torch
+from framework.kernels import cuda
+from framework.kernels.cuda.softmax import softmax
+x = torch.randn(4, 8, device="cuda")
+y = torch.softmax(x, -1)
+key, real = next(i for i in cuda._functions.items() if i[0][0] == "softmax")
+places = []
+def launched(*arguments):
+    places.append(cupy.cuda.get_device_id())
+    real(*arguments)
+cuda._functions[key] = launched
+for current in (0, 1):  # the launch is where the array is, whatever device is the current one
+    with cupy.cuda.Device(current):
+        found = softmax(x._data, dim=-1)
+        assert found.device.id == 0 and (found.get() == y._data.get()).all()
+        assert cupy.cuda.get_device_id() == current
+assert places == [0, 0]
+class Asked(cupy.ndarray):  # NumPy is not asked what CuPy has
+    def __array_ufunc__(self, *arguments, **options):
+        raise AssertionError(arguments)
+cupy.ndarray.__array_ufunc__ = Asked.__array_ufunc__
+a = torch.ones(3, device="cuda")
+assert (a + a * 2 - torch.tensor(1.0) == 2).all() and (1 / (a + 1)).exp().isfinite().all()
+assert (a.half() * 2.5 + 1).dtype == torch.half and (a.bfloat16() + 1).dtype == torch.bfloat16
+"""
+
+
+@needs_compiler
+def test_launches_and_functions_take_the_short_way() -> None:
+    strictly("-c", LAUNCHES)
+
+
 PLACES = """
 import cupy
 import numpy as np

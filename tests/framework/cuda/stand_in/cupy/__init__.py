@@ -95,15 +95,15 @@ def _root(a: Any) -> Any:
 
 
 class MemoryPointer:
-    def __init__(self, root: Any, offset: int) -> None:
-        self._root, self._offset = root, offset
-        self.ptr = root.ctypes.data + offset
-        self.device_id = 0
-        self.device = cuda.Device(0)
+    def __init__(self, root: Any, offset: int, device_id: int = 0) -> None:
+        self._root, self._offset, self.device_id = root, offset, device_id
         self.mem = self
 
+    ptr = property(lambda self: self._root.ctypes.data + self._offset)
+    device = property(lambda self: cuda.Device(self.device_id))
+
     def __add__(self, offset: int) -> MemoryPointer:
-        return MemoryPointer(self._root, self._offset + offset)
+        return MemoryPointer(self._root, self._offset + offset, self.device_id)
 
 
 class _Flags:
@@ -151,6 +151,7 @@ class ndarray:
     itemsize = property(lambda self: self._a.itemsize)
     device = property(lambda self: self._place)
     flags = property(lambda self: _Flags(self._a.flags))
+    _c_contiguous = property(lambda self: self._a.flags.c_contiguous)
     T = property(lambda self: self._of(self._a.T, self))
     mT = property(lambda self: self._of(self._a.mT, self))
 
@@ -173,7 +174,8 @@ class ndarray:
     @property
     def data(self) -> MemoryPointer:
         root = _root(self._a)
-        return MemoryPointer(root, self._a.ctypes.data - root.ctypes.data)
+        offset = 0 if root is self._a else self._a.ctypes.data - root.ctypes.data
+        return MemoryPointer(root, offset, self._place.id)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

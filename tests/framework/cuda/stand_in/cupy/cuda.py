@@ -14,6 +14,10 @@ def _current() -> int:
     return _now[-1]
 
 
+def get_device_id() -> int:
+    return _now[-1]
+
+
 def _counts() -> Any:
     import cupy
 

@@ -28,7 +28,10 @@ class RawModule:
             for i, a in enumerate(args):
                 if isinstance(a, cupy.ndarray):
                     words[i] = a.data.ptr
+                elif a.__class__ is int:
+                    words[i] = a & (1 << 64) - 1
                 else:
+                    a = np.float64(a) if a.__class__ is float else a
                     assert isinstance(a, np.generic) and a.dtype.itemsize == 8, (name, i, a)
                     words[i] = int(a.view(np.uint64))
             takes = call(
