@@ -1,7 +1,11 @@
-"""On an NVIDIA GPU: training steps and ops against PyTorch, kernels against the copy bandwidth.
+"""On an NVIDIA GPU: training steps and ops against PyTorch, tracing, kernels against the bandwidth.
 
-``python -m benchmarks.cuda [--quick]``. PyTorch is compared with if it is installed with CUDA.
-Exit status: 0, or 3 when there is no GPU, in which case one line says why.
+``python -m benchmarks.cuda [--quick] [--only WORD] [PART ...]``. PyTorch is compared with if it is
+installed with CUDA. A row is printed as soon as it is measured, so that what is cut off leaves what
+was there; ``--write-docs`` puts each part that ended into docs/performance.md.
+
+Exit status: 0, 1 if something could not be measured (its row says why), or 3 when there is no GPU,
+in which case one line says why.
 """
 
 from __future__ import annotations
@@ -9,32 +13,138 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import os
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import framework
-from benchmarks import environment, ops, workloads
+from benchmarks import conditions, environment, ops, table, tracing, workloads
 from benchmarks.table import Table, time_of
 from framework.device import cuda_problem, is_fake_cuda
 
-__all__ = ["bandwidth", "main", "op_table", "steps"]
+__all__ = ["PARTS", "bandwidth", "main", "op_table", "steps", "traces"]
 
 NO_GPU = 3
+KERNELS = Path(__file__).parents[1] / "build" / "cupy-kernels"  # what CuPy compiled
 HALF = ("MLP", "CNN", "ResNet", "GPT")  # steps that are also measured with autocast to bfloat16
+TRACED = ("small MLP", "GPT", "loop of 60 ops")  # steps of which the cost of tracing is measured
 Made = Callable[[Any], Callable[[], object]]
+Tell = Callable[[Table], object]  # is called when a table has one more row
 
-# Kernels that should be bound by memory: how many times they read or write an array of the size.
-STREAMS: dict[str, tuple[int, Callable[[Any], Any]]] = {
-    "softmax of rows of 1024": (2, lambda x: framework.softmax(x.reshape(-1, 1024), -1)),
-    "log_softmax of rows of 8192": (2, lambda x: framework.log_softmax(x.reshape(-1, 8192), -1)),
-    "layer_norm of rows of 1024": (
-        2, lambda x: framework.nn.functional.layer_norm(x.reshape(-1, 1024), [1024])),
-    "gelu": (2, framework.nn.functional.gelu),
-    "silu": (2, framework.nn.functional.silu),
-    "dropout": (2, lambda x: framework.nn.functional.dropout(x, 0.1)),
+F = framework.nn.functional
+
+
+def _rows(width: int, call: Callable[[Any], Any]) -> Callable[[Any], Callable[[], object]]:
+    """``call`` on all of a line, as rows of ``width``."""
+
+    def made(x: Any) -> Callable[[], object]:
+        rows = x.view(-1, width)
+        return lambda: call(rows)
+
+    return made
+
+
+def _backward(width: int, call: Callable[[Any], Any]) -> Callable[[Any], Callable[[], object]]:
+    """The gradient of ``call`` for such rows."""
+
+    def made(x: Any) -> Callable[[], object]:
+        rows = x.view(-1, width).detach().requires_grad_()
+        with framework.enable_grad():
+            out = call(rows)
+        g = framework.ones_like(out)
+        return lambda: framework.autograd.grad(out, rows, g, retain_graph=True)
+
+    return made
+
+
+def _images(call: Callable[[Any, Any], Any], backward: bool = False) -> Any:
+    def made(x: Any) -> Callable[[], object]:
+        images = x.view(-1, 64, 32 * 32).detach()
+        norm = framework.nn.BatchNorm1d(64, device=x.device, dtype=x.dtype)
+        if not backward:
+            return lambda: call(norm, images)
+        images = images.clone().requires_grad_()
+        with framework.enable_grad():
+            out = call(norm, images)
+        g = framework.ones_like(out)
+        wanted = [images, *norm.parameters()]
+        return lambda: framework.autograd.grad(out, wanted, g, retain_graph=True)
+
+    return made
+
+
+def _sum(x: Any) -> Callable[[], object]:
+    y = x.clone()
+    return lambda: x + y
+
+
+def _looked_up(x: Any) -> Callable[[], object]:
+    rows = x.view(-1, 1024)
+    index = framework.arange(len(rows), device=x.device)
+    return lambda: F.embedding(index, rows)
+
+
+def _added(x: Any) -> Callable[[], object]:
+    rows = x.view(-1, 1024)
+    index = framework.arange(len(rows), device=x.device) % max(1, len(rows) // 8)
+    target = framework.zeros_like(rows[: max(1, len(rows) // 8)])
+    return lambda: target.index_add(0, index, rows)
+
+
+def _loss(backward: bool) -> Any:
+    def made(x: Any) -> Callable[[], object]:
+        rows = x.view(-1, 1024).detach().requires_grad_(backward)
+        target = framework.arange(len(rows), device=x.device) % 1024
+        with framework.enable_grad():
+            if not backward:
+                return lambda: F.cross_entropy(rows, target)
+            loss = F.cross_entropy(rows, target)
+        return lambda: framework.autograd.grad(loss, rows, retain_graph=True)
+
+    return made
+
+
+def _optimizer(name: str, **settings: Any) -> Any:
+    def made(x: Any) -> Callable[[], object]:
+        params = [p.clone().requires_grad_() for p in x.view(16, -1)]
+        for p in params:
+            p.grad = framework.ones_like(p)
+        step: Callable[[], object] = getattr(framework.optim, name)(params, **settings).step
+        return step
+
+    return made
+
+
+# Kernels that should be bound by memory: how many times an array of the size has to be read or
+# written, and what makes the call, of a line of ones.
+STREAMS: dict[str, tuple[float, Callable[[Any], Callable[[], object]]]] = {
+    "softmax, rows of 1024": (2, _rows(1024, lambda x: F.softmax(x, -1))),
+    "softmax, backward": (3, _backward(1024, lambda x: F.softmax(x, -1))),
+    "log_softmax, rows of 8192": (2, _rows(8192, lambda x: F.log_softmax(x, -1))),
+    "log_softmax, rows of 8191": (
+        2, lambda x: _rows(8191, lambda r: F.log_softmax(r, -1))(x[: x.numel() // 8191 * 8191])),
+    "cross_entropy of 1024, its softmax kept": (2, _loss(False)),
+    "cross_entropy, backward, by nll_loss's": (4, _loss(True)),
+    "layer_norm, rows of 1024": (2, _rows(1024, lambda x: F.layer_norm(x, [1024]))),
+    "layer_norm, backward": (3, _backward(1024, lambda x: F.layer_norm(x, [1024]))),
+    "rms_norm, rows of 4096": (2, _rows(4096, lambda x: F.rms_norm(x, [4096]))),
+    "batch_norm, 64 channels of 32x32": (3, _images(lambda norm, x: norm(x))),
+    "batch_norm, backward": (5, _images(lambda norm, x: norm(x), backward=True)),
+    "gelu": (2, _rows(1024, F.gelu)),
+    "gelu, backward": (3, _backward(1024, F.gelu)),
+    "gelu by tanh": (2, _rows(1024, lambda x: F.gelu(x, approximate="tanh"))),
+    "silu": (2, _rows(1024, F.silu)),
+    "dropout": (2, _rows(1024, lambda x: F.dropout(x, 0.1))),
+    "add": (3, _sum),
+    "embedding, rows of 1024": (2, _looked_up),
+    "index_add, each row eight times": (1.25, _added),
+    "SGD with momentum, 16 parameters": (5, _optimizer("SGD", lr=1e-3, momentum=0.9)),
+    "AdamW, 16 parameters": (7, _optimizer("AdamW", lr=1e-3)),
 }  # fmt: skip
 
 
@@ -58,10 +168,17 @@ def _per_call(torch: Any, call: Callable[[], object], seconds: float) -> float:
     return of(max(1, int(seconds / max(of(1), 1e-6))))
 
 
+def _autocast(torch: Any, half: bool) -> Any:
+    """What a step runs in. No device is set there: in PyTorch that would slow each call down."""
+    if not half:
+        return contextlib.nullcontext()
+    return torch.autocast("cuda", torch.bfloat16)
+
+
 @contextlib.contextmanager
 def _on_device(torch: Any, half: bool) -> Iterator[None]:
-    kind = torch.bfloat16 if half else torch.float32
-    with torch.device("cuda"), torch.autocast("cuda", kind, enabled=half):
+    """What a step is made in."""
+    with torch.device("cuda"), _autocast(torch, half):
         yield
 
 
@@ -75,7 +192,7 @@ def _compared(make: Made, quick: bool, half: bool = False) -> list[str]:
     times: list[list[float]] = [[] for _ in sides]
     for _ in range(2 if quick else 9):
         for torch, call, found in zip(sides, calls, times):
-            with _on_device(torch, half):
+            with _autocast(torch, half):
                 found.append(_per_call(torch, call, 0.01 if quick else 0.1))
     cells = [time_of(statistics.median(t)) for t in times]
     if len(sides) > 1:
@@ -88,67 +205,180 @@ def _head(what: str, *columns: str) -> list[str]:
     return [what, *[c for column in columns for c in (column, *theirs)]]
 
 
-def steps(quick: bool = False) -> Table:
+def _measured(found: Table, name: str, tell: Tell, *cells: Callable[[], list[str]]) -> None:
+    """One more row; where a cell cannot be measured it says why, and the rest is measured."""
+    row = [name]
+    each = (len(found.head) - 1) // len(cells)
+    for of in cells:
+        try:
+            row += of()
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [""]
+            said = f"failed: {type(error).__name__}: {lines[0]}"
+            row += [said[:90], *[""] * (each - 1)]
+    found.rows.append(row)
+    tell(found)
+
+
+def _chosen(names: Any, only: str) -> list[str]:
+    return [name for name in names if only.lower() in name.lower()]
+
+
+def _silent(found: Table) -> None:
+    pass
+
+
+def steps(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table:
     """The ten training steps, in float32 and with autocast to bfloat16."""
-    table = Table("cuda steps", "training steps", _head("step", "float32", "bfloat16"))
-    for name, make in workloads.STEPS.items():
-        full = _compared(make, quick)
-        half = [""] * len(full)
-        if any(word in name for word in HALF):
-            half = _compared(make, quick, half=True)
-        table.rows.append([name, *full, *half])
-    return table
+    found = Table("cuda steps", "training steps", _head("step", "float32", "bfloat16"))
+    for name in _chosen(workloads.STEPS, only):
+        make = workloads.STEPS[name]
+        halved = any(word in name for word in HALF)
+        nothing = [""] * ((len(found.head) - 1) // 2)
+        _measured(
+            found, name, tell, lambda make=make: _compared(make, quick),  # type: ignore[misc]
+            lambda make=make, halved=halved, nothing=nothing:  # type: ignore[misc]
+                _compared(make, quick, half=True) if halved else nothing,
+        )  # fmt: skip
+    return found
 
 
-def op_table(quick: bool = False) -> Table:
+def op_table(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table:
     """The ops of `benchmarks.ops`, forward and backward."""
-    table = Table("cuda ops", "ops, float32", _head("op", "forward", "backward"))
-    for name, make in ops.OPS.items():
-        forward = _compared(lambda torch, make=make: ops._forward(torch, make), quick)  # type: ignore[misc]
-        backward = _compared(lambda torch, make=make: ops._backward(torch, make), quick)  # type: ignore[misc]
-        table.rows.append([name, *forward, *backward])
-    return table
+    found = Table("cuda ops", "ops, float32", _head("op", "forward", "backward"))
+    for name in _chosen(ops.OPS, only):
+        make = ops.OPS[name]
+        _measured(
+            found, name, tell,
+            lambda make=make: _compared(lambda torch: ops._forward(torch, make), quick),  # type: ignore[misc]
+            lambda make=make: _compared(lambda torch: ops._backward(torch, make), quick),  # type: ignore[misc]
+        )  # fmt: skip
+    return found
 
 
-def bandwidth(quick: bool = False, size: int = 1 << 28) -> Table:
+def traces(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table:
+    """What tracing costs: the structure, and the health of every value."""
+    head = ["step", "not traced", "structure", "nan and inf on every value", "health"]
+    found = Table("cuda tracing", "tracing: extra time", head)
+    for name in _chosen(workloads.STEPS, only):
+        if any(word in name for word in TRACED):
+            make = workloads.STEPS[name]
+            _measured(found, name, tell, lambda make=make: _traced(make, quick))  # type: ignore[misc]
+    return found
+
+
+def _traced(make: Made, quick: bool) -> list[str]:
+    with _on_device(framework, False):
+        step = make(framework)
+    armed = conditions.armed
+    calls = [step, tracing.traced(step, "none"), armed(step, ["nan", "inf"]),
+             armed(step, conditions.HEALTH)]  # fmt: skip
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(2 if quick else 9):
+        for call, took in zip(calls, times):
+            took.append(_per_call(framework, call, 0.01 if quick else 0.1))
+    extra = [statistics.median(b / a for a, b in zip(times[0], t)) - 1 for t in times[1:]]
+    return [time_of(statistics.median(times[0])), *[f"{e:+.0%}" for e in extra]]
+
+
+def bandwidth(
+    quick: bool = False, only: str = "", tell: Tell = _silent, size: int = 1 << 28
+) -> Table:
     """Kernels that are bound by memory, as a part of what a copy on the device reaches."""
-    table = Table("cuda bandwidth", "of the copy bandwidth", ["kernel", "time", "of a copy's"])
-    seconds = 0.01 if quick else 0.3
+    found = Table("cuda bandwidth", "of the copy bandwidth",
+                  ["kernel", "float32", "of a copy's", "bfloat16", "of a copy's"])  # fmt: skip
+    seconds = 0.01 if quick else 0.2
+    lines = [framework.ones(size // n, device="cuda", dtype=dtype)
+             for n, dtype in ((4, framework.float32), (2, framework.bfloat16))]  # fmt: skip
     with framework.no_grad():
-        x = framework.ones(size // 4, device="cuda")
-        copy = 2 * size / _per_call(framework, x.clone, seconds)
-        table.rows.append(["copy", time_of(2 * size / copy), f"{copy / 1e9:.0f} GB/s"])
-        for name, (passes, call) in STREAMS.items():
-            took = _per_call(framework, lambda call=call: call(x), seconds)  # type: ignore[misc]
-            table.rows.append([name, time_of(took), f"{passes * size / took / copy:.0%}"])
-    return table
+        copies = [_per_call(framework, x.clone, seconds) for x in lines]
+        row = [cell for t in copies for cell in (time_of(t), f"{2 * size / t / 1e9:.0f} GB/s")]
+        found.rows.append(["copy", *row])
+        tell(found)
+        for name in _chosen(STREAMS, only):
+            _measured(found, name, tell, *[
+                lambda x=x, t=t, name=name: _share(*STREAMS[name], x, t / 2, seconds)
+                for x, t in zip(lines, copies)
+            ])  # fmt: skip
+    return found
 
 
-def _facts() -> str:
+def _share(
+    passes: float, make: Callable[[Any], Callable[[], object]], x: Any, one: float, seconds: float
+) -> list[str]:
+    """A call's time, and the part of the bandwidth if one pass over the line takes ``one``."""
+    took = _per_call(framework, make(x), seconds)
+    return [time_of(took), f"{passes * one / took:.0%}"]
+
+
+PARTS: dict[str, Callable[..., Table]] = {
+    "steps": steps, "tracing": traces, "bandwidth": bandwidth, "ops": op_table,
+}  # fmt: skip
+
+
+def _facts() -> list[str]:
     import cupy
 
     found = framework.cuda.get_device_properties(0)
     theirs = _theirs()
-    return "; ".join([
+    return [
         datetime.date.today().isoformat(), f"{found.name}, capability {found.major}.{found.minor}",
-        f"driver for CUDA {cupy.cuda.runtime.driverGetVersion()}, CuPy {cupy.__version__}",
+        f"driver {_driver()}for CUDA {cupy.cuda.runtime.driverGetVersion()}, CuPy "
+        f"{cupy.__version__}",
+        "convolutions by cuDNN" if _cudnn() else "convolutions by kernels of our own",
         f"PyTorch {theirs.__version__}" if theirs else "no PyTorch with CUDA to compare with",
-    ])  # fmt: skip
+    ]  # fmt: skip
+
+
+def _driver() -> str:
+    """The driver's own version and a space, where Linux tells it."""
+    with contextlib.suppress(OSError):
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+        if version := re.search(r"\b\d{3}\.\d+(\.\d+)?\b", text):
+            return f"{version[0]} "
+    return ""
+
+
+def _cudnn() -> bool:
+    return bool(framework.backends.cudnn.is_available())
+
+
+def _row_told(found: Table) -> None:
+    """Print the newest row, under its head if it is the first."""
+    lines = [found.head, found.rows[-1]] if len(found.rows) == 1 else found.rows[-1:]
+    if len(lines) == 2:
+        print(f"\n{found.title}", flush=True)
+    for line in lines:
+        print("  " + line[0].ljust(46), *[cell.rjust(11) for cell in line[1:]], flush=True)
 
 
 def main(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cuda", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all of {', '.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute or two")
+    parser.add_argument("--only", default="", metavar="WORD", help="rows with this in their name")
+    parser.add_argument("--write-docs", action="store_true", help="into docs/performance.md")
     options = parser.parse_args(words)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"unknown part {min(unknown)!r}; choose from {', '.join(PARTS)}")
+    os.environ.setdefault("CUPY_CACHE_DIR", str(KERNELS))
     problem = "TAPEBOOK_FAKE_CUDA is set" if is_fake_cuda() else cuda_problem()
     if problem:
         print(f"benchmarks.cuda: nothing was measured: {problem}", file=sys.stderr)
         return NO_GPU
-    print(_facts(), flush=True)
+    facts = _facts()
+    print("; ".join(facts), flush=True)
     workloads.place = "cuda"
-    for make in (steps, op_table, bandwidth):
-        print("\n" + make(options.quick).text(), flush=True)
-    return 0
+    failed = False
+    for name in options.parts or PARTS:
+        found = PARTS[name](options.quick, options.only, _row_told)
+        failed |= any(cell.startswith("failed: ") for row in found.rows for cell in row)
+        if options.write_docs:
+            table.write([found], facts)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def _layer_norm(torch: Any, normal: Any) -> Call:
 
 
 def _batch_norm(torch: Any, normal: Any) -> Call:
-    mean, var = torch.zeros(64), torch.ones(64)
+    mean = torch.zeros(64, device=workloads.place)
+    var = torch.ones(64, device=workloads.place)
     function = torch.nn.functional.batch_norm
     return (
         lambda x, w, b: function(x, mean, var, w, b, training=True),
@@ -68,17 +69,17 @@ def _batch_norm(torch: Any, normal: Any) -> Call:
 
 
 def _cross_entropy(torch: Any, normal: Any) -> Call:
-    target = torch.from_numpy(np.random.default_rng(1).integers(0, 1000, 1024))
+    target = workloads._integers(torch, 1000, 1024, seed=1)
     return (lambda x: torch.nn.functional.cross_entropy(x, target)), [normal(1024, 1000)]
 
 
 def _embedding(torch: Any, normal: Any) -> Call:
-    index = torch.from_numpy(np.random.default_rng(1).integers(0, 10_000, (64, 128)))
+    index = workloads._integers(torch, 10_000, 64, 128, seed=1)
     return (lambda w: torch.nn.functional.embedding(index, w)), [normal(10_000, 128)]
 
 
 def _index_add(torch: Any, normal: Any) -> Call:
-    index = torch.from_numpy(np.random.default_rng(1).integers(0, 2000, 10_000))
+    index = workloads._integers(torch, 2000, 10_000, seed=1)
     return (lambda x, s: x.index_add(0, index, s)), [normal(2000, 64), normal(10_000, 64)]
 
 

@@ -175,7 +175,7 @@ def lstm_cells(torch: Any = framework) -> Step:
     x, y = _normal(torch, 30, 16, 32), _integers(torch, 10, 16)
 
     def model(x: Any) -> Any:
-        h = c = torch.zeros(16, 64)
+        h = c = torch.zeros(16, 64, device=place)
         for part in x:
             h, c = cell(part, (h, c))
         return head(h)

@@ -2,8 +2,12 @@
 
 python -m tests.cuda                       everything
 python -m tests.cuda ops modules           parts
+python -m tests.cuda ops --slice 2/4       every fourth op, from the second on: where time is short
 python -m tests.cuda --memcheck            the kernels of our own under compute-sanitizer
 python -m tests.cuda --rehearse            on the fake device, to see that the tests themselves work
+
+What CuPy compiles is kept in build/cupy-kernels, unless CUPY_CACHE_DIR says where: the first run of
+the op table compiles for minutes.
 
 Exit status: 0 all agree, 1 something does not, 3 nothing was tested: there is no GPU (one line says
 why).
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,11 +46,15 @@ def main(words: list[str]) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--memcheck", action="store_true", help="the kernels, by compute-sanitizer")
     parser.add_argument("--rehearse", action="store_true", help="on the fake device, no kernels")
+    parser.add_argument("--slice", metavar="K/N", default="1/1", help="of the ops: every N-th")
     options = parser.parse_args(words)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {min(unknown)!r}; choose from {', '.join(PARTS)}")
+    if not re.fullmatch(r"[1-9]\d*/[1-9]\d*", options.slice):
+        parser.error(f"--slice: expected two numbers such as 2/4, but got {options.slice!r}")
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment.setdefault("CUPY_CACHE_DIR", str(ROOT / "build" / "cupy-kernels"))
     parts = options.parts or list(PARTS)
     if options.rehearse:
         environment["TAPEBOOK_FAKE_CUDA"] = "1"
@@ -61,7 +70,8 @@ def main(words: list[str]) -> int:
     status = 0
     for part in parts:
         print(f"-- {part}", flush=True)
-        done = subprocess.run([sys.executable, *PARTS[part]], cwd=ROOT, env=environment)
+        more = [f"--slice={options.slice}"] if part == "ops" else []
+        done = subprocess.run([sys.executable, *PARTS[part], *more], cwd=ROOT, env=environment)
         status |= done.returncode != 0
     return int(status)
 

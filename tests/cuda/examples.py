@@ -13,7 +13,7 @@ import framework as torch
 __all__ = ["NAMES", "main"]
 
 ROOT = Path(__file__).parents[2] / "examples"
-NAMES = ("digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt")
+NAMES = ("digits_mlp", "digits_cnn", "dynamic_rnn", "nan_hunt", "tour")
 
 
 def main(names: tuple[str, ...] = NAMES) -> int:
@@ -31,7 +31,8 @@ def main(names: tuple[str, ...] = NAMES) -> int:
                     runpy.run_path(str(ROOT / f"{name}.py"), run_name="__main__")
             except Exception as error:
                 failed += 1
-                print(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+                said = next(iter(str(error).strip().splitlines()), "")
+                print(f"{name}: {type(error).__name__}: {said}", flush=True)
     finally:
         torch.from_numpy = plain
         torch.set_default_device(None)

@@ -100,6 +100,7 @@ def main() -> int:
                 np.testing.assert_allclose(found[key], a, rtol=1e-4, atol=atol, err_msg=key)
         except Exception as error:
             wrong += 1
-            print(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            said = next(iter(str(error).strip().splitlines()), "")
+            print(f"{name}: {type(error).__name__}: {said}", flush=True)
     print(f"modules: {len(MODULES) - wrong} of {len(MODULES)} agree with the CPU")
     return 1 if wrong else 0

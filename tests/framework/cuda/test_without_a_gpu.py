@@ -42,6 +42,39 @@ def test_an_unknown_part_is_refused() -> None:
     assert done.returncode == 2 and "unknown part 'everything'; choose from" in done.stderr
 
 
+def test_a_slice_of_the_ops() -> None:
+    done = run("-m", "tests.cuda", "ops", "--slice", "7/40", "--rehearse")
+    assert done.returncode == 0 and "samples agree" in done.stdout
+    assert int(done.stdout.split(" of ")[1].split()[0]) < 200
+    done = run("-m", "tests.cuda", "ops", "--slice", "0/4", "--rehearse")
+    assert done.returncode == 2 and "--slice: expected two numbers such as 2/4" in done.stderr
+
+
+SIGNS = """
+import sys
+import numpy as np
+sys.path.insert(0, "tests/framework/ops")
+from fake_cuda_run import settled
+import framework as torch
+a = torch.from_numpy(np.random.default_rng(0).standard_normal((4, 4)))
+signs, order = torch.tensor([1.0, -1, -1, 1]).double(), torch.tensor([2, 0, 3, 1])
+u, s, vh = torch.linalg.svd(a)
+flipped = settled("svd", (u * signs, s, vh * signs[:, None]))
+assert all(torch.allclose(x, y) for x, y in zip(settled("svd", (u, s, vh)), flipped))
+w, v = torch.linalg.eigh(a @ a.T)
+assert all(torch.allclose(x, y) for x, y in zip(settled("eigh", (w, v)),
+                                               settled("eigh", (w, v * signs))))
+w, v = torch.linalg.eig(a)
+turned = settled("eig", (w[order], v[:, order] * torch.exp(1j * signs * 3)))
+assert all(torch.allclose(x, y) for x, y in zip(settled("eig", (w, v)), turned))
+"""
+
+
+def test_signs_and_orders_that_libraries_choose_are_no_differences() -> None:
+    done = run("-c", SIGNS)
+    assert done.returncode == 0, done.stderr
+
+
 MODULES = """
 import sys
 from hosted import Host
@@ -110,15 +143,18 @@ def test_long_sequences_keep_no_scores() -> None:
 
 
 BENCH = """
+import sys
 from benchmarks import cuda, workloads
 from benchmarks.ops import OPS
-print(cuda._facts())
-workloads.place = "cuda"
-workloads.STEPS = {k: v for k, v in workloads.STEPS.items() if "small MLP" in k or "graph" in k}
-print(cuda.steps(quick=True).text())
-cuda.ops.OPS = dict(list(OPS.items())[-2:])
-print(cuda.op_table(quick=True).text())
-print(cuda.bandwidth(quick=True, size=1 << 16).text())
+chosen = {
+    "steps": ("STEPS", workloads, ("small MLP", "graph")),
+    "ops": ("OPS", cuda.ops, ("cross_entropy", "embedding", "index_add", "batch_norm", "cat of")),
+}
+for name, module, words in chosen.values():
+    found = getattr(module, name)
+    setattr(module, name, {k: v for k, v in found.items() if any(w in k for w in words)})
+cuda.bandwidth.__defaults__ = (*cuda.bandwidth.__defaults__[:-1], 1 << 18)
+sys.exit(cuda.main(["--quick"]))
 """
 
 
@@ -126,4 +162,22 @@ print(cuda.bandwidth(quick=True, size=1 << 16).text())
 def test_the_benchmarks_run() -> None:
     said = strictly("-c", BENCH)
     assert "a stand-in for a GPU, capability 9.0; driver for CUDA 12080, CuPy 14.2.0" in said
-    assert "small MLP" in said and "layer_norm of rows of 1024" in said
+    assert "failed" not in said
+    for name in "small MLP", "layer_norm, backward", "AdamW", "index_add 10,000", "batch_norm 32":
+        assert name in said
+
+
+FAILS = """
+import sys
+from benchmarks import cuda, workloads
+def fails(torch):
+    raise ValueError("no such step")
+workloads.STEPS = {"fails": fails, "small MLP": workloads.mlp}
+sys.exit(cuda.main(["steps", "--quick"]) != 1)
+"""
+
+
+@pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
+def test_a_benchmark_that_fails_leaves_the_others() -> None:
+    said = strictly("-c", FAILS).splitlines()
+    assert "failed: ValueError: no such step" in said[-2] and "small MLP" in said[-1]

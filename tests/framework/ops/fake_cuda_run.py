@@ -3,13 +3,14 @@
 A script of its own, because the fake device is chosen by an environment variable before the start:
 ``test_table.py`` runs it, ``make conformance`` counts it. With ``--own`` the kernels of our own run
 on the host (`tests/framework/cuda`), which need not agree to the last bit; with ``--device`` all is
-about a real GPU, if the variable is not set.
+about a real GPU, if the variable is not set. ``--slice=K/N``: only every N-th op.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -42,12 +43,34 @@ def on(device: str, value):
     return value
 
 
+def _phases(vectors: Tensor, dim: int) -> Tensor:
+    """Numbers of size 1 that make the first element of each vector positive."""
+    first = vectors.detach().narrow(dim, 0, 1)
+    return (first / first.abs()).conj()
+
+
+def settled(name: str, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Results in a form that does not depend on what each library may choose: order and signs."""
+    if name in ("eig", "eigvals"):
+        values = outs[0].detach().cpu()._data
+        order = np.argsort(np.round(values.real, 6) + 1e-3 * values.imag)
+        order = torch.from_numpy(order).to(outs[0].device)
+        outs = tuple([o[..., order] for o in outs])
+    if name in ("eig", "eigh"):
+        return outs[0], outs[1] * _phases(outs[1], -2)
+    if name == "svd":
+        u, s, vh = outs
+        turned = _phases(u, -2)
+        return u * turned, s, vh * turned.mT.conj()
+    return outs
+
+
 def outputs(name: str, args, meta, device: str):
     """Results and gradients as NumPy arrays, and the devices seen."""
     args, meta = on(device, args), on(device, meta)
     torch.manual_seed(0)
     out = apply(OPS[name], *args, **meta)
-    outs = out if isinstance(out, tuple) else (out,)
+    outs = settled(name, out if isinstance(out, tuple) else (out,))
     wanted = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
     found = [*outs]
     ends = [o for o in outs if o.requires_grad]
@@ -61,13 +84,21 @@ def outputs(name: str, args, meta, device: str):
     return [t.cpu().detach()._data for t in found], {t.device.type for t in found}
 
 
+def _chosen(ops: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    for word in sys.argv[1:]:
+        if word.startswith("--slice="):
+            first, of = map(int, word.partition("=")[2].split("/"))
+            return ops[first - 1 :: of]
+    return ops
+
+
 def main() -> int:
     count = wrong = 0
     host = Host()
     if own := "--own" in sys.argv:
         kernels.use(host)
     near = 1e-9 if "--device" in sys.argv else 1e-11 if own else 0
-    for name, op in sorted(OPS.items()):
+    for name, op in _chosen(sorted(OPS.items())):
         if op.samples is None or name in MOVES:
             continue
         seed = crc32(name.encode()) % 1000
@@ -77,12 +108,13 @@ def main() -> int:
                 cpu, _ = outputs(name, args, meta, "cpu")
                 cuda, devices = outputs(name, args, meta, "cuda")
                 for a, b in zip(cpu, cuda, strict=True):
-                    assert a.dtype == b.dtype
+                    assert a.dtype == b.dtype, f"{b.dtype} instead of {a.dtype}"
                     np.testing.assert_allclose(a, b, rtol=near, atol=near)
                 assert devices <= {"cuda"}, f"results on {devices}"
             except Exception as error:
                 wrong += 1
-                print(f"{name} {i}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+                said = next(iter(str(error).strip().splitlines()), "")
+                print(f"{name} {i}: {type(error).__name__}: {said}", flush=True)
     print(f"{count - wrong} of {count} samples agree on the {torch.cuda.get_device_name()}")
     if own:
         print("entries", *sorted(host.launched))
