@@ -1,7 +1,8 @@
 """Switches of the whole package that PyTorch has: precision, determinism, threads.
 
-Computation here is in full precision, but for convolutions of float32 by cuDNN on CUDA devices
-(`backends.cudnn.allow_tf32`), and deterministic but for these and sums by an index there
+Computation here is in full precision, but on CUDA devices for convolutions of float32 by cuDNN
+(`backends.cudnn.allow_tf32`) and products of it where that is allowed
+(`set_float32_matmul_precision`), and deterministic but for these and sums by an index there
 (`use_deterministic_algorithms`): the other switches are checked, remembered and change nothing.
 Compiled kernels use as many threads as `set_num_threads` says.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework import cautions, processors
+from framework import backends, cautions, processors
 from framework.kernels import compiled, cuda
 
 __all__ = [
@@ -39,7 +40,10 @@ _MODES = ("default", "warn", "error")
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Remember "highest", "high" or "medium"; float32 products are always float32 here.
+    """How exactly float32 is multiplied on CUDA devices: "highest", "high" or "medium".
+
+    With "highest", as it is at first, with all bits. Else with 10 bits of mantissa on tensor cores
+    (TF32), as with ``backends.cuda.matmul.allow_tf32 = True``. On the CPU always with all bits.
 
     RuntimeError for another word.
 
@@ -54,16 +58,19 @@ def set_float32_matmul_precision(precision: str) -> None:
             "setFloat32MatmulPrecision call has no effect."
         )
     _Flags.precision = precision
+    backends.cuda.matmul.fp32_precision = "ieee" if precision == "highest" else "tf32"
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` set, "highest" at first.
+    """What `set_float32_matmul_precision` set, or ``backends.cuda.matmul``; "highest" at first.
 
     >>> import framework as torch
     >>> torch.set_float32_matmul_precision("highest")
     >>> torch.get_float32_matmul_precision()
     'highest'
     """
+    if backends.cuda.matmul.allow_tf32 == (_Flags.precision == "highest"):  # set there
+        _Flags.precision = "high" if backends.cuda.matmul.allow_tf32 else "highest"
     return _Flags.precision
 
 

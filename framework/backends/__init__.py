@@ -1,8 +1,9 @@
 """`backends`: PyTorch's switches of libraries, accepted and remembered.
 
 There is one implementation of nearly everything here, so that no switch changes a result, but for
-those of cuDNN: where its front end is installed, convolutions on CUDA devices are its, unless
-`cudnn.enabled` is False. What is asked (``is_available``) is answered truthfully.
+those of products on CUDA devices (`cuda.matmul`) and of cuDNN: where its front end is installed,
+convolutions there are its, unless `cudnn.enabled` is False. What is asked (``is_available``) is
+answered truthfully.
 
 >>> import framework as torch
 >>> torch.backends.cudnn.benchmark = True
@@ -20,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from framework.cautions import caution
+from framework.kernels.cuda import precision
 
 __all__ = [
     "Backend", "cpu", "cuda", "cudnn", "cusparselt", "disable_global_flags", "kleidiai", "mha",
@@ -95,7 +97,8 @@ class Backend:
         try:
             yield
         finally:
-            self.__dict__.update(zip(self._switches, before))
+            for name, value in zip(self._switches, before):
+                setattr(self, name, value)
 
     def __repr__(self) -> str:
         return f"<backends.{self._name}>"
@@ -149,6 +152,49 @@ class _SDPAParams(NamedTuple):
     enable_gqa: bool
 
 
+_TOLD = {  # switches of `_Matmul` that are told as they are
+    "allow_fp16_reduced_precision_reduction": "float16_reduced",
+    "allow_bf16_reduced_precision_reduction": "bfloat16_reduced",
+    "allow_fp16_accumulation": "float16_sums",
+}
+
+
+class _Matmul(Backend):
+    """`backends.cuda.matmul`: how cuBLAS multiplies matrices on CUDA devices.
+
+    ``allow_tf32``: float32 is multiplied with 10 bits of mantissa, on tensor cores; it is
+    ``fp32_precision == "tf32"``, and `set_float32_matmul_precision` sets both.
+    ``allow_fp16_reduced_precision_reduction`` and ``allow_bf16_...``: where cuBLAS splits a sum of
+    float16 or bfloat16, its parts may be joined in that type. ``allow_fp16_accumulation``: float16
+    may be added up in float16.
+
+    RuntimeError for another ``fp32_precision`` than "none", "ieee" and "tf32", and for an
+    ``allow_tf32`` that is no bool.
+    """
+
+    allow_tf32: bool
+    fp32_precision: str
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "allow_tf32":
+            if not isinstance(value, bool):
+                got = type(value).__name__
+                raise RuntimeError(f"set_allow_tf32_cublas expects a bool, but got {got}")
+            self.fp32_precision = "tf32" if value else "ieee"
+            return
+        if name == "fp32_precision":
+            if value not in ("none", "ieee", "tf32"):
+                if value == "bf16":
+                    raise RuntimeError("backend 'cuda' does not support precision 'bf16'")
+                raise RuntimeError(f"Unknown precision: {value}")
+            self.__dict__["allow_tf32"] = value == "tf32"
+            precision.choose(tf32=self.allow_tf32)
+        elif name in _TOLD:
+            value = bool(value[0] if isinstance(value, tuple) else value)
+            precision.choose(**{_TOLD[name]: value})
+        super().__setattr__(name, value)
+
+
 class _Cuda(Backend):
     """`backends.cuda`: matrix products, and which attention kernels may be used."""
 
@@ -156,7 +202,7 @@ class _Cuda(Backend):
 
     def __init__(self) -> None:
         super().__init__("cuda")
-        self.matmul = Backend(
+        self.matmul = _Matmul(
             "cuda.matmul", allow_tf32=False, allow_fp16_reduced_precision_reduction=True,
             allow_bf16_reduced_precision_reduction=True, allow_fp16_accumulation=False,
             fp32_precision="none",

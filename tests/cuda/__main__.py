@@ -34,6 +34,7 @@ PARTS = {
     "kernels": [*_KERNELS],
     "ops": ["tests/framework/ops/fake_cuda_run.py", "--device"],
     "modules": ["-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())"],
+    "products": ["-c", "import sys; from tests.cuda import products; sys.exit(products.main())"],
     "examples": ["-c", "import sys; from tests.cuda import examples; sys.exit(examples.main())"],
 }
 

@@ -22,7 +22,7 @@ import numpy as np
 from framework.device import is_fake_cuda
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
-from framework.kernels.cuda.table import FAMILIES, KERNELS, ON_HOST, SOLVER, TENSOR_CORES
+from framework.kernels.cuda.table import FAMILIES, KERNELS, LIBRARIES, ON_HOST, TENSOR_CORES
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "has_tensor_cores",
@@ -119,11 +119,11 @@ def _cupys(plain: Any) -> Callable[..., Any]:
 
 
 def kernel_named(name: str) -> Callable[..., Any] | None:
-    """The function that runs an op on a device, by a kernel of our own or CuPy's `solver`, or None.
+    """The function that runs an op on a device: a kernel of our own, CuPy's libraries, or None.
 
     It returns None itself for arrays that it is not for.
     """
-    family = "solver" if name in SOLVER else KERNELS.get(name)
+    family = LIBRARIES.get(name) or KERNELS.get(name)
     if family is None:
         return None
     found: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{family}"), name)

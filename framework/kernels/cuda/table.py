@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "KERNELS", "ON_HOST", "SOLVER", "TENSOR_CORES"]
+__all__ = ["FAMILIES", "KERNELS", "LIBRARIES", "ON_HOST", "TENSOR_CORES"]
 
 FAMILIES = (  # a .cu and a .py of that name each
     "adding", "attention", "conv", "drawing", "gates", "health", "loss", "norm", "optimizers",
@@ -31,14 +31,18 @@ _NAMES = {  # by family: functions of the name of their op
 
 KERNELS = {op: family for family, names in _NAMES.items() for op in names.split()}
 
+_LIBRARIES = {  # likewise, by CuPy's libraries: a .py that calls these
+    "products": "linear linear_weight_backward matmul",
+    "solver": """cholesky cholesky_ex cholesky_inverse cholesky_solve eig eigvals inv inv_ex lstsq
+        lu_factor solve solve_ex solve_triangular""",
+}
+
+LIBRARIES = {op: family for family, names in _LIBRARIES.items() for op in names.split()}
+
 # Ops that fetch their operands, compute in host memory and put the result back, which waits for the
 # device: what CuPy has no kernel for (running extremes, symmetric factors, ...), and what it has
 # kernels for (`solver`) where these do not fit or fail, since they do not say which matrix it was.
-SOLVER = frozenset(
-    """cholesky cholesky_ex cholesky_inverse cholesky_solve eig eigvals inv inv_ex lstsq lu_factor
-    solve solve_ex solve_triangular""".split()
-)
-ON_HOST = SOLVER | frozenset(
+ON_HOST = frozenset(_LIBRARIES["solver"].split()) | frozenset(
     """cummax cummin decayed_sum hash_tensor ldl_factor ldl_solve logcumsumexp matrix_exp mode
     segment_reduce""".split()
 )

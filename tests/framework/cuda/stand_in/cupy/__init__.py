@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,21 @@ class counts:
     fetches = 0
     waits = 0  # for the device, fetches among them
     sent = 0  # bytes, to the device
+    launches = 0  # of kernels, at least: a function of CuPy's counts as one
 
     @classmethod
     def reset(cls) -> None:
-        cls.fetched = cls.fetches = cls.waits = cls.sent = 0
+        cls.fetched = cls.fetches = cls.waits = cls.sent = cls.launches = 0
+
+    @classmethod
+    def made(cls, name: str, found: Any, given: Any) -> None:
+        """Count what a function computed, or copied; a view of what it was given is neither."""
+        if isinstance(found, np.ndarray) and name not in _UNFILLED:
+            roots = [_root(x._a) for x in given if isinstance(x, ndarray)]
+            cls.launches += not any(_root(found) is r for r in roots)
+
+
+_UNFILLED = {"empty", "empty_like", "asarray", "array"}  # no kernel fills these
 
 
 def _root(a: Any) -> Any:
@@ -94,12 +106,25 @@ def _root(a: Any) -> Any:
     return a
 
 
+_asked: deque[tuple[int, int]] = deque(maxlen=8)  # memory of which an address was last asked
+
+
+def is_owned(address: int, size: int) -> bool:
+    """Whether memory is within an array, of one of the last addresses that were asked for."""
+    return any(start <= address and address + size <= end for start, end in _asked)
+
+
 class MemoryPointer:
     def __init__(self, root: Any, offset: int, device_id: int = 0) -> None:
         self._root, self._offset, self.device_id = root, offset, device_id
         self.mem = self
 
-    ptr = property(lambda self: self._root.ctypes.data + self._offset)
+    @property
+    def ptr(self) -> int:
+        start: int = self._root.ctypes.data
+        _asked.append((start, start + self._root.nbytes))
+        return start + self._offset
+
     device = property(lambda self: cuda.Device(self.device_id))
 
     def __add__(self, offset: int) -> MemoryPointer:
@@ -278,6 +303,7 @@ class ndarray:
         elif not isinstance(value, (*_SCALARS, np.ndarray)):
             raise TypeError(f"Unsupported type {type(value)}")
         self._a[self._index(index)] = value
+        counts.launches += 1
 
     def fill(self, value: Any) -> None:
         self[...] = value
@@ -378,6 +404,7 @@ class ufunc:
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
             found = self._call(*map(_plain, args), **plain)
+        counts.launches += 1
         return _wrapped(found, (*args, options.get("out")))
 
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
@@ -387,6 +414,7 @@ class ufunc:
         known = _ATOMICS.get(self.name, "ilIL")
         if a.dtype.char not in known:
             raise TypeError(f"cupy.{self.name}.at only supports {known} as data type")
+        counts.launches += 1
         self._call.at(a._a, _plain(indices, True), _plain(b))
 
     def outer(self, a: Any, b: Any, **options: Any) -> Any:
@@ -398,6 +426,7 @@ class ufunc:
                 raise NotImplementedError(f"`cupy_{self.name}.{name}` is not supported yet")
             assert isinstance(array, ndarray)
             found = getattr(self._call, name)(array._a, *_plain(args, True), **options)
+            counts.launches += 1
             return _wrapped(found, (array,))
 
         return call
@@ -449,6 +478,7 @@ def _function(name: str, module: Any, kind: str = "functions") -> Any:
             found = _factored(call, plain, given) if kind == "linalg" else call(*plain, **given)
         if name in _HOST:
             return found
+        counts.made(name, found, (*args, *options.values()))
         return _wrapped(found, (*args, *options.values()))
 
     function.__name__ = name
@@ -504,6 +534,7 @@ def _method(name: str) -> Any:
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
             found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
+        counts.made(name, found, (self,))
         return None if found is None else _wrapped(found, (self,))
 
     return call

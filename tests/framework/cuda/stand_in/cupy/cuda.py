@@ -18,6 +18,16 @@ def get_device_id() -> int:
     return _now[-1]
 
 
+class device:
+    """The module of that name."""
+
+    @staticmethod
+    def get_cublas_handle() -> int:
+        from cupy_backends.cuda.libs import cublas
+
+        return cublas.HANDLE
+
+
 def _counts() -> Any:
     import cupy
 

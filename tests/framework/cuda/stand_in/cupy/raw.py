@@ -37,6 +37,7 @@ class RawModule:
             takes = call(
                 ctypes.c_longlong(grid[0]), ctypes.c_longlong(block[0]), words, len(args), 0
             )
+            cupy.counts.launches += 1
             assert takes == len(args), f"{name} takes {takes} arguments, got {len(args)}"
 
         return kernel
