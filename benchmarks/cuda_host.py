@@ -41,9 +41,10 @@ def hollow() -> None:
             return lambda grid, block, args: None
 
     def made(self: Any, shape: Any, dtype: Any = float, order: str = "C") -> None:
-        self._a, self.base, self._place = room, None, cupy.cuda.Device(0)
+        self._a, self.base, self._place, self._memory = room, None, cupy.cuda.Device(0), None
 
     cupy._fits = lambda *a: None
+    cupy.cuda.alloc = lambda size: None
     cupy.MemoryPointer.ptr = property(lambda self: 1 << 40)
     cupy.RawModule = Module
     cupy.ufunc.__call__ = lambda self, *a, **options: some

@@ -200,7 +200,12 @@ def cuda_problem() -> str:
         return f"CuPy cannot be imported: {first_words(error)}"
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
         return f"CuPy found no usable GPU: {first_words(error)}"
-    return "" if count else "CuPy found no GPU"
+    if not count:
+        return "CuPy found no GPU"
+    from framework.kernels import allocations
+
+    allocations.pool()  # is counted from the first array on
+    return ""
 
 
 def first_words(error: Exception) -> str:

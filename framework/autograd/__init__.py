@@ -37,7 +37,9 @@ from framework.core.modes import (
     set_multithreading_enabled,
 )
 from framework.core.saved import SavedTensor
-from framework.kernels import module_of
+from framework.device import CPU
+from framework.kernels import module_of, on
+from framework.kernels.pool import no_memory
 from framework.tensor import Size, Tensor, wrap
 
 __all__ = [
@@ -336,6 +338,17 @@ def _matching(gradients: Any, count: int) -> Sequence[Any]:
     return found
 
 
+def _one(root: Tensor) -> Tensor:
+    if root._device is CPU:
+        return wrap(np.ones_like(root._data))
+    try:
+        with on(root._device):
+            return wrap(module_of(root._data).ones_like(root._data), root._device)
+    except MemoryError as error:
+        shape = list(root.shape)
+        raise no_memory("backward", error, root._device, f" (shape {shape})") from None
+
+
 def _starts(roots: tuple[Tensor, ...], gradients: Sequence[Any]) -> list[Tensor]:
     """The gradient to start from at each root: the given one, checked, or 1 for a scalar."""
     result = []
@@ -352,7 +365,7 @@ def _starts(roots: tuple[Tensor, ...], gradients: Sequence[Any]) -> list[Tensor]
                     "grad can be implicitly created only for real scalar outputs but got "
                     f"{root.dtype}"
                 )
-            result.append(wrap(module_of(root._data).ones_like(root._data), root._device))
+            result.append(_one(root))
             continue
         if not isinstance(given, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {_kind(given)}")

@@ -145,7 +145,7 @@ def run(op: Op, args: tuple[Any, ...], meta: dict[str, Any]) -> tuple[Any, Node 
         if error.__class__ is SparseOperand and op.sparse is not None:
             found = op.sparse(*args, **meta)
             return found, found._edge[0] if found._edge is not None else None
-        raise explained(op, args, error) from None
+        raise explained(op, args, error, meta) from None
 
     if op.moves:
         device = meta["target"]
@@ -648,12 +648,18 @@ _EXPLAINED = (
 )  # fmt: skip
 
 
-def explained(op: Op, args: tuple[Any, ...], error: Exception) -> Exception:
+def explained(
+    op: Op, args: tuple[Any, ...], error: Exception, meta: dict[str, Any] | None = None
+) -> Exception:
     """A kernel's complaint in PyTorch's words where known, always with the op and the shapes."""
     shapes = [list(a._data.shape) for a in args if isinstance(a, Tensor)]
     if isinstance(error, MemoryError):
+        made = meta or {}  # of a tensor that is made: its shape and its device
         shown = f" (shapes {' and '.join(map(str, shapes))})" if shapes else ""
+        if not shapes and "shape" in made:
+            shown = f" (shape {list(made['shape'])})"
         where = next((a._device for a in args if isinstance(a, Tensor)), None)
+        where = made.get("target", where) if op.moves else where
         found: Any = no_memory(op.name, error, where, shown + _place())
         found._explained = True
         return found

@@ -32,6 +32,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from numpy import ufunc
@@ -120,11 +121,15 @@ _FETCHED = {
 }  # fmt: skip
 
 
+_GENERATED = str(Path(__file__).with_name("<generated>"))  # a place of the framework's own
+
+
 @functools.cache
 def _caller(want: tuple[tuple[int, Any], ...]) -> Callable[[Rule], Callable[[Any, Any], Any]]:
     """Makes `Op.compile`'s functions for rules that want this: written out, for it is per node."""
     given = ", ".join([_FETCHED[kind].format(key) for kind, key in want])
-    made: Any = eval(f"lambda rule: lambda n, g: rule({given})")
+    text = f"lambda rule: lambda n, g: rule({given})"
+    made: Any = eval(compile(text, _GENERATED, "eval"))
     return made
 
 

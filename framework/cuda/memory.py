@@ -1,7 +1,7 @@
-"""Memory of CUDA devices: what CuPy's pool has taken and what of it is in use.
+"""Memory of CUDA devices: what CuPy's pool has taken and what of it is in use, now and at most.
 
-The pool keeps no record of peaks: those here are the largest amounts that a call of one of these
-functions has seen since the last reset.
+Bytes are counted as PyTorch counts them, each array rounded up to 512. Peaks are exact
+(`kernels.allocations`), but for what another thread gives back in the instant of an allocation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from framework.cautions import caution
 from framework.cuda.devices import get_device_properties, index_of, is_available, need, real
-from framework.kernels import OutOfMemoryError, pool
+from framework.device import device_count
+from framework.kernels import OutOfMemoryError, allocations, pool
 
 __all__ = [
     "OutOfMemoryError", "caching_allocator_alloc", "caching_allocator_delete", "empty_cache",
@@ -26,8 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-_peaks: dict[int, dict[str, int]] = {}  # by device
 _fractions: dict[int, float] = {}
+_forgotten: dict[int, tuple[int, int, int, int]] = {}  # sums at `reset_accumulated_memory_stats`
 
 
 def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
@@ -35,16 +36,31 @@ def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
     if not is_available():
         return {"allocated": 0, "reserved": 0}, {"allocated": 0, "reserved": 0}
     index = index_of(device)
-    now = {"allocated": 0, "reserved": 0}
-    if cupy := real():
-        taken = cupy.get_default_memory_pool()
-        with cupy.cuda.Device(index):
-            now = {"allocated": int(taken.used_bytes()), "reserved": int(taken.total_bytes())}
-    else:
-        now = dict.fromkeys(now, pool.held(index))
-    peaks = _peaks.setdefault(index, dict(now))
-    peaks.update({key: max(peaks[key], value) for key, value in now.items()})
-    return now, peaks
+    now = _held(index)
+    seen = allocations.counts(index)
+    peaks = {"allocated": seen.most, "reserved": seen.taken}
+    return now, {key: max(peaks[key], value) for key, value in now.items()}
+
+
+def _held(index: int) -> dict[str, int]:
+    cupy = real()
+    if cupy is None:
+        return dict.fromkeys(("allocated", "reserved"), pool.held(index))
+    with cupy.cuda.Device(index):
+        used = allocations.pool()
+        return {"allocated": int(used.used_bytes()), "reserved": int(used.total_bytes())}
+
+
+def _sums(index: int) -> tuple[int, int, int, int]:
+    """Bytes allocated, and given back again, allocations, and those that failed, of all time."""
+    now, seen = _held(index)["allocated"], allocations.counts(index)
+    return seen.allocated, seen.allocated - now, seen.calls, seen.failures
+
+
+def _since(index: int) -> tuple[int, ...]:
+    """`_sums` since they were last reset."""
+    before = _forgotten.get(index, (0, 0, 0, 0))
+    return tuple([max(0, a - b) for a, b in zip(_sums(index), before)])
 
 
 def memory_allocated(device: Any = None) -> int:
@@ -72,7 +88,7 @@ def memory_reserved(device: Any = None) -> int:
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The largest `memory_allocated` that a call of these functions has seen since the last reset.
+    """The most bytes that arrays had on a device at any time since the last reset.
 
     RuntimeError for a device that is not there.
 
@@ -84,7 +100,7 @@ def max_memory_allocated(device: Any = None) -> int:
 
 
 def max_memory_reserved(device: Any = None) -> int:
-    """The largest `memory_reserved` that a call of these functions has seen since the last reset.
+    """The most bytes that CuPy's pool had taken at any time since the last reset.
 
     RuntimeError for a device that is not there.
 
@@ -106,18 +122,24 @@ def reset_peak_memory_stats(device: Any = None) -> None:
     True
     """
     if is_available():
-        _peaks.pop(index_of(device), None)
-        _now(device)
+        index = index_of(device)
+        now, seen = _held(index), allocations.counts(index)
+        seen.most, seen.taken = now["allocated"], now["reserved"]
 
 
 def reset_accumulated_memory_stats(device: Any = None) -> None:
-    """Accepted: nothing is summed up.
+    """Begin again with what is summed up: bytes allocated and given back, errors.
 
-    It never raises.
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.reset_accumulated_memory_stats()
+    >>> torch.cuda.memory_stats()["allocated_bytes.all.allocated"]
+    0
     """
+    if is_available():
+        index = index_of(device)
+        _forgotten[index] = _sums(index)
 
 
 def memory_cached(device: Any = None) -> int:
@@ -160,9 +182,12 @@ reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
 
 
 def memory_stats(device: Any = None) -> dict[str, Any]:
-    """Current and peak bytes, by PyTorch's keys ("allocated_bytes.all.peak"); empty without CUDA.
+    """What `memory_summary` shows, by PyTorch's keys; empty without CUDA.
 
-    RuntimeError for a device that is not there.
+    "allocated_bytes.all.peak", say; ``current``, ``peak``, ``allocated`` and ``freed`` of allocated
+    (and active) bytes, the first two of reserved ones, "allocation.all.allocated" and "num_ooms".
+    PyTorch's numbers of blocks that are in use have no place in CuPy's pool; "num_alloc_retries" is
+    0, for CuPy does not tell. RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.memory_stats()["allocated_bytes.all.current"]
@@ -171,11 +196,16 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
     if not is_available():
         return OrderedDict()
     now, peaks = _now(device)
+    allocated, freed, calls, failures = _since(index_of(device))
     found: dict[str, Any] = OrderedDict()
     for name, key in ("active", "allocated"), ("allocated", "allocated"), ("reserved", "reserved"):
         found[f"{name}_bytes.all.current"] = now[key]
         found[f"{name}_bytes.all.peak"] = peaks[key]
-    found["num_alloc_retries"] = found["num_ooms"] = 0
+        if key == "allocated":
+            found[f"{name}_bytes.all.allocated"] = allocated
+            found[f"{name}_bytes.all.freed"] = freed
+    found["allocation.all.allocated"] = calls
+    found["num_alloc_retries"], found["num_ooms"] = 0, failures
     return found
 
 
@@ -239,17 +269,27 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
 
     RuntimeError for a device that is not there.
 
+    Args:
+        abbreviated: leave out what was summed up.
+
     >>> import framework as torch
     >>> print(torch.cuda.memory_summary(), end="")
     CUDA memory of device 0
                               current         peak
     allocated                 0.0 MiB      0.0 MiB
     reserved                  0.0 MiB      0.0 MiB
+    allocated in all 0.0 MiB, of which 0.0 MiB were given back; out of memory: 0 times
     """
     now, peaks = _now(device)
     index = index_of(device) if is_available() else 0
     rows = [f"CUDA memory of device {index}", f"{'':<20} {'current':>12} {'peak':>12}"]
     rows += [f"{k:<20} {now[k] / 2**20:>8.1f} MiB {peaks[k] / 2**20:>8.1f} MiB" for k in now]
+    if not abbreviated:
+        allocated, freed, _, failures = _since(index) if is_available() else (0, 0, 0, 0)
+        rows.append(
+            f"allocated in all {allocated / 2**20:.1f} MiB, of which {freed / 2**20:.1f} MiB were "
+            f"given back; out of memory: {failures} times"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -284,13 +324,15 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 
 
 def empty_cache() -> None:
-    """Give unused memory of CuPy's pool back to the device; nothing without a real one.
+    """Give unused memory of CuPy's pool back to its devices; nothing without a real one.
 
     >>> import framework as torch
     >>> torch.cuda.empty_cache()
     """
     if cupy := real():
-        cupy.get_default_memory_pool().free_all_blocks()
+        for index in range(device_count()):
+            with cupy.cuda.Device(index):
+                allocations.pool().free_all_blocks()
 
 
 def ipc_collect() -> None:
@@ -321,7 +363,7 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
     _fractions[index] = fraction
     if cupy := real():
         with cupy.cuda.Device(index):
-            cupy.get_default_memory_pool().set_limit(fraction=fraction)
+            allocations.pool().set_limit(fraction=fraction)
     else:
         pool.limit(index, int(fraction * get_device_properties(index).total_memory))
 

@@ -1,7 +1,8 @@
 """What is known of a cuda device's memory, and the error when it does not suffice.
 
-CuPy's pool knows what it holds. The fake device's arrays are counted while its memory is limited:
-by ``TAPEBOOK_FAKE_CUDA_MEMORY`` (bytes) in the environment, or `set_per_process_memory_fraction`.
+CuPy's pool knows what it holds (`allocations` counts). The fake device's arrays are counted while
+its memory is limited: by ``TAPEBOOK_FAKE_CUDA_MEMORY`` (bytes) in the environment, or
+`set_per_process_memory_fraction`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from framework.device import CPU, device, is_fake_cuda
+from framework.kernels import allocations
 from framework.kernels.errors import NoMemory, OutOfMemoryError
 
 __all__ = ["claim", "held", "limit", "limited", "no_memory", "physical"]
@@ -66,11 +68,16 @@ def _count(array: np.ndarray, index: int, most: int) -> None:
     if id(array) in _known:
         return
     if held(index) + array.nbytes > most:
+        allocations.counts(index).failures += 1
         raise MemoryError(
             f"Out of memory allocating {array.nbytes:,} bytes (allocated so far: {held(index):,} "
             f"bytes, limit set to: {most:,} bytes)."
         )
     _held[index] = held(index) + array.nbytes
+    counted = allocations.counts(index)
+    counted.most = counted.taken = max(counted.most, _held[index])
+    counted.calls += 1
+    counted.allocated += array.nbytes
     _known[id(array)] = index
     weakref.finalize(array, _free, id(array), array.nbytes)
 
@@ -98,7 +105,7 @@ def _pool(where: device) -> str:
     import cupy
 
     with cupy.cuda.Device(where.index):
-        pool = cupy.get_default_memory_pool()
+        pool = allocations.pool()
         free, total = cupy.cuda.Device(where.index).mem_info
         return (
             f"The pool holds {_size(pool.total_bytes())}, of which {_size(pool.used_bytes())} are "

@@ -357,6 +357,11 @@ class Optimizer:
                     self._update_one(p, group, state)
                 except ValueError as error:
                     raise _of_shapes(p, state, error) from None
+                except MemoryError as error:
+                    if isinstance(error, NoMemory):
+                        raise
+                    what, shown = f"{type(self).__name__}.step", f" (shape {list(p.shape)})"
+                    raise no_memory(what, error, p._device, shown) from None
                 if state:
                     self.state[p] = state
                 if recorder is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,10 @@ class ndarray:
     ) -> None:  # fmt: skip
         self.base = None
         self._place = cuda.Device(_current())
+        self._memory: Any = None
         if memptr is None:
+            size = math.prod(shape if isinstance(shape, tuple) else (shape,))
+            self._memory = cuda.alloc(size * np.dtype(dtype).itemsize)
             self._a = np.empty(shape, dtype, order)
         else:
             root = memptr._root
@@ -163,6 +167,9 @@ class ndarray:
         made._place = cuda.Device(_current()) if parent is None else parent._place
         if parent is not None and _root(a) is _root(parent._a):
             made.base = parent if parent.base is None else parent.base
+            made._memory = parent._memory
+        else:
+            made._memory = cuda.alloc(a.nbytes)
         return made
 
     # -- what it is --------------------------------------------------------------------------
@@ -588,4 +595,4 @@ fft = _Module("fft", np.fft)
 
 
 def get_default_memory_pool() -> Any:
-    return cuda.pool
+    return cuda.memory.pool

@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cupy import pools as memory
 from cupy import runtime_part as runtime  # noqa: F401
-
-_now = [0]
-
-
-def _current() -> int:
-    return _now[-1]
+from cupy.places import current as _current
+from cupy.places import now as _now
+from cupy.pools import (  # noqa: F401
+    MemoryHook,
+    MemoryPool,
+    alloc,
+    get_allocator,
+    set_allocator,
+    using_allocator,
+)
 
 
 def get_device_id() -> int:
@@ -38,7 +43,10 @@ class Device:
     def __init__(self, device: Any = None) -> None:
         self.id = _current() if device is None else int(getattr(device, "id", device))
 
-    mem_info = (60 << 30, 80 << 30)
+    @property
+    def mem_info(self) -> tuple[int, int]:
+        with self:
+            return memory.free_now()
 
     def use(self) -> None:
         _now[-1] = self.id
@@ -126,20 +134,3 @@ def get_elapsed_time(start: Event, end: Event) -> float:
     assert start.timing and end.timing and start.recorded is not None and end.recorded is not None
     assert start._asked > start.LATE or end._asked > end.LATE, "cudaErrorNotReady"
     return (end.recorded - start.recorded) * 1e3
-
-
-class _Pool:
-    def used_bytes(self) -> int:
-        return 0
-
-    def total_bytes(self) -> int:
-        return 0
-
-    def free_all_blocks(self) -> None:
-        pass
-
-    def set_limit(self, size: Any = None, fraction: Any = None) -> None:
-        pass
-
-
-pool = _Pool()
