@@ -299,6 +299,16 @@ def _masked_fill(w: Writer, c: Call) -> str:
     return w.node("Where", w.arg(c, 1, _BOOL), w.arg(c, 2, kind), w.arg(c, 0))
 
 
+@writes("nan_to_num")
+def _nan_to_num(w: Writer, c: Call) -> str:
+    kind = c.outs[0].dtype
+    found = x = w.arg(c, 0)
+    for end, name in ((math.inf, "posinf"), (-math.inf, "neginf")):
+        here = w.node("Equal", x, w.constant(end, kind))
+        found = w.node("Where", here, w.constant(c.meta[name], kind), found)
+    return w.node("Where", w.node("IsNaN", x), w.constant(c.meta["nan"], kind), found)
+
+
 @writes("clamp")
 def _clamp(w: Writer, c: Call) -> str:
     x, low, high = w.args(c)

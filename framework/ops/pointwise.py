@@ -16,6 +16,7 @@ from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT, converted
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
+from framework.kernels.writes import in_range
 from framework.ops.compare import publish_binary
 from framework.ops.legacy_forms import number_second
 from framework.ops.select import where
@@ -205,8 +206,12 @@ publish_binary(MUL, "multiply", "Alias of `mul`: ``input * other``.")
 # -- quotients -------------------------------------------------------------------------------
 
 
-def _division(kernel: Kernel, name: str) -> Kernel:
-    """A division with a whole quotient: integers by zero and bools are refused."""
+def _division(kernel: Kernel, name: str, fast: str = "") -> Kernel:
+    """A division with a whole quotient: integers by zero and bools are refused.
+
+    Args:
+        fast: the name of a compiled kernel that does the same.
+    """
 
     def divided(a: Any, b: Any) -> Any:
         like = a if hasattr(a, "dtype") else b
@@ -215,9 +220,44 @@ def _division(kernel: Kernel, name: str) -> Kernel:
             raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{type_name(like)}'")
         if kind in "iu" and not module_of(b).all(b):
             raise ValueError("ZeroDivisionError")
+        if fast and kind == "f" and (kernels := _elementwise(a, b)):
+            return getattr(kernels, fast)(a, b)
         return kernel(a, b)
 
     return divided
+
+
+def _elementwise(a: Any, b: Any) -> Any:
+    """Compiled kernels of an array and another of its shape or a number, or None."""
+    if a.__class__ is not np.ndarray or not compiled.is_plain_or_wide(a):
+        return None
+    if not getattr(b, "shape", ()) or (
+        b.shape == a.shape and b.dtype is a.dtype and compiled.is_plain_or_wide(b)
+    ):
+        return compiled.family("arithmetic")
+    return None
+
+
+def _remainder_kernel(a: Any, b: Any) -> Any:
+    """NumPy's, but with a zero's sign that of what was divided, as in PyTorch."""
+    if a.__class__ is np.ndarray and a.size >= compiled.LARGE and a.dtype.kind in "iu":
+        return _whole_remainder(a, b)
+    left = np.remainder(a, b)
+    if left.dtype.kind in "iu":
+        return left
+    return module_of(left).where(left == 0, np.copysign(left, a), left)
+
+
+def _whole_remainder(a: Any, b: Any) -> Any:
+    """Of many integers, by NumPy's vectorised division by a number or by C's quick remainder."""
+    if not hasattr(b, "dtype"):
+        left = np.floor_divide(a, b)
+        left *= b
+        return np.subtract(a, left, out=left)
+    left = np.fmod(a, b)
+    if left.dtype.kind == "i":
+        left += b * (((left ^ b) < 0) & (left != 0))
+    return left
 
 
 def _truncated(a: Any, b: Any) -> Any:
@@ -237,7 +277,7 @@ DIV = op(
     samples=lambda s: [((s(3, 2), s.away(2)), {}), ((2.0, s.away(3)), {}), ((s(3), 2.5), {})],
 )  # fmt: skip
 FLOOR_DIVIDE = op(  # PyTorch differentiates `div` with a rounding mode, not this
-    "floor_divide", _division(np.floor_divide, "div_floor"), "ab", rule="promote",
+    "floor_divide", _division(np.floor_divide, "div_floor", "floor_divide"), "ab", rule="promote",
     grad=(_refused, _refused),
     samples=lambda s: [((s.away(3).detach(), s.positive(3).detach()), {})],
 )  # fmt: skip
@@ -252,12 +292,12 @@ DIV_TRUNC = op(
     samples=lambda s: [((s.away(3), s.positive(3)), {})],
 )  # fmt: skip
 REMAINDER = op(
-    "remainder", _division(np.remainder, "remainder"), "ab", rule="promote",
+    "remainder", _division(_remainder_kernel, "remainder", "remainder"), "ab", rule="promote",
     grad=(lambda g: g, lambda g, a, b: -g * apply(DIV_FLOOR, a, b)),
     samples=lambda s: [((s(3), s.away(3) * 3.1), {}), ((s(3), 0.7), {})],
 )  # fmt: skip
 FMOD = op(
-    "fmod", _division(np.fmod, "fmod"), "ab", rule="first",
+    "fmod", _division(np.fmod, "fmod", "fmod"), "ab", rule="first",
     grad=(lambda g: g, lambda g, a, b: -g * apply(DIV_TRUNC, a, b)),
     samples=lambda s: [((s(3), s.away(3) * 3.1), {})],
 )  # fmt: skip
@@ -402,11 +442,16 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
 
 def _hypot_kernel(a: Any, b: Any) -> Any:
-    return np.hypot(real_floating(a, "hypot_cpu"), b)
+    real_floating(a, "hypot_cpu")
+    if a.shape == b.shape and compiled.is_plain(a) and (kernels := _elementwise(a, b)):
+        return kernels.hypot(a, b)
+    return np.hypot(a, b)
 
 
 def _logaddexp_kernel(a: Any, b: Any) -> Any:
     floating(a, "logaddexp_cpu")
+    if a.shape == b.shape and compiled.is_plain(a) and (kernels := _elementwise(a, b)):
+        return kernels.logaddexp(a, b)
     if a.dtype.kind != "c":
         return np.logaddexp(a, b)
     first = a.real >= b.real
@@ -522,11 +567,20 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 def _fused(name: str, combine: Kernel) -> Kernel:
     """``a + value * combine(b, c)``, half precision in float32."""
 
+    def quick(a: Any, b: Any, c: Any, value: Any) -> Any:
+        """Compiled kernels of three arrays of one shape, or None."""
+        if not (in_range(value) and a.shape == b.shape == c.shape and _elementwise(a, b)):
+            return None
+        same = a.dtype is c.dtype and compiled.is_plain_or_wide(c)
+        return compiled.family("writes") if same else None
+
     def kernel(a: Any, b: Any, c: Any, value: Any) -> Any:
         if a.dtype.kind == "b":
             raise NotImplementedError(f"\"{name}_cpu_out\" not implemented for 'Bool'")
         if a.dtype.kind in "iu":
             value = a.dtype.type(value)
+        elif kernels := quick(a, b, c, value):
+            return kernels.written(name, a, (b, c), value)
         x, y, z = wide(a), wide(b), wide(c)
         return (x + combine(y if value == 1 else value * y, z)).astype(a.dtype, copy=False)
 

@@ -15,13 +15,12 @@ from framework.core.kinds import MISSING
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, converted
-from framework.kernels import compiled
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name
 from framework.kernels.quick import SMALL, ZERO, blend
 from framework.kernels.spread import SPREADING
 from framework.layout import in_rows
 from framework.ops.compare import eq, publish_binary
-from framework.ops.unary import isnan
 from framework.tensor import Tensor
 
 __all__ = ["clamp", "masked_fill", "maximum", "minimum", "relu", "where"]
@@ -166,6 +165,8 @@ def _clamp_kernel(a: Any, low: Any, high: Any) -> Any:
         return quick(a, min_val=least, max_val=math.inf if high is None else high.item())
     if low is not None:
         a = np.maximum(a, low)
+        if high is not None and a.__class__ is np.ndarray and a.shape == high.shape:
+            return np.minimum(a, high, out=a)
     return np.minimum(a, high) if high is not None else a
 
 
@@ -375,6 +376,21 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     return apply(record, input, mask, value)
 
 
+def _nan_to_num_kernel(a: Any, *, nan: float, posinf: float, neginf: float) -> Any:
+    xp, kind = module_of(a), a.dtype.type
+    if compiled.is_plain_or_wide(a) and (kernels := compiled.family("arithmetic")):
+        return kernels.nan_to_num(a, nan, posinf, neginf, np.finfo(a.dtype).max)
+    result = xp.where(a == math.inf, kind(posinf), a)
+    result = xp.where(a == -math.inf, kind(neginf), result)
+    return xp.where(a != a, kind(nan), result)
+
+
+NAN_TO_NUM = op(
+    "nan_to_num", _nan_to_num_kernel, "a", grad=(lambda g, a: _only(g, a.isfinite()),),
+    samples=lambda s: [((s(3, 2),), {"nan": 0.0, "posinf": 3.0, "neginf": -4.0})],
+)  # fmt: skip
+
+
 @function(inplace=True, out=True)
 def nan_to_num(
     input: Tensor, nan: float | None = None, posinf: float | None = None,
@@ -403,6 +419,8 @@ def nan_to_num(
         once = coalesce(input)
         return with_values(once, nan_to_num(values_of(once), nan, posinf, neginf))
     limits = dtypes.finfo(kind)
-    result = where(isnan(input), 0.0 if nan is None else nan, input)
-    result = where(input == math.inf, limits.max if posinf is None else posinf, result)
-    return where(input == -math.inf, limits.min if neginf is None else neginf, result)
+    return apply(
+        NAN_TO_NUM, input, nan=0.0 if nan is None else nan,
+        posinf=limits.max if posinf is None else posinf,
+        neginf=limits.min if neginf is None else neginf,
+    )  # fmt: skip

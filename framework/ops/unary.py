@@ -247,11 +247,19 @@ sqrt = unary(
 
 def one_over(a: Any) -> Any:
     """The reciprocal; that of a complex zero is inf + nan j, as C divides."""
+    if compiled.is_plain_or_wide(a) and (kernels := compiled.family("arithmetic")):
+        return kernels.reciprocal(a)
     return np.divide(1, a) if a.dtype.kind == "c" else np.reciprocal(a)
 
 
+def _rsqrt_kernel(a: Any) -> Any:
+    if compiled.is_plain_or_wide(a) and (kernels := compiled.family("arithmetic")):
+        return kernels.rsqrt(a)
+    return one_over(np.sqrt(a))
+
+
 rsqrt = unary(
-    "rsqrt", _halves(lambda a: one_over(np.sqrt(a))), lambda g, y: g * y * y * y * -0.5,
+    "rsqrt", _halves(_rsqrt_kernel), lambda g, y: g * y * y * y * -0.5,
     "One over the square root of each element: inf for 0, NaN for negative real numbers.",
     "[4.0, 0.0] -> [0.5000,    inf]", domain="positive",
 )  # fmt: skip
@@ -423,6 +431,8 @@ def _rounding(kernel: Kernel, name: str) -> Kernel:
 
 def _frac_kernel(a: Any) -> Any:
     real_floating(a, "frac_cpu")
+    if compiled.is_plain_or_wide(a) and (kernels := compiled.family("arithmetic")):
+        return kernels.frac(a)
     return a - np.trunc(a)
 
 

@@ -122,6 +122,16 @@ _ROWS = [_apart(_X[1:], k) for k in (1, 2)]
 
 # A function, its arrays, and kernels that its gradient has in float32 and in float64.
 _CALLS: dict[str, tuple[Any, list[Any], list[str], list[str]]] = {
+    "remainder": (torch.remainder, [_apart(_X), 5.0 + _apart(_X, 1)],
+                  ["arithmetic.floor_divide"], ["arithmetic.floor_divide"]),
+    "rsqrt": (lambda x: torch.rsqrt(x + 4), [_apart(_X)],
+              ["arithmetic.rsqrt"], ["arithmetic.rsqrt"]),
+    "reciprocal": (lambda x: torch.reciprocal(x + 4), [_apart(_X)],
+                   ["arithmetic.reciprocal"], ["arithmetic.reciprocal"]),
+    "hypot": (torch.hypot, [_apart(_X), _apart(_X, 1)], ["arithmetic.hypot"], []),
+    "logaddexp": (torch.logaddexp, [_apart(_X), _apart(_X, 1)], ["arithmetic.logaddexp"], []),
+    "nan_to_num": (torch.nan_to_num, [_apart(_X)],
+                   ["arithmetic.nan_to_num"], ["arithmetic.nan_to_num"]),
     "Huber loss": (
         lambda a, b: F.huber_loss(a, b, reduction="none", delta=0.7), [_apart(_X), _apart(_X, 1)],
         ["pointwise.smooth_l1_backward"], []),

@@ -32,9 +32,10 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "attention", "channels", "columns", "crew", "depthwise", "doubles", "figures",
-    "firsts", "gates", "halves", "optimizers", "orders", "philox", "pointwise", "pool",
-    "recurrences", "rows", "scans", "scatter", "sequences", "spread", "sums", "windows", "writes",
+    "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
+    "doubles", "figures", "firsts", "gates", "halves", "optimizers", "orders", "philox",
+    "pointwise", "pool", "recurrences", "rows", "scans", "scatter", "sequences", "spread",
+    "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

@@ -12,7 +12,8 @@ from framework.kernels.compiled.elementary import FAR, FAST, bell, exp, normal_t
 
 __all__ = [
     "erf", "hardshrink", "hardsigmoid", "hardsigmoid_backward", "hardswish", "hardswish_backward",
-    "hardtanh", "hardtanh_backward", "logsigmoid", "logsigmoid_backward", "mish", "mish_backward",
+    "hardtanh", "hardtanh_backward", "log1p", "logsigmoid", "logsigmoid_backward", "mish",
+    "mish_backward",
     "outside", "sgn", "softplus", "softplus_backward", "softshrink", "threshold",
     "threshold_backward",
 ]  # fmt: skip
@@ -31,7 +32,7 @@ _ROOT2, _LN2_HIGH, _LN2_LOW = _f(2**0.5), _f(0.693359375), _f(-2.12194440e-4)
 
 
 @njit(**_PART)
-def _log1p(u):
+def log1p(u):
     """log(1 + u) for u in [0, 1], with what 1 + u rounds away put back."""
     w = ONE + u
     lost = (u - (w - ONE)) / w
@@ -55,7 +56,7 @@ def _log1p(u):
 @njit(**_PART)
 def _soft(x):
     """log(1 + e^x)."""
-    return (x if x > _ZERO else _ZERO) + _log1p(exp(-abs(x)))
+    return (x if x > _ZERO else _ZERO) + log1p(exp(-abs(x)))
 
 
 # Cephes' erff: erf(x) / x in powers of x², for |x| < 1.
@@ -195,7 +196,7 @@ def softplus_backward(g, x, out, beta, threshold):
 def logsigmoid(x, out):
     for i in range(out.size):
         v = x[i]
-        out[i] = (v if v < _ZERO else _ZERO) - _log1p(exp(-abs(v)))
+        out[i] = (v if v < _ZERO else _ZERO) - log1p(exp(-abs(v)))
 
 
 @njit(**FAST)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from framework.kernels.compiled import in_parts
 
-__all__ = ["KERNELS", "write"]
+__all__ = ["KERNELS", "write", "written"]
 
 _EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
 _PART = {**_EXACT, "forceinline": True}
@@ -102,6 +103,27 @@ KERNELS = {
     "sub_number": _loop(_difference_with),
     "sub_scaled": _loop(_scaled_difference),
 }
+
+
+def _elsewhere(function: Any) -> Any:
+    @njit(**_EXACT)
+    def loop(x, y, z, out, c, start, stop):
+        p, q, r, s = x[start:stop], y[start:stop], z[start:stop], out[start:stop]
+        for i in range(p.size):
+            s[i] = function(p[i], q[i], r[i], c)
+
+    return loop
+
+
+_ELSEWHERE = {"addcdiv": _elsewhere(_with_quotient), "addcmul": _elsewhere(_with_product)}
+
+
+def written(name: str, x: Any, others: Any, number: float) -> Any:
+    """The same in an array of its own."""
+    out = np.empty_like(x)
+    flat = [a.reshape(-1) for a in (x, *others, out)]
+    in_parts(_ELSEWHERE[name], x.size, x.size, *flat, x.dtype.type(number))
+    return out
 
 
 def write(name: str, x: Any, others: Any, number: float) -> None:

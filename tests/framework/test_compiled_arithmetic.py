@@ -1,0 +1,118 @@
+"""Compiled remainders, lengths, reciprocals and the like against the plain kernels beside them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import framework as torch
+from framework.kernels import compiled
+
+pytest.importorskip("numba")
+
+_EDGES = [
+    0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 1e30, -1e30, 2e-45,
+    16777216.0, 0.1, 1e9,
+]  # fmt: skip
+_PAIRS = np.array(list(itertools.product(_EDGES, repeat=2)))
+_TWO = {
+    "remainder": torch.remainder, "fmod": torch.fmod, "floor_divide": torch.floor_divide,
+    "hypot": torch.hypot, "logaddexp": torch.logaddexp,
+}  # fmt: skip
+_ONE = {
+    "rsqrt": torch.rsqrt, "reciprocal": torch.reciprocal, "frac": torch.frac,
+    "nan_to_num": torch.nan_to_num,
+    "nan_to_num given": lambda x: x.nan_to_num(1.5, -3.0, 4.0),
+}  # fmt: skip
+
+
+def _same(found, wanted, units=0):
+    """Equal with their signs, NaN too, up to units in the last place."""
+    found, wanted = found.numpy(), wanted.numpy()
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+    real = ~np.isnan(wanted)
+    found, wanted = found[real], wanted[real]
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+    eps = np.finfo(wanted.dtype).eps
+    np.testing.assert_allclose(found, wanted, rtol=units * eps, atol=0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", _TWO)
+def test_of_two(plainly, name, kind):
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((2, 20000)) * np.exp(rng.uniform(-30, 30, (2, 20000)))
+    whole = np.round(rng.uniform(-100, 100, (2, 5000)))
+    a, b = (torch.tensor(x.astype(kind)) for x in np.hstack([_PAIRS.T, drawn, whole]))
+    call, units = _TWO[name], {"hypot": 1, "logaddexp": 4}.get(name, 0)
+    assert a.numel() > compiled.LARGE
+    _same(call(a, b), plainly(lambda: call(a, b)), units)
+    if name not in ("hypot", "logaddexp"):
+        for number in _EDGES:
+            _same(call(a, number), plainly(lambda n=number: call(a, n)), units)
+            with_scalar = torch.tensor(number, dtype=a.dtype)
+            _same(call(a, with_scalar), call(a, number))
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_zeros_that_are_left_have_the_sign_of_what_was_divided(size):
+    a = torch.tensor([6.0, -6.0, 0.0, -0.0]).repeat(size)
+    for b in (3.0, -3.0):
+        left = torch.remainder(a, b).numpy()
+        assert not left.any()
+        np.testing.assert_array_equal(np.signbit(left), np.signbit(a.numpy()))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.int8, np.uint8])
+def test_remainders_of_integers(plainly, kind):
+    limits = np.iinfo(kind)
+    rng = np.random.default_rng(0)
+    a = rng.integers(limits.min, limits.max, 9000, kind, endpoint=True)
+    b = rng.integers(limits.min, limits.max, 9000, kind, endpoint=True)
+    b[b == 0] = 1
+    x, y = torch.tensor(a), torch.tensor(b)
+    found = torch.remainder(x, y)
+    assert found.dtype is x.dtype
+    np.testing.assert_array_equal(found.numpy(), np.remainder(a, b))
+    for number in (1, 7, 100, *((-1, -7) if limits.min else ())):
+        found = torch.remainder(x, number)
+        assert found.dtype is x.dtype
+        np.testing.assert_array_equal(found.numpy(), np.remainder(a, kind(number)))
+    with pytest.raises(RuntimeError):
+        torch.remainder(x, 0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", _ONE)
+def test_of_one(plainly, name, kind):
+    drawn = np.random.default_rng(0).standard_normal(9000) * 3
+    x = torch.tensor(np.concatenate([_EDGES, drawn]).astype(kind))
+    _same(_ONE[name](x), plainly(lambda: _ONE[name](x)))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["addcmul", "addcdiv"])
+def test_of_three(plainly, name, kind):
+    """To the bit as the steps one by one, and as in place."""
+    drawn = np.random.default_rng(0).standard_normal((3, 9000)).astype(kind)
+    x, y, z = map(torch.tensor, drawn)
+    call = getattr(torch, name)
+    for value in (1, 0.3, -2):
+        found = call(x, y, z, value=value)
+        _same(found, plainly(lambda v=value: call(x, y, z, value=v)))
+        _same(getattr(x.clone(), name + "_")(y, z, value=value), found)
+
+
+def test_clamp_between_tensors_leaves_its_arguments_alone():
+    x, low, high = (torch.full((5000,), v) for v in (3.0, -1.0, 2.0))
+    assert torch.equal(torch.clamp(x, low, high), high)
+    assert (x == 3).all() and (low == -1).all() and (high == 2).all()
+
+
+def test_gradient_of_nan_to_num_is_nothing_where_it_replaces():
+    x = torch.tensor([1.0, torch.nan, torch.inf, -torch.inf], requires_grad=True)
+    torch.nan_to_num(x, 5.0).backward(torch.full((4,), torch.inf))
+    assert x.grad.tolist() == [torch.inf, 0.0, 0.0, 0.0]
