@@ -210,10 +210,14 @@ def empty_like(like: Any) -> Any:
     return empty(like, like.shape)
 
 
-def threads_for(width: int, size: int) -> int:
-    """Threads of a block that works on ``width`` elements of ``size`` bytes: whole warps."""
-    packs = max(1, width * size // 16)
-    return min(1024, -(-packs // 32) * 32)
+def threads_for(width: int, size: int, lines: int = 1) -> int:
+    """Threads for a line of ``width`` elements of ``size`` bytes: whole warps, at most a block.
+
+    Each keeps 16 elements (8 of float64) in registers, of ``lines`` at once so many all in all. The
+    shortest lines are one warp's, 32.
+    """
+    each = (8 if size == 8 else 16) // lines
+    return min(1024, -(-width // (32 * each)) * 32)
 
 
 def blocks_for(count: int, threads: int = 256) -> int:

@@ -28,6 +28,19 @@ __device__ void rows_of(const T* table, const i64* index, T* out, i64 n, i64 wid
 template <class T>
 __device__ void add_anyhow_of(const T* values, const i64* index, typename Wide<T>::type* out,
                               i64 outer, i64 count, i64 inner, i64 rows, i64 each, i64 skip) {
+    if (inner >= 32) {  // a warp has a line: divisions are dear
+        for (i64 line = thread_number() >> 5; line < outer * count; line += thread_count() >> 5) {
+            i64 block = line / count, k = line - block * count;
+            typename Wide<T>::type* plane = out + block * rows * inner;
+            for (i64 c = threadIdx.x & 31; c < inner; c += 32) {
+                i64 place = index[each ? line * inner + c : k];
+                if (place == skip) continue;
+                if (place < 0) place += rows;
+                add_to(plane + place * inner + c, wide(values[line * inner + c]));
+            }
+        }
+        return;
+    }
     for (i64 i = thread_number(); i < outer * count * inner; i += thread_count()) {
         i64 place = index[each ? i : i / inner % count];
         if (place == skip) continue;

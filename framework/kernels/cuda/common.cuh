@@ -31,6 +31,10 @@ template <> struct Wide<double> { typedef double type; };
 __device__ inline void narrow(float x, float& y) { y = x; }
 __device__ inline void narrow(double x, double& y) { y = x; }
 __device__ inline void narrow(float x, bf16& y) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return;
+#endif
     u32 b = __float_as_uint(x);
     if ((b & 0x7fffffffu) > 0x7f800000u)
         y.bits = (unsigned short)((b >> 16) | 0x40u);
@@ -173,6 +177,75 @@ struct OneBlock {
     template <class A> __device__ static A sum(A v) { return of_block(v, Add(), A(0)); }
     template <class A> __device__ static A max(A v) {
         return of_block(v, Max(), -infinity<A>());
+    }
+};
+
+// One of LINES lines that a warp or a block keeps in registers, so that memory is read once: E
+// elements for each thread (`threads_for` has the same numbers), in packs if that is possible
+// (which is one answer for the whole line).
+template <class T, class G, int LINES = 1> struct Line {
+    typedef typename Wide<T>::type A;
+    static const int count = Pack<T>::count, E = (sizeof(A) == 8 ? 8 : 16) / LINES;
+    A at[E];
+    i64 n;
+    bool packed;
+
+    __device__ static bool fits(i64 n) { return n <= (i64)E * G::lanes(); }
+    __device__ i64 place(int k) const {
+        return packed ? ((i64)(k / count) * G::lanes() + G::lane()) * count + k % count
+                      : (i64)k * G::lanes() + G::lane();
+    }
+    __device__ Line(const T* p, i64 n_, bool evenly)
+        : n(n_), packed(evenly && even(p) && n_ % count == 0) {
+        if (packed) {
+#pragma unroll
+            for (int k = 0; k < E; k += count) {
+                i64 i = place(k);
+                if (i >= n) continue;
+                Pack<T> got = *(const Pack<T>*)(p + i);
+#pragma unroll
+                for (int j = 0; j < count; j++) at[k + j] = wide(got.at[j]);
+            }
+        } else {
+#pragma unroll
+            for (int k = 0; k < E; k++)
+                if (place(k) < n) at[k] = wide(p[place(k)]);
+        }
+    }
+    // f(k, i) for the elements i of this thread, which are at[k].
+    template <class F> __device__ void each(F f) const {
+#pragma unroll
+        for (int k = 0; k < E; k++)
+            if (place(k) < n) f(k, place(k));
+    }
+    // out[i] = f(k, i, values) with those of K more lines at i; null: none is read.
+    template <int K, class F>
+    __device__ void put(const T* const (&in)[K], T* out, F f) const {
+        bool evenly = packed && even(out);
+        for (int m = 0; m < K; m++) evenly = evenly && even(in[m]);
+        if (!evenly) {
+            each([&](int k, i64 i) {
+                A v[K];
+                for (int m = 0; m < K; m++) v[m] = in[m] ? wide(in[m][i]) : A(0);
+                narrow(A(f(k, i, v)), out[i]);
+            });
+            return;
+        }
+#pragma unroll
+        for (int k = 0; k < E; k += count) {
+            i64 i = place(k);
+            if (i >= n) continue;
+            Pack<T> got[K], made_;
+            for (int m = 0; m < K; m++)
+                if (in[m]) got[m] = *(const Pack<T>*)(in[m] + i);
+#pragma unroll
+            for (int j = 0; j < count; j++) {
+                A v[K];
+                for (int m = 0; m < K; m++) v[m] = in[m] ? wide(got[m].at[j]) : A(0);
+                narrow(A(f(k + j, i + j, v)), made_.at[j]);
+            }
+            *(Pack<T>*)(out + i) = made_;
+        }
     }
 };
 

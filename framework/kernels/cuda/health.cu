@@ -1,24 +1,42 @@
 // What a debugger asks of every tensor, in one pass: how many elements are NaN, infinite and zero,
 // the least and the greatest, their sum and the sum of their squares; what is found stays on the
-// device. Sums are taken in float64.
+// device. Sums are taken in float64; what a thread counts and compares it does in the type that it
+// reads, for few devices have many units for float64.
 
 struct Health {
     double nan, inf, zeros, low, high, total, squares;
     __device__ Health()
         : nan(0), inf(0), zeros(0), low(infinity<double>()), high(-infinity<double>()), total(0),
           squares(0) {}
-    __device__ void add(double v) {
-        if (v != v) nan += 1;
-        else if (v == infinity<double>() || v == -infinity<double>()) inf += 1;
-        if (v == 0) zeros += 1;
-        if (v < low) low = v;
-        if (v > high) high = v;
-        total += v;
-        squares += v * v;
-    }
     __device__ void put(double* out) const {
         double all[7] = {nan, inf, zeros, low, high, total, squares};
         for (int k = 0; k < 7; k++) out[k] = all[k];
+    }
+};
+
+template <class A> struct Seen {
+    u32 nan, inf, zeros;
+    A low, high;
+    double total, squares;
+    __device__ Seen()
+        : nan(0), inf(0), zeros(0), low(infinity<A>()), high(-infinity<A>()), total(0),
+          squares(0) {}
+    __device__ void add(A v) {
+        nan += v != v;
+        inf += v == infinity<A>() || v == -infinity<A>();
+        zeros += v == A(0);
+        if (v < low) low = v;
+        if (v > high) high = v;
+        double d = (double)v;
+        total += d;
+        squares += d * d;
+    }
+    __device__ Health all() const {
+        Health h;
+        h.nan = nan, h.inf = inf, h.zeros = zeros;
+        h.low = (double)low, h.high = (double)high;
+        h.total = total, h.squares = squares;
+        return h;
     }
 };
 
@@ -39,8 +57,9 @@ __device__ inline void whole_block(Health& h) {
 template <class T> __device__ void health_of(const T* x, double* parts, i64 n) {
     typedef typename Wide<T>::type A;
     const T* const in[1] = {x};
-    Health h;
-    visit(in, n, thread_number(), thread_count(), [&](i64, const A* v) { h.add((double)v[0]); });
+    Seen<A> seen;
+    visit(in, n, thread_number(), thread_count(), [&](i64, const A* v) { seen.add(v[0]); });
+    Health h = seen.all();
     whole_block(h);
     if (threadIdx.x == 0) h.put(parts + 7 * blockIdx.x);
 }

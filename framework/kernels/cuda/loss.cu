@@ -79,15 +79,31 @@ __device__ void loss_backward_of(const T* g, const i64* target, const T* weight,
                                  const typename Wide<T>::type* total, T* out, i64 size,
                                  i64 classes, i64 inner, i64 ignored, i64 single) {
     typedef typename Wide<T>::type A;
-    for (i64 i = thread_number(); i < size; i += thread_count()) {
-        i64 row = i / (classes * inner), rest = i % (classes * inner);
-        i64 at = row * inner + rest % inner;
-        A v = A(0);
-        if (target[at] == rest / inner) {
-            A w = weight_of<A>(target[at], weight, ignored);
-            if (w != A(0)) v = -(total ? w / *total : w) * wide(g[single ? 0 : at]);
+    const int count = Pack<T>::count;
+    i64 span = classes * inner, packs = even(out) ? size / count : 0;
+    auto value = [&](i64 at, i64 which) {
+        if (target[at] != which) return A(0);
+        A w = weight_of<A>(target[at], weight, ignored);
+        return w == A(0) ? A(0) : -(total ? w / *total : w) * wide(g[single ? 0 : at]);
+    };
+    for (i64 q = thread_number(); q < packs; q += thread_count()) {
+        i64 row = q * count / span, rest = q * count - row * span;
+        i64 which = rest / inner, column = rest - which * inner;
+        Pack<T> made_;
+#pragma unroll
+        for (int j = 0; j < count; j++) {  // one division for all of them
+            narrow(value(row * inner + column, which), made_.at[j]);
+            if (++column < inner) continue;
+            column = 0;
+            if (++which < classes) continue;
+            which = 0;
+            row++;
         }
-        narrow(v, out[i]);
+        ((Pack<T>*)out)[q] = made_;
+    }
+    for (i64 i = packs * count + thread_number(); i < size; i += thread_count()) {
+        i64 row = i / span, rest = i - row * span;
+        narrow(value(row * inner + rest % inner, rest / inner), out[i]);
     }
 }
 

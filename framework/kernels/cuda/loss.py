@@ -85,6 +85,6 @@ def nll_loss_backward(
     place = classes, math.prod(target.shape[1:]), ignore_index
     total = _total(g, None, found, weight, place, True)[1] if reduction == "mean" else None
     out = empty(g, (target.shape[0], classes, *target.shape[1:]))
-    launch("loss", "loss_backward", blocks_for(out.size), 256, g, found, weight, total, out,
+    launch("loss", "loss_backward", blocks_for(out.size // 4), 256, g, found, weight, total, out,
            out.size, *place, int(single))  # fmt: skip
     return out

@@ -1,6 +1,7 @@
 // Standardisation and its gradients: rows (layer, RMS, group norm) and channels (batch norm).
 //
-// A row is a contiguous line, a warp's or a block's. A channel is B's place in (A, B, C): its A
+// A row is a contiguous line, a warp's or a block's, which is read once if it fits into registers. A
+// channel is B's place in (A, B, C): its A
 // lines are shared out among parts, whose means and sums of squares are joined (Chan, Golub and
 // LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 
@@ -24,6 +25,21 @@ __device__ void moments_of_row(const T* x, i64 width, double eps, i64 center, A&
     r = A(1) / sqrt_(G::sum(square) / A(width) + A(eps));
 }
 
+template <class T, class G, int LINES, class A>
+__device__ void moments_of_line(const Line<T, G, LINES>& line, double eps, i64 center, A& mean, A& r) {
+    A sum = A(0), square = A(0);
+    if (center) {
+        line.each([&](int k, i64) { sum += line.at[k]; });
+        sum = G::sum(sum) / A(line.n);
+    }
+    line.each([&](int k, i64) {
+        A d = line.at[k] - sum;
+        square += d * d;
+    });
+    mean = sum;
+    r = A(1) / sqrt_(G::sum(square) / A(line.n) + A(eps));
+}
+
 template <class T, class G>
 __device__ void norm_of_row(const T* x, const T* w, const T* b, T* y, i64 rows, i64 width,
                             double eps, i64 center) {
@@ -32,6 +48,17 @@ __device__ void norm_of_row(const T* x, const T* w, const T* b, T* y, i64 rows, 
     if (row >= rows) return;
     const T* line = x + row * width;
     A mean, r;
+    if (Line<T, G>::fits(width)) {
+        Line<T, G> held(line, width, true);
+        moments_of_line(held, eps, center, mean, r);
+        const T* const more[2] = {w, b};
+        held.put(more, y + row * width, [&](int k, i64, const A* v) {
+            A normal = (held.at[k] - mean) * r;
+            if (w) normal *= v[0];
+            return b ? normal + v[1] : normal;
+        });
+        return;
+    }
     moments_of_row<T, G>(line, width, eps, center, mean, r);
     const T* const lines[3] = {line, w ? w : line, b ? b : line};
     rewrite(lines, y + row * width, width, G::lane(), G::lanes(), [&](i64, const A* v) {
@@ -50,8 +77,20 @@ __device__ void norm_of_group(const T* x, const T* w, const T* b, T* y, i64 rows
     if (row >= rows) return;
     const T* const lines[1] = {x + row * width};
     A mean, r;
-    moments_of_row<T, G>(lines[0], width, eps, 1, mean, r);
     i64 first = row % groups * (width / inner);
+    if (Line<T, G>::fits(width)) {
+        Line<T, G> held(lines[0], width, true);
+        moments_of_line(held, eps, 1, mean, r);
+        const T* const none[1] = {nullptr};
+        held.put(none, y + row * width, [&](int k, i64 i, const A*) {
+            A normal = (held.at[k] - mean) * r;
+            i64 channel = first + (i64)((u32)i / (u32)inner);
+            if (w) normal *= wide(w[channel]);
+            return b ? normal + wide(b[channel]) : normal;
+        });
+        return;
+    }
+    moments_of_row<T, G>(lines[0], width, eps, 1, mean, r);
     rewrite(lines, y + row * width, width, G::lane(), G::lanes(), [&](i64 i, const A* v) {
         A normal = (v[0] - mean) * r;
         i64 channel = first + (i64)((u32)i / (u32)inner);
@@ -69,15 +108,35 @@ __device__ void norm_backward_of_row(const T* g, const T* x, const T* w, T* out,
     typedef typename Wide<T>::type A;
     i64 row = G::row();
     if (row >= rows) return;
-    const T* line = x + row * width;
-    A mean, r;
-    moments_of_row<T, G>(line, width, eps, center, mean, r);
-    if (stats && G::lane() == 0) {
-        stats[2 * row] = mean;
-        stats[2 * row + 1] = r;
+    const T *line = x + row * width, *slopes = g + row * width;
+    A mean, r, plain = A(0), along = A(0);
+    auto keep = [&]() {
+        if (stats && G::lane() == 0) {
+            stats[2 * row] = mean;
+            stats[2 * row + 1] = r;
+        }
+    };
+    if (Line<T, G, 2>::fits(width)) {
+        bool both = even(line) && even(slopes);
+        Line<T, G, 2> held(line, width, both), s(slopes, width, both);
+        moments_of_line(held, eps, center, mean, r);
+        keep();
+        s.each([&](int k, i64 i) {
+            if (w) s.at[k] *= wide(w[i]);
+            plain += s.at[k];
+            along += s.at[k] * (held.at[k] - mean);
+        });
+        plain = center ? G::sum(plain) / A(width) : A(0);
+        along = G::sum(along) * r / A(width);
+        const T* const none[1] = {nullptr};
+        s.put(none, out + row * width, [&](int k, i64, const A*) {
+            return r * (s.at[k] - plain - (held.at[k] - mean) * r * along);
+        });
+        return;
     }
-    const T* const lines[3] = {line, g + row * width, w ? w : line};
-    A plain = A(0), along = A(0);
+    moments_of_row<T, G>(line, width, eps, center, mean, r);
+    keep();
+    const T* const lines[3] = {line, slopes, w ? w : line};
     visit(lines, width, G::lane(), G::lanes(), [&](i64, const A* v) {
         A s = w ? v[1] * v[2] : v[1];
         plain += s;

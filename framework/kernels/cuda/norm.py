@@ -15,7 +15,6 @@ __all__ = [
     "standardize_backward",
 ]  # fmt: skip
 
-_SHORT = 1 << 10  # elements of a row that one warp reads
 _PARTS = 64  # of a channel, at most: they are joined one by one
 _PART = 1 << 12  # elements that are worth a part
 _TARGET = 1 << 9  # blocks that fill a device
@@ -29,13 +28,13 @@ def _wide_type(x: Any) -> Any:
     return wide(empty(x, (0,))).dtype
 
 
-def _by_row(entry: str, x: Any, width: int, *arguments: Any) -> None:
+def _by_row(entry: str, x: Any, width: int, *arguments: Any, lines: int = 1) -> None:
     """An entry that has a form for warps and one for blocks, for the rows of x."""
-    rows = x.size // width
-    if width <= _SHORT:
+    rows, threads = x.size // width, threads_for(width, x.dtype.itemsize, lines)
+    if threads == 32:
         launch("norm", f"{entry}_warps", -(-rows // 4), 128, *arguments)
     else:
-        launch("norm", f"{entry}_blocks", rows, threads_for(width, x.dtype.itemsize), *arguments)
+        launch("norm", f"{entry}_blocks", rows, threads, *arguments)
 
 
 # -- rows ---------------------------------------------------------------------------------------
@@ -89,7 +88,8 @@ def _rows_backward(
     kind = _wide_type(x)
     out = empty_like(x)
     stats = empty(x, (rows, 2), kind) if params else None
-    _by_row("norm_backward", x, width, g, x, w, out, stats, rows, width, float(eps), int(center))
+    _by_row("norm_backward", x, width, g, x, w, out, stats, rows, width, float(eps), int(center),
+            lines=2)  # fmt: skip
     if not params:
         return out, None, None
     tiles = -(-width // 32)

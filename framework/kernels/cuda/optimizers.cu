@@ -21,17 +21,24 @@ __device__ void sgd_of(T* p, const T* g, T* buffer, i64 n, i64 at, i64 step, dou
         });
         return;
     }
-    // The buffer is written before the parameter that it is read for again: by the same thread.
-    auto rolled = [&](const A* v) {
-        A d = gradient(v[1], v[0]);
-        return first ? d : v[2] * A(momentum) + d * A(fresh);
+    // One walk: a second one would read everything again, which no cache holds.
+    const int count = Pack<T>::count;
+    auto update = [&](T& pv, T gv, T& bv) {
+        A x = wide(pv), d = gradient(wide(gv), x);
+        narrow(first ? d : wide(bv) * A(momentum) + d * A(fresh), bv);
+        A moved = nesterov ? wide(bv) * A(momentum) + d : wide(bv);
+        narrow(x - moved * A(lr), pv);
     };
-    rewrite(in, buffer, n, at, step,
-            [&](i64, const A* v) { return rolled(v); });
-    rewrite(in, p, n, at, step, [&](i64, const A* v) {
-        A moved = nesterov ? v[2] * A(momentum) + gradient(v[1], v[0]) : v[2];
-        return v[0] - moved * A(lr);
-    });
+    bool packed = even(p) && even(g) && even(buffer);
+    i64 packs = packed ? n / count : 0;
+    for (i64 q = at; q < packs; q += step) {
+        Pack<T> pv = ((Pack<T>*)p)[q], gv = ((const Pack<T>*)g)[q], bv = ((Pack<T>*)buffer)[q];
+#pragma unroll
+        for (int j = 0; j < count; j++) update(pv.at[j], gv.at[j], bv.at[j]);
+        ((Pack<T>*)p)[q] = pv;
+        ((Pack<T>*)buffer)[q] = bv;
+    }
+    for (i64 i = packs * count + at; i < n; i += step) update(p[i], g[i], buffer[i]);
 }
 
 // `largest` is null but for amsgrad. `shrink` is 1 - lr decay of AdamW, else 1.

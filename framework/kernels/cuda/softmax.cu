@@ -1,7 +1,8 @@
 // Softmax and log-softmax along the last dimension (rows) or another one (columns), and gradients.
 //
-// Rows are read twice: the largest element and the sum of the exponentials are found in one pass
-// (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
+// Rows that fit into registers are read once. Others, and columns, are read twice: the largest
+// element and the sum of the exponentials are found in one pass (Milakov and Gimelshein, "Online
+// normalizer calculation for softmax", 2018).
 
 #undef THREADS
 #define THREADS 1024
@@ -33,6 +34,24 @@ __device__ void softmax_of_row(const T* x, T* y, i64 rows, i64 width) {
     i64 row = G::row();
     if (row >= rows) return;
     const T* const lines[1] = {x + row * width};
+    if (Line<T, G>::fits(width)) {
+        Line<T, G> line(lines[0], width, true);
+        A top = -infinity<A>(), sum = A(0);
+        line.each([&](int k, i64) { top = Max()(line.at[k], top); });
+        top = G::max(top);
+        line.each([&](int k, i64) {
+            A v = line.at[k] - top, e = exp_(v);
+            sum += e;
+            line.at[k] = LOG ? v : e;
+        });
+        sum = G::sum(sum);
+        A share = LOG ? log_(sum) : A(1) / sum;
+        const T* const none[1] = {nullptr};
+        line.put(none, y + row * width, [&](int k, i64, const A*) {
+            return LOG ? line.at[k] - share : line.at[k] * share;
+        });
+        return;
+    }
     Peak<A> peak;
     visit(lines, width, G::lane(), G::lanes(), [&](i64, const A* v) { peak.add(v[0]); });
     peak.template join<G>();
@@ -49,6 +68,17 @@ __device__ void softmax_backward_of_row(const T* g, const T* y, T* out, i64 rows
     if (row >= rows) return;
     const T* const lines[2] = {g + row * width, y + row * width};
     A sum = A(0);
+    if (Line<T, G, 2>::fits(width)) {
+        bool both = even(lines[0]) && even(lines[1]);
+        Line<T, G, 2> gs(lines[0], width, both), ys(lines[1], width, both);
+        gs.each([&](int k, i64) { sum += LOG ? gs.at[k] : gs.at[k] * ys.at[k]; });
+        sum = G::sum(sum);
+        const T* const none[1] = {nullptr};
+        gs.put(none, out + row * width, [&](int k, i64, const A*) {
+            return LOG ? gs.at[k] - exp_(ys.at[k]) * sum : ys.at[k] * (gs.at[k] - sum);
+        });
+        return;
+    }
     visit(lines, width, G::lane(), G::lanes(), [&](i64, const A* v) {
         sum += LOG ? v[0] : v[0] * v[1];
     });

@@ -9,7 +9,6 @@ from framework.kernels.cuda import blocks_for, empty_like, flat, launch, ready, 
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
-_SHORT = 1 << 10  # elements of a row that one warp reads
 _NARROW = 32  # columns side by side, below which their lines are laid out as rows
 
 
@@ -28,11 +27,10 @@ def _along(entry: str, dim: int, *arrays: Any) -> Any:
     if inner > 1:
         launch("softmax", f"{entry}_columns", blocks_for(count * inner), 256,
                *arrays, out, count, width, inner)  # fmt: skip
-    elif width <= _SHORT:
+    elif (threads := threads_for(width, out.dtype.itemsize, len(arrays))) == 32:
         launch("softmax", f"{entry}_warps", -(-count // 4), 128, *arrays, out, count, width)
     else:
-        launch("softmax", f"{entry}_blocks", count, threads_for(width, out.dtype.itemsize),
-               *arrays, out, count, width)  # fmt: skip
+        launch("softmax", f"{entry}_blocks", count, threads, *arrays, out, count, width)
     return out
 
 

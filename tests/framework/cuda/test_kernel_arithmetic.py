@@ -18,6 +18,7 @@ from framework.core.registry import OPS
 # -- softmax ------------------------------------------------------------------------------------
 
 _SHAPES = [((5, 7), 1), ((4, 128), 1), ((3, 1025), 1), ((2, 2056), 1), ((2, 3, 1), 2),
+           ((2, 16400), 1), ((1, 16385), 1), ((3, 512), 1), ((3, 511), 1),
            ((4, 5, 6), 1), ((3, 9, 40), 1), ((6, 33), 0), ((9,), 0), ((1, 1), 0)]  # fmt: skip
 
 
@@ -40,7 +41,8 @@ def test_softmax_of_what_is_no_number(name: str, host: Host) -> None:
         x = special(dtype)
         agree(name, x, dim=1)
         agree(name, np.ascontiguousarray(np.tile(x, (7, 1)).T), dim=0)
-        agree(name, np.concatenate([x, np.zeros((len(x), 1100), dtype)], 1), dim=1)
+        for more in (1100, 17000):
+            agree(name, np.concatenate([x, np.zeros((len(x), more), dtype)], 1), dim=1)
 
 
 # -- norms --------------------------------------------------------------------------------------
@@ -48,6 +50,7 @@ def test_softmax_of_what_is_no_number(name: str, host: Host) -> None:
 
 def _norm_shapes() -> list[tuple[tuple[int, ...], int]]:
     return [((3, 4), 1), ((5, 33), 1), ((2, 1028), 1), ((2, 3, 5), 2), ((1, 2100), 1),
+            ((2, 16392), 1), ((2, 512), 1), ((2, 509), 1),
             ((70, 40), 1), ((6, 1), 1)]  # fmt: skip
 
 
@@ -91,7 +94,13 @@ def test_batch_norm(dtype: Any, host: Host) -> None:
 
 @pytest.mark.parametrize("dtype", KINDS)
 def test_group_norm(dtype: Any, host: Host) -> None:
-    for shape, groups in (((2, 4, 3), 2), ((3, 6, 2, 5), 3), ((1, 4, 300), 1), ((2, 4), 2)):
+    for shape, groups in (
+        ((2, 4, 3), 2),
+        ((3, 6, 2, 5), 3),
+        ((1, 4, 300), 1),
+        ((2, 4), 2),
+        ((1, 2, 8300), 1),
+    ):
         x = draw(dtype, *shape)
         w, b = draw(dtype, shape[1], seed=2), draw(dtype, shape[1], seed=3)
         agree("group_norm", x, w, b, num_groups=groups, eps=1e-2)

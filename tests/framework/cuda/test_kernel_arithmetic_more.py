@@ -532,3 +532,35 @@ def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:
 
 def test_every_type_has_a_bound() -> None:
     assert set(NEAR) == set(cuda.TYPES) and torch.bfloat16.numpy in NEAR
+
+
+# -- lines that warps take, packs that span rows -----------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_wide_lines_are_added_up(dtype: Any, host: Host) -> None:
+    from framework.ops.indexing import index_array
+
+    rng = np.random.default_rng(0)
+    a, values = draw(dtype, 2, 6, 40), draw(dtype, 2, 9, 40, seed=1)
+    index = rng.integers(-6, 6, 9)
+    agree("index_put", a, values, index, layout=(slice(None), index_array),
+          accumulate=True, near=4)  # fmt: skip
+    places = rng.integers(0, 6, (2, 9, 40))
+    agree("scatter_add", a, places, values, dim=1, near=4)
+    index = rng.integers(0, 5, (3, 4))
+    meta = {"rows": 5, "padding_idx": 2, "scale_grad_by_freq": False}
+    agree("embedding_backward", draw(dtype, 3, 4, 33), index, near=4, **meta)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_packs_of_a_loss_gradient_span_rows(dtype: Any, host: Host) -> None:
+    rng = np.random.default_rng(0)
+    for shape in (5, 3), (7, 1), (2, 3, 5), (3, 2, 2, 4), (4, 64), (9, 17):
+        target = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+        target.flat[0] = -100
+        for reduction in "none", "sum", "mean":
+            g = draw(dtype, *(target.shape if reduction == "none" else ()))
+            weight = np.abs(draw(dtype, shape[1], seed=3))
+            agree("nll_loss_backward", g, target, weight, classes=shape[1], ignore_index=-100,
+                  reduction=reduction)  # fmt: skip
