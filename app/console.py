@@ -416,6 +416,7 @@ class Console:
         copy = self.forks.split("branch")
         if copy is None:
             self.forks.alone()
+            self.forks.service.asking.given.clear()  # what is answered from here on
             self._base, self._lacks = base, lacks
             try:
                 self._edit(change, tensor)
@@ -448,6 +449,8 @@ class Console:
             if not isinstance(self._base, Baseline):
                 made = {"pid": self._base.pid, "lacks": self._lacks}
                 self._base = Baseline(Client.connect(self._base.name), made)
+            assert self.forks is not None
+            self._base.answers = [answer for _, answer in self.forks.service.asking.given]
             told = what_if(self.gate.recorder, self._base, over=self.ended)
         except CompareError:
             self._print(["the branch has done nothing yet: + runs it to the end of the step"])

@@ -413,6 +413,7 @@ def _served(recorder: sink.Recorder, gate: Gate, path: Path, idle: str) -> Itera
         _say(f"nobody can attach: {error}")
         yield None
         return
+    service.asking.install()
     try:
         yield service
     finally:

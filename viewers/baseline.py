@@ -46,6 +46,8 @@ class Baseline:
         seq: the event at which it and the branch part.
         events: what it has done since then.
         losses: what its backward passes started from, in order; NaN where that is not one number.
+        answers: what the branch was answered since then, which it is answered as well; None for
+            the end of input.
     """
 
     def __init__(self, client: Client, made: dict[str, Any] | None = None) -> None:
@@ -57,6 +59,8 @@ class Baseline:
         self.seq = client.welcome.last_seq
         self.events: list[Event] = []
         self.losses: list[float] = []
+        self.answers: list[str | None] = []
+        self._answered = 0
         self._lock = threading.Lock()  # one at a time asks it
 
     def follow(self, events: Sequence[Event]) -> list[Event]:
@@ -76,6 +80,15 @@ class Baseline:
                     self.pause()
                     continue
                 if self._take(status["last_seq"]):
+                    continue
+                if asked := status["asks"]:
+                    if self._answered >= len(self.answers):
+                        break  # the branch has not been asked yet
+                    answer = self.answers[self._answered]
+                    self._answered += 1
+                    client.request(
+                        "answer", id=asked["id"], text=answer or "", end=answer is None
+                    ).result(PATIENCE)
                     continue
                 if status["state"] == "paused" and ended < steps and not far:
                     client.request("step", how="step").result(PATIENCE)

@@ -44,6 +44,8 @@ class Kernel:
         self.outputs = Outputs(self.service.push, lambda: self.service.backlog > CONGESTED)
         self.shell: KernelShell = make_shell(self.outputs, self.service.session.scratch)
         self.gate.namespace = self.shell.user_ns
+        self.service.asking.before.append(self.outputs.flush)
+        self.service.asking.install(terminal=False)
         self._jobs: SimpleQueue[tuple[str, str, Future[Any]] | None] = SimpleQueue()
         self._ended: Future[Any] = Future()  # of the cell that runs
         self._running = False

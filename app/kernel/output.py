@@ -17,7 +17,7 @@ import msgspec
 
 from framework.trace.protocol import Output
 
-__all__ = ["CellStream", "NoInput", "Outputs", "no_input"]
+__all__ = ["CellInput", "CellStream", "Outputs"]
 
 PERIOD = 0.03  # seconds between two messages of a stream
 HEAD = 16_000  # characters of one message's beginning
@@ -238,30 +238,37 @@ class _Bytes(io.RawIOBase):
         pass
 
 
-class NoInput(io.TextIOBase):
-    """What ``sys.stdin`` is in a kernel: at its end, so that nothing waits for it."""
+class CellInput(io.TextIOBase):
+    """What ``sys.stdin`` is in a kernel: each line of it is a question, as those of `input` are."""
 
     encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._rest = ""  # of a line that was not read whole
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1) -> str:
-        return ""
+        if size is None or size < 0:
+            return "".join(iter(self.readline, ""))
+        return self.readline(size)
 
-    def readline(self, size: int = -1) -> str:  # type: ignore[override]
-        return ""
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        if size == 0:
+            return ""
+        line, self._rest = self._rest, ""
+        if not line:
+            try:
+                line = f"{input()}\n"
+            except EOFError:
+                return ""
+        if size is not None and 0 < size < len(line):
+            line, self._rest = line[:size], line[size:]
+        return line
 
     def isatty(self) -> bool:
         return False
-
-
-def no_input(prompt: object = "") -> str:
-    """``input`` in a kernel: there is no terminal to read from."""
-    raise EOFError(
-        "a cell cannot ask for input: put the value into a variable, or run the file "
-        "with `tapebook run`"
-    )
 
 
 def _valid(text: str) -> str:

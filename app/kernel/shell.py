@@ -7,7 +7,6 @@ goes to `Outputs`; tracebacks leave out the frames of IPython and of the framewo
 
 from __future__ import annotations
 
-import builtins
 import os
 import sys
 import types
@@ -30,7 +29,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 from traitlets.config import Config
 
-from app.kernel.output import CellStream, NoInput, Outputs, no_input
+from app.kernel.output import CellInput, CellStream, Outputs
 from framework.trace import frames
 
 __all__ = ["KernelShell", "Ran", "make_shell"]
@@ -185,7 +184,7 @@ def make_shell(outputs: Outputs, home: Path) -> KernelShell:
     config.Completer.use_jedi = False  # slow, and blind to what a name holds now
     config.InteractiveShell.colors = "neutral"
     config.InteractiveShell.banner1 = ""
-    sys.stdin = NoInput()
+    sys.stdin = CellInput()
     sys.stdout = CellStream(outputs, "stdout", 1)
     sys.stderr = CellStream(outputs, "stderr", 2)
     warnings.filterwarnings("ignore", message="To exit: use 'exit'")
@@ -196,5 +195,4 @@ def make_shell(outputs: Outputs, home: Path) -> KernelShell:
         user_module=main,
         outputs=outputs,
     )
-    builtins.input = no_input
     return shell

@@ -60,7 +60,7 @@ class Answers:
         register("step", self._step, **act)
         register("pause", self._pause, **act)
         register("speed", lambda p: self.service.speed(text(p, "level")), **act)
-        register("interrupt", lambda p: gate.interrupt(), **act)
+        register("interrupt", self._interrupt, **act)
         register("options", self._options, **act)
 
     # -- where it stands -----------------------------------------------------------------------
@@ -84,6 +84,7 @@ class Answers:
             "kept_bytes": values.bytes if values is not None else 0,
             "level": service.level,
             "cell": service.cell,
+            "asks": service.asking.question,
             "breakpoints": gate.breakpoints,
             "break_on_error": gate.break_on_error,
             "holder": service.holder,
@@ -116,6 +117,10 @@ class Answers:
         if self.gate.state == "running":
             self.service.speed("")
         self.gate.pause()
+
+    def _interrupt(self, params: dict[str, Any]) -> None:
+        if not self.service.asking.break_off():
+            self.gate.interrupt()
 
     def _breakpoints(self, params: dict[str, Any]) -> list[Breakpoint]:
         wanted = params.get("breakpoints")

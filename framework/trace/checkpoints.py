@@ -102,11 +102,13 @@ class Checkpoints:
             raise GateError(f"there is no checkpoint before event {to}: {have}")
         self.end_again()
         end, silent = time.monotonic() + TRY, ""
+        given = list(self.forks.service.asking.given)  # which no copy is asked for again
         for found in usable:  # an older one does as well
             try:
                 if is_stopped(found.copy.pid):
                     os.kill(found.copy.pid, signal.SIGCONT)
-                os.write(found.orders, json.dumps({"to": to}).encode() + b"\n")
+                order = {"to": to, "given": [g for g in given if found.seq <= g[0] <= to]}
+                os.write(found.orders, json.dumps(order).encode() + b"\n")
                 told = json.loads(_line(found.answers, max(0.1, end - time.monotonic())))
             except (OSError, ValueError):
                 self._forget(found)
@@ -251,7 +253,7 @@ class Checkpoints:
             order = _line(orders, None)
             if not order:
                 os._exit(0)
-            to = json.loads(order)["to"]
+            told = json.loads(order)
             ready, ready_child = os.pipe()
             try:
                 copy = self.forks.split("rerun", (ready,))
@@ -264,17 +266,18 @@ class Checkpoints:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 self.gate.set_breakpoints([])
                 self.gate.break_on_error = False
-                self.gate.run_to(to)
+                self.gate.run_to(told["to"])
+                self.forks.service.asking.given = deque(map(tuple, told["given"]))
                 self.forks.settle("rerun", ready_child)
                 return
             os.close(ready_child)
             try:
                 self.forks.hear(copy, ready)
-                told = {"name": copy.name, "pid": copy.pid}
+                answer = {"name": copy.name, "pid": copy.pid}
             except GateError as error:
-                told = {"error": str(error)}
+                answer = {"error": str(error)}
             os.close(ready)
-            os.write(answers, json.dumps(told).encode() + b"\n")
+            os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 def _line(descriptor: int, patience: float | None) -> bytes:

@@ -180,6 +180,11 @@ class Forks:
             if copy is not self._heir:
                 self.end(copy)
 
+    @property
+    def served(self) -> bool:
+        """Can viewers attach to this process?"""
+        return not self._unserved
+
     def why_not(self) -> str:
         """Why this program cannot be copied; "" if it can."""
         if self.recorder.owner != threading.main_thread().ident:

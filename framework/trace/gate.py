@@ -508,9 +508,12 @@ class Gate:
         self._changed()
 
     def run_to(self, seq: int) -> None:
-        """On the model's thread: stop at event ``seq``, without a change to what is recorded."""
+        """On the model's thread: stop at event ``seq``, without a change to what is recorded.
+
+        A step that was under way is forgotten.
+        """
         self._run_to = seq
-        self._arm()
+        self._forget_step()
 
     def after_fork(self) -> None:
         """In a forked child: nobody else holds the lock, and no command is on its way."""

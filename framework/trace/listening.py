@@ -68,6 +68,7 @@ def listen(
         service = _listening = Service(
             recorder, gate, name, file=file, directory=directory, idle=idle
         )
+        service.asking.install()
     while wait and not service.viewers:
         time.sleep(0.02)
     return service

@@ -38,6 +38,7 @@ __all__ = [
     "Message",
     "Output",
     "ProtocolError",
+    "Question",
     "Reply",
     "Request",
     "StateChanged",
@@ -134,6 +135,15 @@ class Stop(msgspec.Struct):
     breakpoint: int = 0
 
 
+class Question(msgspec.Struct):
+    """What the program asks its user by ``input`` or ``getpass``, and waits for."""
+
+    id: int  # what the answer names
+    prompt: str
+    password: bool = False  # what is typed is not to be seen
+    source: Source = Source("", 0, "")  # the line that asks
+
+
 class Summary(msgspec.Struct):
     """One-pass statistics of a tensor. Non-finite elements are counted and left out of the rest."""
 
@@ -216,6 +226,8 @@ class Welcome(msgspec.Struct, tag="welcome"):
     holder: str = ""  # who controls the session; "" for nobody
     level: str = "all"  # what is recorded: "all" | "structure" | "off"
     branches: list[str] = []  # as in `StateChanged`
+    cell: str = ""  # that runs
+    asks: Question | None = None
 
 
 class Request(msgspec.Struct, tag="request"):
@@ -247,6 +259,7 @@ class StateChanged(msgspec.Struct, tag="state"):
     cell: str = ""
     level: str = "all"  # what is recorded: "all" | "structure" | "off"
     branches: list[str] = []  # who looks at a copy of the stopped program, with a change
+    asks: Question | None = None  # what it waits for an answer to: the request ``answer``
 
 
 class Control(msgspec.Struct, tag="control"):

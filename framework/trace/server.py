@@ -36,6 +36,7 @@ from typing import Any
 from framework.trace import records, sink
 from framework.trace import session as sessions
 from framework.trace.answers import Answers, RequestError, batch
+from framework.trace.asking import Asking
 from framework.trace.checkpoints import Checkpoints
 from framework.trace.forks import Forks
 from framework.trace.gate import Gate, GateError
@@ -131,6 +132,7 @@ class Service:
         Answers(self).register()
         self.forks = Forks(self)
         self.checkpoints = Checkpoints(self.forks)
+        self.asking = Asking(self)
         gate.on_change = self.wake
         if not stay_paused:
             gate.attended = self._attended
@@ -257,6 +259,7 @@ class Service:
         self.wake()
         self._thread.join(2.0)
         self.gate.on_change = None
+        self.asking.restore()
         sessions.remove(self.session)
         atexit.unregister(self.close)
 
@@ -274,6 +277,11 @@ class Service:
     def watchers(self) -> list[dict[str, Any]]:
         """Who watches, in the order in which they came."""
         return [{"who": p.who, "role": p.role} for p in list(self._peers) if p.viewer]
+
+    @property
+    def answerable(self) -> bool:
+        """Is a viewer there who controls, or could take control, and so answer a question?"""
+        return any(p.viewer and p.may_control for p in list(self._peers))
 
     @property
     def backlog(self) -> int:
@@ -454,7 +462,7 @@ class Service:
             Welcome(
                 PROTOCOL_VERSION, self.name, os.getpid(), recorder.first_seq, last, state, stop,
                 self.session.file, self.session.started, peer.role, self.holder, self.level,
-                self.forks.whose(),
+                self.forks.whose(), self.cell, self.asking.question,
             ),
         )  # fmt: skip
 
@@ -590,8 +598,9 @@ class Service:
         """Send what is new in the ring, and then what has become of the model."""
         viewers = [p for p in self._peers if p.viewer]
         gate = self.gate
-        branches = self.forks.whose()
-        state = gate.state, gate.changes, self.cell, self.level, tuple(branches)
+        branches, asks = self.forks.whose(), self.asking.question
+        ident = asks.id if asks is not None else 0
+        state = gate.state, gate.changes, self.cell, self.level, tuple(branches), ident
         stop = gate.stop if state[0] == "paused" else None
         changed = state != self._state
         if not viewers:
@@ -620,7 +629,7 @@ class Service:
             self._settled = 0.0
             self._pause = TICK
             if stop is not None or state[0] != "paused":  # else it has gone on meanwhile
-                self._push(StateChanged(state[0], stop, self.cell, self.level, branches))
+                self._push(StateChanged(state[0], stop, self.cell, self.level, branches, asks))
 
     def newest(self) -> int:
         """The newest event that is in the ring; one that is being made has its number already."""

@@ -273,11 +273,90 @@ def test_leaving_does_not_end_the_kernel(kernel, code):
     assert kernel.kernel.pid == pid and kernel.kernel.poll() is None
 
 
-def test_input_is_refused_in_words(kernel):
-    assert kernel.run("name = input('who? ')")["error"] == "EOFError"
-    assert "cannot ask for input" in kernel.outputs("error")[0].evalue
-    kernel.run("import sys\nprint(repr(sys.stdin.readline()))")
-    assert kernel.text() == "''\n"
+def _question(kernel, known=None):
+    """What the cell asks after the question ``known``, and where its window is told so."""
+
+    def found():
+        asks = kernel.ask("status")["asks"]
+        new = asks is not None and (known is None or asks["id"] > known)
+        return new and [
+            m for m in kernel.messages
+            if isinstance(m, StateChanged) and m.asks and m.asks.id == asks["id"]
+        ]  # fmt: skip
+
+    state = kernel.wait(found)[-1]
+    assert (state.state, state.cell) == ("running", "c1")
+    return state.asks
+
+
+def _answer(kernel, text, known=None):
+    question = _question(kernel, known)
+    kernel.ask("answer", id=question.id, text=text)
+    return question
+
+
+def test_input_is_answered_and_what_was_said_is_in_the_output(kernel):
+    code = "print('first')\nname = input('who? ')\nage = int(input())\nprint(name, age)"
+    future = kernel.start(code)
+    question = _question(kernel)
+    assert kernel.text() == "first\n", "what was printed before is there when it asks"
+    assert (question.prompt, question.password, question.source.line) == ("who? ", False, 2)
+    kernel.ask("answer", id=question.id, text="ann")
+    assert _answer(kernel, "41", question.id).prompt == ""
+    assert future.result(60)["error"] == "" and kernel.text() == "first\nwho? ann\n41\nann 41\n"
+    kernel.wait(lambda: kernel.state == "idle")
+    assert kernel.ask("status")["asks"] is None
+
+
+def test_a_password_is_in_no_output(kernel):
+    future = kernel.start("import getpass\nlen(getpass.getpass('key: '))")
+    assert _answer(kernel, "secret").password
+    assert future.result(60)["error"] == "" and kernel.text() == "key: ········\n"
+    assert kernel.outputs("result")[0].data["text/plain"] == "6"
+
+
+def test_input_is_interrupted(kernel):
+    future = kernel.start("input('who? ')")
+    _question(kernel)
+    kernel.kernel.interrupt()
+    assert future.result(60)["error"] == "KeyboardInterrupt" and kernel.text() == "who? \n"
+    future = kernel.start("input('who? ')")
+    _question(kernel)
+    kernel.ask("interrupt")
+    assert future.result(60)["error"] == "KeyboardInterrupt"
+
+
+def test_standard_input_is_what_is_answered(kernel):
+    code = "import sys\nprint(repr(sys.stdin.readline()), [line for line in sys.stdin])"
+    future = kernel.start(code)
+    first = _answer(kernel, "one")
+    second = _answer(kernel, "two", first.id)
+    kernel.ask("answer", id=_question(kernel, second.id).id, end=True)
+    assert future.result(60)["error"] == ""
+    assert kernel.text().endswith("'one\\n' ['two\\n']\n")
+    future = kernel.start("input()")
+    kernel.ask("answer", id=_question(kernel).id, end=True)
+    assert future.result(60)["error"] == "EOFError"
+
+
+def test_pdb_is_answered(kernel):
+    code = "import pdb\ndef f(n):\n    pdb.set_trace()\n    return n * 2\nprint(f(4))"
+    future = kernel.start(code)
+    first = _answer(kernel, "p n + 100")
+    assert first.prompt == "(Pdb) "
+    second = _answer(kernel, "!n = 5", first.id)
+    _answer(kernel, "c", second.id)
+    assert future.result(60)["error"] == ""
+    assert "\n104\n" in kernel.text() and kernel.text().endswith("10\n")
+
+
+def test_ipython_s_debugger_is_answered(kernel):
+    kernel.run("def g(n):\n    return 1 / n\ng(0)", cell="g")
+    future = kernel.start("%debug")
+    first = _answer(kernel, "p n")
+    assert first.prompt == "ipdb> " and "return" in kernel.text()
+    _answer(kernel, "q", first.id)
+    assert future.result(60)["error"] == "" and "\nipdb> p n\n0\n" in kernel.text()
 
 
 def test_an_exception_without_a_text_is_shown(kernel):
