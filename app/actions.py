@@ -147,6 +147,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("save", "Save", ("ctrl+s",), "Notebook", always=True, footer=18, short="save"),
     Action("save_as", "Save under another name", (), "Notebook",
            "It is that file from then on; .py or .ipynb decides the format."),
+    Action("answer", "Answer what the program asks", ("Q",), "Notebook",
+           "input() and getpass() in a cell or a script: Enter answers, ctrl+d ends the input, "
+           "ctrl+c interrupts, Escape leaves the line."),
     # -- Graph -------------------------------------------------------------------------------
     Action("phases", "Forward, backward or both", ("g",), "Graph",
            "Which half of the graph the graph pane shows.", footer=10, short="phases"),

@@ -47,7 +47,7 @@ def _describe(session: Session) -> dict[str, Any]:
     known = {
         "name": session.name, "pid": session.pid, "file": session.file,
         "started": session.started, "state": "no answer", "step": 0, "viewers": [], "holder": "",
-        "level": "",
+        "level": "", "asks": {},
     }  # fmt: skip
     try:
         with Client.connect(session, role="observe", stream=False, timeout=ANSWER) as client:
@@ -91,6 +91,8 @@ def table(found: list[dict[str, Any]], now: float, width: int = 0) -> list[str]:
     rows: list[tuple[str, ...]] = [head]
     for one in found:
         state = one["state"] + (" (full speed)" if one["level"] == "off" else "")
+        if one.get("asks"):
+            state = "asks"
         if place := one.get("stop"):
             state += f" at {PurePath(place).name}"
         viewers = str(len(one["viewers"])) + (f" ({one['holder']})" if one["holder"] else "")

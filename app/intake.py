@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.points import Points
-from framework.trace.events import BackwardBegin, Event
+from framework.trace.events import BackwardBegin, CellBegin, Event
 from framework.trace.inbox import Inbox, PackedEvents
 from framework.trace.protocol import Dropped, Events, ProtocolError, Summary
 from viewers.graph.store import TraceStore
@@ -60,6 +60,7 @@ class Intake(Points):
         self.following = True
         self.dropped = 0
         self.losses: list[tuple[int, float]] = []  # what backward started from, by event
+        self.counts: dict[str, int] = {}  # of cells: the number of the newest run on the tape
         self._roots: list[tuple[int, int]] = []  # losses whose values are still to be asked for
         self._asked_roots = 0.0
         self._coming: deque[Any] = deque()  # of the tape, what waits for that before it
@@ -252,6 +253,7 @@ class Intake(Points):
 
     def _feed(self, events: list[Event]) -> None:
         self.store.feed(events)
+        self.counts.update((e.cell, e.count) for e in events if type(e) is CellBegin)
         begins = [e for e in events if type(e) is BackwardBegin and e.roots]
         told = [(e.seq, e.loss) for e in begins if e.loss is not None]
         if told and self.losses and told[0][0] <= self.losses[-1][0]:  # they fill a gap

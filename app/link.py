@@ -28,7 +28,7 @@ UNHEARD = 12.0  # seconds without an answer to one after which the link counts a
 
 # What only the viewer in control may ask; the other end refuses it as well.
 _ACTING = frozenset(
-    "step pause interrupt speed evaluate breakpoints options execute shutdown".split()
+    "step pause interrupt speed evaluate breakpoints options execute answer shutdown".split()
 )
 
 

@@ -21,6 +21,7 @@ import msgspec
 from app.intake import Intake
 from app.places import cell_of, names_of, resolve, spell, spelled
 from app.points import Snapshot
+from app.questions import Questions
 from app.rerun import HINT, Rerun
 from app.sanitize import clean
 from app.whatif import WhatIf
@@ -76,6 +77,7 @@ class Session(Intake):
         self.stops: list[int] = []
         self.runs: dict[str, Run] = {}
         self.outputs: set[str] = set()  # cells with new output
+        self.cell = ""  # that runs, as the program says
         self.branches: list[str] = []  # who tries a change in a copy of the program
         self.on_message: Callable[[], None] | None = None  # called on another thread
         self._queue: deque[str] = deque()
@@ -88,6 +90,7 @@ class Session(Intake):
         self._moment: tuple[tuple[int, int, int], Moment] | None = None
         self.whatif = WhatIf(self)
         self.rerun = Rerun(self)
+        self.questions = Questions(self)
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -127,7 +130,7 @@ class Session(Intake):
         client.on_message = self.on_message
         welcome = client.welcome
         self.name = welcome.name
-        self.state, self.stop = welcome.state, welcome.stop
+        self.state, self.stop, self.cell = welcome.state, welcome.stop, welcome.cell
         self.role, self.holder, self.level = welcome.role, welcome.holder, welcome.level
         self._tell_of_branches(welcome.branches)
         self.changed.update(("state", "events", "cursor"))
@@ -142,6 +145,7 @@ class Session(Intake):
             self.adopt_breakpoints()
         if self.observing:
             self.say(self.only_watching())
+        self.questions.take(welcome.asks)
         if self.state == "paused":
             self._stopped()
         self._run_queued()
@@ -245,8 +249,9 @@ class Session(Intake):
             known = self.state == "paused" and self.stop == message.stop and not self._moving
             self.state = message.state
             self.stop = message.stop
-            self.level = message.level
+            self.level, self.cell = message.level, message.cell
             self.changed.add("state")
+            self.questions.take(message.asks)
             self.fill_gaps()
             self._tell_of_branches(message.branches)
             if message.state == "paused":
@@ -402,6 +407,7 @@ class Session(Intake):
         if client is not None:
             client.close()
         self.client = None
+        self.questions.take(None)
         self.state = "finished" if ended else "dead"
         self.stop = None
         self.epoch += 1
@@ -487,6 +493,17 @@ class Session(Intake):
     def executing(self) -> str:
         """The cell that runs (or is paused), "" if none does."""
         return next((cell for cell, run in self.runs.items() if run.state == "running"), "")
+
+    def runs_in(self, cell: str) -> bool:
+        """Does a cell run, or is it paused, here or in the program that is attached?"""
+        if cell in self.runs:
+            return self.runs[cell].state == "running"
+        if not self.attached or self.state not in ("running", "paused"):
+            return False
+        if self.cell or self.notebook is None:
+            return self.cell == cell
+        place = self.place_of(self.stop.source) if self.stop is not None else None
+        return place[0] == cell if place is not None else len(self.notebook.cells) == 1
 
     def _run_queued(self) -> None:
         if self.client is None or self.executing or not self._queue or self.notebook is None:
@@ -601,7 +618,7 @@ class Session(Intake):
         if self.state == "paused" or self._moving:
             self._step(how)
         elif self.state == "running":
-            self.say("the model is running: p pauses it")
+            self.say(self.questions.words() or "the model is running: p pauses it")
         elif self.state == "idle":
             self.say("nothing is running: ctrl+r runs the cell, b sets a breakpoint to stop at")
         else:
@@ -665,6 +682,8 @@ class Session(Intake):
         if self.state != "running":
             self.say("nothing is running")
             return
+        if self.questions.open is not None:
+            self.say(f"it pauses when it is answered: {self.questions.words()}")
         self.ask("pause")
 
     def interrupt(self) -> bool:
@@ -711,7 +730,8 @@ class Session(Intake):
         self.forget_requests()
         self.epoch += 1
         self._moving, self._and_then = False, ""
-        self.state, self.stop = "starting", None
+        self.questions.take(None)
+        self.state, self.stop, self.cell = "starting", None, ""
         self.store = TraceStore()
         self._moment = None
         self.cursor, self.following = 0, True

@@ -35,7 +35,7 @@ PATIENCE = 60.0  # seconds that the baseline may take to come as far as the bran
 # What a session knows of its program; the program's is kept while the branch is looked at.
 _KEPT = (
     "client", "name", "state", "stop", "store", "cursor", "following", "stops", "dropped", "losses",
-    "runs", "snapshots", "frame", "role", "holder", "level", "_roots", "_queue", "_waiting",
+    "runs", "snapshots", "frame", "role", "holder", "level", "cell", "_roots", "_queue", "_waiting",
 )  # fmt: skip
 _OWN = ("stops", "losses", "runs", "snapshots", "_roots", "_queue")  # the branch begins with copies
 
@@ -266,6 +266,7 @@ class WhatIf:
                 message.branches = []  # it was ours
         branch.program.inbox.extendleft(reversed(branch.later))
         session.branches = []
+        session.questions.take(None)  # the program stands
         branch.program.on_message = session.on_message
         if session.notebook is not None:
             for cell in session.notebook.cells:
@@ -316,6 +317,11 @@ class WhatIf:
             branch.base.client.close()
             branch.program.close()
 
+    def answered(self, text: str | None) -> None:
+        """The branch was answered what it asked; so will the baseline be."""
+        if self.branch is not None:
+            self.branch.base.answers.append(text)
+
     # -- meanwhile ---------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
@@ -358,7 +364,8 @@ class WhatIf:
         """A copy waits for ever for what it has not; say so once for each time that it runs."""
         session, watcher = self.session, branch.watcher
         assert watcher is not None
-        if not watcher.hangs(session.state, session.store.last_seq):
+        asks = session.questions.open is not None
+        if not watcher.hangs("asks" if asks else session.state, session.store.last_seq):
             branch.hangs = False
         elif not branch.hangs:
             branch.hangs = True

@@ -29,6 +29,7 @@ __all__ = ["FooterBar", "Prompt", "StatusBar", "TabBar"]
 
 _STATES = {
     "paused": "stop reverse",
+    "asks": "stop reverse",
     "running": "accent reverse",
     "recording": "accent reverse",
     "idle": "good reverse",
@@ -84,7 +85,9 @@ class StatusBar(Widget):
     def left(self) -> Line:
         """State, phase, the op under the cursor, the step."""
         session = self.session
-        line: Line = [(f" {session.state} ", _STATES.get(session.state, "reverse")), (" ", "")]
+        asks = session.questions.open is not None
+        state = "asks" if asks else session.state
+        line: Line = [(f" {state} ", _STATES.get(state, "reverse")), (" ", "")]
         if session.whatif.branch is not None:
             line += [(f" {session.whatif.words()} ", "warn reverse"), (" ", "")]
         if session.observing:

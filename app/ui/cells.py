@@ -28,7 +28,7 @@ GUTTER = 5  # marks (2), line number (2), blank
 MAX_OUTPUT_ROWS = 40  # of one output in the notebook; the console has all of it
 HEAD_ROWS = 16
 
-Kind = Literal["header", "code", "text", "output"]
+Kind = Literal["header", "code", "text", "output", "ask"]
 
 
 class CellRow(NamedTuple):
@@ -48,6 +48,7 @@ class _Block:
     rows: list[tuple[Kind, int, int]]
     outputs: list[Line]
     texts: list[Line] | None = None  # rows of a Markdown cell
+    ask: Line | None = None  # the last row of a prompt, behind which the answer is typed
 
     @property
     def height(self) -> int:
@@ -59,11 +60,16 @@ class Rows:
 
     Args:
         note: what the row under a cell's outputs says (``died``, ...), "" for none.
+        asked: what a cell asks, None for nothing.
     """
 
-    def __init__(self, notebook: Notebook, note: Callable[[str], str]) -> None:
+    def __init__(
+        self, notebook: Notebook, note: Callable[[str], str],
+        asked: Callable[[str], str | None] = lambda cell: None,
+    ) -> None:  # fmt: skip
         self.notebook = notebook
         self.note = note
+        self.asked = asked
         self.width = 0
         self.starts: list[int] = []
         self.total = 0
@@ -127,6 +133,21 @@ class Rows:
                 return start + 1, start + self._blocks[cell].height
         return 0, 0
 
+    @property
+    def asking(self) -> int:
+        """The row in which an answer is typed; -1 for none."""
+        for start, cell in zip(self.starts, self.notebook.cells):
+            block = self._blocks.get(cell.id)
+            if block is not None and block.ask is not None:
+                return start + block.height - 1
+        return -1
+
+    @property
+    def asking_column(self) -> int:
+        """Where in that row it begins."""
+        row = self.asking
+        return width_of(self.spans(row)) if row >= 0 else 0
+
     def spans(self, index: int) -> Line:
         """The text of a row, without its gutter."""
         where = self.locate(index)
@@ -134,6 +155,8 @@ class Rows:
         block = self._blocks[cell.id]
         if where.kind == "output":
             return block.outputs[where.part]
+        if where.kind == "ask":
+            return block.ask or []
         if where.kind == "text":
             assert block.texts is not None
             return block.texts[where.part]
@@ -154,7 +177,8 @@ class Rows:
     def _block(self, cell: Cell) -> _Block:
         editing = self.editor_rows if cell.id == self.editing else 0
         note = self.note(cell.id)
-        key = (cell.source, cell.kind, editing, note)
+        asked = self.asked(cell.id)
+        key = (cell.source, cell.kind, editing, note, asked)
         block = self._blocks.get(cell.id)
         if block is not None and block.key == key:
             return block
@@ -178,8 +202,18 @@ class Rows:
                 outputs += self._output(output)
         if note:
             outputs.append([(clean(note, keep_newlines=False), "error")])
+        ask: Line | None = None
+        if asked is not None:
+            prompt = self._bounded(asked)
+            ask = [] if asked.endswith("\n") else prompt.pop()
+            if width_of(ask) > self.width // 2:
+                prompt.append(ask)
+                ask = []
+            outputs += prompt
         rows += [("output", 0, i) for i in range(len(outputs))]
-        block = self._blocks[cell.id] = _Block(key, rows, outputs, texts)
+        if ask is not None:
+            rows.append(("ask", 0, 0))
+        block = self._blocks[cell.id] = _Block(key, rows, outputs, texts, ask)
         return block
 
     def _parts(self, text: str) -> int:

@@ -113,6 +113,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
         if changed & {"output", "runs", "state", "cursor", "breakpoints"}:
             view.update_rows()
             screen.notebook.place_editor()
+        screen.notebook.asked.sync()
         if outputs and not session.stepping:
             view.show_outputs(outputs)
         if "cursor" in changed:
@@ -413,8 +414,20 @@ class Commands(Branches, Explain, TakeAway, Tables):
         return True
 
     def do_edit(self) -> None:
-        if self._writable():
+        where = self.view.rows.locate(self.view.selected)
+        if where.kind == "ask":
+            self.do_answer()
+        elif self._writable():
             self.screen.notebook.edit()
+
+    def do_answer(self) -> None:
+        questions = self.session.questions
+        if questions.open is None:
+            self.session.say("nothing is asked: input() in a cell does")
+        elif not self.session.refused():
+            self.screen.go_to("notebook")
+            self.screen.notebook.leave(focus=False)
+            self.screen.notebook.asked.focus()
 
     def _code_cells(self) -> list[str]:
         return [c.id for c in self.view.notebook.cells if c.kind == "code"]
@@ -428,6 +441,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
         self._run([cell.id])
 
     def _run(self, cells: list[str]) -> None:
+        self.screen.notebook.typed = False
         self.session.run(cells)
         self.view.follow(cells)
 

@@ -206,12 +206,15 @@ class MainScreen(Screen[None]):
         widget = self._return if self.prompt.is_open else self.focused
         if isinstance(widget, Pane):
             return widget.where
-        return "notebook" if widget is self.notebook.editor else self.main
+        if widget in (self.notebook.editor, self.notebook.asked.line):
+            return "notebook"
+        return self.main
 
     @property
     def editing(self) -> bool:
         """Is the focus in an editor or the prompt?"""
-        return self.focused is self.notebook.editor or self.prompt.is_open
+        inputs = (self.notebook.editor, self.notebook.asked.line)
+        return self.focused in inputs or self.prompt.is_open
 
     def pane(self, name: str) -> Pane:
         """A pane by its name in the action table."""
@@ -260,6 +263,8 @@ class MainScreen(Screen[None]):
             text = "go to: press the letter of a pane; any other key stays here"
         elif self.prompt.is_open:
             text = "enter: do it   esc: leave"
+        elif self.focused is self.notebook.asked.line:
+            text = "enter: answer   ctrl+d: end of input   ctrl+c: interrupt   esc: leave"
         recording = self.session.state == "recording"
         self.footer.update(self.where, self.editing, text, recording)
 

@@ -106,7 +106,7 @@ class Asking:
         if getpass.getpass is mine[1]:
             getpass.getpass = real[1]
 
-    # -- on the program's threads --------------------------------------------------------------------
+    # -- on the program's threads ------------------------------------------------------------------
 
     def ask(
         self, prompt: str, password: bool = False, real: Callable[[], str] | None = None
@@ -235,7 +235,7 @@ class Asking:
             finally:
                 signal.signal(signal.SIGINT, before)
 
-    # -- on the service's thread ---------------------------------------------------------------------
+    # -- on the service's thread -------------------------------------------------------------------
 
     def _answer(self, params: dict[str, Any]) -> None:
         ident, answer = integer(params, "id", 0), text(params, "text")
@@ -243,15 +243,20 @@ class Asking:
         with self._lock:
             question = self.question
             if question is None or question.id != ident:
-                by = next((f" by {who}" for number, who in self._who if number == ident and who), "")
-                over = "it is over" if not by else f"this was answered already{by}"
-                raise RequestError(f"answer: {over if ident <= self._count else 'nothing is asked'}")
+                raise RequestError(f"answer: {self._why_not(ident)}")
             self.question = None
             self._who.append((ident, asker.who if asker is not None else ""))
             self._answers.put(EOFError(_ENDED) if params.get("end") else answer)
             if self._reading:
                 self._signalled = True
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+
+    def _why_not(self, ident: int) -> str:
+        """Why there is nothing to be answered."""
+        if ident > self._count:
+            return "nothing is asked"
+        who = next((who for number, who in self._who if number == ident), "")
+        return f"this was answered already by {who}" if who else "this is over"
 
     def break_off(self) -> bool:
         """Interrupt a thread that asks where no signal reaches it; False if there is none."""
@@ -280,6 +285,4 @@ def _short(prompt: str) -> str:
 
 def _can_break_off(thread: threading.Thread) -> bool:
     """Can what this thread reads be broken off by a signal that is ours for as long?"""
-    return (
-        thread is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
-    )
+    return thread is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None

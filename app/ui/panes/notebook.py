@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from app.places import code_line
+from app.ui.answer import AnswerLine, Asked
 from app.ui.cells import GUTTER, CellRow, Rows
 from app.ui.editor import CellEditor
 from app.ui.panes.base import Pane
@@ -42,11 +43,17 @@ class NotebookView(Pane):
     def __init__(self, session: Session, notebook: Notebook) -> None:
         super().__init__(session, "notebook")
         self.notebook = notebook
-        self.rows = Rows(notebook, session.cell_note)
+        self.rows = Rows(notebook, session.cell_note, self._asked)
         self._followed: frozenset[str] = frozenset()
         self._at: tuple[str, CellRow] | None = None  # what is selected, however rows move
         self._top: tuple[str, CellRow] | None = None  # what was at the top, of another width
         self._marks: tuple[object, ...] = ()
+
+    def _asked(self, cell: str) -> str | None:
+        questions = self.session.questions
+        if questions.open is None or questions.cell != cell:
+            return None
+        return questions.open.prompt
 
     # -- rows --------------------------------------------------------------------------------
 
@@ -93,6 +100,9 @@ class NotebookView(Pane):
             return [(" ", ""), *self.rows.spans(index)]
         if where.kind == "output":
             return [(" ", ""), *self.rows.spans(index)]
+        if where.kind == "ask":
+            note = "(T to answer)" if self.session.observing else ""
+            return [(" ", ""), *self.rows.spans(index), (note, "dim")]
         if where.part:
             return [(" " * GUTTER, ""), *self.rows.spans(index)]
         session = self.session
@@ -122,14 +132,17 @@ class NotebookView(Pane):
         if cell.kind != "code":
             return []
         run = self.session.runs.get(cell.id)
-        count = f"[{cell.execution_count}]" if cell.execution_count else "[ ]"
+        number_of = cell.execution_count or self.session.counts.get(cell.id)
+        count = f"[{number_of}]" if number_of else "[ ]"
         state, token = "", "dim"
-        if run is not None:
-            if run.state == "running":
-                count, state, token = "[*]", "running", "accent"
-                if self.session.state == "paused":
-                    state, token = "paused", "stop"
-            elif run.state == "queued":
+        if self.session.runs_in(cell.id):
+            count, state, token = "[*]", "running", "accent"
+            if self.session.state == "paused":
+                state, token = "paused", "stop"
+            elif self.session.questions.open is not None:
+                state, token = "asks", "stop"
+        elif run is not None:
+            if run.state == "queued":
                 state = "queued"
             elif run.state == "done":
                 state = f"✓ {run.seconds:.2f} s" if run.seconds else "✓"
@@ -158,7 +171,7 @@ class NotebookView(Pane):
     def line(self) -> int:
         """The source line that is selected; 1 on a header, the last one on an output."""
         where = self.rows.locate(self.selected)
-        if where.kind == "output":
+        if where.kind in ("output", "ask"):
             return self.cell.source.count("\n") + 1
         return max(1, where.line)
 
@@ -211,7 +224,7 @@ class NotebookView(Pane):
         for cell in self._followed.intersection(cells):
             start, end = self.rows.span_of(cell)
             last = end - 1
-            if last < start or self.rows.locate(last).kind != "output":
+            if last < start or self.rows.locate(last).kind not in ("output", "ask"):
                 continue
             if self.selected > last:  # who has gone on to the next cell stays there
                 last = min(self.selected, last + self.page)
@@ -263,11 +276,14 @@ class NotebookPane(Container):
         self.view = NotebookView(session, notebook)
         self.editor = CellEditor()
         self.editor.display = False
+        self.asked = Asked(self)
+        self.typed = False  # in the editor, since a cell was run
         self.notebook = notebook
 
     def compose(self) -> ComposeResult:
         yield self.view
         yield self.editor
+        yield self.asked.line
 
     @property
     def editing(self) -> bool:
@@ -298,6 +314,18 @@ class NotebookPane(Container):
         if focus:
             self.screen.set_focus(self.view)
 
+    def on_answer_line_answered(self, event: AnswerLine.Answered) -> None:
+        event.stop()
+        self.asked.line.value = ""
+        self.view.session.questions.answer(event.text, event.end)
+
+    def on_answer_line_left(self, event: AnswerLine.Left) -> None:
+        event.stop()
+        self.screen.set_focus(self.view)
+        session = self.view.session
+        if session.questions.open is not None:
+            session.say(session.questions.words())
+
     def take_text(self) -> None:
         """Give the notebook what is in the editor."""
         if self.editing:
@@ -308,6 +336,7 @@ class NotebookPane(Container):
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         if event.text_area is self.editor and self.editing:
+            self.typed = True
             self.take_text()
             self._fit()
             self.place_editor()
@@ -320,6 +349,7 @@ class NotebookPane(Container):
 
     def place_editor(self) -> None:
         """Lay the editor over its cell, cut to what is in sight."""
+        self.asked.place()
         if not self.editing:
             return
         view = self.view

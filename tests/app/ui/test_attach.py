@@ -106,14 +106,15 @@ class Running:
 
 @asynccontextmanager
 async def window(
-    client: Client, size: tuple[int, int] = (120, 40), notebook: Notebook | None = None
-) -> AsyncIterator[Driver]:
-    """A window of an attached program."""
+    client: Client, size: tuple[int, int] = (120, 40), notebook: Notebook | None = None,
+    waits: bool = True,
+) -> AsyncIterator[Driver]:  # fmt: skip
+    """A window of an attached program, with its first events where it ``waits`` for them."""
     app = TapebookApp(notebook or notebook_for(client), client=client)
     app.session.file = client.welcome.file if client.remote else ""
     async with app.run_test(size=size) as pilot:
         driver = Driver(app, pilot)
-        await driver.until(lambda: driver.session.store.last_seq, "its events")
+        await driver.until(lambda: not waits or driver.session.store.last_seq, "its events")
         yield driver
 
 

@@ -1,4 +1,4 @@
-"""Programs that ask: `input` and `getpass`, answered by viewers or at the program's own terminal."""
+"""Programs that ask: `input` and `getpass`, answered by viewers or at a terminal of their own."""
 
 from __future__ import annotations
 
