@@ -136,54 +136,6 @@ template <class T> struct ForWeight {
     }
 };
 
-const int SIDE = 64, DEEP = 16;
-
-// A tile of one group's product, over one of `parts` of its depth. 256 threads.
-template <class P> __device__ void tile_of(P p, int parts) {
-    typedef typename P::A A;
-    __shared__ A left[DEEP][SIDE + 1], right[DEEP][SIDE + 1];
-    int down = (p.rows() + SIDE - 1) / SIDE, across = (p.columns() + SIDE - 1) / SIDE;
-    i64 number = blockIdx.x;
-    int part = (int)(number % parts);
-    number /= parts;
-    int column = (int)(number % across) * SIDE;
-    number /= across;
-    int row = (int)(number % down) * SIDE;
-    p.group = (int)(number / down);
-    int each = (p.depth() + parts - 1) / parts, start = part * each;
-    int end = start + each < p.depth() ? start + each : p.depth();
-    int x = threadIdx.x % 16, y = threadIdx.x / 16;
-    A sums[4][4];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) sums[i][j] = A(0);
-    for (int k = start; k < end; k += DEEP) {
-        for (int n = threadIdx.x; n < DEEP * SIDE; n += 256) {
-            int deep = n % DEEP, side = n / DEEP;  // neighbours in k: how weights lie
-            bool there = k + deep < end && row + side < p.rows();
-            left[deep][side] = there ? p.left(row + side, k + deep) : A(0);
-        }
-        for (int n = threadIdx.x; n < DEEP * SIDE; n += 256) {
-            int deep = n / SIDE, side = n % SIDE;  // neighbours in columns: how images lie
-            bool there = k + deep < end && column + side < p.columns();
-            right[deep][side] = there ? p.right(k + deep, column + side) : A(0);
-        }
-        __syncthreads();
-#pragma unroll
-        for (int deep = 0; deep < DEEP; deep++) {
-            A a[4], b[4];
-            for (int i = 0; i < 4; i++) a[i] = left[deep][y + 16 * i];
-            for (int j = 0; j < 4; j++) b[j] = right[deep][x + 16 * j];
-            for (int i = 0; i < 4; i++)
-                for (int j = 0; j < 4; j++) sums[i][j] += a[i] * b[j];
-        }
-        __syncthreads();
-    }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
-            if (row + y + 16 * i < p.rows() && column + x + 16 * j < p.columns())
-                p.put(row + y + 16 * i, column + x + 16 * j, sums[i][j], part);
-}
-
 // One element by one thread.
 template <class P> __device__ void single_of(P p) {
     typedef typename P::A A;
@@ -222,12 +174,7 @@ template <class P> __device__ void by_block_of(P p) {
 #define FORWARD (Forward<T>{x, w, b, y, CONV, 0})
 #define FOR_INPUT (ForInput<T>{g, w, b, x, CONV, 0})
 #define FOR_WEIGHT (ForWeight<T>{x, g, parts, CONV, 0})
-KERNEL(conv_tiles, (const T* x, const T* w, const T* b, T* y, SHAPES), tile_of(FORWARD, 1))
 KERNEL(conv_singles, (const T* x, const T* w, const T* b, T* y, SHAPES), single_of(FORWARD))
-KERNEL(conv_input_tiles, (const T* g, const T* w, const T* b, T* x, SHAPES),
-       tile_of(FOR_INPUT, 1))
 KERNEL(conv_input_singles, (const T* g, const T* w, const T* b, T* x, SHAPES),
        single_of(FOR_INPUT))
-KERNEL(conv_weight_tiles, (const T* x, const T* g, A* parts, i64 count, SHAPES),
-       tile_of(FOR_WEIGHT, (int)count))
 KERNEL(conv_weight_singles, (const T* x, const T* g, A* parts, SHAPES), by_block_of(FOR_WEIGHT))

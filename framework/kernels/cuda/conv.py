@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework.kernels.cuda import blocks_for, cudnn, empty, flat, launch, ready
+from framework.kernels.cuda import blocks_for, conv_tiles, cudnn, empty, flat, launch, ready
 from framework.kernels.floats import wide
 from framework.layout import keeps_format
 
@@ -19,9 +19,6 @@ __all__ = [
 ]  # fmt: skip
 
 _FEW = 8  # rows of a group's product, below which a tile would be mostly empty
-_SIDE = 64  # of a tile
-_TARGET = 1 << 9  # blocks that fill a device
-_DEEP = 1 << 10  # of a sum that is worth a block
 _MOST = (1 << 31) - (1 << 12)  # so that no int overflows where a tile or a part reaches beyond it
 
 
@@ -56,10 +53,6 @@ def _out(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tu
     )
 
 
-def _tiles(groups: int, rows: int, columns: int) -> int:
-    return groups * -(-rows // _SIDE) * -(-columns // _SIDE)
-
-
 def _with_bias(y: Any, b: Any) -> Any:
     if b is not None:
         y += b.reshape(1, -1, *[1] * (y.ndim - 2))
@@ -84,13 +77,11 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
         y = cudnn.run("forward", x, w, (len(x), len(w), *out), stride, padding, dilation)
         if y is not None:
             return _with_bias(y, b)
-    x, w, b = flat(x), flat(w), None if b is None else flat(b)
-    y = empty(x, (len(x), len(w), *out))
-    rows, columns = len(w) // groups, len(x) * math.prod(out)
-    if rows < _FEW:
-        launch("conv", "conv_singles", blocks_for(y.size), 256, x, w, b, y, *shapes)
-    else:
-        launch("conv", "conv_tiles", _tiles(groups, rows, columns), 256, x, w, b, y, *shapes)
+    b = None if b is None else flat(b)
+    if len(w) // groups >= _FEW:
+        return conv_tiles.forward(x, w, b, out, shapes)
+    x, w, y = flat(x), flat(w), empty(x, (len(x), len(w), *out))
+    launch("conv", "conv_singles", blocks_for(y.size), 256, x, w, b, y, *shapes)
     return y
 
 
@@ -112,14 +103,11 @@ def _conv_input(
         x = cudnn.run("input", g, w, (len(g), ins, *size), stride, padding, dilation)
         if x is not None:
             return _with_bias(x, b)
-    g, w, b = flat(g), flat(w), None if b is None else flat(b)
-    x = empty(g, (len(g), ins, *size))
-    rows, columns = w.shape[1], len(g) * math.prod(size)
-    if rows < _FEW:
-        launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, b, x, *shapes)
-    else:
-        launch("conv", "conv_input_tiles", _tiles(groups, rows, columns), 256, g, w, b, x,
-               *shapes)  # fmt: skip
+    b = None if b is None else flat(b)
+    if w.shape[1] >= _FEW:
+        return conv_tiles.turned(g, w, b, size, shapes)
+    g, w, x = flat(g), flat(w), empty(g, (len(g), ins, *size))
+    launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, b, x, *shapes)
     return x
 
 
@@ -139,19 +127,14 @@ def _conv_weight(
         found = cudnn.run("weight", x, g, shape, stride, padding, dilation)
         if found is not None:
             return found
-    x, g = flat(x), flat(g)
     rows, columns = outs // groups, ins // groups * math.prod(kernel)
-    kind, depth = wide(empty(x, (0,))).dtype, len(x) * math.prod(g.shape[2:])
-    if rows < _FEW:
-        found = empty(x, (outs, columns), kind)
-        threads = 256 if depth >= 256 else 32
-        launch("conv", "conv_weight_singles", found.size, threads, x, g, found, *shapes)
-    else:
-        tiles = _tiles(groups, rows, columns)
-        count = max(1, min(-(-_TARGET // tiles), depth // _DEEP))
-        parts = empty(x, (count, outs, columns), kind)
-        launch("conv", "conv_weight_tiles", tiles * count, 256, x, g, parts, count, *shapes)
-        found = parts.sum(axis=0)
+    if rows >= _FEW:
+        found = conv_tiles.for_weight(x, g, shapes)
+        return None if found is None else found.reshape(outs, ins // groups, *kernel)
+    x, g, depth = flat(x), flat(g), len(x) * math.prod(g.shape[2:])
+    found = empty(x, (outs, columns), wide(empty(x, (0,))).dtype)
+    threads = 256 if depth >= 256 else 32
+    launch("conv", "conv_weight_singles", found.size, threads, x, g, found, *shapes)
     return found.reshape(outs, ins // groups, *kernel).astype(x.dtype, copy=False)
 
 

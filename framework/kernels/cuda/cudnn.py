@@ -24,7 +24,9 @@ from framework.kernels import cuda
 from framework.kernels.cuda import empty
 from framework.layout import formatted, in_order, in_rows, suggested
 
-__all__ = ["Plan", "missing", "problem", "refused", "run", "version", "wanted"]
+__all__ = [
+    "Plan", "allows_tf32", "missing", "problem", "refused", "run", "version", "wanted",
+]  # fmt: skip
 
 _OLDEST = 90000  # of the library: the front end's own minimum
 _MOST = 1 << 10  # plans that are kept
@@ -261,7 +263,8 @@ def _execute(plan: Plan, handle: Any, arrays: Any) -> None:
 # -- convolutions -------------------------------------------------------------------------------
 
 
-def _tf32() -> bool:
+def allows_tf32() -> bool:
+    """Whether convolutions of float32 may round operands to TF32, as `backends.cudnn` says."""
     switches: Any = backends.cudnn
     for chosen in (switches.conv.fp32_precision, switches.fp32_precision):
         if chosen in ("ieee", "tf32"):
@@ -288,7 +291,7 @@ def run(
     q = _Question(
         entry, device.id, _NAMES[first.dtype], form is not None,
         (tuple(first.shape), tuple(second.shape), tuple(shape)), tuple(map(int, stride)),
-        tuple(map(int, padding)), tuple(map(int, dilation)), _tf32(),
+        tuple(map(int, padding)), tuple(map(int, dilation)), allows_tf32(),
         bool(switches.deterministic) or cuda.deterministic, bool(switches.benchmark),
     )  # fmt: skip
     if q in _plans and _plans[q] is None:

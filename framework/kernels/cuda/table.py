@@ -5,11 +5,11 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "KERNELS", "LIBRARIES", "ON_HOST", "TENSOR_CORES"]
 
 FAMILIES = (  # a .cu and a .py of that name each
-    "adding", "attention", "conv", "drawing", "gates", "health", "loss", "norm", "optimizers",
-    "pointwise", "pool", "softmax",
+    "adding", "attention", "conv", "conv_tiles", "drawing", "gates", "health", "loss", "norm",
+    "optimizers", "pointwise", "pool", "softmax",
 )  # fmt: skip
 
-TENSOR_CORES = frozenset({"attention", "conv"})  # families that use them (`tensor_cores.cuh`)
+TENSOR_CORES = frozenset({"attention", "conv_tiles"})  # families that use them (`tensor_cores.cuh`)
 
 _NAMES = {  # by family: functions of the name of their op
     "adding": "embedding embedding_backward index_put max_scatter scatter_add",

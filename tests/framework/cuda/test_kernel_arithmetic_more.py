@@ -337,79 +337,6 @@ def test_numba_updates_alike(host: Host) -> None:
                 same(a, b)
 
 
-# -- convolution --------------------------------------------------------------------------------
-
-# batch, channels in and out, size, kernel, stride, padding, dilation, groups
-_CONVOLUTIONS = [
-    (2, 3, 9, (7, 6), (3, 3), 1, 1, 1, 1), (1, 4, 4, (9, 8), (3, 2), 2, 1, 2, 4),
-    (3, 2, 70, (5,), (1,), 1, 0, 1, 1), (2, 4, 16, (4, 5, 4), (2, 3, 2), 2, 1, 1, 2),
-    (2, 5, 8, (6, 6), (3, 3), 3, 0, 1, 1), (1, 8, 8, (12,), (5,), 1, 4, 2, 8),
-    (9, 1, 8, (17, 9), (2, 2), 1, 0, 1, 1), (2, 16, 8, (4, 4), (1, 1), 1, 0, 1, 1),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("dtype", KINDS)
-def test_convolutions(dtype: Any, host: Host) -> None:
-    for batch, ins, outs, size, kernel, stride, padding, dilation, groups in _CONVOLUTIONS:
-        dims = len(size)
-        x, w = draw(dtype, batch, ins, *size), draw(dtype, outs, ins // groups, *kernel, seed=1)
-        meta = {"stride": (stride,) * dims, "padding": (padding,) * dims,
-                "dilation": (dilation,) * dims, "groups": groups}  # fmt: skip
-        agree(f"conv{dims}d", x, w, draw(dtype, outs, seed=2), near=8, **meta)
-        agree(f"conv{dims}d", x, w, None, near=8, **meta)
-        g = draw(dtype, *OPS[f"conv{dims}d"].kernel(x, w, None, **meta).shape, seed=3)
-        agree(f"conv{dims}d_input", g, w, size=size, near=8, **meta)
-        agree(f"conv{dims}d_weight", x, g, kernel=kernel, near=16, **meta)
-        for bias in (draw(dtype, ins, seed=4), None):
-            agree(f"conv_transpose{dims}d", g, w, bias, size=size, near=8, **meta)
-    assert {f"conv{part}_{way}" for part in ("", "_input", "_weight")
-            for way in ("tiles", "singles")} <= entries(host)  # fmt: skip
-
-
-def test_convolutions_of_images_channels_last(host: Host) -> None:
-    x = np.ascontiguousarray(draw(np.float32, 2, 4, 7, 6).transpose(0, 2, 3, 1)).transpose(
-        0, 3, 1, 2
-    )
-    meta = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 2}
-    for outs in (4, 16):
-        w = draw(np.float32, outs, 2, 3, 3, seed=1)
-        theirs = OPS["conv2d"].kernel(x, w, None, **meta)
-        (mine,) = tried("conv", "conv2d", x, w, None, **meta)
-        assert mine.strides == theirs.strides != np.ascontiguousarray(mine).strides
-        agree("conv2d", x, w, draw(np.float32, outs, seed=2), near=8, **meta)
-        g = np.ascontiguousarray(theirs.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-        agree("conv2d_input", g, w, size=(7, 6), near=8, **meta)
-        agree("conv2d_weight", x, g, kernel=(3, 3), near=16, **meta)
-        (mine,) = tried("conv", "conv_transpose2d", g, w, None, size=(7, 6), **meta)
-        theirs = OPS["conv_transpose2d"].kernel(g, w, None, size=(7, 6), **meta)
-        assert mine.strides == theirs.strides
-        same(mine, theirs, 8)
-
-
-def test_convolutions_of_what_is_no_number(host: Host) -> None:
-    x, w = np.zeros((1, 2, 6, 6), np.float32), draw(np.float32, 8, 2, 3, 3)
-    x[0, 0, 2, 2], x[0, 1, 5, 5], w[1, 0, 1, 1] = np.nan, np.inf, -np.inf
-    meta = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
-    with np.errstate(all="ignore"):
-        agree("conv2d", x, w, None, **meta)
-        agree("conv2d", x, w[:2], None, **meta)
-
-
-def test_long_sums_of_a_windows_gradient_are_taken_in_parts(host: Host) -> None:
-    x, g = draw(np.float64, 2, 3, 33, 37), draw(np.float64, 2, 8, 33, 37, seed=1)
-    meta = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-    agree("conv2d_weight", x, g, kernel=(3, 3), near=10, **meta)
-
-
-def test_what_cannot_be_convolved_is_left_to_the_plain_kernel(host: Host) -> None:
-    x, w = draw(np.float32, 1, 4, 5, 5), draw(np.float32, 8, 3, 3, 3)
-    meta = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
-    for groups in (1, 3, 0):
-        assert tried("conv", "conv2d", x, w, None, groups=groups, **meta) is None
-    wide = draw(np.float32, 8, 4, 6, 6)
-    assert tried("conv", "conv2d", x, wide, None, groups=1, **meta) is None
-
-
 # -- attention ----------------------------------------------------------------------------------
 
 
@@ -526,7 +453,7 @@ def test_health(dtype: Any, host: Host) -> None:
 
 
 def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:
-    families = ("adding", "attention", "conv", "gates", "health", "loss", "optimizers", "pool")
+    families = ("adding", "attention", "gates", "health", "loss", "optimizers", "pool")
     assert set().union(*map(entries_of, families)) | DROPOUT == launched
 
 

@@ -58,6 +58,7 @@ os.environ["TAPEBOOK_TEST_GPU"] = "1"
 sys.exit(pytest.main([
     "-q", "-p", "no:cacheprovider", "tests/framework/cuda/test_kernel_arithmetic.py",
     "tests/framework/cuda/test_kernel_arithmetic_more.py",
+    "tests/framework/cuda/test_kernel_convolutions.py",
     "-k", "as_the_input or channels_and_orders or channels_last or many_parameters or empty"]))
 """
 

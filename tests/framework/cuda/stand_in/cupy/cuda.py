@@ -43,6 +43,8 @@ class Device:
     def __init__(self, device: Any = None) -> None:
         self.id = _current() if device is None else int(getattr(device, "id", device))
 
+    compute_capability = "90"
+
     @property
     def mem_info(self) -> tuple[int, int]:
         with self:
