@@ -45,7 +45,7 @@ def compare(dtype: Any, case: Any, near: float = 1, turn: Any = lambda x: x) -> 
     dims = len(size)
     x = turn(coarse(draw(dtype, batch, ins, *size)))
     w = coarse(draw(dtype, outs, ins // groups, *kernel, seed=1))
-    meta = {"stride": (stride,) * dims, "padding": (padding,) * dims,
+    meta: dict[str, Any] = {"stride": (stride,) * dims, "padding": (padding,) * dims,
             "dilation": (dilation,) * dims, "groups": groups}  # fmt: skip
     agree(f"conv{dims}d", x, w, draw(dtype, outs, seed=2), near=near, **meta)
     agree(f"conv{dims}d", x, w, None, near=near, **meta)
@@ -119,7 +119,7 @@ def test_convolutions_by_large_tiles(
 
 def test_all_bits_of_float32_where_tf32_is_not_allowed(host: Host, exact: None) -> None:
     x, w = draw(np.float32, 2, 12, 7, 6), draw(np.float32, 9, 12, 3, 3, seed=1)
-    meta = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    meta: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     agree("conv2d", x, w, None, **meta)
     assert set(host.launched) == {"conv_lay_f32", "conv_plain_small_f32"}
     with torch.backends.cudnn.flags(allow_tf32=True):
@@ -135,7 +135,12 @@ def test_convolutions_of_images_channels_last(dtype: Any, host: Host) -> None:
         compare(dtype, (2, ins, outs, (7, 6), (3, 3), 2, 1, 1, groups), 8, channels_last)
         x = channels_last(draw(dtype, 2, ins, 7, 6))
         w = draw(dtype, outs, ins // groups, 3, 3, seed=1)
-        meta = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 1), "groups": groups}
+        meta: dict[str, Any] = {
+            "stride": (2, 1),
+            "padding": (1, 1),
+            "dilation": (1, 1),
+            "groups": groups,
+        }
         theirs = OPS["conv2d"].kernel(x, w, None, **meta)
         (mine,) = tried("conv", "conv2d", x, w, None, **meta)
         assert mine.strides == theirs.strides != np.ascontiguousarray(mine).strides
@@ -150,7 +155,7 @@ def test_images_and_windows_channels_last_are_taken_as_they_lie(dtype: Any, host
     x, w = draw(dtype, 2, 48, 7, 6), draw(dtype, 32, 24, 3, 3, seed=1)
     g = draw(dtype, 2, 32, 7, 6, seed=2)
     x, w, g = map(channels_last, (x, w, g))
-    meta = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 2}
+    meta: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 2}
     agree("conv2d", x, w, None, **meta)
     agree("conv2d_weight", x, g, kernel=(3, 3), near=2, **meta)
     assert "conv_lay" not in entries(host)
@@ -170,7 +175,7 @@ def test_convolutions_of_what_is_no_number(
     x.view(np.uint32 if dtype == np.float32 else np.uint16)[0, 1, 0, 0] = (
         0x7FFFFFFF if dtype == np.float32 else 0x7FFF  # a NaN that rounding must not carry over
     )
-    meta = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    meta: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     with np.errstate(all="ignore"):
         agree("conv2d", x, w, None, **meta)
         agree("conv2d", x, w[:2], None, **meta)
@@ -182,13 +187,18 @@ def test_convolutions_of_what_is_no_number(
 def test_long_sums_of_a_windows_gradient_are_taken_in_parts(host: Host) -> None:
     for dtype in (np.float64, np.float16):
         x, g = draw(dtype, 2, 3, 33, 37), draw(dtype, 2, 8, 33, 37, seed=1)
-        meta = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+        meta: dict[str, Any] = {
+            "stride": (1, 1),
+            "padding": (1, 1),
+            "dilation": (1, 1),
+            "groups": 1,
+        }
         agree("conv2d_weight", x, g, kernel=(3, 3), near=10, **meta)
 
 
 def test_what_cannot_be_convolved_is_left_to_the_plain_kernel(host: Host) -> None:
     x, w = draw(np.float32, 1, 4, 5, 5), draw(np.float32, 8, 3, 3, 3)
-    meta = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    meta: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
     for groups in (1, 3, 0):
         assert tried("conv", "conv2d", x, w, None, groups=groups, **meta) is None
     wide = draw(np.float32, 8, 4, 6, 6)
