@@ -231,14 +231,14 @@ struct Sizes {
 
 // One dimension of what a block makes: at targets origin + pitch q, q < count, the taps
 // first + every i, i < taps, meet the source at scale q + start + move i.
-struct Line { int origin, pitch, count, first, every, taps, scale, start, move; };
+struct Span { int origin, pitch, count, first, every, taps, scale, start, move; };
 
-__device__ inline Line line_forward(const Sizes& z, int d) {
+__device__ inline Span span_forward(const Sizes& z, int d) {
     return {0, 1, z.target[d], 0, 1, z.kernel[d], z.stride[d], -z.padding[d], z.dilation[d]};
 }
 
 // Of the pixels that are `from` more than a multiple of the stride: all have the same taps.
-__device__ inline Line line_turned(const Sizes& z, int d, int from) {
+__device__ inline Span span_turned(const Sizes& z, int d, int from) {
     int stride = z.stride[d], dilation = z.dilation[d], a = stride, b = dilation;
     while (b) {
         int rest = a % b;
@@ -258,15 +258,15 @@ template <class T, class S, bool TURNED> struct Gathered {
     static const int pack = Pack<T>::count, below = S::threads / 4;
     static const int lefts = S::rows / below, rights = S::columns / below;
     Sizes z;
-    Line line[3];
+    Span span[3];
     int group, row, column, steps;
     // What the thread fetches: of some rows and some columns one of the four chunks of a step.
     const T *left[lefts], *image[rights];
     bool row_there[lefts], there[rights];
     int at[rights][3], offset[rights], chunk, tap[3];
 
-    __device__ int targets() const { return line[0].count * line[1].count * line[2].count; }
-    __device__ bool more() const { return tap[0] < line[0].taps; }
+    __device__ int targets() const { return span[0].count * span[1].count * span[2].count; }
+    __device__ bool more() const { return tap[0] < span[0].taps; }
 
     // False: the block has nothing to do.
     __device__ bool begin(const T* w, const T* x) {
@@ -287,7 +287,7 @@ template <class T, class S, bool TURNED> struct Gathered {
             }
         group = (int)number;
         for (int d = 0; d < 3; d++)
-            line[d] = TURNED ? line_turned(z, d, from[d]) : line_forward(z, d);
+            span[d] = TURNED ? span_turned(z, d, from[d]) : span_forward(z, d);
         if (column >= z.batch * targets()) return false;
         int taps = z.kernel[0] * z.kernel[1] * z.kernel[2], mine = threadIdx.x / 4;
         i64 pixels = (i64)z.source[0] * z.source[1] * z.source[2];
@@ -301,13 +301,13 @@ template <class T, class S, bool TURNED> struct Gathered {
             i64 number = place(column + mine + i * below, q);
             there[i] = number >= 0;
             image[i] = x + (number * pixels * z.groups + group) * z.chunks * pack;
-            for (int d = 0; d < 3; d++) at[i][d] = q[d] * line[d].scale + line[d].start;
+            for (int d = 0; d < 3; d++) at[i][d] = q[d] * span[d].scale + span[d].start;
         }
-        int all = line[0].taps * line[1].taps * line[2].taps;
+        int all = span[0].taps * span[1].taps * span[2].taps;
         steps = (all * z.chunks + 3) / 4;
         chunk = threadIdx.x % 4;
-        for (int d = 0; d < 3; d++) tap[d] = all ? 0 : line[d].taps;
-        if (!all) tap[0] = line[0].taps;
+        for (int d = 0; d < 3; d++) tap[d] = all ? 0 : span[d].taps;
+        if (!all) tap[0] = span[0].taps;
         go_on();
         return true;
     }
@@ -315,19 +315,19 @@ template <class T, class S, bool TURNED> struct Gathered {
     __device__ i64 place(int column, int (&q)[3]) const {
         int each = targets();
         u32 flat = (u32)column % (u32)each;
-        q[2] = (int)(flat % (u32)line[2].count);
-        flat /= (u32)line[2].count;
-        q[1] = (int)(flat % (u32)line[1].count);
-        q[0] = (int)(flat / (u32)line[1].count);
+        q[2] = (int)(flat % (u32)span[2].count);
+        flat /= (u32)span[2].count;
+        q[1] = (int)(flat % (u32)span[1].count);
+        q[0] = (int)(flat / (u32)span[1].count);
         return column < z.batch * each ? (i64)((u32)column / (u32)each) : -1;
     }
     // To the tap of the chunk.
     __device__ void go_on() {
         while (chunk >= z.chunks && more()) {
             chunk -= z.chunks;
-            if (++tap[2] < line[2].taps) continue;
+            if (++tap[2] < span[2].taps) continue;
             tap[2] = 0;
-            if (++tap[1] < line[1].taps) continue;
+            if (++tap[1] < span[1].taps) continue;
             tap[1] = 0;
             tap[0]++;
         }
@@ -335,7 +335,7 @@ template <class T, class S, bool TURNED> struct Gathered {
             int s[3];
             bool inside = true;
             for (int d = 0; d < 3; d++) {
-                s[d] = at[i][d] + tap[d] * line[d].move;
+                s[d] = at[i][d] + tap[d] * span[d].move;
                 inside = inside && (u32)s[d] < (u32)z.source[d];
             }
             int pixel = (s[0] * z.source[1] + s[1]) * z.source[2] + s[2];
@@ -344,8 +344,8 @@ template <class T, class S, bool TURNED> struct Gathered {
     }
     __device__ void fetch(char* to_left, char* to_right) {
         int mine = threadIdx.x / 4, c = threadIdx.x % 4;
-        int t = ((line[0].first + tap[0] * line[0].every) * z.kernel[1] + line[1].first +
-                 tap[1] * line[1].every) * z.kernel[2] + line[2].first + tap[2] * line[2].every;
+        int t = ((span[0].first + tap[0] * span[0].every) * z.kernel[1] + span[1].first +
+                 tap[1] * span[1].every) * z.kernel[2] + span[2].first + tap[2] * span[2].every;
         bool now = more();
 #pragma unroll
         for (int i = 0; i < lefts; i++)
@@ -402,7 +402,7 @@ __device__ inline void gather(const T* x, const T* w, const T* b, T* y, const Si
         int q[3];
         i64 number = p.place(p.column + threadIdx.x, q), flat = 0;
         for (int d = 0; d < 3; d++)
-            flat = flat * z.target[d] + p.line[d].origin + q[d] * p.line[d].pitch;
+            flat = flat * z.target[d] + p.span[d].origin + q[d] * p.span[d].pitch;
         places[threadIdx.x] = number < 0 ? -1 : number * image + flat * pixel;
     }
     __syncthreads();
