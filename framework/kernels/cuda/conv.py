@@ -9,9 +9,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework.kernels.cuda import blocks_for, conv_tiles, cudnn, empty, flat, launch, ready
+from framework.kernels.cuda import (
+    blocks_for,
+    conv_tiles,
+    cudnn,
+    empty,
+    flat,
+    launch,
+    products,
+    ready,
+)
 from framework.kernels.floats import wide
-from framework.layout import keeps_format
+from framework.layout import in_order, keeps_format, suggested
 
 __all__ = [
     "conv1d", "conv1d_input", "conv1d_weight", "conv2d", "conv2d_input", "conv2d_weight", "conv3d",
@@ -59,6 +68,31 @@ def _with_bias(y: Any, b: Any) -> Any:
     return y
 
 
+def _is_product(kernel: Any, stride: Any, padding: Any) -> bool:
+    """Whether a window is one pixel, at each of the image's."""
+    return max(kernel) == max(stride) == 1 and max(padding) == 0
+
+
+def _product(x: Any, w: Any) -> Any:
+    """Each pixel of images (N, C, ...) times w (O, C), by cuBLAS; None if it is not for that.
+
+    Lines that begin at no multiple of 16 bytes are left to the tiles, which lay images out first.
+    """
+    last = suggested(x)
+    size, lines = x.shape[2:], (x.shape[1], len(w)) if last else (math.prod(x.shape[2:]),)
+    if any(n * x.dtype.itemsize % 16 for n in lines):
+        return None
+    if last is None:
+        x = x.reshape(*x.shape[:2], -1)
+        y = products.part_of_convolution(w, x, cudnn.allows_tf32())
+        return None if y is None else y.reshape(len(x), len(w), *size)
+    if not in_order(x, last):
+        return None
+    x = x.transpose(0, *range(2, x.ndim), 1)
+    y = products.part_of_convolution(x, w.T, cudnn.allows_tf32())
+    return None if y is None else y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+
+
 def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     given = [x, w] if b is None else [x, w, b]
     if not ready(*given) or x.ndim != w.ndim or x.ndim not in (3, 4, 5):
@@ -75,6 +109,10 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
         return None
     if cudnn.wanted(x):
         y = cudnn.run("forward", x, w, (len(x), len(w), *out), stride, padding, dilation)
+        if y is not None:
+            return _with_bias(y, b)
+    if groups == 1 and _is_product(w.shape[2:], stride, padding):
+        y = _product(x, w.reshape(w.shape[:2]))
         if y is not None:
             return _with_bias(y, b)
     b = None if b is None else flat(b)
@@ -101,6 +139,10 @@ def _conv_input(
         return None
     if cudnn.wanted(g):
         x = cudnn.run("input", g, w, (len(g), ins, *size), stride, padding, dilation)
+        if x is not None:
+            return _with_bias(x, b)
+    if groups == 1 and _is_product(w.shape[2:], stride, padding) and tuple(size) == g.shape[2:]:
+        x = _product(g, w.reshape(w.shape[:2]).T)
         if x is not None:
             return _with_bias(x, b)
     b = None if b is None else flat(b)

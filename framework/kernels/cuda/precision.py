@@ -13,7 +13,7 @@ import numpy as np
 
 from framework.dtypes import bfloat16
 
-__all__ = ["WAYS", "Way", "allowed", "choose"]
+__all__ = ["WAYS", "Way", "allowed", "choose", "chosen"]
 
 _F16, _BF16 = np.dtype(np.float16), bfloat16.numpy
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -59,6 +59,12 @@ def _way(kind: Any) -> Way:
         mode = _SUMS_IN_SINGLE
     zero = numbers.ctypes.data
     return Way(_CODES[kind], compute, zero + numbers.itemsize, zero, mode)
+
+
+def chosen(dtype: Any, tf32: bool) -> Way:
+    """The way of a product that is not asked for as one, but by who says himself about TF32."""
+    way = WAYS[dtype]
+    return way._replace(compute=_BY_TF32 if tf32 else _IN_SINGLE) if dtype == _F32 else way
 
 
 def choose(**switches: bool) -> None:

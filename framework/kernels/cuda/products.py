@@ -13,10 +13,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from framework.kernels.cuda.precision import WAYS
+from framework.kernels.cuda.precision import WAYS, Way, chosen
 from framework.kernels.cuda.product_plans import Plan, plan
 
-__all__ = ["linear", "linear_weight_backward", "matmul"]
+__all__ = ["linear", "linear_weight_backward", "matmul", "part_of_convolution"]
 
 _MOST = 1 << 12  # plans that are kept
 _DEFAULT = -1  # CUBLAS_GEMM_DEFAULT: the algorithm is cuBLAS's choice
@@ -45,12 +45,17 @@ def linear_weight_backward(g: Any, x: Any) -> Any:
     return _product("weight", g, x)
 
 
-def _product(op: str, a: Any, b: Any, bias: Any = None) -> Any:
+def part_of_convolution(a: Any, b: Any, tf32: bool) -> Any:
+    """``a @ b``, of which the switches of convolutions say whether float32 goes by TF32."""
+    return _product("matmul", a, b, way=chosen(a.dtype, tf32))
+
+
+def _product(op: str, a: Any, b: Any, bias: Any = None, way: Way | None = None) -> Any:
     cublas = _cublas or _found(a)
     if cublas is None or a.__class__ is not cublas.array or b.__class__ is not cublas.array:
         return None
     dtype = a.dtype
-    way = WAYS.get(dtype)
+    way = way or WAYS.get(dtype)
     if way is None or b.dtype != dtype:
         return None
     key = (op, a.shape, a.strides, b.shape, b.strides, dtype)
