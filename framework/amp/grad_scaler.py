@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from framework.device import cuda_problem
-from framework.kernels import module_of, to_host
+from framework.core.modes import no_grad
+from framework.device import CPU, cuda_problem
+from framework.dtypes import float32, int32
+from framework.kernels import cuda, module_of
+from framework.kernels.cuda import optimizers
 from framework.ops.creation import full
 from framework.tensor import Tensor
 
@@ -28,6 +31,36 @@ class OptState:
 
 def _fresh() -> dict[str, Any]:
     return {"stage": OptState.READY, "found_inf_per_device": {}}
+
+
+def _unscale(arrays: list[Any], scale: Any, found: Any, on_device: bool) -> None:
+    """Divide arrays of one device in place; ``found`` is 1 then if an element is not finite.
+
+    On a real device nothing waits for that.
+    """
+    rest: list[Any] = []
+    kinds: dict[Any, list[Any]] = {}
+    for data in arrays:
+        own = (
+            on_device and data.flags.c_contiguous and scale.dtype == np.float32 and cuda.ready(data)
+        )
+        (kinds.setdefault(data.dtype, []) if own else rest).append(data)
+    for same in kinds.values():
+        optimizers.unscale(same, scale, found)
+    xp = module_of(scale)
+    inverse = 1.0 / scale.astype(np.float64)
+    for data in rest:
+        bad = ~xp.isfinite(data).all()
+        data *= inverse.astype(data.dtype)
+        xp.maximum(found, bad.astype(found.dtype), out=found)
+
+
+def _bad(state: dict[str, Any]) -> bool:
+    """Whether a gradient of an optimizer was infinite or NaN: `step` has asked already."""
+    known = state.get("bad")
+    if known is not None:
+        return bool(known)
+    return any(v.item() for v in state["found_inf_per_device"].values())
 
 
 class GradScaler:
@@ -76,12 +109,14 @@ class GradScaler:
         self._growth_interval = growth_interval
         self._init_growth_tracker = 0
         self._growth_tracker: Tensor | None = None
+        self._good: tuple[Any, int, int] = None, 0, 0  # the tracker, its version, and its number
         self._states: dict[int, dict[str, Any]] = {}
 
     def _lazy(self, device: Any) -> Tensor:
         if self._scale is None:
-            self._scale = full((), self._init_scale).to(device)
-            self._growth_tracker = full((), self._init_growth_tracker).to(device)
+            self._scale = full((), self._init_scale, dtype=float32, device=device)
+            self._growth_tracker = full((), 0, dtype=int32, device=device)
+            self._count(self._init_growth_tracker)
         return self._scale
 
     def _checked(self, name: str) -> Tensor:
@@ -139,8 +174,8 @@ class GradScaler:
             )
         if state["stage"] == OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        inverse = float(1.0 / np.float64(to_host(scale._data)))
         found: dict[Any, Tensor] = {}
+        gathered: dict[Any, list[Any]] = {}
         for group in optimizer.param_groups:
             for param in group["params"]:
                 grad = param.grad
@@ -149,15 +184,10 @@ class GradScaler:
                 if grad.dtype.name == "float16":
                     raise ValueError("Attempting to unscale FP16 gradients.")
                 data = grad._data.values if grad.is_sparse else grad._data
-                bad = not bool(module_of(data).isfinite(data).all())
-                np.multiply(data, data.dtype.type(inverse), out=data) if isinstance(
-                    data, np.ndarray
-                ) else data.__imul__(inverse)
-                so_far = found.get(grad.device)
-                if so_far is None:
-                    so_far = found[grad.device] = full((), 0.0).to(grad.device)
-                if bad:
-                    so_far.fill_(1.0)
+                gathered.setdefault(grad.device, []).append(data)
+        for device, arrays in gathered.items():
+            found[device] = full((), 0.0, dtype=float32, device=device)
+            _unscale(arrays, scale.to(device)._data, found[device]._data, device is not CPU)
         state["found_inf_per_device"] = found
         state["stage"] = OptState.UNSCALED
 
@@ -191,7 +221,8 @@ class GradScaler:
         if not found:
             raise AssertionError("No inf checks were recorded for this optimizer.")
         result = None
-        if not any(v.item() for v in found.values()):
+        bad = state["bad"] = any(v.item() for v in found.values())  # the one wait of a step
+        if not bad:
             result = optimizer.step(*args, **kwargs)
         state["stage"] = OptState.STEPPED
         return result
@@ -216,22 +247,21 @@ class GradScaler:
         if new_scale is not None:
             scale.fill_(new_scale.item() if isinstance(new_scale, Tensor) else new_scale)
         else:
-            found = [
-                v for s in self._states.values() for v in s["found_inf_per_device"].values()
-            ]  # fmt: skip
-            if not found:
+            states = [s for s in self._states.values() if s["found_inf_per_device"]]
+            if not states:
                 raise AssertionError("No inf checks were recorded prior to update.")
-            if any(v.item() for v in found):
-                scale.fill_(scale.item() * self._backoff_factor)
-                self._growth_tracker.fill_(0)
+            if any(_bad(s) for s in states):
+                with no_grad():
+                    scale.mul_(self._backoff_factor)
+                self._count(0)
             else:
-                good = int(self._growth_tracker.item()) + 1
+                good = self._get_growth_tracker() + 1
                 if good == self._growth_interval:
                     wider = np.float32(scale.item()) * np.float32(self._growth_factor)
                     if np.isfinite(wider):
                         scale.fill_(float(wider))
                     good = 0
-                self._growth_tracker.fill_(good)
+                self._count(good)
         self._states = {}
 
     def get_scale(self) -> float:
@@ -302,11 +332,22 @@ class GradScaler:
         """
         self._growth_interval = new_interval
 
+    def _count(self, good: int) -> None:
+        """Note the good steps in a row; known here too, so that a device is not asked for them."""
+        assert self._growth_tracker is not None
+        self._growth_tracker.fill_(good)
+        self._good = self._growth_tracker, self._growth_tracker._version, good
+
     def _get_growth_tracker(self) -> int:
         if not self._enabled:
             return 0
         tracker = self._growth_tracker
-        return self._init_growth_tracker if tracker is None else int(tracker.item())
+        if tracker is None:
+            return self._init_growth_tracker
+        known, version, good = self._good
+        if known is tracker and version == tracker._version:
+            return good
+        return int(tracker.item())
 
     def is_enabled(self) -> bool:
         """Whether it does anything.

@@ -37,6 +37,9 @@ def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
 
 def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
     real_floating(x, "adaptive_avg_pool")
+    parts = _parts(x, size, out)
+    if parts:
+        return x.reshape((*x.shape[: x.ndim - len(out)], *parts)).mean(axis=_inner(parts))
     found = _mapped(x, [_averaging(module_of(x), n, m, x.dtype) for n, m in zip(size, out)])
     if _finite(found):
         return found
@@ -49,6 +52,12 @@ def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
 
 def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
     xp = module_of(g)
+    parts = _parts(g, size, out)
+    if parts:
+        share = g / math.prod(parts[1::2])
+        wide = xp.expand_dims(share, _inner(parts))
+        wide = xp.broadcast_to(wide, (*g.shape[: g.ndim - len(out)], *parts))
+        return wide.reshape((*g.shape[: g.ndim - len(out)], *size))
     found = _mapped(g, [_averaging(xp, n, m, g.dtype).T for n, m in zip(size, out)])
     if _finite(found):
         return found
@@ -59,6 +68,21 @@ def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
             spread[start:end] += row / (end - start)
         g = xp.moveaxis(spread, 0, axis)
     return xp.ascontiguousarray(g)
+
+
+def _parts(a: Any, size: Any, out: Any) -> list[int]:
+    """(windows, elements of one) of each dimension, where the windows of a device's array are even.
+
+    Whether a product with a matrix was finite would have to be asked, which waits for the device.
+    """
+    if isinstance(a, np.ndarray) or any(m == 0 or n % m for n, m in zip(size, out)):
+        return []
+    return [k for n, m in zip(size, out) for k in (m, n // m)]
+
+
+def _inner(parts: list[int]) -> tuple[int, ...]:
+    """The dimensions of the elements within windows, counted from the end."""
+    return tuple(range(1 - len(parts), 0, 2))
 
 
 def _finite(a: Any) -> bool:

@@ -148,7 +148,7 @@ def _check_index(a: Any, index: tuple[Any, ...]) -> None:
                 )
         elif hasattr(p, "dtype") or isinstance(p, int):
             arrays += [] if isinstance(p, int) else [list(p.shape)]
-            low, high = (p, p) if isinstance(p, int) else _extent(p)
+            low, high = (p, p) if isinstance(p, int) else extent(p)
             if low < -shape[d] or high >= shape[d]:
                 raise IndexError(
                     f"index {high if high >= shape[d] else low} is out of bounds for dimension {d} "
@@ -171,10 +171,14 @@ def _takes(part: Any) -> int:
     return part.ndim if hasattr(part, "dtype") and part.dtype.kind == "b" else 1
 
 
-def _extent(index: Any) -> tuple[int, int]:
+def extent(index: Any) -> tuple[int, int]:
+    """The least and the greatest number of an index; of a device both come over at once."""
     if not index.size or index.__class__ is MetaArray:
         return 0, -1
-    return int(index.min()), int(index.max())
+    low, high = index.min(), index.max()
+    if not isinstance(index, np.ndarray):
+        low, high = module_of(index).stack((low, high)).get().tolist()
+    return int(low), int(high)
 
 
 class _Array:
@@ -814,7 +818,7 @@ def _in_range(input: Tensor, index: Tensor) -> None:
     if hasattr(index, "_level"):
         return  # the values are not here: the kernel will see
     n = input._data.size
-    low, high = _extent(index._data)
+    low, high = extent(index._data)
     if low < -n or high >= n:
         raise IndexError(
             f"out of range: tried to access index {high if high >= n else low} on a tensor of {n} "

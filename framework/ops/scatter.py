@@ -18,7 +18,7 @@ from framework.kernels.floats import type_name
 from framework.kernels.places import combine_at
 from framework.kernels.sums import add_along, pick_along, put_along
 from framework.ops.dims import axis, numpy_names, wide_type
-from framework.ops.indexing import INDEX, INDEX_PUT, SLICE, add_at, index_array
+from framework.ops.indexing import INDEX, INDEX_PUT, SLICE, add_at, extent, index_array
 from framework.ops.pointwise import where
 from framework.tensor import Tensor, wrap
 
@@ -427,7 +427,7 @@ def _bad(index: Tensor, size: int) -> int | None:
     """An index that is out of range."""
     if not _seen(index) or not index._data.size:
         return None
-    low, high = int(index._data.min()), int(index._data.max())
+    low, high = extent(index._data)
     return low if low < 0 else high if high >= size else None
 
 

@@ -36,6 +36,7 @@ __device__ void add_anyhow_of(const T* values, const i64* index, typename Wide<T
                 i64 place = index[each ? line * inner + c : k];
                 if (place == skip) continue;
                 if (place < 0) place += rows;
+                if (place < 0 || place >= rows) continue;  // nobody may have looked before
                 add_to(plane + place * inner + c, wide(values[line * inner + c]));
             }
         }
@@ -45,6 +46,7 @@ __device__ void add_anyhow_of(const T* values, const i64* index, typename Wide<T
         i64 place = index[each ? i : i / inner % count];
         if (place == skip) continue;
         if (place < 0) place += rows;
+        if (place < 0 || place >= rows) continue;
         add_to(out + (i / (count * inner) * rows + place) * inner + i % inner, wide(values[i]));
     }
 }
@@ -60,6 +62,7 @@ __device__ void add_in_order_of(const T* values, const i64* index, const i64* or
         i64 place = index[order[k]];
         if (place == skip || (k && index[order[k - 1]] == place)) continue;
         i64 row = place < 0 ? place + rows : place;
+        if (row < 0 || row >= rows) continue;
         typename Wide<T>::type* at = out + (block * rows + row) * inner + column;
         typename Wide<T>::type sum = *at;
         for (; k < count && index[order[k]] == place; k++)

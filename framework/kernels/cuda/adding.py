@@ -23,14 +23,21 @@ __all__ = [
 _NONE = -(1 << 62)  # no place
 
 
+def _plain_index(index: Any) -> Any:
+    """The index as contiguous int64; None for other types."""
+    if index.dtype not in (np.int64, np.int32) or not index.size:
+        return None
+    return flat(index.astype(np.int64, copy=False))
+
+
 def _index(like: Any, index: Any, low: int, rows: int) -> Any:
-    """The index as contiguous int64; None if a place is out of range: the plain kernel says which.
+    """The same; None also if a place is out of range: the plain kernel says which.
 
     One number is read from the device for that.
     """
-    if index.dtype not in (np.int64, np.int32) or not index.size:
+    index = _plain_index(index)
+    if index is None:
         return None
-    index = flat(index.astype(np.int64, copy=False))
     bad = empty(like, (1,), np.int64)
     bad.fill(0)
     launch("adding", "bad_places", blocks_for(index.size), 256, like, index, bad, index.size, low,
@@ -99,7 +106,7 @@ def embedding_backward(
     """The rows of ``g`` added up where they were looked up; ``padding_idx`` gets nothing."""
     if scale_grad_by_freq or not ready(g):
         return None
-    found = _index(g, index, 0, rows)
+    found = _plain_index(index)  # the lookup has seen that all are in range
     if found is None:
         return None
     width = g.shape[-1]

@@ -1,9 +1,9 @@
 // Standardisation and its gradients: rows (layer, RMS, group norm) and channels (batch norm).
 //
-// A row is a contiguous line, a warp's or a block's, which is read once if it fits into registers. A
-// channel is B's place in (A, B, C): its A
-// lines are shared out among parts, whose means and sums of squares are joined (Chan, Golub and
-// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+// A row is a contiguous line, a warp's or a block's, read once if it fits into registers. A channel
+// is B's place in (A, B, C): its A lines are shared out among parts, whose means and sums of
+// squares are joined (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+// computing sample variances", 1979).
 
 #undef THREADS
 #define THREADS 1024
@@ -26,7 +26,8 @@ __device__ void moments_of_row(const T* x, i64 width, double eps, i64 center, A&
 }
 
 template <class T, class G, int LINES, class A>
-__device__ void moments_of_line(const Line<T, G, LINES>& line, double eps, i64 center, A& mean, A& r) {
+__device__ void moments_of_line(const Line<T, G, LINES>& line, double eps, i64 center, A& mean,
+                                A& r) {
     A sum = A(0), square = A(0);
     if (center) {
         line.each([&](int k, i64) { sum += line.at[k]; });

@@ -1,5 +1,5 @@
-// Updates of parameters in one pass, in place: SGD, Adam and AdamW, as `optim` computes them; of
-// one parameter, or of many in one launch.
+// Gradients of a scaled loss and updates of parameters, in one pass, in place: SGD, Adam, AdamW,
+// as `optim` computes them; of one parameter, or of many in one launch.
 
 template <class A> struct Gradient {
     A decay, sign;
@@ -118,3 +118,21 @@ KERNEL(adam_many, (const T* like, const i64* table, i64 lines, ADAM),
        Share<T, 5> s(table, lines);
        adam_of(s.at[0], s.at[1], s.at[2], s.at[3], s.at[4], s.count, threadIdx.x, blockDim.x,
                ADAM_GIVEN))
+
+// Gradients over the scale; `found` becomes 1 if one is not finite.
+template <class T>
+__device__ void unscale_of(T* g, i64 n, const float* scale, float* found) {
+    typedef typename Wide<T>::type A;
+    A inverse = A(1.0 / (double)*scale);
+    bool bad = false;
+    const T* const in[1] = {g};
+    rewrite(in, g, n, threadIdx.x, blockDim.x, [&](i64, const A* v) {
+        if (!(v[0] - v[0] == A(0))) bad = true;
+        return v[0] * inverse;
+    });
+    if (bad) *found = 1.0f;
+}
+KERNEL(unscale_many,
+       (const T* like, const i64* table, i64 lines, const float* scale, float* found),
+       Share<T, 1> s(table, lines);
+       unscale_of(s.at[0], s.count, scale, found))

@@ -15,7 +15,7 @@ import numpy as np
 from framework.kernels import module_of
 from framework.kernels.cuda import blocks_for, empty, launch
 
-__all__ = ["adam", "at_once", "gathered", "sgd"]
+__all__ = ["adam", "at_once", "gathered", "sgd", "unscale"]
 
 _CHUNK = 1 << 14  # elements of a block, as in the entries for many
 
@@ -67,6 +67,12 @@ def _run_many(entry: str, lines: list[Arrays], numbers: tuple[float | int, ...])
     if len(lines) == 1:
         _run(entry, lines[0], numbers)
         return
+    like, there, blocks = _table(lines)
+    launch("optimizers", f"{entry}_many", blocks, 256, like, there, len(lines), *numbers)
+
+
+def _table(lines: list[Arrays]) -> tuple[Any, Any, int]:
+    """An array that says the type, the table on the device, and how many blocks it is for."""
     table, blocks = [], 0
     for arrays in lines:
         size = arrays[0].size
@@ -77,8 +83,7 @@ def _run_many(entry: str, lines: list[Arrays], numbers: tuple[float | int, ...])
     if not isinstance(first, np.ndarray):
         with first.device:
             there = module_of(first).asarray(there)
-    like = empty(first, (1,))  # says the type
-    launch("optimizers", f"{entry}_many", max(1, blocks), 256, like, there, len(lines), *numbers)
+    return empty(first, (1,)), there, max(1, blocks)
 
 
 def _address(array: Any) -> int:
@@ -108,3 +113,12 @@ def adam(
                (1 - beta2**step) ** 0.5, eps, lr / (1 - beta1**step), shrink)  # fmt: skip
     given = tuple([float(v) for v in numbers])
     _run("adam", (param, grad, mean, square, largest), (*given, int(maximize)))
+
+
+def unscale(grads: list[Any], scale: Any, found: Any) -> None:
+    """Divide contiguous gradients of one type in place; ``found`` is 1 then if one is not finite.
+
+    ``scale`` and ``found`` are float32 without dimensions, on the device of the gradients.
+    """
+    like, there, blocks = _table([(g,) for g in grads])
+    launch("optimizers", "unscale_many", blocks, 256, like, there, len(grads), scale, found)

@@ -491,3 +491,18 @@ def test_packs_of_a_loss_gradient_span_rows(dtype: Any, host: Host) -> None:
             weight = np.abs(draw(dtype, shape[1], seed=3))
             agree("nll_loss_backward", g, target, weight, classes=shape[1], ignore_index=-100,
                   reduction=reduction)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_gradients_of_a_scaled_loss(dtype: Any, host: Host) -> None:
+    shapes = (3,), (70, 9), (16390,)
+    scale = np.array(4.0, np.float32)
+    for wrong in None, np.inf, np.nan, -np.inf:
+        grads = [draw(dtype, *s) for s in shapes]
+        if wrong is not None:
+            grads[2][16388] = wrong
+        there, found = [host.there(g.copy()) for g in grads], host.there(np.zeros((), np.float32))
+        optimizers.unscale(there, host.there(scale), found)
+        assert float(host.back(found)) == (wrong is not None)
+        for g, mine in zip(grads, there):
+            same(host.back(mine), (g.astype(np.float64) / 4).astype(dtype))

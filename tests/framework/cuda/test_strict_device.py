@@ -213,3 +213,79 @@ assert [(e.name, e.outputs[0].device, e.meta["target"]) for e in made] == [
 @needs_compiler
 def test_tensors_made_on_the_device_come_from_there() -> None:
     strictly("-c", CREATED)
+
+
+SCALED = """
+import cupy
+import numpy as np
+import framework as torch
+def trained(device, waits=None):
+    rng = np.random.default_rng(0)
+    params = [torch.from_numpy(rng.standard_normal(s).astype(k)).to(device).requires_grad_()
+              for s, k in (((3, 4), "f4"), ((20000,), "f4"), ((7,), "f8"), ((5, 3), "f4"))]
+    optimizer = torch.optim.SGD(params, 0.1)
+    scaler = torch.amp.GradScaler(device, init_scale=4.0, growth_interval=2)
+    said = []
+    for step in range(6):
+        optimizer.zero_grad()
+        loss = sum((p * p).sum() * (float("inf") if step == 3 and p.ndim == 2 else 1.0)
+                   for p in params[:3]) + (params[3].t() ** 2).sum()
+        scaler.scale(loss).backward()
+        params[3].grad = params[3].grad.t().contiguous().t()
+        cupy.counts.reset()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        before = scaler._scale
+        scaler.update()
+        if waits is not None:
+            waits.append(cupy.counts.waits)
+        said.append((scaler.get_scale(), scaler._get_growth_tracker()))
+    return said, [p.detach().cpu() for p in params]
+waits = []
+plain, there = trained("cpu"), trained("cuda", waits)
+assert plain[0] == there[0] == [(4.0, 1), (8.0, 0), (8.0, 1), (4.0, 0), (4.0, 1), (8.0, 0)], there
+assert all(torch.equal(a, b) for a, b in zip(plain[1], there[1]))
+assert max(waits) <= 2 and waits.count(1) >= 4, waits  # more where the scale grows: it is looked at
+"""
+
+
+@needs_compiler
+def test_a_scaler_waits_once_per_step() -> None:
+    strictly("-c", SCALED)
+
+
+WAITED_FOR = """
+import cupy
+from benchmarks import workloads
+import framework as torch
+workloads.place = "cuda"
+found = {}
+for make in (workloads.mlp, workloads.vae, workloads.gpt, workloads.graph_convolution):
+    with torch.device("cuda"):
+        step = make()
+    step()
+    cupy.counts.reset()
+    step()
+    found[make.__name__] = cupy.counts.waits
+# A wait for each loss and each lookup: whether targets and rows are there is asked.
+assert found["mlp"] == 1 and found["vae"] == 0 and found["gpt"] == 2, found
+assert found["graph_convolution"] <= 9, found
+for dims, size, out in ((2, (8, 8), 1), (2, (8, 6), (4, 3)), (1, (8,), 4), (3, (4, 4, 4), 2)):
+    pool = getattr(torch.nn.functional, f"adaptive_avg_pool{dims}d")
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    both = []
+    for device in "cpu", "cuda":
+        a = x.to(device).detach().requires_grad_()
+        cupy.counts.reset()
+        y = pool(a, out)
+        weights = torch.arange(float(y.numel()), device=device, dtype=torch.float64).view(y.shape)
+        y.backward(weights)
+        assert cupy.counts.waits == 0
+        both.append((y.detach().cpu(), a.grad.cpu()))
+    assert all(torch.allclose(p, q) for p, q in zip(*both))
+"""
+
+
+@needs_compiler
+def test_how_often_a_step_waits_for_the_device() -> None:
+    strictly("-c", WAITED_FOR)
