@@ -21,6 +21,7 @@ from framework.core.saved import wants_gradient
 from framework.kernels import module_of, to_device
 from framework.kernels.floats import real_floating, widening
 from framework.kernels.places import add_at
+from framework.kernels.quick import pick
 from framework.tensor import wrap
 
 __all__ = [
@@ -39,14 +40,14 @@ def _pixels_kernel(image: Any, index: Any, inside: Any) -> Any:
     """image[n, c, index[n, p]], zero where not ``inside``; shapes (N, C, L), (N, P), (N, P)."""
     xp = module_of(image)
     found = xp.take_along_axis(image, index[:, None, :], axis=2)
-    return xp.where(inside[:, None, :], found, image.dtype.type(0))
+    return pick(inside[:, None, :], found, image.dtype.type(0))
 
 
 def _unpixels_kernel(g: Any, index: Any, inside: Any, *, size: int) -> Any:
     """The adjoint: add up where the pixels came from."""
     xp = module_of(g)
     count, channels = g.shape[:2]
-    g = xp.where(inside[:, None, :], g, g.dtype.type(0))
+    g = pick(inside[:, None, :], g, g.dtype.type(0))
     plane = xp.arange(count * channels, dtype=np.int64).reshape(count, channels, 1) * size
     where = (index[:, None, :] + plane).reshape(-1)
     total = count * channels * size

@@ -15,6 +15,7 @@ from framework.core.dispatch import apply, composite, only_tensors
 from framework.core.registry import function, op
 from framework.core.views import inplace_twin
 from framework.dtypes import COMPLEX, complex128, float64, scalar_dtype
+from framework.kernels import quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.ops.dims import constant, named
 from framework.ops.pointwise import pow
@@ -103,7 +104,7 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _heaviside_kernel(a: Any, values: Any) -> Any:
-    return np.where(a == 0, values, (a > 0).astype(a.dtype))
+    return quick.pick(a == 0, values, (a > 0).astype(a.dtype))
 
 
 _NO_STEP = refused("derivative for aten::heaviside is not implemented")

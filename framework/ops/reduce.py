@@ -120,7 +120,7 @@ MEAN = op(
 
 
 def _nansum_kernel(a: Any, *, dim: tuple[int, ...], keepdim: bool) -> Any:
-    kept = np.where(np.isnan(a), a.dtype.type(0), a) if a.dtype.kind in "fV" else a
+    kept = quick.pick(np.isnan(a), a.dtype.type(0), a) if a.dtype.kind in "fV" else a
     return _sum_kernel(kept, dim=dim, keepdim=keepdim)
 
 

@@ -41,6 +41,13 @@ def test_the_op_table() -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_the_op_table_in_halves(kind: str) -> None:
+    said = strictly("tests/framework/ops/fake_cuda_run.py", "--device", f"--kind={kind}")
+    assert "agree on the a stand-in for a GPU" in said
+
+
+@needs_compiler
 def test_every_docstring_runs_there() -> None:
     strictly("tests/framework/cuda/docstrings_run.py")
 

@@ -4,6 +4,7 @@ A script of its own, because the fake device is chosen by an environment variabl
 ``test_table.py`` runs it, ``make conformance`` counts it. With ``--own`` the kernels of our own run
 on the host (`tests/framework/cuda`), which need not agree to the last bit; with ``--device`` all is
 about a real GPU, if the variable is not set. ``--slice=K/N``: only every N-th op.
+``--kind=bfloat16`` or ``float16``: all floats in that type, of ops that the CPU has for it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ def on(device: str, value):
     if isinstance(value, dict):
         return {k: on(device, v) for k, v in value.items()}
     return value
+
+
+def _narrow(value, kind):
+    """Arguments with their floats in another type."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.detach().to(kind).requires_grad_(value.requires_grad)
+    if isinstance(value, (list, tuple)):
+        items = [_narrow(v, kind) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def _wide(a):
+    return a.astype(np.float64) if a.dtype.kind in "fV" else a
 
 
 def _phases(vectors: Tensor, dim: int) -> Tensor:
@@ -98,18 +113,26 @@ def main() -> int:
     if own := "--own" in sys.argv:
         kernels.use(host)
     near = 1e-9 if "--device" in sys.argv else 1e-11 if own else 0
+    kinds = [w.partition("=")[2] for w in sys.argv if w.startswith("--kind=")]
+    near = 3e-2 if kinds else near
     for name, op in _chosen(sorted(OPS.items())):
         if op.samples is None or name in MOVES:
             continue
         seed = crc32(name.encode()) % 1000
         for i, (args, meta) in enumerate(op.samples(Sampler(seed))):
+            if kinds:
+                args = _narrow(args, getattr(torch, kinds[0]))
+                try:
+                    outputs(name, args, meta, "cpu")
+                except Exception:  # an op that is not for this type
+                    continue
             count += 1
             try:
                 cpu, _ = outputs(name, args, meta, "cpu")
                 cuda, devices = outputs(name, args, meta, "cuda")
                 for a, b in zip(cpu, cuda, strict=True):
                     assert a.dtype == b.dtype, f"{b.dtype} instead of {a.dtype}"
-                    np.testing.assert_allclose(a, b, rtol=near, atol=near)
+                    np.testing.assert_allclose(_wide(a), _wide(b), rtol=near, atol=near)
                 assert devices <= {"cuda"}, f"results on {devices}"
             except Exception as error:
                 wrong += 1

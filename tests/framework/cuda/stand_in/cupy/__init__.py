@@ -449,6 +449,16 @@ def _sortable(name: str, args: Any) -> None:
         raise ValueError(f"Unsupported dtype ({args[0].dtype})")
 
 
+def _looped(kind: str, name: str, found: Any) -> Any:
+    """A result in the type of CuPy's loop, which it has not for all halves."""
+    half = getattr(getattr(found, "dtype", None), "itemsize", 0) == 2 and found.dtype.kind in "fV"
+    if half and kind == "special":
+        return found.astype(np.float64 if found.dtype == np.float16 else np.float32)
+    if half and name in ("where", "clip") and found.dtype.kind == "V":
+        return found.astype(np.float32)
+    return found
+
+
 def _factored(call: Any, args: Any, options: Any) -> Any:
     """By `cupy.linalg`: errors are numbers on the device, which one has to ask for to be told."""
     counts.waits += linalg.raising
@@ -486,7 +496,7 @@ def _function(name: str, module: Any, kind: str = "functions") -> Any:
         if name in _HOST:
             return found
         counts.made(name, found, (*args, *options.values()))
-        return _wrapped(found, (*args, *options.values()))
+        return _wrapped(_looped(kind, name, found), (*args, *options.values()))
 
     function.__name__ = name
     return function
@@ -542,7 +552,7 @@ def _method(name: str) -> Any:
             plain = {k: _plain(v) for k, v in options.items()}
             found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
         counts.made(name, found, (self,))
-        return None if found is None else _wrapped(found, (self,))
+        return None if found is None else _wrapped(_looped("methods", name, found), (self,))
 
     return call
 
