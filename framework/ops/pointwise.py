@@ -16,6 +16,7 @@ from framework.core.registry import function, op
 from framework.dtypes import COMPLEX, FLOAT, converted
 from framework.kernels import compiled, module_of
 from framework.kernels.floats import floating, real_floating, type_name, wide, widening
+from framework.kernels.quick import pick
 from framework.kernels.writes import in_range
 from framework.ops.compare import publish_binary
 from framework.ops.legacy_forms import number_second
@@ -245,7 +246,7 @@ def _remainder_kernel(a: Any, b: Any) -> Any:
     left = np.remainder(a, b)
     if left.dtype.kind in "iu":
         return left
-    return module_of(left).where(left == 0, np.copysign(left, a), left)
+    return pick(left == 0, np.copysign(left, a), left)
 
 
 def _whole_remainder(a: Any, b: Any) -> Any:

@@ -15,9 +15,9 @@ from framework.core.kinds import MISSING
 from framework.core.node_names import of_clamp_max, of_clamp_min
 from framework.core.registry import function, op, variant
 from framework.dtypes import COMPLEX, FLOAT, converted
-from framework.kernels import compiled, module_of
+from framework.kernels import compiled
 from framework.kernels.floats import type_name
-from framework.kernels.quick import SMALL, ZERO, blend
+from framework.kernels.quick import SMALL, ZERO, blend, pick
 from framework.kernels.spread import SPREADING
 from framework.layout import in_rows
 from framework.ops.compare import eq, publish_binary
@@ -320,7 +320,7 @@ def relu(input: Tensor) -> Tensor:
 
 
 def _masked_fill_kernel(a: Any, mask: Any, value: Any) -> Any:
-    if value.__class__ is float and a.dtype.kind == "f":
+    if value.__class__ is float and a.dtype.kind in "fV":
         value = a.dtype.type(value)
     return in_rows(blend(mask, value, a).astype(a.dtype, copy=False))
 
@@ -377,12 +377,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def _nan_to_num_kernel(a: Any, *, nan: float, posinf: float, neginf: float) -> Any:
-    xp, kind = module_of(a), a.dtype.type
+    kind = a.dtype.type
     if compiled.is_plain_or_wide(a) and (kernels := compiled.family("arithmetic")):
         return kernels.nan_to_num(a, nan, posinf, neginf, np.finfo(a.dtype).max)
-    result = xp.where(a == math.inf, kind(posinf), a)
-    result = xp.where(a == -math.inf, kind(neginf), result)
-    return xp.where(a != a, kind(nan), result)
+    result = pick(a == math.inf, kind(posinf), a)
+    result = pick(a == -math.inf, kind(neginf), result)
+    return pick(a != a, kind(nan), result)
 
 
 NAN_TO_NUM = op(

@@ -33,6 +33,7 @@ _KERNELS = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
 PARTS = {
     "kernels": [*_KERNELS],
     "ops": ["tests/framework/ops/fake_cuda_run.py", "--device"],
+    "halves": ["-c", "import sys; from tests.cuda import halves; sys.exit(halves.main())"],
     "modules": ["-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())"],
     "products": ["-c", "import sys; from tests.cuda import products; sys.exit(products.main())"],
     "examples": ["-c", "import sys; from tests.cuda import examples; sys.exit(examples.main())"],
