@@ -568,16 +568,16 @@ def _common_device(op: Op, args: tuple[Any, ...]) -> Any:
     tensors = [a for a in args if isinstance(a, Tensor)]
     wide = {t._device for t in tensors if t._data.ndim or t._device.type != "cpu"}
     if len(wide) > 1:
-        named = sorted({str(t._device) for t in tensors})
-        if "meta" in named:
-            first, other = list(dict.fromkeys(t._device for t in tensors if t._device in wide))[:2]
+        named = list(dict.fromkeys(t._device for t in tensors if t._device in wide))
+        if META in named:
             raise RuntimeError(
-                f"Tensor on device {other} is not on the expected device {first}! (when running "
-                f"{op.name})"
+                f"Tensor on device {named[1]} is not on the expected device {named[0]}! (when "
+                f"running {op.name})"
             )
+        named.sort(key=lambda d: d is CPU)  # as in PyTorch: the first that is not the CPU
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, "
-            f"{' and '.join(named[:2])}! (when running {op.name})"
+            f"{named[0]} and {named[1]}! (when running {op.name})"
         )
     return wide.pop() if wide else tensors[0]._device
 

@@ -500,8 +500,8 @@ class _Task:
         if grad._device is not device:
             if data.ndim:
                 raise RuntimeError(
-                    f"{_sender(sender)} returned a gradient at index {index} on {grad._device} "
-                    f"but expected {device}"
+                    f"{_sender(sender)} returned an invalid gradient at index {index} - expected "
+                    f"device {device} but got {grad._device}"
                 )
             grad = grad.to(device)
         return grad

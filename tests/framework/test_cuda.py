@@ -247,7 +247,12 @@ MIXED = """
             assert words in str(error) and "cuda:0" in str(error), error
         else:
             raise AssertionError("two devices were mixed")
+    two = "found at least two devices, cuda:0 and cpu! (when"  # whichever comes first
+    far = torch.ones(3, device="cuda", requires_grad=True)
     for call, words in (
+        (lambda: b + a, two), (lambda: a + b, two),
+        (lambda: (far * 2).backward(b), "invalid gradient at index 0 - expected device cuda:0 but "
+         "got cpu"),
         (lambda: b[torch.tensor([0], device="cuda")], "indices should be either on cpu or on the"),
         (lambda: torch.add(a, a, out=b), "Expected out tensor to have device cuda:0, but got cpu"),
     ):

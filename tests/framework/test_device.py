@@ -64,7 +64,7 @@ def test_devices_are_not_mixed() -> None:
         """)
     assert out.splitlines() == [
         "Expected all tensors to be on the same device, but found at least two devices, "
-        "cpu and cuda:1",
+        "cuda:1 and cpu",
         "Expected all tensors to be on the same device, but found at least two devices, "
         "cuda:0 and cuda:1",
         "device cuda:5: only 2 CUDA device(s) available",
