@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from numpy import ndarray
+
 from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import OPS, function, op
@@ -215,6 +217,10 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 def _expm_kernel(a: Any) -> Any:
     if not a.size:
         return a.copy()
+    if not isinstance(a, ndarray):
+        from framework.kernels.exponentials import expm as by_products
+
+        return by_products(a)
     from scipy.linalg import expm
 
     return expm(a).astype(a.dtype, copy=False)

@@ -175,6 +175,15 @@ def nanmedian(input: Tensor, dim: int = MISSING, keepdim: bool = False) -> Any:
 # -- the most frequent -----------------------------------------------------------------------
 
 
+def _running_max(a: Any) -> Any:
+    """Along the last dimension. CuPy has no such function: there it is a kernel of our own."""
+    if isinstance(a, np.ndarray):
+        return np.maximum.accumulate(a, axis=-1)
+    from framework.kernels.cuda.scans import running_max
+
+    return running_max(a)
+
+
 def _mode_kernel(a: Any, *, dim: int, keepdim: bool) -> Any:
     _only(a, "biufV", "mode_cpu")
     xp = module_of(a)
@@ -188,7 +197,7 @@ def _mode_kernel(a: Any, *, dim: int, keepdim: bool) -> Any:
     new = ordered[..., 1:] != ordered[..., :-1]  # NaN never equals its neighbour
     starts[..., 1:] = xp.where(new, place[..., 1:], 0)
     # How long the run of equal elements is so far: it is longest at the end of the first longest.
-    length = place - xp.maximum.accumulate(starts, axis=-1)
+    length = place - _running_max(starts)
     index = xp.take_along_axis(ranks, length.argmax(-1)[..., None], -1)
     return _taken(a, xp.moveaxis(index, -1, dim), dim, keepdim)
 

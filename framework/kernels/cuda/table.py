@@ -6,7 +6,7 @@ __all__ = ["FAMILIES", "KERNELS", "LIBRARIES", "ON_HOST", "TENSOR_CORES"]
 
 FAMILIES = (  # a .cu and a .py of that name each
     "adding", "attention", "conv", "conv_tiles", "drawing", "gates", "health", "loss", "norm",
-    "optimizers", "pointwise", "pool", "softmax",
+    "optimizers", "pointwise", "pool", "scans", "softmax",
 )  # fmt: skip
 
 TENSOR_CORES = frozenset({"attention", "conv_tiles"})  # families that use them (`tensor_cores.cuh`)
@@ -26,6 +26,7 @@ _NAMES = {  # by family: functions of the name of their op
         relu_backward sigmoid sigmoid_backward silu silu_backward tanh tanh_backward""",
     "pool": """avg_pool1d avg_pool2d avg_pool3d avg_unpool1d avg_unpool2d avg_unpool3d max_pool1d
         max_pool2d max_pool3d""",
+    "scans": "cummax cummin decayed_sum hash_tensor logcumsumexp segment_reduce",
     "softmax": "log_softmax log_softmax_backward softmax softmax_backward",
 }
 
@@ -40,9 +41,9 @@ _LIBRARIES = {  # likewise, by CuPy's libraries: a .py that calls these
 LIBRARIES = {op: family for family, names in _LIBRARIES.items() for op in names.split()}
 
 # Ops that fetch their operands, compute in host memory and put the result back, which waits for the
-# device: what CuPy has no kernel for (running extremes, symmetric factors, ...), and what it has
-# kernels for (`solver`) where these do not fit or fail, since they do not say which matrix it was.
-ON_HOST = frozenset(_LIBRARIES["solver"].split()) | frozenset(
-    """cummax cummin decayed_sum hash_tensor ldl_factor ldl_solve logcumsumexp matrix_exp mode
-    segment_reduce""".split()
+# device: what CuPy has no kernel for (symmetric factors), what ours do not take (`scans`: complex
+# numbers, uint64), and what it has kernels for (`solver`) where these do not fit or fail, since
+# they do not say which matrix it was.
+ON_HOST = frozenset(
+    [*_LIBRARIES["solver"].split(), *_NAMES["scans"].split(), "ldl_factor", "ldl_solve"]
 )

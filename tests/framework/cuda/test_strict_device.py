@@ -83,7 +83,44 @@ def test_an_example() -> None:  # one that takes seconds; `tests.cuda` has the o
 
 
 def test_what_runs_on_the_host_is_there() -> None:
-    assert set(OPS) >= ON_HOST and not ON_HOST & set(KERNELS)
+    assert set(OPS) >= ON_HOST  # of those with a kernel: what it is not for
+    assert {KERNELS[name] for name in ON_HOST & set(KERNELS)} == {"scans"}
+
+
+SCANS = """
+import cupy
+import framework as torch
+x = torch.randn(3, 700, device="cuda", requires_grad=True)
+whole = torch.randint(0, 9, (3, 700), device="cuda")
+m = (torch.randn(2, 5, 5) * 3).cuda().requires_grad_()
+lengths = torch.tensor([300, 0, 400])
+def run(call, wanted=None):
+    cupy.counts.reset()
+    found = call()
+    if wanted is not None:
+        (found if isinstance(found, torch.Tensor) else found.values).sum().backward()
+        assert wanted.grad.device.type == "cuda"
+        wanted.grad = None
+    return cupy.counts.fetched
+for dim in (0, 1):
+    for call in (torch.cummax, torch.cummin, torch.logcumsumexp):
+        assert run(lambda: call(x, dim), x) <= 8, call  # scatter_add asks whether all is in range
+    for call in (torch.cummax, torch.cummin, torch.mode):
+        assert run(lambda: call(whole, dim)) == 0, call
+    assert run(lambda: torch.mode(x, dim), x) <= 16
+    assert run(lambda: torch.hash_tensor(whole, dim)) == 0
+for reduce in ("sum", "mean", "max"):
+    call = lambda: torch.segment_reduce(x.T, reduce, lengths=lengths.cuda(), unsafe=True)
+    assert run(call) == 0 and run(call, x) <= 64, reduce
+assert run(lambda: torch.linalg.matrix_exp(m)) <= 8  # how often it is squared
+z = torch.randn(3, 4, dtype=torch.complex64, device="cuda")
+assert torch.equal(torch.logcumsumexp(z, 0).cpu(), torch.logcumsumexp(z.cpu(), 0))
+"""
+
+
+@needs_compiler
+def test_scans_fetch_nothing() -> None:
+    strictly("-c", SCANS)
 
 
 NUMBERS = """

@@ -379,7 +379,8 @@ def _first(values: Any) -> Any:
 
 def _wrapped(found: Any, given: Any = ()) -> Any:
     if isinstance(found, np.ndarray):
-        if not found.flags.writeable and _root(found).flags.writeable and 0 not in found.strides:
+        there = 0 not in found.strides and _root(found).flags.writeable
+        if there and not found.flags.writeable:
             found.flags.writeable = True  # nothing is read-only there
         for v in given:
             if isinstance(v, ndarray) and v._a is found:
