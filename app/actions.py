@@ -157,7 +157,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("fold_all", "Open or close all rows", ("shift+space", "asterisk"), "Graph",
            where=("graph",)),
     Action("search", "Search ops, modules, tensors ...", ("slash",), "Graph",
-           "Enter goes to the next one, up and down to any; Escape closes.",
+           "As it is typed it goes to the first; up and down to any. Enter stays there, "
+           "/ and Enter goes to the next one.",
            footer=15, short="search"),
     Action("parent", "Parent: frame or module", ("u",), "Graph"),
     Action("child", "Child: frame or module", ("d",), "Graph"),

@@ -64,7 +64,7 @@ class StatusBar(Widget):
     def rows(self) -> list[Line]:
         """The line, below the rows of a message that does not fit into it."""
         width = self.size.width
-        left, right = self.left(), self.right()
+        left, right = self.left(width), self.right()
         room = width - width_of(left) - 2
         above: list[Line] = []
         if width_of(right) > room and self.session.message and not self.hint:
@@ -82,8 +82,11 @@ class StatusBar(Widget):
         line = rows[min(y, len(rows) - 1)]
         return strip_of(line, self.size.width, self.app.current_theme.dark, "panel")
 
-    def left(self) -> Line:
-        """State, phase, the op under the cursor, the step."""
+    def left(self, width: int = 0) -> Line:
+        """State, phase, the op under the cursor, the step and the event.
+
+        Of ``width`` columns, what stands in the middle is cut: the module first, then the op.
+        """
         session = self.session
         asks = session.questions.open is not None
         state = "asks" if asks else session.state
@@ -112,14 +115,14 @@ class StatusBar(Widget):
             name += " backward"
         if isinstance(subject, ParamUpdate):
             name = f"update {name}"
-        if name:
-            line.append((f" {one_line(name)}", "bold"))
-        if moment.module and moment.module != name:
-            line.append((f"  {one_line(moment.module)}", "module"))
+        end = f"  event {session.cursor}"
         if moment.step is not None and moment.step.number:
-            line.append((f"  step {moment.step.number}", "dim"))
-        line.append((f"  event {session.cursor}", "dim"))
-        return line
+            end = f"  step {moment.step.number}{end}"
+        room = width - width_of([*line, (end, "")]) - 1 if width else 1 << 20
+        middle: Line = [(f" {one_line(name)}", "bold")] if name else []
+        if moment.module and moment.module != name:
+            middle.append((f"  {one_line(moment.module)}", "module"))
+        return [*line, *crop(middle, max(0, room)), (end, "dim")]
 
     def right(self) -> Line:
         """The last word to the user, or whose kernel it is."""

@@ -563,18 +563,24 @@ class Commands(Branches, Explain, TakeAway, Tables):
         screen, graph = self.screen, self.screen.graph
 
         def change(text: str, by: int) -> str:
-            self._search = text
             return graph.search(text, by)
 
         def done(text: str) -> bool:
-            if text:
-                self.screen.prompt.note(graph.search(text, int(text == self._search)))
-                self._search = text
-            return bool(text)
+            wanted = text or self._search  # nothing: once more, as in less
+            if not wanted:
+                return False
+            self._search = wanted
+            found = graph.search(wanted, 0 if text else 1)
+            if not graph.found:
+                screen.prompt.note(found)
+                return True
+            screen.back_to(graph)
+            self.session.say(f"{found} for {wanted!r}: / and enter goes to the next")
+            self.update()
+            return False
 
         if not graph.display:
             screen.go_to("graph")
-        self._search = ""
         screen.ask("/", done, "", change)
 
     def do_parent(self) -> None:

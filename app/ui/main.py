@@ -275,6 +275,10 @@ class MainScreen(Screen[None]):
         self.prompt.ask(*args, **options)
         self._footer()
 
+    def back_to(self, pane: Pane) -> None:
+        """Where the focus is to go when the prompt closes."""
+        self._return = pane
+
     def on_prompt_closed(self, event: Prompt.Closed) -> None:
         if self._return is not None and self._return.is_mounted:
             self.set_focus(self._return)

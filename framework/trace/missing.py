@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from framework.trace.events import (
     BackwardBegin,
+    BackwardEnd,
     Grad,
     Leaf,
     ModuleBegin,
@@ -307,6 +308,8 @@ def _not_sent(walk: Walk, paths: Paths, leaf: int) -> tuple[str, list[Link]]:
                     "backward, gives it back instead)"
                 ), link
             return f"{node.name} backward sent None for it{_where(node.source)}", link
+    if broken := _broken_off(walk, paths):
+        return broken, _use_links(walk, paths.uses[:1])
     step = "no backward pass came to the ops that use it"
     relevant = [cut for cut in paths.cuts if cut.relevant]
     if relevant:
@@ -314,6 +317,25 @@ def _not_sent(walk: Walk, paths: Paths, leaf: int) -> tuple[str, list[Link]]:
     elif any(isinstance(e, BackwardBegin) for e in map(lineage.events.get, paths.backwards)):
         step += " (backward with inputs=, a hook or a Function that returned None)"
     return step, _cut_links(walk, relevant, paths.uses[:1])
+
+
+def _broken_off(walk: Walk, paths: Paths) -> str:
+    """How the last backward pass from its loss ended, if that was by an error: in a hook, say."""
+    events = walk.lineage.events
+    for begin in sorted(paths.backwards, reverse=True):
+        last: NodeBegin | None = None
+        for seq in range(begin + 1, walk.lineage.last_seq + 1):
+            event = events.get(seq)
+            if isinstance(event, BackwardEnd) and event.begin == begin:
+                break
+            last = event if isinstance(event, NodeBegin) else last
+        else:
+            return ""
+        if not event.error:
+            return ""
+        after = f" after {last.name} backward{_where(last.source)}" if last is not None else ""
+        return f"backward broke off{after}, before it came here: {event.error}"
+    return ""
 
 
 def _where(source: Source) -> str:

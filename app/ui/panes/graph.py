@@ -426,6 +426,7 @@ class GraphPane(Pane):
         try:
             self._matches = outline.find(pattern)
         except ValueError as error:
+            self._matches = []
             return str(error)
         found = self._matches
         if not found:
@@ -440,6 +441,11 @@ class GraphPane(Pane):
         at %= len(found)
         self.select(found[at])
         return f"{at + 1} of {len(found)}"
+
+    @property
+    def found(self) -> int:
+        """How many rows the last search has found."""
+        return len(self._matches)
 
     def end_search(self) -> None:
         """No rows are marked any more."""

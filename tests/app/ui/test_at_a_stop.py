@@ -103,3 +103,42 @@ def test_before_the_first_step_there_is_none_to_compare_with(tmp_path: Path) -> 
             assert "there is no step before this one" in d.session.message, d.text()
 
     asyncio.run(run())
+
+
+DEEP_NAMES = """\
+# %%
+import framework as torch
+from framework import nn
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder_layers_of_the_model = nn.ModuleList(
+            [nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)) for _ in range(2)]
+        )
+    def forward(self, x):
+        for layer in self.encoder_layers_of_the_model:
+            x = layer(x)
+        return x
+
+model = Transformer()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(200):
+    optimizer.zero_grad()
+    model(torch.randn(2, 4)).sum().backward()
+    optimizer.step()
+"""
+
+
+def test_the_event_s_number_is_on_a_narrow_status_line(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with program(write(tmp_path / "deep.py", DEEP_NAMES), (80, 24)) as d:
+            await d.press("B", *"op layer_norm step 120", "enter", "f6")
+            await d.stopped()
+            for key in ("", "N", "C", "N"):
+                await d.press(*[key] * bool(key))
+                line = next(row for row in d.text().split("\n") if row.startswith(" paused "))
+                assert f"event {d.session.cursor}" in line, line
+                assert "step " in line, line
+
+    asyncio.run(run())

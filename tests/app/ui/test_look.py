@@ -377,11 +377,16 @@ def test_variables_in_graph_inspector_and_search(tmp_path: Path, size: tuple[int
             assert "randn → x" in d.rows("graph"), "of an earlier cell"
             d.main.inspector.rebuild()
             assert " loss ∇" in d.rows("inspector")
-            await d.press("slash", *"loss", "enter")
-            assert d.main.graph.chosen.item.name == "loss_of"
-            await d.press("enter")
-            assert d.main.graph.chosen.item.name == "cross_entropy"
-            await d.press("escape")
+            await d.press("1", "slash", *"lossy", "enter")
+            assert d.main.prompt.is_open and "nothing found" in d.text(), "it can be corrected"
+            await d.press("backspace", "up", "down", "enter")
+            assert not d.main.prompt.is_open and d.main.graph.has_focus
+            first = d.main.graph.selected
+            assert " of " in d.session.message and "loss" in d.session.message
+            names = {d.main.graph.chosen.item.name}
+            await d.press("slash", "enter")  # as in less
+            names.add(d.main.graph.chosen.item.name)
+            assert d.main.graph.selected != first and names == {"loss_of", "cross_entropy"}
 
     asyncio.run(run())
 

@@ -27,7 +27,8 @@ def test_text_for_a_form_that_opens_is_no_command(tmp_path: Path, size: tuple[in
             assert d.session.store.last_seq == events_before, "n is not a step, nor is s"
             assert not d.main.notebook.editing and not d.app.notebook.dirty
             d.send("2", "slash", *"linear", "enter")
-            await d.until(lambda: d.main.graph.chosen.target.op == "linear", "what was found")
+            await d.until(lambda: "for 'linear'" in d.session.message, "what was found")
+            assert "inear" in "".join(t for t, _ in d.main.graph.row(d.main.graph.selected, 200))
 
     asyncio.run(run())
 

@@ -326,3 +326,24 @@ def test_the_memory_of_a_parameter_is_not_the_tensor_s_that_it_was_made_of() -> 
     made = next(e for e in tape.read() if getattr(e, "name", "") == "zeros")
     value = tape.values.get(made.outputs[0].id, made.seq)
     assert value is not None and not value.any()
+
+
+@pytest.mark.parametrize("hooked", ["tensor", "module"])
+def test_an_error_in_a_backward_hook_is_named(hooked: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
+
+    def bad(*gradients: object) -> None:
+        raise ValueError("in the hook")
+
+    with trace.recording(keep="all"):
+        h = model[0](torch.ones(2, 3))
+        if hooked == "tensor":
+            h.register_hook(bad)
+        else:
+            model[1].register_full_backward_hook(bad)
+        with pytest.raises(ValueError, match="in the hook"):
+            model[2](model[1](h)).sum().backward()
+        told = trace.why(model[0].weight)
+    assert "backward broke off after " in told.verdict, told.verdict
+    assert told.verdict.endswith("before it came here: ValueError: in the hook"), told.verdict
+    assert "no backward pass came" not in str(told)
