@@ -10,7 +10,7 @@ import numpy as np
 
 from framework.core.dispatch import apply
 from framework.core.registry import Op, function, op
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import real_floating, widening
 from framework.layout import keeps_format
 from framework.ops.pool import MAX_SCATTER, constant
@@ -37,6 +37,10 @@ def _averaging(xp: Any, n: int, out: int, dtype: Any) -> Any:
 
 def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
     real_floating(x, "adaptive_avg_pool")
+    whole = math.prod(out) == 1 and compiled.is_plain_or_wide(x)
+    if whole and (kernels := compiled.family("sums")):
+        sums = kernels.sums(x.reshape(-1, math.prod(size)))
+        return (sums / x.dtype.type(math.prod(size))).reshape(*x.shape[: -len(out)], *out)
     parts = _parts(x, size, out)
     if parts:
         return x.reshape((*x.shape[: x.ndim - len(out)], *parts)).mean(axis=_inner(parts))
@@ -52,6 +56,9 @@ def _adaptive_kernel(x: Any, *, size: Any, out: Any) -> Any:
 
 def _unadaptive_kernel(g: Any, *, size: Any, out: Any) -> Any:
     xp = module_of(g)
+    if math.prod(out) == 1:
+        shares = g / g.dtype.type(math.prod(size))
+        return xp.ascontiguousarray(xp.broadcast_to(shares, (*g.shape[: -len(out)], *size)))
     parts = _parts(g, size, out)
     if parts:
         share = g / math.prod(parts[1::2])

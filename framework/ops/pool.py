@@ -88,6 +88,10 @@ def _max_kernel(
     out = _check(x, kernel, stride, padding, dilation, ceil_mode)
     if dims == 2 and compiled.is_plain(x) and (pool := compiled.family("pool")):
         return pool.largest(x, kernel, stride, padding, dilation, out)
+    if dims == 1 and not any(padding):
+        reach = (out[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0]
+        if reach < size[0] and compiled.is_plain(x) and (pool := compiled.family("pool")):
+            return pool.largest_in_lines(x, kernel[0], stride[0], dilation[0], out[0])
     xp = module_of(x)
     full = padded(x, padding, _lowest(x.dtype), _reach(out, kernel, stride, dilation))
     real = x.dtype.kind not in "biu"

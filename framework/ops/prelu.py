@@ -16,6 +16,8 @@ __all__ = ["prelu"]
 def _prelu(a: Any, weight: Any) -> Any:
     if not weight.ndim and (kernel := compiled.forward("leaky_relu", a)):
         return kernel(a, negative_slope=weight.item())
+    if weight.ndim > 1 and compiled.is_plain(a) and (kernels := compiled.family("pointwise")):
+        return kernels.prelu(a, weight)
     return quick.blend(a > 0, a, weight * a)
 
 

@@ -12,7 +12,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.kinds import MISSING
 from framework.core.registry import function, op
-from framework.kernels import to_device, to_host
+from framework.kernels import compiled, to_device, to_host
 from framework.layout import contiguous_format, formatted, in_rows, keeps_format
 from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
@@ -141,8 +141,16 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
 
 # -- reversing and shifting ------------------------------------------------------------------
 
+
+def _flip_kernel(a: Any, *, dims: tuple[int, ...]) -> Any:
+    last = dims == (a.ndim - 1,) and a.__class__ is np.ndarray and a.flags.c_contiguous
+    if last and a.size >= compiled.LARGE and (kernels := compiled.family("orders")):
+        return kernels.reversed_lines(a)
+    return formatted(np.flip(a, dims), None)
+
+
 FLIP = op(
-    "flip", lambda a, *, dims: formatted(np.flip(a, dims), None), "a",
+    "flip", _flip_kernel, "a",
     grad=(lambda g, dims: apply(FLIP, g, dims=dims),),
     samples=lambda s: [((s(3, 2),), {"dims": (0, 1)})],
 )  # fmt: skip

@@ -116,3 +116,43 @@ def test_gradient_of_nan_to_num_is_nothing_where_it_replaces():
     x = torch.tensor([1.0, torch.nan, torch.inf, -torch.inf], requires_grad=True)
     torch.nan_to_num(x, 5.0).backward(torch.full((4,), torch.inf))
     assert x.grad.tolist() == [torch.inf, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.int16, np.complex64, bool])
+def test_lines_in_reverse(kind):
+    a = (np.random.default_rng(0).standard_normal((70, 129)) * 9).astype(kind)
+    np.testing.assert_array_equal(torch.tensor(a).flip(-1).numpy(), a[:, ::-1])
+    np.testing.assert_array_equal(torch.tensor(a).T.flip(1).numpy(), a.T[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "window", [(2,), (3, 2), (2, 1), (3, 3, 0, 2), (2, 2, 0, 1, True), (3, 2, 1)]
+)
+def test_max_pool_of_lines(plainly, window):
+    drawn = np.random.default_rng(0).standard_normal((5, 7, 129)).astype(np.float32)
+    drawn[0, :, ::5], drawn[1, :, ::3], drawn[2, :4] = np.nan, np.inf, -np.inf
+    drawn[3] = np.round(drawn[3])  # equal ones
+    x = torch.tensor(drawn)
+    found, at = torch.max_pool1d_with_indices(x, *window)
+    wanted, places = plainly(lambda: torch.max_pool1d_with_indices(x, *window))
+    np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+    assert torch.equal(at, places) and at.dtype is torch.int64
+
+
+def test_prelu_of_channels(plainly):
+    drawn = np.random.default_rng(0).standard_normal((4, 5, 6, 70)).astype(np.float32)
+    drawn[0, 0, 0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    x, w = torch.tensor(drawn), torch.tensor([0.5, -0.25, 0.0, 2.0, torch.inf])
+    _same(torch.prelu(x, w), plainly(lambda: torch.prelu(x, w)))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_average_of_whole_images(kind):
+    drawn = np.random.default_rng(0).standard_normal((4, 5, 20, 21)).astype(kind)
+    drawn[0, 0, 3, 4] = np.nan
+    x = torch.tensor(drawn, requires_grad=True)
+    found = torch.nn.functional.adaptive_avg_pool2d(x, 1)
+    wanted = drawn.mean((2, 3), keepdims=True, dtype=np.float64)
+    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+    found.backward(torch.ones_like(found))
+    np.testing.assert_allclose(x.grad.numpy(), np.full_like(drawn, 1 / 420), rtol=1e-6)

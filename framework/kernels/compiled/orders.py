@@ -15,7 +15,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST
 
-__all__ = ["transposed"]
+__all__ = ["reversed_lines", "transposed"]
 
 _u = np.uintp  # an index of this type cannot be negative, which need not be asked then
 _TILE = _u(16)
@@ -69,3 +69,21 @@ def transposed(
     numbers = [_u(n) for n in (*sizes, *steps, strips)]
     places = x_starts.astype(_u), out_starts.astype(_u)
     in_parts(_transposed, strips * len(x_starts), out.size, x, out, *places, *numbers)
+
+
+@njit(**FAST)
+def _reversed_lines(x, out, start, stop):
+    last = _u(x.shape[1] - 1)
+    for i in range(start, stop):
+        line, turned = x[i], out[i]
+        for j in range(_u(line.size)):
+            turned[j] = line[last - j]
+
+
+def reversed_lines(x: Any) -> Any:
+    """The last dimension of a contiguous array in reverse."""
+    out = np.empty_like(x)
+    word = np.dtype(f"u{x.itemsize}") if x.itemsize <= 8 else x.dtype
+    rows = [a.view(word).reshape(-1, a.shape[-1]) for a in (x, out)]
+    in_parts(_reversed_lines, len(rows[0]), x.size, *rows)
+    return out

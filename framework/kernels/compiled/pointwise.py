@@ -27,7 +27,7 @@ from framework.kernels.compiled.elementary import (
     tanh,
 )
 
-__all__ = ["BACKWARD", "FORWARD", "choose", "lerp", "smooth_l1", "smooth_l1_backward"]
+__all__ = ["BACKWARD", "FORWARD", "choose", "lerp", "prelu", "smooth_l1", "smooth_l1_backward"]
 
 _ALONE = 1 << 17  # elements from which on there is work for a second thread
 _f = np.float32
@@ -206,6 +206,22 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
         kernel(flat[start:stop], *these, 0, 1)
 
     in_parts(part, out.size, out.size)
+    return out
+
+
+@njit(**FAST)
+def _prelu(x, slopes, out, start, stop):
+    for i in range(start, stop):
+        a, b, slope = x[i], out[i], slopes[i % slopes.size]
+        for j in range(a.size):
+            b[j] = a[j] if a[j] > _ZERO else slope * a[j]
+
+
+def prelu(a: Any, weight: Any) -> Any:
+    """``a`` where it is above zero, else times the weight (C, 1, ...) of its channel."""
+    out, count = np.empty_like(a), math.prod(a.shape[: a.ndim - weight.ndim + 1])
+    rows = [x.reshape(count, -1) for x in (a, out)]
+    in_parts(_prelu, count, a.size, rows[0], np.ascontiguousarray(weight).reshape(-1), rows[1])
     return out
 
 

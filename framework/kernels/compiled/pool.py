@@ -10,7 +10,7 @@ from numba import njit
 from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST
 
-__all__ = ["largest", "scatter"]
+__all__ = ["largest", "largest_in_lines", "scatter"]
 
 _f = np.float32
 
@@ -38,6 +38,48 @@ def _largest(x, kernel, stride, padding, dilation, best, index, start, stop):
                             found, where = v, i * width + j
                 best[plane, row, column] = found
                 index[plane, row, column] = where
+
+
+_u = np.uintp  # an index of this type cannot be negative, which need not be asked then
+
+
+@njit(**FAST)
+def _pairs(line, best, index):
+    for c in range(_u(best.size)):
+        at = c * _u(2)
+        u, v = line[at], line[at + _u(1)]
+        better = (v > u) | (v != v)  # with NaN; `or` would be a branch
+        best[c] = v if better else u
+        index[c] = at + _u(better)
+
+
+@njit(**FAST)
+def _largest_in_lines(x, kernel, stride, dilation, best, index, start, stop):
+    for i in range(start, stop):
+        line, found, where = x[i], best[i], index[i]
+        if kernel == stride == _u(2) and dilation == _u(1):
+            _pairs(line, found, where)
+            continue
+        for c in range(_u(found.size)):
+            found[c] = line[c * stride]
+            where[c] = c * stride
+        for k in range(_u(1), kernel):
+            for c in range(_u(found.size)):
+                at = c * stride + k * dilation
+                u, v, before = found[c], line[at], where[c]
+                better = (v > u) | (v != v)
+                found[c] = v if better else u
+                where[c] = before + (at - before) * _u(better)
+
+
+def largest_in_lines(x: Any, kernel: int, stride: int, dilation: int, out: int) -> tuple[Any, Any]:
+    """The maxima (..., out) of windows that all lie in lines of x (..., L), and their places."""
+    best = np.empty((*x.shape[:-1], out), np.float32)
+    index = np.empty(best.shape, np.int64)
+    lines = [a.reshape(-1, a.shape[-1]) for a in (x, best, index.view(_u))]
+    numbers = [_u(n) for n in (kernel, stride, dilation)]
+    in_parts(_largest_in_lines, len(lines[0]), x.size, lines[0], *numbers, *lines[1:])
+    return best, index
 
 
 @njit(**FAST)
