@@ -209,9 +209,25 @@ template <class T, int K, class F>
 __device__ i64 part_of_channel(const T* const (&in)[K], Place p, i64 channel, i64 part, i64 parts,
                                F f) {
     typedef typename Wide<T>::type A;
-    i64 count = p.lines * p.inner, each = (count + parts - 1) / parts;
+    const int size = Pack<T>::count;
+    i64 count = p.lines * p.inner, each = ((count + parts - 1) / parts + size - 1) / size * size;
     i64 start = part * each, end = start + each < count ? start + each : count;
-    if (p.inner >= 1024) {
+    bool packed = p.inner % size == 0;
+    for (int k = 0; k < K; k++) packed = packed && even(in[k]);
+    if (packed) {
+        for (i64 i = start + threadIdx.x * size; i < end; i += (i64)blockDim.x * size) {
+            i64 line = i / p.inner;
+            i64 at = (line * p.channels + channel) * p.inner + (i - line * p.inner);
+            Pack<T> got[K];
+            for (int k = 0; k < K; k++) got[k] = *(const Pack<T>*)(in[k] + at);
+#pragma unroll
+            for (int j = 0; j < size; j++) {
+                A v[K];
+                for (int k = 0; k < K; k++) v[k] = wide(got[k].at[j]);
+                f(v);
+            }
+        }
+    } else if (p.inner >= 1024) {
         for (i64 i = start; i < end;) {
             i64 line = i / p.inner, stop = (line + 1) * p.inner < end ? (line + 1) * p.inner : end;
             const T* at[K];
@@ -251,27 +267,42 @@ __device__ void moments_of_part(const T* x, typename Wide<T>::type* found, Place
     found[3 * blockIdx.x + 2] = square;
 }
 
-// The moments of whole channels: mean and mean square in A, and again in T if that is wanted.
+// Count, mean and sum of squares of some elements.
+template <class A> struct Moments {
+    A count, mean, square;
+    __device__ void join(A n, A m, A s) {
+        if (n == A(0)) return;
+        A total = count + n, d = m - mean;
+        mean = count == A(0) ? m : mean * (count / total) + m * (n / total);  // infinity stays
+        square = count == A(0) ? s : square + s + d * d * (count * n / total);
+        count = total;
+    }
+};
+
+// The moments of whole channels, a warp's each: mean and mean square in A, and again in T if that
+// is wanted.
 template <class T>
 __device__ void joined_moments(const typename Wide<T>::type* found, typename Wide<T>::type* means,
                                typename Wide<T>::type* squares, T* mean, T* square, i64 channels,
                                i64 parts) {
     typedef typename Wide<T>::type A;
-    i64 c = thread_number();
+    i64 c = OneWarp::row();
     if (c >= channels) return;
-    A count = A(0), m = A(0), s = A(0);
-    for (i64 k = c * parts; k < (c + 1) * parts; k++) {
-        A n = found[3 * k], total = count + n;
-        if (n == A(0)) continue;
-        A d = found[3 * k + 1] - m;
-        m += d * (n / total);
-        s += found[3 * k + 2] + d * d * (count * n / total);
-        count = total;
+    Moments<A> all = {A(0), A(0), A(0)};
+    for (i64 k = c * parts + OneWarp::lane(); k < (c + 1) * parts; k += 32)
+        all.join(found[3 * k], found[3 * k + 1], found[3 * k + 2]);
+    for (int step = 16; step > 0; step >>= 1) {
+        A n = __shfl_xor_sync(0xffffffffu, all.count, step);
+        A m = __shfl_xor_sync(0xffffffffu, all.mean, step);
+        A s = __shfl_xor_sync(0xffffffffu, all.square, step);
+        all.join(n, m, s);
     }
-    means[c] = m;
-    squares[c] = s / count;
-    if (mean) narrow(m, mean[c]);
-    if (square) narrow(s / count, square[c]);
+    if (OneWarp::lane()) return;
+    A s = all.square / all.count;
+    means[c] = all.mean;
+    squares[c] = s;
+    if (mean) narrow(all.mean, mean[c]);
+    if (square) narrow(s, square[c]);
 }
 
 // out = f(channel, values) for all of (A, B, C).
@@ -336,20 +367,23 @@ __device__ void gradients_of_part(const T* g, const T* x, const typename Wide<T>
     found[2 * blockIdx.x + 1] = along;
 }
 
-// What weights and biases get, and the sums of whole channels in `found`'s place.
+// What weights and biases get, and the sums of whole channels, a warp's each.
 template <class T>
 __device__ void joined_gradients(const typename Wide<T>::type* found,
                                  const typename Wide<T>::type* squares,
                                  typename Wide<T>::type* sums, T* weights, T* biases,
                                  i64 channels, i64 parts, double eps) {
     typedef typename Wide<T>::type A;
-    i64 c = thread_number();
+    i64 c = OneWarp::row();
     if (c >= channels) return;
     A plain = A(0), along = A(0);
-    for (i64 k = c * parts; k < (c + 1) * parts; k++) {
+    for (i64 k = c * parts + OneWarp::lane(); k < (c + 1) * parts; k += 32) {
         plain += found[2 * k];
         along += found[2 * k + 1];
     }
+    plain = OneWarp::sum(plain);
+    along = OneWarp::sum(along);
+    if (OneWarp::lane()) return;
     sums[2 * c] = plain;
     sums[2 * c + 1] = along;
     narrow(along / sqrt_(squares[c] + A(eps)), weights[c]);

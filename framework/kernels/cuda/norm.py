@@ -15,8 +15,8 @@ __all__ = [
     "standardize_backward",
 ]  # fmt: skip
 
-_PARTS = 64  # of a channel, at most: they are joined one by one
-_PART = 1 << 12  # elements that are worth a part
+_PARTS = 1 << 8  # of a channel, at most: a warp joins them
+_PART = 1 << 12  # elements of a part, which is read twice: the caches near the threads hold it
 _TARGET = 1 << 9  # blocks that fill a device
 
 
@@ -116,14 +116,14 @@ def _moments(
     means, squares = (empty(x, (channels,), kind) for _ in range(2))
     mean = empty(x, (channels,)) if mean is None else mean
     square = empty(x, (channels,)) if square is None else square
-    launch("norm", "channel_joined", -(-channels // 128), 128, mean, square, found, means, squares,
+    launch("norm", "channel_joined", -(-channels // 4), 128, mean, square, found, means, squares,
            channels, parts)  # fmt: skip
     return means, squares
 
 
 def _parts(place: tuple[int, int, int]) -> int:
-    lines, channels, inner = place
-    return max(1, min(_PARTS, lines * inner // _PART, -(-_TARGET // channels)))
+    lines, _, inner = place
+    return max(1, min(_PARTS, lines * inner // _PART))
 
 
 def _channels(
@@ -145,7 +145,7 @@ def _channels_backward(
     launch("norm", "channel_gradients", channels * parts, 256, g, x, means, found, *place, parts)
     sums = empty(x, (channels, 2), kind)
     dw, db = empty(x, (channels,)), empty(x, (channels,))
-    launch("norm", "channel_gradients_joined", -(-channels // 128), 128, dw, db, found, squares,
+    launch("norm", "channel_gradients_joined", -(-channels // 4), 128, dw, db, found, squares,
            sums, channels, parts, float(eps))  # fmt: skip
     out = empty_like(x)
     launch("norm", "channel_norm_backward", blocks_for(x.size // 4), 256, g, x, w, means, squares,

@@ -125,6 +125,15 @@ def test_many_rows_share_out_a_weights_gradient(host: Host) -> None:
     agree("affine_norm_backward", g, x, None, dims=(0, 2), eps=1e-3, center=True, near=10)
 
 
+def test_channels_of_more_parts_than_a_warp_has_threads(host: Host) -> None:
+    x, g = draw(np.float32, 2, 1, 70000), draw(np.float32, 2, 1, 70000, seed=1)
+    x += 3
+    agree("batch_norm", x, None, None, None, None, training=True, eps=1e-3, near=4)
+    agree("affine_norm_backward", g, x, None, dims=(0, 2), eps=1e-3, center=True, near=40)
+    x[1, 0, 65000] = np.inf
+    agree("batch_norm", x, None, None, None, None, training=True, eps=1e-3)
+
+
 # -- activations --------------------------------------------------------------------------------
 
 _ACTIVATIONS = [
