@@ -1,165 +1,163 @@
-// Convolutions and their gradients as products of matrices of which one is never made ("implicit
-// GEMM", Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014). For each group
+// Convolutions of groups with few rows (depthwise), for which a tile of `conv_tiles` would be
+// mostly empty, and their gradients. Images are (depth, height, width), with ones in front where
+// there are fewer dimensions. All numbers are below 2^31 - 2^12.
 //
-//   forward   y (O, N P)   = w (O, C K) x' (C K, N P)
-//   input     dx (C, N S)  = w' (C, O K) g' (O K, N S)
-//   weight    dw (O, C K)  = g (O, N P) x'' (N P, C K)
-//
-// with N images, P positions of the result, S of the input, K of the window, and O, C channels of
-// the group. Images are (depth, height, width), with ones in front where there are fewer
-// dimensions. A block makes a tile of 64 by 64; where a group has few rows (depthwise), a thread
-// (a block, of the weight's gradient) makes one element. All numbers are below 2^31 - 2^12.
+// Neighbouring threads have neighbouring positions, so that lines of an image are read as they
+// lie, and again from the first cache for the next tap; all have the same tap's weight.
 
 struct Conv {
     int batch, groups, outs, ins;  // channels of a group
     int size[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
-    __device__ int positions() const { return out[0] * out[1] * out[2]; }
-    __device__ int pixels() const { return size[0] * size[1] * size[2]; }
-    __device__ int taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
 
-__device__ inline void split(int flat, const int (&sizes)[3], int (&to)[3]) {
-    to[2] = (int)((u32)flat % (u32)sizes[2]);
-    u32 rest = (u32)flat / (u32)sizes[2];
-    to[1] = (int)(rest % (u32)sizes[1]);
-    to[0] = (int)(rest / (u32)sizes[1]);
-}
+__device__ inline int volume(const int (&sizes)[3]) { return sizes[0] * sizes[1] * sizes[2]; }
 
-// Where a tap of the window at a position of the result meets the image; -1 for the padding.
-__device__ inline int met(const Conv& c, const int (&position)[3], const int (&tap)[3]) {
-    int flat = 0;
-    for (int d = 0; d < 3; d++) {
-        int i = position[d] * c.stride[d] + tap[d] * c.dilation[d] - c.padding[d];
-        if (i < 0 || i >= c.size[d]) return -1;
-        flat = flat * c.size[d] + i;
+__device__ inline int split(int flat, const int (&sizes)[3], int (&to)[3]) {
+    u32 rest = (u32)flat;
+    for (int d = 2; d >= 0; d--) {
+        to[d] = (int)(rest % (u32)sizes[d]);
+        rest /= (u32)sizes[d];
     }
-    return flat;
+    return (int)rest;
 }
 
-// Which position of the result meets a pixel with a tap; -1 if none does.
-__device__ inline int meets(const Conv& c, const int (&pixel)[3], const int (&tap)[3]) {
-    int flat = 0;
-    for (int d = 0; d < 3; d++) {
-        int i = pixel[d] + c.padding[d] - tap[d] * c.dilation[d];
-        if (i < 0 || i % c.stride[d] || i / c.stride[d] >= c.out[d]) return -1;
-        flat = flat * c.out[d] + i / c.stride[d];
+// Taps in one dimension that a position meets the source with: first, first + every, ...; with the
+// first at `at`, with each that follows `move` further.
+struct Taps { int first, every, at, move; };
+
+__device__ inline Taps taps_forward(const Conv& c, int d, int position) {
+    return {0, 1, position * c.stride[d] - c.padding[d], c.dilation[d]};
+}
+
+__device__ inline Taps taps_turned(const Conv& c, int d, int pixel) {
+    int stride = c.stride[d], dilation = c.dilation[d], i = pixel + c.padding[d];
+    if (stride == 1) return {0, 1, i, -dilation};
+    int a = stride, b = dilation;
+    while (b) {
+        int rest = a % b;
+        a = b, b = rest;
     }
-    return flat;
+    int every = stride / a, first = 0;
+    while (first < every && i % stride) first++, i -= dilation;
+    return {first < every ? first : c.kernel[d], every, i / stride, -(dilation / a)};
 }
 
-// The two factors and the result of each product: sizes, left(row, k), right(k, column), put.
-template <class T> struct Forward {
+// y (N, groups * rows, positions) of a source (N, groups * channels, pixels). A block makes parts
+// of one channel of one image, a thread V positions that lie blockDim.x apart.
+template <class T, int V, bool TURNED>
+__device__ inline void few(const T* x, const T* w, const T* b, T* y, const Conv& c) {
     typedef typename Wide<T>::type A;
-    const T *x, *w, *b;
-    T* y;
-    Conv c;
-    int group;
-    __device__ int rows() const { return c.outs; }
-    __device__ int columns() const { return c.batch * c.positions(); }
-    __device__ int depth() const { return c.ins * c.taps(); }
-    __device__ A left(int row, int k) const {
-        return wide(w[(i64)(group * c.outs + row) * depth() + k]);
-    }
-    __device__ A right(int k, int column) const {
-        int position[3], tap[3];
-        split((int)((u32)column % (u32)c.positions()), c.out, position);
-        split((int)((u32)k % (u32)c.taps()), c.kernel, tap);
-        int at = met(c, position, tap);
-        if (at < 0) return A(0);
-        i64 image = (u32)column / (u32)c.positions(), channel = (u32)k / (u32)c.taps();
-        return wide(x[(image * c.groups * c.ins + group * c.ins + channel) * c.pixels() + at]);
-    }
-    __device__ void put(int row, int column, A v, int) const {
-        i64 image = (u32)column / (u32)c.positions(), channel = group * c.outs + row;
-        if (b) v += wide(b[channel]);
-        narrow(v, y[(image * c.groups * c.outs + channel) * c.positions() +
-                    (u32)column % (u32)c.positions()]);
-    }
-};
-
-template <class T> struct ForInput {
-    typedef typename Wide<T>::type A;
-    const T *g, *w, *b;  // the bias of a transposed convolution, which is this product
-    T* x;
-    Conv c;
-    int group;
-    __device__ int rows() const { return c.ins; }
-    __device__ int columns() const { return c.batch * c.pixels(); }
-    __device__ int depth() const { return c.outs * c.taps(); }
-    __device__ A left(int row, int k) const {
-        i64 out = group * c.outs + (u32)k / (u32)c.taps();
-        return wide(w[(out * c.ins + row) * c.taps() + (u32)k % (u32)c.taps()]);
-    }
-    __device__ A right(int k, int column) const {
-        int pixel[3], tap[3];
-        split((int)((u32)column % (u32)c.pixels()), c.size, pixel);
-        split((int)((u32)k % (u32)c.taps()), c.kernel, tap);
-        int at = meets(c, pixel, tap);
-        if (at < 0) return A(0);
-        i64 image = (u32)column / (u32)c.pixels(), out = (u32)k / (u32)c.taps();
-        return wide(g[(image * c.groups * c.outs + group * c.outs + out) * c.positions() + at]);
-    }
-    __device__ void put(int row, int column, A v, int) const {
-        i64 image = (u32)column / (u32)c.pixels();
-        if (b) v += wide(b[group * c.ins + row]);
-        narrow(v, x[(image * c.groups * c.ins + group * c.ins + row) * c.pixels() +
-                    (u32)column % (u32)c.pixels()]);
-    }
-};
-
-template <class T> struct ForWeight {
-    typedef typename Wide<T>::type A;
-    const T *x, *g;
-    A* parts;  // (parts, groups * outs, ins * taps)
-    Conv c;
-    int group;
-    __device__ int rows() const { return c.outs; }
-    __device__ int columns() const { return c.ins * c.taps(); }
-    __device__ int depth() const { return c.batch * c.positions(); }
-    __device__ A left(int row, int k) const {
-        i64 image = (u32)k / (u32)c.positions();
-        return wide(g[(image * c.groups * c.outs + group * c.outs + row) * c.positions() +
-                      (u32)k % (u32)c.positions()]);
-    }
-    __device__ A right(int k, int column) const {
-        int position[3], tap[3];
-        split((int)((u32)k % (u32)c.positions()), c.out, position);
-        split((int)((u32)column % (u32)c.taps()), c.kernel, tap);
-        int at = met(c, position, tap);
-        if (at < 0) return A(0);
-        i64 image = (u32)k / (u32)c.positions(), channel = (u32)column / (u32)c.taps();
-        return wide(x[(image * c.groups * c.ins + group * c.ins + channel) * c.pixels() + at]);
-    }
-    __device__ void put(int row, int column, A v, int part) const {
-        i64 line = (i64)part * c.groups * c.outs + group * c.outs + row;
-        parts[line * columns() + column] = v;
-    }
-};
-
-// One element by one thread.
-template <class P> __device__ void single_of(P p) {
-    typedef typename P::A A;
-    i64 each = (i64)p.rows() * p.columns();
-    for (i64 i = thread_number(); i < each * p.c.groups; i += thread_count()) {
-        p.group = (int)(i / each);
-        int row = (int)(i % each / p.columns()), column = (int)(i % each % p.columns());
-        A sum = A(0);
-        for (int k = 0; k < p.depth(); k++) sum += p.left(row, k) * p.right(k, column);
-        p.put(row, column, sum, 0);
+    static_assert(V == 1 || !TURNED, "positions differ in their taps");
+    const int(&target)[3] = TURNED ? c.size : c.out;
+    const int(&source)[3] = TURNED ? c.out : c.size;
+    int rows = TURNED ? c.ins : c.outs, channels = TURNED ? c.outs : c.ins;
+    int taps = volume(c.kernel), pixels = volume(source), positions = volume(target);
+    int each = V * blockDim.x, across = (positions + each - 1) / each;
+    i64 all = (i64)c.batch * c.groups * rows * across;
+    for (i64 number = blockIdx.x; number < all; number += gridDim.x) {
+        i64 line = number / across;  // of the result: image and channel
+        int first = (int)(number % across) * each + threadIdx.x;
+        int channel = (int)(line % (c.groups * rows)), group = channel / rows;
+        const T* from = x + (line / (c.groups * rows) * c.groups + group) * channels * pixels;
+        const T* weights = w + (TURNED ? (i64)group * c.outs * c.ins + channel % rows
+                                       : (i64)channel * c.ins) * taps;
+        Taps t[V][3];
+        A sums[V];
+        for (int v = 0; v < V; v++) {
+            int at[3];
+            // Beyond the end there is nothing to be met, in no tap.
+            bool there = split(first + v * blockDim.x, target, at) == 0;
+            for (int d = 0; d < 3; d++)
+                t[v][d] = TURNED ? taps_turned(c, d, at[d]) : taps_forward(c, d, at[d]);
+            if (!there) t[v][0].at = -1, t[v][0].move = 0;
+            sums[v] = 0;
+        }
+        const Taps(&f)[3] = t[0];
+        for (int k = 0; k < channels; k++) {
+            for (int n0 = 0, t0 = f[0].first; t0 < c.kernel[0]; n0++, t0 += f[0].every)
+                for (int n1 = 0, t1 = f[1].first; t1 < c.kernel[1]; n1++, t1 += f[1].every) {
+                    int row[V];
+                    for (int v = 0; v < V; v++) {
+                        int i = t[v][0].at + n0 * t[v][0].move, j = t[v][1].at + n1 * t[v][1].move;
+                        bool inside = (u32)i < (u32)source[0] && (u32)j < (u32)source[1];
+                        row[v] = inside ? (i * source[1] + j) * source[2] : -1;
+                    }
+                    const T* tap = weights + (t0 * c.kernel[1] + t1) * c.kernel[2];
+                    for (int n2 = 0, t2 = f[2].first; t2 < c.kernel[2]; n2++, t2 += f[2].every) {
+                        A weight = wide(tap[t2]);
+                        for (int v = 0; v < V; v++) {
+                            int i = t[v][2].at + n2 * t[v][2].move;
+                            if (row[v] >= 0 && (u32)i < (u32)source[2])
+                                sums[v] += weight * wide(from[row[v] + i]);
+                        }
+                    }
+                }
+            from += pixels;
+            weights += (TURNED ? c.ins : 1) * taps;
+        }
+        for (int v = 0; v < V; v++) {
+            int position = first + v * blockDim.x;
+            if (position >= positions) break;
+            if (b) sums[v] += wide(b[channel]);
+            narrow(sums[v], y[line * positions + position]);
+        }
     }
 }
 
-// One element by one block.
-template <class P> __device__ void by_block_of(P p) {
-    typedef typename P::A A;
-    int each = p.rows() * p.columns();
-    p.group = blockIdx.x / each;
-    int row = blockIdx.x % each / p.columns(), column = blockIdx.x % each % p.columns();
-    A sum = A(0);
-    for (int k = threadIdx.x; k < p.depth(); k += blockDim.x)
-        sum += p.left(row, k) * p.right(k, column);
-    sum = of_block(sum, Add(), A(0));
-    if (threadIdx.x == 0) p.put(row, column, sum, 0);
+// parts (count, groups * outs, taps, ins) of the windows' gradient. A block adds up one part of the
+// positions of all images, for some taps of one pair of channels.
+const int SOME = 9;
+
+template <class T, class A>
+__device__ inline void few_weights(const T* x, const T* g, A* parts, int count, const Conv& c) {
+    int taps = volume(c.kernel), pixels = volume(c.size), positions = volume(c.out);
+    int batches = (taps + SOME - 1) / SOME;
+    u32 number = blockIdx.x;
+    int tap = (int)(number % (u32)batches) * SOME;
+    number /= (u32)batches;
+    int in = (int)(number % (u32)c.ins);
+    number /= (u32)c.ins;
+    int out = (int)(number % (u32)(c.groups * c.outs)), part = (int)(number / (c.groups * c.outs));
+    int off[SOME][3], at[3], by[3];
+    A sums[SOME];
+#pragma unroll
+    for (int j = 0; j < SOME; j++) {
+        split(tap + j, c.kernel, off[j]);
+        for (int d = 0; d < 3; d++) off[j][d] = off[j][d] * c.dilation[d] - c.padding[d];
+        sums[j] = 0;
+    }
+    i64 depth = (i64)c.batch * positions, share = (depth + count - 1) / count;
+    i64 start = part * share, end = start + share < depth ? start + share : depth;
+    int image = split((int)start + threadIdx.x, c.out, at);
+    int images = split(blockDim.x, c.out, by), group = out / c.outs;
+    for (i64 k = start + threadIdx.x; k < end; k += blockDim.x) {
+        int flat = (at[0] * c.out[1] + at[1]) * c.out[2] + at[2];
+        A arrived = wide(g[((i64)image * c.groups * c.outs + out) * positions + flat]);
+        const T* from = x + (((i64)image * c.groups + group) * c.ins + in) * pixels;
+#pragma unroll
+        for (int j = 0; j < SOME; j++) {
+            int i0 = at[0] * c.stride[0] + off[j][0], i1 = at[1] * c.stride[1] + off[j][1];
+            int i2 = at[2] * c.stride[2] + off[j][2];
+            if (tap + j < taps && (u32)i0 < (u32)c.size[0] && (u32)i1 < (u32)c.size[1] &&
+                (u32)i2 < (u32)c.size[2])
+                sums[j] += arrived * wide(from[(i0 * c.size[1] + i1) * c.size[2] + i2]);
+        }
+        image += images;
+#pragma unroll
+        for (int d = 2; d >= 0; d--) {
+            at[d] += by[d];
+            if (at[d] < c.out[d]) continue;
+            at[d] -= c.out[d];
+            if (d) at[d - 1]++;
+            else image++;
+        }
+    }
+    A* to = parts + (((i64)part * c.groups * c.outs + out) * taps + tap) * c.ins + in;
+#pragma unroll
+    for (int j = 0; j < SOME; j++) {
+        A sum = of_block(sums[j], Add(), A(0));
+        if (threadIdx.x == 0 && tap + j < taps) to[(i64)j * c.ins] = sum;
+    }
 }
 
 #define THREE(name) i64 name##0, i64 name##1, i64 name##2
@@ -171,10 +169,9 @@ template <class P> __device__ void by_block_of(P p) {
     Conv {(int)batch, (int)groups, (int)outs, (int)ins, GIVEN(size), GIVEN(out), GIVEN(kernel), \
           GIVEN(stride), GIVEN(padding), GIVEN(dilation)}
 
-#define FORWARD (Forward<T>{x, w, b, y, CONV, 0})
-#define FOR_INPUT (ForInput<T>{g, w, b, x, CONV, 0})
-#define FOR_WEIGHT (ForWeight<T>{x, g, parts, CONV, 0})
-KERNEL(conv_singles, (const T* x, const T* w, const T* b, T* y, SHAPES), single_of(FORWARD))
-KERNEL(conv_input_singles, (const T* g, const T* w, const T* b, T* x, SHAPES),
-       single_of(FOR_INPUT))
-KERNEL(conv_weight_singles, (const T* x, const T* g, A* parts, SHAPES), by_block_of(FOR_WEIGHT))
+KERNEL(conv_few, (const T* x, const T* w, const T* b, T* y, SHAPES),
+       few<T, 4, false>(x, w, b, y, CONV))
+KERNEL(conv_input_few, (const T* g, const T* w, const T* b, T* x, SHAPES),
+       few<T, 1, true>(g, w, b, x, CONV))
+KERNEL(conv_weight_few, (const T* x, const T* g, A* parts, i64 count, SHAPES),
+       few_weights<T, A>(x, g, parts, (int)count, CONV))

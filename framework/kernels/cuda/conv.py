@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 from framework.kernels.cuda import (
-    blocks_for,
     conv_tiles,
     cudnn,
     empty,
@@ -28,6 +27,9 @@ __all__ = [
 ]  # fmt: skip
 
 _FEW = 8  # rows of a group's product, below which a tile would be mostly empty
+_SOME = 9  # taps of the windows' gradient that a block adds up
+_TARGET = 1 << 10  # blocks that fill a device with sums
+_DEEP = 1 << 11  # of a sum that is worth a block
 _MOST = (1 << 31) - (1 << 12)  # so that no int overflows where a tile or a part reaches beyond it
 
 
@@ -93,6 +95,13 @@ def _product(x: Any, w: Any) -> Any:
     return None if y is None else y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
 
 
+def _few(y: Any, each: int) -> tuple[int, int]:
+    """Threads and blocks for a result, of which a thread makes some positions of a channel."""
+    positions = math.prod(y.shape[2:])
+    threads = min(256, -(-positions // (32 * each)) * 32)
+    return threads, min(_MOST, y.shape[0] * y.shape[1] * -(-positions // (threads * each)))
+
+
 def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     given = [x, w] if b is None else [x, w, b]
     if not ready(*given) or x.ndim != w.ndim or x.ndim not in (3, 4, 5):
@@ -119,7 +128,8 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
     if len(w) // groups >= _FEW:
         return conv_tiles.forward(x, w, b, out, shapes)
     x, w, y = flat(x), flat(w), empty(x, (len(x), len(w), *out))
-    launch("conv", "conv_singles", blocks_for(y.size), 256, x, w, b, y, *shapes)
+    threads, blocks = _few(y, 4)
+    launch("conv", "conv_few", blocks, threads, x, w, b, y, *shapes)
     return y
 
 
@@ -149,7 +159,8 @@ def _conv_input(
     if w.shape[1] >= _FEW:
         return conv_tiles.turned(g, w, b, size, shapes)
     g, w, x = flat(g), flat(w), empty(g, (len(g), ins, *size))
-    launch("conv", "conv_input_singles", blocks_for(x.size), 256, g, w, b, x, *shapes)
+    threads, blocks = _few(x, 1)
+    launch("conv", "conv_input_few", blocks, threads, g, w, b, x, *shapes)
     return x
 
 
@@ -169,15 +180,16 @@ def _conv_weight(
         found = cudnn.run("weight", x, g, shape, stride, padding, dilation)
         if found is not None:
             return found
-    rows, columns = outs // groups, ins // groups * math.prod(kernel)
-    if rows >= _FEW:
+    if outs // groups >= _FEW:
         found = conv_tiles.for_weight(x, g, shapes)
         return None if found is None else found.reshape(outs, ins // groups, *kernel)
-    x, g, depth = flat(x), flat(g), len(x) * math.prod(g.shape[2:])
-    found = empty(x, (outs, columns), wide(empty(x, (0,))).dtype)
-    threads = 256 if depth >= 256 else 32
-    launch("conv", "conv_weight_singles", found.size, threads, x, g, found, *shapes)
-    return found.reshape(outs, ins // groups, *kernel).astype(x.dtype, copy=False)
+    x, g, taps, depth = flat(x), flat(g), math.prod(kernel), len(x) * math.prod(g.shape[2:])
+    blocks = outs * ins // groups * -(-taps // _SOME)
+    count = max(1, min(-(-_TARGET // blocks), depth // _DEEP))
+    parts = empty(x, (count, outs, taps, ins // groups), wide(empty(x, (0,))).dtype)
+    threads = 256 if depth // count >= 256 else 32
+    launch("conv", "conv_weight_few", blocks * count, threads, x, g, parts, count, *shapes)
+    return conv_tiles.of_parts(x, parts).reshape(outs, ins // groups, *kernel)
 
 
 conv1d = conv2d = conv3d = keeps_format(_conv, 2)

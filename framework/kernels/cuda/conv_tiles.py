@@ -16,7 +16,7 @@ from framework.kernels.cuda import blocks_for, cudnn, empty, flat, has_tensor_co
 from framework.kernels.floats import wide
 from framework.layout import in_order, suggested
 
-__all__ = ["for_weight", "forward", "turned"]
+__all__ = ["for_weight", "forward", "of_parts", "turned"]
 
 _BUSY = 132  # blocks that give each multiprocessor of a large device one
 _TARGET = 1 << 9  # blocks that a long sum is shared out to
@@ -200,7 +200,14 @@ def for_weight(x: Any, g: Any, shapes: list[int]) -> Any:
     launch("conv_tiles", f"conv_weight_{'cores' if cores else 'plain'}_{kind}", tiles * count,
            _SHAPES[kind][2], *laid, parts, count, batch, groups, _chunks(g, outs), chunks, outs,
            *size, *out, *window)  # fmt: skip
-    found = empty(x, (groups * outs, ins, taps))
+    return of_parts(x, parts, ins)
+
+
+def of_parts(like: Any, parts: Any, channels: int | None = None) -> Any:
+    """(rows, channels, taps) of parts (count, rows, taps, at least so many channels), added up."""
+    count, rows, taps, filled = parts.shape
+    channels = filled if channels is None else channels
+    found = empty(like, (rows, channels, taps))
     launch("conv_tiles", "conv_weight_parts", blocks_for(found.size), 256, found, parts, count,
-           groups * outs, ins, taps, filled)  # fmt: skip
+           rows, channels, taps, filled)  # fmt: skip
     return found

@@ -66,7 +66,7 @@ def channels_last(x: Any) -> Any:
 FEW = [
     (1, 4, 4, (9, 8), (3, 2), 2, 1, 2, 4), (1, 8, 8, (12,), (5,), 1, 4, 2, 8),
     (2, 6, 4, (4, 5, 4), (2, 3, 2), 2, 1, 1, 2), (2, 3, 3, (1, 1), (3, 3), 1, 1, 1, 3),
-    (3, 4, 8, (7, 5), (3, 3), 1, 2, 1, 4), (1, 2, 2, (300,), (2,), 1, 0, 1, 2),
+    (3, 4, 8, (7, 5), (3, 3), 1, 2, 1, 4), (2, 2, 2, (11, 9), (4, 2), 6, 5, 4, 2), (1, 2, 2, (300,), (2,), 1, 0, 1, 2),
 ]  # fmt: skip
 MANY = [
     (2, 3, 9, (7, 6), (3, 3), 1, 1, 1, 1), (1, 16, 16, (9, 8), (3, 2), 2, 1, 2, 2),
@@ -83,7 +83,7 @@ MANY = [
 def test_convolutions_of_few_channels(dtype: Any, host: Host) -> None:
     for case in FEW:
         compare(dtype, case, near=8)
-    assert {f"conv{way}_singles" for way in WAYS} <= entries(host)
+    assert {f"conv{way}_few" for way in WAYS} <= entries(host)
 
 
 @pytest.mark.parametrize("dtype", KINDS)
@@ -194,6 +194,8 @@ def test_long_sums_of_a_windows_gradient_are_taken_in_parts(host: Host) -> None:
             "groups": 1,
         }
         agree("conv2d_weight", x, g, kernel=(3, 3), near=10, **meta)
+        x, g = draw(dtype, 2, 3, 50, 51), draw(dtype, 2, 3, 50, 51, seed=1)
+        agree("conv2d_weight", x, g, kernel=(3, 3), near=10, **{**meta, "groups": 3})
 
 
 def test_what_cannot_be_convolved_is_left_to_the_plain_kernel(host: Host) -> None:
