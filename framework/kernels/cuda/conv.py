@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 _FEW = 8  # rows of a group's product, below which a tile would be mostly empty
+_MUCH = 1 << 8  # numbers of a group's windows for which tensor cores pay nevertheless
 _SOME = 9  # taps of the windows' gradient that a block adds up
 _TARGET = 1 << 10  # blocks that fill a device with sums
 _DEEP = 1 << 11  # of a sum that is worth a block
@@ -95,6 +96,11 @@ def _product(x: Any, w: Any) -> Any:
     return None if y is None else y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
 
 
+def _by_tiles(x: Any, rows: int, depth: int) -> bool:
+    """Whether tiles are worth it for so many rows of a group's product, of such a depth."""
+    return rows >= _FEW or (1 < rows >= _MUCH / depth and conv_tiles.by_cores(x))
+
+
 def _few(y: Any, each: int) -> tuple[int, int]:
     """Threads and blocks for a result, of which a thread makes some positions of a channel."""
     positions = math.prod(y.shape[2:])
@@ -125,7 +131,7 @@ def _conv(x: Any, w: Any, b: Any, *, stride: Any, padding: Any, dilation: Any, g
         if y is not None:
             return _with_bias(y, b)
     b = None if b is None else flat(b)
-    if len(w) // groups >= _FEW:
+    if _by_tiles(x, len(w) // groups, math.prod(w.shape[1:])):
         return conv_tiles.forward(x, w, b, out, shapes)
     x, w, y = flat(x), flat(w), empty(x, (len(x), len(w), *out))
     threads, blocks = _few(y, 4)
@@ -156,7 +162,7 @@ def _conv_input(
         if x is not None:
             return _with_bias(x, b)
     b = None if b is None else flat(b)
-    if w.shape[1] >= _FEW:
+    if _by_tiles(g, w.shape[1], len(w) // groups * math.prod(w.shape[2:])):
         return conv_tiles.turned(g, w, b, size, shapes)
     g, w, x = flat(g), flat(w), empty(g, (len(g), ins, *size))
     threads, blocks = _few(x, 1)
@@ -180,7 +186,7 @@ def _conv_weight(
         found = cudnn.run("weight", x, g, shape, stride, padding, dilation)
         if found is not None:
             return found
-    if outs // groups >= _FEW:
+    if _by_tiles(x, outs // groups, ins // groups * math.prod(kernel)):
         found = conv_tiles.for_weight(x, g, shapes)
         return None if found is None else found.reshape(outs, ins // groups, *kernel)
     x, g, taps, depth = flat(x), flat(g), math.prod(kernel), len(x) * math.prod(g.shape[2:])

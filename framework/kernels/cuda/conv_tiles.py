@@ -16,7 +16,7 @@ from framework.kernels.cuda import blocks_for, cudnn, empty, flat, has_tensor_co
 from framework.kernels.floats import wide
 from framework.layout import in_order, suggested
 
-__all__ = ["for_weight", "forward", "of_parts", "turned"]
+__all__ = ["by_cores", "for_weight", "forward", "of_parts", "turned"]
 
 _BUSY = 132  # blocks that give each multiprocessor of a large device one
 _TARGET = 1 << 9  # blocks that a long sum is shared out to
@@ -38,7 +38,8 @@ class _Order(NamedTuple):
     steps: tuple[int, int, int, int]  # from one of each to the next, in elements
 
 
-def _by_cores(array: Any) -> bool:
+def by_cores(array: Any) -> bool:
+    """Whether tensor cores multiply what such an array has."""
     if not has_tensor_cores(array) or array.dtype.itemsize > 4:
         return False
     return array.dtype.itemsize == 2 or cudnn.allows_tf32()
@@ -134,7 +135,7 @@ def _gather(
     target: Any, source: Any, window: list[int], classes: int, columns: int,
 ) -> Any:  # fmt: skip
     """The result (N, groups * rows, *size), of which a block makes a part of the columns."""
-    cores, groups = _by_cores(images.array), images.groups
+    cores, groups = by_cores(images.array), images.groups
     laid = _laid([images, windows], cores and images.array.dtype == np.float32)
     chunks = _chunks(images.array, images.channels)
     blocks = _tiles("small", groups * classes, rows, columns)
@@ -185,7 +186,7 @@ def for_weight(x: Any, g: Any, shapes: list[int]) -> Any:
     """The gradient (O, C, taps) of the windows, summed up in parts; None if they are too large."""
     batch, groups, outs, ins = shapes[:4]
     size, out, window = shapes[4:7], shapes[7:10], shapes[10:]
-    cores, taps = _by_cores(x), math.prod(window[:3])
+    cores, taps = by_cores(x), math.prod(window[:3])
     chunks = _chunks(x, ins)
     filled, depth = chunks * _per_chunk(x), batch * math.prod(out)
     if max(taps * filled, groups * outs * taps) > _MOST:
