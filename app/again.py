@@ -109,7 +109,7 @@ def _run(program: Path, arguments: list[str], end: int, new: Path, path: Path) -
     """Record until so many steps have ended, of whichever optimizer."""
     try:
         _, ended = record_step(
-            program, arguments, step=end, keep="all", record=Record(str(new)), mute=True
+            program, arguments, step=end, each=True, keep="all", record=Record(str(new)), mute=True
         )
     except (NotebookError, RuntimeError, ValueError) as error:
         raise TapeError(str(error)) from None

@@ -261,8 +261,10 @@ def _export(arguments: list[str]) -> int:
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument("-o", "--output", required=True, help=f"ends in {', '.join(suffixes)}")
     parser.add_argument(
-        "--step", type=number, help="of training; default the first, of a recording the last"
-    )
+        "--step", type=number,
+        help="of training, as the optimizer counts (a round of two optimizers is one step of both: "
+        "the last of them is shown); default the first, of a recording the last",
+    )  # fmt: skip
     add_options(parser)
     wanted = vars(parser.parse_args(own))
     file, output, step = (wanted.pop(name) for name in ("file", "output", "step"))
@@ -301,7 +303,8 @@ def _summary(arguments: list[str]) -> int:
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument(
         "--step", type=number,
-        help="of training; default the second (the first is no usual one), of a recording the last",
+        help="of training, as the optimizer counts (as in export); default the second (the first is "
+        "no usual one), of a recording the last",
     )  # fmt: skip
     parser.add_argument("--depth", type=count, help="how deep modules are shown")
     parser.add_argument("--ops", action="store_true", help="by op instead of by module")

@@ -185,7 +185,7 @@ def export_program(
     """
     recorder, ended = _recorded(path, arguments, step, "all" if values else "none")
     with _uncollected():
-        store, chosen = _stored(recorder, ended)
+        store, chosen = _stored(recorder, ended, step)
         look = lookup_of(recorder) if values else None
         made = export(
             store, output, chosen, phase, depth, module, look or False, engine=engine,
@@ -216,16 +216,15 @@ def summary_of_program(
 
     recorder, ended = _recorded(path, arguments, step or 2, "none", fewer=step is None)
     with _uncollected():
-        store, chosen = _stored(recorder, ended)
-        if step is None and ended == 1:
-            chosen = next(s for s in store.steps if s.number)
+        number = 1 if step is None and ended == 1 else step or 2
+        store, chosen = _stored(recorder, ended, number)
         return summary_of(store, chosen, depth=depth)
 
 
 def _recorded(
     path: str | os.PathLike[str], arguments: list[str], step: int, keep: str, fewer: bool = False
 ) -> tuple[Recorder, int]:
-    """The tape of a program, and how many training steps have ended on it; ``fewer`` will do."""
+    """The tape of a program, and its last training step that has ended; ``fewer`` will do."""
     recorder, ended = record_step(path, arguments, step=step, keep=keep)
     if ended < step and (ended or step > 1) and not fewer:
         raise ExportError(f"the program ended after {ended} training steps")
@@ -236,11 +235,12 @@ def _recorded(
     return recorder, ended
 
 
-def _stored(recorder: Recorder, ended: int) -> tuple[TraceStore, Step | None]:
-    """The tape to be asked, and its step; None for the newest one with ops."""
+def _stored(recorder: Recorder, ended: int, number: int) -> tuple[TraceStore, Step | None]:
+    """The tape to be asked, and its step of a number; None for the newest one with ops."""
     store = TraceStore(max_events=_EVENTS)
     store.feed(recorder.read())
-    return store, store.step_at(store.last_seq) if ended else None
+    wanted = (s for s in reversed(store.steps) if s.number == number and s.done)
+    return store, next(wanted, store.step_at(store.last_seq)) if ended else None
 
 
 @contextlib.contextmanager

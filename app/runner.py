@@ -31,7 +31,15 @@ from app.sanitize import clean
 from framework.trace import frames, records, sink
 from framework.trace.breakpoints import Compiled, pattern, same_file
 from framework.trace.conditions import parse_line
-from framework.trace.events import ModuleBegin, NodeBegin, Op, OpBegin, Source
+from framework.trace.events import (
+    ModuleBegin,
+    NodeBegin,
+    Op,
+    OpBegin,
+    OptimBegin,
+    OptimEnd,
+    Source,
+)
 from framework.trace.gate import Gate, raised_by
 from framework.trace.protocol import Breakpoint, Stop
 from framework.trace.rulebook import Finding
@@ -353,29 +361,36 @@ def record_step(
     arguments: list[str] | None = None,
     *,
     step: int = 1,
+    each: bool = False,
     keep: str = "none",
     record: Record | None = None,
     mute: bool = False,
 ) -> tuple[sink.Recorder, int]:
     """The tape of a file's run until its training step number ``step`` has ended.
 
-    ``keep="all"`` keeps the values of that step.
+    Steps have the numbers that their optimizer gives them, as in recordings: a round of a GAN is
+    the same step of both of its optimizers, and ends with the last of them. With ``each``, every
+    step of whichever optimizer counts. ``keep="all"`` keeps the values of that step.
 
     A program that ends before is recorded to its end. What it prints goes to stderr, or with
     ``mute`` nowhere. With ``record`` the run is written to a file, too. Returns the recorder and
-    how many training steps have ended. Raises NotebookError if it cannot be run, and RuntimeError
-    with one line if it failed.
+    the number of the last training step that has ended. Raises NotebookError if it cannot be run,
+    and RuntimeError with one line if it failed.
     """
     program = Program.load(path)
-    recorder, gate = _watch(keep=keep, steps=1, capacity=_STEP)
+    # Whether a round is over may be known only as the next one ends.
+    recorder, gate = _watch(keep=keep, steps=1 if each else 2, capacity=_STEP)
     ended = 0
 
     def at_step(stop: Stop) -> str:
         nonlocal ended
         if stop.reason == "exception":  # the program may catch it
             return "step"
-        ended += 1
-        if ended >= step:
+        end = None if each else event_at(recorder, stop.seq)
+        begin = event_at(recorder, end.begin) if isinstance(end, OptimEnd) else None
+        ended = begin.step if isinstance(begin, OptimBegin) else ended + 1
+        goes_on = isinstance(end, OptimEnd) and end.next == step
+        if ended > step or (ended == step and not goes_on):
             raise Ended
         return "step"
 

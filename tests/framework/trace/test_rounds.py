@@ -187,3 +187,34 @@ def test_phases_with_an_optimizer_each() -> None:
             w.sum().backward()
             optimizer.step()
     assert numbers == [1, 2, 3, 1, 2, 3]
+
+
+UNUSED = """\
+import framework as torch
+w = torch.ones(3, requires_grad=True)
+used = torch.optim.SGD([w], lr=0.1)
+never = torch.optim.SGD([torch.ones(2, requires_grad=True)], lr=0.1)
+for step in range(4):
+    used.zero_grad()
+    (w * (step + 1)).sum().backward()
+    used.step()
+"""
+
+
+def test_a_picture_of_a_step_is_of_the_round_that_a_recording_has(tmp_path: Path) -> None:
+    from app.pictures import ExportError, export_program, summary_of_program
+    from app.recording import export
+
+    for name, text in (("gan", GAN), ("unused", UNUSED)):
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        command = [sys.executable, "-m", "app", "run", str(path), "--record", f"{path}.tape"]
+        subprocess.run(command, check=True, capture_output=True)
+        for step in (1, 3):
+            made = [tmp_path / f"{name}-{step}-{how}.mmd" for how in ("run", "tape")]
+            export_program(path, made[0], [], step=step, values=True)
+            export(f"{path}.tape", made[1], step=step, values=True)
+            assert made[0].read_text() == made[1].read_text(), (name, step)
+    assert summary_of_program(tmp_path / "gan.py", [], step=3)
+    with pytest.raises(ExportError, match="the program ended after 6 training steps"):
+        export_program(tmp_path / "gan.py", tmp_path / "x.mmd", [], step=7)
