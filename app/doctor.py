@@ -11,6 +11,7 @@ import importlib.util
 import locale
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -116,6 +117,8 @@ def _cupy() -> tuple[str, str]:
             BAD,
             f"CuPy {version} has no bfloat16: pip install -U 'tapebook[cuda12]' (14 or newer)",
         )
+    if tuple(map(int, re.findall(r"\d+", importlib.metadata.version("numpy"))[:3])) < (2, 1, 2):
+        return BAD, f"CuPy {version} has bfloat16 with NumPy from 2.1.2 on: pip install -U numpy"
     return OK, f"CuPy {version}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
 
 

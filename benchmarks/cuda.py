@@ -27,7 +27,7 @@ from benchmarks import conditions, environment, ops, table, tracing, workloads
 from benchmarks.table import Table, time_of
 from framework.device import cuda_problem, is_fake_cuda
 
-__all__ = ["PARTS", "bandwidth", "main", "op_table", "steps", "traces"]
+__all__ = ["PARTS", "bandwidth", "main", "op_table", "products", "steps", "traces"]
 
 NO_GPU = 3
 KERNELS = Path(__file__).parents[1] / "build" / "cupy-kernels"  # what CuPy compiled
@@ -256,6 +256,45 @@ def op_table(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table
     return found
 
 
+# Shapes of operands, the second one turned or not.
+PRODUCTS = {
+    "4096 x 4096 by 4096 x 4096": ((4096, 4096), (4096, 4096), False),
+    "a layer: 8192 x 768 by (3072 x 768) turned": ((8192, 768), (3072, 768), True),
+    "a narrow layer: 64 x 512 by (512 x 512) turned": ((64, 512), (512, 512), True),
+    "scores: 8 x 12 of 1024 x 64, turned": ((8, 12, 1024, 64), (8, 12, 1024, 64), True),
+}
+WAYS = {"float32": ("float32", "highest"), "TF32": ("float32", "high"),
+        "float16": ("float16", "highest"), "bfloat16": ("bfloat16", "highest")}  # fmt: skip
+
+
+def products(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table:
+    """Products of matrices, by the type and by what is allowed for it."""
+    found = Table("cuda products", "products of matrices", _head("product", *WAYS))
+    for name in _chosen(PRODUCTS, only):
+        _measured(found, name, tell, *[
+            lambda name=name, way=way: _multiplied(*PRODUCTS[name], *WAYS[way], quick)
+            for way in WAYS
+        ])  # fmt: skip
+    return found
+
+
+def _multiplied(
+    first: tuple[int, ...], second: tuple[int, ...], turned: bool, kind: str, precision: str,
+    quick: bool,
+) -> list[str]:  # fmt: skip
+    def made(torch: Any) -> Callable[[], object]:
+        torch.set_float32_matmul_precision(precision)
+        a, b = (torch.randn(shape, dtype=getattr(torch, kind)) for shape in (first, second))
+        other = b.mT if turned else b
+        return lambda: torch.matmul(a, other)
+
+    try:
+        return _compared(made, quick)
+    finally:
+        for torch in filter(None, (framework, _theirs())):
+            torch.set_float32_matmul_precision("highest")
+
+
 def traces(quick: bool = False, only: str = "", tell: Tell = _silent) -> Table:
     """What tracing costs: the structure, and the health of every value."""
     head = ["step", "not traced", "structure", "nan and inf on every value", "health"]
@@ -312,7 +351,8 @@ def _share(
 
 
 PARTS: dict[str, Callable[..., Table]] = {
-    "steps": steps, "tracing": traces, "bandwidth": bandwidth, "ops": op_table,
+    "steps": steps, "products": products, "tracing": traces, "bandwidth": bandwidth,
+    "ops": op_table,
 }  # fmt: skip
 
 

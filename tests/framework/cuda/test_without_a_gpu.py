@@ -148,6 +148,7 @@ from benchmarks import cuda, workloads
 from benchmarks.ops import OPS
 chosen = {
     "steps": ("STEPS", workloads, ("small MLP", "graph")),
+    "products": ("PRODUCTS", cuda, ("narrow",)),
     "ops": ("OPS", cuda.ops, ("cross_entropy", "embedding", "index_add", "batch_norm", "cat of")),
 }
 for name, module, words in chosen.values():
@@ -163,7 +164,8 @@ def test_the_benchmarks_run() -> None:
     said = strictly("-c", BENCH)
     assert "a stand-in for a GPU, capability 9.0; driver for CUDA 12080, CuPy 14.2.0" in said
     assert "failed" not in said
-    for name in "small MLP", "layer_norm, backward", "AdamW", "index_add 10,000", "batch_norm 32":
+    for name in ("small MLP", "a narrow layer", "layer_norm, backward", "AdamW",
+                 "index_add 10,000", "batch_norm 32"):  # fmt: skip
         assert name in said
 
 

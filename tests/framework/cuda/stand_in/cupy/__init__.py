@@ -6,7 +6,8 @@ function that is given a NumPy array (even one without dimensions) raises TypeEr
 does not have is not here (``names.txt``), nor are arguments that it does not take
 (``signatures.txt``). ``RawModule`` compiles the text of a kernel as C++
 (`host.h`). `counts` says how many bytes came from the device, how often somebody waited for it, and
-what went there. What it does not show: whether CuPy's own kernels take all dtypes, and speed.
+what went there. Where CuPy has no loop for halves the result has the type that it gives there.
+What it does not show: whether CuPy's own kernels take all other dtypes, and speed.
 """
 
 from __future__ import annotations
