@@ -303,7 +303,7 @@ def _summary(arguments: list[str]) -> int:
     parser.add_argument("file", help="a .py script, an .ipynb notebook or a .tape recording")
     parser.add_argument(
         "--step", type=number,
-        help="of training, as the optimizer counts (as in export); default the second (the first is "
+        help="of training, as the optimizer counts (see export); default the second (the first is "
         "no usual one), of a recording the last",
     )  # fmt: skip
     parser.add_argument("--depth", type=count, help="how deep modules are shown")

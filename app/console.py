@@ -780,7 +780,8 @@ def _statistics(array: Any) -> str:
     bad = [f"{n} {name}" for n, name in ((found.nan, "NaN"), (found.inf, "Inf")) if n]
     text = f"{', '.join(bad) or 'no NaN or Inf'} of {found.count}"
     if found.min is not None and found.max is not None and found.mean is not None:
-        text += f"; min {found.min:.4g}, max {found.max:.4g}, mean {found.mean:.4g}"
+        of = "of absolute values: " if getattr(array.dtype, "kind", "") == "c" else ""
+        text += f"; {of}min {found.min:.4g}, max {found.max:.4g}, mean {found.mean:.4g}"
     return text
 
 

@@ -447,7 +447,7 @@ def _tensor_lines(
             name = store.name(meta.id) or f"{name} {_made_by(store, meta.id, at)}".lstrip()
         name = name or store.name(meta.id) or "result"
         shape = tensor_text(meta.dtype, meta.shape, meta.device)
-        yield f"    {name:<24} {shape:<18} {_value_text(tape, meta.id, at)}".rstrip()
+        yield f"    {name:<24} {shape:<18} {_value_text(tape, meta, at)}".rstrip()
     if not shown:
         yield "    none"
 
@@ -465,13 +465,14 @@ def _made_by(store: TraceStore, ident: int, seq: int) -> str:
     return leaf.role if leaf is not None else f"#{ident}"
 
 
-def _value_text(tape: Tape, ident: int, seq: int) -> str:
-    summary: Summary | None = tape.summary_of(ident, seq)
+def _value_text(tape: Tape, meta: TensorMeta, seq: int) -> str:
+    summary: Summary | None = tape.summary_of(meta.id, seq)
     if summary is None:
         return "its value was not recorded"
     if summary.count == 1 and summary.mean is not None:
-        return f"= {short(summary.mean, 6)}"
-    return plain(summary_line(summary, 100)).strip()
+        size = "|x| " if meta.dtype.startswith("complex") else ""
+        return f"{size}= {short(summary.mean, 6)}"
+    return plain(summary_line(summary, 100, dtype=meta.dtype)).strip()
 
 
 # -- on the screen ---------------------------------------------------------------------------------

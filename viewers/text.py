@@ -196,6 +196,8 @@ def arguments(op: str, inputs: Sequence[int], meta: Mapping[str, str]) -> list[t
     [('low', '0'), ('high', '9')]
     >>> arguments("to_device", (7,), {"target": "cuda:0", "source": "cpu"})
     [('', 'cpu→cuda:0')]
+    >>> arguments("index", (7, 8), {"layout": "(:, <_Array>, None)"})
+    [('', '[:, ·, None]')]
     """
     if op.removeprefix("copy_").startswith("to_device") and {"source", "target"} <= set(meta):
         return [("", f"{meta['source']}→{meta['target']}")]
@@ -210,12 +212,23 @@ def arguments(op: str, inputs: Sequence[int], meta: Mapping[str, str]) -> list[t
     scalars = [value for value in places if value != "·"]
     if places[len(places) - len(scalars) :] == scalars:  # tensors first: those are in sight
         places = scalars
-    named = [(key, value) for key, value in meta.items() if not _PLACE.fullmatch(key)]
+    named = [
+        ("", _index(value)) if key == "layout" and _INDEX in value else (key, value)
+        for key, value in meta.items()
+        if not _PLACE.fullmatch(key)
+    ]
     return [*([("", ", ".join(places))] if places else []), *called, *named]
 
 
 _OPERANDS = frozenset(("input", "other", "self", "x1", "x2"))  # names that say nothing
 _PLACE = re.compile(r"arg\d+")
+_INDEX = "<_Array>"  # the place of a tensor in an index
+
+
+def _index(layout: str) -> str:
+    """An index as it is written, with a dot for each tensor in it."""
+    parts = layout.strip().removeprefix("(").removesuffix(")").rstrip(",")
+    return f"[{parts.replace(_INDEX, '·')}]"
 
 
 def short(value: float, digits: int = 3) -> str:

@@ -478,3 +478,18 @@ def test_random_nonsense_never_raises():
 def test_examples(name):
     failed, tried = doctest.testmod(importlib.import_module(f"viewers.tensor.{name}"))
     assert tried and not failed
+
+
+def test_figures_of_complex_tensors_are_said_to_be_of_absolute_values():
+    from framework.trace.events import TensorMeta
+    from framework.trace.summary import summarize
+    from viewers.tensor import statistics_lines, summary_line
+    from viewers.text import plain
+
+    array = np.array([3 + 4j, -1j, 2])
+    found = summarize(array)
+    for dtype, said in (("complex128", True), ("float64", False)):
+        meta = TensorMeta(1, (3,), dtype, "cpu")
+        text = "\n".join(plain(line) for line in statistics_lines(meta, found, 40, 6))
+        assert ("of absolute values" in text) is said
+        assert ("|x| 2.67" in plain(summary_line(found, 60, dtype=dtype))) is said

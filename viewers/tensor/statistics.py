@@ -81,8 +81,12 @@ def picture_text(shape: Sequence[int], slice: str) -> str:
     return f"rows of {width}" if width and width < left[0] else ""
 
 
-def summary_line(summary: Summary | None, width: int, *, ascii: bool = False) -> Line:
+def summary_line(
+    summary: Summary | None, width: int, *, ascii: bool = False, dtype: str = ""
+) -> Line:
     """The most telling figures in one line of exactly ``width``: what does not fit is left out.
+
+    Those of a complex ``dtype`` are of absolute values, and so marked.
 
     >>> from framework.trace.protocol import Summary
     >>> from viewers.text import plain
@@ -100,7 +104,8 @@ def summary_line(summary: Summary | None, width: int, *, ascii: bool = False) ->
         parts.append(histogram_line(summary, min(8, len(summary.counts)), ascii=ascii))
     if summary.mean is not None and summary.std is not None:
         between = "+-" if ascii else "±"
-        parts.append([(f"{short(summary.mean)}{between}{short(summary.std)}", "value")])
+        mark: Line = [("|x| ", "muted")] if dtype.startswith("complex") else []
+        parts.append([*mark, (f"{short(summary.mean)}{between}{short(summary.std)}", "value")])
     if summary.zeros:
         parts.append([("zeros ", "muted"), (_percent(summary.zeros, summary.count), "value")])
     for part in parts:
@@ -132,6 +137,8 @@ def _notes(tensor: TensorMeta, summary: Summary | None, slice: str, ascii: bool)
         return [*lines, [("the value is no longer kept", "note")]]
     if not summary.count:
         return [*lines, [("no elements", "note")]]
+    if tensor.dtype.startswith("complex"):
+        lines.append([("of absolute values:", "note")])
     alarm = _alarm(summary)
     if alarm:
         lines.append([*alarm, ("  of " + count_text(summary.count), "muted")])

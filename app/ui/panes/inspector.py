@@ -359,7 +359,7 @@ class InspectorPane(Pane):
             return [[*head, (self._why(view), "dim")]]
         if view.summary.count == 1:
             return []
-        return [[*head, *summary_line(view.summary, width - 2)]]
+        return [[*head, *summary_line(view.summary, width - 2, dtype=view.tensor.dtype)]]
 
     def _why(self, answer: TensorView | str | None) -> str:
         """Why there is no picture."""
