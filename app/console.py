@@ -24,7 +24,7 @@ from app.whatif import Change, parse_change
 from framework.core import dispatch
 from framework.device import device
 from framework.trace import records, sink
-from framework.trace.breakpoints import Compiled
+from framework.trace.breakpoints import Compiled, pattern
 from framework.trace.conditions import format_line, parse_line
 from framework.trace.edit import edit
 from framework.trace.events import (
@@ -192,7 +192,22 @@ class Console:
             self._print(["the program is over: it cannot run on; N looks back"])
             return None
         point = self._point(text, "t", 0)
-        return Command("until", point) if point is not None else None
+        if point is None:
+            return None
+        if point.op and not self._known_op(point.op):
+            self._print([f"no op like {point.op} has run yet, and the framework has none: it runs "
+                         "on until one does (ctrl+c stops it)"])  # fmt: skip
+        return Command("until", point)
+
+    def _known_op(self, name: str) -> bool:
+        """Is there an op, or has one run, that a breakpoint's op may mean?"""
+        from framework.core import registry
+
+        fits = pattern(name)
+        if any(map(fits, registry.OPS)) or any(map(fits, registry.composites)):
+            return True
+        kinds = (Op, OpBegin, NodeBegin)
+        return any(isinstance(e, kinds) and fits(e.name) for e in self.gate.recorder.read())
 
     def stop_at(self, text: str) -> None:
         """Set a breakpoint, or list those there are."""

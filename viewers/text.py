@@ -429,9 +429,12 @@ def uses(store: TraceStore, op: int | str, depth: int | None = None, most: int =
 
 
 def _start(
-    store: TraceStore, op: int | str, number: int | None = None
+    store: TraceStore, op: int | str, number: int | None = None, used: bool = False
 ) -> tuple[Item | int, StepGraph]:
-    """What a text names, a parameter too, and the step that it is looked at in."""
+    """What a text names, a parameter too, and the step that it is looked at in.
+
+    What was made in an earlier step is looked at in the step of that ``number``, if it is ``used``.
+    """
     try:
         item = find_item(store, op, number)
     except ValueError:
@@ -444,6 +447,12 @@ def _start(
         raise
     step_of = store.step_at(item.begin)
     assert step_of is not None
+    later = store.step_numbered(number) if used and number is not None else None
+    if later is not None and later.number != step_of.number:
+        graph = store.graph(later)
+        for meta in getattr(store.event(item.begin), "outputs", ()):
+            if graph.consumers(meta.id):
+                return int(meta.id), graph
     return item, store.graph(step_of)
 
 
@@ -493,7 +502,7 @@ def lineage(
     ``place`` is how source lines are called, ``called`` what the program calls a tensor; with
     ``step`` the op is looked for in the training step of that number.
     """
-    first, graph = _start(store, op, step)
+    first, graph = _start(store, op, step, used)
     into = {} if used else _accumulating(graph)
     lines: list[tuple[_Parts, int]] = []
     known: set[int] = set()
@@ -506,7 +515,7 @@ def lineage(
             break
         lane = prefix + ("" if not level else "└ " if last else "├ ")
         if isinstance(thing, int):  # a tensor that no item made: a parameter, or of an earlier step
-            lines.append((_leaf_parts(store, thing, place, lane), 0))
+            lines.append((_leaf_parts(store, thing, place, lane, called), 0))
             if not level and used:
                 users = graph.consumers(thing)
                 todo += [(u, 1, "", u == users[-1]) for u in reversed(users)]
@@ -651,10 +660,12 @@ def _item_parts(
 
 
 def _leaf_parts(
-    store: TraceStore, tensor: int, place: Callable[[Source], str], lane: str
-) -> _Parts:
+    store: TraceStore, tensor: int, place: Callable[[Source], str], lane: str,
+    called: Callable[[int], str] | None = None,
+) -> _Parts:  # fmt: skip
     leaf, meta = store.leaf(tensor), store.meta(tensor)
-    name = store.name(tensor) or f"tensor {tensor}"
+    name = store.name(tensor) or (called(tensor) if called is not None else "")
+    name = name or f"tensor {tensor}"
     role = leaf.role if leaf is not None else "of an earlier step"
     before = store.event(leaf.seq - 1) if leaf is not None and not store.name(tensor) else None
     if isinstance(before, BackwardBegin):

@@ -157,6 +157,30 @@ def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
     assert "no op, module or leaf of this trace is called 'nothing'" in err
 
 
+def test_uses_in_a_later_step_of_what_was_made_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data.py").write_text(
+        "import framework as torch\n"
+        "w = torch.ones(2, requires_grad=True)\n"
+        "optimizer = torch.optim.SGD([w], lr=0.1)\n"
+        "data = torch.randn(2) + 1\n"
+        "for step in range(3):\n"
+        "    loss = (w * data).sum()\n"
+        "    optimizer.zero_grad()\n"
+        "    loss.backward()\n"
+        "    optimizer.step()\n"
+    )
+    assert called(capfd, "run", "data.py", "--no-listen", "--record", "data.tape")[0] == 0
+    _, out, _ = called(capfd, "show", "data.tape", "--ops", "--step", 3)
+    first = int(re.findall(r"^ +(\d+)  mul", out, re.MULTILINE)[0])
+    _, out, _ = called(capfd, "show", "data.tape", "uses", "data", "--step", 3, "--depth", 1)
+    head, *rest = out.splitlines()
+    assert head.split()[0] == "data" and head.endswith("of an earlier step"), out
+    assert rest[0].endswith(f"#{first}"), out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [

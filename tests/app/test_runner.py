@@ -613,6 +613,14 @@ def test_what_is_no_op_is_called_by_its_name(tmp_path):
     assert terminal.end() == 1
 
 
+def test_the_console_says_that_it_knows_no_such_op(nan):
+    terminal = Terminal("run", nan, "--break", "op linear once")
+    terminal.expect("(tapebook) ")
+    terminal.send("t op nothere")
+    terminal.expect("no op like nothere has run yet, and the framework has none: it runs on until")
+    terminal.end()
+
+
 def test_the_console_steps_looks_back_and_goes_on(nan):
     terminal = Terminal("run", nan, "--break", "op:linear")
     first = terminal.expect("(tapebook) ")
@@ -643,7 +651,8 @@ def test_the_console_sets_breakpoints_and_runs_to_a_place(nan):
     terminal.expect("(tapebook) ")
     assert "t what? t 12" in terminal.ask("t")
     assert "nan_net.py has " in terminal.ask("t 9999") and "lines" in terminal.ask("b 9999")
-    assert "sub  in module net" in terminal.ask("t op sub")
+    out = terminal.ask("t op s?b")
+    assert "sub  in module net" in out and "no op like" not in out
     assert "1  op linear once" in terminal.ask("b")
     assert "breakpoint 2: op linear" in terminal.ask("b op linear")
     assert "2  op linear" in terminal.ask("b")
