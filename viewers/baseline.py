@@ -152,7 +152,10 @@ class WhatIf:
         lines += ["", f"they part in step {first.item.step}: {_op(first)}, {_place(first, where)}"]
         text = found.text_of[0](first.item.source)
         lines += [f"  {line}" for line in (text, _words(first), found.why) if line]
-        lines += ["", f"{found.count:,} of {_ops(found.pairs)} differ (as it is, and what if)"]
+        many = f"{found.count:,} of {_ops(found.pairs)}"
+        if found.count > found.pairs:  # most of them are in one of the two only
+            many = _ops(found.count)
+        lines += ["", f"{many} differ (as it is, and what if)"]
         lines += _rows(found.differences[:LISTED], width, where)
         if found.count > LISTED:
             lines.append(f"  … and {found.count - LISTED:,} more")
@@ -244,6 +247,10 @@ def compared(
         f"what if {', '.join(edits)}", events, look, text_of=text_of, since=seq, running=not over
     )
     a.rules = b.rules = False  # a backward node stands for the ops of its rule
+    for one, other in ((a, b), (b, a)):
+        if set(one.steps) == {0} and 0 not in other.steps and other.steps:
+            # It has ended before any step has: that it would have been the same one is not told.
+            one.steps = {min(other.steps): one.steps[0]}
     ours = losses_of([e for e in events if e.seq > seq])
     pairs = [pair for pair in zip(baseline.losses, ours) if not all(math.isnan(x) for x in pair)]
     return WhatIf(edits, pairs, compare(a, b))

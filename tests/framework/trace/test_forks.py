@@ -560,3 +560,47 @@ def test_a_name_edited_in_forward_does_not_break_backward(program: Program) -> N
     assert branch.go("step").reason == "step"
     assert branch.state == "paused" and branch.loss(1) >= 0
     assert not [e for e in branch.events() if getattr(e, "error", "")]
+
+
+ENDS = """\
+import time
+
+import framework as torch
+from framework import trace
+
+service = trace.listen("ends", wait=True)
+while not service.gate.breakpoints:
+    time.sleep(0.01)
+w = torch.ones(3, requires_grad=True)
+optimizer = torch.optim.SGD([w], lr=0.1)
+scale = 1.0
+for number in range(20):
+    loss = (w * w).sum() * scale
+    if loss > 10:
+        break
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_branch_that_ends_before_its_first_step_is_compared(tmp_path: Path) -> None:
+    from viewers.baseline import Baseline, what_if
+
+    found = Program(tmp_path, ENDS)
+    try:
+        viewer = found.viewer
+        viewer.pause_at(op="sum")
+        branch, _ = viewer.fork()
+        base = Baseline(viewer.fork("baseline")[0].client)
+        branch.ask("edit", target="scale", value="100.0")
+        branch.ask("step", how="continue")
+        wait(lambda: branch.ask("status")["state"] == "finished")
+        told = what_if(branch.client, base, over=True)
+        text = "\n".join(told.lines())
+        assert "what if scale = 100.0" in text and "they part in step 1: mul" in text, text
+        assert "only the program as it is does" in text, text
+    finally:
+        found.viewer.client.close()
+        found.process.kill()
+        found.process.wait()
