@@ -17,6 +17,7 @@ from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, bool_
 from framework.kernels import module_of
 from framework.kernels.floats import type_name
+from framework.kernels.indices import known
 from framework.layout import in_rows
 from framework.ops.dims import (
     Dim,
@@ -93,7 +94,8 @@ def selected_grad(g: Any, index: Any, shape: Any, dim: int, keepdim: bool) -> An
         return g
     if not keepdim:
         g, index = g.unsqueeze(dim), index.unsqueeze(dim)
-    return g.new_zeros(()).expand(shape).scatter(dim, index, g)
+    with known:
+        return g.new_zeros(()).expand(shape).scatter(dim, index, g)
 
 
 def _along(name: str) -> Any:

@@ -14,6 +14,7 @@ from framework.core.saved import values_known
 from framework.dtypes import BOOL
 from framework.kernels import compiled
 from framework.kernels.floats import floating, widening
+from framework.kernels.indices import known
 from framework.layout import in_rows
 from framework.ops.dims import axis, cast_in, constant, named, numpy_names, wide_type
 from framework.ops.extremes import real_only
@@ -207,7 +208,8 @@ def _running_extreme(name: str, pick: Any) -> Any:
 def _scattered(g: Any, index: Any, n: Any, dim: int) -> Any:
     if not g.ndim or not g.numel():
         return g
-    return g.new_zeros(n.shape(0)).scatter_add(dim, index, g)
+    with known:
+        return g.new_zeros(n.shape(0)).scatter_add(dim, index, g)
 
 
 CUMMAX = _running_extreme("cummax", np.maximum)

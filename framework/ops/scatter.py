@@ -15,6 +15,7 @@ from framework.dtypes import COMPLEX, FLOAT, converted, int64
 from framework.kernels import module_of, to_host
 from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
+from framework.kernels.indices import known
 from framework.kernels.places import combine_at
 from framework.kernels.sums import add_along, pick_along, put_along
 from framework.ops.dims import axis, numpy_names, wide_type
@@ -33,8 +34,8 @@ __all__ = [
 
 def _in_bounds(index: Any, size: int, dim: int) -> Any:
     """The index as int64, checked: NumPy would take negative ones, CuPy wraps in silence."""
-    if index.size:
-        low, high = int(index.min()), int(index.max())
+    if index.size and not known.depth:
+        low, high = extent(index)
         if low < 0 or high >= size:
             raise RuntimeError(
                 f"index {low if low < 0 else high} is out of bounds for dimension {dim} with size "
@@ -125,24 +126,30 @@ def _scatter_reduce_kernel(a: Any, index: Any, src: Any, *, dim: int, reduce: st
     return result.reshape(a.shape).astype(a.dtype, copy=False)
 
 
+def _again(record: Any, *args: Any, dim: int) -> Any:
+    """An op on an index that an op before has looked at."""
+    with known:
+        return apply(record, *args, dim=dim)
+
+
 GATHER = op(
     "gather", _gather_kernel, "a index",
-    grad=(lambda g, n, index, dim: apply(
+    grad=(lambda g, n, index, dim: _again(
         SCATTER_ADD, g.new_zeros(()).expand(n.shape(0)), index, g, dim=dim), None),
     samples=lambda s: [((s(3, 2), wrap(np.array([[0, 1], [1, 1]]))), {"dim": 1})],
 )  # fmt: skip
 SCATTER = op(
     "scatter", _scatter_kernel, "a index src",
     grad=(
-        lambda g, index, dim: apply(SCATTER, g, index, 0.0, dim=dim),
+        lambda g, index, dim: _again(SCATTER, g, index, 0.0, dim=dim),
         None,
-        lambda g, index, dim: apply(GATHER, g, index, dim=dim),
+        lambda g, index, dim: _again(GATHER, g, index, dim=dim),
     ),
     samples=lambda s: [((s(3, 2), wrap(np.array([[0, 1], [1, 0]])), s(2, 2)), {"dim": 1})],
 )  # fmt: skip
 SCATTER_ADD = op(
     "scatter_add", _scatter_add_kernel, "a index src",
-    grad=(lambda g: g, None, lambda g, index, dim: apply(GATHER, g, index, dim=dim)),
+    grad=(lambda g: g, None, lambda g, index, dim: _again(GATHER, g, index, dim=dim)),
     samples=lambda s: [((s(3, 2), wrap(np.array([[0, 1], [1, 1]])), s(2, 2)), {"dim": 1})],
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ import numpy as np
 from framework.kernels import cuda, module_of
 from framework.kernels.cuda import blocks_for, empty, flat, launch, ready
 from framework.kernels.floats import wide
+from framework.kernels.indices import known
 
 __all__ = [
     "added_in_order", "embedding", "embedding_backward", "index_put", "max_scatter", "scatter_add",
@@ -133,7 +134,7 @@ def scatter_add(a: Any, index: Any, src: Any, *, dim: int) -> Any:
     dim %= a.ndim
     if (*index.shape[:dim], *index.shape[dim + 1 :]) != (*a.shape[:dim], *a.shape[dim + 1 :]):
         return None
-    found = _index(a, index, 0, a.shape[dim])
+    found = _plain_index(index) if known.depth else _index(a, index, 0, a.shape[dim])
     if found is None:
         return None
     outer, count, inner = _split(index.shape, dim)
