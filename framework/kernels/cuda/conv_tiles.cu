@@ -13,22 +13,23 @@
 //   images  (N, positions, groups, chunks)       windows  (rows of all groups, taps, chunks)
 //
 // so that all loads are of whole chunks, and whether one is there, and where, changes with the tap
-// only. A block makes a tile, by steps of 64 bytes in the depth that are fetched two steps ahead.
+// only. A block makes a tile, by steps of 64 bytes in the depth that are fetched some steps ahead.
 // All numbers are below 2^31 - 2^12.
 
 #undef THREADS
 #define THREADS 256, 2
 
-const int STEP = 64, STAGES = 3;
+const int STEP = 64;
 
-struct Large {  // a tile, and how many warps are below and beside each other
-    static const int rows = 128, columns = 128, down = 2, across = 4, threads = 256;
+// A tile, how many warps are below and beside each other, how many steps are in shared memory.
+struct Large {
+    static const int rows = 128, columns = 128, down = 2, across = 4, threads = 256, stages = 3;
 };
 struct Low {  // for few rows
-    static const int rows = 64, columns = 128, down = 2, across = 4, threads = 256;
+    static const int rows = 64, columns = 128, down = 2, across = 4, threads = 256, stages = 4;
 };
 struct Small {
-    static const int rows = 64, columns = 64, down = 2, across = 2, threads = 128;
+    static const int rows = 64, columns = 64, down = 2, across = 2, threads = 128, stages = 6;
 };
 
 __device__ inline void bring(void* to, const void* from, bool there) {
@@ -96,7 +97,7 @@ template <class T, class S> struct ByCores {
         }
     }
     __device__ void step_across(const char* left, const char* right) {
-#pragma unroll
+#pragma unroll(size == 2 ? 2 : 1)
         for (int half = 0; half < 2; half++) {
             u32 a[high][4], b[broad / 2][4];
             if constexpr (size == 2) {
@@ -191,25 +192,25 @@ template <class T, class S> struct ByThreads {
     }
 };
 
-// All steps of a product: each is fetched while the two before it are multiplied.
+// All steps of a product: each is fetched while those before it are multiplied.
 template <class P, class M> __device__ inline void multiply_steps(P& p, M& by, char* room) {
     typedef typename M::Shape S;
-    const int half = S::rows * STEP, stage = (S::rows + S::columns) * STEP;
+    const int half = S::rows * STEP, stage = (S::rows + S::columns) * STEP, stages = S::stages;
 #pragma unroll
-    for (int s = 0; s < STAGES - 1; s++) {
+    for (int s = 0; s < stages - 1; s++) {
         if (s < p.steps) p.fetch(room + s * stage, room + s * stage + half);
         end_group();
     }
-    int here = 0, ahead = STAGES - 1;
+    int here = 0, ahead = stages - 1;
     for (int s = 0; s < p.steps; s++) {
-        wait_for_groups<STAGES - 2>();
+        wait_for_groups<stages - 2>();
         __syncthreads();  // all see this step, and have done with the one before
         char* next = room + ahead * stage;
-        if (s + STAGES - 1 < p.steps) p.fetch(next, next + half);
+        if (s + stages - 1 < p.steps) p.fetch(next, next + half);
         end_group();
         p.step(by, room + here * stage, room + here * stage + half);
-        here = here + 1 < STAGES ? here + 1 : 0;
-        ahead = ahead + 1 < STAGES ? ahead + 1 : 0;
+        here = here + 1 < stages ? here + 1 : 0;
+        ahead = ahead + 1 < stages ? ahead + 1 : 0;
     }
     wait_for_groups<0>();
     __syncthreads();
@@ -391,7 +392,7 @@ template <class T, class M, bool TURNED>
 __device__ inline void gather(const T* x, const T* w, const T* b, T* y, const Sizes& z, i64 image,
                               i64 channel, i64 pixel) {
     typedef typename M::Shape S;
-    alignas(16) __shared__ char room[STAGES * (S::rows + S::columns) * STEP];
+    alignas(16) __shared__ char room[S::stages * (S::rows + S::columns) * STEP];
     Gathered<T, S, TURNED> p;
     p.z = z;
     if (!p.begin(w, x)) return;
@@ -514,7 +515,7 @@ __device__ inline void sum_up(const T* x, const T* g, typename Wide<T>::type* pa
                               const Summing& z) {
     typedef typename M::Shape S;
     typedef typename Wide<T>::type A;
-    alignas(16) __shared__ char room[STAGES * (S::rows + S::columns) * STEP];
+    alignas(16) __shared__ char room[S::stages * (S::rows + S::columns) * STEP];
     Summed<T, S> p;
     p.z = z;
     p.begin(g, x, count);
