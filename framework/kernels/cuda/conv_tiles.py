@@ -18,13 +18,12 @@ from framework.layout import in_order, suggested
 
 __all__ = ["by_cores", "for_weight", "forward", "of_parts", "turned"]
 
-_BUSY = 132  # blocks that give each multiprocessor of a large device one
-_TARGET = 1 << 9  # blocks that a long sum is shared out to
+_BUSY = 132  # multiprocessors of a large device
 _DEEP = 1 << 8  # of a sum that is worth a block
 _MOST = (1 << 31) - (1 << 12)  # no int overflows below it where a tile reaches beyond the end
 
-# Rows and columns of a tile, and its threads.
-_SHAPES = {"large": (128, 128, 256), "low": (64, 128, 256), "small": (64, 64, 128)}
+# Rows and columns of a tile, threads, and how many a multiprocessor has at once.
+_SHAPES = {"large": (128, 128, 256, 2), "low": (64, 128, 256, 2), "small": (64, 64, 128, 4)}
 
 
 class _Order(NamedTuple):
@@ -116,18 +115,23 @@ def _laid(orders: list[_Order], rounded: bool) -> list[Any] | None:
     return found
 
 
-def _tiles(shape: str, groups: int, rows: int, columns: int) -> int:
-    high, broad, _threads = _SHAPES[shape]
-    return groups * -(-rows // high) * -(-columns // broad)
+def _fitting(
+    cores: bool, groups: int, rows: int, columns: int, most: int, kinds: str
+) -> tuple[str, int, int]:
+    """The shape of tiles that a device is done with first, how many, in how many parts.
 
-
-def _shape(cores: bool, groups: int, rows: int, columns: int, low: bool = True) -> str:
-    """The largest tile that is not mostly empty and leaves no multiprocessor without one."""
-    if cores and rows > 64 and _tiles("large", groups, rows, columns) >= _BUSY:
-        return "large"
-    if cores and low and rows <= 64 and _tiles("low", groups, rows, columns) >= _BUSY:
-        return "low"
-    return "small"
+    What a multiprocessor has to load for its tiles is taken for the time: rows and columns.
+    """
+    best: tuple[float, str, int, int] | None = None
+    for kind in kinds.split() if cores else ["small"]:
+        high, broad, _threads, resident = _SHAPES[kind]
+        tiles = groups * -(-rows // high) * -(-columns // broad)
+        parts = max(1, min(resident * _BUSY // tiles, most))
+        cost = -(-tiles * parts // _BUSY) / parts * (high + broad)
+        if best is None or cost < best[0]:
+            best = cost, kind, tiles, parts
+    assert best is not None
+    return best[1:]
 
 
 def _gather(
@@ -138,15 +142,13 @@ def _gather(
     cores, groups = by_cores(images.array), images.groups
     laid = _laid([images, windows], cores and images.array.dtype == np.float32)
     chunks = _chunks(images.array, images.channels)
-    blocks = _tiles("small", groups * classes, rows, columns)
+    kind, blocks, _ = _fitting(cores, groups * classes, rows, columns, 1, "large low small")
     if laid is None or max(blocks, images.positions * groups * chunks) > _MOST:
         return None
     channels, pixels = groups * rows, math.prod(size)
     shape = (images.batch, *size, channels) if last else (images.batch, channels, *size)
     y = empty(images.array, shape)
     steps = (pixels * channels, 1, channels) if last else (pixels * channels, pixels, 1)
-    kind = _shape(cores, groups * classes, rows, columns)
-    blocks = _tiles(kind, groups * classes, rows, columns)
     launch("conv_tiles", f"{entry}_{'cores' if cores else 'plain'}_{kind}", blocks,
            _SHAPES[kind][2], *laid, b, y, images.batch, groups, rows, chunks, *target, *source,
            *window, *steps)  # fmt: skip
@@ -194,9 +196,7 @@ def for_weight(x: Any, g: Any, shapes: list[int]) -> Any:
     laid = _laid([_images(x, groups), _images(g, groups)], cores and x.dtype == np.float32)
     if laid is None:
         return None
-    kind = _shape(cores, groups * max(1, depth // _DEEP), outs, taps * filled, low=False)
-    tiles = _tiles(kind, groups, outs, taps * filled)
-    count = max(1, min(-(-_TARGET // tiles), depth // _DEEP))
+    kind, tiles, count = _fitting(cores, groups, outs, taps * filled, depth // _DEEP, "large small")
     parts = empty(x, (count, groups * outs, taps, filled), wide(empty(x, (0,))).dtype)
     launch("conv_tiles", f"conv_weight_{'cores' if cores else 'plain'}_{kind}", tiles * count,
            _SHAPES[kind][2], *laid, parts, count, batch, groups, _chunks(g, outs), chunks, outs,
