@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hosted import Host, entries_of
+from hosted import COMPILER, Host, entries_of, launched_by
 from kernel_checks import BFLOAT16, KINDS, agree, draw, entries, own, same, tried
 
 import framework as torch
@@ -129,6 +129,15 @@ def test_all_bits_of_float32_where_tf32_is_not_allowed(host: Host, exact: None) 
     theirs = OPS["conv2d"].kernel(coarse(x), coarse(w), None, **meta)
     same(mine, theirs)
     assert "conv_cores_small_f32" in host.launched
+
+
+@pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
+def test_a_device_without_tensor_cores_is_not_asked_for_them() -> None:
+    x, w = draw(np.float32, 2, 12, 7, 6), draw(np.float32, 9, 12, 3, 3, seed=1)
+    meta: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    with launched_by(Host(tensor_cores=False)) as host:
+        agree("conv2d", x, w, None, **meta)  # nor is anything rounded for them
+        assert set(host.launched) == {"conv_lay_f32", "conv_plain_small_f32"}
 
 
 @pytest.mark.parametrize("dtype", KINDS)
