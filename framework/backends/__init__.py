@@ -108,8 +108,9 @@ class _Cudnn(Backend):
     """`backends.cudnn`: convolutions on CUDA devices, see `kernels.cuda.cudnn`.
 
     ``enabled``: use it where it is there. ``allow_tf32``: products of float32 may be taken of 19
-    bits. ``deterministic``: only what gives the same bits each time. ``benchmark``: time the first
-    ``benchmark_limit`` (0: all) of its plans for new shapes and keep the fastest.
+    bits, also by kernels of our own where cuDNN is not there. ``deterministic``: only what gives
+    the same bits each time. ``benchmark``: time the first ``benchmark_limit`` (0: all) of its
+    plans for new shapes and keep the fastest.
     """
 
     def is_available(self) -> bool:

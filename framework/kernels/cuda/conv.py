@@ -1,7 +1,8 @@
 """Convolutions in one, two and three dimensions, transposed ones too, and their gradients.
 
-By cuDNN where that is there (`cudnn`), else by kernels of our own: no patches are unfolded; images
-that lie channels last are copied into rows, and results of a convolution back into their order.
+By cuDNN where that is there (`cudnn`), else without unfolded patches: windows of one pixel by
+cuBLAS (`products`), others by tiles (`conv_tiles`), and groups of few channels by `conv.cu`, for
+which images that lie channels last are copied into rows.
 """
 
 from __future__ import annotations
