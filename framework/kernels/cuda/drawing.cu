@@ -42,8 +42,9 @@ __device__ void dropout_of(const T* x, T* y, i64 n, i64 key, i64 offset, i64 lea
                 *(Pack<T>*)(y + b * 8 + first) = v;
             }
         } else {
-            for (int k = 0; k < 8 && b * 8 + k < n; k++)
-                narrow(kept(wide(x[b * 8 + k]), k), y[b * 8 + k]);
+#pragma unroll
+            for (int k = 0; k < 8; k++)  // a loop that ended early would put the words into memory
+                if (b * 8 + k < n) narrow(kept(wide(x[b * 8 + k]), k), y[b * 8 + k]);
         }
     }
 }
@@ -76,6 +77,26 @@ template <> struct Unit<double> {
     __device__ static double of(const Words& w, int k, i64) { return unit53(w.at[k]); }
 };
 
+// y[at + k] = v[k], as far as there are n elements; in packs where that is possible.
+template <class T, int N> __device__ inline void put_run(const T (&v)[N], T* y, i64 at, i64 n) {
+    const int count = Pack<T>::count;
+    if constexpr (count <= N) {
+        if (at + N <= n && even(y + at)) {
+#pragma unroll
+            for (int first = 0; first < N; first += count) {
+                Pack<T> made_;
+#pragma unroll
+                for (int j = 0; j < count; j++) made_.at[j] = v[first + j];
+                *(Pack<T>*)(y + at + first) = made_;
+            }
+            return;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < N; k++)
+        if (at + k < n) y[at + k] = v[k];
+}
+
 // low + width u.
 template <class T>
 __device__ void uniform_of(T* y, i64 n, i64 key, i64 offset, i64 bits, double width, double low) {
@@ -83,10 +104,13 @@ __device__ void uniform_of(T* y, i64 n, i64 key, i64 offset, i64 bits, double wi
     const int count = Unit<A>::count;
     for (i64 b = thread_number(); b < (n + count - 1) / count; b += thread_count()) {
         Words words = philox((u64)(offset + b), (u64)key);
-        for (int k = 0; k < count && b * count + k < n; k++) {
+        T made_[count];
+#pragma unroll
+        for (int k = 0; k < count; k++) {
             A u = Unit<A>::of(words, k, bits);
-            narrow(total(product(u, A(width)), A(low)), y[b * count + k]);
+            narrow(total(product(u, A(width)), A(low)), made_[k]);
         }
+        put_run(made_, y, b * count, n);
     }
 }
 
@@ -124,10 +148,13 @@ __device__ void normal_of(T* y, i64 n, i64 key, i64 offset, double std, double m
 __device__ inline void integers_of(i64* y, i64 n, i64 key, i64 offset, i64 low, i64 range) {
     for (i64 b = thread_number(); b < (n + 3) / 4; b += thread_count()) {
         Words words = philox((u64)(offset + b), (u64)key);
-        for (int k = 0; k < 4 && b * 4 + k < n; k++) {
+        i64 made_[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
             u64 w = range ? words.at[k] % (u64)range : words.at[k];
-            y[b * 4 + k] = (i64)(w + (u64)low);
+            made_[k] = (i64)(w + (u64)low);
         }
+        put_run(made_, y, b * 4, n);
     }
 }
 
@@ -139,12 +166,15 @@ __device__ void bernoulli_of(const T* p, T* y, i64* bad, i64 n, i64 key, i64 off
     typedef typename Wide<T>::type A;
     for (i64 b = thread_number(); b < (n + 3) / 4; b += thread_count()) {
         Words words = philox((u64)(offset + b), (u64)key);
-        for (int k = 0; k < 4 && b * 4 + k < n; k++) {
+        T made_[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
             i64 i = b * 4 + k;
-            double limit = p ? (double)wide(p[i]) : chance;
+            double limit = p && i < n ? (double)wide(p[i]) : chance;
             if (!(limit >= 0 && limit <= 1)) atomicAdd((u64*)bad, (u64)1);
-            narrow(unit53(words.at[k]) < limit ? A(1) : A(0), y[i]);
+            narrow(unit53(words.at[k]) < limit ? A(1) : A(0), made_[k]);
         }
+        put_run(made_, y, b * 4, n);
     }
 }
 
