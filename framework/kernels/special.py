@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.meta import META_NUMPY
 
@@ -83,17 +83,34 @@ def _first(arrays: Any) -> Any:
                 next(a for a in arrays if hasattr(a, "dtype")))  # fmt: skip
 
 
+# Where PyTorch's results are others than SciPy's.
+_EDGES: dict[str, Kernel] = {
+    "erfinv": lambda xp, a, y: xp.copysign(y, a),
+    "gammaln": lambda xp, a, y: xp.where(a == -np.inf, np.inf, y).astype(a.dtype, copy=False),
+}
+
+
+def _compiled(name: str, a: Any) -> Any:
+    """The compiled kernel of a function of one array, by SciPy's name, or None."""
+    if not compiled.is_plain(a) or not (kernels := compiled.family("gammas")):
+        return None
+    return kernels.FORWARD.get(name)
+
+
 def named(name: str, called: str, narrow: bool = True) -> Kernel:
     """The library's function ``name`` as a kernel; ``narrow``: of 16-bit floats too."""
 
     def compute(*arrays: Any) -> Any:
         like = _first(arrays)
+        if len(arrays) == 1 and (quick := _compiled(name, like)):
+            return quick(like)
         xp = module_of(like)
         if len(arrays) > 1:  # a number beside a float32 array would make the result float64
             arrays = tuple(
                 [a if hasattr(a, "dtype") else xp.asarray(a, like.dtype) for a in arrays]
             )
-        return _find(name, xp)(*arrays)
+        found = _find(name, xp)(*arrays)
+        return _EDGES[name](xp, like, found) if name in _EDGES else found
 
     return (widened if narrow else full_precision)(compute, called)
 
@@ -130,6 +147,8 @@ logit = widened(_logit, "logit_cpu")
 
 def _polygamma(a: Any, *, order: int) -> Any:
     """(-1)^(n+1) n! zeta(n+1, x), DLMF 5.15.1; reflected for the trigamma of negative x."""
+    if order < 2 and (quick := _compiled(("psi", "trigamma")[order], a)):
+        return quick(a)
     xp = module_of(a)
     if order == 0:
         return _find("psi", xp)(a)

@@ -122,6 +122,16 @@ _ROWS = [_apart(_X[1:], k) for k in (1, 2)]
 
 # A function, its arrays, and kernels that its gradient has in float32 and in float64.
 _CALLS: dict[str, tuple[Any, list[Any], list[str], list[str]]] = {
+    "lgamma": (lambda x: torch.lgamma(x + 5), [_apart(_X)], ["gammas.FORWARD.psi"], []),
+    "digamma": (lambda x: torch.digamma(x + 5), [_apart(_X)], ["gammas.FORWARD.trigamma"], []),
+    "erfinv": (lambda x: torch.erfinv(x / 4), [_apart(_X)], ["gammas.FORWARD.erfinv"], []),
+    "erfc": (torch.erfc, [_apart(_X)], [], []),
+    "prelu of channels": (
+        F.prelu, [_apart(_IMAGES), _CHANNELS[0]], ["pointwise.prelu"], []),
+    "flip": (lambda x: x.flip(-1), [_apart(_X)], ["orders.reversed_lines"],
+             ["orders.reversed_lines"]),
+    "max pooling of lines": (lambda x: F.max_pool1d(x[None], 2), [_apart((65, 140))],
+                             ["pool.scatter"], []),
     "remainder": (torch.remainder, [_apart(_X), 5.0 + _apart(_X, 1)],
                   ["arithmetic.floor_divide"], ["arithmetic.floor_divide"]),
     "rsqrt": (lambda x: torch.rsqrt(x + 4), [_apart(_X)],

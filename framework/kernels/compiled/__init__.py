@@ -33,7 +33,7 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
-    "doubles", "figures", "firsts", "gates", "halves", "optimizers", "orders", "philox",
+    "doubles", "figures", "firsts", "gammas", "gates", "halves", "optimizers", "orders", "philox",
     "pointwise", "pool", "recurrences", "rows", "scans", "scatter", "sequences", "spread",
     "sums", "windows", "writes",
 )  # fmt: skip

@@ -17,7 +17,8 @@ from framework.kernels.compiled import in_parts
 from framework.kernels.compiled.elementary import FAST, SUMS
 
 __all__ = [
-    "BACKWARD", "FORWARD", "log_softmax", "log_softmax_backward", "softmax", "softmax_backward",
+    "BACKWARD", "FORWARD", "bits", "from_bits", "log_softmax", "log_softmax_backward", "softmax",
+    "softmax_backward",
 ]  # fmt: skip
 
 _intrinsic: Any = intrinsic  # called without the context, which mypy does not know
@@ -26,7 +27,7 @@ _i = np.int64
 
 
 @_intrinsic
-def _bits(context: Any, x: Any) -> Any:
+def bits(context: Any, x: Any) -> Any:
     """The bits of a float64, as an int64."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -36,7 +37,7 @@ def _bits(context: Any, x: Any) -> Any:
 
 
 @_intrinsic
-def _from_bits(context: Any, x: Any) -> Any:
+def from_bits(context: Any, x: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType())
 
@@ -59,7 +60,7 @@ def _exp(x):
     x = _TOO_HIGH if x > _TOO_HIGH else x
     x = _TOO_LOW if x < _TOO_LOW else x
     t = x * _LOG2E + _ROUND
-    n = _bits(t) - _ROUND_BITS
+    n = bits(t) - _ROUND_BITS
     t = t - _ROUND
     r = x - t * _LN2_HIGH
     r = r - t * _LN2_LOW
@@ -77,7 +78,7 @@ def _exp(x):
     p = p * r + _C2
     p = p * (r * r) + r + 1.0
     half = n >> _1
-    return p * _from_bits((half + _1023) << _52) * _from_bits((n - half + _1023) << _52)
+    return p * from_bits((half + _1023) << _52) * from_bits((n - half + _1023) << _52)
 
 
 # -- activations: kernel(x, out), or (g, x or y, out) -------------------------------------------
@@ -149,9 +150,9 @@ def _peak(x, i):
     """The largest, by ordered integers, of which NaN is the largest."""
     top = _LOWEST
     for j in range(x.shape[1]):
-        b = _bits(x[i, j])
+        b = bits(x[i, j])
         top = max(top, b ^ ((b >> _63) & _MASK))
-    return _from_bits(top ^ ((top >> _63) & _MASK))
+    return from_bits(top ^ ((top >> _63) & _MASK))
 
 
 @njit(**SUMS)
