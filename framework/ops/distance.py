@@ -7,7 +7,7 @@ from typing import Any
 
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.kernels.floats import type_name, widening
 from framework.ops.dims import axis, numpy_names, only_floating
 from framework.ops.reduce import norm, norm_grad
@@ -49,14 +49,24 @@ def _cdist_kernel(x1: Any, x2: Any, *, p: float, product: bool) -> Any:
         return xp.sqrt(xp.maximum(squares - 2 * (x1 @ xp.swapaxes(x2, -1, -2)), 0))
     n, m, width = x1.shape[-2], x2.shape[-2], x1.shape[-1]
     batch = xp.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
-    result = xp.zeros((*batch, n, m), x1.dtype)
+    result = xp.zeros((*batch, n, m), x1.dtype)  # which takes no time until it is written
     if not width or not result.size:
         return result
+    if p in (1, 2) and batch == x1.shape[:-2] == x2.shape[:-2] and (kernels := _kernels(x1, x2)):
+        flat = [x.reshape(math.prod(batch), *x.shape[-2:]) for x in (x1, x2)]
+        found: Any = kernels.between_rows(*flat, p)
+        return found.reshape(result.shape)
     step = max(_CHUNK // (math.prod(batch) * m * width), 1)
     for i in range(0, n, step):
         part = xp.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :])
         result[..., i : i + step, :] = _length(xp, part, p)
     return result
+
+
+def _kernels(x1: Any, x2: Any) -> Any:
+    """The compiled kernels, if they can take these arrays, or None."""
+    same = x1.dtype is x2.dtype and compiled.is_plain_or_wide(x1) and compiled.is_plain_or_wide(x2)
+    return compiled.family("distances") if same else None
 
 
 def _length(xp: Any, part: Any, p: float) -> Any:

@@ -156,3 +156,24 @@ def test_average_of_whole_images(kind):
     np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
     found.backward(torch.ones_like(found))
     np.testing.assert_allclose(x.grad.numpy(), np.full_like(drawn, 1 / 420), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("p", [1.0, 2.0])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_distances(plainly, kind, p, batch):
+    rng = np.random.default_rng(0)
+    x = torch.tensor(rng.standard_normal((*batch, 150, 33)).astype(kind))
+    y = torch.tensor(rng.standard_normal((*batch, 140, 33)).astype(kind))
+    x[..., 0, 0], x[..., 1, 1], y[..., 0, :] = torch.nan, torch.inf, x[..., 2, :]
+
+    def call():
+        return torch.cdist(x, y, p=p, compute_mode="donot_use_mm_for_euclid_dist")
+
+    found, wanted = call().numpy(), plainly(call).numpy()
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, rtol=1e-5 if kind is np.float32 else 1e-12)
+    assert not found[..., 2, 0].any()
+    if not batch:
+        pairs = torch.pdist(x, p).numpy()
+        np.testing.assert_allclose(pairs, plainly(lambda: torch.pdist(x, p)).numpy(), rtol=1e-5)

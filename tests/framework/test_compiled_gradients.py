@@ -125,6 +125,9 @@ _CALLS: dict[str, tuple[Any, list[Any], list[str], list[str]]] = {
     "lgamma": (lambda x: torch.lgamma(x + 5), [_apart(_X)], ["gammas.FORWARD.psi"], []),
     "digamma": (lambda x: torch.digamma(x + 5), [_apart(_X)], ["gammas.FORWARD.trigamma"], []),
     "erfinv": (lambda x: torch.erfinv(x / 4), [_apart(_X)], ["gammas.FORWARD.erfinv"], []),
+    "distances": (
+        lambda x, y: torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist"),
+        [_apart(_X), 4 + _apart(_X, 1)], ["distances.between_rows"], ["distances.between_rows"]),
     "erfc": (torch.erfc, [_apart(_X)], [], []),
     "prelu of channels": (
         F.prelu, [_apart(_IMAGES), _CHANNELS[0]], ["pointwise.prelu"], []),
