@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import stack
 from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import all_values
@@ -19,104 +21,167 @@ from framework.ops.attention_tiles import by_tiles
 from framework.ops.dropout import dropout
 from framework.ops.softmax import softmax
 from framework.tensor import wrap
+from framework.trace import sink
 
 __all__ = ["scaled_dot_product_attention"]
 
-# -- long sequences on a device -----------------------------------------------------------------
+# -- on a device: one op without the scores -----------------------------------------------------
 
-LARGE = 1 << 28  # bytes of scores, from which on they are not kept
+LARGE = 1 << 28  # bytes of scores, from which on they are not kept, whoever looks
 
 
-def _scores(q: Any, k: Any, scale: float, causal: bool) -> Any:
+def _scores(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> Any:
     xp = module_of(q)
     scores = xp.matmul(q, k.swapaxes(-1, -2)) * q.dtype.type(scale)
     if causal:
-        seen = xp.arange(k.shape[1]) <= xp.arange(q.shape[1])[:, None]
+        seen = xp.arange(k.shape[-2]) <= xp.arange(q.shape[-2])[:, None]
         scores = xp.where(seen, scores, q.dtype.type(-np.inf))
-    return scores
+    if mask is None:
+        return scores
+    if mask.dtype == np.bool_:
+        return xp.where(mask, scores, q.dtype.type(-np.inf))
+    return scores + mask.astype(q.dtype, copy=False)
 
 
-def _attention_kernel(q: Any, k: Any, v: Any, *, scale: float, causal: bool) -> Any:
+def _served(x: Any, q: Any) -> Any:
+    """Keys or values with a head for each of the queries'."""
+    group = q.shape[1] // x.shape[1]
+    return x if group == 1 else module_of(x).repeat(x, group, 1)
+
+
+def _attention_kernel(q: Any, k: Any, v: Any, mask: Any, *, scale: float, causal: bool) -> Any:
     dtype = q.dtype
-    q, k, v = wide(q), wide(k), wide(v)
-    scores = _scores(q, k, scale, causal)
+    q, k, v = wide(q), _served(wide(k), q), _served(wide(v), q)
+    xp = module_of(q)
+    scores = _scores(q, k, mask, scale, causal)
     top = scores.max(-1, keepdims=True)
-    shares = np.exp(scores - top)
-    total = shares.sum(-1, keepdims=True)
-    out = module_of(q).matmul(shares / total, v).astype(dtype, copy=False)
-    return out, (top + np.log(total))[..., 0]
+    blind = (top == -np.inf) & (mask is not None)
+    shares = np.exp(scores - xp.where(blind, 0, top))
+    total = xp.where(blind, 1, shares.sum(-1, keepdims=True))
+    out = xp.matmul(shares / total, v).astype(dtype, copy=False)
+    return out, xp.where(blind, -top, top + np.log(total))[..., 0]
 
 
 def _attention_backward_kernel(
-    g: Any, for_logs: Any, q: Any, k: Any, v: Any, out: Any, logs: Any, *, scale: float,
-    causal: bool,
+    g: Any, for_logs: Any, q: Any, k: Any, v: Any, mask: Any, out: Any, logs: Any, *,
+    scale: float, causal: bool,
 ) -> Any:  # fmt: skip
-    dtype = q.dtype
-    g, q, k, v, out = (wide(a) for a in (g, q, k, v, out))
-    shares = np.exp(_scores(q, k, scale, causal) - logs[..., None])
+    dtype, own = q.dtype, k.shape
+    g, q, out = (wide(a) for a in (g, q, out))
+    k, v = _served(wide(k), q), _served(wide(v), q)
+    shares = np.exp(_scores(q, k, mask, scale, causal) - logs[..., None])
     slopes = (g * out).sum(-1)
     if for_logs is not None:
         slopes = slopes - for_logs
     xp = module_of(q)
     d = shares * (xp.matmul(g, v.swapaxes(-1, -2)) - slopes[..., None]) * q.dtype.type(scale)
-    found = (
-        xp.matmul(d, k),
-        xp.matmul(d.swapaxes(-1, -2), q),
-        xp.matmul(shares.swapaxes(-1, -2), g),
-    )
+    of_keys = xp.matmul(d.swapaxes(-1, -2), q), xp.matmul(shares.swapaxes(-1, -2), g)
+    found = [xp.matmul(d, k)]
+    found += [a.reshape(*own[:2], -1, *own[2:]).sum(2) for a in of_keys]
     return tuple([a.astype(dtype, copy=False) for a in found])
 
 
 ATTENTION_BACKWARD = op(
-    "attention_backward", _attention_backward_kernel, "grad for_logs q k v out logs"
+    "attention_backward", _attention_backward_kernel, "grad for_logs q k v mask out logs"
 )
 
 
 def _attention_grads(
-    g: Any, q: Any, k: Any, v: Any, y0: Any, y1: Any, scale: float, causal: bool
-) -> tuple[Any, Any, Any]:
+    g: Any, q: Any, k: Any, v: Any, mask: Any, y0: Any, y1: Any, scale: float, causal: bool
+) -> tuple[Any, ...]:
     """By tiles; where a graph of it is wanted, with the scores, in differentiable ops."""
     grad, for_logs = g
     if grad is None:
         grad = y0 * 0
     if not modes.grad:
-        return apply(ATTENTION_BACKWARD, grad, for_logs, q, k, v, y0, y1, scale=scale,
-                     causal=causal)  # fmt: skip
-    scores = (q * scale) @ k.transpose(-2, -1)
-    if causal:
-        scores = scores.masked_fill(~_causal(q, k), -math.inf)
-    shares = softmax(scores, -1)
+        found = apply(ATTENTION_BACKWARD, grad, for_logs, q, k, v, mask, y0, y1, scale=scale,
+                      causal=causal)  # fmt: skip
+        return (*found, None)
+    own = tuple(k.shape)
+    group = q.shape[1] // own[1]
+    if group > 1:
+        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+    shares = _plain_shares((q * scale) @ k.transpose(-2, -1), q, k, mask, causal)
     slopes = (grad * (shares @ v)).sum(-1, keepdim=True)
     if for_logs is not None:
         slopes = slopes - for_logs.unsqueeze(-1)
     d = shares * (grad @ v.transpose(-2, -1) - slopes) * scale
-    return d @ k, d.transpose(-2, -1) @ q, shares.transpose(-2, -1) @ grad
+    dk, dv = d.transpose(-2, -1) @ q, shares.transpose(-2, -1) @ grad
+    if group > 1:
+        dk, dv = (x.reshape(*own[:2], group, *own[2:]).sum(2) for x in (dk, dv))
+    return d @ k, dk, dv, None
+
+
+def _plain_shares(scores: Any, q: Any, k: Any, mask: Any, causal: bool) -> Any:
+    hidden = ~_causal(q, k) if causal else None
+    if mask is not None:
+        if mask.dtype is dtypes.bool_:
+            more = ~mask
+        else:
+            scores = scores + mask
+            more = scores == -math.inf
+        hidden = more if hidden is None else hidden | more
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -math.inf)
+    if mask is None:
+        return softmax(scores, -1)
+    blind = hidden.all(-1, keepdim=True)  # type: ignore[union-attr]
+    return softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
 
 
 ATTENTION = op(
-    "attention", _attention_kernel, "q k v", grad=_attention_grads,
+    "attention", _attention_kernel, "q k v mask", grad=_attention_grads,
     samples=lambda s: [
-        ((s(2, 3, 4), s(2, 5, 4), s(2, 5, 4)), {"scale": 0.5, "causal": False}),
-        ((s(1, 4, 2), s(1, 4, 2), s(1, 4, 2)), {"scale": 0.7, "causal": True}),
+        ((s(2, 1, 3, 4), s(2, 1, 5, 4), s(2, 1, 5, 4), None), {"scale": 0.5, "causal": False}),
+        ((s(1, 2, 4, 2), s(1, 1, 4, 2), s(1, 1, 4, 2), None), {"scale": 0.7, "causal": True}),
     ],
 )  # fmt: skip
 
 
-def _by_tiles(query: Any, key: Any, value: Any, factor: float, causal: bool) -> Any:
-    """Attention by one op that keeps no scores; None where scores are few, or the op is not for it.
+def _looked_at() -> bool:
+    """Whether somebody may want the scores: a trace keeps values or waits for some, or a layer."""
+    recorder = sink.active
+    if recorder is not None and recorder.thread == get_ident() and recorder.sees_values():
+        return True
+    return any(layer.apart for layer in stack.layers)
+
+
+def _by_tiles(
+    query: Any, key: Any, value: Any, mask: Any, factor: float, causal: bool, grouped: bool
+) -> Any:
+    """Attention by one op that keeps no scores; None where they are wanted, or it is not for it.
 
     Without it the scores are a matrix for each head, which can be looked at.
     """
     if query._device.type != "cuda" or not own.fits(query._data, key._data, value._data):
         return None
-    lead = query.shape[:-2]
-    if key.shape != value.shape or key.shape[:-2] != lead:
+    scores = (*query.shape[:-1], key.shape[-2])
+    if query.ndim < 3:
+        if grouped:
+            return None
+    elif key.shape[-3] != query.shape[-3] and not grouped:
         return None
-    length, count = query.shape[-2], key.shape[-2]
-    if math.prod(lead) * length * count * query._data.dtype.itemsize < LARGE:
+    if mask is not None and not _fits(mask, query, scores):
         return None
-    three = [t.reshape(-1, *t.shape[-2:]) for t in (query, key, value)]
-    return apply(ATTENTION, *three, scale=factor, causal=causal)[0].reshape(query.shape)
+    if math.prod(scores) * query._data.dtype.itemsize < LARGE and _looked_at():
+        return None
+    three, given = [query, key, value], tuple(query.shape)
+    if query.ndim != 4:
+        lead = math.prod(given[:-3])
+        three = [t.reshape(lead, *((1,) * (3 - t.ndim) + tuple(t.shape))[-3:]) for t in three]
+    found = apply(ATTENTION, *three, mask, scale=factor, causal=causal)[0]
+    return found if query.ndim == 4 else found.reshape(given)
+
+
+def _fits(mask: Any, query: Any, scores: tuple[int, ...]) -> bool:
+    """Whether the op takes this mask; it finds no gradient for one."""
+    if (mask.requires_grad and modes.grad) or mask._device != query._device:
+        return False
+    if mask.ndim > min(len(scores), 4) or (mask.ndim > 3 and len(scores) > 4):
+        return False
+    if mask.dtype is not dtypes.bool_ and mask.dtype is not query.dtype:
+        return False
+    return all(m in (1, n) for m, n in zip(mask.shape[::-1], scores[::-1]))
 
 
 # -- attention ----------------------------------------------------------------------------------
@@ -141,6 +206,8 @@ def scaled_dot_product_attention(
     PyTorch's kernel for the CPU takes them, else RuntimeError: tensors (N, heads, length, E) of one
     E, and a mask of two or four dimensions that wants no gradient; without dropout.
     Where scores would be large (`attention_tiles`) they are not kept: memory grows with L + S.
+    On a CUDA device they are kept only where a trace keeps values, for E = Ev up to 128 without
+    dropout.
 
     Args:
         attn_mask: broadcast to (..., L, S); a boolean one says who takes part, any other is added.
@@ -160,10 +227,8 @@ def scaled_dot_product_attention(
     width = query.shape[-1]
     factor = (1 / math.sqrt(width) if width else math.inf) if scale is None else scale
     on_host = query._device.type == "cpu"
-    if enable_gqa and not on_host:
-        key, value = _repeated(key, query), _repeated(value, query)
-    if attn_mask is None and dropout_p == 0.0 and not on_host:
-        found = _by_tiles(query, key, value, factor, is_causal)
+    if dropout_p == 0.0 and not on_host:
+        found = _by_tiles(query, key, value, attn_mask, factor, is_causal, enable_gqa)
         if found is not None:
             return _laid_as(query, found)
     dtype = query.dtype

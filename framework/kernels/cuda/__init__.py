@@ -22,7 +22,7 @@ import numpy as np
 from framework.device import is_fake_cuda
 from framework.dtypes import bfloat16
 from framework.kernels import module_of
-from framework.kernels.cuda.table import FAMILIES, KERNELS, LIBRARIES, ON_HOST, TENSOR_CORES
+from framework.kernels.cuda.table import FAMILIES, HEADERS, KERNELS, LIBRARIES, ON_HOST
 
 __all__ = [
     "FAMILIES", "KERNELS", "TYPES", "blocks_for", "empty", "empty_like", "flat", "has_tensor_cores",
@@ -279,6 +279,6 @@ def _module(family: str, kind: str, device: int) -> Any:
 def source(family: str) -> str:
     """The whole text of a family, without includes."""
     here = Path(__file__).parent
-    shared = ["common.cuh", "tensor_cores.cuh"] if family in TENSOR_CORES else ["common.cuh"]
-    names = [*shared, f"{family}.cu"]
+    shared = ("common", *HEADERS.get(family, ()))
+    names = [*[f"{name}.cuh" for name in shared], f"{family}.cu"]
     return "\n".join(f'#line 1 "{name}"\n{(here / name).read_text()}' for name in names)

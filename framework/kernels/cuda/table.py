@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "KERNELS", "LIBRARIES", "ON_HOST", "TENSOR_CORES"]
+__all__ = ["FAMILIES", "HEADERS", "KERNELS", "LIBRARIES", "ON_HOST"]
 
 FAMILIES = (  # a .cu and a .py of that name each
     "adding", "attention", "conv", "conv_tiles", "drawing", "gates", "health", "loss", "norm",
     "optimizers", "pointwise", "pool", "scans", "softmax",
 )  # fmt: skip
 
-TENSOR_CORES = frozenset({"attention", "conv_tiles"})  # families that use them (`tensor_cores.cuh`)
+# What else stands in front of a family's text, after `common.cuh`.
+HEADERS = {
+    "attention": ("tensor_cores", "attention_parts", "attention_cores"),
+    "conv_tiles": ("tensor_cores",),
+}
 
 _NAMES = {  # by family: functions of the name of their op
     "adding": "embedding embedding_backward index_put max_scatter scatter_add",

@@ -77,6 +77,12 @@ class _Guarded:
         _libc.munmap(self.base, self.size)
 
 
+def _spanned(a: np.ndarray) -> np.ndarray:
+    """The memory from a view's first element to its last one."""
+    count = sum((n - 1) * s for n, s in zip(a.shape, a.strides)) // a.itemsize + 1
+    return np.lib.stride_tricks.as_strided(a, (count,), (a.itemsize,))
+
+
 class Host:
     """Launches on the host, block by block, on guarded copies of the arrays.
 
@@ -97,11 +103,14 @@ class Host:
         assert 0 < blocks < 1 << 31, (entry, blocks)
         words = (ctypes.c_ulonglong * len(arguments))()
         guarded: dict[int, _Guarded] = {}
+        spanned: dict[int, np.ndarray] = {}
         for i, a in enumerate(arguments):
             if a is None:
                 words[i] = 0
             elif isinstance(a, np.ndarray):
-                assert a.flags.c_contiguous, (entry, i)
+                if not a.flags.c_contiguous:  # read by its strides: all memory that it spans
+                    assert min(a.strides) >= 0 and not a.flags.owndata, (entry, i)
+                    a = spanned.setdefault(id(a), _spanned(a))
                 if id(a) not in guarded:
                     guarded[id(a)] = _Guarded(a, even=self.order == 0)
                 words[i] = guarded[id(a)].start

@@ -337,40 +337,6 @@ def test_numba_updates_alike(host: Host) -> None:
                 same(a, b)
 
 
-# -- attention ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", KINDS)
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention(causal: bool, dtype: Any, host: Host) -> None:
-    sizes = [(1, 1, 1, 1), (2, 9, 5, 3), (1, 8, 33, 8), (1, 40, 70, 40), (2, 35, 35, 64)]
-    for batch, queries, keys, width in sizes:
-        q, g = (draw(dtype, batch, queries, width, seed=k) for k in (0, 1))
-        k, v = (draw(dtype, batch, keys, width, seed=k) for k in (2, 3))
-        meta = {"scale": width**-0.5, "causal": causal}
-        agree("attention", q, k, v, near=4, **meta)
-        out, logs = OPS["attention"].kernel(q, k, v, **meta)
-        agree("attention_backward", g, None, q, k, v, out, logs, near=8, **meta)
-        for_logs = draw(logs.dtype, *logs.shape, seed=4)
-        agree("attention_backward", g, for_logs, q, k, v, out, logs, near=8, **meta)
-
-
-def test_attention_of_the_largest_width(host: Host) -> None:
-    q, k, v = (draw(np.float32, 1, 10, 128, seed=k) for k in range(3))
-    agree("attention", q, k, v, scale=0.1, causal=True, near=4)
-    wider = draw(np.float32, 1, 2, 129)
-    assert tried("attention", "attention", wider, wider, wider, scale=1.0, causal=False) is None
-
-
-def test_attention_of_what_is_no_number(host: Host) -> None:
-    q, k, v = (draw(np.float32, 1, 6, 4, seed=k) for k in range(3))
-    q[0, 1] = np.nan
-    q[0, 2, 0] = np.inf
-    k[0, 3] = -1e30  # scores far below all others
-    agree("attention", q, k, v, scale=1.0, causal=False, near=4)
-    agree("attention", q, k, v, scale=1.0, causal=True, near=4)
-
-
 def _many(name: str, lines: list[list[Any]], numbers: list[tuple[Any, ...]]) -> list[list[Any]]:
     """Updates of several parameters at once by the kernels; returns the arrays afterwards."""
     host: Any = cuda.use(None)
@@ -453,7 +419,7 @@ def test_health(dtype: Any, host: Host) -> None:
 
 
 def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:
-    families = ("adding", "attention", "gates", "health", "loss", "optimizers", "pool")
+    families = ("adding", "gates", "health", "loss", "optimizers", "pool")
     assert set().union(*map(entries_of, families)) | DROPOUT == launched
 
 

@@ -110,26 +110,43 @@ cuda.use(host)
 attend = torch.nn.functional.scaled_dot_product_attention
 rng = np.random.default_rng(0)
 data = [rng.standard_normal((2, 3, 12, 8)) for _ in range(4)]
-for causal in False, True:
+mask = torch.tensor(rng.random((12, 12)) < 0.7)
+mask[3] = False
+more = mask.double()
+for causal, mask, heads in (False, None, 3), (True, None, 1), (False, mask, 1), (False, more, 3):
     found = []
-    for device, large in ("cpu", 1 << 28), ("cuda", 1 << 28), ("cuda", 0):
+    # A trace that keeps values has the scores, unless they are too large.
+    for device, keep, large in (
+        ("cpu", "all", 1 << 28), ("cuda", "all", 1 << 28), ("cuda", "all", 0),
+        ("cuda", "none", 1 << 28),
+    ):
         attention.LARGE = large
         q, k, v, g = (torch.from_numpy(a).to(device) for a in data)
+        k, v = k[:, :heads], v[:, :heads]
         turned = [t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k, v)]
         inputs = [t.requires_grad_() for t in turned]
-        with recording() as tape:
-            out = attend(*inputs, is_causal=causal)
+        meta = {"attn_mask": None if mask is None else mask.to(device), "enable_gqa": heads < 3}
+        with recording(keep=keep) as tape:
+            out = attend(*inputs, is_causal=causal, **meta)
         names = [e.name for e in tape.read() if type(e).__name__ == "Op"]
-        assert ("attention" in names) == (large == 0), names
+        by_one = device == "cuda" and (keep == "none" or not large)
+        assert ("attention" in names) == by_one and ("softmax" in names) != by_one, names
         first = torch.autograd.grad(out, inputs, g, create_graph=True)
         second = torch.autograd.grad(sum((f * f).sum() for f in first), inputs)
-        plain = torch.autograd.grad(attend(*inputs, is_causal=causal), inputs, g)
+        plain = torch.autograd.grad(attend(*inputs, is_causal=causal, **meta), inputs, g)
         found.append([out, *first, *second, *plain])
         assert out.transpose(1, 2).is_contiguous()
-    for a, b, c in zip(*found):
-        for t in b, c:
+    for a, *others in zip(*found):
+        for t in others:
             np.testing.assert_allclose(t.detach().cpu().numpy(), a.detach().numpy(), rtol=1e-10,
                                        atol=1e-12)
+shapes = [((4, 8), (6, 8)), ((3, 4, 8), (3, 6, 8)), ((2, 1, 3, 4, 8), (2, 1, 3, 6, 8))]
+for one, other in shapes:
+    q, k = torch.randn(one).to("cuda"), torch.randn(other).to("cuda")
+    out = attend(q, k, k)
+    assert out.shape == one
+    np.testing.assert_allclose(out.cpu().numpy(), attend(q.cpu(), k.cpu(), k.cpu()).numpy(),
+                               rtol=1e-5, atol=1e-6)
 print(*sorted(host.launched))
 """
 
@@ -139,7 +156,7 @@ def test_long_sequences_keep_no_scores() -> None:
         pytest.skip("g++ is not here")
     done = run("-c", LONG, TAPEBOOK_FAKE_CUDA="1", PYTHONPATH=f"{ROOT}:{Path(__file__).parent}")
     assert done.returncode == 0, done.stderr
-    assert "attention_for_keys_f64 attention_for_queries_f64" in done.stdout
+    assert "attention_for_keys_plain_64_f64" in done.stdout
 
 
 BENCH = """
