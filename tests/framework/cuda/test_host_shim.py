@@ -147,7 +147,7 @@ import numpy as np, sys
 import hosted
 from framework.dtypes import bfloat16
 from framework.kernels import cuda
-text = cuda.source("conv").partition('#line 1 "conv.cu"')[0] + sys.stdin.read()
+text = cuda.source("conv_tiles").partition('#line 1 "conv_tiles.cu"')[0] + sys.stdin.read()
 cuda.source = lambda family: text
 for kind in {kinds}:
     dtype = {{"f16": np.float16, "bf16": bfloat16.numpy, "f32": np.float32}}[kind]
