@@ -81,9 +81,11 @@ def _devices() -> tuple[str, str]:
 
     problem = cuda_problem()
     if problem:
-        return NOTE, f"cpu only: {problem}; everything works on the CPU"
+        return NOTE, f"cpu only: {problem}; TAPEBOOK_FAKE_CUDA=1 tries cuda without a GPU"
     if is_fake_cuda():
-        return OK, f"cpu and {device_count()} fake (NumPy under another name) device(s)"
+        count = device_count()
+        text = f"{count} fake CUDA device" + "s" * (count != 1)
+        return OK, f"cpu and {text}: NumPy under that name (TAPEBOOK_FAKE_CUDA={count})"
     found = cuda.get_device_properties(0)
     free, total = (n / 2**30 for n in cuda.mem_get_info(0))
     return OK, (

@@ -164,7 +164,10 @@ def existing(value: Any) -> device:
         problem = cuda_problem()
         if problem.startswith("CuPy is not installed") and not isinstance(value, int):
             # The kind and the words of a PyTorch without CUDA.
-            raise AssertionError(f"Torch not compiled with CUDA enabled ({found}: {problem})")
+            raise AssertionError(
+                f"Torch not compiled with CUDA enabled ({found}: {problem}; to try this without a "
+                "GPU, set TAPEBOOK_FAKE_CUDA=1 in the environment)"
+            )
         if problem:
             raise RuntimeError(f"device {found}: {problem}")
         if (found.index or 0) >= device_count():

@@ -143,7 +143,10 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
-            return outputs * self._lazy(outputs.device).to(outputs.device)
+            scaled = outputs * self._lazy(outputs.device).to(outputs.device)
+            if outputs.ndim == 0 and isinstance(scaled, Tensor):  # a trace tells the loss, not this
+                scaled._loss = outputs._data, scaled._version
+            return scaled
         if isinstance(outputs, (list, tuple)):
             return type(outputs)([self.scale(x) for x in outputs])
         if hasattr(outputs, "__iter__"):

@@ -23,7 +23,7 @@ __all__ = [
 
 # What a tensor has in its ``__dict__`` that is ours, not the user's.
 OWN_ATTRIBUTES = frozenset(
-    "_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata".split()
+    "_chain _at _offset _restricted _front _hooks _post_hooks _grad_metadata _loss".split()
 )
 
 

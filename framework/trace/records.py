@@ -126,12 +126,18 @@ def halves(raw: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return begin, (seq + 1, t1, NODE_END, seq, tuple(described), "")
 
 
+def unscaled(root: Any) -> Any:
+    """The values of a pass's root; those of the loss, where `GradScaler.scale` made the root."""
+    data, version = getattr(root, "_loss", (None, -1))
+    return data if version == root._version else root._data
+
+
 def loss_of(roots: tuple[Any, ...]) -> Any:
     """The number that a backward pass starts from: a float; of a device's, a copy to be read later.
 
     Values are kept for a few steps, and by a structure trace not at all: every step's loss is not.
     """
-    data = roots[0]._data if len(roots) == 1 else None
+    data = unscaled(roots[0]) if len(roots) == 1 else None
     if data is None or getattr(data, "size", 0) != 1:
         return None
     if type(data) is ndarray:

@@ -38,6 +38,7 @@ from framework.trace.records import (
     OPTIM_BEGIN,
     OPTIM_END,
     UPDATE,
+    unscaled,
 )
 from framework.trace.rulebook import RULES, Finding, Report, Rule, Settings
 
@@ -259,7 +260,7 @@ class Watch:
         elif kind == BACKWARD_BEGIN:
             loss = None
             if self._of_backwards and len(tensors) == 1 and tensors[0]._data.size == 1:
-                one = tensors[0]._data.reshape(-1)[0].real
+                one = unscaled(tensors[0]).reshape(-1)[0].real
                 loss = self._number(one) if on_device(one) else float(one)
             self._when_known(functools.partial(self._told_backward, raw), [loss])
         elif kind == UPDATE:

@@ -180,3 +180,15 @@ def test_states_of_cells_keep_their_type(dtype):
         assert out.dtype is h.dtype is c.dtype is dtype
     out.sum().backward()
     assert cells.weight_hh_l0.grad.dtype is torch.float32
+
+
+def test_a_trace_tells_the_loss_not_what_the_scaler_made_of_it():
+    from framework.trace import recording
+
+    weight = torch.ones(2, requires_grad=True)
+    scaler = GradScaler("cpu", init_scale=1024.0)
+    with recording() as tape:
+        scaler.scale(weight.sum()).backward()
+        scaler.scale(weight.sum()).mul_(3).backward()  # changed since: only this is known
+        scaler.scale([weight.sum()])[0].backward()
+    assert [event.loss for event in tape.read() if hasattr(event, "roots")] == [2.0, 6144.0, 2.0]

@@ -356,6 +356,24 @@ def test_a_scaler_that_skips_a_step_is_no_fault():
     assert not [f for f in report.findings if f.rule in ("nan", "exploding_gradient")], str(report)
 
 
+def test_rules_see_the_loss_itself_while_the_scale_grows():
+    from framework.amp import GradScaler
+
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    scaler = GradScaler("cpu", init_scale=1.0, growth_factor=1.1, growth_interval=1)
+    x = torch.randn(32, 8)
+    y = (x.sum(1) > 0).long()
+    with rules("default") as report:
+        for _ in range(110):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert scaler.get_scale() > 1e4
+    assert report.ok, str(report)
+
+
 def test_sparse_gradients_complex_weights_and_small_floats_are_looked_at():
     torch.manual_seed(0)
     table = nn.Embedding(20, 6, sparse=True)
