@@ -302,7 +302,7 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def is_tf32_supported() -> bool:
-    """Whether the device has TF32 (from capability 8.0 on), which is not used here.
+    """Whether the device has TF32 (from capability 8.0 on), which `backends` may allow or not.
 
     >>> import framework as torch
     >>> torch.cuda.is_tf32_supported()

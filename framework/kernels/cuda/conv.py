@@ -7,6 +7,7 @@ which images that lie channels last are copied into rows.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -39,10 +40,11 @@ def _three(values: Any, fill: int) -> list[int]:
     return [fill] * (3 - len(values)) + [int(v) for v in values]
 
 
+@functools.lru_cache(maxsize=1024)
 def _shapes(
     batch: int, outs: int, ins: int, size: Any, out: Any, kernel: Any, stride: Any, padding: Any,
     dilation: Any, groups: int,
-) -> list[int] | None:  # fmt: skip
+) -> tuple[int, ...] | None:  # fmt: skip
     """The entries' numbers; None for what the kernels are not for, or the plain one refuses."""
     good = groups > 0 and min(stride) > 0 and min(dilation) > 0 and min(padding) >= 0
     if not good or outs % groups or ins % groups or min(*size, *out, *kernel) <= 0:
@@ -55,10 +57,11 @@ def _shapes(
     if largest > _MOST or ins * outs * window > _MOST:
         return None
     lines = ((size, 1), (out, 1), (kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
-    return [batch, groups, outs // groups, ins // groups,
-            *[n for values, fill in lines for n in _three(values, fill)]]  # fmt: skip
+    return (batch, groups, outs // groups, ins // groups,
+            *[n for values, fill in lines for n in _three(values, fill)])  # fmt: skip
 
 
+@functools.lru_cache(maxsize=1024)
 def _out(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
     return tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1

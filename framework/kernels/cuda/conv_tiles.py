@@ -7,6 +7,7 @@ is allowed (``backends.cudnn.allow_tf32``); sums are float32's, or float64's.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -115,6 +116,7 @@ def _laid(orders: list[_Order], rounded: bool) -> list[Any] | None:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def _fitting(
     cores: bool, groups: int, rows: int, columns: int, most: int, kinds: str
 ) -> tuple[str, int, int]:
@@ -136,7 +138,7 @@ def _fitting(
 
 def _gather(
     entry: str, images: _Order, windows: _Order, b: Any, size: Any, last: bool, rows: int,
-    target: Any, source: Any, window: list[int], classes: int, columns: int,
+    target: Any, source: Any, window: tuple[int, ...], classes: int, columns: int,
 ) -> Any:  # fmt: skip
     """The result (N, groups * rows, *size), of which a block makes a part of the columns."""
     cores, groups = by_cores(images.array), images.groups
@@ -159,7 +161,7 @@ def _last(x: Any, w: Any) -> bool:
     return suggested(x) is not None or suggested(w) is not None
 
 
-def forward(x: Any, w: Any, b: Any, out: Any, shapes: list[int]) -> Any:
+def forward(x: Any, w: Any, b: Any, out: Any, shapes: tuple[int, ...]) -> Any:
     """The convolution (N, O, *out) of images and windows; None if they are too large.
 
     Args:
@@ -172,7 +174,7 @@ def forward(x: Any, w: Any, b: Any, out: Any, shapes: list[int]) -> Any:
                    source, window, 1, len(x) * math.prod(target))  # fmt: skip
 
 
-def turned(g: Any, w: Any, b: Any, size: Any, shapes: list[int]) -> Any:
+def turned(g: Any, w: Any, b: Any, size: Any, shapes: tuple[int, ...]) -> Any:
     """The gradient (N, C, *size) of the images, which is a transposed convolution."""
     groups, ins = shapes[1], shapes[3]
     target, source, window = shapes[4:7], shapes[7:10], shapes[10:]
@@ -184,7 +186,7 @@ def turned(g: Any, w: Any, b: Any, size: Any, shapes: list[int]) -> Any:
                    _last(g, w), ins, target, source, window, classes, columns)  # fmt: skip
 
 
-def for_weight(x: Any, g: Any, shapes: list[int]) -> Any:
+def for_weight(x: Any, g: Any, shapes: tuple[int, ...]) -> Any:
     """The gradient (O, C, taps) of the windows, summed up in parts; None if they are too large."""
     batch, groups, outs, ins = shapes[:4]
     size, out, window = shapes[4:7], shapes[7:10], shapes[10:]
