@@ -858,7 +858,9 @@ def describe_inputs(recorder: sink.Recorder, event: Op | OpBegin | ModuleBegin |
     else:
         metas = _metas_of(recorder, event.inputs, event.seq)
     texts = []
+    mixed = len({meta.device for meta in metas}) > 1
     for meta in metas:
         name = _name(recorder, meta.id, event.seq)
-        texts.append(_shape(meta) + (f" ({name})" if not name.startswith("#") else ""))
+        device = " cpu" if mixed and meta.device == "cpu" else ""  # else it goes without saying
+        texts.append(_shape(meta) + device + (f" ({name})" if not name.startswith("#") else ""))
     return " and ".join(texts) or "no tensors"

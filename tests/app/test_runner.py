@@ -146,6 +146,16 @@ def test_exit_statuses(tmp_path, code, status, said):
     assert "app/runner.py" not in done.stderr
 
 
+def test_mixed_devices_are_all_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAPEBOOK_FAKE_CUDA", "1")
+    script = _write(
+        tmp_path / "mixed.py",
+        "import framework as torch\nx = torch.ones(2)\ny = torch.ones(2, device='cuda')\nx + y\n",
+    )
+    told = _tapebook("run", script, "--no-listen").stderr.splitlines()[-1]
+    assert "add of [2] float32 cpu (" in told and "and [2] float32 cuda:0 (" in told
+
+
 def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_path):
     script = _write(
         tmp_path / "bad.py",
