@@ -188,13 +188,16 @@ def test_places_out_of_range_are_left_to_the_plain_kernels(host: Host) -> None:
     for bad in (4, -1):
         index = np.array([0, bad])
         assert tried("adding", "embedding", table, index, **meta) is None
-        assert tried("adding", "embedding_backward", table[:2], index, rows=4, **meta) is None
         wide = index[:, None].repeat(3, 1)
         assert tried("adding", "scatter_add", table, wide, table[:2], dim=0) is None
     for bad in (4, -5):
         layout = {"layout": (index_array,), "accumulate": True}
         index = np.array([0, bad])
         assert tried("adding", "index_put", table, table[:2], index, **layout) is None
+    # The way back does not look again, for which it would wait: what has no place is passed over.
+    index = np.array([0, 4])
+    found = tried("adding", "embedding_backward", table[:2], index, rows=4, **meta)
+    same(found[0], np.vstack([table[:1], np.zeros((3, 3), np.float32)]))
 
 
 # -- pooling ------------------------------------------------------------------------------------
@@ -346,6 +349,23 @@ def _many(name: str, lines: list[list[Any]], numbers: list[tuple[Any, ...]]) -> 
         for line, given in zip(moved, numbers):
             getattr(optimizers, name)(*line, *given)
     return [[None if a is None else host.back(a) for a in line] for line in moved]
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_gradients_are_unscaled_in_one_launch(dtype: Any, host: Host) -> None:
+    """A number that is not finite is told, wherever it is; the scale is a power of two."""
+    for bad in (None, np.inf, -np.inf, np.nan):
+        grads = [draw(dtype, n, seed=n) for n in (3, (1 << 14) * 2 + 7, 1 << 14, 1, 50)]
+        if bad is not None:
+            grads[1][-1] = bad
+        moved = [host.there(g.copy()) for g in grads]
+        scale, found = (host.there(np.full((), n, np.float32)) for n in (8.0, 0.0))
+        optimizers.unscale(moved, scale, found)
+        assert float(host.back(found)) == (bad is not None)
+        for mine, g in zip(moved, grads):
+            expected = (g.astype(np.float64) / 8).astype(dtype)
+            np.testing.assert_array_equal(host.back(mine).astype(float), expected.astype(float))
+    assert entries(host) == {"unscale_many"} and sum(host.launched.values()) == 4
 
 
 @pytest.mark.parametrize("dtype", KINDS)

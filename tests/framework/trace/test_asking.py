@@ -18,6 +18,7 @@ from test_forks import Program, Viewer, wait
 import framework as torch
 from framework import trace
 from framework.trace.client import Client, RequestError
+from framework.trace.events import BackwardBegin
 from framework.trace.protocol import Question, StateChanged
 from viewers.baseline import Baseline, what_if
 
@@ -262,6 +263,7 @@ def test_a_branch_asks_its_viewer_and_the_baseline_is_answered_the_same(program:
     assert viewer.ask("status")["asks"] is None
     viewer.ask("drop")
     _go(viewer, "2.0")  # the program itself was asked nothing meanwhile
+    wait(lambda: viewer.events(BackwardBegin))
     assert viewer.loss(1) == 4.0
 
 

@@ -34,9 +34,9 @@ strange = os.environ.get("STRANGE", "")
 def step(number):
     x = torch.randn(6, 4)
     if strange == "values":
-        x = x * torch.tensor([float(os.getpid() % 97)])
+        x = x * torch.tensor([2.0 if os.getpid() != here else 1.0])
     if strange == "argument":
-        x = x * (os.getpid() % 97)
+        x = x * (2 if os.getpid() != here else 1)
     h = model(x)
     if strange == "ops" and number == 4 and os.getpid() != here:
         h = h.exp()
