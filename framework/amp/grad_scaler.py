@@ -145,7 +145,7 @@ class GradScaler:
         if isinstance(outputs, Tensor):
             scaled = outputs * self._lazy(outputs.device).to(outputs.device)
             if outputs.ndim == 0 and isinstance(scaled, Tensor):  # a trace tells the loss, not this
-                scaled._loss = outputs._data, scaled._version
+                scaled.__dict__["_loss"] = outputs._data, scaled._version
             return scaled
         if isinstance(outputs, (list, tuple)):
             return type(outputs)([self.scale(x) for x in outputs])

@@ -330,6 +330,7 @@ def empty_cache() -> None:
     >>> torch.cuda.empty_cache()
     """
     if cupy := real():
+        allocations.let_go(wait=True)
         for index in range(device_count()):
             with cupy.cuda.Device(index):
                 allocations.pool().free_all_blocks()

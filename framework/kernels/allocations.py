@@ -4,13 +4,17 @@ CuPy's pool knows what it holds now and no more. So its `malloc` has a function 
 (`cupy.cuda.set_allocator`), which asks the pool after each allocation: only then can there be more
 than ever. What is given back, by whatever thread or finalizer, the pool takes off its own number.
 It costs about a third of a microsecond. Hooks of CuPy's (`MemoryHook`) are those of one thread.
+
+The pool gives what is free to the next who asks, in the order of one stream. Memory that another
+stream works with too (`Tensor.record_stream`) is kept here until that one is done with it.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-__all__ = ["Counts", "counts", "pool"]
+__all__ = ["Counts", "counts", "hold", "let_go", "pool"]
 
 _UNIT = 512  # bytes that CuPy's pools round up to, as PyTorch's does
 
@@ -32,6 +36,10 @@ class _ByDevice(dict[int, Counts]):
 
 
 _counts = _ByDevice()  # of `_pool`
+_held: dict[int, tuple[Any, set[Any]]] = {}  # memory and CuPy's streams that use it, by its id
+_waiting: list[tuple[Any, Any]] = []  # memory that nobody else has, and an event after such a use
+_alone = (object(),)
+_ALONE = sys.getrefcount(_alone[0])  # of what only one tuple has
 _pool: Any = None
 _allocator: Any = None  # ours, in front of it
 
@@ -61,6 +69,34 @@ def pool() -> Any:
     return _pool
 
 
+def hold(memory: Any, stream: Any) -> None:
+    """Keep CuPy's memory, when it is free, until all is done that ``stream`` then has to do."""
+    pool()  # so that our function is in front of it
+    _held.setdefault(id(memory), (memory, set()))[1].add(stream)
+
+
+def let_go(wait: bool = False) -> None:
+    """Give back what was held for streams that are done, or that are waited for.
+
+    It is called with each allocation, while something is held.
+    """
+    import cupy
+
+    for key, entry in list(_held.items()):
+        if sys.getrefcount(entry[0]) == _ALONE:
+            _held.pop(key, None)  # another thread may have been here
+            with cupy.cuda.Device(entry[0].device_id):
+                for stream in entry[1]:
+                    event = cupy.cuda.Event(disable_timing=True)
+                    event.record(stream)
+                    _waiting.append((entry[0], event))
+    for use in _waiting[:]:
+        if wait:
+            use[1].synchronize()
+        if use[1].done:
+            _waiting.remove(use)
+
+
 def _counted(cupy: Any, found: Any) -> Any:
     """The allocator that counts what a pool gives, from what is in use there now."""
     global _counts, _pool, _allocator
@@ -68,11 +104,19 @@ def _counted(cupy: Any, found: Any) -> Any:
     malloc, used, total = found.malloc, found.used_bytes, found.total_bytes
 
     def allocate(size: int) -> Any:
+        if _held or _waiting:
+            let_go()
         try:
             memory = malloc(size)
         except MemoryError:
-            known[cupy.cuda.get_device_id()].failures += 1
-            raise
+            try:
+                if not (_held or _waiting):
+                    raise
+                let_go(wait=True)
+                memory = malloc(size)
+            except MemoryError:
+                known[cupy.cuda.get_device_id()].failures += 1
+                raise
         seen = known[memory.device_id]
         now = used()
         if now > seen.most:

@@ -17,7 +17,7 @@ from framework.core.kinds import MISSING
 from framework.core.registry import function
 from framework.core.views import before_write, check_inplace
 from framework.device import CPU, cuda_problem, existing
-from framework.kernels import to_host
+from framework.kernels import allocations, to_host
 from framework.kernels.strided import memory_of
 from framework.layout import in_order
 from framework.tensor import Tensor, wrap
@@ -290,13 +290,17 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 
 @function(namespaces=())
 def record_stream(self: Tensor, stream: Any) -> None:
-    """Accepted: memory is given back in the order of the one stream that is used.
+    """Say that a stream other than the one it was made in works with this tensor's memory.
 
-    Of any shape; it never raises.
+    When all tensors of that memory are gone, it is given to others only after what the stream had
+    to do until then. Of any shape and dtype. Without a real CUDA device there is nothing to do.
 
     >>> import framework as torch
-    >>> torch.zeros(2).record_stream(None)
+    >>> torch.zeros(2).record_stream(torch.Stream("cpu"))
     """
+    theirs = getattr(stream, "_cupy", None)
+    if theirs is not None and hasattr(self._data, "__cuda_array_interface__"):
+        allocations.hold(self._data.data.mem, theirs)
 
 
 @function(namespaces=())

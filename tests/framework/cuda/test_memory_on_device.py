@@ -90,6 +90,51 @@ def test_peaks_and_sums_are_exact() -> None:
     strictly("-c", PEAKS)
 
 
+SHARED = """
+import cupy
+import framework as torch
+cuda, KB = torch.cuda, 1 << 10
+side, third = cuda.Stream(), cuda.Stream()
+cupy.cuda.Event.LATE = 2  # an event is done when it is asked for the third time
+x = torch.zeros(KB, device="cuda")
+part = x[3:]
+part.record_stream(side)
+x.record_stream(side)
+def used():
+    y = torch.zeros(KB, device="cuda")  # what is held is looked at
+    return cuda.memory_allocated() // KB - 4
+assert used() == 4
+del x
+assert used() == 4  # it is still a tensor's
+del part
+assert used() == 4  # nobody has it, but the stream may be at it: asked once
+assert used() == 4  # asked a second time
+assert used() == 0 and cuda.memory_allocated() == 0  # done
+# Two streams; without room one is waited for.
+x = torch.zeros(KB, device="cuda")
+x.record_stream(side); x.record_stream(third)
+cupy.cuda.Event.LATE = 1 << 20
+del x
+assert used() == 4 and cuda.memory_allocated() == 4 * KB
+from cupy import pools
+cuda.empty_cache()
+x = torch.zeros(KB, device="cuda")
+x.record_stream(side)
+y = torch.zeros(KB, device="cuda")
+del x
+z = torch.zeros(KB, device="cuda")
+assert cuda.memory_allocated() == 12 * KB
+pools.SIZE = cuda.memory_reserved()
+w = torch.zeros(KB, device="cuda")
+assert cuda.memory_allocated() == 12 * KB and cuda.memory_stats()["num_ooms"] == 0
+"""
+
+
+@needs_compiler
+def test_memory_that_another_stream_works_with_is_not_given_away() -> None:
+    strictly("-c", SHARED)
+
+
 FULL = """
 import gc
 import cupy

@@ -116,10 +116,19 @@ def is_owned(address: int, size: int) -> bool:
     return any(start <= address and address + size <= end for start, end in _asked)
 
 
+class _Memory:
+    """What all arrays of one allocation share, which has the pool's memory while it lives."""
+
+    def __init__(self, root: Any, allocated: Any) -> None:
+        self.ptr, self.size, self._pooled = root.ctypes.data, root.nbytes, allocated.mem
+        self.device_id = allocated.device_id
+        allocated.shared = self
+
+
 class MemoryPointer:
-    def __init__(self, root: Any, offset: int, device_id: int = 0) -> None:
+    def __init__(self, root: Any, offset: int, device_id: int = 0, memory: Any = None) -> None:
         self._root, self._offset, self.device_id = root, offset, device_id
-        self.mem = self
+        self.mem = self if memory is None else memory
 
     @property
     def ptr(self) -> int:
@@ -208,7 +217,9 @@ class ndarray:
     def data(self) -> MemoryPointer:
         root = _root(self._a)
         offset = 0 if root is self._a else self._a.ctypes.data - root.ctypes.data
-        return MemoryPointer(root, offset, self._place.id)
+        known = self._memory
+        memory = None if known is None else getattr(known, "shared", None) or _Memory(root, known)
+        return MemoryPointer(root, offset, self._place.id, memory)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
