@@ -293,7 +293,8 @@ def record_stream(self: Tensor, stream: Any) -> None:
     """Say that a stream other than the one it was made in works with this tensor's memory.
 
     When all tensors of that memory are gone, it is given to others only after what the stream had
-    to do until then. Of any shape and dtype. Without a real CUDA device there is nothing to do.
+    to do until then. Of any shape and dtype; it never raises. Without a real CUDA device there is
+    nothing to do.
 
     >>> import framework as torch
     >>> torch.zeros(2).record_stream(torch.Stream("cpu"))

@@ -264,7 +264,7 @@ def test_a_branch_asks_and_the_program_still_stands(tmp_path: Path) -> None:
             assert "go on? y" in d.rows("notebook")
             await d.press("D")
             await d.until(lambda: len(d.app.screen_stack) > 2, "the comparison")
-            assert "w[0] = 5.0" in d.text(), d.text()
+            await d.until(lambda: "w[0] = 5.0" in d.text(), "what was edited")
             await d.press("escape", "X", "d")
             await d.until(lambda: d.session.whatif.branch is None, "the program")
             assert d.session.state == "paused" and d.session.questions.open is None
