@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import framework as torch
+import framework.nn.attention.flex_attention  # an example's import would take what is watched
 from framework.core.registry import FUNCTIONS
 
 __all__ = ["FAMILIES", "Call", "Facts", "calls", "places", "table"]
