@@ -58,36 +58,26 @@ __device__ inline void multiply(float (&c)[4], const u32 (&a)[4], const u32 (&b)
     MULTIPLY("m16n8k8", "tf32");
 }
 
+#if __CUDA_ARCH__ >= 800
+#define LOAD(kind, turned) \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4" kind ".shared.b16 {%0, %1, %2, %3}, [%4];" \
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) \
+                 : "r"((u32)__cvta_generic_to_shared(row)) \
+                 : "memory")
+#elif defined(__CUDA_ARCH__)
+#define LOAD(kind, turned) asm volatile("trap;")
+#else
+#define LOAD(kind, turned) host_load_tiles(to, row, turned)
+#endif
+
 // Four tiles of 8 rows of 16 bytes from shared memory; rows begin where the lanes say: lanes 0
 // to 7 those of the first tile, and so on. to[i] is word t of row g of tile i: with tiles (rows 0
 // to 7, rows 8 to 15) by (first, second half of the depth) it is the a above. All addresses are
 // multiples of 16.
-__device__ inline void load_tiles(u32 (&to)[4], const void* row) {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"((u32)__cvta_generic_to_shared(row))
-                 : "memory");
-#elif defined(__CUDA_ARCH__)
-    asm volatile("trap;");
-#else
-    host_load_tiles(to, row, false);
-#endif
-}
+__device__ inline void load_tiles(u32 (&to)[4], const void* row) { LOAD("", false); }
 
 // The same of tiles of 8 by 8 halves, each transposed: to[i] is of column g the rows 2 t, 2 t + 1.
-__device__ inline void load_turned_tiles(u32 (&to)[4], const void* row) {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"((u32)__cvta_generic_to_shared(row))
-                 : "memory");
-#elif defined(__CUDA_ARCH__)
-    asm volatile("trap;");
-#else
-    host_load_tiles(to, row, true);
-#endif
-}
+__device__ inline void load_turned_tiles(u32 (&to)[4], const void* row) { LOAD(".trans", true); }
 
 // Begin to copy BYTES (4, 8 or 16) to shared memory, or zeros if `there` is false; the source is
 // not read then. Both addresses are multiples of BYTES.
