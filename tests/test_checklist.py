@@ -225,7 +225,7 @@ DRIVEN: dict[str, dict[str, tuple[str, ...]]] = {
         "H": (f"{_TRACE}forks.py::test_an_edit_changes_the_branch_only",
               f"{_TRACE}forks.py::test_a_gradient_on_its_way_is_exchanged",
               f"{_TRACE}forks.py::test_adopted_the_branch_is_the_program",
-              "app/test_runner.py::test_a_branch_is_compared_at_the_prompt"),
+              "app/test_runner_viewers.py::test_a_branch_is_compared_at_the_prompt"),
         "U": (f"{_UI}whatif.py::test_a_change_is_compared_and_dropped",
               f"{_UI}whatif.py::test_an_attribute_and_a_gradient_on_its_way",
               f"{_UI}whatif.py::test_adopted_the_notebook_goes_on_in_the_branch"),
