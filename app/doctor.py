@@ -80,16 +80,20 @@ def _devices() -> tuple[str, str]:
     from framework.device import cuda_problem, device_count, is_fake_cuda
 
     problem = cuda_problem()
+    if importlib.util.find_spec("cupy") is None and not is_fake_cuda():
+        problem = "there is no CuPy"  # the line below says what to do about that
     if problem:
         return NOTE, f"cpu only: {problem}; TAPEBOOK_FAKE_CUDA=1 tries cuda without a GPU"
+    count = device_count()
+    devices = "CUDA device" + "s" * (count != 1)
     if is_fake_cuda():
-        count = device_count()
-        text = f"{count} fake CUDA device" + "s" * (count != 1)
-        return OK, f"cpu and {text}: NumPy under that name (TAPEBOOK_FAKE_CUDA={count})"
+        return OK, (
+            f"cpu and {count} fake {devices}: NumPy under that name (TAPEBOOK_FAKE_CUDA={count})"
+        )
     found = cuda.get_device_properties(0)
     free, total = (n / 2**30 for n in cuda.mem_get_info(0))
     return OK, (
-        f"cpu and {device_count()} CUDA device(s): {found.name}, capability "
+        f"cpu and {count} {devices}: {found.name}, capability "
         f"{found.major}.{found.minor}, {free:.0f} of {total:.0f} GiB free"
     )
 

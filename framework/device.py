@@ -170,8 +170,9 @@ def existing(value: Any) -> device:
             )
         if problem:
             raise RuntimeError(f"device {found}: {problem}")
-        if (found.index or 0) >= device_count():
-            raise RuntimeError(f"device {found}: only {device_count()} CUDA device(s) available")
+        if (found.index or 0) >= (count := device_count()):
+            devices = "CUDA device" + "s" * (count != 1)
+            raise RuntimeError(f"device {found}: only {count} {devices} available")
     return found if found.type == "cuda" else META if found.type == "meta" else CPU
 
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
 
 import pytest
 
@@ -205,7 +206,11 @@ def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
     empty = _tapebook("doctor", env={**os.environ, "PATH": str(tmp_path)})
     assert "apt install graphviz" in empty.stdout
     fake = _tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "2"})
-    assert "2 fake" in fake.stdout
+    assert "2 fake CUDA devices:" in fake.stdout
+    one = _tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "1"})
+    assert "1 fake CUDA device:" in one.stdout
+    if find_spec("cupy") is None:  # what is to be done about it is said once
+        assert [what for what, line in found.items() if "tapebook[cuda12]" in line] == ["cupy"]
 
 
 def test_doctor_fails_when_something_is_wrong_that_one_needs(tmp_path):

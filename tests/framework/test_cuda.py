@@ -55,7 +55,7 @@ def test_the_current_device() -> None:
         "cuda:1 cuda:0",
         "1 (8, 0) True",
         "Expected a cuda device, but got: cpu",
-        "device cuda:7: only 2 CUDA device(s) available",
+        "device cuda:7: only 2 CUDA devices available",
         "cuda 1",
     ]
 

@@ -67,7 +67,7 @@ def test_devices_are_not_mixed() -> None:
         "cuda:1 and cpu",
         "Expected all tensors to be on the same device, but found at least two devices, "
         "cuda:0 and cuda:1",
-        "device cuda:5: only 2 CUDA device(s) available",
+        "device cuda:5: only 2 CUDA devices available",
         "indices should be either on cpu or on the same device as the indexed tensor (cpu)",
         "indices should be either on cpu or on the same device as the indexed tensor (cuda:0)",
         "indices should be either on cpu or on the same device as the indexed tensor (cpu)",
