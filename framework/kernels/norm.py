@@ -113,7 +113,7 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float, center: bool) -> tupl
 
 
 def backward(g: Any, x: Any, dims: tuple[int, ...], eps: float, center: bool) -> Any:
-    """r (g - mean(g) - x̂ mean(g x̂)), see `ops.norm`."""
+    """r (g - mean(g) - x̂ mean(g x̂)), see `ops.standardize`."""
     if channels := compiled_channels(x, dims, g):
         return channels.backward(*seen(x, dims, x, g), None, eps, center)[0].reshape(x.shape)
     result = np.empty(x.shape, x.dtype)

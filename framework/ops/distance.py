@@ -1,19 +1,23 @@
-"""Distances by p-norms: dist, cdist; and renorm, which shortens slices to a norm."""
+"""Distances by p-norms of two tensors, of rows, of all rows; renorm, which shortens slices."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
+
+from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
-from framework.kernels import compiled, module_of
+from framework.kernels import compiled, module_of, to_device
 from framework.kernels.floats import type_name, widening
 from framework.ops.dims import axis, numpy_names, only_floating
 from framework.ops.reduce import norm, norm_grad
-from framework.tensor import Tensor
+from framework.ops.shape import broadcast_tensors
+from framework.tensor import Tensor, wrap
 
-__all__ = ["cdist", "dist", "renorm"]
+__all__ = ["cdist", "cosine_similarity", "dist", "pairwise_distance", "pdist", "renorm"]
 
 _CHUNK = 1 << 16  # differences that are held at a time: they fit into a cache
 
@@ -185,3 +189,74 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     size = norm(input, p, rest, True)
     factor = (maxnorm / (size + 1e-7)).masked_fill(~(size > maxnorm), 1)  # also where it is NaN
     return input * factor
+
+
+# -- of rows to each other -----------------------------------------------------------------------
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@composite
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along ``dim``; the others broadcast.
+
+    IndexError for a dimension out of range, RuntimeError for integers or shapes that do not
+    broadcast.
+
+    >>> import framework as torch
+    >>> torch.cosine_similarity(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([0.7071])
+    """
+    if max(x1.dtype.category, x2.dtype.category) != dtypes.FLOAT:
+        common = dtypes.promote_types(x1.dtype, x2.dtype)
+        raise RuntimeError(
+            "expected common dtype to be floating point, yet common dtype is "
+            f"{type_name(np.empty(0, common.numpy))}"
+        )
+    x1, x2 = broadcast_tensors(x1, x2)
+    length1 = x1.norm(2, dim, keepdim=True).clamp(min=eps)
+    length2 = x2.norm(2, dim, keepdim=True).clamp(min=eps)
+    return ((x1 / length1) * (x2 / length2)).sum(dim)
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@composite
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """‖x1 - x2 + eps‖ₚ along the last dimension; ``eps`` keeps it from zero, for the gradient.
+
+    Shapes: (*, D) that broadcast; result (*), or (*, 1) with ``keepdim``. RuntimeError for shapes
+    that do not broadcast.
+
+    >>> import framework as torch
+    >>> torch.pairwise_distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.0000])
+    """
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
+
+@function(namespaces=("", "nn.functional"), method=False, checks=True)
+@composite
+def pdist(input: Any, p: float = 2) -> Any:
+    """‖xᵢ - xⱼ‖ₚ of every two rows i < j: (N, M) to (N (N - 1) / 2,).
+
+    RuntimeError for another rank, integers or a negative ``p``.
+
+    That is, all pairs of N vectors of M numbers: the shape of the result has one dimension.
+
+    >>> import framework as torch
+    >>> torch.pdist(torch.tensor([[0.0], [1.0], [3.0]]))
+    tensor([1., 3., 2.])
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.is_floating_point():
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    count, device = input.shape[0], input._device
+    rows, columns = np.triu_indices(count, 1)
+    above = rows * count + columns
+    index = wrap(above if device.type == "cpu" else to_device(above, device), device)
+    square = apply(CDIST, input, input, p=float(p), product=False)
+    return square.reshape(-1).index_select(0, index)

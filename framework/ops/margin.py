@@ -15,8 +15,8 @@ from framework.core.saved import all_values
 from framework.kernels import module_of
 from framework.kernels.floats import real_floating, type_name
 from framework.ops.activation import logsigmoid
+from framework.ops.distance import pairwise_distance
 from framework.ops.loss import _mode, _reduced, only_real
-from framework.ops.norm import pairwise_distance
 from framework.ops.select import relu, where
 from framework.tensor import wrap
 

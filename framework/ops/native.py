@@ -7,7 +7,8 @@ from typing import Any
 from framework import dtypes
 from framework.core.dispatch import composite
 from framework.core.registry import function
-from framework.ops.norm import batch_norm_with_moments, group_norm, layer_norm
+from framework.ops.batch_norm import batch_norm_with_moments
+from framework.ops.norm import group_norm, layer_norm
 
 __all__ = [
     "_batch_norm_with_update", "_native_batch_norm_legit", "native_batch_norm",

@@ -12,6 +12,7 @@ from typing import Any
 from framework.core.dispatch import only_tensors
 from framework.core.registry import function
 from framework.ops import adaptive, conv, ctc, loss, norm, recurrent
+from framework.ops import batch_norm as batches
 from framework.ops import embedding as tables
 from framework.ops import margin as margins
 from framework.ops import softmax as rows
@@ -48,11 +49,13 @@ def batch_norm(
             [ 0.5000]])
     """
     if training and eps <= 0:  # PyTorch refuses such an eps in nn.functional only
-        y, _, _ = norm.batch_norm_with_moments(
+        y, _, _ = batches.batch_norm_with_moments(
             input, running_mean, running_var, weight, bias, True, momentum, eps
         )
         return y
-    return norm.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return batches.batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
 
 
 @function(method=False)
@@ -67,7 +70,7 @@ def instance_norm(
     >>> torch.instance_norm(x, None, None, None, None, True, 0.1, 3.0, False)
     tensor([[[-0.5000,  0.5000]]])
     """
-    return norm.instance_norm(
+    return batches.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
 
