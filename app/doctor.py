@@ -29,7 +29,7 @@ def lines() -> Iterator[str]:
     for name, check in CHECKS.items():
         try:
             state, text = check()
-        except Exception as error:
+        except Exception as error:  # a check that fails is a finding
             state, text = BAD, f"{type(error).__name__}: {error}"
         yield f"{state}  {name:<11} {text}"
 

@@ -95,7 +95,7 @@ def _run(fn: _Callable[..., _Any], index: int, args: tuple[_Any, ...], errors: _
         fn(index, *args)
     except KeyboardInterrupt:
         return
-    except Exception:
+    except Exception:  # the user's function; the parent raises it again
         errors.send(_traceback.format_exc())
         raise SystemExit(1) from None
 

@@ -48,7 +48,7 @@ def infer_schema(
 
     try:
         said = typing.get_type_hints(prototype_function, localns=_names())
-    except Exception as error:
+    except Exception as error:  # annotations are evaluated, which may raise anything
         raise fail(f"Unsupported type annotation: {error}.") from None
     parts, starred = [], False
     for i, (name, parameter) in enumerate(signature.parameters.items()):

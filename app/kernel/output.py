@@ -303,7 +303,7 @@ def _plain(value: Any) -> Any:
     try:
         msgspec.msgpack.encode(value)
         return msgspec.to_builtins(value, str_keys=True)
-    except Exception:
+    except Exception:  # an object of the user's may raise anything
         if isinstance(value, dict):
             return {str(k): _plain(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):

@@ -146,7 +146,7 @@ class KernelShell(InteractiveShell):
         text = self.InteractiveTB.stb2text(stb)
         try:
             value = str(evalue)
-        except Exception:
+        except Exception:  # its `__str__` is the user's
             value = "<its text cannot be made>"
         self.outputs.error(etype.__name__, value, text.splitlines())
 

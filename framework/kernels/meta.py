@@ -389,7 +389,7 @@ def compute(record: Any, arrays: list[Any], meta: dict[str, Any]) -> Any:
         result = _RESULTS.get(record.name, record.kernel)(*arrays, **meta)
     except ByValue:
         raise NotImplementedError(not_for_meta(record.name)) from None
-    except Exception as error:
+    except Exception as error:  # whatever a kernel says of arrays without memory
         _passing.now = False
         result = _on_stand_ins(record, arrays, meta, error)
     finally:

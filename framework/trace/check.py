@@ -243,7 +243,7 @@ def _called_again(op: str) -> Iterator[None]:
         yield
     except CheckError:
         raise
-    except Exception as error:
+    except Exception as error:  # the op may be the user's
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CheckError(f"{op}: it cannot be called again in float64: {what}") from error
 

@@ -92,7 +92,7 @@ def compute(expression: str, value_of: Callable[[str], Any | None]) -> Any:
             raise
         except RecursionError:
             raise ComputeError("the expression is nested too deeply") from None
-        except Exception as error:
+        except Exception as error:  # NumPy's and the objects' own, of any kind
             text = " ".join(str(error).split())
             raise ComputeError(f"{type(error).__name__}: {text}"[:500]) from None
 

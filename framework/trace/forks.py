@@ -316,7 +316,7 @@ class Forks:
             self.service.reopen(f"{label}-{kind}")
             self.service.lingers = self._linger
             text = json.dumps({"name": self.service.name})
-        except Exception as error:
+        except Exception as error:  # the original says it, in the copy nobody listens
             text = json.dumps({"error": f"{type(error).__name__}: {error}"})
         with contextlib.suppress(OSError):
             os.write(ready, text.encode())

@@ -227,7 +227,7 @@ def variable(name: str, value: Any, adhoc: Adhoc) -> Variable:
                 adhoc.meta(grad) if grad is not None else None,
             )
         return Variable(name, kind, text_of(value))
-    except Exception as error:
+    except Exception as error:  # properties and `__repr__` are the user's
         return Variable(name, kind, f"<{type(error).__name__} while describing it>")
 
 

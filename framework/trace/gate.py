@@ -411,7 +411,7 @@ class Gate:
         commands, result, failure = self._commands, None, None
         try:
             result = work()
-        except Exception as error:
+        except Exception as error:  # raised again by who asked
             failure = error
         finally:
             sink.active = recorder
@@ -798,7 +798,7 @@ def one_line_of(error: BaseException) -> str:
     """An exception as one bounded line."""
     try:
         text = str(error)
-    except Exception:
+    except Exception:  # its `__str__` is the user's
         text = ""
     name = type(error).__name__
     return frames.one_line(f"{name}: {text}" if text else name, 500)

@@ -196,7 +196,7 @@ class Watch:
     def _safely(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:
+        except Exception as error:  # a bug of ours must not end the run
             self.report.problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self.close()
         self._tell()

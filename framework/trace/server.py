@@ -706,7 +706,7 @@ class Service:
         self.asker = peer
         try:
             result = handler(request.params)
-        except Exception as error:
+        except Exception as error:  # the viewer is told, whatever it is
             self._send(peer, Reply(request.id, error=_one_line(error)))
             return
         if isinstance(result, Future):

@@ -157,7 +157,7 @@ class Module(ModuleTree, StateDict):
         ran: set[int] = set()
         try:
             return self._hooked_forward(args, kwargs, ran)
-        except Exception:
+        except Exception:  # a hook or `forward`, both the user's; raised again below
             for hook in _of_all("forward always"):
                 hook(self, args, kwargs, None)
             for key in list(self._forward_hooks_always_called):

@@ -58,7 +58,7 @@ class Failure:
             raise KeyError(_Verbatim(self.message))
         try:
             error = self.kind(self.message)
-        except Exception:
+        except Exception:  # the type is the user's and may want other arguments
             error = RuntimeError(self.message)
         raise error from None
 
