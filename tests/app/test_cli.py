@@ -15,8 +15,9 @@ import xml.etree.ElementTree as ET
 from importlib.util import find_spec
 
 import pytest
+from command_line import tapebook
 
-from app.cli import main
+pytestmark = pytest.mark.usefixtures("runtime")
 
 TRAIN = """\
 import framework as torch
@@ -31,34 +32,6 @@ for step in range(5):
     loss.backward()
     optimizer.step()
 """
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-
-
-def _tapebook(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def called(capfd):
-    """The command line without a process of its own."""
-
-    def call(*arguments):
-        try:
-            status = main([str(a) for a in arguments])
-        except SystemExit as error:
-            status = error.code
-        sys.stdout.flush()
-        out, err = capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, status, out, err)
-
-    return call
 
 
 @pytest.fixture
@@ -114,9 +87,9 @@ def test_what_cannot_be_opened_is_refused_before_the_screen(tmp_path, kind, call
 
 
 def test_no_terminal_no_screen(train):
-    assert _refused(_tapebook(train), "needs a terminal", "tapebook run")
-    assert _refused(_tapebook(), "needs a terminal")
-    assert _refused(_tapebook("attach"), "needs a terminal")
+    assert _refused(tapebook(train), "needs a terminal", "tapebook run")
+    assert _refused(tapebook(), "needs a terminal")
+    assert _refused(tapebook("attach"), "needs a terminal")
 
 
 @pytest.mark.parametrize(
@@ -150,8 +123,8 @@ def test_a_plain_locale_and_a_closed_pipe(train, tmp_path):
     odd = tmp_path / "naïve.py"
     odd.write_text("print('é')")
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    assert _tapebook("run", odd, env=env).returncode == 0
-    assert _tapebook("doctor", env=env).returncode == 0
+    assert tapebook("run", odd, env=env).returncode == 0
+    assert tapebook("doctor", env=env).returncode == 0
     command = f"{sys.executable} -m app doctor | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in done.stderr
@@ -168,14 +141,14 @@ def test_version_is_fast_and_loads_nothing():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"tapebook \d+\.\d+\.\d+\S*\n\[\]\n", done.stdout)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _tapebook("--version")
+    tapebook("--version")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 1.0  # of its own: others may have the machine
 
 
 def test_help_names_the_subcommands(called):
-    done = _tapebook("--help")
+    done = tapebook("--help")
     assert done.returncode == 0
     for word in ("run", "ps", "attach", "export", "doctor"):
         assert f"tapebook {word}" in done.stdout or f"| {word}" in done.stdout
@@ -188,11 +161,11 @@ def test_the_installed_program_is_this_one():
     if program is None:
         pytest.skip("the package is not installed in this environment")
     done = subprocess.run([program, "--version"], capture_output=True, text=True)
-    assert done.stdout == _tapebook("--version").stdout
+    assert done.stdout == tapebook("--version").stdout
 
 
 def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
-    done = _tapebook("doctor")
+    done = tapebook("doctor")
     assert done.returncode == 0
     found = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert list(found) == [
@@ -201,13 +174,13 @@ def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
         "matplotlib", "pytorch", "terminal", "unicode", "runtime",
     ]  # fmt: skip
     assert all(len(line) < 200 and line[:4] in ("ok  ", "note") for line in found.values())
-    off = _tapebook("doctor", env={**os.environ, "TAPEBOOK_NUMBA": "0"})
+    off = tapebook("doctor", env={**os.environ, "TAPEBOOK_NUMBA": "0"})
     assert "TAPEBOOK_NUMBA=0 is set" in off.stdout or "tapebook[fast]" in off.stdout
-    empty = _tapebook("doctor", env={**os.environ, "PATH": str(tmp_path)})
+    empty = tapebook("doctor", env={**os.environ, "PATH": str(tmp_path)})
     assert "apt install graphviz" in empty.stdout
-    fake = _tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "2"})
+    fake = tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "2"})
     assert "2 fake CUDA devices:" in fake.stdout
-    one = _tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "1"})
+    one = tapebook("doctor", env={**os.environ, "TAPEBOOK_FAKE_CUDA": "1"})
     assert "1 fake CUDA device:" in one.stdout
     if find_spec("cupy") is None:  # what is to be done about it is said once
         assert [what for what, line in found.items() if "tapebook[cuda12]" in line] == ["cupy"]
@@ -215,10 +188,10 @@ def test_doctor_says_what_is_there_and_what_to_do(tmp_path):
 
 def test_doctor_fails_when_something_is_wrong_that_one_needs(tmp_path):
     (tmp_path / "tapebook").write_text("a file where the folder of sessions should be")
-    done = _tapebook("doctor", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    done = tapebook("doctor", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
     wrong = [line for line in done.stdout.splitlines() if line.startswith("MISS")]
     assert done.returncode == 1 and [line.split()[1] for line in wrong] == ["runtime"]
-    assert "Exit status: 0, or 1" in _tapebook("doctor", "--help").stdout
+    assert "Exit status: 0, or 1" in tapebook("doctor", "--help").stdout
 
 
 def test_ps_without_sessions(called):
@@ -233,7 +206,7 @@ def test_ps_without_sessions(called):
 @pytest.mark.parametrize("phase", ["forward", "both"])
 def test_export_writes_a_picture_of_the_first_step(train, tmp_path, suffix, phase, called):
     out = tmp_path / f"graph.{suffix}"
-    run = _tapebook if (suffix, phase) == ("svg", "both") else called
+    run = tapebook if (suffix, phase) == ("svg", "both") else called
     done = run("export", train, "-o", out, "--phase", phase)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{out}: ") and "nodes" in done.stdout
@@ -250,7 +223,7 @@ def test_export_writes_a_picture_of_the_first_step(train, tmp_path, suffix, phas
 def test_export_without_graphviz_says_which_way_was_used(train, tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
-    done = _tapebook(
+    done = tapebook(
         "export", train, "-o", tmp_path / "g.svg", env={**os.environ, "PATH": str(folder)}
     )
     assert done.returncode == 0

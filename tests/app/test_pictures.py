@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from app.cli import main
+from command_line import called_here
 
 TRAIN = """\
 import framework as torch
@@ -39,16 +38,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def called(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    try:
-        status = main([str(a) for a in arguments])
-    except SystemExit as error:
-        status = int(error.code or 0)
-    sys.stdout.flush()
-    out, err = capfd.readouterr()
-    return status, out, err
-
-
 @pytest.mark.parametrize("source", ["train.py", "run.tape"])
 @pytest.mark.parametrize("suffix", ["html", "svg", "mmd", "dot", "png"])
 def test_every_format_has_the_same_options(
@@ -56,7 +45,7 @@ def test_every_format_has_the_same_options(
 ) -> None:
     out = tmp_path / f"graph.{suffix}"
     options = ("--phase", "both", "--step", 2, "--depth", 2, "--values", "--module", "model")
-    status, said, err = called(capfd, "export", folder / source, "-o", out, *options)
+    status, said, err = called_here(capfd, "export", folder / source, "-o", out, *options)
     assert status == 0, err
     assert said.startswith(f"{out}: ") and "nodes" in said
     data = out.read_bytes()
@@ -72,22 +61,22 @@ def test_every_format_has_the_same_options(
 
 
 def test_summary(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, err = called(capfd, "summary", folder / "train.py")
+    status, out, err = called_here(capfd, "summary", folder / "train.py")
     assert status == 0, err
     assert re.search(r"^  0 Linear +f32\[12,16\] +144 +3264 +384 B ", out, re.MULTILINE)
     assert "parameters 212, trainable 212, fixed 0" in out
     assert out.startswith("step 2\n") and "first step" not in out, "the first is no usual one"
-    _, out, _ = called(capfd, "summary", folder / "train.py", "--step", 1)
+    _, out, _ = called_here(capfd, "summary", folder / "train.py", "--step", 1)
     assert out.startswith("step 1\n") and "times of the first step: " in out
     (folder / "once.py").write_text(
         (folder / "train.py").read_text().replace("range(3)", "range(1)")
     )
-    status, out, _ = called(capfd, "summary", folder / "once.py")
+    status, out, _ = called_here(capfd, "summary", folder / "once.py")
     assert status == 0 and out.startswith("step 1\n") and "times of the first step: " in out
-    status, out, err = called(capfd, "summary", folder / "run.tape", "--depth", 1, "--step", 3)
+    status, out, err = called_here(capfd, "summary", folder / "run.tape", "--depth", 1, "--step", 3)
     assert status == 0, err
     assert out.startswith("step 3") and "0 Linear" not in out and "model Sequential" in out
-    status, out, _ = called(capfd, "summary", folder / "run.tape", "--ops")
+    status, out, _ = called_here(capfd, "summary", folder / "run.tape", "--ops")
     assert re.search(r"^linear +2 +4848 ", out, re.MULTILINE), out
 
 
@@ -95,9 +84,9 @@ def test_a_file_that_is_replaced_is_spoken_of(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "graph.mmd"
-    _, said, _ = called(capfd, "export", folder / "run.tape", "-o", out)
+    _, said, _ = called_here(capfd, "export", folder / "run.tape", "-o", out)
     assert "replaces" not in said
-    _, said, _ = called(capfd, "export", folder / "run.tape", "-o", out)
+    _, said, _ = called_here(capfd, "export", folder / "run.tape", "-o", out)
     assert said.endswith("; it replaces the file of that name\n")
 
 
@@ -122,37 +111,39 @@ def test_a_step_of_two_optimizers_is_shown_whole(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("gan.py").write_text(GAN)
-    status, _, err = called(capfd, "run", "gan.py", "--no-listen", "--record", "gan.tape")
+    status, _, err = called_here(capfd, "run", "gan.py", "--no-listen", "--record", "gan.tape")
     assert status == 0, err
-    _, out, _ = called(capfd, "show", "gan.tape", "--step", 2)
+    _, out, _ = called_here(capfd, "show", "gan.tape", "--step", 2)
     heads = re.findall(r"^step 2 \((\d) of 2\): events", out, re.MULTILINE)
     assert heads == ["1", "2"] and "SGD.step 2" in out and "Adam.step 2" in out
-    _, out, _ = called(capfd, "show", "gan.tape", "--step", 2, "--time")
+    _, out, _ = called_here(capfd, "show", "gan.tape", "--step", 2, "--time")
     assert out.count("time of step 2 (") == 2
-    _, out, _ = called(capfd, "show", "gan.tape", "square", "--step", 2)
+    _, out, _ = called_here(capfd, "show", "gan.tape", "square", "--step", 2)
     assert out.startswith("1 in step 2 of 2 in all")  # it is in the first of them
-    _, out, _ = called(capfd, "export", "gan.tape", "-o", "gan.mmd", "--step", 2)
+    _, out, _ = called_here(capfd, "export", "gan.tape", "-o", "gan.mmd", "--step", 2)
     assert "; it is step 2 (2 of 2)" in out
-    _, out, _ = called(capfd, "show", "gan.tape")
+    _, out, _ = called_here(capfd, "show", "gan.tape")
     assert "steps     4 training steps (1 to 2)" in out
 
 
 def test_feeds_and_uses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, err = called(capfd, "show", folder / "run.tape", "feeds", "nll_loss")
+    status, out, err = called_here(capfd, "show", folder / "run.tape", "feeds", "nll_loss")
     assert status == 0, err
     names = [re.split(r" {2,}", line.lstrip("│├└ "))[0] for line in out.splitlines()]
     assert names == [
         "nll_loss → loss", "log_softmax", "linear", "relu", "linear", "randn", "model.0.weight",
         "model.0.bias", "model.2.weight", "model.2.bias", "randint",
     ]  # fmt: skip
-    status, out, _ = called(capfd, "show", folder / "run.tape", "--ops", "--step", 1)
+    status, out, _ = called_here(capfd, "show", folder / "run.tape", "--ops", "--step", 1)
     (first,) = re.findall(r"^ +(\d+) +nll_loss_backward", out, re.MULTILINE)
-    status, out, _ = called(capfd, "show", folder / "run.tape", "feeds", first)
+    status, out, _ = called_here(capfd, "show", folder / "run.tape", "feeds", first)
     assert re.search(r"[├└] the first gradient +f32\[\] +of backward at train.py:11", out), out
-    status, out, _ = called(capfd, "show", folder / "run.tape", "uses", "model.2", "--depth", 1)
+    status, out, _ = called_here(
+        capfd, "show", folder / "run.tape", "uses", "model.2", "--depth", 1
+    )
     assert status == 0
     assert re.search(r"^[├└] log_softmax ", out, re.MULTILINE)
-    status, out, err = called(capfd, "show", folder / "run.tape", "feeds", "nothing")
+    status, out, err = called_here(capfd, "show", folder / "run.tape", "feeds", "nothing")
     assert (status, out) == (2, "") and err.count("\n") == 1
     assert "no op, module or leaf of this trace is called 'nothing'" in err
 
@@ -172,10 +163,10 @@ def test_uses_in_a_later_step_of_what_was_made_before(
         "    loss.backward()\n"
         "    optimizer.step()\n"
     )
-    assert called(capfd, "run", "data.py", "--no-listen", "--record", "data.tape")[0] == 0
-    _, out, _ = called(capfd, "show", "data.tape", "--ops", "--step", 3)
+    assert called_here(capfd, "run", "data.py", "--no-listen", "--record", "data.tape")[0] == 0
+    _, out, _ = called_here(capfd, "show", "data.tape", "--ops", "--step", 3)
     first = int(re.findall(r"^ +(\d+)  mul", out, re.MULTILINE)[0])
-    _, out, _ = called(capfd, "show", "data.tape", "uses", "data", "--step", 3, "--depth", 1)
+    _, out, _ = called_here(capfd, "show", "data.tape", "uses", "data", "--step", 3, "--depth", 1)
     head, *rest = out.splitlines()
     assert head.split()[0] == "data" and head.endswith("of an earlier step"), out
     assert rest[0].endswith(f"#{first}"), out
@@ -205,7 +196,7 @@ def test_what_cannot_be_is_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(folder)
-    found, out, err = called(capfd, *arguments)
+    found, out, err = called_here(capfd, *arguments)
     assert (found, out) == (status, "")
     assert err.startswith("tapebook: ") and err.count("\n") == 1, err
     assert reason in err

@@ -4,80 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from command_line import NAN, Terminal, tapebook, write
 
 from app.cli import main
 from app.runner import parse_break
 
-NAN = """\
-# %% The model
-import framework as torch
-from framework import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.lin = nn.Linear(4, 4)
-
-    def forward(self, x):
-        h = self.lin(x)
-        return torch.log(h - h.max())
-
-torch.manual_seed(0)
-net = Net()
-
-# %% The run
-for step in range(3):
-    out = net(torch.randn(2, 4))
-    print("step", step)
-    loss = out.sum()
-"""
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path_factory, monkeypatch):
-    path = tmp_path_factory.mktemp("run")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    return path
-
-
-def _tapebook(*arguments, cwd=None, stdin=subprocess.DEVNULL, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=stdin, capture_output=True, text=True, timeout=120, cwd=cwd, **options,
-    )  # fmt: skip
-
-
-def _write(path, text):
-    path.write_text(text)
-    return path
-
-
-@pytest.fixture
-def nan(tmp_path):
-    return _write(tmp_path / "nan_net.py", NAN)
-
+pytestmark = pytest.mark.usefixtures("runtime")
 
 # -- a program as Python would run it -------------------------------------------------------------
 
 
 def test_a_script_runs_as_main(tmp_path):
     (tmp_path / "beside.py").write_text("VALUE = 5\n")
-    script = _write(
+    script = write(
         tmp_path / "script.py",
         "import os, sys, beside\n"
         "print(__name__, sys.argv[1:], os.path.basename(__file__), beside.VALUE)\n"
         "import __main__\nprint(__main__.beside is beside)\n",
     )
-    done = _tapebook("run", script, "--", "--break", "a b")
+    done = tapebook("run", script, "--", "--break", "a b")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "__main__ ['--break', 'a b'] script.py 5\nTrue\n"
 
@@ -95,7 +46,7 @@ def test_a_notebook_s_own_ways_work(tmp_path):
         for i, source in enumerate(sources)
     ]  # fmt: skip
     document = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    done = _tapebook("run", _write(tmp_path / "n.ipynb", json.dumps(document)))
+    done = tapebook("run", write(tmp_path / "n.ipynb", json.dumps(document)))
     assert done.returncode == 0, done.stderr
     assert "shown" in done.stdout and "int" in done.stdout and "awaited" in done.stdout
 
@@ -108,11 +59,11 @@ def test_a_notebook_runs_cell_by_cell(tmp_path):
         {"cell_type": "code", "id": "two", "metadata": {}, "outputs": [], "execution_count": None,
          "source": "def f():\n    return 1 / (y - 4)\n\nprint('y', y)\nf()"},
     ]  # fmt: skip
-    path = _write(
+    path = write(
         tmp_path / "n.ipynb",
         json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}),
     )
-    done = _tapebook("run", path)
+    done = tapebook("run", path)
     assert done.returncode == 1
     assert "y 4" in done.stdout
     assert "cell 3, line 5, in <module>" in done.stderr
@@ -131,7 +82,7 @@ def test_a_notebook_runs_cell_by_cell(tmp_path):
     ],
 )
 def test_exit_statuses(tmp_path, code, status, said):
-    done = _tapebook("run", _write(tmp_path / "s.py", code))
+    done = tapebook("run", write(tmp_path / "s.py", code))
     assert done.returncode == status
     assert said in done.stderr
     assert "app/runner.py" not in done.stderr
@@ -139,23 +90,23 @@ def test_exit_statuses(tmp_path, code, status, said):
 
 def test_mixed_devices_are_all_named(tmp_path, monkeypatch):
     monkeypatch.setenv("TAPEBOOK_FAKE_CUDA", "1")
-    script = _write(
+    script = write(
         tmp_path / "mixed.py",
         "import framework as torch\nx = torch.ones(2)\ny = torch.ones(2, device='cuda')\nx + y\n",
     )
-    told = _tapebook("run", script, "--no-listen").stderr.splitlines()[-1]
+    told = tapebook("run", script, "--no-listen").stderr.splitlines()[-1]
     assert "add of [2] float32 cpu (" in told and "and [2] float32 cuda:0 (" in told
 
 
 def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "bad.py",
         "import framework as torch\nfrom framework import nn\n"
         "model = nn.Sequential(nn.Linear(4, 3))\ndef train(x):\n    return model(x)\n"
         "train(torch.ones(2, 5))\n",
     )
-    assert _tapebook("run", script, "--no-listen").returncode == 1
-    done = _tapebook("run", script)
+    assert tapebook("run", script, "--no-listen").returncode == 1
+    done = tapebook("run", script)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert [m[1] for line in lines if (m := re.search(r'File "(.*?)"', line))] == [str(script)] * 2
@@ -166,14 +117,14 @@ def test_an_exception_shows_the_users_frames_and_the_op_with_its_operands(tmp_pa
 
 
 def test_control_characters_of_a_program_do_not_reach_the_terminal_from_us(tmp_path):
-    script = _write(tmp_path / "s.py", "raise ValueError('\\x1b]52;c;evil\\x07')")
-    done = _tapebook("run", script)
+    script = write(tmp_path / "s.py", "raise ValueError('\\x1b]52;c;evil\\x07')")
+    done = tapebook("run", script)
     assert "\x1b" not in done.stderr and "evil" in done.stderr
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_termination_runs_exit_handlers_and_leaves_no_files(tmp_path, runtime, number, status):
-    script = _write(
+    script = write(
         tmp_path / "s.py",
         "import atexit, time\natexit.register(lambda: print('handler ran'))\n"
         "try:\n    print('up', flush=True)\n    time.sleep(1000)\n"
@@ -192,7 +143,7 @@ def test_termination_runs_exit_handlers_and_leaves_no_files(tmp_path, runtime, n
 
 def test_interrupt_names_the_place(tmp_path):
     code = "n = 0\nwhile True:\n    n += 1\n    if n == 9: print('up', flush=True)\n"
-    script = _write(tmp_path / "s.py", code)
+    script = write(tmp_path / "s.py", code)
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "run", script],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -208,7 +159,7 @@ def test_interrupt_names_the_place(tmp_path):
 
 
 def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
-    done = _tapebook("run", nan, "--break", "nan")
+    done = tapebook("run", nan, "--break", "nan")
     assert done.returncode == 1
     out = done.stdout
     assert re.search(r"── stopped: nan: \d NaN of 8: log in net, forward, step 1 ──", out)
@@ -240,22 +191,22 @@ def test_the_first_nan_is_reported_with_all_there_is_to_know(nan):
     ],
 )
 def test_forms_of_breakpoints(nan, point, title, status):
-    done = _tapebook("run", nan, "--break", point, cwd=nan.parent)
+    done = tapebook("run", nan, "--break", point, cwd=nan.parent)
     assert done.returncode == status, done.stdout + done.stderr
     assert (title is None) == ("stopped" not in done.stdout)
     assert (title or "") in done.stdout
 
 
 def test_break_in_backward_and_on_an_error(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "s.py",
         "import framework as torch\nx = torch.zeros(3, requires_grad=True)\n"
         "y = x.sqrt()\ny.sum().backward()\ntorch.ones(2) @ torch.ones(3)\n",
     )
-    done = _tapebook("run", script, "--break", "inf")
+    done = tapebook("run", script, "--break", "inf")
     assert "sqrt backward  outside of any module  (backward)" in done.stdout
     assert "gradients out" in done.stdout and "3 Inf of 3" in done.stdout
-    done = _tapebook("run", script, "--break", "error")
+    done = tapebook("run", script, "--break", "error")
     assert "stopped: exception: RuntimeError" in done.stdout
     assert done.returncode == 1
 
@@ -326,30 +277,30 @@ print("trained")
 
 
 def test_rules_end_the_run_with_status_1_a_report_and_a_recording(tmp_path):
-    script = _write(tmp_path / "dead.py", DEAD % "-50.0")
-    done = _tapebook("run", script, "--rules", "default", "--record", "out.tape", cwd=tmp_path)
+    script = write(tmp_path / "dead.py", DEAD % "-50.0")
+    done = tapebook("run", script, "--rules", "default", "--record", "out.tape", cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     report = done.stderr
     assert "12 rules, 9 training steps: 1 finding" in report
     assert f"rule dead_relu: relu in model.1\n  at     {script}:10\n  step   10" in report
     assert "  try    " in report and "Traceback" not in report
-    assert _tapebook("verify", tmp_path / "out.tape").returncode == 0
+    assert tapebook("verify", tmp_path / "out.tape").returncode == 0
 
 
 def test_rules_let_a_sound_program_run_to_its_end(tmp_path):
-    script = _write(tmp_path / "sound.py", DEAD % "0.0")
-    done = _tapebook("run", script, "--rules", "default")
+    script = write(tmp_path / "sound.py", DEAD % "0.0")
+    done = tapebook("run", script, "--rules", "default")
     assert done.returncode == 0 and done.stdout == "trained\n"
     assert done.stderr == "12 rules, 30 training steps: nothing found\n"
 
 
 def test_thresholds_of_one_s_own(tmp_path):
-    script = _write(tmp_path / "sound.py", DEAD % "0.0")
-    mine = _write(tmp_path / "my.toml", "[loss_not_falling]\nsteps = 20\nfall = 0.9\n")
-    done = _tapebook("run", script, "--rules", "default", "--rules", mine)
+    script = write(tmp_path / "sound.py", DEAD % "0.0")
+    mine = write(tmp_path / "my.toml", "[loss_not_falling]\nsteps = 20\nfall = 0.9\n")
+    done = tapebook("run", script, "--rules", "default", "--rules", mine)
     assert done.returncode == 1 and "rule loss_not_falling: the loss" in done.stderr
     mine.write_text("[loss_not_falling]\nstep = 20\n")
-    done = _tapebook("run", script, "--rules", mine)
+    done = tapebook("run", script, "--rules", mine)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == (
         f"tapebook: {mine}: [loss_not_falling] has no 'step'; it has enabled, steps, fall\n"
@@ -357,22 +308,22 @@ def test_thresholds_of_one_s_own(tmp_path):
 
 
 def test_a_condition_that_cannot_be_judged_is_told(nan):
-    done = _tapebook("run", nan, "--break", "op log where x.nope")
+    done = tapebook("run", nan, "--break", "op log where x.nope")
     assert done.returncode == 0
     assert "breakpoint 1 could not be judged: where x.nope: AttributeError" in done.stderr
 
 
 def test_a_parameter_that_there_is_not_is_told(tmp_path):
-    script = _write(tmp_path / "sound.py", DEAD % "0.0")
-    done = _tapebook("run", script, "--break", "grad model.9.weight norm > 1")
+    script = write(tmp_path / "sound.py", DEAD % "0.0")
+    done = tapebook("run", script, "--break", "grad model.9.weight norm > 1")
     assert done.returncode == 0
     assert "breakpoint 1: nothing is called model.9.weight; there are " in done.stderr
     assert "model.0.weight" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_break_on_a_gradient_shows_its_node_with_what_came_in_and_went_out(tmp_path):
-    script = _write(tmp_path / "sound.py", DEAD % "0.0")
-    done = _tapebook("run", script, "--break", "grad model.0.weight norm > 0 after 2")
+    script = write(tmp_path / "sound.py", DEAD % "0.0")
+    done = tapebook("run", script, "--break", "grad model.0.weight norm > 0 after 2")
     assert done.returncode == 1
     assert "gradient of model.0.weight, backward, step 3" in done.stdout
     shown = done.stdout
@@ -387,63 +338,8 @@ def test_break_on_a_gradient_shows_its_node_with_what_came_in_and_went_out(tmp_p
 # -- the console in a real terminal ---------------------------------------------------------------
 
 
-class Terminal:
-    """A program in a pseudo terminal."""
-
-    def __init__(self, *arguments):
-        master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *map(str, arguments)],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
-        )  # fmt: skip
-        os.close(slave)
-        self.master = master
-        self.text = ""
-
-    def expect(self, text, seconds=60):
-        """What has come up to a text, which is taken away."""
-        end = time.monotonic() + seconds
-        while text not in self.text:
-            left = end - time.monotonic()
-            assert left > 0, self.text
-            if select.select([self.master], [], [], left)[0]:
-                try:
-                    part = os.read(self.master, 65536)
-                except OSError:
-                    part = b""
-                assert part, f"ended without {text!r}: {self.text}"
-                self.text += part.decode().replace("\r\n", "\n")
-        before, _, self.text = self.text.partition(text)
-        return before
-
-    def send(self, line):
-        os.write(self.master, line.encode() + b"\n")
-
-    def ask(self, line, prompt="(tapebook) "):
-        self.send(line)
-        return self.expect(prompt)
-
-    def waits(self):
-        """Until it sleeps in C's input: a signal just before would be seen at the next key."""
-        stat, asleep = f"/proc/{self.process.pid}/stat", 0
-        end = time.monotonic() + 60
-        while asleep < 10:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-            with open(stat) as file:
-                asleep = asleep + 1 if file.read().rpartition(")")[2].split()[0] == "S" else 0
-
-    def end(self):
-        try:
-            return self.process.wait(60)
-        finally:
-            self.process.kill()
-            os.close(self.master)
-
-
 def test_a_failure_in_a_terminal_opens_post_mortem_at_the_op_that_raised(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "bad.py",
         "import framework as torch\nfrom framework import nn\n"
         "model = nn.Sequential(nn.Linear(4, 3))\n"
@@ -496,8 +392,8 @@ for size in (2, 5):
 
 def test_an_error_of_a_modules_own_code_names_the_module_and_the_line(tmp_path):
     """Not the last op, which was fine, nor the line at which the frame ended."""
-    script = _write(tmp_path / "own.py", OWN)
-    done = _tapebook("run", script)
+    script = write(tmp_path / "own.py", OWN)
+    done = tapebook("run", script)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "failing module: net.gate (Gate) of [5, 8] float32 (from linear at own.py:16), "
@@ -521,14 +417,14 @@ def test_an_error_of_a_modules_own_code_names_the_module_and_the_line(tmp_path):
 
 
 def test_an_error_in_the_backward_of_a_function_names_the_node_and_the_line(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "cube.py",
         "import framework as torch\nclass Cube(torch.autograd.Function):\n"
         "    @staticmethod\n    def forward(ctx, x):\n        return x ** 3\n"
         "    @staticmethod\n    def backward(ctx, g):\n        raise ValueError('not yet')\n"
         "x = torch.ones(2, requires_grad=True)\ny = Cube.apply(x)\n(y * 2).sum().backward()\n",
     )
-    done = _tapebook("run", script)
+    done = tapebook("run", script)
     assert done.stderr.splitlines()[-1] == (
         f"failing node: Cube backward of [2] float32, at {script}:8"
     )
@@ -543,12 +439,12 @@ def test_an_error_in_the_backward_of_a_function_names_the_node_and_the_line(tmp_
 
 def test_an_error_outside_of_ops_and_modules_is_shown_at_its_line(tmp_path):
     """An op that raised before, and was caught, is not blamed for it."""
-    script = _write(
+    script = write(
         tmp_path / "loop.py",
         "import framework as torch\nx = torch.ones(2, 3)\ntry:\n    x @ x\n"
         "except RuntimeError:\n    pass\nnames = {}\nnames['loss']\n",
     )
-    assert "failing" not in _tapebook("run", script).stderr
+    assert "failing" not in tapebook("run", script).stderr
     terminal = Terminal("run", script)
     shown = terminal.expect("(tapebook) ")
     assert "raised outside of ops and modules" in shown and "→    8  names['loss']" in shown
@@ -586,22 +482,22 @@ def test_it_is_what_the_op_made_and_lines_are_edited_at_the_prompt(nan):
 
 def test_what_is_no_op_is_called_by_its_name(tmp_path):
     """A stop before a line shows the line; at a module or a cell, that."""
-    book = _write(tmp_path / "book.py", "# %%\nx = 1\n# %%\ny = 1\nz = x + y\n")
-    done = _tapebook("run", book, "--break", "at cell 2, line 2")
+    book = write(tmp_path / "book.py", "# %%\nx = 1\n# %%\ny = 1\nz = x + y\n")
+    done = tapebook("run", book, "--break", "at cell 2, line 2")
     assert "  →    5  z = x + y\n" in done.stdout, done.stdout
-    script = _write(
+    script = write(
         tmp_path / "s.py",
         "breakpoint()\nimport framework as torch\nfrom framework import nn\n"
         "class Bad(nn.Module):\n    def forward(self, x):\n        raise KeyError('no')\n"
         "model = nn.Sequential(nn.Linear(4, 3), Bad())\n"
         "y = torch.ones(2, 4)\nmodel(y)\n",
     )
-    done = _tapebook("run", script, "--break", "s.py:9")
+    done = tapebook("run", script, "--break", "s.py:9")
     assert "→    1  breakpoint()\n" in done.stdout and "NoneType" not in done.stdout
-    _write(script, script.read_text().removeprefix("breakpoint()"))
-    done = _tapebook("run", script, "--break", "s.py:9")
+    write(script, script.read_text().removeprefix("breakpoint()"))
+    done = tapebook("run", script, "--break", "s.py:9")
     assert "→    9  model(y)\n" in done.stdout and "ones  outside" not in done.stdout
-    done = _tapebook("run", script, "--break", "error")
+    done = tapebook("run", script, "--break", "error")
     assert re.search(
         r"KeyError: 'no' ──\n\nthe end of module model\.1  \(Bad\)\n.*\n(.*\n)+"
         r"inputs\n  from linear at s\.py:9 +\[2, 3\] float32 ",

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_runner import Terminal, _tapebook, _write, nan, runtime  # noqa: F401 (fixtures)
+from command_line import Terminal, tapebook, write
 
 from app.cli import main
 from app.recording import time_lines, worked
@@ -22,6 +22,8 @@ from framework.trace.events import ModuleBegin
 from framework.trace.playback import Playback
 from framework.trace.protocol import StateChanged
 
+pytestmark = pytest.mark.usefixtures("runtime")
+
 
 def _session_of(process):
     end = time.monotonic() + 60
@@ -32,7 +34,7 @@ def _session_of(process):
 
 
 def test_a_viewer_attaches_to_a_running_program(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "loop.py",
         "import framework as torch\nw = torch.ones(4, requires_grad=True)\n"
         "for step in range(10**9):\n    loss = (w * 2).exp().sum()\n    loss.backward()\n",
@@ -55,7 +57,7 @@ def test_a_viewer_attaches_to_a_running_program(tmp_path):
             assert (stop.source.file, stop.source.line) == (str(script), 4)
             assert [f.source.function for f in client.request("stack").result(60)] == ["<module>"]
             assert "step" in [v.name for v in client.request("variables").result(60)]
-            listed = _tapebook("ps").stdout
+            listed = tapebook("ps").stdout
             assert session.name in listed and str(script) in listed
         assert process.poll() is None
     finally:
@@ -64,18 +66,18 @@ def test_a_viewer_attaches_to_a_running_program(tmp_path):
 
 
 def test_without_listening_there_is_no_session(tmp_path):
-    script = _write(
+    script = write(
         tmp_path / "s.py",
         "from framework.trace.session import sessions\nprint(len(sessions()))\n",
     )
-    assert _tapebook("run", script).stdout == "1\n"
-    assert _tapebook("run", script, "--no-listen").stdout == "0\n"
+    assert tapebook("run", script).stdout == "1\n"
+    assert tapebook("run", script, "--no-listen").stdout == "0\n"
 
 
 def test_a_directory_that_cannot_be_used_does_not_stop_the_program(tmp_path, monkeypatch):
     (tmp_path / "tapebook").write_text("in the way")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    done = _tapebook("run", _write(tmp_path / "s.py", "print('ran')"))
+    done = tapebook("run", write(tmp_path / "s.py", "print('ran')"))
     assert (done.returncode, done.stdout) == (0, "ran\n")
     assert "nobody can attach" in done.stderr and done.stderr.count("\n") == 1
 
@@ -99,7 +101,7 @@ print("over", flush=True)
 
 
 def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
-    script = _write(tmp_path / "what.py", WHAT_IF)
+    script = write(tmp_path / "what.py", WHAT_IF)
     terminal = Terminal("run", script, "--break", "op tanh once")
     terminal.expect("(tapebook) ")
     for line in ("x", "a", "D"):
@@ -129,7 +131,7 @@ def test_what_if_at_the_prompt_is_a_copy_that_is_left_or_adopted(tmp_path):
     assert "the branch is over (status 1)" in terminal.expect("(tapebook) ")
     terminal.ask("e scale = 0.0", "(what if) ")
     assert "the branch is the program now" in terminal.ask("a")
-    assert "what-" in _tapebook("ps").stdout, "it can be attached to again"
+    assert "what-" in tapebook("ps").stdout, "it can be attached to again"
     terminal.send("c")
     shown = terminal.expect("over")
     assert shown.count("0.0000") == 3
@@ -143,7 +145,7 @@ def _table(text):
 
 
 def test_a_branch_is_compared_at_the_prompt(tmp_path):
-    script = _write(tmp_path / "what.py", WHAT_IF)
+    script = write(tmp_path / "what.py", WHAT_IF)
     alone = subprocess.run([sys.executable, script], capture_output=True, text=True)
     losses = [float(line.split()[2]) for line in alone.stdout.splitlines() if "loss" in line]
     terminal = Terminal("run", script, "--break", "op tanh once")
@@ -183,7 +185,7 @@ def test_a_branch_is_compared_at_the_prompt(tmp_path):
 
 
 def test_comparing_at_the_prompt_leaves_no_process_behind(tmp_path):
-    script = _write(tmp_path / "what.py", WHAT_IF)
+    script = write(tmp_path / "what.py", WHAT_IF)
     terminal = Terminal("run", script, "--break", "op tanh once")
     terminal.expect("(tapebook) ")
     pid = terminal.process.pid
@@ -204,7 +206,7 @@ def test_comparing_at_the_prompt_leaves_no_process_behind(tmp_path):
 
 def test_a_program_without_an_optimizer_is_compared_as_far_as_it_has_come(tmp_path):
     """Its training steps never end: neither of the two may be waited for."""
-    script = _write(
+    script = write(
         tmp_path / "plain.py",
         "import framework as torch\nscale = 1.0\nw = torch.ones(3, requires_grad=True)\n"
         "while True:\n    w.grad = None\n    loss = (w * w).sum() * scale\n    loss.backward()\n",
@@ -222,7 +224,7 @@ def test_a_program_without_an_optimizer_is_compared_as_far_as_it_has_come(tmp_pa
     assert terminal.end() == 1
 
 
-def test_what_it_stood_at_the_prompt_is_no_time_of_the_recording(nan, tmp_path):  # noqa: F811
+def test_what_it_stood_at_the_prompt_is_no_time_of_the_recording(nan, tmp_path):
     tape = tmp_path / "a.tape"
     terminal = Terminal("run", nan, "--break", "op log once", "--record", tape, "--no-listen")
     terminal.expect("(tapebook) ")
@@ -267,12 +269,12 @@ def test_a_program_of_pytorch_s_own_is_told_what_to_import(tmp_path, there):
     (tmp_path / "train.py").write_text(f"import {name}\n")
     (tmp_path / "ours.py").write_text("import framework as torch\ntorch.ones(2)\n")
     hint = "train.py: line 1 imports PyTorch itself, which is not looked into"
-    done = _tapebook("run", "train.py", cwd=tmp_path)
+    done = tapebook("run", "train.py", cwd=tmp_path)
     assert hint in done.stderr and "import framework as torch" in done.stderr, done.stderr
     assert done.returncode == int(not there)
     if there:
-        assert hint in _tapebook("summary", "train.py", cwd=tmp_path).stderr
-    assert "PyTorch" not in _tapebook("run", "ours.py", cwd=tmp_path).stderr
+        assert hint in tapebook("summary", "train.py", cwd=tmp_path).stderr
+    assert "PyTorch" not in tapebook("run", "ours.py", cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import recorded, shown
 
 from app.cli import main
 from framework.trace.events import Op
@@ -35,17 +34,7 @@ images = torch.linspace(0, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8) * 1.0
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seeing")
-    script, out = folder / "train.py", folder / "train.tape"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
-    assert subprocess.run([*command, "--no-listen"]).returncode == 0
-    return out
-
-
-def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert main(["show", *map(str, arguments)]) == 0
-    return capsys.readouterr().out
+    return recorded(tmp_path_factory.mktemp("seeing") / "train.py", SCRIPT)
 
 
 def test_parameters(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,11 +52,8 @@ def test_parameters(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_nan_is_no_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script, out = tmp_path / "bad.py", tmp_path / "bad.tape"
-    script.write_text(SCRIPT.replace("(model(x), y)", "(model(x), y) * (-1 if step < 9 else nan)"))
-    script.write_text("nan = float('nan')\n" + script.read_text())
-    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
-    assert subprocess.run([*command, "--no-listen"]).returncode == 0
+    bad = SCRIPT.replace("(model(x), y)", "(model(x), y) * (-1 if step < 9 else nan)")
+    out = recorded(tmp_path / "bad.py", "nan = float('nan')\n" + bad)
     head, _, *rows = shown(capsys, out, "history", "loss").rstrip().split("\n")
     assert re.search(r"norm  ?[▁-█]{9}!!! NaN$", head), head
     assert all(row.endswith("1 NaN") for row in rows[9:12]), rows[9:]

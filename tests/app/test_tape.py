@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import tapebook
 
-from app.cli import main
 from framework.trace import open_tape
 from framework.trace.tape_format import FORMAT, opening
+
+pytestmark = pytest.mark.usefixtures("runtime")
 
 TRAIN = """\
 import framework as torch
@@ -48,44 +50,16 @@ NOTEBOOK = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-
-
-def _tapebook(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory) -> Path:
     """A recording of five training steps."""
     folder = tmp_path_factory.mktemp("tape")
     script = folder / "train.py"
     script.write_text(TRAIN.replace("STEPS", "5"))
-    done = _tapebook("run", script, "--record", folder / "a.tape", "--no-listen")
+    done = tapebook("run", script, "--record", folder / "a.tape", "--no-listen")
     assert (done.returncode, done.stderr) == (0, "")
     script.unlink()  # what is shown afterwards comes out of the recording
     return folder / "a.tape"
-
-
-@pytest.fixture
-def called(capfd):
-    """The command line without a process of its own."""
-
-    def call(*arguments):
-        try:
-            status = main([str(a) for a in arguments])
-        except SystemExit as error:
-            status = error.code
-        sys.stdout.flush()
-        out, err = capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, status, out, err)
-
-    return call
 
 
 # -- show ------------------------------------------------------------------------------------------
@@ -323,7 +297,7 @@ def test_run_refuses_before_it_runs(tmp_path, called):
 def test_a_program_that_fails_is_recorded_to_its_end(tmp_path, called):
     script, out = tmp_path / "train.py", tmp_path / "a.tape"
     script.write_text(TRAIN.replace("STEPS", "2") + "torch.ones(2, 3) @ torch.ones(2, 3)\n")
-    done = _tapebook("run", script, "--record", out, "--keep", "health")
+    done = tapebook("run", script, "--record", out, "--keep", "health")
     assert done.returncode == 1 and "RuntimeError" in done.stderr
     tape = open_tape(out)
     assert tape.complete and "RuntimeError" in tape.events()[-1].error
@@ -338,7 +312,7 @@ def test_a_notebook_is_recorded_with_its_cells(tmp_path, called):
 
     path, out = tmp_path / "n.ipynb", tmp_path / "n.tape"
     path.write_text(json.dumps(NOTEBOOK))
-    assert _tapebook("run", path, "--record", out).returncode == 0
+    assert tapebook("run", path, "--record", out).returncode == 0
     playback = Playback(out)
     notebook = notebook_of(playback.program, playback.sources)
     playback.close()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import recorded, shown
 
 import framework as torch
 from app.cli import main
@@ -49,19 +48,7 @@ for step in range(3):
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("variables")
-    script, out = folder / "train.py", folder / "train.tape"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "app", "run", str(script), "--record", str(out)]
-    assert subprocess.run([*command, "--no-listen"]).returncode == 0
-    return out
-
-
-def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    status = main(["show", *map(str, arguments)])
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return told.out
+    return recorded(tmp_path_factory.mktemp("variables") / "train.py", SCRIPT)
 
 
 def test_a_tensor_and_its_course(tape, capsys) -> None:

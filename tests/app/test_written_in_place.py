@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import recorded, shown, tapebook
 
-from app.cli import main
 from app.subject import subject_at
 from framework.trace import open_tape
 from framework.trace.events import Op
@@ -38,50 +35,28 @@ for step in range(2):
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("place") / "place.py"
-    path.write_text(TRAIN)
-    return path
-
-
-@pytest.fixture(scope="module")
-def tape(script, tmp_path_factory) -> Path:
-    """A recording of it."""
-    path = script.parent / "place.tape"
-    done = _tapebook("run", script, "--record", path, "--no-listen")
-    assert (done.returncode, done.stderr) == (0, "")
-    return path
-
-
-def _tapebook(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(arguments[1].parent)},
-    )  # fmt: skip
-
-
-def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert main([str(a) for a in arguments]) == 0
-    return capsys.readouterr().out
+def tape(tmp_path_factory) -> Path:
+    return recorded(tmp_path_factory.mktemp("place") / "place.py", TRAIN)
 
 
 def test_the_operand_of_a_write_is_shown_as_it_was_before(tape, capsys) -> None:
-    text = shown(capsys, "show", tape, "mul_", "--step", 2)
+    text = shown(capsys, tape, "mul_", "--step", 2)
     inputs, _, outputs = text.partition("  inputs\n")[2].partition("  outputs\n")
     assert re.match(r" +h from fill_ +f32\[3,2\] +█ +1±0", inputs), text
     assert re.match(r" +h +f32\[3,2\] +█ +3±0", outputs), text
 
 
-def test_the_operand_of_a_write_at_a_stop_is_shown_as_it_was_before(script) -> None:
-    done = _tapebook("run", script, "--break", "op mul_ step 2")
+@pytest.mark.usefixtures("runtime")
+def test_the_operand_of_a_write_at_a_stop_is_shown_as_it_was_before(tape) -> None:
+    done = tapebook("run", tape.with_suffix(".py"), "--break", "op mul_ step 2")
     inputs, _, outputs = done.stdout.partition("\ninputs\n")[2].partition("\noutputs\n")
     assert "from fill_ at place.py:10" in inputs and "min 1, max 1" in inputs, done.stdout
     assert "min 3, max 3" in outputs
 
 
-def test_an_update_at_a_stop_has_its_value_before_and_the_change(script) -> None:
-    done = _tapebook("run", script, "--break", "update model.bias step 1")
+@pytest.mark.usefixtures("runtime")
+def test_an_update_at_a_stop_has_its_value_before_and_the_change(tape) -> None:
+    done = tapebook("run", tape.with_suffix(".py"), "--break", "update model.bias step 1")
     rows = re.findall(
         r"^(before|after|change)\n +model\.bias +\[2\] float32 .* min (\S+), max", done.stdout, re.M
     )
