@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from framework.kernels.cuda import nvrtc
 
-__all__ = ["CAPABILITIES", "compile_for", "known", "reason"]
+__all__ = ["CAPABILITIES", "compile_for", "known", "newest_alike", "reason"]
 
 CAPABILITIES = (70, 80, 89, 90)
 _OPTIONS = ["-std=c++17"]
@@ -48,8 +50,21 @@ def reason(capability: int) -> str:
     return ""
 
 
-def compile_for(capability: int, name: str, source: str) -> bytes:
-    """Machine code of the oldest and the newest; else PTX, which takes half as long.
+def newest_alike(capability: int, source: str) -> int:
+    """The newest capability that a source does not tell from this one, of those known here.
+
+    What it may ask of ``__CUDA_ARCH__`` is whether there is one, and comparisons with a number.
+    """
+    asked = re.findall(r"__CUDA_ARCH__\W*", source)
+    limits = [int(limit) for limit in re.findall(r"__CUDA_ARCH__ (?:<|>=) (\d+)", source)]
+    defined = len(re.findall(r"(?:#ifdef |defined\()__CUDA_ARCH__", source))
+    assert len(asked) == len(limits) + defined, asked
+    sides = {c: [10 * c < limit for limit in limits] for c in CAPABILITIES if c in known()}
+    return max(c for c in sides if sides[c] == sides[capability])
+
+
+def compile_for(capability: int, name: str, source: str) -> tuple[str, bytes]:
+    """PTX, and machine code where NVRTC compiles.
 
     AssertionError with the compiler's words.
     """
@@ -62,18 +77,16 @@ def compile_for(capability: int, name: str, source: str) -> bytes:
                    f"-arch=sm_{capability}", str(path), "-o", str(out)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr, done.stderr
-        return out.read_bytes()
+        return out.read_text(), b""
 
 
-def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> bytes:
+def _by_nvrtc(library: Any, capability: int, name: str, source: str) -> tuple[str, bytes]:
     program = ctypes.c_void_p()
     made = library.nvrtcCreateProgram(
         ctypes.byref(program), source.encode(), name.encode(), 0, None, None
     )
     assert made == 0, made
-    ends = capability in (CAPABILITIES[0], CAPABILITIES[-1])
-    form, kind = ("CUBIN", "sm") if ends else ("PTX", "compute")
-    options = [o.encode() for o in (*_OPTIONS, *_CUPYS, f"-arch={kind}_{capability}")]
+    options = [o.encode() for o in (*_OPTIONS, *_CUPYS, f"-arch=sm_{capability}")]
     given = (ctypes.c_char_p * len(options))(*options)
     try:
         done = library.nvrtcCompileProgram(program, len(options), given)
@@ -83,9 +96,15 @@ def _by_nvrtc(library: ctypes.CDLL, capability: int, name: str, source: str) -> 
         library.nvrtcGetProgramLog(program, log)
         said = [line for line in log.value.decode().splitlines() if line and _OLD not in line]
         assert done == 0 and not said, "\n".join(said)
-        assert getattr(library, f"nvrtcGet{form}Size")(program, ctypes.byref(size)) == 0
-        code = ctypes.create_string_buffer(size.value)
-        assert getattr(library, f"nvrtcGet{form}")(program, code) == 0
-        return code.raw
+        ptx, code = (_made(library, program, form) for form in ("PTX", "CUBIN"))
+        return ptx.decode(), code
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _made(library: Any, program: ctypes.c_void_p, form: str) -> bytes:
+    size = ctypes.c_size_t()
+    assert getattr(library, f"nvrtcGet{form}Size")(program, ctypes.byref(size)) == 0
+    made = ctypes.create_string_buffer(size.value)
+    assert getattr(library, f"nvrtcGet{form}")(program, made) == 0
+    return made.raw
