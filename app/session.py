@@ -439,8 +439,13 @@ class Session(Intake):
             output = Error(message.ename, self.spell(message.evalue), rows)
         elif message.kind == "clear":
             if notebook is not None:
-                notebook.clear_outputs(message.cell, wait=bool(message.data.get("wait")))
+                notebook.clear_outputs(message.cell, wait=message.wait)
             self.outputs.add(message.cell)
+            self.changed.add("output")
+            return
+        elif message.kind == "update" and notebook is not None:
+            found = notebook.update_display(message.display_id, message.data, message.metadata)
+            self.outputs.update(found)
             self.changed.add("output")
             return
         else:
@@ -449,7 +454,7 @@ class Session(Intake):
             text = f"{plain}\n" if plain else ""
             output = Display(
                 message.data, message.metadata, message.count if result else None, result,
-                message.metadata.get("display_id"),
+                message.display_id or None,
             )  # fmt: skip
         if text:
             self.log_text(text, "error" if message.name == "stderr" else "")

@@ -285,9 +285,9 @@ class Notebook:
 
     def update_display(
         self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]
-    ) -> int:
-        """Change the outputs that were shown under a display id; return how many there were."""
-        found = 0
+    ) -> list[str]:
+        """Change the outputs that were shown under a display id; return the cells they are of."""
+        found = []
         for cell in self.cells:
             for index, output in enumerate(cell.outputs):
                 if isinstance(output, Display) and output.display_id == display_id:
@@ -295,7 +295,7 @@ class Notebook:
                     changed = Display(data, metadata, count, result, display_id)
                     cell.outputs[index] = scrub(changed)
                     self._note_output(cell, clear=False)
-                    found += 1
+                    found.append(cell.id)
         return found
 
     def clear_outputs(self, cell_id: str, *, wait: bool = False) -> None:

@@ -224,8 +224,8 @@ def test_clear_output_with_wait_and_updates() -> None:
     assert len(made.cells[0].outputs) == 1
     made.append_output(cell, Display({"text/plain": "new"}, display_id="d"))
     assert [output.data for output in made.cells[0].outputs] == [{"text/plain": "new"}]  # type: ignore[union-attr]
-    assert made.update_display("d", {"text/plain": "newer"}, {}) == 1
-    assert made.update_display("other", {}, {}) == 0
+    assert made.update_display("d", {"text/plain": "newer"}, {}) == [cell]
+    assert made.update_display("other", {}, {}) == []
     assert made.cells[0].outputs == [Display({"text/plain": "newer"}, display_id="d")]
 
 

@@ -119,3 +119,36 @@ def test_where_the_model_stands_stays_in_sight_above_a_long_message(tmp_path: Pa
             assert "NoMemory: ones" in d.pane("notebook"), d.text()
 
     asyncio.run(run())
+
+
+UPDATED = """\
+# %%
+shown = display("first", display_id=True)
+
+# %%
+for number in range(3):
+    shown.update(f"number {number}")
+print("done")
+
+# %%
+from IPython.display import clear_output
+for number in range(3):
+    clear_output(wait=True)
+    print("pass", number)
+clear_output(wait=True)
+"""
+
+
+def test_what_was_displayed_changes_where_it_stands(tmp_path: Path) -> None:
+    """Also from another cell; and what is to be cleared stays until something follows."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "a.py", UPDATED)) as d:
+            cells = d.app.notebook.cells
+            await ran(d, "f6")
+            assert [o.data["text/plain"] for o in cells[0].outputs] == ["'number 2'"]
+            assert [o.text for o in cells[1].outputs] == ["done\n"]
+            assert [o.text for o in cells[2].outputs] == ["pass 2\n"]
+            assert "'number 2'" in d.pane("notebook") and "'first'" not in d.text(), d.text()
+
+    asyncio.run(run())
