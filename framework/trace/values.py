@@ -51,7 +51,6 @@ class Values:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.bytes = 0
-        self.evicted = 0
         # id -> (seq, array), or a list of these in seq order; the last may be the live array. Most
         # have one, and a tuple of a number and an array is nothing for the garbage collector.
         self._entries: dict[int, Any] = {}
@@ -179,7 +178,6 @@ class Values:
         entries = self._entries[ident]
         seq, array = entry = _oldest(entries)
         self.bytes -= array.nbytes + ENTRY
-        self.evicted += 1
         if entries is not entry and len(entries) > 1:
             del entries[0]
             return

@@ -15,8 +15,6 @@ F = torch.nn.functional
 SHAPES = [(), (0,), (3, 0), (7,), (4099,), (129, 67), (3, 5, 1013), (1 << 16,), ((1 << 16) + 5,)]
 ODD = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-30, -1e-30, 3e38, -3e38, 14.1, -14.1, 88.8, -88.8]
 
-BLENDED = [np.float16, np.float32, np.float64, np.uint8, np.int16, np.int32, np.int64]
-
 
 def _numbers(shape: tuple[int, ...], dtype: Any = np.float32, seed: int = 0) -> np.ndarray:
     values = np.asarray(np.random.default_rng(seed).standard_normal(shape) * 4, dtype)
