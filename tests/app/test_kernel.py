@@ -207,7 +207,6 @@ def test_magics_and_shell_commands(kernel):
 
 
 def test_a_matplotlib_picture(kernel):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     kernel.run("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);", seconds=60)
     (shown,) = kernel.outputs("display")
     assert base64.b64decode(shown.data["image/png"]).startswith(b"\x89PNG")

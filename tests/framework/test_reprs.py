@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console
 
 import framework as torch
 from framework import nn
@@ -39,9 +40,8 @@ def test_a_module_in_a_notebook() -> None:
 
 
 def test_rich() -> None:
-    rich = pytest.importorskip("rich.console", reason="Rich comes with Textual")
     out = io.StringIO()
-    console = rich.Console(file=out, width=100)
+    console = Console(file=out, width=100)
     console.print(torch.tensor([1, 2]))
     console.print({"w": torch.tensor([1.0, 3.0])})
     console.print(nn.Sequential(nn.Linear(2, 1)))

@@ -10,6 +10,7 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import framework as torch
 from framework import nn
@@ -150,8 +151,7 @@ def test_histograms(written):
 
 
 def picture(value):
-    pillow = pytest.importorskip("PIL.Image")
-    return np.asarray(pillow.open(io.BytesIO(at(value, 4, 4))))
+    return np.asarray(Image.open(io.BytesIO(at(value, 4, 4))))
 
 
 def test_pictures(written):
@@ -174,7 +174,8 @@ def test_pictures(written):
 
 
 def test_figures(written):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
+    from matplotlib import pyplot  # of which no other test knows
+
     figure = pyplot.figure(figsize=(1, 1), dpi=50)
     found = written(lambda w: w.add_figure("f", figure))
     assert picture(found["f"]).shape == (50, 50, 3) and not pyplot.fignum_exists(figure.number)
