@@ -332,6 +332,17 @@ def _summary(arguments: list[str]) -> int:
 
 def _show(arguments: list[str]) -> int:
     """``tapebook show FILE [OP]``."""
+    parser = _show_parser()
+    options = parser.parse_args(arguments)
+    from framework.trace.tape_format import TapeError
+
+    try:
+        return _print(_shown(options, parser.error))
+    except TapeError as error:
+        return _refuse(str(error))
+
+
+def _show_parser() -> _Parser:
     parser = _Parser(
         prog="tapebook show",
         usage="%(prog)s FILE.tape [OP | why [NAME] | check EVENT | feeds OP | uses OP | "
@@ -369,48 +380,47 @@ def _show(arguments: list[str]) -> int:
     parser.add_argument("--time", action="store_true", help="where its time went")
     parser.add_argument("--follow", action="store_true", help="a line per step while it is written")
     parser.add_argument("--depth", type=int, help="of 'feeds' and 'uses': how many ops away")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _shown(options: argparse.Namespace, refuse: Callable[[str], None]) -> Iterable[str]:
+    """The lines that are asked for."""
     from app.recording import follow, show
-    from framework.trace.tape_format import TapeError
 
-    try:
-        if options.follow:
-            return _print(follow(options.file))
-        word, *rest = options.op or [""]
-        if word in ("why", "check"):
-            from app.explaining import check_lines, why_lines
+    if options.follow:
+        return follow(options.file)
+    word, *rest = options.op or [""]
+    if word in ("why", "check"):
+        from app.explaining import check_lines, why_lines
 
-            made = why_lines if word == "why" else check_lines
-            return _print(made(options.file, " ".join(rest), options.step))
-        if word in ("feeds", "uses"):
-            from app.pictures import lineage_lines
+        made = why_lines if word == "why" else check_lines
+        return made(options.file, " ".join(rest), options.step)
+    if word in ("feeds", "uses"):
+        from app.pictures import lineage_lines
 
-            name = " ".join(rest)
-            return _print(lineage_lines(options.file, name, word, options.depth, options.step))
-        if word in ("history", "tensor", "eval"):
-            from app.seeing import eval_lines, history_lines, tensor_lines
+        name = " ".join(rest)
+        return lineage_lines(options.file, name, word, options.depth, options.step)
+    if word in ("history", "tensor", "eval"):
+        from app.seeing import eval_lines, history_lines, tensor_lines
 
-            name = " ".join(rest)
-            if word == "eval":
-                return _print(eval_lines(options.file, name, options.step))
-            if word == "history":
-                return _print(history_lines(options.file, name))
-            return _print(tensor_lines(options.file, name, options.step))
-        if options.parameters or options.source:
-            from app.seeing import parameter_lines, source_lines
+        name = " ".join(rest)
+        if word == "eval":
+            return eval_lines(options.file, name, options.step)
+        if word == "history":
+            return history_lines(options.file, name)
+        return tensor_lines(options.file, name, options.step)
+    if options.parameters or options.source:
+        from app.seeing import parameter_lines, source_lines
 
-            if options.source:
-                return _print(source_lines(options.file, options.step))
-            return _print(parameter_lines(options.file, options.step, options.sort))
-        if rest:
-            parser.error(f"one op at a time, not {' '.join(options.op)!r}")
-        lines = show(
-            options.file, word, step=options.step, ops=options.ops, memory=options.memory,
-            times=options.time,
-        )  # fmt: skip
-    except TapeError as error:
-        return _refuse(str(error))
-    return _print(lines)
+        if options.source:
+            return source_lines(options.file, options.step)
+        return parameter_lines(options.file, options.step, options.sort)
+    if rest:
+        refuse(f"one op at a time, not {' '.join(options.op)!r}")
+    return show(
+        options.file, word, step=options.step, ops=options.ops, memory=options.memory,
+        times=options.time,
+    )  # fmt: skip
 
 
 def _diff(arguments: list[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,17 +243,36 @@ def _short(text: str, width: int | None) -> str:
 _SIZES = {"64": 8, "32": 4, "16": 2, "t8": 1, "ol": 1, "28": 16}  # by the end of a dtype's name
 
 
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+# What an event that begins something is called, and its kind.
+_BEGINS: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "OpBegin": lambda e: (
+        (e.name, "user_annotation")
+        if "record_function" in e.meta
+        else (f"aten::{e.name}", "cpu_op")
+    ),
+    "NodeBegin": lambda e: (f"{_camel(e.name)}Backward0", "cpu_op"),
+    "OptimBegin": lambda e: (f"Optimizer.step#{e.cls}.step", "user_annotation"),
+    "BackwardBegin": lambda e: ("backward", "cpu_op"),
+    "ModuleBegin": lambda e: (f"nn.Module: {e.cls} {e.path}", "python_function"),
+}
+_ENDS = {name.replace("Begin", "End") for name in _BEGINS}
+
+
 def spans(
     events: Iterable[Any], shapes: bool, stacks: bool, memory: bool, modules: bool
 ) -> EventList:
     """The calls that typed trace events tell of, in the order in which they began."""
-    found: dict[int, FunctionEvent] = {}
+    begun: dict[int, FunctionEvent] = {}  # by the event's number; those that have ended too
     known: dict[int, tuple[int, ...]] = {}
     order: list[FunctionEvent] = []
 
-    def add(event: Any, name: str, start: int, end: int, kind: str) -> FunctionEvent:
-        made = FunctionEvent(event.seq, name, start / 1000, end / 1000, kind=kind)
-        parent = found.get(getattr(event, "parent", 0))
+    def add(event: Any, name: str, end: int, kind: str) -> FunctionEvent:
+        made = FunctionEvent(event.seq, name, event.t / 1000, end / 1000, kind=kind)
+        parent = begun.get(getattr(event, "parent", 0))
         if parent is not None:
             made.cpu_parent = parent
             parent.cpu_children.append(made)
@@ -273,36 +292,20 @@ def spans(
         if name == "Leaf":
             known[event.tensor.id] = event.tensor.shape
         elif name == "Op":
-            made = add(event, f"aten::{event.name}", event.t, event.t + event.duration, "cpu_op")
+            made = add(event, f"aten::{event.name}", event.t + event.duration, "cpu_op")
             if memory:
-                made.cpu_memory_usage = sum(
-                    math.prod(o.shape) * _SIZES.get(o.dtype[-2:], 4) for o in event.outputs
-                )
-        elif name == "OpBegin":
-            own = "record_function" in event.meta
-            label = event.name if own else f"aten::{event.name}"
-            kind = "user_annotation" if own else "cpu_op"
-            found[event.seq] = add(event, label, event.t, event.t, kind)
-        elif name == "NodeBegin":
-            camel = "".join(part.capitalize() for part in event.name.split("_"))
-            found[event.seq] = add(event, f"{camel}Backward0", event.t, event.t, "cpu_op")
-        elif name == "OptimBegin":
-            label = f"Optimizer.step#{event.cls}.step"
-            found[event.seq] = add(event, label, event.t, event.t, "user_annotation")
-        elif name == "BackwardBegin":
-            found[event.seq] = add(event, "backward", event.t, event.t, "cpu_op")
-        elif name == "ModuleBegin" and modules:
-            label = f"nn.Module: {event.cls} {event.path}"
-            found[event.seq] = add(event, label, event.t, event.t, "python_function")
-        elif name == "ModuleBegin":
-            parent = found.get(event.parent)
-            if parent is not None:
-                found[event.seq] = parent  # what runs in it belongs to what is around it
-        elif name in ("OpEnd", "NodeEnd", "OptimEnd", "BackwardEnd") or (
-            name == "ModuleEnd" and modules
-        ):
-            made_before = found.get(event.begin)
-            if made_before is not None:
-                made_before.end = event.t / 1000
+                made.cpu_memory_usage = _memory_of(event.outputs)
+        elif name == "ModuleBegin" and not modules:
+            if event.parent in begun:  # what runs in it belongs to what is around it
+                begun[event.seq] = begun[event.parent]
+        elif name in _BEGINS:
+            label, kind = _BEGINS[name](event)
+            begun[event.seq] = add(event, label, event.t, kind)
+        elif name in _ENDS and event.begin in begun and (modules or name != "ModuleEnd"):
+            begun[event.begin].end = event.t / 1000
     order.sort(key=lambda e: (e.start, e.id))
     return EventList(order)
+
+
+def _memory_of(outputs: Iterable[Any]) -> int:
+    return sum(math.prod(o.shape) * _SIZES.get(o.dtype[-2:], 4) for o in outputs)
