@@ -178,6 +178,16 @@ def constant_initialisation():
     fit(model, steps=1)
 
 
+def constant_but_for_rounding():
+    """Where a product adds its last rows up in another order, an ulp sets them apart."""
+    model = mlp()
+    for weight in (model[0].weight, model[2].weight, model[0].bias):
+        nn.init.constant_(weight, 0.1)
+    last = torch.tensor([[1.0]] * 12 + [[1.0 + 2**-23]] * 4)
+    model[0].weight.register_hook(lambda g: g * last)
+    fit(model, steps=1)
+
+
 FAULTS = [
     (nan, "nan", "log in model.1", "of 512 elements"),
     (inf, "inf", "exp in model.1", "Inf of 512 elements"),
@@ -195,6 +205,7 @@ FAULTS = [
     (exploding_loss, "exploding_loss", "the loss", "times the median of the 5 before"),
     (poor_initialisation, "poor_initialisation", "model.0.weight", "above 8"),
     (constant_initialisation, "poor_initialisation", "model.0.weight", "one number"),
+    (constant_but_for_rounding, "poor_initialisation", "model.0.weight", "one number"),
 ]  # fmt: skip
 
 
@@ -260,6 +271,15 @@ def test_a_sound_model_passes(middle):
         model = mlp(*middle)
         fit(model, steps=110, optimizer=torch.optim.Adam(model.parameters(), lr=1e-2))
     assert report.ok and report.steps == 110, str(report)
+
+
+def test_units_of_one_number_with_biases_of_their_own_pass():
+    with rules("default") as report:
+        model = mlp(nn.Tanh())
+        nn.init.constant_(model[0].weight, 0.1)
+        nn.init.constant_(model[2].weight, 0.1)
+        fit(model, steps=1)
+    assert not report.findings, str(report)
 
 
 def test_masks_teachers_zero_initialised_ends_and_sure_outputs_pass():
