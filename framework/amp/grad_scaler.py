@@ -14,6 +14,7 @@ from framework.kernels import cuda, module_of
 from framework.kernels.cuda import optimizers
 from framework.ops.creation import full
 from framework.tensor import Tensor
+from framework.trace import records
 
 __all__ = ["GradScaler", "OptState"]
 
@@ -143,7 +144,10 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
-            scaled = outputs * self._lazy(outputs.device).to(outputs.device)
+            factor = self._lazy(outputs.device).to(outputs.device)
+            scaled = outputs * factor
+            if isinstance(scaled, Tensor) and scaled._edge.__class__ is tuple:
+                records.scales[scaled._edge[0]] = factor._data
             if outputs.ndim == 0 and isinstance(scaled, Tensor):  # a trace tells the loss, not this
                 scaled.__dict__["_loss"] = outputs._data, scaled._version
             return scaled

@@ -16,11 +16,12 @@ made, not looked at by the collector and not let go. `unpacked` gives the ones t
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from numpy import ndarray
+from numpy import asarray, generic, ndarray
 
 # Kinds of raw tuples. Those of a container's begin are odd, of its end the next even number.
 LEAF, OP, GRAD, UPDATE, WRITE, MARK, KERNELS = 2, 4, 6, 8, 10, 12, 14
@@ -126,10 +127,42 @@ def halves(raw: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return begin, (seq + 1, t1, NODE_END, seq, tuple(described), "")
 
 
+#: Nodes of the backward graph that multiply by the scale of a `GradScaler`, and that scale.
+scales: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+# Ops between `GradScaler.scale` and a pass's root through which the scale stays a factor.
+_LINEAR = frozenset(
+    "add sub mul div neg sum mean stack cat reshape view squeeze unsqueeze clone to select".split()
+)
+_NEAR = 32  # nodes that are looked at for one that scales
+
+
 def unscaled(root: Any) -> Any:
-    """The values of a pass's root; those of the loss, where `GradScaler.scale` made the root."""
+    """The values of a pass's root; those of the loss, where `GradScaler.scale` is in the root."""
     data, version = getattr(root, "_loss", (None, -1))
-    return data if version == root._version else root._data
+    if version == root._version:
+        return data
+    scale = _scale_of(root) if scales else None
+    if scale is None:
+        return root._data
+    found = root._data / scale
+    return asarray(found) if isinstance(found, generic) else found  # as of any other loss
+
+
+def _scale_of(root: Any) -> Any:
+    """The scale that a pass's root is a multiple of, as `scale(loss) / 4` is; None without one."""
+    todo = [root._edge]
+    for _ in range(_NEAR):
+        edge = todo.pop(0) if todo else None
+        if edge.__class__ is not tuple:
+            if not todo:
+                break
+            continue
+        if (scale := scales.get(edge[0])) is not None:
+            return scale
+        if edge[0].op.name.removesuffix("_") in _LINEAR:
+            todo += edge[0].edges
+    return None
 
 
 def loss_of(roots: tuple[Any, ...]) -> Any:

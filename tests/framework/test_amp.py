@@ -189,6 +189,11 @@ def test_a_trace_tells_the_loss_not_what_the_scaler_made_of_it():
     scaler = GradScaler("cpu", init_scale=1024.0)
     with recording() as tape:
         scaler.scale(weight.sum()).backward()
-        scaler.scale(weight.sum()).mul_(3).backward()  # changed since: only this is known
         scaler.scale([weight.sum()])[0].backward()
-    assert [event.loss for event in tape.read() if hasattr(event, "roots")] == [2.0, 6144.0, 2.0]
+        scaler.scale(weight.sum()).mul_(3).backward()
+        (scaler.scale(weight.sum()) / 4).backward()  # one of four that are accumulated
+        (0 + scaler.scale(weight.sum()) + scaler.scale(weight.prod())).backward()
+        scaler.scale(weight).mean().backward()
+        (scaler.scale(weight.sum()) ** 2).backward()  # the scale is no factor of this
+    told = [event.loss for event in tape.read() if hasattr(event, "roots")]
+    assert told == [2.0, 2.0, 6.0, 0.5, 3.0, 1.0, 2048.0**2]
