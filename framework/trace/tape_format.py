@@ -11,6 +11,7 @@ It never allocates more than a chunk, and finds its way back after a damaged str
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -466,12 +467,20 @@ class Scanner:
         """After the last chunk: the index has a checksum of its own."""
         self.complete = True
         at = self.position
-        rest = os.pread(self.fd, min(size - at, MAX_RECORD), at)
         foot = struct.pack("<BQQQ", FOOTER, 20, at, 0)
-        crc = struct.pack("<I", zlib.crc32(rest[:-12])) if len(rest) > 12 else b""
-        if not (rest[-37:-12] == foot and rest[-12:] == crc + MAGIC):
+        last = os.pread(self.fd, len(foot) + 12, max(at, size - len(foot) - 12))
+        sound = last[:-12] == foot  # else nothing of what follows, however much, is the index
+        if not sound or last[-12:] != struct.pack("<I", self._crc(at, size - 12)) + MAGIC:
             self.damage.append(Damage(at, size - at, "the index at its end is damaged"))
         self.position = size
+
+    def _crc(self, at: int, end: int) -> int:
+        """The checksum of a part of the file, which is read piece by piece."""
+        crc = 0
+        while at < end and (data := os.pread(self.fd, min(end - at, _PIECE), at)):
+            crc = zlib.crc32(data, crc)
+            at += len(data)
+        return crc
 
     def _resync(self, at: int, size: int, reason: str, growing: bool) -> bool:
         """After damage at ``at``: go on with the next thing that can be believed, if any."""
@@ -486,9 +495,13 @@ class Scanner:
 
     def _next_chunk(self, at: int, size: int) -> int | None:
         """The offset of the next sound chunk (or of the end of the data) at or after ``at``."""
-        window = 1 << 20
         while at < size:
-            data = os.pread(self.fd, window + 64, at)
+            try:
+                at = os.lseek(self.fd, at, os.SEEK_DATA)  # in holes there is nothing to find
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # none but holes follow
+                    return None
+            data = os.pread(self.fd, _PIECE + 64, at)
             for found in _CHUNK_HEAD.finditer(data):
                 offset = at + found.start()
                 (length,) = struct.unpack_from("<Q", data, found.start() + 1)
@@ -499,10 +512,11 @@ class Scanner:
             end = data.find(_DATA_END)
             if end >= 0:
                 return at + end
-            at += window
+            at += _PIECE
         return None
 
 
+_PIECE = 1 << 20  # bytes that are read at a time
 _CUT = "cut off within a record"
 _DATA_END = record(DATA_END, struct.pack("<I", 0)) + record(SCHEMA, b"")[:1]
 

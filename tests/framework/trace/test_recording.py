@@ -453,6 +453,21 @@ def test_cut_anywhere(whole: Path, tmp_path: Path) -> None:
     assert before == len(known)
 
 
+@pytest.mark.parametrize("cut", [0, 3000])
+def test_a_hole_behind_it_is_not_read(whole: Path, tmp_path: Path, cut: int) -> None:
+    """As a crash of the machine leaves a file: a terabyte of nothing, whole or cut before that."""
+    path = tmp_path / "hole.tape"
+    data = whole.read_bytes()
+    path.write_bytes(data[: len(data) - cut])
+    with open_tape(path) as tape:
+        events = tape.events()
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with open_tape(path) as tape:
+        assert tape.events() == events and tape.damage
+        assert tape.damage[-1].offset + tape.damage[-1].length == 1 << 40
+
+
 def test_cut_before_anything(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.tape"
     for size in range(1, 8):
