@@ -62,8 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader has gone, as in `tapebook ps | head -1`: nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except KeyboardInterrupt:
-        return 130
 
 
 def _no_command(word: str) -> str:
