@@ -298,6 +298,12 @@ def _named(lineage: Lineage, tape: Tape, what: str, cursor: int) -> Candidate:
     variables = variables_of(tape, store)
     if key := variable_at(store, variables, what, cursor):
         return Candidate(*key, what)
+    try:
+        full = store.naming.spelled(what)
+    except ValueError as error:
+        raise TapeError(f"{tape.path}: {error}") from None
+    if full and full != what:
+        return _named(lineage, tape, full, cursor)
     raise TapeError(
         f"{tape.path}: no tensor, op or module is called {what!r}; expected a parameter's name, "
         "NAME.grad, loss, a variable, an op, a module or an event's number"

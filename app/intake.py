@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.points import Points
 from framework.trace.events import BackwardBegin, CellBegin, Event
 from framework.trace.inbox import Inbox, PackedEvents
-from framework.trace.protocol import Dropped, Events, ProtocolError, Summary
+from framework.trace.protocol import Dropped, Events, ProtocolError, StateChanged, Summary
 from viewers.graph.store import TraceStore
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Intake(Points):
         self.store = TraceStore()
         self.cursor = 0
         self.following = True
+        self.stops: list[int] = []  # events at which the model stopped
         self.dropped = 0
         self.losses: list[tuple[int, float]] = []  # what backward started from, by event
         self.counts: dict[str, int] = {}  # of cells: the number of the newest run on the tape
@@ -69,6 +71,8 @@ class Intake(Points):
         self._fetching = 0  # answers with more of them that are to come
         self._gaps: deque[tuple[int, int]] = deque(maxlen=_GAPS)  # still to be asked for
         self._lost = 0.0  # when the newest of them came
+        self._heard: StateChanged | None = None  # what the program said of itself last, and
+        self._ahead: StateChanged | None = None  # if that was taken in before what came before it
 
     def begin_with(self, first: int, last: int) -> None:
         """A new connection: what was waited for was asked of somebody else."""
@@ -79,6 +83,42 @@ class Intake(Points):
             first = last - _PAST + 1
         if last >= first:
             self._take(_Missing(first, last))
+
+    def heard(self, message: StateChanged) -> bool:
+        """A word of the program about itself, in its turn; False if it is no news any more."""
+        if self._ahead is None:
+            self._heard = message
+            return True
+        if message is self._ahead:
+            self._ahead = None
+            self.fill_gaps()
+            self.follow_live()
+        return False
+
+    def word_ahead(self, inbox: Inbox | deque[Events | Dropped]) -> StateChanged | None:
+        """Its newest word, if that would have to wait for all the events before it to be read.
+
+        They may take seconds, in which a window that has come late, say, would show that the
+        program runs, though it stands.
+        """
+        newest = inbox.state if isinstance(inbox, Inbox) and inbox else None
+        if newest is None or newest is self._heard or not (self.can_take or not self.has_room):
+            return None
+        self._heard = self._ahead = newest
+        return newest
+
+    def follow_live(self) -> None:
+        """What is looked at is where the model is, if that is followed."""
+        if self.following and self.cursor < self.live_seq:
+            self.cursor = self.live_seq
+            self.changed.add("cursor")
+
+    def note_stop(self, seq: int) -> None:
+        """The program stood after this event."""
+        for known in (self.stops, self.store.stood):
+            at = bisect_left(known, seq)
+            if known[at : at + 1] != [seq]:
+                known.insert(at, seq)
 
     def keep_up(self, inbox: Inbox | deque[Events | Dropped]) -> None:
         """Leave out the oldest events that wait, if it is too much to catch up with."""
@@ -168,9 +208,7 @@ class Intake(Points):
                     break
                 self._feed(events[i : i + _PIECE])
             self.changed.add("events")
-            if self.following:
-                self.cursor = self.live_seq
-                self.changed.add("cursor")
+            self.follow_live()
             return
         if isinstance(message, _Missing):
             self._fetch(message.first, message.last, message.counted)
@@ -250,6 +288,7 @@ class Intake(Points):
         self._late.clear()
         self._gaps.clear()
         self._asked, self._fetching = False, 0
+        self._heard = self._ahead = None
 
     def _feed(self, events: list[Event]) -> None:
         self.store.feed(events)

@@ -41,7 +41,8 @@ from viewers.graph.store import TraceStore
 from viewers.memory import Ledger
 from viewers.memory import memory_lines as saved_lines
 from viewers.names import Variables
-from viewers.see import variables_of
+from viewers.parameters import also_text
+from viewers.see import picture, variables_of
 from viewers.tensor import summary_line
 from viewers.text import arguments, bytes_of, plain, short, size_text, sparkline, tensor_text
 
@@ -197,7 +198,10 @@ def op_lines(tape: Tape, step: StepInfo) -> list[str]:
             leaf = event.name or called(event.leaf) or "leaf"
             lines.append(f"{event.seq:>7}  {indent}→ {leaf}.grad")
         elif isinstance(event, ParamUpdate):
-            lines.append(f"{event.seq:>7}  {indent}update {event.name or event.tensor.id}")
+            also = also_text(store.naming.others(event.name))
+            lines.append(
+                f"{event.seq:>7}  {indent}update {event.name or event.tensor.id}  {also}".rstrip()
+            )
         elif getattr(event, "begin", 0):
             depth = max(0, depth - 1)
     return lines
@@ -325,6 +329,8 @@ def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
     store = store_of(tape)
     variables = variables_of(tape, store)
     matches = _find(tape, variables, what)
+    if not matches and (lines := _otherwise(tape, store, what, number)):
+        return lines
     if number is not None:
         steps = choose_steps(tape, number)
     else:
@@ -342,6 +348,20 @@ def subject_lines(tape: Tape, what: str, number: int | None) -> list[str]:
     for event in chosen[:MANY]:
         lines += ["", *_op_lines(tape, store, event, called)]
     return lines
+
+
+def _otherwise(tape: Tape, store: TraceStore, what: str, number: int | None) -> list[str]:
+    """What is said of a name that no op has: that of a tensor, or the end of a longer one."""
+    try:
+        full = store.naming.spelled(what)
+    except ValueError as error:
+        raise TapeError(f"{tape.path}: {error}") from None
+    if full and full != what:
+        return subject_lines(tape, full, number)
+    try:
+        return [plain(line).rstrip() for line in picture(tape, what, number, width=100)]
+    except ValueError:
+        return []
 
 
 def _within(events: list[Op], step: StepInfo) -> list[Op]:

@@ -476,13 +476,16 @@ def _run(
 
 def _tell_of_breakpoints(gate: Gate) -> None:
     """After a run: which could not be judged, were never hit, or name what there is not."""
-    names = list(dict.fromkeys(name for name in gate.recorder.names.values() if name))
+    known = dict.fromkeys(name for name in gate.recorder.names.values() if name)
+    naming = gate.recorder.naming
     for point in gate.breakpoints:
         if point.error:
             _say(f"breakpoint {point.id} could not be judged: {point.error}")
-        elif point.param and not any(map(pattern(point.param), names)):
-            known = ", ".join(names[:8]) + " ..." * (len(names) > 8) or "no names"
-            _say(f"breakpoint {point.id}: nothing is called {point.param}; there are {known}")
+        elif point.param and not naming.find(point.param) and not any(
+            map(pattern(point.param), (*known, *naming))
+        ):  # fmt: skip
+            there = ", ".join([*known][:8]) + " ..." * (len(known) > 8) or "no names"
+            _say(f"breakpoint {point.id}: nothing is called {point.param}; there are {there}")
         elif not point.hits:
             _say(f"breakpoint {point.id} was never hit")
 

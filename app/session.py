@@ -74,7 +74,6 @@ class Session(Intake):
         self._file: Path | None = None  # whose kernel it is
         self.name = ""
         self.file = ""  # what the program's file is called where it is not here, as in a recording
-        self.stops: list[int] = []
         self.runs: dict[str, Run] = {}
         self.outputs: set[str] = set()  # cells with new output
         self.cell = ""  # that runs, as the program says
@@ -181,6 +180,8 @@ class Session(Intake):
                 self._receive(self.next_of(inbox), end)
                 if time.perf_counter() > end:
                     break
+            if budget and (ahead := self.word_ahead(inbox)) is not None:
+                self._take_state(ahead)
         while self._stray:
             self.log_text(self._stray.popleft() + "\n", "dim")
         now = time.monotonic()
@@ -246,29 +247,36 @@ class Session(Intake):
         if isinstance(message, (Events, PackedEvents, Dropped)):
             self.came(message, end)
         elif isinstance(message, StateChanged):
-            known = self.state == "paused" and self.stop == message.stop and not self._moving
-            self.state = message.state
-            self.stop = message.stop
-            self.level, self.cell = message.level, message.cell
-            self.changed.add("state")
-            self.questions.take(message.asks)
-            self.fill_gaps()
-            self._tell_of_branches(message.branches)
-            if message.state == "paused":
-                if not known:
-                    self._stopped()
-                return
-            if message.state == "idle":
-                self.count_hits()
-            if message.state != "running" or self._how == "continue":
-                self._moving = False
-            if self.following:
-                self.cursor = self.live_seq
-                self.changed.add("cursor")
+            if self.heard(message):
+                self._take_state(message)
+            elif message.stop is not None:
+                self.note_stop(message.stop.seq)
         elif isinstance(message, Control):
             self.rights(message.role, message.holder, message.taken)
         elif isinstance(message, Output):
             self._output(message)
+
+    def _take_state(self, message: StateChanged) -> None:
+        """What the program says of itself."""
+        known = self.state == "paused" and self.stop == message.stop and not self._moving
+        self.state = message.state
+        self.stop = message.stop
+        self.level, self.cell = message.level, message.cell
+        self.changed.add("state")
+        self.questions.take(message.asks)
+        self.fill_gaps()
+        self._tell_of_branches(message.branches)
+        if message.state == "paused":
+            if not known:
+                self._stopped()
+            return
+        if message.state == "idle":
+            self.count_hits()
+        if message.state != "running" or self._how == "continue":
+            self._moving = False
+        if self.following:
+            self.cursor = self.live_seq
+            self.changed.add("cursor")
 
     def _stopped(self) -> None:
         """The model stands: look at it."""
@@ -277,9 +285,7 @@ class Session(Intake):
         self._moving = False
         self.epoch += 1
         self.frame = 0
-        if not self.stops or self.stops[-1] < seq:
-            self.stops.append(seq)
-            self.store.stood.append(seq)
+        self.note_stop(seq)
         self.following = True
         self.cursor = seq
         self.changed.update(("cursor", "state"))

@@ -34,6 +34,7 @@ from framework.trace.events import (
     Write,
 )
 from viewers.graph.store import TraceStore
+from viewers.parameters import also_text
 from viewers.text import arguments
 
 __all__ = ["Subject", "TensorRef", "subject_at"]
@@ -309,6 +310,7 @@ def _update(store: TraceStore, event: ParamUpdate, as_of: int) -> Subject:
     subject = Subject(
         event.seq, as_of, "update", f"{cls} update", "optimizer",
         event.name, begin.source if isinstance(begin, OptimBegin) else None,
+        note=also_text(store.naming.others(event.name)),
     )  # fmt: skip
     grad = store.meta(event.grad) if event.grad else None
     tensors = subject.tensors

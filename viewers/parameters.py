@@ -35,6 +35,7 @@ __all__ = [
     "Keys",
     "ParameterRow",
     "Parameters",
+    "also_text",
     "norm_of",
     "outdated",
     "ratio_of",
@@ -82,6 +83,7 @@ class ParameterRow(NamedTuple):
     grad: Figure
     ratio: Figure
     past: tuple[Sequence[float], Sequence[float], Sequence[float]] = ((), (), ())
+    also: tuple[str, ...] = ()  # its other names
 
 
 class Parameters:
@@ -209,6 +211,14 @@ class Parameters:
                 return meta.id, self._moment(meta.id, update.seq, seq)
         return self._made(name, seq)
 
+    def meant(self, name: str, seq: int) -> Key:
+        """What another name, or the end of one, stood for, with what may be behind it; or ().
+
+        Raises ValueError, in one line, where several have that end.
+        """
+        full = self.store.naming.spelled(name)
+        return self.find(full, seq) if full else ()
+
     def _made(self, name: str, seq: int) -> Key:
         """What a module returned last, or the loss, in the step of an event."""
         step = self.store.step_at(seq)
@@ -304,6 +314,7 @@ class Parameters:
             _norm(value, bool(keys.value)),
             _norm(grad, bool(keys.grad), no_grad),
             _ratio(change, value, bool(keys.change)),
+            also=self.store.naming.others(leaf.name),
         )  # fmt: skip
 
     def past(
@@ -405,6 +416,16 @@ def _norm(found: Summary | str | None, asked: bool, nothing: str = "–") -> Fig
     return Figure(value, short(value), "value" if math.isfinite(value) else "bad")
 
 
+def also_text(others: Sequence[str]) -> str:
+    """The other names of a parameter that modules share; "" if it has none.
+
+    >>> also_text(["model.head.weight"]), also_text([])
+    ('also model.head.weight', '')
+    """
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return f"also {', '.join(others[:3])}{more}" if others else ""
+
+
 def ratio_of(change: Summary, value: Summary) -> float:
     """|update| / |weight|; Inf for a weight that was zero."""
     step, size = norm_of(change), norm_of(value)
@@ -502,6 +523,8 @@ def row_line(row: ParameterRow, width: int, column: str, ascii: bool = False) ->
     """One parameter."""
     layout = _layout(width, column)
     name = row.name
+    if row.also and width_of(longer := f"{name} {also_text(row.also)}") <= layout.name:
+        name = longer
     if width_of(name) > layout.name:  # its end says more
         name = "…" + name[len(name) - layout.name + 1 :]
     line: Line = [(pad(name, layout.name), "param")]

@@ -34,8 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.trace.compute import ComputeError, compute, names_in
-from framework.trace.events import Leaf, ModuleBegin
+from framework.trace.compute import ComputeError, compute
 from framework.trace.measure import measure
 from framework.trace.protocol import Summary
 from framework.trace.summary import SliceError, parse_slice, view
@@ -43,7 +42,7 @@ from viewers.graph.store import Step, TraceStore
 from viewers.lines import GUTTER, Lines, gutter_line, gutter_title
 from viewers.memory import Ledger, memory_lines
 from viewers.names import Variables
-from viewers.parameters import COLUMNS, Key, Parameters, norm_of, row_line, title_line
+from viewers.parameters import COLUMNS, Key, Parameters, also_text, norm_of, row_line, title_line
 from viewers.text import Line, short, sparkline
 from viewers.tracks import (
     Spot,
@@ -148,7 +147,9 @@ def parameters(
     found = [title_line(width, sort, False)]
     for row in rows:
         past = table.past(row.tensor, seq, lookup)
-        found.append(row_line(row._replace(past=past), width, sort))
+        found.append(row_line(row._replace(past=past, also=()), width, sort))
+        if row.also:
+            found.append([(f"  {also_text(row.also)}", "dim")])
     return found if rows else [[("no parameter was used", "note")]]
 
 
@@ -163,6 +164,8 @@ def history(tape: Any, name: str, *, width: int = 100) -> list[Line]:
     figures = [lookup((s.meta.id, s.seq)) or known_loss(store, s) for s in spots]
     norms = [norm_of(s) for s in figures if s is not None]
     head: Line = [(title, "title"), (f"  {spot_text(spots[-1])}", "shape")]
+    if others := store.naming.others(store.name(spots[-1].meta.id)):
+        head.insert(1, (f"  {also_text(others)}", "dim"))
     if norms:
         head += [("  norm ", "dim"), (sparkline(norms, 40), "bar"), (f" {short(norms[-1])}", "")]
     rows = [step_line(spot, found, width) for spot, found in zip(spots, figures)]
@@ -175,25 +178,17 @@ def _spots(tape: Any, store: TraceStore, name: str) -> tuple[str, list[Spot]]:
         track = track_named(store, name)
     except ValueError as error:
         found = variable_spots(store, variables_of(tape, store), name)
-        if not found:
-            raise ValueError(_shared(store, name) or str(error)) from None
-        return name, found
+        if found:
+            return name, found
+        meant = store.naming.spelled(name)
+        if meant in ("", name):
+            raise
+        try:
+            return _spots(tape, store, meant)
+        except ValueError:
+            raise error from None
     spots = (find_in(store, track, step) for step in store.steps)
     return track.title, [spot for spot in spots if spot is not None]
-
-
-def _shared(store: TraceStore, name: str) -> str:
-    """Of a parameter that another module has already, why there is none of this name; or ""."""
-    outer, _, last = name.rpartition(".")
-    found = [e.name for e in store.tape if isinstance(e, Leaf) and e.role != "input" and e.name]
-    leaves = list(dict.fromkeys(found))
-    called = any(isinstance(e, ModuleBegin) and e.path == outer for e in store.tape)
-    if not called or not any(leaf.endswith(f".{last}") for leaf in leaves):
-        return ""
-    return (
-        f"{outer} has none of its own called {last}: one that several modules share has the name "
-        f"that the first of them gives it; there are {', '.join(leaves[:6])}"
-    )
 
 
 def memory(tape: Any, step: int | None = None, *, width: int = 100, most: int = 20) -> list[Line]:
@@ -275,6 +270,8 @@ def picture(tape: Any, name: str, step: int | None = None, *, width: int = 78) -
 
     seen = look(slice, 16)
     lines: list[Line] = [[(title, "title")]]
+    if others := store.naming.others(store.name(spot.meta.id)):
+        lines[0].append((f"  {also_text(others)}", "dim"))
     if spot.step:
         lines[0].append((f"  step {spot.step}", "dim"))
     lines += statistics_lines(seen.tensor, seen.summary, width, 6, slice=seen.slice)
@@ -318,6 +315,11 @@ def value(tape: Any, expression: str, step: int | None = None) -> Any:
     def value_of(name: str) -> Any | None:
         key = table.find(name, seq) or variable_at(store, variables, name, seq)
         if not key:
+            try:
+                key = table.meant(name, seq)
+            except ValueError as error:
+                raise ComputeError(str(error)) from None
+        if not key:
             return None
         array = arrays(*key)
         if array is None and (loss := store.loss_of(key[0], key[1])) is not None:
@@ -326,11 +328,7 @@ def value(tape: Any, expression: str, step: int | None = None) -> Any:
             raise ComputeError(f"the value of {name} in this step was not kept")
         return array
 
-    try:
-        return compute(expression, value_of)
-    except ComputeError as error:
-        shared = [told for name in names_in(expression) if (told := _shared(store, name))]
-        raise ComputeError((shared or [str(error)])[0]) from None
+    return compute(expression, value_of)
 
 
 def value_lines(tape: Any, expression: str, step: int | None = None) -> list[Line]:

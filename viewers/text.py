@@ -444,7 +444,10 @@ def _start(
             graph = store.graph(step)
             if number in (None, step.number) and graph.consumers(tensor):
                 return tensor, graph
-        raise
+        full = store.naming.spelled(str(op))
+        if full in ("", op):
+            raise
+        return _start(store, full, number, used)
     step_of = store.step_at(item.begin)
     assert step_of is not None
     later = store.step_numbered(number) if used and number is not None else None

@@ -24,6 +24,7 @@ from framework.trace.events import (
     Write,
 )
 from framework.trace.protocol import Breakpoint
+from viewers.parameters import also_text
 from viewers.text import Line, arguments, pad, tensor_text
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ def _words(session: Session, event: Event) -> tuple[str, str]:
     if isinstance(event, CellBegin):
         return f"▾ {session.cell_text(event.cell) or event.cell}", f"run {event.count}"
     if isinstance(event, Leaf):
-        return f"{event.role} {event.name}", meta_text(event.tensor)
+        also = f"  {also_text(event.also)}" if event.also else ""
+        return f"{event.role} {event.name}{also}", meta_text(event.tensor)
     if isinstance(event, Grad):
         sign = "=" if event.first else "+="
         return f"{event.name or 'leaf'}.grad {sign}", meta_text(event.total)

@@ -296,7 +296,7 @@ class Optimizer:
         self._steps += 1
         recorder = recorder_here()
         if recorder is not None:
-            self._announce(recorder)
+            recorder.announce([p for group in self.param_groups for p in group["params"]])
         failure: BaseException | None = None
         begin = recorder.begin_optim(self, self._steps) if recorder is not None else 0
         try:
@@ -310,13 +310,6 @@ class Optimizer:
             if recorder is not None:
                 recorder.end_optim(begin, failure)
                 failure = None
-
-    def _announce(self, recorder: Any) -> None:
-        """Parameters that the trace has not seen yet shall be in it as they are before the step."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None and not p._id:
-                    recorder._leaf(p, role="parameter")
 
     def _update_all(self, recorder: Any) -> None:
         self._reported = True

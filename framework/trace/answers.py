@@ -67,7 +67,7 @@ class Answers:
 
     def _status(self, params: dict[str, Any]) -> dict[str, Any]:
         recorder, gate, service = self.recorder, self.gate, self.service
-        stop = gate.stop
+        state, stop = gate.standing()
         values = recorder.values
         session = service.session
         return {
@@ -75,7 +75,7 @@ class Answers:
             "pid": os.getpid(),
             "file": session.file,
             "started": session.started,
-            "state": "paused" if stop is not None else gate.state,
+            "state": state,
             "stop": stop,
             "step": self._training_step(),
             "first_seq": recorder.first_seq,

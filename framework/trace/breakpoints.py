@@ -16,10 +16,11 @@ from typing import Any
 from framework.trace.conditions import CELL, Term, Terms, Where, parse_condition
 from framework.trace.figures import Sheet, digest
 from framework.trace.flags import Table, on_device
+from framework.trace.naming import Naming
 from framework.trace.places import line_of
 from framework.trace.protocol import Breakpoint
 
-__all__ = ["Compiled", "pattern", "same_file"]
+__all__ = ["Compiled", "is_pattern", "pattern", "same_file"]
 
 _MEMORY = 100_000  # places that a breakpoint remembers, so that it is bounded
 
@@ -60,6 +61,7 @@ class Compiled:
         self._modules: dict[str, bool] = {}
         self._files: dict[str, bool] = {}
         self._params: dict[str, bool] = {}
+        self._naming = Naming()
         self._matches = ((-1, -1), 0)  # training step, matches in it
         self._turn = -1
         self._times: dict[Any, int] = {}  # how often a place was passed in this turn
@@ -86,6 +88,19 @@ class Compiled:
         if not spec.occurrence and not self._changes:  # these count what does not match, too
             limits = [t.quiet for t in self.terms if isinstance(t, Term)]
             self.quiet = max((q for q in limits if q is not None), key=min, default=None)
+
+    def learn(self, naming: Naming) -> None:
+        """More names are known: the parameter or module may be one by another name, or its end."""
+        self._naming = naming
+        self._modules.clear()
+        self._params.clear()
+        try:
+            if not is_pattern(self.spec.param):
+                self._param = _either(self.spec.param, naming.find(self.spec.param))
+            if not is_pattern(self.spec.module):
+                self._module = _either(self.spec.module, naming.find(self.spec.module))
+        except ValueError as error:
+            self.spec.error = str(error)
 
     @property
     def armed(self) -> bool:
@@ -114,7 +129,8 @@ class Compiled:
         """Is the parameter with this name meant?"""
         found = self._params.get(name)
         if found is None:
-            found = self._params[name] = bool(self._param(name))
+            names = (name, *self._naming.others(name))
+            found = self._params[name] = any(map(self._param, names))
         return found
 
     def module(self, path: str) -> bool:
@@ -299,15 +315,29 @@ def pattern(text: str) -> Callable[[str], Any]:
     >>> bool(pattern("conv*")("conv2d")), bool(pattern("/^lin/")("linear")), pattern("exp")("expm1")
     (True, True, False)
     """
-    if len(text) > 1 and text.startswith("/") and text.endswith("/"):
+    if not is_pattern(text):
+        return text.__eq__
+    if _is_regular(text):
         try:
             return re.compile(text[1:-1]).search
         except re.error as error:
             raise ValueError(f"bad regular expression {text}: {error}") from None
-    if "*" in text or "?" in text:
-        parts = (re.escape(c) if c not in "*?" else "." + "*" * (c == "*") for c in text)
-        return re.compile("".join(parts)).fullmatch
-    return text.__eq__
+    parts = (re.escape(c) if c not in "*?" else "." + "*" * (c == "*") for c in text)
+    return re.compile("".join(parts)).fullmatch
+
+
+def _either(name: str, other: str) -> Callable[[str], Any]:
+    """A test for a name; where another is found to be meant, for that as well."""
+    return frozenset((name, other or name)).__contains__
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text means all names that match it, and not one name."""
+    return "*" in text or "?" in text or _is_regular(text)
+
+
+def _is_regular(text: str) -> bool:
+    return len(text) > 1 and text.startswith("/") and text.endswith("/")
 
 
 def _check(spec: Breakpoint, terms: Terms) -> None:

@@ -82,6 +82,7 @@ class Leaf(_Event, frozen=True, gc=False, tag=1):
     tensor: TensorMeta
     name: str  # "model.2.weight", a variable's name, or ""
     role: str  # "parameter" | "buffer" | "input"
+    also: tuple[str, ...] = ()  # its other names, where several modules share it
 
 
 class Op(_Event, frozen=True, gc=False, tag=2):

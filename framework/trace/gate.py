@@ -274,14 +274,33 @@ class Gate:
     def post_mortem(self, error: BaseException, seq: int, look: Callable[[Stop], None]) -> None:
         """The program has ended by ``error``: ``look`` at it, its frames and event ``seq``."""
         self._error = error
-        self.stop = stop = Stop(seq, "exception", self._source(), one_line_of(error))
+        stop = Stop(seq, "exception", self._source(), one_line_of(error))
+        console, self.console = self.console, look  # who else is there may look, and no more
+        self._stand(stop)
         recorder, sink.active = sink.active, None  # what is evaluated is not the model's
         try:
             look(stop)
         finally:
             sink.active = recorder
-            self._error = self.stop = None
+            self.console, self._error = console, None
+            with self._lock:
+                self.stop, self.state = None, "running"
             self.adhoc.clear()
+            self._changed()
+
+    def _stand(self, stop: Stop) -> None:
+        """The model stands from now on."""
+        with self._lock:
+            self.stop = stop
+            self.state = "paused"
+            self.stops += 1
+            self.changes += 1
+        self._changed()
+
+    def standing(self) -> tuple[str, Stop | None]:
+        """The state, and the stop that belongs to it: neither changes in between."""
+        with self._lock:
+            return self.state, self.stop
 
     def on_breakpoint(self, *args: Any, **options: Any) -> Any:
         """A `sys.breakpointhook`: ``breakpoint()`` in the model's thread is a stop, too."""
@@ -359,12 +378,7 @@ class Gate:
             recorder.mark("looked at again")
         self._at, self._at_line = frame or sys._getframe(1), frame is not None
         stop = Stop(recorder.seq, reason, self._source(), message, breakpoint)
-        with self._lock:
-            self.stop = stop
-            self.state = "paused"
-            self.stops += 1
-            self.changes += 1
-        self._changed()
+        self._stand(stop)
         began = time.perf_counter_ns()
         try:
             command = self._ask(stop)
@@ -639,6 +653,8 @@ class Gate:
         """Sort the breakpoints by what can hit them."""
         # What has an action needs nobody to answer it.
         asleep = self._resting
+        for b in (*self._breakpoints, *self._until):
+            b.learn(self.recorder.naming)
         armed = [
             b
             for b in (*self._breakpoints, *self._until)
@@ -646,6 +662,11 @@ class Gate:
         ]
         self._lookout.set_breakpoints([b for b in armed if not b.before])
         self._lines.set_breakpoints([b for b in armed if b.before])
+
+    def named(self) -> None:
+        """Parameters or modules have got names: breakpoints may mean one of them by its end."""
+        if self._breakpoints or self._until:
+            self._index()
 
     def _nudge(self) -> None:
         """Make the model's thread look at what is wanted of it, also if it makes no events."""

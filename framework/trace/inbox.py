@@ -82,6 +82,9 @@ class Inbox(deque[Any]):
     Args:
         broken: told, on the caller's thread, why something that came is no list of events.
 
+    Attributes:
+        state: the newest `StateChanged` that came, taken out or not.
+
     >>> from framework.trace.events import Mark
     >>> from framework.trace.protocol import encode
     >>> inbox = Inbox(print)
@@ -93,6 +96,7 @@ class Inbox(deque[Any]):
     def __init__(self, broken: Callable[[str], None]) -> None:
         super().__init__()
         self._broken = broken
+        self.state: StateChanged | None = None
         self._came = self._gone = 0  # bytes of events; each is counted by one thread only
 
     def take(self, message: Any) -> None:
@@ -104,6 +108,8 @@ class Inbox(deque[Any]):
                 return
             self._came += size
         self.append(message)
+        if isinstance(message, StateChanged):
+            self.state = message
 
     def _leave_out(self, message: PackedEvents) -> None:
         """Nobody takes anything out: the session is asked for these once more, or has lost them."""

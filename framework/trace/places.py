@@ -6,7 +6,9 @@ import os
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["internal", "line_of", "user_frame", "variable_name"]
+__all__ = ["holder_of", "internal", "line_of", "user_frame", "variable_name"]
+
+FRAMES = 10  # outwards, in which the name of a parameter is looked for
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -44,6 +46,37 @@ def variable_name(value: Any, frame: FrameType | None) -> str | None:
             if found is value and not name.startswith("_"):
                 return name
     return None
+
+
+def holder_of(value: Any, frame: FrameType | None) -> tuple[str, Any]:
+    """What the frames from ``frame`` outwards have a parameter by.
+
+    The name of a variable that is ``value``, or of a list or a dict with its place in that; or a
+    module that holds it. ("", None) if nothing of theirs has it.
+    """
+    frame = user_frame(frame)
+    for _ in range(FRAMES):
+        if frame is None:
+            break
+        places = [frame.f_locals, getattr(frame.f_locals.get("self"), "__dict__", {})]
+        if frame.f_globals is not frame.f_locals:
+            places.append(frame.f_globals)
+        for known in places:
+            known = {k: v for k, v in list(known.items()) if not k.startswith("_")}
+            for thing in known.values():
+                module = hasattr(type(thing), "named_modules")
+                if module and any(p is value for p in thing.parameters()):
+                    return "", thing
+            for name, thing in known.items():
+                if thing is value:
+                    return name, None
+                inside: Any = enumerate(thing) if type(thing) in (list, tuple) else ()
+                inside = thing.items() if type(thing) is dict else inside
+                key = next((k for k, item in inside if item is value), None)
+                if key is not None:
+                    return f"{name}.{key}", None
+        frame = user_frame(frame.f_back)
+    return "", None
 
 
 def line_of(code: CodeType | None, lasti: int | None) -> int:

@@ -203,8 +203,8 @@ def _meta(ins: tuple[Any, ...], meta: tuple[Any, ...]) -> dict[str, str]:
 
 
 def _leaf(raw: tuple[Any, ...]) -> Event:
-    seq, t, _, described, name, role = raw
-    return ev.Leaf(seq, t, _tensor(*described), name, role)
+    seq, t, _, described, name, role, also = raw
+    return ev.Leaf(seq, t, _tensor(*described), name, role, also)
 
 
 def _op(raw: tuple[Any, ...]) -> Event:

@@ -448,15 +448,14 @@ class Service:
         peer.stream = message.stream
         if message.silence > 0:
             peer.silence = max(1.0, message.silence)
-        recorder, gate = self.recorder, self.gate
+        recorder = self.recorder
         if message.role == "control" and peer.may_control and not self.viewers and peer.stream:
             peer.role = "control"
             self._announce(but=peer)
         self.adjust()
-        stop = gate.stop
+        state, stop = self.gate.standing()
         last = self.newest()
         peer.next = last + 1
-        state = "paused" if stop is not None else gate.state
         self._send(
             peer,
             Welcome(
@@ -600,8 +599,8 @@ class Service:
         gate = self.gate
         branches, asks = self.forks.whose(), self.asking.question
         ident = asks.id if asks is not None else 0
-        state = gate.state, gate.changes, self.cell, self.level, tuple(branches), ident
-        stop = gate.stop if state[0] == "paused" else None
+        now_is, stop = gate.standing()
+        state = now_is, gate.changes, self.cell, self.level, tuple(branches), ident
         changed = state != self._state
         if not viewers:
             self._state = state

@@ -23,7 +23,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from framework.trace import turns
-from framework.trace.places import internal, user_frame, variable_name
+from framework.trace.naming import Naming, named_within
+from framework.trace.places import holder_of, internal, user_frame, variable_name
 from framework.trace.records import (
     BACKWARD_BEGIN,
     BACKWARD_END,
@@ -107,8 +108,9 @@ class Recorder(Ring):
     # More than thirty attributes: without slots CPython looks each of them up.
     __slots__ = (
         "__weakref__", "_ids", "_updates", "before_step", "between", "budget", "calls", "ends",
-        "first_id", "inner", "kernels", "leaves", "modules", "names", "on_step", "owner", "paths",
-        "quiet", "rules", "source", "step", "steps", "thread", "unwatched", "user_code", "values",
+        "first_id", "inner", "kernels", "leaves", "modules", "names", "naming", "on_step", "owner",
+        "paths", "quiet", "rules", "source", "step", "steps", "thread", "unwatched", "user_code",
+        "values",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +144,7 @@ class Recorder(Ring):
         self.kernels: Any = None  # `KernelTimes`, once an op has run on a CUDA device
         self.leaves: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.names: dict[int, str] = {}
+        self.naming = Naming()  # of parameters, buffers and modules
         self.paths: dict[int, tuple[weakref.ref[Any], str]] = {}
         # Tensors outlive a recorder: ids up to this one were given by an earlier one.
         self.first_id = self._ids = next(_recorders) << 32
@@ -517,7 +520,7 @@ class Recorder(Ring):
         # The first gradient of a leaf mostly is what has arrived.
         described += described if total is arrived else self._describe_grads((total,))
         self._put(
-            (total,), GRAD, ident, self.names.get(ident, ""), described, first,
+            (total,), GRAD, ident, self._name_of_leaf(leaf, ident), described, first,
             self.open[-1] if self.open else 0,
         )  # fmt: skip
         values = self.values
@@ -669,21 +672,54 @@ class Recorder(Ring):
         if known is not None and known[0]() is module:
             return known[1]
         name = variable_name(module, frame) or type(module).__name__.lower()
-        for path, child in module.named_modules(prefix=name):
-            self.paths[id(child)] = (weakref.ref(child), _WRAPPED.sub("", path))
-        for path, param in module.named_parameters(prefix=name):
-            self._name_leaf(param, _WRAPPED.sub("", path), "parameter")
-        for path, buffer in module.named_buffers(prefix=name):
-            self._name_leaf(buffer, _WRAPPED.sub("", path), "buffer")
+        fresh = False
+        for kind, thing, names in named_within(module, name):
+            path, *also = dict.fromkeys([_WRAPPED.sub("", other) for other in names])
+            if kind == "module":
+                self.paths[id(thing)] = (weakref.ref(thing), path)
+                fresh |= self.naming.add(path, also)
+            else:
+                fresh |= self._name_leaf(thing, path, kind, also)
+        if fresh and self.gate is not None:
+            self.gate.named()
         return name
 
-    def _name_leaf(self, tensor: Any, name: str, role: str) -> None:
-        ident = tensor._id
-        if ident and self.names.get(ident):
-            return
-        self._leaf(tensor, name, role)
+    def _name_leaf(self, tensor: Any, name: str, role: str, also: list[str]) -> bool:
+        """Say what a parameter is called, unless that is known; whether it was not."""
+        known = self.names.get(tensor._id) if tensor._id else ""
+        if known:  # within another root it has another name
+            name, also = known, [name, *also]
+        if not self.naming.add(name, also) and known:
+            return False
+        self._leaf(tensor, name, role, self.naming.others(name))
+        return True
 
-    def _leaf(self, tensor: Any, name: str | None = None, role: str = "input") -> int:
+    def _name_of_leaf(self, leaf: Any, ident: int) -> str:
+        """What is said of a leaf; of one that an op made: the name of the variable that has it."""
+        name = self.names.get(ident)
+        if name is None:
+            name = variable_name(leaf, user_frame(_getframe(2))) or ""
+            self.names[ident] = name
+        return name
+
+    def announce(self, params: Sequence[Any]) -> None:
+        """An optimizer is about to step: those that no module has named are parameters, too.
+
+        They are on the tape as they are before the step.
+        """
+        for i, param in enumerate(params):
+            if param._grad is None or self.names.get(param._id, "") in self.naming:
+                continue
+            name, module = holder_of(param, _getframe(2))
+            if module is not None:
+                self._path(module, user_frame(_getframe(2)))
+            if self.names.get(param._id, "") not in self.naming:
+                name = self.names.get(param._id) or name or f"params.{i}"
+                self._leaf(param, name, "parameter")
+
+    def _leaf(
+        self, tensor: Any, name: str | None = None, role: str = "input", also: tuple[str, ...] = ()
+    ) -> int:
         """Give a tensor that no traced op made its id, and say so; returns the id."""
         if tensor._id <= self.first_id:
             self._ids += 1
@@ -693,8 +729,10 @@ class Recorder(Ring):
             name = variable_name(tensor, user_frame(_getframe(2)))
         name = name or ""
         self.names[ident] = name
+        if role != "input":
+            self.naming.add(name)
         self.leaves[ident] = tensor
-        self._put((), LEAF, self._describe((tensor,)), name, role)
+        self._put((), LEAF, self._describe((tensor,)), name, role, also)
         values = self.values
         if values is not None:
             values.keep(ident, self.seq, tensor._data)

@@ -14,9 +14,9 @@ from app import intake
 from app.session import Session
 from framework import nn
 from framework.trace import recording
-from framework.trace.events import Event
+from framework.trace.events import Event, Source
 from framework.trace.inbox import Inbox, unpack
-from framework.trace.protocol import Dropped, Events, StateChanged, Welcome, encode
+from framework.trace.protocol import Dropped, Events, StateChanged, Stop, Welcome, encode
 
 
 def steps_of_training(count: int) -> list[Event]:
@@ -105,6 +105,37 @@ def test_what_the_stream_leaves_out_comes_late_and_stands_in_its_place(
     assert list(session.store.tape) == program.events
     assert session.dropped == len(lost)
     assert session.cursor == session.store.last_seq
+
+
+@pytest.mark.parametrize("last", ["paused", "running", "finished"])
+def test_whether_it_runs_is_known_before_all_that_it_did_was_read(last: str):
+    """A window that has come late reads the past for seconds; its state is that of now."""
+    events = steps_of_training(150)
+    program, session = Program(events), Session()
+    program.welcome.last_seq = past = len(events) // 2
+    session.connect(program, attached=True)
+    first, second = (Stop(seq, "pause", Source("a.py", 1, "f")) for seq in (past + 9, len(events)))
+    program.send(Events(events[past : past + 9]))
+    program.send(StateChanged("paused", first))
+    program.send(StateChanged("running"))
+    program.send(Events(events[past + 9 :]))
+    program.send(StateChanged("paused", second))
+    if last != "paused":
+        program.send(StateChanged(last))
+    program.answer(past)
+    session.settle()
+    session.tick(1e-6)
+    assert session.pending, "there is more to read"
+    assert session.state == last and (session.stop == second) == (last == "paused")
+    if last == "paused":
+        assert session.cursor == second.seq and session.loading
+    states = set()
+    while session.pending:
+        session.tick(1e-6)
+        states.add(session.state)
+    assert states == {last}, "what was so before is no news"
+    assert list(session.store.tape) == events and session.cursor == len(events)
+    assert session.stops == [first.seq, second.seq]
 
 
 def test_a_long_step_is_taken_in_once(monkeypatch: pytest.MonkeyPatch):

@@ -64,7 +64,7 @@ def test_a_tensor_and_its_course(tape, capsys) -> None:
 def test_gradients_of_variables(tape, capsys) -> None:
     assert "x.grad" in shown(capsys, tape, "--ops", "--step", 3)
     text = shown(capsys, tape, "tensor", "x.grad", "--step", 3)
-    assert text.startswith("x.grad  step 3\n") and "f32[2,4]" in text, text
+    assert text.startswith("x · gradient  step 3\n") and "f32[2,4]" in text, text
     text = shown(capsys, tape, "tensor", "out.grad", "--step", 3)
     assert text.startswith("out.grad  step 3\n") and "f32[2,4]" in text, text
     assert len(shown(capsys, tape, "history", "out.grad").strip().split("\n")) == 5
@@ -91,13 +91,55 @@ def test_ops_trees_and_reasons(tape, capsys) -> None:
     assert "h" in shown(capsys, tape, "why", "h")
 
 
-def test_a_shared_parameter_s_other_name(tape, capsys) -> None:
-    """It is called as in the module that has it first; asked for otherwise, the answer says so."""
-    for arguments in (("tensor", "model.second.weight"), ("eval", "model.second.weight.norm()")):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tensor", "{}[:1]"), ("history", "{}"), ("history", "{}.grad"), ("eval", "{}.grad.norm()"),
+        ("uses", "{}", "--depth", 1), ("why", "{}"), ("{}",),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_shared_parameter_s_other_name(tape, capsys, arguments) -> None:
+    """The name that another module gives it, and the end of either, mean the same."""
+    said = {
+        name: shown(capsys, tape, *(str(word).format(name) for word in arguments))
+        for name in ("model.first.weight", "model.second.weight", "first.weight", "second.weight")
+    }
+    assert len(set(said.values())) == 1, said
+
+
+def test_tables_tell_a_shared_parameter_s_other_name(tape, capsys) -> None:
+    table = shown(capsys, tape, "--parameters").splitlines()
+    at = next(i for i, line in enumerate(table) if line.startswith("model.first.weight"))
+    assert table[at + 1].strip() == "also model.second.weight"
+    assert sum("also" in line for line in table) == 1
+    for arguments in (("tensor", "first.weight"), ("history", "first.weight")):
+        assert "also model.second.weight" in shown(capsys, tape, *arguments).splitlines()[0]
+    assert "update model.first.weight  also model.second.weight" in shown(capsys, tape, "--ops")
+
+
+def test_the_end_of_a_name_that_several_have_is_refused(tape, capsys) -> None:
+    for arguments in (
+        ("tensor", "bias"), ("history", "bias.grad"), ("eval", "bias.norm()"), ("uses", "bias"),
+        ("why", "bias"), ("bias",),
+    ):  # fmt: skip
         assert main(["show", str(tape), *arguments]) == 2
         error = capsys.readouterr().err
-        assert "model.second has none of its own called weight" in error, error
-        assert "AttributeError" not in error and error.count("\n") == 1
+        assert "2 names end in 'bias': model.first.bias, model.second.bias" in error, error
+        assert error.count("\n") == 1
+    assert main(["show", str(tape), "eight"]) == 2, "components are whole"
+    assert "nothing is called 'eight'" in capsys.readouterr().err
+
+
+def test_modules_without_their_root(tape, capsys, tmp_path) -> None:
+    assert "in module model.second" in shown(capsys, tape, "second")
+    drawn = {}
+    for name in ("model.second", "second"):
+        out = tmp_path / f"{name}.dot"
+        assert main(["export", str(tape), "-o", str(out), "--module", name]) == 0
+        drawn[name] = out.read_text()
+    assert drawn["model.second"] == drawn["second"]
+    assert main(["export", str(tape), "-o", str(out), "--module", "third"]) == 2
 
 
 def test_of_a_block_of_this_process() -> None:

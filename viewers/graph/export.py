@@ -111,6 +111,10 @@ def export(
     if depth is not None and depth < 0:
         raise ExportError(f"depth must be 0 or more, but got {depth}")
     graph = _graph(source, step)
+    try:
+        module = module and (graph.store.naming.find(module) or module)
+    except ValueError as error:
+        raise ExportError(str(error)) from None
     facts = Facts(graph, _lookup(source, values), code or code_of(source))
     whole = suffix == ".html"
     try:

@@ -626,8 +626,12 @@ class Outline:
         columns, count = self.graph.columns, len(self._row_of)
         if not count:
             return np.zeros(0, bool)
-        texts = columns.texts
-        good = np.array([False, *(bool(match(texts[i])) for i in range(1, len(texts)))])
+        texts, store = columns.texts, self.graph.store
+
+        def called(name: str) -> bool:
+            return any(map(match, (name, *store.naming.others(name))))
+
+        good = np.array([False, *(called(texts[i]) for i in range(1, len(texts)))])
         hits = np.zeros(len(columns), bool)
         for codes in (columns.name, columns.path, columns.cls):
             hits |= good[np.frombuffer(codes, np.int32)]
@@ -640,6 +644,7 @@ class Outline:
             id(params)
             for params in self.graph.headers()
             if any(match(name) for name in params.values())
+            or any(map(called, map(store.name, params)))
         }
         if heads:
             hits[[i for i, params in columns.params.items() if id(params) in heads]] = True

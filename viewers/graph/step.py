@@ -287,10 +287,13 @@ class StepGraph:
         """Put a parameter into the header of the open module that holds it."""
         columns = self.columns
         for item in reversed(self._stack):
-            path = columns.texts[columns.path[item]]
-            if columns.kind[item] == MODULE and name.startswith(path + "."):
-                self._add_param(item, tensor, name[len(path) + 1 :])
-                return True
+            inside = columns.texts[columns.path[item]] + "."
+            if columns.kind[item] != MODULE:
+                continue
+            for called in (name, *self.store.naming.others(name)):
+                if called.startswith(inside):
+                    self._add_param(item, tensor, called[len(inside) :])
+                    return True
         return False
 
     def _add_param(self, module: int, tensor: int, local: str) -> None:

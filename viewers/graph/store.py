@@ -39,6 +39,7 @@ from framework.trace.events import (
     TensorMeta,
     Write,
 )
+from framework.trace.naming import Naming
 from viewers.graph import stops
 from viewers.graph.columns import Ids, Spoken
 from viewers.graph.containers import Container
@@ -111,6 +112,7 @@ class TraceStore(Tape):
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
         self._inputs: dict[int, Leaf] = {}
         self._names: dict[int, str] = {}
+        self.naming = Naming()  # of parameters, buffers and modules
         self._owned: dict[str, dict[int, str]] = {}  # module path -> its parameters' local names
         self._grads: dict[int, tuple[list[int], list[int]]] = {}  # leaf -> seqs, ids of its .grad
         self._graphs: dict[int, tuple[Step, StepGraph]] = {}
@@ -286,7 +288,8 @@ class TraceStore(Tape):
     def _leaf(self, e: Leaf) -> int:
         ident = e.tensor.id
         self._describe(e.tensor, e.seq)
-        self._makers.set(ident, e.seq)
+        if not self._makers.get(ident):  # else it is a name that comes later
+            self._makers.set(ident, e.seq)
         self._names[ident] = e.name
         if e.role == "input":
             self._inputs.pop(ident, None)
@@ -297,8 +300,10 @@ class TraceStore(Tape):
                 self._drop_tensor(oldest)
         else:
             self._leaves[ident] = e
-            path, _, local = e.name.rpartition(".")
-            if path:
+            self.naming.add(e.name, e.also)
+            for path, _, local in (name.rpartition(".") for name in (e.name, *e.also)):
+                if not path:
+                    continue
                 owned = self._owned.setdefault(path, {})
                 # A module made anew: its parameter takes the place of the one it is named after.
                 for old in [i for i, name in owned.items() if name == local]:
@@ -329,6 +334,8 @@ class TraceStore(Tape):
         return self._pop(e)
 
     def _modulebegin(self, e: ModuleBegin) -> int:
+        if e.path not in self.naming:
+            self.naming.add(e.path)
         self.steps[-1].content = True
         return self._push(e)
 
@@ -363,6 +370,8 @@ class TraceStore(Tape):
     def _grad(self, e: Grad) -> int:
         self._see((e.arrived, e.total), e.seq)
         self._names[e.total.id] = f"{e.name}.grad" if e.name else ""
+        if e.name:  # its `Leaf` may have left the tape before somebody looked
+            self._names[e.leaf] = e.name
         self._makers.set(e.total.id, e.seq)
         seqs, ids = self._grads.setdefault(e.leaf, ([], []))
         seqs.append(e.seq)
@@ -377,6 +386,8 @@ class TraceStore(Tape):
 
     def _paramupdate(self, e: ParamUpdate) -> int:
         self._describe(e.tensor, e.seq)
+        if e.name:
+            self._names[e.tensor.id] = e.name
         for key, meta in e.state.items():
             self._describe(meta, e.seq)
             self._makers.set(meta.id, e.seq)
@@ -600,19 +611,16 @@ class TraceStore(Tape):
         """Tensor id to local name of the parameters and buffers that a module itself holds."""
         return self._owned.get(module, {})
 
-    def leaf_names(self) -> list[str]:
-        """The names of all parameters and buffers."""
-        return [leaf.name for leaf in self._leaves.values() if leaf.name]
-
     def parameters_within(self, module: str) -> list[int]:
         """The parameters and buffers that a module and all in it hold, called yet or not."""
         inner = f"{module}."
-        return [
-            tensor
+        found = {
+            tensor: None
             for path, owned in self._owned.items()
             if path == module or path.startswith(inner)
             for tensor in owned
-        ]
+        }
+        return list(found)
 
     def grad_of(self, leaf: int, seq: int | None = None) -> int:
         """The id of a leaf's ``.grad`` as of an event, 0 if none was accumulated yet."""

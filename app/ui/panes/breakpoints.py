@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.session import Session
 from app.ui.describe import breakpoint_text, one_line
 from app.ui.panes.base import Pane
-from framework.trace.breakpoints import pattern
+from framework.trace.breakpoints import is_pattern, pattern
 from framework.trace.protocol import Breakpoint
 from viewers.text import Line, pad
 
@@ -57,5 +57,11 @@ class BreakpointsPane(Pane):
         store = self.session.store
         if not point.param or point.hits or not any(step.counts[1] for step in store.steps):
             return ""
-        known = any(map(pattern(point.param), store.leaf_names()))
+        if is_pattern(point.param):
+            known = any(map(pattern(point.param), store.naming))
+        else:
+            try:
+                known = bool(store.naming.find(point.param))
+            except ValueError as error:
+                return one_line(str(error))
         return "" if known else f"nothing is called {one_line(point.param)}"

@@ -79,6 +79,11 @@ class WatchesPane(Pane):
         table = self.parameters.table
         assert table is not None
         keys = {name: table.find(name, session.cursor) or self._variable(name) for name in names}
+        if names and not any(keys.values()):
+            try:
+                keys = {name: table.meant(name, session.cursor) for name in names}
+            except ValueError as error:
+                return str(error)
         of = {name: key for name, key in keys.items() if key}
         if names and not of:
             return f"{names[-1]} is no value of the tape at this moment"

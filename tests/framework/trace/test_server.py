@@ -752,3 +752,27 @@ def test_values_go_over_as_plain_data(service, client):
     assert (view.summary.nan, view.summary.inf) == (1, 1)
     assert view.grid.marks == [1, 2, 0, 0]
     assert np.isnan(view.grid.values[0])
+
+
+def test_a_prompt_post_mortem_is_a_stop_for_whoever_is_there_or_comes(service, client):
+    """Else one window shows that the program runs, and one that comes later that it stands."""
+    said = []
+
+    def look(stop):
+        said.append(_collect(client, _stopped)[-1].stop)
+        with Client.connect(service.name, role="observe") as late:
+            said.append(late.welcome.stop)
+            said.append(_ask(late, "status")["state"])
+        try:
+            _ask(client, "step", how="next")
+        except RequestError as error:
+            said.append(str(error))
+
+    service.gate.set_state("running")
+    torch.ones(2)
+    service.gate.post_mortem(ValueError("an odd one"), service.recorder.seq, look)
+    first, late, state, refused = said
+    assert first == late and first.message == "ValueError: an odd one"
+    assert state == "paused" and "the program's own prompt" in refused
+    (last,) = [m for m in _collect(client, bool) if isinstance(m, StateChanged)][-1:]
+    assert last.state == "running" and last.stop is None
