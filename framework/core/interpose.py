@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from framework.core import dispatch
+from framework.trace import sink
 
-__all__ = ["Layer", "by_sample", "stack"]
+__all__ = ["Layer", "by_sample", "looked_at", "stack"]
 
 
 class _Stack(threading.local):
@@ -29,7 +30,7 @@ _entered = 0  # layers of all threads
 class Layer:
     """Base of the layers; entered with ``with``."""
 
-    apart = False  # whether it wants attention as its parts, of whatever size
+    apart = False  # whether it wants ops as their parts: attention, losses, paddings, ...
 
     def __init__(self) -> None:
         self._befores: list[tuple[Layer, ...]] = []
@@ -88,6 +89,11 @@ class _Interposer:
 
 
 _interposer = _Interposer()
+
+
+def looked_at() -> bool:
+    """Whether somebody wants to see what an op is made of: a trace, or a layer like vmap."""
+    return sink.active is not None or any(layer.apart for layer in stack.layers)
 
 
 def by_sample(call: Callable[..., Any]) -> Callable[..., Any]:

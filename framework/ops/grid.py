@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
-from framework.core.interpose import by_sample
+from framework.core.interpose import by_sample, looked_at
+from framework.core.modes import enable_grad, modes
 from framework.core.registry import function, op
 from framework.core.saved import wants_gradient
-from framework.kernels import module_of, to_device
+from framework.device import CPU
+from framework.kernels import compiled, module_of, to_device
 from framework.kernels.floats import real_floating, widening
 from framework.kernels.places import add_at
 from framework.kernels.quick import pick
@@ -157,6 +159,80 @@ def _cubic_weights(t: Any) -> list[Any]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
+# -- all of it at once ------------------------------------------------------------------------
+
+
+def _numbers(input: Any, grid: Any, mode: str, padding: str, align: bool) -> tuple[Any, ...]:
+    """What the compiled kernels want to know."""
+    count, channels, *size = input.shape
+    flat = np.ascontiguousarray(input).reshape(count, channels, -1)
+    points = np.ascontiguousarray(grid).reshape(count, -1, len(size))
+    return flat, size, points, _MODES.index(mode), _PADDINGS.index(padding), align
+
+
+def _sample_kernel(input: Any, grid: Any, *, mode: str, padding: str, align: bool) -> Any:
+    found = compiled.family("grids").sample(*_numbers(input, grid, mode, padding, align))
+    return found.reshape(*input.shape[:2], *grid.shape[1:-1])
+
+
+def _backward_kernel(
+    g: Any, input: Any, grid: Any, *, wanted: tuple[bool, bool], **meta: Any
+) -> tuple[Any, ...]:  # fmt: skip
+    numbers = _numbers(input, grid, **meta)
+    g = np.ascontiguousarray(g).reshape(*g.shape[:2], -1)
+    found = compiled.family("grids").gradients(g, *numbers, wanted)
+    empty = np.empty(0, g.dtype)
+    return tuple([
+        empty if gradient is None else gradient.reshape(of.shape)
+        for gradient, of in zip(found, (input, grid))
+    ])  # fmt: skip
+
+
+GRID_SAMPLE_BACKWARD = op("grid_sample_backward", _backward_kernel, "grad input grid")
+
+
+def _sample_grads(g: Any, n: Any, input: Any, grid: Any) -> tuple[Any, ...]:
+    wanted, meta = (n.needs(0), n.needs(1)), n.meta
+    if not modes.grad and compiled.family("grids"):
+        found = apply(GRID_SAMPLE_BACKWARD, g, input, grid, wanted=wanted, **meta)
+        return tuple([x if want else None for x, want in zip(found, wanted)])
+    return _plain_grads(g, input, grid, wanted, meta)
+
+
+def _plain_grads(
+    g: Any, input: Any, grid: Any, wanted: tuple[bool, bool], meta: Any
+) -> tuple[Any, ...]:  # fmt: skip
+    """Those of the parts, which have gradients themselves."""
+    from framework.autograd import grad
+
+    create = modes.grad
+    with enable_grad():
+        if not create:
+            input, grid = (
+                x.detach().requires_grad_(want) for x, want in zip((input, grid), wanted)
+            )
+        out = _in_parts(input, grid, *meta.values())
+        of = [x for x, want in zip((input, grid), wanted) if want]
+        found = iter(grad(out, of, g, create_graph=create))
+    return tuple([next(found) if want else None for want in wanted])
+
+
+GRID_SAMPLE = op("grid_sample", _sample_kernel, "input grid", grad=_sample_grads)
+
+
+def _at_once(input: Any, grid: Any) -> bool:
+    """Whether the compiled kernels take these, and nobody looks between their steps."""
+    if looked_at() or not (input._device is grid._device is CPU):
+        return False
+    x, kind = input._data, input._data.dtype.char
+    return bool(
+        x.__class__ is grid._data.__class__ is np.ndarray
+        and kind in "fd"
+        and x.shape[1] * grid._data.size >= compiled.LARGE
+        and compiled.family("grids")
+    )
+
+
 # -- the function -----------------------------------------------------------------------------
 
 
@@ -165,9 +241,17 @@ def _cubic_weights(t: Any) -> list[Any]:
 def _sampled(
     input: Any, grid: Any, mode: str, padding: str, align_corners: bool
 ) -> Any:  # fmt: skip
+    if _at_once(input, grid):
+        return apply(
+            GRID_SAMPLE, input, grid, mode=mode, padding=padding, align=bool(align_corners)
+        )
+    return _in_parts(input, grid, mode, padding, align_corners)
+
+
+def _in_parts(input: Any, grid: Any, mode: str, padding: str, align_corners: bool) -> Any:
+    """In differentiable ops."""
     count, channels, *size = input.shape
-    dims = len(size)
-    out = grid.shape[1:-1]
+    dims, out = len(size), grid.shape[1:-1]
     flat = input.reshape(count, channels, math.prod(size))
     points = grid.reshape(count, math.prod(out), dims)
     # The grid's last dimension is (x, y, z), the image's order is (z, y, x).

@@ -14,7 +14,7 @@ import numpy as np
 
 from framework.cautions import caution
 from framework.core.dispatch import apply, composite, no_gradient
-from framework.core.interpose import stack
+from framework.core.interpose import looked_at
 from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.device import CPU
@@ -26,7 +26,6 @@ from framework.ops.linear import linear
 from framework.ops.select import where
 from framework.ops.softmax import log_softmax
 from framework.tensor import wrap
-from framework.trace import sink
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
@@ -285,15 +284,10 @@ CROSS_ENTROPY = op(
 )
 
 
-def _looked_at() -> bool:
-    """Whether somebody wants to see what a loss is made of."""
-    return sink.active is not None or any(layer.apart for layer in stack.layers)
-
-
 def _of_rows(input: Any, target: Any, weight: Any) -> bool:
     """Whether `CROSS_ENTROPY` is for these, and nobody wants to see the logarithms."""
     x, t = input._data, target._data
-    if x.ndim != 2 or _looked_at():
+    if x.ndim != 2 or looked_at():
         return False
     if not compiled.is_plain(x) or not (input._device is target._device is CPU):
         return False
@@ -550,7 +544,7 @@ SMOOTH_L1 = op(
 def _of_one_shape(input: Any, target: Any) -> bool:
     """Whether a compiled loss of two arrays is for these, and nobody looks between its steps."""
     a, b = input._data, target._data
-    if _looked_at() or a.shape != b.shape or not (input._device is target._device is CPU):
+    if looked_at() or a.shape != b.shape or not (input._device is target._device is CPU):
         return False
     return compiled.is_plain(a) and compiled.is_plain(b) and bool(compiled.family("pointwise"))
 

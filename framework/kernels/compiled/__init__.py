@@ -33,9 +33,9 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
-    "distances", "doubles", "figures", "firsts", "gammas", "gates", "halves", "optimizers",
-    "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans", "scatter",
-    "sequences", "spread", "sums", "windows", "writes",
+    "distances", "doubles", "figures", "firsts", "gammas", "gates", "grids", "halves",
+    "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
+    "scatter", "sequences", "spread", "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with

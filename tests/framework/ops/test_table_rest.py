@@ -196,6 +196,7 @@ ELSEWHERE = {
     "embedding_sparse": "above",
     "gru_sequence": "test_compiled_recurrences.py: by the steps of a cell",
     "hidden": "tests/framework/autograd/test_forward_ad.py: it is there to stop gradients",
+    "grid_sample": "test_compiled_grids.py: by the ops that it is made of",
     "lstm_sequence": "test_compiled_sequences.py: by the steps of a cell",
     "rnn_sequence": "test_compiled_recurrences.py: by the steps of a cell",
     "smooth_l1": "test_compiled.py: by the loss in its parts",
