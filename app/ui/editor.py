@@ -28,9 +28,6 @@ class CellEditor(TextArea):
     class Left(Message):
         """Escape was pressed: back to command mode."""
 
-    class Grown(Message):
-        """The text takes another number of rows."""
-
     def __init__(self) -> None:
         super().__init__(
             "", show_line_numbers=False, soft_wrap=True, tab_behavior="indent",
@@ -38,7 +35,6 @@ class CellEditor(TextArea):
         )  # fmt: skip
         self.cell = ""
         self.code = True
-        self._height = 0
 
     def open(self, cell: str, source: str, line: int, code: bool) -> None:
         """Edit another cell, with the cursor at a line (from 1)."""

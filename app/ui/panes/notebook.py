@@ -47,7 +47,6 @@ class NotebookView(Pane):
         self._followed: frozenset[str] = frozenset()
         self._at: tuple[str, CellRow] | None = None  # what is selected, however rows move
         self._top: tuple[str, CellRow] | None = None  # what was at the top, of another width
-        self._marks: tuple[object, ...] = ()
 
     def _asked(self, cell: str) -> str | None:
         questions = self.session.questions
