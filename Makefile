@@ -30,7 +30,7 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# Of CuPy any for CUDA 12 or 13 does; it is not installed here. Status 3: there is no GPU.
+# Of CuPy any from 13.2 on for CUDA 12 or 13 does; it is not installed here. Status 3: there is no GPU.
 test-cuda: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.cuda
 

@@ -11,7 +11,6 @@ import importlib.util
 import locale
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -110,21 +109,18 @@ def _cupy() -> tuple[str, str]:
         "of unknown version",
     )
     from framework.cuda.devices import driver_version
-    from framework.device import first_words
+    from framework.device import bfloat16_problem, cuda_problem, first_words
 
+    if (problem := cuda_problem()).startswith("CuPy is for NumPy 1"):
+        return BAD, problem.replace("CuPy", f"CuPy {version}", 1)
     try:
         driver = driver_version()
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
         return NOTE, f"CuPy {version} has no driver to use: {first_words(error)}"
     if not driver:
         return NOTE, f"CuPy {version}, but there is no NVIDIA driver"
-    if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < 14:
-        return (
-            BAD,
-            f"CuPy {version} has no bfloat16: pip install -U 'tapebook[cuda12]' (14 or newer)",
-        )
-    if tuple(map(int, re.findall(r"\d+", importlib.metadata.version("numpy"))[:3])) < (2, 1, 2):
-        return BAD, f"CuPy {version} has bfloat16 with NumPy from 2.1.2 on: pip install -U numpy"
+    if problem := bfloat16_problem():
+        return NOTE, f"{problem}; all else works"
     return OK, f"CuPy {version}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
 
 
@@ -135,8 +131,17 @@ def _libraries() -> tuple[str, str]:
         return NOTE, "cuBLAS, cuSOLVER, cuFFT and NVRTC are tried on an NVIDIA GPU only"
     if failed := cuda.devices.libraries():
         said = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        return BAD, f"{said} (pip install 'cupy-cuda12x[ctk]')"
+        return BAD, f"{said} ({_toolkit()})"
     return OK, "cuBLAS, cuSOLVER, cuFFT and NVRTC work"
+
+
+def _toolkit() -> str:
+    """How to come by CUDA's libraries: CuPy 13 looks for none of pip's."""
+    import cupy
+
+    if int(cupy.__version__.partition(".")[0]) < 14:
+        return "install the CUDA toolkit and set CUDA_PATH, or CuPy 14 or newer"
+    return f"pip install 'cupy-cuda{cupy.cuda.runtime.runtimeGetVersion() // 1000}x[ctk]'"
 
 
 def _cudnn() -> tuple[str, str]:

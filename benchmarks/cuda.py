@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import itertools
 import os
 import re
 import statistics
@@ -25,7 +26,7 @@ from typing import Any
 import framework
 from benchmarks import conditions, environment, ops, table, tracing, workloads
 from benchmarks.table import Table, time_of
-from framework.device import cuda_problem, is_fake_cuda
+from framework.device import bfloat16_problem, cuda_problem, is_fake_cuda
 
 __all__ = ["PARTS", "bandwidth", "main", "op_table", "products", "steps", "traces"]
 
@@ -168,10 +169,16 @@ def _per_call(torch: Any, call: Callable[[], object], seconds: float) -> float:
     return of(max(1, int(seconds / max(of(1), 1e-6))))
 
 
+class _NoBfloat16(Exception):
+    """The device's CuPy has none."""
+
+
 def _autocast(torch: Any, half: bool) -> Any:
     """What a step runs in. No device is set there: in PyTorch that would slow each call down."""
     if not half:
         return contextlib.nullcontext()
+    if bfloat16_problem():
+        raise _NoBfloat16
     return torch.autocast("cuda", torch.bfloat16)
 
 
@@ -206,12 +213,17 @@ def _head(what: str, *columns: str) -> list[str]:
 
 
 def _measured(found: Table, name: str, tell: Tell, *cells: Callable[[], list[str]]) -> None:
-    """One more row; where a cell cannot be measured it says why, and the rest is measured."""
+    """One more row; where a cell cannot be measured it says why, and the rest is measured.
+
+    What takes a bfloat16 that CuPy has not is left empty, and `main` says so once.
+    """
     row = [name]
     each = (len(found.head) - 1) // len(cells)
     for of in cells:
         try:
             row += of()
+        except _NoBfloat16:
+            row += ["skipped", *[""] * (each - 1)]
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
             said = f"failed: {type(error).__name__}: {lines[0]}"
@@ -282,6 +294,9 @@ def _multiplied(
     first: tuple[int, ...], second: tuple[int, ...], turned: bool, kind: str, precision: str,
     quick: bool,
 ) -> list[str]:  # fmt: skip
+    if kind == "bfloat16" and bfloat16_problem():
+        raise _NoBfloat16
+
     def made(torch: Any) -> Callable[[], object]:
         torch.set_float32_matmul_precision(precision)
         a, b = (torch.randn(shape, dtype=getattr(torch, kind)) for shape in (first, second))
@@ -327,25 +342,31 @@ def bandwidth(
     found = Table("cuda bandwidth", "of the copy bandwidth",
                   ["kernel", "float32", "of a copy's", "bfloat16", "of a copy's"])  # fmt: skip
     seconds = 0.01 if quick else 0.2
-    lines = [framework.ones(size // n, device="cuda", dtype=dtype)
-             for n, dtype in ((4, framework.float32), (2, framework.bfloat16))]  # fmt: skip
+    kinds = {framework.float32: 4} if bfloat16_problem() else _BANDS
+    lines = [framework.ones(size // n, device="cuda", dtype=kind) for kind, n in kinds.items()]
     with framework.no_grad():
         copies = [_per_call(framework, x.clone, seconds) for x in lines]
-        row = [cell for t in copies for cell in (time_of(t), f"{2 * size / t / 1e9:.0f} GB/s")]
-        found.rows.append(["copy", *row])
+        told = [[time_of(t), f"{2 * size / t / 1e9:.0f} GB/s"] for t in copies]
+        missing = len(_BANDS) - len(lines)
+        found.rows.append(["copy", *itertools.chain(*told, *[["skipped", ""]] * missing)])
         tell(found)
         for name in _chosen(STREAMS, only):
             _measured(found, name, tell, *[
                 lambda x=x, t=t, name=name: _share(*STREAMS[name], x, t / 2, seconds)
-                for x, t in zip(lines, copies)
+                for x, t in itertools.zip_longest(lines, copies + [0.0] * missing)
             ])  # fmt: skip
     return found
+
+
+_BANDS = {framework.float32: 4, framework.bfloat16: 2}  # types, and bytes of their numbers
 
 
 def _share(
     passes: float, make: Callable[[Any], Callable[[], object]], x: Any, one: float, seconds: float
 ) -> list[str]:
     """A call's time, and the part of the bandwidth if one pass over the line takes ``one``."""
+    if x is None:
+        raise _NoBfloat16
     took = _per_call(framework, make(x), seconds)
     return [time_of(took), f"{passes * one / took:.0%}"]
 
@@ -413,11 +434,16 @@ def main(words: list[str]) -> int:
     print("; ".join(facts), flush=True)
     workloads.place = "cuda"
     failed = False
+    skipped = 0
     for name in options.parts or PARTS:
         found = PARTS[name](options.quick, options.only, _row_told)
-        failed |= any(cell.startswith("failed: ") for row in found.rows for cell in row)
+        cells = [cell for row in found.rows for cell in row]
+        failed |= any(cell.startswith("failed: ") for cell in cells)
+        skipped += cells.count("skipped")
         if options.write_docs:
             table.write([found], facts)
+    if skipped:
+        print(f"\n{skipped} measurements were skipped: {bfloat16_problem()}")
     return int(failed)
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
 __all__ = [
-    "CPU", "META", "cuda_problem", "default", "device", "device_count", "existing", "first_words",
-    "get_default_device", "is_fake_cuda", "set_default_device",
+    "CPU", "META", "bfloat16_problem", "cuda_problem", "default", "device", "device_count",
+    "existing", "first_words", "get_default_device", "is_fake_cuda", "set_default_device",
 ]  # fmt: skip
 
 
@@ -194,14 +195,16 @@ def cuda_problem() -> str:
         return ""
     try:
         import cupy
-
-        count = cupy.cuda.runtime.getDeviceCount()
     except ModuleNotFoundError as error:
         if error.name == "cupy":
             return "CuPy is not installed (pip install 'tapebook[cuda12]')"
         return f"CuPy cannot be imported: {first_words(error)}"
     except ImportError as error:
         return f"CuPy cannot be imported: {first_words(error)}"
+    except AttributeError:  # before 13.2 it asks NumPy for what NumPy 2 has not
+        return "CuPy is for NumPy 1: pip install -U 'tapebook[cuda12]' (CuPy 13.2 or newer)"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy raises its own type for each broken part of a CUDA install
         return f"CuPy found no usable GPU: {first_words(error)}"
     if not count:
@@ -209,6 +212,31 @@ def cuda_problem() -> str:
     from framework.kernels import allocations
 
     allocations.pool()  # is counted from the first array on
+    return ""
+
+
+@cache
+def bfloat16_problem() -> str:
+    """Why a ``cuda`` device has no bfloat16, and what to do about it, in one line; empty if it has.
+
+    CuPy has it from 14 on, with NumPy from 2.1.2 on; everything else works with 13, too.
+    """
+    if cuda_problem() or is_fake_cuda():
+        return ""
+    import cupy
+    import numpy
+
+    if int(cupy.__version__.partition(".")[0]) < 14:
+        extra = f"cuda{cupy.cuda.runtime.runtimeGetVersion() // 1000}"
+        return (
+            f"CuPy {cupy.__version__} has no bfloat16: pip install -U 'tapebook[{extra}]' "
+            "(CuPy 14 or newer)"
+        )
+    if tuple(map(int, re.findall(r"\d+", numpy.__version__)[:3])) < (2, 1, 2):
+        return (
+            f"CuPy {cupy.__version__} has no bfloat16 with NumPy {numpy.__version__}: "
+            "pip install -U numpy (2.1.2 or newer)"
+        )
     return ""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.device import CPU, device, existing, is_fake_cuda
-from framework.kernels import to_device
+from framework.kernels import must_hold, to_device
 from framework.tensor import Tensor, wrap
 
 __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
@@ -278,6 +278,8 @@ def _array_in(capsule: Any) -> tuple[Any, device]:
     elif where[0] in _OF_CUDA:
         import cupy
 
+        if brief:
+            must_hold(dtypes.bfloat16.numpy, device("cuda", where[1]))
         array = cupy.from_dlpack(_Offer(capsule, where))
         place = device("cuda", where[1])
     else:

@@ -19,7 +19,7 @@ from framework.cautions import caution
 from framework.core.dispatch import apply
 from framework.core.interpose import Layer, stack
 from framework.core.modes import enable_grad
-from framework.device import cuda_problem
+from framework.device import bfloat16_problem, cuda_problem
 from framework.tensor import Tensor
 
 __all__ = [
@@ -309,7 +309,7 @@ def _cast(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     if where is None:
         first = next((a for a in args if isinstance(a, (list, tuple)) and a), ())
         where = next((a._device.type for a in first if isinstance(a, Tensor)), None)
-    if where is None or not _state.enabled[where]:
+    if where is None or not _state.enabled.get(where):
         return args
     if name in NARROW[where]:
         target = _state.dtypes[where]
@@ -378,7 +378,8 @@ class autocast:
 
     Shapes stay; results of cast ops are of the narrow dtype, float32 of those that need it.
     RuntimeError for another kind of device, ValueError for what is no string. A warning, and
-    nothing is cast, where there is no CUDA device or the type is not narrow.
+    nothing is cast, where there is no CUDA device or the type is not narrow. RuntimeError for
+    bfloat16 where CuPy has none (before 14).
 
     >>> import framework as torch
     >>> with torch.autocast("cpu"):
@@ -414,6 +415,12 @@ class autocast:
                 stacklevel=2,
             )
             enabled = False
+        brief = enabled and device_type == "cuda" and self.fast_dtype is dtypes.bfloat16
+        if brief and (problem := bfloat16_problem()):
+            raise RuntimeError(
+                "Current CUDA Device does not support bfloat16. Please switch dtype to float16. "
+                f"({problem})"
+            )
         self._enabled = bool(enabled)
         self._cache_enabled = _state.cache if cache_enabled is None else cache_enabled
         self._befores: list[Any] = []

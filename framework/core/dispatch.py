@@ -21,7 +21,7 @@ from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
 from framework.device import CPU, META, default
 from framework.dtypes import FLOAT, INT
-from framework.kernels import LinAlgError, SparseOperand, module_of, on, to_device
+from framework.kernels import LinAlgError, SparseOperand, module_of, must_hold, on, to_device
 from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
@@ -486,6 +486,8 @@ def _promote_float(arrays: list[Any], args: tuple[Any, ...]) -> list[Any]:
 
 def _cast(arrays: list[Any], common: dtypes.dtype) -> list[Any]:
     target = common.numpy
+    if target.kind == "V":
+        must_hold(target, next((a for a in arrays if hasattr(a, "astype")), CPU))
     result: list[Any] = []
     for a in arrays:
         if a is None:

@@ -6,7 +6,14 @@ import importlib
 import os
 from typing import Any, NamedTuple
 
-from framework.device import cuda_problem, default, existing, first_words, is_fake_cuda
+from framework.device import (
+    bfloat16_problem,
+    cuda_problem,
+    default,
+    existing,
+    first_words,
+    is_fake_cuda,
+)
 from framework.device import device as Device
 from framework.kernels.pool import physical
 
@@ -285,7 +292,7 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether bfloat16 can be used on the device; False without one.
+    """Whether bfloat16 can be used on the device; False without one, and with a CuPy before 14.
 
     Args:
         including_emulation: else only where the device has it, from capability 8.0 on.
@@ -296,7 +303,7 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
     >>> torch.cuda.is_bf16_supported()
     True
     """
-    if not is_available():
+    if not is_available() or bfloat16_problem():
         return False
     return including_emulation or get_device_capability()[0] >= 8
 

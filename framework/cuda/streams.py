@@ -24,7 +24,7 @@ class Stream(streams.Stream):
 
     Args:
         device: the current one by default.
-        priority: 0, or -1 for a higher one.
+        priority: 0, or -1 for a higher one, which takes CuPy 14.
 
     Raises:
         RuntimeError: there is no CUDA device.
@@ -42,7 +42,10 @@ class Stream(streams.Stream):
         self._take(index_of(device), priority, None)
         if cupy := real():
             with cupy.cuda.Device(self.device_index):
-                self._cupy = cupy.cuda.Stream(non_blocking=True, priority=priority)
+                # CuPy 13 knows no priorities, which are a wish.
+                wish = priority and hasattr(cupy.cuda.Stream, "priority")
+                options = {"priority": priority} if wish else {}
+                self._cupy = cupy.cuda.Stream(non_blocking=True, **options)
             self._handle = int(self._cupy.ptr)
         else:
             self._handle = next(_handles)
@@ -121,8 +124,21 @@ class ExternalStream(Stream):
             raise RuntimeError("torch.cuda.Stream requires CUDA support")
         self._take(index_of(device), 0, None)
         if cupy := real():
-            self._cupy = cupy.cuda.ExternalStream(stream_ptr, self.device_index)
+            if hasattr(cupy.cuda.Stream, "from_external"):
+                self._cupy = cupy.cuda.Stream.from_external(_Handle(int(stream_ptr)))
+            else:  # CuPy 13
+                self._cupy = cupy.cuda.ExternalStream(stream_ptr, self.device_index)
         self._handle = int(stream_ptr)
+
+
+class _Handle:
+    """Another library's stream by CUDA's protocol of streams."""
+
+    def __init__(self, pointer: int) -> None:
+        self.pointer = pointer
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.pointer
 
 
 def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:

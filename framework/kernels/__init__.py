@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from framework.device import CPU, META, device, is_fake_cuda
+from framework.device import CPU, META, bfloat16_problem, device, is_fake_cuda
 from framework.kernels.errors import LinAlgError, NoMemory, OutOfMemoryError, SparseOperand
 from framework.kernels.meta import META_NUMPY, MetaArray, meta_like, no_data
 from framework.kernels.pool import claim, no_memory
 
 __all__ = [
-    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "is_pinned", "module_of", "on",
-    "pinned", "to_device", "to_host",
+    "LinAlgError", "NoMemory", "OutOfMemoryError", "SparseOperand", "is_cupys", "is_pinned",
+    "module_of", "must_hold", "on", "pinned", "to_device", "to_host",
 ]  # fmt: skip
 
 
@@ -36,6 +36,20 @@ def on(place: device) -> Any:
     import cupy
 
     return cupy.cuda.Device(place.index)
+
+
+def is_cupys(array: Any) -> bool:
+    """Whether it is an array of CuPy's, not a number, a NumPy array or a sparse one."""
+    return bool(array.__class__.__module__ == "cupy")
+
+
+def must_hold(dtype: Any, where: Any) -> None:
+    """Raise RuntimeError for bfloat16 on a device, or beside an array, whose CuPy has none."""
+    if dtype.kind != "V" or not (problem := bfloat16_problem()):
+        return
+    there = where.type == "cuda" if isinstance(where, device) else is_cupys(where)
+    if there:
+        raise RuntimeError(problem)
 
 
 class PinnedMemory(bytearray):
@@ -82,6 +96,7 @@ def to_device(array: Any, target: device, non_blocking: bool = False) -> Any:
     try:
         if is_fake_cuda():
             return claim(_in_its_order(_copied, array), target)
+        must_hold(array.dtype, target)
         import cupy
 
         with cupy.cuda.Device(target.index):

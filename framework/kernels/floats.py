@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.kernels import compiled
+from framework.kernels import compiled, must_hold
 
 __all__ = ["cast", "floating", "real_floating", "type_name", "wide", "widening"]
 
@@ -43,6 +43,8 @@ def cast(array: Any, dtype: Any) -> Any:
             return halves.narrowed(array, to)
         if to is _SINGLE and _is_half(of) and (halves := compiled.family("halves")):
             return halves.widened(array)
+    if array.__class__ is not np.ndarray:
+        must_hold(np.dtype(dtype), array)
     return array.astype(dtype)
 
 

@@ -111,11 +111,13 @@ def permuted(pivots: Any, size: int) -> Any:
     xp = module_of(pivots)
     order = xp.empty((*pivots.shape[:-1], size), np.int64)
     order[...] = xp.arange(size)
+    rows = order.reshape(-1, size)
+    lines = xp.arange(len(rows))  # CuPy 13 has no `put_along_axis`
     for i in range(pivots.shape[-1]):
-        other = pivots[..., i, None].astype(np.int64) - 1
-        here = order[..., i, None].copy()
-        order[..., i, None] = xp.take_along_axis(order, other, -1)
-        xp.put_along_axis(order, other, here, -1)
+        other = pivots[..., i].reshape(-1).astype(np.int64) - 1
+        here = rows[:, i].copy()
+        rows[:, i] = rows[lines, other]
+        rows[lines, other] = here
     return order
 
 

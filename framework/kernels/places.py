@@ -14,8 +14,9 @@ from framework.kernels import cuda
 
 __all__ = ["add_at", "combine_at"]
 
-# Of CuPy 14's atomics.
-_KNOWN = {"add": frozenset("ilqfdeILQ"), "maximum": frozenset("ilqfdILQ")}
+# Of CuPy's atomics; from 14 on it has those of int64, too.
+_KNOWN = {"add": frozenset("ifdeILQ"), "maximum": frozenset("ifdILQ")}
+_SIGN = np.uint64(1 << 63)
 
 
 def add_at(target: Any, index: Any, values: Any) -> None:
@@ -47,8 +48,11 @@ def _combined(name: str, target: Any, index: Any, values: Any) -> None:
     if not ordered and kind.char in _KNOWN.get(name, _KNOWN["maximum"]):
         _atomically(name, target, index, values)
         return
+    if kind.kind == "i" and kind.itemsize == 8:
+        _of_long(name, target, index, values)
+        return
     floats = kind.kind in "fV"
-    wide = target.astype(np.float64 if kind.itemsize == 8 else np.float32 if floats else np.int64)
+    wide = target.astype(np.float64 if kind.itemsize == 8 else np.float32 if floats else np.int32)
     if hasattr(values, "astype"):
         values = values.astype(wide.dtype)
     if ordered:
@@ -56,6 +60,20 @@ def _combined(name: str, target: Any, index: Any, values: Any) -> None:
     else:
         _atomically("maximum" if kind.kind == "b" and name == "add" else name, wide, index, values)
     target[...] = wide.astype(kind)
+
+
+def _of_long(name: str, target: Any, index: Any, values: Any) -> None:
+    """Numbers of int64 as those of uint64: sums have the same bits, and the order is the same once
+    the sign's bit is turned."""
+    bits = target.view(np.uint64)
+    values = values.astype(np.int64) if hasattr(values, "astype") else np.int64(values)
+    values = values.view(np.uint64)
+    if name == "add":
+        _atomically(name, bits, index, values)
+        return
+    bits ^= _SIGN
+    _atomically(name, bits, index, values ^ _SIGN)
+    bits ^= _SIGN
 
 
 def _atomically(name: str, target: Any, index: Any, values: Any) -> None:

@@ -13,7 +13,7 @@ from framework.core.graph import Version
 from framework.core.registry import function, op, variant
 from framework.device import CPU, META, existing
 from framework.device import device as Device
-from framework.kernels import module_of, to_device
+from framework.kernels import module_of, must_hold, to_device
 from framework.kernels.floats import cast
 from framework.kernels.strided import overlaps
 from framework.layout import contiguous_format, formatted, preserve_format
@@ -34,6 +34,7 @@ def _to_type(a: Any, dtype: Any) -> Any:
 
 
 def _cast_kernel(a: Any, dtype: Any) -> Any:
+    must_hold(dtype, a)
     a = _to_type(a, dtype)
     if a.flags.c_contiguous or 0 not in a.strides:
         return cast(a, dtype)

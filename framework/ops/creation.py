@@ -27,7 +27,7 @@ from framework.core.out import into
 from framework.core.registry import Op, function, op
 from framework.device import CPU, META, cuda_problem, default, existing, is_fake_cuda
 from framework.dtypes import COMPLEX, FLOAT
-from framework.kernels import on, pinned, to_device, to_host
+from framework.kernels import must_hold, on, pinned, to_device, to_host
 from framework.kernels.coo import CooArray
 from framework.kernels.cuda import kernel_named
 from framework.kernels.meta import creation_without_numbers, meta_array
@@ -147,6 +147,7 @@ def _there(record: Op) -> Op:
     name, own = record.name, kernel_named(record.name)
 
     def kernel(target: Any, **meta: Any) -> Any:
+        must_hold(meta["dtype"], target)
         found = own(target, **meta) if own is not None else None
         if found is None and name in _FILLS and not is_fake_cuda():
             import cupy

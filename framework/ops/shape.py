@@ -19,6 +19,7 @@ from framework.core.kinds import MISSING
 from framework.core.node_names import entitle
 from framework.core.registry import function, op, variant
 from framework.core.views import view_twin
+from framework.kernels import must_hold
 from framework.kernels.floats import type_name
 from framework.ops.dims import axis, numpy_names
 from framework.tensor import Size, Tensor
@@ -118,9 +119,13 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     return result
 
 
+def _view_kernel(a: Any, *, dtype: dtypes.dtype) -> Any:
+    must_hold(dtype.numpy, a)
+    return a.view(dtype.numpy) if a.ndim else a.reshape(1).view(dtype.numpy).reshape(())
+
+
 VIEW_DTYPE = op(
-    "view_dtype", lambda a, *, dtype: a.view(dtype.numpy) if a.ndim else a.reshape(1).view(
-        dtype.numpy).reshape(()), "a", view=True,
+    "view_dtype", _view_kernel, "a", view=True,
     samples=lambda s: [((s(3, 2).detach(),), {"dtype": dtypes.int32})],
 )  # fmt: skip
 

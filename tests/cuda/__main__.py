@@ -28,7 +28,7 @@ from framework.device import cuda_problem, is_fake_cuda
 ROOT = Path(__file__).parents[2]
 NO_GPU = 3
 _ARITHMETIC = ("test_kernel_arithmetic", "test_kernel_arithmetic_more", "test_drawing")
-_KERNELS = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+_KERNELS = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist",
             *[f"tests/framework/cuda/{name}.py" for name in _ARITHMETIC]]  # fmt: skip
 PARTS = {
     "kernels": [*_KERNELS],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import framework as torch
+from framework.device import bfloat16_problem
 
 __all__ = ["SHAPES", "main"]
 
@@ -132,8 +133,12 @@ def _layer(left: Any, right: Any, dtype: Any, bias: Any, one: str, other: str) -
 
 def main() -> int:
     """Compare all of them; prints what differs, and the score."""
-    wrong = count = 0
+    wrong = count = skipped = 0
+    problem = bfloat16_problem()
     for name, check in itertools.chain(_multiplied(), _layers()):
+        if problem and name.endswith(str(torch.bfloat16)):
+            skipped += 1
+            continue
         count += 1
         try:
             check()
@@ -142,4 +147,6 @@ def main() -> int:
             if wrong <= 20:
                 print(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[:1]}")
     print(f"products: {count - wrong} of {count} are as exact as their types allow")
+    if skipped:
+        print(f"products: {skipped} skipped: {problem}")
     return 1 if wrong else 0

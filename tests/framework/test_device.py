@@ -45,6 +45,13 @@ def test_training_on_the_fake_device() -> None:
     assert out == "cuda:0 {'cuda:0'}"
 
 
+def test_autocast_leaves_the_meta_device_alone() -> None:
+    a = torch.zeros(2, 2, device="meta")
+    with torch.autocast("cpu"):
+        found = a @ a
+    assert found.dtype == torch.float32 and found.device.type == "meta"  # as in PyTorch
+
+
 def test_devices_are_not_mixed() -> None:
     out = run_with_fake_cuda("""
         import framework as torch

@@ -21,7 +21,7 @@ import numpy as np
 
 from framework.device import is_fake_cuda
 from framework.dtypes import bfloat16
-from framework.kernels import module_of
+from framework.kernels import is_cupys, module_of
 from framework.kernels.cuda.table import FAMILIES, HEADERS, KERNELS, LIBRARIES, ON_HOST
 
 __all__ = [
@@ -65,20 +65,15 @@ def _on_host(plain: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(plain)
     def kernel(*arrays: Any, **meta: Any) -> Any:
-        like = next((a for a in arrays if _is_there(a)), None)
+        like = next((a for a in arrays if is_cupys(a)), None)
         if like is None:
             return plain(*arrays, **meta)
-        found = plain(*[a.get() if _is_there(a) else a for a in arrays], **meta)
+        found = plain(*[a.get() if is_cupys(a) else a for a in arrays], **meta)
         with like.device:
             put = module_of(like).asarray
             return tuple(map(put, found)) if isinstance(found, tuple) else put(found)
 
     return kernel
-
-
-def _is_there(array: Any) -> bool:
-    """Whether it is an array of CuPy's, not a number, a NumPy array or a sparse one."""
-    return bool(array.__class__.__module__ == "cupy")
 
 
 def _chosen(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +98,8 @@ def _cupys(plain: Any) -> Callable[..., Any]:
     import cupy
 
     there: Any = getattr(cupy, plain.__name__)
+    if plain.__name__.startswith("logical_"):
+        there = _of_truths(there)
     array = cupy.ndarray
 
     def kernel(a: Any, *more: Any) -> Any:
@@ -114,6 +111,15 @@ def _cupys(plain: Any) -> Callable[..., Any]:
         if more and isinstance(a, np.generic) and more[0].__class__ is array:
             return there(a, *more)
         return plain(a, *more)  # sparse ones
+
+    return kernel
+
+
+def _of_truths(call: Any) -> Callable[..., Any]:
+    """CuPy's logic knows no complex numbers: which of them are not zero."""
+
+    def kernel(*given: Any) -> Any:
+        return call(*[a != 0 if a.dtype.kind == "c" else a for a in given])
 
     return kernel
 

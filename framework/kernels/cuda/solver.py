@@ -126,7 +126,12 @@ def _triangular(xp: Any, a: Any, b: Any, upper: bool, unit: bool) -> Any:
         found = solved(a, columns, trans="N", lower=not upper, unit_diagonal=unit)
         return xp.moveaxis(found.reshape(n, *b.shape[:-2], k), 0, -2)
     a, b = _as_batches(xp, a, b)
-    return solved(a, b, trans="N", lower=not upper, unit_diagonal=unit)
+    if a.ndim == 2 or int(xp.__version__.partition(".")[0]) >= 14:
+        return solved(a, b, trans="N", lower=not upper, unit_diagonal=unit)
+    found = xp.empty(b.shape, b.dtype)  # CuPy 13 knows no batches here
+    for at in np.ndindex(b.shape[:-2]):
+        found[at] = solved(a[at], b[at], trans="N", lower=not upper, unit_diagonal=unit)
+    return found
 
 
 @_on_device

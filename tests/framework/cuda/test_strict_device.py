@@ -21,9 +21,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
-def strictly(*words: str) -> str:
-    """What a program says that has the stand-in for CuPy."""
+def strictly(*words: str, cupy: str = "14.2.0") -> str:
+    """What a program says that has the stand-in for CuPy, of this version."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TAPEBOOK_", "PYTEST_"))}
+    env["STAND_IN_CUPY"] = cupy
     env["PYTHONPATH"] = f"{HERE / 'stand_in'}:{HERE}:{ROOT}"
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True,
                           text=True)  # fmt: skip

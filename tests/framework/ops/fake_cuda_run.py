@@ -4,7 +4,8 @@ A script of its own, because the fake device is chosen by an environment variabl
 ``test_table.py`` runs it, ``make conformance`` counts it. With ``--own`` the kernels of our own run
 on the host (`tests/framework/cuda`), which need not agree to the last bit; with ``--device`` all is
 about a real GPU, if the variable is not set. ``--slice=K/N``: only every N-th op.
-``--kind=bfloat16`` or ``float16``: all floats in that type, of ops that the CPU has for it.
+``--kind=bfloat16`` (float16, complex64, int64, bool, ...): all floats in that type, of ops that the
+CPU has for it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from framework.tensor import Tensor
 
 # Ops that may be asked about another device than their argument's.
 MOVES = {name for name, op in OPS.items() if op.moves}
+# Ops of floats that no caller hands anything else.
+OF_FLOATS = {"complex", "polar", "matrix_exp", "nll_loss_backward"}
 
 
 def on(device: str, value):
@@ -47,7 +50,10 @@ def on(device: str, value):
 def _narrow(value, kind):
     """Arguments with their floats in another type."""
     if isinstance(value, Tensor) and value.is_floating_point():
-        return value.detach().to(kind).requires_grad_(value.requires_grad)
+        made = value.detach().to(kind)
+        return made.requires_grad_(
+            value.requires_grad and (kind.is_floating_point or kind.is_complex)
+        )
     if isinstance(value, (list, tuple)):
         items = [_narrow(v, kind) for v in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -114,9 +120,10 @@ def main() -> int:
         kernels.use(host)
     near = 1e-9 if "--device" in sys.argv else 1e-11 if own else 0
     kinds = [w.partition("=")[2] for w in sys.argv if w.startswith("--kind=")]
-    near = 3e-2 if kinds else near
+    whole = bool(kinds) and "float" not in kinds[0]
+    near = {"float16": 3e-2, "bfloat16": 3e-2}.get(kinds[0], 1e-4) if kinds else near
     for name, op in _chosen(sorted(OPS.items())):
-        if op.samples is None or name in MOVES:
+        if op.samples is None or name in MOVES or (whole and name in OF_FLOATS):
             continue
         seed = crc32(name.encode()) % 1000
         for i, (args, meta) in enumerate(op.samples(Sampler(seed))):

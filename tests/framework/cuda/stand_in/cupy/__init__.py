@@ -21,13 +21,17 @@ from typing import Any
 
 import numpy as np
 
-__version__ = "14.2.0"
+from cupy import thirteen
+
+__version__ = thirteen.VERSION
 
 _NAMES: dict[str, set[str]] = {}
 for _line in Path(__file__).parents[1].joinpath("names.txt").read_text().splitlines():
     if not _line.startswith("#"):
         _kind, _, _words = _line.partition(": ")
         _NAMES.setdefault(_kind, set()).update(_words.split())
+for _kind, _lacking in thirteen.LACKS.items():
+    _NAMES[_kind] -= _lacking
 
 
 def _signature(words: str) -> inspect.Signature:
@@ -48,7 +52,8 @@ def _signature(words: str) -> inspect.Signature:
 
 
 _TAKES: dict[str, inspect.Signature] = {}
-for _line in Path(__file__).parents[1].joinpath("signatures.txt").read_text().splitlines():
+_lines = Path(__file__).parents[1].joinpath("signatures.txt").read_text().splitlines()
+for _line in _lines + thirteen.TAKES:
     if not _line.startswith("#"):
         _name, _, _words = _line.partition(":")
         _TAKES[_name] = _signature(_words)
@@ -157,6 +162,7 @@ class ndarray:
         self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None,
         order: str = "C",
     ) -> None:  # fmt: skip
+        thirteen.no_bfloat16(dtype)
         self.base = None
         self._place = cuda.Device(_current())
         self._memory: Any = None
@@ -172,6 +178,7 @@ class ndarray:
 
     @classmethod
     def _of(cls, a: Any, parent: Any = None) -> ndarray:
+        thirteen.no_bfloat16(a.dtype)
         made = cls.__new__(cls)
         made._a, made.base = a, None
         made._place = cuda.Device(_current()) if parent is None else parent._place
@@ -195,7 +202,8 @@ class ndarray:
     flags = property(lambda self: _Flags(self._a.flags))
     _c_contiguous = property(lambda self: self._a.flags.c_contiguous)
     T = property(lambda self: self._of(self._a.T, self))
-    mT = property(lambda self: self._of(self._a.mT, self))
+    if not thirteen.OLD:
+        mT = property(lambda self: self._of(self._a.mT, self))
 
     @property
     def real(self) -> ndarray:
@@ -316,6 +324,7 @@ class ndarray:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, ndarray):
+            thirteen.real_parts(value.dtype, self.dtype)
             value = value._a
         elif isinstance(value, np.ndarray) and value.ndim:
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
@@ -407,8 +416,18 @@ def _wrapped(found: Any, given: Any = ()) -> Any:
     return found
 
 
-# Types of atomics, by ufunc: CuPy 14.2's.
+# Types of atomics, by ufunc: CuPy 14.2's; 13 has none of int64.
 _ATOMICS = {"add": "ilqefdILQ", "subtract": "iI", "maximum": "ilqfdILQ", "minimum": "ilqfdILQ"}
+if thirteen.OLD:
+    _ATOMICS = {name: known.replace("lq", "") for name, known in _ATOMICS.items()}
+
+
+def _computed(name: str, call: Any, args: Any, plain: Any, options: Any) -> Any:
+    """By NumPy's loop, or CuPy 13's."""
+    if name in thirteen.LOOPS and all(a is not None for a in args):
+        there = [isinstance(a, ndarray) for a in args]
+        return thirteen.computed(name, call, plain, there, options)
+    return call(*plain, **options)
 
 
 class ufunc:
@@ -423,7 +442,7 @@ class ufunc:
                 raise TypeError(f"Unsupported type {type(a)}")
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
-            found = self._call(*map(_plain, args), **plain)
+            found = _computed(self.name, self._call, args, [*map(_plain, args)], plain)
         counts.launches += 1
         return _wrapped(found, (*args, options.get("out")))
 
@@ -505,7 +524,10 @@ def _function(name: str, module: Any, kind: str = "functions") -> Any:
         plain = _plain(args, numpy_too)
         with np.errstate(all="ignore"):
             given = {k: _plain(v) for k, v in options.items() if k != "blocking"}
-            found = _factored(call, plain, given) if kind == "linalg" else call(*plain, **given)
+            if kind == "linalg":
+                found = _factored(call, plain, given)
+            else:
+                found = _computed(name, call, args, plain, given)
         if name in _HOST:
             return found
         counts.made(name, found, (*args, *options.values()))
@@ -561,9 +583,15 @@ def _method(name: str) -> Any:
     def call(self: Any, *args: Any, **options: Any) -> Any:
         _fits("methods", name, args, options)
         _sortable(name, (self,))
+        if name == "astype":
+            thirteen.real_parts(self.dtype, args[0] if args else options["dtype"])
         with np.errstate(all="ignore"):
             plain = {k: _plain(v) for k, v in options.items()}
-            found = getattr(self._a, name)(*_plain(args, name == "take"), **plain)
+            given = _plain(args, name == "take")
+            if name == "clip":
+                found = _computed(name, np.clip, (self, *args), (self._a, *given), plain)
+            else:
+                found = getattr(self._a, name)(*given, **plain)
         counts.made(name, found, (self,))
         return None if found is None else _wrapped(_looped("methods", name, found), (self,))
 

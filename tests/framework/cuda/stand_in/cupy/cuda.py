@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 from cupy import pools as memory
 from cupy import runtime_part as runtime  # noqa: F401
+from cupy import thirteen
 from cupy.places import current as _current
 from cupy.places import now as _now
 from cupy.pools import (  # noqa: F401
@@ -80,8 +82,22 @@ class Stream:
     ptr = 0
     done = True
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False,
+                 **options: Any) -> None:  # fmt: skip
+        known = () if thirteen.OLD else ("priority",)
+        if unknown := set(options).difference(known):
+            raise TypeError(f"__init__() got an unexpected keyword argument {unknown.pop()!r}")
         self.device_id = _current()
+
+    if not thirteen.OLD:
+        priority = 0
+
+    @classmethod
+    def from_external(cls, obj: Any) -> Stream:
+        version, made = obj.__cuda_stream__()[0], cls()
+        assert version == 0
+        made.ptr, made.device_id = obj.__cuda_stream__()[1], -1
+        return made
 
     def use(self) -> None:
         if self.device_id not in (-1, _current()):
@@ -93,6 +109,17 @@ class Stream:
 
     def wait_event(self, event: Any) -> None:
         assert event.recorded
+
+
+if thirteen.OLD:
+    del Stream.from_external
+
+
+class ExternalStream(Stream):
+    def __init__(self, ptr: int, device_id: int = -1) -> None:
+        if not thirteen.OLD:
+            warnings.warn("ExternalStream is deprecated.", DeprecationWarning, stacklevel=2)
+        self.ptr, self.device_id = ptr, device_id
 
 
 Stream.null = Stream()

@@ -7,6 +7,7 @@ from typing import Any
 
 import cupy
 import numpy as np
+from cupy import thirteen
 from scipy import linalg
 
 
@@ -35,6 +36,8 @@ def solve_triangular(
     overwrite_b: bool = False, check_finite: bool = False,
 ) -> Any:  # fmt: skip
     _known(a, b)
+    if a.ndim != 2 and thirteen.OLD:
+        raise ValueError("expected square matrix")
     if a.shape[-1] != a.shape[-2] or a.shape[:-2] != b.shape[: a.ndim - 2]:
         raise ValueError("incompatible batch count")
     found = np.empty_like(b._a)
