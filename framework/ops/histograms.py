@@ -157,7 +157,7 @@ HISTOGRAM = op("histogram", _histogram_kernel, "x weight *edges")
 
 def _even_edges(x: Tensor, counts: list[int], span: Any) -> list[Tensor]:
     """Evenly spaced edges for each column of ``x``."""
-    from framework.ops.creation import linspace
+    from framework.ops.ranges import linspace
 
     dims = len(counts)
     if span is not None and len(span) != 2 * dims:

@@ -319,7 +319,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
         raise RuntimeError("p has to be greater than or equal to 1")
     if input.dtype.category == COMPLEX:
         raise NotImplementedError(f"\"mvlgamma\" not implemented for '{type_name(input._data)}'")
-    from framework.ops.creation import arange
+    from framework.ops.ranges import arange
 
     kind = input.dtype if input.dtype.category == FLOAT else None
     halves = arange(0, p, dtype=kind, device=input.device) * 0.5

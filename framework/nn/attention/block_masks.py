@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from framework.dtypes import int32
 from framework.nn.functional import pad
-from framework.ops.creation import arange, zeros
+from framework.ops.creation import zeros
+from framework.ops.ranges import arange
 from framework.ops.sort import argsort
 from framework.tensor import Tensor
 
