@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.pdb_words import PDB_WORDS, displayed, statement
 from app.places import spell, spelled
 from app.sanitize import clean
 from app.whatif import Change, parse_change
@@ -94,15 +95,19 @@ class Console:
         self._base: Copy | Baseline | None = None  # the copy without the change; once it is asked
         self._lacks: list[str] = []  # threads of the program, which no copy has
         self._left = False  # by q
+        self.displayed: dict[str, None] = {}  # expressions that are shown at every stop
         self._last = ""
 
     def __call__(self, stop: Stop) -> str | Command:
         self.cursor, self.frame = stop.seq, 0
-        self._print(report(self.gate, stop))
+        self.say(report(self.gate, stop))
+        if self.displayed:
+            self.say([""])
+            displayed(self)
         if self.branch:
-            self._print(["", f"what if {self.branch}   D compares  x drops it  a adopts it"])
+            self.say(["", f"what if {self.branch}   D compares  x drops it  a adopts it"])
         if not self.interactive:
-            self._print(
+            self.say(
                 [
                     "",
                     f"go on from here in a terminal: tapebook run {self.path} --break ...",
@@ -111,7 +116,7 @@ class Console:
             )
             raise Ended
         _edit_lines()
-        self._print(
+        self.say(
             ["", "n next  s into  f out  l line  t to  c continue  w why  p EXPR  h help  q end"]
         )
         while True:
@@ -126,9 +131,9 @@ class Console:
         """
         self.ended = True
         self.cursor = stop.seq
-        self._print(_raised_lines(self.gate, stop, known))
+        self.say(_raised_lines(self.gate, stop, known))
         _edit_lines()
-        self._print(["", "post mortem: N back  w why  v variables  bt stack  u up  p EXPR  q end"])
+        self.say(["", "post mortem: N back  w why  v variables  bt stack  u up  p EXPR  q end"])
         with contextlib.suppress(Ended):
             while True:
                 self._ask()
@@ -139,7 +144,7 @@ class Console:
             return
         self.ended = True
         self.cursor = self.gate.recorder.seq
-        self._print(
+        self.say(
             ["", f"what if {self.branch}: it has run to its end",
              "D compares  x drops it  a adopts it  N back  p EXPR  h help"]
         )  # fmt: skip
@@ -152,10 +157,10 @@ class Console:
         try:
             line = input("(what if) " if self.branch else "(tapebook) ").strip()
         except EOFError:
-            self._print([""])
+            self.say([""])
             raise Ended from None
         except KeyboardInterrupt:
-            self._print(["", "q ends the program, c lets it run on"])
+            self.say(["", "q ends the program, c lets it run on"])
             return ""
         line = line or self._last  # enter repeats, as in pdb
         self._last = line
@@ -164,16 +169,22 @@ class Console:
         try:
             if command is not None:
                 return command[1](self, rest.strip()) or ""
+            if name in PDB_WORDS and not rest.startswith("="):
+                PDB_WORDS[name](self, rest.strip())
+                return ""
+            line = line.removeprefix("!").strip()
             if line.isidentifier() and not self._knows(line):
-                self._print([f"no command {name!r}, and no name: h shows what there is"])
+                self.say([f"no command {name!r}, and no name: h shows what there is"])
+            elif statement(line):
+                self.say([f"only expressions are evaluated; e {line} tries it in a copy"])
             elif name:  # as in pdb
-                self.evaluate(line.removeprefix("!").strip())
+                self.evaluate(line)
             return ""
         except GateError as error:
-            self._print([str(error)])
+            self.say([str(error)])
             return ""
 
-    def _print(self, lines: list[str]) -> None:
+    def say(self, lines: list[str]) -> None:
         sys.stdout.write(clean(spell("\n".join(lines), self.names)) + "\n")
         sys.stdout.flush()
 
@@ -189,13 +200,13 @@ class Console:
     def run_to(self, text: str) -> Command | None:
         """Run on until a line, an op or a module is reached, once."""
         if self.ended:
-            self._print(["the program is over: it cannot run on; N looks back"])
+            self.say(["the program is over: it cannot run on; N looks back"])
             return None
-        point = self._point(text, "t", 0)
+        point = self.point(text, "t", 0)
         if point is None:
             return None
         if point.op and not self._known_op(point.op):
-            self._print([f"no op like {point.op} has run yet, and the framework has none: it runs "
+            self.say([f"no op like {point.op} has run yet, and the framework has none: it runs "
                          "on until one does (ctrl+c stops it)"])  # fmt: skip
         return Command("until", point)
 
@@ -209,38 +220,41 @@ class Console:
         kinds = (Op, OpBegin, NodeBegin)
         return any(isinstance(e, kinds) and fits(e.name) for e in self.gate.recorder.read())
 
-    def stop_at(self, text: str) -> None:
+    def stop_at(self, text: str, once: bool = False) -> None:
         """Set a breakpoint, or list those there are."""
         points = self.gate.breakpoints
         if text and self.ended:
-            self._print(["the program is over: it stops nowhere; run it with --break"])
+            self.say(["the program is over: it stops nowhere; run it with --break"])
             return
         if text:
-            point = self._point(text, "b", max((p.id for p in points), default=0) + 1)
+            point = self.point(text, "b", max((p.id for p in points), default=0) + 1)
             if point is not None:
+                point.once |= once
                 self.gate.set_breakpoints([*points, point])
-                self._print([f"breakpoint {point.id}: {format_line(spelled(point, self.names))}"])
+                line = format_line(spelled(point, self.names))
+                self.say([f"breakpoint {point.id}: {point.error or line}"])
             return
         for p in points:
             hits = f"   {p.hits} hit{'s' * (p.hits != 1)}" if p.hits else ""
-            self._print([f"{p.id:>3}  {format_line(spelled(p, self.names))}{hits}"])
+            state = f"   {p.error}" if p.error else "" if p.enabled else "   off"
+            self.say([f"{p.id:>3}  {format_line(spelled(p, self.names))}{hits}{state}"])
         if not points:
-            self._print(["no breakpoints: b 12, b cell 3, line 5, b op relu, b in model.2, b nan"])
+            self.say(["no breakpoints: b 12, b cell 3, line 5, b op relu, b in model.2, b nan"])
 
     def clear(self, text: str) -> None:
         """Delete a breakpoint by its number."""
         points = self.gate.breakpoints
         left = [p for p in points if str(p.id) != text]
         if len(left) == len(points):
-            self._print([f"cl which one? got {text!r}, expected a number that b lists"])
+            self.say([f"cl which one? got {text!r}, expected a number that b lists"])
             return
         self.gate.set_breakpoints(left)
-        self._print([f"breakpoint {text} is gone"])
+        self.say([f"breakpoint {text} is gone"])
 
-    def _point(self, text: str, command: str, ident: int) -> Breakpoint | None:
+    def point(self, text: str, command: str, ident: int) -> Breakpoint | None:
         """What a text at the prompt names; None, and a word about it, if that is nothing."""
         if not text:
-            self._print([f"{command} what? {command} 12, {command} cell 3, line 5, "
+            self.say([f"{command} what? {command} 12, {command} cell 3, line 5, "
                          f"{command} op relu, {command} in model.2"])  # fmt: skip
             return None
         file = self._file()
@@ -256,7 +270,7 @@ class Console:
             if error := Compiled(point).spec.error:
                 raise ValueError(error)
         except ValueError as error:
-            self._print([str(error).removeprefix("--break ")])
+            self.say([str(error).removeprefix("--break ")])
             return None
         return point
 
@@ -280,7 +294,7 @@ class Console:
             return ""
         if self.ended:
             how = "run to its end" if self.branch else "failed here: it cannot go on"
-            self._print([f"the program has {how}; N looks back, q quits"])
+            self.say([f"the program has {how}; N looks back, q quits"])
             return ""
         return how
 
@@ -288,7 +302,7 @@ class Console:
         """The op before the one that is shown."""
         seq = self._neighbour(-1)
         if seq is None:
-            self._print(["this is the first op on the tape"])
+            self.say(["this is the first op on the tape"])
         else:
             self._show(seq)
 
@@ -305,12 +319,12 @@ class Console:
     def _show(self, seq: int) -> None:
         self.cursor = seq
         behind = "" if seq == self.gate.recorder.seq else f"  (event {seq}, on the tape)"
-        self._print(["", *_event_lines(self.gate, seq, behind)])
+        self.say(["", *_event_lines(self.gate, seq, behind)])
 
     def where(self, _: str) -> None:
         lines = _stack_lines(self.gate)
         marks = ["→" if i == self.frame else " " for i in range(len(lines))]
-        self._print([f"{mark} {line}" for mark, line in zip(marks, lines)])
+        self.say([f"{mark} {line}" for mark, line in zip(marks, lines)])
 
     def up(self, _: str) -> None:
         """To the frame that called this one."""
@@ -323,10 +337,10 @@ class Console:
     def _go_to_frame(self, frame: int, end: str) -> None:
         stack = self.gate.stack()
         if not 0 <= frame < len(stack):
-            self._print([end])
+            self.say([end])
             return
         self.frame = frame
-        self._print(_source_lines(stack[frame].source))
+        self.say(_source_lines(stack[frame].source))
 
     def why(self, expression: str) -> None:
         """Why a value is NaN, infinite or zero, or a parameter without gradient."""
@@ -338,14 +352,14 @@ class Console:
         if expression and expression != "it":
             found = self.gate.evaluate(expression, self.frame)
             if found.tensor is None:
-                self._print([f"{expression} is no tensor: {found.type}  {found.text}"])
+                self.say([f"{expression} is no tensor: {found.type}  {found.text}"])
                 return
             wanted = [Candidate(found.tensor.id, self.cursor, expression)]
         else:
             wanted = [Candidate(meta.id, self.cursor, "") for meta in self._made_here()]
         named = bool(wanted and wanted[0].name)
         told = why_at(recorder.read(), look_in(recorder), self.cursor, wanted, named=named)
-        self._print(list(told.lines()))
+        self.say(list(told.lines()))
 
     def _made_here(self) -> tuple[TensorMeta, ...]:
         """What the event that is shown has made."""
@@ -361,18 +375,18 @@ class Console:
         from framework.trace.check import CheckError, check_node
 
         try:
-            self._print(str(check_node(self.gate.recorder, self.cursor)).splitlines())
+            self.say(str(check_node(self.gate.recorder, self.cursor)).splitlines())
         except CheckError as error:
-            self._print([str(error)])
+            self.say([str(error)])
 
     def variables(self, _: str) -> None:
         found = self.gate.variables(self.frame)
         width = max((len(v.name) for v in found), default=0)
-        self._print([f"{v.name:<{width}}  {v.text}" for v in found] or ["no variables"])
+        self.say([f"{v.name:<{width}}  {v.text}" for v in found] or ["no variables"])
 
     def evaluate(self, expression: str) -> None:
         if not expression:
-            self._print(["p what? p x.mean()"])
+            self.say(["p what? p x.mean()"])
             return
         found = self._evaluated(expression)
         lines = [f"{found.type}  {found.text}"]
@@ -382,7 +396,7 @@ class Console:
                 lines = str(value[0]).splitlines()
             elif value is not None:
                 lines.append(_statistics(value[0]))
-        self._print(lines)
+        self.say(lines)
 
     def _evaluated(self, expression: str) -> Variable:
         """The value of an expression, in which `it` is what the event that is shown has made."""
@@ -398,22 +412,22 @@ class Console:
         try:
             change = parse_change(text)
         except ValueError as error:
-            self._print([str(error)])
+            self.say([str(error)])
             return ""
         made = self._made_here()
         tensor = made[0].id if change.of_tensor and made else 0
         if self.ended and not self.branch:
-            self._print(["the program is over: change it at a stop before, with --break"])
+            self.say(["the program is over: change it at a stop before, with --break"])
         elif change.of_tensor and not tensor:
-            self._print(["the event that is shown has made no tensor: `it` is nothing here"])
+            self.say(["the event that is shown has made no tensor: `it` is nothing here"])
         elif self.cursor < self.gate.recorder.seq and not self.branch:
-            self._print(["values are changed where the program stands: n goes there"])
+            self.say(["values are changed where the program stands: n goes there"])
         elif self.branch:
             self._edit(change, tensor)
         elif self.forks is None:
-            self._print(["only a program that stands at a stop, and listens, can be copied"])
+            self.say(["only a program that stands at a stop, and listens, can be copied"])
         elif why := self.forks.why_not():
-            self._print([why])
+            self.say([why])
         else:
             return self._split(change, tensor)
         return ""
@@ -436,9 +450,9 @@ class Console:
             try:
                 self._edit(change, tensor)
                 if lacks:
-                    self._print([f"{missing(lacks)}; ctrl+c ends what hangs"])
+                    self.say([f"{missing(lacks)}; ctrl+c ends what hangs"])
             except GateError as error:
-                self._print([str(error)])
+                self.say([str(error)])
                 os._exit(DROPPED)
         else:
             try:
@@ -451,14 +465,14 @@ class Console:
         text = edit(self.gate, change.target, change.value, tensor)
         self.branch = f"{self.branch}, {text}" if self.branch else text
         self.cursor = self.gate.recorder.seq
-        self._print([f"what if {text}: run on; D compares, x drops this branch, a adopts it"])
+        self.say([f"what if {text}: run on; D compares, x drops this branch, a adopts it"])
 
     def compare(self, _: str) -> None:
         """The branch against the program as it would have gone on."""
         from framework.trace.client import Client, RequestError, SessionError
 
         if not self.branch or self._base is None:
-            self._print(["this is the program itself: e changes a value in a copy of it"])
+            self.say(["this is the program itself: e changes a value in a copy of it"])
             return
         try:
             if not isinstance(self._base, Baseline):
@@ -468,13 +482,13 @@ class Console:
             self._base.answers = [answer for _, answer in self.forks.service.asking.given]
             told = what_if(self.gate.recorder, self._base, over=self.ended)
         except CompareError:
-            self._print(["the branch has done nothing yet: + runs it to the end of the step"])
+            self.say(["the branch has done nothing yet: + runs it to the end of the step"])
         except (RequestError, SessionError, TimeoutError) as error:
-            self._print([str(error) or "the copy without the change does not answer"])
+            self.say([str(error) or "the copy without the change does not answer"])
         except KeyboardInterrupt:
-            self._print(["", "not compared"])
+            self.say(["", "not compared"])
         else:
-            self._print(told.lines(80, lambda source: spell(place(source), self.names)))
+            self.say(told.lines(80, lambda source: spell(place(source), self.names)))
 
     def _wait_for(self, copy: Copy) -> None:
         """The branch has the terminal, until it ends or is adopted."""
@@ -485,12 +499,12 @@ class Console:
         finally:
             signal.signal(signal.SIGINT, before)
         how = "dropped" if status == DROPPED else f"over (status {status})"
-        self._print([f"the branch is {how}; this is the program where it was"])
+        self.say([f"the branch is {how}; this is the program where it was"])
 
     def drop(self, _: str) -> None:
         """Leave a branch."""
         if not self.branch:
-            self._print(["this is the program itself: e changes a value in a copy of it"])
+            self.say(["this is the program itself: e changes a value in a copy of it"])
             return
         sys.stdout.flush()
         os._exit(DROPPED)
@@ -498,16 +512,16 @@ class Console:
     def adopt(self, _: str) -> None:
         """Make a branch the program."""
         if not self.branch or self.forks is None:
-            self._print(["this is the program itself: e changes a value in a copy of it"])
+            self.say(["this is the program itself: e changes a value in a copy of it"])
             return
         self.forks.claim()
         if isinstance(self._base, Baseline):
             self._base.client.close()
         self.branch, self._base = "", None
-        self._print(["the branch is the program now"])
+        self.say(["the branch is the program now"])
 
     def help(self, _: str) -> None:
-        self._print([f"{name:<6} {text}" for name, (text, _) in COMMANDS.items()])
+        self.say([f"{name:<6} {text}" for name, (text, _) in COMMANDS.items()])
 
     def quit(self, _: str) -> None:
         self._left = True
@@ -546,7 +560,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Console, str], str | Command | None]]] 
     "D": ("compare that branch with the program as it would have gone on", Console.compare),
     "x": ("drop it: back to the program, where it stood", Console.drop),
     "a": ("adopt it: it is the program from here on", Console.adopt),
-    "h": ("this list; ? too. pdb's words do as well: next, where, up, quit, ...", Console.help),
+    "h": ("this list; ? too. pdb's words do as well: next, where, ll, tbreak, ...", Console.help),
     "q": ("end the program", Console.quit),
 }
 # What pdb calls them. Two letters of it mean another thing here: `w` is why, `l` the next line.

@@ -322,7 +322,7 @@ def test_a_question_mark_is_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     console.names, console._last, console.gate, console.branch = {}, "", None, ""
     shown: list[str] = []
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
-    console._print = shown.extend  # type: ignore[method-assign]
+    console.say = shown.extend  # type: ignore[method-assign]
     assert console._ask() == "" and console._ask() == ""
     assert sum("the next source line" in line for line in shown) == 2
 
