@@ -9,6 +9,7 @@ again from two integers instead of being stored.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 from collections.abc import Iterator
@@ -16,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from framework.device import META, default
+from framework.device import CPU, META, cuda_problem, default, device_count
 from framework.device import device as Device
-from framework.kernels import compiled, to_host
+from framework.kernels import compiled
 
 __all__ = [
     "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
@@ -32,7 +33,9 @@ _LAST = (1 << 63) - 1  # block; far below the place where NumPy carries into the
 class Generator:
     """A random stream: ``Generator().manual_seed(0)``.
 
-    RuntimeError for a device that is neither "cpu" nor "cuda"; the numbers are the same on both.
+    ``Generator("cuda")`` is for tensors on CUDA devices, ``Generator()`` for those on the CPU, as
+    in PyTorch; the numbers are the same on both. RuntimeError for a device that is neither, or not
+    here.
 
     >>> g = Generator().manual_seed(7)
     >>> a = g.uniform((3,), np.float32)
@@ -46,8 +49,14 @@ class Generator:
             raise RuntimeError("META device type not an accelerator.")
         if place.type == "cpu":
             place = Device("cpu")
-        elif place.index is None:
-            place = Device("cuda", default.cuda)
+        else:
+            if problem := cuda_problem():
+                raise RuntimeError(
+                    f"Cannot get CUDA generator without ATen_cuda library: {problem}"
+                )
+            place = Device("cuda", default.cuda if place.index is None else place.index)
+            if (place.index or 0) >= device_count():
+                raise RuntimeError("The device_index is invalid.")
         self.device = place
         self._seed = 67280421310721  # PyTorch's default seed
         self.offset = 0
@@ -82,17 +91,17 @@ class Generator:
         """Go to where `get_state` was called.
 
         Raises:
-            TypeError: not a uint8 tensor.
+            TypeError: not a uint8 tensor of the CPU.
             RuntimeError: not of the size of a state.
         """
         data = getattr(new_state, "_data", None)
-        if data is None or data.dtype != np.uint8:
+        if data is None or data.dtype != np.uint8 or new_state._device is not CPU:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if data.shape != (16,):
             raise RuntimeError(
                 f"expected an RNG state of 16 bytes, but got one of shape {list(data.shape)}"
             )
-        words = to_host(data).view(np.uint64)
+        words = np.ascontiguousarray(data).view(np.uint64)
         self._seed, self.offset = int(words[0]), int(words[1])
         return self
 
@@ -207,11 +216,44 @@ def _part(dtype: Any) -> Any:
 default_generator = Generator()
 
 
-def stream(generator: Any) -> Generator:
+class _ForDevice(Generator):
+    """The default generator as one of a CUDA device: `cuda.default_generators` has one for each."""
+
+    def __init__(self, index: int) -> None:
+        self.device = Device("cuda", index)
+
+    @property
+    def _seed(self) -> int:
+        return default_generator._seed
+
+    @_seed.setter
+    def _seed(self, seed: int) -> None:
+        default_generator._seed = seed
+
+    @property
+    def offset(self) -> int:
+        return default_generator.offset
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        default_generator.offset = offset
+
+
+@functools.cache
+def of_device(index: int) -> Generator:
+    """The default generator for tensors of a CUDA device."""
+    return _ForDevice(index)
+
+
+def stream(generator: Any, place: Any = CPU) -> Generator:
     """The generator that a ``generator=`` argument stands for: None is the default one.
+
+    Args:
+        place: the device of what is drawn.
 
     Raises:
         TypeError: it is no generator.
+        RuntimeError: it is one for another kind of device, if ``place`` is not meta.
 
     >>> import framework as torch
     >>> torch.random.stream(None) is torch.default_generator
@@ -222,6 +264,11 @@ def stream(generator: Any) -> Generator:
     if not isinstance(generator, Generator):
         raise TypeError(
             f"argument 'generator' must be torch.Generator, not {type(generator).__name__}"
+        )
+    if place is not META and generator.device.type != place.type:
+        raise RuntimeError(
+            f"Expected a '{place.type}' device type for generator but found "
+            f"'{generator.device.type}'"
         )
     return generator
 

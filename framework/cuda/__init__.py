@@ -32,7 +32,7 @@ from framework.cuda.devices import (
 from framework.cuda.errors import AcceleratorError, CudaError, DeferredCudaCallError
 from framework.device import device_count
 from framework.legacy import CUDA_TYPES as _CUDA_TYPES
-from framework.random import default_generator as _default_generator
+from framework.random import of_device as _of_device
 
 __all__ = [
     "AcceleratorError", "CudaError", "DeferredCudaCallError",
@@ -76,5 +76,5 @@ def set_sync_debug_mode(debug_mode: int | str) -> None:
 
 def __getattr__(name: str) -> Any:
     if name == "default_generators":
-        return (_default_generator,) * device_count()
+        return tuple(map(_of_device, range(device_count())))
     raise AttributeError(f"module 'framework.cuda' has no attribute {name!r}")

@@ -331,8 +331,8 @@ def _floating(tensor: Tensor) -> None:
         raise NotImplementedError(f"\"normal_kernel_cpu\" not implemented for '{kind}'")
 
 
-def _draw(generator: Any) -> random.Generator:
-    return generator or random.default_generator
+def _draw(generator: Any, tensor: Tensor) -> random.Generator:
+    return random.stream(generator, tensor._device)
 
 
 def trunc_normal_(
@@ -364,7 +364,7 @@ def trunc_normal_(
     _floating(tensor)
     if tensor.is_meta:
         return tensor
-    stream, count = _draw(generator), tensor.numel()
+    stream, count = _draw(generator, tensor), tensor.numel()
     values = np.full(count, np.nan)
     for _ in range(1000):
         wrong = np.flatnonzero(~((values >= a) & (values <= b)))
@@ -402,7 +402,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     if not tensor.numel() or tensor.is_meta:
         return tensor
     rows, cols = tensor.shape[0], tensor.numel() // tensor.shape[0]
-    flat = _draw(generator).normal((rows, cols), np.float64)
+    flat = _draw(generator, tensor).normal((rows, cols), np.float64)
     q, r = np.linalg.qr(flat.T if rows < cols else flat)
     q = q * np.sign(np.diag(r))
     return _write(tensor, (q.T if rows < cols else q).reshape(tuple(tensor.shape)) * gain)
@@ -427,7 +427,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     if tensor.is_meta:
         return tensor
     rows, cols = tensor.shape
-    stream = _draw(generator)
+    stream = _draw(generator, tensor)
     values = stream.normal((rows, cols), np.float64) * std
     for col in range(cols):
         values[stream.permutation(rows)[: math.ceil(sparsity * rows)], col] = 0

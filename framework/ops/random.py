@@ -18,6 +18,7 @@ from framework.core.dispatch import apply
 from framework.core.kinds import MISSING
 from framework.core.out import into, no_gradients
 from framework.core.registry import function, op
+from framework.device import CPU, existing, get_default_device
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import module_of, to_host
 from framework.kernels.floats import floating, real_floating, type_name
@@ -64,6 +65,15 @@ def _randperm_kernel(n: int, dtype: Any, generator: Any) -> Any:
     return generator.permutation(n).astype(dtype)
 
 
+def _of(generator: Any, device: Any, out: Any) -> Any:
+    """The generator for a tensor that is made on a device, the default one for None, or written."""
+    if generator is None:
+        return stream(None)
+    if isinstance(out, Tensor):
+        return stream(generator, out._device)
+    return stream(generator, get_default_device() if device is None else existing(device))
+
+
 RAND = op("rand", _rand_kernel, "")
 RANDN = op("randn", _randn_kernel, "")
 RANDINT = op("randint", _randint_kernel, "")
@@ -85,7 +95,7 @@ def rand(
     torch.Size([2, 3])
     """
     return create(RAND, out, dtype, layout, device, requires_grad, shape=shape_of(args, size),
-                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
+                  generator=_of(generator, device, out), pin_memory=pin_memory)  # fmt: skip
 
 
 @function(method=False)
@@ -103,7 +113,7 @@ def randn(
     torch.Size([2, 3])
     """
     return create(RANDN, out, dtype, layout, device, requires_grad, shape=shape_of(args, size),
-                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
+                  generator=_of(generator, device, out), pin_memory=pin_memory)  # fmt: skip
 
 
 _C_NAMES = {
@@ -179,7 +189,8 @@ def randint(
     _check_between(low, high, kind_of(out, dtype, dtypes.int64))
     shape = shape_of((size,))
     return create(RANDINT, out, dtype, layout, device, requires_grad, dtypes.int64, pin_memory,
-                  shape=shape, generator=stream(generator), low=low, high=high)  # fmt: skip
+                  shape=shape, generator=_of(generator, device, out), low=low,
+                  high=high)  # fmt: skip
 
 
 @function(method=False)
@@ -234,7 +245,7 @@ def randperm(
     if n - 1 > _limits(kind)[1]:
         raise dtypes.overflow(kind)
     return create(RANDPERM, out, dtype, layout, device, requires_grad, dtypes.int64, n=int(n),
-                  generator=stream(generator), pin_memory=pin_memory)  # fmt: skip
+                  generator=_of(generator, device, out), pin_memory=pin_memory)  # fmt: skip
 
 
 add_likes(rand, "rand")
@@ -366,7 +377,9 @@ def normal(
                      generator=generator, pin_memory=pin_memory)  # fmt: skip
         made.mul_(std).add_(mean)
         return made.requires_grad_() if requires_grad else made
-    made = apply(NORMAL, mean, std, generator=stream(generator))
+    places = [t._device for t in (mean, std) if isinstance(t, Tensor)]
+    place = next((p for p in places if p is not CPU), CPU)
+    made = apply(NORMAL, mean, std, generator=stream(generator, place))
     if out is None:
         return made
     no_gradients("normal", out, mean, std)
@@ -388,7 +401,7 @@ def bernoulli(
     tensor([0., 1.])
     """
     chance = {} if p is MISSING else {"p": _chance(p)}
-    made = apply(BERNOULLI, input, **chance, generator=stream(generator))
+    made = apply(BERNOULLI, input, **chance, generator=stream(generator, input._device))
     if out is None:
         return made
     no_gradients("bernoulli", out, input)
@@ -407,7 +420,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
     >>> torch.poisson(torch.zeros(2))
     tensor([0., 0.])
     """
-    return apply(POISSON, input, generator=stream(generator))
+    return apply(POISSON, input, generator=stream(generator, input._device))
 
 
 @function(method=False)
@@ -426,7 +439,7 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
                 f"binomial only supports floating-point dtypes for {name}, got: "
                 f"{type_name(t._data)}"
             )
-    return apply(BINOMIAL, count, prob, generator=stream(generator))
+    return apply(BINOMIAL, count, prob, generator=stream(generator, count._device))
 
 
 @function(checks=True)
@@ -464,7 +477,7 @@ def multinomial(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
     made = apply(MULTINOMIAL, input, num_samples=int(num_samples), replacement=bool(replacement),
-                 generator=stream(generator))  # fmt: skip
+                 generator=stream(generator, input._device))  # fmt: skip
     if out is None:
         return made
     into(out, made, "multinomial")
@@ -507,7 +520,8 @@ def _in_place(
         def call(self: Tensor, *args: Any, generator: Any = None, **options: Any) -> Tensor:
             if name != "bernoulli":  # which takes a tensor of chances
                 args = _numbers(name, names, args)
-            return apply(record, self, **check(self, *args, **options), generator=stream(generator))
+            return apply(record, self, **check(self, *args, **options),
+                         generator=stream(generator, self._device))  # fmt: skip
 
         call.__name__ = name
         call.__doc__ = f"""Fill the tensor, in place, with random numbers: {says}

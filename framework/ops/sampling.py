@@ -125,7 +125,7 @@ def _standard_gamma(input: Tensor, generator: Any = None) -> Tensor:
     >>> bool(torch._standard_gamma(torch.tensor([0.5, 3.0])).min() > 0)
     True
     """
-    return apply(GAMMA, input, generator=stream(generator))
+    return apply(GAMMA, input, generator=stream(generator, input._device))
 
 
 @function(method=False)
@@ -147,7 +147,7 @@ def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
     >>> torch._sample_dirichlet(torch.ones(2, 3)).sum(-1)
     tensor([1., 1.])
     """
-    return apply(DIRICHLET, input, generator=stream(generator))
+    return apply(DIRICHLET, input, generator=stream(generator, input._device))
 
 
 @function(method=False)

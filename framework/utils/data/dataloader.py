@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any, ClassVar
 
 from framework.device import cuda_problem
-from framework.random import Generator, default_generator
+from framework.random import Generator, stream
 from framework.utils.data.collate import default_collate, default_convert
 from framework.utils.data.dataset import IterableDataset
 from framework.utils.data.fetch import StreamFetcher, map_fetcher
@@ -228,7 +228,7 @@ class _Iterator:
             )
         self.indices = iter(loader._indices())
         # Also without workers: the order after it is then the same with and without them.
-        random = loader.generator or default_generator
+        random = stream(loader.generator)
         base_seed = int(random.integers(0, 1 << 63, ())[()])
         self.given = 0
         self.expected = loader._length  # what a stream was asked for before

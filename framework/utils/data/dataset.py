@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from framework.random import Generator, default_generator
+from framework.random import Generator, stream
 from framework.tensor import Tensor
 
 __all__ = [
@@ -308,6 +308,6 @@ def random_split(
         counts = [int(n) for n in lengths]
     if sum(counts) != total:
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
-    order = (generator or default_generator).permutation(total).tolist()
+    order = stream(generator).permutation(total).tolist()
     ends = list(accumulate(counts))
     return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, counts)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.random import Generator, default_generator
+from framework.random import Generator, stream
 from framework.tensor import Tensor, wrap
 
 __all__ = [
@@ -101,7 +101,7 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        random = self.generator or default_generator
+        random = stream(self.generator)
         n, left = len(self.data_source), self.num_samples
         if self.replacement:
             yield from random.integers(0, n, (left,)).tolist()
@@ -129,7 +129,7 @@ class SubsetRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        order = (self.generator or default_generator).permutation(len(self.indices))
+        order = stream(self.generator).permutation(len(self.indices))
         return (self.indices[i] for i in order.tolist())
 
     def __len__(self) -> int:
@@ -188,7 +188,7 @@ class WeightedRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        random = self.generator or default_generator
+        random = stream(self.generator)
         weights = self.weights._data
         if self.replacement:
             sums = np.cumsum(weights)
