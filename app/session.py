@@ -432,42 +432,23 @@ class Session(Intake):
     # -- outputs and runs --------------------------------------------------------------------
 
     def _output(self, message: Output) -> None:
-        from app.notebook import Display, Error, Stream
+        from app.notebook import put_out
 
-        text = ""
-        notebook = self.notebook
-        if message.kind == "stream":
-            text = message.text
-            output: Any = Stream(message.name or "stdout", message.text)
-        elif message.kind == "error":
-            rows = [self.spell(row) for row in message.traceback]
-            text = "\n".join(rows) + "\n"
-            output = Error(message.ename, self.spell(message.evalue), rows)
-        elif message.kind == "clear":
+        notebook, cells = self.notebook, [message.cell]
+        if message.kind == "clear":
             if notebook is not None:
                 notebook.clear_outputs(message.cell, wait=message.wait)
-            self.outputs.add(message.cell)
-            self.changed.add("output")
-            return
         elif message.kind == "update" and notebook is not None:
-            found = notebook.update_display(message.display_id, message.data, message.metadata)
-            self.outputs.update(found)
-            self.changed.add("output")
-            return
+            cells = notebook.update_display(message.display_id, message.data, message.metadata)
         else:
-            result = message.kind == "result"
-            plain = message.data.get("text/plain", "")
-            text = f"{plain}\n" if plain else ""
-            output = Display(
-                message.data, message.metadata, message.count if result else None, result,
-                message.display_id or None,
-            )  # fmt: skip
-        if text:
-            self.log_text(text, "error" if message.name == "stderr" else "")
-        if notebook is not None and message.cell:
+            output, text = put_out(message, self.spell)
+            if text:
+                self.log_text(text, "error" if message.name == "stderr" else "")
+            if notebook is None or not message.cell:
+                return
             notebook.append_output(message.cell, output)
-            self.outputs.add(message.cell)
-            self.changed.add("output")
+        self.outputs.update(cells)
+        self.changed.add("output")
 
     def run(self, cells: Sequence[str]) -> None:
         """Run cells one after the other, until one fails; while a cell runs they wait."""

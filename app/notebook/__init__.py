@@ -17,7 +17,7 @@ from app.notebook.files import (
     save,
     save_as,
 )
-from app.notebook.outputs import Display, Error, Hidden, Output, Stream, bounded
+from app.notebook.outputs import Display, Error, Hidden, Output, Stream, bounded, put_out
 from app.notebook.sidecar import (
     Lock,
     Recovery,
@@ -44,6 +44,7 @@ __all__ = [
     "Output",
     "Stream",
     "bounded",
+    "put_out",
     # files
     "changed_on_disk",
     "new_notebook",

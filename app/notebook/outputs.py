@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "Hidden",
     "Output",
     "bounded",
+    "put_out",
     "scrub",
     "valid",
     "weight",
@@ -203,6 +205,25 @@ class Error:
     evalue: str
     traceback: list[str] = field(default_factory=list)
     raw: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+
+
+def put_out(message: Any, spell: Callable[[str], str]) -> tuple[Stream | Display | Error, str]:
+    """What a cell put out (`protocol.Output`), for the notebook, and its text for the log.
+
+    ``spell`` makes a text of errors in which cells are called by their numbers.
+    """
+    if message.kind == "stream":
+        return Stream(message.name or "stdout", message.text), message.text
+    if message.kind == "error":
+        rows = [spell(row) for row in message.traceback]
+        return Error(message.ename, spell(message.evalue), rows), "\n".join(rows) + "\n"
+    result = message.kind == "result"
+    plain = message.data.get("text/plain", "")
+    shown = Display(
+        message.data, message.metadata, message.count if result else None, result,
+        message.display_id or None,
+    )  # fmt: skip
+    return shown, f"{plain}\n" if plain else ""
 
 
 @dataclass(slots=True, frozen=True)
