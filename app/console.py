@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.pdb_words import PDB_WORDS, displayed, statement
+from app.pdb_words import PDB_WORDS, displayed, parameter_called, statement
 from app.places import spell, spelled
 from app.sanitize import clean
 from app.whatif import Change, parse_change
@@ -350,11 +350,14 @@ class Console:
         recorder = self.gate.recorder
         wanted = []
         if expression and expression != "it":
-            found = self.gate.evaluate(expression, self.frame)
-            if found.tensor is None:
-                self.say([f"{expression} is no tensor: {found.type}  {found.text}"])
-                return
-            wanted = [Candidate(found.tensor.id, self.cursor, expression)]
+            ident = parameter_called(self, expression)
+            if not ident:
+                found = self.gate.evaluate(expression, self.frame)
+                if found.tensor is None:
+                    self.say([f"{expression} is no tensor: {found.type}  {found.text}"])
+                    return
+                ident = found.tensor.id
+            wanted = [Candidate(ident, self.cursor, expression)]
         else:
             wanted = [Candidate(meta.id, self.cursor, "") for meta in self._made_here()]
         named = bool(wanted and wanted[0].name)
@@ -388,10 +391,13 @@ class Console:
         if not expression:
             self.say(["p what? p x.mean()"])
             return
-        found = self._evaluated(expression)
-        lines = [f"{found.type}  {found.text}"]
-        if found.tensor is not None:
-            value = self.gate.value(found.tensor.id)
+        ident, lines = parameter_called(self, expression), ["its value is no longer kept"]
+        if not ident:
+            found = self._evaluated(expression)
+            lines = [f"{found.type}  {found.text}"]
+            ident = found.tensor.id if found.tensor is not None else 0
+        if ident:
+            value = self.gate.value(ident)
             if value is not None and value[0].size <= 100:
                 lines = str(value[0]).splitlines()
             elif value is not None:
@@ -776,22 +782,19 @@ def _tensor_lines(
 ) -> Iterator[str]:  # fmt: skip
     """Tensors with what is known of their values as of an event; of some, ``at`` another one."""
     yield title
-    shown = 0
-    for meta in metas:
-        if not meta.id:
-            continue
-        shown += 1
-        if shown > 20:
-            yield "  …"
-            return
+    rows: list[tuple[str, str, str]] = []
+    present = [meta for meta in metas if meta.id]
+    for meta in present[:20]:
         moment = (at or {}).get(meta.id, seq)
         found = gate.value(meta.id, moment)
         values = _statistics(found[0]) if found is not None else "values no longer kept"
         name = "result" if title == "outputs" else (names or {}).get(meta.id, "")
         name = name or _name(gate.recorder, meta.id, moment)
-        yield f"  {name:<24} {_shape(meta):<22} {values}".rstrip()
-    if not shown:
-        yield "  none"
+        rows.append((name, _shape(meta), values))
+    width = max([24, *(len(name) for name, _, _ in rows)])
+    yield from (f"  {name:<{width}} {shape:<22} {values}".rstrip() for name, shape, values in rows)
+    if len(present) != len(rows) or not rows:
+        yield "  …" if rows else "  none"
 
 
 def _shape(meta: TensorMeta) -> str:

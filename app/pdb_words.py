@@ -19,7 +19,7 @@ from viewers.text import tensor_text
 if TYPE_CHECKING:
     from app.console import Console
 
-__all__ = ["PDB_WORDS", "statement"]
+__all__ = ["PDB_WORDS", "displayed", "parameter_called", "statement"]
 
 AROUND = 5  # lines that `list` shows before and after the one where the program stands
 
@@ -37,6 +37,26 @@ def statement(text: str) -> bool:
             continue
         return mode == "exec"
     return False
+
+
+def parameter_called(console: Console, text: str) -> int:
+    """The newest parameter that the tape calls so, or by a name of this end; 0 for what is Python.
+
+    Raises GateError, in one line, where several have that end.
+    """
+    if "." not in text or not text.replace(".", "a").replace("_", "a").isalnum():
+        return 0
+    recorder = console.gate.recorder
+    try:
+        console.gate.evaluate(text, console.frame)
+    except GateError:
+        try:
+            full = recorder.naming.find(text)
+        except ValueError as error:
+            raise GateError(str(error)) from None
+        named = [i for i, name in list(recorder.names.items()) if full and name == full]
+        return max(named, default=0)
+    return 0  # the program's own names come first
 
 
 def temporary(console: Console, text: str) -> None:

@@ -52,6 +52,26 @@ def test_looking(terminal: Terminal) -> None:
     assert "2.0" in ask("by") and "2.0" in ask("!by")
 
 
+def test_parameters_by_their_names_on_the_tape(tmp_path: Path) -> None:
+    """Where the function that stands has no variable of that name."""
+    path = tmp_path / "net.py"
+    path.write_text("""\
+import framework as torch
+from framework import nn
+net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+nn.init.constant_(net[1].bias, 0.25)
+net(torch.ones(1, 2)).sum().backward()
+""")
+    terminal = Terminal("run", path, "--break", "op sum", "--no-listen")
+    terminal.expect("(tapebook) ")
+    assert "[0.25 0.25]" in terminal.ask("p 1.bias")
+    assert "[0.25 0.25]" in terminal.ask("net.1.bias")
+    assert "net.1.bias" in terminal.ask("w net.1.bias")
+    assert "breakpoint 2: 2 names end in 'bias'" in terminal.ask("b grad bias norm > 0")
+    terminal.send("q")
+    terminal.end()
+
+
 def test_breakpoints(terminal: Terminal) -> None:
     ask = terminal.ask
     assert "breakpoint 2" in ask("tbreak 6") and "once" in ask("b")
