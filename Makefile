@@ -1,12 +1,13 @@
 # make run    opens the program on the digits example      make test   the whole test suite
 # make lint   ruff and mypy                                make bench  the figures of docs/performance.md
 # make test-cuda  what needs an NVIDIA GPU (test-cuda-memcheck, bench-cuda); one line says if there is none
+# make test-races the CUDA kernels, as C++ on the host, watched for races between their threads
 # make conformance   comparison with PyTorch (installed for this target only) and the array API suite
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test test-cuda test-cuda-memcheck lint format bench bench-cuda conformance conformance-quick clean
+.PHONY: run test test-cuda test-cuda-memcheck test-races lint format bench bench-cuda conformance conformance-quick clean
 
 # Rebuilt only when the declared dependencies change; the install is editable, so code changes need none.
 $(VENV)/.installed: pyproject.toml
@@ -36,6 +37,9 @@ test-cuda: $(VENV)/.installed-dev
 
 test-cuda-memcheck: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.cuda --memcheck
+
+test-races: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.cuda --races
 
 bench-cuda: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.cuda $(BENCH)

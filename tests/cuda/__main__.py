@@ -1,16 +1,17 @@
-"""`make test-cuda`: what needs a GPU, in one command; `make test-cuda-memcheck`: under memcheck.
+"""`make test-cuda`: what needs a GPU, in one command; also what looks for races, without one.
 
 python -m tests.cuda                       everything
 python -m tests.cuda ops modules           parts
 python -m tests.cuda ops --slice 2/4       every fourth op, from the second on: where time is short
 python -m tests.cuda --memcheck            the kernels of our own under compute-sanitizer
+python -m tests.cuda --races               the kernels on the host, watched for races; needs no GPU
 python -m tests.cuda --rehearse            on the fake device, to see that the tests themselves work
 
 What CuPy compiles is kept in build/cupy-kernels, unless CUPY_CACHE_DIR says where: the first run of
 the op table compiles for minutes.
 
-Exit status: 0 all agree, 1 something does not, 3 nothing was tested: there is no GPU (one line says
-why).
+Exit status: 0 all agree, 1 something does not, 3 nothing was tested: there is no GPU (no compiler,
+no sanitizer; one line says why).
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ from framework.device import cuda_problem, is_fake_cuda
 
 ROOT = Path(__file__).parents[2]
 NO_GPU = 3
-_ARITHMETIC = ("test_kernel_arithmetic", "test_kernel_arithmetic_more", "test_drawing")
-_KERNELS = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist",
-            *[f"tests/framework/cuda/{name}.py" for name in _ARITHMETIC]]  # fmt: skip
+# The tests that launch kernels of our own, wherever they are run.
+_FILES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "tests" / "framework" / "cuda").glob("test_*.py")
+    if "host: Host" in path.read_text()
+)
+_KERNELS = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", *_FILES]
 PARTS = {
-    "kernels": [*_KERNELS],
+    "kernels": _KERNELS,
     "ops": ["tests/framework/ops/fake_cuda_run.py", "--device"],
     "halves": ["-c", "import sys; from tests.cuda import halves; sys.exit(halves.main())"],
     "modules": ["-c", "import sys; from tests.cuda import modules; sys.exit(modules.main())"],
@@ -47,6 +52,7 @@ def main(words: list[str]) -> int:
     )  # fmt: skip
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--memcheck", action="store_true", help="the kernels, by compute-sanitizer")
+    parser.add_argument("--races", action="store_true", help="the kernels on the host, watched")
     parser.add_argument("--rehearse", action="store_true", help="on the fake device, no kernels")
     parser.add_argument("--slice", metavar="K/N", default="1/1", help="of the ops: every N-th")
     options = parser.parse_args(words)
@@ -57,6 +63,8 @@ def main(words: list[str]) -> int:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     environment.setdefault("CUPY_CACHE_DIR", str(ROOT / "build" / "cupy-kernels"))
+    if options.races:
+        return _races(environment)
     parts = options.parts or list(PARTS)
     if options.rehearse:
         environment["TAPEBOOK_FAKE_CUDA"] = "1"
@@ -84,6 +92,14 @@ def _memcheck(environment: dict[str, str]) -> int:
         return _nothing("compute-sanitizer is not on the PATH (it comes with the CUDA toolkit)")
     environment["TAPEBOOK_TEST_POOL"] = "0"
     command = [program, "--tool", "memcheck", "--error-exitcode", "9", sys.executable, *_KERNELS]
+    return int(subprocess.run(command, cwd=ROOT, env=environment).returncode != 0)
+
+
+def _races(environment: dict[str, str]) -> int:
+    if shutil.which("g++") is None:
+        return _nothing("g++ is not on the PATH")
+    environment["TAPEBOOK_TEST_RACES"] = "1"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", *_FILES]
     return int(subprocess.run(command, cwd=ROOT, env=environment).returncode != 0)
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hosted import COMPILER, Host, OnDevice, launched_by
+from hosted import COMPILER, RACES_WATCHED, Host, OnDevice, launched_by
 
 RUNNERS = [
     pytest.param(lambda: Host(0), id="forwards"), pytest.param(lambda: Host(1), id="backwards"),
 ]  # fmt: skip
 if os.environ.get("TAPEBOOK_TEST_GPU") == "1":
     RUNNERS = [pytest.param(OnDevice, id="device")]
+elif RACES_WATCHED:
+    RUNNERS = [pytest.param(lambda: Host(0, races=True), id="races")]
 
 
 LAUNCHED: dict[str, set[str]] = {}  # by module of tests: the entries that its tests launched

@@ -23,6 +23,15 @@
 #define __shared__ static
 #define __launch_bounds__(...)
 
+#ifdef HOST_RACES  // also watch for races: races.cpp
+#include "races.h"
+#define HOST_TELL(...) __VA_ARGS__
+#define HOST_UNWATCHED [[gnu::no_sanitize("thread")]]
+#else
+#define HOST_TELL(...)
+#define HOST_UNWATCHED
+#endif
+
 struct Dim { unsigned x = 1, y = 1, z = 1; };
 static Dim threadIdx, blockIdx, blockDim, gridDim;
 
@@ -46,7 +55,7 @@ static inline unsigned long long __umul64hi(unsigned long long a, unsigned long 
 
 // -- float16 ------------------------------------------------------------------------------------
 
-static float host_widened(unsigned short h) {
+HOST_UNWATCHED static float host_widened(unsigned short h) {
     int exponent = (h >> 10) & 31, mantissa = h & 1023;
     float size = exponent == 31 ? (mantissa ? NAN : INFINITY)
                  : exponent     ? std::ldexp(1024.0f + mantissa, exponent - 25)
@@ -54,7 +63,7 @@ static float host_widened(unsigned short h) {
     return std::copysign(size, h & 0x8000 ? -1.0f : 1.0f);
 }
 
-static unsigned short host_narrowed(float x) {
+HOST_UNWATCHED static unsigned short host_narrowed(float x) {
     unsigned sign = __float_as_uint(x) >> 16 & 0x8000;
     float size = std::fabs(x);
     if (x != x) return (unsigned short)(sign | 0x7e00);
@@ -98,6 +107,7 @@ struct HostThread {
     unsigned long long slots[2];    // what it gives its warp, in turn: others may still read one
     unsigned words[2][6];           // the same, of its part of matrices
     unsigned exchanges = 0;
+    unsigned syncs = 0;  // of its warp
     std::vector<std::vector<HostFetch>> groups;  // copies that are under way, the last one open
 };
 
@@ -109,6 +119,7 @@ struct HostBlock {
     int current = 0;
     int begun = 0;  // threads that have begun, in their order
     bool backwards = false;
+    unsigned barriers = 0;  // that all have passed
     void (*body)(void*) = nullptr;
     void* arguments = nullptr;
 };
@@ -138,10 +149,17 @@ static int host_ordered(int k) {
     return host_block.backwards ? (int)host_block.threads.size() - 1 - k : k;
 }
 
-static void host_begin(int i) {
-    host_block.begun++;
+// From here on thread i runs.
+static void host_turn_to(int i) {
     host_block.current = i;
     threadIdx.x = (unsigned)i;
+    HOST_TELL(races_now = {true, blockIdx.x, (unsigned)i, host_block.barriers,
+                           host_block.threads[i].syncs};)
+}
+
+static void host_begin(int i) {
+    host_block.begun++;
+    host_turn_to(i);
 }
 
 // Runs threads one after the other until one of them waits; that one keeps the fiber.
@@ -190,7 +208,10 @@ static HostFiber* host_new_fiber() {
 }
 
 static void __syncthreads() { host_wait(AT_BLOCK); }
-static void __syncwarp(unsigned = ~0u) { host_wait(AT_WARP); }
+static void __syncwarp(unsigned = ~0u) {
+    host_wait(AT_WARP);
+    HOST_TELL(races_now.warp_step = ++host_block.threads[host_block.current].syncs;)
+}
 
 template <class A> static A __shfl_sync(unsigned mask, A value, int lane) {
     static_assert(sizeof(A) <= 8, "at most eight bytes");
@@ -217,7 +238,7 @@ template <class A> static A __shfl_down_sync(unsigned mask, A value, int by) {
 
 // What all lanes of the warp have, after each has put down its own words.
 template <int N> struct HostWarp { unsigned of[32][N]; };
-template <int N> static HostWarp<N> host_gathered(const unsigned (&mine)[N]) {
+template <int N> HOST_UNWATCHED static HostWarp<N> host_gathered(const unsigned (&mine)[N]) {
     HostBlock& b = host_block;
     int first = b.current & ~31, slot = b.threads[b.current].exchanges++ & 1;
     if (first + 32 > (int)b.threads.size()) host_fail("only whole warps multiply");
@@ -229,14 +250,14 @@ template <int N> static HostWarp<N> host_gathered(const unsigned (&mine)[N]) {
     return all;
 }
 
-static float host_part(unsigned word, int k, const char* kind) {
+HOST_UNWATCHED static float host_part(unsigned word, int k, const char* kind) {
     if (*kind == 't') return __uint_as_float(word & 0xffffe000u);  // the rest is not looked at
     unsigned short bits = (unsigned short)(k ? word >> 16 : word);
     return *kind == 'b' ? __uint_as_float((unsigned)bits << 16) : host_widened(bits);
 }
 
-static void host_multiply(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2],
-                          const char* kind) {
+HOST_UNWATCHED static void host_multiply(float (&c)[4], const unsigned (&a)[4],
+                                         const unsigned (&b)[2], const char* kind) {
     unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     HostWarp<6> all = host_gathered(mine);
     int lane = host_block.current & 31, in_word = *kind == 't' ? 1 : 2;
@@ -274,7 +295,7 @@ static void host_load_tiles(unsigned (&to)[4], const void* row, bool turned) {
 
 // With the threads in their order at once, backwards as late as can be, with something else there
 // until then: who reads what was not waited for, or fetches to where others still read, gets it.
-static void host_fetch(void* to, const void* from, int bytes, bool there) {
+HOST_UNWATCHED static void host_fetch(void* to, const void* from, int bytes, bool there) {
     host_even(to, bytes);
     if (there) host_even(from, bytes);
     std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
@@ -283,17 +304,20 @@ static void host_fetch(void* to, const void* from, int bytes, bool there) {
     if (host_block.backwards) std::memset(to, 0xA5, bytes);
     else fetch.now();
     groups.back().push_back(fetch);
+    HOST_TELL(races_fetch(to, from, bytes, there, __builtin_return_address(0));)
 }
 static void host_end_group() {
     std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
     if (groups.empty()) groups.emplace_back();
     groups.emplace_back();
 }
-static void host_wait_for_groups(int left) {
+HOST_UNWATCHED static void host_wait_for_groups(int left) {
     std::vector<std::vector<HostFetch>>& groups = host_block.threads[host_block.current].groups;
     while ((int)groups.size() - 1 > left) {
-        if (host_block.backwards)
-            for (const HostFetch& fetch : groups.front()) fetch.now();
+        for (const HostFetch& fetch : groups.front()) {
+            if (host_block.backwards) fetch.now();
+            HOST_TELL(races_fetched(fetch.to, fetch.bytes, __builtin_return_address(0));)
+        }
         groups.erase(groups.begin());
     }
 }
@@ -325,6 +349,7 @@ static bool host_release() {
     if (released) return true;
     if (!left) return false;
     if (!block) host_fail("some threads wait at a barrier that others do not reach");
+    host_block.barriers++;
     for (HostThread& t : threads)
         if (t.state == AT_BLOCK) t.state = READY;
     return true;
@@ -334,8 +359,7 @@ static bool host_release() {
     HostBlock& b = host_block;
     if (b.threads[i].fiber) {
         b.running = b.threads[i].fiber;
-        b.current = i;
-        threadIdx.x = (unsigned)i;
+        host_turn_to(i);
     } else {
         b.running = host_new_fiber();
         host_begin(i);
@@ -347,6 +371,7 @@ static void host_run_block(int count) {
     HostBlock& b = host_block;
     b.threads.assign(count, HostThread());
     b.begun = 0;
+    b.barriers = 0;
     do {
         for (int k = 0; k < count; k++) {
             int i = host_ordered(k);
@@ -379,31 +404,39 @@ static int host_launch(void (*kernel)(P...), long long blocks, long long threads
     host_block.backwards = order & 1;
     blockDim.x = (unsigned)threads;
     gridDim.x = (unsigned)blocks;
+    HOST_TELL(for (Dim* d : {&threadIdx, &blockIdx, &blockDim, &gridDim})
+                  races_ignore(d, sizeof(Dim));
+              races_ignore(&host_block, sizeof(host_block));)
     for (long long k = 0; k < blocks; k++) {
         blockIdx.x = (unsigned)(order & 1 ? blocks - 1 - k : k);
         host_run_block((int)threads);
     }
+    HOST_TELL(races_now.running = false;)
     return given;
 }
 
 // -- atomics: one thread runs at a time ---------------------------------------------------------
 
-template <class A> static A atomicAdd(A* at, A value) {
+template <class A> HOST_UNWATCHED static A atomicAdd(A* at, A value) {
+    HOST_TELL(races_atomic(at, sizeof(A), __builtin_return_address(0));)
     A before = *at;
     *at = before + value;
     return before;
 }
-template <class A> static A atomicCAS(A* at, A expected, A value) {
+template <class A> HOST_UNWATCHED static A atomicCAS(A* at, A expected, A value) {
+    HOST_TELL(races_atomic(at, sizeof(A), __builtin_return_address(0));)
     A before = *at;
     if (before == expected) *at = value;
     return before;
 }
-template <class A> static A atomicMax(A* at, A value) {
+template <class A> HOST_UNWATCHED static A atomicMax(A* at, A value) {
+    HOST_TELL(races_atomic(at, sizeof(A), __builtin_return_address(0));)
     A before = *at;
     if (value > before) *at = value;
     return before;
 }
-template <class A> static A atomicOr(A* at, A value) {
+template <class A> HOST_UNWATCHED static A atomicOr(A* at, A value) {
+    HOST_TELL(races_atomic(at, sizeof(A), __builtin_return_address(0));)
     A before = *at;
     *at = before | value;
     return before;

@@ -14,13 +14,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
-__all__ = ["COMPILER", "shared_library"]
+__all__ = ["COMPILER", "RACES", "shared_library"]
 
 COMPILER = shutil.which("g++")
 _HEADER = Path(__file__).with_name("host.h")
 _FOLDER = Path(__file__).parents[3] / "build" / "host-kernels"
 _FLAGS = ["-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing",
           "-Wall", "-Wno-unknown-pragmas", "-Wno-unused", "-U_FORTIFY_SOURCE"]  # fmt: skip
+# A library that also watches for races (`races.cpp`). Names are its own: the compiler would let
+# libraries share what templates keep.
+RACES = ("-O2", "-g1", "-DHOST_RACES", "-fsanitize=thread", "-fno-gnu-unique",
+         "-fno-threadsafe-statics")  # fmt: skip
+_WATCH = Path(__file__).with_name("races.cpp")
+
+
+def _compiled(*command: str) -> None:
+    done = subprocess.run([str(COMPILER), *command], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def shared_library(code: str, *flags: str) -> Path:
@@ -31,7 +41,8 @@ def shared_library(code: str, *flags: str) -> Path:
     assert COMPILER is not None, "g++ is not here"
     text = f'#include "{_HEADER}"\n{code}'
     known = os.stat(COMPILER)
-    parts = (text, _HEADER.read_text(), *_FLAGS, *flags, platform.machine(), str(known.st_mtime),
+    read = [p.read_text() for p in (_HEADER, _WATCH, _WATCH.with_suffix(".h"))]
+    parts = (text, *read, *_FLAGS, *flags, platform.machine(), str(known.st_mtime),
              str(known.st_size))  # fmt: skip
     base = _FOLDER / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     made = base.with_suffix(".so")
@@ -43,8 +54,12 @@ def shared_library(code: str, *flags: str) -> Path:
         if not made.exists():
             source, out = base.with_suffix(".cpp"), base.with_suffix(".tmp")
             source.write_text(text)
-            command = [COMPILER, *_FLAGS, *flags, str(source), "-o", str(out)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            assert done.returncode == 0 and not done.stderr, done.stderr
+            if flags == RACES:  # the watch is compiled without the calls to it, and linked so
+                parts_of = str(base.with_suffix(".o"))
+                _compiled(*_FLAGS, *flags, "-c", str(source), "-o", parts_of)
+                _compiled(*_FLAGS, "-O2", parts_of, str(_WATCH), "-o", str(out))
+                Path(parts_of).unlink()
+            else:
+                _compiled(*_FLAGS, *flags, str(source), "-o", str(out))
             out.replace(made)
     return made

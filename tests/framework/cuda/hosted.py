@@ -8,23 +8,30 @@ import functools
 import mmap
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from host_compiler import COMPILER, shared_library
+from host_compiler import COMPILER, RACES, shared_library
 
 from framework.device import bfloat16_problem, device
 from framework.dtypes import bfloat16
 from framework.kernels import cuda, to_device, to_host
 
-__all__ = ["COMPILER", "Host", "OnDevice", "launched_by", "library"]
+__all__ = ["COMPILER", "RACES_WATCHED", "Host", "OnDevice", "launched_by", "library"]
+
+
+RACES_WATCHED = os.environ.get("TAPEBOOK_TEST_RACES") == "1"  # `make test-races`
 
 
 @functools.cache
-def library(family: str) -> ctypes.CDLL:
-    """A family's entries."""
-    return ctypes.CDLL(str(shared_library(cuda.source(family), "-O2")))
+def library(family: str, races: bool) -> ctypes.CDLL:
+    """A family's entries; those with a watch for races."""
+    made = ctypes.CDLL(str(shared_library(cuda.source(family), *(RACES if races else ("-O2",)))))
+    if races:
+        made.races_found.restype = ctypes.c_char_p
+    return made
 
 
 @functools.cache
@@ -33,7 +40,7 @@ def entries_of(family: str) -> frozenset[str]:
 
     Those for bfloat16 are left out on a device whose CuPy has none.
     """
-    names = library(family).host_entries
+    names = library(family, RACES_WATCHED).host_entries
     names.restype = ctypes.c_char_p
     found = frozenset(names().decode().split())
     if bfloat16_problem():
@@ -90,17 +97,34 @@ def _spanned(a: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(a, (count,), (a.itemsize,))
 
 
+def _told(found: str, library: str) -> str:
+    """Races in words: each line is what happened, where, by whom, and two places in the code."""
+    lines = []
+    for line in found.splitlines():
+        what, array, at, *threads, one, two = line.split()
+        asked = ["addr2line", "-s", "-e", library, *(f"0x{int(c, 16) - 1:x}" for c in (one, two))]
+        places = subprocess.run(asked, capture_output=True, text=True).stdout.split("\n")
+        where = "shared memory" if array == "-1" else f"byte {at} of array {array}"
+        lines.append(
+            f"{what}: {where}, by block {threads[0]} thread {threads[1]} at "
+            f"{places[0]} and block {threads[2]} thread {threads[3]} at {places[1]}"
+        )
+    return "\n".join(lines)
+
+
 class Host:
     """Launches on the host, block by block, on guarded copies of the arrays.
 
     ``order`` 1 goes through threads and blocks backwards, and leaves arrays uneven, so that they
     are not read 16 bytes at a time. ``launched`` counts the launches by entry. Without
-    ``tensor_cores`` it is like a device of capability below 8.0.
+    ``tensor_cores`` it is like a device of capability below 8.0. With ``races`` a launch fails in
+    which two threads touch the same byte, one of them writing, without an order between them.
     """
 
-    def __init__(self, order: int = 0, tensor_cores: bool = True) -> None:
+    def __init__(self, order: int = 0, tensor_cores: bool = True, races: bool = False) -> None:
         self.order = order
         self.tensor_cores = tensor_cores
+        self.races = races
         self.launched: dict[str, int] = {}
 
     def __call__(
@@ -125,10 +149,17 @@ class Host:
                 assert isinstance(a, (int, float)) and not isinstance(a, bool), (entry, i, a)
                 number = np.float64(a) if isinstance(a, float) else np.int64(a)
                 words[i] = int(number.view(np.uint64))
-        call = getattr(library(family), f"{entry}_host")
+        compiled = library(family, self.races)
+        if self.races:
+            compiled.races_begin()
+            for i, copy in enumerate(guarded.values()):
+                compiled.races_watch(ctypes.c_void_p(copy.start), ctypes.c_longlong(copy.room), i)
+        call = getattr(compiled, f"{entry}_host")
         takes = call(ctypes.c_longlong(blocks), ctypes.c_longlong(threads), words,
                      len(arguments), self.order)  # fmt: skip
         assert takes == len(arguments), f"{entry} takes {takes} arguments, got {len(arguments)}"
+        found = compiled.races_found().decode() if self.races else ""
+        assert not found, f"{entry}: {_told(found, compiled._name)}"
         for copy in guarded.values():
             copy.take_back()
         self.launched[entry] = self.launched.get(entry, 0) + 1
