@@ -9,7 +9,7 @@ import numpy as np
 from framework.core.dispatch import apply, composite
 from framework.core.registry import function, op
 from framework.core.views import check_inplace
-from framework.kernels import module_of
+from framework.kernels import compiled, module_of
 from framework.layout import in_rows
 from framework.ops.dims import axis
 from framework.ops.matrices import diag_embed
@@ -22,9 +22,16 @@ __all__ = ["diag", "diagflat", "diagonal", "diagonal_scatter", "tril", "triu"]
 # -- triangles -------------------------------------------------------------------------------
 
 
-def _triangle(name: str, kernel: Any) -> Any:
+def _triangle(name: str, plain: Any) -> Any:
+    def kernel(a: Any, *, diagonal: int) -> Any:
+        if a.__class__ is np.ndarray and a.size >= compiled.LARGE and a.flags.c_contiguous:
+            wanted = a.itemsize in (4, 8) and not a.dtype.hasobject
+            if wanted and (lines := compiled.family("lines")):
+                return lines.triangles(a, diagonal, plain is np.tril)
+        return in_rows(plain(a, diagonal))
+
     record = op(
-        name, lambda a, *, diagonal: in_rows(kernel(a, diagonal)), "a",
+        name, kernel, "a",
         grad=(lambda g, diagonal: apply(record, g, diagonal=diagonal),),
         samples=lambda s: [((s(3, 3),), {"diagonal": 0}), ((s(2, 3, 2),), {"diagonal": -1})],
     )  # fmt: skip

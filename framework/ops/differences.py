@@ -4,14 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.core.dispatch import composite
-from framework.core.registry import function
+from framework.core.dispatch import apply, composite
+from framework.core.interpose import looked_at
+from framework.core.registry import function, op
+from framework.device import CPU
 from framework.dtypes import uint8
+from framework.kernels import compiled, module_of
 from framework.ops.dims import axes, axis, numpy_names
 from framework.ops.joining import cat
 from framework.tensor import Tensor
 
 __all__ = ["diff", "gradient"]
+
+
+def _neighbours_kernel(a: Any) -> Any:
+    if compiled.is_plain_or_wide(a) and (lines := compiled.family("lines")):
+        return lines.differences(a)
+    return a[..., 1:] - a[..., :-1]
+
+
+def _neighbours_backward_kernel(g: Any) -> Any:
+    if compiled.is_plain_or_wide(g) and (lines := compiled.family("lines")):
+        return lines.of_differences(g)
+    out = module_of(g).zeros((*g.shape[:-1], g.shape[-1] + 1), g.dtype)
+    out[..., 1:] += g
+    out[..., :-1] -= g
+    return out
+
+
+# Along the last dimension, all at once where nobody looks between the parts.
+NEIGHBOURS = op(
+    "diff_neighbours", _neighbours_kernel, "a",
+    grad=(lambda g: apply(NEIGHBOURS_BACKWARD, g),), samples=lambda s: [((s(2, 4),), {})],
+)  # fmt: skip
+NEIGHBOURS_BACKWARD = op(
+    "diff_neighbours_backward", _neighbours_backward_kernel, "grad",
+    grad=(lambda g: apply(NEIGHBOURS, g),), samples=lambda s: [((s(2, 3),), {})],
+)  # fmt: skip
 
 
 @function(out=True)
@@ -50,9 +79,16 @@ def diff(
     x = cat(around, d) if len(around) > 1 else input
     for _ in range(min(n, x._data.shape[d])):
         length = x._data.shape[d]
+        if d == x.ndim - 1 and length > 1 and _at_once(x):
+            x = apply(NEIGHBOURS, x)
+            continue
         late, early = x.narrow(d, 1, length - 1), x.narrow(d, 0, length - 1)
         x = late ^ early if x._data.dtype.kind == "b" else late - early
     return x
+
+
+def _at_once(x: Tensor) -> bool:
+    return not looked_at() and x._device is CPU and compiled.is_plain_or_wide(x._data)
 
 
 def _check_fits(input: Tensor, other: Tensor, d: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import looked_at
 from framework.core.registry import function, op, variant
-from framework.kernels import module_of, to_device
+from framework.device import CPU
+from framework.kernels import compiled, module_of, to_device
+from framework.kernels.floats import widening
+from framework.kernels.padding import SOURCES, edges, edges_backward, with_constant
 from framework.layout import keeps_format, suggested
 from framework.ops.indexing import INDEX, index_array
 from framework.tensor import wrap
@@ -29,6 +31,9 @@ def _pad_kernel(a: Any, *, pad: tuple[tuple[int, int], ...], value: float) -> An
     if all(b <= 0 and e <= 0 for b, e in pad):
         return a[inner].copy()
     value = dtypes.converted(value, dtypes.from_numpy_dtype[a.dtype])
+    found = with_constant(a, pad, value)
+    if found is not None:
+        return found
     result = module_of(a).full(shape, value, a.dtype)
     outer = tuple([slice(max(b, 0), n - max(e, 0)) for n, (b, e) in zip(shape, pad)])
     result[outer] = a[inner]
@@ -81,7 +86,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         return apply(PAD, input, pad=tuple(pairs), value=0.0 if value is None else value)
     if value is not None and value != 0:
         raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
-    if mode not in _SOURCES:
+    if mode not in SOURCES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if input.ndim - len(sizes) // 2 not in (1, 2):
         raise NotImplementedError(
@@ -105,11 +110,15 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
     """Padding with the input's own elements: select them, dimension by dimension."""
     form = None if mode == "circular" else suggested(input._data)
     _check_result(input.shape, sizes, mode)
+    pairs = tuple(zip(sizes[::2], sizes[1::2]))[::-1]
+    a = input._data
+    if not looked_at() and input._device is CPU and compiled.is_plain_or_wide(a) and any(sizes):
+        return apply(_AT_ONCE[mode], input, pad=pairs, mode=mode)
     for i in range(0, len(sizes), 2):
         before, after = sizes[i], sizes[i + 1]
         if before or after:
             dim = input.ndim - 1 - i // 2
-            source = _SOURCES[mode](input.shape[dim], before, after)
+            source = SOURCES[mode](input.shape[dim], before, after)
             device = input._device
             index = wrap(source if device.type == "cpu" else to_device(source, device), device)
             input = apply(
@@ -133,29 +142,24 @@ def _check_result(shape: Any, sizes: list[int], mode: str) -> None:
         raise RuntimeError(f"input ({given}) is too small. Calculated output {found}")
 
 
-def _reflected(n: int, before: int, after: int) -> Any:
-    if max(before, after) >= n:
-        raise RuntimeError(
-            "Padding size should be less than the corresponding input dimension, but got: padding "
-            f"({before}, {after}) at a dimension of size {n}"
-        )
-    line = np.abs(np.arange(-before, n + after))
-    return np.where(line >= n, 2 * (n - 1) - line, line)
-
-
-def _replicated(n: int, before: int, after: int) -> Any:
-    return np.clip(np.arange(-before, n + after), 0, n - 1)
-
-
-def _circled(n: int, before: int, after: int) -> Any:
-    if max(before, after) > n:
-        raise RuntimeError("Padding value causes wrapping around more than once.")
-    first, last = max(-before, 0), n - max(-after, 0)  # what is cut off does not come back
-    line = np.arange(-max(before, 0), last - first + max(after, 0)) % (last - first)
-    return line + first
-
-
 # PyTorch's reflection_pad and replication_pad have derivatives of their own.
 _BORDER = variant(INDEX, "IndexSelect", flat=(0,))
 _BY_INDEX = {"reflect": _BORDER, "replicate": _BORDER, "circular": variant(INDEX, "IndexSelect")}
-_SOURCES = {"reflect": _reflected, "replicate": _replicated, "circular": _circled}
+
+# All of it in one pass, where nobody looks between the dimensions.
+PAD_EDGES = op(
+    "pad_edges", edges, "a",
+    grad=(lambda g, n: apply(PAD_EDGES_BACKWARD, g, shape=n.shape(0), **n.meta),),
+    samples=lambda s: [
+        ((s(2, 3, 4),), {"pad": ((1, 2), (-1, 2)), "mode": mode}) for mode in SOURCES
+    ],
+)  # fmt: skip
+PAD_EDGES_BACKWARD = op(
+    "pad_edges_backward", widening(edges_backward), "grad",
+    grad=(lambda g, pad, mode: apply(PAD_EDGES, g, pad=pad, mode=mode),),
+    samples=lambda s: [
+        ((s(2, 4, 6),), {"shape": (2, 3, 4), "pad": ((0, 1), (2, 0)), "mode": "reflect"})
+    ],
+)  # fmt: skip
+_REFLECTED = variant(PAD_EDGES, "IndexSelect", flat=(0,))
+_AT_ONCE = {"reflect": _REFLECTED, "replicate": _REFLECTED, "circular": PAD_EDGES}

@@ -34,7 +34,7 @@ __all__ = [
 FAMILIES = (
     "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
     "distances", "doubles", "figures", "firsts", "gammas", "gates", "grids", "halves",
-    "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
+    "lines", "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
     "scatter", "sequences", "spread", "sums", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
