@@ -351,6 +351,7 @@ def _show_parser() -> _Parser:
     parser.add_argument(
         "op",
         nargs="*",
+        default=[],  # else it is said to be required where the file is missing
         help="an op, a module, an event's number or /an expression/; 'why NAME': why a tensor is "
         "NaN, infinite, zero or without gradient (loss, model.0.weight, NAME.grad, an event; "
         "without NAME whatever is wrong); 'check EVENT': an op's gradient by finite differences; "
@@ -368,9 +369,8 @@ def _show_parser() -> _Parser:
     )
     parser.add_argument(
         "--sort",
-        default="name",
         choices=("name", "shape", "norm", "gradient", "update"),
-        help="of --parameters: by which column, the largest first",
+        help="the same by another column than their names, the largest first",
     )
     parser.add_argument(
         "--source", action="store_true", help="its lines with ops, largest value, gradient, memory"
@@ -407,12 +407,12 @@ def _shown(options: argparse.Namespace, refuse: Callable[[str], None]) -> Iterab
         if word == "history":
             return history_lines(options.file, name)
         return tensor_lines(options.file, name, options.step)
-    if options.parameters or options.source:
+    if options.parameters or options.sort or options.source:
         from app.seeing import parameter_lines, source_lines
 
         if options.source:
             return source_lines(options.file, options.step)
-        return parameter_lines(options.file, options.step, options.sort)
+        return parameter_lines(options.file, options.step, options.sort or "name")
     if rest:
         refuse(f"one op at a time, not {' '.join(options.op)!r}")
     return show(

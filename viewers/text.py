@@ -629,9 +629,10 @@ def _using(graph: StepGraph, item: Item) -> Iterator[Item | int]:
         for grad in item.grads:
             yield grad.leaf
         return
+    here = item.begin, item.index  # a leaf begins with what uses it first
     for meta in item.outputs:
         for user in graph.consumers(meta.id):
-            if user.begin > item.begin:
+            if (user.begin, user.index) > here:
                 yield user
     yield from item.nodes
 

@@ -93,8 +93,7 @@ class Lineage:
         self.metas[e.tensor.id] = e.tensor
         self.names[e.tensor.id] = e.name
         self.leaves[e.tensor.id] = e
-        if e.tensor.id not in self.made:  # else it is a name that comes later
-            self._makes(e.tensor.id, e.seq)
+        self._makes(e.tensor.id, e.seq)
 
     def _op(self, e: Op) -> None:
         for meta in e.outputs:

@@ -39,6 +39,7 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_parameters(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, tape, "--parameters", "--sort", "update")
+    assert shown(capsys, tape, "--sort", "update") == text, "who sorts wants the table"
     rows = text.split("\n")[1:5]
     ratios = [float(re.findall(r" (\d[\d.e-]*)(?= |$)", row)[-1]) for row in rows]
     assert len(ratios) == 4 and ratios == sorted(ratios, reverse=True)

@@ -288,8 +288,7 @@ class TraceStore(Tape):
     def _leaf(self, e: Leaf) -> int:
         ident = e.tensor.id
         self._describe(e.tensor, e.seq)
-        if not self._makers.get(ident):  # else it is a name that comes later
-            self._makers.set(ident, e.seq)
+        self._makers.set(ident, e.seq)
         self._names[ident] = e.name
         if e.role == "input":
             self._inputs.pop(ident, None)

@@ -10,6 +10,7 @@ import framework as torch
 from framework import nn, trace
 from framework.trace.events import Event, Grad, Leaf, ParamUpdate
 from viewers.graph.store import TraceStore
+from viewers.text import lineage, plain
 
 
 class Tied(nn.Module):
@@ -144,6 +145,21 @@ def test_parameters_of_no_module_are_called_as_the_program_calls_them() -> None:
     assert updates[:3] == ["w", "several.0", "several.1"] and updates[4:] == updates[:4]
     assert updates[3] and set(leaves(events)) == set(updates)
     assert "w" in {e.name for e in events if isinstance(e, Grad)}
+
+
+def test_what_uses_a_parameter_of_no_module_is_found_in_later_steps() -> None:
+    with trace.recording() as tape:
+        w = torch.ones(3, requires_grad=True)
+        optimizer = torch.optim.SGD([w], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (w * 2).sum().backward()
+            optimizer.step()
+    store = TraceStore()
+    store.feed(tape.read())
+    for step in (2, 3):
+        tree = [plain(line).split("  ")[0] for line, _ in lineage(store, "w", True, 1, step=step)]
+        assert "├ mul" in tree or "└ mul" in tree, tree
 
 
 def test_a_trace_that_begins_between_backward_and_the_step_has_the_module_s_names() -> None:
