@@ -190,6 +190,7 @@ def export_program(
         made = export(
             store, output, chosen, phase, depth, module, look or False, engine=engine,
             everything=everything, code=linecache.getline,
+            called=variables_of(recorder, store).called,
         )  # fmt: skip
     return written(made)
 

@@ -626,7 +626,8 @@ def export(
         look = tape.summary_of if values else False
         made = draw(
             store, output, chosen, phase, depth, module, look, engine=engine,
-            everything=everything, code=code_of(tape),
+            everything=everything, code=code_of(tape), called=variables_of(tape, store).called,
+            cells=named_cells(tape.sources),
         )  # fmt: skip
         return written(made) + _others(tape, number)
 

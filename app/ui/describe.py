@@ -29,6 +29,7 @@ from viewers.text import Line, arguments, pad, tensor_text
 
 if TYPE_CHECKING:
     from app.session import Session
+    from viewers.graph.facts import Called
 
 __all__ = ["breakpoint_text", "duration_text", "event_line", "meta_text", "one_line"]
 
@@ -89,21 +90,25 @@ def breakpoint_text(session: Session, point: Breakpoint) -> str:
     return one_line(text)
 
 
-def event_line(session: Session, event: Event, depth: int, width: int) -> Line:
+def event_line(
+    session: Session, event: Event, depth: int, width: int, called: Called = lambda tensor: ""
+) -> Line:
     """One event of the list, without its number."""
     store = session.store
     phase = store.phase(event.seq)
-    word, rest = _words(session, event)
+    word, rest = _words(session, event, called)
     name = getattr(event, "module", "") or ""
     source = session.source_text(getattr(event, "source", None))
     tone = {"backward": "backward", "optimizer": "optimizer"}.get(phase, "")
+    wider = min(max(0, width - 120) // 3, 24)  # each of the columns that may hold long names
     line: Line = [
         (f"{PHASE_WORDS.get(phase, '   ')} ", phase if phase != "idle" else "dim"),
-        (pad("  " * min(depth, 8) + one_line(word), 30) + " ", tone),
+        (pad("  " * min(depth, 8) + one_line(word), 30 + wider) + " ", tone),
     ]
     if width >= 100:
-        line.append((pad(one_line(name), 14) + " ", "module"))
-    line += [(pad(one_line(rest), 16 if width < 80 else 22) + " ", "dim"), (pad(source, 15), "dim")]
+        line.append((pad(one_line(name), 14 + wider) + " ", "module"))
+    rest = pad(one_line(rest), 16 if width < 80 else 22 + wider)
+    line += [(f"{rest} ", "dim"), (pad(source, 15), "dim")]
     duration = getattr(event, "duration", -1)
     if duration >= 0:
         line.append((f" {duration_text(duration)}", "faint"))
@@ -115,7 +120,7 @@ def event_line(session: Session, event: Event, depth: int, width: int) -> Line:
     return line
 
 
-def _words(session: Session, event: Event) -> tuple[str, str]:
+def _words(session: Session, event: Event, called: Called) -> tuple[str, str]:
     """What happened, and to what."""
     store = session.store
     if isinstance(event, Op):
@@ -134,20 +139,21 @@ def _words(session: Session, event: Event) -> tuple[str, str]:
     if isinstance(event, CellBegin):
         return f"▾ {session.cell_text(event.cell) or event.cell}", f"run {event.count}"
     if isinstance(event, Leaf):
+        name = store.name_by(called, event.tensor.id)
         also = f"  {also_text(event.also)}" if event.also else ""
-        return f"{event.role} {event.name}{also}", meta_text(event.tensor)
+        return f"{event.role} {name}{also}".rstrip(), meta_text(event.tensor)
     if isinstance(event, Grad):
         sign = "=" if event.first else "+="
-        return f"{event.name or 'leaf'}.grad {sign}", meta_text(event.total)
+        return f"{event.name or called(event.leaf) or 'leaf'}.grad {sign}", meta_text(event.total)
     if isinstance(event, ParamUpdate):
         return f"update {event.name}", meta_text(event.tensor)
     if isinstance(event, Write):
-        names = (store.name(i) or f"tensor {i}" for i in event.tensors)
+        names = (store.name_by(called, i) or f"tensor {i}" for i in event.tensors)
         return "write in place", ", ".join(names)
     if isinstance(event, Mark):
         return f"◆ {event.name}", ""
     if isinstance(event, Kernels):
         return "kernels", f"of {len(event.ops)} op{'s' * (len(event.ops) != 1)}"
     begin = store.event(getattr(event, "begin", 0))
-    word = _words(session, begin)[0].removeprefix("▾ ") if begin is not None else "end"
+    word = _words(session, begin, called)[0].removeprefix("▾ ") if begin is not None else "end"
     return f"▴ {word}", ""

@@ -79,6 +79,7 @@ class MainScreen(Screen[None]):
         self.inspector.variable_of = self.graph.variable_of
         self.lower = LowerPane(session)
         self.lower.watches.tensors_of = self.graph.tensors_of
+        self.lower.events.called = self.graph.variable_of
         self.timeline = TimelinePane(session, self.lower.memory.read)
         self.prompt = Prompt()
         self.status = StatusBar(session)

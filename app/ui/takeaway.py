@@ -94,12 +94,14 @@ class TakeAway:
         def code(file: str, line: int) -> str:
             return self.text_of(Source(file, line, ""))
 
+        called, cells = self.screen.graph.variable_of, session.cell_names
+
         def written(result: Result) -> None:
             note = f" ({result.note})" if result.note else ""
             session.say(f"written: {result.path}{note}")
 
         session.in_background(
-            lambda: export(graph(), path, code=code, **options),
+            lambda: export(graph(), path, code=code, called=called, cells=cells, **options),
             written,
             lambda why: session.say(f"not exported: {why}", problem=True),
         )

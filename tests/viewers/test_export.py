@@ -20,6 +20,7 @@ from events_for_tests import (
     rnn_events,
     transformer_events,
 )
+from msgspec import structs
 
 from framework.trace import events as ev
 from viewers.graph import dot, picture, svg
@@ -424,3 +425,29 @@ def test_buffers_are_not_counted_as_parameters() -> None:
     shown = picture.make(store_of(list(tape.read())).graph(0), depth=0)
     (norm,) = (cell for cell in shown.cells if len(cell.params) == 5)
     assert norm.pills == ["2 parameters", "32 elements"]
+
+
+def test_variables_and_cells_are_called_as_the_program_calls_them(tmp_path: Path) -> None:
+    """A picture has the graph pane's names, and the number of a cell instead of its id."""
+    from test_rows import by_hand
+
+    tape, called = by_hand()
+    source = ev.Source("<cell 4c117d38>", 2, "<module>")
+    events = [structs.replace(e, source=source) if isinstance(e, ev.Op) else e
+              for e in tape.read()]  # fmt: skip
+    store = store_of(events)
+    sums = (e for e in events if isinstance(e, ev.Op) and e.name == "sum")
+    names = {made.id: "cost" for e in sums for made in e.outputs} | called
+    for suffix in (".svg", ".mmd", ".dot", ".html"):
+        path = tmp_path / f"a{suffix}"
+        cells = {"4c117d38": "cell 3"}
+        export(
+            store, path, phase="both", everything=True,
+            called=lambda tensor: names.get(tensor, ""), cells=cells,
+        )  # fmt: skip
+        told = path.read_text()
+        assert "4c117d38" not in told, suffix
+        assert "cost" in told and "w.grad" in told.replace("#46;", "."), suffix
+        assert "tensor 1.grad" not in told, suffix
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "cell 3 · both" in drawn and "→ cost" in drawn

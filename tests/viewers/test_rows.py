@@ -589,3 +589,36 @@ def test_every_node_says_where_it_is_and_a_transfer_from_where_to_where(fake_cud
     assert any(re.search(r"to_device cuda:0→cuda:1 +f32\[\]@1", line) for line in lines)
     assert any(re.search(r"mul .*f32\[2,3\]@0", line) for line in lines)
     assert any(re.search(r" ones .*f32\[2,3\]$", line) for line in lines)  # of the CPU: nothing
+
+
+def by_hand() -> tuple[object, dict[int, str]]:
+    """Two steps in a cell that update weights without an optimizer; what holds each weight."""
+    import framework as torch
+    from framework.trace import recording
+
+    with recording(keep="all") as tape:
+        w = torch.ones(3, requires_grad=True)
+        v = torch.ones(1, 1, requires_grad=True)
+        tape.begin_cell("4c117d38", 1)
+        for _ in range(2):
+            ((w - 1) ** 2).sum().backward()
+            (v @ v).sum().backward()
+            v.grad.norm()
+            with torch.no_grad():
+                w -= 0.1 * w.grad
+    ids = {e.leaf: name for e in tape.read() if isinstance(e, ev.Grad)
+           for name in ("wv"[len(e.total.shape) - 1],)}  # fmt: skip
+    return tape, ids
+
+
+def test_a_gradient_that_an_op_reads_is_named_by_its_leaf():
+    tape, called = by_hand()
+    view = outline(list(tape.read()), step=1)
+    view.names = called
+    shown = text(view, 80)
+    assert re.search(r"○\S* +w\.grad +f32\[3\]", shown), shown
+    assert re.search(r"norm ← v\.grad p=2", shown), shown
+    assert "0.1" not in re.search(r"○.*w\.grad.*", shown)[0], "these are the product's arguments"
+    view.names = {}
+    unnamed = text(view, 80)
+    assert re.search(r"○\S* +input +f32\[3\]", unnamed) and ".grad" not in unnamed, unnamed

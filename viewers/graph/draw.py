@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from framework.trace.events import ModuleBegin, OptimBegin, ParamUpdate
+from framework.trace.events import ModuleBegin, Op, OptimBegin, ParamUpdate
 from viewers.graph.step import Item
 from viewers.text import (
     Line,
@@ -162,9 +162,11 @@ def _label(outline: Outline, row: Row, cursor: int | None, g: Glyphs) -> Line:
     if item.kind == "module":
         spans += _module(outline, row, g)
     else:
-        spans += _plain(row, g)
+        spans += _plain(outline, row, g)
+    if gradient := _gradient(outline, row):
+        spans.insert(1 + bool(spans[0][1] == "muted"), (f" {g.source} {gradient}", "grad"))
     variable = _variable(outline, row)
-    if variable:
+    if variable and variable != spans[0][0]:
         at = (
             len(spans)
             if item.kind == "module"
@@ -195,6 +197,28 @@ def _variable(outline: Outline, row: Row) -> str:
     if not outline.names or row.item.phase != "forward" or row.collapsed is False or row.fold > 1:
         return ""
     return next((outline.names[t] for t in row.tensors if t in outline.names), "")
+
+
+def _gradient(outline: Outline, row: Row) -> str:
+    """The gradient that an op of forward reads (clipping, an update by hand), which has no row."""
+    event = row.item.event
+    if not isinstance(event, Op) or row.item.kind != "op" or row.item.phase != "forward":
+        return ""
+    if any(outline.rows[i].item.kind == "leaf" for i in row.sources):
+        return ""
+    names = (_tensor_name(outline, t) for t in event.inputs if outline.graph.store.is_grad(t))
+    return next(filter(None, names), "")
+
+
+def _tensor_name(outline: Outline, tensor: int) -> str:
+    return outline.graph.store.name_by(lambda t: outline.names.get(t, ""), tensor)
+
+
+def _name(outline: Outline, item: Item) -> str:
+    """An item's name; of a tensor that no op made that of the variable or parameter."""
+    if item.kind == "leaf" and item.role == "input" and item.outputs:
+        return _tensor_name(outline, item.outputs[0].id) or item.name
+    return _local(item) if item.kind == "module" else item.name
 
 
 def _scalar(item: Item) -> bool:
@@ -249,11 +273,12 @@ def _params(outline: Outline, item: Item) -> Iterable[str]:
         yield f"{_SHORT.get(local, local)}{shape_text(meta.shape) if meta else ''}"
 
 
-def _plain(row: Row, g: Glyphs) -> Line:
+def _plain(outline: Outline, row: Row, g: Glyphs) -> Line:
     item, event = row.item, row.item.event
-    spans: Line = [(item.name, _NAME_STYLE.get(item.kind, ""))]
-    if item.kind == "leaf" and item.role != "input":
-        spans.append((f" {'of an earlier step' if item.role == 'earlier' else item.role}", "muted"))
+    spans: Line = [(_name(outline, item), _NAME_STYLE.get(item.kind, ""))]
+    if item.kind == "leaf":  # its event may be the op that used it first
+        role = {"input": "", "earlier": " of an earlier step"}.get(item.role, f" {item.role}")
+        spans += [(role, "muted")] if role else []
     elif item.kind == "backward":
         names = " ".join(i.name for i in item.inputs)
         spans.append((f" from {names}" if names else "", "muted"))
@@ -300,7 +325,7 @@ def _stubs(outline: Outline, index: int, g: Glyphs) -> Line:
     for arrow, way, others in ((g.source, g.up, row.stubs_in), (g.to, g.down, row.stubs_out)):
         if others:
             other = outline.rows[others[0]]
-            name = _local(other.item) if other.item.kind == "module" else other.item.name
+            name = _name(outline, other.item)
             more = f" +{len(others) - 1}" if len(others) > 1 else ""
             spans.append((f" {arrow} {name} {way}{abs(others[0] - index)}{more}", "lane"))
     return spans

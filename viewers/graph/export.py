@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from viewers.graph import dot, html, mermaid, picture, svg
-from viewers.graph.facts import Code, Facts, Lookup, code_of, lookup_of
+from viewers.graph.facts import Called, Code, Facts, Lookup, code_of, lookup_of
 from viewers.graph.picture import Picture
 from viewers.graph.step import StepGraph
 from viewers.graph.store import Step, TraceStore
@@ -68,6 +68,8 @@ def export(
     time_limit: float = 20.0,
     everything: bool = False,
     code: Code | None = None,
+    called: Called | None = None,
+    cells: Mapping[str, str] | None = None,
 ) -> Result:
     """Write a picture of a training step.
 
@@ -89,6 +91,8 @@ def export(
         everything: also ops that the loss does not depend on.
         code: the text of a source line (file, line), for the ``.html``; where the source of the
             events knows it, it need not be given.
+        called: the variable that holds a tensor (its id), "" if that is not known.
+        cells: what a notebook's cells are called, by their ids: ``{"1f3a": "cell 3"}``.
 
     Raises:
         ExportError: an unknown suffix, phase or engine, no such step or module, no values, a place
@@ -115,7 +119,7 @@ def export(
         module = module and (graph.store.naming.find(module) or module)
     except ValueError as error:
         raise ExportError(str(error)) from None
-    facts = Facts(graph, _lookup(source, values), code or code_of(source))
+    facts = Facts(graph, _lookup(source, values), code or code_of(source), called, cells)
     whole = suffix == ".html"
     try:
         made = picture.make(graph, phase, depth, module, annotations, everything, facts, whole)

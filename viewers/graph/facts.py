@@ -7,7 +7,8 @@ a hundred thousand ops costs ten of them.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from framework.trace.events import Op, Source
@@ -16,7 +17,7 @@ from viewers.graph.step import Item, StepGraph
 from viewers.text import short
 
 __all__ = [
-    "Code", "Facts", "Lookup", "Times", "code_of", "duration", "lookup_of", "norm_text",
+    "Called", "Code", "Facts", "Lookup", "Times", "code_of", "duration", "lookup_of", "norm_text",
     "value_text",
 ]  # fmt: skip
 
@@ -27,6 +28,9 @@ Lookup = Callable[[int, int], Summary | None]
 
 #: The text of a source line (file, line), "" if it is not known.
 Code = Callable[[str, int], str]
+
+#: The variable that holds a tensor, "" if that is not known.
+Called = Callable[[int], str]
 
 
 def lookup_of(source: Any) -> Lookup | None:
@@ -78,14 +82,23 @@ class Facts:
     Args:
         lookup: where they come from; without it there are none.
         code: the text of a source line.
+        called: what the program calls a tensor.
+        cells: what the cells of a notebook are called, by their ids.
     """
 
     def __init__(
-        self, graph: StepGraph, lookup: Lookup | None = None, code: Code | None = None
+        self,
+        graph: StepGraph,
+        lookup: Lookup | None = None,
+        code: Code | None = None,
+        called: Called | None = None,
+        cells: Mapping[str, str] | None = None,
     ) -> None:
         self.graph = graph
         self._lookup = lookup
         self._code = code
+        self._called = called or (lambda tensor: "")
+        self._cells = cells or {}
         self._known: dict[tuple[int, int], Summary | None] = {}
         self.asked = self.missing = 0
 
@@ -107,6 +120,27 @@ class Facts:
             self.asked += 1
             self.missing += found is None
         return self._known[key]
+
+    def variable(self, item: Item) -> str:
+        """The variable that got the result of an item of forward; of a leaf also ``w.grad``."""
+        if item.phase != "forward":
+            return ""
+        name_of = partial(self.graph.store.name_by, self._called)
+        find = name_of if item.kind == "leaf" else self._called
+        return next(filter(None, (find(meta.id) for meta in item.outputs)), "")
+
+    def leaf_name(self, tensor: int) -> str:
+        """The name of a parameter or of a variable, "" if it has none."""
+        return self.graph.store.name_by(self._called, tensor)
+
+    def cell_name(self, cell: str) -> str:
+        """``cell 3`` for the id of a cell."""
+        return self._cells.get(cell, "a cell")
+
+    def place(self, file: str) -> str:
+        """The same for the name of a file, which a cell has, too: ``<cell 1f3a>``."""
+        inner = file.removeprefix("<cell ").removesuffix(">")
+        return file if len(inner) != len(file) - 7 else self.cell_name(inner)
 
     def line(self, source: Source | None) -> str:
         """The text of the line, without what it is indented by."""

@@ -296,7 +296,9 @@ class _Data:
         known = self.sources.get(source)
         if known is None:
             known = self.sources[source] = len(self.lines)
-            file = self.files.setdefault(visible(crop(_place(source.file), _NAME)), len(self.files))
+            file = self.files.setdefault(
+                visible(crop(_place(self.facts.place(source.file)), _NAME)), len(self.files)
+            )
             text = visible(crop(self.facts.line(source), _LINE))
             self.lines.append([file, source.line, visible(crop(source.function, _NAME)), text])
         return known

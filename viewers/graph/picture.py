@@ -122,7 +122,7 @@ def make(
         annotations: a short text by tensor id or by item key.
         everything: also ops that backward's roots do not depend on (the preparation of data,
             metrics); without a backward all ops are shown anyway.
-        facts: figures of the values, for what has no annotation.
+        facts: figures of the values, for what has no annotation; names of variables and cells.
         whole: all groups are clusters, however deep; `Picture.depth` is that to open at first.
 
     Raises:
@@ -154,7 +154,7 @@ class _Maker:
         self.phase = phase
         self.module = module
         self.annotations = annotations
-        self.facts = facts
+        self.facts = facts or Facts(graph)
         self.drawn = "backward" if phase == "backward" else "forward"
         self.items = self._chosen()
         if self.drawn == "forward" and module is None and not everything:
@@ -167,7 +167,8 @@ class _Maker:
         self.simple = {i for i, n in held.items() if i and n == 1 and i not in around}
         self.merge = depth is None or whole
         step = graph.step
-        name = f"step {step.number}" if step.number else f"cell {step.cell}" if step.cell else ""
+        cell = self.facts.cell_name(step.cell) if step.cell else ""
+        name = f"step {step.number}" if step.number else cell
         self.picture = Picture(phase, " · ".join(filter(None, (module, name, phase))))
         self.picture.depth = self._readable() if depth is None else max(depth, 0)
         self.depth = 1 + max(self.nest.values(), default=0) if whole else self.picture.depth
@@ -244,7 +245,7 @@ class _Maker:
             }
         for source in sorted({*roots, *others}, key=lambda i: i.index):
             kind = "root" if source in roots else "leaf" if source.kind == "leaf" else "outside"
-            self.cell_of[source] = self._add(_cell(kind, source, -1))
+            self.cell_of[source] = self._add(_cell(kind, source, -1, self.facts))
 
     def _starts(self, item: Item) -> list[Item]:
         """What a node without sources was started from."""
@@ -271,7 +272,7 @@ class _Maker:
         kind = item.kind
         if kind in _GROUPS:
             kind = "group" if not simple else "node" if item.phase == "backward" else "module"
-        cell = _cell(kind, item, cluster)
+        cell = _cell(kind, item, cluster, self.facts)
         cell.note = self._note(item)
         cell.grads = list(item.grads)
         if item.kind == "module":
@@ -297,7 +298,7 @@ class _Maker:
     def _note(self, item: Item) -> str:
         keys: Iterable[int | str] = (item.key, *(m.id for m in item.outputs))
         given = next((self.annotations[k] for k in keys if k in self.annotations), "")
-        if given or self.facts is None:
+        if given:
             return given
         return value_text(self.facts.value(item), gradient=item.phase == "backward")
 
@@ -347,14 +348,17 @@ class _Maker:
     def _grad_pills(self, grads: list[Grad]) -> list[str]:
         if len(grads) > PILLS:
             return [f"{len(grads)} gradients"]
-        names = [e.name.rpartition(".")[2] or f"tensor {e.leaf}" for e in grads]
+        names = [
+            (e.name or self.facts.leaf_name(e.leaf)).rpartition(".")[2] or f"tensor {e.leaf}"
+            for e in grads
+        ]
         return [
             f"{name}.grad {shape_text(e.total.shape)} {self._size(e.total.id, e.seq, 'g')}".strip()
             for name, e in zip(names, grads)
         ]
 
     def _size(self, tensor: int, seq: int, letter: str) -> str:
-        return norm_text(self.facts.tensor(tensor, seq), letter) if self.facts is not None else ""
+        return norm_text(self.facts.tensor(tensor, seq), letter)
 
     # -- arrows ------------------------------------------------------------------------------
 
@@ -425,10 +429,15 @@ def _what_matters(items: list[Item], graph: StepGraph) -> list[Item]:
     return [i for i in items if i in useful]
 
 
-def _cell(kind: str, item: Item, parent: int) -> Cell:
+def _cell(kind: str, item: Item, parent: int, facts: Facts) -> Cell:
     title, detail = _names(item)
     if item.kind == "module":
         title, detail = f"{title} {detail}".strip(), ""
+    if variable := facts.variable(item):
+        if item.kind == "leaf" and item.role == "input":
+            title = variable
+        elif kind != "group":
+            detail = f"→ {variable} {detail}".rstrip()
     meta = item.shape
     shape = tensor_text(meta.dtype, meta.shape, meta.device) if meta is not None else ""
     return Cell(kind, title, detail, shape, parent, item, error=item.error, is_root=item.is_root)

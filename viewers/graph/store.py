@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from framework.trace.events import (
@@ -115,6 +115,7 @@ class TraceStore(Tape):
         self.naming = Naming()  # of parameters, buffers and modules
         self._owned: dict[str, dict[int, str]] = {}  # module path -> its parameters' local names
         self._grads: dict[int, tuple[list[int], list[int]]] = {}  # leaf -> seqs, ids of its .grad
+        self._grad_of: dict[int, int] = {}  # the other way round: a .grad -> its leaf
         self._graphs: dict[int, tuple[Step, StepGraph]] = {}
         self._handlers = {
             kind: getattr(self, f"_{kind.__name__.lower()}")
@@ -372,6 +373,7 @@ class TraceStore(Tape):
         if e.name:  # its `Leaf` may have left the tape before somebody looked
             self._names[e.leaf] = e.name
         self._makers.set(e.total.id, e.seq)
+        self._grad_of[e.total.id] = e.leaf
         seqs, ids = self._grads.setdefault(e.leaf, ([], []))
         seqs.append(e.seq)
         ids.append(e.total.id)
@@ -508,12 +510,14 @@ class TraceStore(Tape):
                 column.drop_page(page)
             for ident in ids:
                 names.pop(ident, None)
+                self._grad_of.pop(ident, None)
 
     def _drop_tensor(self, ident: int) -> None:
         if ident not in self._leaves:
             for column in (self._makers, self._kind_of, self._seen):
                 column.drop(ident)
             self._names.pop(ident, None)
+            self._grad_of.pop(ident, None)
 
     # -- events ------------------------------------------------------------------------------
 
@@ -575,6 +579,22 @@ class TraceStore(Tape):
     def name(self, tensor: int) -> str:
         """A leaf's name, ``NAME.grad`` for its gradient, "" for what has none."""
         return self._names.get(tensor, "")
+
+    def name_by(self, called: Callable[[int], str], tensor: int) -> str:
+        """The same where names of variables are known, too: ``w.grad`` of a variable ``w``.
+
+        Args:
+            called: what the program calls a tensor, "" if that is not known.
+        """
+        if name := self.name(tensor) or called(tensor):
+            return name
+        leaf = self._grad_of.get(tensor)
+        name = self.name_by(called, leaf) if leaf is not None and leaf != tensor else ""
+        return f"{name}.grad" if name else ""
+
+    def is_grad(self, tensor: int) -> bool:
+        """Whether it is, or was, a leaf's ``.grad``."""
+        return tensor in self._grad_of
 
     def leaf(self, tensor: int) -> Leaf | None:
         """The `Leaf` of a parameter, buffer or input."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.session import Session
 from app.ui.describe import event_line
 from app.ui.panes.base import Pane
@@ -19,6 +21,7 @@ class EventsPane(Pane):
     def __init__(self, session: Session) -> None:
         super().__init__(session, "events")
         self._first = 0
+        self.called: Callable[[int], str] = lambda tensor: ""  # variables; set by the screen
 
     def count(self) -> int:
         store = self.session.store
@@ -42,7 +45,7 @@ class EventsPane(Pane):
             container = container.outer
         if around is not None and around.seq == seq:
             depth -= 1
-        return [*head, *event_line(session, event, depth, width)]
+        return [*head, *event_line(session, event, depth, width, self.called)]
 
     def ground(self, index: int) -> str:
         return "stop" if self.seq_of(index) == self.session.cursor else ""

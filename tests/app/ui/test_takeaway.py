@@ -133,3 +133,38 @@ def test_a_short_report_hides_little_of_the_panes(tmp_path: Path, size: tuple[in
             assert screen.pane.parent.outer_size.height <= 15, d.text()
 
     asyncio.run(run())
+
+
+BY_HAND = """# %%
+import framework as torch
+w = torch.randn(3, requires_grad=True)
+
+# %%
+for i in range(3):
+    cost = ((w - 1) ** 2).sum()
+    cost.backward()
+    with torch.no_grad():
+        w -= 0.1 * w.grad
+"""
+
+
+def test_a_weight_without_a_module_has_its_name_everywhere(tmp_path: Path) -> None:
+    """Graph, events and picture say ``w`` and ``w.grad``; the picture's title is the cell's."""
+
+    async def run() -> None:
+        async with program(write(tmp_path / "hand.py", BY_HAND), (200, 60)) as d:
+            await ran(d)
+            await d.until(lambda: "→ cost" in d.rows("graph"), "the names of the last cell")
+            assert re.search(r"○\S* +w\.grad +f32\[3\]", d.rows("graph")), d.rows("graph")
+            events = d.rows("events")
+            assert "w.grad =" in events and "leaf.grad" not in events, events
+            assert re.search(r"write in place +w +", events), events
+            await d.press("E")
+            d.main.prompt.query_one("Input").value = str(tmp_path / "hand.svg")  # type: ignore[attr-defined]
+            await d.press("enter")
+            await d.until(lambda: "written" in d.session.message, "the picture")
+            picture = (tmp_path / "hand.svg").read_text()
+            assert "cell 2 · forward" in picture and "→ cost" in picture, picture
+            assert "w.grad" in picture
+
+    asyncio.run(run())
