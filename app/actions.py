@@ -145,6 +145,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("kind", "Change between code and text", ("y",), "Notebook", where=("notebook",)),
     Action("clear_outputs", "Clear all outputs", (), "Notebook"),
     Action("save", "Save", ("ctrl+s",), "Notebook", always=True, footer=18, short="save"),
+    Action("reload", "Read the file again", ("f4",), "Notebook",
+           "After another editor has changed it. Cells that are the same keep what they put out; "
+           "z takes it back.", always=True),
     Action("save_as", "Save under another name", (), "Notebook",
            "It is that file from then on; .py or .ipynb decides the format."),
     Action("answer", "Answer what the program asks", ("Q",), "Notebook",

@@ -63,6 +63,7 @@ class Link:
         self._waiting: list[_Waiting] = []
         self._pool: ThreadPoolExecutor | None = None
         self._open_line = False
+        self._passing = False  # the message is about what runs, and goes as that stands
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -258,14 +259,25 @@ class Link:
 
     # -- words for the user ------------------------------------------------------------------
 
-    def say(self, text: str, problem: bool = False) -> None:
-        """One line for the status line and the console."""
+    def say(self, text: str, problem: bool = False, while_running: bool = False) -> None:
+        """One line for the status line and the console.
+
+        Args:
+            while_running: it is no longer true when the program stands, and goes then.
+        """
         self.message = clean(text, keep_newlines=False)
         self.problem = problem
+        self._passing = while_running
         self._open_line = False
         self.log.append((self.message, "warn" if problem else "note"))
         self.logged += 1
         self.changed.update(("message", "console"))
+
+    def unsay(self) -> None:
+        """The program stands: what was said of a running one is over."""
+        if self._passing:
+            self.message, self._passing = "", False
+            self.changed.add("message")
 
     def _tell(self, text: str) -> None:
         self.say(text, problem=True)

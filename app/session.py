@@ -272,6 +272,8 @@ class Session(Intake):
             return
         if message.state == "idle":
             self.count_hits()
+        if message.state != "running":
+            self.unsay()
         if message.state != "running" or self._how == "continue":
             self._moving = False
         if self.following:
@@ -610,7 +612,8 @@ class Session(Intake):
         if self.state == "paused" or self._moving:
             self._step(how)
         elif self.state == "running":
-            self.say(self.questions.words() or "the model is running: p pauses it")
+            asked = self.questions.words()
+            self.say(asked or "the model is running: p pauses it", while_running=not asked)
         elif self.state == "idle":
             self.say("nothing is running: ctrl+r runs the cell, b sets a breakpoint to stop at")
         else:

@@ -43,7 +43,8 @@ def prepare(target: Path | None = None, say: Callable[[str], None] | None = None
     Raises OSError if they cannot be written, RuntimeError if a recording cannot be made.
 
     Args:
-        say: told, in a line, of each file that was edited and is kept under another name.
+        say: told, in a line, of each file that was edited and is kept under another name, and of
+            what takes a while.
     """
     target = folder() if target is None else target
     target.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,8 @@ def prepare(target: Path | None = None, say: Callable[[str], None] | None = None
         place.write_bytes(new)
     for name, arguments in _RUNS:
         if before.get(_BUGS[2]) != now[_BUGS[2]] or not (target / name).exists():
+            if say is not None:
+                say(f"recording {name} for the tour (a few seconds, the first time only) ...")
             (target / name).unlink(missing_ok=True)
             _record(target, name, arguments)
     if now != before:

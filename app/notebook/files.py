@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.notebook import ipynb, script
-from app.notebook.cell import NotebookError
+from app.notebook.cell import Cell, NotebookError, new_id
 from app.notebook.disk import atomic_write, check_file, read_file
 from app.notebook.document import Notebook
 from app.notebook.ipynb import NotebookLayout
@@ -88,12 +88,38 @@ def open_damaged(path: str | os.PathLike[str]) -> Notebook:
 
 
 def reload(notebook: Notebook) -> None:
-    """Take the file's present content, as one step that can be undone."""
+    """Take the file's present content, as one step that can be undone.
+
+    A cell of a script whose text is the same is the same cell: with its outputs and breakpoints.
+    """
     fresh = open_notebook(_path_of(notebook))
+    if fresh.kind == "script":
+        _keep_cells(notebook.cells, fresh.cells)
     notebook.replace_all(fresh.cells)
     notebook.layout, notebook.bom, notebook.digest = fresh.layout, fresh.bom, fresh.digest
     notebook.notices += fresh.notices
     notebook.mark_saved()
+
+
+def _keep_cells(before: list[Cell], cells: list[Cell]) -> None:
+    """Give cells the ids and outputs of those before them that have the same text."""
+    known: dict[tuple[str, str], list[Cell]] = {}
+    for cell in reversed(before):
+        known.setdefault((cell.kind, cell.source), []).append(cell)
+    taken: set[str] = set()
+    others = []
+    for cell in cells:
+        same = known.get((cell.kind, cell.source))
+        if not same:
+            others.append(cell)
+            continue
+        old = same.pop()
+        cell.id, cell.outputs, cell.execution_count = old.id, old.outputs, old.execution_count
+        taken.add(cell.id)
+    for cell in others:
+        if cell.id in taken:
+            cell.id = new_id()
+        taken.add(cell.id)
 
 
 def _read(path: Path) -> tuple[FileKind, bytes]:

@@ -138,7 +138,7 @@ def _load(text: str, name: str) -> dict[str, Any]:
     """Parse JSON and check that it is a notebook this program can read."""
     if not text.strip():
         raise NotebookError(
-            f"{name}: the file is empty; an .ipynb holds JSON (delete it to start a new notebook)"
+            f"{name}: the file is empty; an .ipynb holds JSON (an empty .py is a new notebook)"
         )
     try:
         top = json.loads(text)

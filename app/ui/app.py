@@ -29,6 +29,7 @@ from app.session import BUDGET, Session
 from app.ui.crash import Crash
 from app.ui.later import AGAIN, PATIENCE, Keys, Turns, later
 from app.ui.main import MainScreen
+from app.ui.ondisk import OnDisk
 from app.ui.screens.confirm import ConfirmScreen
 from app.ui.screens.report import ReportScreen
 from app.ui.theme import DARK, LIGHT
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["TapebookApp", "run_ui"]
 
 TIDY = 10.0  # seconds without a change after which garbage is collected
+LOOK = 1.0  # seconds between looks at whether another program has changed the file
 AUTOSAVE = 4.0  # seconds between looks at whether there is something to save
 FRAME = 1 / 30  # seconds between repaints while much comes in
 BREATH = 0.006  # seconds between two looks in any case: what else there is to do is done in them
@@ -121,6 +123,7 @@ class TapebookApp(App[int], inherit_bindings=False):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.main = MainScreen(self.session, notebook, self.keymap)
+        self.files = OnDisk(self)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(DARK.variables)
@@ -151,6 +154,8 @@ class TapebookApp(App[int], inherit_bindings=False):
             threading.Thread(target=self._watch_terminal, daemon=True).start()
         self._tune_garbage_collection()
         self.set_interval(AUTOSAVE, self.autosave)
+        if not self.session.attached and not self.notebook.read_only:
+            self.set_interval(LOOK, self.files.look)
         for notice in self.notebook.notices:
             self.session.say(notice, problem=True)
         self.notebook.notices.clear()
@@ -346,11 +351,7 @@ class TapebookApp(App[int], inherit_bindings=False):
             if answer == "o":
                 self.save(overwrite=True)
             elif answer == "r":
-                from app.notebook import reload
-
-                with contextlib.suppress(NotebookError):
-                    reload(self.notebook)
-                self.main.notebook.view.update_rows()
+                self.files.reload()
             elif answer == "s":
                 self.main.commands.perform("save_as")
 

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich.cells import cell_len
@@ -188,7 +189,7 @@ class Rows:
             rows += [("code", i + 1, 0) for i in range(editing)]
         elif cell.kind == "code":
             for number, text in enumerate(cell.source.split("\n"), start=1):
-                rows += [("code", number, part) for part in range(self._parts(text))]
+                rows += [("code", number, part) for part in range(_parts(text, self._code_width))]
         else:
             texts = [
                 part
@@ -215,16 +216,6 @@ class Rows:
             rows.append(("ask", 0, 0))
         block = self._blocks[cell.id] = _Block(key, rows, outputs, texts, ask)
         return block
-
-    def _parts(self, text: str) -> int:
-        width = self._code_width
-        if len(text) * 2 <= width:
-            return 1
-        size = cell_len(visible(text))
-        if size <= width:
-            return 1
-        indent = len(text) - len(text.lstrip(" ")) + 4
-        return len(list(wrap([(visible(text), "")], width, indent, words=True)))
 
     def _output(self, output: Output) -> list[Line]:
         from app.notebook import Display, Error, Hidden, Stream
@@ -357,3 +348,15 @@ def _indent(source: str, line: int) -> int:
     """Blanks before a line's text; none for a row of an editor that has no line yet."""
     text = [*source.split("\n"), ""][min(line - 1, source.count("\n") + 1)]
     return len(text) - len(text.lstrip(" "))
+
+
+@lru_cache(maxsize=1 << 16)
+def _parts(text: str, width: int) -> int:
+    """The rows that a line of code takes. Of a changed cell most lines are what they were."""
+    if len(text) * 2 <= width:
+        return 1
+    text = visible(text)
+    if cell_len(text) <= width:
+        return 1
+    indent = len(text) - len(text.lstrip(" ")) + 4
+    return len(list(wrap([(text, "")], width, indent, words=True)))

@@ -165,6 +165,8 @@ class Commands(Branches, Explain, TakeAway, Tables):
             row = self.screen.graph.chosen  # the cell is over: its last op says more
             if row is not None:
                 inspector.show(row.begin)
+            elif inspector.subject is None:
+                inspector.show(0)  # no op ran: it no longer says that something runs
             return
         inspector.show(subject.seq if subject is not None else 0)
 
@@ -537,6 +539,10 @@ class Commands(Branches, Explain, TakeAway, Tables):
     def do_save(self) -> None:
         self.screen.notebook.take_text()
         self.app.save()
+
+    def do_reload(self) -> None:
+        self.screen.notebook.leave()
+        self.app.files.reload()
 
     def do_save_as(self) -> None:
         self.screen.notebook.take_text()

@@ -51,7 +51,8 @@ class Explain:
             return
         if session.state == "running" and session.following:  # what it says would be over at once
             session.say(
-                "the model is running: w asks when it stands or is looked back at; p pauses"
+                "the model is running: w asks when it stands or is looked back at; p pauses",
+                while_running=True,
             )
             return
         events, cursor = list(session.store.tape), session.cursor
@@ -113,7 +114,8 @@ class Explain:
         """Compare with another step of this run, or with a recording."""
         session = self.session
         if session.client is None or not session.store.last_seq:
-            session.say("there is no tape yet: run a cell")
+            gone = session.client is None
+            session.say(session.why_not() if gone else "there is no tape yet: run a cell")
             return
         from app.ui.screens.start import recordings
 

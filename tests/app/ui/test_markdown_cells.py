@@ -1,4 +1,4 @@
-"""How a cell of Markdown reads in a narrow pane."""
+"""How cells become rows: Markdown in a narrow pane, and code that is long."""
 
 from __future__ import annotations
 
@@ -34,3 +34,20 @@ def test_lines_of_code_stay_lines_and_items_keep_their_text(source, expected):
 def test_further_rows_hang_under_the_text_of_an_item_and_under_code():
     assert rows_of("10. one two three four five", 21) == ["10. one two three", "    four five"]
     assert rows_of("    run one.py --two three", 21) == ["  run one.py --two", "      three"]
+
+
+def test_of_a_changed_cell_only_the_changed_line_is_wrapped_again() -> None:
+    """A script without cells is one cell of thousands of lines, laid out at each change."""
+    from app.ui import cells
+
+    lines = [f"value_{i} = function_of(one_argument={i}, another_argument={i})" for i in range(99)]
+    cell = Cell("a", "code", "\n".join(lines))
+    rows = Rows(Notebook(cells=[cell]), lambda cell: "")
+    rows.layout(40)
+    before, height = cells._parts.cache_info().misses, rows.total
+    cell.source = cell.source.replace("value_7 =", "v =")
+    rows.layout(40)
+    assert cells._parts.cache_info().misses == before + 1
+    assert rows.total <= height
+    rows.layout(200)
+    assert rows.total == 100

@@ -22,8 +22,11 @@ def test_endless_loop_is_interrupted(tmp_path: Path) -> None:
             await d.until(lambda: d.session.state == "running", "the loop")
             await d.press("2", "m", "m", "question_mark", "escape", "1", "down")
             assert d.session.state == "running"
+            await d.press("n")
+            assert "the model is running: p pauses it" in d.text(), d.text()
             await d.press("i", "i")
             await d.idle()
+            assert "the model is running" not in d.text(), "it is not any more"
             cell = d.app.notebook.cells[0]
             assert d.session.runs[cell.id].state == "failed"
             assert "KeyboardInterrupt" in d.pane("notebook")
@@ -80,6 +83,8 @@ def test_killed_kernel(tmp_path: Path) -> None:
             assert "kernel died (SIGKILL)" in d.rows("notebook")
             assert " dead " in d.text() and "0 0" in d.text()
             assert len(d.session.store) == events, "the tape stays"
+            await d.press("D")
+            assert "the kernel is dead: 0 0 starts a new one" in d.text(), d.text()
             await d.press("N", "n", "c", "ctrl+r")  # nothing of this may fail
             assert d.session.state == "dead"
             await d.press("0", "0")
