@@ -127,18 +127,17 @@ def _cupy() -> tuple[str, str]:
 def _libraries() -> tuple[str, str]:
     from framework import cuda
 
-    if cuda.devices.real() is None:
+    cupy = cuda.devices.real()
+    if cupy is None:
         return NOTE, "cuBLAS, cuSOLVER, cuFFT and NVRTC are tried on an NVIDIA GPU only"
     if failed := cuda.devices.libraries():
         said = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        return BAD, f"{said} ({_toolkit()})"
+        return BAD, f"{said} ({_toolkit(cupy)})"
     return OK, "cuBLAS, cuSOLVER, cuFFT and NVRTC work"
 
 
-def _toolkit() -> str:
+def _toolkit(cupy: Any) -> str:
     """How to come by CUDA's libraries: CuPy 13 looks for none of pip's."""
-    import cupy
-
     if int(cupy.__version__.partition(".")[0]) < 14:
         return "install the CUDA toolkit and set CUDA_PATH, or CuPy 14 or newer"
     return f"pip install 'cupy-cuda{cupy.cuda.runtime.runtimeGetVersion() // 1000}x[ctk]'"
