@@ -2,13 +2,17 @@
 
 What they add up must stay in registers, which no loop in Python's terms says. Addresses are
 integers, distances are counted in float32 elements.
+
+A processor with AVX-512 has 32 registers of 16 numbers; eight rows of 32 sums take half of them.
+Others have 16 of half that size: there four rows of 16 are done at a time, to the same bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -21,6 +25,7 @@ __all__ = [
 LANES = 16  # float32 numbers in a register of AVX-512; of others LLVM takes several
 OUTS = 8  # sums per lane: with two registers' worth of lanes 16 of the 32 registers
 PLACES = 2 * LANES
+_WIDE = binding.get_host_cpu_features().get("avx512f", False)
 
 _intrinsic: Any = intrinsic  # called without the context, which mypy does not know
 _REAL, _WORD, _INDEX = ir.FloatType(), ir.IntType(64), ir.IntType(32)
@@ -84,6 +89,14 @@ class _Loop:
         return values
 
 
+def _blocks(across: int) -> Iterator[tuple[range, range]]:
+    """Which rows and which vectors of lanes are done at a time."""
+    rows, vectors = (OUTS, across) if _WIDE else (OUTS // 2, 1)
+    for o in range(0, OUTS, rows):
+        for v in range(0, across, vectors):
+            yield range(o, o + rows), range(v, v + vectors)
+
+
 # -- sums over channels and taps ----------------------------------------------------------------
 
 
@@ -101,27 +114,27 @@ def _correlation(across: int) -> Any:
         def generate(context, builder, signature, args):
             lines, offsets, count, windows, out, length = args
             zero = ir.Constant(_VECTOR, [0.0] * LANES)
-            loop = _Loop(builder, count, [zero] * (OUTS * across))
-            totals = list(loop.values)
-            at = builder.add(offsets, builder.shl(loop.i, _number(3)))
-            offset = builder.load(builder.inttoptr(at, _WORD.as_pointer()))
-            met = []
-            for v in range(across):
-                start = builder.add(offset, _number(LANES * v))
-                met.append(builder.load(_place(builder, lines, start, _VECTOR), align=4))
-            row = builder.mul(loop.i, _number(OUTS))
-            for o in range(OUTS):
-                at = _place(builder, windows, builder.add(row, _number(o)), _REAL)
-                weight = _spread(builder, builder.load(at, align=4))
-                for v in range(across):
-                    k = o * across + v
-                    totals[k] = _fused(builder, met[v], weight, totals[k])
-            totals = loop.close(totals)
-            for o in range(OUTS):
-                for v in range(across):
-                    offset = builder.add(builder.mul(length, _number(o)), _number(LANES * v))
-                    place = _place(builder, out, offset, _VECTOR)
-                    builder.store(totals[o * across + v], place, align=4)
+            for outs, vectors in _blocks(across):
+                loop = _Loop(builder, count, [zero] * (len(outs) * len(vectors)))
+                at = builder.add(offsets, builder.shl(loop.i, _number(3)))
+                offset = builder.load(builder.inttoptr(at, _WORD.as_pointer()))
+                met = []
+                for v in vectors:
+                    start = builder.add(offset, _number(LANES * v))
+                    met.append(builder.load(_place(builder, lines, start, _VECTOR), align=4))
+                row = builder.mul(loop.i, _number(OUTS))
+                totals = iter(loop.values)
+                found = []
+                for o in outs:
+                    at = _place(builder, windows, builder.add(row, _number(o)), _REAL)
+                    weight = _spread(builder, builder.load(at, align=4))
+                    found += [_fused(builder, x, weight, next(totals)) for x in met]
+                sums = iter(loop.close(found))
+                for o in outs:
+                    for v in vectors:
+                        offset = builder.add(builder.mul(length, _number(o)), _number(LANES * v))
+                        place = _place(builder, out, offset, _VECTOR)
+                        builder.store(next(sums), place, align=4)
             return context.get_dummy_value()
 
         return types.void(*[_i] * 6), generate
@@ -148,35 +161,33 @@ def _gradient(across: int) -> Any:
 
         def generate(context, builder, signature, args):
             lines, offsets, rows, width, pitch, grads, out, step = args
-            starts = []
-            for k in range(OUTS):
-                at = builder.inttoptr(builder.add(offsets, _number(8 * k)), _WORD.as_pointer())
-                starts.append(builder.add(lines, builder.shl(builder.load(at), _number(2))))
-            places = []
-            for k in range(OUTS):
-                for v in range(across):
-                    at = builder.add(builder.mul(step, _number(k)), _number(LANES * v))
-                    places.append(_place(builder, out, at, _VECTOR))
-            sums = [builder.load(place, align=4) for place in places]
-            by_rows = _Loop(builder, rows, sums)
-            line = builder.mul(by_rows.i, pitch)
-            first = builder.mul(by_rows.i, width)
-            along = _Loop(builder, width, list(by_rows.values))
-            totals = list(along.values)
-            place = builder.mul(builder.add(first, along.i), _number(LANES * across))
-            given = []
-            for v in range(across):
-                at = _place(builder, grads, builder.add(place, _number(LANES * v)), _VECTOR)
-                given.append(builder.load(at, align=4))
-            here = builder.add(line, along.i)
-            for k in range(OUTS):
-                met = builder.load(_place(builder, starts[k], here, _REAL), align=4)
-                met = _spread(builder, met)
-                for v in range(across):
-                    totals[k * across + v] = _fused(builder, given[v], met, totals[k * across + v])
-            totals = by_rows.close(along.close(totals))
-            for total, place in zip(totals, places):
-                builder.store(total, place, align=4)
+            for outs, vectors in _blocks(across):
+                starts, places = [], []
+                for k in outs:
+                    at = builder.inttoptr(builder.add(offsets, _number(8 * k)), _WORD.as_pointer())
+                    starts.append(builder.add(lines, builder.shl(builder.load(at), _number(2))))
+                    for v in vectors:
+                        at = builder.add(builder.mul(step, _number(k)), _number(LANES * v))
+                        places.append(_place(builder, out, at, _VECTOR))
+                sums = [builder.load(place, align=4) for place in places]
+                by_rows = _Loop(builder, rows, sums)
+                line = builder.mul(by_rows.i, pitch)
+                first = builder.mul(by_rows.i, width)
+                along = _Loop(builder, width, list(by_rows.values))
+                place = builder.mul(builder.add(first, along.i), _number(LANES * across))
+                given = []
+                for v in vectors:
+                    at = _place(builder, grads, builder.add(place, _number(LANES * v)), _VECTOR)
+                    given.append(builder.load(at, align=4))
+                here = builder.add(line, along.i)
+                totals = iter(along.values)
+                found = []
+                for start in starts:
+                    met = builder.load(_place(builder, start, here, _REAL), align=4)
+                    met = _spread(builder, met)
+                    found += [_fused(builder, x, met, next(totals)) for x in given]
+                for total, at in zip(by_rows.close(along.close(found)), places):
+                    builder.store(total, at, align=4)
             return context.get_dummy_value()
 
         return types.void(*[_i] * 8), generate
