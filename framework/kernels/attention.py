@@ -3,7 +3,8 @@
 A tile has the scores of some queries for some keys (Dao et al. 2022, FlashAttention): of each row
 the largest score and the sum of exponentials so far are kept, and what was added up before is
 scaled down when a larger one comes. Backward makes the scores again, from the logarithms of the
-rows' sums. Products are BLAS's, the rest is compiled where Numba is there, else NumPy's.
+rows' sums. Products are BLAS's, the rest is compiled where Numba is there, else NumPy's. Heads
+whose keys and values stay in the cache are done at once where that is compiled (`by_heads`).
 
 Arrays are (batch, heads, length, width), of one float type; keys and values may have fewer heads,
 each of which serves a group of the queries'. Neither queries nor keys are empty.
@@ -12,6 +13,7 @@ each of which serves a group of the queries'. Neither queries nor keys are empty
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +22,11 @@ import numpy as np
 
 from framework.kernels import compiled, products
 
-__all__ = ["Dropout", "attention", "attention_backward"]
+__all__ = ["Dropout", "attention", "attention_backward", "by_heads"]
 
 _ROWS, _COLUMNS = 256, 512  # of a tile, which stays in the second cache
 _SHORT = 512  # length up to which causal attention has tiles of half the rows, to leave more out
+_HEADS, _NEAR = 4, 1 << 16  # how many heads, and elements of one, are for `compiled.heads`
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -47,6 +50,26 @@ class Dropout:
         begin = start - 8 * first
         kept = np.lib.stride_tricks.as_strided(bits[begin:], shape, (4 * step, 4))
         return kept >= np.uint32(self.least)
+
+
+def by_heads(q: Any, k: Any, v: Any) -> Any:
+    """The compiled kernels of whole heads, for arrays that they can take, or None.
+
+    They need no mask, no dropout, and a few heads, whose keys and values fit into the cache.
+    """
+    if not all(a.__class__ is np.ndarray and a.dtype is _FLOAT32 and _has_rows(a)
+               for a in (q, k, v)):  # fmt: skip
+        return None
+    heads, count, width = math.prod(k.shape[:-2]), k.shape[-2], max(q.shape[-1], v.shape[-1])
+    most = max(q.shape[-2], count) * width
+    if heads < _HEADS or most > _NEAR or heads * q.shape[-2] * count < compiled.LARGE:
+        return None
+    return compiled.family("heads")
+
+
+def _has_rows(a: Any) -> bool:
+    """Whether the elements of a row are beside each other."""
+    return bool(a.strides[-1] == a.itemsize)
 
 
 class _Work:
@@ -171,13 +194,16 @@ def attention(
             nothing are zero, and the logarithm of their sum is inf.
         drop: shares are dropped before they are multiplied with the values.
     """
-    work = _Work(q, k, v, mask, scale, causal, drop)
     batch, heads, length, _ = q.shape
     if q.strides[1] < q.strides[2]:  # lies as (batch, length, heads, width)
         out = np.empty((batch, length, heads, v.shape[3]), q.dtype).swapaxes(1, 2)
     else:
         out = np.empty((batch, heads, length, v.shape[3]), q.dtype)
     logs = np.empty(q.shape[:3], q.dtype)
+    quick = by_heads(q, k, v) if mask is None and drop is None else None
+    if quick and quick.forward(q, k, v, scale, causal, out, logs):
+        return out, logs
+    work = _Work(q, k, v, mask, scale, causal, drop)
     blocks = work.blocks()
 
     def piece(start: int, stop: int) -> None:
@@ -231,6 +257,12 @@ def attention_backward(
     causal: bool, drop: Dropout | None,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Gradients of q, k and v, from those of the result and of the logarithms (or None)."""
+    quick = by_heads(q, k, v) if mask is None and drop is None else None
+    if quick:
+        found = tuple([np.empty_like(a) for a in (q, k, v)])
+        g = g if _has_rows(g) else np.ascontiguousarray(g)
+        if quick.backward(g, for_logs, q, k, v, logs, scale, causal, *found):
+            return found
     work = _Work(q, k, v, mask, scale, causal, drop, g)
     slopes = np.einsum("nhie,nhie->nhi", g, out)
     if for_logs is not None:

@@ -267,9 +267,13 @@ def scaled_dot_product_attention(
 def _laid_as(query: Any, out: Any) -> Any:
     """The result in the order of a query that lies as (batch, position, head, width).
 
-    That is what it is for: ``transpose(1, 2)`` of it can be viewed as all heads side by side.
+    Also of one that is a part of such a tensor, beside its keys and values. That is what it is for:
+    ``transpose(1, 2)`` of it can be viewed as all heads side by side.
     """
-    if query.ndim != 4 or query.is_contiguous() or not query.transpose(1, 2).is_contiguous():
+    if query.ndim != 4 or query.is_contiguous():
+        return out
+    strides = query._data.strides
+    if strides[1] > strides[2] or out.transpose(1, 2).is_contiguous():
         return out
     return out.transpose(1, 2).contiguous().transpose(1, 2)
 

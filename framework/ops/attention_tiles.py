@@ -1,6 +1,7 @@
-"""Attention on the host as one op that keeps no scores, for long sequences.
+"""Attention on the host as one op that keeps no scores.
 
-Where scores are few the op's parts are ops of their own, whose results can be looked at.
+Where scores are few it is for whom nothing is traced; else the op's parts are ops of their own,
+whose results can be looked at.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from framework.kernels import attention as host
 from framework.ops.dropout import DROPOUT, least_kept
 from framework.ops.softmax import softmax
 from framework.tensor import wrap
+from framework.trace import sink
 
 __all__ = ["by_tiles"]
 
@@ -127,9 +129,13 @@ def by_tiles(
         return None
     count, kind = key.shape[-2], query._data.dtype
     scores = (*query.shape[:-1], count)
-    least = LARGE_CAUSAL if causal else LARGE
-    if math.prod(scores) * kind.itemsize < least or kind.char not in "fd":
+    if kind.char not in "fd":
         return None
+    if math.prod(scores) * kind.itemsize < (LARGE_CAUSAL if causal else LARGE):
+        if sink.active is not None or p or mask is not None:
+            return None
+        if not host.by_heads(query._data, key._data, value._data):
+            return None
     if any(layer.apart for layer in stack.layers):
         return None
     heads, own = (x.shape[-3] if x.ndim > 2 else 1 for x in (query, key))

@@ -25,6 +25,7 @@ def tiled(request, monkeypatch):
     monkeypatch.setattr(host, "_ROWS", 8)
     monkeypatch.setattr(host, "_COLUMNS", 16)
     monkeypatch.setattr(host, "_SHORT", 12)
+    monkeypatch.setattr(host, "by_heads", lambda *_: None)
     before = compiled.use(request.param == "compiled")
     calls: list[int] = []
     known = attention_tiles.ATTENTION_TILES.kernel
