@@ -685,7 +685,7 @@ def test_the_first_few(plainly, special):
 @pytest.mark.parametrize("special", [False, True])
 def test_float64(plainly, special):
     """Activations, softmax and norms of doubles, to some units in the last place."""
-    calls = [torch.sigmoid, torch.tanh, torch.relu, F.silu, *[
+    calls = [torch.sigmoid, torch.tanh, torch.relu, F.silu, F.gelu, torch.erf, *[
         functools.partial(f, dim=-1) for f in (torch.softmax, torch.log_softmax)
     ], lambda x: F.layer_norm(x, x.shape[-1:]), lambda x: F.softmax(x * 100, -1)]  # fmt: skip
     for shape in ODD:
@@ -720,6 +720,25 @@ def test_the_exponential_of_float64():
         top = rows.max(-1, keepdims=True)
         wanted = rows - top - np.log(np.exp(rows - top).sum(-1, keepdims=True))
     np.testing.assert_allclose(logs, wanted, rtol=1e-14, atol=1e-14)
+
+
+def test_erf_and_gelu_of_float64():
+    """To some units in the last place of what is small, too."""
+    from scipy.special import erf, ndtr
+
+    near = np.linspace(-6, 6, 60_001)
+    x = np.concatenate([near, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300, -1e300, 5e-324]])
+    found = torch.erf(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(found, erf(x), rtol=1e-15)
+    assert np.array_equal(np.signbit(found[-5:]), np.signbit(x[-5:]))
+    y = torch.tensor(near, requires_grad=True)
+    out = F.gelu(y)
+    out.backward(torch.ones_like(y))
+    np.testing.assert_allclose(out.detach().numpy(), near * ndtr(near), rtol=1e-14)
+    slope = ndtr(near) + near * np.exp(-near * near / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(y.grad.numpy(), slope, rtol=1e-13, atol=2e-16)
+    ends = F.gelu(torch.tensor(np.resize([-40.0, 40.0, np.inf, -np.inf, np.nan], 5000))).numpy()
+    np.testing.assert_array_equal(ends[:5], [0, 40, np.inf, np.nan, np.nan])
 
 
 def test_permutations_and_integers_are_the_plain_ones(plainly):

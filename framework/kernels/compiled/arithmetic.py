@@ -16,8 +16,8 @@ from framework.kernels.compiled import curves, in_parts
 from framework.kernels.compiled.elementary import FAST, exp
 
 __all__ = [
-    "floor_divide", "fmod", "frac", "hypot", "logaddexp", "nan_to_num", "reciprocal", "remainder",
-    "rsqrt",
+    "at", "floor_divide", "fma", "fmod", "frac", "hypot", "logaddexp", "mapped", "nan_to_num",
+    "reciprocal", "remainder", "rsqrt",
 ]  # fmt: skip
 
 _intrinsic: Any = intrinsic  # called without the context, which mypy does not know
@@ -26,17 +26,17 @@ _PART = {**_EXACT, "forceinline": True}
 _ZERO = np.float32(0)
 
 
-def _at(a, i):
+def at(a, i):
     """Element i of an array; a number itself."""
 
 
-@overload(_at, inline="always")
+@overload(at, inline="always")
 def _at_of(a, i):
     return (lambda a, i: a[i]) if isinstance(a, types.Array) else (lambda a, i: a)
 
 
 @_intrinsic
-def _fma(context: Any, x: Any, y: Any, z: Any) -> Any:
+def fma(context: Any, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -68,7 +68,7 @@ _FAR = 2.0**51
 
 @njit(**_PART)
 def _left(x, y, q):
-    r = _fma(-np.trunc(q), y, x)
+    r = fma(-np.trunc(q), y, x)
     wide = abs(y)
     size = r if x > 0.0 else -r
     size = size + wide if size < 0.0 else size
@@ -102,13 +102,13 @@ def _down(x, y, r, one):
 def _fmod(a, b, out):
     far = 0
     for i in range(out.size):
-        x, y = np.float64(_at(a, i)), np.float64(_at(b, i))
+        x, y = np.float64(at(a, i)), np.float64(at(b, i))
         q = x / y
         far |= _is_far(q)
         out[i] = _left(x, y, q)
     if far:
         for i in range(out.size):
-            x, y = np.float64(_at(a, i)), np.float64(_at(b, i))
+            x, y = np.float64(at(a, i)), np.float64(at(b, i))
             if _is_far(x / y):
                 out[i] = np.fmod(x, y)
 
@@ -117,13 +117,13 @@ def _fmod(a, b, out):
 def _remainder(a, b, out):
     far = 0
     for i in range(out.size):
-        x, y = np.float64(_at(a, i)), np.float64(_at(b, i))
+        x, y = np.float64(at(a, i)), np.float64(at(b, i))
         q = x / y
         far |= _is_far(q)
         out[i] = _moved(_left(x, y, q), y)
     if far:
         for i in range(out.size):
-            x, y = np.float64(_at(a, i)), np.float64(_at(b, i))
+            x, y = np.float64(at(a, i)), np.float64(at(b, i))
             if _is_far(x / y):
                 out[i] = _moved(np.fmod(x, y), y)
 
@@ -132,13 +132,13 @@ def _remainder(a, b, out):
 def _floor_divide(a, b, out):
     far, one = 0, out.dtype.type(1)
     for i in range(out.size):
-        x, y = _at(a, i), _at(b, i)
+        x, y = at(a, i), at(b, i)
         p, q = np.float64(x), np.float64(y)
         far |= _is_far(p / q)
         out[i] = _down(x, y, out.dtype.type(_left(p, q, p / q)), one)
     if far:
         for i in range(out.size):
-            x, y = _at(a, i), _at(b, i)
+            x, y = at(a, i), at(b, i)
             p, q = np.float64(x), np.float64(y)
             if _is_far(p / q):
                 r = out.dtype.type(np.fmod(p, q))
@@ -198,7 +198,9 @@ def _nan_to_num(a, nan, high, low, largest, out):
 # -- for arrays ---------------------------------------------------------------------------------
 
 
-def _mapped(kernel: Any) -> Any:
+def mapped(kernel: Any) -> Any:
+    """A function of arrays and numbers, of a kernel of these and the result."""
+
     def call(*given: Any) -> Any:
         like = next(a for a in given if isinstance(a, np.ndarray) and a.ndim)
         out = np.empty(like.shape, like.dtype)
@@ -216,6 +218,6 @@ def _mapped(kernel: Any) -> Any:
     return call
 
 
-fmod, remainder, floor_divide = map(_mapped, (_fmod, _remainder, _floor_divide))
-hypot, logaddexp = map(_mapped, (_hypot, _logaddexp))
-rsqrt, reciprocal, frac, nan_to_num = map(_mapped, (_rsqrt, _reciprocal, _frac, _nan_to_num))
+fmod, remainder, floor_divide = map(mapped, (_fmod, _remainder, _floor_divide))
+hypot, logaddexp = map(mapped, (_hypot, _logaddexp))
+rsqrt, reciprocal, frac, nan_to_num = map(mapped, (_rsqrt, _reciprocal, _frac, _nan_to_num))

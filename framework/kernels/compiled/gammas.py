@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 
 from framework.kernels.compiled import in_parts
-from framework.kernels.compiled.doubles import bits as wide_bits
-from framework.kernels.compiled.doubles import from_bits as from_wide_bits
 from framework.kernels.compiled.elementary import FAR, FAST, bits, exp, from_bits, normal_tail
+from framework.kernels.compiled.exponential import bits as wide_bits
+from framework.kernels.compiled.exponential import from_bits as from_wide_bits
 
 __all__ = ["FORWARD"]
 
