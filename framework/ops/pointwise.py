@@ -207,6 +207,9 @@ publish_binary(MUL, "multiply", "Alias of `mul`: ``input * other``.")
 # -- quotients -------------------------------------------------------------------------------
 
 
+_WHOLE = np.dtype(np.int32).char + np.dtype(np.int64).char
+
+
 def _division(kernel: Kernel, name: str, fast: str = "") -> Kernel:
     """A division with a whole quotient: integers by zero and bools are refused.
 
@@ -223,6 +226,8 @@ def _division(kernel: Kernel, name: str, fast: str = "") -> Kernel:
             raise ValueError("ZeroDivisionError")
         if fast and kind == "f" and (kernels := _elementwise(a, b)):
             return getattr(kernels, fast)(a, b)
+        if kind == "i" and (kernels := _whole(a, b, name)):
+            return getattr(kernels, name)(a, b)
         return kernel(a, b)
 
     return divided
@@ -237,6 +242,21 @@ def _elementwise(a: Any, b: Any) -> Any:
     ):
         return compiled.family("arithmetic")
     return None
+
+
+def _whole(a: Any, b: Any, name: str) -> Any:
+    """The same of int32 and int64; NumPy is quicker where it rounds down a quotient by a number."""
+    if name == "div_floor" and not getattr(b, "shape", ()):
+        return None
+    if a.__class__ is not np.ndarray or a.size < compiled.LARGE or a.dtype.char not in _WHOLE:
+        return None
+    if not a.flags.c_contiguous:
+        return None
+    if getattr(b, "shape", ()) and (
+        b.shape != a.shape or b.dtype is not a.dtype or not b.flags.c_contiguous
+    ):
+        return None
+    return compiled.family("wholes")
 
 
 def _remainder_kernel(a: Any, b: Any) -> Any:

@@ -85,6 +85,38 @@ def test_remainders_of_integers(plainly, kind):
         torch.remainder(x, 0)
 
 
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.int16, np.uint8])
+def test_quotients_of_integers(plainly, kind, small):
+    """To the bit as NumPy's, of all signs, with the lowest number by -1, and in any order."""
+    limits = np.iinfo(kind)
+    low, high = (max(limits.min, -90), 90) if small else (limits.min, limits.max)
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(low, high, (2, 150, 60), kind, endpoint=True)
+    b[b == 0] = 3
+    a[0, :4], b[0, :4] = limits.min, [*((-1, limits.min) if limits.min else (1, 2)), 1, limits.max]
+    down = {"rounding_mode": "floor"}, {"rounding_mode": "trunc"}
+    for x, y in [(a, b), (a.T, b.T), (a[:, ::2], b[:, ::2]), (a, b[0]), (a, kind(7))]:
+        given = torch.tensor(a), torch.tensor(b)
+        if x is not a:
+            given = torch.from_numpy(x), torch.from_numpy(y) if y.ndim else int(y)
+        elif y is not b:
+            given = given[0], torch.from_numpy(y) if y.ndim else int(y)
+        with np.errstate(over="ignore"):
+            wanted = np.floor_divide(x, y), np.fmod(x, y), np.remainder(x, y)
+            q = wanted[0] + ((x - wanted[0] * y != 0) & ((x < 0) != (y < 0))).astype(kind)
+        found = torch.floor_divide(*given), torch.fmod(*given), torch.remainder(*given)
+        for mine, theirs in zip(found, wanted):
+            assert mine.numpy().dtype == kind
+            np.testing.assert_array_equal(mine.numpy(), theirs)
+        np.testing.assert_array_equal(torch.div(*given, **down[0]).numpy(), wanted[0])
+        np.testing.assert_array_equal(torch.div(*given, **down[1]).numpy(), q)
+    for call in (torch.floor_divide, torch.fmod, torch.remainder):
+        with pytest.raises(RuntimeError):
+            call(torch.tensor(a), torch.tensor(b * 0))
+        assert call(torch.tensor(a[:0]), torch.tensor(b[:0])).shape == (0, 60)
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("name", _ONE)
 def test_of_one(plainly, name, kind):

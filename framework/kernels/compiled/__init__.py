@@ -33,9 +33,10 @@ __all__ = [
 
 FAMILIES = (
     "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
-    "distances", "doubles", "figures", "firsts", "gammas", "gates", "grids", "halves",
-    "lines", "optimizers", "orders", "philox", "pointwise", "pool", "recurrences", "rows", "scans",
-    "scatter", "sequences", "spread", "sums", "windows", "writes",
+    "distances", "doubles", "exponential", "figures", "firsts", "gammas", "gates", "grids",
+    "halves", "heads", "lines", "normals", "optimizers", "orders", "philox", "pointwise", "pool",
+    "recurrences", "rows", "scans", "scatter", "sequences", "spread", "sums", "wholes", "windows",
+    "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
