@@ -319,8 +319,19 @@ def _multinomial_kernel(p: Any, *, num_samples: int, replacement: bool, generato
         u = generator.uniform(weights.shape, np.float64)
         with np.errstate(divide="ignore"):
             race = -np.log1p(-u) / weights
-        chosen = np.argsort(race, -1, kind="stable")[..., :num_samples]
+        chosen = _quickest(race, num_samples)
     return module_of(p).asarray(chosen.astype(np.int64))
+
+
+def _quickest(race: Any, count: int) -> Any:
+    """Where the ``count`` least of each row are, in their order; of equal ones the first."""
+    if 8 * count <= race.shape[-1]:
+        found = np.sort(np.argpartition(race, count - 1, -1)[..., :count], -1)
+        least = np.take_along_axis(race, found, -1)
+        last = least.max(-1, keepdims=True)
+        if (np.count_nonzero(race <= last, -1) == count).all():  # no ties, and no NaN
+            return np.take_along_axis(found, np.argsort(least, -1, kind="stable"), -1)
+    return np.argsort(race, -1, kind="stable")[..., :count]
 
 
 def _sections(edges: Any, u: Any) -> Any:

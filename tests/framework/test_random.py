@@ -50,6 +50,23 @@ def test_moments(dtype: torch.dtype) -> None:
     assert abs(np.mean(n[:-1] * n[1:])) < 0.03  # neighbours are not correlated
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_few_of_many_are_those_of_a_sorted_race(ties) -> None:
+    """By where the least lie, in the order of a stable sort, whatever is equal."""
+    weights = np.random.default_rng(0).random((30, 100))
+    weights[:, ::3] = 0  # which never arrive, and so all at once
+    if ties:
+        weights[5, 4:] = 0
+    torch.manual_seed(4)
+    u = torch.rand(30, 100, dtype=torch.float64).numpy()
+    with np.errstate(divide="ignore"):
+        race = -np.log1p(-u) / weights
+    for count in (1, 5, 12, 13, 40):
+        torch.manual_seed(4)
+        found = torch.multinomial(torch.from_numpy(weights), count).numpy()
+        np.testing.assert_array_equal(found, np.argsort(race, -1, kind="stable")[:, :count])
+
+
 def test_uniform_float32_never_reaches_one() -> None:
     torch.manual_seed(0)
     assert torch.rand(1_000_000).max().item() < 1.0
