@@ -16,6 +16,7 @@ __all__ = ["SPREADING"]
 ndarray = np.ndarray
 _LEAST = 1 << 15  # elements of the result; below, what a call costs is more than what it saves
 _LINE = (8, 4096)  # elements of a line for which NumPy's way is slower
+_SHORT = 256  # elements of a line that is worth an array for longer ones
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -45,6 +46,9 @@ def _compiled(function: Any, x: Any, y: Any) -> Any:
     if plan is None or not (kernels := compiled.family("spread")):
         return function(x, y)
     shape, *steps = plan
+    if steps[0] is None:
+        x, y = (_filled(a, *lay) for a, lay in zip((x, y), steps[1:]))
+        return _compiled(function, x, y).reshape(shape)
     out = np.empty(shape, dtype)
     kernels.spread(function, x, y, out, *steps)
     return out
@@ -71,9 +75,11 @@ def _plan(x: tuple[int, ...], y: tuple[int, ...]) -> Any:
         else:
             sizes.append(max(n, m))
             kinds.append(kind)
-    if not 2 <= len(sizes) <= 3 or not _LINE[0] <= sizes[-1] <= _LINE[1]:
-        return None
     if math.prod(sizes) < _LEAST:
+        return None
+    if len(sizes) == 4 and sizes[-1] <= _SHORT:
+        return _interleaved(sizes, kinds, tuple([max(n, m) for n, m in zip(x, y)]))
+    if not 2 <= len(sizes) <= 3 or not _LINE[0] <= sizes[-1] <= _LINE[1]:
         return None
     while len(sizes) < 3:
         sizes.insert(0, 1)
@@ -88,6 +94,25 @@ def _plan(x: tuple[int, ...], y: tuple[int, ...]) -> Any:
         steps.append(tuple(step))
     shape = tuple([max(n, m) for n, m in zip(x, y)])
     return (shape, tuple(sizes), *steps)
+
+
+def _interleaved(sizes: list[int], kinds: list[tuple[bool, bool]], shape: tuple[int, ...]) -> Any:
+    """As `_plan`, for a product as that of Kronecker: arrays that must be filled up, to what.
+
+    Once both have the last two of four dimensions NumPy's loops are long.
+    """
+    lays = []
+    for which in (0, 1):
+        own = [n if kind[which] else 1 for n, kind in zip(sizes, kinds)]
+        full = (*own[:2], *sizes[2:])
+        if 8 * math.prod(full) > math.prod(sizes):
+            return None
+        lays.append((tuple(own), full))
+    return (shape, None, *lays)
+
+
+def _filled(a: Any, own: tuple[int, ...], full: tuple[int, ...]) -> Any:
+    return np.broadcast_to(a.reshape(own), full).reshape(*full[:2], -1)
 
 
 SPREADING: dict[Any, Callable[[Any, Any], Any]] = {

@@ -30,6 +30,30 @@ def test_spread(plainly, shape, special):
     _same(plainly, lambda x: x.t().var(1) if x.ndim == 2 else x.var(), x, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shapes", [
+    ((20, 33), (17, 9)), ((1, 300), (40, 5)), ((3, 8, 7), (5, 6, 9)), ((24, 24), (8, 700)),
+])  # fmt: skip
+def test_products_of_kronecker(plainly, shapes, dtype):
+    """To the bit as NumPy's, with gradients."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(s).astype(dtype) for s in shapes)
+    a[0, 0], b[-1, -1] = np.inf, np.nan
+
+    def run():
+        x, y = (torch.tensor(t, requires_grad=True) for t in (a, b))
+        out = torch.kron(x, y)
+        assert out.is_contiguous()
+        out[..., : out.shape[-1] // 2].sum().backward()
+        return out.detach().numpy(), x.grad.numpy(), y.grad.numpy()
+
+    found, *slopes = run()
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(found, np.kron(a, b))
+    for mine, other in zip(slopes, plainly(run)[1:], strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("special", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
