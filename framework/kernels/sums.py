@@ -166,4 +166,7 @@ def gathered_sums(table: Any, source: Any, target: Any, factors: Any, count: int
     if not quick.in_range(target, 0, count) or not quick.in_range(source, 0, len(table)):
         return None
     factors = None if factors is None else np.ascontiguousarray(factors)
+    if target.size and bool((target[1:] >= target[:-1]).all()):  # whole bags, one after another
+        bags = compiled.family("bags")
+        return bags.sums(table, source, np.searchsorted(target, np.arange(count + 1)), factors)
     return quick.gathered_sums(table, source, target, factors, count)

@@ -16,13 +16,17 @@ import numpy as np
 from framework import dtypes
 from framework.core.dispatch import apply, composite
 from framework.core.flat import zeros
+from framework.core.interpose import looked_at
+from framework.core.modes import modes
 from framework.core.registry import Op, function, op
 from framework.core.views import inplace_twin
+from framework.device import CPU
 from framework.kernels import compiled, quick
 from framework.kernels.floats import real_floating, type_name, widening
 from framework.kernels.special import erf
 from framework.layout import dense_order, in_rows
 from framework.ops.dims import axis
+from framework.ops.joining import cat
 from framework.ops.prelu import PRELU
 from framework.ops.random import rand
 from framework.ops.select import relu as _relu
@@ -691,5 +695,41 @@ def glu(input: Any, dim: int = -1) -> Any:
             f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}"
         )
     real_floating(input._data, "glu")
+    if not looked_at() and input._device is CPU and compiled.is_plain_or_wide(input._data):
+        return apply(GLU, input, dim=dim)
+    return _gated(input, dim)
+
+
+def _gated(input: Any, dim: int) -> Any:
+    """In differentiable ops."""
     half = input.shape[dim] // 2
     return input.narrow(dim, 0, half) * sigmoid(input.narrow(dim, half, half))
+
+
+def _glu_kernel(a: Any, *, dim: int) -> Any:
+    half, kernels = a.shape[dim] // 2, compiled.family("glu")
+    many, length = math.prod(a.shape[:dim]), half * math.prod(a.shape[dim + 1 :])
+    if kernels and a.flags.c_contiguous:
+        return kernels.glu(a, (*a.shape[:dim], half, *a.shape[dim + 1 :]), many, length)
+    left, right = np.split(a, 2, dim)
+    return in_rows(left * quick.logistic(right))
+
+
+def _glu_backward_kernel(g: Any, a: Any, *, dim: int) -> Any:
+    many, length = math.prod(a.shape[:dim]), math.prod(a.shape[dim:]) // 2
+    a, g = np.ascontiguousarray(a), np.ascontiguousarray(g)
+    return compiled.family("glu").glu_backward(g, a, many, length)
+
+
+GLU_BACKWARD = op("glu_backward", _glu_backward_kernel, "grad a")
+
+
+def _glu_grad(g: Any, a: Any, dim: int) -> Any:
+    if not modes.grad and compiled.family("glu"):
+        return apply(GLU_BACKWARD, g, a, dim=dim)
+    half = a.shape[dim] // 2
+    left, s = a.narrow(dim, 0, half), sigmoid(a.narrow(dim, half, half))
+    return cat([g * s, g * left * s * (1 - s)], dim)
+
+
+GLU = op("glu", _glu_kernel, "a", grad=(_glu_grad,), samples=lambda s: [((s(2, 4),), {"dim": 1})])

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import looked_at
 from framework.core.registry import function, op
 from framework.core.views import several
 from framework.layout import channels_last, channels_last_3d, in_order, in_rows
 from framework.ops.dims import aliased, axis, numpy_names
+from framework.ops.indexing import SLICE
 from framework.ops.shape import atleast_1d, atleast_2d, atleast_3d, unsqueeze
 from framework.ops.strided import narrow, select
 from framework.tensor import Tensor
@@ -49,6 +51,24 @@ def _cat_kernel(*xs: Any, dim: int, lengths: tuple[int, ...]) -> Any:
 CAT = op(
     "cat", _cat_kernel, "*xs", rule="promote", grad=_cat_grad,
     samples=lambda s: [((s(2, 3), s(1, 3)), {"dim": 0, "lengths": (2, 1)})],
+)  # fmt: skip
+
+
+def _stack_grad(g: Any, n: Any, dim: int) -> tuple[Any, ...]:
+    before = (slice(None),) * dim
+    return tuple([
+        apply(SLICE, g, index=(*before, i)) if n.needs(i) else None for i in range(len(n.edges))
+    ])  # fmt: skip
+
+
+def _stack_kernel(*xs: Any, dim: int) -> Any:
+    at = (*(slice(None),) * dim, None)
+    return _cat_kernel(*[x[at] for x in xs], dim=dim, lengths=(1,) * len(xs))
+
+
+STACK = op(
+    "stack", _stack_kernel, "*xs", rule="promote", grad=_stack_grad,
+    samples=lambda s: [((s(2, 3), s(2, 3)), {"dim": 1})],
 )  # fmt: skip
 
 
@@ -156,6 +176,8 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
                 f"{list(x.shape)} at entry {i}"
             )
+    if not looked_at() and all(x._data.__class__ is np.ndarray for x in many):
+        return apply(STACK, *many, dim=d)
     return apply(CAT, *[unsqueeze(x, d) for x in many], dim=d, lengths=(1,) * len(many))
 
 

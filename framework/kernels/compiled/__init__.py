@@ -32,11 +32,11 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = (
-    "elementary", "arithmetic", "attention", "channels", "columns", "crew", "depthwise",
-    "distances", "doubles", "exponential", "figures", "firsts", "gammas", "gates", "grids",
-    "halves", "heads", "lines", "normals", "optimizers", "orders", "philox", "pointwise", "pool",
-    "recurrences", "rows", "scans", "scatter", "sequences", "spread", "sums", "wholes", "windows",
-    "writes",
+    "elementary", "arithmetic", "attention", "bags", "channels", "columns", "crew", "depthwise",
+    "distances", "doubles", "exponential", "figures", "firsts", "gammas", "gates", "glu",
+    "grids", "halves", "heads", "lines", "normals", "optimizers", "orders", "philox",
+    "pointwise", "pool", "recurrences", "rows", "scans", "scatter", "sequences", "spread",
+    "sums", "wholes", "windows", "writes",
 )  # fmt: skip
 LARGE = 1 << 12  # elements from which on a compiled kernel is asked
 THREAD_NAMES = "tapebook-kernels"  # what the names of its threads start with
