@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from framework.kernels.compiled import in_parts
-from framework.kernels.compiled.doubles import _exp as exp_of_double
 from framework.kernels.compiled.elementary import FAST, exp
+from framework.kernels.compiled.exponential import exp as exp_of_double
 
 __all__ = ["glu", "glu_backward"]
 
