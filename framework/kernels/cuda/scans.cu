@@ -105,6 +105,22 @@ __device__ inline i64 wide(i64 x) { return x; }
 __device__ inline void narrow(i64 x, i64& y) { y = x; }
 template <> struct Wide<i64> { typedef i64 type; };
 
+// States of the elements of a row from `at` on, each by make(value, place); and back their values.
+template <class T, class S, class Make>
+__device__ inline void load_states(const T* x, i64 at, i64 width, S(&s)[Pack<T>::count],
+                                   Make make) {
+    Pack<T> got;
+    fetch(x, at, width, got);
+    for (int e = 0; e < Pack<T>::count; e++)
+        s[e] = at + e < width ? make(wide(got.at[e]), at + e) : S::none();
+}
+template <class T, class S>
+__device__ inline void store_values(T* y, i64 at, i64 width, const S(&s)[Pack<T>::count]) {
+    Pack<T> values;
+    for (int e = 0; e < Pack<T>::count; e++) narrow(s[e].v, values.at[e]);
+    store(y, at, width, values);
+}
+
 // -- extremes -----------------------------------------------------------------------------------
 
 template <class T, bool MIN>
@@ -118,15 +134,10 @@ __device__ void extremes_of_row(const T* x, T* y, i64* index, i64 width) {
     scan_of_row<S, count>(
         width,
         [&](i64 at, S(&s)[count]) {
-            Pack<T> got;
-            fetch(x, at, width, got);
-            for (int e = 0; e < count; e++)
-                s[e] = at + e < width ? S{wide(got.at[e]), at + e} : S::none();
+            load_states(x, at, width, s, [&](A v, i64 i) { return S{v, i}; });
         },
         [&](i64 at, const S(&s)[count]) {
-            Pack<T> values;
-            for (int e = 0; e < count; e++) narrow(s[e].v, values.at[e]);
-            store(y, at, width, values);
+            store_values(y, at, width, s);
             for (int e = 0; e < count; e++)
                 if (at + e < width) index[at + e] = s[e].at;
         });
@@ -167,23 +178,17 @@ EXTREMES(cummin, true)
 // -- log-sum-exps -------------------------------------------------------------------------------
 
 template <class T> __device__ void log_sums_of_row(const T* x, T* y, i64 width) {
-    typedef LogSum<typename Wide<T>::type> S;
+    typedef typename Wide<T>::type A;
+    typedef LogSum<A> S;
     const int count = Pack<T>::count;
     x += blockIdx.x * width;
     y += blockIdx.x * width;
     scan_of_row<S, count>(
         width,
         [&](i64 at, S(&s)[count]) {
-            Pack<T> got;
-            fetch(x, at, width, got);
-            for (int e = 0; e < count; e++)
-                s[e] = at + e < width ? S{wide(got.at[e])} : S::none();
+            load_states(x, at, width, s, [&](A v, i64) { return S{v}; });
         },
-        [&](i64 at, const S(&s)[count]) {
-            Pack<T> values;
-            for (int e = 0; e < count; e++) narrow(s[e].v, values.at[e]);
-            store(y, at, width, values);
-        });
+        [&](i64 at, const S(&s)[count]) { store_values(y, at, width, s); });
 }
 
 template <class T>
