@@ -122,6 +122,8 @@ class Names:
                     self._made(event.source, self._with_pieces(event), event.seq)
                     if event.source.function in self._waiting:
                         self._made_within(event)
+                elif event.phase == "forward":
+                    self._wrote(event)
             elif isinstance(event, (ModuleBegin, OpBegin)):
                 self._made(event.source, (), event.seq)
                 begun = self._statements(event.source.file).get(event.source.line)
@@ -189,6 +191,15 @@ class Names:
             running[place] = statement, made, seq
         else:
             running[place] = statement, () if made is None else last, at
+
+    def _wrote(self, op: Op) -> None:
+        """A line has written in place: ``p -= 0.1 * g`` assigns what it wrote, not the product."""
+        place = op.source.file, op.source.function
+        statement = self._statements(op.source.file).get(op.source.line)
+        running = self._level_of(op.source, statement).running
+        before, last, _ = running.get(place, (None, (), 0))
+        if before == statement and not any(meta.id in last for meta in op.outputs):
+            running[place] = statement, (), op.seq
 
     def _made_within(self, op: Op) -> None:
         """A function of the program that a statement calls made something.

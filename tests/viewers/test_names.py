@@ -217,3 +217,15 @@ def test_what_a_function_of_the_program_returns_is_no_argument_of_it() -> None:
         "x": "ones", "loss": "neg", "q": "add", "both": "add", "after": "exp",
     }, "of `other` it is not certain which"  # fmt: skip
     assert loss.ndim == other.ndim == both.ndim == 0 and after.ndim == 1
+
+
+def test_what_a_line_writes_in_place_is_not_what_it_made_before() -> None:
+    """``w -= 0.5 * g``: the product is not called w; what `abs_` wrote into is what was made."""
+    with recording() as tape:
+        w, g = torch.ones(2), torch.full((2,), 3.0)
+        w -= 0.5 * g
+        positive = (w + 1).abs_()
+    store, known = names_of(tape)
+    (product,) = [e for e in store.tape if isinstance(e, Op) and e.name == "mul"]
+    assert product.outputs[0].id not in known
+    assert known[positive._id] == "positive"
