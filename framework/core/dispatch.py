@@ -17,6 +17,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.graph import Node, Version
+from framework.core.mixed import refusal
 from framework.core.modes import modes
 from framework.core.registry import OPS, Op, composites
 from framework.device import CPU, META, default
@@ -30,7 +31,8 @@ from framework.trace import sink
 from framework.trace.places import user_frame
 
 __all__ = [
-    "RULES", "apply", "composite", "no_derivative", "no_gradient", "only_tensors", "run",
+    "RULES", "apply", "composite", "no_derivative", "no_gradient", "one_device", "only_tensors",
+    "run",
 ]  # fmt: skip
 
 ndarray = np.ndarray
@@ -571,17 +573,15 @@ def _common_device(op: Op, args: tuple[Any, ...]) -> Any:
     wide = {t._device for t in tensors if t._data.ndim or t._device.type != "cpu"}
     if len(wide) > 1:
         named = list(dict.fromkeys(t._device for t in tensors if t._device in wide))
-        if META in named:
-            raise RuntimeError(
-                f"Tensor on device {named[1]} is not on the expected device {named[0]}! (when "
-                f"running {op.name})"
-            )
-        named.sort(key=lambda d: d is CPU)  # as in PyTorch: the first that is not the CPU
-        raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, "
-            f"{named[0]} and {named[1]}! (when running {op.name})"
-        )
+        raise RuntimeError(refusal(op.name, args, named))
     return wide.pop() if wide else tensors[0]._device
+
+
+def one_device(name: str, *tensors: Any) -> None:
+    """Refuse tensors on several devices of a function that is several ops here."""
+    places = list(dict.fromkeys(t._device for t in tensors))
+    if len(places) > 1:
+        raise RuntimeError(refusal(name, tensors, places))
 
 
 def _on_device(arrays: list[Any], args: tuple[Any, ...], device: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, one_device
 from framework.core.out import into
 from framework.core.registry import function, op
 from framework.core.saved import wants_gradient
@@ -379,6 +379,8 @@ def addmm(
         input, mat1, mat2, beta, alpha = numbers_first("addmm", given)
     _need(mat1, 2, "mat1 must be a matrix, got {}-D tensor")
     _need(mat2, 2, "mat2 must be a matrix, got {}-D tensor")
+    if mat1._device is not input._device or mat2._device is not input._device:
+        one_device("addmm", input, mat1, mat2)
     return _plus(input, apply(MATMUL, mat1, mat2), beta, alpha)
 
 
@@ -457,6 +459,8 @@ def baddbmm(
         given = (input, batch1, batch2, *more)
         input, batch1, batch2, beta, alpha = numbers_first("baddbmm", given)
     _check_bmm(batch1, batch2)
+    if batch1._device is not input._device or batch2._device is not input._device:
+        one_device("baddbmm", input, batch1, batch2)
     return _plus(input, apply(MATMUL, batch1, batch2), beta, alpha)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framework.cautions import caution_once
-from framework.core.dispatch import apply, composite
+from framework.core.dispatch import apply, composite, one_device
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, FLOAT, converted, int64
@@ -466,6 +466,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     d = axis(dim, input.ndim)
     if index._data.dtype not in (np.int64, np.int32):
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    if index._device is not input._device:
+        one_device("index_select", input, index)
     if _bad(index, _size(input, d)) is not None:
         raise IndexError("index out of range in self")
     if not input.ndim:

@@ -234,11 +234,8 @@ MIXED = """
     from framework import nn
     a, b = torch.ones(3, device="cuda"), torch.ones(3)
     for call in (
-        lambda: a + b, lambda: torch.cat([a, b]), lambda: nn.Linear(3, 2)(a), lambda: b.add_(a),
-        lambda: torch.where(a > 0, a, b), lambda: nn.Embedding(4, 2).cuda()(torch.tensor([1])),
-        lambda: nn.functional.cross_entropy(a[None], torch.tensor([0])),
-        lambda: a.gather(0, torch.tensor([0])), lambda: torch.ones(2, 3, device="cuda:1") @ a,
-        lambda: nn.LSTM(3, 4).cuda()(torch.ones(2, 1, 3)),
+        lambda: a + b, lambda: b.add_(a), lambda: torch.where(a > 0, a, b),
+        lambda: torch.ones(2, 3, device="cuda:1") @ a,
     ):
         try:
             call()
@@ -247,6 +244,65 @@ MIXED = """
             assert words in str(error) and "cuda:0" in str(error), error
         else:
             raise AssertionError("two devices were mixed")
+    def on(name, place, others, function):
+        return (f"Expected all tensors to be on the same device, but got {name} is on {place}, "
+                f"different from other tensors on {others} (when checking argument in method "
+                f"wrapper_CUDA_{function})")
+    def types(one, name, other):
+        return (f"Input type (torch.{one}Tensor) and {name} type (torch.{other}Tensor) should be "
+                "the same")
+    F, m, far = nn.functional, torch.ones(3, 3, device="cuda"), torch.ones(3, 3, device="cuda:1")
+    h, i, image = torch.ones(3, 3), torch.tensor([1]), torch.ones(1, 3, 5, 5)
+    batch, conv = torch.ones(2, 3, 3), nn.Conv2d(3, 2, 3)
+    bias = torch.ones(2, device="cuda")
+    for call, words in (
+        (lambda: nn.Linear(3, 2)(a[None]), on("mat1", "cuda:0", "cpu", "addmm")),
+        (lambda: nn.Linear(3, 2).cuda()(b[None]), on("mat1", "cpu", "cuda:0", "addmm")),
+        (lambda: F.linear(m, nn.Parameter(h), a), on("mat2", "cpu", "cuda:0", "addmm")),
+        (lambda: nn.Linear(3, 2, bias=False).cuda()(h), on("mat2", "cuda:0", "cpu", "mm")),
+        (lambda: F.linear(batch.cuda(), h), on("mat2", "cpu", "cuda:0", "mm")),
+        (lambda: m @ h, on("mat2", "cpu", "cuda:0", "mm")),
+        (lambda: m @ far, on("mat2", "cuda:1", "cuda:0", "mm")),
+        (lambda: batch @ m, on("mat2", "cuda:0", "cpu", "mm")),
+        (lambda: torch.bmm(batch, batch.cuda()), on("mat2", "cuda:0", "cpu", "bmm")),
+        (lambda: a @ b, on("tensor", "cpu", "cuda:0", "_dot")),
+        (lambda: torch.addmm(h, m, m), on("mat1", "cuda:0", "cpu", "addmm")),
+        (lambda: torch.addmm(torch.tensor(1.0), m, m), on("mat1", "cuda:0", "cpu", "addmm")),
+        (lambda: m.addmm_(m, h), on("mat2", "cpu", "cuda:0", "addmm")),
+        (lambda: torch.baddbmm(batch, batch.cuda(), batch),
+         on("batch1", "cuda:0", "cpu", "baddbmm")),
+        (lambda: nn.Embedding(4, 2).cuda()(i), on("index", "cpu", "cuda:0", "_index_select")),
+        (lambda: h.index_select(0, i.cuda()), on("index", "cuda:0", "cpu", "_index_select")),
+        (lambda: a.gather(0, i), on("index", "cpu", "cuda:0", "gather")),
+        (lambda: a.scatter_add(0, i.cuda(), b), on("src", "cpu", "cuda:0", "scatter_add")),
+        (lambda: torch.cat([a, b]), on("tensors", "cpu", "cuda:0", "cat")),
+        (lambda: F.layer_norm(m, (3,), b, b), on("weight", "cpu", "cuda:0", "_native_layer_norm")),
+        (lambda: F.cross_entropy(m[:1], i), on("target", "cpu", "cuda:0", "nll_loss_forward")),
+        (lambda: F.nll_loss(m[:1], i.cuda(), b), on("weight", "cpu", "cuda:0", "nll_loss_forward")),
+        (lambda: F.cross_entropy(image.cuda(), torch.zeros(1, 5, 5, dtype=torch.long)),
+         on("target", "cpu", "cuda:0", "_nll_loss2d_forward")),
+        (lambda: conv(image.cuda()), types("cuda.Float", "weight", "Float")),
+        (lambda: nn.Conv2d(3, 2, 3).cuda()(image), types("Float", "weight", "cuda.Float") +
+         " or input should be a MKLDNN tensor and weight is a dense tensor"),
+        (lambda: nn.Conv2d(3, 2, 3).double().cuda()(image.double()),
+         types("Double", "weight", "cuda.Double")),
+        (lambda: F.conv2d(image, conv.weight, bias), types("Float", "bias", "cuda.Float")),
+        (lambda: F.conv_transpose2d(image.cuda(), torch.ones(3, 2, 3, 3)),
+         types("cuda.Float", "weight", "Float")),
+        (lambda: nn.LSTM(3, 4).cuda()(torch.ones(2, 1, 3)),
+         "Input and parameter tensors are not at the same device, found input tensor at cpu and "
+         "parameter tensor at cuda:0"),
+        (lambda: nn.GRU(3, 4)(torch.ones(2, 1, 3), torch.zeros(1, 1, 4, device="cuda")),
+         "Input and hidden tensors are not at the same device, found input tensor at cpu and "
+         "hidden tensor at cuda:0"),
+    ):
+        try:
+            call()
+        except RuntimeError as error:
+            assert words in str(error), (error, words)
+        else:
+            raise AssertionError(words)
+    assert (m * torch.tensor(2.0)).sum() == 18
     two = "found at least two devices, cuda:0 and cpu! (when"  # whichever comes first
     far = torch.ones(3, device="cuda", requires_grad=True)
     for call, words in (

@@ -311,7 +311,15 @@ class RNNBase(Module):
 
     def _layers(self, input: Any, given: list[Any], sizes: Any) -> tuple[Any, tuple[Any, ...]]:
         drop = self.dropout if self.training else 0.0
-        return layers(self.mode, input, given, self.all_weights, self.bias, self._directions,
+        weights, place = self.all_weights, input.device
+        for name, tensors in (("hidden", given), *[("parameter", layer) for layer in weights]):
+            for tensor in tensors:
+                if tensor.device is not place:
+                    raise RuntimeError(
+                        f"Input and {name} tensors are not at the same device, found input tensor "
+                        f"at {place} and {name} tensor at {tensor.device}"
+                    )
+        return layers(self.mode, input, given, weights, self.bias, self._directions,
                       drop, sizes)  # fmt: skip
 
     def _check_input(self, input: Any) -> bool:
