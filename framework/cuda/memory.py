@@ -28,7 +28,7 @@ __all__ = [
 
 
 _fractions: dict[int, float] = {}
-_forgotten: dict[int, tuple[int, int, int, int]] = {}  # sums at `reset_accumulated_memory_stats`
+_forgotten: dict[int, tuple[int, ...]] = {}  # sums at `reset_accumulated_memory_stats`
 
 
 def _now(device: Any = None) -> tuple[dict[str, int], dict[str, int]]:
@@ -51,15 +51,15 @@ def _held(index: int) -> dict[str, int]:
         return {"allocated": int(used.used_bytes()), "reserved": int(used.total_bytes())}
 
 
-def _sums(index: int) -> tuple[int, int, int, int]:
-    """Bytes allocated, and given back again, allocations, and those that failed, of all time."""
+def _sums(index: int) -> tuple[int, ...]:
+    """Of all time: bytes allocated, and given back again, allocations, failures, retries."""
     now, seen = _held(index)["allocated"], allocations.counts(index)
-    return seen.allocated, seen.allocated - now, seen.calls, seen.failures
+    return seen.allocated, seen.allocated - now, seen.calls, seen.failures, seen.retries
 
 
 def _since(index: int) -> tuple[int, ...]:
     """`_sums` since they were last reset."""
-    before = _forgotten.get(index, (0, 0, 0, 0))
+    before = _forgotten.get(index, (0,) * 5)
     return tuple([max(0, a - b) for a, b in zip(_sums(index), before)])
 
 
@@ -186,8 +186,9 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
 
     "allocated_bytes.all.peak", say; ``current``, ``peak``, ``allocated`` and ``freed`` of allocated
     (and active) bytes, the first two of reserved ones, "allocation.all.allocated" and "num_ooms".
-    PyTorch's numbers of blocks that are in use have no place in CuPy's pool; "num_alloc_retries" is
-    0, for CuPy does not tell. RuntimeError for a device that is not there.
+    PyTorch's numbers of blocks that are in use have no place in CuPy's pool. "num_alloc_retries"
+    are those for which the pool first gave back what was unused.
+    RuntimeError for a device that is not there.
 
     >>> import framework as torch
     >>> torch.cuda.memory_stats()["allocated_bytes.all.current"]
@@ -196,7 +197,7 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
     if not is_available():
         return OrderedDict()
     now, peaks = _now(device)
-    allocated, freed, calls, failures = _since(index_of(device))
+    allocated, freed, calls, failures, retries = _since(index_of(device))
     found: dict[str, Any] = OrderedDict()
     for name, key in ("active", "allocated"), ("allocated", "allocated"), ("reserved", "reserved"):
         found[f"{name}_bytes.all.current"] = now[key]
@@ -205,7 +206,7 @@ def memory_stats(device: Any = None) -> dict[str, Any]:
             found[f"{name}_bytes.all.allocated"] = allocated
             found[f"{name}_bytes.all.freed"] = freed
     found["allocation.all.allocated"] = calls
-    found["num_alloc_retries"], found["num_ooms"] = 0, failures
+    found["num_alloc_retries"], found["num_ooms"] = retries, failures
     return found
 
 
@@ -285,7 +286,7 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     rows = [f"CUDA memory of device {index}", f"{'':<20} {'current':>12} {'peak':>12}"]
     rows += [f"{k:<20} {now[k] / 2**20:>8.1f} MiB {peaks[k] / 2**20:>8.1f} MiB" for k in now]
     if not abbreviated:
-        allocated, freed, _, failures = _since(index) if is_available() else (0, 0, 0, 0)
+        allocated, freed, _, failures, _ = _since(index) if is_available() else (0,) * 5
         rows.append(
             f"allocated in all {allocated / 2**20:.1f} MiB, of which {freed / 2**20:.1f} MiB were "
             f"given back; out of memory: {failures} times"
@@ -333,7 +334,7 @@ def empty_cache() -> None:
         allocations.let_go(wait=True)
         for index in range(device_count()):
             with cupy.cuda.Device(index):
-                allocations.pool().free_all_blocks()
+                allocations.emptied(index)
 
 
 def ipc_collect() -> None:

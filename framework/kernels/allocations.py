@@ -5,6 +5,9 @@ CuPy's pool knows what it holds now and no more. So its `malloc` has a function 
 than ever. What is given back, by whatever thread or finalizer, the pool takes off its own number.
 It costs about a third of a microsecond. Hooks of CuPy's (`MemoryHook`) are those of one thread.
 
+Where the device has no room left, CuPy's pool gives back what is unused and tries again, as
+PyTorch's does, before it raises. It does not tell, but it has not grown by what was asked for then.
+
 The pool gives what is free to the next who asks, in the order of one stream. Memory that another
 stream works with too (`Tensor.record_stream`) is kept here until that one is done with it.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["Counts", "counts", "hold", "let_go", "pool"]
+__all__ = ["Counts", "counts", "emptied", "hold", "let_go", "pool"]
 
 _UNIT = 512  # bytes that CuPy's pools round up to, as PyTorch's does
 
@@ -22,11 +25,13 @@ _UNIT = 512  # bytes that CuPy's pools round up to, as PyTorch's does
 class Counts:
     """What was asked of a device's pool so far."""
 
-    __slots__ = ("allocated", "calls", "failures", "most", "taken")
+    __slots__ = ("allocated", "calls", "failures", "most", "retries", "taken", "total")
 
     def __init__(self) -> None:
         self.most = self.taken = 0  # the most bytes in use, and taken from the device
         self.allocated = self.calls = self.failures = 0  # bytes, allocations, those that failed
+        self.retries = 0  # allocations that the device had no room for before the pool gave back
+        self.total = 0  # bytes that the pool had taken after the last allocation
 
 
 class _ByDevice(dict[int, Counts]):
@@ -69,6 +74,13 @@ def pool() -> Any:
     return _pool
 
 
+def emptied(index: int) -> None:
+    """Give back what the pool of the current device, which is ``index``, does not use."""
+    found = pool()
+    found.free_all_blocks()
+    _counts[index].total = int(found.total_bytes())
+
+
 def hold(memory: Any, stream: Any) -> None:
     """Keep CuPy's memory, when it is free, until all is done that ``stream`` then has to do."""
     pool()  # so that our function is in front of it
@@ -102,36 +114,46 @@ def _counted(cupy: Any, found: Any) -> Any:
     global _counts, _pool, _allocator
     known = _ByDevice()
     malloc, used, total = found.malloc, found.used_bytes, found.total_bytes
+    plain = isinstance(found, cupy.cuda.MemoryPool)  # grows by what is asked for; CUDA's does not
 
     def allocate(size: int) -> Any:
         if _held or _waiting:
             let_go()
+        again = 0
         try:
             memory = malloc(size)
         except MemoryError:
+            again = 1
             try:
                 if not (_held or _waiting):
                     raise
                 let_go(wait=True)
                 memory = malloc(size)
             except MemoryError:
-                known[cupy.cuda.get_device_id()].failures += 1
+                here = known[cupy.cuda.get_device_id()]
+                here.failures += 1
+                here.retries += 1
                 raise
         seen = known[memory.device_id]
         now = used()
         if now > seen.most:
             seen.most = now
+        size = -(-size // _UNIT) * _UNIT
         now = total()
-        if now > seen.taken:
-            seen.taken = now
+        if now != seen.total:
+            again |= plain and now - seen.total != size
+            seen.total = now
+            if now > seen.taken:
+                seen.taken = now
+        seen.retries += again
         seen.calls += 1
-        seen.allocated += -(-size // _UNIT) * _UNIT
+        seen.allocated += size
         return memory
 
     for index in range(cupy.cuda.runtime.getDeviceCount()):
         with cupy.cuda.Device(index):
             seen = known[index]
             seen.most = seen.allocated = int(used())
-            seen.taken = int(total())
+            seen.taken = seen.total = int(total())
     _counts, _pool, _allocator = known, found, allocate
     return allocate

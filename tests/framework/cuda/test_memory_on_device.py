@@ -135,6 +135,56 @@ def test_memory_that_another_stream_works_with_is_not_given_away() -> None:
     strictly("-c", SHARED)
 
 
+RETRIED = """
+import cupy
+from cupy import pools
+import framework as torch
+cuda, KB = torch.cuda, 1 << 10
+def make(kilobytes):
+    return torch.zeros(kilobytes * 256, device="cuda")
+def stats():
+    found = cuda.memory_stats()
+    return found["num_alloc_retries"], found["num_ooms"]
+x, unused = make(8), make(4)
+del unused
+assert stats() == (0, 0) and cuda.memory_reserved() == 12 * KB
+pools.SIZE = 16 * KB
+y = make(4)  # the block that is free
+del y
+assert stats() == (0, 0)
+y = make(8)  # which is in the way of this: the pool gives it back and tries again
+assert stats() == (1, 0) and cuda.memory_reserved() == 16 * KB
+try:
+    make(4)
+except cuda.OutOfMemoryError:
+    assert stats() == (2, 1)
+else:
+    raise AssertionError("there is no room")
+del y
+cuda.empty_cache()  # what a program gives back itself is no retry
+assert cuda.memory_reserved() == 8 * KB
+y = make(4)
+assert stats() == (2, 1) and cuda.memory_reserved() == 12 * KB
+side = cuda.Stream()
+cupy.cuda.Event.LATE = 1 << 20
+y.record_stream(side)
+del y
+y = make(8)  # memory of another stream is waited for, then given back
+assert stats() == (3, 1) and cuda.memory_reserved() == 16 * KB
+cuda.reset_accumulated_memory_stats()
+assert stats() == (0, 0)
+cupy.cuda.set_allocator(cupy.cuda.MemoryPool().malloc)  # of the program's own
+pools.SIZE = 80 << 30
+z = make(4), make(8)
+assert stats() == (0, 0)
+"""
+
+
+@needs_compiler
+def test_a_retry_is_counted() -> None:
+    strictly("-c", RETRIED)
+
+
 FULL = """
 import gc
 import cupy
