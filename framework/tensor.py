@@ -24,7 +24,7 @@ from framework.core.node_names import shown
 from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
-from framework.kernels import to_device, to_host
+from framework.kernels import to_device, to_host, waits
 from framework.kernels.strided import root_of
 from framework.layout import contiguous_format, in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
@@ -645,6 +645,8 @@ class Tensor:
             )
         if self._device is META:
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+        if waits.mode:
+            waits.waited(self._device)
         value = to_host(self._data).reshape(()).item()
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
@@ -658,6 +660,8 @@ class Tensor:
         >>> torch.tensor([[1, 2], [3, 4]]).tolist()
         [[1, 2], [3, 4]]
         """
+        if waits.mode:
+            waits.waited(self._device)
         data = to_host(self._data)
         return data.astype(np.float32).tolist() if data.dtype.kind == "V" else data.tolist()
 
@@ -697,6 +701,8 @@ class Tensor:
                     f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
                     "to copy the tensor to host memory first."
                 )
+            if waits.mode:
+                waits.waited(self._device)
             return for_numpy(to_host(self._data))
         return for_numpy(self._data)
 
@@ -881,6 +887,8 @@ def tensor(
     target = default.device if device is None else existing(device)
     if device is None and isinstance(data, Tensor):
         target = data._device
+    if waits.mode:
+        waits.transferred(CPU, target, False)
     made = wrap(array if target is CPU else to_device(array, target), target)
     if pin_memory:
         from framework.ops.creation import in_pinned_memory

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from framework.cautions import caution_once
 from framework.cuda import graphs, memory, nvtx, profiler, random, streams
 from framework.cuda.devices import (
     can_device_access_peer,
@@ -31,6 +32,7 @@ from framework.cuda.devices import (
 )
 from framework.cuda.errors import AcceleratorError, CudaError, DeferredCudaCallError
 from framework.device import device_count
+from framework.kernels import waits
 from framework.legacy import CUDA_TYPES as _CUDA_TYPES
 from framework.random import of_device as _of_device
 
@@ -53,25 +55,57 @@ has_magma = False
 
 
 def get_sync_debug_mode() -> int:
-    """0: what waits for the device is not warned of. AssertionError without a CUDA device.
+    """What `set_sync_debug_mode` set: 0, 1 or 2. AssertionError without a CUDA device.
 
     >>> import framework as torch
     >>> torch.cuda.get_sync_debug_mode()
     0
     """
     need()
-    return 0
+    return waits.mode
 
 
 def set_sync_debug_mode(debug_mode: int | str) -> None:
-    """Accepted; nothing is warned of. AssertionError without a CUDA device.
+    """Say where the program waits for a CUDA device: what keeps the device idle is found so.
 
-    >>> import framework as torch
-    >>> torch.cuda.set_sync_debug_mode("warn")
-    >>> torch.cuda.get_sync_debug_mode()
-    0
+    Named are ``item()`` and what asks for a number (``if``, ``float``), ``tolist``, copies between
+    host and device that are not ``non_blocking``, tensors made from lists, masks as an index,
+    `nonzero` and its like, `unique`, and ``Stream.synchronize``.
+
+    Args:
+        debug_mode: "default" or 0: nothing is said. "warn" or 1: a UserWarning each time. "error"
+            or 2: a RuntimeError.
+
+    RuntimeError for another mode, AssertionError without a CUDA device.
+
+    >>> import framework as torch, warnings
+    >>> x = torch.ones(3, device="cuda")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")  # that it is a prototype, as in PyTorch
+    ...     torch.cuda.set_sync_debug_mode("error")
+    >>> x.sum().item()
+    Traceback (most recent call last):
+        ...
+    RuntimeError: called a synchronizing CUDA operation
+    >>> torch.cuda.set_sync_debug_mode("default")
     """
     need()
+    names = {"default": 0, "warn": 1, "error": 2}
+    if isinstance(debug_mode, str):
+        if debug_mode not in names:
+            raise RuntimeError(
+                "invalid value of debug_mode, expected one of `default`, `warn`, `error`"
+            )
+        debug_mode = names[debug_mode]
+    caution_once(
+        "Synchronization debug mode is a prototype feature and does not yet detect all "
+        "synchronizing operations"
+    )
+    if not isinstance(debug_mode, int):
+        raise RuntimeError("invalid argument to set_sync_debug_mode")
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError("invalid value of debug_mode, expected one of 0,1,2")
+    waits.mode = int(debug_mode)
 
 
 def __getattr__(name: str) -> Any:

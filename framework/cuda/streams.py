@@ -9,6 +9,7 @@ from framework import streams
 from framework.cuda.devices import index_of, need, real, use
 from framework.device import cuda_problem, default
 from framework.device import device as Device
+from framework.kernels import waits
 
 __all__ = [
     "Event", "ExternalStream", "Stream", "StreamContext", "current_stream", "default_stream",
@@ -76,6 +77,8 @@ class Stream(streams.Stream):
 
     def synchronize(self) -> None:
         """Wait until all work is done."""
+        if waits.mode:
+            waits.told()
         if self._cupy is not None:
             self._cupy.synchronize()
 

@@ -13,7 +13,7 @@ from framework.core.graph import Version
 from framework.core.registry import function, op, variant
 from framework.device import CPU, META, existing
 from framework.device import device as Device
-from framework.kernels import module_of, must_hold, to_device
+from framework.kernels import module_of, must_hold, to_device, waits
 from framework.kernels.floats import cast
 from framework.kernels.strided import overlaps
 from framework.layout import contiguous_format, formatted, preserve_format
@@ -79,6 +79,8 @@ DETACH = op("detach", lambda a: a, "a")
 def _copied(tensor: Tensor, target: Device, non_blocking: bool) -> Tensor:
     if tensor._device is META:
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+    if waits.mode:
+        waits.transferred(tensor._device, target, non_blocking)
     late = {"non_blocking": True} if non_blocking else {}
     return apply(CLONE_TO, tensor, target=target, source=tensor._device, **late)
 

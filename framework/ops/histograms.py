@@ -15,7 +15,7 @@ from framework.core.dispatch import apply, no_derivative
 from framework.core.interpose import by_sample
 from framework.core.registry import function, op
 from framework.core.saved import needs_values
-from framework.kernels import module_of
+from framework.kernels import module_of, waits
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.ops.dims import named
 from framework.tensor import Tensor
@@ -55,6 +55,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     tensor([0, 2, 0, 1])
     """
     needs_values("bincount", input)
+    if waits.mode:
+        waits.waited(input._device)
     a = input._data
     if a.dtype.kind not in "iu":
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{type_name(a)}'")

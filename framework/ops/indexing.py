@@ -22,8 +22,9 @@ from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.core.saved import needs_values, values_known
 from framework.core.views import assign, before_write, check_inplace, shared_memory
+from framework.device import CPU
 from framework.dtypes import assigned, bool_, int64
-from framework.kernels import SparseOperand, module_of, places
+from framework.kernels import SparseOperand, module_of, places, waits
 from framework.kernels.floats import type_name
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
@@ -478,6 +479,8 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
         _check_bounds(self, clean)
         return apply(SLICE, self, index=clean)
     self, arrays, layout = _selected(self, *_split_index(self, _bools_as_masks(index)))
+    if waits.mode and any(p._data.dtype == np.bool_ for p in arrays):
+        waits.waited(self._device)
     return apply(INDEX, self, *arrays, layout=layout)
 
 
@@ -527,7 +530,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
             [9., 9.]])
     """
     index = _as_tuple(index)
-    if not isinstance(value, Tensor):
+    number = not isinstance(value, Tensor)
+    if number:
         if not isinstance(value, (bool, int, float, complex)):
             got = f"{'numpy.' * isinstance(value, _OF_NUMPY)}{type(value).__name__}"
             raise TypeError(f"can't assign a {got} to a {self.type()}: use torch.tensor first")
@@ -546,7 +550,10 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         _fits(value._data.shape, part._data.shape)
         if value._counter is self._counter is not None:  # of the same memory: see `check_apart`
             value = value.expand(part.shape)
-        part.copy_(value)
+        if number and part._device is not CPU:
+            part.copy_(value, True)  # a number that goes to a device is not waited for
+        else:
+            part.copy_(value)
     else:
         split = _split_index(self, _bools_as_masks(index))
         _write_at(*_selected(self, *split), value, False, "__setitem__")
@@ -589,8 +596,10 @@ def _write_at(
     related = values is self or (values._counter is not None and values._counter is self._counter)
     if related and meet(self._data, values._data):
         raise shared_memory(name)
+    if waits.mode and values._data.size != 1 and any(p._data.dtype == np.bool_ for p in indices):
+        waits.waited(self._device)  # one number goes to each place of a mask, as by `masked_fill_`
     if values._device is not self._device:
-        values = values.to(self._device)
+        values = values.to(self._device, non_blocking=not values._data.ndim)
     recorder = sink.active
     if recorder is None or recorder.thread != get_ident():
         _write_now(self, indices, layout, values, accumulate, name)
@@ -694,6 +703,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
         )
     if input.is_sparse:
         raise SparseOperand("nonzero is not implemented for sparse tensors; see to_dense()")
+    if waits.mode:
+        waits.waited(input._device)
     found = module_of(input._data).nonzero(np.atleast_1d(input._data))
     parts = [wrap(f, input._device) for f in found]
     if as_tuple:

@@ -12,7 +12,7 @@ from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.kinds import MISSING
 from framework.core.registry import function, op
-from framework.kernels import compiled, to_device, to_host
+from framework.kernels import compiled, to_device, to_host, waits
 from framework.layout import contiguous_format, formatted, in_rows, keeps_format
 from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
@@ -128,6 +128,8 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
         if output_size is None:
             raise RuntimeError("cannot repeat_interleave a meta tensor without output_size")
         return repeats.new_empty(output_size, dtype=repeats.dtype if repeats is input else None)
+    if waits.mode and output_size is None:
+        waits.waited(repeats._device)
     times = to_host(repeats._data)
     if times.size and times.min() < 0:
         raise RuntimeError("repeats can not be negative")

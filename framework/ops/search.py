@@ -11,7 +11,7 @@ from framework.core.dispatch import apply, only_tensors
 from framework.core.registry import function, op
 from framework.core.saved import all_values
 from framework.dtypes import BOOL, COMPLEX, int64, result_type
-from framework.kernels import module_of
+from framework.kernels import module_of, waits
 from framework.kernels.floats import type_name, wide
 from framework.tensor import Tensor, wrap
 
@@ -257,6 +257,8 @@ def argwhere(input: Tensor) -> Tensor:
     tensor([[0, 1],
             [1, 0]])
     """
+    if waits.mode:
+        waits.waited(input._device)
     return apply(ARGWHERE, input)
 
 

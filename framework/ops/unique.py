@@ -12,7 +12,7 @@ import numpy as np
 
 from framework.core.dispatch import apply, no_derivative
 from framework.core.registry import function, op
-from framework.kernels import module_of
+from framework.kernels import module_of, waits
 from framework.kernels.floats import type_name, wide
 from framework.ops.dims import axis, numpy_names
 from framework.tensor import Tensor
@@ -85,6 +85,8 @@ def _distinct(
                 "There are 0 sized dimensions, and they aren't selected, so unique cannot be "
                 "applied"
             )
+    if waits.mode:
+        waits.waited(input._device)
     record = UNIQUE if ordered else CONSECUTIVE
     if not (return_inverse or return_counts):
         return apply(record, input, dim=dim, ordered=ordered, places=False)

@@ -1,0 +1,117 @@
+"""`cuda.set_sync_debug_mode`: what waits for a device is told, on the fake one and the stand-in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hosted import COMPILER
+from test_generators import fake
+from test_strict_device import ROOT, strictly
+
+WAITS = """
+import warnings
+import framework as torch
+cuda = torch.cuda
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    cuda.set_sync_debug_mode("warn")
+    cuda.set_sync_debug_mode(1)
+assert [str(w.message)[:34] for w in said] == ["Synchronization debug mode is a pro"[:34]]
+assert cuda.get_sync_debug_mode() == 1
+cuda.set_sync_debug_mode(0)
+x, i = torch.arange(6.0, device="cuda"), torch.tensor([2, 1], device="cuda")
+mask, host, side = x > 2, torch.ones(6), cuda.Stream()
+pinned = torch.ones(6, pin_memory=True)
+waiting = {
+    "item": lambda: x.sum().item(), "bool": lambda: bool(mask.any()), "float": lambda: float(x[0]),
+    "int": lambda: int(x[1]), "tolist": lambda: x.tolist(), "cpu": lambda: x.cpu(),
+    "to": lambda: x.to("cpu"), "cuda": lambda: host.cuda(), "tensor": lambda: torch.tensor(
+        [1.0], device="cuda"), "copy_": lambda: x.copy_(host), "copy_ back": lambda: host.copy_(x),
+    "numpy": lambda: x.numpy(force=True), "equal": lambda: torch.equal(x, x),
+    "allclose": lambda: torch.allclose(x, x), "nonzero": lambda: x.nonzero(),
+    "where": lambda: torch.where(mask), "argwhere": lambda: torch.argwhere(x),
+    "masked_select": lambda: torch.masked_select(x, mask), "mask": lambda: x[mask],
+    "mask written": lambda: x.__setitem__(mask, torch.ones(3, device="cuda")),
+    "list": lambda: x[[1, 2]], "unique": lambda: torch.unique(x), "bincount": lambda: i.bincount(),
+    "unique_consecutive": lambda: torch.unique_consecutive(x),
+    "repeat_interleave": lambda: x[:2].repeat_interleave(i),
+    "is_nonzero": lambda: x[1].is_nonzero(),
+    "synchronize": lambda: side.synchronize(),
+}
+others = {
+    "add": lambda: x + 1, "number": lambda: x * torch.tensor(2.0), "index": lambda: x[i],
+    "slice": lambda: x[1:3], "fill": lambda: x.__setitem__(slice(None), 3.0),
+    "sum": lambda: x.sum(),
+    "part": lambda: x.__setitem__(0, 3.0), "mask filled": lambda: x.__setitem__(mask, 1.0),
+    "masked_fill": lambda: x.masked_fill(mask, 0.0), "zeros": lambda: torch.zeros(3, device="cuda"),
+    "rand": lambda: torch.rand(3, device="cuda"), "clone": lambda: x.clone(),
+    "non_blocking": lambda: pinned.to("cuda", non_blocking=True), "where": lambda: torch.where(
+        mask, x, 0.0), "back": lambda: x.to("cpu", non_blocking=True),
+    "device": lambda: x.to(x.device),
+    "host": lambda: (host.sum().item(), host.nonzero(), host[host > 0], host.tolist()),
+    "event": lambda: cuda.Event().synchronize(), "all": lambda: cuda.synchronize(),
+    "sized": lambda: x[:2].repeat_interleave(i, output_size=3), "half": lambda: x.half(),
+    "cross_entropy": lambda: torch.nn.functional.cross_entropy(x.view(2, 3), i),
+    "backward": lambda: (x.clone().requires_grad_() * 2).sum().backward(),
+}
+words = "called a synchronizing CUDA operation"
+for name, call in waiting.items():
+    before = x.clone()
+    cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        call()
+    assert {str(w.message) for w in said} == {words}, (name, [str(w.message) for w in said])
+    assert said[0].category is UserWarning and said[0].filename == "<string>", (name, said[0])
+    cuda.set_sync_debug_mode("error")
+    try:
+        call()
+    except RuntimeError as error:
+        assert words in str(error), (name, error)
+    else:
+        raise AssertionError(f"{name} is not told")
+    cuda.set_sync_debug_mode("default")
+    x.copy_(before)
+for name, call in others.items():
+    cuda.set_sync_debug_mode(2)
+    call()
+cuda.set_sync_debug_mode("default")
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    for call in waiting.values():
+        call()
+for wrong, told in (("loud", "expected one of `default`, `warn`, `error`"), (3, "of 0,1,2"),
+                    (1.5, "invalid argument to set_sync_debug_mode")):
+    try:
+        cuda.set_sync_debug_mode(wrong)
+    except RuntimeError as error:
+        assert told in str(error), error
+    else:
+        raise AssertionError(wrong)
+assert cuda.get_sync_debug_mode() == 0
+# A debugger that looks at values is not the program.
+from framework.trace import recording, break_on
+cuda.set_sync_debug_mode(2)
+with recording(keep="all"), break_on("nan", do=print):
+    (x + 1).relu()
+"""
+
+
+def test_what_waits_is_told() -> None:
+    fake(WAITS)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
+def test_on_cupys_arrays() -> None:
+    strictly("-c", WAITS)
+
+
+def test_the_mode_needs_a_device() -> None:
+    code = "import framework as torch; torch.cuda.set_sync_debug_mode(1)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"})  # fmt: skip
+    if "CUDA" not in done.stderr:
+        pytest.skip("this machine has a CUDA device")
+    assert "AssertionError: Torch not compiled with CUDA enabled" in done.stderr
