@@ -353,7 +353,6 @@ template <class P> __device__ inline void trapped(const P&) { asm volatile("trap
 FORWARD(WHOLES, attention_plain_64, (forward<T, 64>))
 FORWARD(KERNEL, attention_plain_128, (forward<T, 128>))
 FORWARD(HALVES, attention_cores_64, BY_CORES((forward_by_cores<T, 64>)))
-FORWARD(HALVES, attention_cores_128, BY_CORES((forward_by_cores<T, 128>)))
 FOR_QUERIES(WHOLES, attention_for_queries_plain_64, (for_queries<T, 64>))
 FOR_QUERIES(KERNEL, attention_for_queries_plain_128, (for_queries<T, 128>))
 FOR_QUERIES(HALVES, attention_for_queries_cores_64, BY_CORES((for_queries_by_cores<T, 64>)))
@@ -366,3 +365,9 @@ KERNEL(attention_slopes,
        (const T* g, const T* out, const A* for_logs, A* slopes, i64 rows, i64 heads, i64 queries,
         i64 width, STEPS(g), STEPS(out)),
        slopes_of<T>(PLACES(g, queries), PLACES(out, queries), for_logs, slopes, rows, heads))
+
+#undef THREADS
+#define THREADS 128, 3  // so that a thread has no more registers than three blocks leave it
+FORWARD(HALVES, attention_cores_128, BY_CORES((forward_by_cores<T, 128>)))
+#undef THREADS
+#define THREADS 256

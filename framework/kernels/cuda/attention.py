@@ -14,6 +14,7 @@ __all__ = ["attention", "attention_backward", "fits"]
 
 _WIDEST = 128
 _MOST = 1 << 31
+_MANY = 256  # blocks that keep a large device busy: two for each multiprocessor
 _SLOPES = 4  # rows of a block of `attention_slopes`, a warp each
 
 
@@ -69,11 +70,16 @@ def _by_cores(q: Any) -> bool:
 def _run(entry: str, q: Any, own: Any, *arguments: Any) -> None:
     """Launch for blocks of rows of ``own``, which are the queries or the keys."""
     cores = _by_cores(q)
-    rows = 32 if q.itemsize == 8 else 64
-    blocks = own.shape[0] * own.shape[1] * -(-own.shape[2] // rows)
     room = 64 if q.shape[-1] <= 64 and (cores or q.itemsize > 2) else 128
+    heads, length = own.shape[0] * own.shape[1], own.shape[2]
+    rows = 32 if q.itemsize == 8 else 64
+    threads = 4 * rows
+    if cores:
+        threads = 128
+        if room == 64:  # a warp has 32 rows: two or four warps
+            rows = threads = 128 if heads * (length // 128) >= _MANY else 64
     name = f"{entry}_{'cores' if cores else 'plain'}_{room}"
-    launch("attention", name, blocks, 128 if cores or rows == 32 else 256, *arguments)
+    launch("attention", name, heads * -(-length // rows), threads, *arguments)
 
 
 def _sizes(q: Any, k: Any, scale: float, causal: bool) -> list[Any]:

@@ -1,12 +1,18 @@
 // Attention in float16 and bfloat16 by tensor cores; see attention.cu, which has the entries.
 //
-// A block has four warps, each with 16 rows of its own, and meets the other side's rows by tiles of
-// MET, of which the next is fetched while one is multiplied. What of a row's own is multiplied
-// stays in registers; what scores become is in the lanes already where the next product wants it.
-// W is the width that there is room for: it is filled up with zeros.
+// A warp has 16 TALL rows of its own, a block those of its warps, and they meet the other side's
+// rows by tiles of MET, of which the next is fetched while one is multiplied. What is read of the
+// other side is multiplied by all of a warp's rows. What scores become is in the lanes already where
+// the next product wants it. W is the width that there is room for: it is filled up with zeros.
 
-const int OWN = 64;  // rows of a block
-template <int W> struct Met { static const int rows = W <= 64 ? 64 : 32; };
+template <int W> struct Plan {
+    static const int TALL = W <= 64 ? 2 : 1, ROWS = 16 * TALL;  // of a warp
+    static const int MOST = 4 * ROWS;                           // of a block
+    static const int MET = W <= 64 ? 64 : 32;
+};
+// Of a block: two or four warps where a warp has 32 rows, else four.
+template <int W> __device__ inline int threads() { return W <= 64 ? blockDim.x : 128; }
+template <int W> __device__ inline int own_rows() { return threads<W>() / 32 * Plan<W>::ROWS; }
 
 // Two numbers as a word of a matrix, the first one in the lower half.
 template <class T> __device__ inline u32 word(float first, float second) {
@@ -21,265 +27,359 @@ template <int W> __device__ inline char* place(char* room, int row, int chunk) {
     return room + row * (W * 2) + (chunk ^ (row & 7)) * 16;
 }
 
-// Begin to fetch rows `start` to `start + COUNT`, with zeros where there are none.
-template <class T, int W, int COUNT>
-__device__ inline void bring(char* room, const Rows<const T>& rows, int start) {
+// Begin to fetch `count` rows from `start` on, with zeros where there are none. A thread has the
+// same chunk of every 8th or 16th row, so that one addition leads to the next.
+template <class T, int W>
+__device__ inline void bring(char* room, const Rows<const T>& rows, int start, int count) {
     const int chunks = W / 8;
-    for (int i = threadIdx.x; i < COUNT * chunks; i += 2 * OWN) {
-        int row = i / chunks, chunk = i % chunks;
-        char* to = place<W>(room, row, chunk);
-        const T* from = rows.at + (start + row) * rows.step + chunk * 8;
-        bool there = start + row < rows.count;
-        if (rows.even) {
-            fetch_ahead<16>(to, from, there && chunk * 8 < rows.width);
-            continue;
-        }
+    int chunk = threadIdx.x % chunks, step = threads<W>() / chunks, row = threadIdx.x / chunks;
+    char* to = place<W>(room, row, chunk);
+    const T* from = rows.at + (start + row) * rows.step + chunk * 8;
+    i64 apart = step * rows.step;
+    int left = rows.count - start, broad = rows.width - chunk * 8;
+    if (rows.even) {
+#pragma unroll 4
+        for (; row < count; row += step, to += step * (W * 2), from += apart)
+            fetch_ahead<16>(to, from, row < left && broad > 0);
+        return;
+    }
+#pragma unroll 1
+    for (; row < count; row += step, to += step * (W * 2), from += apart) {
         Pack<T> made_;
 #pragma unroll
         for (int j = 0; j < 8; j++) {
             made_.at[j].bits = 0;
-            if (there && chunk * 8 + j < rows.width) made_.at[j] = from[j];
+            if (row < left && j < broad) made_.at[j] = from[j];
         }
         *(Pack<T>*)to = made_;
     }
 }
 
-// A warp's rows as left operands, from a room of 64 rows.
-template <int W> __device__ inline void take(u32 (&to)[W / 16][4], char* room) {
-    int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane % 16;
+// A warp's rows as left operands: kept in registers, or read from the room that they lie in.
+template <int W, bool KEPT> struct Own {
+    static const int TALL = Plan<W>::TALL;
+    u32 at[W / 16][TALL][4];
+    __device__ void take(char* room) {
+        int lane = threadIdx.x % 32, row = threadIdx.x / 32 * Plan<W>::ROWS + lane % 16;
 #pragma unroll
-    for (int d = 0; d < W / 16; d++) load_tiles(to[d], place<W>(room, row, 2 * d + lane / 16));
+        for (int d = 0; d < W / 16; d++)
+#pragma unroll
+            for (int m = 0; m < TALL; m++)
+                load_tiles(at[d][m], place<W>(room, row + 16 * m, 2 * d + lane / 16));
+    }
+    __device__ void get(u32 (&to)[TALL][4], int d) const {
+#pragma unroll
+        for (int m = 0; m < TALL; m++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) to[m][i] = at[d][m][i];
+    }
+};
+template <int W> struct Own<W, false> {
+    static const int TALL = Plan<W>::TALL;
+    char* room;
+    __device__ void take(char* room_) { room = room_; }
+    __device__ void get(u32 (&to)[TALL][4], int d) const {
+        int lane = threadIdx.x % 32, row = threadIdx.x / 32 * Plan<W>::ROWS + lane % 16;
+#pragma unroll
+        for (int m = 0; m < TALL; m++)
+            load_tiles(to[m], place<W>(room, row + 16 * m, 2 * d + lane / 16));
+    }
+};
+
+template <int K, int M, int N> __device__ inline void clear(float (&c)[K][M][N]) {
+#pragma unroll
+    for (int k = 0; k < K; k++) clear(c[k]);
 }
 
-// c (16, MET) += a (16, W) times the rows there.
-template <class T, int W, int MET>
-__device__ inline void by_rows(float (&c)[MET / 8][4], const u32 (&a)[W / 16][4], char* room,
-                               int width) {
+// c (ROWS, N) = a (ROWS, W) times the rows there.
+template <class T, int W, int N, bool KEPT>
+__device__ inline void by_rows(float (&c)[Plan<W>::TALL][N / 8][4], const Own<W, KEPT>& own,
+                               char* room, int width) {
+    const int TALL = Plan<W>::TALL;
     int lane = threadIdx.x % 32;
+    clear(c);
 #pragma unroll
     for (int d = 0; d < W / 16; d++) {
         if (16 * d >= width) continue;
+        u32 a[TALL][4];
+        own.get(a, d);
 #pragma unroll
-        for (int j = 0; j < MET / 16; j++) {
+        for (int j = 0; j < N / 16; j++) {
             u32 b[4];
             load_tiles(b, place<W>(room, 16 * j + lane / 16 * 8 + lane % 8,
                                    2 * d + lane / 8 % 2));
             const u32 first[2] = {b[0], b[1]}, second[2] = {b[2], b[3]};
-            multiply(c[2 * j], a[d], first, T());
-            multiply(c[2 * j + 1], a[d], second, T());
+#pragma unroll
+            for (int m = 0; m < TALL; m++) {
+                multiply(c[m][2 * j], a[m], first, T());
+                multiply(c[m][2 * j + 1], a[m], second, T());
+            }
         }
     }
 }
 
-// c (16, W) += p (16, MET), as it was left by a product, times the rows there.
-template <class T, int W, int MET>
-__device__ inline void add_up(float (&c)[W / 8][4], const float (&p)[MET / 8][4], char* room,
-                              int width) {
+// c (ROWS, W) += p (ROWS, N), as it was left by a product, times the rows there.
+template <class T, int W, int N>
+__device__ inline void add_up(float (&c)[Plan<W>::TALL][W / 8][4],
+                              const float (&p)[Plan<W>::TALL][N / 8][4], char* room, int width) {
+    const int TALL = Plan<W>::TALL;
     int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int k = 0; k < MET / 16; k++) {
-        const float(&low)[4] = p[2 * k];
-        const float(&high)[4] = p[2 * k + 1];
-        const u32 a[4] = {word<T>(low[0], low[1]), word<T>(low[2], low[3]),
-                          word<T>(high[0], high[1]), word<T>(high[2], high[3])};
+    for (int k = 0; k < N / 16; k++) {
+        u32 a[TALL][4];
+#pragma unroll
+        for (int m = 0; m < TALL; m++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const float(&of)[4] = p[m][2 * k + i / 2];
+                a[m][i] = word<T>(of[i % 2 * 2], of[i % 2 * 2 + 1]);
+            }
 #pragma unroll
         for (int d = 0; d < W / 16; d++) {
             if (16 * d >= width) continue;
             u32 b[4];
             load_turned_tiles(b, place<W>(room, 16 * k + lane % 16, 2 * d + lane / 16));
             const u32 first[2] = {b[0], b[1]}, second[2] = {b[2], b[3]};
-            multiply(c[2 * d], a, first, T());
-            multiply(c[2 * d + 1], a, second, T());
+#pragma unroll
+            for (int m = 0; m < TALL; m++) {
+                multiply(c[m][2 * d], a[m], first, T());
+                multiply(c[m][2 * d + 1], a[m], second, T());
+            }
         }
     }
 }
 
-// A warp's rows of a result: c times what is for the lane's two rows.
+// The first of a warp's rows, and which of these a lane has: rows 8 r further on, to 2 TALL of them.
+template <int W> __device__ inline int warps_row() { return threadIdx.x / 32 * Plan<W>::ROWS; }
+template <int W> __device__ inline int lanes_row() {
+    return warps_row<W>() + threadIdx.x % 32 / 4;
+}
+
+// A warp's rows of a result: c times what is for each of the lane's rows.
 template <class T, int W>
-__device__ inline void put(const Rows<T>& to, int start, const float (&c)[W / 8][4], float first,
-                           float second) {
+__device__ inline void put(const Rows<T>& to, int start,
+                           const float (&c)[Plan<W>::TALL][W / 8][4],
+                           const float (&by)[2 * Plan<W>::TALL]) {
     int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        int row = start + threadIdx.x / 32 * 16 + lane / 4 + 8 * r;
+    for (int r = 0; r < 2 * Plan<W>::TALL; r++) {
+        int row = start + lanes_row<W>() + 8 * r;
         if (row >= to.count) continue;
         T* at = to.at + row * to.step + lane % 4 * 2;
-        float by = r ? second : first;
 #pragma unroll
         for (int j = 0; j < W / 8; j++) {
-            int left = to.width - (8 * j + lane % 4 * 2);
+            const float(&two)[4] = c[r / 2][j];
+            int left = to.width - (8 * j + lane % 4 * 2), i = r % 2 * 2;
             if (to.even && left > 0) {
-                *(u32*)(at + 8 * j) = word<T>(c[j][2 * r] * by, c[j][2 * r + 1] * by);
+                *(u32*)(at + 8 * j) = word<T>(two[i] * by[r], two[i + 1] * by[r]);
             } else {
-                if (left > 0) narrow(c[j][2 * r] * by, at[8 * j]);
-                if (left > 1) narrow(c[j][2 * r + 1] * by, at[8 * j + 1]);
+                if (left > 0) narrow(two[i] * by[r], at[8 * j]);
+                if (left > 1) narrow(two[i + 1] * by[r], at[8 * j + 1]);
             }
         }
     }
 }
 
 // A warp's products become scores, in powers of two. Rows are queries, or keys if TURNED.
-template <bool TURNED, class T, int MET>
-__device__ inline void score(float (&s)[MET / 8][4], const Scores<T>& scores, int own, int met) {
+template <bool TURNED, class T, int W, int N>
+__device__ inline void score(float (&s)[Plan<W>::TALL][N / 8][4], const Scores<T>& scores, int own,
+                             int met) {
+    const int TALL = Plan<W>::TALL, ROWS = Plan<W>::ROWS;
     int lane = threadIdx.x % 32;
-    own += threadIdx.x / 32 * 16;
-    bool whole = TURNED ? scores.whole(met, MET, own, 16) : scores.whole(own, 16, met, MET);
+    own += warps_row<W>();
+    bool whole = TURNED ? scores.whole(met, N, own, ROWS) : scores.whole(own, ROWS, met, N);
     own += lane / 4, met += lane % 4 * 2;
 #pragma unroll
-    for (int j = 0; j < MET / 8; j++)
+    for (int m = 0; m < TALL; m++)
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            int row = own + i / 2 * 8, column = met + 8 * j + i % 2;
-            s[j][i] = whole ? s[j][i] * scores.scale
-                            : scores.of(s[j][i], TURNED ? column : row, TURNED ? row : column);
-        }
+        for (int j = 0; j < N / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int row = own + 16 * m + i / 2 * 8, column = met + 8 * j + i % 2;
+                float(&at)[4] = s[m][j];
+                at[i] = whole ? at[i] * scores.scale
+                              : scores.of(at[i], TURNED ? column : row, TURNED ? row : column);
+            }
 }
 
 template <class T, int W> __device__ void forward_by_cores(const Forward<T>& f) {
-    const int MET = Met<W>::rows;
+    const int TALL = Plan<W>::TALL, MET = Plan<W>::MET, N = MET;
     alignas(16) __shared__ char room[2][2][MET * W * 2];
-    const Head at(f.size, f.size.queries, OWN, f.size.causal);
+    const Head at(f.size, f.size.queries, own_rows<W>(), f.size.causal);
     int lane = threadIdx.x % 32, start = at.start, width = f.size.width;
     Rows<const T> q = f.q.of(at.batch, at.head), k = f.k.of(at.batch, at.head / f.size.group),
                   v = f.v.of(at.batch, at.head / f.size.group);
     Scores<T> scores = f.scores(at);
-    u32 a[W / 16][4];
-    bring<T, W, OWN>(room[0][0], q, start);
+    Own<W, true> own;
+    bring<T, W>(room[0][0], q, start, own_rows<W>());  // as large as two tiles, at most
     end_group();
     wait_for_groups<0>();
     __syncthreads();
-    take<W>(a, room[0][0]);
+    own.take(room[0][0]);
     __syncthreads();
-    float total[W / 8][4], top[2] = {-infinity<float>(), -infinity<float>()}, sum[2] = {0, 0};
+    float total[TALL][W / 8][4], top[2 * TALL], sum[2 * TALL];
     clear(total);
-    int last = scores.causal ? least(k.count, start + OWN) : k.count;
-    bring<T, W, MET>(room[0][0], k, 0);
-    bring<T, W, MET>(room[0][1], v, 0);
+#pragma unroll
+    for (int r = 0; r < 2 * TALL; r++) top[r] = -infinity<float>(), sum[r] = 0;
+    int last = scores.causal ? least(k.count, start + own_rows<W>()) : k.count;
+    int mine = scores.causal ? least(last, start + warps_row<W>() + 16 * TALL) : last;
+    bring<T, W>(room[0][0], k, 0, MET);
+    bring<T, W>(room[0][1], v, 0, MET);
     end_group();
     for (int tile = 0, s = 0; tile < last; tile += MET, s ^= 1) {
         wait_for_groups<0>();
         __syncthreads();  // what was fetched is there, and the other half is read no more
         if (tile + MET < last) {
-            bring<T, W, MET>(room[s ^ 1][0], k, tile + MET);
-            bring<T, W, MET>(room[s ^ 1][1], v, tile + MET);
+            bring<T, W>(room[s ^ 1][0], k, tile + MET, MET);
+            bring<T, W>(room[s ^ 1][1], v, tile + MET, MET);
         }
         end_group();
-        float p[MET / 8][4];
-        clear(p);
-        by_rows<T, W, MET>(p, a, room[s][0], width);
-        score<false, T, MET>(p, scores, start, tile);
+#pragma unroll 1
+        for (int part = 0; part < MET && tile + part < mine; part += N) {
+            float p[TALL][N / 8][4];
+            by_rows<T, W, N>(p, own, room[s][0] + part * W * 2, width);
+            score<false, T, W, N>(p, scores, start, tile + part);
 #pragma unroll
-        for (int r = 0; r < 2; r++) {
-            float peak = top[r];
+            for (int r = 0; r < 2 * TALL; r++) {
+                const int m = r / 2, i = r % 2 * 2;
+                float peak = top[r];
 #pragma unroll
-            for (int j = 0; j < MET / 8; j++)
-                peak = fmaxf(peak, fmaxf(p[j][2 * r], p[j][2 * r + 1]));
-            peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 1));
-            peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 2));
-            float base = peak == -infinity<float>() ? 0.0f : peak, shrink = exp2_(top[r] - base);
-            top[r] = peak;
-            sum[r] *= shrink;
+                for (int j = 0; j < N / 8; j++)
+                    peak = fmaxf(peak, fmaxf(p[m][j][i], p[m][j][i + 1]));
+                peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 1));
+                peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 2));
+                float base = peak == -infinity<float>() ? 0.0f : peak, shrink = exp2_(top[r] - base);
+                top[r] = peak;
+                sum[r] *= shrink;
 #pragma unroll
-            for (int j = 0; j < W / 8; j++)
-                total[j][2 * r] *= shrink, total[j][2 * r + 1] *= shrink;
+                for (int j = 0; j < W / 8; j++)
+                    total[m][j][i] *= shrink, total[m][j][i + 1] *= shrink;
 #pragma unroll
-            for (int j = 0; j < MET / 8; j++)
+                for (int j = 0; j < N / 8; j++)
 #pragma unroll
-                for (int i = 2 * r; i < 2 * r + 2; i++) sum[r] += p[j][i] = exp2_(p[j][i] - base);
+                    for (int e = i; e < i + 2; e++)
+                        sum[r] += p[m][j][e] = exp2_(p[m][j][e] - base);
+            }
+            add_up<T, W, N>(total, p, room[s][1] + part * W * 2, width);
         }
-        add_up<T, W, MET>(total, p, room[s][1], width);
     }
+    float by[2 * TALL];
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
+    for (int r = 0; r < 2 * TALL; r++) {
         sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], 1);
         sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], 2);
-        int row = start + threadIdx.x / 32 * 16 + lane / 4 + 8 * r;
+        by[r] = scores.share_of(sum[r]);
+        int row = start + lanes_row<W>() + 8 * r;
         if (lane % 4 == 0 && row < q.count) f.logs[at.rows + row] = scores.log_of(top[r], sum[r]);
     }
-    put<T, W>(f.out.of(at.batch, at.head), start, total, scores.share_of(sum[0]),
-              scores.share_of(sum[1]));
+    put<T, W>(f.out.of(at.batch, at.head), start, total, by);
 }
 
 // The gradient of q, for a block's rows of queries: keys and values are met.
 template <class T, int W> __device__ void for_queries_by_cores(const Backward<T>& f) {
-    const int MET = Met<W>::rows;
+    const int TALL = Plan<W>::TALL, MET = Plan<W>::MET, N = 32;
     alignas(16) __shared__ char room[2][2][MET * W * 2];
-    const Head at(f.size, f.size.queries, OWN, f.size.causal);
-    int lane = threadIdx.x % 32, start = at.start, width = f.size.width;
+    __shared__ float about[2][Plan<W>::MOST];  // logarithms and slopes, too many for registers
+    const Head at(f.size, f.size.queries, own_rows<W>(), f.size.causal);
+    int start = at.start, width = f.size.width;
     Rows<const T> q = f.q.of(at.batch, at.head), g = f.g.of(at.batch, at.head),
                   k = f.k.of(at.batch, at.head / f.size.group),
                   v = f.v.of(at.batch, at.head / f.size.group);
     Scores<T> scores = f.scores(at);
-    u32 a[W / 16][4], b[W / 16][4];
-    bring<T, W, OWN>(room[0][0], q, start);  // 64 rows are as large as two tiles, at most
-    bring<T, W, OWN>(room[1][0], g, start);
+    Own<W, true> of_q, of_g;
+    bring<T, W>(room[0][0], q, start, own_rows<W>());
+    bring<T, W>(room[1][0], g, start, own_rows<W>());
     end_group();
     wait_for_groups<0>();
     __syncthreads();
-    take<W>(a, room[0][0]);
-    take<W>(b, room[1][0]);
+    of_q.take(room[0][0]);
+    of_g.take(room[1][0]);
     __syncthreads();
-    float log[2], slope[2], total[W / 8][4];
+    float total[TALL][W / 8][4];
     clear(total);
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-        int row = start + threadIdx.x / 32 * 16 + lane / 4 + 8 * r;
-        log[r] = row < q.count ? f.logs[at.rows + row] * (float)LOG2E : 0.0f;
-        slope[r] = row < q.count ? f.slopes[at.rows + row] : 0.0f;
+    if ((int)threadIdx.x < own_rows<W>()) {
+        int row = start + threadIdx.x;
+        bool there = row < q.count;
+        about[0][threadIdx.x] = there ? f.logs[at.rows + row] * (float)LOG2E : 0.0f;
+        about[1][threadIdx.x] = there ? f.slopes[at.rows + row] : 0.0f;
     }
-    int last = scores.causal ? least(k.count, start + OWN) : k.count;
-    bring<T, W, MET>(room[0][0], k, 0);
-    bring<T, W, MET>(room[0][1], v, 0);
+    int last = scores.causal ? least(k.count, start + own_rows<W>()) : k.count;
+    int mine = scores.causal ? least(last, start + warps_row<W>() + 16 * TALL) : last;
+    bring<T, W>(room[0][0], k, 0, MET);
+    bring<T, W>(room[0][1], v, 0, MET);
     end_group();
     for (int tile = 0, s = 0; tile < last; tile += MET, s ^= 1) {
         wait_for_groups<0>();
         __syncthreads();
         if (tile + MET < last) {
-            bring<T, W, MET>(room[s ^ 1][0], k, tile + MET);
-            bring<T, W, MET>(room[s ^ 1][1], v, tile + MET);
+            bring<T, W>(room[s ^ 1][0], k, tile + MET, MET);
+            bring<T, W>(room[s ^ 1][1], v, tile + MET, MET);
         }
         end_group();
-        float p[MET / 8][4], d[MET / 8][4];
-        clear(p);
-        clear(d);
-        by_rows<T, W, MET>(p, a, room[s][0], width);
-        score<false, T, MET>(p, scores, start, tile);
-        by_rows<T, W, MET>(d, b, room[s][1], width);
+#pragma unroll 1
+        for (int part = 0; part < MET && tile + part < mine; part += N) {
+            char *keys = room[s][0] + part * W * 2, *values = room[s][1] + part * W * 2;
+            float p[TALL][N / 8][4], d[TALL][N / 8][4];
+            by_rows<T, W, N>(p, of_q, keys, width);
+            score<false, T, W, N>(p, scores, start, tile + part);
+            by_rows<T, W, N>(d, of_g, values, width);
 #pragma unroll
-        for (int j = 0; j < MET / 8; j++)
+            for (int r = 0; r < 2 * TALL; r++) {
+                int row = lanes_row<W>() + 8 * r;
+                float log = about[0][row], slope = about[1][row];
 #pragma unroll
-            for (int i = 0; i < 4; i++)
-                d[j][i] = slope_of(exp2_(p[j][i] - log[i / 2]), d[j][i], slope[i / 2]);
-        add_up<T, W, MET>(total, d, room[s][0], width);
+                for (int j = 0; j < N / 8; j++)
+#pragma unroll
+                    for (int i = r % 2 * 2; i < r % 2 * 2 + 2; i++) {
+                        float share = exp2_(p[r / 2][j][i] - log), &to = d[r / 2][j][i];
+                        to = slope_of(share, to, slope);
+                    }
+            }
+            add_up<T, W, N>(total, d, keys, width);
+        }
     }
-    put<T, W>(f.first.of(at.batch, at.head), start, total, f.size.scale, f.size.scale);
+    float by[2 * TALL];
+#pragma unroll
+    for (int r = 0; r < 2 * TALL; r++) by[r] = (float)f.size.scale;
+    put<T, W>(f.first.of(at.batch, at.head), start, total, by);
 }
 
 // The gradients of k and v, for a block's rows of keys: queries and what arrives are met, of all
 // the heads that a head of keys serves.
 template <class T, int W> __device__ void for_keys_by_cores(const Backward<T>& f) {
-    const int MET = W <= 64 ? 32 : 16;
-    const int ROOM = 2 * MET * W * 2 < OWN * W * 2 ? OWN * W : 2 * MET * W;
-    alignas(16) __shared__ char room[2][ROOM * 2];
-    __shared__ float about[2][2][MET];  // logarithms and slopes
-    const Head at(f.size, f.size.keys, OWN, false, f.size.heads / f.size.group);
+    const int TALL = Plan<W>::TALL, MET = W <= 64 ? 32 : 16, N = 16;
+    const bool KEPT = TALL == 1;  // else there are too few registers for the keys
+    alignas(16) __shared__ char room[2][2][MET * W * 2];
+    alignas(16) __shared__ char keys[KEPT ? 16 : Plan<W>::MOST * W * 2];
+    alignas(16) __shared__ float about[2][2][MET];  // logarithms and slopes
+    const Head at(f.size, f.size.keys, own_rows<W>(), false, f.size.heads / f.size.group);
     int lane = threadIdx.x % 32, start = at.start, width = f.size.width;
     Rows<const T> k = f.k.of(at.batch, at.head), v = f.v.of(at.batch, at.head);
-    u32 a[W / 16][4], b[W / 16][4];
-    bring<T, W, OWN>(room[0], k, start);
-    bring<T, W, OWN>(room[1], v, start);
+    Own<W, KEPT> of_k;
+    Own<W, true> of_v;
+    bring<T, W>(room[0][0], v, start, own_rows<W>());
+    if (!KEPT) bring<T, W>(keys, k, start, own_rows<W>());
     end_group();
     wait_for_groups<0>();
     __syncthreads();
-    take<W>(a, room[0]);
-    take<W>(b, room[1]);
+    of_v.take(room[0][0]);
     __syncthreads();
+    if (KEPT) {
+        bring<T, W>(room[0][0], k, start, own_rows<W>());
+        end_group();
+        wait_for_groups<0>();
+        __syncthreads();
+        of_k.take(room[0][0]);
+        __syncthreads();
+    } else {
+        of_k.take(keys);
+    }
     int queries = f.size.queries, first = f.size.causal ? start / MET * MET : 0;
     int each = first < queries ? (queries - first + MET - 1) / MET : 0;
     auto fetch = [&](int step, int s) {
         int head = at.head * f.size.group + step / each, tile = first + step % each * MET;
-        bring<T, W, MET>(room[s], f.q.of(at.batch, head), tile);
-        bring<T, W, MET>(room[s] + MET * W * 2, f.g.of(at.batch, head), tile);
+        bring<T, W>(room[s][0], f.q.of(at.batch, head), tile, MET);
+        bring<T, W>(room[s][1], f.g.of(at.batch, head), tile, MET);
         i64 row = ((i64)at.batch * f.size.heads + head) * queries + tile;
         int i = threadIdx.x;
         if (i < MET) {
@@ -287,7 +387,7 @@ template <class T, int W> __device__ void for_keys_by_cores(const Backward<T>& f
             fetch_ahead<4>(&about[s][1][i], f.slopes + row + i, tile + i < queries);
         }
     };
-    float for_k[W / 8][4], for_v[W / 8][4];
+    float for_k[TALL][W / 8][4], for_v[TALL][W / 8][4];
     clear(for_k);
     clear(for_v);
     if (each) fetch(0, 0);
@@ -299,24 +399,36 @@ template <class T, int W> __device__ void for_keys_by_cores(const Backward<T>& f
         end_group();
         int head = at.head * f.size.group + step / each, tile = first + step % each * MET;
         Scores<T> scores = f.scores(at, head);
-        char* met = room[s];
-        float p[MET / 8][4], d[MET / 8][4];
-        clear(p);
-        clear(d);
-        by_rows<T, W, MET>(p, a, met, width);
-        score<true, T, MET>(p, scores, start, tile);
-        by_rows<T, W, MET>(d, b, met + MET * W * 2, width);
+#pragma unroll 1
+        for (int part = 0; part < MET; part += N) {
+            if (tile + part >= queries) break;
+            if (f.size.causal && tile + part + N <= start + warps_row<W>()) continue;
+            char *of_queries = room[s][0] + part * W * 2, *arrived = room[s][1] + part * W * 2;
+            float p[TALL][N / 8][4], d[TALL][N / 8][4];
+            by_rows<T, W, N>(p, of_k, of_queries, width);
+            score<true, T, W, N>(p, scores, start, tile + part);
+            by_rows<T, W, N>(d, of_v, arrived, width);
 #pragma unroll
-        for (int j = 0; j < MET / 8; j++)
+            for (int j = 0; j < N / 8; j++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                int column = 8 * j + lane % 4 * 2 + i % 2;
-                p[j][i] = exp2_(p[j][i] - about[s][0][column] * (float)LOG2E);
-                d[j][i] = slope_of(p[j][i], d[j][i], about[s][1][column]);
-            }
-        add_up<T, W, MET>(for_v, p, met + MET * W * 2, width);
-        add_up<T, W, MET>(for_k, d, met, width);
+                for (int e = 0; e < 2; e++) {
+                    int column = part + 8 * j + lane % 4 * 2 + e;
+                    float log = about[s][0][column] * (float)LOG2E, slope = about[s][1][column];
+#pragma unroll
+                    for (int m = 0; m < TALL; m++)
+#pragma unroll
+                        for (int i = e; i < 4; i += 2) {
+                            float share = p[m][j][i] = exp2_(p[m][j][i] - log);
+                            d[m][j][i] = slope_of(share, d[m][j][i], slope);
+                        }
+                }
+            add_up<T, W, N>(for_v, p, arrived, width);
+            add_up<T, W, N>(for_k, d, of_queries, width);
+        }
     }
-    put<T, W>(f.first.of(at.batch, at.head), start, for_k, f.size.scale, f.size.scale);
-    put<T, W>(f.second.of(at.batch, at.head), start, for_v, 1.0f, 1.0f);
+    float by[2 * TALL], one[2 * TALL];
+#pragma unroll
+    for (int r = 0; r < 2 * TALL; r++) by[r] = (float)f.size.scale, one[r] = 1;
+    put<T, W>(f.first.of(at.batch, at.head), start, for_k, by);
+    put<T, W>(f.second.of(at.batch, at.head), start, for_v, one);
 }

@@ -56,6 +56,32 @@ def test_attention_without_tensor_cores(
         compare(dtype, size, causal)
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("causal", [False, True])
+def test_blocks_of_four_warps(
+    causal: bool, dtype: Any, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are many rows a block has 128: the numbers of a row are the same."""
+    size = (1, 2, 1, 200, 150, 40)
+    q, k, v, g = (draw(dtype, 1, 2 if n == 200 else 1, n, 40, seed=i)
+                  for i, n in enumerate((200, 150, 150, 200)))  # fmt: skip
+    meta = {"scale": 0.2, "causal": causal}
+
+    def both() -> list[Any]:
+        out, logs = own("attention", q, k, v, None, **meta)
+        return [out, logs, *own("attention_backward", g, None, q, k, v, None, out, logs, **meta)]
+
+    few = both()
+    monkeypatch.setattr(kernels, "_MANY", 0)
+    for a, b in zip(few, both()):
+        np.testing.assert_array_equal(a, b)
+    compare(dtype, size, causal)
+    compare(dtype, (1, 1, 1, 128, 131, 64), causal)
+    compare(dtype, (1, 1, 1, 3, 5, 64), causal)
+    seen = np.random.default_rng(0).random((130, 70)) < 0.5
+    compare(dtype, (1, 2, 2, 130, 70, 8), causal, seen)
+
+
 def turned(x: Any) -> Any:
     """The same with the heads of a position beside each other."""
     return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
