@@ -21,10 +21,40 @@
 #define GELU_A A(0.79788456080286536)
 #define GELU_B A(0.044715)
 
-// erfc keeps its digits where x is far below zero; 1 + erf does not.
-UNARY(gelu, (X), return v * (A(0.5) * erfc_(-v * ROOT_HALF));)
-BINARY(gelu_backward, (GX),
-       return d * (A(0.5) * erfc_(-v * ROOT_HALF) + v * (INV_SQRT2PI * exp_(A(-0.5) * v * v)));)
+// The normal distribution: its sum below v, and its density there.
+template <class T> struct Normal {
+    typedef typename Wide<T>::type A;
+    A below, density;
+    // erfc keeps its digits where v is far below zero; 1 + erf does not.
+    __device__ Normal(A v)
+        : below(A(0.5) * erfc_(-v * ROOT_HALF)),
+          density(INV_SQRT2PI * exp_(A(-0.5) * v * v)) {}
+};
+// Of 16 bits: the tail is Q(s) = e^(-s^2/2) r(1 / (1 + 0.3 s)), where r is a polynomial whose largest
+// relative error on [0, 13.5] is least (1.9e-6, by Lawson's algorithm against SciPy's erfcx), which
+// is less than a hundredth of what rounding loses. erfc takes three times as many instructions,
+// which would take longer than the memory.
+struct NormalOfHalves {
+    float below, density;
+    __device__ NormalOfHalves(float v) {
+        float size = fminf(fabsf(v), 15.0f);  // there the tail is zero
+        float height = exp2f(size * size * -0.72134752f), t = inverse(1.0f + 0.3f * size);
+        float tail = -0.0845933033f;
+        tail = tail * t + 0.240573082f;
+        tail = tail * t - 0.0486448836f;
+        tail = tail * t + 0.164764851f;
+        tail = tail * t + 0.106704369f;
+        tail = tail * t + 0.121274736f;
+        tail = (tail * t - 7.97922712e-05f) * height;
+        below = v > 0.0f ? 1.0f - tail : tail;
+        density = 0.39894228f * height;
+    }
+};
+template <> struct Normal<f16> : NormalOfHalves { using NormalOfHalves::NormalOfHalves; };
+template <> struct Normal<bf16> : NormalOfHalves { using NormalOfHalves::NormalOfHalves; };
+
+UNARY(gelu, (X), return v * Normal<T>(v).below;)
+BINARY(gelu_backward, (GX), Normal<T> at(v); return d * (at.below + v * at.density);)
 UNARY(gelu_tanh, (X), return A(0.5) * v * (A(1) + tanh_(GELU_A * (v + GELU_B * v * v * v)));)
 BINARY(gelu_tanh_backward, (GX),
        A t = tanh_(GELU_A * (v + GELU_B * v * v * v));

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hosted import Host, entries_of
 from kernel_checks import BFLOAT16, KINDS, agree, draw, entries, own, special, tried
+from scipy.special import erfc
 
 from framework.core.registry import OPS
 
@@ -162,6 +163,24 @@ def test_gelu_keeps_its_digits_far_below_zero(host: Host) -> None:
     near = x > -5  # where float64 has digits of 1 + erf left
     np.testing.assert_allclose(mine[near], exact[near], rtol=3e-6)
     assert (mine < 0).all() and (np.diff(mine) < 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.dtype(np.float16), BFLOAT16], ids=["f16", "bf16"])
+def test_gelu_of_all_numbers_of_16_bits(dtype: Any, host: Host) -> None:
+    """Nothing but the rounding: within 0.51 of the distance of two numbers, its tail as well."""
+    x = np.arange(1 << 16, dtype=np.uint16).view(dtype)
+    x = x[np.isfinite(x.astype(np.float32))]
+    v, one = x.astype(np.float64), np.ones_like(x)
+    below = 0.5 * erfc(-v * 0.5**0.5)
+    density = np.exp(-0.5 * v * v) * (2 * np.pi) ** -0.5
+    pairs = (("gelu", (x,), v * below), ("gelu_backward", (one, x), below + v * density))
+    digits, least = (10, -24) if dtype == np.float16 else (7, -133)
+    for name, given, exact in pairs:
+        mine = own(name, *given, approximate="none")[0].astype(np.float64)
+        apart = np.ldexp(1.0, np.maximum(np.frexp(exact)[1] - 1 - digits, least))
+        flushed = 2.0**-126  # what the device makes zero of
+        cancelled = 3e-6 * (np.abs(v * density) if name == "gelu_backward" else 0)
+        assert (np.abs(mine - exact) <= 0.51 * apart + flushed + cancelled).all(), name
 
 
 def test_results_lie_as_the_input_does(host: Host) -> None:
