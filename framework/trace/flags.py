@@ -29,7 +29,8 @@ ROWS = 1 << 12  # tensors of a step; more are read in between
 
 def on_device(array: Any) -> bool:
     """Whether an array is one of CuPy's."""
-    return array.__class__ is not np.ndarray and hasattr(array, "__cuda_array_interface__")
+    kind = array.__class__  # asked of an array, the interface is a dict that is made for the question
+    return kind is not np.ndarray and hasattr(kind, "__cuda_array_interface__")
 
 
 class Table:
@@ -53,7 +54,7 @@ class Table:
         if self._used == ROWS:
             return None
         buffer = self._buffer
-        if buffer is None or buffer.device != like.device:
+        if buffer is None or buffer.data.device_id != like.data.device_id:
             if self._used:
                 return None  # of another device: there is one array
             from framework.kernels import module_of

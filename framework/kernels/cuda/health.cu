@@ -78,7 +78,7 @@ __device__ inline void joined_health(const double* parts, double* out, i64 block
         h.squares += p[6];
     }
     whole_block(h);
-    if (threadIdx.x == 0) h.put(out);
+    if (threadIdx.x == 0) h.put(out), out[7] = 0;
 }
 
 // Sums of squared differences from the mean, whose total is in `found`; a part for each block.
@@ -101,6 +101,28 @@ __device__ inline void joined_spread(const double* parts, double* out, i64 block
     if (threadIdx.x == 0) out[7] = sum;
 }
 
+// All of it by one block, for arrays so small that a launch takes longer than to read them.
+template <class T>
+__device__ void health_at_once(const T* x, double* out, i64 n, bool spread) {
+    typedef typename Wide<T>::type A;
+    const T* const in[1] = {x};
+    Seen<A> seen;
+    visit(in, n, threadIdx.x, blockDim.x, [&](i64, const A* v) { seen.add(v[0]); });
+    Health h = seen.all();
+    whole_block(h);
+    double mean = h.total / (double)n, sum = 0;
+    if (spread) {
+        visit(in, n, threadIdx.x, blockDim.x, [&](i64, const A* v) {
+            double d = (double)v[0] - mean;
+            sum += d * d;
+        });
+        sum = of_block(sum, Add(), 0.0);
+    }
+    if (threadIdx.x == 0) h.put(out), out[7] = sum;
+}
+
+KERNEL(health_at_once, (const T* x, double* out, i64 n, i64 spread),
+       health_at_once(x, out, n, spread != 0))
 KERNEL(health, (const T* x, double* parts, i64 n), health_of(x, parts, n))
 KERNEL(health_joined, (const T* like, const double* parts, double* out, i64 blocks),
        joined_health(parts, out, blocks))

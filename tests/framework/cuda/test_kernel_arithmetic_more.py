@@ -429,13 +429,21 @@ def _measured(x: Any, needs: int) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("dtype", KINDS)
 def test_health(dtype: Any, host: Host) -> None:
     every = 63
-    lines = [draw(dtype, 1), draw(dtype, 3, 5), draw(dtype, 4099), draw(dtype, 40, 8).T]
+    lines = [draw(dtype, 1), draw(dtype, 3, 5), draw(dtype, 9001), draw(dtype, 40, 8).T]
     lines += [np.zeros(7, dtype), np.full(5, np.nan, dtype), special(dtype), *special(dtype)]
     for x in lines:
         with np.errstate(all="ignore"):
             for needs in (every, figures.FINITE, figures.NORM, figures.RANGE | figures.SPREAD):
                 mine, theirs = _measured(x, needs)
                 np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-9)
+
+
+def test_a_small_tensor_is_measured_by_one_launch(host: Host) -> None:
+    for needs in (figures.NORM, figures.SPREAD):
+        host.launched.clear()
+        mine, theirs = _measured(draw(np.float32, 4096), needs)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+        assert host.launched == {"health_at_once_f32": 1}
 
 
 def test_every_entry_was_launched_for_every_type(launched: set[str]) -> None:

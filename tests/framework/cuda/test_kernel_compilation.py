@@ -16,7 +16,7 @@ from framework.kernels import cuda
 _WIDE = {
     "pointwise": r"\w+", "gates": r"\w+", "optimizers": r"\w+",
     "softmax": r"\w+_(warps|blocks)", "norm": r"\w*norm\w*_(warps|blocks)|channel_norm\w*",
-    "drawing": "dropout", "adding": "rows", "health": "health|spread",
+    "drawing": "dropout", "adding": "rows", "health": "health(_at_once)?|spread",
     "scans": "(cummax|cummin|logcumsumexp)_rows",
 }  # fmt: skip
 _SIXTEEN = re.compile(r"\bld(\.global)?(\.nc)?\.(v4\.[bfu]32|v2\.[bfu]64)")
