@@ -29,7 +29,7 @@ ROWS = 1 << 12  # tensors of a step; more are read in between
 
 def on_device(array: Any) -> bool:
     """Whether an array is one of CuPy's."""
-    kind = array.__class__  # asked of an array, the interface is a dict that is made for the question
+    kind = array.__class__  # asked of an array, the interface is a dict made for the question
     return kind is not np.ndarray and hasattr(kind, "__cuda_array_interface__")
 
 
