@@ -9,6 +9,8 @@ import numpy as np
 
 from framework import dtypes
 from framework.core.dispatch import apply, composite
+from framework.core.interpose import stack
+from framework.core.modes import modes
 from framework.core.registry import function, op
 from framework.kernels import compiled, module_of, to_device
 from framework.kernels.floats import type_name, widening
@@ -85,8 +87,30 @@ def _length(xp: Any, part: Any, p: float) -> Any:
     return xp.power(xp.power(part, p).sum(-1), 1 / p)
 
 
+def _city_backward_kernel(g: Any, x1: Any, x2: Any) -> Any:
+    if kernels := _kernels(x1, x2):
+        flat = [x.reshape(-1, *x.shape[-2:]) for x in (g, x1, x2)]
+        found = kernels.between_rows_backward(np.ascontiguousarray(flat[0]), *flat[1:])
+        return found[0].reshape(x1.shape), found[1].reshape(x2.shape)
+    apart = x1[..., :, None, :] - x2[..., None, :, :]
+    slopes = g[..., None] * ((apart > 0).astype(g.dtype) - (apart < 0))  # NaN has no sign
+    return slopes.sum(-2), -slopes.sum(-3)
+
+
+CITY_BACKWARD = op("cdist_city_backward", _city_backward_kernel, "g x1 x2")
+
+
+def _at_once(g: Any, x1: Any, x2: Any) -> bool:
+    """Whether the slopes of sums of differences are added up without these as an array."""
+    if modes.grad or stack.layers or x1.shape[:-2] != x2.shape[:-2] or not g._data.size:
+        return False
+    return g.dtype is x1.dtype and bool(_kernels(x1._data, x2._data))
+
+
 def _cdist_grads(g: Any, x1: Any, x2: Any, y: Any, p: float) -> Any:
     """Of Euclidean distances by products of matrices, without the difference of all pairs."""
+    if p == 1 and _at_once(g, x1, x2):
+        return apply(CITY_BACKWARD, g, x1, x2)
     if p == 2:
         ratio = (g / y).masked_fill(y == 0, 0)
         return (

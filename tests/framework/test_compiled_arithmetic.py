@@ -209,3 +209,57 @@ def test_distances(plainly, kind, p, batch):
     if not batch:
         pairs = torch.pdist(x, p).numpy()
         np.testing.assert_allclose(pairs, plainly(lambda: torch.pdist(x, p)).numpy(), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_gradients_of_sums_of_differences(plainly, kind, batch):
+    """Of p = 1, with NaN, infinities and equal rows; with gradients that are one number, too."""
+    rng = np.random.default_rng(0)
+    shapes = (*batch, 150, 33), (*batch, 140, 33), (*batch, 150, 140)
+    a, b, g = (rng.standard_normal(s).astype(kind) for s in shapes)
+    a[..., 1, 1], b[..., 0, :], g[..., 5, 6] = np.inf, a[..., 2, :], -np.inf
+    for bad in (False, True):
+        a[..., 0, 0] = np.nan if bad else 0
+
+        def call(a=a):
+            x, y = (torch.tensor(t, requires_grad=True) for t in (a, b))
+            out = torch.cdist(x, y, p=1)
+            out.backward(torch.tensor(g), retain_graph=True)
+            first = x.grad.numpy().copy(), y.grad.numpy().copy()
+            out.sum().backward()
+            return *first, x.grad.numpy(), y.grad.numpy()
+
+        for mine, other in zip(call(), plainly(call), strict=True):
+            assert mine.dtype == kind
+            np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_the_op_of_their_gradients_without_compiled_kernels(plainly):
+    from framework.core.dispatch import apply
+    from framework.ops.distance import CITY_BACKWARD
+
+    rng = np.random.default_rng(0)
+    given = [torch.tensor(rng.standard_normal(s)) for s in [(90, 80), (90, 33), (80, 33)]]
+    given[1][3, 3] = torch.nan
+
+    def call():
+        return [x.numpy() for x in apply(CITY_BACKWARD, *given)]
+
+    for mine, other in zip(call(), plainly(call), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-12, atol=1e-12)
+
+
+def test_second_gradients_of_sums_of_differences(plainly):
+    x = torch.randn(2, 80, 33, dtype=torch.float64)
+
+    def call():
+        a = x[0].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(
+            torch.cdist(a, x[1], p=1).square().sum(), a, create_graph=True
+        )
+        slope.square().sum().backward()
+        return a.grad.numpy()
+
+    np.testing.assert_allclose(call(), plainly(call), rtol=1e-9)
