@@ -215,6 +215,11 @@ def _missing(walk: Walk, leaf: int, subject: str, first: int, last: int) -> Expl
     if not paths.uses and not _backwards(lineage, first, last):
         return told(f"no op has used it {when} so far, and backward has not run")
     if not paths.uses:
+        # Of two networks with an optimizer each, one ran in the other one's part of the loop.
+        both = follow(lineage, leaf, lineage.step_bounds(first)[0], last) if first else paths
+        if cuts := [cut for cut in both.cuts if cut.relevant and cut.seq > first]:
+            links = _cut_links(walk, cuts, both.uses[:1])
+            return told(f"its path to the loss is cut by {_named(cuts)}", links)
         return told(_unused(lineage, leaf, first, last, when))
     if not paths.backwards:
         return told(f"backward was not called {when}", _use_links(walk, paths.uses[:1]))

@@ -616,6 +616,9 @@ def test_a_gradient_that_an_op_reads_is_named_by_its_leaf():
     view = outline(list(tape.read()), step=1)
     view.names = called
     shown = text(view, 80)
+    assert re.search(r"○\S* +ones → w of an earlier step", shown), (
+        "that it is written in place before somebody looks makes it no tensor of this step", shown
+    )  # fmt: skip
     assert re.search(r"○\S* +w\.grad +f32\[3\]", shown), shown
     assert re.search(r"norm ← v\.grad p=2", shown), shown
     assert "0.1" not in re.search(r"○.*w\.grad.*", shown)[0], "these are the product's arguments"

@@ -349,7 +349,7 @@ class StepGraph:
             return -1
         if leaf is not None:
             return self._leaf_item(leaf, at, leaf.name, leaf.role, meta)
-        maker = store.event(store.maker(tensor))
+        maker = store.event(store.origin(tensor))
         if type(maker) is not Op or maker.seq >= self.step.first_seq:
             return -1
         return self._leaf_item(None, at, maker.name, "earlier", meta)

@@ -107,6 +107,7 @@ class TraceStore(Tape):
         self._codes_of: dict[_Kind, int] = {}
         self._kind_of = Ids("i")
         self._makers = Ids("q")
+        self._origins: dict[int, int] = {}  # what made those that were written in place later
         self._seen = Ids("q")
         self._spoken = Spoken()  # of which tensors, so that forgetting looks at no others
         self._leaves: dict[int, Leaf] = {}  # parameters and buffers
@@ -314,8 +315,11 @@ class TraceStore(Tape):
     def _op(self, e: Op) -> int:
         if self._lost:
             self._realign(e)
+        in_place = e.name.endswith("_")
         for meta in e.outputs:
             self._describe(meta, e.seq)
+            if in_place and (before := self._makers.get(meta.id)):
+                self._origins.setdefault(meta.id, before)
             self._makers.set(meta.id, e.seq)
         if e.error:
             self._error(e.seq, e.error)
@@ -511,6 +515,7 @@ class TraceStore(Tape):
             for ident in ids:
                 names.pop(ident, None)
                 self._grad_of.pop(ident, None)
+                self._origins.pop(ident, None)
 
     def _drop_tensor(self, ident: int) -> None:
         if ident not in self._leaves:
@@ -518,6 +523,7 @@ class TraceStore(Tape):
                 column.drop(ident)
             self._names.pop(ident, None)
             self._grad_of.pop(ident, None)
+            self._origins.pop(ident, None)
 
     # -- events ------------------------------------------------------------------------------
 
@@ -603,6 +609,10 @@ class TraceStore(Tape):
     def maker(self, tensor: int) -> int:
         """The newest event that made a tensor (or wrote it as its output), 0 if none is known."""
         return self._makers.get(tensor)
+
+    def origin(self, tensor: int) -> int:
+        """The event that made a tensor first, whatever has written it since; 0 if not known."""
+        return self._origins.get(tensor, 0) or self.maker(tensor)
 
     def before(self, seq: int, tensor: int) -> int:
         """The moment in which an op has an operand: not yet written, if it writes that in place."""

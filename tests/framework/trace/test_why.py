@@ -347,3 +347,25 @@ def test_an_error_in_a_backward_hook_is_named(hooked: str) -> None:
     assert "backward broke off after " in told.verdict, told.verdict
     assert told.verdict.endswith("before it came here: ValueError: in the hook"), told.verdict
     assert "no backward pass came" not in str(told)
+
+
+def test_of_two_optimizers_the_cut_is_named_though_the_network_ran_in_the_other_s_part() -> None:
+    """A GAN whose generator's output is detached for the generator's own loss, too."""
+    torch.manual_seed(0)
+    made, judge = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
+    of_made = torch.optim.SGD(made.parameters(), lr=0.1)
+    of_judge = torch.optim.SGD(judge.parameters(), lr=0.1)
+    with trace.recording():
+        for _ in range(2):
+            fake = made(torch.rand(4, 2))
+            of_judge.zero_grad()
+            F.binary_cross_entropy(judge(fake.detach()), torch.zeros(4, 1)).backward()
+            of_judge.step()
+            of_made.zero_grad()
+            again = fake.detach()  # the second detach
+            F.binary_cross_entropy(judge(again), torch.ones(4, 1)).backward()
+            of_made.step()
+        told = trace.why(made.weight)
+    assert told.kind == "missing"
+    place = f"cut by detach() at test_why.py:{line_of('the second detach')}"
+    assert place in told.verdict and told.verdict.count("detach()") == 1, told.verdict
