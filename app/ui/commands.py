@@ -737,19 +737,27 @@ class Commands(Branches, Explain, TakeAway, Tables):
     def ask_file(
         self, label: str, done: Callable[[str], Any], found: list[Path], more: str = ""
     ) -> None:
-        """Ask for a file; up and down go through some that are there."""
+        """Ask for a file; up and down go through some that are there and have what was typed."""
         names = [os.path.relpath(path) for path in found]
         names = [str(path) if name.startswith("..") else name for path, name in zip(found, names)]
-        hint = " · ".join(part for part in (more, "↑ ↓ files here" if names else "") if part)
+        typed = put = ""
 
         def change(text: str, by: int) -> str:
-            if by and names:
-                at = names.index(text) if text in names else -1 if by > 0 else 0
-                self.screen.prompt.put(names[(at + by) % len(names)])
-            return hint
+            nonlocal typed, put
+            if text != put:
+                typed, put = text, ""
+            fitting = [name for name in names if typed.lower() in name.lower()]
+            at = fitting.index(text) if text in fitting else -1 if by >= 0 else 0
+            if by and fitting:
+                at = (at + by) % len(fitting)
+                put = fitting[at]
+                self.screen.prompt.put(put)
+            following = ", ".join([*fitting[at + 1 :], *fitting[: at + 1]])
+            here = f"↑ ↓ files here: {following}" if fitting else ""
+            return clean(" · ".join(filter(None, (more, here))), keep_newlines=False)
 
         self.screen.ask(label, done, "", change)
-        self.screen.prompt.note(clean(hint, keep_newlines=False))
+        self.screen.prompt.note(change("", 0))
 
     def do_palette(self) -> None:
         self.app.action_command_palette()

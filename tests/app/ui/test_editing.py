@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 from ui_driver import MLP, program, write
 
 from app.actions import ACTIONS, PANES, by_id
@@ -289,3 +290,26 @@ def test_what_is_typed_has_room_before_what_is_said_beside_it(tmp_path: Path) ->
             await d.press("escape")
 
     asyncio.run(run())
+
+
+def test_files_to_open_are_in_sight_and_narrowed_by_what_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def scenario() -> None:
+        for name in ("gan.py", "gpt.py", "rnn.py"):
+            write(tmp_path / name, "# %%\na = 1\n")
+        async with program(write(tmp_path / "here.py", "b = 1\n"), kernel=False) as d:
+            line = d.main.prompt.query_one(Input)
+            await d.press("f3")
+            assert "↑ ↓ files here: gan.py, gpt.py, rnn.py" in d.text(), d.text()
+            await d.press("g", "p", "down")
+            assert line.value.endswith("gpt.py"), line.value
+            assert "files here: gpt.py" in d.text(), "the only one"
+            await d.press(*["backspace"] * len(line.value), "n", "down", "down")
+            assert line.value.endswith("rnn.py"), line.value
+            await d.press("up", "enter")
+            assert d.app.next_path is not None and d.app.next_path.endswith("gan.py")
+
+    asyncio.run(scenario())
