@@ -174,15 +174,21 @@ def test_an_old_tour_is_refreshed_and_what_was_edited_is_kept(
 
     monkeypatch.setattr(tour, "_record", noted)
     said: list[str] = []
+    waits: list[str] = []
+
+    def say(line: str) -> None:
+        (said if "yours is" in line else waits).append(line)
+
     here = tour._source()
-    tour.prepare(say=said.append)
+    tour.prepare(say=say)
     bug = "nan_in_step_37.py"
     assert recorded == ["a.tape", "b.tape"]
+    assert [line.split()[:2] for line in waits] == [["recording", name] for name in recorded]
     assert (data / bug).read_bytes() == (here / "bugs" / bug).read_bytes()
 
     # The user's edits stay while the tour is the same one.
     (data / bug).write_text("# mine\n")
-    tour.prepare(say=said.append)
+    tour.prepare(say=say)
     assert (data / bug).read_text() == "# mine\n" and len(recorded) == 2 and not said
 
     # Another version of the program: its files take their places, what was edited is kept.
@@ -191,7 +197,7 @@ def test_an_old_tour_is_refreshed_and_what_was_edited_is_kept(
     for name in (tour.TOUR, f"bugs/{bug}", "bugs/learning_rate_spike.py"):
         (other / name).write_text((other / name).read_text() + "# newer\n")
     monkeypatch.setattr(tour, "_source", lambda: other)
-    tour.prepare(say=said.append)
+    tour.prepare(say=say)
     for name in (tour.TOUR, bug):
         assert (data / name).read_text().endswith("# newer\n")
     kept = "nan_in_step_37-yours-1.py"
@@ -202,8 +208,8 @@ def test_an_old_tour_is_refreshed_and_what_was_edited_is_kept(
     # A folder from before such notes were kept.
     (data / ".copied.json").write_text("[]")
     (data / tour.TOUR).write_text("# an old one\n")
-    tour.prepare(say=said.append)
+    tour.prepare(say=say)
     assert (data / tour.TOUR).read_text().endswith("# newer\n")
     assert (data / "tour-yours-1.py").read_text() == "# an old one\n"
-    tour.prepare(say=said.append)
+    tour.prepare(say=say)
     assert len(said) == 2
