@@ -8,6 +8,7 @@ and NaN come out as they should.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 __all__ = ["FAR", "FAST", "SUMS", "bell", "bits", "exp", "expm1", "from_bits", "highest", "lowest",
-           "normal_density", "normal_tail", "prove", "sigmoid", "tanh", "value"]  # fmt: skip
+           "made_with", "normal_density", "normal_tail", "prove", "sigmoid", "tanh",
+           "value"]  # fmt: skip
 
 FAST: dict[str, Any] = {
     "fastmath": {"contract"}, "error_model": "numpy", "nogil": True, "cache": True,
@@ -26,6 +28,18 @@ _PART = {**FAST, "forceinline": True}  # of a loop, which is vectorised only wit
 SUMS: dict[str, Any] = {**FAST, "fastmath": {"contract", "reassoc"}}
 
 _f, _i = np.float32, np.int32
+
+
+def made_with(loop: Any, name: str, options: dict[str, Any], **given: Any) -> Any:
+    """A loop compiled with functions or numbers for some of its global names.
+
+    As a function within another one it would be compiled again in each process: Numba's cache
+    knows such a loop by the bytes of what it closes over, and in those of a compiled function is a
+    number that is drawn. This one is known by its name.
+    """
+    copy = FunctionType(loop.__code__, {**loop.__globals__, **given}, name)
+    copy.__qualname__, copy.__module__ = name, loop.__module__
+    return njit(**options)(copy)
 
 
 _intrinsic: Any = intrinsic  # called without the context, which mypy does not know

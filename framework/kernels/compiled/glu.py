@@ -8,46 +8,49 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from framework.kernels.compiled import in_parts
-from framework.kernels.compiled.elementary import FAST, exp
+from framework.kernels.compiled.elementary import FAST, exp, made_with
 from framework.kernels.compiled.exponential import exp as exp_of_double
 
 __all__ = ["glu", "glu_backward"]
 
-_u, _f = np.uintp, np.float32
+_u = np.uintp
 _CHUNK = _u(1 << 10)
 
 
-def _loops(exponential: Any, one: Any) -> tuple[Any, Any]:
-    """The loops for a float type: its e^x and its one."""
-
-    @njit(**FAST)
-    def glu(x, out, length, blocks, start, stop):
-        for unit in range(_u(start), _u(stop)):
-            line, first = unit // blocks, unit % blocks * _CHUNK
-            count = min(_CHUNK, length - first)
-            i, o = line * length * _u(2) + first, line * length + first
-            for j in range(count):
-                out[o + j] = x[i + j] * (one / (one + exponential(-x[i + length + j])))
-
-    @njit(**FAST)
-    def backward(g, x, out, length, blocks, start, stop):
-        for unit in range(_u(start), _u(stop)):
-            line, first = unit // blocks, unit % blocks * _CHUNK
-            count = min(_CHUNK, length - first)
-            i, o = line * length * _u(2) + first, line * length + first
-            for j in range(count):
-                s = one / (one + exponential(-x[i + length + j]))
-                slope = g[o + j] * s
-                out[i + j] = slope
-                out[i + length + j] = slope * (one - s) * x[i + j]
-
-    return glu, backward
+exponential: Any = None  # a float type's e^x and its one, which loops are made with
+one: Any = None
 
 
-_OF = {np.dtype(np.float32): _loops(exp, _f(1)), np.dtype(np.float64): _loops(exp_of_double, 1.0)}
+def _glu(x, out, length, blocks, start, stop):
+    for unit in range(_u(start), _u(stop)):
+        line, first = unit // blocks, unit % blocks * _CHUNK
+        count = min(_CHUNK, length - first)
+        i, o = line * length * _u(2) + first, line * length + first
+        for j in range(count):
+            out[o + j] = x[i + j] * (one / (one + exponential(-x[i + length + j])))
+
+
+def _backward(g, x, out, length, blocks, start, stop):
+    for unit in range(_u(start), _u(stop)):
+        line, first = unit // blocks, unit % blocks * _CHUNK
+        count = min(_CHUNK, length - first)
+        i, o = line * length * _u(2) + first, line * length + first
+        for j in range(count):
+            s = one / (one + exponential(-x[i + length + j]))
+            slope = g[o + j] * s
+            out[i + j] = slope
+            out[i + length + j] = slope * (one - s) * x[i + j]
+
+
+_OF = {
+    np.dtype(kind): tuple([
+        made_with(loop, f"{loop.__name__}_{bits}", FAST, exponential=e, one=kind(1))
+        for loop in (_glu, _backward)
+    ])
+    for kind, bits, e in ((np.float32, 32, exp), (np.float64, 64, exp_of_double))
+}  # fmt: skip
 
 
 def _run(kernel: Any, many: int, length: int, *arrays: Any) -> None:

@@ -15,12 +15,13 @@ import numpy as np
 from numba import njit
 
 from framework.kernels.compiled import in_parts
-from framework.kernels.compiled.elementary import FAST
+from framework.kernels.compiled.elementary import FAST, made_with
 
 __all__ = ["FUNCTIONS", "spread"]
 
 _u = np.uintp
 _PART = {**FAST, "forceinline": True}
+function: Any = None  # of two numbers, what a loop is made with
 
 
 @njit(**_PART)
@@ -54,37 +55,34 @@ def _minimum(x, y):
     return x if x <= y or x != x else y
 
 
-def _lines(function: Any) -> Any:
-    """The loops of a function of two numbers."""
-
-    @njit(**FAST)
-    def lines(x, y, out, count, length, xs, ys, start, stop):
-        (x_a, x_b, x_m), (y_a, y_b, y_m) = xs, ys
-        for line in range(_u(start), _u(stop)):
-            a, b = line // count, line % count
-            i, k, o = a * x_a + b * x_b, a * y_a + b * y_b, line * length
-            if x_m and y_m:
-                for j in range(length):
-                    out[o + j] = function(x[i + j], y[k + j])
-            elif x_m:
-                v = y[k]
-                for j in range(length):
-                    out[o + j] = function(x[i + j], v)
-            else:
-                u = x[i]
-                for j in range(length):
-                    out[o + j] = function(u, y[k + j])
-
-    return lines
+def _lines(x, y, out, count, length, xs, ys, start, stop):
+    (x_a, x_b, x_m), (y_a, y_b, y_m) = xs, ys
+    for line in range(_u(start), _u(stop)):
+        a, b = line // count, line % count
+        i, k, o = a * x_a + b * x_b, a * y_a + b * y_b, line * length
+        if x_m and y_m:
+            for j in range(length):
+                out[o + j] = function(x[i + j], y[k + j])
+        elif x_m:
+            v = y[k]
+            for j in range(length):
+                out[o + j] = function(x[i + j], v)
+        else:
+            u = x[i]
+            for j in range(length):
+                out[o + j] = function(u, y[k + j])
 
 
 FUNCTIONS = {
-    np.add: _lines(_add),
-    np.subtract: _lines(_subtract),
-    np.multiply: _lines(_multiply),
-    np.true_divide: _lines(_divide),
-    np.maximum: _lines(_maximum),
-    np.minimum: _lines(_minimum),
+    ufunc: made_with(_lines, f"spread{part.__name__}", FAST, function=part)
+    for ufunc, part in (
+        (np.add, _add),
+        (np.subtract, _subtract),
+        (np.multiply, _multiply),
+        (np.true_divide, _divide),
+        (np.maximum, _maximum),
+        (np.minimum, _minimum),
+    )
 }
 
 

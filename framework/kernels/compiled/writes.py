@@ -12,11 +12,13 @@ import numpy as np
 from numba import njit
 
 from framework.kernels.compiled import in_parts
+from framework.kernels.compiled.elementary import made_with
 
 __all__ = ["KERNELS", "write", "written"]
 
 _EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
 _PART = {**_EXACT, "forceinline": True}
+function: Any = None  # what a loop is made with
 
 
 @njit(**_PART)
@@ -79,43 +81,40 @@ def _with_quotient(x, y, z, c):
     return x + c * y / z
 
 
-def _loop(function: Any) -> Any:
-    @njit(**_EXACT)
-    def loop(x, y, z, c, start, stop):
-        p, q, r = x[start:stop], y[start:stop], z[start:stop]
-        for i in range(p.size):
-            p[i] = function(p[i], q[i], r[i], c)
-
-    return loop
+def _loop(x, y, z, c, start, stop):
+    p, q, r = x[start:stop], y[start:stop], z[start:stop]
+    for i in range(p.size):
+        p[i] = function(p[i], q[i], r[i], c)
 
 
-KERNELS = {
-    "add": _loop(_sum),
-    "add_number": _loop(_sum_with),
-    "add_scaled": _loop(_scaled_sum),
-    "addcdiv": _loop(_with_quotient),
-    "addcmul": _loop(_with_product),
-    "div": _loop(_quotient),
-    "div_number": _loop(_quotient_with),
-    "mul": _loop(_product),
-    "mul_number": _loop(_product_with),
-    "sub": _loop(_difference),
-    "sub_number": _loop(_difference_with),
-    "sub_scaled": _loop(_scaled_difference),
+def _loop_elsewhere(x, y, z, out, c, start, stop):
+    p, q, r, s = x[start:stop], y[start:stop], z[start:stop], out[start:stop]
+    for i in range(p.size):
+        s[i] = function(p[i], q[i], r[i], c)
+
+
+_FUNCTIONS = {
+    "add": _sum,
+    "add_number": _sum_with,
+    "add_scaled": _scaled_sum,
+    "addcdiv": _with_quotient,
+    "addcmul": _with_product,
+    "div": _quotient,
+    "div_number": _quotient_with,
+    "mul": _product,
+    "mul_number": _product_with,
+    "sub": _difference,
+    "sub_number": _difference_with,
+    "sub_scaled": _scaled_difference,
 }
-
-
-def _elsewhere(function: Any) -> Any:
-    @njit(**_EXACT)
-    def loop(x, y, z, out, c, start, stop):
-        p, q, r, s = x[start:stop], y[start:stop], z[start:stop], out[start:stop]
-        for i in range(p.size):
-            s[i] = function(p[i], q[i], r[i], c)
-
-    return loop
-
-
-_ELSEWHERE = {"addcdiv": _elsewhere(_with_quotient), "addcmul": _elsewhere(_with_product)}
+KERNELS = {
+    name: made_with(_loop, f"write_{name}", _EXACT, function=function)
+    for name, function in _FUNCTIONS.items()
+}
+_ELSEWHERE = {
+    name: made_with(_loop_elsewhere, name, _EXACT, function=_FUNCTIONS[name])
+    for name in ("addcdiv", "addcmul")
+}
 
 
 def written(name: str, x: Any, others: Any, number: float) -> Any:
