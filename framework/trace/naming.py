@@ -61,12 +61,17 @@ class Naming:
     def find(self, name: str) -> str:
         """What events call that which is meant by a name, or by the end of one; else "".
 
-        Raises ValueError, in one line, where several have that end.
+        A list of modules, which nothing calls, has a name within those of what is in it. Raises
+        ValueError, in one line, where several have that end.
         """
         if not name or name in self._first:
             return self._first.get(name, "")
         end = f".{name}"
         found = list(dict.fromkeys(f for known, f in self._first.items() if known.endswith(end)))
+        if not found:
+            inside = f"{end}."
+            holds = (known.partition(inside)[0] for known in self._first if inside in known)
+            found = [f"{root}{end}" for root in dict.fromkeys(holds)]
         if len(found) > 1:
             more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise ValueError(

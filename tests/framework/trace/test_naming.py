@@ -162,6 +162,24 @@ def test_what_uses_a_parameter_of_no_module_is_found_in_later_steps() -> None:
         assert "├ mul" in tree or "└ mul" in tree, tree
 
 
+def test_a_list_of_modules_has_a_name_though_nothing_calls_it() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    net = Net()
+    with trace.recording() as tape:
+        net(torch.ones(1, 2))
+    assert tape.naming.find("blocks") == "net.blocks" and tape.naming.find("block") == ""
+    assert tape.naming.spelled("blocks/linear#2") == "net.blocks/linear#2"
+
+
 def test_a_trace_that_begins_between_backward_and_the_step_has_the_module_s_names() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
