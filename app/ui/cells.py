@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GUTTER", "CellRow", "Rows", "sgr_lines"]
 
+_TAB = 4  # columns; the editor's
 GUTTER = 5  # marks (2), line number (2), blank
 MAX_OUTPUT_ROWS = 40  # of one output in the notebook; the console has all of it
 HEAD_ROWS = 16
@@ -163,7 +164,7 @@ class Rows:
             return block.texts[where.part]
         if where.kind == "code":
             lines = python(cell.source)
-            line = lines[where.line - 1] if where.line <= len(lines) else []
+            line = _expanded(lines[where.line - 1]) if where.line <= len(lines) else []
             indent = _indent(cell.source, where.line) + 4
             parts = list(wrap(line, self._code_width, indent, words=True))
             return parts[where.part] if where.part < len(parts) else []
@@ -346,16 +347,28 @@ def _hanging(line: Line) -> int:
 
 def _indent(source: str, line: int) -> int:
     """Blanks before a line's text; none for a row of an editor that has no line yet."""
-    text = [*source.split("\n"), ""][min(line - 1, source.count("\n") + 1)]
+    text = [*source.split("\n"), ""][min(line - 1, source.count("\n") + 1)].expandtabs(_TAB)
     return len(text) - len(text.lstrip(" "))
+
+
+def _expanded(line: Line) -> Line:
+    """A line of code with blanks for tabs, each up to the column that the editor has it at."""
+    spans: Line = []
+    column = 0
+    for text, token in line:
+        if "\t" in text:
+            text = (" " * column + text).expandtabs(_TAB)[column:]
+        spans.append((text, token))
+        column += len(text)
+    return spans
 
 
 @lru_cache(maxsize=1 << 16)
 def _parts(text: str, width: int) -> int:
     """The rows that a line of code takes. Of a changed cell most lines are what they were."""
+    text = visible(text).expandtabs(_TAB)
     if len(text) * 2 <= width:
         return 1
-    text = visible(text)
     if cell_len(text) <= width:
         return 1
     indent = len(text) - len(text.lstrip(" ")) + 4

@@ -51,3 +51,16 @@ def test_of_a_changed_cell_only_the_changed_line_is_wrapped_again() -> None:
     assert rows.total <= height
     rows.layout(200)
     assert rows.total == 100
+
+
+def test_a_tab_goes_to_the_column_that_the_editor_has_it_at() -> None:
+    source = "if x:\n\ty = 1\t# a\n\tz = function(of_one, of_two,\tof_three)"
+    rows = Rows(Notebook(cells=[Cell("a", "code", source)]), lambda cell: "")
+    rows.layout(35)
+    texts = ["".join(text for text, _ in rows.spans(i)).rstrip() for i in range(1, rows.total)]
+    assert texts == [
+        "if x:",
+        "    y = 1   # a",
+        "    z = function(of_one,",
+        "        of_two,    of_three)",
+    ]
