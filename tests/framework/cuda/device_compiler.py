@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import re
 import shutil
 import subprocess
 import tempfile
@@ -13,9 +12,10 @@ from typing import Any
 
 from framework.kernels.cuda import nvrtc
 
-__all__ = ["CAPABILITIES", "compile_for", "known", "newest_alike", "reason"]
+__all__ = ["CAPABILITIES", "compile_for", "reason"]
 
 CAPABILITIES = (70, 80, 89, 90)
+_MACHINE_CODE = (70, 90)  # else PTX, which takes half the time
 _OPTIONS = ["-std=c++17"]
 _CUPYS = ["--device-as-default-execution-space", "-ftz=true"]  # what CuPy adds
 _OLD = "Architectures prior to"  # a warning that one asks for with 7.0
@@ -27,7 +27,7 @@ def _nvcc() -> str | None:
 
 
 @functools.cache
-def known() -> tuple[int, ...]:
+def _known() -> tuple[int, ...]:
     """The capabilities that the compiler at hand knows; none if there is none."""
     if library := nvrtc.library():
         count = ctypes.c_int()
@@ -43,28 +43,15 @@ def known() -> tuple[int, ...]:
 
 def reason(capability: int) -> str:
     """Why one cannot compile for a capability here; empty if one can."""
-    if not known():
+    if not _known():
         return "neither NVRTC (pip install nvidia-cuda-nvrtc-cu12) nor nvcc is here"
-    if capability not in known():
+    if capability not in _known():
         return f"the CUDA compiler here knows no capability {capability / 10}"
     return ""
 
 
-def newest_alike(capability: int, source: str) -> int:
-    """The newest capability that a source does not tell from this one, of those known here.
-
-    What it may ask of ``__CUDA_ARCH__`` is whether there is one, and comparisons with a number.
-    """
-    asked = re.findall(r"__CUDA_ARCH__\W*", source)
-    limits = [int(limit) for limit in re.findall(r"__CUDA_ARCH__ (?:<|>=) (\d+)", source)]
-    defined = len(re.findall(r"(?:#ifdef |defined\()__CUDA_ARCH__", source))
-    assert len(asked) == len(limits) + defined, asked
-    sides = {c: [10 * c < limit for limit in limits] for c in CAPABILITIES if c in known()}
-    return max(c for c in sides if sides[c] == sides[capability])
-
-
 def compile_for(capability: int, name: str, source: str) -> tuple[str, bytes]:
-    """PTX, and machine code where NVRTC compiles.
+    """PTX, and machine code where NVRTC compiles for the oldest and the newest capability.
 
     AssertionError with the compiler's words.
     """
@@ -86,7 +73,8 @@ def _by_nvrtc(library: Any, capability: int, name: str, source: str) -> tuple[st
         ctypes.byref(program), source.encode(), name.encode(), 0, None, None
     )
     assert made == 0, made
-    options = [o.encode() for o in (*_OPTIONS, *_CUPYS, f"-arch=sm_{capability}")]
+    kind = "sm" if capability in _MACHINE_CODE else "compute"
+    options = [o.encode() for o in (*_OPTIONS, *_CUPYS, f"-arch={kind}_{capability}")]
     given = (ctypes.c_char_p * len(options))(*options)
     try:
         done = library.nvrtcCompileProgram(program, len(options), given)
@@ -96,8 +84,8 @@ def _by_nvrtc(library: Any, capability: int, name: str, source: str) -> tuple[st
         library.nvrtcGetProgramLog(program, log)
         said = [line for line in log.value.decode().splitlines() if line and _OLD not in line]
         assert done == 0 and not said, "\n".join(said)
-        ptx, code = (_made(library, program, form) for form in ("PTX", "CUBIN"))
-        return ptx.decode(), code
+        text = _made(library, program, "PTX").decode()
+        return text, _made(library, program, "CUBIN") if kind == "sm" else b""
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 
