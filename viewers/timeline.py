@@ -9,6 +9,7 @@ has still to come is guessed from the step before it. Below, a sparkline for eac
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -105,20 +106,21 @@ def loss_course(
     again, the run before is over. None stands for a loss that nobody looked at in time. ``losses``
     are what is known, by the event with which the pass began.
     """
-    known = dict(losses)
+    known = dict(losses).get
+    passes = store.passes
+    seqs = sorted(passes)  # which they are but for those that came late
     best: list[float | None] = []
     end = cursor
     newest = max((seq for seq in store.cells if seq <= cursor), default=0)
     for _ in range(RUNS):
-        last = max((seq for seq in store.passes if seq <= end), default=0)
+        behind = bisect_right(seqs, end)
+        last = seqs[behind - 1] if behind else 0
         start = max((seq for seq in store.cells if seq <= last), default=0)
         if start < newest and _cell(store, start) == _cell(store, newest) is not None:
             break
-        place = store.passes.get(last)
+        place = passes.get(last)
         found = [
-            known.get(seq)
-            for seq in sorted(store.passes)
-            if start <= seq <= last and store.passes[seq] == place
+            known(seq) for seq in seqs[bisect_left(seqs, start) : behind] if passes[seq] == place
         ]
         while found and found[-1] is None:  # they may be on their way
             found.pop()
