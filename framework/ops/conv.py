@@ -103,6 +103,10 @@ def _convolved(
     x: Any, w: Any, stride: Any, padding: Any, dilation: Any, out: Any, groups: int
 ) -> Any:  # fmt: skip
     kernel = w.shape[2:]
+    if rows := _rows_of_three(x, kernel, stride, dilation, groups, len(w), out):
+        flat = np.zeros((len(w), 1, 3, 3), w.dtype)
+        flat[:, :, 1] = w
+        return rows.convolve(x[:, :, None], flat, (1, *padding), (1, *out))[:, :, 0]
     if depthwise := _compiled("depthwise", x, w, len(w), kernel, stride, dilation, groups, out):
         return depthwise.convolve(x, w, padding, out)
     if module_of(x) is np and x.size and w.size and host.pays(w.shape[1], kernel):
@@ -125,6 +129,16 @@ def _compiled(name: str, x: Any, other: Any, *which: Any) -> Any:
         return None
     found = compiled.family(name)
     return found if found and found.fits(x, *which) else None
+
+
+def _rows_of_three(
+    x: Any, kernel: Any, stride: Any, dilation: Any, groups: int, outs: int, out: Any
+) -> Any:  # fmt: skip
+    """The kernels of images for lines, as images of one row: of windows with three taps."""
+    if x.__class__ is not np.ndarray or x.ndim != 3 or tuple(kernel) != (3,):
+        return None
+    return _compiled("depthwise", x[:, :, None], x, outs, (3, 3), (1, *stride), (1, *dilation),
+                     groups, (1, *out))  # fmt: skip
 
 
 def _input_kernel(
@@ -172,6 +186,10 @@ def _weight_kernel(
     if windows := _compiled("windows", x, g, g.shape[1], groups):
         found = windows.weight_gradient(x, g, kernel, stride, padding, dilation, groups)
         return found.astype(dtype, copy=False)
+    if rows := _rows_of_three(x, kernel, stride, dilation, groups, g.shape[1], out):
+        found = rows.weight_gradient(x[:, :, None], g[:, :, None], (1, *padding))
+        if found is not None:
+            return found[:, :, 1].astype(dtype)
     if depthwise := _compiled("depthwise", x, g, channels, kernel, stride, dilation, groups, out):
         found = depthwise.weight_gradient(x, g, padding)
         if found is not None:
