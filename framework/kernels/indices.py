@@ -11,7 +11,8 @@ __all__ = ["known"]
 
 
 class _Known(threading.local):
-    """Within it (in this thread), ``gather``, ``scatter`` and ``scatter_add`` do not look.
+    """Within it (in this thread), ``gather``, ``scatter``, ``scatter_add``, ``index_select`` and
+    an index by arrays do not look.
 
     It is for gradients, whose indices are those of an op that has run: saved, they cannot have
     been written to since, or autograd has refused.

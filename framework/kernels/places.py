@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from framework.kernels import cuda
+from framework.kernels import cuda, module_of
 
-__all__ = ["add_at", "combine_at"]
+__all__ = ["add_at", "combine_at", "sections"]
 
 # Of CuPy's atomics; from 14 on it has those of int64, too.
 _KNOWN = {"add": frozenset("ifdeILQ"), "maximum": frozenset("ifdILQ")}
@@ -31,9 +31,14 @@ def add_at(target: Any, index: Any, values: Any) -> None:
 
 
 def combine_at(name: str, target: Any, index: Any, values: Any) -> None:
-    """The same by "maximum" or "minimum" instead of "add"."""
+    """The same by "maximum", "minimum" or "multiply" instead of "add".
+
+    On a device "multiply" is for lines, whose elements are multiplied by products of values.
+    """
     if isinstance(target, np.ndarray):
         getattr(np, name).at(target, index, values)
+    elif name == "multiply":
+        _multiplied(target, index, values)
     else:
         _combined(name, target, index, values)
 
@@ -80,6 +85,40 @@ def _atomically(name: str, target: Any, index: Any, values: Any) -> None:
     import cupy
 
     getattr(cupy, name).at(target, index, values)
+
+
+def _multiplied(target: Any, index: Any, values: Any) -> None:
+    """There are no such atomics: equal places are segments once the index is sorted."""
+    import cupy
+
+    reduced: Any = cuda.kernel_named("segment_reduce")
+    with target.device:
+        values = cupy.broadcast_to(values, index.shape)
+        order = cupy.argsort(index, kind="stable")
+        ends = cupy.searchsorted(index[order], cupy.arange(target.size), side="right")
+        lengths = ends.copy()
+        lengths[1:] -= ends[:-1]
+        found = reduced(values[order], lengths, reduce="prod", axis=0, initial=1.0)
+        if found is None:  # of another type, or empty
+            there = target.get()
+            np.multiply.at(there, index.get(), values.get())
+            target[...] = cupy.asarray(there)
+            return
+        target *= found
+
+
+def sections(edges: Any, u: Any) -> Any:
+    """For each u of a row, the number of edges of that row that are not above it, of any device.
+
+    One search for all rows: row r is searched between r and r + 1. No section without width is
+    chosen, nor, by rounding, one after the last that has any.
+    """
+    xp = module_of(edges)
+    n = edges.shape[-1]
+    rows = xp.arange(edges.size // n).reshape((*edges.shape[:-1], 1))
+    found = xp.searchsorted((edges + rows).ravel(), (u + rows).ravel(), side="right")
+    last = xp.argmax(edges >= edges[..., -1:], -1)
+    return xp.minimum(found.reshape(u.shape) - n * rows, last[..., None])
 
 
 def _in_order(target: Any, index: Any, values: Any) -> None:

@@ -26,6 +26,7 @@ from framework.device import CPU
 from framework.dtypes import assigned, bool_, int64
 from framework.kernels import SparseOperand, module_of, places, waits
 from framework.kernels.floats import type_name
+from framework.kernels.indices import known
 from framework.kernels.meta import MetaArray
 from framework.kernels.strided import meet
 from framework.kernels.sums import add_flat, add_rows
@@ -148,7 +149,10 @@ def _check_index(a: Any, index: tuple[Any, ...]) -> None:
                 )
         elif hasattr(p, "dtype") or isinstance(p, int):
             arrays += [] if isinstance(p, int) else [list(p.shape)]
-            low, high = (p, p) if isinstance(p, int) else extent(p)
+            if known.depth and not isinstance(p, int):
+                low, high = 0, -1
+            else:
+                low, high = (p, p) if isinstance(p, int) else extent(p)
             if low < -shape[d] or high >= shape[d]:
                 raise IndexError(
                     f"index {high if high >= shape[d] else low} is out of bounds for dimension {d} "

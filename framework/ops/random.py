@@ -22,6 +22,7 @@ from framework.device import CPU, existing, get_default_device
 from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.kernels import module_of, to_host
 from framework.kernels.floats import floating, real_floating, type_name
+from framework.kernels.places import sections
 from framework.ops.creation import (
     add_likes,
     create,
@@ -314,7 +315,7 @@ def _multinomial_kernel(p: Any, *, num_samples: int, replacement: bool, generato
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     if replacement:
         u = generator.uniform((*weights.shape[:-1], num_samples), np.float64)
-        chosen = _sections(np.cumsum(weights, -1) / weights.sum(-1, keepdims=True), u)
+        chosen = sections(np.cumsum(weights, -1) / weights.sum(-1, keepdims=True), u)
     else:
         u = generator.uniform(weights.shape, np.float64)
         with np.errstate(divide="ignore"):
@@ -332,19 +333,6 @@ def _quickest(race: Any, count: int) -> Any:
         if (np.count_nonzero(race <= last, -1) == count).all():  # no ties, and no NaN
             return np.take_along_axis(found, np.argsort(least, -1, kind="stable"), -1)
     return np.argsort(race, -1, kind="stable")[..., :count]
-
-
-def _sections(edges: Any, u: Any) -> Any:
-    """For each u of a row, the number of edges of that row that are not above it.
-
-    One search for all rows: row r is searched between r and r + 1. No section without width is
-    chosen, nor, by rounding, one after the last that has any.
-    """
-    n = edges.shape[-1]
-    rows = np.arange(edges.size // n).reshape((*edges.shape[:-1], 1))
-    found = np.searchsorted((edges + rows).ravel(), (u + rows).ravel(), side="right")
-    last = np.argmax(edges >= edges[..., -1:], -1)
-    return np.minimum(found.reshape(u.shape) - n * rows, last[..., None])
 
 
 NORMAL = op("normal", _normal_kernel, "mean std", grad=(_zero, _zero))

@@ -12,7 +12,8 @@ from framework.core.dispatch import apply, composite
 from framework.core.interpose import by_sample
 from framework.core.kinds import MISSING
 from framework.core.registry import function, op
-from framework.kernels import compiled, to_device, to_host, waits
+from framework.kernels import compiled, module_of, to_device, to_host, waits
+from framework.kernels.indices import known
 from framework.layout import contiguous_format, formatted, in_rows, keeps_format
 from framework.ops.dims import axis, numpy_names
 from framework.ops.joining import stack
@@ -89,7 +90,8 @@ def repeat_interleave(
     the result is the index of what is repeated.
 
     Args:
-        output_size: the length of the result, which is checked.
+        output_size: the length of the result, which is checked; numbers on a CUDA device are not
+            then, as in PyTorch, and nobody waits for them.
 
     RuntimeError for negative numbers, or as many as neither 1 nor the dimension's length.
 
@@ -114,7 +116,9 @@ def repeat_interleave(
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
             f"{repeats._data.shape[0]} and input.size({d}) = {n}"
         )
-    return input.index_select(d, _expanded(input, repeats, n, output_size))
+    order = _expanded(input, repeats, n, output_size)
+    with known:  # that all of it is in range
+        return input.index_select(d, order)
 
 
 def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -> Tensor:
@@ -130,6 +134,9 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
         return repeats.new_empty(output_size, dtype=repeats.dtype if repeats is input else None)
     if waits.mode and output_size is None:
         waits.waited(repeats._device)
+    if (order := _expanded_there(input._data, repeats._data, n, output_size)) is not None:
+        order = order.astype(repeats._data.dtype if repeats is input else np.int64, copy=False)
+        return wrap(order, input._device)
     times = to_host(repeats._data)
     if times.size and times.min() < 0:
         raise RuntimeError("repeats can not be negative")
@@ -139,6 +146,23 @@ def _expanded(input: Tensor, repeats: Tensor, n: int, output_size: int | None) -
     order = order.astype(repeats._data.dtype if repeats is input else np.int64)
     device = input._device
     return wrap(order if device.type == "cpu" else to_device(order, device), device)
+
+
+def _expanded_there(like: Any, times: Any, n: int, output_size: int | None) -> Any:
+    """The same on the device of ``like``, where one need not know numbers that lie there."""
+    if like.__class__.__module__ != "cupy" or not n:
+        return None
+    xp = module_of(like)
+    with like.device:
+        if times.__class__ is np.ndarray:
+            if times.size > 1 or output_size not in (None, n * int(times.max())):
+                return None
+            return xp.repeat(xp.arange(n), int(times.max()))
+        if output_size is None:
+            return None
+        ends = xp.cumsum(xp.broadcast_to(times, (n,)))
+        order = xp.searchsorted(ends, xp.arange(output_size), side="right")
+        return xp.minimum(order, n - 1)
 
 
 # -- reversing and shifting ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from framework.core.dispatch import apply, composite, one_device
 from framework.core.registry import function, op
 from framework.core.saved import values_known
 from framework.dtypes import COMPLEX, FLOAT, converted, int64
-from framework.kernels import module_of, to_host
+from framework.kernels import module_of
 from framework.kernels.compiled import LARGE
 from framework.kernels.floats import type_name
 from framework.kernels.indices import known
@@ -115,14 +115,8 @@ _UFUNCS = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}
 def _scatter_reduce_kernel(a: Any, index: Any, src: Any, *, dim: int, reduce: str) -> Any:
     if reduce != "prod" and a.dtype.kind == "c":
         raise NotImplementedError(f"\"scatter_reduce\" not implemented for '{type_name(a)}'")
-    xp = module_of(a)
     result, places, values = _flat(a, index, src, dim)
-    if reduce == "prod" and xp is not np:  # CuPy cannot do that one
-        host = [to_host(x) if hasattr(x, "get") else x for x in (result, places, values)]
-        np.multiply.at(*host)
-        result = xp.asarray(host[0])
-    else:
-        combine_at(_UFUNCS[reduce], result, places, values)
+    combine_at(_UFUNCS[reduce], result, places, values)
     return result.reshape(a.shape).astype(a.dtype, copy=False)
 
 
@@ -432,7 +426,7 @@ def _seen(index: Tensor) -> bool:
 
 def _bad(index: Tensor, size: int) -> int | None:
     """An index that is out of range."""
-    if not _seen(index) or not index._data.size:
+    if known.depth or not _seen(index) or not index._data.size:
         return None
     low, high = extent(index._data)
     return low if low < 0 else high if high >= size else None
@@ -475,7 +469,12 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             raise RuntimeError("index_select(): Index to scalar can have only 1 value, got "
                                f"{index._data.size} value(s)")  # fmt: skip
         return input.clone()
-    found = apply(INDEX, input, index.reshape(-1), layout=_layout(d))
+    index = index.reshape(-1)
+    if _seen(index):
+        with known:
+            found = apply(INDEX, input, index, layout=_layout(d))
+    else:
+        found = apply(INDEX, input, index, layout=_layout(d))
     return found if found.is_sparse else found.contiguous()
 
 

@@ -264,10 +264,11 @@ def lp_pool3d(
 
 def _starts(sample: Any, n: int, out: int, window: int) -> Any:
     """Where the windows of a pseudo-random sequence begin, per plane: (planes, out)."""
-    result = np.full((len(sample), out), n - window, np.int64)
+    xp = module_of(sample)
+    result = xp.full((len(sample), out), n - window, np.int64)
     if out > 1:
         alpha = sample.dtype.type(n - window) / sample.dtype.type(out - 1)
-        place = np.arange(out - 1, dtype=sample.dtype)
+        place = xp.arange(out - 1, dtype=sample.dtype)
         shifted = ((place + sample[:, None]) * alpha).astype(np.int64)
         result[:, :-1] = shifted - (sample[:, None] * alpha).astype(np.int64)
     return result
@@ -281,16 +282,15 @@ def _fractional_kernel(x: Any, samples: Any, *, kernel: Any, out: Any) -> tuple[
     random_numbers = samples.reshape(-1, dims)[: len(flat)]
     if random_numbers.dtype.itemsize == 2:
         random_numbers = random_numbers.astype(np.float32)
-    host = random_numbers if xp is np else random_numbers.get()
-    index: Any = np.zeros((len(flat), *[1] * (2 * dims)), np.int64)
+    index: Any = xp.zeros((len(flat), *[1] * (2 * dims)), np.int64)
     for axis in range(dims):  # the samples' last number is for the first dimension, as in PyTorch
-        sample = host[:, dims - 1 - axis] if dims == 2 else host[:, axis]
+        sample = random_numbers[:, dims - 1 - axis if dims == 2 else axis]
         starts = _starts(sample, size[axis], out[axis], kernel[axis])
-        line = starts[:, :, None] + np.arange(kernel[axis])
+        line = starts[:, :, None] + xp.arange(kernel[axis])
         spread_out = [len(flat)] + [1] * (2 * dims)
         spread_out[1 + axis], spread_out[1 + dims + axis] = out[axis], kernel[axis]
         index = index * size[axis] + line.reshape(spread_out)
-    index = xp.asarray(index.reshape(len(flat), math.prod(out), math.prod(kernel)))
+    index = index.reshape(len(flat), math.prod(out), math.prod(kernel))
     values = xp.take_along_axis(flat[:, None, :], index, axis=2)
     best = values.argmax(axis=2)[..., None]
     shape = (*x.shape[: x.ndim - dims], *out)

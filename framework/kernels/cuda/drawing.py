@@ -15,11 +15,12 @@ import numpy as np
 from framework.device import is_fake_cuda
 from framework.kernels import cuda, module_of, on
 from framework.kernels.cuda import blocks_for, empty, empty_like, flat, launch, ready
+from framework.kernels.places import sections
 from framework.layout import like_dense
 
 __all__ = [
-    "bernoulli", "bernoulli_", "dropout", "normal_", "rand", "randint", "randn", "random_",
-    "randperm", "uniform_",
+    "bernoulli", "bernoulli_", "dropout", "multinomial", "normal_", "rand", "randint", "randn",
+    "random_", "randperm", "uniform_",
 ]  # fmt: skip
 
 _LAST = (1 << 62) - 1  # block up to which a place in the stream is an int64
@@ -164,6 +165,27 @@ def bernoulli(a: Any, p: Any = None, *, generator: Any) -> Any:
 def bernoulli_(a: Any, *, p: Any, generator: Any) -> Any:
     """The same in place, with one chance for all."""
     return bernoulli(a, p, generator=generator) if isinstance(p, (int, float)) else None
+
+
+def multinomial(p: Any, *, num_samples: int, replacement: bool, generator: Any) -> Any:
+    """Indices drawn with each row's probabilities: one number says whether these are such.
+
+    The stream's numbers are the CPU's; sums and logarithms may differ in their last bits.
+    """
+    shape = (*p.shape[:-1], num_samples) if replacement else p.shape
+    if not ready(p) or not _fits(generator, math.prod(shape)):
+        return None
+    xp = np if p.__class__ is np.ndarray else module_of(p)
+    weights = p.astype(np.float64)
+    sums = weights.sum(-1, keepdims=True)
+    if not bool(xp.isfinite(weights).all() & (weights >= 0).all() & (sums > 0).all()):
+        return None  # the plain kernel says so
+    u = _uniform(p, shape, np.dtype(np.float64), generator, 53)
+    if replacement:
+        return sections(xp.cumsum(weights, -1) / sums, u).astype(np.int64, copy=False)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        race = -xp.log1p(-u) / weights
+    return xp.argsort(race, -1, kind="stable")[..., :num_samples].astype(np.int64)
 
 
 # -- dropout --------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ _NAMES = {  # by family: functions of the name of their op
     "attention": "attention attention_backward",
     "conv": """conv1d conv1d_input conv1d_weight conv2d conv2d_input conv2d_weight conv3d
         conv3d_input conv3d_weight conv_transpose1d conv_transpose2d conv_transpose3d""",
-    "drawing": """bernoulli bernoulli_ dropout normal_ rand randint randn random_ randperm
-        uniform_""",
+    "drawing": """bernoulli bernoulli_ dropout multinomial normal_ rand randint randn random_
+        randperm uniform_""",
     "gates": "gru_gates gru_gates_backward lstm_gates lstm_gates_backward",
     "loss": "nll_loss nll_loss_backward",
     "norm": """affine_norm_backward batch_norm group_norm layer_norm rms_norm standardize

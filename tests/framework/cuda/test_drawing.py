@@ -49,6 +49,25 @@ def test_what_is_uniform_is_the_cpus_to_the_bit(
 
 
 @pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("replacement", [False, True])
+def test_multinomial_draws_what_the_cpu_draws(replacement: bool, dtype: Any, host: Host) -> None:
+    weights = np.random.default_rng(0).random((3, 50)).astype(dtype)
+    weights[:, ::7] = 0
+    for p in weights, weights[0]:
+        found = []
+        for call in (lambda *a, **m: tried("drawing", *a, **m)[0],
+                     lambda name, *a, **m: OPS[name].kernel(*a, **m)):  # fmt: skip
+            stream = Generator().manual_seed(4)
+            made = call("multinomial", p, num_samples=9, replacement=replacement, generator=stream)
+            found.append((made.tolist(), made.dtype, stream.offset))
+        assert found[0] == found[1]
+    p[3] = np.nan
+    stream = Generator().manual_seed(4)
+    meta = {"num_samples": 1, "replacement": replacement, "generator": stream}
+    assert tried("drawing", "multinomial", p, **meta) is None and stream.offset == 0
+
+
+@pytest.mark.parametrize("dtype", KINDS)
 def test_what_is_normal_is_the_cpus_nearly(dtype: Any, host: Host) -> None:
     for count in _COUNTS:
         x = np.zeros(count, dtype)

@@ -128,6 +128,41 @@ def test_scans_fetch_nothing() -> None:
     strictly("-c", SCANS)
 
 
+SIZES = """
+import cupy
+import framework as torch
+x, p = torch.randn(6, 9), torch.rand(4, 300)
+times = torch.tensor([2, 0, 1, 3, 1, 2])
+index, src = torch.randint(0, 6, (40, 9)), torch.randn(40, 9)
+images, numbers = torch.randn(2, 3, 8, 8), torch.rand(2, 3, 2)
+def same(call, fetched):
+    there = [t.cuda() for t in (x, p, times, index, src, images, numbers)]
+    cupy.counts.reset()
+    torch.manual_seed(3)
+    found = call(*there)
+    assert cupy.counts.fetched == fetched, cupy.counts.fetched
+    assert found.device.type == "cuda"
+    torch.manual_seed(3)
+    torch.testing.assert_close(found.cpu(), call(x, p, times, index, src, images, numbers))
+same(lambda x, *_: x.repeat_interleave(3, 0), 0)
+same(lambda x, *_: x.repeat_interleave(2, 1, output_size=18), 0)
+same(lambda x, p, times, *_: x.repeat_interleave(times, 0, output_size=9), 0)
+same(lambda x, p, times, *_: torch.repeat_interleave(times, output_size=9), 0)
+for replacement in (False, True):
+    same(lambda x, p, *_: p.multinomial(7, replacement), 1)
+for again in (False, True):
+    same(lambda x, p, times, index, src, *_: x.scatter_reduce(
+        0, index, src, "prod", include_self=again), 16 if again else 32)
+same(lambda *a: torch.nn.functional.fractional_max_pool2d(
+    a[5], 3, 4, _random_samples=a[6]), 0)
+"""
+
+
+@needs_compiler
+def test_sizes_and_draws_are_found_on_the_device() -> None:
+    strictly("-c", SIZES)
+
+
 NUMBERS = """
 import numpy as np
 import framework as torch
