@@ -707,9 +707,9 @@ def _gated(input: Any, dim: int) -> Any:
 
 
 def _glu_kernel(a: Any, *, dim: int) -> Any:
-    half, kernels = a.shape[dim] // 2, compiled.family("glu")
+    half = a.shape[dim] // 2
     many, length = math.prod(a.shape[:dim]), half * math.prod(a.shape[dim + 1 :])
-    if kernels and a.flags.c_contiguous:
+    if compiled.is_plain_or_wide(a) and (kernels := compiled.family("glu")):
         return kernels.glu(a, (*a.shape[:dim], half, *a.shape[dim + 1 :]), many, length)
     left, right = np.split(a, 2, dim)
     return in_rows(left * quick.logistic(right))
@@ -725,7 +725,7 @@ GLU_BACKWARD = op("glu_backward", _glu_backward_kernel, "grad a")
 
 
 def _glu_grad(g: Any, a: Any, dim: int) -> Any:
-    if not modes.grad and compiled.family("glu"):
+    if not modes.grad and compiled.is_plain_or_wide(a._data) and compiled.family("glu"):
         return apply(GLU_BACKWARD, g, a, dim=dim)
     half = a.shape[dim] // 2
     left, s = a.narrow(dim, 0, half), sigmoid(a.narrow(dim, half, half))
