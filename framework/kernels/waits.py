@@ -8,11 +8,13 @@ classes?), nor what a debugger looks at.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from framework.cautions import caution
 
-__all__ = ["mode", "told", "transferred", "waited"]
+__all__ = ["mode", "told", "transferred", "unsaid", "waited"]
 
 mode = 0  # 0: nothing is said, 1: a warning, 2: an error
 
@@ -29,6 +31,17 @@ def waited(place: Any) -> None:
     """What is on the device ``place`` is waited for; nothing is said of the CPU."""
     if place.type == "cuda":
         told()
+
+
+@contextlib.contextmanager
+def unsaid() -> Iterator[None]:
+    """Within, nothing is said: a debugger looks, whose program stands."""
+    global mode
+    before, mode = mode, 0
+    try:
+        yield
+    finally:
+        mode = before
 
 
 def transferred(source: Any, target: Any, non_blocking: bool) -> None:

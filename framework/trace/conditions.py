@@ -296,13 +296,15 @@ class Where:
 
 @contextmanager
 def _aside() -> Iterator[None]:
-    """What is evaluated is not the model's, and makes no events and no graph."""
+    """What is evaluated is not the model's: it makes no events and no graph, and may wait."""
     from framework.core.modes import modes
+    from framework.kernels import waits
 
     recorder, sink.active = sink.active, None
     grad, modes.grad = modes.grad, False
     try:
-        yield
+        with waits.unsaid():
+            yield
     finally:
         sink.active, modes.grad = recorder, grad
 

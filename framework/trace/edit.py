@@ -17,6 +17,7 @@ import numpy as np
 
 from framework.core import views
 from framework.core.modes import modes
+from framework.kernels import waits
 from framework.trace import frames, records, sink
 from framework.trace.events import EDITED
 from framework.trace.gate import GateError
@@ -81,7 +82,8 @@ def _assign(gate: Gate, target: str, value: str, index: int) -> str:
     try:
         if extra:
             inner["it"] = eval(compile(target, "<edit>", "eval"), names, inner)
-        _writing_tensors(gate, lambda: _run(tree, statement, names, inner))
+        with waits.unsaid():
+            _writing_tensors(gate, lambda: _run(tree, statement, names, inner))
     except GateError:
         raise
     except BaseException as error:  # also SystemExit: it is the user's code

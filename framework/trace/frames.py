@@ -268,8 +268,11 @@ def evaluate(
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error)
         raise ValueError(f"not an expression: {one_line(reason)}") from None
+    from framework.kernels import waits  # here, since viewers import this file
+
     try:
-        return eval(code, {**(extra or {}), **names})
+        with waits.unsaid():
+            return eval(code, {**(extra or {}), **names})
     except BaseException as error:  # also SystemExit and KeyboardInterrupt: it is the user's code
         raise ValueError(one_line(f"{type(error).__name__}: {error}")) from None
 

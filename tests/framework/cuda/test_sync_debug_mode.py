@@ -92,10 +92,31 @@ for wrong, told in (("loud", "expected one of `default`, `warn`, `error`"), (3, 
         raise AssertionError(wrong)
 assert cuda.get_sync_debug_mode() == 0
 # A debugger that looks at values is not the program.
-from framework.trace import recording, break_on
+from framework import trace
+from framework.trace.edit import edit
 cuda.set_sync_debug_mode(2)
-with recording(keep="all"), break_on("nan", do=print):
+hits, told = [], []
+with trace.break_on("op relu where x.sum().item() > 3", do=hits.append):
     (x + 1).relu()
+with trace.break_on(("op relu", lambda t: bool(t.sum() > 3)), do=hits.append):
+    (x + 1).relu()
+assert len(hits) == 2
+def console(stop):
+    told.extend(gate.evaluate(line).text for line in ("x.sum().item() > 0", "x.tolist()[:1]"))
+    told.append(edit(gate, "n", "int(x[0]) + 2"))
+    return "continue"
+with trace.recording(keep="all") as tape:
+    gate = trace.Gate(tape)
+    gate.console = console
+    gate.set_breakpoints([trace.Breakpoint(1, op="relu")])
+    (x + 1).relu()
+assert told[0] == "True" and len(told) == 3 and cuda.get_sync_debug_mode() == 2, told
+try:
+    x.sum().item()
+except RuntimeError:
+    pass
+else:
+    raise AssertionError("the program's own waits are told again")
 """
 
 
