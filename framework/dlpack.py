@@ -239,8 +239,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
             kind = int(ext_tensor.__dlpack_device__()[0])
             if kind in _OF_CUDA:
                 options["stream"] = 1  # the default stream, on which everything here runs
+        newest = {} if "stream" in options and _before_versions() else {"max_version": (1, 0)}
         try:
-            capsule = ext_tensor.__dlpack__(max_version=(1, 0), **options)
+            capsule = ext_tensor.__dlpack__(**newest, **options)
         except TypeError:  # older than DLPack 1.0
             options.pop("copy", None)
             capsule = ext_tensor.__dlpack__(**options)
@@ -260,6 +261,15 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         return wrap(to_device(array, target), target)
     taken = ext_tensor is capsule or not hasattr(ext_tensor, "__dlpack_device__")
     return wrap(array.copy() if copy and taken else array, target)
+
+
+def _before_versions() -> bool:
+    """Whether CuPy reads no capsules of DLPack 1.0, which not all of 13 do."""
+    if is_fake_cuda():
+        return False
+    import cupy
+
+    return int(cupy.__version__.partition(".")[0]) < 14
 
 
 def _array_in(capsule: Any) -> tuple[Any, device]:

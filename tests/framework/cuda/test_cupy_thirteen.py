@@ -107,6 +107,29 @@ def test_streams_of_either(cupy: str) -> None:
     strictly("-c", STREAMS, cupy=cupy)
 
 
+CAPSULES = """
+import sys
+import framework as torch
+asked = []
+class Foreign:  # of a library that has both kinds of capsules
+    def __dlpack_device__(self):
+        return (2, 0)
+    def __dlpack__(self, **options):
+        asked.append(options)
+        raise RuntimeError("enough")
+try:
+    torch.from_dlpack(Foreign())
+except RuntimeError as error:
+    assert "enough" in str(error)
+print(asked)
+"""
+
+
+def test_capsules_that_it_reads_are_asked_for() -> None:
+    assert strictly("-c", CAPSULES, cupy="13.2.0") == "[{'stream': 1}]\n"
+    assert strictly("-c", CAPSULES) == "[{'max_version': (1, 0), 'stream': 1}]\n"
+
+
 BENCH = """
 import sys
 from benchmarks import cuda, workloads
