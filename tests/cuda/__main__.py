@@ -99,7 +99,9 @@ def _races(environment: dict[str, str]) -> int:
     if shutil.which("g++") is None:
         return _nothing("g++ is not on the PATH")
     environment["TAPEBOOK_TEST_RACES"] = "1"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", *_FILES]
+    # A file's tests stay together: its last one asks what the others have launched.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3",
+               "--dist", "loadfile", "--no-loadscope-reorder", *_FILES]  # fmt: skip
     return int(subprocess.run(command, cwd=ROOT, env=environment).returncode != 0)
 
 
