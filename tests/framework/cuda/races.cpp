@@ -8,7 +8,7 @@
 // belongs to nobody until the thread that fetched it has waited for it.
 //
 // Arrays of a launch are watched and the library's own data, which is shared memory: a block finds
-// there nothing of the blocks before it.
+// there nothing of the blocks before it, and must not read what none of its threads has written.
 
 #include <algorithm>
 #include <cstdint>
@@ -148,6 +148,9 @@ void touch(uintptr_t at, size_t size, Kind kind, uintptr_t code) {
             if (first && !byte.fetched && !both && unordered(byte.write, now, w.shared))
                 report(kind == READ ? "written-read" : "written-written", w, at + k, byte.write,
                        now);
+            bool anyones = byte.write.there && byte.write.block == now.block;
+            if (first && w.shared && kind != WRITE && !anyones)
+                report("read-unwritten", w, at + k, now, now);
             if (kind == READ) {
                 remember(byte.read, now, w.shared);
             } else {

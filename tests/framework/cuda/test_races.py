@@ -33,6 +33,8 @@ KERNELS = {
     "blocks_read": "y[blockIdx.x * 64 + i] = x[i]; if (blockIdx.x == 1) y[i + 64] = y[i];",
     "blocks_read_before": "if (blockIdx.x == 0) y[i + 64] = y[i]; else y[i] = x[i];",
     "bytes": "((char*)y)[i] = (char)i;",
+    "blocks_read_unwritten": "if (blockIdx.x == 0) parts[i] = x[i]; __syncthreads();"
+                             " y[blockIdx.x * 64 + i] = parts[i];",
     "fetched": "fetch_ahead<8>(parts + i, x + i, true); end_group(); wait_for_groups<0>();"
                " __syncthreads(); y[i] = parts[next];",
     "own_fetch": "fetch_ahead<8>(parts + i, x + i, true); end_group(); wait_for_groups<0>();"
@@ -45,11 +47,11 @@ KERNELS = {
                   " fetch_ahead<8>(parts + i, x + i, true); end_group(); wait_for_groups<0>();",
 }  # fmt: skip
 RACES = {  # what is seen first, with the threads in their order
-    "no_barrier": "read-written", "again": "read-written", "other_warp": "written-read",
+    "no_barrier": "read-unwritten", "again": "read-written", "other_warp": "written-read",
     "shuffled": "written-read", "all_write": "written-written", "atomic_and_not": "read-written",
     "blocks_meet": "written-written", "blocks_read": "written-read",
-    "blocks_read_before": "read-written", "fetch_not_awaited": "fetched",
-    "fetch_of_others": "read-written", "fetch_over": "read-written",
+    "blocks_read_before": "read-written", "blocks_read_unwritten": "read-unwritten", "fetch_not_awaited": "fetched",
+    "fetch_of_others": "read-unwritten", "fetch_over": "read-written",
 }  # fmt: skip
 X = np.arange(64.0)
 TEXT = """
