@@ -50,8 +50,9 @@ RACES = {  # what is seen first, with the threads in their order
     "no_barrier": "read-unwritten", "again": "read-written", "other_warp": "written-read",
     "shuffled": "written-read", "all_write": "written-written", "atomic_and_not": "read-written",
     "blocks_meet": "written-written", "blocks_read": "written-read",
-    "blocks_read_before": "read-written", "blocks_read_unwritten": "read-unwritten", "fetch_not_awaited": "fetched",
-    "fetch_of_others": "read-unwritten", "fetch_over": "read-written",
+    "blocks_read_before": "read-written", "blocks_read_unwritten": "read-unwritten",
+    "fetch_not_awaited": "fetched", "fetch_of_others": "read-unwritten",
+    "fetch_over": "read-written",
 }  # fmt: skip
 X = np.arange(64.0)
 TEXT = """
