@@ -111,7 +111,7 @@ def _cupy() -> tuple[str, str]:
     from framework.cuda.devices import driver_version
     from framework.device import bfloat16_problem, cuda_problem, first_words
 
-    if (problem := cuda_problem()).startswith("CuPy is for NumPy 1"):
+    if (problem := cuda_problem()).startswith(("CuPy is for NumPy 1", "CuPy cannot be imported")):
         return BAD, problem.replace("CuPy", f"CuPy {version}", 1)
     try:
         driver = driver_version()

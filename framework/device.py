@@ -199,8 +199,8 @@ def cuda_problem() -> str:
         if error.name == "cupy":
             return "CuPy is not installed (pip install 'tapebook[cuda12]')"
         return f"CuPy cannot be imported: {first_words(error)}"
-    except ImportError as error:
-        return f"CuPy cannot be imported: {first_words(error)}"
+    except ImportError as error:  # CuPy's own text begins with advice, and ends with the reason
+        return f"CuPy cannot be imported: {first_words(error.__cause__ or error)}"
     except AttributeError:  # before 13.2 it asks NumPy for what NumPy 2 has not
         return "CuPy is for NumPy 1: pip install -U 'tapebook[cuda12]' (CuPy 13.2 or newer)"
     try:
@@ -240,7 +240,7 @@ def bfloat16_problem() -> str:
     return ""
 
 
-def first_words(error: Exception) -> str:
+def first_words(error: BaseException) -> str:
     """The first line of an error that has words: CuPy's begin with rulers."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line.strip("=-")), type(error).__name__)

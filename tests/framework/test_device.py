@@ -176,12 +176,13 @@ def test_the_default_device() -> None:
 
 def test_a_broken_cupy_is_not_called_missing(tmp_path) -> None:
     (tmp_path / "cupy.py").write_text(
-        "raise ImportError('\\n======\\nFailed to import CuPy.\\n\\nOriginal error: ...')"
+        "try: import no_such_lock\n"
+        "except ImportError as e: raise ImportError('\\n===\\nFailed to import CuPy.') from e\n"
     )
     code = "from framework.device import cuda_problem; print(cuda_problem())"
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert done.stdout == "CuPy cannot be imported: Failed to import CuPy.\n"
+    assert done.stdout == "CuPy cannot be imported: No module named 'no_such_lock'\n"
 
 
 def test_numbers_of_the_cpu_are_kept_and_stand_for_it() -> None:

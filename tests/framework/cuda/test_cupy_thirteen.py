@@ -179,16 +179,29 @@ def test_the_doctor_notes_it() -> None:
     assert strictly("-c", DOCTOR).splitlines()[1].startswith("ok  ")
 
 
-def test_a_cupy_for_numpy_1_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cupy.py").write_text("import numpy\nnumpy.float_\n")
-    about = tmp_path / "cupy_cuda12x-13.0.0.dist-info"
+def _with_cupy(folder: Path, code: str) -> list[str]:
+    """What the doctor says of devices and of a CuPy 13.0.0 that is only this code."""
+    (folder / "cupy.py").write_text(code)
+    about = folder / "cupy_cuda12x-13.0.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: cupy-cuda12x\nVersion: 13.0.0\n")
     env = {k: v for k, v in os.environ.items() if not k.startswith("TAPEBOOK_")}
-    env["PYTHONPATH"] = f"{tmp_path}:{ROOT}"
+    env["PYTHONPATH"] = f"{folder}:{ROOT}"
     done = subprocess.run([sys.executable, "-c", DOCTOR], cwd=HERE, env=env, capture_output=True,
                           text=True)  # fmt: skip
-    devices, cupy = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_a_cupy_that_lacks_a_library_says_which(tmp_path: Path) -> None:
+    code = "try: import libnone\nexcept ImportError as e: raise ImportError('===\\nFailed') from e"
+    devices, cupy = _with_cupy(tmp_path, code)
+    reason = "cannot be imported: No module named 'libnone'"
+    assert devices.startswith(f"note  devices     cpu only: CuPy {reason};")
+    assert cupy == f"MISS  cupy        CuPy 13.0.0 {reason}"
+
+
+def test_a_cupy_for_numpy_1_is_named(tmp_path: Path) -> None:
+    devices, cupy = _with_cupy(tmp_path, "import numpy\nnumpy.float_\n")
     assert devices.startswith("note  devices     cpu only: CuPy is for NumPy 1: pip install")
     assert cupy.startswith("MISS  cupy        CuPy 13.0.0 is for NumPy 1: pip install")
     assert cupy.endswith("(CuPy 13.2 or newer)")
