@@ -13,7 +13,7 @@ import numpy as np
 from framework import dtypes
 from framework.core.modes import modes
 from framework.device import default
-from framework.kernels import to_host
+from framework.kernels import to_host, waits
 from framework.layout import strided
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_text"]
@@ -115,6 +115,8 @@ def tensor_text(tensor: Any, name: str = "tensor") -> str:
                 inner = text.replace("\n", "\n    ")
                 text = f"GradTrackingTensor(lvl={number}, value=\n    {inner}\n)"
             return text
+    if waits.mode:
+        waits.waited(tensor._device)
     prefix = f"{name}("
     if tensor.is_sparse:
         return prefix + _sparse_body(tensor, len(prefix)) + ")"

@@ -24,7 +24,7 @@ from framework import dtypes, torch_files
 from framework.atomic import write_atomically
 from framework.core.copies import OWN_ATTRIBUTES, attributes_of
 from framework.device import CPU, META, device
-from framework.kernels import to_device
+from framework.kernels import to_device, waits
 from framework.kernels.meta import meta_array
 from framework.load_settings import (
     LoadEndianness,
@@ -271,6 +271,8 @@ class _Packer:
         place = tag_of(tensor)
         if place != "cpu":
             record["device"] = place
+        if waits.mode:
+            waits.waited(tensor._device)
         self.memories.add(tensor._data, ".".join(path) or "tensor", record, shares=not kind)
         return record
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.device import CPU, META, device
-from framework.kernels import to_device, to_host
+from framework.kernels import to_device, to_host, waits
 from framework.kernels.strided import memory_of, reach, strided, strides_of
 
 __all__ = [
@@ -79,6 +79,8 @@ def reduced(tensor: Any) -> Any:
     """What `Tensor.__reduce__` returns."""
     made: tuple[Any, ...]
     where = str(tensor._device)
+    if waits.mode:
+        waits.waited(tensor._device)
     if tensor._device is META or tensor.is_sparse:
         made = (type(tensor), tensor._data, tensor.dtype.name, where, tensor._rg)
     else:

@@ -14,7 +14,7 @@ from framework.core.interpose import by_sample
 from framework.core.modes import no_grad
 from framework.core.registry import function, op
 from framework.core.saved import values_known
-from framework.kernels import module_of, to_device, to_host
+from framework.kernels import module_of, to_device, to_host, waits
 from framework.kernels.floats import type_name, wide, widening
 from framework.kernels.places import add_at
 from framework.kernels.sums import embedded_sums, gathered_sums, summed_rows
@@ -543,6 +543,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return apply(ONE_HOT, tensor, num_classes=num_classes)
+    if waits.mode and num_classes == -1:
+        waits.waited(tensor._device)
     if int(data.min()) < 0:
         raise RuntimeError("Class values must be non-negative.")
     largest = int(data.max())

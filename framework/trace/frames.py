@@ -239,7 +239,10 @@ def text_of(value: Any) -> str:
     text = short(value, TEXT)
     if not text.startswith("<") or kind.__repr__ is object.__repr__:
         return one_line(text)
-    return one_line(repr(value))
+    from framework.kernels import waits  # here, since viewers import this file
+
+    with waits.unsaid():  # a list, or an object of the user's, that has tensors of a device
+        return one_line(repr(value))
 
 
 def one_line(text: str, limit: int = TEXT) -> str:

@@ -11,8 +11,9 @@ from test_generators import fake
 from test_strict_device import ROOT, strictly
 
 WAITS = """
-import warnings
+import copy, io, pickle, tempfile, warnings
 import framework as torch
+from framework.utils.tensorboard import SummaryWriter
 cuda = torch.cuda
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
@@ -23,7 +24,7 @@ assert cuda.get_sync_debug_mode() == 1
 cuda.set_sync_debug_mode(0)
 x, i = torch.arange(6.0, device="cuda"), torch.tensor([2, 1], device="cuda")
 mask, host, side = x > 2, torch.ones(6), cuda.Stream()
-pinned = torch.ones(6, pin_memory=True)
+pinned, board = torch.ones(6, pin_memory=True), SummaryWriter(tempfile.mkdtemp())
 waiting = {
     "item": lambda: x.sum().item(), "bool": lambda: bool(mask.any()), "float": lambda: float(x[0]),
     "int": lambda: int(x[1]), "tolist": lambda: x.tolist(), "cpu": lambda: x.cpu(),
@@ -38,7 +39,11 @@ waiting = {
     "unique_consecutive": lambda: torch.unique_consecutive(x),
     "repeat_interleave": lambda: x[:2].repeat_interleave(i),
     "is_nonzero": lambda: x[1].is_nonzero(),
-    "synchronize": lambda: side.synchronize(),
+    "synchronize": lambda: side.synchronize(), "repr": lambda: repr([x]), "str": lambda: f"{x}",
+    "one_hot": lambda: torch.nn.functional.one_hot(i), "pickle": lambda: pickle.dumps(x),
+    "save": lambda: torch.save({"x": x}, io.BytesIO()), "list of": lambda: torch.tensor([x[0]]),
+    "add_scalar": lambda: board.add_scalar("x", x.sum()),
+    "add_tensor": lambda: board.add_tensor("x", x),
 }
 others = {
     "add": lambda: x + 1, "number": lambda: x * torch.tensor(2.0), "index": lambda: x[i],
@@ -52,6 +57,8 @@ others = {
     "device": lambda: x.to(x.device),
     "host": lambda: (host.sum().item(), host.nonzero(), host[host > 0], host.tolist()),
     "event": lambda: cuda.Event().synchronize(), "all": lambda: cuda.synchronize(),
+    "copied": lambda: copy.deepcopy(x), "meta": lambda: repr(x.to("meta")),
+    "classes": lambda: torch.nn.functional.one_hot(i, 3), "host printed": lambda: repr(host),
     "sized": lambda: x[:2].repeat_interleave(i, output_size=3), "half": lambda: x.half(),
     "cross_entropy": lambda: torch.nn.functional.cross_entropy(x.view(2, 3), i),
     "backward": lambda: (x.clone().requires_grad_() * 2).sum().backward(),
@@ -101,16 +108,21 @@ with trace.break_on("op relu where x.sum().item() > 3", do=hits.append):
 with trace.break_on(("op relu", lambda t: bool(t.sum() > 3)), do=hits.append):
     (x + 1).relu()
 assert len(hits) == 2
+class Held:
+    def __repr__(self):
+        return f"Held: {x}"
 def console(stop):
     told.extend(gate.evaluate(line).text for line in ("x.sum().item() > 0", "x.tolist()[:1]"))
     told.append(edit(gate, "n", "int(x[0]) + 2"))
+    told.append(trace.frames.text_of(Held()))
     return "continue"
 with trace.recording(keep="all") as tape:
     gate = trace.Gate(tape)
     gate.console = console
     gate.set_breakpoints([trace.Breakpoint(1, op="relu")])
     (x + 1).relu()
-assert told[0] == "True" and len(told) == 3 and cuda.get_sync_debug_mode() == 2, told
+assert told[0] == "True" and told[3].startswith("Held: tensor([0., 1.,"), told
+assert len(told) == 4 and cuda.get_sync_debug_mode() == 2, told
 try:
     x.sum().item()
 except RuntimeError:
