@@ -334,9 +334,12 @@ def embedding_bag(
     _check_bags(input, weight, mode, sparse, scale_grad_by_freq, per_sample_weights)
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
-    flat = input.reshape(-1)
     bags = np.repeat(np.arange(len(starts)), ends - starts)
+    flat = input.reshape(-1)
     factors = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    if include_last_offset and len(bags) < flat.shape[0]:  # what is behind the last bag
+        flat = flat.narrow(0, 0, len(bags))
+        factors = None if factors is None else factors.narrow(0, 0, len(bags))
     if padding_idx is not None:
         rows = weight.shape[0]
         if not -rows <= padding_idx < rows:
@@ -429,7 +432,7 @@ def bag_statistics(
     if mode == "sum":
         zeros = np.zeros(offsets.shape[0], np.int64)
         return placed(bags[:0] if padding_idx is None else bags), placed(zeros), placed(zeros)
-    host = to_host(indices._data)
+    host = to_host(indices._data)[: len(bags)]
     kept = np.ones(len(host), np.bool_) if padding_idx is None else host != padding_idx
     sizes = np.bincount(bags[kept], minlength=count)
     largest = placed(sizes)
@@ -478,7 +481,7 @@ def _reduced_bags(
     if mode == "max":
         best = apply(BAG_MAXIMA, weight.detach(), flat, bags, count=count)
         if not flat.shape[0]:
-            return weight.new_zeros((count, weight.shape[1])) + weight.sum() * 0
+            return weight.new_zeros((count, weight.shape[1])) + weight.narrow(0, 0, 0).sum()
         return weight.gather(0, best.clamp(min=0)).masked_fill(best < 0, 0.0)
     if lookup is EMBEDDING and not by_freq:
         total = apply(GATHERED_SUMS, weight, flat, bags, factors, count=count)

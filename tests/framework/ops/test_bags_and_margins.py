@@ -68,6 +68,28 @@ def test_bags_with_factors_last_offset_and_rows() -> None:
     np.testing.assert_allclose(rows.detach()[1], table.detach().numpy()[[3, 3, 2]].mean(0))
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding", [None, 3])
+def test_what_is_behind_the_last_bag_is_left_out(mode: str, padding: int | None) -> None:
+    ends = torch.tensor([0, 2, 4])
+    found = []
+    for index in (INDEX, INDEX[:4]):
+        weight = torch.tensor(np.arange(10.0).reshape(5, 2)).requires_grad_()
+        factors = torch.ones(len(index)).double().requires_grad_() if mode == "sum" else None
+        made = F.embedding_bag(index, weight, ends, mode=mode, include_last_offset=True,
+                               padding_idx=padding, per_sample_weights=factors)  # fmt: skip
+        made.backward(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).double())
+        found.append((made, weight.grad))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+
+
+def test_maxima_of_bags_without_rows_are_zero_whatever_the_table_has() -> None:
+    weight = torch.full((4, 2), math.nan).requires_grad_()
+    made = F.embedding_bag(INDEX[:0], weight, torch.tensor([0, 0]), mode="max")
+    made.sum().backward()
+    assert torch.equal(made, torch.zeros(2, 2)) and torch.equal(weight.grad, torch.zeros(4, 2))
+
+
 def test_bag_refusals() -> None:
     table = torch.ones(4, 3)
     with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
