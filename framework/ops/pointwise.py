@@ -222,7 +222,7 @@ def _division(kernel: Kernel, name: str, fast: str = "") -> Kernel:
         kind = like.dtype.kind
         if kind in "bc":
             raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{type_name(like)}'")
-        if kind in "iu" and not module_of(b).all(b):
+        if kind in "iu" and not module_of(b).all(b) and getattr(a, "size", 1) > 0:
             raise ValueError("ZeroDivisionError")
         if fast and kind == "f" and (kernels := _elementwise(a, b)):
             return getattr(kernels, fast)(a, b)

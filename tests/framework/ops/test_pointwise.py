@@ -269,3 +269,10 @@ def test_log10_of_float32_is_right_to_the_last_place():
     assert x.log10().tolist() == x.double().log10().float().tolist()
     assert x[0].log10().item() == 3 and x.log10().dtype is torch.float32
     assert torch.tensor(-1.0).log10().isnan()
+
+
+def test_nothing_may_be_divided_by_zero() -> None:
+    none = torch.ones(0, 3, dtype=torch.int32)
+    for made in (none % 0, none // 0, torch.fmod(none, 0), none.div(0, rounding_mode="trunc")):
+        assert made.shape == (0, 3) and made.dtype == torch.int32
+    assert (none // torch.zeros(3, dtype=torch.int32)).shape == (0, 3)
