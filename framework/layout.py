@@ -10,11 +10,12 @@ import functools
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from framework.kernels.orders import in_rows_copy
 
 __all__ = [
-    "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
+    "as_type", "channels_last", "channels_last_3d", "contiguous_format", "dense_order", "formatted",
     "in_order", "in_rows", "is_dense", "keeps_format", "laid_out", "layout", "like_dense",
     "memory_format", "preserve_format", "result_strides", "suggested",
     "sparse_bsc", "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr", "strided",
@@ -96,6 +97,18 @@ def in_rows(array: Any) -> Any:
     """
     flags = getattr(array, "flags", None)
     return array if flags is None or flags.c_contiguous else in_rows_copy(array)
+
+
+def as_type(array: Any, kind: Any) -> Any:
+    """``array`` in another type. Dimensions that repeat their elements still do.
+
+    `astype` would write them out, innermost, and results would lie as its result does.
+    """
+    if array.__class__ is not np.ndarray or 0 not in array.strides or not array.size:
+        return array.astype(kind)
+    once = array[tuple([slice(None, None if s else 1) for s in array.strides])].astype(kind)
+    steps = [s and step for s, step in zip(array.strides, once.strides)]
+    return as_strided(once, array.shape, steps)
 
 
 def formatted(array: Any, form: Any) -> Any:

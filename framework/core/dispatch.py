@@ -26,6 +26,7 @@ from framework.kernels import LinAlgError, SparseOperand, module_of, must_hold, 
 from framework.kernels.cuda import kernel_of
 from framework.kernels.meta import compute
 from framework.kernels.pool import claim, no_memory
+from framework.layout import as_type
 from framework.quiet import again
 from framework.trace import sink
 from framework.trace.places import user_frame
@@ -495,7 +496,7 @@ def _cast(arrays: list[Any], common: dtypes.dtype) -> list[Any]:
         if a is None:
             result.append(a)
         elif hasattr(a, "astype"):
-            result.append(a if a.dtype == target else a.astype(target))
+            result.append(a if a.dtype == target else as_type(a, target))
         elif common.category == INT and isinstance(a, int) and not isinstance(a, bool):
             result.append(np.asarray(a, np.int64).astype(target))  # wraps, as in PyTorch
         else:

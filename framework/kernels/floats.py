@@ -10,6 +10,7 @@ import numpy as np
 
 from framework import dtypes
 from framework.kernels import compiled, must_hold
+from framework.layout import as_type
 
 __all__ = ["cast", "floating", "real_floating", "type_name", "wide", "widening"]
 
@@ -69,7 +70,9 @@ def widening(kernel: Callable[..., Any]) -> Callable[..., Any]:
         if dtype.itemsize != 2 or dtype.kind not in "fV":
             return kernel(first, *rest, **meta)
         others = [wide(a) if hasattr(a, "dtype") else a for a in rest]
-        result = kernel(cast(first, _SINGLE), *others, **meta)
+        repeats = 0 in getattr(first, "strides", ())
+        single = as_type(first, _SINGLE) if repeats else cast(first, _SINGLE)
+        result = kernel(single, *others, **meta)
         if result.__class__ is tuple:
             return tuple([_back(r, dtype) for r in result])
         return _back(result, dtype)

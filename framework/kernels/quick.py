@@ -123,7 +123,7 @@ def logistic(a: Any) -> Any:
     """1 / (1 + e^-a) of real numbers, as PyTorch computes it: 0 where e^-a overflows."""
     if a.__class__ is not ndarray:
         return 1 / (1 + np.exp(-a))
-    result = np.negative(a, out=np.empty_like(a))
+    result = np.asarray(np.negative(a))  # in the ufunc's order, which `empty_like` does not know
     with np.errstate(over="ignore"):
         np.exp(result, out=result)
     result += 1

@@ -12,7 +12,7 @@ from framework.device import CPU
 from framework.kernels import compiled, module_of, to_device
 from framework.kernels.floats import widening
 from framework.kernels.padding import SOURCES, edges, edges_backward, with_constant
-from framework.layout import keeps_format, suggested
+from framework.layout import contiguous_format, formatted, keeps_format, suggested
 from framework.ops.indexing import INDEX, index_array
 from framework.tensor import wrap
 
@@ -29,7 +29,7 @@ def _pad_kernel(a: Any, *, pad: tuple[tuple[int, int], ...], value: float) -> An
         )
     inner = tuple([slice(max(-b, 0), max(n - max(-e, 0), 0)) for n, (b, e) in zip(a.shape, pad)])
     if all(b <= 0 and e <= 0 for b, e in pad):
-        return a[inner].copy()
+        return formatted(a[inner], None)
     value = dtypes.converted(value, dtypes.from_numpy_dtype[a.dtype])
     found = with_constant(a, pad, value)
     if found is not None:
@@ -110,9 +110,11 @@ def pad_by_index(input: Any, sizes: list[int], mode: str) -> Any:
     """Padding with the input's own elements: select them, dimension by dimension."""
     form = None if mode == "circular" else suggested(input._data)
     _check_result(input.shape, sizes, mode)
+    if not any(sizes):
+        return input.clone(memory_format=form or contiguous_format)
     pairs = tuple(zip(sizes[::2], sizes[1::2]))[::-1]
     a = input._data
-    if not looked_at() and input._device is CPU and compiled.is_plain_or_wide(a) and any(sizes):
+    if not looked_at() and input._device is CPU and compiled.is_plain_or_wide(a):
         return apply(_AT_ONCE[mode], input, pad=pairs, mode=mode)
     for i in range(0, len(sizes), 2):
         before, after = sizes[i], sizes[i + 1]

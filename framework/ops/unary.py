@@ -14,6 +14,7 @@ from framework.core.views import inplace_twin
 from framework.kernels import compiled, module_of, quick
 from framework.kernels.floats import real_floating, type_name, wide
 from framework.kernels.special import erf as _special_erf
+from framework.layout import as_type
 from framework.tensor import Tensor, wrap
 
 __all__ = [
@@ -217,7 +218,7 @@ def _halves(kernel: Kernel) -> Kernel:
 
     def wrapped(a: Any) -> Any:
         if a.dtype.itemsize == 2:
-            return kernel(a.astype(np.float32)).astype(a.dtype)
+            return kernel(as_type(a, np.float32)).astype(a.dtype)
         return kernel(a)
 
     return wrapped

@@ -222,6 +222,13 @@ def test_pad(mode, numpy_mode) -> None:
     np.testing.assert_array_equal(y, np.pad(x.numpy(), ((0, 0), (0, 2), (1, 2)), numpy_mode))
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_padding_with_nothing_is_a_copy(mode) -> None:
+    x = torch.zeros(2, 3)
+    F.pad(x, (0, 0), mode).add_(1)
+    assert not x.any()
+
+
 def test_pad_cuts_off() -> None:
     assert F.pad(torch.arange(4), (-1, 1), value=9).tolist() == [1, 2, 3, 9]
     with pytest.raises(RuntimeError, match="negative output size"):

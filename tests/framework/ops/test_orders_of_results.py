@@ -39,6 +39,32 @@ CONTIGUOUS = {
     "one_hot": lambda: F.one_hot(turned(2, 3).long(), 4),
 }
 
+REPEATED = {
+    "sigmoid": (torch.float32, torch.sigmoid),
+    "sigmoid of half": (torch.float16, torch.sigmoid),
+    "silu": (torch.float32, F.silu),
+    "gelu of half": (torch.float16, F.gelu),
+    "glu": (torch.float32, F.glu),
+    "integers and a float": (torch.int32, lambda x: x + 2.5),
+    "sigmoid of integers": (torch.int32, torch.sigmoid),
+    "of two types": (torch.int32, lambda x: x * torch.rand(1, 26).expand(40, 26)),
+    "of two types, of which one tells": (torch.int32, lambda x: x * torch.ones(40, 26)),
+    "edges without any": (torch.float32, lambda x: F.pad(x, (0, 0), "replicate")),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_dimensions_that_repeat_their_elements_have_no_say(name: str) -> None:
+    kind, function = REPEATED[name]
+    made = function(torch.ones(1, 26, dtype=kind).expand(40, 26))
+    assert made.is_contiguous(), made.stride()
+    made.view(-1)
+
+
+def test_what_is_only_cut_off_lies_as_before() -> None:
+    assert F.pad(turned(5, 3), (0, -1)).stride() == (1, 5)
+    assert F.pad(turned(5, 3), (0, 0)).stride() == (1, 5)
+
 
 @pytest.mark.parametrize("name", CONTIGUOUS)
 def test_results_that_lie_in_rows(name: str) -> None:
