@@ -118,7 +118,10 @@ def _cdist_grads(g: Any, x1: Any, x2: Any, y: Any, p: float) -> Any:
             x2 * ratio.sum(-2).unsqueeze(-1) - ratio.transpose(-1, -2) @ x1,
         )
     apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
-    slope = norm_grad(g, apart, y, p, (apart.ndim - 1,), False)
+    if math.isinf(p):  # unlike `norm`, PyTorch's distances give each of the largest all of it
+        slope = apart.sgn() * (apart.abs() == y.unsqueeze(-1)) * g.unsqueeze(-1)
+    else:
+        slope = norm_grad(g, apart, y, p, (apart.ndim - 1,), False)
     return slope.sum(-2), -slope.sum(-3)
 
 

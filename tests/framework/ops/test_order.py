@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import pickle
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_cdist(p: float) -> None:
     for mode in ("donot_use_mm_for_euclid_dist", "use_mm_for_euclid_dist"):
         found = torch.cdist(wrap(a), wrap(b), p, mode)
         np.testing.assert_allclose(found._data, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "distance", [torch.cdist, lambda x, y, p: torch.pdist(torch.cat([x, y]), p)]
+)
+def test_each_of_the_largest_differences_has_all_of_the_gradient(distance) -> None:
+    x = torch.tensor([[1.0, 2.0, -2.0]], requires_grad=True)
+    distance(x, torch.zeros(1, 3), math.inf).sum().backward()
+    assert x.grad.tolist() == [[0.0, 1.0, -1.0]]
 
 
 def test_cdist_of_equal_points_has_a_gradient() -> None:
