@@ -13,7 +13,7 @@ from framework.core.interpose import by_sample
 from framework.core.kinds import MISSING
 from framework.core.registry import function, op
 from framework.device import META
-from framework.dtypes import COMPLEX, FLOAT
+from framework.dtypes import COMPLEX, FLOAT, INT
 from framework.ops.creation import create, kind_of, number
 from framework.tensor import Tensor
 
@@ -112,6 +112,8 @@ def range(
     if end is None:
         start, end = 0, start
     start, end, step = number(start), number(end), number(step)
+    if kind_of(out, dtype, dtypes.get_default_dtype()).category == INT:
+        start, end, step = _whole(start), _whole(end), _whole(step)
     _check_range(start, end, step)
     count = int((end - start) / step) + 1
     return create(RANGE, out, dtype, layout, device, requires_grad,

@@ -74,6 +74,9 @@ def test_ranges_count_in_the_type_that_they_have() -> None:
     assert float(x[3]) == 2.0**-54  # as in PyTorch: a product that is not rounded
     with pytest.warns(UserWarning, match=r"torch\.range is deprecated"):
         assert torch.range(0, 2, 0.5).tolist() == [0, 0.5, 1, 1.5, 2]
+        # Integers are counted in integers.
+        assert torch.range(0.1, 7, dtype=torch.int32).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+        assert torch.range(2.5, 6.9, out=torch.zeros(0).long()).tolist() == [2, 3, 4, 5, 6]
 
 
 def test_out_gives_the_dtype() -> None:
