@@ -15,7 +15,7 @@ from framework.core.views import before_write
 from framework.kernels import module_of
 from framework.kernels import norm as host
 from framework.kernels.floats import real_floating, wide, widening
-from framework.layout import in_rows, keeps_format
+from framework.layout import in_rows, keeps_format, suggested
 from framework.ops.norm import GROUP_NORM
 from framework.ops.standardize import (
     affine,
@@ -40,7 +40,7 @@ def _batch_kernel(
 ) -> Any:  # fmt: skip
     """In training also the batch's mean and biased variance."""
     real_floating(x, "batch_norm")
-    if x.ndim < 4:  # images may lie channels last
+    if suggested(x) is None:  # images may lie channels last
         x = in_rows(x)
     dims, given = all_but_channels(x), (w, b)
     w, b = column(w, x.ndim), column(b, x.ndim)

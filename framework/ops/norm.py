@@ -14,7 +14,7 @@ from framework.core.registry import function, op
 from framework.device import CPU
 from framework.kernels import compiled
 from framework.kernels.floats import real_floating, type_name, widening
-from framework.layout import in_rows, keeps_format
+from framework.layout import in_rows, keeps_format, suggested
 from framework.ops.standardize import (
     SHORT,
     affine,
@@ -50,7 +50,7 @@ def _rms_kernel(x: Any, w: Any, *, dims: int, eps: float) -> Any:
     _check_like(x, w, None)
     if rows := rows_of(x, dims, w):
         return rows.norm(*as_rows(x, dims, w, None), eps, False).reshape(x.shape)
-    normal = standardize_kernel(x, dims=last(x, dims), eps=eps, center=False)
+    normal = standardize_kernel(in_rows(x), dims=last(x, dims), eps=eps, center=False)
     return affine(normal, w, None)
 
 
@@ -152,6 +152,8 @@ def rms_norm(
 
 def _group_kernel(x: Any, w: Any, b: Any, *, num_groups: int, eps: float) -> Any:
     real_floating(x, "GroupNormKernelImpl")
+    if suggested(x) is None:
+        x = in_rows(x)
     if channels := _group_channels(x, w, b):
         mean, r = _group_moments(channels, x, num_groups, eps)
         lines, count = x.reshape(1, -1, math.prod(x.shape[2:])), len(x)

@@ -36,6 +36,12 @@ CONTIGUOUS = {
     "roll": lambda: turned(2, 3, 4).roll(1, 0),
     "layer_norm": lambda: F.layer_norm(turned(2, 3, 4), (4,)),
     "batch_norm": lambda: F.batch_norm(turned(2, 3, 4), None, None, training=True),
+    "batch_norm of images": lambda: F.batch_norm(turned(2, 3, 4, 5), torch.ones(3), torch.ones(3)),
+    "rms_norm": lambda: F.rms_norm(turned(2, 3, 4), (4,)),
+    "rms_norm of half": lambda: F.rms_norm(turned(2, 3, 4).half(), (4,)),
+    "rms_norm of heads": lambda: F.rms_norm(torch.rand(8, 9, 64).transpose(0, 1), (64,)),
+    "group_norm": lambda: F.group_norm(turned(8, 4), 2),
+    "group_norm of images": lambda: F.group_norm(turned(2, 4, 3, 5), 2),
     "one_hot": lambda: F.one_hot(turned(2, 3).long(), 4),
 }
 
