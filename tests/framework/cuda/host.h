@@ -451,7 +451,13 @@ struct HostName {
 };
 extern "C" const char* host_entries() { return host_names().c_str(); }
 
-#define ENTRY(name) extern "C" void name
+// How many threads a block has at most, which the device's compiler is promised, is kept.
+#define ENTRY(name) \
+    extern "C" { \
+    extern const int name##_most[]; \
+    const int name##_most[] = {THREADS}; \
+    } \
+    extern "C" void name
 #define ENTERED(name) \
     static HostName name##_named(#name); \
     extern "C" int name##_host(long long blocks, long long threads, unsigned long long* words, \

@@ -7,10 +7,10 @@ import ctypes
 import functools
 import mmap
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from host_compiler import COMPILER, RACES, shared_library
@@ -48,10 +48,9 @@ def entries_of(family: str) -> frozenset[str]:
     return found
 
 
-@functools.cache
-def most_threads(family: str) -> int:
-    """What a family's entries promise their compiler of the threads of a block."""
-    return int(re.findall(r"^#define THREADS (\d+)", cuda.source(family), re.MULTILINE)[-1])
+def most_threads(library: ctypes.CDLL, entry: str) -> int:
+    """What an entry promises its compiler of the threads of a block."""
+    return ctypes.c_int.in_dll(library, f"{entry}_most").value
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -112,6 +111,22 @@ def _told(found: str, library: str) -> str:
     return "\n".join(lines)
 
 
+class _Littered:
+    """NumPy as the launchers see it: in a new array is what no kernel may read (NaN, or -1).
+
+    The system's fresh memory is zeros, a device's is what was there before.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def empty(shape: Any, dtype: Any) -> np.ndarray:
+        made = np.empty(shape, dtype)
+        made.reshape(-1).view(np.uint8).fill(0xFF)
+        return made
+
+
 class Host:
     """Launches on the host, block by block, on guarded copies of the arrays.
 
@@ -130,7 +145,9 @@ class Host:
     def __call__(
         self, family: str, entry: str, blocks: int, threads: int, arguments: tuple[Any, ...]
     ) -> None:
-        assert 0 < threads <= most_threads(family) and threads % 32 == 0, (entry, threads)
+        compiled = library(family, self.races)
+        most = most_threads(compiled, entry)
+        assert 0 < threads <= most and threads % 32 == 0, f"{entry}: {threads} threads of {most}"
         assert 0 < blocks < 1 << 31, (entry, blocks)
         words = (ctypes.c_ulonglong * len(arguments))()
         guarded: dict[int, _Guarded] = {}
@@ -149,7 +166,6 @@ class Host:
                 assert isinstance(a, (int, float)) and not isinstance(a, bool), (entry, i, a)
                 number = np.float64(a) if isinstance(a, float) else np.int64(a)
                 words[i] = int(number.view(np.uint64))
-        compiled = library(family, self.races)
         if self.races:
             compiled.races_begin()
             for i, copy in enumerate(guarded.values()):
@@ -208,6 +224,7 @@ def launched_by(host: Host) -> Iterator[Host]:
     """Within, kernels of our own are launched by ``host``."""
     before = cuda.use(host)
     try:
-        yield host
+        with mock.patch.object(cuda, "np", np if isinstance(host, OnDevice) else _Littered()):
+            yield host
     finally:
         cuda.use(before)

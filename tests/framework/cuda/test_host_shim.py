@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hosted import COMPILER
+from hosted import COMPILER, Host, launched_by
+
+from framework.kernels import cuda
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not here")
 
@@ -49,6 +52,30 @@ def run(n: int = 64, **parts: str) -> tuple[list[str], str, int]:
 
 def test_a_right_kernel_passes() -> None:
     assert run() == (["True", "True"], "", 0)
+
+
+def test_a_block_has_no_more_threads_than_the_entry_promises() -> None:
+    own = "\n#undef THREADS\n#define THREADS 32, 2\n"  # not what the file began with
+    body = "(T* y), y[threadIdx.x] = made<T>(A(1)))"
+    text = f"KERNEL(free, {body}{own}KERNEL(bound, {body}"
+    code = RUN.partition("for order")[0] + (
+        "host = hosted.Host()\nhost('total', 'free_f64', 1, 64, (x,))\n"
+        "try: host('total', 'bound_f64', 1, 64, (x,))\n"
+        "except AssertionError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, text=True,
+                          cwd=Path(__file__).parent)  # fmt: skip
+    assert done.stdout == "bound_f64: 64 threads of 32\n", done.stderr
+
+
+def test_new_arrays_hold_what_no_kernel_may_read() -> None:
+    before = cuda.np
+    with launched_by(Host()):
+        for dtype in cuda.TYPES:
+            made = cuda.empty_like(np.zeros((2, 3), dtype))
+            assert np.isnan(made.astype(np.float64)).all()
+        assert (cuda.empty(np.zeros(1), (), np.int64) == -1).all()
+    assert cuda.np is before is np
 
 
 def test_a_missing_barrier_shows_in_one_of_the_orders() -> None:
