@@ -2,7 +2,7 @@
 //
 // A warp has 16 TALL rows of its own, a block those of its warps, and they meet the other side's
 // rows by tiles of MET, of which the next is fetched while one is multiplied. What is read of the
-// other side is multiplied by all of a warp's rows. What scores become is in the lanes already where
+// other side is multiplied by all rows of a warp. What scores become is in the lanes already where
 // the next product wants it. W is the width that there is room for: it is filled up with zeros.
 
 template <int W> struct Plan {
@@ -149,7 +149,7 @@ __device__ inline void add_up(float (&c)[Plan<W>::TALL][W / 8][4],
     }
 }
 
-// The first of a warp's rows, and which of these a lane has: rows 8 r further on, to 2 TALL of them.
+// The first of a warp's rows, and which of these a lane has: rows 8 r further on, 2 TALL of them.
 template <int W> __device__ inline int warps_row() { return threadIdx.x / 32 * Plan<W>::ROWS; }
 template <int W> __device__ inline int lanes_row() {
     return warps_row<W>() + threadIdx.x % 32 / 4;
@@ -248,7 +248,8 @@ template <class T, int W> __device__ void forward_by_cores(const Forward<T>& f) 
                     peak = fmaxf(peak, fmaxf(p[m][j][i], p[m][j][i + 1]));
                 peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 1));
                 peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 2));
-                float base = peak == -infinity<float>() ? 0.0f : peak, shrink = exp2_(top[r] - base);
+                float base = peak == -infinity<float>() ? 0.0f : peak;
+                float shrink = exp2_(top[r] - base);
                 top[r] = peak;
                 sum[r] *= shrink;
 #pragma unroll

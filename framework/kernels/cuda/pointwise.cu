@@ -30,10 +30,10 @@ template <class T> struct Normal {
         : below(A(0.5) * erfc_(-v * ROOT_HALF)),
           density(INV_SQRT2PI * exp_(A(-0.5) * v * v)) {}
 };
-// Of 16 bits: the tail is Q(s) = e^(-s^2/2) r(1 / (1 + 0.3 s)), where r is a polynomial whose largest
-// relative error on [0, 13.5] is least (1.9e-6, by Lawson's algorithm against SciPy's erfcx), which
-// is less than a hundredth of what rounding loses. erfc takes three times as many instructions,
-// which would take longer than the memory.
+// Of 16 bits: the tail is Q(s) = e^(-s^2/2) r(1 / (1 + 0.3 s)), where r is a polynomial whose
+// largest relative error on [0, 13.5] is least (1.9e-6, by Lawson's algorithm against SciPy's
+// erfcx), which is less than a hundredth of what rounding loses. erfc takes three times as many
+// instructions, which would take longer than the memory.
 struct NormalOfHalves {
     float below, density;
     __device__ NormalOfHalves(float v) {
