@@ -111,6 +111,8 @@ def permuted(pivots: Any, size: int) -> Any:
     xp = module_of(pivots)
     order = xp.empty((*pivots.shape[:-1], size), np.int64)
     order[...] = xp.arange(size)
+    if not size:
+        return order
     rows = order.reshape(-1, size)
     lines = xp.arange(len(rows))  # CuPy 13 has no `put_along_axis`
     for i in range(pivots.shape[-1]):

@@ -1,7 +1,8 @@
 """Expected failures as data: ``expected.toml``, one entry a name, and how a run is judged by it.
 
 An entry that starts to pass is an error too: take it out. ``--write-expected`` renews the list from
-a complete run; reasons that somebody wrote are kept.
+a complete run; reasons that somebody wrote are kept, and what ``varies`` from processor to
+processor, whose libraries add up in different orders: such a facet may fail, and may pass.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Entries = dict[str, dict[str, Any]]
 
 
 def load(suite: str) -> Entries:
-    """Name to ``{"facets": [...], "reason": "..."}``."""
+    """Name to ``{"facets": [...], "reason": "..."}``, and ``"varies": [...]`` if it does."""
     if not FILE.exists():
         return {}
     return tomllib.loads(FILE.read_text()).get(suite, {})
@@ -42,8 +43,9 @@ def judge(suite: str, failing: dict[str, list[str]], complete: set[str]) -> list
     lines = []
     for name, facets in failing.items():
         allowed = set(known.get(name, {}).get("facets", ()))
+        varies = set(known.get(name, {}).get("varies", ()))
         for facet in facets:
-            if facet not in allowed:
+            if facet not in allowed | varies:
                 lines.append(f"{suite}: unexpected failure: {name}, {facet}")
         if name in complete:
             for facet in sorted(allowed - set(facets)):
@@ -61,13 +63,17 @@ def write(suite: str, failing: dict[str, list[str]], guess: dict[str, str] | Non
             reason = known.get(name, {}).get("reason", UNEXPLAINED)
             if reason == UNEXPLAINED:
                 reason = (guess or {}).get(name, UNEXPLAINED)
-            renewed[name] = {"facets": failing[name], "reason": reason}
+            varies = known.get(name, {}).get("varies", [])
+            facets = [facet for facet in failing[name] if facet not in varies]
+            renewed[name] = {"facets": facets, "varies": varies, "reason": reason}
     everything[suite] = renewed
     lines = [HEADER]
     for part in sorted(everything):
         for name, entry in everything[part].items():
-            facets = ", ".join(f'"{f}"' for f in entry["facets"])
-            lines.append(f"[{part}.{_quoted(name)}]\nfacets = [{facets}]")
+            lines.append(f"[{part}.{_quoted(name)}]")
+            for key in ("facets", "varies"):
+                if key == "facets" or entry.get(key):
+                    lines.append(f"{key} = [{', '.join(map(_quoted, entry[key]))}]")
             lines.append(f"reason = {_quoted(entry['reason'])}\n")
     FILE.write_text("\n".join(lines))
 

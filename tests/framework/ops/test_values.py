@@ -109,3 +109,11 @@ def test_two_arguments(name: str) -> None:
 def test_calls(i: int) -> None:
     call, expected = CALLS[i]
     check(call(), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (2, 0, 0), (0, 3, 3)])
+def test_equations_without_unknowns_or_matrices(shape: tuple[int, ...]) -> None:
+    factors, pivots = torch.linalg.lu_factor(torch.zeros(shape))
+    right = torch.zeros(*shape[:-1], 4)
+    assert torch.linalg.lu_solve(factors, pivots, right).shape == right.shape
+    assert torch.lu_unpack(factors, pivots)[0].shape == shape
