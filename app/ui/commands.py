@@ -114,7 +114,7 @@ class Commands(Branches, Explain, TakeAway, Tables):
             view.update_rows()
             screen.notebook.place_editor()
         screen.notebook.asked.sync()
-        if outputs and not session.stepping:
+        if outputs:
             view.show_outputs(outputs)
         if "cursor" in changed:
             self._reveal_place()

@@ -219,6 +219,8 @@ class NotebookView(Pane):
     def show_outputs(self, cells: Iterable[str]) -> None:
         """These cells have put something out, or have ended; where the model stands comes first."""
         if self.session.stepping and self.session.place is not None:
+            if self._followed:  # what came above it has pushed it down
+                self.reveal(*self.session.place)
             return
         for cell in self._followed.intersection(cells):
             start, end = self.rows.span_of(cell)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from ui_driver import Driver, program, write
 
+from framework.trace.protocol import Output
+
 LONG = """\
 # %%
 import time
@@ -113,6 +115,10 @@ def test_where_the_model_stands_stays_in_sight_above_a_long_message(tmp_path: Pa
             await d.press("f6")
             await d.stopped()
             assert "Unable to allocate" in d.text() and d.main.status.size.height > 1, d.text()
+            assert "▶ 2" in d.pane("notebook"), d.text()
+            cell = d.session.notebook.cells[0].id  # whose output may come after the stop
+            d.session._output(Output(cell=cell, kind="stream", name="stdout", text="late\n" * 30))
+            await d.quiet()
             assert "▶ 2" in d.pane("notebook"), d.text()
             await d.press("c")
             await d.idle()
