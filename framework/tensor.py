@@ -24,7 +24,7 @@ from framework.core.node_names import shown
 from framework.core.overridable import MISSING
 from framework.device import CPU, META, default, device, existing
 from framework.elements import as_array
-from framework.kernels import to_device, to_host, waits
+from framework.kernels import to_device, waits
 from framework.kernels.strided import root_of
 from framework.layout import contiguous_format, in_order, layout, sparse_coo, strided
 from framework.size import Size, in_dim, steps_as_in_pytorch
@@ -645,9 +645,7 @@ class Tensor:
             )
         if self._device is META:
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-        if waits.mode:
-            waits.waited(self._device)
-        value = to_host(self._data).reshape(()).item()
+        value = waits.fetched(self._data, self._device).reshape(()).item()
         return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
     def tolist(self) -> Any:
@@ -660,9 +658,7 @@ class Tensor:
         >>> torch.tensor([[1, 2], [3, 4]]).tolist()
         [[1, 2], [3, 4]]
         """
-        if waits.mode:
-            waits.waited(self._device)
-        data = to_host(self._data)
+        data = waits.fetched(self._data, self._device)
         return data.astype(np.float32).tolist() if data.dtype.kind == "V" else data.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
@@ -701,9 +697,7 @@ class Tensor:
                     f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() "
                     "to copy the tensor to host memory first."
                 )
-            if waits.mode:
-                waits.waited(self._device)
-            return for_numpy(to_host(self._data))
+            return for_numpy(waits.fetched(self._data, self._device))
         return for_numpy(self._data)
 
     def __bool__(self) -> bool:

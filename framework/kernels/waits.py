@@ -12,9 +12,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from framework.cautions import caution
+import numpy as np
 
-__all__ = ["mode", "told", "transferred", "unsaid", "waited"]
+from framework.cautions import caution
+from framework.kernels import to_host
+
+__all__ = ["fetched", "mode", "told", "transferred", "unsaid", "waited"]
 
 mode = 0  # 0: nothing is said, 1: a warning, 2: an error
 
@@ -31,6 +34,13 @@ def waited(place: Any) -> None:
     """What is on the device ``place`` is waited for; nothing is said of the CPU."""
     if place.type == "cuda":
         told()
+
+
+def fetched(array: Any, place: Any) -> np.ndarray:
+    """A NumPy array with the contents of one on the device ``place``, as `to_host` makes it."""
+    if mode:
+        waited(place)
+    return to_host(array)
 
 
 @contextlib.contextmanager

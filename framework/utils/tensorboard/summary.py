@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from framework import dtypes
-from framework.kernels import to_host, waits
+from framework.kernels import waits
 from framework.tensor import Tensor
 from framework.utils.tensorboard.records import Double, message
 
@@ -40,9 +40,7 @@ def as_array(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, Tensor):
-        if waits.mode:
-            waits.waited(value._device)
-        array = to_host(value._data)
+        array = waits.fetched(value._data, value._device)
         return array.astype(np.float16) if value.dtype is dtypes.bfloat16 else array
     if np.isscalar(value):
         return np.array([value])
@@ -93,9 +91,7 @@ def tensor(tag: str, value: Tensor) -> bytes:
     if value.dtype.name not in _TYPES:
         raise ValueError(f"{tag} has unsupported tensor dtype {value.dtype}")
     kind, field = _TYPES[value.dtype.name]
-    if waits.mode:
-        waits.waited(value._device)
-    flat = to_host(value._data).reshape(-1)
+    flat = waits.fetched(value._data, value._device).reshape(-1)
     items: list[Any] = flat.tolist()
     if value.dtype.is_complex:
         items = flat.view(flat.real.dtype).tolist()
